@@ -1,0 +1,107 @@
+package testservice
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"syscall"
+	"time"
+)
+
+// process is one run of a server program. Its guard outlives the test process
+// if that dies first, and ends the server then.
+type process struct {
+	cmd    *exec.Cmd
+	done   chan struct{} // closed when the program has ended
+	paused func()        // wakes the stopped processes again; nil while running
+}
+
+// launch starts cmd with its output in logPath. If the test process dies, the
+// server gets signal last and folder is removed.
+func launch(cmd *exec.Cmd, logPath, folder, last string) (*process, error) {
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd.Stdout, cmd.Stderr = log, log
+	apart(cmd)
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	release, err := guardServer(cmd.Process.Pid, folder, last)
+	if err != nil {
+		cmd.Process.Kill()
+		cmd.Wait()
+		return nil, fmt.Errorf("start guard: %w", err)
+	}
+	p := &process{cmd: cmd, done: make(chan struct{})}
+	go func() {
+		cmd.Wait()
+		release()
+		close(p.done)
+	}()
+	return p, nil
+}
+
+func (p *process) running() bool {
+	if p == nil {
+		return false
+	}
+	select {
+	case <-p.done:
+		return false
+	default:
+		return true
+	}
+}
+
+// end wakes the server if it is paused, sends it how and waits until it is
+// gone. A server that does not obey is killed, and that is an error.
+func (p *process) end(how syscall.Signal) error {
+	if !p.running() {
+		return nil
+	}
+	p.resume()
+	if err := send(p.cmd.Process, how); err != nil && p.running() {
+		return err
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-time.After(stopLimit):
+	}
+	p.cmd.Process.Kill()
+	<-p.done
+	return fmt.Errorf("still there %s after %s: killed", stopLimit, how)
+}
+
+// pause stops the server and its children in the middle of whatever they do.
+func (p *process) pause() error {
+	if p.paused != nil {
+		return nil
+	}
+	wake, err := freeze(p.cmd.Process.Pid)
+	if err != nil {
+		return err
+	}
+	p.paused = wake
+	return nil
+}
+
+func (p *process) resume() {
+	if p.paused != nil {
+		p.paused()
+		p.paused = nil
+	}
+}
+
+// tail returns the end of a log, for the message of a failed start.
+func tail(path string) string {
+	const most = 4000
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return err.Error()
+	}
+	return string(data[max(0, len(data)-most):])
+}

@@ -1,0 +1,37 @@
+//go:build !unix
+
+package testservice
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"syscall"
+)
+
+// guarded says that a server cannot outlive the test process here: without it
+// no server is shared, and each ends with the test that asked for it.
+const guarded = false
+
+func guardServer(int, string, string) (release func(), err error) {
+	return func() {}, nil
+}
+
+func apart(*exec.Cmd) {}
+
+// send knows only one way to end a process here.
+func send(p *os.Process, _ syscall.Signal) error {
+	return p.Kill()
+}
+
+func freeze(int) (wake func(), err error) {
+	return nil, errors.ErrUnsupported
+}
+
+func otherUser(...string) (*syscall.SysProcAttr, error) {
+	return nil, nil
+}
+
+func openFolder(pattern string) (string, error) {
+	return os.MkdirTemp("", pattern)
+}

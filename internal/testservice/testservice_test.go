@@ -1,0 +1,135 @@
+package testservice_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/internal/testservice"
+)
+
+func TestRedisStopsAndStartsOnTheSamePortWithItsData(t *testing.T) {
+	s := testservice.Redis(t, "--appendonly", "yes", "--appendfsync", "always")
+	addr := s.Addr
+	do(t, s, "SET", "kelp", "rock")
+	for _, stop := range []func(){s.Stop, s.Kill} {
+		stop()
+		if _, err := s.Do("PING"); err == nil {
+			t.Fatal("a stopped server answers")
+		}
+		s.Start()
+		if s.Addr != addr {
+			t.Fatalf("port changed from %s to %s", addr, s.Addr)
+		}
+		if got, err := redis.String(s.Do("GET", "kelp")); err != nil || got != "rock" {
+			t.Fatalf("after a restart GET gives %q, %v", got, err)
+		}
+	}
+}
+
+func TestRedisKeepsNothingUnlessAskedTo(t *testing.T) {
+	s := testservice.Redis(t)
+	do(t, s, "SET", "kelp", "rock")
+	s.Stop()
+	s.Start()
+	if _, err := redis.String(s.Do("GET", "kelp")); !errors.Is(err, redis.ErrNil) {
+		t.Fatalf("GET after a restart without persistence: %v", err)
+	}
+}
+
+func TestRedisPausedAcceptsButDoesNotAnswer(t *testing.T) {
+	s := testservice.Redis(t)
+	s.Pause()
+	conn, err := redis.Dial("tcp", s.Addr, redis.DialReadTimeout(200*time.Millisecond))
+	if err != nil {
+		t.Fatalf("dial a paused server: %v", err)
+	}
+	defer conn.Close()
+	var timeout net.Error
+	if _, err := conn.Do("PING"); !errors.As(err, &timeout) || !timeout.Timeout() {
+		t.Fatalf("a paused server: %v, want a timeout", err)
+	}
+	s.Resume()
+	do(t, s, "PING")
+	s.Pause() // the end of the test must cope with a paused server
+}
+
+func TestRedisWithAPasswordStarts(t *testing.T) {
+	s := testservice.Redis(t, "--requirepass", "secret")
+	if _, err := s.Do("PING"); err == nil {
+		t.Fatal("answers without the password")
+	}
+}
+
+func TestPostgresGivesEachCallAnEmptyDatabase(t *testing.T) {
+	a, b := testservice.Postgres(t), testservice.Postgres(t)
+	if a.URL == b.URL {
+		t.Fatalf("both are %s", a.URL)
+	}
+	if err := query(a.URL, "CREATE TABLE kelp (rock int)"); err != nil {
+		t.Fatal(err)
+	}
+	if err := query(b.URL, "CREATE TABLE kelp (rock int)"); err != nil {
+		t.Fatalf("the second database is not empty: %v", err)
+	}
+}
+
+func TestPostgresStopsAndStartsOnTheSameURL(t *testing.T) {
+	s := testservice.PrivatePostgres(t)
+	if err := query(s.URL, "CREATE TABLE kelp (rock int)"); err != nil {
+		t.Fatal(err)
+	}
+	s.Stop()
+	if query(s.URL, "SELECT 1") == nil {
+		t.Fatal("a stopped server answers")
+	}
+	s.Start()
+	if err := query(s.URL, "SELECT rock FROM kelp"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPostgresPausedHangsOpenConnectionsToo(t *testing.T) {
+	s := testservice.PrivatePostgres(t)
+	conn, err := pgx.Connect(t.Context(), s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	s.Pause()
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := conn.Exec(ctx, "SELECT 1"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatalf("a paused server: %v, want a timeout", err)
+	}
+	s.Resume()
+	if err := query(s.URL, "SELECT 1"); err != nil {
+		t.Fatal(err)
+	}
+	s.Pause() // the end of the test must cope with a paused server
+}
+
+func do(t *testing.T, s *testservice.RedisServer, command string, args ...any) {
+	t.Helper()
+	if _, err := s.Do(command, args...); err != nil {
+		t.Fatalf("%s: %v", command, err)
+	}
+}
+
+func query(url, sql string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(context.Background())
+	_, err = conn.Exec(ctx, sql)
+	return err
+}
+
