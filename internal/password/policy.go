@@ -1,0 +1,84 @@
+// Package password owns what a password is to this program: how it is hashed
+// and verified, and which ones are refused and why. It must not know whose
+// password it is, where hashes are kept, nor how a reason is shown.
+package password
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+const (
+	// MaxBytes is the longest password, in bytes as sent. Nothing longer is
+	// ever hashed, and nothing is ever cut (OWASP ASVS 5.0.0, 6.2.8 and 6.2.9).
+	MaxBytes = 1024
+	// DefaultMinRunes is the fewest characters, in code points, where a
+	// password is the only factor (NIST SP 800-63B-4, section 3.1.1.2).
+	DefaultMinRunes = 15
+	// LeastMinRunes is the lowest minimum a policy may set (OWASP ASVS 5.0.0,
+	// 6.2.1).
+	LeastMinRunes = 8
+)
+
+// Weak is the error for a password that is refused. Reason is a sentence or
+// two for the person: what is wrong and what to do.
+type Weak struct{ Reason string }
+
+func (w *Weak) Error() string { return w.Reason }
+
+// Policy says which passwords are accepted. There are no rules on which kinds
+// of characters a password has (NIST SP 800-63B-4, section 3.1.1.2; OWASP
+// ASVS 5.0.0, 6.2.5). The zero Policy asks for [DefaultMinRunes].
+type Policy struct {
+	// MinRunes is the fewest code points, counted after NFC. Zero stands for
+	// DefaultMinRunes; below LeastMinRunes, LeastMinRunes holds.
+	MinRunes int
+}
+
+// Hashable says whether a password could ever have been accepted: at most
+// [MaxBytes] of valid UTF-8 without NUL. Ask before hashing.
+func Hashable(password string) bool {
+	return len(password) <= MaxBytes && isText(password)
+}
+
+func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
+
+// Check returns nil, or a *[Weak] that says why the password is refused: too
+// short, too long, not text, a sequence or repetition, mostly made of the
+// words in about (the person's name and e-mail address) or of this service's
+// name, or well known. Letter case does not matter for any of these. It asks
+// no other computer.
+func (p Policy) Check(password string, about ...string) error {
+	switch {
+	case len(password) > MaxBytes:
+		return &Weak{fmt.Sprintf("This password is too long. Use at most %d characters.", MaxBytes)}
+	case !isText(password):
+		return &Weak{"This password holds something that is not text. Type it anew."}
+	}
+	password = norm.NFC.String(password)
+	if n := utf8.RuneCountInString(password); n < p.minRunes() {
+		return &Weak{fmt.Sprintf("Use at least %d characters; this is %d. A few words in a row are easy to remember.", p.minRunes(), n)}
+	}
+	folded := strings.ToLower(password)
+	switch {
+	case patterned(folded):
+		return &Weak{"This is a plain sequence or repetition, which is guessed early. Use a few words that do not belong together."}
+	case mostlyOf(folded, about):
+		return &Weak{"Most of this is your name or e-mail address, which others know. Use a few words that do not belong together."}
+	case mostlyOf(folded, []string{serviceName}):
+		return &Weak{"Most of this is the name of this site, which is guessed early. Use a few words that do not belong together."}
+	case wellKnown(folded):
+		return &Weak{"This is one of the passwords that are guessed first. Use a few words that do not belong together."}
+	}
+	return nil
+}
+
+func (p Policy) minRunes() int {
+	if p.MinRunes == 0 {
+		return DefaultMinRunes
+	}
+	return max(p.MinRunes, LeastMinRunes)
+}
