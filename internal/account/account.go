@@ -1,0 +1,276 @@
+// Package account owns who a person is: registering, authenticating and
+// changing people, the limits on what they may be called, the failures that
+// have a name, and the store it needs for them. It must not know of HTTP, of
+// sessions, nor of any database.
+package account
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"time"
+
+	"holdfast/internal/form"
+	"holdfast/internal/password"
+)
+
+// The failures that callers tell apart, with errors.Is.
+var (
+	// ErrEmailTaken says that another person has this address, in whatever
+	// letter case.
+	ErrEmailTaken = errors.New("e-mail address is taken")
+	// ErrNoMatch says that e-mail and password do not belong together, and no
+	// more: unknown, wrong and disabled are one answer.
+	ErrNoMatch = errors.New("e-mail and password do not match")
+	// ErrNotFound says that there is no such person.
+	ErrNotFound = errors.New("no such person")
+	// ErrUnavailable says that the store could not be reached, or not in time.
+	// The cause is wrapped for the log.
+	ErrUnavailable = errors.New("people cannot be reached")
+)
+
+// Person is someone with an account.
+type Person struct {
+	// ID is 128 random bits as 22 base64url characters. It never changes.
+	ID string
+	// Name is what the person is called on every page.
+	Name string
+	// Email is the address as the person typed it.
+	Email string
+	// Created is when the person registered, in UTC, to the millisecond.
+	Created time.Time
+	// Disabled says that the person may not log in.
+	Disabled bool
+}
+
+// Registration is what a person fills in to get an account.
+type Registration struct{ Name, Email, Password string }
+
+// Record is a person as the store keeps one.
+type Record struct {
+	Person
+	// EmailKey is the form of the address that no two people share.
+	EmailKey     string
+	PasswordHash string
+}
+
+// Store keeps people. Each method is one atomic step that gives up in bounded
+// time. Any method may return [ErrUnavailable]; those that look for one person
+// return [ErrNotFound].
+type Store interface {
+	// Insert adds a person, or returns ErrEmailTaken when the key is in use.
+	Insert(ctx context.Context, r Record) error
+	ByID(ctx context.Context, id string) (Record, error)
+	ByEmailKey(ctx context.Context, key string) (Record, error)
+	UpdateName(ctx context.Context, id, name string) (Record, error)
+	// UpdateDisabled disables a person at a time, or enables one with the zero
+	// time. Disabling twice keeps the first time.
+	UpdateDisabled(ctx context.Context, id string, at time.Time) (Record, error)
+	// ReplacePasswordHash puts a new hash where the old one still stands, and
+	// otherwise returns ErrNotFound.
+	ReplacePasswordHash(ctx context.Context, id, old, new string) error
+	// PageByEmailKey returns at most limit people with a key above after, in
+	// the byte order of the keys.
+	PageByEmailKey(ctx context.Context, after string, limit int) ([]Record, error)
+}
+
+// Service is the one way to people. It is safe for concurrent use.
+type Service struct {
+	store  Store
+	hasher *password.Hasher
+	policy password.Policy
+	now    func() time.Time
+}
+
+// New returns a service over a store.
+func New(store Store, hasher *password.Hasher, policy password.Policy, now func() time.Time) *Service {
+	return &Service{store: store, hasher: hasher, policy: policy, now: now}
+}
+
+// Register makes an account. It returns [form.Errors] with all that the person
+// can mend (fields "name", "email", "password"), [ErrEmailTaken],
+// [ErrUnavailable] or [password.ErrBusy]. Of any number of registrations of
+// one address at the same time exactly one succeeds.
+func (s *Service) Register(ctx context.Context, r Registration) (Person, error) {
+	var problems form.Errors
+	name, problem := cleanName(r.Name)
+	if problem != "" {
+		problems.Add("name", problem)
+	}
+	email, key, problem := cleanEmail(r.Email)
+	if problem != "" {
+		problems.Add("email", problem)
+	}
+	var weak *password.Weak
+	if err := s.policy.Check(r.Password, name, email); errors.As(err, &weak) {
+		problems.Add("password", weak.Reason)
+	}
+	if err := problems.Err(); err != nil {
+		return Person{}, err
+	}
+	hash, err := s.hasher.Hash(ctx, r.Password)
+	if err != nil {
+		return Person{}, fmt.Errorf("hash password: %w", err)
+	}
+	person := Person{ID: newID(), Name: name, Email: email, Created: s.instant()}
+	if err := s.store.Insert(ctx, Record{Person: person, EmailKey: key, PasswordHash: hash}); err != nil {
+		return Person{}, fmt.Errorf("register person: %w", err)
+	}
+	return person, nil
+}
+
+// Authenticate returns the person whose e-mail and password these are. It
+// returns [ErrNoMatch] for an unknown address, a wrong password and a disabled
+// person alike, after the same work (OWASP ASVS 5.0.0, 6.3.8), and
+// [ErrUnavailable] or [password.ErrBusy] when it could not tell. A hash that
+// was made at a lower cost is made anew.
+func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person, error) {
+	if !password.Hashable(pass) {
+		// Looking nobody up and hashing nothing tells nothing about anybody.
+		return Person{}, ErrNoMatch
+	}
+	record, err := s.findByEmail(ctx, email)
+	if errors.Is(err, ErrNotFound) {
+		if err := s.hasher.VerifyNobody(ctx, pass); err != nil {
+			return Person{}, fmt.Errorf("verify nobody's password: %w", err)
+		}
+		return Person{}, ErrNoMatch
+	}
+	if err != nil {
+		return Person{}, fmt.Errorf("find person to authenticate: %w", err)
+	}
+	ok, outdated, err := s.hasher.Verify(ctx, record.PasswordHash, pass)
+	if err != nil {
+		return Person{}, fmt.Errorf("verify password of person %s: %w", record.ID, err)
+	}
+	if !ok || record.Disabled {
+		return Person{}, ErrNoMatch
+	}
+	if outdated {
+		s.rehash(ctx, record, pass)
+	}
+	return record.Person, nil
+}
+
+// rehash raises the cost of a stored hash. The log-in stands without it, and
+// the next one tries again, so its failures are left alone.
+func (s *Service) rehash(ctx context.Context, r Record, pass string) {
+	hash, err := s.hasher.Hash(ctx, pass)
+	if err != nil {
+		return
+	}
+	// Only where the old hash still stands: a password changed meanwhile wins.
+	_ = s.store.ReplacePasswordHash(ctx, r.ID, r.PasswordHash, hash)
+}
+
+// Find returns the person with an ID, or [ErrNotFound], or [ErrUnavailable].
+func (s *Service) Find(ctx context.Context, id string) (Person, error) {
+	if !validID(id) {
+		return Person{}, ErrNotFound
+	}
+	record, err := s.store.ByID(ctx, id)
+	if err != nil {
+		return Person{}, fmt.Errorf("find person by id: %w", err)
+	}
+	return record.Person, nil
+}
+
+// FindByEmail returns the person with an address, in whatever letter case, or
+// [ErrNotFound], or [ErrUnavailable].
+func (s *Service) FindByEmail(ctx context.Context, email string) (Person, error) {
+	record, err := s.findByEmail(ctx, email)
+	if err != nil {
+		return Person{}, fmt.Errorf("find person by e-mail: %w", err)
+	}
+	return record.Person, nil
+}
+
+func (s *Service) findByEmail(ctx context.Context, email string) (Record, error) {
+	_, key, problem := cleanEmail(email)
+	if problem != "" {
+		return Record{}, ErrNotFound
+	}
+	return s.store.ByEmailKey(ctx, key)
+}
+
+// Rename changes what a person is called. It returns [form.Errors] (field
+// "name"), [ErrNotFound] or [ErrUnavailable].
+func (s *Service) Rename(ctx context.Context, id, name string) (Person, error) {
+	name, problem := cleanName(name)
+	if problem != "" {
+		return Person{}, form.Errors{{Field: "name", Message: problem}}
+	}
+	if !validID(id) {
+		return Person{}, ErrNotFound
+	}
+	record, err := s.store.UpdateName(ctx, id, name)
+	if err != nil {
+		return Person{}, fmt.Errorf("rename person: %w", err)
+	}
+	return record.Person, nil
+}
+
+// SetDisabled forbids a person to log in, or allows it again. It ends no
+// session; that is for the caller. It returns [ErrNotFound] or
+// [ErrUnavailable].
+func (s *Service) SetDisabled(ctx context.Context, id string, disabled bool) (Person, error) {
+	if !validID(id) {
+		return Person{}, ErrNotFound
+	}
+	var at time.Time
+	if disabled {
+		at = s.instant()
+	}
+	record, err := s.store.UpdateDisabled(ctx, id, at)
+	if err != nil {
+		return Person{}, fmt.Errorf("disable or enable person: %w", err)
+	}
+	return record.Person, nil
+}
+
+// maxPage is the most people that List returns at once.
+const maxPage = 1000
+
+// List returns people in the order of their addresses: at most limit (1 to
+// 1,000), after the address of the last one seen; "" starts at the beginning.
+// It returns [ErrUnavailable], and [ErrNotFound] for an after that is not an
+// address.
+func (s *Service) List(ctx context.Context, after string, limit int) ([]Person, error) {
+	key := ""
+	if after != "" {
+		var problem string
+		if _, key, problem = cleanEmail(after); problem != "" {
+			return nil, ErrNotFound
+		}
+	}
+	records, err := s.store.PageByEmailKey(ctx, key, min(max(limit, 1), maxPage))
+	if err != nil {
+		return nil, fmt.Errorf("list people: %w", err)
+	}
+	people := make([]Person, len(records))
+	for i, r := range records {
+		people[i] = r.Person
+	}
+	return people, nil
+}
+
+// instant is the present time as every store can keep it.
+func (s *Service) instant() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
+
+const idBytes = 16
+
+func newID() string {
+	id := make([]byte, idBytes)
+	rand.Read(id) // never fails, never returns short
+	return base64.RawURLEncoding.EncodeToString(id)
+}
+
+func validID(id string) bool {
+	if len(id) != base64.RawURLEncoding.EncodedLen(idBytes) {
+		return false
+	}
+	_, err := base64.RawURLEncoding.DecodeString(id)
+	return err == nil
+}
