@@ -1,0 +1,111 @@
+// Package database owns the one SQL database that holds people, server starts
+// and, where asked, sessions: opening PostgreSQL or SQLite, migrating it, and
+// the SQL behind account's store. It turns failures of drivers into the named
+// failures of account. It must not know of HTTP, nor what the values it keeps
+// mean.
+//
+// One set of SQL serves both: placeholders are $1, times are whole Unix
+// milliseconds in columns named …_ms, every statement stands alone and is
+// atomic by itself.
+package database
+
+import (
+	"context"
+	"database/sql"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"holdfast/internal/account"
+)
+
+// DefaultTimeout bounds one call from the wait for a connection to the last
+// row, where [Config] says nothing else.
+const DefaultTimeout = 2 * time.Second
+
+// Config says which database to open.
+type Config struct {
+	// URL is postgres://… or postgresql://…; empty means SQLite. Settings in
+	// its query string go before those made here: pool_max_conns,
+	// connect_timeout (seconds) and PostgreSQL's own, such as
+	// statement_timeout (milliseconds).
+	URL string
+	// DataDir is the folder of the SQLite file holdfast.db; both are made when
+	// missing, for their owner alone.
+	DataDir string
+	// Timeout bounds each call. Zero means DefaultTimeout.
+	Timeout time.Duration
+}
+
+// DB is an open database. It is safe for concurrent use.
+type DB struct {
+	sql     *sql.DB
+	name    string
+	timeout time.Duration
+	pool    *pgxpool.Pool   // PostgreSQL only
+	conf    *pgx.ConnConfig // PostgreSQL only
+	file    string          // SQLite only
+}
+
+// Open opens the database and asks it for a sign of life. The error names the
+// database and the reason, never the password; it is an
+// [account.ErrUnavailable] when the database does not answer.
+func Open(ctx context.Context, c Config) (*DB, error) {
+	if c.Timeout <= 0 {
+		c.Timeout = DefaultTimeout
+	}
+	if c.URL == "" {
+		return openSQLite(ctx, c)
+	}
+	return openPostgres(ctx, c)
+}
+
+// Name says for people which database this is: "PostgreSQL at
+// localhost:5432/holdfast" or "SQLite in .data/holdfast.db". It never holds a
+// user or a password.
+func (db *DB) Name() string { return db.name }
+
+// SQL returns the handle for other users of the same database.
+func (db *DB) SQL() *sql.DB { return db.sql }
+
+// Pool returns the pool under [DB.SQL], or nil on SQLite.
+func (db *DB) Pool() *pgxpool.Pool { return db.pool }
+
+// Ping returns nil when the database answers a query in time, or
+// [account.ErrUnavailable].
+func (db *DB) Ping(ctx context.Context) error {
+	ctx, cancel, failed := db.bounded(ctx, "ping database")
+	defer cancel()
+	var one int
+	return failed(db.sql.QueryRowContext(ctx, `SELECT 1`).Scan(&one))
+}
+
+// Close lets go of all connections. It waits for those in use, but not longer
+// than the time one call may take: a hung server holds up nobody's exit.
+func (db *DB) Close() error {
+	err := db.sql.Close()
+	if db.pool == nil {
+		return err
+	}
+	closed := make(chan struct{})
+	go func() {
+		db.pool.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+	case <-time.After(db.timeout):
+	}
+	return err
+}
+
+// bounded starts one call: a context with the deadline of calls, and the
+// function that names the call's failure.
+func (db *DB) bounded(ctx context.Context, doing string) (context.Context, context.CancelFunc, func(error) error) {
+	inner, cancel := context.WithTimeout(ctx, db.timeout)
+	return inner, cancel, func(err error) error { return failure(ctx, doing, err) }
+}
+
+// People returns the store of people.
+func (db *DB) People() account.Store { return people{db} }

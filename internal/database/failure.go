@@ -1,0 +1,96 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
+
+	"holdfast/internal/account"
+)
+
+// failure names the error of one call. The cause stays wrapped for the log.
+// The caller's own context decides whether the call was given up by the caller
+// or by the database.
+func failure(caller context.Context, doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, sql.ErrNoRows):
+		return fmt.Errorf("%s: %w", doing, account.ErrNotFound)
+	case errors.Is(caller.Err(), context.Canceled):
+		return fmt.Errorf("%s: %w: %w", doing, context.Canceled, err)
+	case unavailable(err):
+		return fmt.Errorf("%s: %w: %w", doing, account.ErrUnavailable, err)
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// unavailable says whether an error means that the database could not do its
+// work at present, so that the same call may succeed later.
+func unavailable(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return postgresUnavailable(pg.Code)
+	}
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		return sqliteUnavailable(lite.Code())
+	}
+	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	for _, cause := range []error{
+		context.DeadlineExceeded, context.Canceled, driver.ErrBadConn, sql.ErrConnDone,
+		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
+	} {
+		if errors.Is(err, cause) {
+			return true
+		}
+	}
+	// True also for a connection that was found closed before it was used.
+	return pgconn.SafeToRetry(err)
+}
+
+// postgresUnavailable reads an SQLSTATE (PostgreSQL documentation, appendix A).
+func postgresUnavailable(code string) bool {
+	switch code {
+	case "25006", // a standby, or read-only
+		"25P03",          // idle in transaction too long
+		"40001", "40P01", // serialization failure, deadlock
+		"55P03", // lock not available in time
+		"3D000": // no such database
+		return true
+	}
+	if len(code) < 2 {
+		return false
+	}
+	switch code[:2] {
+	case "08", // connection
+		"28", // not let in
+		"53", // out of connections, memory, disk
+		"57", // shut down, starting, statement cancelled
+		"58": // failure outside PostgreSQL, such as a disk's
+		return true
+	}
+	return false
+}
+
+// sqliteUnavailable reads an SQLite result code; its low byte is the kind.
+func sqliteUnavailable(code int) bool {
+	switch code & 0xff {
+	case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED, sqlitelib.SQLITE_NOMEM, sqlitelib.SQLITE_READONLY,
+		sqlitelib.SQLITE_INTERRUPT, sqlitelib.SQLITE_IOERR, sqlitelib.SQLITE_FULL,
+		sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PROTOCOL:
+		return true
+	}
+	return false
+}

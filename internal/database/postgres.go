@@ -1,0 +1,113 @@
+package database
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// MaxConns is the most connections that one process holds to PostgreSQL, where
+// the URL has no pool_max_conns. Instances times MaxConns must stay below the
+// server's max_connections (100 by default).
+const MaxConns = 10
+
+// openPostgres opens a pool. A call waits for a connection, connects and runs
+// within db.timeout; the server gives up by itself what the client gave up.
+func openPostgres(ctx context.Context, c Config) (*DB, error) {
+	conf, err := parsePostgres(c)
+	if err != nil {
+		return nil, err
+	}
+	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), conf)
+	if err != nil {
+		return nil, fmt.Errorf("make PostgreSQL pool: %w", err)
+	}
+	at := conf.ConnConfig
+	db := &DB{
+		sql:     stdlib.OpenDBFromPool(pool),
+		name:    fmt.Sprintf("PostgreSQL at %s/%s", hostPort(at.Host, at.Port), at.Database),
+		timeout: c.Timeout,
+		pool:    pool,
+		conf:    at,
+	}
+	if err := db.checkEncoding(ctx); err != nil {
+		return nil, errors.Join(fmt.Errorf("open %s: %w", db.name, err), db.Close())
+	}
+	return db, nil
+}
+
+func parsePostgres(c Config) (*pgxpool.Config, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
+		// The parser's own words may quote a piece of the password.
+		return nil, errors.New("open PostgreSQL: DATABASE_URL must read postgres://user:password@host:port/database, " +
+			"with the signs / ? # @ : % [ ] in a password percent-encoded")
+	}
+	conf, err := pgxpool.ParseConfig(c.URL)
+	if err != nil {
+		// Not wrapped: the error keeps the whole URL.
+		return nil, fmt.Errorf("open PostgreSQL: DATABASE_URL cannot be used: %s", withoutPassword(err.Error(), u))
+	}
+	if !u.Query().Has("pool_max_conns") {
+		conf.MaxConns = MaxConns
+	}
+	if !u.Query().Has("connect_timeout") {
+		conf.ConnConfig.ConnectTimeout = c.Timeout
+	}
+	for name, value := range map[string]string{
+		"application_name":                    "holdfast",
+		"statement_timeout":                   milliseconds(c.Timeout),
+		"lock_timeout":                        milliseconds(c.Timeout / 2),
+		"idle_in_transaction_session_timeout": milliseconds(2 * c.Timeout),
+	} {
+		if _, set := conf.ConnConfig.RuntimeParams[name]; !set {
+			conf.ConnConfig.RuntimeParams[name] = value
+		}
+	}
+	return conf, nil
+}
+
+// checkEncoding refuses a database that would count or keep text otherwise
+// than the domain does, and is the first sign of life.
+func (db *DB) checkEncoding(ctx context.Context) error {
+	ctx, cancel, failed := db.bounded(ctx, "connect")
+	defer cancel()
+	var encoding string
+	if err := failed(db.sql.QueryRowContext(ctx, `SHOW server_encoding`).Scan(&encoding)); err != nil {
+		return err
+	}
+	if encoding != "UTF8" {
+		return fmt.Errorf("the database keeps text as %s; make one with ENCODING 'UTF8'", encoding)
+	}
+	return nil
+}
+
+func withoutPassword(text string, u *url.URL) string {
+	secrets := []string{u.Query().Get("password"), u.Query().Get("sslpassword")}
+	if password, ok := u.User.Password(); ok {
+		escaped := strings.TrimPrefix(url.UserPassword("", password).String(), ":")
+		secrets = append(secrets, password, escaped)
+	}
+	for _, secret := range secrets {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "…")
+		}
+	}
+	return text
+}
+
+func hostPort(host string, port uint16) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return host + ":" + strconv.Itoa(int(port))
+}
+
+func milliseconds(d time.Duration) string { return strconv.FormatInt(max(d.Milliseconds(), 1), 10) }
