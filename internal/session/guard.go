@@ -1,0 +1,183 @@
+package session
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"sync"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+)
+
+// cells is where stored records lie, each under the SHA-256 of its token.
+// Every store answers the same four questions; the guard above needs no more.
+type cells interface {
+	find(ctx context.Context, key string) ([]byte, bool, error)
+	// findMany returns one entry a key, nil where nothing stands.
+	findMany(ctx context.Context, keys []string) ([][]byte, error)
+	// swap replaces what stands under key by to, if it is still from, in one
+	// step that nothing can come between. from nil: only where nothing stands;
+	// to nil: remove. When it did not swap, now is what stands (nil: nothing).
+	swap(ctx context.Context, key string, from, to []byte, ttl time.Duration) (now []byte, swapped bool, err error)
+	remove(ctx context.Context, key string) error
+	ping(ctx context.Context) error
+	close() error
+}
+
+// maxOverlays bounds how often one commit lays its changes over what another
+// request has just stored. Requests of one process take turns after the first
+// clash, so what is left to clash with are the other instances.
+const maxOverlays = 24
+
+var errOutrun = errors.New("other requests kept changing this session")
+
+// guard is the scs store. The stock redisstore writes with a plain SET, which
+// brings a session back that was ended while the request ran, and undoes what
+// a parallel request stored. The guard stores a new session only where nothing
+// stands and a loaded one only where it still stands, and on a clash lays this
+// request's changes over what is there now.
+type guard struct {
+	cells   cells
+	stripes *stripes
+}
+
+var _ scs.CtxStore = (*guard)(nil)
+
+// visit is what the guard remembers of one request between finding the record
+// and committing it. It travels in the context, because scs hands the store
+// nothing else.
+type visit struct {
+	found       []byte        // the bytes as found; nil: nothing stood there
+	ttl         time.Duration // how long the store is to keep what is committed
+	stored      []byte        // the bytes as committed
+	noticeTaken bool          // a notice this request took was already taken elsewhere
+}
+
+type visitKey struct{}
+
+func visitFrom(ctx context.Context) *visit {
+	v, ok := ctx.Value(visitKey{}).(*visit)
+	if !ok {
+		panic("session: store used without a visit in the context")
+	}
+	return v
+}
+
+// FindCtx implements [scs.CtxStore].
+func (g *guard) FindCtx(ctx context.Context, key string) ([]byte, bool, error) {
+	stored, found, err := g.cells.find(ctx, key)
+	if err == nil && found {
+		visitFrom(ctx).found = stored
+	}
+	return stored, found, err
+}
+
+// CommitCtx implements [scs.CtxStore]. It returns ErrEnded when the session
+// that was loaded stands no longer, and never recreates it.
+func (g *guard) CommitCtx(ctx context.Context, key string, record []byte, _ time.Time) error {
+	v := visitFrom(ctx)
+	stored, taken, err := g.replace(ctx, key, v.found, record, v.ttl)
+	if err != nil {
+		return err
+	}
+	v.stored, v.noticeTaken = stored, taken
+	return nil
+}
+
+// DeleteCtx implements [scs.CtxStore].
+func (g *guard) DeleteCtx(ctx context.Context, key string) error {
+	return g.cells.remove(ctx, key)
+}
+
+// Find, Commit and Delete complete [scs.Store]. scs prefers the variants with
+// a context whenever they exist, so these are never called.
+func (g *guard) Find(string) ([]byte, bool, error)      { return nil, false, errNoContext }
+func (g *guard) Commit(string, []byte, time.Time) error { return errNoContext }
+func (g *guard) Delete(string) error                    { return errNoContext }
+
+var errNoContext = errors.New("session store called without a context")
+
+// replace stores mine under key where found still stands, laying the changes
+// over whatever stands there instead, and returns what was stored in the end.
+func (g *guard) replace(ctx context.Context, key string, found, mine []byte, ttl time.Duration) (stored []byte, taken bool, err error) {
+	if ttl <= 0 {
+		return nil, false, ErrEnded
+	}
+	now, swapped, err := g.cells.swap(ctx, key, found, mine, ttl)
+	if err != nil || swapped {
+		return mine, false, err
+	}
+	if found == nil {
+		return nil, false, fmt.Errorf("%w: something stands under a new token", errUnreadable)
+	}
+	unlock := g.stripes.lock(key)
+	defer unlock()
+	for range maxOverlays {
+		if now == nil {
+			return nil, false, ErrEnded
+		}
+		merged, gone, err := overlayBytes(found, mine, now)
+		if err != nil {
+			return nil, false, err
+		}
+		taken = taken || gone
+		found, mine = now, merged
+		now, swapped, err = g.cells.swap(ctx, key, found, mine, ttl)
+		if err != nil || swapped {
+			return mine, taken, err
+		}
+	}
+	return nil, false, fmt.Errorf("%w: %w", ErrUnavailable, errOutrun)
+}
+
+// retire removes the session under key, which a new one has taken the place
+// of, and returns the changes that other requests made to it since it was
+// found, so that the caller can carry them over before asking again.
+func (g *guard) retire(ctx context.Context, key string, found []byte) (changed []byte, err error) {
+	now, swapped, err := g.cells.swap(ctx, key, found, nil, 0)
+	if err != nil || swapped {
+		return nil, err
+	}
+	return now, nil
+}
+
+func overlayBytes(base, mine, theirs []byte) ([]byte, bool, error) {
+	var records [3]Record
+	for i, stored := range [][]byte{base, mine, theirs} {
+		record, err := decodeRecord(stored)
+		if err != nil {
+			return nil, false, err
+		}
+		records[i] = record
+	}
+	merged, taken := overlay(records[0], records[1], records[2])
+	encoded, err := encodeRecord(merged)
+	return encoded, taken, err
+}
+
+// stripes are a fixed number of locks shared by all keys, so that their memory
+// does not grow with the number of sessions.
+type stripes struct {
+	seed  maphash.Seed
+	locks [256]sync.RWMutex
+}
+
+func newStripes() *stripes { return &stripes{seed: maphash.MakeSeed()} }
+
+func (s *stripes) of(key string) *sync.RWMutex {
+	return &s.locks[maphash.String(s.seed, key)%uint64(len(s.locks))]
+}
+
+func (s *stripes) lock(key string) (unlock func()) {
+	lock := s.of(key)
+	lock.Lock()
+	return lock.Unlock
+}
+
+// same reports whether what stands is what a swap expects.
+func same(stands, from []byte) bool {
+	return (stands == nil) == (from == nil) && bytes.Equal(stands, from)
+}

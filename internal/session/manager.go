@@ -1,0 +1,303 @@
+package session
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+)
+
+// tokenLength is the length of a token as scs makes it: 32 random bytes in
+// unpadded base64url (256 bits; ASVS 5.0 7.2.3 asks 128).
+const tokenLength = 43
+
+// Manager recognises sessions and stores them. It is safe for concurrent use.
+type Manager struct {
+	scs    *scs.SessionManager
+	guard  *guard
+	limits Limits
+	start  int64
+	now    func() time.Time
+	log    *slog.Logger
+	where  string
+}
+
+// newManager builds a Manager on cells. scs keeps the token, its hash and the
+// deadline. Its IdleTimeout stays zero, because any other value makes it write
+// on every page view; the idle limit is checked here instead.
+func newManager(c cells, cfg Config, where string) *Manager {
+	m := &Manager{
+		scs:    scs.New(),
+		limits: cfg.Limits,
+		start:  cfg.Start,
+		now:    cfg.Now,
+		log:    cfg.Log,
+		where:  where,
+	}
+	m.guard = &guard{cells: c, stripes: newStripes()}
+	m.scs.Store = m.guard
+	m.scs.Codec = codec{}
+	m.scs.HashTokenInStore = true
+	m.scs.Lifetime = cfg.Limits.Lifetime
+	m.scs.Cookie.Name = CookieName(cfg.Secure)
+	m.scs.Cookie.Secure = cfg.Secure
+	m.scs.Cookie.HttpOnly = true
+	m.scs.Cookie.SameSite = http.SameSiteLaxMode
+	m.scs.Cookie.Path = "/"
+	m.scs.Cookie.Persist = false
+	return m
+}
+
+// CookieName is the session cookie's name. On https it has the __Host- prefix,
+// with which a browser lets no other host set it (RFC 6265bis section 4.1.3.2).
+func CookieName(secure bool) string {
+	if secure {
+		return "__Host-session"
+	}
+	return "session"
+}
+
+// CookieName returns the name of the cookie this Manager reads and writes.
+func (m *Manager) CookieName() string { return m.scs.Cookie.Name }
+
+// Where says in a few words where sessions are kept, without any secret.
+func (m *Manager) Where() string { return m.where }
+
+// Ping asks the store whether it answers. Errors: ErrUnavailable.
+func (m *Manager) Ping(ctx context.Context) error {
+	return unavailable(m.guard.cells.ping(ctx))
+}
+
+// Close lets go of the store.
+func (m *Manager) Close() error { return m.guard.cells.close() }
+
+// Load finds the session behind token, the value of the session cookie. A
+// token that is empty, ill-formed (no store is asked), unknown, expired or
+// whose record cannot be read belongs to nobody: the Session returned is a
+// guest's and costs nothing until something is put into it.
+// Errors: ErrUnavailable; the sender may well be logged in.
+func (m *Manager) Load(ctx context.Context, token string) (*Session, error) {
+	if !wellFormed(token) {
+		token = ""
+	}
+	s := &Session{manager: m, outer: ctx}
+	loaded, err := m.scs.Load(context.WithValue(ctx, visitKey{}, &visit{}), token)
+	if errors.Is(err, errUnreadable) {
+		m.log.WarnContext(ctx, "stored session removed: it cannot be read", "cause", err)
+		m.discard(ctx, token)
+		return m.guest(s)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("load session: %w", unavailable(err))
+	}
+	record, stored := m.scs.Get(loaded, recordKey).(Record)
+	if !stored {
+		return m.guest(s)
+	}
+	if !m.limits.live(record, m.now()) {
+		m.discard(ctx, token)
+		return m.guest(s)
+	}
+	s.ctx, s.record, s.stored = loaded, record, true
+	return s, nil
+}
+
+// guest turns s into a session that stands nowhere yet.
+func (m *Manager) guest(s *Session) (*Session, error) {
+	now := m.now()
+	s.record = Record{Created: now, Seen: now, Deadline: now.Add(m.limits.Lifetime)}
+	return s, m.begin(s)
+}
+
+// begin gives s scs data of its own, with no token yet and nothing found.
+func (m *Manager) begin(s *Session) error {
+	ctx, err := m.scs.Load(context.WithValue(s.outer, visitKey{}, &visit{}), "")
+	if err != nil {
+		return fmt.Errorf("begin session: %w", err)
+	}
+	s.ctx = ctx
+	return nil
+}
+
+// discard removes a record that belongs to nobody any more. Should it fail,
+// the next request with that token tries again.
+func (m *Manager) discard(ctx context.Context, token string) {
+	if err := m.guard.cells.remove(ctx, hashToken(token)); err != nil {
+		m.log.WarnContext(ctx, "stale session not removed", "cause", err)
+	}
+}
+
+// Commit stores what the request changed in s, if anything. It is called once,
+// after the page is made and before its first byte is sent, and only for a
+// request that succeeded. On any error nothing was changed, no cookie may be
+// written and the page must not be sent.
+// Errors: ErrUnavailable, ErrEnded, ErrNoticeTaken.
+func (m *Manager) Commit(s *Session) error {
+	switch {
+	case s.loggedOut:
+		return m.commitLogOut(s)
+	case s.fresh:
+		return m.commitLogIn(s)
+	case s.changed && (s.stored || !s.record.empty()):
+		return m.commitChange(s)
+	case s.stored && m.now().Sub(s.record.Seen) >= m.limits.touchEvery():
+		return m.commitTouch(s)
+	}
+	return nil
+}
+
+func (m *Manager) commitChange(s *Session) error {
+	before := m.scs.Token(s.ctx)
+	if err := m.write(s); err != nil {
+		return err
+	}
+	if before == "" {
+		s.cookie = cookieSet
+	}
+	if visitFrom(s.ctx).noticeTaken {
+		return ErrNoticeTaken
+	}
+	return nil
+}
+
+// commitTouch writes down that the session was used. A page that only looked
+// does not fail for it: a full store still greets, and an ended session's last
+// page was asked for while it stood.
+func (m *Manager) commitTouch(s *Session) error {
+	if err := m.write(s); err != nil {
+		m.log.WarnContext(s.ctx, "last use of a session not written down", "cause", err)
+	}
+	return nil
+}
+
+// commitLogIn stores the new session first and then ends the old one, so that
+// a failure in between loses neither. Values that other requests put into the
+// old session meanwhile are carried over.
+func (m *Manager) commitLogIn(s *Session) error {
+	oldToken, found := m.scs.Token(s.ctx), visitFrom(s.ctx).found
+	if err := m.begin(s); err != nil {
+		return err
+	}
+	if err := m.write(s); err != nil {
+		return err
+	}
+	if oldToken != "" {
+		if err := m.retire(s, hashToken(oldToken), found); err != nil {
+			m.discard(s.outer, m.scs.Token(s.ctx))
+			return err
+		}
+	}
+	s.cookie = cookieSet
+	return nil
+}
+
+func (m *Manager) retire(s *Session, oldKey string, found []byte) error {
+	for range maxOverlays {
+		changed, err := m.guard.retire(s.ctx, oldKey, found)
+		if err != nil {
+			return fmt.Errorf("end the session from before: %w", unavailable(err))
+		}
+		if changed == nil {
+			return nil
+		}
+		before, err := decodeRecord(found)
+		if err != nil {
+			return err
+		}
+		after, err := decodeRecord(changed)
+		if err != nil {
+			return err
+		}
+		found = changed
+		if after.Member != nil && after.Member.ID != s.record.Member.ID {
+			continue
+		}
+		member := s.record.Member
+		s.record, _ = overlay(before, after, s.record)
+		s.record.Member = member
+		visitFrom(s.ctx).found = visitFrom(s.ctx).stored
+		if err := m.write(s); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("end the session from before: %w: %w", ErrUnavailable, errOutrun)
+}
+
+func (m *Manager) commitLogOut(s *Session) error {
+	if token := m.scs.Token(s.ctx); token != "" {
+		if err := m.guard.cells.remove(s.ctx, hashToken(token)); err != nil {
+			return fmt.Errorf("end session: %w", unavailable(err))
+		}
+	}
+	s.cookie = cookieCleared
+	return nil
+}
+
+// write hands the record to scs, which encodes it and asks the guard.
+func (m *Manager) write(s *Session) error {
+	now := m.now()
+	if now.After(s.record.Seen) {
+		s.record.Seen = now
+	}
+	visitFrom(s.ctx).ttl = m.limits.idleEnd(s.record).Sub(now)
+	m.scs.SetDeadline(s.ctx, s.record.Deadline)
+	m.scs.Put(s.ctx, recordKey, s.record)
+	if _, _, err := m.scs.Commit(s.ctx); err != nil {
+		return fmt.Errorf("store session: %w", unavailable(err))
+	}
+	return nil
+}
+
+// WriteCookie adds to header w what [Manager.Commit] has decided: a new
+// session's cookie, a cleared one, or nothing.
+func (m *Manager) WriteCookie(w http.ResponseWriter, s *Session) {
+	switch s.cookie {
+	case cookieSet:
+		if member, ok := s.Member(); ok && member.Remember {
+			m.scs.RememberMe(s.ctx, true)
+		}
+		m.scs.WriteSessionCookie(s.ctx, w, m.scs.Token(s.ctx), s.record.Deadline)
+	case cookieCleared:
+		m.scs.WriteSessionCookie(s.ctx, w, "", time.Time{})
+	case cookieKept:
+	}
+}
+
+// wellFormed reports whether token could have been made by scs.
+func wellFormed(token string) bool {
+	if len(token) != tokenLength {
+		return false
+	}
+	_, err := base64.RawURLEncoding.DecodeString(token)
+	return err == nil
+}
+
+// hashToken is the name under which the store knows a token, the same that scs
+// derives with HashTokenInStore: whoever reads the store cannot log in with it.
+func hashToken(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// newID returns 96 random bits as text, for things that are named but secret
+// to nobody.
+func newID() string {
+	random := make([]byte, 12)
+	_, _ = rand.Read(random) // never fails, see crypto/rand
+	return base64.RawURLEncoding.EncodeToString(random)
+}
+
+// unavailable gives a store's error its name; named ones pass as they are.
+func unavailable(err error) error {
+	if err == nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrEnded) || errors.Is(err, errUnreadable) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, err)
+}

@@ -1,0 +1,175 @@
+package session
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/alexedwards/scs/boltstore"
+	"github.com/alexedwards/scs/pgxstore"
+	"github.com/alexedwards/scs/sqlite3store"
+	"github.com/alexedwards/scs/v2/memstore"
+	"github.com/gomodule/redigo/redis"
+	"github.com/jackc/pgx/v5/pgxpool"
+	"go.etcd.io/bbolt"
+)
+
+// The stores a session can be kept in, as SESSION_STORE names them.
+const (
+	StoreRedis    = "redis"    // Redis, real or embedded: outlives the server, shared by many
+	StoreMemory   = "memory"   // this process's memory: gone when it stops
+	StoreFile     = "file"     // one file, for one process
+	StoreDatabase = "database" // the table sessions beside the people
+)
+
+// Config is what Open needs to know.
+type Config struct {
+	Store    string // one of the Store constants
+	RedisURL string // "" for the embedded Redis in DataDir
+	DataDir  string
+	Limits   Limits
+	Pool     PoolLimits
+	Secure   bool // cookies for https only
+	// Start is the number of this server start, remembered by every log-in.
+	Start int64
+	// Postgres or SQLite is the people's database, for StoreDatabase.
+	Postgres     *pgxpool.Pool
+	SQLite       *sql.DB
+	DatabaseName string           // for Where
+	Now          func() time.Time // nil for the system clock
+	Log          *slog.Logger
+}
+
+// Open opens the store and returns the Manager of its sessions. It fails when
+// the store does not answer within a few seconds.
+func Open(ctx context.Context, cfg Config) (*Manager, error) {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	c, where, err := openCells(ctx, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("open sessions: %w", err)
+	}
+	if err := waitFor(ctx, c); err != nil {
+		return nil, errors.Join(fmt.Errorf("open sessions: %s does not answer: %w", where, err), c.close())
+	}
+	return newManager(c, cfg, where), nil
+}
+
+// waitFor gives a store that starts at the same moment a little time.
+func waitFor(ctx context.Context, c cells) error {
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+	defer cancel()
+	pause := time.NewTicker(100 * time.Millisecond)
+	defer pause.Stop()
+	for {
+		err := c.ping(ctx)
+		if err == nil || isReply(err, "NOAUTH", "WRONGPASS", "NOPERM") {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-pause.C:
+		}
+	}
+}
+
+func openCells(ctx context.Context, cfg Config) (c cells, where string, err error) {
+	switch cfg.Store {
+	case StoreRedis:
+		if cfg.RedisURL != "" {
+			return openRedis(cfg)
+		}
+		return openEmbedded(ctx, cfg)
+	case StoreMemory:
+		store := memstore.New()
+		return &lockedCells{
+			store:   store,
+			stripes: newStripes(),
+			alive:   func(context.Context) error { return nil },
+			shut:    func() error { store.StopCleanup(); return nil },
+		}, "this server's memory", nil
+	case StoreFile:
+		return openFile(cfg)
+	case StoreDatabase:
+		return openDatabase(cfg)
+	default:
+		return nil, "", fmt.Errorf("no session store is called %q", cfg.Store)
+	}
+}
+
+func openRedis(cfg Config) (cells, string, error) {
+	u, err := url.Parse(cfg.RedisURL)
+	if err != nil {
+		return nil, "", errors.New("REDIS_URL cannot be read")
+	}
+	dial := func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
+		return redis.DialURLContext(ctx, cfg.RedisURL, options...)
+	}
+	return newRedisCells(dial, cfg.Pool, cfg.Log), "Redis at " + u.Host, nil
+}
+
+func openEmbedded(ctx context.Context, cfg Config) (cells, string, error) {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, "", fmt.Errorf("make DATA_DIR: %w", err)
+	}
+	server, err := startEmbeddedRedis(ctx, cfg.DataDir, cfg.Log)
+	if err != nil {
+		return nil, "", err
+	}
+	inner := newRedisCells(server.dial, cfg.Pool, cfg.Log)
+	return &lockedCells{
+		store:   embeddedStore{inner},
+		stripes: newStripes(),
+		alive:   inner.ping,
+		shut:    func() error { return errors.Join(inner.close(), server.close()) },
+	}, "embedded Redis in " + filepath.Join(cfg.DataDir, "redis.db"), nil
+}
+
+func openFile(cfg Config) (cells, string, error) {
+	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		return nil, "", fmt.Errorf("make DATA_DIR: %w", err)
+	}
+	path := filepath.Join(cfg.DataDir, "sessions.bolt")
+	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 3 * time.Second})
+	if errors.Is(err, bbolt.ErrTimeout) {
+		return nil, "", fmt.Errorf("%s is held by another running server: a file belongs to one process", path)
+	}
+	if err != nil {
+		return nil, "", fmt.Errorf("open %s: %w", path, err)
+	}
+	whole := &sync.RWMutex{}
+	sweeper := sweepFile(db, whole, cfg)
+	return &lockedCells{
+		// Its own clean-up would write past the lock.
+		store: boltstore.NewWithCleanupInterval(db, 0),
+		whole: whole,
+		alive: func(context.Context) error { return nil },
+		shut:  func() error { sweeper.Stop(); return db.Close() },
+	}, "file " + path, nil
+}
+
+func openDatabase(cfg Config) (cells, string, error) {
+	locked := &lockedCells{stripes: newStripes()}
+	switch {
+	case cfg.Postgres != nil:
+		store := pgxstore.New(cfg.Postgres)
+		locked.store, locked.alive = store, cfg.Postgres.Ping
+		locked.shut = func() error { store.StopCleanup(); return nil }
+	case cfg.SQLite != nil:
+		store := sqlite3store.New(cfg.SQLite)
+		locked.store, locked.alive = store, cfg.SQLite.PingContext
+		locked.shut = func() error { store.StopCleanup(); return nil }
+	default:
+		return nil, "", errors.New("SESSION_STORE=database without a database")
+	}
+	return locked, "table sessions of " + cfg.DatabaseName, nil
+}

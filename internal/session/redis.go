@@ -1,0 +1,294 @@
+package session
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/alexedwards/scs/redisstore"
+	"github.com/gomodule/redigo/redis"
+)
+
+// keyPrefix stands before the hash of the token and is used for nothing else.
+const keyPrefix = "holdfast:session:"
+
+// PoolLimits bound what one process asks of Redis.
+type PoolLimits struct {
+	// Size is the largest number of connections, busy and idle alike: fewer
+	// idle ones than busy ones would mean dialling all the time under load.
+	Size    int
+	Connect time.Duration // longest time to open a connection
+	// Timeout is the whole budget of one operation: the wait for a free
+	// connection, the write and the read.
+	Timeout time.Duration
+}
+
+// redisCells keeps records in Redis. Reading and deleting go through scs's own
+// redisstore, given a context it does not know of (see bound). Its Commit,
+// an unconditional MULTI/SET/PEXPIREAT, is replaced by swapScript.
+type redisCells struct {
+	pool    *redis.Pool
+	timeout time.Duration
+	// generation rises when a connection fails; connections from before are
+	// not used again. One failure empties the pool, and no PING is needed to
+	// find out which of the idle connections a restarted Redis has forgotten.
+	generation atomic.Int64
+	health     health
+}
+
+// swapScript is the guard's one atomic step. ARGV: what must stand (” for
+// nothing), what to store (” to remove), milliseconds to keep it.
+// It answers 1, or what stands instead (nil for nothing).
+var swapScript = redis.NewScript(1, `
+local stands = redis.call('GET', KEYS[1])
+if (stands or '') ~= ARGV[1] then return stands end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1])
+else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+return 1`)
+
+// dialRedis opens one connection to the Redis the cells belong to.
+type dialRedis func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error)
+
+func newRedisCells(dial dialRedis, limits PoolLimits, log *slog.Logger) *redisCells {
+	r := &redisCells{timeout: limits.Timeout, health: health{log: log}}
+	r.pool = &redis.Pool{
+		MaxActive: limits.Size,
+		MaxIdle:   limits.Size,
+		Wait:      true,
+		DialContext: func(ctx context.Context) (redis.Conn, error) {
+			generation := r.generation.Load()
+			conn, err := dial(ctx,
+				redis.DialConnectTimeout(limits.Connect),
+				redis.DialTLSHandshakeTimeout(limits.Timeout),
+				redis.DialReadTimeout(limits.Timeout),
+				redis.DialWriteTimeout(limits.Timeout),
+			)
+			if err != nil {
+				return nil, err
+			}
+			return &dialled{Conn: conn, generation: generation}, nil
+		},
+		TestOnBorrowContext: func(_ context.Context, conn redis.Conn, _ time.Time) error {
+			if conn.(*dialled).generation != r.generation.Load() {
+				return errStale
+			}
+			return nil
+		},
+	}
+	return r
+}
+
+var errStale = errors.New("connection is from before a failure")
+
+// dialled is a pooled connection that knows when it was opened.
+type dialled struct {
+	redis.Conn
+	generation int64
+}
+
+// DoWithTimeout implements [redis.ConnWithTimeout].
+func (d *dialled) DoWithTimeout(timeout time.Duration, cmd string, args ...any) (any, error) {
+	return redis.DoWithTimeout(d.Conn, timeout, cmd, args...)
+}
+
+// ReceiveWithTimeout implements [redis.ConnWithTimeout].
+func (d *dialled) ReceiveWithTimeout(timeout time.Duration) (any, error) {
+	return redis.ReceiveWithTimeout(d.Conn, timeout)
+}
+
+// do sends one command within ctx's deadline.
+func (r *redisCells) do(ctx context.Context, cmd string, args ...any) (any, error) {
+	conn, err := r.pool.GetContext(ctx)
+	if err != nil {
+		return nil, r.note(err)
+	}
+	defer conn.Close()
+	left := r.timeout
+	if deadline, ok := ctx.Deadline(); ok {
+		left = min(left, time.Until(deadline))
+	}
+	if left <= 0 {
+		return nil, context.DeadlineExceeded
+	}
+	reply, err := redis.DoWithTimeout(conn, left, cmd, args...)
+	return reply, r.note(err)
+}
+
+// note looks at the outcome of a command: a broken connection, or a Redis that
+// is no longer the one to talk to, makes every connection from before stale.
+func (r *redisCells) note(err error) error {
+	switch {
+	case err == nil:
+		r.health.well()
+	case isReply(err, "READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "NOPERM", "WRONGPASS"), !isReply(err):
+		r.generation.Add(1)
+		r.health.ill(err)
+	default:
+		r.health.ill(err)
+	}
+	return err
+}
+
+// isReply reports whether err is an error reply of Redis, as opposed to a
+// failed connection; with codes given, whether it is one of those.
+func isReply(err error, codes ...string) bool {
+	var reply redis.Error
+	if !errors.As(err, &reply) {
+		return false
+	}
+	if len(codes) == 0 {
+		return true
+	}
+	code, _, _ := strings.Cut(string(reply), " ")
+	for _, known := range codes {
+		if code == known {
+			return true
+		}
+	}
+	return false
+}
+
+// broken reports whether err is a connection that was cut, so that nothing is
+// known of Redis itself yet: worth one try on a fresh connection.
+func broken(err error) bool {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return false
+	}
+	var op *net.OpError
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || (errors.As(err, &op) && op.Op != "dial")
+}
+
+// bound is a view of these cells for one operation. redisstore takes no
+// context; it takes a pool, and this one hands out a connection whose every
+// command keeps to ctx and goes through do.
+func (r *redisCells) bound(ctx context.Context) *redisstore.RedisStore {
+	return redisstore.NewWithPrefix(&redis.Pool{
+		Dial: func() (redis.Conn, error) { return &boundConn{ctx: ctx, cells: r}, nil },
+	}, keyPrefix)
+}
+
+// boundConn is the connection redisstore sees.
+type boundConn struct {
+	redis.Conn
+	ctx   context.Context
+	cells *redisCells
+}
+
+func (b *boundConn) Do(cmd string, args ...any) (any, error) {
+	if cmd == "" { // the pool's way of asking for pending replies: there are none
+		return nil, nil
+	}
+	return b.cells.do(b.ctx, cmd, args...)
+}
+
+func (b *boundConn) Err() error   { return nil }
+func (b *boundConn) Close() error { return nil }
+
+func (r *redisCells) find(ctx context.Context, key string) (stored []byte, found bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	stored, found, err = r.bound(ctx).Find(key)
+	if broken(err) {
+		stored, found, err = r.bound(ctx).Find(key)
+	}
+	if isReply(err, "WRONGTYPE") {
+		return nil, false, fmt.Errorf("%w: %w", errUnreadable, err)
+	}
+	return stored, found, err
+}
+
+func (r *redisCells) findMany(ctx context.Context, keys []string) ([][]byte, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	args := make([]any, len(keys))
+	for i, key := range keys {
+		args[i] = keyPrefix + key
+	}
+	reply, err := r.do(ctx, "MGET", args...)
+	if broken(err) {
+		reply, err = r.do(ctx, "MGET", args...)
+	}
+	return redis.ByteSlices(reply, err)
+}
+
+func (r *redisCells) swap(ctx context.Context, key string, from, to []byte, ttl time.Duration) (now []byte, swapped bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	reply, err := swapScript.DoContext(ctx, &scriptConn{boundConn{ctx: ctx, cells: r}}, keyPrefix+key, from, to, ttl.Milliseconds())
+	if err != nil {
+		return nil, false, err
+	}
+	switch reply := reply.(type) {
+	case int64:
+		return nil, true, nil
+	case []byte:
+		return reply, false, nil
+	case nil:
+		return nil, false, nil
+	default:
+		return nil, false, fmt.Errorf("swap script answered %T", reply)
+	}
+}
+
+// scriptConn lets redigo's Script send EVALSHA, and EVAL where Redis does not
+// know the script yet, through do.
+type scriptConn struct{ boundConn }
+
+// DoContext implements [redis.ConnWithContext].
+func (c *scriptConn) DoContext(ctx context.Context, cmd string, args ...any) (any, error) {
+	return c.cells.do(ctx, cmd, args...)
+}
+
+// ReceiveContext implements [redis.ConnWithContext]; a script sends no
+// pipelines.
+func (c *scriptConn) ReceiveContext(context.Context) (any, error) {
+	return nil, errors.ErrUnsupported
+}
+
+func (r *redisCells) remove(ctx context.Context, key string) error {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	err := r.bound(ctx).Delete(key)
+	if broken(err) {
+		err = r.bound(ctx).Delete(key)
+	}
+	return err
+}
+
+func (r *redisCells) ping(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
+	defer cancel()
+	_, err := r.do(ctx, "PING")
+	return err
+}
+
+func (r *redisCells) close() error { return r.pool.Close() }
+
+// health logs once when Redis stops answering and once when it is back,
+// however many requests notice.
+type health struct {
+	log *slog.Logger
+	bad atomic.Bool
+}
+
+func (h *health) ill(cause error) {
+	if !errors.Is(cause, context.Canceled) && !isReply(cause, "NOSCRIPT", "WRONGTYPE") && h.bad.CompareAndSwap(false, true) {
+		h.log.Error("sessions cannot be reached", "cause", cause)
+	}
+}
+
+func (h *health) well() {
+	if h.bad.Load() && h.bad.CompareAndSwap(true, false) {
+		h.log.Info("sessions can be reached again")
+	}
+}

@@ -1,0 +1,170 @@
+// Package session owns one session's life: how a request's token is recognised,
+// how the record behind it is read, changed and stored without losing what
+// another request stored and without bringing back what has ended, how it ends,
+// and in which store it lies.
+//
+// It knows nothing of HTTP routes, pages or people's passwords. Callers use
+// verbs ([Session.LogIn], [Session.LogOut], [Session.Flash] …) and never see a
+// key. Underneath are scs and its stores; docs/decisions says where and why
+// this package departs from them.
+package session
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// The named failures of this package.
+var (
+	// ErrUnavailable: the store did not answer in time or refused. Nothing was
+	// changed, and nobody is logged out by it.
+	ErrUnavailable = errors.New("session store is unavailable")
+	// ErrEnded: the session this request began with has ended meanwhile, and
+	// what the request wanted to store in it was not stored.
+	ErrEnded = errors.New("session has ended")
+	// ErrNoticeTaken: a notice on the page just made was shown by a parallel
+	// request. The page has to be made again.
+	ErrNoticeTaken = errors.New("notice was already shown")
+	// ErrBadKey, ErrBadValue and ErrFull are about values put in at /session.
+	ErrBadKey   = errors.New("key must have 1 to 64 characters, none of them a control character")
+	ErrBadValue = errors.New("value must have at most 1,024 bytes of text")
+	ErrFull     = errors.New("this session holds as many values as fit")
+)
+
+// Limits of the values a person may put into a session. A record stays small
+// enough to be read on every request.
+const (
+	MaxKeyRunes   = 64
+	MaxValueBytes = 1024
+	MaxValues     = 100
+	maxTotalBytes = 16 << 10
+)
+
+// Session is what one request knows of the sender's session. It is made by
+// [Manager.Load], changed by its verbs, and stored by [Manager.Commit] when
+// the request has succeeded: a request that fails has changed nothing.
+// It belongs to one goroutine.
+type Session struct {
+	manager *Manager
+	ctx     context.Context // with the scs data and the visit of this session
+	outer   context.Context // without them, to begin another session in
+	record  Record
+	stored  bool // a record stood in the store when the request arrived
+
+	changed   bool // the record differs from what was found
+	fresh     bool // to be stored under a new token, see LogIn
+	loggedOut bool
+	cookie    cookieChange
+}
+
+type cookieChange int
+
+const (
+	cookieKept cookieChange = iota
+	cookieSet
+	cookieCleared
+)
+
+// Member returns the person this session belongs to; ok is false for a guest.
+func (s *Session) Member() (member Member, ok bool) {
+	if s.record.Member == nil {
+		return Member{}, false
+	}
+	return *s.record.Member, true
+}
+
+// Stored reports whether a session stood in the store for this request's token.
+func (s *Session) Stored() bool { return s.stored }
+
+// Created, Seen, IdleEnd and Deadline are the times in the session's life.
+func (s *Session) Created() time.Time  { return s.record.Created }
+func (s *Session) Seen() time.Time     { return s.record.Seen }
+func (s *Session) IdleEnd() time.Time  { return s.manager.limits.idleEnd(s.record) }
+func (s *Session) Deadline() time.Time { return s.record.Deadline }
+
+// LogIn begins a session of member, with a new token and new deadlines
+// (OWASP Session Management, "Renew the Session ID After Any Privilege Level
+// Change"). What a guest put in stays; of another person's session nothing
+// does. The session from before ends.
+func (s *Session) LogIn(member Member) {
+	now := s.manager.now()
+	record := Record{Created: now, Seen: now, Deadline: now.Add(s.manager.limits.lifetime(member.Remember))}
+	if s.record.Member == nil || s.record.Member.ID == member.ID {
+		record.Values, record.Notices = s.record.Values, s.record.Notices
+	}
+	member.Start = s.manager.start
+	record.Member = &member
+	s.record, s.changed, s.fresh = record, true, true
+}
+
+// LogOut ends this session. It is gone from the store when [Manager.Commit]
+// returns nil, and the browser's cookie is cleared.
+func (s *Session) LogOut() { s.loggedOut = true }
+
+// Flash leaves a message that the next page shows once.
+func (s *Session) Flash(text string) {
+	s.record.Notices = append(slices.Clone(s.record.Notices), Notice{ID: newID(), Text: text})
+	s.changed = true
+}
+
+// TakeNotices returns the messages waiting for this page and takes them away.
+func (s *Session) TakeNotices() []string {
+	if len(s.record.Notices) == 0 {
+		return nil
+	}
+	var texts []string
+	for _, notice := range s.record.Notices {
+		texts = append(texts, notice.Text)
+	}
+	s.record.Notices, s.changed = nil, true
+	return texts
+}
+
+// Values returns a copy of what the person put into this session.
+func (s *Session) Values() map[string]string { return maps.Clone(s.record.Values) }
+
+// Set puts a value into the session. Errors: ErrBadKey, ErrBadValue, ErrFull.
+func (s *Session) Set(key, value string) error {
+	if n := utf8.RuneCountInString(key); n < 1 || n > MaxKeyRunes || !plain(key) {
+		return ErrBadKey
+	}
+	if len(value) > MaxValueBytes || !plain(value) {
+		return ErrBadValue
+	}
+	values := maps.Clone(s.record.Values)
+	if values == nil {
+		values = map[string]string{}
+	}
+	values[key] = value
+	total := 0
+	for k, v := range values {
+		total += len(k) + len(v)
+	}
+	if len(values) > MaxValues || total > maxTotalBytes {
+		return ErrFull
+	}
+	s.record.Values, s.changed = values, true
+	return nil
+}
+
+// Remove takes a value out of the session; removing what is not there changes
+// nothing.
+func (s *Session) Remove(key string) {
+	if _, stands := s.record.Values[key]; !stands {
+		return
+	}
+	values := maps.Clone(s.record.Values)
+	delete(values, key)
+	s.record.Values, s.changed = values, true
+}
+
+// plain reports whether text is valid and free of control characters.
+func plain(text string) bool {
+	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
