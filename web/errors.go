@@ -1,0 +1,169 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/account"
+	"holdfast/internal/form"
+	"holdfast/internal/password"
+	"holdfast/internal/session"
+)
+
+// errorPage is what every failed request shows.
+type errorPage struct {
+	Status            int
+	Heading, Message  string
+	RequestID         string
+	BackURL, BackText string
+}
+
+// failure is how one kind of error looks from outside: fixed words, never the
+// cause.
+type failure struct {
+	status           int
+	heading, message string
+}
+
+// unexpected is every error without a name.
+func unexpected() failure {
+	return failure{http.StatusInternalServerError, "Something went wrong here",
+		"That was our fault, and nothing was changed. Please try again; if it happens again, tell us the number below."}
+}
+
+// named is the one table from errors to what people see of them.
+func named() []struct {
+	err error
+	failure
+} {
+	sessions := failure{http.StatusServiceUnavailable, "Sessions cannot be reached just now",
+		"If you were logged in, you still are. Try again in a moment."}
+	people := failure{http.StatusServiceUnavailable, "Accounts cannot be reached just now",
+		"Nothing was changed. Try again in a moment."}
+	busy := failure{http.StatusServiceUnavailable, "Too many people are logging in at once",
+		"Nothing was changed. Try again in a moment."}
+	ended := failure{http.StatusConflict, "This session has ended",
+		"It ended while your request was on its way, so nothing was stored. Log in and try again."}
+	forged := failure{http.StatusForbidden, "That request came from another site",
+		"It was refused, and nothing was changed. Open the page here and try again."}
+	return []struct {
+		err error
+		failure
+	}{
+		{session.ErrUnavailable, sessions},
+		{session.ErrEnded, ended},
+		{session.ErrNoticeTaken, unexpected()},
+		{account.ErrUnavailable, people},
+		{password.ErrBusy, busy},
+		{errForgery, forged},
+		{form.ErrTooLarge, byStatus(http.StatusRequestEntityTooLarge)},
+		{form.ErrContentType, byStatus(http.StatusUnsupportedMediaType)},
+		{form.ErrMalformed, byStatus(http.StatusBadRequest)},
+	}
+}
+
+// byStatus is for the errors that Echo and forms know by their status.
+func byStatus(status int) failure {
+	switch status {
+	case http.StatusBadRequest:
+		return failure{status, "That request cannot be understood", "Nothing was changed. Go back to the page and try again."}
+	case http.StatusNotFound:
+		return failure{status, "There is no such page", "The address may have a slip in it, or the page has gone."}
+	case http.StatusMethodNotAllowed:
+		return failure{status, "That cannot be done here", "This address does not take that kind of request."}
+	case http.StatusRequestEntityTooLarge:
+		return failure{status, "That is too much at once", "The form is larger than this site takes. Nothing was stored."}
+	case http.StatusUnsupportedMediaType:
+		return failure{status, "That kind of data is not taken here", "Send an ordinary form. Nothing was stored."}
+	default:
+		return unexpected()
+	}
+}
+
+// failureOf finds what a person is told about err.
+func failureOf(err error) failure {
+	for _, row := range named() {
+		if errors.Is(err, row.err) {
+			return row.failure
+		}
+	}
+	var known *echo.HTTPError
+	if errors.As(err, &known) {
+		return byStatus(known.Code)
+	}
+	return unexpected()
+}
+
+// retryAfter tells a client to come back, in seconds.
+const retryAfter = "5"
+
+// requestIDMark stands in a rendered error page where the request's id goes.
+const requestIDMark = "request-id-goes-here"
+
+// failurePages are the error pages, made when the program starts, so that
+// showing one needs neither session nor database nor a template that works.
+type failurePages map[failure][]byte
+
+func (s *Site) renderFailures() (failurePages, error) {
+	all := []failure{unexpected()}
+	for _, row := range named() {
+		all = append(all, row.failure)
+	}
+	for status := 400; status < 600; status++ {
+		all = append(all, byStatus(status))
+	}
+	pages := failurePages{}
+	for _, f := range all {
+		if pages[f] != nil {
+			continue
+		}
+		var page bytes.Buffer
+		l := s.layout("")
+		l.Title, l.Neutral = title(f.heading), true
+		err := s.renderer.render(&page, "error", view{l, errorPage{
+			Status: f.status, Heading: f.heading, Message: f.message,
+			RequestID: requestIDMark, BackURL: "/", BackText: "Go to the first page",
+		}})
+		if err != nil {
+			return nil, err
+		}
+		pages[f] = page.Bytes()
+	}
+	return pages, nil
+}
+
+// fail answers a request that ended in err. It is Echo's HTTPErrorHandler, the
+// only place that turns errors into answers.
+func (s *Site) fail(err error, c echo.Context) {
+	c.Set(causeKey, err)
+	if c.Response().Committed {
+		return
+	}
+	if errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil {
+		err = errors.Join(err, echo.NewHTTPError(http.StatusBadRequest)) // the client has gone
+	}
+	f := failureOf(err)
+	h := c.Response().Header()
+	h.Set("Cache-Control", "no-store")
+	if f.status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", retryAfter)
+	}
+	id, _ := c.Get(requestIDKey).(string)
+	if wantsJSON(c.Request()) {
+		_ = c.JSON(f.status, map[string]string{"error": f.heading + ". " + f.message, "request_id": id})
+		return
+	}
+	page := bytes.ReplaceAll(s.failures[f], []byte(requestIDMark), []byte(id))
+	_ = c.HTMLBlob(f.status, page)
+}
+
+// wantsJSON reports whether the client asked for JSON rather than a page.
+func wantsJSON(r *http.Request) bool {
+	accept := r.Header.Get("Accept")
+	return strings.Contains(accept, "application/json") && !strings.Contains(accept, "text/html")
+}

@@ -1,0 +1,136 @@
+package web
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/session"
+)
+
+// What the middleware leaves in the echo context for what runs inside it.
+const (
+	requestIDKey = "request id"
+	sessionKey   = "session"
+	causeKey     = "cause"
+)
+
+// observe is outermost: it names the request, catches panics, has errors
+// answered, and writes one line of log. Nothing secret can be in that line: it
+// has no header, no body and no query.
+func (s *Site) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		started := time.Now()
+		id := newRequestID()
+		c.Set(requestIDKey, id)
+		if err := recovering(next, c); err != nil {
+			c.Error(err)
+		}
+		attrs := [8]slog.Attr{
+			slog.String("request_id", id),
+			slog.String("method", c.Request().Method),
+			slog.String("route", c.Path()),
+			slog.Int("status", c.Response().Status),
+			slog.Duration("duration", time.Since(started)),
+			slog.String("address", c.RealIP()),
+		}
+		line := attrs[:6]
+		if member, ok := memberOf(c); ok {
+			line = append(line, slog.String("user_id", member.ID))
+		}
+		level := slog.LevelInfo
+		if cause, ok := c.Get(causeKey).(error); ok {
+			line = append(line, slog.String("cause", cause.Error()))
+			if c.Response().Status >= http.StatusInternalServerError {
+				level = slog.LevelError
+			}
+		}
+		s.Log.LogAttrs(c.Request().Context(), level, "request", line...)
+		return nil
+	}
+}
+
+// errPanic is a handler's panic on its way to the error page.
+var errPanic = errors.New("panic")
+
+// recovering runs next and turns a panic into an error, stack included, which
+// goes to the log alone.
+func recovering(next echo.HandlerFunc, c echo.Context) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: %v\n%s", errPanic, p, debug.Stack())
+		}
+	}()
+	return next(c)
+}
+
+// contentSecurityPolicy lets a page load its own style sheet, script and
+// pictures and nothing else (ASVS 5.0 3.4.3).
+const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// secure sets the headers that every answer has, errors and static files too
+// (ASVS 5.0 chapter 3.4).
+func (s *Site) secure(next echo.HandlerFunc) echo.HandlerFunc {
+	https := s.BaseURL.Scheme == "https"
+	return func(c echo.Context) error {
+		h := c.Response().Header()
+		h.Set("Content-Security-Policy", contentSecurityPolicy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
+		if https {
+			h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains") // two years, in seconds
+		}
+		return next(c)
+	}
+}
+
+// errForgery: a request that changes something came from another site.
+var errForgery = errors.New("cross-origin request refused")
+
+// refuseForgery lets no other origin send anything that changes something, log
+// in and sign up included: Sec-Fetch-Site decides, Origin where that is
+// missing. A request with neither comes from no browser and passes.
+func (s *Site) refuseForgery(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if err := s.forgery.Check(c.Request()); err != nil {
+			return fmt.Errorf("%w: %w", errForgery, err)
+		}
+		return next(c)
+	}
+}
+
+// membersOnly sends a guest to log in, and back to a page they asked for.
+func (s *Site) membersOnly(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if _, ok := current(c).Member(); ok {
+			return next(c)
+		}
+		r := c.Request()
+		if r.Method == http.MethodPost {
+			return c.Redirect(http.StatusSeeOther, "/login")
+		}
+		return c.Redirect(http.StatusSeeOther, loginURL(r.URL.RequestURI()))
+	}
+}
+
+// current is the session of this request. Handlers outside recognise have none.
+func current(c echo.Context) *session.Session {
+	return c.Get(sessionKey).(*session.Session)
+}
+
+func memberOf(c echo.Context) (session.Member, bool) {
+	s, ok := c.Get(sessionKey).(*session.Session)
+	if !ok {
+		return session.Member{}, false
+	}
+	return s.Member()
+}

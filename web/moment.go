@@ -1,0 +1,51 @@
+package web
+
+import (
+	"fmt"
+	"time"
+)
+
+// moment is a time as a page shows it.
+type moment struct{ ISO, Exact, Words string }
+
+// momentAt says when t is, seen from now.
+func momentAt(t, now time.Time) moment {
+	t = t.UTC()
+	return moment{
+		ISO:   t.Format(time.RFC3339),
+		Exact: t.Format("2 January 2006, 15:04:05 UTC"),
+		Words: distance(t.Sub(now)),
+	}
+}
+
+// distance puts a span from now into words: "3 minutes ago", "in 23 hours".
+func distance(d time.Duration) string {
+	past := d <= 0
+	if past {
+		d = -d
+	}
+	var words string
+	switch {
+	case d < 10*time.Second && past:
+		return "just now"
+	case d < time.Minute:
+		words = count(int(d.Seconds()), "second")
+	case d < time.Hour:
+		words = count(int(d.Minutes()), "minute")
+	case d < 48*time.Hour:
+		words = count(int(d.Hours()), "hour")
+	default:
+		words = count(int(d.Hours()/24), "day")
+	}
+	if past {
+		return words + " ago"
+	}
+	return "in " + words
+}
+
+func count(n int, unit string) string {
+	if n == 1 {
+		return "1 " + unit
+	}
+	return fmt.Sprintf("%d %ss", n, unit)
+}

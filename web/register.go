@@ -1,0 +1,53 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/account"
+	"holdfast/internal/form"
+	"holdfast/internal/session"
+)
+
+type registerPage struct {
+	Name, Email, Next string
+	MinPassword       int // code points
+	Errors            form.Errors
+}
+
+func (s *Site) showRegister(c echo.Context) error {
+	if _, ok := current(c).Member(); ok {
+		return c.Redirect(http.StatusSeeOther, s.afterLogin(c.QueryParam("next")))
+	}
+	return s.registerPage(c, http.StatusOK, registerPage{Next: s.localPath(c.QueryParam("next"))})
+}
+
+func (s *Site) submitRegister(c echo.Context) error {
+	sent, err := form.Parse(c.Request(), "name", "email", "password", "next")
+	if err != nil {
+		return err
+	}
+	person, err := s.Accounts.Register(c.Request().Context(), account.Registration{
+		Name: sent["name"], Email: sent["email"], Password: sent["password"],
+	})
+	again := registerPage{Name: sent["name"], Email: sent["email"], Next: s.localPath(sent["next"])}
+	if errors.Is(err, account.ErrEmailTaken) {
+		again.Errors.Add("email", "Someone has registered with this e-mail already. If it was you, log in instead.")
+		return s.registerPage(c, http.StatusUnprocessableEntity, again)
+	}
+	if errors.As(err, &again.Errors) {
+		return s.registerPage(c, http.StatusUnprocessableEntity, again)
+	}
+	if err != nil {
+		return err
+	}
+	current(c).LogIn(session.Member{ID: person.ID, Name: person.Name})
+	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
+}
+
+func (s *Site) registerPage(c echo.Context, status int, p registerPage) error {
+	p.MinPassword = s.MinPassword
+	return s.page(c, status, "register", "Create an account", p)
+}

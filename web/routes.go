@@ -1,0 +1,78 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+)
+
+// routes is every URL of the site and the handler behind it. public pages look
+// at the session and take anyone; member pages send a guest to log in; bare
+// ones touch no session at all. A new route is for members unless it is put
+// elsewhere.
+func (s *Site) routes() {
+	s.echo.Use(s.observe, s.secure, s.refuseForgery)
+
+	bare := s.group()
+	public := s.group(s.recognise)
+	members := s.group(s.recognise, s.membersOnly)
+
+	bare.get("/healthz", s.healthz)
+	bare.get("/readyz", s.readyz)
+	bare.get("/favicon.ico", s.showFavicon)
+	bare.get(assetPrefix+"*", s.showAsset)
+
+	public.page("/", s.showHome)
+	public.page("/register", s.showRegister)
+	public.post("/register", s.submitRegister)
+	public.page("/login", s.showLogin)
+	public.post("/login", s.submitLogin)
+	public.post("/logout", s.submitLogout)
+	public.page("/session", s.showSession)
+	public.post("/session", s.submitSession)
+
+	members.page("/profile", s.showProfile)
+}
+
+// group registers routes that share their middleware. (Echo's own groups would
+// also put it around every unknown path.)
+type group struct {
+	site       *Site
+	middleware []echo.MiddlewareFunc
+}
+
+func (s *Site) group(middleware ...echo.MiddlewareFunc) group {
+	return group{site: s, middleware: middleware}
+}
+
+func (g group) get(path string, h echo.HandlerFunc) {
+	g.site.echo.GET(path, h, g.middleware...)
+	g.site.echo.HEAD(path, h, g.middleware...)
+}
+
+func (g group) post(path string, h echo.HandlerFunc) {
+	g.site.echo.POST(path, h, g.middleware...)
+}
+
+// page is a GET a person can be sent back to after logging in.
+func (g group) page(path string, h echo.HandlerFunc) {
+	g.get(path, h)
+	g.site.getPaths[path] = true
+}
+
+func (s *Site) showFavicon(c echo.Context) error {
+	return s.serveAsset(c, "favicon.ico")
+}
+
+func (s *Site) showAsset(c echo.Context) error {
+	return s.serveAsset(c, c.Param("*"))
+}
+
+func (s *Site) serveAsset(c echo.Context, name string) error {
+	found, ok := s.assets.find(name)
+	if !ok {
+		return echo.NewHTTPError(http.StatusNotFound)
+	}
+	found.ServeHTTP(c.Response(), c.Request())
+	return nil
+}

@@ -1,0 +1,131 @@
+// Package web owns all HTTP: routes, middleware, handlers, the structs of the
+// pages, rendering, and the one table from errors to statuses. It asks
+// internal/account who people are and internal/session whose request this is;
+// it knows no SQL, no Redis and no session key.
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/account"
+	"holdfast/internal/session"
+	"holdfast/static"
+	"holdfast/templates"
+)
+
+// Config is what the site is made of.
+type Config struct {
+	Accounts *account.Service
+	Sessions *session.Manager
+	// Ready answers nil when the people's database can be reached.
+	Ready func(context.Context) error
+	Log   *slog.Logger
+	Now   func() time.Time
+
+	BaseURL        *url.URL     // where people reach the site; its scheme decides Secure
+	TrustedProxies []*net.IPNet // whose X-Forwarded-For is believed; none: nobody's
+	MinPassword    int          // code points
+	RememberFor    time.Duration
+	Learn          bool
+	Version        string
+	Process        Process
+}
+
+// Process is this run of the server, as people and logs see it.
+type Process struct {
+	ID      int // of the operating system
+	Start   int64
+	Started time.Time
+}
+
+// Site is the whole application as an [http.Handler].
+type Site struct {
+	Config
+	echo     *echo.Echo
+	renderer *renderer
+	assets   *assets
+	failures failurePages
+	getPaths map[string]bool // paths a person may be sent to after log-in
+	forgery  *http.CrossOriginProtection
+}
+
+// New parses every template and makes the site. A broken template is an error.
+func New(cfg Config) (*Site, error) {
+	assets, err := newAssets(static.FS)
+	if err != nil {
+		return nil, fmt.Errorf("load static files: %w", err)
+	}
+	renderer, err := newRenderer(templates.FS, assets)
+	if err != nil {
+		return nil, fmt.Errorf("load templates: %w", err)
+	}
+	s := &Site{
+		Config:   cfg,
+		echo:     echo.New(),
+		renderer: renderer,
+		assets:   assets,
+		getPaths: map[string]bool{},
+		forgery:  http.NewCrossOriginProtection(),
+	}
+	if s.failures, err = s.renderFailures(); err != nil {
+		return nil, fmt.Errorf("render error pages: %w", err)
+	}
+	if err := s.forgery.AddTrustedOrigin(cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host); err != nil {
+		return nil, fmt.Errorf("trust own origin: %w", err)
+	}
+	s.echo.HTTPErrorHandler = s.fail
+	s.echo.IPExtractor = ipExtractor(cfg.TrustedProxies)
+	s.routes()
+	return s, nil
+}
+
+// ServeHTTP implements [http.Handler].
+func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+// ipExtractor takes the sender's address from the connection, and from
+// X-Forwarded-For only as far as trusted proxies vouch for it. Echo's default
+// believes anyone (GHSA-246p).
+func ipExtractor(trusted []*net.IPNet) echo.IPExtractor {
+	if len(trusted) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, network := range trusted {
+		options = append(options, echo.TrustIPRange(network))
+	}
+	return echo.ExtractIPFromXFFHeader(options...)
+}
+
+// newRequestID returns 96 random bits as text.
+func newRequestID() string {
+	random := make([]byte, 12)
+	_, _ = rand.Read(random) // never fails, see crypto/rand
+	return base64.RawURLEncoding.EncodeToString(random)
+}
+
+// healthz answers that the process is alive, whatever its stores do.
+func (s *Site) healthz(c echo.Context) error {
+	return c.String(http.StatusOK, "alive\n")
+}
+
+// readyz answers whether this instance can serve: both stores reachable.
+func (s *Site) readyz(c echo.Context) error {
+	ctx, cancel := context.WithTimeout(c.Request().Context(), time.Second)
+	defer cancel()
+	if err := errors.Join(s.Sessions.Ping(ctx), s.Ready(ctx)); err != nil {
+		s.Log.WarnContext(ctx, "not ready", "cause", err)
+		return c.String(http.StatusServiceUnavailable, "not ready\n")
+	}
+	return c.String(http.StatusOK, "ready\n")
+}
