@@ -1,0 +1,10 @@
+// Package static owns the files that a browser asks for as they are: style sheets by component, the one script, the icons.
+// It knows nothing of who serves them or under which address; package web gives each a name that carries its content's hash.
+package static
+
+import "embed"
+
+// FS holds css/, js/ and the icons, as they were when the program was built.
+//
+//go:embed css js favicon.svg favicon.ico
+var FS embed.FS

@@ -1,0 +1,59 @@
+// What a page gains where there is a script. Every page works without this file.
+'use strict';
+
+// A button beside each password shows it, and hides it again before it is sent.
+for (const field of document.querySelectorAll('input[type=password]')) {
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'show';
+  const set = (shown) => {
+    field.type = shown ? 'text' : 'password';
+    button.textContent = shown ? 'Hide' : 'Show';
+    button.setAttribute('aria-pressed', shown);
+    button.setAttribute('aria-label', 'Show password');
+  };
+  set(false);
+  button.addEventListener('click', () => set(field.type === 'password'));
+  field.form.addEventListener('submit', () => set(false));
+  const row = document.createElement('div');
+  row.className = 'with-show';
+  field.replaceWith(row);
+  row.append(field, button);
+}
+
+// A button on each command copies it. Browsers allow that on https and on localhost only.
+for (const command of navigator.clipboard ? document.querySelectorAll('[data-copy]') : []) {
+  const text = command.textContent;
+  const button = document.createElement('button');
+  button.type = 'button';
+  button.className = 'copy';
+  button.textContent = 'Copy';
+  const said = document.createElement('span');
+  said.className = 'unseen';
+  said.setAttribute('role', 'status');
+  const say = (word, more) => { button.textContent = word; said.textContent = more; };
+  button.addEventListener('click', () => navigator.clipboard.writeText(text).then(
+    () => { say('Copied', 'Copied'); setTimeout(say, 2000, 'Copy', ''); },
+    () => say('Not copied', 'The browser did not allow it'),
+  ));
+  command.append(button, said);
+}
+
+// Deadlines count down, second by second. The words of the server stay where the clock of this device says nonsense.
+const two = (n) => String(n).padStart(2, '0');
+const left = (seconds) => {
+  const d = Math.floor(seconds / 86400), h = Math.floor(seconds / 3600) % 24, m = Math.floor(seconds / 60) % 60, s = seconds % 60;
+  if (d > 0) return `in ${d} ${d === 1 ? 'day' : 'days'} ${two(h)} h ${two(m)} min`;
+  if (h > 0) return `in ${h} h ${two(m)} min ${two(s)} s`;
+  return m > 0 ? `in ${m} min ${two(s)} s` : `in ${s} s`;
+};
+const deadlines = [...document.querySelectorAll('time[data-ends]')].filter((t) => Date.parse(t.dateTime) > Date.now());
+const tick = () => {
+  const now = Date.now();
+  for (const t of deadlines) {
+    const words = Date.parse(t.dateTime) > now ? left(Math.floor((Date.parse(t.dateTime) - now) / 1000)) : 'now';
+    if (t.textContent !== words) t.textContent = words;
+  }
+  setTimeout(tick, 1000 - (now % 1000));
+};
+if (deadlines.length > 0) tick();

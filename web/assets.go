@@ -1,0 +1,219 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+const (
+	assetPrefix = "/static/"
+	// styleSheet is the one sheet on the wire, made of the files that styleSheetParts names.
+	styleSheet = "css/site.css"
+	// A name with a hash in it never means other bytes: RFC 8246.
+	cacheForever = "public, max-age=31536000, immutable"
+	// A name that browsers ask for unasked means the bytes of this build: a day.
+	cacheForADay = "public, max-age=86400"
+)
+
+// styleSheetParts are the style sheets by component, in the order of the cascade.
+func styleSheetParts() []string {
+	return []string{"roles", "base", "layout", "button", "form", "message", "fact", "card", "table", "code", "drawing", "print"}
+}
+
+// asset is one static file in memory, as it is and, where that is smaller, compressed.
+type asset struct {
+	name        string // "css/site.1f2e3d4c5b6a7988.css"
+	contentType string
+	cache       string // the value of Cache-Control
+	hash        string // of the plain bytes; the entity tags are made of it
+	plain       []byte
+	gzipped     []byte // nil where compression saves nothing
+}
+
+// assets are all static files. They are found by a look-up in a map, so that no path can lead anywhere else.
+type assets struct {
+	hashed map[string]*asset // by name with hash: what is served under /static/
+	plain  map[string]*asset // by name as in the source
+}
+
+// newAssets reads, hashes and compresses every file once. The style sheets of css/ become one, css/site.css; a sheet whose
+// place in the cascade is not known is an error.
+func newAssets(files fs.FS) (*assets, error) {
+	a := &assets{hashed: map[string]*asset{}, plain: map[string]*asset{}}
+	sheet, err := joinStyleSheets(files)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.add(styleSheet, sheet); err != nil {
+		return nil, err
+	}
+	err = fs.WalkDir(files, ".", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || path.Dir(name) == "css" {
+			return err
+		}
+		body, err := fs.ReadFile(files, name)
+		if err != nil {
+			return err
+		}
+		return a.add(name, body)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read static files: %w", err)
+	}
+	return a, nil
+}
+
+func joinStyleSheets(files fs.FS) ([]byte, error) {
+	found, err := fs.Glob(files, "css/*.css")
+	if err != nil {
+		return nil, fmt.Errorf("list style sheets: %w", err)
+	}
+	var sheet bytes.Buffer
+	for _, part := range styleSheetParts() {
+		name := "css/" + part + ".css"
+		body, err := fs.ReadFile(files, name)
+		if err != nil {
+			return nil, fmt.Errorf("read style sheet: %w", err)
+		}
+		sheet.Write(body)
+		found = slices.DeleteFunc(found, func(f string) bool { return f == name })
+	}
+	if len(found) > 0 {
+		return nil, fmt.Errorf("style sheets without a place in the cascade: %s", strings.Join(found, ", "))
+	}
+	return sheet.Bytes(), nil
+}
+
+func (a *assets) add(name string, body []byte) error {
+	ext := path.Ext(name)
+	contentType, ok := map[string]string{
+		".css": "text/css; charset=utf-8",
+		".js":  "text/javascript; charset=utf-8", // RFC 9239
+		".svg": "image/svg+xml; charset=utf-8",
+		".ico": "image/x-icon",
+	}[ext]
+	if !ok {
+		return fmt.Errorf("static file %s: no content type for %q", name, ext)
+	}
+	sum := sha256.Sum256(body)
+	file := asset{contentType: contentType, hash: hex.EncodeToString(sum[:8]), plain: body}
+	if squeezed := gzipped(body); len(squeezed) < len(body) {
+		file.gzipped = squeezed
+	}
+	forever, forADay := file, file
+	forever.name, forever.cache = strings.TrimSuffix(name, ext)+"."+file.hash+ext, cacheForever
+	forADay.name, forADay.cache = name, cacheForADay
+	a.hashed[forever.name], a.plain[name] = &forever, &forADay
+	return nil
+}
+
+func gzipped(body []byte) []byte {
+	var squeezed bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&squeezed, gzip.BestCompression) // fails only for a level that does not exist
+	_, _ = w.Write(body)                                         // a bytes.Buffer takes everything
+	_ = w.Close()
+	return squeezed.Bytes()
+}
+
+// url is the address, hash included, of the file that is called name in the source: "css/site.css".
+func (a *assets) url(name string) (string, bool) {
+	file, ok := a.plain[name]
+	if !ok {
+		return "", false
+	}
+	return assetPrefix + strings.TrimSuffix(name, path.Ext(name)) + "." + file.hash + path.Ext(name), true
+}
+
+// find returns the file that is served at /static/<name>; name carries the hash. Names without it are not found.
+func (a *assets) find(name string) (*asset, bool) {
+	file, ok := a.hashed[name]
+	return file, ok
+}
+
+// root returns the file that is served at an address browsers ask for unasked: "favicon.ico". It may be kept for a day.
+func (a *assets) root(name string) (*asset, bool) {
+	file, ok := a.plain[name]
+	return file, ok
+}
+
+// ServeHTTP answers for /static/. Only the plain spelling of an address is known: one with escapes in it names no file.
+func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	file, ok := a.find(strings.TrimPrefix(r.URL.Path, assetPrefix))
+	if !ok || r.URL.RawPath != "" {
+		http.NotFound(w, r)
+		return
+	}
+	file.ServeHTTP(w, r)
+}
+
+// ServeHTTP answers GET and HEAD with the file, compressed for those who take it so, or with 304 for those who have it.
+func (f *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		h.Set("Allow", "GET, HEAD")
+		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
+		return
+	}
+	body, tag := f.plain, `"`+f.hash+`"`
+	if f.gzipped != nil {
+		h.Set("Vary", "Accept-Encoding")
+		if acceptsGzip(r.Header) {
+			body, tag = f.gzipped, `"`+f.hash+`-gzip"`
+			h.Set("Content-Encoding", "gzip")
+		}
+	}
+	h.Set("Cache-Control", f.cache)
+	h.Set("ETag", tag)
+	if holds(r.Header, tag) {
+		h.Del("Content-Encoding")
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Type", f.contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if r.Method == http.MethodGet {
+		_, _ = w.Write(body) // fails when the browser has gone: nobody is left to tell
+	}
+}
+
+// acceptsGzip reads Accept-Encoding as RFC 9110, section 12.5.3, says: gzip by name, else by *, and not with q=0.
+func acceptsGzip(h http.Header) bool {
+	byName, byStar := -1.0, -1.0
+	for coding := range strings.SplitSeq(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
+		name, weight, _ := strings.Cut(coding, ";")
+		q := 1.0
+		if key, value, ok := strings.Cut(weight, "="); ok && strings.EqualFold(strings.TrimSpace(key), "q") {
+			q, _ = strconv.ParseFloat(strings.TrimSpace(value), 64) // what is no number is no yes
+		}
+		switch strings.ToLower(strings.TrimSpace(name)) {
+		case "gzip", "x-gzip":
+			byName = q
+		case "*":
+			byStar = q
+		}
+	}
+	if byName >= 0 {
+		return byName > 0
+	}
+	return byStar > 0
+}
+
+// holds tells whether If-None-Match names the tag, by the weak comparison of RFC 9110, section 13.1.2.
+func holds(h http.Header, tag string) bool {
+	for held := range strings.SplitSeq(strings.Join(h.Values("If-None-Match"), ","), ",") {
+		held = strings.TrimSpace(held)
+		if held == "*" || strings.TrimPrefix(held, "W/") == tag {
+			return true
+		}
+	}
+	return false
+}
