@@ -1,0 +1,62 @@
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/joho/godotenv"
+)
+
+// readDotenv returns what stands in the file; a file that does not exist is
+// empty. An error names file and line and never repeats what stands there:
+// godotenv's own message would, passwords included.
+func readDotenv(path string) (map[string]string, error) {
+	if path == "" {
+		return nil, nil
+	}
+	data, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read settings: %w", err)
+	}
+	// What Windows PowerShell 5 writes with > is UTF-16.
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return nil, fmt.Errorf("read settings: %s is UTF-16: save it as UTF-8", path)
+	}
+	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
+	values, ok := parseDotenv(data)
+	if !ok {
+		return nil, fmt.Errorf("read settings: %s, line %d: NAME=value, a comment after # or an empty line is needed"+
+			" (a quote that is opened must be closed)", path, brokenLine(data))
+	}
+	return values, nil
+}
+
+func parseDotenv(data []byte) (map[string]string, bool) {
+	// A last line without its end would let a name without = pass.
+	values, err := godotenv.UnmarshalBytes(append(bytes.Clone(data), '\n'))
+	if _, nameless := values[""]; err != nil || nameless {
+		return nil, false
+	}
+	return values, true
+}
+
+// brokenLine is the number of the first line that cannot be read: the one after
+// the longest beginning of the file that can. (A value in quotes may span
+// lines, so a beginning that cannot be read says nothing yet.)
+func brokenLine(data []byte) int {
+	line, number, end := 1, 0, 0
+	for text := range bytes.Lines(data) {
+		end += len(text)
+		number++
+		if _, ok := parseDotenv(data[:end]); ok {
+			line = number + 1
+		}
+	}
+	return line
+}

@@ -1,0 +1,158 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// Parse reads the command line without the program's name, the environment
+// through getenv, and the .env file at dotenv, which need not exist ("" reads
+// none). It changes no environment.
+//
+// Help goes to stdout and is followed by ErrHelp. Every wrong value is in the
+// one error, a Problems; other errors are about the command line or the file.
+// The command version needs no settings, so it works whatever they are.
+func Parse(args []string, getenv func(string) string, dotenv string, stdout io.Writer) (Command, Config, error) {
+	var grammar struct {
+		Config
+		Commands
+	}
+	flags := make(flagValues)
+	name, err := parseArgs(args, &grammar, settingsOf(&grammar.Config), flags, stdout)
+	if err != nil {
+		return Command{}, Config{}, err
+	}
+	command := Command{Name: name, Commands: grammar.Commands}
+	if name == "version" {
+		return command, Config{}, nil
+	}
+	file, err := readDotenv(dotenv)
+	if err != nil {
+		return Command{}, Config{}, err
+	}
+	c := grammar.Config
+	problems := c.fill(flags, getenv, file, dotenv)
+	if len(problems) > 0 {
+		return Command{}, Config{}, problems
+	}
+	return command, c, nil
+}
+
+// parseArgs lets kong take the command line apart. The values of settings stay
+// text, collected in flags: one that is wrong is reported with the others.
+func parseArgs(args []string, grammar any, settings []setting, flags flagValues, stdout io.Writer) (string, error) {
+	helped := false
+	options := []kong.Option{
+		kong.Name("holdfast"),
+		kong.Description(description),
+		kong.Writers(stdout, stdout),
+		kong.Exit(func(int) { helped = true }),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, FlagsLast: true, WrapUpperBound: 110}),
+		kong.ValueFormatter(describe),
+	}
+	for _, s := range settings {
+		options = append(options, kong.ValueMapper(s.field.Addr().Interface(), flags))
+	}
+	parser, err := kong.New(grammar, options...)
+	if err != nil {
+		return "", fmt.Errorf("build the command line: %w", err)
+	}
+	parsed, err := parser.Parse(args)
+	if helped {
+		return "", ErrHelp
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s (holdfast --help shows what there is)", hideSecrets(err.Error()))
+	}
+	var names []string
+	for _, step := range parsed.Path {
+		if step.Command != nil {
+			names = append(names, step.Command.Name)
+		}
+	}
+	return strings.Join(names, " "), nil
+}
+
+// flagValues collects the text of each setting's flag, by the flag's name.
+type flagValues map[string]string
+
+// Decode implements kong.Mapper.
+func (f flagValues) Decode(ctx *kong.DecodeContext, _ reflect.Value) error {
+	var text string
+	if err := ctx.Scan.PopValueInto("value", &text); err != nil {
+		return err
+	}
+	f[ctx.Value.Name] = text
+	return nil
+}
+
+// fill gives every setting the value of its first source, and checks all.
+func (c *Config) fill(flags flagValues, getenv func(string) string, file map[string]string, dotenv string) Problems {
+	var problems Problems
+	for _, s := range settingsOf(c) {
+		text, source := s.tag.Get("initial"), "default"
+		switch {
+		case flags[s.flag] != "":
+			text, source = flags[s.flag], "flag --"+s.flag
+		case getenv(s.env) != "":
+			text, source = getenv(s.env), "environment"
+		case file[s.env] != "":
+			text, source = file[s.env], dotenv
+		case text == "":
+			continue
+		}
+		if err := s.set(text); err != nil {
+			problems = append(problems, Problem{Setting: s.env, Given: s.given(text), Source: source, Need: err.Error()})
+		}
+	}
+	if len(problems) > 0 {
+		return append(problems, c.compare(problems)...)
+	}
+	if c.BaseURL == "" {
+		c.derivedBase = true
+		c.BaseURL = deriveBase(c.Host, c.Port)
+	}
+	return c.compare(nil)
+}
+
+// compare checks settings against each other, leaving out those that are wrong
+// by themselves.
+func (c *Config) compare(wrong Problems) Problems {
+	var problems Problems
+	fine := func(names ...string) bool {
+		for _, name := range names {
+			for _, p := range wrong {
+				if p.Setting == name {
+					return false
+				}
+			}
+		}
+		return true
+	}
+	add := func(setting, format string, args ...any) {
+		problems = append(problems, Problem{Setting: setting, Need: fmt.Sprintf(format, args...)})
+	}
+	const idle, life, remember = "SESSION_IDLE_TIMEOUT", "SESSION_LIFETIME", "SESSION_REMEMBER_LIFETIME"
+	if fine(idle, life) && c.SessionIdleTimeout > c.SessionLifetime {
+		add(idle, "%s is more than %s, which is %s",
+			showDuration(c.SessionIdleTimeout), life, showDuration(c.SessionLifetime))
+	}
+	if fine(life, remember) && c.SessionLifetime > c.SessionRememberLifetime {
+		add(life, "%s is more than %s, which is %s",
+			showDuration(c.SessionLifetime), remember, showDuration(c.SessionRememberLifetime))
+	}
+	if fine("SMTP_URL", "MAIL_FROM") && c.SMTPURL != "" && strings.HasSuffix(c.MailFrom, "@localhost>") {
+		add("MAIL_FROM", "mail servers refuse %s: with SMTP_URL, set an address of your own", c.MailFrom)
+	}
+	_, port, err := net.SplitHostPort(c.MetricsAddr)
+	if fine("METRICS_ADDR", "PORT") && err == nil && port == strconv.Itoa(c.Port) && port != "0" {
+		add("METRICS_ADDR", "port %s is PORT already; metrics need one of their own", port)
+	}
+	return problems
+}

@@ -1,0 +1,63 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+)
+
+// SecretURL is an address that may carry a password. However it is printed,
+// logged or encoded, what may be secret is hidden.
+type SecretURL string
+
+// Reveal is the address with its secrets, for whoever connects to it.
+func (u SecretURL) Reveal() string { return string(u) }
+
+// String is the address without user, password and query.
+func (u SecretURL) String() string { return mask(string(u)) }
+
+// Format prints String whatever the verb.
+func (u SecretURL) Format(f fmt.State, _ rune) { io.WriteString(f, u.String()) }
+
+// LogValue is String.
+func (u SecretURL) LogValue() slog.Value { return slog.StringValue(u.String()) }
+
+// MarshalText is String: a secret does not end up in JSON either.
+func (u SecretURL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
+
+// mask must hide the password of an address that is wrong in any way, a
+// password with an unescaped @ : / ? or # among them. So everything up to the
+// last @ goes, and without an @ everything that could be a password of an
+// address whose @ was forgotten.
+func mask(raw string) string {
+	if raw == "" {
+		return ""
+	}
+	scheme, rest, ok := strings.Cut(raw, "://")
+	if !ok {
+		return "***"
+	}
+	hidden := ""
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		hidden, rest = "***@", rest[at+1:]
+	}
+	query := ""
+	if i := strings.IndexAny(rest, "?#"); i >= 0 {
+		rest, query = rest[:i], rest[i:i+1]+"***"
+	}
+	if authority, _, _ := strings.Cut(rest, "/"); hidden == "" && !plainHost(authority) {
+		return scheme + "://***"
+	}
+	return scheme + "://" + hidden + rest + query
+}
+
+// plainHost reports whether s is a host with perhaps a port, or several.
+func plainHost(s string) bool {
+	for one := range strings.SplitSeq(s, ",") {
+		if checkHostPort(one) != nil && checkHost(strings.Trim(one, "[]")) != nil && one != "" {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,186 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Each function here checks the text of one kind of value. Its error says what
+// is allowed, in words that follow "SETTING is VALUE: ".
+
+const day = 24 * time.Hour
+
+var days = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)d`)
+
+// parseDuration is time.ParseDuration with days, always of 24 hours, in front.
+func parseDuration(text string) (time.Duration, error) {
+	need := errors.New("a duration is needed, such as 500ms, 10s, 24h or 7d")
+	var total time.Duration
+	rest := text
+	if match := days.FindStringSubmatch(text); match != nil {
+		number, err := strconv.ParseFloat(match[1], 64)
+		if err != nil || number > 100_000 { // a time.Duration holds 106,751 days
+			return 0, need
+		}
+		total = time.Duration(number * float64(day))
+		if rest = text[len(match[0]):]; rest == "" {
+			return total, nil
+		}
+		if rest[0] == '-' || rest[0] == '+' {
+			return 0, need
+		}
+	}
+	more, err := time.ParseDuration(rest)
+	if err != nil || total+more < total && total > 0 {
+		return 0, need
+	}
+	return total + more, nil
+}
+
+// showDuration writes whole days as days, and leaves out the empty units that
+// Duration.String writes.
+func showDuration(d time.Duration) string {
+	if d >= 2*day && d%day == 0 {
+		return strconv.FormatInt(int64(d/day), 10) + "d"
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+var hostName = regexp.MustCompile(`^(?i)[a-z0-9_]([a-z0-9_-]{0,62}\.?)*$`)
+
+func checkHost(text string) error {
+	if _, err := netip.ParseAddr(text); err == nil {
+		return nil
+	}
+	if len(text) > 253 || !hostName.MatchString(text) {
+		return errors.New("a host name or IP address is needed, without port or brackets")
+	}
+	return nil
+}
+
+// checkHostPort allows an empty host, which listens on every network.
+func checkHostPort(text string) error {
+	need := errors.New("host:port is needed, such as localhost:9090")
+	host, port, err := net.SplitHostPort(text)
+	if err != nil || host != "" && checkHost(host) != nil {
+		return need
+	}
+	if _, err := parsePort(port); err != nil {
+		return need
+	}
+	return nil
+}
+
+func parsePort(text string) (uint64, error) {
+	if text == "" || text[0] < '0' || text[0] > '9' {
+		return 0, errors.New("a port is needed")
+	}
+	return strconv.ParseUint(text, 10, 16)
+}
+
+// checkBase returns the address in its shortest form.
+func checkBase(text string) (string, error) {
+	need := errors.New("http:// or https:// with a host and perhaps a port is needed, without path, query or user")
+	base, err := url.Parse(text)
+	if err != nil || base.Opaque != "" || base.User != nil || base.Path != "" && base.Path != "/" ||
+		base.RawQuery != "" || base.ForceQuery || base.Fragment != "" || strings.HasSuffix(text, "#") {
+		return "", need
+	}
+	if base.Scheme != "http" && base.Scheme != "https" || checkHost(base.Hostname()) != nil {
+		return "", need
+	}
+	if _, err := parsePort(base.Port()); strings.HasSuffix(base.Host, ":") || base.Port() != "" && err != nil {
+		return "", need
+	}
+	host := strings.ToLower(base.Host)
+	if base.Scheme == "http" {
+		host = strings.TrimSuffix(host, ":80")
+	} else {
+		host = strings.TrimSuffix(host, ":443")
+	}
+	return base.Scheme + "://" + host, nil
+}
+
+// checkServer checks the address of a server that is one of schemes.
+func checkServer(text string, schemes []string) error {
+	need := fmt.Errorf("an address is needed that begins with %s:// and has a host;"+
+		" write %%40 for @, %%2F for /, %%3A for : in a password", strings.Join(schemes, ":// or "))
+	server, err := url.Parse(text)
+	if err != nil || !slices.Contains(schemes, server.Scheme) || server.Opaque != "" || server.Fragment != "" {
+		return need
+	}
+	if _, err := parsePort(server.Port()); server.Port() != "" && err != nil {
+		return need
+	}
+	switch schemes[0] {
+	case "postgres": // a host in the query is the folder of a Unix socket
+		if server.Hostname() == "" && server.Query().Get("host") == "" {
+			return need
+		}
+		return nil
+	case "redis":
+		if !databaseNumber.MatchString(server.Path) || server.RawQuery != "" {
+			return errors.New("after the host may stand only the number of a database, such as /0")
+		}
+	default:
+		if server.Path != "" && server.Path != "/" || server.RawQuery != "" {
+			return errors.New("nothing may stand after the host and port")
+		}
+	}
+	if server.Hostname() == "" {
+		return need
+	}
+	return nil
+}
+
+var databaseNumber = regexp.MustCompile(`^(/[0-9]{0,4})?$`)
+
+func checkMail(text string) error {
+	if _, err := mail.ParseAddress(text); err != nil {
+		return errors.New("an e-mail address is needed, such as Holdfast <login@example.org>")
+	}
+	return nil
+}
+
+func parseNetworks(text string) ([]netip.Prefix, error) {
+	var networks []netip.Prefix
+	for _, one := range strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == ' ' }) {
+		network, err := parseNetwork(one)
+		if err != nil {
+			return nil, err
+		}
+		networks = append(networks, network)
+	}
+	return networks, nil
+}
+
+func parseNetwork(text string) (netip.Prefix, error) {
+	if ip, err := netip.ParseAddr(text); err == nil && ip.Zone() == "" {
+		return netip.PrefixFrom(ip, ip.BitLen()), nil
+	}
+	network, err := netip.ParsePrefix(text)
+	if err != nil {
+		return netip.Prefix{}, fmt.Errorf("%q is no network or address, such as 10.0.0.0/8 or 192.0.2.7", text)
+	}
+	if network != network.Masked() {
+		return netip.Prefix{}, fmt.Errorf("%q has bits set outside its network: is %s meant, or the address alone?",
+			text, network.Masked())
+	}
+	return network, nil
+}
