@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -33,9 +34,9 @@ type Config struct {
 	Log   *slog.Logger
 	Now   func() time.Time
 
-	BaseURL        *url.URL     // where people reach the site; its scheme decides Secure
-	TrustedProxies []*net.IPNet // whose X-Forwarded-For is believed; none: nobody's
-	MinPassword    int          // code points
+	BaseURL        *url.URL       // where people reach the site; its scheme decides Secure
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none: nobody's
+	MinPassword    int            // code points
 	RememberFor    time.Duration
 	Learn          bool
 	Version        string
@@ -96,13 +97,17 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeH
 // ipExtractor takes the sender's address from the connection, and from
 // X-Forwarded-For only as far as trusted proxies vouch for it. Echo's default
 // believes anyone (GHSA-246p).
-func ipExtractor(trusted []*net.IPNet) echo.IPExtractor {
+func ipExtractor(trusted []netip.Prefix) echo.IPExtractor {
 	if len(trusted) == 0 {
 		return echo.ExtractIPDirect()
 	}
 	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
 	for _, network := range trusted {
-		options = append(options, echo.TrustIPRange(network))
+		network = network.Masked()
+		options = append(options, echo.TrustIPRange(&net.IPNet{
+			IP:   network.Addr().AsSlice(),
+			Mask: net.CIDRMask(network.Bits(), network.Addr().BitLen()),
+		}))
 	}
 	return echo.ExtractIPFromXFFHeader(options...)
 }

@@ -1,0 +1,81 @@
+// Command holdfast is the login application: it reads the settings, opens what
+// they name, puts the parts together and runs one command.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"holdfast/internal/config"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal drains; with the handler gone, a second one ends the
+	// process at once.
+	context.AfterFunc(ctx, stop)
+	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "holdfast:", err)
+		os.Exit(1)
+	}
+}
+
+// run is the whole program: args without the program's name, the environment
+// through getenv, what people read on stdout and the log on stderr. It returns
+// when the command is done or ctx has ended and everything is closed.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	command, cfg, err := config.Parse(args, getenv, ".env", stdout)
+	if errors.Is(err, config.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	log := newLog(cfg, stderr)
+	switch command.Name {
+	case "serve":
+		return serve(ctx, cfg, log, stdout)
+	case "migrate":
+		return migrate(ctx, cfg, stdout)
+	case "healthcheck":
+		return healthcheck(ctx, cfg)
+	case "version":
+		_, err := fmt.Fprintln(stdout, "holdfast", version())
+		return err
+	default:
+		return fmt.Errorf("command %q is not wired", command.Name)
+	}
+}
+
+func newLog(cfg config.Config, w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.LogLevel}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}
+
+// version is the module's version as the Go tool recorded it, or the commit it
+// was built from, or "dev".
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "dev"
+	}
+	if v := info.Main.Version; v != "" && v != "(devel)" {
+		return v
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" && len(setting.Value) >= 12 {
+			return setting.Value[:12]
+		}
+	}
+	return "dev"
+}

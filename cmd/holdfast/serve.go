@@ -1,0 +1,136 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"runtime"
+	"strconv"
+	"time"
+
+	"holdfast/internal/account"
+	"holdfast/internal/config"
+	"holdfast/internal/database"
+	"holdfast/internal/password"
+	"holdfast/internal/session"
+	"holdfast/web"
+)
+
+// hashWait is how long a log-in waits for its turn to be hashed before it is
+// asked to come back.
+const hashWait = 10 * time.Second
+
+// serve runs the web server until ctx ends.
+func serve(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) (err error) {
+	started := time.Now()
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Address())
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", cfg.Address(), err)
+	}
+	defer listener.Close()
+	cfg = cfg.WithPort(listener.Addr().(*net.TCPAddr).Port)
+
+	db, err := openDatabase(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if _, err := db.Migrate(ctx); err != nil {
+		return fmt.Errorf("migrate %s: %w", db.Name(), err)
+	}
+	process := web.Process{ID: os.Getpid(), Started: started}
+	process.Start, err = db.RecordStart(ctx, database.Start{Instance: instance(), Version: version(), At: started})
+	if err != nil {
+		return err
+	}
+	sessions, err := openSessions(ctx, cfg, db, process.Start, log)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, sessions.Close()) }()
+	site, err := newSite(cfg, db, sessions, process, log)
+	if err != nil {
+		return err
+	}
+	announce(stdout, cfg, db, sessions, process)
+	return newServer(site, log).serve(ctx, listener, cfg.ShutdownTimeout)
+}
+
+func openDatabase(ctx context.Context, cfg config.Config) (*database.DB, error) {
+	return database.Open(ctx, database.Config{
+		URL:     cfg.DatabaseURL.Reveal(),
+		DataDir: cfg.DataDir,
+		Timeout: cfg.DatabaseTimeout,
+	})
+}
+
+func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start int64, log *slog.Logger) (*session.Manager, error) {
+	c := session.Config{
+		Store:    cfg.SessionStore,
+		RedisURL: cfg.RedisURL.Reveal(),
+		DataDir:  cfg.DataDir,
+		Limits: session.Limits{
+			Idle:     cfg.SessionIdleTimeout,
+			Lifetime: cfg.SessionLifetime,
+			Remember: cfg.SessionRememberLifetime,
+		},
+		Pool: session.PoolLimits{
+			Size:    cfg.RedisPoolSize,
+			Connect: cfg.RedisConnectTimeout,
+			Timeout: cfg.RedisTimeout,
+		},
+		Secure:       cfg.Secure(),
+		Start:        start,
+		Postgres:     db.Pool(),
+		DatabaseName: db.Name(),
+		Log:          log,
+	}
+	if db.Pool() == nil {
+		c.SQLite = db.SQL()
+	}
+	return session.Open(ctx, c)
+}
+
+func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process, log *slog.Logger) (*web.Site, error) {
+	base, err := url.Parse(cfg.BaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("parse BASE_URL: %w", err)
+	}
+	// One hash a processor: more at once would only take memory, 19 MiB each.
+	hasher := password.NewHasher(runtime.GOMAXPROCS(0), hashWait)
+	policy := password.Policy{MinRunes: cfg.PasswordMinLength}
+	return web.New(web.Config{
+		Accounts:       account.New(db.People(), hasher, policy, time.Now),
+		Sessions:       sessions,
+		Ready:          db.Ping,
+		Log:            log,
+		Now:            time.Now,
+		BaseURL:        base,
+		TrustedProxies: cfg.TrustedProxies,
+		MinPassword:    cfg.PasswordMinLength,
+		RememberFor:    cfg.SessionRememberLifetime,
+		Learn:          cfg.Learn(),
+		Version:        version(),
+		Process:        process,
+	})
+}
+
+// announce tells who started it where to look.
+func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process) {
+	fmt.Fprintf(stdout, "Holdfast %s, start %d\n  open      %s\n  sessions  %s\n  people    %s\n",
+		version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
+}
+
+// instance tells running processes apart in the table of starts.
+func instance() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	return host + "/" + strconv.Itoa(os.Getpid())
+}
