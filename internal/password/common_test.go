@@ -15,8 +15,8 @@ import (
 var update = flag.Bool("update", false, "write common.txt anew")
 
 const commonHeader = `# Well-known passwords of eight characters and more, sorted: those of the frequency list
-# "passwords" of github.com/trustelem/zxcvbn (MIT licence, Copyright (c) 2018 Vincent Vanackere
-# and Trustelem). Written by: go test ./internal/password -run TestCommonList -update
+# "passwords" of github.com/trustelem/zxcvbn, under the licence in common.LICENSE.
+# Written by: go test ./internal/password -run TestCommonList -update
 `
 
 func TestCommonListIsWhatItsSourceSays(t *testing.T) {
@@ -43,7 +43,7 @@ func TestCommonListIsWhatItsSourceSays(t *testing.T) {
 			t.Errorf("%q is in the list and not found", word)
 		}
 	}
-	for _, word := range []string{"", "#", "passwor", "passwordd", "\x00", "\U0010ffff", strings.TrimSpace(commonHeader)} {
+	for _, word := range []string{"", "#", "passwor", "passwordd", "\x00", "\U0010ffff", strings.SplitN(commonHeader, "\n", 2)[0]} {
 		if listed(word) {
 			t.Errorf("%q is not in the list and found", word)
 		}

@@ -28,6 +28,8 @@ const (
 var (
 	// ErrBusy says that every hash slot stayed taken for the whole wait.
 	ErrBusy = errors.New("too many passwords are being checked")
+	// ErrUnhashable says that a password is not [Hashable].
+	ErrUnhashable = errors.New("password is too long or not text")
 	// ErrHash says that a stored hash cannot be read or asks for an absurd cost.
 	ErrHash = errors.New("stored password hash is not usable")
 )
@@ -47,8 +49,8 @@ func NewHasher(slots int, wait time.Duration) *Hasher {
 }
 
 // Hash returns the argon2id hash of the password's NFC form with a new salt,
-// as a PHC string. It returns [ErrBusy], or the context's error if that ends
-// first.
+// as a PHC string. It returns [ErrUnhashable], [ErrBusy], or the context's
+// error if that ends first.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 	salt := make([]byte, saltBytes)
 	rand.Read(salt) // never fails, never returns short
@@ -65,7 +67,7 @@ func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
 // the hash is outdated, that is, cheaper than what [Hasher.Hash] makes now.
 // The comparison takes constant time. It returns [ErrHash] at once, without
 // hashing, when the stored hash cannot be read or costs absurdly much,
-// [ErrBusy], or the context's error.
+// [ErrUnhashable], [ErrBusy], or the context's error.
 func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, outdated bool, err error) {
 	stored, err := decode(hash)
 	if err != nil {
@@ -80,8 +82,8 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, outdate
 
 // VerifyNobody takes as long as a [Hasher.Verify] of a present-day hash, so
 // that a log-in for an unknown address answers no sooner than one with a wrong
-// password (OWASP ASVS 5.0.0, 6.3.8). It returns [ErrBusy] or the context's
-// error.
+// password (OWASP ASVS 5.0.0, 6.3.8). It returns [ErrUnhashable], [ErrBusy] or
+// the context's error.
 func (h *Hasher) VerifyNobody(ctx context.Context, password string) error {
 	nobody := encoded{
 		memoryKiB: memoryKiB, passes: passes, lanes: lanes,
@@ -92,6 +94,9 @@ func (h *Hasher) VerifyNobody(ctx context.Context, password string) error {
 }
 
 func (h *Hasher) derive(ctx context.Context, e encoded, password string) ([]byte, error) {
+	if !Hashable(password) {
+		return nil, ErrUnhashable
+	}
 	if err := h.acquire(ctx); err != nil {
 		return nil, err
 	}

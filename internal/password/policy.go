@@ -54,12 +54,15 @@ func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune
 func (p Policy) Check(password string, about ...string) error {
 	switch {
 	case len(password) > MaxBytes:
-		return &Weak{fmt.Sprintf("This password is too long. Use at most %d characters.", MaxBytes)}
+		return &Weak{"This password is too long. Use at most 1,024 characters, fewer if they are not plain letters."}
 	case !isText(password):
 		return &Weak{"This password holds something that is not text. Type it anew."}
 	}
 	password = norm.NFC.String(password)
-	if n := utf8.RuneCountInString(password); n < p.minRunes() {
+	switch n := utf8.RuneCountInString(password); {
+	case n == 0:
+		return &Weak{fmt.Sprintf("Choose a password of at least %d characters. A few words in a row are easy to remember.", p.minRunes())}
+	case n < p.minRunes():
 		return &Weak{fmt.Sprintf("Use at least %d characters; this is %d. A few words in a row are easy to remember.", p.minRunes(), n)}
 	}
 	folded := strings.ToLower(password)

@@ -1,0 +1,162 @@
+package password_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"holdfast/internal/password"
+)
+
+// refusal returns the reason for which a password is refused, "" if it is not.
+func refusal(t *testing.T, p password.Policy, pass string, about ...string) string {
+	t.Helper()
+	err := p.Check(pass, about...)
+	if err == nil {
+		return ""
+	}
+	var weak *password.Weak
+	if !errors.As(err, &weak) || weak.Reason == "" || weak.Error() != weak.Reason {
+		t.Fatalf("%q: %#v is no *Weak with a reason", pass, err)
+	}
+	if strings.Contains(weak.Reason, pass) && len(pass) > len("password") {
+		t.Errorf("%q: the reason %q says the password", pass, weak.Reason)
+	}
+	return weak.Reason
+}
+
+func TestPolicyAcceptsAnythingHardToGuess(t *testing.T) {
+	for _, pass := range []string{
+		"correct horse battery staple",
+		"nur ein paar Wörter hier",
+		"314159265358979",                    // digits only
+		"qjz vw kxbh ftp",                    // fifteen, letters and spaces
+		"潮間帶的海帶緊緊抓住岩石不放手",                    // fifteen, no letter case
+		"🐙🪸🌊🦀🐚🐟🐠🐡🦑🦐🦞🐳🐋🐬🦭",                    // fifteen emoji
+		"kelp, rock & one more tide",         // signs
+		strings.Repeat("tide and kelp ", 73), // 1,022 bytes
+		"ada likes long walks by the sea",    // the name is in it, but little of it
+		"the password of a kelp forest",      // a well-known word is in it
+		"...Password!!!2024",                 // eight of eighteen are the well-known word
+		"  leading and trailing  ",
+	} {
+		if reason := refusal(t, password.Policy{}, pass, "Ada Lovelace", "ada@example.org"); reason != "" {
+			t.Errorf("%q refused: %s", pass, reason)
+		}
+	}
+}
+
+func TestPolicyRefusesWithAReason(t *testing.T) {
+	about := []string{"Ada Lovelace", "Countess.of@Example.org"}
+	for _, c := range []struct{ pass, reason string }{
+		{"", "Choose"},
+		{"fourteen runes", "this is 14"},
+		{"qjz vw kxbh é", "this is 13"},
+		{"qjz vw kxbh fe\u0301", "this is 14"}, // fifteen code points as sent, fourteen in NFC
+		{"🐙🪸🌊🦀🐚🐟🐠🐡🦑🦐🦞🐳🐋🐬", "this is 14"},
+		{strings.Repeat("tide and kelp ", 73) + "abc", "too long"}, // 1,025 bytes
+		{strings.Repeat("潮", 342), "too long"},
+		{"a nice long one\x00", "not text"},
+		{"a nice long one\xff", "not text"},
+
+		{strings.Repeat("a", 15), "sequence"},
+		{strings.Repeat(" ", 20), "sequence"},
+		{strings.Repeat("🐙", 15), "sequence"},
+		{strings.Repeat("ab", 8), "sequence"},
+		{"AbAbAbAbAbAbAbA", "sequence"}, // case does not matter, nor a cut end
+		{strings.Repeat("kelp", 4), "sequence"},
+		{"abcdefghijklmno", "sequence"},
+		{"ONMLKJIHGFEDCBA", "sequence"},
+		{"123456789012345", "sequence"},
+		{"098765432109876", "sequence"},
+		{"qwertyuiopasdfghjkl", "sequence"},
+		{"qwertzuiopasdfgh", "sequence"},
+		{"azertyuiopqsdfgh", "sequence"},
+		{"poiuytrewq54321", "sequence"},
+		{"1qaz2wsx3edc4rfv", "sequence"},
+		{"aaaaabbbbbccccc", "sequence"},
+		{"abc123abc123abc123", "sequence"},
+
+		{"Ada Lovelace 1815", "your name"},
+		{"adalovelace1815", "your name"},
+		{"LOVELACE-lovelace", "your name"},
+		{"1815 ecal ada lovelace", "your name"}, // twelve of twenty-two
+		{"countess.of@example.org", "your name"},
+		{"countess.of!2024!", "your name"},
+		{"holdfast1234567", "name of this site"},
+		{"HoldFast-Holdfast", "name of this site"},
+
+		{"polniypizdec0211", "guessed first"},
+		{"NemvXyhEqdd5oQxyXyzi", "guessed first"},
+		{"password1234567", "guessed first"},
+		{"baseballbaseball", "guessed first"},
+	} {
+		reason := refusal(t, password.Policy{}, c.pass, about...)
+		if !strings.Contains(reason, c.reason) {
+			t.Errorf("%q: reason %q, want one with %q", c.pass, reason, c.reason)
+		}
+		if reason != "" && !strings.HasSuffix(reason, ".") {
+			t.Errorf("%q: reason %q is no sentence", c.pass, reason)
+		}
+	}
+}
+
+func TestPolicyMinimumMayBeSetDownToEight(t *testing.T) {
+	for _, c := range []struct {
+		min  int
+		pass string
+		ok   bool
+	}{
+		{8, "kelp+roc", true},
+		{8, "kelp+ro", false},
+		{0, "kelp and a rock", true},
+		{0, "kelp and a roc", false},
+		{3, "kelp+ro", false}, // eight holds
+		{20, "kelp and a rock and", false},
+		{20, "kelp and a rock and.", true},
+		{8, "password", false},
+		{8, "Trustno1", false},
+		{8, "Baseball", false},
+		{8, "12345678", false},
+		{8, "87654321", false},
+		{8, "holdfast", false},
+	} {
+		if got := refusal(t, password.Policy{MinRunes: c.min}, c.pass) == ""; got != c.ok {
+			t.Errorf("%q with a minimum of %d: accepted %v", c.pass, c.min, got)
+		}
+	}
+}
+
+func TestPolicyTakesNoWordsAboutNobody(t *testing.T) {
+	for _, about := range [][]string{nil, {""}, {"", ""}, {"  "}, {"@"}, {"é"}, {"\xff"}} {
+		if reason := refusal(t, password.Policy{}, "correct horse battery", about...); reason != "" {
+			t.Errorf("about %q: %s", about, reason)
+		}
+	}
+}
+
+// Every answer for any input is quick: sign-up must not hang on a password.
+func FuzzPolicy(f *testing.F) {
+	for _, seed := range []string{"", "a", "aaaaaaaaaaaaaaa", "abcabcabcabcabcabc", "#", "\xff\x00", "é", "password\n"} {
+		f.Add(seed, seed)
+	}
+	f.Fuzz(func(t *testing.T, pass, about string) {
+		reason := refusal(t, password.Policy{}, pass, about)
+		if reason == "" && (!utf8.ValidString(pass) || len(pass) > password.MaxBytes || utf8.RuneCountInString(pass) < 15) {
+			t.Errorf("%q accepted", pass)
+		}
+		if reason == "" && !password.Hashable(pass) {
+			t.Errorf("%q accepted but not hashable", pass)
+		}
+	})
+}
+
+func BenchmarkPolicy(b *testing.B) {
+	pass := strings.Repeat("tide and kelp ", 73)
+	for b.Loop() {
+		if err := (password.Policy{}).Check(pass, "Ada Lovelace", "ada@example.org"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
