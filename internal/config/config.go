@@ -30,7 +30,7 @@ type Config struct {
 	MetricsAddr     string         `group:"Web server" check:"hostport" unset:"off" help:"host:port of a second listener with /metrics for Prometheus; keep it off the public network."`
 	ShutdownTimeout time.Duration  `group:"Web server" initial:"10s" min:"1ms" max:"1h" help:"How long requests in flight may take to finish after SIGTERM."`
 
-	DataDir           string        `group:"People" initial:".data" check:"path" help:"Folder of the embedded stores and of mail that is not sent."`
+	DataDir           string        `group:"People" initial:".data" help:"Folder of the embedded stores and of mail that is not sent."`
 	DatabaseURL       SecretURL     `group:"People" name:"database-url" schemes:"postgres,postgresql" unset:"SQLite in DATA_DIR" help:"PostgreSQL server: postgres://USER:PASSWORD@HOST:5432/DATABASE."`
 	DatabasePoolSize  int           `group:"People" initial:"16" min:"1" max:"10000" help:"Connections to the database at most."`
 	DatabaseTimeout   time.Duration `group:"People" initial:"2s" min:"1ms" max:"1h" help:"Limit of one database call, waiting for a connection included."`
@@ -49,7 +49,7 @@ type Config struct {
 	MailFrom string    `group:"Mail" initial:"Holdfast <holdfast@localhost>" check:"mail" help:"Sender of mail; needed with SMTP_URL."`
 
 	LearnMode string     `group:"Learning and logs" name:"learn" initial:"auto" oneof:"auto,on,off" help:"Pages /explain and /lab; auto has them when BASE_URL is this machine."`
-	LogLevel  slog.Level `group:"Learning and logs" initial:"info" help:"Least level of what is logged: debug, info, warn or error."`
+	LogLevel  slog.Level `group:"Learning and logs" initial:"info" oneof:"debug,info,warn,error" help:"Least level of what is logged."`
 	LogFormat string     `group:"Learning and logs" initial:"text" oneof:"text,json" help:"One line of text or one JSON object an event."`
 
 	derivedBase bool // BaseURL was not set and follows Host and Port
@@ -76,9 +76,13 @@ func (c Config) Secure() bool {
 }
 
 // Learn reports whether the pages that show how a request is recognised are on.
+// A server that listens on a network has them only when told so.
 func (c Config) Learn() bool {
 	if c.LearnMode != "auto" {
 		return c.LearnMode == "on"
+	}
+	if c.derivedBase {
+		return loopback(c.Host)
 	}
 	base, err := url.Parse(c.BaseURL)
 	return err == nil && loopback(base.Hostname())

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -85,8 +86,8 @@ type flagValues map[string]string
 // Decode implements kong.Mapper.
 func (f flagValues) Decode(ctx *kong.DecodeContext, _ reflect.Value) error {
 	var text string
-	if err := ctx.Scan.PopValueInto("value", &text); err != nil {
-		return err
+	if err := ctx.Scan.PopValueInto("", &text); err != nil {
+		return errors.New("a value is missing")
 	}
 	f[ctx.Value.Name] = text
 	return nil

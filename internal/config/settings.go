@@ -56,7 +56,7 @@ func dashed(name string) string {
 // allowed.
 func (s setting) set(text string) (err error) {
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
-		return errors.New("control characters are not allowed")
+		return errors.New("text in UTF-8 without control characters is needed")
 	}
 	switch target := s.field.Addr().Interface().(type) {
 	case *string:
@@ -69,7 +69,7 @@ func (s setting) set(text string) (err error) {
 	case *time.Duration:
 		*target, err = s.duration(text)
 	case *slog.Level:
-		*target, err = level(text)
+		*target, err = level(text, s.tag.Get("oneof"))
 	case *[]netip.Prefix:
 		*target, err = parseNetworks(text)
 	default:
@@ -129,8 +129,8 @@ func (s setting) duration(text string) (time.Duration, error) {
 	return d, nil
 }
 
-func level(text string) (slog.Level, error) {
-	name, err := oneOf(text, "debug,info,warn,error")
+func level(text, allowed string) (slog.Level, error) {
+	name, err := oneOf(text, allowed)
 	if err != nil {
 		return 0, err
 	}

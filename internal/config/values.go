@@ -143,7 +143,7 @@ func checkServer(text string, schemes []string) error {
 			return errors.New("nothing may stand after the host and port")
 		}
 	}
-	if server.Hostname() == "" {
+	if checkHost(server.Hostname()) != nil {
 		return need
 	}
 	return nil

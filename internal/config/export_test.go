@@ -1,0 +1,56 @@
+package config
+
+import (
+	"reflect"
+	"strings"
+	"time"
+)
+
+// EnvExample is what .env.example must be.
+func EnvExample() string {
+	b := new(strings.Builder)
+	b.WriteString(`# The settings of Holdfast. Copy this file to .env and take away the # in front of
+# what you change; a line that is empty or missing means the default. A flag or a
+# variable of the environment wins over the line here.
+#
+# Durations: 500ms, 10s, 15m, 24h, 7d. A value with a space, $ or # stands in
+# 'single quotes'.
+`)
+	group := ""
+	for _, s := range settingsOf(new(Config)) {
+		if g := s.tag.Get("group"); g != group {
+			group = g
+			b.WriteString("\n\n# --- " + group + " ---\n")
+		}
+		b.WriteString("\n# " + s.tag.Get("help") + "\n")
+		if allowed := s.allowed(); allowed != "" {
+			b.WriteString("# (" + allowed + ")\n")
+		}
+		value := s.tag.Get("initial")
+		if strings.ContainsAny(value, " $#") {
+			value = "'" + value + "'"
+		}
+		if s.env != "PORT" {
+			b.WriteString("# ")
+		}
+		b.WriteString(s.env + "=" + value + "\n")
+	}
+	return b.String()
+}
+
+func (s setting) allowed() string {
+	kind := ""
+	switch s.field.Type() {
+	case reflect.TypeFor[int]():
+		kind = "a whole number, " + s.tag.Get("min") + " to " + s.tag.Get("max")
+	case reflect.TypeFor[time.Duration]():
+		kind = "a duration, " + s.tag.Get("min") + " to " + s.tag.Get("max")
+	}
+	if one := s.tag.Get("oneof"); one != "" {
+		kind = strings.ReplaceAll(one, ",", " | ")
+	}
+	if unset := s.tag.Get("unset"); unset != "" {
+		return "empty: " + unset
+	}
+	return kind
+}

@@ -1,0 +1,114 @@
+package config_test
+
+import (
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"testing"
+
+	"holdfast/internal/config"
+)
+
+func TestAWrongValueIsRefusedByItsName(t *testing.T) {
+	for setting, values := range map[string][]string{
+		"HOST":                      {"a b", "localhost:3000", "[::1]", "http://localhost", "-a", strings.Repeat("a", 254), "a\x00b", "a\xffb"},
+		"PORT":                      {"http", "-1", "65536", "3000.5", "0x50", "99999999999999999999"},
+		"BASE_URL":                  {"localhost:3000", "ftp://a", "http://", "http://a/path", "http://a?q", "http://a?", "http://a#f", "http://a#", "http://u@a", "http://a:x", "http://a:", "//a", "http:a", "http://a b"},
+		"TRUSTED_PROXIES":           {"10.0.0.0/33", "10.0.0.1/8", "proxy", "10.0.0.0/8,,x", "fe80::1%eth0"},
+		"METRICS_ADDR":              {"9090", "a:b", "a b:1", "localhost", "localhost:65536", "localhost:"},
+		"SHUTDOWN_TIMEOUT":          {"10", "-1s", "0s", "0", "1ns", "soon", "2h", "1y"},
+		"SESSION_IDLE_TIMEOUT":      {"-7d", "7d-1h", "1e9d", "401d", "999ms", "d", "1d1", "99999d99999h"},
+		"SESSION_LIFETIME":          {"0d", "99999999999999999999999d"},
+		"SESSION_REMEMBER_LIFETIME": {"week"},
+		"DATABASE_URL":              {"mysql://u:sesame@h/d", "h:5432", "postgres://", "postgres://u:sesame", "postgres://u:ses/ame@h/d", "postgres://u:ses#ame@h/d", "postgres:u:sesame@h", "user=u password=sesame", "postgres://u:sesame@h:port/d", "postgres://u:ses%zzame@h"},
+		"DATABASE_POOL_SIZE":        {"0", "-1", "10001", "many"},
+		"DATABASE_TIMEOUT":          {"2"},
+		"PASSWORD_MIN_LENGTH":       {"7", "257"},
+		"SESSION_STORE":             {"disk", "redis,memory"},
+		"REDIS_URL":                 {"http://h", "redis://", "redis://u:sesame@", "redis://u:sesame@h/zero", "redis://u:sesame@h/0?x=1", "redis://:ses?ame@h", "localhost:6379", "redis://h:6379:1", "redis:///0"},
+		"REDIS_POOL_SIZE":           {"0"},
+		"REDIS_CONNECT_TIMEOUT":     {"250"},
+		"REDIS_TIMEOUT":             {"1h"},
+		"SMTP_URL":                  {"mail.example.org", "smtp://h/x", "smtp://u:sesame@h?x", "http://h"},
+		"MAIL_FROM":                 {"login", "@", "a@b, c@d"},
+		"LEARN":                     {"yes"},
+		"LOG_LEVEL":                 {"loud", "info+2"},
+		"LOG_FORMAT":                {"xml"},
+	} {
+		for _, value := range values {
+			_, _, err := parse(t, nil, map[string]string{setting: value}, "")
+			var problems config.Problems
+			if !errors.As(err, &problems) || len(problems) != 1 || problems[0].Setting != setting {
+				t.Errorf("%s=%q: %v", setting, value, err)
+				continue
+			}
+			if problems[0].Source != "environment" || problems[0].Need == "" {
+				t.Errorf("%s=%q: source %q, need %q", setting, value, problems[0].Source, problems[0].Need)
+			}
+			if text := err.Error(); strings.Contains(text, "ses") && strings.Contains(text, "ame") {
+				t.Errorf("%s: the message repeats a password: %v", setting, err)
+			}
+		}
+	}
+}
+
+func TestAllWrongValuesAreNamedAtOnce(t *testing.T) {
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile(".env", []byte("SESSION_STORE=disk\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	environ := map[string]string{"LOG_FORMAT": "xml", "SESSION_IDLE_TIMEOUT": "8d"}
+	_, _, err := config.Parse(
+		[]string{"--port=http", "--redis-url=http://ada:sesame@cache:6379"},
+		func(name string) string { return environ[name] }, ".env", io.Discard)
+	want := `5 settings are wrong:
+  PORT is "http" (flag --port): a whole number from 0 to 65535 is needed
+  SESSION_STORE is "disk" (.env): one of redis, memory, file, database is needed
+  REDIS_URL is "http://***@cache:6379" (flag --redis-url): an address is needed that begins with redis:// or rediss:// and has a host; write %40 for @, %2F for /, %3A for : in a password
+  LOG_FORMAT is "xml" (environment): one of text, json is needed
+  SESSION_IDLE_TIMEOUT: 8d is more than SESSION_LIFETIME, which is 7d`
+	if err == nil || err.Error() != want {
+		t.Errorf("got\n%v\nwant\n%s", err, want)
+	}
+}
+
+func TestSettingsThatContradictEachOtherAreRefused(t *testing.T) {
+	for args, setting := range map[string]string{
+		"--session-idle-timeout=8d":                         "SESSION_IDLE_TIMEOUT",
+		"--session-lifetime=31d":                            "SESSION_LIFETIME",
+		"--session-remember-lifetime=6d":                    "SESSION_LIFETIME",
+		"--smtp-url=smtp://mail.example.org":                "MAIL_FROM",
+		"--metrics-addr=127.0.0.1:3000":                     "METRICS_ADDR",
+		"--metrics-addr=:4000 --port=4000 --host=localhost": "METRICS_ADDR",
+	} {
+		_, _, err := parse(t, strings.Fields(args), nil, "")
+		var problems config.Problems
+		if !errors.As(err, &problems) || len(problems) != 1 || problems[0].Setting != setting {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+	for _, args := range []string{
+		"--session-idle-timeout=7d",
+		"--session-lifetime=30d",
+		"--port=0 --metrics-addr=127.0.0.1:0",
+		"--smtp-url=smtp://mail.example.org --mail-from=login@example.org",
+	} {
+		if _, _, err := parse(t, strings.Fields(args), nil, ""); err != nil {
+			t.Errorf("%s: %v", args, err)
+		}
+	}
+}
+
+func TestASecretGivenWhereNoneBelongsIsNotRepeated(t *testing.T) {
+	for _, args := range [][]string{
+		{"redis://:sesame@h"},
+		{"--redis=redis://:sesame@h"},
+		{"--base-url=http://u:sesame@h"},
+		{"--metrics-addr=redis://:sesame@h"},
+	} {
+		if _, _, err := parse(t, args, nil, ""); err == nil || strings.Contains(err.Error(), "sesame") {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}
