@@ -119,7 +119,7 @@ func (s *PostgresServer) Resume() {
 func (s *PostgresServer) own() {
 	s.t.Helper()
 	if !s.private {
-		s.t.Fatal("testservice: other tests share this server: use PrivatePostgres")
+		s.t.Fatalf("testservice: other tests share this server: use PrivatePostgres")
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -11,9 +12,11 @@ import (
 // process is one run of a server program. Its guard outlives the test process
 // if that dies first, and ends the server then.
 type process struct {
-	cmd    *exec.Cmd
-	done   chan struct{} // closed when the program has ended
-	paused func()        // wakes the stopped processes again; nil while running
+	cmd  *exec.Cmd
+	done chan struct{} // closed when the program has ended
+
+	mu     sync.Mutex
+	paused func() // wakes the stopped processes again; nil while running
 }
 
 // launch starts cmd with its output in logPath. If the test process dies, the
@@ -78,6 +81,8 @@ func (p *process) end(how syscall.Signal) error {
 
 // pause stops the server and its children in the middle of whatever they do.
 func (p *process) pause() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.paused != nil {
 		return nil
 	}
@@ -90,6 +95,8 @@ func (p *process) pause() error {
 }
 
 func (p *process) resume() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.paused != nil {
 		p.paused()
 		p.paused = nil

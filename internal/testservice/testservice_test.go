@@ -132,4 +132,3 @@ func query(url, sql string) error {
 	_, err = conn.Exec(ctx, sql)
 	return err
 }
-
