@@ -1,0 +1,127 @@
+package database_test
+
+import (
+	"context"
+	"io/fs"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"holdfast/internal/database"
+	"holdfast/internal/testservice"
+	"holdfast/migrations"
+)
+
+// steps returns the file names of one folder of migrations, in order.
+func steps(t *testing.T, folder string) []string {
+	t.Helper()
+	files, err := fs.Glob(migrations.FS, folder+"/*.sql")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no migrations in %s: %v", folder, err)
+	}
+	for i, file := range files {
+		files[i] = strings.TrimPrefix(file, folder+"/")
+	}
+	return files
+}
+
+func TestBothFoldersHaveTheSameSteps(t *testing.T) {
+	if p, s := steps(t, "postgres"), steps(t, "sqlite"); !slices.Equal(p, s) {
+		t.Errorf("postgres %q, sqlite %q", p, s)
+	}
+}
+
+func TestBothDatabasesEndUpWithTheSameTables(t *testing.T) {
+	lite := open(t, database.Config{DataDir: t.TempDir()})
+	migrate(t, lite)
+	post := open(t, database.Config{URL: testservice.Postgres(t).URL})
+	migrate(t, post)
+	onLite := shape(t, lite, `
+SELECT m.name, c.name, CASE c."notnull" WHEN 1 THEN 'NO' ELSE 'YES' END
+FROM sqlite_schema m JOIN pragma_table_info(m.name) c
+WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite_%'`)
+	onPost := shape(t, post, `
+SELECT table_name, column_name, is_nullable
+FROM information_schema.columns
+WHERE table_schema = 'public'`)
+	if len(onLite) < 3 || !reflect.DeepEqual(onLite, onPost) {
+		t.Errorf("SQLite     %v\nPostgreSQL %v", onLite, onPost)
+	}
+}
+
+// shape maps each table to its columns, sorted, with whether they may be NULL.
+// The table of the migrator itself is its own affair.
+func shape(t *testing.T, db *database.DB, query string) map[string][]string {
+	t.Helper()
+	rows, err := db.SQL().QueryContext(t.Context(), query)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	tables := map[string][]string{}
+	for rows.Next() {
+		var table, column, nullable string
+		if err := rows.Scan(&table, &column, &nullable); err != nil {
+			t.Fatal(err)
+		}
+		if table != "goose_db_version" {
+			tables[table] = append(tables[table], column+" null "+nullable)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, columns := range tables {
+		slices.Sort(columns)
+	}
+	return tables
+}
+
+func TestManyOpenersMigrateOnce(t *testing.T) {
+	for _, c := range []struct {
+		name, folder string
+		config       func(t *testing.T) database.Config
+	}{
+		{"SQLite", "sqlite", func(t *testing.T) database.Config { return database.Config{DataDir: t.TempDir()} }},
+		{"PostgreSQL", "postgres", func(t *testing.T) database.Config {
+			return database.Config{URL: testservice.Postgres(t).URL}
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			config := c.config(t)
+			var applied []string
+			var mu sync.Mutex
+			var all sync.WaitGroup
+			begin := make(chan struct{})
+			for range 8 {
+				all.Go(func() {
+					<-begin
+					db, err := database.Open(context.Background(), config)
+					if err != nil {
+						t.Error(err)
+						return
+					}
+					defer db.Close()
+					names, err := db.Migrate(context.Background())
+					if err != nil {
+						t.Error(err)
+					}
+					// Every one of them finds the tables, whoever made them.
+					if _, err := db.People().PageByEmailKey(context.Background(), "", 1); err != nil {
+						t.Error(err)
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					applied = append(applied, names...)
+				})
+			}
+			close(begin)
+			all.Wait()
+			if want := steps(t, c.folder); !slices.Equal(applied, want) {
+				t.Errorf("applied %q; want %q", applied, want)
+			}
+		})
+	}
+}

@@ -1,0 +1,257 @@
+package database_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"holdfast/internal/account"
+	"holdfast/internal/database"
+)
+
+const hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U"
+
+var birth = time.Date(2026, 3, 4, 5, 6, 7, 89e6, time.UTC)
+
+// record is a person who breaks no limit; n tells people apart.
+func record(n int) account.Record {
+	return account.Record{
+		Person: account.Person{
+			ID:      fmt.Sprintf("%022d", n),
+			Name:    fmt.Sprintf("Person %d", n),
+			Email:   fmt.Sprintf("Person%03d@Example.org", n),
+			Created: birth,
+		},
+		EmailKey:     fmt.Sprintf("person%03d@example.org", n),
+		PasswordHash: hash,
+	}
+}
+
+func insert(t *testing.T, store account.Store, records ...account.Record) {
+	t.Helper()
+	for _, r := range records {
+		if err := store.Insert(t.Context(), r); err != nil {
+			t.Fatalf("insert %s: %v", r.Email, err)
+		}
+	}
+}
+
+func TestStoreReturnsWhatWasInserted(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		migrate(t, db)
+		store := db.People()
+		plain, odd := record(1), record(2)
+		odd.Name = strings.Repeat("🪸", account.MaxNameRunes)
+		odd.Email = `'; DROP TABLE people; --"\%_$1@` + strings.Repeat("é", (account.MaxEmailBytes-31)/2)
+		odd.EmailKey = odd.Email
+		insert(t, store, plain, odd)
+		for _, want := range []account.Record{plain, odd} {
+			byID, err := store.ByID(t.Context(), want.ID)
+			if err != nil || !reflect.DeepEqual(byID, want) {
+				t.Errorf("by id: %+v, %v; want %+v", byID, err, want)
+			}
+			byKey, err := store.ByEmailKey(t.Context(), want.EmailKey)
+			if err != nil || !reflect.DeepEqual(byKey, want) {
+				t.Errorf("by e-mail: %+v, %v; want %+v", byKey, err, want)
+			}
+		}
+	})
+}
+
+func TestStoreNamesWhoIsNotThere(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		migrate(t, db)
+		store := db.People()
+		insert(t, store, record(1))
+		for name, call := range map[string]func(context.Context) error{
+			"ByID":           func(ctx context.Context) error { _, err := store.ByID(ctx, record(2).ID); return err },
+			"ByEmailKey":     func(ctx context.Context) error { _, err := store.ByEmailKey(ctx, "Person001@Example.org"); return err },
+			"UpdateName":     func(ctx context.Context) error { _, err := store.UpdateName(ctx, record(2).ID, "Ada"); return err },
+			"UpdateDisabled": func(ctx context.Context) error { _, err := store.UpdateDisabled(ctx, record(2).ID, birth); return err },
+			"UpdateDisabled off": func(ctx context.Context) error {
+				_, err := store.UpdateDisabled(ctx, record(2).ID, time.Time{})
+				return err
+			},
+			"ReplacePasswordHash": func(ctx context.Context) error { return store.ReplacePasswordHash(ctx, record(2).ID, hash, hash) },
+		} {
+			if err := call(t.Context()); !errors.Is(err, account.ErrNotFound) || errors.Is(err, account.ErrUnavailable) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}
+
+func TestStoreChangesOnePersonOnly(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		migrate(t, db)
+		store := db.People()
+		insert(t, store, record(1), record(2))
+		ctx := t.Context()
+
+		want := record(1)
+		want.Name = "Ada"
+		if got, err := store.UpdateName(ctx, want.ID, "Ada"); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("renamed: %+v, %v", got, err)
+		}
+		want.Disabled = true
+		for _, at := range []time.Time{birth, birth.Add(time.Hour)} {
+			if got, err := store.UpdateDisabled(ctx, want.ID, at); err != nil || !reflect.DeepEqual(got, want) {
+				t.Errorf("disabled: %+v, %v", got, err)
+			}
+		}
+		var since int64
+		if err := db.SQL().QueryRowContext(ctx, `SELECT disabled_ms FROM people WHERE id = $1`, want.ID).Scan(&since); err != nil || since != birth.UnixMilli() {
+			t.Errorf("disabled since %d, %v; want the first time, %d", since, err, birth.UnixMilli())
+		}
+		want.Disabled = false
+		if got, err := store.UpdateDisabled(ctx, want.ID, time.Time{}); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("enabled: %+v, %v", got, err)
+		}
+		want.PasswordHash = strings.Replace(hash, "t=2", "t=3", 1)
+		if err := store.ReplacePasswordHash(ctx, want.ID, hash, want.PasswordHash); err != nil {
+			t.Errorf("replace hash: %v", err)
+		}
+		// A second replacement of the old hash comes too late.
+		if err := store.ReplacePasswordHash(ctx, want.ID, hash, strings.Replace(hash, "t=2", "t=4", 1)); !errors.Is(err, account.ErrNotFound) {
+			t.Errorf("replace a hash that is gone: %v", err)
+		}
+		if got, err := store.ByID(ctx, want.ID); err != nil || !reflect.DeepEqual(got, want) {
+			t.Errorf("afterwards: %+v, %v; want %+v", got, err, want)
+		}
+		if got, err := store.ByID(ctx, record(2).ID); err != nil || !reflect.DeepEqual(got, record(2)) {
+			t.Errorf("the other person: %+v, %v", got, err)
+		}
+	})
+}
+
+func TestStoreLetsTheIndexDecideDuplicates(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		one, two := open(), open()
+		migrate(t, one)
+		const callers = 40
+		var taken, added int
+		var all sync.WaitGroup
+		var mu sync.Mutex
+		for n := range callers {
+			db := []*database.DB{one, two}[n%2]
+			all.Go(func() {
+				r := record(n)
+				r.EmailKey = "ada@example.org"
+				err := db.People().Insert(t.Context(), r)
+				mu.Lock()
+				defer mu.Unlock()
+				switch {
+				case err == nil:
+					added++
+				case errors.Is(err, account.ErrEmailTaken):
+					taken++
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if added != 1 || taken != callers-1 {
+			t.Errorf("%d added, %d taken of %d", added, taken, callers)
+		}
+		again := record(callers)
+		again.ID = ""
+		if err := one.People().Insert(t.Context(), again); err == nil || errors.Is(err, account.ErrEmailTaken) {
+			t.Errorf("a person without an id: %v", err)
+		}
+	})
+}
+
+func TestStorePagesInTheByteOrderOfKeys(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		migrate(t, db)
+		store := db.People()
+		want := []string{"Z@x", "_@x", "a@x", "b-c@x", "b@x", "ba@x", "zz@x", "é@x", "潮@x", "🪸@x"}
+		for n, at := range []int{3, 9, 0, 7, 5, 1, 8, 2, 6, 4} {
+			r := record(n)
+			r.EmailKey = want[at]
+			insert(t, store, r)
+		}
+		for _, limit := range []int{1, 3, 10, 100} {
+			var got []string
+			after := ""
+			for {
+				page, err := store.PageByEmailKey(t.Context(), after, limit)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(page) == 0 {
+					break
+				}
+				if len(page) > limit {
+					t.Fatalf("%d people in a page of %d", len(page), limit)
+				}
+				for _, r := range page {
+					got = append(got, r.EmailKey)
+				}
+				after = page[len(page)-1].EmailKey
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("in pages of %d: %q; want %q", limit, got, want)
+			}
+		}
+	})
+}
+
+// The database repeats the domain's limits, for whoever writes past it.
+func TestDatabaseRefusesWhatTheDomainWould(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		migrate(t, db)
+		long := strings.Repeat("a", account.MaxEmailBytes)
+		for name, spoil := range map[string]func(*account.Record){
+			"id too short":        func(r *account.Record) { r.ID = r.ID[1:] },
+			"id too long":         func(r *account.Record) { r.ID += "0" },
+			"no name":             func(r *account.Record) { r.Name = "" },
+			"name too long":       func(r *account.Record) { r.Name = strings.Repeat("é", account.MaxNameRunes+1) },
+			"no e-mail":           func(r *account.Record) { r.Email = "" },
+			"e-mail too long":     func(r *account.Record) { r.Email = long + "a" },
+			"no e-mail key":       func(r *account.Record) { r.EmailKey = "" },
+			"e-mail key too long": func(r *account.Record) { r.EmailKey = strings.Repeat("é", account.MaxEmailBytes/2) + "a" },
+			"no hash":             func(r *account.Record) { r.PasswordHash = "" },
+			"a plain password":    func(r *account.Record) { r.PasswordHash = "correct horse battery staple" },
+			"no time":             func(r *account.Record) { r.Created = time.Time{} },
+		} {
+			r := record(1)
+			spoil(&r)
+			err := db.People().Insert(t.Context(), r)
+			if err == nil || errors.Is(err, account.ErrUnavailable) || errors.Is(err, account.ErrEmailTaken) {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+		insert(t, db.People(), record(1))
+		if _, err := db.People().UpdateName(t.Context(), record(1).ID, ""); err == nil {
+			t.Error("renamed to nothing")
+		}
+	})
+}
+
+func TestStoreStopsWithItsCaller(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		migrate(t, db)
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		err := db.People().Insert(gone, record(1))
+		if !errors.Is(err, context.Canceled) || errors.Is(err, account.ErrUnavailable) {
+			t.Errorf("caller gone: %v", err)
+		}
+		if _, err := db.People().ByID(t.Context(), record(1).ID); !errors.Is(err, account.ErrNotFound) {
+			t.Errorf("inserted all the same: %v", err)
+		}
+	})
+}
