@@ -53,7 +53,7 @@ func (s *Site) submitLogin(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	current(c).LogIn(session.Member{ID: person.ID, Name: person.Name, Remember: remember})
+	current(c).LogIn(session.Member{ID: person.ID, Name: person.Name, Remember: remember}, sender(c))
 	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
 }
 

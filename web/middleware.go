@@ -134,3 +134,8 @@ func memberOf(c echo.Context) (session.Member, bool) {
 	}
 	return s.Member()
 }
+
+// sender is where this request comes from, for the list of devices.
+func sender(c echo.Context) session.Sender {
+	return session.Sender{UserAgent: c.Request().UserAgent(), Address: c.RealIP()}
+}

@@ -43,7 +43,7 @@ func (s *Site) submitRegister(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	current(c).LogIn(session.Member{ID: person.ID, Name: person.Name})
+	current(c).LogIn(session.Member{ID: person.ID, Name: person.Name}, sender(c))
 	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
 }
 

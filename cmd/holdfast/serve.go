@@ -85,6 +85,7 @@ func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start
 			Timeout: cfg.RedisTimeout,
 		},
 		Secure:       cfg.Secure(),
+		Ledger:       db.Devices(),
 		Start:        start,
 		Postgres:     db.Pool(),
 		DatabaseName: db.Name(),

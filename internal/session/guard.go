@@ -134,12 +134,16 @@ func (g *guard) replace(ctx context.Context, key string, found, mine []byte, ttl
 }
 
 // retire removes the session under key, which a new one has taken the place
-// of, and returns the changes that other requests made to it since it was
-// found, so that the caller can carry them over before asking again.
+// of, and returns nil; or, when other requests have changed it since it was
+// found, what stands now, so that the caller can carry that over before asking
+// again. ErrEnded: nothing stands there any more.
 func (g *guard) retire(ctx context.Context, key string, found []byte) (changed []byte, err error) {
 	now, swapped, err := g.cells.swap(ctx, key, found, nil, 0)
 	if err != nil || swapped {
 		return nil, err
+	}
+	if now == nil {
+		return nil, ErrEnded
 	}
 	return now, nil
 }

@@ -22,6 +22,7 @@ const tokenLength = 43
 type Manager struct {
 	scs    *scs.SessionManager
 	guard  *guard
+	ledger Ledger
 	limits Limits
 	start  int64
 	now    func() time.Time
@@ -35,6 +36,7 @@ type Manager struct {
 func newManager(c cells, cfg Config, where string) *Manager {
 	m := &Manager{
 		scs:    scs.New(),
+		ledger: cfg.Ledger,
 		limits: cfg.Limits,
 		start:  cfg.Start,
 		now:    cfg.Now,
@@ -143,8 +145,8 @@ func (m *Manager) Commit(s *Session) error {
 	switch {
 	case s.loggedOut:
 		return m.commitLogOut(s)
-	case s.fresh:
-		return m.commitLogIn(s)
+	case s.fresh != notFresh:
+		return m.commitFresh(s)
 	case s.changed && (s.stored || !s.record.empty()):
 		return m.commitChange(s)
 	case s.stored && m.now().Sub(s.record.Seen) >= m.limits.touchEvery():
@@ -177,27 +179,78 @@ func (m *Manager) commitTouch(s *Session) error {
 	return nil
 }
 
-// commitLogIn stores the new session first and then ends the old one, so that
-// a failure in between loses neither. Values that other requests put into the
-// old session meanwhile are carried over.
-func (m *Manager) commitLogIn(s *Session) error {
-	oldToken, found := m.scs.Token(s.ctx), visitFrom(s.ctx).found
+// commitFresh stores a session under a new token, for a log-in or a renewal.
+// It writes the ledger, then the new session, and ends the old one last, so
+// that a failure anywhere in between leaves the old session as it was, nothing
+// that anybody could log in with, and nothing that cannot be listed and ended.
+func (m *Manager) commitFresh(s *Session) error {
+	oldToken, oldVisit := m.scs.Token(s.ctx), visitFrom(s.ctx)
 	if err := m.begin(s); err != nil {
 		return err
 	}
-	if err := m.write(s); err != nil {
-		return err
+	// On a session without a token this makes one and does nothing else.
+	if err := m.scs.RenewToken(s.ctx); err != nil {
+		return fmt.Errorf("make token: %w", err)
 	}
-	if oldToken != "" {
-		if err := m.retire(s, hashToken(oldToken), found); err != nil {
-			m.discard(s.outer, m.scs.Token(s.ctx))
-			return err
-		}
+	entry := s.entry(hashToken(m.scs.Token(s.ctx)))
+	s.record.Member.Device = entry.ID
+	if err := m.establish(s, entry); err != nil {
+		return m.undo(s, entry, err)
+	}
+	if oldToken == "" {
+		s.cookie = cookieSet
+		return nil
+	}
+	err := m.retire(s, hashToken(oldToken), oldVisit.found)
+	if s.fresh == freshLogIn && isEnded(err) {
+		err = nil // the old session ended meanwhile; this log-in does not rest on it
+	}
+	if err != nil {
+		return m.undo(s, entry, err)
+	}
+	if s.replaced != "" {
+		m.markEnded(s.ctx, s.replaced, s.fresh.ending())
 	}
 	s.cookie = cookieSet
 	return nil
 }
 
+// establish writes the log-in down, makes room, stores the session, and makes
+// sure that nobody ended it before it stood.
+func (m *Manager) establish(s *Session, entry Entry) error {
+	if err := m.ledger.Open(s.ctx, entry); err != nil {
+		return fmt.Errorf("write the log-in down: %w", err)
+	}
+	ended, err := m.trim(s.ctx, entry)
+	if err != nil {
+		return fmt.Errorf("make room for the log-in: %w", err)
+	}
+	if ended > 0 {
+		s.Flash(fmt.Sprintf("You can be logged in %d times at once. The oldest session was ended.", MaxLive))
+	}
+	if err := m.write(s); err != nil {
+		return err
+	}
+	standing, err := m.ledger.Standing(s.ctx, entry.ID)
+	if err != nil {
+		return fmt.Errorf("confirm the log-in: %w", err)
+	}
+	if !standing {
+		return ErrEnded
+	}
+	return nil
+}
+
+// undo takes back what commitFresh has begun. What it cannot reach heals: the
+// token was given to nobody, and the entry expires.
+func (m *Manager) undo(s *Session, entry Entry, cause error) error {
+	m.discard(s.outer, m.scs.Token(s.ctx))
+	m.markEnded(s.outer, entry.ID, EndedByTime)
+	return cause
+}
+
+// retire ends the session from before. Values that other requests put into it
+// meanwhile are carried over. ErrEnded: it had ended already.
 func (m *Manager) retire(s *Session, oldKey string, found []byte) error {
 	for range maxOverlays {
 		changed, err := m.guard.retire(s.ctx, oldKey, found)
@@ -207,27 +260,33 @@ func (m *Manager) retire(s *Session, oldKey string, found []byte) error {
 		if changed == nil {
 			return nil
 		}
-		before, err := decodeRecord(found)
-		if err != nil {
-			return err
-		}
-		after, err := decodeRecord(changed)
-		if err != nil {
+		if err := m.carryOver(s, found, changed); err != nil {
 			return err
 		}
 		found = changed
-		if after.Member != nil && after.Member.ID != s.record.Member.ID {
-			continue
-		}
-		member := s.record.Member
-		s.record, _ = overlay(before, after, s.record)
-		s.record.Member = member
-		visitFrom(s.ctx).found = visitFrom(s.ctx).stored
-		if err := m.write(s); err != nil {
-			return err
-		}
 	}
 	return fmt.Errorf("end the session from before: %w: %w", ErrUnavailable, errOutrun)
+}
+
+// carryOver brings what changed in the old session since it was found into the
+// new one, unless it was another person's.
+func (m *Manager) carryOver(s *Session, found, changed []byte) error {
+	before, err := decodeRecord(found)
+	if err != nil {
+		return err
+	}
+	after, err := decodeRecord(changed)
+	if err != nil {
+		return err
+	}
+	if after.Member != nil && after.Member.ID != s.record.Member.ID {
+		return nil
+	}
+	member := s.record.Member
+	s.record, _ = overlay(before, after, s.record)
+	s.record.Member = member
+	visitFrom(s.ctx).found = visitFrom(s.ctx).stored
+	return m.write(s)
 }
 
 func (m *Manager) commitLogOut(s *Session) error {
@@ -236,8 +295,19 @@ func (m *Manager) commitLogOut(s *Session) error {
 			return fmt.Errorf("end session: %w", unavailable(err))
 		}
 	}
+	if member, ok := s.Member(); ok {
+		m.markEnded(s.ctx, member.Device, EndedByLogOut)
+	}
 	s.cookie = cookieCleared
 	return nil
+}
+
+// markEnded notes in the ledger how a session ended that the store no longer
+// has. Should it fail, the entry heals to expired.
+func (m *Manager) markEnded(ctx context.Context, id string, how Ending) {
+	if err := m.ledger.End(ctx, []string{id}, how, m.now()); err != nil {
+		m.log.WarnContext(ctx, "end of a session not noted", "how", how, "cause", err)
+	}
 }
 
 // write hands the record to scs, which encodes it and asks the guard.
@@ -294,9 +364,11 @@ func newID() string {
 	return base64.RawURLEncoding.EncodeToString(random)
 }
 
+func isEnded(err error) bool { return errors.Is(err, ErrEnded) }
+
 // unavailable gives a store's error its name; named ones pass as they are.
 func unavailable(err error) error {
-	if err == nil || errors.Is(err, ErrUnavailable) || errors.Is(err, ErrEnded) || errors.Is(err, errUnreadable) {
+	if err == nil || errors.Is(err, ErrUnavailable) || isEnded(err) || errors.Is(err, errUnreadable) {
 		return err
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)

@@ -37,6 +37,7 @@ type Config struct {
 	Limits   Limits
 	Pool     PoolLimits
 	Secure   bool // cookies for https only
+	Ledger   Ledger
 	// Start is the number of this server start, remembered by every log-in.
 	Start int64
 	// Postgres or SQLite is the people's database, for StoreDatabase.
@@ -60,7 +61,27 @@ func Open(ctx context.Context, cfg Config) (*Manager, error) {
 	if err := waitFor(ctx, c); err != nil {
 		return nil, errors.Join(fmt.Errorf("open sessions: %s does not answer: %w", where, err), c.close())
 	}
+	if err := replayAtOpen(ctx, c, cfg); err != nil {
+		return nil, errors.Join(fmt.Errorf("open sessions: %w", err), c.close())
+	}
 	return newManager(c, cfg, where), nil
+}
+
+// replayAtOpen ends sessions again in a store that this process alone opens,
+// and that may have been put back from an older copy. A Redis server is looked
+// at whenever a connection to it is opened, see greet.
+func replayAtOpen(ctx context.Context, c cells, cfg Config) error {
+	if _, server := c.(*redisCells); server {
+		return nil
+	}
+	return revocations{cfg.Ledger, cfg.Now}.replay(ctx, func(keys []string) error {
+		for _, key := range keys {
+			if err := c.remove(ctx, key); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // waitFor gives a store that starts at the same moment a little time.
@@ -114,7 +135,7 @@ func openRedis(cfg Config) (cells, string, error) {
 	dial := func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
 		return redis.DialURLContext(ctx, cfg.RedisURL, options...)
 	}
-	return newRedisCells(dial, cfg.Pool, cfg.Log), "Redis at " + u.Host, nil
+	return newRedisCells(dial, cfg), "Redis at " + u.Host, nil
 }
 
 func openEmbedded(ctx context.Context, cfg Config) (cells, string, error) {
@@ -125,7 +146,7 @@ func openEmbedded(ctx context.Context, cfg Config) (cells, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	inner := newRedisCells(server.dial, cfg.Pool, cfg.Log)
+	inner := newRedisCells(server.dial, cfg)
 	return &lockedCells{
 		store:   embeddedStore{inner},
 		stripes: newStripes(),

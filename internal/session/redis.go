@@ -38,8 +38,11 @@ type redisCells struct {
 	// generation rises when a connection fails; connections from before are
 	// not used again. One failure empties the pool, and no PING is needed to
 	// find out which of the idle connections a restarted Redis has forgotten.
-	generation atomic.Int64
-	health     health
+	generation  atomic.Int64
+	health      health
+	revocations revocations
+	greeting    chan struct{} // held by the one connection that is being greeted
+	run         string        // the run of Redis whose revocations are replayed
 }
 
 // swapScript is the guard's one atomic step. ARGV: what must stand (” for
@@ -55,8 +58,14 @@ return 1`)
 // dialRedis opens one connection to the Redis the cells belong to.
 type dialRedis func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error)
 
-func newRedisCells(dial dialRedis, limits PoolLimits, log *slog.Logger) *redisCells {
-	r := &redisCells{timeout: limits.Timeout, health: health{log: log}}
+func newRedisCells(dial dialRedis, cfg Config) *redisCells {
+	limits := cfg.Pool
+	r := &redisCells{
+		timeout:     limits.Timeout,
+		health:      health{log: cfg.Log},
+		revocations: revocations{cfg.Ledger, cfg.Now},
+		greeting:    make(chan struct{}, 1),
+	}
 	r.pool = &redis.Pool{
 		MaxActive: limits.Size,
 		MaxIdle:   limits.Size,
@@ -71,6 +80,13 @@ func newRedisCells(dial dialRedis, limits PoolLimits, log *slog.Logger) *redisCe
 			)
 			if err != nil {
 				return nil, err
+			}
+			// The embedded Redis lives and dies with this process.
+			if cfg.RedisURL == "" {
+				return &dialled{Conn: conn, generation: generation}, nil
+			}
+			if err := r.greet(ctx, conn); err != nil {
+				return nil, errors.Join(err, conn.Close())
 			}
 			return &dialled{Conn: conn, generation: generation}, nil
 		},

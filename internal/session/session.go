@@ -57,10 +57,34 @@ type Session struct {
 	record  Record
 	stored  bool // a record stood in the store when the request arrived
 
-	changed   bool // the record differs from what was found
-	fresh     bool // to be stored under a new token, see LogIn
+	changed   bool   // the record differs from what was found
+	fresh     fresh  // whether, and why, to be stored under a new token
+	replaced  string // the device whose place a fresh session takes
+	from      Sender
 	loggedOut bool
 	cookie    cookieChange
+}
+
+// Sender is where a log-in comes from, as the list of devices shows it.
+type Sender struct{ UserAgent, Address string }
+
+// maxUserAgentBytes is as much of a User-Agent as the ledger keeps.
+const maxUserAgentBytes = 400
+
+type fresh int
+
+const (
+	notFresh fresh = iota
+	freshLogIn
+	freshRenewal
+)
+
+// ending is how the session ended that a fresh one took the place of.
+func (f fresh) ending() Ending {
+	if f == freshRenewal {
+		return EndedByRenewal
+	}
+	return EndedByLogIn
 }
 
 type cookieChange int
@@ -92,15 +116,59 @@ func (s *Session) Deadline() time.Time { return s.record.Deadline }
 // (OWASP Session Management, "Renew the Session ID After Any Privilege Level
 // Change"). What a guest put in stays; of another person's session nothing
 // does. The session from before ends.
-func (s *Session) LogIn(member Member) {
+func (s *Session) LogIn(member Member, from Sender) {
 	now := s.manager.now()
 	record := Record{Created: now, Seen: now, Deadline: now.Add(s.manager.limits.lifetime(member.Remember))}
-	if s.record.Member == nil || s.record.Member.ID == member.ID {
+	if before, ok := s.Member(); !ok || before.ID == member.ID {
 		record.Values, record.Notices = s.record.Values, s.record.Notices
 	}
 	member.Start = s.manager.start
-	record.Member = &member
-	s.record, s.changed, s.fresh = record, true, true
+	s.replace(freshLogIn, from)
+	s.record = record
+	s.record.Member = &member
+}
+
+// Renew gives this session a new token, for any change of what the person may
+// do. Its deadlines stay: only a fresh log-in moves them. A guest's session is
+// left alone.
+func (s *Session) Renew(from Sender) {
+	if s.record.Member == nil {
+		return
+	}
+	s.replace(freshRenewal, from)
+	s.record = s.record.clone()
+}
+
+func (s *Session) replace(why fresh, from Sender) {
+	if member, ok := s.Member(); ok && s.stored {
+		s.replaced = member.Device
+	}
+	s.fresh, s.from = why, from
+}
+
+// entry is the line in the ledger for a fresh session with this key.
+func (s *Session) entry(key string) Entry {
+	return Entry{
+		ID:         newID(),
+		Person:     s.record.Member.ID,
+		Key:        key,
+		UserAgent:  cut(s.from.UserAgent, maxUserAgentBytes),
+		Address:    s.from.Address,
+		Remembered: s.record.Member.Remember,
+		Created:    s.record.Created,
+		Deadline:   s.record.Deadline,
+	}
+}
+
+// Rename has this session greet by a new name. See [Manager.Rename] for the
+// others.
+func (s *Session) Rename(name string) {
+	if s.record.Member == nil {
+		return
+	}
+	member := *s.record.Member
+	member.Name = name
+	s.record.Member, s.changed = &member, true
 }
 
 // LogOut ends this session. It is gone from the store when [Manager.Commit]
@@ -167,4 +235,19 @@ func (s *Session) Remove(key string) {
 // plain reports whether text is valid and free of control characters.
 func plain(text string) bool {
 	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
+}
+
+// cut returns at most max bytes of text, and of a header only what is text.
+func cut(text string, max int) string {
+	text = strings.ToValidUTF8(strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, text), "")
+	for len(text) > max {
+		_, size := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-size]
+	}
+	return text
 }

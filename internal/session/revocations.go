@@ -1,0 +1,91 @@
+package session
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+)
+
+// replayWindow is how far back ended sessions are ended again when the store
+// may have lost its latest writes: a Redis that was killed (up to a second or
+// two with appendfsync everysec), a replica that took over (seconds behind),
+// a file put back by hand within the hour.
+const replayWindow = time.Hour
+
+// replayBatch is how many keys one DEL takes.
+const replayBatch = 500
+
+// revocations are the sessions that ended lately, as the ledger remembers
+// them: the store alone does not make an ending last.
+type revocations struct {
+	ledger Ledger
+	now    func() time.Time
+}
+
+// replay ends them again, through remove, before any session is believed.
+func (r revocations) replay(ctx context.Context, remove func(keys []string) error) error {
+	now := r.now()
+	keys, err := r.ledger.EndedSince(ctx, now.Add(-replayWindow), now)
+	if err != nil {
+		return fmt.Errorf("find sessions that ended lately: %w", err)
+	}
+	for len(keys) > 0 {
+		batch := keys[:min(replayBatch, len(keys))]
+		if err := remove(batch); err != nil {
+			return fmt.Errorf("end sessions again: %w", err)
+		}
+		keys = keys[len(batch):]
+	}
+	return nil
+}
+
+// greet looks at a connection just opened. When it leads to another run of
+// Redis than the one before, whatever that one holds may be older than what
+// this server knows, so revocations are replayed first; until that is done,
+// the connection is not used. A Redis user that may not ask INFO is taken for
+// a new run each time.
+func (r *redisCells) greet(ctx context.Context, conn redis.Conn) error {
+	run, err := runID(conn)
+	if err != nil && !isReply(err, "NOPERM") {
+		return err
+	}
+	select {
+	case r.greeting <- struct{}{}:
+		defer func() { <-r.greeting }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	if run != "" && run == r.run {
+		return nil
+	}
+	err = r.revocations.replay(ctx, func(keys []string) error {
+		args := make([]any, len(keys))
+		for i, key := range keys {
+			args[i] = keyPrefix + key
+		}
+		_, err := conn.Do("DEL", args...)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	r.run = run
+	return nil
+}
+
+// runID is a name that Redis gives itself anew at every start.
+func runID(conn redis.Conn) (string, error) {
+	info, err := redis.String(conn.Do("INFO", "server"))
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(info) {
+		if id, ok := strings.CutPrefix(strings.TrimSpace(line), "run_id:"); ok {
+			return id, nil
+		}
+	}
+	return "", nil
+}
