@@ -1,5 +1,7 @@
-// Package static owns the files that a browser asks for as they are: style sheets by component, the one script, the icons.
-// It knows nothing of who serves them or under which address; package web gives each a name that carries its content's hash.
+// Package static owns the files that a browser asks for as they are: style
+// sheets by component, the one script, the icons. It knows nothing of who serves
+// them or under which address; package web gives each a name that carries its
+// content's hash.
 package static
 
 import "embed"

@@ -16,39 +16,45 @@ import (
 
 const (
 	assetPrefix = "/static/"
-	// styleSheet is the one sheet on the wire, made of the files that styleSheetParts names.
+	// styleSheet is the one sheet on the wire, made of styleSheetParts.
 	styleSheet = "css/site.css"
-	// A name with a hash in it never means other bytes: RFC 8246.
+	// favicon is asked for by browsers that have read no page, so its name has
+	// no hash.
+	favicon = "favicon.ico"
+
+	// A name with a hash in it never means other bytes (RFC 8246).
 	cacheForever = "public, max-age=31536000, immutable"
-	// A name that browsers ask for unasked means the bytes of this build: a day.
+	// A name without one means the bytes of this build, for a day.
 	cacheForADay = "public, max-age=86400"
 )
 
-// styleSheetParts are the style sheets by component, in the order of the cascade.
+// styleSheetParts are the style sheets by component, in the order of the
+// cascade.
 func styleSheetParts() []string {
 	return []string{"roles", "base", "layout", "button", "form", "message", "fact", "card", "table", "code", "drawing", "print"}
 }
 
-// asset is one static file in memory, as it is and, where that is smaller, compressed.
+// asset is one static file in memory, as it is and compressed.
 type asset struct {
-	name        string // "css/site.1f2e3d4c5b6a7988.css"
-	contentType string
-	cache       string // the value of Cache-Control
-	hash        string // of the plain bytes; the entity tags are made of it
-	plain       []byte
-	gzipped     []byte // nil where compression saves nothing
+	contentType  string
+	cacheControl string
+	hash         string // of the plain bytes; the entity tags are made of it
+	plain        []byte
+	gzipped      []byte // nil where compression saves nothing
 }
 
-// assets are all static files. They are found by a look-up in a map, so that no path can lead anywhere else.
+// assets are all static files. They are found by a look-up in a map, so that
+// no path can lead anywhere else.
 type assets struct {
-	hashed map[string]*asset // by name with hash: what is served under /static/
-	plain  map[string]*asset // by name as in the source
+	served map[string]*asset // by the name on the wire: "css/site.1f2e3d4c5b6a7988.css"
+	names  map[string]string // from the name in the source to the name on the wire
 }
 
-// newAssets reads, hashes and compresses every file once. The style sheets of css/ become one, css/site.css; a sheet whose
-// place in the cascade is not known is an error.
+// newAssets reads, hashes and compresses every file once. The style sheets of
+// css/ become one, css/site.css; a sheet whose place in the cascade is not
+// known is an error.
 func newAssets(files fs.FS) (*assets, error) {
-	a := &assets{hashed: map[string]*asset{}, plain: map[string]*asset{}}
+	a := &assets{served: map[string]*asset{}, names: map[string]string{}}
 	sheet, err := joinStyleSheets(files)
 	if err != nil {
 		return nil, err
@@ -105,14 +111,20 @@ func (a *assets) add(name string, body []byte) error {
 		return fmt.Errorf("static file %s: no content type for %q", name, ext)
 	}
 	sum := sha256.Sum256(body)
-	file := asset{contentType: contentType, hash: hex.EncodeToString(sum[:8]), plain: body}
+	file := &asset{
+		contentType:  contentType,
+		cacheControl: cacheForever,
+		hash:         hex.EncodeToString(sum[:8]),
+		plain:        body,
+	}
 	if squeezed := gzipped(body); len(squeezed) < len(body) {
 		file.gzipped = squeezed
 	}
-	forever, forADay := file, file
-	forever.name, forever.cache = strings.TrimSuffix(name, ext)+"."+file.hash+ext, cacheForever
-	forADay.name, forADay.cache = name, cacheForADay
-	a.hashed[forever.name], a.plain[name] = &forever, &forADay
+	onWire := strings.TrimSuffix(name, ext) + "." + file.hash + ext
+	if name == favicon {
+		onWire, file.cacheControl = name, cacheForADay
+	}
+	a.served[onWire], a.names[name] = file, onWire
 	return nil
 }
 
@@ -124,45 +136,24 @@ func gzipped(body []byte) []byte {
 	return squeezed.Bytes()
 }
 
-// url is the address, hash included, of the file that is called name in the source: "css/site.css".
+// url is the address, hash included, of the file that the source calls name:
+// "css/site.css".
 func (a *assets) url(name string) (string, bool) {
-	file, ok := a.plain[name]
-	if !ok {
-		return "", false
-	}
-	return assetPrefix + strings.TrimSuffix(name, path.Ext(name)) + "." + file.hash + path.Ext(name), true
+	onWire, ok := a.names[name]
+	return assetPrefix + onWire, ok
 }
 
-// find returns the file that is served at /static/<name>; name carries the hash. Names without it are not found.
+// find returns the file that is served under name: "css/site.1f2e3d4c5b6a7988.css".
+// A name without the hash is not found, but for favicon.ico.
 func (a *assets) find(name string) (*asset, bool) {
-	file, ok := a.hashed[name]
+	file, ok := a.served[name]
 	return file, ok
 }
 
-// root returns the file that is served at an address browsers ask for unasked: "favicon.ico". It may be kept for a day.
-func (a *assets) root(name string) (*asset, bool) {
-	file, ok := a.plain[name]
-	return file, ok
-}
-
-// ServeHTTP answers for /static/. Only the plain spelling of an address is known: one with escapes in it names no file.
-func (a *assets) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	file, ok := a.find(strings.TrimPrefix(r.URL.Path, assetPrefix))
-	if !ok || r.URL.RawPath != "" {
-		http.NotFound(w, r)
-		return
-	}
-	file.ServeHTTP(w, r)
-}
-
-// ServeHTTP answers GET and HEAD with the file, compressed for those who take it so, or with 304 for those who have it.
+// ServeHTTP answers GET and HEAD with the file, compressed for those who take
+// it so, or with 304 for those who have it.
 func (f *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		h.Set("Allow", "GET, HEAD")
-		http.Error(w, http.StatusText(http.StatusMethodNotAllowed), http.StatusMethodNotAllowed)
-		return
-	}
 	body, tag := f.plain, `"`+f.hash+`"`
 	if f.gzipped != nil {
 		h.Set("Vary", "Accept-Encoding")
@@ -171,7 +162,7 @@ func (f *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.Set("Content-Encoding", "gzip")
 		}
 	}
-	h.Set("Cache-Control", f.cache)
+	h.Set("Cache-Control", f.cacheControl)
 	h.Set("ETag", tag)
 	if holds(r.Header, tag) {
 		h.Del("Content-Encoding")
@@ -180,12 +171,13 @@ func (f *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	h.Set("Content-Type", f.contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if r.Method == http.MethodGet {
+	if r.Method != http.MethodHead {
 		_, _ = w.Write(body) // fails when the browser has gone: nobody is left to tell
 	}
 }
 
-// acceptsGzip reads Accept-Encoding as RFC 9110, section 12.5.3, says: gzip by name, else by *, and not with q=0.
+// acceptsGzip reads Accept-Encoding as RFC 9110, section 12.5.3, says: gzip by
+// name, else by *, and not with q=0.
 func acceptsGzip(h http.Header) bool {
 	byName, byStar := -1.0, -1.0
 	for coding := range strings.SplitSeq(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
@@ -207,7 +199,8 @@ func acceptsGzip(h http.Header) bool {
 	return byStar > 0
 }
 
-// holds tells whether If-None-Match names the tag, by the weak comparison of RFC 9110, section 13.1.2.
+// holds tells whether If-None-Match names the tag, by the weak comparison of
+// RFC 9110, section 13.1.2.
 func holds(h http.Header, tag string) bool {
 	for held := range strings.SplitSeq(strings.Join(h.Values("If-None-Match"), ","), ",") {
 		held = strings.TrimSpace(held)

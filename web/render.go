@@ -31,14 +31,16 @@ type view struct {
 	Page   any
 }
 
-// renderer holds every page, parsed and escaped, ready to be filled by any number of requests at once.
+// renderer holds every page, parsed and escaped, ready to be filled by any
+// number of requests at once.
 type renderer struct {
 	pages map[string]*template.Template
 }
 
-// newRenderer parses all of templates: layouts/base.html and partials/*.html together with each of pages/*.html. A file
-// that does not parse, cannot be escaped safely or names an asset that does not exist is an error, so that a broken
-// template stops the program at its start and not a person at their page.
+// newRenderer parses layouts/base.html and partials/*.html together with each
+// of pages/*.html. A file that does not parse, cannot be escaped safely or
+// names an asset that does not exist is an error, so that a broken template
+// stops the program at its start and not a person at their page.
 func newRenderer(templates fs.FS, assets *assets) (*renderer, error) {
 	sources := sourceReader{
 		files:       templates,
@@ -78,7 +80,8 @@ func newRenderer(templates fs.FS, assets *assets) (*renderer, error) {
 	return r, nil
 }
 
-// render writes pages/<page>.html, inside the layout, to w. On an error w may hold a part of the page: give it a buffer.
+// render writes pages/<page>.html, inside the layout, to w. On an error w may
+// hold a part of the page: give it a buffer.
 func (r *renderer) render(w io.Writer, page string, v view) error {
 	t, ok := r.pages[page]
 	if !ok {
@@ -90,8 +93,9 @@ func (r *renderer) render(w io.Writer, page string, v view) error {
 	return nil
 }
 
-// escape makes html/template do its contextual escaping now, which it otherwise does, and fails to do, at the first
-// request. The empty view lacks the page's fields, so execution may stop early; only a failure to escape counts.
+// escape makes html/template do its contextual escaping now, which it otherwise
+// does, or fails to do, at the first request. The empty view lacks the page's
+// fields, so execution may stop early; only a failure to escape counts.
 func escape(t *template.Template) error {
 	var unsafe *template.Error
 	if err := t.Execute(io.Discard, view{}); errors.As(err, &unsafe) {
@@ -100,18 +104,21 @@ func escape(t *template.Template) error {
 	return nil
 }
 
-// sourceReader reads template files and settles in their text what is the same for every request.
+// sourceReader reads template files and settles in their text what is the same
+// for every request.
 type sourceReader struct {
 	files  fs.FS
 	assets *assets
-	// assetCall is {{asset "css/site.css"}}: it looks like a function, and is a constant.
+	// assetCall is {{asset "css/site.css"}}: it looks like a function and is a
+	// constant.
 	assetCall *regexp.Regexp
-	// indentation is for people who read the sources. No template has a <pre> or <textarea> with text of its own.
+	// indentation is for people who read the sources, and stays there. No
+	// template has a <pre> or <textarea> with text of its own.
 	indentation *regexp.Regexp
 }
 
-// parseInto adds one file to the set t. Asset names become addresses here, once, instead of by a function call in every
-// rendering of every page.
+// parseInto adds one file to the set t. Asset names become addresses here, once,
+// instead of by a function call in every rendering of every page.
 func (s sourceReader) parseInto(t *template.Template, file string) error {
 	source, err := fs.ReadFile(s.files, file)
 	if err != nil {
