@@ -21,16 +21,16 @@ func main() {
 	// The first signal drains; with the handler gone, a second one ends the
 	// process at once.
 	context.AfterFunc(ctx, stop)
-	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr); err != nil {
+	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, "holdfast:", err)
 		os.Exit(1)
 	}
 }
 
 // run is the whole program: args without the program's name, the environment
-// through getenv, what people read on stdout and the log on stderr. It returns
+// through getenv, a new person's password on stdin, what people read on stdout and the log on stderr. It returns
 // when the command is done or ctx has ended and everything is closed.
-func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
 	command, cfg, err := config.Parse(args, getenv, ".env", stdout)
 	if errors.Is(err, config.ErrHelp) {
 		return nil
@@ -49,6 +49,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 	case "version":
 		_, err := fmt.Fprintln(stdout, "holdfast", version())
 		return err
+	case "users list", "users show", "users add", "users disable", "users enable",
+		"sessions list", "sessions end", "sessions end-all":
+		return operate(ctx, command, cfg, log, stdin, stdout)
 	default:
 		return fmt.Errorf("command %q is not wired", command.Name)
 	}

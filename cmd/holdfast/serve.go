@@ -102,11 +102,8 @@ func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, proc
 	if err != nil {
 		return nil, fmt.Errorf("parse BASE_URL: %w", err)
 	}
-	// One hash a processor: more at once would only take memory, 19 MiB each.
-	hasher := password.NewHasher(runtime.GOMAXPROCS(0), hashWait)
-	policy := password.Policy{MinRunes: cfg.PasswordMinLength}
 	return web.New(web.Config{
-		Accounts:       account.New(db.People(), hasher, policy, time.Now),
+		Accounts:       newAccounts(cfg, db),
 		Sessions:       sessions,
 		Ready:          db.Ping,
 		Log:            log,
@@ -119,6 +116,12 @@ func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, proc
 		Version:        version(),
 		Process:        process,
 	})
+}
+
+func newAccounts(cfg config.Config, db *database.DB) *account.Service {
+	// One hash a processor: more at once would only take memory, 19 MiB each.
+	hasher := password.NewHasher(runtime.GOMAXPROCS(0), hashWait)
+	return account.New(db.People(), hasher, password.Policy{MinRunes: cfg.PasswordMinLength}, time.Now)
 }
 
 // announce tells who started it where to look.

@@ -12,7 +12,47 @@ type Command struct {
 type Commands struct {
 	Serve        struct{} `cmd:"" default:"withargs" help:"Serve the application; what happens when no command is given."`
 	Migrate      struct{} `cmd:"" help:"Bring the database to the form that this version needs."`
+	Users        Users    `cmd:"" help:"List, show, add, disable and enable people."`
+	Sessions     Sessions `cmd:"" help:"List and end people's sessions."`
 	RestartCheck struct{} `cmd:"" help:"Try which session stores outlive the server, and show a table."`
 	Healthcheck  struct{} `cmd:"" help:"Ask the server that these settings describe whether it is alive."`
 	Version      struct{} `cmd:"" help:"Say which version this is."`
+}
+
+// Users is the commands about people.
+type Users struct {
+	List struct{} `cmd:"" help:"List all people."`
+	Show struct {
+		ByEmail
+	} `cmd:"" help:"Show one person."`
+	Add struct {
+		ByEmail
+		Name string `required:"" help:"What the person is called."`
+	} `cmd:"" help:"Add a person; the password is read from the standard input, one line."`
+	Disable struct {
+		ByEmail
+	} `cmd:"" help:"Keep a person from logging in, and end all their sessions at once."`
+	Enable struct {
+		ByEmail
+	} `cmd:"" help:"Let a disabled person log in again."`
+}
+
+// Sessions is the commands about sessions.
+type Sessions struct {
+	List struct {
+		ByEmail
+	} `cmd:"" help:"List a person's live sessions."`
+	End struct {
+		ByEmail
+		ID string `required:"" help:"The session's id, as sessions list shows it."`
+	} `cmd:"" help:"End one session of a person."`
+	EndAll struct {
+		Email     string `xor:"who" required:"" help:"E-mail address of the person."`
+		Everybody bool   `xor:"who" required:"" help:"End the sessions of all people."`
+	} `cmd:"" help:"End all sessions of a person, or of everybody."`
+}
+
+// ByEmail names a person.
+type ByEmail struct {
+	Email string `required:"" help:"E-mail address of the person."`
 }

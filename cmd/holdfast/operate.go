@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"holdfast/internal/account"
+	"holdfast/internal/config"
+	"holdfast/internal/form"
+	"holdfast/internal/session"
+)
+
+// operator is the person at the command line, with people and sessions in
+// reach whether or not the web server runs.
+type operator struct {
+	accounts *account.Service
+	sessions *session.Manager
+	in       io.Reader
+	out      io.Writer
+}
+
+// operate runs one command of an operator.
+func operate(ctx context.Context, command config.Command, cfg config.Config, log *slog.Logger, in io.Reader, out io.Writer) (err error) {
+	if cfg.SessionStore == session.StoreMemory && endsSessions(command.Name) {
+		return errors.New("with SESSION_STORE=memory sessions are in the server's own memory, out of a command's reach: stopping the server ends them all")
+	}
+	db, err := openDatabase(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if _, err := db.Migrate(ctx); err != nil {
+		return fmt.Errorf("migrate %s: %w", db.Name(), err)
+	}
+	o := operator{accounts: newAccounts(cfg, db), in: in, out: out}
+	if endsSessions(command.Name) {
+		// Opened first: where it cannot be, nothing has been changed yet.
+		if o.sessions, err = openSessions(ctx, cfg, db, 0, log); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, o.sessions.Close()) }()
+	}
+	switch command.Name {
+	case "users list":
+		return o.listUsers(ctx)
+	case "users show":
+		return o.showUser(ctx, command.Users.Show.Email)
+	case "users add":
+		return o.addUser(ctx, command.Users.Add.Name, command.Users.Add.Email)
+	case "users disable":
+		return o.disableUser(ctx, command.Users.Disable.Email)
+	case "users enable":
+		return o.enableUser(ctx, command.Users.Enable.Email)
+	case "sessions list":
+		return o.listSessions(ctx, command.Sessions.List.Email)
+	case "sessions end":
+		return o.endSession(ctx, command.Sessions.End.Email, command.Sessions.End.ID)
+	default:
+		return o.endAllSessions(ctx, command.Sessions.EndAll.Email)
+	}
+}
+
+// endsSessions reports whether a command needs the session store.
+func endsSessions(name string) bool {
+	return strings.HasPrefix(name, "sessions ") || name == "users disable"
+}
+
+func (o operator) listUsers(ctx context.Context) error {
+	const pageSize = 500
+	table := newTable(o.out, "E-MAIL", "NAME", "SINCE", "")
+	for after := ""; ; {
+		people, err := o.accounts.List(ctx, after, pageSize)
+		if err != nil {
+			return err
+		}
+		for _, p := range people {
+			table.row(p.Email, p.Name, day(p.Created), disabledWord(p))
+			after = p.Email
+		}
+		if len(people) < pageSize {
+			return table.Flush()
+		}
+	}
+}
+
+func (o operator) showUser(ctx context.Context, email string) error {
+	p, err := o.find(ctx, email)
+	if err != nil {
+		return err
+	}
+	table := newTable(o.out)
+	table.row("id", p.ID)
+	table.row("name", p.Name)
+	table.row("e-mail", p.Email)
+	table.row("since", day(p.Created))
+	if p.Disabled {
+		table.row("state", disabledWord(p))
+	}
+	return table.Flush()
+}
+
+// addUser reads the password from the first line of the standard input, so
+// that it stands in no list of processes.
+func (o operator) addUser(ctx context.Context, name, email string) error {
+	fmt.Fprintln(o.out, "Password, one line:")
+	line, err := bufio.NewReader(o.in).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("read the password: %w", err)
+	}
+	p, err := o.accounts.Register(ctx, account.Registration{
+		Name: name, Email: email, Password: strings.TrimRight(line, "\r\n"),
+	})
+	var problems form.Errors
+	if errors.As(err, &problems) {
+		var all []string
+		for _, problem := range problems {
+			all = append(all, problem.Field+": "+problem.Message)
+		}
+		return errors.New(strings.Join(all, "\n  "))
+	}
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(o.out, "Added %s <%s>.\n", p.Name, p.Email)
+	return err
+}
+
+func (o operator) disableUser(ctx context.Context, email string) error {
+	p, err := o.find(ctx, email)
+	if err != nil {
+		return err
+	}
+	// First no new log-ins, then no old ones: see the ledger's Open.
+	if _, err := o.accounts.SetDisabled(ctx, p.ID, true); err != nil {
+		return err
+	}
+	ended, err := o.sessions.EndAll(ctx, p.ID, session.EndedByDisable)
+	if err != nil {
+		return fmt.Errorf("%s may not log in any more, but not all sessions could be ended, run this again: %w", p.Email, err)
+	}
+	_, err = fmt.Fprintf(o.out, "%s may not log in any more. Sessions ended: %d.\n", p.Email, ended)
+	return err
+}
+
+func (o operator) enableUser(ctx context.Context, email string) error {
+	p, err := o.find(ctx, email)
+	if err != nil {
+		return err
+	}
+	if _, err := o.accounts.SetDisabled(ctx, p.ID, false); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(o.out, "%s may log in again.\n", p.Email)
+	return err
+}
+
+func (o operator) listSessions(ctx context.Context, email string) error {
+	p, err := o.find(ctx, email)
+	if err != nil {
+		return err
+	}
+	devices, err := o.sessions.Devices(ctx, p.ID)
+	if err != nil {
+		return err
+	}
+	table := newTable(o.out, "ID", "SINCE", "LAST SEEN", "ADDRESS", "BROWSER")
+	for _, d := range devices {
+		table.row(d.ID, second(d.Since), second(d.Seen), d.Address, d.UserAgent)
+	}
+	return table.Flush()
+}
+
+func (o operator) endSession(ctx context.Context, email, id string) error {
+	p, err := o.find(ctx, email)
+	if err != nil {
+		return err
+	}
+	if err := o.sessions.EndDevice(ctx, p.ID, id, session.EndedByOperator); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(o.out, "Ended.")
+	return err
+}
+
+// endAllSessions ends the sessions of one person, or of everybody when no
+// address is given.
+func (o operator) endAllSessions(ctx context.Context, email string) error {
+	var id string
+	if email != "" {
+		p, err := o.find(ctx, email)
+		if err != nil {
+			return err
+		}
+		id = p.ID
+	}
+	ended, err := o.sessions.EndAll(ctx, id, session.EndedByOperator)
+	if err != nil {
+		return fmt.Errorf("after ending %d: %w", ended, err)
+	}
+	_, err = fmt.Fprintf(o.out, "Sessions ended: %d.\n", ended)
+	return err
+}
+
+func (o operator) find(ctx context.Context, email string) (account.Person, error) {
+	p, err := o.accounts.FindByEmail(ctx, email)
+	if errors.Is(err, account.ErrNotFound) {
+		return account.Person{}, fmt.Errorf("nobody is registered with the e-mail %q", email)
+	}
+	return p, err
+}
+
+// table lines columns up.
+type table struct{ *tabwriter.Writer }
+
+func newTable(out io.Writer, heads ...string) table {
+	t := table{tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
+	if len(heads) > 0 {
+		t.row(heads...)
+	}
+	return t
+}
+
+// row writes one line. Control characters of people's making, which a terminal
+// would obey, are left out.
+func (t table) row(cells ...string) {
+	fmt.Fprintln(t, strings.Map(func(r rune) rune {
+		if r < ' ' && r != '\t' || r == 0x7f {
+			return -1
+		}
+		return r
+	}, strings.Join(cells, "\t")))
+}
+
+func disabledWord(p account.Person) string {
+	if p.Disabled {
+		return "disabled"
+	}
+	return ""
+}
+
+func day(t time.Time) string    { return t.UTC().Format(time.DateOnly) }
+func second(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
