@@ -32,6 +32,11 @@ func (s *Site) routes() {
 	public.post("/session", s.submitSession)
 
 	members.page("/profile", s.showProfile)
+	members.page("/devices", s.showDevices)
+	members.post("/devices/end", s.submitEndDevice)
+	members.post("/devices/end-others", s.submitEndOthers)
+	members.page("/account", s.showAccount)
+	members.post("/account/name", s.submitName)
 }
 
 // group registers routes that share their middleware. (Echo's own groups would

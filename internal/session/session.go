@@ -160,20 +160,12 @@ func (s *Session) entry(key string) Entry {
 	}
 }
 
-// Rename has this session greet by a new name. See [Manager.Rename] for the
-// others.
-func (s *Session) Rename(name string) {
-	if s.record.Member == nil {
-		return
-	}
-	member := *s.record.Member
-	member.Name = name
-	s.record.Member, s.changed = &member, true
-}
-
 // LogOut ends this session. It is gone from the store when [Manager.Commit]
 // returns nil, and the browser's cookie is cleared.
 func (s *Session) LogOut() { s.loggedOut = true }
+
+// LoggedOut reports whether LogOut was called in this request.
+func (s *Session) LoggedOut() bool { return s.loggedOut }
 
 // Flash leaves a message that the next page shows once.
 func (s *Session) Flash(text string) {
