@@ -1,0 +1,6 @@
+//go:build race
+
+package testprocess
+
+// raceEnabled says whether the tests have the race detector.
+const raceEnabled = true

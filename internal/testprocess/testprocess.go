@@ -1,0 +1,164 @@
+// Package testprocess runs holdfast as people run it: the real program, in a
+// process and a folder of its own, told to stop or killed, and started again.
+//
+// It owns building the program, starting it with nothing but the settings a
+// test names, reading what it announces, ending it by its own process id, and
+// looking through what it said for data races, panics and secrets. It must not
+// know what the program does; only tests import it.
+//
+// A process never outlives its test, nor the test process, however that ends.
+package testprocess
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+const (
+	startLimit = 60 * time.Second // an announcement must come within this after the start
+	runLimit   = 60 * time.Second // a command must end within this
+	pollEvery  = 5 * time.Millisecond
+)
+
+// Build compiles the package into folder and returns the program's path. It
+// has the race detector when the tests have it.
+func Build(folder, pkg string) (string, error) {
+	program := filepath.Join(folder, "holdfast")
+	if runtime.GOOS == "windows" {
+		program += ".exe"
+	}
+	args := []string{"build", "-o", program}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	if out, err := exec.Command("go", append(args, pkg)...).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build %s: %w\n%s", pkg, err, out)
+	}
+	return program, nil
+}
+
+// Settings are variables of the environment by name. A process gets these and
+// no others.
+type Settings map[string]string
+
+func (s Settings) environ() []string {
+	env := []string{}
+	for name, value := range s {
+		env = append(env, name+"="+value)
+	}
+	return env
+}
+
+// Result is how a command ended.
+type Result struct {
+	Code           int // -1 when a signal ended it
+	Stdout, Stderr string
+	Took           time.Duration
+}
+
+// Output is all the command said.
+func (r Result) Output() string { return r.Stdout + r.Stderr }
+
+// Run runs the program in dir to its end, which it must reach within a minute.
+func Run(t testing.TB, program, dir string, settings Settings, args ...string) Result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Dir, cmd.Env = dir, settings.environ()
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	started := time.Now()
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("testprocess: start: %v", err)
+	}
+	release, err := guard(cmd.Process.Pid)
+	if err != nil {
+		t.Errorf("testprocess: guard: %v", err)
+	}
+	err = cmd.Wait()
+	release()
+	if ctx.Err() != nil {
+		t.Fatalf("testprocess: %q had not ended after %s: %v\n%s", args, runLimit, err, stderr.String())
+	}
+	result := Result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String(), time.Since(started)}
+	lookThrough(t, result.Output(), nil)
+	return result
+}
+
+// output collects what a process writes while others read it.
+type output struct {
+	mu   sync.Mutex
+	said bytes.Buffer
+}
+
+// Write implements [io.Writer].
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.said.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.said.String()
+}
+
+// lookThrough fails the test when a process said what none ever may.
+func lookThrough(t testing.TB, said string, secrets []string) {
+	t.Helper()
+	for _, sign := range []string{"DATA RACE", "panic:", "goroutine 1 ["} {
+		if at := strings.Index(said, sign); at >= 0 {
+			t.Errorf("testprocess: the program said %q:\n%.4000s", sign, said[at:])
+		}
+	}
+	for _, secret := range secrets {
+		if strings.Contains(said, secret) {
+			t.Errorf("testprocess: the program said the secret %q", secret)
+		}
+	}
+}
+
+// Eventually asks until try returns nil, for at most limit.
+func Eventually(t testing.TB, limit time.Duration, what string, try func() error) {
+	t.Helper()
+	if err := poll(limit, try); err != nil {
+		t.Fatalf("%s: not within %s: %v", what, limit, err)
+	}
+}
+
+func poll(limit time.Duration, try func() error) error {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-deadline.C:
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+// signal is [os.Process.Signal] for a process that may have ended already.
+func signal(p *os.Process, s os.Signal) error {
+	if err := p.Signal(s); err != nil {
+		return fmt.Errorf("send %s: %w", s, err)
+	}
+	return nil
+}
