@@ -1,0 +1,105 @@
+package main_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"sync"
+	"testing"
+
+	"holdfast/internal/testprocess"
+	"holdfast/internal/testservice"
+)
+
+// built is the program under test, built once, when the first test asks.
+var built struct {
+	sync.Once
+	folder, program string
+	err             error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built.folder != "" {
+		os.RemoveAll(built.folder)
+	}
+	os.Exit(code)
+}
+
+func program(t testing.TB) string {
+	t.Helper()
+	built.Do(func() {
+		if built.folder, built.err = os.MkdirTemp("", "holdfast-program-"); built.err == nil {
+			built.program, built.err = testprocess.Build(built.folder, "holdfast/cmd/holdfast")
+		}
+	})
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return built.program
+}
+
+// start starts a server in a fresh folder.
+func start(t testing.TB, settings testprocess.Settings) *testprocess.Server {
+	t.Helper()
+	return testprocess.Start(t, program(t), t.TempDir(), settings)
+}
+
+// onServices are the settings for these servers.
+func onServices(redis *testservice.RedisServer, postgres *testservice.PostgresServer) testprocess.Settings {
+	settings := testprocess.Settings{}
+	if redis != nil {
+		settings["REDIS_URL"] = redis.URL
+	}
+	if postgres != nil {
+		settings["DATABASE_URL"] = postgres.URL
+	}
+	return settings
+}
+
+// greeted is nil when this visitor's profile greets them by name.
+func greeted(v *visitor) error {
+	got, err := v.ask("GET", "/profile", nil)
+	if err != nil {
+		return err
+	}
+	if h1 := got.text("h1"); got.status != http.StatusOK || h1 != "Hello, "+v.name+"!" {
+		return fmt.Errorf("/profile: %d, heading %q", got.status, h1)
+	}
+	return nil
+}
+
+// asked is nil when the profile sends this visitor to log in.
+func asked(v *visitor) error {
+	got, err := v.ask("GET", "/profile", nil)
+	if err != nil {
+		return err
+	}
+	if to := got.header.Get("Location"); got.status != http.StatusSeeOther || to != "/login?next=%2Fprofile" {
+		return fmt.Errorf("/profile: %d to %q, want the log-in page", got.status, to)
+	}
+	return nil
+}
+
+func mustBe(t testing.TB, is func(*visitor) error, v *visitor, when string) {
+	t.Helper()
+	if err := is(v); err != nil {
+		t.Fatalf("%s: %v", when, err)
+	}
+}
+
+// refusedBriefly is nil when got says: not now, come back, nothing changed.
+func refusedBriefly(got answer) error {
+	switch {
+	case got.status != http.StatusServiceUnavailable:
+		return fmt.Errorf("status %d, want 503", got.status)
+	case got.header.Get("Retry-After") == "":
+		return errors.New("503 without Retry-After")
+	case len(got.header.Values("Set-Cookie")) > 0:
+		return errors.New("503 with Set-Cookie")
+	case got.page.Find("header .brand").Length() != 1 || got.text("h1") == "":
+		return errors.New("503 without the look of the site")
+	}
+	return nil
+}
