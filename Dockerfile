@@ -1,0 +1,34 @@
+# syntax=docker/dockerfile:1
+
+# One static binary in an otherwise empty image. Build it for another system
+# with: docker buildx build --platform linux/arm64 .
+
+FROM --platform=$BUILDPLATFORM golang:1.26-bookworm AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN --mount=type=cache,target=/go/pkg/mod go mod download
+COPY . .
+ARG TARGETOS TARGETARCH
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
+    go build -trimpath -ldflags='-s -w' -o /image/holdfast ./cmd/holdfast
+# SQLite puts large temporary tables into /tmp; TLS to Redis, PostgreSQL and mail
+# servers needs the certificates of the authorities.
+RUN mkdir -p /image/data /image/etc/ssl/certs && install -d -m 1777 /image/tmp \
+    && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
+    && chown 65532:65532 /image/data
+
+FROM scratch
+LABEL org.opencontainers.image.title="Holdfast" \
+      org.opencontainers.image.description="Log in once. Restart the server. It still knows you." \
+      org.opencontainers.image.licenses="MIT"
+COPY --from=build /image /
+# The user exists by number only: there is no root to become and no file to own
+# but /data.
+USER 65532:65532
+ENV HOST=0.0.0.0 PORT=3000 DATA_DIR=/data
+VOLUME /data
+EXPOSE 3000
+HEALTHCHECK --interval=10s --timeout=4s --start-period=15s --retries=3 CMD ["/holdfast", "healthcheck"]
+ENTRYPOINT ["/holdfast"]
+CMD ["serve"]

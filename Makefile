@@ -1,0 +1,55 @@
+# The commands of this repository. "make help" lists them.
+SHELL = /bin/bash
+GO = go
+
+# The race detector needs cgo and a C compiler; without them the tests run
+# without it. Where both are, it is always on.
+RACE := $(shell test "$$($(GO) env CGO_ENABLED)" = 1 && command -v "$$($(GO) env CC)" >/dev/null && echo -race)
+
+SYSTEMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+.PHONY: help run fmt lint test bench check
+.PHONY: format vet staticcheck imports cross tidy
+
+help: ## list the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+run: ## start Holdfast on http://localhost:3000
+	$(GO) run ./cmd/holdfast
+
+fmt: ## format all Go files
+	gofmt -w .
+
+check: lint test ## lint and test: what has to pass before a change lands
+
+lint: format vet staticcheck imports cross tidy ## all checks that need no servers
+
+test: ## install what the tests need where possible, then run them all
+	scripts/services
+	HOLDFAST_REQUIRE_SERVICES=1 $(GO) test $(RACE) -shuffle=on -count=1 -timeout=20m ./...
+
+bench: ## run the Go benchmarks, with allocations
+	$(GO) test -run='^$$' -bench=. -benchmem ./...
+
+format:
+	@unformatted="$$(gofmt -l .)"; if [ -n "$$unformatted" ]; then \
+		echo "not formatted (make fmt does it):"; echo "$$unformatted"; exit 1; fi
+
+vet:
+	$(GO) vet ./...
+
+staticcheck:
+	$(GO) tool staticcheck ./...
+
+imports:
+	$(GO) test -count=1 ./internal/architecture
+
+cross:
+	@set -e; for system in $(SYSTEMS); do echo "build for $$system"; \
+		CGO_ENABLED=0 GOOS=$${system%/*} GOARCH=$${system#*/} $(GO) build -o /dev/null ./...; done
+	@set -e; for system in darwin windows; do echo "vet for $$system, tests included"; \
+		CGO_ENABLED=0 GOOS=$$system GOARCH=amd64 $(GO) vet ./...; done
+
+tidy:
+	$(GO) mod tidy -diff
+	$(GO) mod verify
