@@ -1,0 +1,101 @@
+package account_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/internal/account"
+	"holdfast/internal/database"
+	"holdfast/internal/password"
+)
+
+func TestNoMatchIsOneAnswer(t *testing.T) {
+	s := over(t)
+	register(t, s, "Ada", "ada@example.org")
+	disabled := register(t, s, "Bob", "bob@example.org")
+	if _, err := s.SetDisabled(t.Context(), disabled.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	for name, try := range map[string][2]string{
+		"wrong":               {"ada@example.org", wrong},
+		"empty":               {"ada@example.org", ""},
+		"one byte more":       {"ada@example.org", right + " "},
+		"longer than hashed":  {"ada@example.org", strings.Repeat("a", password.MaxBytes+1)},
+		"a megabyte":          {"ada@example.org", strings.Repeat("a", 1<<20)},
+		"NUL":                 {"ada@example.org", right + "\x00"},
+		"invalid UTF-8":       {"ada@example.org", right + "\xff"},
+		"unknown":             {"eve@example.org", right},
+		"no address":          {"ada", right},
+		"address with NUL":    {"ada@example.org\x00", right},
+		"address not UTF-8":   {"ada\xff@example.org", right},
+		"address of 10 kB":    {strings.Repeat("a", 10_000) + "@example.org", right},
+		"nothing":             {"", ""},
+		"disabled":            {"bob@example.org", right},
+		"disabled and wrong":  {"bob@example.org", wrong},
+		"somebody else's":     {"%@example.org", right},
+		"SQL for an address":  {"' OR 1=1 --@x", right},
+		"a bare domain":       {"@example.org", right},
+		"an invisible letter": {"ada\u200b@example.org", right},
+	} {
+		person, err := s.Authenticate(t.Context(), try[0], try[1])
+		if err != account.ErrNoMatch || person != (account.Person{}) {
+			t.Errorf("%s: %+v, %v", name, person, err)
+		}
+	}
+}
+
+func TestNoMatchTakesTheSameWork(t *testing.T) {
+	store := openStore(t, database.Config{DataDir: t.TempDir()})
+	s := account.New(store, password.NewHasher(1, time.Minute), password.Policy{}, time.Now)
+	register(t, s, "Ada", "ada@example.org")
+	bob := register(t, s, "Bob", "bob@example.org")
+	if _, err := s.SetDisabled(t.Context(), bob.ID, true); err != nil {
+		t.Fatal(err)
+	}
+	known := fastest(t, s, "ada@example.org", wrong)
+	for name, took := range map[string]time.Duration{
+		"unknown":    fastest(t, s, "eve@example.org", wrong),
+		"no address": fastest(t, s, "eve", wrong),
+		"disabled":   fastest(t, s, "bob@example.org", right),
+	} {
+		if ratio := float64(took) / float64(known); ratio < 0.6 || ratio > 1.7 {
+			t.Errorf("%s takes %s, a wrong password %s", name, took, known)
+		}
+	}
+	if long := fastest(t, s, "ada@example.org", strings.Repeat("a", 1<<20)); long > known/2 {
+		t.Errorf("a megabyte of password takes %s, as if it were hashed", long)
+	}
+}
+
+// fastest is the least of several tries: other work on the machine only adds.
+func fastest(t *testing.T, s *account.Service, email, pass string) time.Duration {
+	t.Helper()
+	least := time.Hour
+	for range 15 {
+		begun := time.Now()
+		if _, err := s.Authenticate(t.Context(), email, pass); !errors.Is(err, account.ErrNoMatch) {
+			t.Fatalf("%q: %v", email, err)
+		}
+		least = min(least, time.Since(begun))
+	}
+	return least
+}
+
+func TestADisabledPersonMayLogInAgainWhenEnabled(t *testing.T) {
+	onBoth(t, func(t *testing.T, store account.Store) {
+		s := serve(store)
+		person := register(t, s, "Ada", "ada@example.org")
+		for _, disabled := range []bool{true, true, false, false} {
+			got, err := s.SetDisabled(t.Context(), person.ID, disabled)
+			if err != nil || got.ID != person.ID || got.Disabled != disabled {
+				t.Fatalf("disabled %v: %+v, %v", disabled, got, err)
+			}
+			_, err = s.Authenticate(t.Context(), "ada@example.org", right)
+			if disabled != errors.Is(err, account.ErrNoMatch) {
+				t.Errorf("disabled %v: %v", disabled, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,89 @@
+package account_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"unicode/utf8"
+
+	"holdfast/internal/account"
+	"holdfast/internal/form"
+)
+
+// problem registers with everything else in order and returns the message for
+// one field, "" when it was accepted.
+func problem(t *testing.T, s *account.Service, field string, r account.Registration) string {
+	t.Helper()
+	r.Password = right
+	_, err := s.Register(t.Context(), r)
+	if err == nil {
+		return ""
+	}
+	problems, ok := errors.AsType[form.Errors](err)
+	if !ok || len(problems) != 1 || problems.Of(field) == "" {
+		t.Fatalf("%q: %v, which is not one message for %s", r, err, field)
+	}
+	message := problems.Of(field)
+	if !strings.HasSuffix(message, ".") || !utf8.ValidString(message) {
+		t.Errorf("%q: the message %q is no sentence", r, message)
+	}
+	return message
+}
+
+func TestNamesThatAreRefused(t *testing.T) {
+	s := serve(nil) // nothing of this reaches a store
+	for _, name := range []string{
+		"", " ", "\t\n", "\u00a0\u3000", // nothing
+		"\u200b", "\u200b\u2060\ufeff", // nothing that can be seen
+		"a\x00b", "\x00", "a\xffb", "\xed\xa0\x80", // not text
+		"a\nb", "a\rb", "a\tb", "a\x1b[31mb", "a\x7fb", "a\u0085b", "a\u2028b", "a\u2029b", // would break a line
+		"a\u202eb", "a\u2066b\u2069", "a\u200fb", "a\u061cb", // would turn what follows
+		strings.Repeat("a", 81), strings.Repeat("🪸", 81), strings.Repeat("a", 1<<20),
+	} {
+		if problem(t, s, "name", account.Registration{Name: name, Email: "ada@example.org"}) == "" {
+			t.Errorf("%.40q accepted", name)
+		}
+	}
+}
+
+func TestAddressesThatAreRefused(t *testing.T) {
+	s := serve(nil) // nothing of this reaches a store
+	for _, email := range []string{
+		"", " ", "ada", "@", "ada@", "@example.org", "a@b@c", "ada@@example.org",
+		"ada lovelace@example.org", "ada@exa mple.org", "ada@example\u00a0.org",
+		"ada\x00@example.org", "ada\xff@example.org", "ada\n@example.org", "a\r\nBcc: b@example.org",
+		"ada\x1b@example.org", "ada\u202e@example.org", "ada\u200b@example.org", "ada\u00ad@example.org",
+		strings.Repeat("a", 243) + "@example.org",     // 255 bytes
+		strings.Repeat("\u023a", 90) + "@example.org", // 192 bytes, 282 in lower case
+		strings.Repeat("a", 1<<20) + "@example.org",
+	} {
+		if problem(t, s, "email", account.Registration{Name: "Ada", Email: email}) == "" {
+			t.Errorf("%.40q accepted", email)
+		}
+	}
+}
+
+func TestNamesAndAddressesThatAreAccepted(t *testing.T) {
+	onBoth(t, func(t *testing.T, store account.Store) {
+		s := serve(store)
+		for _, r := range []account.Registration{
+			{Name: "A", Email: "a@b"},
+			{Name: strings.Repeat("🪸", account.MaxNameRunes), Email: strings.Repeat("a", 242) + "@example.org"}, // 254 bytes
+			{Name: strings.Repeat("e\u0301", account.MaxNameRunes), Email: "tag+more@example.org"},              // 80 in NFC
+			{Name: "عائشة", Email: "عائشة@example.org"},
+			{Name: "क्षत्रिय", Email: "o'brien@example.org"},
+			{Name: "👩\u200d🔬 Marie", Email: `"quoted"@example.org`}, // a joiner inside an emoji
+			{Name: "<script>alert(1)</script>", Email: "<b>@example.org"},
+			{Name: "'; DROP TABLE people; --", Email: "{{.}}@[127.0.0.1]"},
+			{Name: "\ufffd", Email: "\u0130stanbul@example.org"},
+		} {
+			if message := problem(t, s, "", r); message != "" {
+				t.Errorf("%q: %s", r, message)
+			}
+			got, err := s.FindByEmail(t.Context(), r.Email)
+			if err != nil || got.Email != r.Email {
+				t.Errorf("%q: found %+v, %v", r, got, err)
+			}
+		}
+	})
+}

@@ -1,0 +1,152 @@
+package account_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/argon2"
+
+	"holdfast/internal/account"
+	"holdfast/internal/database"
+	"holdfast/internal/password"
+	"holdfast/internal/testservice"
+)
+
+// weaken replaces a person's hash with one of the same password at less cost,
+// as an older version would have stored it.
+func weaken(t *testing.T, store account.Store, person account.Person) string {
+	t.Helper()
+	record, err := store.ByID(t.Context(), person.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	salt := []byte("0123456789abcdef")
+	key := argon2.IDKey([]byte(right), salt, 1, 1024, 1, 32)
+	weak := fmt.Sprintf("$argon2id$v=19$m=1024,t=1,p=1$%s$%s",
+		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
+	if err := store.ReplacePasswordHash(t.Context(), person.ID, record.PasswordHash, weak); err != nil {
+		t.Fatal(err)
+	}
+	return weak
+}
+
+func TestAnOutdatedHashIsMadeAnewAtLogIn(t *testing.T) {
+	onBoth(t, func(t *testing.T, store account.Store) {
+		s := serve(store)
+		person := register(t, s, "Ada", "ada@example.org")
+		weak := weaken(t, store, person)
+		hash := func() string {
+			t.Helper()
+			record, err := store.ByID(t.Context(), person.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return record.PasswordHash
+		}
+		if _, err := s.Authenticate(t.Context(), person.Email, wrong); !errors.Is(err, account.ErrNoMatch) || hash() != weak {
+			t.Errorf("a wrong password: %v, hash %q", err, hash())
+		}
+		if _, err := s.Authenticate(t.Context(), person.Email, right); err != nil {
+			t.Fatal(err)
+		}
+		strong := hash()
+		if !strings.HasPrefix(strong, "$argon2id$v=19$m=19456,t=2,p=1$") {
+			t.Errorf("hash after log-in %q", strong)
+		}
+		if _, err := s.Authenticate(t.Context(), person.Email, right); err != nil || hash() != strong {
+			t.Errorf("second log-in: %v, and the hash is another", err)
+		}
+	})
+}
+
+// keepsHashes is a real store that takes no new hashes.
+type keepsHashes struct{ account.Store }
+
+func (keepsHashes) ReplacePasswordHash(context.Context, string, string, string) error {
+	return account.ErrUnavailable
+}
+
+func TestALogInStandsWhenTheNewHashCannotBeStored(t *testing.T) {
+	store := openStore(t, database.Config{DataDir: t.TempDir()})
+	person := register(t, serve(store), "Ada", "ada@example.org")
+	weaken(t, store, person)
+	if got, err := serve(keepsHashes{store}).Authenticate(t.Context(), person.Email, right); err != nil || got != person {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
+func TestAnAbsurdStoredHashIsRefusedQuickly(t *testing.T) {
+	store := openStore(t, database.Config{DataDir: t.TempDir()})
+	s := serve(store)
+	person := register(t, s, "Ada", "ada@example.org")
+	absurd := strings.Replace(weaken(t, store, person), "m=1024", "m=8388608", 1)
+	record, err := store.ByID(t.Context(), person.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.ReplacePasswordHash(t.Context(), person.ID, record.PasswordHash, absurd); err != nil {
+		t.Fatal(err)
+	}
+	begun := time.Now()
+	_, err = s.Authenticate(t.Context(), person.Email, right)
+	if !errors.Is(err, password.ErrHash) || time.Since(begun) > 100*time.Millisecond {
+		t.Errorf("%v after %s", err, time.Since(begun))
+	}
+}
+
+func TestAnOutageIsNamedAndEndsNothing(t *testing.T) {
+	server := testservice.PrivatePostgres(t)
+	db, err := database.Open(t.Context(), database.Config{URL: server.URL})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { db.Close() })
+	if _, err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s := serve(db.People())
+	person := register(t, s, "Ada", "ada@example.org")
+	server.Stop()
+	for name, call := range map[string]func() error{
+		"Register": func() error {
+			_, err := s.Register(t.Context(), account.Registration{Name: "Bob", Email: "bob@example.org", Password: right})
+			return err
+		},
+		"Authenticate":         func() error { _, err := s.Authenticate(t.Context(), person.Email, right); return err },
+		"Authenticate wrongly": func() error { _, err := s.Authenticate(t.Context(), person.Email, wrong); return err },
+		"Authenticate nobody":  func() error { _, err := s.Authenticate(t.Context(), "eve@example.org", right); return err },
+		"Find":                 func() error { _, err := s.Find(t.Context(), person.ID); return err },
+		"FindByEmail":          func() error { _, err := s.FindByEmail(t.Context(), person.Email); return err },
+		"Rename":               func() error { _, err := s.Rename(t.Context(), person.ID, "Eve"); return err },
+		"SetDisabled":          func() error { _, err := s.SetDisabled(t.Context(), person.ID, true); return err },
+		"List":                 func() error { _, err := s.List(t.Context(), "", 1); return err },
+	} {
+		begun := time.Now()
+		err := call()
+		if !errors.Is(err, account.ErrUnavailable) || errors.Is(err, account.ErrNoMatch) || errors.Is(err, account.ErrNotFound) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if took := time.Since(begun); took > 3*time.Second {
+			t.Errorf("%s: answered after %s", name, took)
+		}
+	}
+	server.Start()
+	deadline := time.Now().Add(5 * time.Second)
+	for {
+		got, err := s.Authenticate(t.Context(), person.Email, right)
+		if err == nil {
+			if got != person {
+				t.Errorf("after the outage: %+v", got)
+			}
+			return
+		}
+		if !errors.Is(err, account.ErrUnavailable) || time.Now().After(deadline) {
+			t.Fatalf("after the outage: %v", err)
+		}
+	}
+}
