@@ -9,16 +9,19 @@ import (
 	"holdfast/internal/testservice"
 )
 
+const patience = 20 * time.Second
+
 // onBoth runs a test on SQLite and on PostgreSQL. Every handle that open
-// returns leads to the same database, which is empty at first.
+// returns leads to the same database, which is empty at first. Calls have time
+// enough to queue on a busy machine; what they do is tested here, not how fast.
 func onBoth(t *testing.T, test func(t *testing.T, open func() *database.DB)) {
 	t.Run("SQLite", func(t *testing.T) {
 		folder := t.TempDir()
-		test(t, func() *database.DB { return open(t, database.Config{DataDir: folder}) })
+		test(t, func() *database.DB { return open(t, database.Config{DataDir: folder, Timeout: patience}) })
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
 		server := testservice.Postgres(t)
-		test(t, func() *database.DB { return open(t, database.Config{URL: server.URL}) })
+		test(t, func() *database.DB { return open(t, database.Config{URL: server.URL, Timeout: patience}) })
 	})
 }
 
