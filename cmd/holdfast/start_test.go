@@ -1,0 +1,257 @@
+package main_test
+
+import (
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/internal/testprocess"
+	"holdfast/internal/testservice"
+)
+
+// loudly is how soon a start that cannot succeed must say so.
+const loudly = 10 * time.Second
+
+func TestStartsWithNothingConfigured(t *testing.T) {
+	t.Parallel()
+	server := start(t, nil)
+	lines := strings.Split(strings.TrimSpace(server.Announcement()), "\n")
+	want := []string{
+		"Holdfast ",
+		"  open      " + server.URL,
+		"  sessions  embedded Redis in " + filepath.Join(".data", "redis.db"),
+		"  people    SQLite in " + filepath.Join(".data", "holdfast.db"),
+	}
+	if len(lines) != len(want) {
+		t.Fatalf("announced %q, want %d lines", lines, len(want))
+	}
+	for i := range want {
+		if !strings.HasPrefix(lines[i], want[i]) {
+			t.Errorf("line %d is %q, want %q", i+1, lines[i], want[i])
+		}
+	}
+	mustBe(t, greeted, member(t, server), "after registering")
+	for _, path := range []string{"/healthz", "/readyz", "/"} {
+		if got := newVisitor(t, server.URL).get(path); got.status != http.StatusOK {
+			t.Errorf("%s: %d", path, got.status)
+		}
+	}
+	if runtime.GOOS == "windows" {
+		return // its permissions are not these
+	}
+	for path, want := range map[string]os.FileMode{".data": 0o700, ".data/holdfast.db": 0o600} {
+		if info, err := os.Stat(filepath.Join(server.Dir, path)); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s: %v, %v; want permissions %o", path, info, err, want)
+		}
+	}
+}
+
+func TestRunsFromAnyFolderWithAnEmptyEnvironment(t *testing.T) {
+	t.Parallel()
+	server := testprocess.Start(t, program(t), filepath.VolumeName(t.TempDir())+string(filepath.Separator),
+		testprocess.Settings{"DATA_DIR": t.TempDir()})
+	mustBe(t, greeted, member(t, server), "after registering")
+	home := newVisitor(t, server.URL).get("/")
+	style := home.page.Find(`link[rel="stylesheet"]`).AttrOr("href", "")
+	if got := newVisitor(t, server.URL).get(style); got.status != http.StatusOK {
+		t.Errorf("style sheet %q: %d", style, got.status)
+	}
+}
+
+func TestReadsDotenv(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	port := strconv.Itoa(testservice.FreePort(t))
+	text := "PORT=" + port + "\nHOST=127.0.0.1\nSESSION_STORE=memory # forgets\nDATA_DIR='kept here'\n"
+	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	server := testprocess.Start(t, program(t), dir, testprocess.Settings{"PORT": "", "HOST": ""})
+	if want := "http://127.0.0.1:" + port; server.URL != want {
+		t.Errorf("serves %s, want %s", server.URL, want)
+	}
+	for _, want := range []string{"this server's memory", filepath.Join("kept here", "holdfast.db")} {
+		if !strings.Contains(server.Announcement(), want) {
+			t.Errorf("announced\n%swithout %q", server.Announcement(), want)
+		}
+	}
+}
+
+// refused runs a start that must fail, and returns its one message.
+func refused(t *testing.T, dir string, settings testprocess.Settings) string {
+	t.Helper()
+	if _, set := settings["PORT"]; !set {
+		settings["PORT"] = "0"
+	}
+	settings["HOST"] = "127.0.0.1"
+	got := testprocess.Run(t, program(t), dir, settings)
+	if got.Code != 1 || got.Stdout != "" {
+		t.Errorf("ended with %d, want 1; stdout %q", got.Code, got.Stdout)
+	}
+	if got.Took > loudly {
+		t.Errorf("took %s to fail, want at most %s", got.Took, loudly)
+	}
+	if strings.Count("\n"+got.Stderr, "\nholdfast: ") != 1 { // beside it may stand lines of the log
+		t.Errorf("not one message:\n%s", got.Stderr)
+	}
+	if strings.Contains(got.Stderr, "secret-word") {
+		t.Errorf("the message has a password in it:\n%s", got.Stderr)
+	}
+	return got.Stderr
+}
+
+func mustName(t *testing.T, message string, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if !strings.Contains(message, word) {
+			t.Errorf("the message does not name %q:\n%s", word, message)
+		}
+	}
+}
+
+func TestOneMessageNamesEveryWrongSetting(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	message := refused(t, dir, testprocess.Settings{
+		"PORT":                 "70000",
+		"BASE_URL":             "ftp://example.org",
+		"SESSION_STORE":        "cloud",
+		"SESSION_IDLE_TIMEOUT": "soon",
+		"REDIS_URL":            "http://user:secret-word@redis:6379",
+		"DATABASE_URL":         "mysql://user:secret-word@db/holdfast",
+		"TRUSTED_PROXIES":      "everyone",
+		"LOG_LEVEL":            "loud",
+	})
+	mustName(t, message, "8 settings", "PORT", "BASE_URL", "SESSION_STORE", "SESSION_IDLE_TIMEOUT", "REDIS_URL",
+		"DATABASE_URL", "TRUSTED_PROXIES", "LOG_LEVEL")
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("wrong settings left %v behind, %v", left, err)
+	}
+}
+
+func TestSaysThatThePortIsTaken(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	_, port, _ := net.SplitHostPort(taken.Addr().String())
+	message := refused(t, t.TempDir(), testprocess.Settings{"PORT": port})
+	mustName(t, message, "127.0.0.1:"+port, "in use")
+}
+
+func TestSaysThatTheDataFolderIsHeldByAnotherServer(t *testing.T) {
+	t.Parallel()
+	for store, file := range map[string]string{"redis": "redis.lock", "file": "sessions.bolt"} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			settings := testprocess.Settings{"SESSION_STORE": store}
+			holder := start(t, settings)
+			ada := member(t, holder)
+			message := refused(t, holder.Dir, testprocess.Settings{"SESSION_STORE": store})
+			mustName(t, message, filepath.Join(".data", file), "held by another running server")
+			mustBe(t, greeted, ada, "after another server tried the same folder")
+		})
+	}
+}
+
+func TestFailsLoudlyWhenAStoreCannotBeUsed(t *testing.T) {
+	t.Parallel()
+	nobody := "127.0.0.1:" + strconv.Itoa(testservice.FreePort(t))
+	guarded := testservice.Redis(t, "--requirepass", "right-word")
+	postgres := testservice.Postgres(t)
+	wrong := strings.Replace(postgres.URL, "://holdfast:", "://holdfast:secret-word-", 1)
+	for _, c := range []struct {
+		name     string
+		settings testprocess.Settings
+		words    []string
+	}{
+		{"unknown Redis host", testprocess.Settings{"REDIS_URL": "redis://:secret-word@redis.invalid:6379"}, []string{"redis.invalid:6379"}},
+		{"no Redis there", testprocess.Settings{"REDIS_URL": "redis://:secret-word@" + nobody}, []string{nobody}},
+		{"wrong Redis password", testprocess.Settings{"REDIS_URL": "redis://:secret-word@" + guarded.Addr}, []string{guarded.Addr, "WRONGPASS"}},
+		{"no Redis password", testprocess.Settings{"REDIS_URL": guarded.URL}, []string{guarded.Addr, "NOAUTH"}},
+		{"unknown PostgreSQL host", testprocess.Settings{"DATABASE_URL": "postgres://a:secret-word@db.invalid:5432/a"}, []string{"db.invalid:5432/a"}},
+		{"no PostgreSQL there", testprocess.Settings{"DATABASE_URL": "postgres://a:secret-word@" + nobody + "/a"}, []string{nobody}},
+		{"wrong PostgreSQL password", testprocess.Settings{"DATABASE_URL": wrong}, []string{"PostgreSQL at 127.0.0.1:", "password authentication failed"}},
+		{"unknown database", testprocess.Settings{"DATABASE_URL": postgres.URL + "_missing"}, []string{"_missing", "does not exist"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			mustName(t, refused(t, t.TempDir(), c.settings), c.words...)
+		})
+	}
+	t.Run("DATA_DIR is a file", func(t *testing.T) {
+		t.Parallel()
+		file := filepath.Join(t.TempDir(), "data")
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		mustName(t, refused(t, t.TempDir(), testprocess.Settings{"DATA_DIR": file}), file)
+	})
+}
+
+func TestMigrateAppliesWhatIsMissing(t *testing.T) {
+	t.Parallel()
+	for name, settings := range map[string]testprocess.Settings{
+		"SQLite":     {},
+		"PostgreSQL": onServices(nil, testservice.Postgres(t)),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			first := testprocess.Run(t, program(t), dir, settings, "migrate")
+			again := testprocess.Run(t, program(t), dir, settings, "migrate")
+			if first.Code != 0 || again.Code != 0 {
+				t.Fatalf("ended with %d and %d:\n%s%s", first.Code, again.Code, first.Output(), again.Output())
+			}
+			mustName(t, first.Stdout, name, "applied 00001_people.sql", "is up to date")
+			if strings.Contains(again.Stdout, "applied") || !strings.Contains(again.Stdout, "is up to date") {
+				t.Errorf("the second time says\n%s", again.Stdout)
+			}
+			mustBe(t, greeted, member(t, testprocess.Start(t, program(t), dir, settings)), "after migrate")
+		})
+	}
+}
+
+func TestHealthcheckAsksTheServerOfTheseSettings(t *testing.T) {
+	t.Parallel()
+	settings := testprocess.Settings{"HOST": "127.0.0.1", "PORT": strconv.Itoa(testservice.FreePort(t))}
+	server := start(t, settings)
+	if got := testprocess.Run(t, program(t), t.TempDir(), settings, "healthcheck"); got.Code != 0 {
+		t.Errorf("a server that runs: %d\n%s", got.Code, got.Output())
+	}
+	everywhere := testprocess.Settings{"HOST": "0.0.0.0", "PORT": settings["PORT"]}
+	if got := testprocess.Run(t, program(t), t.TempDir(), everywhere, "healthcheck"); got.Code != 0 {
+		t.Errorf("a server that listens on every network: %d\n%s", got.Code, got.Output())
+	}
+	server.Stop()
+	if got := testprocess.Run(t, program(t), t.TempDir(), settings, "healthcheck"); got.Code != 1 || got.Stderr == "" {
+		t.Errorf("a server that has stopped: %d, %q; want 1 and the reason", got.Code, got.Stderr)
+	}
+}
+
+func TestVersionAndHelpNeedNoSettings(t *testing.T) {
+	t.Parallel()
+	wrong := testprocess.Settings{"PORT": "none"}
+	version := testprocess.Run(t, program(t), t.TempDir(), wrong, "version")
+	if version.Code != 0 || !strings.HasPrefix(version.Stdout, "holdfast ") || len(strings.Fields(version.Stdout)) != 2 {
+		t.Errorf("version: %d\n%s", version.Code, version.Output())
+	}
+	help := testprocess.Run(t, program(t), t.TempDir(), wrong, "--help")
+	if help.Code != 0 || help.Stderr != "" {
+		t.Errorf("--help: %d, %q", help.Code, help.Stderr)
+	}
+	mustName(t, help.Stdout, "serve", "migrate", "healthcheck", "version", "--redis-url", "REDIS_URL", "--port", "default 3000")
+	unknown := testprocess.Run(t, program(t), t.TempDir(), nil, "sevre")
+	if unknown.Code != 1 || unknown.Stdout != "" {
+		t.Errorf("an unknown command: %d, %q", unknown.Code, unknown.Stdout)
+	}
+	mustName(t, unknown.Stderr, "sevre", "--help")
+}
