@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"maps"
 	"net/http"
@@ -34,7 +35,10 @@ func (s *Site) recognise(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 func (s *Site) answer(c echo.Context, next echo.HandlerFunc) error {
-	whose, err := s.Sessions.Load(c.Request().Context(), s.token(c.Request()))
+	// A client that has gone away does not stop half-way what it has begun: a
+	// log-out that was asked for happens. The session's own limits bound it.
+	ctx := context.WithoutCancel(c.Request().Context())
+	whose, err := s.Sessions.Load(ctx, s.token(c.Request()))
 	if err != nil {
 		return err
 	}
