@@ -1,0 +1,54 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"os/exec"
+	"strings"
+)
+
+// measureGo runs the Go benchmarks of the packages that a greeting goes
+// through.
+func measureGo(ctx context.Context, l *lab) (section, error) {
+	packages := []string{"holdfast/internal/session", "holdfast/web"}
+	args := append([]string{"test", "-run", "^$", "-bench", ".", "-benchmem", "-count", "3"}, packages...)
+	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
+	if err != nil {
+		return section{}, fmt.Errorf("go test -bench: %w\n%s", err, out)
+	}
+	found := table{head: []string{"benchmark", "time", "bytes allocated", "allocations"}}
+	seen := map[string]bool{}
+	lines := bufio.NewScanner(bytes.NewReader(out))
+	for lines.Scan() {
+		b, ok := parseBenchmark(lines.Text())
+		if ok && !seen[b.name] {
+			seen[b.name] = true
+			found.row(b.name, b.figures["ns/op"], b.figures["B/op"], b.figures["allocs/op"])
+		}
+	}
+	return section{
+		title:  "Inside",
+		text:   "Go benchmarks of the steps of a greeting; those with Redis in their name wait for a real one.",
+		tables: []table{found},
+	}, nil
+}
+
+// benchmark is one line of go test -bench.
+type benchmark struct {
+	name    string
+	figures map[string]string // by unit
+}
+
+func parseBenchmark(line string) (benchmark, bool) {
+	fields := strings.Fields(line)
+	if len(fields) < 4 || !strings.HasPrefix(fields[0], "Benchmark") {
+		return benchmark{}, false
+	}
+	b := benchmark{name: strings.TrimPrefix(fields[0], "Benchmark"), figures: map[string]string{}}
+	for i := 2; i+1 < len(fields); i += 2 {
+		b.figures[fields[i+1]] = fields[i]
+	}
+	return b, true
+}

@@ -1,0 +1,116 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"holdfast/internal/testservice"
+)
+
+// lab is where the measuring is done: a temporary folder, a Redis, a binary of
+// Holdfast, and everything that has to be stopped at the end.
+type lab struct {
+	options
+	folder string
+	binary string // Holdfast, built from this source
+	redis  *testservice.RedisServer
+	bench  *borrower
+}
+
+// openLab builds Holdfast and starts a Redis that keeps nothing on disk.
+func openLab(ctx context.Context, o options) (*lab, error) {
+	folder, err := os.MkdirTemp("", "holdfast-bench-")
+	if err != nil {
+		return nil, err
+	}
+	l := &lab{options: o, folder: folder, binary: filepath.Join(folder, "holdfast"), bench: &borrower{folder: folder}}
+	if err := l.furnish(ctx); err != nil {
+		return nil, errors.Join(err, l.close())
+	}
+	return l, nil
+}
+
+func (l *lab) furnish(ctx context.Context) error {
+	if _, err := exec.LookPath("wrk"); err != nil {
+		return fmt.Errorf("wrk, which asks for the pages, is not installed: %w", err)
+	}
+	l.say("build holdfast")
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", l.binary, "holdfast/cmd/holdfast")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build holdfast: %w\n%s", err, out)
+	}
+	return l.bench.borrow(func(t testing.TB) { l.redis = testservice.Redis(t, "--loglevel", "warning") })
+}
+
+func (l *lab) close() error {
+	return errors.Join(l.bench.end(), os.RemoveAll(l.folder))
+}
+
+// say tells who waits what is going on.
+func (l *lab) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
+// subfolder makes a new empty folder.
+func (l *lab) subfolder(name string) (string, error) { return os.MkdirTemp(l.folder, name+"-") }
+
+// borrower stands in for a test, so that the servers which tests use can be
+// had here too: package testservice asks for nothing else of its test.
+type borrower struct {
+	testing.TB // nil: what is not below is not used
+	folder     string
+	cleanups   []func()
+	errors     []error
+}
+
+// refusal is how a failed or skipped "test" leaves the function it is in.
+type refusal struct{ error }
+
+// borrow runs f and returns what it failed of.
+func (b *borrower) borrow(f func(testing.TB)) (err error) {
+	defer func() {
+		switch p := recover().(type) {
+		case nil:
+		case refusal:
+			err = p.error
+		default:
+			panic(p)
+		}
+	}()
+	f(b)
+	return nil
+}
+
+// end cleans up, last things first.
+func (b *borrower) end() error {
+	for _, cleanup := range slices.Backward(b.cleanups) {
+		cleanup()
+	}
+	b.cleanups = nil
+	return errors.Join(b.errors...)
+}
+
+func (b *borrower) Helper()          {}
+func (b *borrower) Cleanup(f func()) { b.cleanups = append(b.cleanups, f) }
+func (b *borrower) Fatal(args ...any) {
+	panic(refusal{errors.New(strings.TrimSpace(fmt.Sprintln(args...)))})
+}
+func (b *borrower) Fatalf(f string, args ...any) {
+	panic(refusal{fmt.Errorf(f, args...)})
+}
+func (b *borrower) Skipf(f string, args ...any)  { b.Fatalf(f, args...) }
+func (b *borrower) Skip(args ...any)             { b.Fatal(args...) }
+func (b *borrower) Errorf(f string, args ...any) { b.errors = append(b.errors, fmt.Errorf(f, args...)) }
+
+func (b *borrower) TempDir() string {
+	folder, err := os.MkdirTemp(b.folder, "service-")
+	if err != nil {
+		b.Fatal(err)
+	}
+	return folder
+}

@@ -1,0 +1,133 @@
+// Command bench measures Holdfast side by side with the least a server can do
+// and with its own libraries used as their manuals show, and writes what it
+// found into docs/benchmarks.md.
+//
+// It owns what is measured, how, and the words around the figures. It looks at
+// Holdfast from outside, as a program it starts, and knows nothing of its
+// packages. Nothing here is a test: a shared machine is too noisy to fail for.
+//
+// To measure something more, write a measurement and add it to measurements.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// measurement is one section of the report.
+type measurement struct {
+	name string
+	run  func(context.Context, *lab) (section, error)
+}
+
+// measurements are the sections in the order they are made and printed.
+func measurements() []measurement {
+	return []measurement{
+		{"greeting", measureGreeting},
+		{"starts", measureStarts},
+		{"pages", measurePages},
+		{"go", measureGo},
+	}
+}
+
+// options say how long and how often to measure.
+type options struct {
+	rounds      int
+	length      time.Duration // of one round of one server
+	connections int           // kept alive by wrk
+	starts      int
+	out         string // the report; "" prints it only
+	only        string // one measurement by name; "" is all
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+// run measures, or is one of the two servers that Holdfast is compared with.
+func run(ctx context.Context, args []string) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case "limit":
+			return serveLimit(ctx, args[1:])
+		case "stock":
+			return serveStock(ctx, args[1:])
+		}
+	}
+	var o options
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.IntVar(&o.rounds, "rounds", 9, "rounds of every server")
+	flags.DurationVar(&o.length, "length", 3*time.Second, "length of one round, in whole seconds")
+	flags.IntVar(&o.connections, "connections", 64, "connections that wrk keeps alive")
+	flags.IntVar(&o.starts, "starts", 11, "starts of each kind")
+	flags.StringVar(&o.out, "out", "docs/benchmarks.md", "file of the report; empty: print it only")
+	flags.StringVar(&o.only, "only", "", "one measurement by name, printed only")
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return nil
+	} else if err != nil {
+		return err
+	}
+	chosen, err := choose(o.only)
+	if err != nil {
+		return err
+	}
+	return measure(ctx, o, chosen)
+}
+
+func choose(name string) ([]measurement, error) {
+	all := measurements()
+	if name == "" {
+		return all, nil
+	}
+	var names []string
+	for _, m := range all {
+		names = append(names, m.name)
+	}
+	if at := slices.Index(names, name); at >= 0 {
+		return all[at : at+1], nil
+	}
+	return nil, fmt.Errorf("no measurement is called %q: there are %s", name, strings.Join(names, ", "))
+}
+
+func measure(ctx context.Context, o options, chosen []measurement) (err error) {
+	l, err := openLab(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, l.close()) }()
+	var sections []section
+	for _, m := range chosen {
+		l.say("measure %s", m.name)
+		s, err := m.run(ctx, l)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err != nil {
+			return fmt.Errorf("measure %s: %w", m.name, err)
+		}
+		sections = append(sections, s)
+	}
+	text, err := l.report(ctx, sections)
+	if err != nil {
+		return err
+	}
+	fmt.Print(text)
+	if o.only != "" || o.out == "" {
+		return nil
+	}
+	return os.WriteFile(o.out, []byte(text), 0o644)
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"time"
+)
+
+// process is one server under measurement, in a process of its own, with its
+// log going to a file as in production.
+type process struct {
+	url     string // as it announced itself
+	cmd     *exec.Cmd
+	logPath string
+}
+
+const (
+	announceLimit = 20 * time.Second
+	leaveLimit    = 15 * time.Second
+)
+
+var announced = regexp.MustCompile(`https?://\S+`)
+
+// launch starts a program and waits for the line in which it says its address.
+// Its settings are env alone: nothing of this process's environment counts.
+func launch(ctx context.Context, folder, program string, args []string, env ...string) (*process, error) {
+	p := &process{cmd: exec.CommandContext(ctx, program, args...), logPath: filepath.Join(folder, "log")}
+	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	p.cmd.Dir, p.cmd.Env, p.cmd.Stderr = folder, env, log
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := p.cmd.Start(); err != nil {
+		return nil, err
+	}
+	address := make(chan string, 1)
+	go func() {
+		defer close(address)
+		lines := bufio.NewScanner(out)
+		for lines.Scan() {
+			if at := announced.FindString(lines.Text()); at != "" {
+				address <- at
+				break
+			}
+		}
+		_, _ = io.Copy(io.Discard, out) // until the program ends
+	}()
+	select {
+	case p.url = <-address:
+	case <-time.After(announceLimit):
+	}
+	if p.url == "" {
+		return nil, errors.Join(fmt.Errorf("%s said no address:\n%s", filepath.Base(program), p.logTail()), p.stop())
+	}
+	return p, nil
+}
+
+// stop asks the program to end, as an operator does, and waits for it.
+func (p *process) stop() error {
+	kill := time.AfterFunc(leaveLimit, func() { _ = p.cmd.Process.Kill() })
+	defer kill.Stop()
+	if err := interrupt(p.cmd.Process); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return err
+	}
+	if err := p.cmd.Wait(); err != nil {
+		return fmt.Errorf("stop %s: %w:\n%s", filepath.Base(p.cmd.Path), err, p.logTail())
+	}
+	return nil
+}
+
+func (p *process) logTail() []byte {
+	text, err := os.ReadFile(p.logPath)
+	if err != nil {
+		return []byte(err.Error())
+	}
+	return bytes.TrimSpace(text[max(0, len(text)-2000):])
+}

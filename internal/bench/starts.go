@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"holdfast/internal/testservice"
+)
+
+// measureStarts takes the time from starting the program to its first answer.
+func measureStarts(ctx context.Context, l *lab) (section, error) {
+	s := section{
+		title: "Starting",
+		text: fmt.Sprintf("From starting the process to the last byte of its first answer, median of %d starts. "+
+			"On real services the answer is the greeting of somebody who was logged in before, and the tables exist; "+
+			"in an empty folder it is the first page, after both embedded stores were made.", l.starts),
+		tables: []table{{head: []string{"start", "median", "least to most"}}},
+	}
+	add := func(name string, seconds []float64) {
+		all := spreadOf(seconds)
+		s.tables[0].row(name, "**"+milliseconds(all.median)+"**", milliseconds(all.least)+" to "+milliseconds(all.most))
+	}
+	embedded, err := l.embeddedStarts(ctx)
+	if err != nil {
+		return section{}, err
+	}
+	add("nothing set, an empty folder", embedded)
+	var postgres *testservice.PostgresServer
+	if err := l.bench.borrow(func(t testing.TB) { postgres = testservice.Postgres(t) }); err != nil {
+		s.notes = append(s.notes, "Not measured on real services: "+err.Error()+".")
+		return s, nil
+	}
+	real, err := l.realStarts(ctx, postgres.URL)
+	if err != nil {
+		return section{}, err
+	}
+	add("Redis and PostgreSQL", real)
+	return s, nil
+}
+
+func (l *lab) embeddedStarts(ctx context.Context) ([]float64, error) {
+	var seconds []float64
+	for range l.starts {
+		took, err := l.timeStart(ctx, func(run *process) error {
+			visitor, err := newVisitor(run.url)
+			if err != nil {
+				return err
+			}
+			_, _, err = visitor.get(ctx, "/", nil)
+			return err
+		}, serverSettings("")...)
+		if err != nil {
+			return nil, err
+		}
+		seconds = append(seconds, took)
+	}
+	return seconds, nil
+}
+
+func (l *lab) realStarts(ctx context.Context, postgresURL string) ([]float64, error) {
+	settings := serverSettings(l.redis.URL, "DATABASE_URL="+postgresURL)
+	cookie := ""
+	var seconds []float64
+	for range l.starts + 1 { // the first one makes the tables and logs in
+		took, err := l.timeStart(ctx, func(run *process) error {
+			visitor, err := newVisitor(run.url)
+			if err != nil {
+				return err
+			}
+			if cookie == "" {
+				err = visitor.register(ctx)
+				cookie = visitor.cookie()
+				return err
+			}
+			return visitor.as(cookie).greeted(ctx)
+		}, settings...)
+		if err != nil {
+			return nil, err
+		}
+		seconds = append(seconds, took)
+	}
+	return seconds[1:], nil
+}
+
+// timeStart starts Holdfast in an empty folder and returns how many seconds it
+// took until answered returned.
+func (l *lab) timeStart(ctx context.Context, answered func(*process) error, settings ...string) (seconds float64, err error) {
+	folder, err := l.subfolder("start")
+	if err != nil {
+		return 0, err
+	}
+	began := time.Now()
+	run, err := launch(ctx, folder, l.binary, nil, settings...)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, run.stop()) }()
+	if err := answered(run); err != nil {
+		return 0, err
+	}
+	return time.Since(began).Seconds(), nil
+}

@@ -1,0 +1,27 @@
+package main
+
+import "slices"
+
+// spread is what many values of one thing come to.
+type spread struct{ median, least, most float64 }
+
+// spreadOf wants at least one value.
+func spreadOf(values []float64) spread {
+	sorted := slices.Sorted(slices.Values(values))
+	middle := len(sorted) / 2
+	median := sorted[middle]
+	if len(sorted)%2 == 0 {
+		median = (sorted[middle-1] + median) / 2
+	}
+	return spread{median: median, least: sorted[0], most: sorted[len(sorted)-1]}
+}
+
+// ratios divides pair by pair: what two servers did in the same round, when the
+// machine was as busy for the one as for the other.
+func ratios(values, by []float64) []float64 {
+	var all []float64
+	for i := range values {
+		all = append(all, values[i]/by[i])
+	}
+	return all
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"time"
+)
+
+// wrkScript makes wrk print its figures in one line.
+//
+//go:embed wrk.lua
+var wrkScript []byte
+
+// load is what wrk saw of one server in one round.
+type load struct {
+	perSecond float64       // answers
+	p50, p99  time.Duration // from request to answer
+	bytes     float64       // of one answer
+}
+
+// wrk asks url again and again over kept-alive connections. One answer that is
+// no success makes the round worthless and is an error.
+func (l *lab) wrk(ctx context.Context, url, cookie string, length time.Duration) (load, error) {
+	script := filepath.Join(l.folder, "wrk.lua")
+	if err := os.WriteFile(script, wrkScript, 0o600); err != nil {
+		return load{}, err
+	}
+	threads := min(2, runtime.NumCPU(), l.connections)
+	cmd := exec.CommandContext(ctx, "wrk", "--threads", strconv.Itoa(threads), "--connections", strconv.Itoa(l.connections),
+		"--duration", fmt.Sprintf("%ds", max(1, int(length.Seconds()))), "--timeout", "10s",
+		"--header", "Cookie: "+cookie, "--script", script, url)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return load{}, fmt.Errorf("run wrk: %w\n%s", err, out)
+	}
+	var answers, micros, bytesRead, failed, p50, p99 float64
+	_, last, _ := bytes.Cut(out, []byte("figures "))
+	if _, err := fmt.Sscan(string(last), &answers, &micros, &bytesRead, &failed, &p50, &p99); err != nil {
+		return load{}, fmt.Errorf("read figures of wrk: %w\n%s", err, out)
+	}
+	if failed > 0 || answers == 0 {
+		return load{}, fmt.Errorf("%s: %.0f answers, %.0f failed", url, answers, failed)
+	}
+	micro := float64(time.Microsecond)
+	return load{
+		perSecond: answers / (micros / 1e6),
+		p50:       time.Duration(p50 * micro),
+		p99:       time.Duration(p99 * micro),
+		bytes:     bytesRead / answers,
+	}, nil
+}

@@ -1,0 +1,100 @@
+package web_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/internal/account"
+	"holdfast/internal/database"
+	"holdfast/internal/password"
+	"holdfast/internal/session"
+	"holdfast/internal/testservice"
+	"holdfast/web"
+)
+
+// benchSite is a site that greets from a Redis of its own.
+func benchSite(b *testing.B) *web.Site {
+	b.Helper()
+	ctx := context.Background()
+	log := slog.New(slog.NewJSONHandler(io.Discard, nil))
+	db, err := database.Open(ctx, database.Config{DataDir: b.TempDir(), Timeout: 5 * time.Second})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = db.Close() })
+	if _, err := db.Migrate(ctx); err != nil {
+		b.Fatal(err)
+	}
+	sessions, err := session.Open(ctx, session.Config{
+		Store:    session.StoreRedis,
+		RedisURL: testservice.Redis(b).URL,
+		Limits:   session.Limits{Idle: 24 * time.Hour, Lifetime: 7 * 24 * time.Hour, Remember: 30 * 24 * time.Hour},
+		Pool:     session.PoolLimits{Size: 64, Connect: time.Second, Timeout: time.Second},
+		Ledger:   db.Devices(),
+		Start:    1,
+		Log:      log,
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = sessions.Close() })
+	policy := password.Policy{MinRunes: 15}
+	site, err := web.New(web.Config{
+		Accounts:    account.New(db.People(), password.NewHasher(1, time.Minute), policy, time.Now),
+		Sessions:    sessions,
+		Ready:       db.Ping,
+		Log:         log,
+		Now:         time.Now,
+		BaseURL:     &url.URL{Scheme: "http", Host: "localhost:3000"},
+		MinPassword: policy.MinRunes,
+		RememberFor: 30 * 24 * time.Hour,
+		Learn:       true,
+		Version:     "dev",
+		Process:     web.Process{ID: 4242, Start: 1, Started: time.Now()},
+	})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return site
+}
+
+// BenchmarkProfileFromRedis is one whole request for the page that greets a
+// person: everything but the network between browser and server.
+func BenchmarkProfileFromRedis(b *testing.B) {
+	site := benchSite(b)
+	sent := url.Values{"name": {"Ada Lovelace"}, "email": {"ada@example.org"}, "password": {"nine kelp forests at dawn"}}
+	register := httptest.NewRequest(http.MethodPost, "/register", strings.NewReader(sent.Encode()))
+	register.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	registered := httptest.NewRecorder()
+	site.ServeHTTP(registered, register)
+	if registered.Code != http.StatusSeeOther {
+		b.Fatalf("register: status %d", registered.Code)
+	}
+	request := httptest.NewRequest(http.MethodGet, "/profile", nil)
+	request.AddCookie(registered.Result().Cookies()[0])
+	b.ReportAllocs()
+	for b.Loop() {
+		answer := discardedAnswer{header: http.Header{}}
+		site.ServeHTTP(&answer, request)
+		if answer.status != http.StatusOK {
+			b.Fatalf("status %d", answer.status)
+		}
+	}
+}
+
+// discardedAnswer costs as little as a response writer can.
+type discardedAnswer struct {
+	header http.Header
+	status int
+}
+
+func (d *discardedAnswer) Header() http.Header         { return d.header }
+func (d *discardedAnswer) WriteHeader(status int)      { d.status = status }
+func (d *discardedAnswer) Write(p []byte) (int, error) { return len(p), nil }
