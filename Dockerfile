@@ -14,9 +14,8 @@ RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache
     go build -trimpath -ldflags='-s -w' -o /image/holdfast ./cmd/holdfast
 # SQLite puts large temporary tables into /tmp; TLS to Redis, PostgreSQL and mail
 # servers needs the certificates of the authorities.
-RUN mkdir -p /image/data /image/etc/ssl/certs && install -d -m 1777 /image/tmp \
-    && cp /etc/ssl/certs/ca-certificates.crt /image/etc/ssl/certs/ \
-    && chown 65532:65532 /image/data
+RUN install -d -m 0700 -o 65532 -g 65532 /image/data && install -d -m 1777 /image/tmp \
+    && install -D -m 0644 -t /image/etc/ssl/certs /etc/ssl/certs/ca-certificates.crt
 
 FROM scratch
 LABEL org.opencontainers.image.title="Holdfast" \
