@@ -39,7 +39,7 @@ func (p Problems) Error() string {
 	return b.String()
 }
 
-var userInfo = regexp.MustCompile(`://\S*@`)
+var userInfo = regexp.MustCompile(`(?s)://.*@`)
 
 // hideSecrets is for messages about the command line, which repeat parts of it.
 func hideSecrets(message string) string {

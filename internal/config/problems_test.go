@@ -112,3 +112,28 @@ func TestASecretGivenWhereNoneBelongsIsNotRepeated(t *testing.T) {
 		}
 	}
 }
+
+func TestAPasswordWithAnySignInItIsHidden(t *testing.T) {
+	for _, sign := range " !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~" {
+		password := "sesa" + string(sign) + "kelp"
+		for setting, value := range map[string]string{
+			"REDIS_URL":    "redis://:" + password + "@h:6379/0",
+			"DATABASE_URL": "postgres://u:" + password + "@h/d",
+			"SMTP_URL":     "smtp://u:" + password + "@", // the host was forgotten
+			"BASE_URL":     "http://u:" + password + "@h",
+		} {
+			_, c, err := parse(t, nil, map[string]string{setting: value, "MAIL_FROM": "login@example.org"}, "")
+			text := c.String()
+			if err != nil {
+				text = err.Error()
+			}
+			if strings.Contains(text, "sesa") || strings.Contains(text, "kelp") {
+				t.Errorf("%s, password with %q: %s", setting, sign, text)
+			}
+		}
+		_, _, err := parse(t, []string{"redis://:" + password + "@h"}, nil, "")
+		if err == nil || strings.Contains(err.Error(), "sesa") || strings.Contains(err.Error(), "kelp") {
+			t.Errorf("on the command line, password with %q: %v", sign, err)
+		}
+	}
+}
