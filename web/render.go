@@ -8,8 +8,10 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"reflect"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // layout is what every page shows around its own content. One place fills it.
@@ -34,7 +36,18 @@ type view struct {
 // renderer holds every page, parsed and escaped, ready to be filled by any
 // number of requests at once.
 type renderer struct {
-	pages map[string]*template.Template
+	pages   map[string]*sheet
+	buffers sync.Pool // of *bytes.Buffer
+}
+
+// sheet is one of pages/*.html inside the layout.
+type sheet struct {
+	template *template.Template
+	// program does the same faster, for views that hold a page of type shape. It
+	// is made for the first view; where it cannot be, it is nil.
+	once    sync.Once
+	shape   reflect.Type
+	program program
 }
 
 // newRenderer parses layouts/base.html and partials/*.html together with each
@@ -63,33 +76,56 @@ func newRenderer(templates fs.FS, assets *assets) (*renderer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list pages: %w", err)
 	}
-	r := &renderer{pages: make(map[string]*template.Template, len(files))}
+	r := &renderer{pages: make(map[string]*sheet, len(files))}
+	r.buffers.New = func() any { return new(bytes.Buffer) }
 	for _, file := range files {
-		page, err := base.Clone()
+		t, err := base.Clone()
 		if err != nil {
 			return nil, fmt.Errorf("clone layout for %s: %w", file, err)
 		}
-		if err := sources.parseInto(page, file); err != nil {
+		if err := sources.parseInto(t, file); err != nil {
 			return nil, err
 		}
-		if err := escape(page); err != nil {
+		if err := escape(t); err != nil {
 			return nil, fmt.Errorf("escape %s: %w", file, err)
 		}
-		r.pages[strings.TrimSuffix(path.Base(file), ".html")] = page
+		r.pages[strings.TrimSuffix(path.Base(file), ".html")] = &sheet{template: t}
 	}
 	return r, nil
 }
 
-// render writes pages/<page>.html, inside the layout, to w. On an error w may
-// hold a part of the page: give it a buffer.
-func (r *renderer) render(w io.Writer, page string, v view) error {
-	t, ok := r.pages[page]
+// render writes pages/<name>.html, inside the layout, to w, in one piece or, on
+// an error, not at all.
+func (r *renderer) render(w io.Writer, name string, v view) error {
+	p, ok := r.pages[name]
 	if !ok {
-		return fmt.Errorf("render page %q: no such template", page)
+		return fmt.Errorf("render page %q: no such template", name)
 	}
-	if err := t.Execute(w, v); err != nil {
-		return fmt.Errorf("render page %q: %w", page, err)
+	out := r.buffers.Get().(*bytes.Buffer)
+	defer r.buffers.Put(out)
+	out.Reset()
+	if err := p.fill(out, v); err != nil {
+		return fmt.Errorf("render page %q: %w", name, err)
 	}
+	_, err := w.Write(out.Bytes())
+	return err
+}
+
+// fill runs the page's program, if it has one for this type of page, or else
+// its template.
+func (p *sheet) fill(out *bytes.Buffer, v view) error {
+	shape := reflect.TypeOf(v.Page)
+	if shape == nil {
+		return p.template.Execute(out, v)
+	}
+	p.once.Do(func() {
+		p.shape = shape
+		p.program, _ = translate(p.template, shape)
+	})
+	if p.program == nil || p.shape != shape {
+		return p.template.Execute(out, v)
+	}
+	p.program.run(out, reflect.ValueOf(v))
 	return nil
 }
 

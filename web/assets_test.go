@@ -1,0 +1,207 @@
+package web
+
+import (
+	"bytes"
+	"compress/gzip"
+	"image/png"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"path"
+	"strconv"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"holdfast/static"
+)
+
+// askFor sends a request to one asset.
+func askFor(t *testing.T, file *asset, method string, headers map[string]string) *http.Response {
+	t.Helper()
+	r := httptest.NewRequest(method, "/", nil)
+	for name, value := range headers {
+		r.Header.Set(name, value)
+	}
+	w := httptest.NewRecorder()
+	file.ServeHTTP(w, r)
+	return w.Result()
+}
+
+func body(t *testing.T, r io.Reader) []byte {
+	t.Helper()
+	b, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func TestEveryAssetIsServedWholeUnderItsHash(t *testing.T) {
+	_, files := newTestRenderer(t)
+	for name, onWire := range files.names {
+		file, ok := files.find(onWire)
+		if !ok {
+			t.Fatalf("%s is not found as %s", name, onWire)
+		}
+		if _, ok := files.find(name); ok != (name == favicon) {
+			t.Errorf("%s is found without its hash: %v", name, ok)
+		}
+		plain := askFor(t, file, http.MethodGet, nil)
+		content := body(t, plain.Body)
+		if source, err := static.FS.ReadFile(name); err == nil && !bytes.Equal(content, source) {
+			t.Errorf("%s is not served as it is", name)
+		}
+		for header, want := range map[string]string{
+			"Content-Type": map[string]string{
+				".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
+				".svg": "image/svg+xml; charset=utf-8", ".ico": "image/x-icon",
+			}[path.Ext(name)],
+			"Cache-Control":    map[bool]string{false: "public, max-age=31536000, immutable", true: "public, max-age=86400"}[name == favicon],
+			"Content-Length":   strconv.Itoa(len(content)),
+			"Content-Encoding": "",
+			"Set-Cookie":       "",
+		} {
+			if got := plain.Header.Get(header); got != want {
+				t.Errorf("%s: %s %q, want %q", name, header, got, want)
+			}
+		}
+		head := askFor(t, file, http.MethodHead, nil)
+		if got := body(t, head.Body); len(got) > 0 || head.ContentLength != int64(len(content)) {
+			t.Errorf("%s: HEAD answers with %d bytes and length %d, want 0 and %d", name, len(got), head.ContentLength, len(content))
+		}
+		checkCompressed(t, name, file, content)
+		checkRevalidation(t, name, file)
+	}
+}
+
+func checkCompressed(t *testing.T, name string, file *asset, content []byte) {
+	t.Helper()
+	packed := askFor(t, file, http.MethodGet, map[string]string{"Accept-Encoding": "br, gzip"})
+	if packed.Header.Get("Content-Encoding") == "" {
+		if ext := path.Ext(name); ext != ".ico" {
+			t.Errorf("%s is never compressed", name)
+		}
+		return
+	}
+	wire := body(t, packed.Body)
+	if len(wire) >= len(content) {
+		t.Errorf("%s: %d bytes compressed, %d plain", name, len(wire), len(content))
+	}
+	reader, err := gzip.NewReader(bytes.NewReader(wire))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(body(t, reader), content) {
+		t.Errorf("%s: compressed and plain are not the same", name)
+	}
+	for encoding, answer := range map[string]*http.Response{"gzip": packed, "none": askFor(t, file, http.MethodGet, nil)} {
+		if got := answer.Header.Get("Vary"); got != "Accept-Encoding" {
+			t.Errorf("%s, encoding %s: Vary %q", name, encoding, got)
+		}
+	}
+}
+
+func checkRevalidation(t *testing.T, name string, file *asset) {
+	t.Helper()
+	tags := map[string]bool{}
+	for _, encoding := range []string{"gzip", "identity"} {
+		first := askFor(t, file, http.MethodGet, map[string]string{"Accept-Encoding": encoding})
+		tag := first.Header.Get("ETag")
+		if first.Header.Get("Content-Encoding") == "gzip" || encoding == "identity" {
+			if tags[tag] {
+				t.Errorf("%s: one entity tag, %s, for two encodings", name, tag)
+			}
+			tags[tag] = true
+		}
+		for held, want := range map[string]int{tag: 304, "W/" + tag: 304, `"a", ` + tag: 304, "*": 304, `"a"`: 200, tag[:5]: 200} {
+			again := askFor(t, file, http.MethodGet, map[string]string{"Accept-Encoding": encoding, "If-None-Match": held})
+			if again.StatusCode != want || want == 304 && (len(body(t, again.Body)) > 0 || again.Header.Get("ETag") != tag) {
+				t.Errorf("%s, %s: If-None-Match %s answers %d, want %d", name, encoding, held, again.StatusCode, want)
+			}
+		}
+	}
+}
+
+func TestCompressionIsForThoseWhoTakeIt(t *testing.T) {
+	for accepted, want := range map[string]bool{
+		"": false, "identity": false, "br": false, "gzipped": false,
+		"gzip": true, "GZip": true, "br, gzip": true, "deflate , gzip;q=0.5": true, "*": true, "x-gzip": true,
+		"gzip;q=0": false, "gzip; q=0.000": false, "gzip;q=0, *": false, "*;q=0": false, "gzip;q=x": false, "gzip; Q=0.1, *;q=0": true,
+	} {
+		if got := acceptsGzip(http.Header{"Accept-Encoding": {accepted}}); got != want {
+			t.Errorf("Accept-Encoding %q: gzip %v, want %v", accepted, got, want)
+		}
+	}
+}
+
+func TestNoOtherNameIsServed(t *testing.T) {
+	_, files := newTestRenderer(t)
+	for _, name := range []string{
+		"", ".", "/", "css", "css/", "css/site.css", "css/base.css", "css/site.0000000000000000.css", "embed.go",
+		"../go.mod", "css/../favicon.ico", "./favicon.ico", "/favicon.ico", "favicon.ico/", "FAVICON.ICO", "favicon.ico\x00",
+	} {
+		if _, ok := files.find(name); ok {
+			t.Errorf("%q is served", name)
+		}
+	}
+}
+
+func TestAFileWithoutAPlaceStopsTheStart(t *testing.T) {
+	for _, stray := range []string{"css/stray.css", "stray.php"} {
+		all := fstest.MapFS{stray: {Data: []byte("x")}}
+		for _, part := range styleSheetParts() {
+			all["css/"+part+".css"] = &fstest.MapFile{}
+		}
+		if _, err := newAssets(all); err == nil || !strings.Contains(err.Error(), stray) {
+			t.Errorf("with %s: error %v, want one that names it", stray, err)
+		}
+		delete(all, stray)
+		if _, err := newAssets(all); err != nil {
+			t.Errorf("without %s: %v", stray, err)
+		}
+		delete(all, "css/base.css")
+		if _, err := newAssets(all); err == nil {
+			t.Error("a style sheet may be missing")
+		}
+	}
+}
+
+func TestTheFirstPageIsLight(t *testing.T) {
+	r, files := newTestRenderer(t)
+	weigh := func(name string) int {
+		file, _ := files.find(files.names[name])
+		return len(body(t, askFor(t, file, http.MethodGet, map[string]string{"Accept-Encoding": "gzip"}).Body))
+	}
+	sheet, script, icon := weigh(styleSheet), weigh("js/site.js"), weigh("favicon.svg")
+	if sheet >= 12<<10 {
+		t.Errorf("the style sheet is %d bytes compressed, want less than 12 kB", sheet)
+	}
+	for name, views := range sampleViews(t, r) {
+		html, doc := rendered(t, r, name, views[len(views)-1])
+		scripts := doc.Find("script").Length()
+		// The icon weighs, but browsers fetch it on their own account, and once.
+		requests := 1 + doc.Find("link[rel=stylesheet]").Length() + scripts
+		if weight := len(html) + sheet + icon + scripts*script; requests > 3 || weight > 30<<10 {
+			t.Errorf("%s: %d requests, %d bytes, want at most 3 and 30 kB", name, requests, weight)
+		}
+	}
+}
+
+func TestTheFaviconIsAnImage(t *testing.T) {
+	ico, err := static.FS.ReadFile(favicon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const header = 22 // an ICONDIR and one ICONDIRENTRY
+	if !bytes.HasPrefix(ico, []byte{0, 0, 1, 0, 1, 0, 32, 32}) {
+		t.Errorf("favicon.ico begins with % x, want one image of 32 × 32", ico[:8])
+	}
+	picture, err := png.Decode(bytes.NewReader(ico[header:]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if size := picture.Bounds().Size(); size.X != 32 || size.Y != 32 {
+		t.Errorf("favicon.ico is %v", size)
+	}
+}
