@@ -179,7 +179,7 @@ func (l *lab) race(ctx context.Context, all []*contender) error {
 	for round := range l.rounds + 1 {
 		for turn := range all {
 			c := all[(round+turn)%len(all)]
-			seen, err := l.wrk(ctx, c.run.url+"/profile", c.cookie, l.length)
+			seen, err := l.wrk(ctx, c.run, "/profile", c.cookie)
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
@@ -189,7 +189,7 @@ func (l *lab) race(ctx context.Context, all []*contender) error {
 			if round > 0 {
 				c.loads = append(c.loads, seen)
 			}
-			l.say("  round %d of %d: %-26s %6.0f a second", round, l.rounds, c.name, seen.perSecond)
+			l.say("  round %d of %d: %-26s %6.0f a second, %3.0f µs of processor time each", round, l.rounds, c.name, seen.perSecond, seen.busy*1e6)
 		}
 	}
 	return nil
@@ -206,7 +206,7 @@ func (c *contender) figures(of func(load) float64) []float64 {
 func greetingSection(o options, all []*contender) section {
 	limit, holdfast := all[0], all[1]
 	rate := func(seen load) float64 { return seen.perSecond }
-	race := table{head: []string{"server", "of the limit", "least to most", "Holdfast against it", "least to most", "median wait", "99 % within", "bytes an answer"}}
+	race := table{head: []string{"server", "of the limit", "least to most", "Holdfast against it", "least to most", "median wait", "99 % within", "processor time an answer", "bytes an answer"}}
 	commands := table{head: []string{"server", "Redis commands a view"}}
 	for _, c := range all {
 		ofLimit := spreadOf(ratios(c.figures(rate), limit.figures(rate)))
@@ -216,6 +216,7 @@ func greetingSection(o options, all []*contender) section {
 			fmt.Sprintf("%.2f times", against.median), fmt.Sprintf("%.2f to %.2f", against.least, against.most),
 			milliseconds(spreadOf(c.figures(func(seen load) float64 { return seen.p50.Seconds() })).median),
 			milliseconds(spreadOf(c.figures(func(seen load) float64 { return seen.p99.Seconds() })).median),
+			fmt.Sprintf("%.0f µs", 1e6*spreadOf(c.figures(func(seen load) float64 { return seen.busy })).median),
 			fmt.Sprintf("%.0f", spreadOf(c.figures(func(seen load) float64 { return seen.bytes })).median))
 		commands.row(c.name, c.commandWords())
 	}
@@ -223,7 +224,8 @@ func greetingSection(o options, all []*contender) section {
 		title: "A greeting",
 		text: fmt.Sprintf("The page that greets a logged-in person by name, asked for by wrk over %d kept-alive connections: "+
 			"%d rounds of %s of each server, taking turns. Each server is a process of its own; all use the same Redis. "+
-			"A ratio is taken within a round, and what stands here is the median of the rounds.", o.connections, o.rounds, o.length),
+			"A ratio is taken within a round, and what stands here is the median of the rounds. "+
+			"The processor time is that of the server alone.", o.connections, o.rounds, o.length),
 		tables: []table{race, commands},
 	}
 	for _, c := range all {

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"time"
 
 	"github.com/gomodule/redigo/redis"
 )
@@ -45,13 +46,16 @@ func serveLimit(ctx context.Context, args []string) error {
 	}))
 }
 
-// newPool has as many connections as Holdfast's has by default.
+// newPool has the size and the time limits that Holdfast's has by default.
 func newPool(url string) *redis.Pool {
+	const limit = 500 * time.Millisecond
 	return &redis.Pool{
 		MaxIdle:   64,
 		MaxActive: 64,
 		Wait:      true,
-		Dial:      func() (redis.Conn, error) { return redis.DialURL(url) },
+		Dial: func() (redis.Conn, error) {
+			return redis.DialURL(url, redis.DialConnectTimeout(limit), redis.DialReadTimeout(limit), redis.DialWriteTimeout(limit))
+		},
 	}
 }
 

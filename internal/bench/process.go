@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"time"
 )
 
@@ -79,6 +80,27 @@ func (p *process) stop() error {
 		return fmt.Errorf("stop %s: %w:\n%s", filepath.Base(p.cmd.Path), err, p.logTail())
 	}
 	return nil
+}
+
+// busy is the processor time the program has taken so far, in seconds, where
+// the system tells it (Linux); elsewhere 0.
+func (p *process) busy() float64 {
+	const ticksPerSecond = 100 // USER_HZ, the same on every Linux that Go runs on
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.cmd.Process.Pid))
+	if err != nil {
+		return 0
+	}
+	// pid (name) state …, where the name may hold anything; see proc(5).
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 13 {
+		return 0
+	}
+	user, err1 := strconv.ParseFloat(string(fields[11]), 64)
+	system, err2 := strconv.ParseFloat(string(fields[12]), 64)
+	if errors.Join(err1, err2) != nil {
+		return 0
+	}
+	return (user + system) / ticksPerSecond
 }
 
 func (p *process) logTail() []byte {

@@ -23,20 +23,24 @@ type load struct {
 	perSecond float64       // answers
 	p50, p99  time.Duration // from request to answer
 	bytes     float64       // of one answer
+	busy      float64       // seconds of processor time the server took for one answer
 }
 
-// wrk asks url again and again over kept-alive connections. One answer that is
-// no success makes the round worthless and is an error.
-func (l *lab) wrk(ctx context.Context, url, cookie string, length time.Duration) (load, error) {
+// wrk asks for one page again and again over kept-alive connections. One answer
+// that is no success makes the round worthless and is an error.
+func (l *lab) wrk(ctx context.Context, server *process, path, cookie string) (load, error) {
+	url := server.url + path
 	script := filepath.Join(l.folder, "wrk.lua")
 	if err := os.WriteFile(script, wrkScript, 0o600); err != nil {
 		return load{}, err
 	}
 	threads := min(2, runtime.NumCPU(), l.connections)
 	cmd := exec.CommandContext(ctx, "wrk", "--threads", strconv.Itoa(threads), "--connections", strconv.Itoa(l.connections),
-		"--duration", fmt.Sprintf("%ds", max(1, int(length.Seconds()))), "--timeout", "10s",
+		"--duration", fmt.Sprintf("%ds", max(1, int(l.length.Seconds()))), "--timeout", "10s",
 		"--header", "Cookie: "+cookie, "--script", script, url)
+	before := server.busy()
 	out, err := cmd.CombinedOutput()
+	busy := server.busy() - before
 	if err != nil {
 		return load{}, fmt.Errorf("run wrk: %w\n%s", err, out)
 	}
@@ -54,5 +58,6 @@ func (l *lab) wrk(ctx context.Context, url, cookie string, length time.Duration)
 		p50:       time.Duration(p50 * micro),
 		p99:       time.Duration(p99 * micro),
 		bytes:     bytesRead / answers,
+		busy:      busy / answers,
 	}, nil
 }
