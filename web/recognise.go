@@ -44,7 +44,9 @@ func (s *Site) answer(c echo.Context, next echo.HandlerFunc) error {
 	}
 	c.Set(sessionKey, whose)
 	out := c.Response()
-	buffer := &bufferedAnswer{header: out.Header().Clone(), status: http.StatusOK}
+	body := s.bodies.Get().(*bytes.Buffer)
+	defer func() { body.Reset(); s.bodies.Put(body) }()
+	buffer := &bufferedAnswer{header: http.Header{}, status: http.StatusOK, body: body}
 	c.SetResponse(echo.NewResponse(buffer, s.echo))
 	err = recovering(next, c)
 	c.SetResponse(out)
@@ -77,9 +79,9 @@ func safe(r *http.Request) bool {
 
 // bufferedAnswer keeps a handler's answer until the session is stored.
 type bufferedAnswer struct {
-	header http.Header
+	header http.Header // the handler's own; the middleware's stay where they are
 	status int
-	body   bytes.Buffer
+	body   *bytes.Buffer
 }
 
 func (b *bufferedAnswer) Header() http.Header         { return b.header }
@@ -87,7 +89,6 @@ func (b *bufferedAnswer) WriteHeader(status int)      { b.status = status }
 func (b *bufferedAnswer) Write(p []byte) (int, error) { return b.body.Write(p) }
 
 func (b *bufferedAnswer) send(out *echo.Response) error {
-	clear(out.Header())
 	maps.Copy(out.Header(), b.header)
 	if b.body.Len() > 0 {
 		out.Header().Set(echo.HeaderContentLength, strconv.Itoa(b.body.Len()))

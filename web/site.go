@@ -5,6 +5,7 @@
 package web
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -15,6 +16,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"sync"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -59,6 +61,7 @@ type Site struct {
 	failures failurePages
 	getPaths map[string]bool // paths a person may be sent to after log-in
 	forgery  *http.CrossOriginProtection
+	bodies   sync.Pool // of *bytes.Buffer, for answers that wait for their session
 }
 
 // New parses every template and makes the site. A broken template is an error.
@@ -78,6 +81,7 @@ func New(cfg Config) (*Site, error) {
 		assets:   assets,
 		getPaths: map[string]bool{},
 		forgery:  http.NewCrossOriginProtection(),
+		bodies:   sync.Pool{New: func() any { return new(bytes.Buffer) }},
 	}
 	if s.failures, err = s.renderFailures(); err != nil {
 		return nil, fmt.Errorf("render error pages: %w", err)
