@@ -1,0 +1,299 @@
+package web_test
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/PuerkitoBio/goquery"
+
+	"holdfast/internal/session"
+)
+
+// browser is one person's browser, as far as HTTP goes: it keeps cookies and
+// sends the headers that Chromium sends. It follows a redirect only when told.
+type browser struct {
+	w      *world
+	client *http.Client
+	agent  string
+}
+
+const userAgent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36"
+
+func (w *world) browser() *browser {
+	w.t.Helper()
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return &browser{w: w, agent: userAgent, client: &http.Client{
+		Transport:     w.server.Client().Transport,
+		Jar:           jar,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// member is the browser of someone who has logged in. Tests of logging in
+// itself go through the form; this saves the others a password hash.
+func (w *world) member(p person) *browser {
+	w.t.Helper()
+	whose, err := w.sessions.Load(w.t.Context(), "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	whose.LogIn(session.Member{ID: p.id, Name: p.name}, session.Sender{UserAgent: userAgent, Address: "127.0.0.1"})
+	if err := w.sessions.Commit(whose); err != nil {
+		w.t.Fatalf("log %s in: %v", p.name, err)
+	}
+	answer := httptest.NewRecorder()
+	w.sessions.WriteCookie(answer, whose)
+	b := w.browser()
+	b.client.Jar.SetCookies(w.base, answer.Result().Cookies())
+	w.secrets.add(b.token())
+	return b
+}
+
+// get opens a page as if its address had been typed.
+func (b *browser) get(path string) *answer {
+	b.w.t.Helper()
+	r := b.request(http.MethodGet, path, nil)
+	r.Header.Set("Sec-Fetch-Site", "none")
+	return b.do(r)
+}
+
+// json asks for a page as a script of this site would.
+func (b *browser) json(path string) *answer {
+	b.w.t.Helper()
+	r := b.request(http.MethodGet, path, nil)
+	r.Header.Set("Accept", "application/json")
+	return b.do(r)
+}
+
+// post sends a form that need not be one the site has served.
+func (b *browser) post(path string, form url.Values) *answer {
+	b.w.t.Helper()
+	return b.postBody(path, form.Encode())
+}
+
+func (b *browser) postBody(path, body string) *answer {
+	b.w.t.Helper()
+	r := b.request(http.MethodPost, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Origin", b.w.base.String())
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	return b.do(r)
+}
+
+// submit fills in the form that page has, the one found by selector, and
+// sends it as a browser does: the fields that are there, with what stands in
+// them, and only ticked boxes.
+func (b *browser) submit(page *answer, selector string, fill map[string]string) *answer {
+	b.w.t.Helper()
+	form := page.doc().Find(selector)
+	if form.Length() != 1 || !form.Is("form") {
+		b.w.t.Fatalf("%s has %d forms %q", page.request.URL, form.Length(), selector)
+	}
+	if method := form.AttrOr("method", "get"); !strings.EqualFold(method, "post") {
+		b.w.t.Fatalf("form %q is sent by %s", selector, method)
+	}
+	sent := url.Values{}
+	left := len(fill)
+	form.Find("input").Each(func(_ int, input *goquery.Selection) {
+		name := input.AttrOr("name", "")
+		value, filled := fill[name]
+		if filled {
+			left--
+		}
+		switch input.AttrOr("type", "text") {
+		case "checkbox":
+			if _, ticked := input.Attr("checked"); ticked || filled {
+				sent.Set(name, input.AttrOr("value", "on"))
+			}
+		case "hidden":
+			sent.Set(name, input.AttrOr("value", ""))
+		default:
+			if !filled {
+				value = input.AttrOr("value", "")
+			}
+			sent.Set(name, value)
+		}
+	})
+	if left != 0 {
+		b.w.t.Fatalf("form %q of %s lacks a field of %v", selector, page.request.URL, fill)
+	}
+	return b.post(page.resolve(form.AttrOr("action", "")), sent)
+}
+
+// logIn goes to the log-in page, perhaps on the way to next, and fills it in.
+func (b *browser) logIn(p person, next string) *answer {
+	b.w.t.Helper()
+	path := "/login"
+	if next != "" {
+		path += "?next=" + url.QueryEscape(next)
+	}
+	return b.submit(b.get(path).want(http.StatusOK), "form[action='/login']", map[string]string{
+		"email": p.email, "password": p.password,
+	})
+}
+
+// follow goes where a redirect points.
+func (b *browser) follow(from *answer) *answer {
+	b.w.t.Helper()
+	if from.status != http.StatusSeeOther {
+		b.w.t.Fatalf("%s %s answered %d, which leads nowhere", from.request.Method, from.request.URL, from.status)
+	}
+	return b.get(from.resolve(from.header.Get("Location")))
+}
+
+// token is the session cookie's value, "" when there is none.
+func (b *browser) token() string {
+	for _, cookie := range b.client.Jar.Cookies(b.w.base) {
+		if cookie.Name == b.w.sessions.CookieName() {
+			return cookie.Value
+		}
+	}
+	return ""
+}
+
+func (b *browser) request(method, path string, body io.Reader) *http.Request {
+	b.w.t.Helper()
+	r, err := http.NewRequestWithContext(b.w.t.Context(), method, b.w.base.String()+path, body)
+	if err != nil {
+		b.w.t.Fatal(err)
+	}
+	r.Header.Set("User-Agent", b.agent)
+	r.Header.Set("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
+	return r
+}
+
+// do sends r and holds the answer to what is asked of every answer.
+func (b *browser) do(r *http.Request) *answer {
+	b.w.t.Helper()
+	response, err := b.client.Do(r)
+	if err != nil {
+		b.w.t.Fatalf("%s %s: %v", r.Method, r.URL, err)
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		b.w.t.Fatalf("%s %s: read the answer: %v", r.Method, r.URL, err)
+	}
+	a := &answer{t: b.w.t, request: r, status: response.StatusCode, header: response.Header, body: body, cookies: response.Cookies()}
+	for _, cookie := range a.cookies {
+		b.w.secrets.add(cookie.Value)
+	}
+	a.hold(b.w)
+	return a
+}
+
+// bare sends a request with these headers ("Name: value") and nothing else, no
+// cookies kept.
+func (w *world) bare(method, path, body string, headers ...string) *answer {
+	w.t.Helper()
+	b := w.browser()
+	b.client.Jar = nil
+	r := b.request(method, path, strings.NewReader(body))
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		if name == "Accept" || name == "User-Agent" {
+			r.Header.Del(name)
+		}
+		r.Header.Add(name, value)
+	}
+	return b.do(r)
+}
+
+// answer is what came back, wholly read.
+type answer struct {
+	t       *testing.T
+	request *http.Request
+	status  int
+	header  http.Header
+	cookies []*http.Cookie
+	body    []byte
+	parsed  *goquery.Document
+}
+
+func (a *answer) want(status int) *answer {
+	a.t.Helper()
+	if a.status != status {
+		a.t.Fatalf("%s %s answered %d, want %d\n%.2000s", a.request.Method, a.request.URL, a.status, status, a.body)
+	}
+	return a
+}
+
+func (a *answer) wantRedirect(location string) *answer {
+	a.t.Helper()
+	a.want(http.StatusSeeOther)
+	if got := a.header.Get("Location"); got != location {
+		a.t.Fatalf("%s %s leads to %q, want %q", a.request.Method, a.request.URL, got, location)
+	}
+	return a
+}
+
+// wantNoCookie holds that the answer leaves the browser's cookies alone.
+func (a *answer) wantNoCookie() *answer {
+	a.t.Helper()
+	if len(a.cookies) != 0 {
+		a.t.Errorf("%s %s sets cookies: %v", a.request.Method, a.request.URL, a.header["Set-Cookie"])
+	}
+	return a
+}
+
+func (a *answer) doc() *goquery.Document {
+	a.t.Helper()
+	if a.parsed == nil {
+		doc, err := goquery.NewDocumentFromReader(bytes.NewReader(a.body))
+		if err != nil {
+			a.t.Fatalf("parse %s: %v", a.request.URL, err)
+		}
+		a.parsed = doc
+	}
+	return a.parsed
+}
+
+// text is what stands in all that selector finds, spaces as a reader sees them.
+func (a *answer) text(selector string) string {
+	a.t.Helper()
+	return strings.Join(strings.Fields(a.doc().Find(selector).Text()), " ")
+}
+
+func (a *answer) wantText(selector, want string) *answer {
+	a.t.Helper()
+	if got := a.text(selector); got != want {
+		a.t.Errorf("%s %s: %q says %q, want %q", a.request.Method, a.request.URL, selector, got, want)
+	}
+	return a
+}
+
+// notices are the messages under the header.
+func (a *answer) notices() []string {
+	a.t.Helper()
+	return a.doc().Find("[role=status] .notice").Map(func(_ int, s *goquery.Selection) string { return s.Text() })
+}
+
+// cookie returns the one cookie of a name that the answer sets.
+func (a *answer) cookie(name string) *http.Cookie {
+	a.t.Helper()
+	i := slices.IndexFunc(a.cookies, func(c *http.Cookie) bool { return c.Name == name })
+	if i < 0 || slices.ContainsFunc(a.cookies[i+1:], func(c *http.Cookie) bool { return c.Name == name }) {
+		a.t.Fatalf("%s %s: want one cookie %q, got %q", a.request.Method, a.request.URL, name, a.header["Set-Cookie"])
+	}
+	return a.cookies[i]
+}
+
+// resolve reads an address as the page at hand would.
+func (a *answer) resolve(address string) string {
+	a.t.Helper()
+	target, err := a.request.URL.Parse(address)
+	if err != nil || target.Host != a.request.URL.Host {
+		a.t.Fatalf("%s points to %q (%v)", a.request.URL, address, err)
+	}
+	return target.RequestURI()
+}

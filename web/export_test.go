@@ -1,0 +1,33 @@
+package web
+
+import (
+	"slices"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/session"
+)
+
+// Routes lists all that the site answers, as "METHOD /path", sorted.
+func (s *Site) Routes() []string {
+	var routes []string
+	for _, route := range s.echo.Routes() {
+		routes = append(routes, route.Method+" "+route.Path)
+	}
+	slices.Sort(routes)
+	return routes
+}
+
+// AddPage adds a public page under GET and POST, made by h, for what no page
+// of the site does by itself: failing halfway.
+func (s *Site) AddPage(path string, h func(echo.Context, *session.Session) error) {
+	handler := func(c echo.Context) error { return h(c, current(c)) }
+	public := s.group(s.recognise)
+	public.get(path, handler)
+	public.post(path, handler)
+}
+
+// ShowPage renders a page as handlers do, with whatever struct it is given.
+func (s *Site) ShowPage(c echo.Context, name string, page any) error {
+	return s.page(c, 200, name, name, page)
+}

@@ -1,0 +1,189 @@
+package web_test
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+)
+
+const sessionPrefix = "holdfast:session:"
+
+// storedUnder is the key of the session that a token names.
+func storedUnder(token string) string {
+	sum := sha256.Sum256([]byte(token))
+	return sessionPrefix + base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// do sends a command to the Redis of this world, past the site.
+func (w *world) do(command string, args ...any) any {
+	w.t.Helper()
+	network, address := "unix", w.stores.socket()
+	if w.stores.redis != nil {
+		network, address = "tcp", w.stores.redis.Addr
+	}
+	conn, err := redis.Dial(network, address, redis.DialConnectTimeout(5*time.Second), redis.DialReadTimeout(5*time.Second))
+	if err != nil {
+		w.t.Fatalf("reach Redis (%s): %v", w.stores.where(), err)
+	}
+	defer conn.Close()
+	reply, err := conn.Do(command, args...)
+	if err != nil {
+		w.t.Fatalf("%s: %v", command, err)
+	}
+	return reply
+}
+
+// keys are all keys in Redis.
+func (w *world) keys() []string {
+	w.t.Helper()
+	keys, err := redis.Strings(w.do("KEYS", "*"), nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// sessionKeys are the keys of stored sessions.
+func (w *world) sessionKeys() []string {
+	w.t.Helper()
+	return slices.DeleteFunc(w.keys(), func(key string) bool { return !strings.HasPrefix(key, sessionPrefix) })
+}
+
+// record is what stands under the session a token names, "" for nothing.
+func (w *world) record(token string) string {
+	w.t.Helper()
+	stored, err := redis.String(w.do("GET", storedUnder(token)), nil)
+	if err != nil && err != redis.ErrNil {
+		w.t.Fatal(err)
+	}
+	return stored
+}
+
+// everything is all that the site has stored: Redis key by key and the
+// database table by table, row by row.
+func (w *world) everything() map[string]string {
+	w.t.Helper()
+	all := map[string]string{}
+	for _, key := range w.keys() {
+		kind, err := redis.String(w.do("TYPE", key), nil)
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		switch kind {
+		case "string":
+			all["redis "+key] = fmt.Sprintf("%q", w.do("GET", key))
+		case "hash":
+			all["redis "+key] = fmt.Sprintf("%q", w.do("HGETALL", key))
+		case "zset":
+			all["redis "+key] = fmt.Sprintf("%q", w.do("ZRANGE", key, 0, -1, "WITHSCORES"))
+		case "set":
+			members, err := redis.Strings(w.do("SMEMBERS", key), nil)
+			if err != nil {
+				w.t.Fatal(err)
+			}
+			slices.Sort(members)
+			all["redis "+key] = fmt.Sprintf("%q", members)
+		default:
+			w.t.Fatalf("key %s is a %s", key, kind)
+		}
+	}
+	for _, table := range w.tables() {
+		for i, row := range w.rows(`SELECT * FROM ` + table) {
+			all["table "+table+" "+strconv.Itoa(i)] = row
+		}
+	}
+	return all
+}
+
+func (w *world) tables() []string {
+	w.t.Helper()
+	if w.stores.databaseURL == "" {
+		return w.rows(`SELECT name FROM sqlite_master WHERE type = 'table'`)
+	}
+	return w.rows(`SELECT table_name FROM information_schema.tables WHERE table_schema = 'public'`)
+}
+
+// rows returns what a query finds, each row as text, sorted.
+func (w *world) rows(query string, args ...any) []string {
+	w.t.Helper()
+	found, err := w.db.SQL().QueryContext(w.t.Context(), query, args...)
+	if err != nil {
+		w.t.Fatalf("%s: %v", query, err)
+	}
+	defer found.Close()
+	columns, err := found.Columns()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var rows []string
+	for found.Next() {
+		values := make([]any, len(columns))
+		for i := range values {
+			values[i] = new(any)
+		}
+		if err := found.Scan(values...); err != nil {
+			w.t.Fatal(err)
+		}
+		texts := make([]string, len(columns))
+		for i, value := range values {
+			texts[i] = fmt.Sprint(*value.(*any))
+		}
+		rows = append(rows, strings.Join(texts, " | "))
+	}
+	if err := found.Err(); err != nil {
+		w.t.Fatal(err)
+	}
+	slices.Sort(rows)
+	return rows
+}
+
+// wantUnchanged holds that nothing was stored since before was taken.
+func (w *world) wantUnchanged(before map[string]string, doing string) {
+	w.t.Helper()
+	after := w.everything()
+	if maps.Equal(before, after) {
+		return
+	}
+	for key := range after {
+		if before[key] != after[key] {
+			w.t.Errorf("%s stored %s: %.300s (before: %.300s)", doing, key, after[key], before[key])
+		}
+	}
+	for key := range before {
+		if _, stands := after[key]; !stands {
+			w.t.Errorf("%s removed %s", doing, key)
+		}
+	}
+}
+
+// redisCalls returns how often each command was called while during ran. Only
+// a real Redis counts.
+func (w *world) redisCalls(during func()) map[string]int {
+	w.t.Helper()
+	w.do("CONFIG", "RESETSTAT")
+	during()
+	stats, err := redis.String(w.do("INFO", "commandstats"), nil)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	calls := map[string]int{}
+	for line := range strings.Lines(stats) {
+		name, rest, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "cmdstat_"), ":calls=")
+		if !ok || strings.HasPrefix(name, "config") || name == "info" {
+			continue
+		}
+		count, _, _ := strings.Cut(rest, ",")
+		if calls[name], err = strconv.Atoi(count); err != nil {
+			w.t.Fatalf("commandstats line %q", line)
+		}
+	}
+	return calls
+}

@@ -1,0 +1,291 @@
+package web_test
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"holdfast/internal/account"
+	"holdfast/internal/database"
+	"holdfast/internal/password"
+	"holdfast/internal/session"
+	"holdfast/internal/testservice"
+	"holdfast/web"
+)
+
+// stores are where a site of the tests keeps people and sessions.
+type stores struct {
+	dataDir     string
+	databaseURL string // "" for SQLite in dataDir
+	redisURL    string // "" for the embedded Redis in dataDir
+	redis       *testservice.RedisServer
+}
+
+// embedded are the stores of a machine that has nothing but Go.
+func embedded(t *testing.T) stores {
+	t.Helper()
+	// Not t.TempDir: the path of the socket has to stay short to stay there.
+	dir, err := os.MkdirTemp("", "hf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return stores{dataDir: dir}
+}
+
+// services are a Redis of this test's own and an empty PostgreSQL database.
+func services(t *testing.T) stores {
+	t.Helper()
+	redis := testservice.Redis(t)
+	return stores{redis: redis, redisURL: redis.URL, databaseURL: testservice.Postgres(t).URL}
+}
+
+// onBothStacks runs a test on a site with the embedded stores and on one with
+// the real services.
+func onBothStacks(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	t.Run("embedded Redis and SQLite", func(t *testing.T) { test(t, newWorld(t, embedded(t), options{})) })
+	t.Run("Redis and PostgreSQL", func(t *testing.T) { test(t, newWorld(t, services(t), options{})) })
+}
+
+type options struct {
+	https   bool
+	textLog bool
+}
+
+const (
+	minPassword   = 15
+	sessionIdle   = 24 * time.Hour
+	sessionLife   = 7 * 24 * time.Hour
+	sessionLonger = 30 * 24 * time.Hour
+)
+
+// world is one site on real stores behind a real HTTP server, and what the
+// test knows of it.
+type world struct {
+	t       *testing.T
+	options options
+	stores  stores
+	base    *url.URL
+	clock   *clock
+	log     *logBook
+
+	db       *database.DB
+	sessions *session.Manager
+	accounts *account.Service
+	site     *web.Site
+	process  web.Process
+
+	server  *httptest.Server
+	handler atomic.Pointer[web.Site]
+	secrets secrets
+	people  atomic.Int64
+	held    sync.Map // pages that holdPage has looked through
+}
+
+// newWorld runs a site until the end of the test. At the end it looks through
+// the whole log for passwords and tokens that the test's browsers held.
+func newWorld(t *testing.T, at stores, o options) *world {
+	t.Helper()
+	w := &world{t: t, options: o, stores: at, clock: &clock{}, log: &logBook{}}
+	w.server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		w.handler.Load().ServeHTTP(rw, r)
+	}))
+	w.server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	scheme := "http"
+	if o.https {
+		scheme = "https"
+	}
+	w.base = &url.URL{Scheme: scheme, Host: w.server.Listener.Addr().String()}
+	w.open()
+	if o.https {
+		w.server.StartTLS()
+	} else {
+		w.server.Start()
+	}
+	t.Cleanup(func() {
+		w.server.Close()
+		w.close()
+		w.secrets.notIn(t, "the log", w.log.String())
+	})
+	return w
+}
+
+// open opens the stores and puts a new site in front of them, as a start of
+// the program does.
+func (w *world) open() {
+	w.t.Helper()
+	must := func(err error) {
+		w.t.Helper()
+		if err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	ctx := w.t.Context()
+	log := slog.New(slog.NewJSONHandler(w.log, nil))
+	if w.options.textLog {
+		log = slog.New(slog.NewTextHandler(w.log, nil))
+	}
+	var err error
+	w.db, err = database.Open(ctx, database.Config{URL: w.stores.databaseURL, DataDir: w.stores.dataDir, Timeout: 10 * time.Second})
+	must(err)
+	_, err = w.db.Migrate(ctx)
+	must(err)
+	w.process = web.Process{ID: os.Getpid(), Started: w.clock.now()}
+	w.process.Start, err = w.db.RecordStart(ctx, database.Start{Instance: "test", Version: "test", At: w.clock.now()})
+	must(err)
+	w.sessions, err = session.Open(ctx, session.Config{
+		Store:    session.StoreRedis,
+		RedisURL: w.stores.redisURL,
+		DataDir:  w.stores.dataDir,
+		Limits:   session.Limits{Idle: sessionIdle, Lifetime: sessionLife, Remember: sessionLonger},
+		Pool:     session.PoolLimits{Size: 16, Connect: 2 * time.Second, Timeout: 5 * time.Second},
+		Secure:   w.options.https,
+		Ledger:   w.db.Devices(),
+		Start:    w.process.Start,
+		Now:      w.clock.now,
+		Log:      log,
+	})
+	must(err)
+	w.accounts = account.New(w.db.People(), password.NewHasher(2, time.Minute), password.Policy{MinRunes: minPassword}, w.clock.now)
+	w.site, err = web.New(web.Config{
+		Accounts:    w.accounts,
+		Sessions:    w.sessions,
+		Ready:       w.db.Ping,
+		Log:         log,
+		Now:         w.clock.now,
+		BaseURL:     w.base,
+		MinPassword: minPassword,
+		RememberFor: sessionLonger,
+		Version:     "test",
+		Process:     w.process,
+	})
+	must(err)
+	w.handler.Store(w.site)
+}
+
+func (w *world) close() {
+	if err := errors.Join(w.sessions.Close(), w.db.Close()); err != nil {
+		w.t.Errorf("close the stores: %v", err)
+	}
+}
+
+// restart ends this run of the server and begins the next on the same stores.
+func (w *world) restart() {
+	w.t.Helper()
+	w.close()
+	w.open()
+}
+
+// person is someone with an account, and the password nobody else knows.
+type person struct{ id, name, email, password string }
+
+// sharedPassword is everybody's in these tests, hashed once: a hash takes long
+// under the race detector.
+const sharedPassword = "granite swims seven leagues"
+
+var hashSharedPassword = sync.OnceValues(func() (string, error) {
+	return password.NewHasher(1, time.Minute).Hash(context.Background(), sharedPassword)
+})
+
+// person gives someone an account without a browser.
+func (w *world) person(name string) person {
+	w.t.Helper()
+	hash, err := hashSharedPassword()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.secrets.add(sharedPassword)
+	n := w.people.Add(1)
+	p := person{
+		id:       fmt.Sprintf("%022d", n),
+		name:     name,
+		email:    fmt.Sprintf("person%d@kelp.example", n),
+		password: sharedPassword,
+	}
+	err = w.db.People().Insert(w.t.Context(), account.Record{
+		Person:       account.Person{ID: p.id, Name: p.name, Email: p.email, Created: w.clock.now().Truncate(time.Millisecond)},
+		EmailKey:     p.email,
+		PasswordHash: hash,
+	})
+	if err != nil {
+		w.t.Fatalf("insert %s: %v", name, err)
+	}
+	return p
+}
+
+// clock runs with the system's, ahead by what the test has added.
+type clock struct{ ahead atomic.Int64 }
+
+func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
+
+// logBook is the log of one world.
+type logBook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logBook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// since returns what was logged after mark bytes had been.
+func (l *logBook) since(mark int) string { return l.String()[mark:] }
+func (l *logBook) mark() int             { return len(l.String()) }
+
+// secrets are the passwords and tokens that no page and no log may show.
+type secrets struct {
+	mu    sync.Mutex
+	known map[string]bool
+}
+
+func (s *secrets) add(secret string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.known == nil {
+		s.known = map[string]bool{}
+	}
+	// A short one would be found by chance.
+	if len(secret) >= minPassword {
+		s.known[secret] = true
+	}
+}
+
+func (s *secrets) notIn(t *testing.T, what, text string) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for secret := range s.known {
+		if strings.Contains(text, secret) || strings.Contains(text, url.QueryEscape(secret)) {
+			t.Errorf("%s shows a password or token: %.60q", what, secret)
+		}
+	}
+}
+
+// socket is where the embedded Redis of a world listens.
+func (s stores) socket() string { return filepath.Join(s.dataDir, "redis.sock") }
+
+// where tells the two stacks apart in a failure.
+func (s stores) where() string { return cmp.Or(s.redisURL, "embedded") }
