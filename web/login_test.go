@@ -1,0 +1,264 @@
+package web_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestAPersonRegistersLogsOutLogsInAndIsGreeted(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		b := w.browser()
+		w.secrets.add("nine otters share a kettle")
+		home := b.get("/").want(http.StatusOK).wantNoCookie()
+		if home.doc().Find("a[href='/register']").Length() == 0 || home.doc().Find("a[href='/login']").Length() == 0 {
+			t.Error("the first page leads a guest neither to register nor to log in")
+		}
+		registered := b.submit(b.get("/register").want(http.StatusOK), "form[action='/register']", map[string]string{
+			"name": " Ada Lovelace ", "email": " Ada@Kelp.Example ", "password": "nine otters share a kettle",
+		}).wantRedirect("/profile")
+		b.follow(registered).want(http.StatusOK).wantText("h1", "Hello, Ada Lovelace!")
+		b.get("/").want(http.StatusOK).wantText("h1", "Hello, Ada Lovelace.").wantText(".person", "Ada Lovelace")
+
+		b.submit(b.get("/profile"), "form[action='/logout']", nil).wantRedirect("/login")
+		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		b.get("/").want(http.StatusOK)
+
+		ada := person{email: "aDA@kelp.EXAMPLE ", password: "nine otters share a kettle"}
+		b.follow(b.logIn(ada, "")).want(http.StatusOK).wantText("h1", "Hello, Ada Lovelace!")
+		if rows := w.rows(`SELECT name, email, email_key FROM people`); len(rows) != 1 || rows[0] != "Ada Lovelace | Ada@Kelp.Example | ada@kelp.example" {
+			t.Errorf("people: %q", rows)
+		}
+	})
+}
+
+func TestASessionOutlivesTheServerAndCountsItsStarts(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		b := w.member(w.person("Ada"))
+		outlived := "dl.facts dt:contains('Has outlived') + dd"
+		b.get("/profile").want(http.StatusOK).wantText(outlived, "no server start yet").wantText(".warm", "")
+		token := b.token()
+		for starts, words := range []string{1: "1 server start", 2: "2 server starts", 3: "3 server starts"} {
+			if starts == 0 {
+				continue
+			}
+			w.restart()
+			page := b.get("/profile").want(http.StatusOK).wantNoCookie()
+			page.wantText("h1", "Hello, Ada!").wantText(outlived, words)
+			page.wantText(".warm", "This session is older than the server: it survived a restart.")
+			page.wantText("dt:contains('Instance') + dd", fmt.Sprintf("start %d, process %d", starts+1, os.Getpid()))
+		}
+		if b.token() != token {
+			t.Error("the token changed although nobody logged in")
+		}
+	})
+}
+
+func TestTheProfileTellsTheTimesOfTheSession(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	w.clock.advance(3 * time.Hour)
+	page := b.get("/profile").want(http.StatusOK)
+	for fact, want := range map[string]string{
+		"Logged in":               "3 hours ago",
+		"Last seen":               "3 hours ago",
+		"Ends if idle":            "in 20 hours", // 24 hours after the last use, the minutes cut off
+		"Ends at the latest":      "in 6 days",
+		"When the browser closes": "the cookie goes: you are logged out",
+		"Started":                 "3 hours ago",
+	} {
+		got := ""
+		for _, row := range page.doc().Find("dl.facts > div").EachIter() {
+			if row.Find("dt").Text() == fact {
+				got = row.Find("dd").Text()
+			}
+		}
+		if strings.TrimSpace(got) != want {
+			t.Errorf("%s: %q, want %q", fact, got, want)
+		}
+	}
+	page = b.get("/profile").want(http.StatusOK)
+	page.wantText("dt:contains('Last seen') + dd", "just now")
+	page.wantText("dt:contains('Ends if idle') + dd", "in 23 hours")
+	if at := page.doc().Find("dt:contains('Ends at the latest') + dd time").AttrOr("datetime", ""); at == "" {
+		t.Error("no machine-readable end")
+	} else if ends, err := time.Parse(time.RFC3339, at); err != nil || time.Until(ends) > sessionLife || time.Until(ends) < sessionLife-time.Minute {
+		t.Errorf("ends at %s (%v), want 7 days after the log-in, whatever the activity", at, err)
+	}
+}
+
+func TestAnIdleSessionEnds(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		b := w.member(w.person("Ada"))
+		for range 3 { // in use, it lives on
+			w.clock.advance(sessionIdle - time.Minute)
+			b.get("/profile").want(http.StatusOK)
+		}
+		w.clock.advance(sessionIdle + time.Second)
+		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		w.clock.advance(-sessionIdle) // not even by turning back the clock
+		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	})
+}
+
+func TestNoActivityKeepsASessionBeyondItsLifetime(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	for range 13 {
+		w.clock.advance(12 * time.Hour)
+		b.post("/session", url.Values{"key": {"at"}, "value": {w.clock.now().String()}}).wantRedirect("/session")
+		b.get("/profile").want(http.StatusOK)
+	}
+	w.clock.advance(12*time.Hour + time.Second)
+	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+}
+
+func TestARememberedSessionLivesThirtyDaysUnused(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		b, p := w.browser(), w.person("Ada")
+		b.submit(b.get("/login"), "form[action='/login']", map[string]string{
+			"email": p.email, "password": p.password, "remember": "on",
+		}).wantRedirect("/profile")
+		b.get("/profile").wantText("dt:contains('When the browser closes') + dd", "the cookie stays: you keep logged in")
+		b.get("/login").wantRedirect("/profile")
+		w.clock.advance(sessionLonger - time.Minute)
+		b.get("/profile").want(http.StatusOK)
+		w.clock.advance(2 * time.Minute)
+		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	})
+}
+
+func TestLogOutEndsTheSessionAtTheServer(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		b, other := w.member(p), w.member(p)
+		token := b.token()
+		out := b.submit(b.get("/profile"), "form[action='/logout']", nil).wantRedirect("/login")
+		if got := out.header.Get("Clear-Site-Data"); got != `"cache"` {
+			t.Errorf("Clear-Site-Data is %q", got)
+		}
+		if b.token() != "" {
+			t.Error("the browser still has its cookie")
+		}
+		if stored := w.record(token); stored != "" {
+			t.Errorf("still stored: %s", stored)
+		}
+		w.bare("GET", "/profile", "", "Cookie: session="+token).wantRedirect("/login?next=%2Fprofile")
+		w.bare("POST", "/session", "key=a&value=b", "Cookie: session="+token,
+			"Content-Type: application/x-www-form-urlencoded").wantRedirect("/session")
+		if stored := w.record(token); stored != "" {
+			t.Errorf("came back: %s", stored)
+		}
+		other.get("/profile").want(http.StatusOK) // the person's other session is another matter
+	})
+}
+
+func TestEveryPageOfAMemberHasTheWayOut(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	for path, page := range b.crawl() {
+		isPage := page.status == http.StatusOK && strings.HasPrefix(page.header.Get("Content-Type"), "text/html")
+		if isPage && page.doc().Find("form[method=post][action='/logout'] button").Length() == 0 {
+			t.Errorf("%s has no log-out button", path)
+		}
+	}
+}
+
+func TestWhoIsLoggedInIsSentOnFromLogInAndRegister(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	for _, path := range []string{"/login", "/register"} {
+		b.get(path).wantRedirect("/profile").wantNoCookie()
+		b.get(path + "?next=/session").wantRedirect("/session").wantNoCookie()
+	}
+}
+
+func TestWrongAndUnknownLookTheSame(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		ada, eve := w.person("Ada"), w.person("Eve")
+		if _, err := w.accounts.SetDisabled(t.Context(), eve.id, true); err != nil {
+			t.Fatal(err)
+		}
+		before := w.everything()
+		var pages []string
+		for _, try := range []person{
+			{email: ada.email, password: "not the one for this person"},
+			{email: "nobody1@kelp.example", password: ada.password},
+			{email: eve.email, password: eve.password}, // disabled
+		} {
+			b := w.browser()
+			page := b.logIn(try, "/session").want(http.StatusUnprocessableEntity).wantNoCookie()
+			page.wantText(".errors p", "That e-mail and password do not match.")
+			input := page.doc().Find("input#email")
+			if input.AttrOr("value", "") != try.email {
+				t.Errorf("the e-mail typed is gone: %q", input.AttrOr("value", ""))
+			}
+			if got := page.doc().Find("input#password").AttrOr("value", ""); got != "" {
+				t.Errorf("the password comes back: %q", got)
+			}
+			if got := page.doc().Find("input[name=next]").AttrOr("value", ""); got != "/session" {
+				t.Errorf("the way on is lost: %q", got)
+			}
+			input.RemoveAttr("value")
+			html, err := page.doc().Html()
+			if err != nil {
+				t.Fatal(err)
+			}
+			pages = append(pages, html)
+		}
+		if pages[0] != pages[1] || pages[0] != pages[2] {
+			t.Error("the three pages differ in more than the e-mail")
+		}
+		w.wantUnchanged(before, "a failed log-in")
+	})
+}
+
+func TestAPasswordIsTakenWholeAndInEitherUnicodeForm(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	for i, c := range []struct {
+		chosen, tried string
+		status        int
+	}{
+		{strings.Repeat("kelp & rock ", 8) + "x", strings.Repeat("kelp & rock ", 8) + "y", 422},
+		{"caf\u00e9 au lait for two", "cafe\u0301 au lait for two", 303},
+		{" spaces stay in place ", "spaces stay in place", 422},
+		{"海藻はいわにしがみつくもの夜も昼", "海藻はいわにしがみつくもの夜も昼", 303},
+	} {
+		p := person{name: "Ada", email: "pw" + string(rune('a'+i)) + "@kelp.example", password: c.chosen}
+		b := w.browser()
+		b.submit(b.get("/register"), "form[action='/register']", map[string]string{
+			"name": p.name, "email": p.email, "password": c.chosen,
+		}).wantRedirect("/profile")
+		p.password = c.tried
+		w.browser().logIn(p, "").want(c.status)
+	}
+}
+
+func TestAWeakPasswordIsRefusedWithTheReason(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	before := w.everything()
+	for weak, reason := range map[string]string{
+		"fourteen chars": "Use at least 15 characters; this is 14.",
+		"🦭🦭🪨🪨🌊🌊🦀🦀🐚🐚🐟🐟🐙🐙": "Use at least 15 characters; this is 14.",
+		"ada.lovelace@x.y":          "Most of this is your name or e-mail address",
+		"holdfastholdfast":          "Most of this is the name of this site",
+		"abcdefghijklmnopq":         "This is a plain sequence or repetition",
+		strings.Repeat("ab c", 300): "This password is too long",
+	} {
+		b := w.browser()
+		page := b.submit(b.get("/register"), "form[action='/register']", map[string]string{
+			"name": "Ada Lovelace", "email": "ada.lovelace@x.y", "password": weak,
+		}).want(http.StatusUnprocessableEntity)
+		if got := page.text("#password-error"); !strings.HasPrefix(got, reason) {
+			t.Errorf("%.30q is refused with %q, want %q", weak, got, reason)
+		}
+		if page.doc().Find("input#name").AttrOr("value", "") != "Ada Lovelace" || page.doc().Find("input#password").AttrOr("value", "") != "" {
+			t.Error("the form does not keep all but the password")
+		}
+	}
+	w.wantUnchanged(before, "a refused registration")
+}
