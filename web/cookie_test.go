@@ -1,0 +1,211 @@
+package web_test
+
+import (
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestTheSessionCookieGoesWithTheBrowserUnlessRemembered(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	b := w.browser()
+	ordinary := b.logIn(p, "").cookie("session")
+	if ordinary.MaxAge != 0 || !ordinary.Expires.IsZero() {
+		t.Errorf("an ordinary log-in's cookie stays: %s", ordinary.Raw)
+	}
+	b = w.browser()
+	page := b.get("/login")
+	page.wantText("label[for=remember]", "Keep me logged in for 30 days")
+	kept := b.submit(page, "form[action='/login']", map[string]string{
+		"email": p.email, "password": p.password, "remember": "on",
+	}).cookie("session")
+	month := int(sessionLonger / time.Second)
+	if kept.MaxAge < month-60 || kept.MaxAge > month+60 {
+		t.Errorf("a remembered log-in's cookie stays %d seconds, want 30 days: %s", kept.MaxAge, kept.Raw)
+	}
+	registered := w.browser()
+	cookie := registered.submit(registered.get("/register"), "form[action='/register']", map[string]string{
+		"name": "Bea", "email": "bea@kelp.example", "password": "quiet harbours freeze late",
+	}).cookie("session")
+	if cookie.MaxAge != 0 || !cookie.Expires.IsZero() {
+		t.Errorf("registering sets a cookie that stays: %s", cookie.Raw)
+	}
+}
+
+func TestCookiesAreHeldToThisSiteAndKeptFromScripts(t *testing.T) {
+	for scheme, prefix := range map[string]string{"http": "", "https": "__Host-"} {
+		t.Run(scheme, func(t *testing.T) {
+			w := newWorld(t, embedded(t), options{https: scheme == "https"})
+			b := w.browser()
+			in := b.logIn(w.person("Ada"), "").wantRedirect("/profile")
+			out := b.submit(b.get("/profile").want(http.StatusOK), "form[action='/logout']", nil)
+			last := b.follow(out).want(http.StatusOK)
+			for _, cookie := range []*http.Cookie{
+				in.cookie(prefix + "session"), out.cookie(prefix + "session"), out.cookie(prefix + "parting"), last.cookie(prefix + "parting"),
+			} {
+				if !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" || cookie.Domain != "" ||
+					cookie.Secure != (scheme == "https") || len(cookie.Name)+len(cookie.Value) > 4096 {
+					t.Errorf("cookie %s", cookie.Raw)
+				}
+			}
+			if gone := out.cookie(prefix + "session"); gone.Value != "" || gone.MaxAge >= 0 {
+				t.Errorf("logging out leaves %s", gone.Raw)
+			}
+			if len(in.cookies)+len(out.cookies)+len(last.cookies) != 4 {
+				t.Errorf("other cookies are set: %q %q %q", in.header["Set-Cookie"], out.header["Set-Cookie"], last.header["Set-Cookie"])
+			}
+		})
+	}
+}
+
+func TestATokenIsNewAtEveryLogIn(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	shape := regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
+	seen := map[string]bool{}
+	b := w.browser()
+	for range 5 {
+		before := b.token()
+		b.post("/login", url.Values{"email": {p.email}, "password": {p.password}}).wantRedirect("/profile")
+		token := b.token()
+		if seen[token] || !shape.MatchString(token) {
+			t.Fatalf("token %q after %v", token, seen)
+		}
+		seen[token] = true
+		if before != "" {
+			w.bare("GET", "/profile", "", "Cookie: session="+before).wantRedirect("/login?next=%2Fprofile")
+		}
+		b.get("/profile").want(http.StatusOK)
+	}
+	if keys := w.sessionKeys(); len(keys) != 1 {
+		t.Errorf("one browser logged in five times has %d sessions", len(keys))
+	}
+}
+
+func TestAnInventedTokenIsNeverAdopted(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		invented := strings.Repeat("A", 42) + "E" // well-formed, known to nobody
+		cookie := "Cookie: session=" + invented
+		w.bare("GET", "/profile", "", cookie).wantRedirect("/login?next=%2Fprofile").wantNoCookie()
+		form := "Content-Type: application/x-www-form-urlencoded"
+		in := w.bare("POST", "/login", url.Values{"email": {p.email}, "password": {p.password}}.Encode(), cookie, form).wantRedirect("/profile")
+		if token := in.cookie("session").Value; token == invented {
+			t.Error("the invented token became a session")
+		}
+		set := w.bare("POST", "/session", "key=a&value=b", cookie, form).wantRedirect("/session")
+		if token := set.cookie("session").Value; token == invented {
+			t.Error("the invented token became a guest's session")
+		}
+		w.bare("GET", "/profile", "", cookie).wantRedirect("/login?next=%2Fprofile")
+		if stored := w.record(invented); stored != "" {
+			t.Errorf("stored under the invented token: %s", stored)
+		}
+	})
+}
+
+// illFormed are Cookie headers that no answer of this site could have caused.
+func illFormed(token string) []string {
+	return []string{
+		"session=", "session", "session=x", "session=" + token[:42], "session=" + token + "A", "session=" + token + "=",
+		"session=" + strings.Repeat("A", 8192), "session=" + strings.Repeat("*", 43), "session=" + strings.Repeat("%41", 43),
+		"session=" + token[:42] + "+", "session=" + token[:42] + "/", "session=" + token[:42] + "\u00e9", `session="` + token[:41] + `"`,
+		"session=" + token[:20] + " " + token[21:], "session=holdfast:session:" + token[:26], "session=../../" + token[:37],
+		"session=" + token + "; session=" + token,                                       // two, which one nobody can say
+		"session=" + strings.Repeat("B", 43) + "; session=" + token, "Session=" + token, // other spelling, other cookie
+		"__Host-session=" + token, "session2=" + token, "; ; =;", "session==" + token,
+	}
+}
+
+func TestAnIllFormedCookieIsAGuestsAndAsksNoStore(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		b := w.member(w.person("Ada"))
+		before := w.everything()
+		send := func() {
+			for _, cookies := range illFormed(b.token()) {
+				w.bare("GET", "/profile", "", "Cookie: "+cookies).wantRedirect("/login?next=%2Fprofile").wantNoCookie()
+				w.bare("GET", "/", "", "Cookie: "+cookies).want(http.StatusOK).wantNoCookie()
+			}
+			w.bare("GET", "/profile", "", "Cookie: session="+b.token(), "Cookie: session="+b.token()).wantRedirect("/login?next=%2Fprofile")
+		}
+		if w.stores.redis == nil {
+			send()
+		} else if calls := w.redisCalls(send); len(calls) > 0 {
+			t.Errorf("ill-formed cookies called Redis: %v", calls)
+		}
+		w.wantUnchanged(before, "ill-formed cookies")
+		b.get("/profile").want(http.StatusOK)
+	})
+}
+
+func TestATokenCountsInTheCookieOnly(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	token := w.member(w.person("Ada")).token()
+	w.bare("GET", "/profile", "", "Cookie: session="+token).want(http.StatusOK)
+	for _, path := range []string{"/profile?session=" + token, "/profile;session=" + token} {
+		if page := w.bare("GET", path, ""); page.status == http.StatusOK {
+			t.Errorf("GET %s greets %q", path, page.text("h1"))
+		}
+	}
+	for _, header := range []string{
+		"Authorization: Bearer " + token, "X-Session: " + token, "Session: " + token, "X-Auth-Token: " + token, "Set-Cookie: session=" + token, "Cookie2: session=" + token,
+	} {
+		w.bare("GET", "/profile", "", header).want(http.StatusSeeOther)
+	}
+	w.bare("POST", "/account/name", "name=Eve&session="+token, "Content-Type: application/x-www-form-urlencoded").wantRedirect("/login")
+}
+
+func TestTheStoreHoldsNothingToLogInWith(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		b := w.member(p)
+		token := b.token()
+		for key, value := range w.everything() {
+			if strings.Contains(key+value, token) || strings.Contains(value, p.password) {
+				t.Errorf("%s holds the token or the password", key)
+			}
+		}
+		keys := w.sessionKeys()
+		if len(keys) != 1 || keys[0] != storedUnder(token) {
+			t.Fatalf("session keys %q, want the SHA-256 of the token", keys)
+		}
+		for _, key := range w.keys() {
+			for _, tried := range []string{key, strings.TrimPrefix(key, sessionPrefix)} {
+				w.bare("GET", "/profile", "", "Cookie: session="+tried).want(http.StatusSeeOther)
+			}
+		}
+		ttl, ok := w.do("TTL", keys[0]).(int64)
+		if !ok || ttl < int64((sessionIdle-time.Minute)/time.Second) || ttl > int64(sessionIdle/time.Second) {
+			t.Errorf("the store keeps the session %d seconds, want 24 hours", ttl)
+		}
+	})
+}
+
+func TestTokensAreSpreadEvenly(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	const sessions = 300
+	ones := 0
+	seen := map[string]bool{}
+	for range sessions {
+		token := w.bare("POST", "/session", "key=a&value=b", "Content-Type: application/x-www-form-urlencoded").cookie("session").Value
+		seen[token] = true
+		for _, letter := range token {
+			value := strings.IndexRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", letter)
+			for ; value > 0; value >>= 1 {
+				ones += value & 1
+			}
+		}
+	}
+	if len(seen) != sessions {
+		t.Fatalf("%d different tokens of %d", len(seen), sessions)
+	}
+	// 256 random bits a token: half are ones, give or take six standard
+	// deviations (sqrt(n)/2 = 139 for n = 76,800).
+	if bits := sessions * 256; ones < bits/2-834 || ones > bits/2+834 {
+		t.Errorf("%d of %d bits are ones", ones, bits)
+	}
+}
