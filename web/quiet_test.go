@@ -1,0 +1,160 @@
+package web_test
+
+import (
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/PuerkitoBio/goquery"
+)
+
+// crawl opens every page that a link leads to from the first page, and every
+// one that the site answers GET for, and returns them by path.
+func (b *browser) crawl() map[string]*answer {
+	b.w.t.Helper()
+	seen := map[string]*answer{}
+	queue := []string{"/"}
+	for _, route := range b.w.site.Routes() {
+		if path, ok := strings.CutPrefix(route, "GET "); ok {
+			queue = append(queue, path)
+		}
+	}
+	for len(queue) > 0 {
+		path := queue[0]
+		queue = queue[1:]
+		if seen[path] != nil {
+			continue
+		}
+		page := b.get(path)
+		seen[path] = page
+		if page.status == http.StatusSeeOther {
+			queue = append(queue, page.resolve(page.header.Get("Location")))
+			continue
+		}
+		page.doc().Find("a[href], link[href], script[src], img[src]").Each(func(_ int, link *goquery.Selection) {
+			to := page.resolve(link.AttrOr("href", link.AttrOr("src", "")))
+			queue = append(queue, to)
+		})
+	}
+	if len(seen) < 10 {
+		b.w.t.Fatalf("the crawl found only %v", slices.Sorted(maps.Keys(seen)))
+	}
+	return seen
+}
+
+func TestGETChangesNothing(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		guest, starting, member := w.browser(), w.browser(), w.member(p)
+		starting.post("/session", url.Values{"key": {"colour"}, "value": {"green"}}).wantRedirect("/session")
+		member.post("/session", url.Values{"key": {"colour"}, "value": {"blue"}}).wantRedirect("/session")
+		w.member(p)
+		before := w.everything()
+		for who, b := range map[string]*browser{"a guest": guest, "a guest with values": starting, "a member": member} {
+			for path, page := range b.crawl() {
+				if page.status >= http.StatusInternalServerError {
+					t.Errorf("%s gets %d for %s", who, page.status, path)
+				}
+				page.wantNoCookie()
+				b.do(b.request(http.MethodHead, path, nil)).want(page.status).wantNoCookie()
+			}
+			w.wantUnchanged(before, "crawling as "+who)
+		}
+		// What would change something as a POST.
+		for _, path := range []string{
+			"/logout", "/session?key=colour&value=", "/session?key=a&value=b", "/devices/end-others", "/devices/end?id=x",
+			"/account/name?name=Eve", "/login?email=" + p.email + "&password=" + url.QueryEscape(p.password),
+		} {
+			member.get(path).wantNoCookie()
+		}
+		w.wantUnchanged(before, "GETs of what POSTs change")
+	})
+}
+
+func TestAGuestWhoOnlyLooksGetsNoCookieAndLeavesNoTrace(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		w.person("Ada")
+		before := w.everything()
+		look := func() {
+			b := w.browser()
+			for range 200 {
+				for _, path := range []string{"/", "/login", "/register", "/session"} {
+					b.get(path).want(http.StatusOK).wantNoCookie()
+				}
+				b.get("/profile").wantRedirect("/login?next=%2Fprofile").wantNoCookie()
+			}
+		}
+		if w.stores.redis == nil {
+			look()
+		} else if calls := w.redisCalls(look); len(calls) > 0 {
+			t.Errorf("1,000 pages of guests called Redis: %v", calls)
+		}
+		w.wantUnchanged(before, "1,000 pages of guests")
+	})
+}
+
+func TestAMembersPageIsOneReadOfTheStoreAndNoSQL(t *testing.T) {
+	w := newWorld(t, services(t), options{})
+	b := w.member(w.person("Ada"))
+	b.get("/profile").want(http.StatusOK)
+	acquired := w.db.Pool().Stat().AcquireCount()
+	for _, path := range []string{"/profile", "/", "/session"} {
+		calls := w.redisCalls(func() { b.get(path).want(http.StatusOK) })
+		if !maps.Equal(calls, map[string]int{"get": 1}) {
+			t.Errorf("GET %s called Redis for %v, want one GET", path, calls)
+		}
+	}
+	if now := w.db.Pool().Stat().AcquireCount(); now != acquired {
+		t.Errorf("the pages took %d connections to the database", now-acquired)
+	}
+	b.get("/devices").want(http.StatusOK)
+	if w.db.Pool().Stat().AcquireCount() == acquired {
+		t.Error("the count does not see the SQL of /devices, so it proves nothing")
+	}
+}
+
+func TestTheGreetingNeedsNoDatabase(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		b := w.member(w.person("Ada"))
+		if err := w.db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		b.get("/profile").want(http.StatusOK).wantText("h1", "Hello, Ada!")
+		b.post("/session", url.Values{"key": {"colour"}, "value": {"green"}}).wantRedirect("/session")
+		b.get("/session").want(http.StatusOK).wantText("table.values tbody td[dir]", "green")
+	})
+}
+
+func TestStaticFilesKnowNoSession(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		b := w.member(w.person("Ada"))
+		var files []string
+		b.get("/profile").doc().Find("link[href], script[src]").Each(func(_ int, s *goquery.Selection) {
+			files = append(files, s.AttrOr("href", s.AttrOr("src", "")))
+		})
+		if len(files) < 3 {
+			t.Fatalf("the profile links to %q, want a style sheet, a picture and a script", files)
+		}
+		look := func() {
+			for _, path := range append(files, "/favicon.ico", "/healthz") {
+				file := b.get(path).want(http.StatusOK).wantNoCookie()
+				if strings.Contains(strings.ToLower(strings.Join(file.header.Values("Vary"), ",")), "cookie") {
+					t.Errorf("%s varies by cookie", path)
+				}
+				cache := file.header.Get("Cache-Control")
+				if strings.HasPrefix(path, "/static/") && cache != "public, max-age=31536000, immutable" {
+					t.Errorf("%s: Cache-Control %q", path, cache)
+				}
+			}
+			b.get("/static/none.css").want(http.StatusNotFound).wantNoCookie()
+		}
+		if w.stores.redis == nil {
+			look()
+		} else if calls := w.redisCalls(look); len(calls) > 0 {
+			t.Errorf("static files called Redis: %v", calls)
+		}
+	})
+}
