@@ -1,0 +1,80 @@
+package web_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// elsewhere are ways of writing an address that is no page of this site to be
+// shown after log-in.
+var elsewhere = []string{
+	"https://e.example", "http://e.example/", "//e.example", "///e.example", "/\\e.example", "\\\\e.example", "\\/e.example", "/\t/e.example",
+	"/%09/e.example", "https:e.example", "http:///e.example", "javascript:alert(1)", "data:text/html,x", " //e.example", "/ /e.example",
+	"//e.example/%2e%2e", "/profile\r\nSet-Cookie: a=b", "/profile%0d%0aSet-Cookie:%20a=b", "/profile\x00", "@e.example", "e.example", "profile", ".", "..", "?",
+	"/profile/../../e.example", "/%2fe.example", "/.//e.example", "/./", "http://127.0.0.1@e.example", "/profile#//e.example", "/profile;x",
+	"/" + strings.Repeat("a", 10<<10), "/profile?" + strings.Repeat("a", 10<<10), "/logout", "/devices/end", "/session/", "/none", "/static/", "/healthz",
+	"\u2215\u2215e.example", "/\u00a0/e.example", "\u202e/profile", "/profile?%zz", "/profile?a;b",
+}
+
+func TestNextLeadsToPagesOfThisSiteOnly(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	guest, member := w.browser(), w.member(w.person("Ada"))
+	for _, next := range elsewhere {
+		query := "?next=" + url.QueryEscape(next)
+		for _, path := range []string{"/login", "/register"} {
+			member.get(path + query).wantRedirect("/profile")
+			page := guest.get(path + query).want(http.StatusOK)
+			if hidden := page.doc().Find("input[name=next]"); hidden.Length() != 0 {
+				t.Errorf("GET %s with next %.60q keeps %q", path, next, hidden.AttrOr("value", ""))
+			}
+		}
+		// A wrong form is shown again, and with it what came along.
+		page := guest.post("/login", url.Values{"next": {next}})
+		if page.status != http.StatusUnprocessableEntity && page.status != http.StatusBadRequest {
+			t.Errorf("POST /login with next %.60q answered %d", next, page.status)
+		}
+		if hidden := page.doc().Find("input[name=next]"); hidden.Length() != 0 {
+			t.Errorf("POST /login with next %.60q keeps %q", next, hidden.AttrOr("value", ""))
+		}
+	}
+	for next, want := range map[string]string{
+		"/": "/", "/session": "/session", "/profile": "/profile", "/session?a=b": "/session?a=b",
+		"/session?a=%2F%2Fe.example&b=%0d%0a": "/session?a=%2F%2Fe.example&b=%0D%0A",
+	} {
+		member.get("/login?next=" + url.QueryEscape(next)).wantRedirect(want)
+	}
+}
+
+func TestALogInThatWasForcedElsewhereEndsAtTheProfile(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	for i, next := range []string{"//e.example", "/\\e.example", "javascript:alert(1)", "/profile\r\nSet-Cookie: a=b", "https://e.example"} {
+		b := w.browser()
+		b.post("/login", url.Values{"email": {p.email}, "password": {p.password}, "next": {next}}).wantRedirect("/profile")
+		w.browser().post("/register", url.Values{
+			"name": {"Bea"}, "email": {fmt.Sprintf("bea%d@kelp.example", i)}, "password": {"quiet harbours freeze late"}, "next": {next},
+		}).wantRedirect("/profile")
+	}
+}
+
+func TestAGuestComesBackToThePageTheyAskedFor(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	b := w.browser()
+	sent := b.get("/devices?page=2").wantRedirect("/login?next=%2Fdevices%3Fpage%3D2")
+	page := b.follow(sent).want(http.StatusOK)
+	page = b.submit(page, "form[action='/login']", map[string]string{"email": p.email, "password": "not this one, it is wrong"}).want(422)
+	in := b.submit(page, "form[action='/login']", map[string]string{"email": p.email, "password": p.password}).wantRedirect("/devices?page=2")
+	b.follow(in).want(http.StatusOK)
+
+	// The same by way of creating an account.
+	b = w.browser()
+	page = b.follow(b.get("/account"))
+	page = b.get(page.resolve(page.doc().Find("main a[href^='/register']").AttrOr("href", "")))
+	b.submit(page, "form[action='/register']", map[string]string{
+		"name": "Bea", "email": "bea@kelp.example", "password": "quiet harbours freeze late",
+	}).wantRedirect("/account")
+}
