@@ -1,0 +1,213 @@
+package web_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/account"
+	"holdfast/internal/form"
+	"holdfast/internal/session"
+)
+
+// faults are the ways a handler ends without an answer, and what is answered.
+var faults = map[string]struct {
+	status int
+	end    func(w *world, c echo.Context) error
+}{
+	"an error": {500, func(*world, echo.Context) error { return errors.New("the cause, which is nobody's business") }},
+	"a panic":  {500, func(*world, echo.Context) error { panic("the cause, which is nobody's business") }},
+	"a runtime panic": {500, func(*world, echo.Context) error {
+		var nothing *session.Session
+		nothing.Flash("x")
+		return nil
+	}},
+	"a broken template": {500, func(w *world, c echo.Context) error {
+		return w.site.ShowPage(c, "profile", struct{ Name string }{"half"})
+	}},
+	"a page that is missing": {500, func(w *world, c echo.Context) error { return w.site.ShowPage(c, "none", nil) }},
+	"an abort":               {500, func(*world, echo.Context) error { panic(http.ErrAbortHandler) }},
+	"a wrapped 404": {404, func(*world, echo.Context) error {
+		return fmt.Errorf("look: %w", echo.NewHTTPError(http.StatusNotFound))
+	}},
+	"a wrapped bad form":   {400, func(*world, echo.Context) error { return fmt.Errorf("look: %w", form.ErrMalformed) }},
+	"a store that is away": {503, func(*world, echo.Context) error { return fmt.Errorf("look: %w", account.ErrUnavailable) }},
+	"an error after the page was written": {500, func(_ *world, c echo.Context) error {
+		if err := c.HTML(http.StatusOK, "<p>half of a private page</p>"); err != nil {
+			return err
+		}
+		return errors.New("too late")
+	}},
+	"a panic after the page was written": {500, func(_ *world, c echo.Context) error {
+		c.Response().WriteHeader(http.StatusOK)
+		c.Response().Flush()
+		_, _ = c.Response().Write([]byte("half of a private page"))
+		panic("too late")
+	}},
+}
+
+// doings are what a handler may have done to the session before it fails.
+var doings = map[string]func(c echo.Context, whose *session.Session){
+	"setting a value": func(_ echo.Context, whose *session.Session) {
+		if err := whose.Set("colour", "red"); err != nil {
+			panic(err)
+		}
+	},
+	"leaving a notice": func(_ echo.Context, whose *session.Session) { whose.Flash("It is done.") },
+	"taking notices":   func(_ echo.Context, whose *session.Session) { whose.TakeNotices() },
+	"logging out":      func(_ echo.Context, whose *session.Session) { whose.LogOut() },
+	"logging in": func(_ echo.Context, whose *session.Session) {
+		whose.LogIn(session.Member{ID: strings.Repeat("A", 22), Name: "Eve"}, session.Sender{UserAgent: "x", Address: "y"})
+	},
+	"setting a cookie": func(c echo.Context, _ *session.Session) {
+		c.SetCookie(&http.Cookie{Name: "crumb", Value: "x"})
+		c.Response().Header().Set("X-Half", "made")
+	},
+}
+
+func TestARequestThatFailsLeavesTheSessionAsItWas(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		for did, do := range doings {
+			for how, fault := range faults {
+				w.site.AddPage(faultPath(did, how), func(c echo.Context, whose *session.Session) error {
+					do(c, whose)
+					return fault.end(w, c)
+				})
+			}
+		}
+		w.site.AddPage("/test/flash", func(c echo.Context, whose *session.Session) error {
+			whose.Flash("A notice that waits.")
+			return c.NoContent(http.StatusNoContent)
+		})
+		guest, member := w.browser(), w.member(w.person("Ada"))
+		member.set("colour", "green")
+		member.post("/test/flash", nil).want(http.StatusNoContent)
+		before := w.everything()
+		for did := range doings {
+			for how, fault := range faults {
+				for _, b := range []*browser{guest, member} {
+					for _, page := range []*answer{b.get(faultPath(did, how)), b.post(faultPath(did, how), nil)} {
+						page.want(fault.status).wantNoCookie().wantErrorPage()
+						if page.header.Get("X-Half") != "" || strings.Contains(string(page.body), "half of") {
+							t.Errorf("%s, %s: part of the failed answer was sent", did, how)
+						}
+					}
+				}
+				w.wantUnchanged(before, did+", then "+how)
+			}
+		}
+		page := member.get("/profile").want(http.StatusOK).wantText("h1", "Hello, Ada!")
+		if got := page.notices(); len(got) != 1 || got[0] != "A notice that waits." {
+			t.Errorf("notices after the faults: %q", got)
+		}
+	})
+}
+
+func faultPath(did, how string) string {
+	return "/test/" + strings.ReplaceAll(did+"/"+how, " ", "-")
+}
+
+// wantErrorPage holds that this is the site's error page: fixed words, the
+// request's number, no cause.
+func (a *answer) wantErrorPage() *answer {
+	a.t.Helper()
+	if a.text("header.site-header .brand") != "Holdfast" || a.text("h1") == "" || a.doc().Find("main a[href='/']").Length() != 1 {
+		a.fault("not the site's error page: %.300s", a.body)
+	}
+	if want := fmt.Sprintf("Status %d · request ", a.status); !strings.HasPrefix(a.text("main .small"), want) || len(a.text("main code")) != 16 {
+		a.fault("the small print says %q", a.text("main .small"))
+	}
+	if a.header.Get("Cache-Control") != "no-store" {
+		a.fault("Cache-Control %q", a.header.Get("Cache-Control"))
+	}
+	if retry := a.header.Get("Retry-After"); (retry != "") != (a.status == http.StatusServiceUnavailable) {
+		a.fault("Retry-After %q", retry)
+	}
+	for _, inside := range []string{"goroutine", ".go:", "panic", "cause", "sql", "dial tcp", "SQLITE", "redis:"} {
+		if strings.Contains(a.text("main"), inside) {
+			a.fault("the page tells %q: %s", inside, a.text("main"))
+		}
+	}
+	return a
+}
+
+func TestTheNumberOnTheErrorPageIsInTheLog(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { panic("kelp tore loose") })
+	mark := w.log.mark()
+	page := w.browser().get("/test/fault").want(http.StatusInternalServerError)
+	logged := w.log.since(mark)
+	if strings.Count(logged, "\n") != 1 || !strings.Contains(logged, page.text("main code")) ||
+		!strings.Contains(logged, "kelp tore loose") || !strings.Contains(logged, "fault_test.go") {
+		t.Errorf("one line with number %s, cause and stack wanted: %s", page.text("main code"), logged)
+	}
+	w.browser().get("/").want(http.StatusOK)
+}
+
+func TestAStoredSessionThatCannotBeReadIsAGuests(t *testing.T) {
+	junk := map[string]func(w *world, key string){
+		"no JSON":       func(w *world, key string) { w.do("SET", key, "\x00\xff{") },
+		"nothing":       func(w *world, key string) { w.do("SET", key, "") },
+		"another shape": func(w *world, key string) { w.do("SET", key, `["a"]`) },
+		"no version":    func(w *world, key string) { w.do("SET", key, `{}`) },
+		"a later version": func(w *world, key string) {
+			w.do("SET", key, `{"v":99,"created":1,"seen":1,"ends":99999999999999,"member":{"id":"x","name":"Eve"}}`)
+		},
+		"missing times": func(w *world, key string) { w.do("SET", key, `{"v":1,"member":{"id":"x","name":"Eve"}}`) },
+		"a nameless one": func(w *world, key string) {
+			w.do("SET", key, `{"v":1,"created":1,"seen":99999999999999,"ends":99999999999999,"member":{"id":"x"}}`)
+		},
+		"two values":       func(w *world, key string) { w.do("SET", key, `{"v":1}{"v":1}`) },
+		"ten megabytes":    func(w *world, key string) { w.do("SET", key, strings.Repeat("[", 10<<20)) },
+		"a foreign type":   func(w *world, key string) { w.do("DEL", key); w.do("HSET", key, "a", "b") },
+		"a truncated copy": func(w *world, key string) { w.do("SET", key, `{"v":1,"created":1700000000000,"se`) },
+	}
+	onBothStacks(t, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		for what, put := range junk {
+			b := w.member(p)
+			key := storedUnder(b.token())
+			put(w, key)
+			if what == "a foreign type" && w.stores.redis == nil {
+				b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+				continue // the embedded Redis finds nothing where another type stands
+			}
+			mark := w.log.mark()
+			b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+			b.get("/").want(http.StatusOK)
+			if w.do("EXISTS", key).(int64) != 0 {
+				t.Errorf("%s: still stored", what)
+			}
+			if logged := w.log.since(mark); strings.Count(logged, "stored session removed") != 1 {
+				t.Errorf("%s: want one line of log: %.500s", what, logged)
+			}
+			w.member(p).get("/profile").want(http.StatusOK)
+		}
+	})
+}
+
+func TestAStoreThatTakesNothingLosesNothing(t *testing.T) {
+	w := newWorld(t, services(t), options{})
+	p := w.person("Ada")
+	b := w.member(p)
+	b.set("colour", "green")
+	before := w.everything()
+	w.do("CONFIG", "SET", "maxmemory-policy", "noeviction")
+	w.do("CONFIG", "SET", "maxmemory", "1")
+	b.post("/session", map[string][]string{"key": {"colour"}, "value": {"red"}}).want(http.StatusServiceUnavailable).wantNoCookie().wantErrorPage()
+	guest := w.browser()
+	guest.logIn(p, "").want(http.StatusServiceUnavailable).wantNoCookie().wantErrorPage()
+	guest.post("/session", map[string][]string{"key": {"a"}, "value": {"b"}}).want(http.StatusServiceUnavailable).wantNoCookie()
+	b.get("/profile").want(http.StatusOK).wantText("h1", "Hello, Ada!")
+	for key, value := range w.everything() {
+		if strings.HasPrefix(key, "redis ") && before[key] != value {
+			t.Errorf("%s became %s", key, value)
+		}
+	}
+	w.do("CONFIG", "SET", "maxmemory", "0")
+	b.set("colour", "red").wantRedirect("/session")
+}
