@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"runtime/debug"
 	"time"
@@ -74,21 +75,27 @@ func recovering(next echo.HandlerFunc, c echo.Context) (err error) {
 const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// secure sets the headers that every answer has, errors and static files too
+// alwaysSent are the headers that every answer has, errors and static files too
 // (ASVS 5.0 chapter 3.4).
+func alwaysSent(https bool) http.Header {
+	h := http.Header{
+		"Content-Security-Policy":      {contentSecurityPolicy},
+		"X-Content-Type-Options":       {"nosniff"},
+		"Referrer-Policy":              {"same-origin"},
+		"Cross-Origin-Opener-Policy":   {"same-origin"},
+		"Cross-Origin-Resource-Policy": {"same-origin"},
+		"Permissions-Policy":           {"camera=(), geolocation=(), microphone=(), payment=(), usb=()"},
+	}
+	if https {
+		h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains") // two years, in seconds
+	}
+	return h
+}
+
+// secure sets them. Echo calls this function for every request.
 func (s *Site) secure(next echo.HandlerFunc) echo.HandlerFunc {
-	https := s.BaseURL.Scheme == "https"
 	return func(c echo.Context) error {
-		h := c.Response().Header()
-		h.Set("Content-Security-Policy", contentSecurityPolicy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-		if https {
-			h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains") // two years, in seconds
-		}
+		maps.Copy(c.Response().Header(), s.always)
 		return next(c)
 	}
 }

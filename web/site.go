@@ -61,7 +61,8 @@ type Site struct {
 	failures failurePages
 	getPaths map[string]bool // paths a person may be sent to after log-in
 	forgery  *http.CrossOriginProtection
-	bodies   sync.Pool // of *bytes.Buffer, for answers that wait for their session
+	always   http.Header // sent with every answer
+	bodies   sync.Pool   // of *bytes.Buffer, for answers that wait for their session
 }
 
 // New parses every template and makes the site. A broken template is an error.
@@ -81,6 +82,7 @@ func New(cfg Config) (*Site, error) {
 		assets:   assets,
 		getPaths: map[string]bool{},
 		forgery:  http.NewCrossOriginProtection(),
+		always:   alwaysSent(cfg.BaseURL.Scheme == "https"),
 		bodies:   sync.Pool{New: func() any { return new(bytes.Buffer) }},
 	}
 	if s.failures, err = s.renderFailures(); err != nil {
