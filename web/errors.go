@@ -11,7 +11,6 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
-	"holdfast/internal/password"
 	"holdfast/internal/session"
 )
 
@@ -59,7 +58,7 @@ func named() []struct {
 		{session.ErrEnded, ended},
 		{session.ErrNoticeTaken, unexpected()},
 		{account.ErrUnavailable, people},
-		{password.ErrBusy, busy},
+		{account.ErrBusy, busy},
 		{errForgery, forged},
 		{form.ErrTooLarge, byStatus(http.StatusRequestEntityTooLarge)},
 		{form.ErrContentType, byStatus(http.StatusUnsupportedMediaType)},

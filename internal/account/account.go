@@ -29,6 +29,8 @@ var (
 	// ErrUnavailable says that the store could not be reached, or not in time.
 	// The cause is wrapped for the log.
 	ErrUnavailable = errors.New("people cannot be reached")
+	// ErrBusy says that too many passwords are being hashed at once.
+	ErrBusy = errors.New("too many passwords are being checked at once")
 )
 
 // Person is someone with an account.
@@ -91,7 +93,7 @@ func New(store Store, hasher *password.Hasher, policy password.Policy, now func(
 
 // Register makes an account. It returns [form.Errors] with all that the person
 // can mend (fields "name", "email", "password"), [ErrEmailTaken],
-// [ErrUnavailable] or [password.ErrBusy]. Of any number of registrations of
+// [ErrUnavailable] or [ErrBusy]. Of any number of registrations of
 // one address at the same time exactly one succeeds.
 func (s *Service) Register(ctx context.Context, r Registration) (Person, error) {
 	var problems form.Errors
@@ -112,7 +114,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (Person, error) 
 	}
 	hash, err := s.hasher.Hash(ctx, r.Password)
 	if err != nil {
-		return Person{}, fmt.Errorf("hash password: %w", err)
+		return Person{}, fmt.Errorf("hash password: %w", busy(err))
 	}
 	person := Person{ID: newID(), Name: name, Email: email, Created: s.instant()}
 	if err := s.store.Insert(ctx, Record{Person: person, EmailKey: key, PasswordHash: hash}); err != nil {
@@ -124,7 +126,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (Person, error) 
 // Authenticate returns the person whose e-mail and password these are. It
 // returns [ErrNoMatch] for an unknown address, a wrong password and a disabled
 // person alike, after the same work (OWASP ASVS 5.0.0, 6.3.8), and
-// [ErrUnavailable] or [password.ErrBusy] when it could not tell. A hash that
+// [ErrUnavailable] or [ErrBusy] when it could not tell. A hash that
 // was made at a lower cost is made anew.
 func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person, error) {
 	if !password.Hashable(pass) {
@@ -134,7 +136,7 @@ func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person,
 	record, err := s.findByEmail(ctx, email)
 	if errors.Is(err, ErrNotFound) {
 		if err := s.hasher.VerifyNobody(ctx, pass); err != nil {
-			return Person{}, fmt.Errorf("verify nobody's password: %w", err)
+			return Person{}, fmt.Errorf("verify nobody's password: %w", busy(err))
 		}
 		return Person{}, ErrNoMatch
 	}
@@ -143,7 +145,7 @@ func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person,
 	}
 	ok, outdated, err := s.hasher.Verify(ctx, record.PasswordHash, pass)
 	if err != nil {
-		return Person{}, fmt.Errorf("verify password of person %s: %w", record.ID, err)
+		return Person{}, fmt.Errorf("verify password of person %s: %w", record.ID, busy(err))
 	}
 	if !ok || record.Disabled {
 		return Person{}, ErrNoMatch
@@ -152,6 +154,14 @@ func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person,
 		s.rehash(ctx, record, pass)
 	}
 	return record.Person, nil
+}
+
+// busy gives the hasher's own name for it the one that callers know.
+func busy(err error) error {
+	if errors.Is(err, password.ErrBusy) {
+		return fmt.Errorf("%w: %w", ErrBusy, err)
+	}
+	return err
 }
 
 // rehash raises the cost of a stored hash. The log-in stands without it, and
