@@ -139,11 +139,7 @@ func (c *Config) compare(wrong Problems) Problems {
 	add := func(setting, format string, args ...any) {
 		problems = append(problems, Problem{Setting: setting, Need: fmt.Sprintf(format, args...)})
 	}
-	const idle, life, remember = "SESSION_IDLE_TIMEOUT", "SESSION_LIFETIME", "SESSION_REMEMBER_LIFETIME"
-	if fine(idle, life) && c.SessionIdleTimeout > c.SessionLifetime {
-		add(idle, "%s is more than %s, which is %s",
-			showDuration(c.SessionIdleTimeout), life, showDuration(c.SessionLifetime))
-	}
+	const life, remember = "SESSION_LIFETIME", "SESSION_REMEMBER_LIFETIME"
 	if fine(life, remember) && c.SessionLifetime > c.SessionRememberLifetime {
 		add(life, "%s is more than %s, which is %s",
 			showDuration(c.SessionLifetime), remember, showDuration(c.SessionRememberLifetime))

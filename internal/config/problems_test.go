@@ -58,7 +58,7 @@ func TestAllWrongValuesAreNamedAtOnce(t *testing.T) {
 	if err := os.WriteFile(".env", []byte("SESSION_STORE=disk\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	environ := map[string]string{"LOG_FORMAT": "xml", "SESSION_IDLE_TIMEOUT": "8d"}
+	environ := map[string]string{"LOG_FORMAT": "xml", "SESSION_LIFETIME": "31d"}
 	_, _, err := config.Parse(
 		[]string{"--port=http", "--redis-url=http://ada:sesame@cache:6379"},
 		func(name string) string { return environ[name] }, ".env", io.Discard)
@@ -67,7 +67,7 @@ func TestAllWrongValuesAreNamedAtOnce(t *testing.T) {
   SESSION_STORE is "disk" (.env): one of redis, memory, file, database is needed
   REDIS_URL is "http://***@cache:6379" (flag --redis-url): an address is needed that begins with redis:// or rediss:// and has a host; write %40 for @, %2F for /, %3A for : in a password
   LOG_FORMAT is "xml" (environment): one of text, json is needed
-  SESSION_IDLE_TIMEOUT: 8d is more than SESSION_LIFETIME, which is 7d`
+  SESSION_LIFETIME: 31d is more than SESSION_REMEMBER_LIFETIME, which is 30d`
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}
@@ -75,7 +75,6 @@ func TestAllWrongValuesAreNamedAtOnce(t *testing.T) {
 
 func TestSettingsThatContradictEachOtherAreRefused(t *testing.T) {
 	for args, setting := range map[string]string{
-		"--session-idle-timeout=8d":                         "SESSION_IDLE_TIMEOUT",
 		"--session-lifetime=31d":                            "SESSION_LIFETIME",
 		"--session-remember-lifetime=6d":                    "SESSION_LIFETIME",
 		"--smtp-url=smtp://mail.example.org":                "MAIL_FROM",
@@ -89,7 +88,7 @@ func TestSettingsThatContradictEachOtherAreRefused(t *testing.T) {
 		}
 	}
 	for _, args := range []string{
-		"--session-idle-timeout=7d",
+		"--session-idle-timeout=8d", // never reached, and harmless
 		"--session-lifetime=30d",
 		"--port=0 --metrics-addr=127.0.0.1:0",
 		"--smtp-url=smtp://mail.example.org --mail-from=login@example.org",
