@@ -18,8 +18,12 @@ func healthcheck(ctx context.Context, cfg config.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	host := cfg.Host
-	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
-		host = "localhost"
+	// As numbers: an empty container has no file that says what localhost is.
+	switch ip, err := netip.ParseAddr(host); {
+	case err == nil && ip.IsUnspecified() && ip.Is6():
+		host = "::1"
+	case err == nil && ip.IsUnspecified():
+		host = "127.0.0.1"
 	}
 	at := "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port)) + "/healthz"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)

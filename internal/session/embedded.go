@@ -73,8 +73,17 @@ func (e *embeddedRedis) listen(dir string, log *slog.Logger) error {
 	if err := os.Remove(e.socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove old socket: %w", err)
 	}
+	// Made here, for its owner alone: SQLite would let everybody read it.
+	file := filepath.Join(dir, "redis.db")
+	made, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("make embedded Redis: %w", err)
+	}
+	if err := made.Close(); err != nil {
+		return fmt.Errorf("make embedded Redis: %w", err)
+	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	db, err := redka.Open(filepath.ToSlash(filepath.Join(dir, "redis.db")), &redka.Options{DriverName: "sqlite", Logger: quiet})
+	db, err := redka.Open(filepath.ToSlash(file), &redka.Options{DriverName: "sqlite", Logger: quiet})
 	if err != nil {
 		return fmt.Errorf("open embedded Redis in %s: %w", dir, err)
 	}

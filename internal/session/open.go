@@ -19,6 +19,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"github.com/jackc/pgx/v5/pgxpool"
 	"go.etcd.io/bbolt"
+	bbolterrors "go.etcd.io/bbolt/errors"
 )
 
 // The stores a session can be kept in, as SESSION_STORE names them.
@@ -162,7 +163,7 @@ func openFile(cfg Config) (cells, string, error) {
 	}
 	path := filepath.Join(cfg.DataDir, "sessions.bolt")
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 3 * time.Second})
-	if errors.Is(err, bbolt.ErrTimeout) {
+	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return nil, "", fmt.Errorf("%s is held by another running server: a file belongs to one process", path)
 	}
 	if err != nil {
@@ -174,7 +175,7 @@ func openFile(cfg Config) (cells, string, error) {
 		// Its own clean-up would write past the lock.
 		store: boltstore.NewWithCleanupInterval(db, 0),
 		whole: whole,
-		alive: func(context.Context) error { return nil },
+		alive: func(context.Context) error { return db.View(func(*bbolt.Tx) error { return nil }) },
 		shut:  func() error { sweeper.Stop(); return db.Close() },
 	}, "file " + path, nil
 }
