@@ -25,7 +25,7 @@ check: lint test ## lint and test: what has to pass before a change lands
 lint: format vet staticcheck imports cross tidy ## all checks that need no servers
 
 test: ## install what the tests need where possible, then run them all
-	scripts/services
+	.ci/services
 	HOLDFAST_REQUIRE_SERVICES=1 $(GO) test $(RACE) -shuffle=on -count=1 -timeout=20m ./...
 
 bench: ## run the Go benchmarks, with allocations
