@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -28,6 +29,7 @@ type Manager struct {
 	now    func() time.Time
 	log    *slog.Logger
 	where  string
+	shut   func() error
 }
 
 // newManager builds a Manager on cells. scs keeps the token, its hash and the
@@ -42,6 +44,7 @@ func newManager(c cells, cfg Config, where string) *Manager {
 		now:    cfg.Now,
 		log:    cfg.Log,
 		where:  where,
+		shut:   sync.OnceValue(c.close),
 	}
 	m.guard = &guard{cells: c, stripes: newStripes()}
 	m.scs.Store = m.guard
@@ -77,8 +80,8 @@ func (m *Manager) Ping(ctx context.Context) error {
 	return unavailable(m.guard.cells.ping(ctx))
 }
 
-// Close lets go of the store.
-func (m *Manager) Close() error { return m.guard.cells.close() }
+// Close lets go of the store. Closing twice is closing once.
+func (m *Manager) Close() error { return m.shut() }
 
 // Load finds the session behind token, the value of the session cookie. A
 // token that is empty, ill-formed (no store is asked), unknown, expired or

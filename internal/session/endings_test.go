@@ -1,0 +1,95 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/session"
+)
+
+// ending is one way to end the session of a browser; goesOn: the person stays
+// logged in there, under a new token.
+type ending struct {
+	name   string
+	act    func(*browser) error
+	goesOn bool
+}
+
+// endings are all the ways, at a Manager.
+func endings(w *world, m *session.Manager) []ending {
+	ctx := context.Background()
+	fromElsewhere := func(act func(other *browser, id string) error) func(*browser) error {
+		return func(b *browser) error {
+			id := b.device()
+			return act(w.browser(m).logIn(w.ada), id)
+		}
+	}
+	return []ending{
+		{"log-out", func(b *browser) error { return b.try(logOut) }, false},
+		{"end of the device", fromElsewhere(func(other *browser, id string) error {
+			return other.try(func(s *session.Session) error { return s.EndDevice(ctx, id) })
+		}), false},
+		{"end of all others", fromElsewhere(func(other *browser, _ string) error {
+			return other.try(func(s *session.Session) error { _, err := s.EndOthers(ctx); return err })
+		}), false},
+		{"end by the operator", func(b *browser) error {
+			return m.EndDevice(ctx, w.ada.ID, b.device(), session.EndedByOperator)
+		}, false},
+		{"disabling", func(*browser) error { return w.disable(m) }, false},
+		{"log-in over it", func(b *browser) error {
+			return b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil })
+		}, true},
+		{"renewal", func(b *browser) error {
+			return b.try(func(s *session.Session) error { s.Renew(laptop); return nil })
+		}, true},
+	}
+}
+
+// disable disables Ada as the operator's command does, and lets her in again.
+func (w *world) disable(m *session.Manager) error {
+	ctx := context.Background()
+	if _, err := w.db.People().UpdateDisabled(ctx, w.ada.ID, w.clock.Now()); err != nil {
+		return err
+	}
+	if _, err := m.EndAll(ctx, w.ada.ID, session.EndedByDisable); err != nil {
+		return err
+	}
+	return w.enable()
+}
+
+func (w *world) enable() error {
+	_, err := w.db.People().UpdateDisabled(context.Background(), w.ada.ID, noTime)
+	return err
+}
+
+// putter writes bytes under a token past the Manager, nil where that cannot be.
+func (w *world) putter() func(token string, stored []byte) {
+	var statement string
+	switch {
+	case w.cfg.Store == session.StoreRedis:
+		return func(token string, stored []byte) {
+			w.t.Helper()
+			if _, err := redis.String(w.raw("SET", key(token), stored)); err != nil {
+				w.t.Fatal(err)
+			}
+		}
+	case w.cfg.SQLite != nil:
+		statement = `REPLACE INTO sessions (token, data, expiry) VALUES ($1, $2, julianday('now') + 1)`
+	case w.cfg.Postgres != nil:
+		statement = `INSERT INTO sessions VALUES ($1, $2, now() + interval '1 day') ON CONFLICT (token) DO UPDATE SET data = EXCLUDED.data`
+	default:
+		return nil
+	}
+	return func(token string, stored []byte) {
+		w.t.Helper()
+		result, err := w.db.SQL().Exec(statement, hash(token), stored)
+		if err != nil {
+			w.t.Fatal(fmt.Errorf("write past the Manager: %w", err))
+		}
+		if n, err := result.RowsAffected(); n != 1 {
+			w.t.Fatal(n, err)
+		}
+	}
+}
