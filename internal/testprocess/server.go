@@ -148,8 +148,19 @@ func (s *Server) Keep(secret string) { s.secrets = append(s.secrets, secret) }
 // Terminate asks the server to stop (SIGTERM) and returns at once.
 func (s *Server) Terminate() {
 	s.t.Helper()
-	if err := signal(s.cmd.Process, syscall.SIGTERM); err != nil {
-		s.t.Fatalf("testprocess: %v", err)
+	s.signal(syscall.SIGTERM)
+}
+
+// Interrupt is what Ctrl-C at a terminal does (SIGINT); it returns at once.
+func (s *Server) Interrupt() {
+	s.t.Helper()
+	s.signal(os.Interrupt)
+}
+
+func (s *Server) signal(which os.Signal) {
+	s.t.Helper()
+	if err := s.cmd.Process.Signal(which); err != nil {
+		s.t.Fatalf("testprocess: send %s: %v", which, err)
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
@@ -153,12 +152,4 @@ func poll(limit time.Duration, try func() error) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// signal is [os.Process.Signal] for a process that may have ended already.
-func signal(p *os.Process, s os.Signal) error {
-	if err := p.Signal(s); err != nil {
-		return fmt.Errorf("send %s: %w", s, err)
-	}
-	return nil
 }

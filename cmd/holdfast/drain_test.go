@@ -1,0 +1,245 @@
+package main_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/testprocess"
+)
+
+// hold begins a sign-up and stops in the middle of the form, when the server
+// has begun to read it: a request in flight for as long as the test likes.
+type hold struct {
+	conn   net.Conn
+	reader *bufio.Reader
+	rest   string
+}
+
+func beginSignUp(t testing.TB, server *testprocess.Server, email string) *hold {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", hostOf(server), answerLimit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if err := conn.SetDeadline(time.Now().Add(answerLimit)); err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{"name": {"Ada"}, "email": {email}, "password": {password}}.Encode()
+	fmt.Fprintf(conn, "POST /register HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
+		"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n", hostOf(server), len(form))
+	h := &hold{conn: conn, reader: bufio.NewReader(conn), rest: form[10:]}
+	// The server says so when the handler begins to read.
+	line, err := h.reader.ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "HTTP/1.1 100 ") {
+		t.Fatalf("instead of 100 Continue: %q, %v", line, err)
+	}
+	if _, err := h.reader.ReadString('\n'); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Write([]byte(form[:10])); err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+// finish sends the rest of the form and reads the answer.
+func (h *hold) finish() (*http.Response, error) {
+	if _, err := h.conn.Write([]byte(h.rest)); err != nil {
+		return nil, err
+	}
+	response, err := http.ReadResponse(h.reader, nil)
+	if err != nil {
+		return nil, err
+	}
+	return response, response.Body.Close()
+}
+
+func hostOf(server *testprocess.Server) string { return strings.TrimPrefix(server.URL, "http://") }
+
+// refusesConnections waits until the server takes no new ones: it drains.
+func refusesConnections(t testing.TB, server *testprocess.Server) {
+	t.Helper()
+	testprocess.Eventually(t, 5*time.Second, "refuse new connections", func() error {
+		conn, err := net.DialTimeout("tcp", hostOf(server), time.Second)
+		if err == nil {
+			conn.Close()
+			return errors.New("still taken")
+		}
+		if !errors.Is(err, syscall.ECONNREFUSED) {
+			return err
+		}
+		return nil
+	})
+}
+
+func TestRequestsInFlightFinishAfterSIGTERM(t *testing.T) {
+	t.Parallel()
+	server := start(t, nil)
+	server.Keep(password)
+	var holds []*hold
+	for i := range 8 {
+		holds = append(holds, beginSignUp(t, server, fmt.Sprintf("flight%d@example.org", i)))
+	}
+	server.Terminate()
+	refusesConnections(t, server)
+	var all errgroup.Group
+	for _, h := range holds {
+		all.Go(func() error {
+			response, err := h.finish()
+			if err != nil {
+				return err
+			}
+			if response.StatusCode != http.StatusSeeOther || len(response.Cookies()) != 1 {
+				return fmt.Errorf("%s, %d cookies", response.Status, len(response.Cookies()))
+			}
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Fatalf("a request in flight: %v", err)
+	}
+	if end := server.Wait(10 * time.Second); end.Code != 0 {
+		t.Errorf("ended with %d, want 0\n%s", end.Code, end.Stderr)
+	}
+	server.Start()
+	for i := range 8 {
+		v := newVisitor(t, server.URL)
+		v.email = fmt.Sprintf("flight%d@example.org", i)
+		v.logIn()
+	}
+}
+
+// caller is a keep-alive client on one connection, which sees every failure:
+// unlike [http.Client] it never tries again.
+type caller struct {
+	conn     net.Conn
+	reader   *bufio.Reader
+	request  string
+	answered int
+}
+
+func (v *visitor) caller(server *testprocess.Server, path string) (*caller, error) {
+	conn, err := net.DialTimeout("tcp", hostOf(server), answerLimit)
+	if err != nil {
+		return nil, err
+	}
+	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nCookie: session=%s\r\n\r\n", path, hostOf(server), v.token())
+	return &caller{conn: conn, reader: bufio.NewReader(conn), request: request}, nil
+}
+
+// call asks once, and reports whether the server wants the connection closed.
+func (c *caller) call() (status int, last bool, err error) {
+	if err := c.conn.SetDeadline(time.Now().Add(answerLimit)); err != nil {
+		return 0, false, err
+	}
+	if _, err := c.conn.Write([]byte(c.request)); err != nil {
+		return 0, false, err
+	}
+	response, err := http.ReadResponse(c.reader, nil)
+	if err != nil {
+		return 0, false, err
+	}
+	if _, err := io.Copy(io.Discard, response.Body); err != nil {
+		return 0, false, err
+	}
+	c.answered++
+	return response.StatusCode, response.Close, response.Body.Close()
+}
+
+func TestNoRequestOnAKeptConnectionFailsWhenTheServerStops(t *testing.T) {
+	const clients, rounds, warm = 32, 3, 10
+	server := start(t, testprocess.Settings{"LOG_LEVEL": "error"})
+	ada := member(t, server)
+	for round := range rounds {
+		var busy sync.WaitGroup
+		busy.Add(clients)
+		var all errgroup.Group
+		for range clients {
+			c, err := ada.caller(server, "/profile")
+			if err != nil {
+				t.Fatal(err)
+			}
+			all.Go(func() error {
+				defer c.conn.Close()
+				ready := sync.OnceFunc(busy.Done)
+				for {
+					status, last, err := c.call()
+					if err != nil || c.answered == warm {
+						ready()
+					}
+					if err != nil || status != http.StatusOK {
+						return fmt.Errorf("after %d answers: status %d, %w", c.answered, status, err)
+					}
+					if last {
+						return nil
+					}
+				}
+			})
+		}
+		busy.Wait()
+		server.Terminate()
+		if err := all.Wait(); err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		if end := server.Wait(10 * time.Second); end.Code != 0 || end.Took > 5*time.Second {
+			t.Fatalf("round %d: ended with %d after %s\n%s", round, end.Code, end.Took, end.Stderr)
+		}
+		server.Start()
+	}
+	mustBe(t, greeted, ada, "after all restarts")
+}
+
+func TestASecondSIGTERMEndsTheServerAtOnce(t *testing.T) {
+	t.Parallel()
+	server := start(t, testprocess.Settings{"SHUTDOWN_TIMEOUT": "5m"})
+	beginSignUp(t, server, "second@example.org")
+	server.Terminate()
+	refusesConnections(t, server)
+	server.Terminate()
+	if end := server.Wait(5 * time.Second); end.Code == 0 {
+		t.Error("ended with 0 though a request was in flight")
+	}
+}
+
+func TestARequestThatHangsDoesNotHoldUpTheEnd(t *testing.T) {
+	t.Parallel()
+	server := start(t, testprocess.Settings{"SHUTDOWN_TIMEOUT": "1s"})
+	beginSignUp(t, server, "hangs@example.org")
+	server.Terminate()
+	end := server.Wait(5 * time.Second)
+	if end.Code != 1 || end.Took < 900*time.Millisecond {
+		t.Errorf("ended with %d after %s, want 1 after the timeout of 1s", end.Code, end.Took)
+	}
+	mustName(t, end.Stderr, "in flight", "1s")
+	server.Start()
+	v := newVisitor(t, server.URL)
+	v.email = "hangs@example.org"
+	v.register() // nothing of the request that was cut off stands in its way
+}
+
+func TestInterruptFromTheTerminalDrainsToo(t *testing.T) {
+	t.Parallel()
+	server := start(t, nil)
+	held := beginSignUp(t, server, "ctrl-c@example.org")
+	server.Interrupt()
+	refusesConnections(t, server)
+	if response, err := held.finish(); err != nil || response.StatusCode != http.StatusSeeOther {
+		t.Errorf("the request in flight: %v, %v", response, err)
+	}
+	if end := server.Wait(10 * time.Second); end.Code != 0 {
+		t.Errorf("ended with %d, want 0", end.Code)
+	}
+}
