@@ -154,6 +154,9 @@ func (r *redisCells) note(err error) error {
 // isReply reports whether err is an error reply of Redis, as opposed to a
 // failed connection; with codes given, whether it is one of those.
 func isReply(err error, codes ...string) bool {
+	if err == nil {
+		return false // as almost always; errors.As would cost an allocation
+	}
 	var reply redis.Error
 	if !errors.As(err, &reply) {
 		return false
@@ -173,6 +176,9 @@ func isReply(err error, codes ...string) bool {
 // broken reports whether err is a connection that was cut, so that nothing is
 // known of Redis itself yet: worth one try on a fresh connection.
 func broken(err error) bool {
+	if err == nil {
+		return false
+	}
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
 		return false
