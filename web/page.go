@@ -1,7 +1,7 @@
 package web
 
 import (
-	"fmt"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 )
@@ -35,7 +35,7 @@ func (s *Site) layout(path string) layout {
 
 // instance names this run of the server.
 func (s *Site) instance() string {
-	return fmt.Sprintf("start %d, process %d", s.Process.Start, s.Process.ID)
+	return "start " + strconv.FormatInt(s.Process.Start, 10) + ", process " + strconv.Itoa(s.Process.ID)
 }
 
 func title(heading string) string {
