@@ -14,6 +14,10 @@ const settling = time.Minute
 // liveAtOnce is how many live entries are handled in one go.
 const liveAtOnce = 10 * MaxLive
 
+// maxLooks bounds how often an ending looks for sessions that were renewed
+// while it ran.
+const maxLooks = 10
+
 // Device is one session of a person, as they see it.
 type Device struct {
 	ID         string
@@ -83,11 +87,11 @@ func (s *Session) EndDevice(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if id == member.Device {
+	if sameLogIn(id, member.Device) {
 		s.LogOut()
 		return nil
 	}
-	return s.manager.end(ctx, []Entry{entry}, EndedByOwner)
+	return s.manager.endLogIn(ctx, entry, EndedByOwner)
 }
 
 // EndOthers ends every session of the person logged in but this one, and
@@ -121,7 +125,16 @@ func (m *Manager) EndDevice(ctx context.Context, person, id string, how Ending) 
 	if err != nil {
 		return err
 	}
-	return m.end(ctx, []Entry{entry}, how)
+	return m.endLogIn(ctx, entry, how)
+}
+
+// endLogIn ends a session and what it may have become by renewal.
+func (m *Manager) endLogIn(ctx context.Context, entry Entry, how Ending) error {
+	if err := m.end(ctx, []Entry{entry}, how); err != nil {
+		return err
+	}
+	_, err := m.endWhere(ctx, entry.Person, how, func(e Entry) bool { return sameLogIn(e.ID, entry.ID) })
+	return err
 }
 
 // EndAll ends every session of a person, or with person "" of everybody, and
@@ -130,23 +143,30 @@ func (m *Manager) EndAll(ctx context.Context, person string, how Ending) (int, e
 	return m.endWhere(ctx, person, how, func(Entry) bool { return true })
 }
 
+// endWhere ends the chosen sessions until a look at all entries finds none. A
+// session that moved to a new token while it was being ended is found by the
+// next look; once its old record is gone, it cannot move any more. People who
+// keep logging in do not hold it up for ever.
 func (m *Manager) endWhere(ctx context.Context, person string, how Ending, chosen func(Entry) bool) (int, error) {
 	ended := 0
-	for {
+	for looks := 0; looks < maxLooks; {
 		entries, err := m.ledger.Live(ctx, person, m.now(), liveAtOnce)
 		if err != nil {
 			return ended, err
 		}
-		whole := len(entries) < liveAtOnce
+		if len(entries) < liveAtOnce {
+			looks++
+		}
 		entries = slices.DeleteFunc(entries, func(e Entry) bool { return !chosen(e) })
+		if len(entries) == 0 {
+			break
+		}
 		if err := m.end(ctx, entries, how); err != nil {
 			return ended, err
 		}
 		ended += len(entries)
-		if whole || len(entries) == 0 {
-			return ended, nil
-		}
 	}
+	return ended, nil
 }
 
 // end removes sessions from the store first, where it counts, and then marks

@@ -3,6 +3,7 @@ package session
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 )
 
@@ -40,6 +41,20 @@ type Entry struct {
 	Deadline   time.Time
 	Ended      time.Time // zero while the session may be live
 	How        Ending    // "" while the session may be live
+}
+
+// A renewal's id is that of its log-in, a dot, and more: whoever ends a session
+// ends what it became, too.
+func renewalID(of string) string {
+	logIn, _, _ := strings.Cut(of, ".")
+	return logIn + "." + newID()
+}
+
+// sameLogIn reports whether two ids are of one log-in and its renewals.
+func sameLogIn(a, b string) bool {
+	a, _, _ = strings.Cut(a, ".")
+	b, _, _ = strings.Cut(b, ".")
+	return a == b
 }
 
 // Ledger is where every log-in is written down, in the people's database: to

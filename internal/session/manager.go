@@ -299,10 +299,20 @@ func (m *Manager) commitLogOut(s *Session) error {
 		}
 	}
 	if member, ok := s.Member(); ok {
-		m.markEnded(s.ctx, member.Device, EndedByLogOut)
+		m.endRenewals(s.ctx, member)
 	}
 	s.cookie = cookieCleared
 	return nil
+}
+
+// endRenewals notes the log-out in the ledger, and ends the session under the
+// new token that a parallel request may have given it. Should the ledger not
+// answer, no renewal is under way either, and the entry heals to expired.
+func (m *Manager) endRenewals(ctx context.Context, member Member) {
+	_, err := m.endWhere(ctx, member.ID, EndedByLogOut, func(e Entry) bool { return sameLogIn(e.ID, member.Device) })
+	if err != nil {
+		m.log.WarnContext(ctx, "log-out not noted", "cause", err)
+	}
 }
 
 // markEnded notes in the ledger how a session ended that the store no longer

@@ -148,8 +148,12 @@ func (s *Session) replace(why fresh, from Sender) {
 
 // entry is the line in the ledger for a fresh session with this key.
 func (s *Session) entry(key string) Entry {
+	id := newID()
+	if s.fresh == freshRenewal && s.replaced != "" {
+		id = renewalID(s.replaced)
+	}
 	return Entry{
-		ID:         newID(),
+		ID:         id,
 		Person:     s.record.Member.ID,
 		Key:        key,
 		UserAgent:  cut(s.from.UserAgent, maxUserAgentBytes),
