@@ -161,7 +161,8 @@ func (c *caller) call() (status int, last bool, err error) {
 
 func TestNoRequestOnAKeptConnectionFailsWhenTheServerStops(t *testing.T) {
 	const clients, rounds, warm = 32, 3, 10
-	server := start(t, testprocess.Settings{"LOG_LEVEL": "error"})
+	// How fast the store is on a busy machine is not what this is about.
+	server := start(t, testprocess.Settings{"LOG_LEVEL": "error", "REDIS_TIMEOUT": "20s"})
 	ada := member(t, server)
 	for round := range rounds {
 		var busy sync.WaitGroup
@@ -175,9 +176,10 @@ func TestNoRequestOnAKeptConnectionFailsWhenTheServerStops(t *testing.T) {
 			all.Go(func() error {
 				defer c.conn.Close()
 				ready := sync.OnceFunc(busy.Done)
+				defer ready()
 				for {
 					status, last, err := c.call()
-					if err != nil || c.answered == warm {
+					if c.answered == warm {
 						ready()
 					}
 					if err != nil || status != http.StatusOK {

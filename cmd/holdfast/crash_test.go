@@ -1,0 +1,117 @@
+package main_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+
+	"holdfast/internal/testprocess"
+	"holdfast/internal/testservice"
+)
+
+// attempt is one person's sign-up and whether the server said that it worked.
+type attempt struct {
+	who          *visitor
+	acknowledged bool
+}
+
+func TestNoAcknowledgedSignUpIsLostAndNoneIsStuckByKill9(t *testing.T) {
+	t.Parallel()
+	for name, on := range map[string]func(testing.TB) testprocess.Settings{
+		"embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
+		"Redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
+			return onServices(testservice.Redis(t), testservice.Postgres(t))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seed := rand.Uint64()
+			random := rand.New(rand.NewPCG(seed, 0))
+			server := start(t, on(t))
+			server.Keep(password)
+			for round := range 3 {
+				attempts := signUpUntilKilled(t, server, 1+random.IntN(4), time.Duration(random.IntN(60))*time.Millisecond)
+				server.Start()
+				for _, a := range attempts {
+					if err := stands(a); err != nil {
+						t.Errorf("seed %d, round %d, %s, acknowledged %t: %v", seed, round, a.who.email, a.acknowledged, err)
+					}
+				}
+			}
+		})
+	}
+}
+
+// signUpUntilKilled has four people after another sign up at the same time,
+// and kills the server a moment after the given number of them has succeeded.
+func signUpUntilKilled(t *testing.T, server *testprocess.Server, after int, moment time.Duration) []attempt {
+	t.Helper()
+	const lines = 4
+	var mu sync.Mutex
+	var attempts []attempt
+	var all sync.WaitGroup
+	enough := make(chan struct{})
+	killed := make(chan struct{})
+	acknowledged := 0
+	for range lines {
+		all.Go(func() {
+			for {
+				who := newVisitor(t, server.URL)
+				err := entered(who.trySignUp())
+				mu.Lock()
+				attempts = append(attempts, attempt{who, err == nil})
+				if err == nil {
+					if acknowledged++; acknowledged == after {
+						close(enough)
+					}
+				}
+				mu.Unlock()
+				select {
+				case <-killed:
+					return
+				default:
+				}
+				if err != nil {
+					<-killed // the connection broke because the kill is under way
+					return
+				}
+			}
+		})
+	}
+	select {
+	case <-enough:
+	case <-time.After(answerLimit):
+		t.Errorf("fewer than %d sign-ups in %s", after, answerLimit)
+	}
+	<-time.After(moment) // some place in the middle of the next ones
+	server.Kill()
+	close(killed)
+	all.Wait()
+	return attempts
+}
+
+// stands is nil when the account of an acknowledged attempt is there with the
+// session that came with it, and when the person of any other can get in, by
+// logging in or by the same form once more.
+func stands(a attempt) error {
+	if a.acknowledged {
+		if err := greeted(a.who); err != nil {
+			return fmt.Errorf("the session from the sign-up: %w", err)
+		}
+	}
+	again := a.who.stranger()
+	got, err := again.tryLogIn()
+	if err != nil {
+		return err
+	}
+	if entered(got, nil) == nil {
+		return greeted(again)
+	}
+	if a.acknowledged || got.status != http.StatusUnprocessableEntity {
+		return fmt.Errorf("log in: %d, %q", got.status, got.text(".errors"))
+	}
+	return entered(again.trySignUp())
+}
