@@ -32,12 +32,16 @@ func (s *Site) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		if err := recovering(next, c); err != nil {
 			c.Error(err)
 		}
+		took := time.Since(started)
+		if s.Answered != nil {
+			s.Answered(c.Request().Method, c.Path(), c.Response().Status, took)
+		}
 		attrs := [8]slog.Attr{
 			slog.String("request_id", id),
 			slog.String("method", c.Request().Method),
 			slog.String("route", c.Path()),
 			slog.Int("status", c.Response().Status),
-			slog.Duration("duration", time.Since(started)),
+			slog.Duration("duration", took),
 			slog.String("address", c.RealIP()),
 		}
 		line := attrs[:6]

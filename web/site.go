@@ -34,7 +34,11 @@ type Config struct {
 	// Ready answers nil when the people's database can be reached.
 	Ready func(context.Context) error
 	Log   *slog.Logger
-	Now   func() time.Time
+	// Answered, if set, is told of every answer: the request's method, the
+	// pattern of its route ("" for an unknown path), the status and the time
+	// it took.
+	Answered func(method, route string, status int, took time.Duration)
+	Now      func() time.Time
 
 	BaseURL        *url.URL       // where people reach the site; its scheme decides Secure
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none: nobody's

@@ -53,11 +53,16 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.W
 		return err
 	}
 	defer func() { err = errors.Join(err, sessions.Close()) }()
-	site, err := newSite(cfg, db, sessions, process, log)
+	metrics, err := openMetrics(ctx, cfg.MetricsAddr, log)
 	if err != nil {
 		return err
 	}
-	announce(stdout, cfg, db, sessions, process)
+	defer func() { err = errors.Join(err, metrics.close()) }()
+	site, err := newSite(cfg, db, sessions, process, metrics, log)
+	if err != nil {
+		return err
+	}
+	announce(stdout, cfg, db, sessions, process, metrics)
 	return newServer(site, log).serve(ctx, listener, cfg.ShutdownTimeout)
 }
 
@@ -97,7 +102,7 @@ func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start
 	return session.Open(ctx, c)
 }
 
-func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process, log *slog.Logger) (*web.Site, error) {
+func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process, metrics *metrics, log *slog.Logger) (*web.Site, error) {
 	base, err := url.Parse(cfg.BaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("parse BASE_URL: %w", err)
@@ -107,6 +112,7 @@ func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, proc
 		Sessions:       sessions,
 		Ready:          db.Ping,
 		Log:            log,
+		Answered:       metrics.count,
 		Now:            time.Now,
 		BaseURL:        base,
 		TrustedProxies: cfg.TrustedProxies,
@@ -125,9 +131,12 @@ func newAccounts(cfg config.Config, db *database.DB) *account.Service {
 }
 
 // announce tells who started it where to look.
-func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process) {
+func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process, metrics *metrics) {
 	fmt.Fprintf(stdout, "Holdfast %s, start %d\n  open      %s\n  sessions  %s\n  people    %s\n",
 		version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
+	if metrics != nil {
+		fmt.Fprintf(stdout, "  metrics   %s\n", metrics.at)
+	}
 }
 
 // instance tells running processes apart in the table of starts.

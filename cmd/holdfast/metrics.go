@@ -1,0 +1,108 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+)
+
+// metricsTimeout bounds one scrape, so also how long it can hold up the end of
+// the server.
+const metricsTimeout = 5 * time.Second
+
+// metrics counts what the server does and shows it to Prometheus on a listener
+// of its own, because nobody on the public network is to read it. A nil one
+// counts nothing.
+type metrics struct {
+	at       string // the address to scrape
+	requests *prometheus.HistogramVec
+	server   *http.Server
+}
+
+// openMetrics serves /metrics on addr and nothing else. It returns nil when
+// addr is empty.
+func openMetrics(ctx context.Context, addr string, log *slog.Logger) (*metrics, error) {
+	if addr == "" {
+		return nil, nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen on METRICS_ADDR %s: %w", addr, err)
+	}
+	m := &metrics{
+		at: "http://" + listener.Addr().String() + "/metrics",
+		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "holdfast_http_request_duration_seconds",
+			Help:    "How long requests took, by the pattern of their path.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
+		}, []string{"method", "route", "status"}),
+	}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry(), promhttp.HandlerOpts{Timeout: metricsTimeout}))
+	m.server = &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      2 * metricsTimeout,
+		IdleTimeout:       2 * time.Minute, // a scrape a minute keeps its connection
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	go func() {
+		if err := m.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("metrics are no longer served", "cause", err)
+		}
+	}()
+	return m, nil
+}
+
+func (m *metrics) registry() *prometheus.Registry {
+	r := prometheus.NewRegistry()
+	r.MustRegister(
+		m.requests,
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		// The live heap is what is really needed; the heap in use has garbage
+		// in it as well.
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.GoRuntimeMetricsRule{
+			Matcher: regexp.MustCompile(`^/gc/(heap/live:bytes|cycles/total:gc-cycles)$`),
+		})),
+	)
+	return r
+}
+
+// count counts one answered request. route is the pattern of its path, "" for
+// an unknown one.
+func (m *metrics) count(method, route string, status int, took time.Duration) {
+	if m == nil {
+		return
+	}
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost:
+	default:
+		method = "other" // any word may stand there
+	}
+	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
+}
+
+// close ends the listener; a scrape under way may finish.
+func (m *metrics) close() error {
+	if m == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), metricsTimeout)
+	defer cancel()
+	if err := m.server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("stop serving metrics: %w", err), m.server.Close())
+	}
+	return nil
+}
