@@ -41,9 +41,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	log := newLog(cfg, stderr)
 	switch command.Name {
 	case "serve":
+		if command.Serve.StopWithStdin {
+			ctx = untilEnd(ctx, stdin)
+		}
 		return serve(ctx, cfg, log, stdout)
 	case "migrate":
 		return migrate(ctx, cfg, stdout)
+	case "restart-check":
+		return restartCheck(ctx, cfg, command.RestartCheck, stdout, stderr)
 	case "healthcheck":
 		return healthcheck(ctx, cfg)
 	case "version":
@@ -55,6 +60,17 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	default:
 		return fmt.Errorf("command %q is not wired", command.Name)
 	}
+}
+
+// untilEnd ends with ctx or when in does. The end of a pipe is the one sign
+// that the program at its other end is gone which every system gives.
+func untilEnd(ctx context.Context, in io.Reader) context.Context {
+	ctx, end := context.WithCancel(ctx)
+	go func() {
+		defer end()
+		_, _ = io.Copy(io.Discard, in)
+	}()
+	return ctx
 }
 
 func newLog(cfg config.Config, w io.Writer) *slog.Logger {

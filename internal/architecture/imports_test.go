@@ -22,6 +22,7 @@ var mayImport = map[string][]string{
 	"internal/database":     {"internal/account", "internal/session", "migrations"},
 	"internal/form":         {},
 	"internal/password":     {},
+	"internal/restartcheck": {},
 	"internal/session":      {},
 	"internal/testprocess":  {"internal/testservice"},
 	"internal/testservice":  {},

@@ -10,13 +10,25 @@ type Command struct {
 // Commands is every command with the flags that belong to it alone; each also
 // takes all settings. A new command is one field here.
 type Commands struct {
-	Serve        struct{} `cmd:"" default:"withargs" help:"Serve the application; what happens when no command is given."`
-	Migrate      struct{} `cmd:"" help:"Bring the database to the form that this version needs."`
-	Users        Users    `cmd:"" help:"List, show, add, disable and enable people."`
-	Sessions     Sessions `cmd:"" help:"List and end people's sessions."`
-	RestartCheck struct{} `cmd:"" help:"Try which session stores outlive the server, and show a table."`
-	Healthcheck  struct{} `cmd:"" help:"Ask the server that these settings describe whether it is alive."`
-	Version      struct{} `cmd:"" help:"Say which version this is."`
+	Serve        Serve        `cmd:"" default:"withargs" help:"Serve the application; what happens when no command is given."`
+	Migrate      struct{}     `cmd:"" help:"Bring the database to the form that this version needs."`
+	Users        Users        `cmd:"" help:"List, show, add, disable and enable people."`
+	Sessions     Sessions     `cmd:"" help:"List and end people's sessions."`
+	RestartCheck RestartCheck `cmd:"" help:"Try which session stores outlive the server, and show a table."`
+	Healthcheck  struct{}     `cmd:"" help:"Ask the server that these settings describe whether it is alive."`
+	Version      struct{}     `cmd:"" help:"Say which version this is."`
+}
+
+// Serve is the flags of the command serve.
+type Serve struct {
+	StopWithStdin bool `hidden:"" help:"Stop in good order when the standard input ends: for a program that starts this one and must not leave it behind."`
+}
+
+// RestartCheck is the flags of the command restart-check.
+type RestartCheck struct {
+	Sessions int  `default:"10000" placeholder:"NUMBER" help:"Sessions to make when measuring what one takes; 10000 if not given."`
+	JSON     bool `name:"json" xor:"form" help:"Print the report as JSON."`
+	Markdown bool `xor:"form" help:"Print the table in Markdown."`
 }
 
 // Users is the commands about people.

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/internal/restartcheck"
+)
+
+func report() restartcheck.Report {
+	return restartcheck.Report{Sessions: 10_000, Rows: []restartcheck.Row{
+		{Store: "redis", Before: "Hello, Ada!", AfterRestart: "Hello, Ada!", AfterKill: "Hello, Ada!", Shared: true,
+			MemoryGrowth: -1500, SessionSize: 280, Greeting: 586 * time.Microsecond},
+		{Store: "memory", Before: "Hello, Ada!",
+			MemoryGrowth: 2_660_000, SessionSize: 1266, Greeting: 380 * time.Microsecond},
+	}}
+}
+
+func TestTheReportIsAnAlignedTableAndASentenceAStore(t *testing.T) {
+	var out bytes.Buffer
+	if err := showReport(&out, report()); err != nil {
+		t.Fatal(err)
+	}
+	want := `store   before       after restart  after kill -9  second server  server memory, 10000 sessions  a session takes  a greeting takes
+redis   Hello, Ada!  Hello, Ada!    Hello, Ada!    greeted        -1.5 kB                        280 B            0.59 ms
+memory  Hello, Ada!  a stranger     a stranger     a stranger     +2.7 MB                        1.3 kB           0.38 ms
+
+`
+	table, sentences, _ := strings.Cut(out.String(), "redis: ")
+	if table != want {
+		t.Errorf("got\n%s\nwant\n%s", table, want)
+	}
+	if strings.Count(sentences, "\n") != 2 || !strings.Contains(sentences, "\nmemory: ") {
+		t.Errorf("sentences: %s", sentences)
+	}
+}
+
+func TestTheReportInMarkdownIsATableAndAList(t *testing.T) {
+	var out bytes.Buffer
+	if err := showReportMarkdown(&out, report()); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	for i, columns := range []int{9, 9, 9, 9} {
+		if strings.Count(lines[i], "|") != columns {
+			t.Errorf("line %d: %s", i+1, lines[i])
+		}
+	}
+	if lines[1] != strings.Repeat("| --- ", 8)+"|" || lines[4] != "" || !strings.HasPrefix(lines[5], "- redis: ") {
+		t.Errorf("got\n%s", out.String())
+	}
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+
+	"holdfast/internal/config"
+	"holdfast/internal/restartcheck"
+)
+
+// restartCheck tries every session store with this very program and prints
+// what became of a session in each. Its error says which store did not do what
+// it is for.
+func restartCheck(ctx context.Context, cfg config.Config, flags config.RestartCheck, stdout, stderr io.Writer) error {
+	// What stands in a real service is to go even when the terminal is closed,
+	// or whoever reads the output has enough.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGPIPE)
+	defer stop()
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	report, err := restartcheck.Run(ctx, restartcheck.Options{
+		Executable:  program,
+		RedisURL:    cfg.RedisURL.Reveal(),
+		DatabaseURL: cfg.DatabaseURL.Reveal(),
+		Sessions:    flags.Sessions,
+		Progress:    func(store, doing string) { fmt.Fprintf(stderr, "%-8s  %s\n", store, doing) },
+	})
+	if err != nil {
+		return fmt.Errorf("restart-check: %w", err)
+	}
+	show := showReport
+	if flags.JSON {
+		show = showReportJSON
+	} else if flags.Markdown {
+		show = showReportMarkdown
+	}
+	if err := show(stdout, report); err != nil {
+		return err
+	}
+	if err := report.Verdict(); err != nil {
+		return fmt.Errorf("restart-check: %w", err)
+	}
+	return nil
+}
+
+func showReport(w io.Writer, report restartcheck.Report) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, cells := range reportCells(report) {
+		fmt.Fprintln(table, strings.Join(cells, "\t"))
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	return showSentences(w, report, "")
+}
+
+func showReportMarkdown(w io.Writer, report restartcheck.Report) error {
+	for i, cells := range reportCells(report) {
+		fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
+		if i == 0 {
+			fmt.Fprintln(w, strings.Repeat("| --- ", len(cells))+"|")
+		}
+	}
+	fmt.Fprintln(w)
+	return showSentences(w, report, "- ")
+}
+
+func showReportJSON(w io.Writer, report restartcheck.Report) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(report)
+}
+
+func showSentences(w io.Writer, report restartcheck.Report, mark string) error {
+	for _, row := range report.Rows {
+		if _, err := fmt.Fprintln(w, mark+report.Sentence(row)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reportCells is the table, its headings first.
+func reportCells(report restartcheck.Report) [][]string {
+	cells := [][]string{{
+		"store", "before", "after restart", "after kill -9", "second server",
+		"server memory, " + strconv.Itoa(report.Sessions) + " sessions", "a session takes", "a greeting takes",
+	}}
+	for _, row := range report.Rows {
+		cells = append(cells, []string{
+			row.Store, greeted(row.Before), greeted(row.AfterRestart), greeted(row.AfterKill), shared(row),
+			signed(row.MemoryGrowth), showBytes(row.SessionSize),
+			fmt.Sprintf("%.2f ms", float64(row.Greeting)/float64(time.Millisecond)),
+		})
+	}
+	return cells
+}
+
+func greeted(greeting string) string {
+	if greeting == "" {
+		return "a stranger"
+	}
+	return greeting
+}
+
+func shared(row restartcheck.Row) string {
+	switch {
+	case row.Shared:
+		return "greeted"
+	case row.Refusal != "":
+		return "refused to start"
+	default:
+		return "a stranger"
+	}
+}
+
+func signed(n int64) string {
+	if n > 0 {
+		return "+" + showBytes(n)
+	}
+	return showBytes(n)
+}
+
+func showBytes(n int64) string {
+	switch size := max(n, -n); {
+	case size >= 1e6:
+		return fmt.Sprintf("%.1f MB", float64(n)/1e6)
+	case size >= 1e3:
+		return fmt.Sprintf("%.1f kB", float64(n)/1e3)
+	default:
+		return fmt.Sprintf("%d B", n)
+	}
+}

@@ -1,0 +1,4 @@
+package restartcheck
+
+// Try tries one store alone.
+var Try = try

@@ -1,0 +1,105 @@
+package restartcheck_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"holdfast/internal/restartcheck"
+)
+
+const hello = "Hello, Ada!"
+
+// asItShouldBe is what a check finds when every store does what it is for.
+func asItShouldBe() restartcheck.Report {
+	kept := func(store string) restartcheck.Row {
+		return restartcheck.Row{Store: store, Before: hello, AfterRestart: hello, AfterKill: hello, Shared: true}
+	}
+	return restartcheck.Report{Sessions: 10_000, Rows: []restartcheck.Row{
+		kept("redis"), kept("file"), kept("database"),
+		{Store: "memory", Before: hello, MemoryGrowth: 3_000_000},
+	}}
+}
+
+func TestAReportAsItShouldBePasses(t *testing.T) {
+	if err := asItShouldBe().Verdict(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAReportThatIsNotAsItShouldBeFailsAndNamesTheStore(t *testing.T) {
+	const redis, file, database, memory = 0, 1, 2, 3
+	for _, test := range []struct {
+		name   string
+		change func(rows []restartcheck.Row) []restartcheck.Row
+		want   string
+	}{
+		{"memory keeps it through both", func(rows []restartcheck.Row) []restartcheck.Row {
+			rows[memory].AfterRestart, rows[memory].AfterKill = hello, hello
+			return rows
+		}, "memory kept"},
+		{"memory keeps it through the kill alone", func(rows []restartcheck.Row) []restartcheck.Row {
+			rows[memory].AfterKill = hello
+			return rows
+		}, "memory kept"},
+		{"redis loses it at the restart", func(rows []restartcheck.Row) []restartcheck.Row {
+			rows[redis].AfterRestart = ""
+			return rows
+		}, "redis lost the session at the restart"},
+		{"file loses it at the kill", func(rows []restartcheck.Row) []restartcheck.Row {
+			rows[file].AfterKill = ""
+			return rows
+		}, "file lost the session at the kill"},
+		{"database greets someone else", func(rows []restartcheck.Row) []restartcheck.Row {
+			rows[database].AfterRestart = "Hello, Bob!"
+			return rows
+		}, "database lost the session at the restart"},
+		{"redis knows nobody from the start", func(rows []restartcheck.Row) []restartcheck.Row {
+			rows[redis].Before, rows[redis].AfterRestart, rows[redis].AfterKill = "", "", ""
+			return rows
+		}, "redis greeted nobody"},
+		{"memory knows nobody from the start", func(rows []restartcheck.Row) []restartcheck.Row {
+			rows[memory].Before = ""
+			return rows
+		}, "memory greeted nobody"},
+		{"file is left out", func(rows []restartcheck.Row) []restartcheck.Row {
+			return slices.Delete(rows, file, file+1)
+		}, "file was not tried"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			report := asItShouldBe()
+			report.Rows = test.change(report.Rows)
+			err := report.Verdict()
+			if err == nil || err.Error() == "" || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("verdict %v, want one with %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestEachRowIsPutIntoWords(t *testing.T) {
+	report := asItShouldBe()
+	for _, test := range []struct {
+		row  restartcheck.Row
+		want string
+	}{
+		{report.Rows[0], "redis: sessions outlive the server, stopped or killed; " +
+			"a second server greets the same cookie; the server does not grow with the number of sessions."},
+		{report.Rows[3], "memory: whoever was logged in is a stranger when the server starts again; " +
+			"a second server knows nobody; the server grows by 300 bytes for each session."},
+		{restartcheck.Row{Store: "file", Before: hello, AfterRestart: hello, Refusal: "the file is held", MemoryGrowth: -9},
+			"file: sessions outlive a restart but not a kill; " +
+				"one server at a time can use it; the server does not grow with the number of sessions."},
+		{restartcheck.Row{Store: "redis", Before: hello, AfterKill: hello, Shared: true},
+			"redis: sessions outlive a kill but not a restart; " +
+				"a second server greets the same cookie; the server does not grow with the number of sessions."},
+	} {
+		if got := report.Sentence(test.row); got != test.want {
+			t.Errorf("got  %s\nwant %s", got, test.want)
+		}
+	}
+	report.Sessions = 100
+	if got := report.Sentence(report.Rows[3]); strings.Contains(got, "grow") {
+		t.Errorf("%s: 100 sessions are too few to tell", got)
+	}
+}

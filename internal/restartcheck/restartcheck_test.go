@@ -1,0 +1,231 @@
+package restartcheck_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/gomodule/redigo/redis"
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/internal/restartcheck"
+	"holdfast/internal/testprocess"
+	"holdfast/internal/testservice"
+)
+
+// built is the server program, built once, when the first test asks.
+var built struct {
+	sync.Once
+	program string
+	err     error
+}
+
+// folder is the one for temporary files while the tests run: at the end nothing
+// of a check may be left there.
+var folder string
+
+func TestMain(m *testing.M) {
+	var err error
+	if folder, err = os.MkdirTemp("", "restartcheck-"); err != nil {
+		panic(err)
+	}
+	for _, name := range []string{"TMPDIR", "TMP"} { // Unix and Windows
+		if err := os.Setenv(name, folder); err != nil {
+			panic(err)
+		}
+	}
+	code := m.Run()
+	if left, _ := filepath.Glob(filepath.Join(folder, "holdfast-restart-check-*")); len(left) > 0 {
+		fmt.Println("left behind:", left)
+		code = 1
+	}
+	os.RemoveAll(folder)
+	os.Exit(code)
+}
+
+func options(t *testing.T) restartcheck.Options {
+	t.Helper()
+	built.Do(func() { built.program, built.err = testprocess.Build(folder, "holdfast/cmd/holdfast") })
+	if built.err != nil {
+		t.Fatal(built.err)
+	}
+	return restartcheck.Options{Executable: built.program, Sessions: 50}
+}
+
+func TestEveryStoreDoesWhatItIsForOnEmbeddedServices(t *testing.T) {
+	t.Parallel()
+	report, err := restartcheck.Run(t.Context(), options(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := report.Verdict(); err != nil {
+		t.Error(err)
+	}
+	for _, row := range report.Rows {
+		if row.Before != hello || row.Greeting <= 0 || row.Sessions == "" || !strings.Contains(row.People, "SQLite") {
+			t.Errorf("%s: %+v", row.Store, row)
+		}
+		if owned := row.Store == "redis" || row.Store == "file"; owned != strings.Contains(row.Refusal, "held by another") {
+			t.Errorf("%s: a second server said %q", row.Store, row.Refusal)
+		}
+		if row.Shared != (row.Store == "database") {
+			t.Errorf("%s: shared is %t", row.Store, row.Shared)
+		}
+	}
+}
+
+func TestEveryStoreDoesWhatItIsForOnRealServices(t *testing.T) {
+	t.Parallel()
+	cache, people := testservice.Redis(t), testservice.Postgres(t)
+	if _, err := cache.Do("SET", "holdfast:session:of-somebody-else", "kept"); err != nil {
+		t.Fatal(err)
+	}
+	before := schemas(t, people.URL)
+	o := options(t)
+	o.RedisURL, o.DatabaseURL, o.Sessions = cache.URL, people.URL, 1200
+	report, err := restartcheck.Run(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := report.Verdict(); err != nil {
+		t.Error(err)
+	}
+	for _, row := range report.Rows {
+		if !strings.Contains(row.People, "PostgreSQL at 127.0.0.1:") {
+			t.Errorf("%s keeps people in %s", row.Store, row.People)
+		}
+		if row.Shared != (row.Store == "redis" || row.Store == "database") {
+			t.Errorf("%s: shared is %t, refusal %q", row.Store, row.Shared, row.Refusal)
+		}
+		// A record is some 120 bytes; what stores add must stay in proportion.
+		if row.SessionSize < 100 || row.SessionSize > 2000 {
+			t.Errorf("%s: a session takes %d bytes", row.Store, row.SessionSize)
+		}
+	}
+	if keys := keysOf(t, cache); !slices.Equal(keys, []string{"holdfast:session:of-somebody-else"}) {
+		t.Errorf("%d keys in Redis: %.10q", len(keys), keys)
+	}
+	if after := schemas(t, people.URL); !slices.Equal(after, before) {
+		t.Errorf("schemas were %q and are %q", before, after)
+	}
+}
+
+func TestARedisThatForgetsIsFoundOut(t *testing.T) {
+	for _, at := range []string{"restart", "kill"} {
+		t.Run(at, func(t *testing.T) {
+			cache := testservice.Redis(t)
+			o := options(t)
+			o.RedisURL = cache.URL
+			o.Progress = func(_, doing string) {
+				if strings.HasPrefix(doing, at) {
+					if _, err := cache.Do("FLUSHALL"); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			row, err := restartcheck.Try(t.Context(), o, "redis")
+			if err != nil {
+				t.Fatal(err)
+			}
+			report := asItShouldBe()
+			report.Rows[0] = row
+			if err := report.Verdict(); err == nil || !strings.Contains(err.Error(), "redis lost the session at the "+at) {
+				t.Errorf("verdict %v", err)
+			}
+			if row.Before != hello || row.KeptByRestart() == row.KeptByKill() {
+				t.Errorf("%+v", row)
+			}
+		})
+	}
+}
+
+func TestARunThatIsStoppedLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	cache, people := testservice.Redis(t), testservice.Postgres(t)
+	before := schemas(t, people.URL)
+	o := options(t)
+	o.RedisURL, o.DatabaseURL = cache.URL, people.URL
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	o.Progress = func(_, doing string) {
+		if strings.HasPrefix(doing, "time") {
+			cancel()
+		}
+	}
+	report, err := restartcheck.Run(ctx, o)
+	if !errors.Is(err, context.Canceled) || len(report.Rows) > 0 {
+		t.Errorf("rows %v, error %v", report.Rows, err)
+	}
+	if keys := keysOf(t, cache); len(keys) > 0 {
+		t.Errorf("keys in Redis: %q", keys)
+	}
+	if after := schemas(t, people.URL); !slices.Equal(after, before) {
+		t.Errorf("schemas were %q and are %q", before, after)
+	}
+	if others := connections(t, people.URL); others > 0 {
+		t.Errorf("%d connections to PostgreSQL are left", others)
+	}
+}
+
+func TestAServerThatDoesNotStartIsShownByItsOwnWords(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	o.RedisURL = "redis://:sesame@127.0.0.1:1" // where nothing listens
+	_, err := restartcheck.Run(t.Context(), o)
+	if err == nil || !strings.Contains(err.Error(), "try redis") || !strings.Contains(err.Error(), "127.0.0.1:1 does not answer") {
+		t.Errorf("error %v", err)
+	}
+	if err != nil && strings.Contains(err.Error(), "sesame") {
+		t.Error("the error shows a password")
+	}
+}
+
+func TestAProgramThatIsNoServerIsAnError(t *testing.T) {
+	o := options(t)
+	o.Executable = filepath.Join(t.TempDir(), "nothing")
+	if _, err := restartcheck.Run(t.Context(), o); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("error %v", err)
+	}
+	o.Sessions = 0
+	if _, err := restartcheck.Run(t.Context(), o); err == nil {
+		t.Error("no sessions are enough to measure")
+	}
+}
+
+func keysOf(t *testing.T, cache *testservice.RedisServer) []string {
+	t.Helper()
+	keys, err := redis.Strings(cache.Do("KEYS", "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func schemas(t *testing.T, at string) []string {
+	t.Helper()
+	return ask[[]string](t, at, `SELECT array_agg(nspname::text ORDER BY nspname) FROM pg_namespace WHERE nspname !~ '^pg_(toast_)?temp_'`)
+}
+
+func connections(t *testing.T, at string) int {
+	t.Helper()
+	return ask[int](t, at, `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'`)
+}
+
+func ask[T any](t *testing.T, at, question string) (answer T) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.Background())
+	if err := conn.QueryRow(t.Context(), question).Scan(&answer); err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}

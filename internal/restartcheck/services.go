@@ -1,0 +1,171 @@
+package restartcheck
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+const (
+	redisLimit = 10 * time.Second // one call to Redis
+	keyPrefix  = "holdfast:session:"
+	batch      = 500 // keys removed in one go
+)
+
+func dialRedis(ctx context.Context, at string) (redis.Conn, error) {
+	conn, err := redis.DialURLContext(ctx, at, redis.DialConnectTimeout(redisLimit),
+		redis.DialReadTimeout(redisLimit), redis.DialWriteTimeout(redisLimit))
+	if err != nil {
+		return nil, fmt.Errorf("reach Redis: %w", err)
+	}
+	return conn, nil
+}
+
+// usedMemory is all that Redis says it has allocated, in bytes. On a Redis that
+// others use at the same time, what they do is in it too.
+func usedMemory(ctx context.Context, at string) (int64, error) {
+	conn, err := dialRedis(ctx, at)
+	if err != nil {
+		return 0, err
+	}
+	defer conn.Close()
+	info, err := redis.String(redis.DoContext(conn, ctx, "INFO", "memory"))
+	if err != nil {
+		return 0, fmt.Errorf("ask Redis for its memory: %w", err)
+	}
+	for line := range strings.Lines(info) {
+		if used, found := strings.CutPrefix(strings.TrimSpace(line), "used_memory:"); found {
+			return strconv.ParseInt(used, 10, 64)
+		}
+	}
+	return 0, errors.New("ask Redis for its memory: it does not say")
+}
+
+// removeSessions removes the sessions of tokens and nothing else. The key of a
+// session is the SHA-256 of its token.
+func removeSessions(ctx context.Context, at string, tokens []string) error {
+	conn, err := dialRedis(ctx, at)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for begin := 0; begin < len(tokens); begin += batch {
+		some := tokens[begin:min(begin+batch, len(tokens))]
+		// One command a key: a cluster takes no other.
+		for _, token := range some {
+			sum := sha256.Sum256([]byte(token))
+			if err := conn.Send("DEL", keyPrefix+base64.RawURLEncoding.EncodeToString(sum[:])); err != nil {
+				return fmt.Errorf("remove sessions from Redis: %w", err)
+			}
+		}
+		if _, err := redis.DoContext(conn, ctx, ""); err != nil {
+			return fmt.Errorf("remove sessions from Redis: %w", err)
+		}
+	}
+	return nil
+}
+
+// schema is one schema of a PostgreSQL database, with everything the servers
+// put into that database.
+type schema struct {
+	name string
+	url  string // of the database, with the schema as the only one searched
+	conf *pgx.ConnConfig
+}
+
+func createSchema(ctx context.Context, database, name string) (*schema, error) {
+	pool, err := pgxpool.ParseConfig(database)
+	at, errURL := url.Parse(database)
+	if err != nil || errURL != nil {
+		// The parsers' own words may quote the password.
+		return nil, errors.New("DATABASE_URL cannot be used")
+	}
+	name = strings.ToLower(name)
+	query := at.Query()
+	query.Set("search_path", name)
+	at.RawQuery = query.Encode()
+	s := &schema{name: name, url: at.String(), conf: pool.ConnConfig}
+	return s, s.query(ctx, "CREATE SCHEMA "+name)
+}
+
+// size is what all tables of the schema take with their indexes, in bytes.
+func (s *schema) size(ctx context.Context) (size int64, err error) {
+	err = s.query(ctx, `
+		SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint
+		FROM pg_class
+		WHERE relkind = 'r'
+		AND relnamespace = '`+s.name+`'::regnamespace`, &size)
+	return size, err
+}
+
+func (s *schema) drop(ctx context.Context) error {
+	return s.query(ctx, "DROP SCHEMA IF EXISTS "+s.name+" CASCADE")
+}
+
+// query runs one statement on a connection of its own and reads the one row
+// that into asks for.
+func (s *schema) query(ctx context.Context, statement string, into ...any) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, cleanLimit)
+	defer cancel()
+	conn, err := pgx.ConnectConfig(ctx, s.conf)
+	if err != nil {
+		return fmt.Errorf("reach PostgreSQL: %w", err)
+	}
+	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
+	if len(into) > 0 {
+		return conn.QueryRow(ctx, statement).Scan(into...)
+	}
+	_, err = conn.Exec(ctx, statement)
+	return err
+}
+
+// folderSize is what the files in folder take, in bytes, with the log of every
+// SQLite file brought into the file first.
+func folderSize(ctx context.Context, folder string) (int64, error) {
+	var size int64
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && filepath.Ext(path) == ".db" {
+			err = checkpoint(ctx, path)
+		}
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("measure %s: %w", folder, err)
+	}
+	err = filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		info, err := os.Stat(path)
+		if err == nil {
+			size += info.Size()
+		}
+		return err
+	})
+	return size, err
+}
+
+func checkpoint(ctx context.Context, path string) (err error) {
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	_, err = db.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)")
+	return err
+}
