@@ -263,13 +263,18 @@ func (m *Manager) renameOne(ctx context.Context, key string, record Record, name
 }
 
 // trim ends the oldest sessions of a person beyond MaxLive, the one just
-// entered counted but never ended, and returns how many it ended.
+// entered counted but never ended, and returns how many it ended. It counts
+// entries, not records: of many log-ins at once each sees all the others, also
+// those that are not stored yet.
 func (m *Manager) trim(ctx context.Context, opened Entry) (int, error) {
 	entries, err := m.ledger.Live(ctx, opened.Person, m.now(), liveAtOnce)
 	if err != nil || len(entries) <= MaxLive {
 		return 0, err
 	}
-	entries, _, err = m.live(ctx, opened.Person)
+	if _, _, err := m.live(ctx, opened.Person); err != nil { // heals what is over
+		return 0, err
+	}
+	entries, err = m.ledger.Live(ctx, opened.Person, m.now(), liveAtOnce)
 	if err != nil {
 		return 0, err
 	}

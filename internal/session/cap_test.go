@@ -1,0 +1,149 @@
+package session_test
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"holdfast/internal/session"
+)
+
+func TestTheOldestOfTooManySessionsEndsAndSaysSo(t *testing.T) {
+	w := on(t, onRedis)
+	m := w.open()
+	first := w.browser(m).logIn(w.ada)
+	w.clock.advance(time.Second)
+	second := w.browser(m).logIn(w.ada)
+	other := w.browser(m).logIn(w.grace)
+	for range session.MaxLive - 2 {
+		w.clock.advance(time.Second)
+		w.browser(m).logIn(w.ada)
+	}
+	if first.who() != "Ada" {
+		t.Fatalf("with %d sessions the first is already over", session.MaxLive)
+	}
+	w.clock.advance(time.Second)
+	last := w.browser(m).logIn(w.ada)
+	if first.who() != "" || second.who() != "Ada" || last.who() != "Ada" || other.who() != "Grace" {
+		t.Errorf("with one more: first %q, second %q, last %q, somebody else's %q", first.who(), second.who(), last.who(), other.who())
+	}
+	var notices []string
+	last.do(func(s *session.Session) error { notices = s.TakeNotices(); return nil })
+	if len(notices) != 1 || !strings.Contains(notices[0], "oldest session was ended") {
+		t.Errorf("the log-in says %q", notices)
+	}
+	s, err := last.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	past, err := s.PastDevices(context.Background(), 0, 10)
+	if err != nil || len(past) != 1 || past[0].How != session.EndedByLimit {
+		t.Errorf("past sessions are %+v, %v", past, err)
+	}
+}
+
+func TestManyLogInsAtOnceAreAllListedAndKeepTheCap(t *testing.T) {
+	for _, before := range []int{0, 80} {
+		w := on(t, onRedis)
+		alone := w.open()
+		for range before {
+			w.browser(alone).logIn(w.ada)
+			w.clock.advance(time.Millisecond)
+		}
+		const atOnce = 50
+		together := &gathering{Ledger: w.cfg.Ledger}
+		together.Add(atOnce)
+		gather := func(cfg *session.Config) { cfg.Ledger = together }
+		managers := []*session.Manager{w.open(gather), w.open(gather)}
+		browsers := make([]*browser, atOnce)
+		inParallel(atOnce, func(i int) {
+			browsers[i] = w.browser(managers[i%2])
+			if err := browsers[i].try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil }); err != nil {
+				t.Errorf("log-in %d of %d at once: %v", i, atOnce, err)
+			}
+		})
+		devices, err := managers[1].Devices(context.Background(), w.ada.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := min(before+atOnce, session.MaxLive); len(devices) != want {
+			t.Errorf("%d sessions and %d log-ins at once: %d live, want %d", before, atOnce, len(devices), want)
+		}
+		listed := map[string]bool{}
+		for _, d := range devices {
+			listed[d.ID] = true
+		}
+		for i, b := range browsers {
+			if !listed[b.device()] {
+				t.Errorf("log-in %d is not listed", i)
+			}
+		}
+	}
+}
+
+// gathering is a ledger that lets nobody go on before all are written down.
+type gathering struct {
+	session.Ledger
+	sync.WaitGroup
+}
+
+func (g *gathering) Open(ctx context.Context, e session.Entry) error {
+	err := g.Ledger.Open(ctx, e)
+	g.Done()
+	g.Wait()
+	return err
+}
+
+// inParallel runs act n times at once and waits for all.
+func inParallel(n int, act func(i int)) {
+	var group sync.WaitGroup
+	start := make(chan struct{})
+	for i := range n {
+		group.Go(func() { <-start; act(i) })
+	}
+	close(start)
+	group.Wait()
+}
+
+func TestSessionsThatFellOutOfTheStoreHealToExpired(t *testing.T) {
+	bothRedis(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		m := w.open()
+		lost, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
+		if _, err := w.raw("DEL", key(lost.token)); err != nil {
+			t.Fatal(err)
+		}
+		young, err := m.Devices(ctx, w.ada.ID)
+		if err != nil || len(young) != 1 || young[0].ID != kept.device() {
+			t.Errorf("listed %+v, %v; want only the one that stands", young, err)
+		}
+		entries, err := w.cfg.Ledger.Live(ctx, w.ada.ID, w.clock.Now(), 10)
+		if err != nil || len(entries) != 2 {
+			t.Errorf("an entry too young to tell is marked already: %d, %v", len(entries), err)
+		}
+		w.clock.advance(2 * time.Minute)
+		if _, err := m.Devices(ctx, w.ada.ID); err != nil {
+			t.Fatal(err)
+		}
+		s, err := kept.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		past, err := s.PastDevices(ctx, 0, 10)
+		if err != nil || len(past) != 1 || past[0].How != session.EndedByTime {
+			t.Errorf("past %+v, %v; want the lost one, expired", past, err)
+		}
+		if _, err := w.raw("FLUSHALL"); err != nil {
+			t.Fatal(err)
+		}
+		if who := kept.who(); who != "" {
+			t.Errorf("after FLUSHALL somebody is %q", who)
+		}
+		again := w.browser(m).logIn(w.ada)
+		if devices, err := m.Devices(ctx, w.ada.ID); err != nil || len(devices) != 1 || devices[0].ID != again.device() {
+			t.Errorf("after FLUSHALL and a log-in: %+v, %v", devices, err)
+		}
+	})
+}
