@@ -2,13 +2,19 @@ package database_test
 
 import (
 	"context"
+	"errors"
 	"io/fs"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"github.com/gofrs/flock"
+
+	"holdfast/internal/account"
 	"holdfast/internal/database"
 	"holdfast/internal/testservice"
 	"holdfast/migrations"
@@ -80,48 +86,95 @@ func shape(t *testing.T, db *database.DB, query string) map[string][]string {
 }
 
 func TestManyOpenersMigrateOnce(t *testing.T) {
-	for _, c := range []struct {
-		name, folder string
-		config       func(t *testing.T) database.Config
-	}{
-		{"SQLite", "sqlite", func(t *testing.T) database.Config { return database.Config{DataDir: t.TempDir()} }},
-		{"PostgreSQL", "postgres", func(t *testing.T) database.Config {
-			return database.Config{URL: testservice.Postgres(t).URL}
-		}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			config := c.config(t)
-			var applied []string
-			var mu sync.Mutex
-			var all sync.WaitGroup
-			begin := make(chan struct{})
-			for range 8 {
-				all.Go(func() {
-					<-begin
-					db, err := database.Open(context.Background(), config)
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					defer db.Close()
-					names, err := db.Migrate(context.Background())
-					if err != nil {
-						t.Error(err)
-					}
-					// Every one of them finds the tables, whoever made them.
-					if _, err := db.People().PageByEmailKey(context.Background(), "", 1); err != nil {
-						t.Error(err)
-					}
-					mu.Lock()
-					defer mu.Unlock()
-					applied = append(applied, names...)
-				})
+	t.Run("SQLite", func(t *testing.T) {
+		migrateAtOnce(t, database.Config{DataDir: t.TempDir()}, steps(t, "sqlite"))
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		migrateAtOnce(t, database.Config{URL: testservice.Postgres(t).URL}, steps(t, "postgres"))
+	})
+}
+
+// migrateAtOnce has eight openers, each with a handle of its own, migrate one
+// new database, and compares what they applied between them.
+func migrateAtOnce(t *testing.T, c database.Config, want []string) {
+	t.Helper()
+	c.Timeout = patience
+	var applied []string
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	begin := make(chan struct{})
+	for range 8 {
+		all.Go(func() {
+			<-begin
+			db, err := database.Open(context.Background(), c)
+			if err != nil {
+				t.Error(err)
+				return
 			}
-			close(begin)
-			all.Wait()
-			if want := steps(t, c.folder); !slices.Equal(applied, want) {
-				t.Errorf("applied %q; want %q", applied, want)
+			defer db.Close()
+			names, err := db.Migrate(context.Background())
+			if err != nil {
+				t.Error(err)
 			}
+			// Every one of them finds the tables, whoever made them.
+			if _, err := db.People().PageByEmailKey(context.Background(), "", 1); err != nil {
+				t.Error(err)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			applied = append(applied, names...)
 		})
+	}
+	close(begin)
+	all.Wait()
+	if !slices.Equal(applied, want) {
+		t.Errorf("applied %q; want %q", applied, want)
+	}
+}
+
+// The lock's name never changes: versions that start side by side share it.
+func TestMigrateWaitsForAnother(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) {
+		folder := t.TempDir()
+		db := open(t, database.Config{DataDir: folder})
+		other := flock.New(filepath.Join(folder, "holdfast.db.lock"))
+		if locked, err := other.TryLock(); err != nil || !locked {
+			t.Fatal(locked, err)
+		}
+		migrateOnceUnlocked(t, db, other.Unlock)
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		server := testservice.Postgres(t)
+		db := open(t, database.Config{URL: server.URL})
+		other, err := db.SQL().Conn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := other.ExecContext(t.Context(), `SELECT pg_advisory_lock(x'686f6c6466617374'::bigint)`); err != nil {
+			t.Fatal(err)
+		}
+		// Unlocked by name: a connection handed back to its pool keeps its locks.
+		migrateOnceUnlocked(t, db, func() error {
+			_, err := other.ExecContext(t.Context(), `SELECT pg_advisory_unlock_all()`)
+			return errors.Join(err, other.Close())
+		})
+	})
+}
+
+func migrateOnceUnlocked(t *testing.T, db *database.DB, unlock func() error) {
+	t.Helper()
+	impatient, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if applied, err := db.Migrate(impatient); !errors.Is(err, account.ErrUnavailable) || len(applied) != 0 {
+		t.Errorf("while another migrates: %q, %v", applied, err)
+	}
+	if err := unlock(); err != nil {
+		t.Fatal(err)
+	}
+	if applied, err := db.Migrate(t.Context()); err != nil || len(applied) < 3 {
+		t.Errorf("after it: %q, %v", applied, err)
+	}
+	if applied, err := db.Migrate(t.Context()); err != nil || len(applied) != 0 {
+		t.Errorf("once more: %q, %v", applied, err)
 	}
 }
