@@ -1,0 +1,147 @@
+package trace
+
+import (
+	"container/list"
+	"slices"
+	"sync"
+	"time"
+)
+
+// What is kept of the requests that are over.
+const (
+	PerSession  = 20   // requests of one session
+	MaxSessions = 1000 // sessions; the one without a request for the longest leaves
+	perRequest  = 24   // commands and statements of one request
+)
+
+// Request is what is kept of one request when it is over. It has no stored
+// bytes and no values.
+type Request struct {
+	At      time.Time
+	Method  string
+	Path    string // of the route, without a query
+	Status  int
+	Took    time.Duration
+	Calls   []Call // in order
+	Left    int    // commands and statements not kept
+	Act     Act    // "" when nothing was decided: the request failed before
+	Changes []string
+	Cookies []Sent
+}
+
+// Call is one command to the store of sessions, or one SQL statement.
+type Call struct {
+	To    string // the store, or "SQL"
+	Text  string
+	Took  time.Duration
+	Cause string
+}
+
+// Recent is the memory of recent requests, session by session. It is safe for
+// concurrent use, and bounded however many sessions there are.
+type Recent struct {
+	mu       sync.Mutex
+	sessions map[string]*list.Element // by the store's name for the session
+	order    *list.List               // of *history, the one used last in front
+}
+
+type history struct {
+	key      string
+	requests []Request // the oldest first
+}
+
+// NewRecent returns a memory with nothing in it.
+func NewRecent() *Recent {
+	return &Recent{sessions: map[string]*list.Element{}, order: list.New()}
+}
+
+// Keep files what rec saw of a request that is over: at the session it began,
+// or else the one it came with. Of a request without a session nothing is kept,
+// and of a session that ended nothing stays. A renewed session keeps its
+// history under its new name.
+func (m *Recent) Keep(rec *Recorder, r Request) {
+	before := rec.summarise(&r)
+	key := rec.Session()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if before != "" && before != key {
+		m.leave(before, key, r.Act == Renewed)
+	}
+	if key == "" {
+		return
+	}
+	place, known := m.sessions[key]
+	if !known {
+		place = m.order.PushFront(&history{key: key})
+		m.sessions[key] = place
+	}
+	m.order.MoveToFront(place)
+	h := place.Value.(*history)
+	if len(h.requests) == PerSession {
+		h.requests = slices.Delete(h.requests, 0, 1)
+	}
+	h.requests = append(h.requests, r)
+	if m.order.Len() > MaxSessions {
+		oldest := m.order.Remove(m.order.Back()).(*history)
+		delete(m.sessions, oldest.key)
+	}
+}
+
+// leave forgets the session before, or has its history go on as that of key.
+func (m *Recent) leave(before, key string, goesOn bool) {
+	place, known := m.sessions[before]
+	if !known {
+		return
+	}
+	delete(m.sessions, before)
+	if !goesOn {
+		m.order.Remove(place)
+		return
+	}
+	place.Value.(*history).key = key
+	m.sessions[key] = place
+}
+
+// Of returns the requests of one session, the latest first.
+func (m *Recent) Of(key string) []Request {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	place, known := m.sessions[key]
+	if !known {
+		return nil
+	}
+	requests := slices.Clone(place.Value.(*history).requests)
+	slices.Reverse(requests)
+	return requests
+}
+
+// summarise puts into r what is kept of the steps, and returns the session that
+// ended, or went on elsewhere, in this request.
+func (r *Recorder) summarise(into *Request) (before string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	into.Left = r.left
+	for _, step := range r.steps {
+		var call Call
+		switch what := step.What.(type) {
+		case Operation:
+			call = Call{To: what.Store, Text: what.Text, Took: step.Took, Cause: what.Cause}
+		case Statement:
+			call = Call{To: "SQL", Text: what.Text, Took: step.Took, Cause: what.Cause}
+		case Commit:
+			into.Act, into.Changes, before = what.Act, what.Changes, what.Before
+			continue
+		case Answer:
+			into.Cookies = what.Cookies
+			continue
+		default:
+			continue
+		}
+		if len(into.Calls) == perRequest {
+			into.Left++
+			continue
+		}
+		into.Calls = append(into.Calls, call)
+	}
+	return before
+}

@@ -1,0 +1,147 @@
+// Package trace keeps what the server did for one request, so that a page can
+// show it to the person who sent that request: the real steps with their real
+// values, noted by the code that took them. It owns the shapes of those steps
+// and the bounded memory of recent requests. It must not know HTTP, stores or
+// pages, and nothing that could be used as a token ever gets into it.
+//
+// A request is recorded only when its context carries a [Recorder]. Without
+// one, a step costs one look into the context and no allocation:
+//
+//	if rec := trace.From(ctx); rec != nil {
+//		rec.Add(trace.Cookie{…})
+//	}
+package trace
+
+import (
+	"context"
+	"path"
+	"reflect"
+	"runtime"
+	"strings"
+	"sync"
+	"time"
+)
+
+// maxSteps bounds what is kept of one request, however much it does.
+const maxSteps = 200
+
+// Recorder keeps the steps of one request. It is safe for concurrent use.
+type Recorder struct {
+	began time.Time
+
+	mu      sync.Mutex
+	steps   []Step
+	left    int // steps not kept
+	making  int // where the present making of the page began
+	session string
+}
+
+// New returns the Recorder of a request that begins now.
+func New() *Recorder { return &Recorder{began: time.Now()} }
+
+type recorderKey struct{}
+
+// With returns a context that carries rec.
+func With(ctx context.Context, rec *Recorder) context.Context {
+	return context.WithValue(ctx, recorderKey{}, rec)
+}
+
+// From returns the Recorder that ctx carries, or nil: then nobody is watching.
+func From(ctx context.Context) *Recorder {
+	rec, _ := ctx.Value(recorderKey{}).(*Recorder)
+	return rec
+}
+
+// Step is one thing that the server did.
+type Step struct {
+	At   time.Duration // since the request began
+	Took time.Duration // zero where it was not measured
+	What What
+	pc   uintptr
+}
+
+// Source is the code that took a step: a file, seen from the top of the module,
+// and a function in it.
+type Source struct{ File, Function string }
+
+// Add notes a step that the calling function took.
+func (r *Recorder) Add(what What) { r.add(Step{What: what, pc: caller(0)}) }
+
+// Timed notes a step that the calling function began at a time and has just
+// ended.
+func (r *Recorder) Timed(began time.Time, what What) { r.TimedOutside(0, began, what) }
+
+// TimedOutside is Timed for a function that stands between the code that took
+// the step and this package; frames is how many such functions there are.
+func (r *Recorder) TimedOutside(frames int, began time.Time, what What) {
+	r.add(Step{What: what, Took: time.Since(began), At: began.Sub(r.began), pc: caller(frames + 1)})
+}
+
+// AddOf notes a step taken by fn, a function that has no context to note it
+// itself and has just been called.
+func (r *Recorder) AddOf(fn any, what What) {
+	r.add(Step{What: what, pc: reflect.ValueOf(fn).Pointer() + 1})
+}
+
+func caller(frames int) uintptr {
+	var pcs [1]uintptr
+	runtime.Callers(frames+3, pcs[:]) // without Callers, caller and its caller here
+	return pcs[0]
+}
+
+func (r *Recorder) add(s Step) {
+	if s.At == 0 {
+		s.At = time.Since(r.began)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch what := s.What.(type) {
+	case Recognised:
+		r.session = what.Key
+	case Commit:
+		if what.Changed() {
+			r.session = what.Key
+		}
+	}
+	if len(r.steps) == maxSteps {
+		r.left++
+		return
+	}
+	r.steps = append(r.steps, s)
+}
+
+// Again tells that the page is made anew, because another request of the same
+// session came in between.
+func (r *Recorder) Again() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.making = len(r.steps)
+}
+
+// Making returns the steps since the page was last begun.
+func (r *Recorder) Making() []Step {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]Step(nil), r.steps[r.making:]...)
+}
+
+// Session is the store's name for the session that this request belongs to: the
+// one it began, or else the one it came with; "" for none.
+func (r *Recorder) Session() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.session
+}
+
+// Elapsed is how long the request has taken so far.
+func (r *Recorder) Elapsed() time.Duration { return time.Since(r.began) }
+
+// Source is the code that took this step, as the program itself knows it.
+func (s Step) Source() Source {
+	frame, _ := runtime.CallersFrames([]uintptr{s.pc}).Next()
+	folder, function := path.Split(frame.Function) // "holdfast/" and "web.(*Site).answer"
+	name, function, _ := strings.Cut(function, ".")
+	_, folder, _ = strings.Cut(folder+name, "/")
+	function, _, _ = strings.Cut(function, ".func") // a function inside it
+	return Source{File: path.Join(folder, path.Base(frame.File)), Function: function}
+}

@@ -1,0 +1,215 @@
+package trace
+
+import (
+	"regexp"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// What is what a step did: one of the types below.
+type What interface{ what() }
+
+// Masked is a secret of which only the ends are left. It can be made by [Mask]
+// alone.
+type Masked struct {
+	text   string
+	length int
+}
+
+// shownEnds is how many characters are left at each end of a masked secret.
+const shownEnds = 4
+
+// Mask forgets all of secret but its length and its ends. What is left of a
+// token is 8 of 43 characters: 208 random bits are gone. Of a short text nothing
+// is left.
+func Mask(secret string) Masked {
+	m := Masked{length: len(secret)}
+	secret = strings.ToValidUTF8(secret, "?")
+	if runes := []rune(secret); len(runes) >= 4*shownEnds {
+		m.text = string(runes[:shownEnds]) + "…" + string(runes[len(runes)-shownEnds:])
+	} else if len(runes) > 0 {
+		m.text = "…"
+	}
+	return m
+}
+
+// String is what is left of the secret.
+func (m Masked) String() string { return m.text }
+
+// Length is how many bytes the secret had.
+func (m Masked) Length() int { return m.length }
+
+// tokenShaped is what a token looks like, and next to nothing else.
+var tokenShaped = regexp.MustCompile(`[A-Za-z0-9_-]{43,}`)
+
+// Hide masks whatever looks like a token in a text that people can put into a
+// session. It is for texts only: the store's names for sessions look the same.
+func Hide(text string) string {
+	return tokenShaped.ReplaceAllStringFunc(text, func(found string) string { return Mask(found).String() })
+}
+
+// Cookie is the session cookie as it came: how many of that name, and the value
+// where there is exactly one.
+type Cookie struct {
+	Name  string
+	Count int
+	Value Masked
+}
+
+// Form is the look at what a token is made of, before any store is asked.
+type Form struct {
+	Length, Want int // characters
+	Alphabet     bool
+	Good         bool
+}
+
+// Hash is the name a store knows a token by: its SHA-256 in base64url.
+type Hash struct{ Key string }
+
+// Operation is one question to the store of sessions.
+type Operation struct {
+	Store string // "Redis", or the store that stands in its place
+	Text  string // the command; of stored bytes only their number
+	Found bool   // a read has found something
+	Bytes []byte // what a read has found, without what looks like a token
+	Size  int    // how many bytes that was
+	Cause string // why it failed; "" when it did not
+}
+
+// Decoded is a stored record after it was read.
+type Decoded struct {
+	Version, Newest int // of the layout: the record's, and the one this server writes
+	Fields          []Field
+}
+
+// Field is one value of a record.
+type Field struct {
+	Path  string    // "member.name"
+	Value string    // as it is stored
+	Time  time.Time // where the value is one
+}
+
+// Check is the look at whether a session still lives.
+type Check struct {
+	Now      time.Time
+	Seen     time.Time
+	Idle     time.Duration // the limit; zero where there is none of its own
+	IdleEnd  time.Time
+	Deadline time.Time
+	Live     bool
+}
+
+// Reason is why a sender is nobody.
+type Reason string
+
+// The reasons.
+const (
+	NoToken    Reason = "no token"
+	IllFormed  Reason = "ill-formed"
+	NotFound   Reason = "not found"
+	Unreadable Reason = "unreadable"
+	Idle       Reason = "idle"
+	TooOld     Reason = "too old"
+	GuestToken Reason = "a guest's"
+)
+
+// Recognised is the answer to who is asking.
+type Recognised struct {
+	Key    string // the store's name for the session; "" when there is none
+	Member bool
+	Name   string
+	Reason Reason // "" for a member
+}
+
+// Statement is one SQL statement, without its arguments.
+type Statement struct {
+	Text  string
+	Cause string // why it failed; "" when it did not
+}
+
+// Act is what became of a session when its request was done.
+type Act string
+
+// The acts. Looked and Nobody stored nothing.
+const (
+	Looked   Act = "looked"  // nothing to store
+	Nobody   Act = "nobody"  // no session, and nothing to begin one for
+	Touched  Act = "touched" // the last use was noted
+	Stored   Act = "stored"  // something was changed
+	LoggedIn Act = "logged in"
+	Renewed  Act = "renewed"
+	Ended    Act = "ended"
+)
+
+// Commit is what was done about the stored session, and why.
+type Commit struct {
+	Act     Act
+	Key     string        // the store's name for the session that now stands; "" for none
+	Before  string        // the one whose place it took, or that ended
+	Every   time.Duration // how far apart two noted uses are
+	Seen    time.Time     // the use noted last
+	Changes []string      // what changed, in words, without any value
+	Cause   string        // why the last use could not be noted; "" otherwise
+}
+
+// Changed reports whether the commit was to store or end anything.
+func (c Commit) Changed() bool { return c.Act != Looked && c.Act != Nobody }
+
+// Answer is the cookies that went out.
+type Answer struct{ Cookies []Sent }
+
+// Sent is a cookie of an answer.
+type Sent struct {
+	Name       string
+	Value      Masked
+	Attributes []string // "Path=/", "HttpOnly" …
+}
+
+// SentCookie describes a Set-Cookie header without its secret.
+func SentCookie(header string) Sent {
+	pair, attributes, _ := strings.Cut(header, ";")
+	name, value, _ := strings.Cut(pair, "=")
+	s := Sent{Name: strings.TrimSpace(name), Value: Mask(value)}
+	for part := range strings.SplitSeq(attributes, ";") {
+		if part = strings.TrimSpace(part); part != "" {
+			s.Attributes = append(s.Attributes, part)
+		}
+	}
+	return s
+}
+
+// CookiesOf describes every cookie that an answer with these Set-Cookie headers
+// sends.
+func CookiesOf(headers []string) Answer {
+	var a Answer
+	for _, line := range headers {
+		a.Cookies = append(a.Cookies, SentCookie(line))
+	}
+	return a
+}
+
+func (Cookie) what()     {}
+func (Form) what()       {}
+func (Hash) what()       {}
+func (Operation) what()  {}
+func (Decoded) what()    {}
+func (Check) what()      {}
+func (Recognised) what() {}
+func (Statement) what()  {}
+func (Commit) what()     {}
+func (Answer) what()     {}
+
+// Cause is an error's text for a page: what looks like a token is masked, and
+// it is not long.
+func Cause(err error) string {
+	if err == nil {
+		return ""
+	}
+	text := Hide(strings.ToValidUTF8(err.Error(), "?"))
+	for len(text) > 200 {
+		_, size := utf8.DecodeLastRuneInString(text)
+		text = text[:len(text)-size]
+	}
+	return text
+}
