@@ -24,20 +24,29 @@ func storedUnder(token string) string {
 // do sends a command to the Redis of this world, past the site.
 func (w *world) do(command string, args ...any) any {
 	w.t.Helper()
-	network, address := "unix", w.stores.socket()
-	if w.stores.redis != nil {
-		network, address = "tcp", w.stores.redis.Addr
+	if w.past == nil || w.past.Err() != nil {
+		w.past = w.dialRedis()
 	}
-	conn, err := redis.Dial(network, address, redis.DialConnectTimeout(5*time.Second), redis.DialReadTimeout(5*time.Second))
-	if err != nil {
-		w.t.Fatalf("reach Redis (%s): %v", w.stores.where(), err)
-	}
-	defer conn.Close()
-	reply, err := conn.Do(command, args...)
+	reply, err := w.past.Do(command, args...)
 	if err != nil {
 		w.t.Fatalf("%s: %v", command, err)
 	}
 	return reply
+}
+
+func (w *world) dialRedis() redis.Conn {
+	w.t.Helper()
+	network, address := "unix", w.stores.socket()
+	if w.stores.redis != nil {
+		network, address = "tcp", w.stores.redis.Addr
+	}
+	const limit = 5 * time.Second
+	conn, err := redis.Dial(network, address, redis.DialConnectTimeout(limit), redis.DialReadTimeout(limit), redis.DialWriteTimeout(limit))
+	if err != nil {
+		w.t.Fatalf("reach Redis (%s): %v", w.stores.where(), err)
+	}
+	w.t.Cleanup(func() { conn.Close() })
+	return conn
 }
 
 // keys are all keys in Redis.

@@ -18,6 +18,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomodule/redigo/redis"
+
 	"holdfast/internal/account"
 	"holdfast/internal/database"
 	"holdfast/internal/password"
@@ -49,8 +51,8 @@ func embedded(t *testing.T) stores {
 // services are a Redis of this test's own and an empty PostgreSQL database.
 func services(t *testing.T) stores {
 	t.Helper()
-	redis := testservice.Redis(t)
-	return stores{redis: redis, redisURL: redis.URL, databaseURL: testservice.Postgres(t).URL}
+	server := testservice.Redis(t)
+	return stores{redis: server, redisURL: server.URL, databaseURL: testservice.Postgres(t).URL}
 }
 
 // onBothStacks runs a test on a site with the embedded stores and on one with
@@ -93,7 +95,8 @@ type world struct {
 	handler atomic.Pointer[web.Site]
 	secrets secrets
 	people  atomic.Int64
-	held    sync.Map // pages that holdPage has looked through
+	held    sync.Map   // pages that holdPage has looked through
+	past    redis.Conn // to the store of sessions, past the site
 }
 
 // newWorld runs a site until the end of the test. At the end it looks through
@@ -178,6 +181,9 @@ func (w *world) open() {
 }
 
 func (w *world) close() {
+	if w.past != nil {
+		w.past.Close()
+	}
 	if err := errors.Join(w.sessions.Close(), w.db.Close()); err != nil {
 		w.t.Errorf("close the stores: %v", err)
 	}

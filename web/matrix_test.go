@@ -1,0 +1,167 @@
+package web_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// row says what one route answers, as "status" or "status where it leads".
+type row struct {
+	path          string // where the route's own is a pattern
+	form          func(w *world, who *browser, p person) url.Values
+	guest, member string
+	empty         string // to whoever gets furthest, for a form with nothing in it
+}
+
+// rows is every route of the site. HEAD answers as GET does.
+func rows(w *world) map[string]row {
+	fields := func(pairs ...string) func(*world, *browser, person) url.Values {
+		return func(*world, *browser, person) url.Values {
+			form := url.Values{}
+			for i := 0; i < len(pairs); i += 2 {
+				form.Set(pairs[i], pairs[i+1])
+			}
+			return form
+		}
+	}
+	sheet := w.browser().get("/").doc().Find("link[rel=stylesheet]").AttrOr("href", "")
+	return map[string]row{
+		"GET /healthz":     {guest: "200", member: "200"},
+		"GET /readyz":      {guest: "200", member: "200"},
+		"GET /favicon.ico": {guest: "200", member: "200"},
+		"GET /static/*":    {guest: "200", member: "200", path: sheet},
+
+		"GET /":         {guest: "200", member: "200"},
+		"GET /register": {guest: "200", member: "303 /profile"},
+		"POST /register": {guest: "303 /profile", member: "303 /profile", empty: "422", form: func(w *world, _ *browser, _ person) url.Values {
+			return url.Values{"name": {"Bea"}, "email": {fmt.Sprintf("bea%d@kelp.example", w.people.Add(1))}, "password": {"quiet harbours freeze late"}}
+		}},
+		"GET /login": {guest: "200", member: "303 /profile"},
+		"POST /login": {guest: "303 /profile", member: "303 /profile", empty: "422", form: func(_ *world, _ *browser, p person) url.Values {
+			return url.Values{"email": {p.email}, "password": {p.password}}
+		}},
+		"POST /logout":  {guest: "303 /login", member: "303 /login", empty: "303 /login", form: fields()},
+		"GET /session":  {guest: "200", member: "200"},
+		"POST /session": {guest: "303 /session", member: "303 /session", empty: "422", form: fields("key", "colour", "value", "green")},
+
+		"GET /profile": {guest: "303 /login?next=%2Fprofile", member: "200"},
+		"GET /devices": {guest: "303 /login?next=%2Fdevices", member: "200"},
+		"POST /devices/end": {guest: "303 /login", member: "303 /devices", empty: "404", form: func(w *world, who *browser, p person) url.Values {
+			if who.token() == "" {
+				return url.Values{"id": {"x"}}
+			}
+			w.member(p)
+			return url.Values{"id": {who.otherDevices()[0]}}
+		}},
+		"POST /devices/end-others": {guest: "303 /login", member: "303 /devices", empty: "303 /devices", form: fields()},
+		"GET /account":             {guest: "303 /login?next=%2Faccount", member: "200"},
+		"POST /account/name":       {guest: "303 /login", member: "303 /account", empty: "422", form: fields("name", "Ada Lovelace")},
+	}
+}
+
+// origins are what a browser, or something else, says of where a request comes
+// from, and whether one that changes something is let in.
+func origins(own string) map[string]struct {
+	headers []string
+	refused bool
+} {
+	return map[string]struct {
+		headers []string
+		refused bool
+	}{
+		"same-origin":                  {[]string{"Sec-Fetch-Site: same-origin", "Origin: " + own}, false},
+		"typed by hand":                {[]string{"Sec-Fetch-Site: none"}, false},
+		"own Origin alone":             {[]string{"Origin: " + own}, false},
+		"neither header":               {nil, false},
+		"cross-site":                   {[]string{"Sec-Fetch-Site: cross-site", "Origin: https://e.example"}, true},
+		"cross-site without an Origin": {[]string{"Sec-Fetch-Site: cross-site"}, true},
+		"same-site":                    {[]string{"Sec-Fetch-Site: same-site", "Origin: http://sibling.127.0.0.1.example"}, true},
+		"foreign Origin alone":         {[]string{"Origin: https://e.example"}, true},
+		"null Origin alone":            {[]string{"Origin: null"}, true},
+		"own host on another port":     {[]string{"Origin: http://127.0.0.1:1"}, true},
+		"an unknown word":              {[]string{"Sec-Fetch-Site: friend", "Origin: https://e.example"}, true},
+	}
+}
+
+func TestEveryRouteAnswersEachRoleAndRefusesForgery(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	all := rows(w)
+	p := w.person("Ada")
+	guest, member := w.browser(), w.member(p)
+	for _, route := range w.site.Routes() {
+		method, path, _ := strings.Cut(route, " ")
+		r, known := all[strings.Replace(route, "HEAD ", "GET ", 1)]
+		if !known {
+			t.Errorf("the route %q is in no row of this test", route)
+			continue
+		}
+		if r.path != "" {
+			path = r.path
+		}
+		for from, origin := range origins(w.base.String()) {
+			as := map[string]*browser{"a guest": guest, "a member": member}
+			who := p
+			if method == http.MethodPost && !origin.refused {
+				// What changes something is tried by someone new each time.
+				who = w.person("Bea")
+				as = map[string]*browser{"a guest": w.browser(), "a member": w.member(who)}
+			}
+			for role, b := range as {
+				doing := fmt.Sprintf("%s %s as %s, %s", method, path, role, from)
+				want := map[string]string{"a guest": r.guest, "a member": r.member}[role]
+				request := b.request(method, path, strings.NewReader(r.body(w, b, who)))
+				request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				for _, line := range origin.headers {
+					name, value, _ := strings.Cut(line, ": ")
+					request.Header.Set(name, value)
+				}
+				if method != http.MethodPost || !origin.refused {
+					if got := b.do(request).brief(); got != want {
+						t.Errorf("%s: %s, want %s", doing, got, want)
+					}
+					continue
+				}
+				before := w.everything()
+				b.do(request).want(http.StatusForbidden).wantNoCookie().wantErrorPage()
+				w.wantUnchanged(before, doing)
+			}
+		}
+		if r.form != nil {
+			if got := w.member(w.person("Cleo")).post(path, nil).brief(); got != r.empty {
+				t.Errorf("%s by a member with an empty form: %s, want %s", route, got, r.empty)
+			}
+		}
+	}
+	for route := range all {
+		if !slices.Contains(w.site.Routes(), route) {
+			t.Errorf("the row %q is of no route", route)
+		}
+	}
+}
+
+func (r row) body(w *world, who *browser, p person) string {
+	if r.form == nil {
+		return ""
+	}
+	return r.form(w, who, p).Encode()
+}
+
+// brief is the status and where the answer leads.
+func (a *answer) brief() string {
+	return strings.TrimSpace(fmt.Sprint(a.status, " ", a.header.Get("Location")))
+}
+
+// otherDevices are the ids of the person's sessions on other devices, as the
+// page has them.
+func (b *browser) otherDevices() []string {
+	b.w.t.Helper()
+	var ids []string
+	for _, input := range b.get("/devices").want(http.StatusOK).doc().Find("form[action='/devices/end'] input[name=id]").EachIter() {
+		ids = append(ids, input.AttrOr("value", ""))
+	}
+	return ids
+}
