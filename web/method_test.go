@@ -1,0 +1,136 @@
+package web_test
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestARouteTakesItsOwnMethodsOnly(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	cookie := "Cookie: session=" + w.member(w.person("Ada")).token()
+	methods := map[string][]string{}
+	for _, route := range w.site.Routes() {
+		method, path, _ := strings.Cut(route, " ")
+		methods[path] = append(methods[path], method)
+	}
+	before := w.everything()
+	for path, known := range methods {
+		path = strings.Replace(path, "*", "css/site.css", 1)
+		for _, method := range []string{
+			"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "PROPFIND", "FOO", "get", "Post", "QUERY",
+		} {
+			if slices.Contains(known, method) {
+				continue
+			}
+			page := w.raw(method, path, "", cookie, "Origin: "+w.base.String(), "X-HTTP-Method-Override: POST").want(http.StatusMethodNotAllowed).wantNoCookie()
+			page.wantAllow(known)
+			if method != http.MethodHead {
+				page.wantErrorPage()
+			}
+		}
+		w.raw("OPTIONS", path, "", cookie).want(http.StatusNoContent).wantNoCookie().wantAllow(known)
+	}
+	w.wantUnchanged(before, "methods that no route has")
+}
+
+// wantAllow holds that Allow lists the methods and OPTIONS, each once.
+func (a *answer) wantAllow(methods []string) {
+	a.t.Helper()
+	allowed := strings.Split(strings.ReplaceAll(strings.Join(a.header.Values("Allow"), ","), " ", ""), ",")
+	want := append(slices.Clone(methods), "OPTIONS")
+	slices.Sort(allowed)
+	slices.Sort(want)
+	if !slices.Equal(allowed, want) {
+		a.fault("Allow lists %q, want %q", allowed, want)
+	}
+}
+
+func TestNothingStandsInForAMethod(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	before := w.everything()
+	for _, header := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
+		w.bare("GET", "/logout", "", "Cookie: session="+b.token(), header+": POST").want(http.StatusMethodNotAllowed)
+	}
+	w.bare("GET", "/logout?_method=POST", "", "Cookie: session="+b.token()).want(http.StatusMethodNotAllowed)
+	w.wantUnchanged(before, "overridden methods")
+}
+
+func TestHEADAnswersAsGETWithoutTheBody(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	for _, path := range []string{"/", "/profile", "/session", "/devices", "/account", "/healthz", "/favicon.ico", "/none"} {
+		got, head := b.get(path), b.do(b.request(http.MethodHead, path, nil))
+		if head.status != got.status || head.header.Get("Content-Type") != got.header.Get("Content-Type") || len(head.body) != 0 {
+			t.Errorf("HEAD %s: %d %q and %d bytes, GET: %d %q", path, head.status, head.header.Get("Content-Type"), len(head.body),
+				got.status, got.header.Get("Content-Type"))
+		}
+	}
+}
+
+func TestAnOddPathIsNoPage(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	cookie := "Cookie: session=" + b.token()
+	sheet := b.get("/").doc().Find("link[rel=stylesheet]").AttrOr("href", "")
+	before := w.everything()
+	for _, path := range []string{
+		"//", "/./", "/../", "/%2e/", "/%2e%2e/", "/.", "//profile", "/profile/", "/profile//", "/./profile", "/x/../profile", "/profile%2f", "/%2fprofile",
+		"/profile%00", "/%00", "/profile;x", "/profile;x=y", "/PROFILE", "/Profile", "/profile%20", "/%20profile", "/profile.html", "/profile%3f",
+		"/%c0%ae%c0%ae/", "/%ff", "/%e2%80%ae", "/%0d%0aSet-Cookie:%20a=b", "/%5c", "/\\profile", "/" + strings.Repeat("a", 4096), "/:path", "/*",
+		"/static", "/static/", "/static/css/", "/static/css", "/static/embed.go", "/static/../go.mod", "/static/..%2f..%2fgo.mod", "/static/%2e%2e/go.mod",
+		"/static/..%5c..%5cgo.mod", "/static//" + strings.TrimPrefix(sheet, "/static/"), "/static/./" + strings.TrimPrefix(sheet, "/static/"),
+		"/static/css%2f" + strings.TrimPrefix(sheet, "/static/css/"), "/static/css%5c" + strings.TrimPrefix(sheet, "/static/css/"), sheet + "/", sheet + "%00",
+		"/static/css/site.css", "/.git/HEAD", "/.env", "/go.mod", "/debug/pprof/", "/debug/vars", "/metrics", "/admin", "/server-status", "/holdfast.db",
+		"/.data/holdfast.db", "/templates/pages/home.html", "/migrations/", "/robots.txt/", "/.well-known/x", "/healthz/", "/readyz/x", "/devices/", "/devices/end/x",
+	} {
+		page := w.raw("GET", path, "", cookie).wantNoCookie()
+		if page.status != http.StatusNotFound && page.status != http.StatusBadRequest {
+			t.Errorf("GET %.80q answered %d: %s", path, page.status, page.text("h1"))
+			continue
+		}
+		page.wantErrorPage()
+	}
+	w.wantUnchanged(before, "odd paths")
+	// An odd path of a POST is no way around the check.
+	for _, path := range []string{"//logout", "/logout/", "/./logout", "/%6cogout/", "/logout%2f", "/devices/../logout"} {
+		w.raw("POST", path, "", cookie, "Content-Type: application/x-www-form-urlencoded", "Content-Length: 0").want(http.StatusNotFound)
+	}
+	forged := w.raw("POST", "/%6c%6fgout", "", cookie, "Sec-Fetch-Site: cross-site", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 0")
+	if forged.status != http.StatusForbidden && forged.status != http.StatusNotFound {
+		t.Errorf("a forged log-out spelt oddly answered %d", forged.status)
+	}
+	w.wantUnchanged(before, "odd paths of log-out")
+}
+
+func TestTheHostHeaderDecidesNothing(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	b := w.member(p)
+	for _, path := range []string{"/", "/login", "/session", "/profile", "/devices", "/none"} {
+		r := b.request(http.MethodGet, path, nil)
+		r.Host = "e.example"
+		for _, name := range []string{"X-Forwarded-Host", "X-Forwarded-Server", "X-Original-Host", "Forwarded"} {
+			r.Header.Set(name, "host=e.example")
+		}
+		r.Header.Set("X-Forwarded-Proto", "https")
+		r.Header.Set("X-Original-URL", "/profile")
+		if page := b.do(r).wantNoCookie(); strings.Contains(string(page.body), "e.example") || strings.Contains(page.header.Get("Location"), "e.example") {
+			t.Errorf("%s believes the Host header", path)
+		}
+	}
+	r := b.request(http.MethodPost, "/login", strings.NewReader("email="+p.email+"&password="+strings.ReplaceAll(p.password, " ", "+")))
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("X-Forwarded-Proto", "https")
+	r.Header.Set("X-Forwarded-For", "203.0.113.9")
+	r.Header.Set("X-Real-Ip", "203.0.113.9")
+	cookie := b.do(r).wantRedirect("/profile").cookie("session")
+	if cookie.Secure {
+		t.Error("X-Forwarded-Proto made the cookie Secure")
+	}
+	if page := b.get("/devices"); strings.Contains(page.text("main"), "203.0.113.9") || !strings.Contains(page.text("main"), "127.0.0.1") {
+		t.Errorf("an address was believed that anybody can send: %s", page.text("main .card.current"))
+	}
+}

@@ -1,0 +1,52 @@
+package web_test
+
+import (
+	"bufio"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// raw sends a request as it is written, which may be one that no HTTP library
+// would send, and closes its half of the connection. target is the text of the
+// request line between method and version.
+func (w *world) raw(method, target, body string, headers ...string) *answer {
+	w.t.Helper()
+	conn, err := net.DialTimeout("tcp", w.base.Host, 5*time.Second)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer conn.Close()
+	if w.options.https {
+		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // the test server's own certificate
+	}
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		w.t.Fatal(err)
+	}
+	lines := append([]string{
+		fmt.Sprintf("%s %s HTTP/1.1", method, target), "Host: " + w.base.Host, "Connection: close",
+	}, headers...)
+	// The server may answer and stop reading before all is written.
+	_, _ = io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n\r\n"+body)
+	if half, ok := conn.(*net.TCPConn); ok {
+		_ = half.CloseWrite()
+	}
+	request := &http.Request{Method: method, URL: &url.URL{Scheme: w.base.Scheme, Host: w.base.Host, Path: target}}
+	response, err := http.ReadResponse(bufio.NewReader(conn), request)
+	if err != nil {
+		w.t.Fatalf("%s %.100q: %v", method, target, err)
+	}
+	defer response.Body.Close()
+	read, err := io.ReadAll(response.Body)
+	if err != nil {
+		w.t.Fatalf("%s %.100q: read the answer: %v", method, target, err)
+	}
+	a := &answer{t: w.t, request: request, status: response.StatusCode, header: response.Header, body: read, cookies: response.Cookies()}
+	a.hold(w)
+	return a
+}
