@@ -1,0 +1,110 @@
+package web_test
+
+import (
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/session"
+)
+
+// Every answer of every test is held to the headers (see hold); this test makes
+// sure that each kind of answer is among them.
+func TestTheSecurityHeadersStandOnEveryKindOfAnswer(t *testing.T) {
+	for _, scheme := range []string{"http", "https"} {
+		t.Run(scheme, func(t *testing.T) {
+			w := newWorld(t, embedded(t), options{https: scheme == "https"})
+			w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { panic("x") })
+			b := w.member(w.person("Ada"))
+			sheet := b.get("/").doc().Find("link[rel=stylesheet]").AttrOr("href", "")
+			conditional := b.request(http.MethodGet, sheet, nil)
+			conditional.Header.Set("If-None-Match", "*")
+			program := b.request(http.MethodPost, "/session", strings.NewReader("{}"))
+			program.Header.Set("Content-Type", "application/json")
+			forged := b.request(http.MethodPost, "/logout", nil)
+			forged.Header.Set("Sec-Fetch-Site", "cross-site")
+			answers := []*answer{
+				b.get("/"), b.get("/profile"), b.json("/session"), b.get("/healthz"), b.get(sheet), b.do(conditional), b.get("/login"),
+				b.do(b.request(http.MethodOptions, "/", nil)), b.postBody("/session", "key=%00"), b.do(forged), b.get("/none"), b.get("/static/none"),
+				b.do(b.request(http.MethodPut, "/", nil)), b.postBody("/session", "key="+strings.Repeat("a", 1<<17)), b.do(program), b.post("/session", nil),
+				b.get("/test/fault"), b.json("/test/fault"),
+			}
+			if err := w.db.Close(); err != nil {
+				t.Fatal(err)
+			}
+			answers = append(answers, b.get("/readyz"), b.get("/devices"))
+			kinds := map[int]bool{}
+			for _, a := range answers {
+				kinds[a.status] = true
+				cache := a.header.Get("Cache-Control")
+				private := a.status >= 400 && !strings.HasPrefix(a.request.URL.Path, "/readyz") || a.request.URL.Path == "/profile"
+				if private && cache != "no-store" {
+					t.Errorf("%d %s: Cache-Control %q", a.status, a.request.URL.Path, cache)
+				}
+				want := ""
+				if scheme == "https" {
+					want = "max-age=63072000; includeSubDomains"
+				}
+				if got := a.header.Get("Strict-Transport-Security"); got != want {
+					t.Errorf("%d %s: Strict-Transport-Security %q, want %q", a.status, a.request.URL.Path, got, want)
+				}
+			}
+			want := []int{200, 204, 303, 304, 400, 403, 404, 405, 413, 415, 422, 500, 503}
+			if got := slices.Sorted(maps.Keys(kinds)); !slices.Equal(got, want) {
+				t.Errorf("the answers have statuses %v, want %v", got, want)
+			}
+		})
+	}
+}
+
+func TestAPrivatePageIsNotKeptWhateverIsAskedOfIt(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	for _, header := range []string{
+		"Range: bytes=0-10", "If-None-Match: *", "If-Modified-Since: Mon, 23 Nov 2099 00:00:00 GMT", "Accept-Encoding: gzip;q=x, *", "Cache-Control: only-if-cached",
+		"Accept: */*", "Accept: application/json, text/html",
+	} {
+		name, value, _ := strings.Cut(header, ": ")
+		r := b.request(http.MethodGet, "/profile", nil)
+		r.Header.Set(name, value)
+		page := b.do(r).want(http.StatusOK)
+		if page.header.Get("Cache-Control") != "no-store" || page.header.Get("Etag")+page.header.Get("Last-Modified") != "" {
+			t.Errorf("asked with %s the profile may be kept: %v", header, page.header)
+		}
+	}
+}
+
+func TestNoOtherOriginMayReadAnswers(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	for _, method := range []string{http.MethodGet, http.MethodOptions, http.MethodPost} {
+		r := b.request(method, "/session", nil)
+		r.Header.Set("Origin", "https://e.example")
+		r.Header.Set("Access-Control-Request-Method", "POST")
+		r.Header.Set("Accept", "application/json")
+		b.do(r) // hold refuses any Access-Control header
+	}
+}
+
+func TestAStoreThatIsAwayIsSaidInTheSitesOwnLook(t *testing.T) {
+	w := newWorld(t, services(t), options{})
+	p := w.person("Ada")
+	b := w.member(p)
+	w.stores.redis.Stop()
+	for _, path := range []string{"/profile", "/", "/login", "/session", "/devices"} {
+		page := b.get(path).want(http.StatusServiceUnavailable).wantNoCookie().wantErrorPage()
+		page.wantText("h1", "Sessions cannot be reached just now")
+	}
+	b.post("/session", map[string][]string{"key": {"a"}, "value": {"b"}}).want(http.StatusServiceUnavailable).wantNoCookie()
+	w.browser().get("/").want(http.StatusOK)
+	w.browser().logIn(p, "").want(http.StatusServiceUnavailable).wantNoCookie().wantErrorPage()
+	b.get("/healthz").want(http.StatusOK)
+	b.get("/readyz").want(http.StatusServiceUnavailable)
+	w.stores.redis.Start() // empty: what it held is gone, and nothing else
+	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	w.browser().logIn(p, "").wantRedirect("/profile")
+}
