@@ -89,12 +89,13 @@ func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start
 			Connect: cfg.RedisConnectTimeout,
 			Timeout: cfg.RedisTimeout,
 		},
-		Secure:       cfg.Secure(),
-		Ledger:       db.Devices(),
-		Start:        start,
-		Postgres:     db.Pool(),
-		DatabaseName: db.Name(),
-		Log:          log,
+		Secure:          cfg.Secure(),
+		Ledger:          db.Devices(),
+		Start:           start,
+		Postgres:        db.Pool(),
+		DatabaseName:    db.Name(),
+		DatabaseTimeout: cfg.DatabaseTimeout,
+		Log:             log,
 	}
 	if db.Pool() == nil {
 		c.SQLite = db.SQL()

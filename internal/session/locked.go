@@ -19,8 +19,10 @@ type lockedCells struct {
 	// whole, where set, is taken shared by readers and exclusively by writers
 	// of any key: boltstore hands out memory that the next write may reuse.
 	whole *sync.RWMutex
-	alive func(context.Context) error
-	shut  func() error
+	// timeout, where set, bounds each question to the store, which may hang.
+	timeout time.Duration
+	alive   func(context.Context) error
+	shut    func() error
 }
 
 func (l *lockedCells) find(ctx context.Context, key string) ([]byte, bool, error) {
@@ -34,6 +36,8 @@ func (l *lockedCells) find(ctx context.Context, key string) ([]byte, bool, error
 
 func (l *lockedCells) ask(ctx context.Context, key string) ([]byte, bool, error) {
 	if store, ok := l.store.(scs.CtxStore); ok {
+		ctx, cancel := l.bounded(ctx)
+		defer cancel()
 		return store.FindCtx(ctx, key)
 	}
 	return l.store.Find(key)
@@ -73,6 +77,8 @@ func (l *lockedCells) swap(ctx context.Context, key string, from, to []byte, ttl
 
 func (l *lockedCells) put(ctx context.Context, key string, record []byte, expiry time.Time) error {
 	if store, ok := l.store.(scs.CtxStore); ok {
+		ctx, cancel := l.bounded(ctx)
+		defer cancel()
 		return store.CommitCtx(ctx, key, record, expiry)
 	}
 	return l.store.Commit(key, record, expiry)
@@ -85,9 +91,18 @@ func (l *lockedCells) remove(ctx context.Context, key string) error {
 
 func (l *lockedCells) drop(ctx context.Context, key string) error {
 	if store, ok := l.store.(scs.CtxStore); ok {
+		ctx, cancel := l.bounded(ctx)
+		defer cancel()
 		return store.DeleteCtx(ctx, key)
 	}
 	return l.store.Delete(key)
+}
+
+func (l *lockedCells) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if l.timeout == 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, l.timeout)
 }
 
 // lock keeps other writers of key away, and of every key where readers are
@@ -100,5 +115,10 @@ func (l *lockedCells) lock(key string) (unlock func()) {
 	return l.stripes.lock(key)
 }
 
-func (l *lockedCells) ping(ctx context.Context) error { return l.alive(ctx) }
-func (l *lockedCells) close() error                   { return l.shut() }
+func (l *lockedCells) ping(ctx context.Context) error {
+	ctx, cancel := l.bounded(ctx)
+	defer cancel()
+	return l.alive(ctx)
+}
+
+func (l *lockedCells) close() error { return l.shut() }

@@ -44,9 +44,11 @@ type Config struct {
 	// Postgres or SQLite is the people's database, for StoreDatabase.
 	Postgres     *pgxpool.Pool
 	SQLite       *sql.DB
-	DatabaseName string           // for Where
-	Now          func() time.Time // nil for the system clock
-	Log          *slog.Logger
+	DatabaseName string // for Where
+	// DatabaseTimeout bounds one operation of StoreDatabase.
+	DatabaseTimeout time.Duration
+	Now             func() time.Time // nil for the system clock
+	Log             *slog.Logger
 }
 
 // Open opens the store and returns the Manager of its sessions. It fails when
@@ -181,7 +183,7 @@ func openFile(cfg Config) (cells, string, error) {
 }
 
 func openDatabase(cfg Config) (cells, string, error) {
-	locked := &lockedCells{stripes: newStripes()}
+	locked := &lockedCells{stripes: newStripes(), timeout: cfg.DatabaseTimeout}
 	switch {
 	case cfg.Postgres != nil:
 		store := pgxstore.New(cfg.Postgres)
