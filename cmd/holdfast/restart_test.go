@@ -146,8 +146,7 @@ func TestRedisHoldsTheHashedTokenWithATimeToLive(t *testing.T) {
 	settings := onServices(server, nil)
 	settings["SESSION_IDLE_TIMEOUT"] = "20m"
 	ada := member(t, start(t, settings))
-	sum := sha256.Sum256([]byte(ada.token()))
-	want := "holdfast:session:" + base64.RawURLEncoding.EncodeToString(sum[:])
+	want := keyOf(ada)
 	keys, err := redis.Strings(server.Do("KEYS", "holdfast:session:*"))
 	if err != nil || len(keys) != 1 || keys[0] != want {
 		t.Fatalf("keys are %q, %v; want %q", keys, err, want)
@@ -164,4 +163,11 @@ func TestRedisHoldsTheHashedTokenWithATimeToLive(t *testing.T) {
 	if left, err := redis.Int(server.Do("EXISTS", want)); err != nil || left != 0 {
 		t.Errorf("after logging out the key is still there (%v)", err)
 	}
+}
+
+// keyOf is where Redis keeps a visitor's session: under the hash of the token.
+func keyOf(v *visitor) string {
+	v.t.Helper()
+	sum := sha256.Sum256([]byte(v.token()))
+	return "holdfast:session:" + base64.RawURLEncoding.EncodeToString(sum[:])
 }

@@ -1,0 +1,93 @@
+package main_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"testing"
+	"time"
+
+	"holdfast/internal/testprocess"
+	"holdfast/internal/testservice"
+)
+
+// TestPostgresOutOfReach: whoever is logged in notices nothing; what needs the
+// people is refused in bound, and works again by itself.
+func TestPostgresOutOfReach(t *testing.T) {
+	t.Parallel()
+	postgres := testservice.PrivatePostgres(t)
+	settings := onServices(testservice.Redis(t), postgres)
+	settings["DATABASE_TIMEOUT"] = "1s"
+	server := start(t, settings)
+	ada := member(t, server)
+	for _, fault := range []struct {
+		name         string
+		begin, mend  func()
+		withinASlack time.Duration // the limit of one call and the hash, both slow here
+	}{
+		{"stopped", postgres.Stop, postgres.Start, 4 * time.Second},
+		{"hanging", postgres.Pause, postgres.Resume, 5 * time.Second},
+	} {
+		fault.begin()
+		mustBe(t, greeted, ada, "with PostgreSQL "+fault.name)
+		for path, want := range map[string]int{"/": 200, "/session": 200, "/healthz": 200, "/readyz": 503} {
+			if got := ada.get(path); got.status != want {
+				t.Errorf("PostgreSQL %s, %s: %d, want %d", fault.name, path, got.status, want)
+			}
+		}
+		newcomer := newVisitor(t, server.URL)
+		for what, try := range map[string]func() (answer, error){
+			"log in":  ada.stranger().tryLogIn,
+			"sign up": newcomer.trySignUp,
+		} {
+			got, err := try()
+			if err == nil {
+				err = refusedBriefly(got)
+			}
+			if err == nil && got.took > fault.withinASlack {
+				err = fmt.Errorf("took %s", got.took)
+			}
+			if err != nil {
+				t.Errorf("PostgreSQL %s, %s: %v", fault.name, what, err)
+			}
+		}
+		fault.mend()
+		testprocess.Eventually(t, backWithin, "log in after PostgreSQL was "+fault.name, func() error {
+			return entered(ada.stranger().tryLogIn())
+		})
+		if got := ada.get("/readyz"); got.status != http.StatusOK {
+			t.Errorf("ready after PostgreSQL was %s: %d", fault.name, got.status)
+		}
+		if err := entered(newcomer.trySignUp()); err != nil {
+			t.Errorf("the sign-up that was refused, again: %v", err)
+		}
+	}
+	mustBe(t, greeted, ada, "after all")
+}
+
+func TestSessionsInPostgresAreKeptWhileItIsAway(t *testing.T) {
+	t.Parallel()
+	postgres := testservice.PrivatePostgres(t)
+	settings := onServices(nil, postgres)
+	settings["SESSION_STORE"] = "database"
+	ada := member(t, start(t, settings))
+	cookie := ada.token()
+	for name, fault := range map[string][2]func(){
+		"stopped": {postgres.Stop, postgres.Start},
+		"hanging": {postgres.Pause, postgres.Resume},
+	} {
+		fault[0]()
+		got := ada.get("/profile")
+		if err := refusedBriefly(got); err != nil || got.took > 5*time.Second {
+			t.Errorf("PostgreSQL %s: %v after %s", name, err, got.took)
+		}
+		if got := ada.stranger().get("/"); got.status != http.StatusOK {
+			t.Errorf("PostgreSQL %s, a guest: %d", name, got.status)
+		}
+		fault[1]()
+		backAgain(t, ada)
+	}
+	if ada.token() != cookie {
+		t.Error(errors.New("the cookie changed"))
+	}
+}

@@ -1,0 +1,272 @@
+package main_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/testprocess"
+	"holdfast/internal/testservice"
+)
+
+// backWithin is how soon everything must work again by itself once a store is
+// back.
+const backWithin = 2 * time.Second
+
+// onRedis starts a server on a Redis of the test's own, with Ada logged in.
+func onRedis(t testing.TB, args ...string) (*testservice.RedisServer, *testprocess.Server, *visitor) {
+	t.Helper()
+	store := testservice.Redis(t, args...)
+	server := start(t, onServices(store, nil))
+	return store, server, member(t, server)
+}
+
+func must(t testing.TB, store *testservice.RedisServer, command string, args ...any) {
+	t.Helper()
+	if _, err := store.Do(command, args...); err != nil {
+		t.Fatalf("%s %v: %v", command, args, err)
+	}
+}
+
+// loggedOnce checks that the loss of the store, and its return, stand in the
+// log once each, however many requests noticed.
+func loggedOnce(t testing.TB, server *testprocess.Server) {
+	t.Helper()
+	for _, event := range []string{`"sessions cannot be reached"`, `"sessions can be reached again"`} {
+		if n := strings.Count(server.Log(), event); n != 1 {
+			t.Errorf("%s stands %d times in the log, want once", event, n)
+		}
+	}
+}
+
+// cannotEnter: nobody logs in, nobody is told that they did.
+func cannotEnter(t testing.TB, v *visitor) {
+	t.Helper()
+	got, err := v.stranger().tryLogIn()
+	if err == nil {
+		err = refusedBriefly(got)
+	}
+	if err != nil {
+		t.Errorf("logging in: %v", err)
+	}
+}
+
+// canEnterAgain: logging in works within the time for coming back.
+func canEnterAgain(t testing.TB, v *visitor) {
+	t.Helper()
+	testprocess.Eventually(t, backWithin, "log in again", func() error {
+		return entered(v.stranger().tryLogIn())
+	})
+}
+
+func backAgain(t testing.TB, v *visitor) {
+	t.Helper()
+	testprocess.Eventually(t, backWithin, "greeted again", func() error { return greeted(v) })
+}
+
+// mustKeepAda checks what a visitor meets while sessions cannot be read: Ada
+// is told to wait and keeps her cookie, guests notice nothing.
+func mustKeepAda(t testing.TB, ada *visitor) {
+	t.Helper()
+	for _, path := range []string{"/", "/profile", "/session", "/login"} {
+		if err := refusedBriefly(ada.get(path)); err != nil {
+			t.Errorf("%s with a session cookie: %v", path, err)
+		}
+	}
+	guest := ada.stranger()
+	for path, want := range map[string]int{
+		"/": 200, "/register": 200, "/login": 200, "/session": 200, "/profile": 303, "/nowhere": 404,
+		"/healthz": 200, "/readyz": 503, "/favicon.ico": 200,
+	} {
+		if got := guest.get(path); got.status != want {
+			t.Errorf("%s as a guest: %d, want %d", path, got.status, want)
+		}
+	}
+	style := guest.get("/").page.Find(`link[rel="stylesheet"]`).AttrOr("href", "")
+	if got := ada.get(style); got.status != http.StatusOK {
+		t.Errorf("a static file with a session cookie: %d", got.status)
+	}
+	cannotEnter(t, ada)
+}
+
+func TestRedisStoppedEndsNoSession(t *testing.T) {
+	t.Parallel()
+	store, server, ada := onRedis(t, "--appendonly", "yes")
+	cookie := ada.token()
+	store.Stop()
+	mustKeepAda(t, ada)
+	got, err := ada.ask("POST", "/session", map[string][]string{"key": {"colour"}, "value": {"green"}})
+	if err == nil {
+		err = refusedBriefly(got)
+	}
+	if err != nil {
+		t.Errorf("a change: %v", err)
+	}
+	store.Start()
+	backAgain(t, ada)
+	if ada.token() != cookie {
+		t.Error("the cookie changed")
+	}
+	canEnterAgain(t, ada)
+	testprocess.Eventually(t, backWithin, "ready again", func() error {
+		if got := ada.get("/readyz"); got.status != http.StatusOK {
+			return fmt.Errorf("status %d", got.status)
+		}
+		return nil
+	})
+	if page := ada.get("/session"); strings.Contains(page.text("table.values"), "colour") {
+		t.Error("a change that was refused was stored")
+	}
+	loggedOnce(t, server)
+}
+
+func TestRedisConnectionsCutAreReplaced(t *testing.T) {
+	t.Parallel()
+	store, _, ada := onRedis(t)
+	for range 5 {
+		must(t, store, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+		mustBe(t, greeted, ada, "right after all connections were cut")
+		must(t, store, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+		// A write whose answer was lost may have to be asked for again.
+		got, err := ada.stranger().tryLogIn()
+		if err != nil || entered(got, nil) != nil && refusedBriefly(got) != nil {
+			t.Errorf("logging in right after all connections were cut: %d, %v", got.status, err)
+		}
+		ada.stranger().logIn()
+	}
+}
+
+func TestRedisFullLetsNobodyInAndGreetsThoseWhoAre(t *testing.T) {
+	t.Parallel()
+	store, server, ada := onRedis(t)
+	leaver := ada.stranger()
+	leaver.logIn()
+	must(t, store, "CONFIG", "SET", "maxmemory-policy", "noeviction")
+	must(t, store, "CONFIG", "SET", "maxmemory", "1")
+	cannotEnter(t, ada)
+	cannotEnter(t, ada)
+	mustBe(t, greeted, ada, "with Redis full")
+	leaver.logOut()
+	mustBe(t, asked, leaver, "having logged out with Redis full")
+	must(t, store, "CONFIG", "SET", "maxmemory", "0")
+	canEnterAgain(t, ada)
+	mustBe(t, greeted, ada, "with room again")
+	if !strings.Contains(server.Log(), "OOM") {
+		t.Error("the log does not say why")
+	}
+}
+
+func TestRedisReadOnlyLetsNobodyIn(t *testing.T) {
+	t.Parallel()
+	store, server, ada := onRedis(t)
+	nobody := strconv.Itoa(testservice.FreePort(t))
+	must(t, store, "REPLICAOF", "127.0.0.1", nobody)
+	for range 3 {
+		cannotEnter(t, ada)
+	}
+	must(t, store, "REPLICAOF", "NO", "ONE")
+	canEnterAgain(t, ada)
+	mustBe(t, greeted, ada, "with Redis taking writes again")
+	loggedOnce(t, server)
+	if !strings.Contains(server.Log(), "READONLY") {
+		t.Error("the log does not say why")
+	}
+}
+
+func TestRedisWithoutItsMasterKeepsEveryoneWaiting(t *testing.T) {
+	t.Parallel()
+	store, server, ada := onRedis(t)
+	must(t, store, "CONFIG", "SET", "replica-serve-stale-data", "no")
+	must(t, store, "REPLICAOF", "127.0.0.1", strconv.Itoa(testservice.FreePort(t)))
+	for range 3 {
+		mustKeepAda(t, ada)
+	}
+	must(t, store, "REPLICAOF", "NO", "ONE")
+	backAgain(t, ada)
+	canEnterAgain(t, ada)
+	loggedOnce(t, server)
+}
+
+func TestRedisPasswordChangedAtRunTimeRecovers(t *testing.T) {
+	t.Parallel()
+	store, server, ada := onRedis(t)
+	operator, err := redis.DialURL(store.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer operator.Close()
+	for _, command := range [][]any{
+		{"CONFIG", "SET", "requirepass", "rotated"},
+		{"AUTH", "rotated"},
+		{"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"},
+	} {
+		if _, err := operator.Do(command[0].(string), command[1:]...); err != nil {
+			t.Fatalf("%v: %v", command, err)
+		}
+	}
+	for range 3 {
+		mustKeepAda(t, ada)
+	}
+	if _, err := operator.Do("CONFIG", "SET", "requirepass", ""); err != nil {
+		t.Fatal(err)
+	}
+	backAgain(t, ada)
+	canEnterAgain(t, ada)
+	loggedOnce(t, server)
+	if !strings.Contains(server.Log(), "NOAUTH") {
+		t.Error("the log does not say why")
+	}
+}
+
+func TestRedisFlushedMakesGuestsAndBreaksNothing(t *testing.T) {
+	t.Parallel()
+	store, _, ada := onRedis(t)
+	must(t, store, "FLUSHALL")
+	mustBe(t, asked, ada, "after FLUSHALL")
+	for _, path := range []string{"/", "/session", "/readyz"} {
+		if got := ada.get(path); got.status != http.StatusOK {
+			t.Errorf("%s after FLUSHALL: %d", path, got.status)
+		}
+	}
+	ada.logIn()
+	mustBe(t, greeted, ada, "having logged in again")
+}
+
+func TestRedisHoldingJunkUnderASessionKeyMakesAGuest(t *testing.T) {
+	t.Parallel()
+	store, _, ada := onRedis(t)
+	for _, junk := range []string{"junk", "", `{"v":999}`, strings.Repeat("x", 10<<20)} {
+		v := ada.stranger()
+		v.logIn()
+		for _, key := range newKeys(t, store, ada) {
+			must(t, store, "SET", key, junk, "KEEPTTL")
+		}
+		mustBe(t, asked, v, fmt.Sprintf("with %.10q under the key", junk))
+		mustBe(t, greeted, ada, "another session")
+	}
+}
+
+// newKeys are the keys of all sessions but this visitor's.
+func newKeys(t testing.TB, store *testservice.RedisServer, but *visitor) []string {
+	t.Helper()
+	keys, err := redis.Strings(store.Do("KEYS", "holdfast:session:*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var others []string
+	for _, key := range keys {
+		if key != keyOf(but) {
+			others = append(others, key)
+		}
+	}
+	if len(others) == 0 {
+		t.Fatal(errors.New("no key but " + keyOf(but)))
+	}
+	return others
+}

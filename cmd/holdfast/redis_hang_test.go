@@ -1,0 +1,161 @@
+package main_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/testprocess"
+	"holdfast/internal/testservice"
+)
+
+// hangBound is how long any answer may take while a store hangs: 1 s, and as
+// much again and more for the race detector on a busy machine.
+const hangBound = 2500 * time.Millisecond
+
+// crowd is a number of clients that ask for the greeting over and over.
+type crowd struct {
+	all             errgroup.Group
+	stop            atomic.Bool
+	served, refused atomic.Int64
+	slowest         atomic.Int64 // nanoseconds
+}
+
+func gather(t testing.TB, server *testprocess.Server, v *visitor, size int) *crowd {
+	t.Helper()
+	c := &crowd{}
+	for range size {
+		one, err := v.caller(server, "/profile")
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.all.Go(func() error {
+			defer one.conn.Close()
+			for !c.stop.Load() {
+				if err := c.ask(one); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return c
+}
+
+func (c *crowd) ask(one *caller) error {
+	started := time.Now()
+	status, _, err := one.call()
+	if err != nil {
+		return err
+	}
+	took := int64(time.Since(started))
+	for slowest := c.slowest.Load(); took > slowest && !c.slowest.CompareAndSwap(slowest, took); {
+		slowest = c.slowest.Load()
+	}
+	switch status {
+	case http.StatusOK:
+		c.served.Add(1)
+	case http.StatusServiceUnavailable:
+		c.refused.Add(1)
+	default:
+		return fmt.Errorf("status %d", status)
+	}
+	return nil
+}
+
+// reach waits until counter has grown by n.
+func reach(t testing.TB, counter *atomic.Int64, n int64, within time.Duration, what string) {
+	t.Helper()
+	goal := counter.Load() + n
+	testprocess.Eventually(t, within, what, func() error {
+		if now := counter.Load(); now < goal {
+			return fmt.Errorf("%d to go", goal-now)
+		}
+		return nil
+	})
+}
+
+// Not parallel: it measures time.
+func TestRedisHangingDelaysNobodyForLong(t *testing.T) {
+	const size = 32
+	store := testservice.Redis(t)
+	settings := onServices(store, nil)
+	settings["LOG_LEVEL"] = "error"
+	server := start(t, settings)
+	ada := member(t, server)
+	c := gather(t, server, ada, size)
+	reach(t, &c.served, 10*size, answerLimit, "greet everyone")
+
+	store.Pause()
+	c.slowest.Store(0)
+	reach(t, &c.refused, 4*size, answerLimit, "refuse everyone")
+	if slowest := time.Duration(c.slowest.Load()); slowest > hangBound {
+		t.Errorf("with Redis hanging the slowest answer took %s, want at most %s", slowest, hangBound)
+	}
+	guest := ada.stranger()
+	if got := guest.get("/"); got.status != http.StatusOK || got.took > hangBound {
+		t.Errorf("a guest meanwhile: %d after %s", got.status, got.took)
+	}
+	if got, err := guest.tryLogIn(); err != nil || refusedBriefly(got) != nil || got.took > 2*hangBound {
+		t.Errorf("logging in meanwhile: %d after %s, %v", got.status, got.took, err)
+	}
+	boundedFiles(t, server, size)
+
+	before := c.refused.Load()
+	store.Resume()
+	reach(t, &c.served, 4*size, backWithin, "greet everyone again")
+	c.stop.Store(true)
+	if err := c.all.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d refused while Redis hung, %d after; slowest answer %s",
+		before, c.refused.Load()-before, time.Duration(c.slowest.Load()))
+	mustBe(t, greeted, ada, "after Redis went on")
+}
+
+// boundedFiles: a hanging store makes no pile of connections. Each client has
+// one, the pool for Redis has 64, and there are a few files beside them.
+func boundedFiles(t testing.TB, server *testprocess.Server, clients int) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return
+	}
+	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", server.PID()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if most := clients + 64 + 40; len(files) > most {
+		t.Errorf("%d files and connections are open, want at most %d", len(files), most)
+	}
+}
+
+func TestSIGTERMEndsTheServerAlsoWhenItsStoresHang(t *testing.T) {
+	t.Parallel()
+	redis, postgres := testservice.Redis(t), testservice.PrivatePostgres(t)
+	server := start(t, onServices(redis, postgres))
+	ada := member(t, server)
+	redis.Pause()
+	postgres.Pause()
+	got, err := ada.ask("GET", "/profile", nil)
+	if err == nil {
+		err = refusedBriefly(got)
+	}
+	if err != nil {
+		t.Errorf("with both stores hanging: %v", err)
+	}
+	server.Terminate()
+	if end := server.Wait(8 * time.Second); end.Code == -1 {
+		t.Error(errors.New("ended by a signal"))
+	}
+	redis.Resume()
+	postgres.Resume()
+	server.Start()
+	mustBe(t, greeted, ada, "after both stores went on")
+}
