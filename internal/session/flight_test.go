@@ -1,0 +1,297 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/alexedwards/scs/redisstore"
+	"github.com/alexedwards/scs/v2"
+	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/session"
+	"holdfast/internal/testservice"
+)
+
+// inFlight is how many slow requests run while a session is ended.
+const inFlight = 8
+
+// rounds is how often every race is run.
+func rounds() int {
+	if testing.Short() {
+		return 30
+	}
+	return 300
+}
+
+// TestNoRequestInFlightBringsAnEndedSessionBack ends sessions in every way
+// while slow requests that have read them write, on two Managers where Redis
+// is shared.
+func TestNoRequestInFlightBringsAnEndedSessionBack(t *testing.T) {
+	bothRedis(t, func(t *testing.T, w *world) {
+		m := w.open()
+		managers := []*session.Manager{m, m}
+		if w.redis != nil {
+			managers[1] = w.open()
+		}
+		for _, end := range endings(w, m) {
+			t.Run(end.name, func(t *testing.T) {
+				refused := 0
+				for range rounds() {
+					b := w.browser(m).logIn(w.ada)
+					old := *b
+					refused += endInFlight(t, b, managers, end)
+					if t.Failed() {
+						return
+					}
+					if w.stands(old.token) || old.who() != "" || old.at(managers[1]).who() != "" {
+						t.Fatal("the ended session stands again")
+					}
+					if end.goesOn != (b.who() == "Ada") {
+						t.Fatalf("afterwards the browser is greeted as %q", b.who())
+					}
+					if _, err := m.EndAll(context.Background(), w.ada.ID, session.EndedByOperator); err != nil {
+						t.Fatal(err)
+					}
+				}
+				t.Logf("%d rounds: %d of %d writes came after the end and were refused", rounds(), refused, rounds()*inFlight)
+			})
+		}
+	})
+}
+
+// endInFlight ends a browser's session while slow requests of it write, and
+// returns how many of them were refused. Two begin to write only when it has
+// ended; the others are busy for a while, each for another one.
+func endInFlight(t *testing.T, b *browser, managers []*session.Manager, end ending) (refused int) {
+	t.Helper()
+	old := *b
+	var ended atomic.Int64
+	over := make(chan struct{})
+	slow := make([]*session.Session, inFlight)
+	for i := range slow {
+		s, err := old.at(managers[i%2]).load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		slow[i] = s
+	}
+	inParallel(inFlight+1, func(i int) {
+		if i == inFlight {
+			defer close(over)
+			if err := end.act(b); err != nil {
+				t.Errorf("end: %v", err)
+			}
+			return
+		}
+		sent := old.at(managers[i%2])
+		if i < 2 {
+			<-over
+		}
+		for range 100 * i {
+			runtime.Gosched()
+		}
+		err := writeSlowly(sent, slow[i], i)
+		switch {
+		case errors.Is(err, session.ErrEnded):
+			ended.Add(1)
+		case err != nil || i < 2:
+			t.Errorf("request %d in flight: %v", i, err)
+		}
+		if sent.token != old.token || sent.cookie != old.cookie {
+			t.Errorf("request %d in flight sent a cookie", i)
+		}
+	})
+	return int(ended.Load())
+}
+
+// writeSlowly is the second half of a request that began before the end.
+func writeSlowly(b *browser, s *session.Session, i int) error {
+	if i%2 == 0 {
+		if err := s.Set(fmt.Sprint("key", i), "value"); err != nil {
+			return err
+		}
+	} else {
+		s.Flash("from a request in flight")
+	}
+	return b.finish(s)
+}
+
+// TestTheStockStoreBringsThemBack shows what the guard is for: the same steps
+// through scs and its redisstore as they come.
+func TestTheStockStoreBringsThemBack(t *testing.T) {
+	server := testservice.Redis(t)
+	stock := scs.New()
+	stock.IdleTimeout = time.Hour
+	pool := &redis.Pool{MaxIdle: 16, Dial: func() (redis.Conn, error) { return redis.DialURL(server.URL) }}
+	t.Cleanup(func() { _ = pool.Close() })
+	stock.Store = redisstore.New(pool)
+	begin := func() string {
+		ctx := must(stock.Load(context.Background(), ""))
+		stock.Put(ctx, "name", "Ada")
+		token, _, err := stock.Commit(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return token
+	}
+	load := func(token string) context.Context { return must(stock.Load(context.Background(), token)) }
+	alive := func(token string) bool { return stock.GetString(load(token), "name") == "Ada" }
+
+	token := begin()
+	inFlight1, logOut := load(token), load(token)
+	if err := stock.Destroy(logOut); err != nil {
+		t.Fatal(err)
+	}
+	if alive(token) {
+		t.Fatal("the log-out did nothing")
+	}
+	if _, _, err := stock.Commit(inFlight1); err != nil {
+		t.Fatal(err)
+	}
+	if !alive(token) {
+		t.Error("the stock store has learnt to keep sessions ended: the guard may go")
+	}
+
+	revived := 0
+	for range rounds() {
+		token := begin()
+		requests := make([]context.Context, inFlight+1)
+		for i := range requests {
+			requests[i] = load(token)
+		}
+		inParallel(len(requests), func(i int) {
+			if i == inFlight {
+				if err := stock.Destroy(requests[i]); err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			if _, _, err := stock.Commit(requests[i]); err != nil {
+				t.Error(err)
+			}
+		})
+		if alive(token) {
+			revived++
+		}
+	}
+	t.Logf("the stock store revived the session in %d of %d rounds", revived, rounds())
+	if revived == 0 {
+		t.Error("no round revived anything: this race is no race")
+	}
+}
+
+// TestDisablingLeavesNoLogInAlive disables a person while they log in.
+func TestDisablingLeavesNoLogInAlive(t *testing.T) {
+	bothRedis(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		m := w.open()
+		in, out := 0, 0
+		for round := range rounds() / 6 {
+			browsers := make([]*browser, inFlight)
+			errs := make([]error, inFlight)
+			inParallel(inFlight+1, func(i int) {
+				if i == inFlight {
+					if _, err := w.db.People().UpdateDisabled(ctx, w.ada.ID, w.clock.Now()); err != nil {
+						t.Error(err)
+					}
+					if _, err := m.EndAll(ctx, w.ada.ID, session.EndedByDisable); err != nil {
+						t.Error(err)
+					}
+					return
+				}
+				browsers[i] = w.browser(m)
+				errs[i] = browsers[i].try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil })
+			})
+			for i, b := range browsers {
+				if errs[i] != nil && !errors.Is(errs[i], session.ErrEnded) {
+					t.Errorf("round %d: log-in: %v", round, errs[i])
+				}
+				if errs[i] == nil {
+					in++
+				} else {
+					out++
+				}
+				if who := b.who(); who != "" {
+					t.Fatalf("round %d: a disabled person is greeted as %q (log-in: %v)", round, who, errs[i])
+				}
+			}
+			if devices, err := m.Devices(ctx, w.ada.ID); err != nil || len(devices) != 0 {
+				t.Fatalf("round %d: still listed: %d, %v", round, len(devices), err)
+			}
+			if w.redis != nil {
+				if n, err := redis.Int(w.raw("DBSIZE")); n != 0 || err != nil {
+					t.Fatalf("round %d: %d keys are left, %v", round, n, err)
+				}
+			}
+			if err := w.enable(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		t.Logf("%d log-ins came before, %d were refused", in, out)
+	})
+}
+
+// TestAnInterruptedLogInIsEndedByWhoeverComesFirst ends everything between the
+// two steps of a log-in, when it is written down but not stored yet.
+func TestAnInterruptedLogInIsEndedByWhoeverComesFirst(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		ledger := &interrupted{Ledger: w.cfg.Ledger}
+		m := w.open(func(cfg *session.Config) { cfg.Ledger = ledger })
+		ledger.then = func() {
+			if n, err := m.EndAll(ctx, w.ada.ID, session.EndedByOperator); n != 1 || err != nil {
+				t.Errorf("ended %d, %v", n, err)
+			}
+		}
+		b := w.browser(m)
+		mustFail(t, b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil }), session.ErrEnded, "the log-in")
+		if b.cookie != nil || b.who() != "" {
+			t.Errorf("it sent the cookie %v", b.cookie)
+		}
+		if n := w.held(ledger.key); n != 0 {
+			t.Errorf("%d records are left of it", n)
+		}
+	})
+}
+
+// interrupted is a ledger in which something happens right after the first
+// log-in was written down.
+type interrupted struct {
+	session.Ledger
+	key  string
+	then func()
+}
+
+func (l *interrupted) Open(ctx context.Context, e session.Entry) error {
+	err := l.Ledger.Open(ctx, e)
+	if then := l.then; then != nil {
+		l.key, l.then = e.Key, nil
+		then()
+	}
+	return err
+}
+
+// held is how many records Redis has under the hash of a token; elsewhere only
+// the Manager can tell.
+func (w *world) held(hash string) int {
+	if w.cfg.Store != session.StoreRedis {
+		return 0
+	}
+	n, err := redis.Int(w.raw("EXISTS", "holdfast:session:"+hash))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+func must(ctx context.Context, err error) context.Context {
+	if err != nil {
+		panic(err)
+	}
+	return ctx
+}
