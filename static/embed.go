@@ -1,12 +1,12 @@
 // Package static owns the files that a browser asks for as they are: style
-// sheets by component, the one script, the icons. It knows nothing of who serves
+// sheets by component, the one script, the icon. It knows nothing of who serves
 // them or under which address; package web gives each a name that carries its
 // content's hash.
 package static
 
 import "embed"
 
-// FS holds css/, js/ and the icons, as they were when the program was built.
+// FS holds css/, js/ and the icon, as they were when the program was built.
 //
-//go:embed css js favicon.svg favicon.ico
+//go:embed css js favicon.ico
 var FS embed.FS

@@ -18,8 +18,8 @@ const (
 	assetPrefix = "/static/"
 	// styleSheet is the one sheet on the wire, made of styleSheetParts.
 	styleSheet = "css/site.css"
-	// favicon is asked for by browsers that have read no page, so its name has
-	// no hash.
+	// favicon is asked for by browsers of their own accord, so its name has no
+	// hash, and it is the only icon: another would be one more request.
 	favicon = "favicon.ico"
 
 	// A name with a hash in it never means other bytes (RFC 8246).
@@ -104,7 +104,6 @@ func (a *assets) add(name string, body []byte) error {
 	contentType, ok := map[string]string{
 		".css": "text/css; charset=utf-8",
 		".js":  "text/javascript; charset=utf-8", // RFC 9239
-		".svg": "image/svg+xml; charset=utf-8",
 		".ico": "image/x-icon",
 	}[ext]
 	if !ok {

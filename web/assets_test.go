@@ -55,7 +55,7 @@ func TestEveryAssetIsServedWholeUnderItsHash(t *testing.T) {
 		for header, want := range map[string]string{
 			"Content-Type": map[string]string{
 				".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8",
-				".svg": "image/svg+xml; charset=utf-8", ".ico": "image/x-icon",
+				".ico": "image/x-icon",
 			}[path.Ext(name)],
 			"Cache-Control":    map[bool]string{false: "public, max-age=31536000, immutable", true: "public, max-age=86400"}[name == favicon],
 			"Content-Length":   strconv.Itoa(len(content)),
@@ -173,14 +173,14 @@ func TestTheFirstPageIsLight(t *testing.T) {
 		file, _ := files.find(files.names[name])
 		return len(body(t, askFor(t, file, http.MethodGet, map[string]string{"Accept-Encoding": "gzip"}).Body))
 	}
-	sheet, script, icon := weigh(styleSheet), weigh("js/site.js"), weigh("favicon.svg")
+	sheet, script, icon := weigh(styleSheet), weigh("js/site.js"), weigh(favicon)
 	if sheet >= 12<<10 {
 		t.Errorf("the style sheet is %d bytes compressed, want less than 12 kB", sheet)
 	}
 	for name, views := range sampleViews(t, r) {
 		html, doc := rendered(t, r, name, views[len(views)-1])
 		scripts := doc.Find("script").Length()
-		// The icon weighs, but browsers fetch it on their own account, and once.
+		// The icon weighs too, but browsers would ask for it without a link.
 		requests := 1 + doc.Find("link[rel=stylesheet]").Length() + scripts
 		if weight := len(html) + sheet + icon + scripts*script; requests > 3 || weight > 30<<10 {
 			t.Errorf("%s: %d requests, %d bytes, want at most 3 and 30 kB", name, requests, weight)

@@ -124,7 +124,7 @@ func TestEveryPageIsWholeAndAccessible(t *testing.T) {
 			})
 			doc.Find("link[href], script[src]").Each(func(_ int, ref *goquery.Selection) {
 				url := ref.AttrOr("href", ref.AttrOr("src", ""))
-				if _, ok := files.find(strings.TrimPrefix(url, assetPrefix)); !ok {
+				if _, ok := files.find(strings.TrimPrefix(strings.TrimPrefix(url, assetPrefix), "/")); !ok {
 					t.Errorf("%s: asks for %q, which is not served", name, url)
 				}
 			})
