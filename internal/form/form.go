@@ -38,9 +38,10 @@ type Values map[string]string
 //
 // It returns [ErrTooLarge] for a body above [MaxBytes], [ErrContentType] for
 // any other type, and [ErrMalformed] for another method, a broken encoding,
-// invalid UTF-8, NUL, a doubled or an unknown field. The error's text names
-// the field for the log, quoted. A failure to read the body is returned as it
-// is, wrapped.
+// invalid UTF-8, NUL, a doubled or an unknown field, and for a body that does
+// not arrive whole in time: the sender is slow, gone or speaks no HTTP, and
+// the cause stays wrapped. The error's text names the field for the log,
+// quoted.
 func Parse(r *http.Request, fields ...string) (Values, error) {
 	if r.Method != http.MethodPost {
 		return nil, fmt.Errorf("%w: method %q", ErrMalformed, r.Method)
@@ -85,7 +86,7 @@ func readBody(r *http.Request) (string, error) {
 		return "", fmt.Errorf("%w: more than %d bytes", ErrTooLarge, MaxBytes)
 	}
 	if err != nil {
-		return "", fmt.Errorf("read form: %w", err)
+		return "", fmt.Errorf("%w: read body: %w", ErrMalformed, err)
 	}
 	return string(body), nil
 }

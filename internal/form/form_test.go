@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"holdfast/internal/form"
 )
@@ -173,5 +174,15 @@ func TestErrorsKeepFieldOrder(t *testing.T) {
 	}
 	if got.Of("email") != "Fill it in." || got.Of("name") != "" {
 		t.Errorf("email %q, name %q", got.Of("email"), got.Of("name"))
+	}
+}
+
+func TestParseRefusesABodyThatDoesNotArriveWhole(t *testing.T) {
+	gone := errors.New("connection reset")
+	body := io.MultiReader(strings.NewReader("email=ada"), iotest.ErrReader(gone))
+	r := httptest.NewRequest(http.MethodPost, "/", body)
+	r.Header.Set("Content-Type", urlencoded)
+	if values, err := form.Parse(r, "email"); !errors.Is(err, form.ErrMalformed) || !errors.Is(err, gone) || values != nil {
+		t.Errorf("got %v, %v; want ErrMalformed with the cause", values, err)
 	}
 }
