@@ -40,8 +40,9 @@ type Values map[string]string
 // any other type, and [ErrMalformed] for another method, a broken encoding,
 // invalid UTF-8, NUL, a doubled or an unknown field, and for a body that does
 // not arrive whole in time: the sender is slow, gone or speaks no HTTP, and
-// the cause stays wrapped. The error's text names the field for the log,
-// quoted.
+// the cause stays wrapped. The error's text names a doubled field for the log
+// and holds nothing of the body: where somebody forgot to escape an &, the
+// name of an unknown field is a piece of a password.
 func Parse(r *http.Request, fields ...string) (Values, error) {
 	if r.Method != http.MethodPost {
 		return nil, fmt.Errorf("%w: method %q", ErrMalformed, r.Method)
@@ -55,7 +56,7 @@ func Parse(r *http.Request, fields ...string) (Values, error) {
 	}
 	sent, err := url.ParseQuery(body)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+		return nil, fmt.Errorf("%w: broken encoding", ErrMalformed)
 	}
 	return pick(sent, fields)
 }
@@ -95,7 +96,7 @@ func pick(sent url.Values, fields []string) (Values, error) {
 	values := make(Values, len(fields))
 	for name, all := range sent {
 		if !slices.Contains(fields, name) {
-			return nil, fmt.Errorf("%w: unknown field %.100q", ErrMalformed, name)
+			return nil, fmt.Errorf("%w: an unknown field", ErrMalformed)
 		}
 		if len(all) > 1 {
 			return nil, fmt.Errorf("%w: field %q sent %d times", ErrMalformed, name, len(all))
