@@ -1,6 +1,7 @@
 package web
 
 import (
+	"net/http"
 	"strconv"
 
 	"github.com/labstack/echo/v4"
@@ -14,7 +15,8 @@ func (s *Site) page(c echo.Context, status int, name, heading string, page any) 
 	if member, ok := memberOf(c); ok {
 		l.Member = member.Name
 	}
-	if safe(c.Request()) {
+	// HEAD shows nobody anything, so it leaves what is to be shown once.
+	if c.Request().Method == http.MethodGet {
 		l.Notices = append(current(c).TakeNotices(), s.takeParting(c)...)
 	}
 	c.Response().Header().Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
