@@ -48,6 +48,8 @@ func named() []struct {
 		"Nothing was changed. Try again in a moment."}
 	ended := failure{http.StatusConflict, "This session has ended",
 		"It ended while your request was on its way, so nothing was stored. Log in and try again."}
+	full := failure{http.StatusConflict, "This session holds as many values as fit",
+		"Other requests were filling it at the same time, so nothing of this one was stored. Remove a value first."}
 	forged := failure{http.StatusForbidden, "That request came from another site",
 		"It was refused, and nothing was changed. Open the page here and try again."}
 	return []struct {
@@ -57,6 +59,7 @@ func named() []struct {
 		{session.ErrUnavailable, sessions},
 		{session.ErrEnded, ended},
 		{session.ErrNoticeTaken, unexpected()},
+		{session.ErrFull, full},
 		{account.ErrUnavailable, people},
 		{account.ErrBusy, busy},
 		{errForgery, forged},

@@ -158,6 +158,9 @@ func overlayBytes(base, mine, theirs []byte) ([]byte, bool, error) {
 		records[i] = record
 	}
 	merged, taken := overlay(records[0], records[1], records[2])
+	if !fit(merged.Values) && fit(records[2].Values) {
+		return nil, false, ErrFull // each alone had room for its value
+	}
 	encoded, err := encodeRecord(merged)
 	return encoded, taken, err
 }

@@ -143,7 +143,8 @@ func (m *Manager) discard(ctx context.Context, token string) {
 // after the page is made and before its first byte is sent, and only for a
 // request that succeeded. On any error nothing was changed, no cookie may be
 // written and the page must not be sent.
-// Errors: ErrUnavailable, ErrEnded, ErrNoticeTaken.
+// Errors: ErrUnavailable, ErrEnded, ErrNoticeTaken, and ErrFull when parallel
+// requests together put in more than fits.
 func (m *Manager) Commit(s *Session) error {
 	switch {
 	case s.loggedOut:
@@ -381,8 +382,13 @@ func isEnded(err error) bool { return errors.Is(err, ErrEnded) }
 
 // unavailable gives a store's error its name; named ones pass as they are.
 func unavailable(err error) error {
-	if err == nil || errors.Is(err, ErrUnavailable) || isEnded(err) || errors.Is(err, errUnreadable) {
-		return err
+	if err == nil {
+		return nil
+	}
+	for _, named := range []error{ErrUnavailable, ErrEnded, ErrFull, errUnreadable} {
+		if errors.Is(err, named) {
+			return err
+		}
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }

@@ -206,15 +206,20 @@ func (s *Session) Set(key, value string) error {
 		values = map[string]string{}
 	}
 	values[key] = value
-	total := 0
-	for k, v := range values {
-		total += len(k) + len(v)
-	}
-	if len(values) > MaxValues || total > maxTotalBytes {
+	if !fit(values) {
 		return ErrFull
 	}
 	s.record.Values, s.changed = values, true
 	return nil
+}
+
+// fit reports whether one session may hold these values.
+func fit(values map[string]string) bool {
+	total := 0
+	for key, value := range values {
+		total += len(key) + len(value)
+	}
+	return len(values) <= MaxValues && total <= maxTotalBytes
 }
 
 // Remove takes a value out of the session; removing what is not there changes
