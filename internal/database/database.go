@@ -40,7 +40,7 @@ type Config struct {
 
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
-	sql     *sql.DB
+	sql     traced
 	name    string
 	timeout time.Duration
 	pool    *pgxpool.Pool   // PostgreSQL only
@@ -67,7 +67,7 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 func (db *DB) Name() string { return db.name }
 
 // SQL returns the handle for other users of the same database.
-func (db *DB) SQL() *sql.DB { return db.sql }
+func (db *DB) SQL() *sql.DB { return db.sql.DB }
 
 // Pool returns the pool under [DB.SQL], or nil on SQLite.
 func (db *DB) Pool() *pgxpool.Pool { return db.pool }

@@ -44,7 +44,7 @@ func (db *DB) migrateSQLite(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	applied, err := up(ctx, goose.DialectSQLite3, "sqlite", db.sql)
+	applied, err := up(ctx, goose.DialectSQLite3, "sqlite", db.sql.DB)
 	return applied, errors.Join(err, unlock())
 }
 

@@ -31,7 +31,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	}
 	at := conf.ConnConfig
 	db := &DB{
-		sql:     stdlib.OpenDBFromPool(pool),
+		sql:     traced{stdlib.OpenDBFromPool(pool)},
 		name:    fmt.Sprintf("PostgreSQL at %s/%s", hostPort(at.Host, at.Port), at.Database),
 		timeout: c.Timeout,
 		pool:    pool,

@@ -32,7 +32,7 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", db.name, err)
 	}
-	if db.sql, err = sql.Open("sqlite", dsn); err != nil {
+	if db.sql.DB, err = sql.Open("sqlite", dsn); err != nil {
 		return nil, fmt.Errorf("open %s: %w", db.name, err)
 	}
 	db.sql.SetMaxOpenConns(sqliteMaxConns)
