@@ -11,7 +11,7 @@ import (
 // is all of them. A package without a row fails: give it one on purpose.
 var mayImport = map[string][]string{
 	"cmd/holdfast":          {"*"},
-	"web":                   {"internal/account", "internal/session", "internal/form", "templates", "static"},
+	"web":                   {"internal/account", "internal/session", "internal/form", "internal/trace", "templates", "static"},
 	"templates":             {},
 	"static":                {},
 	"migrations":            {},
@@ -19,13 +19,14 @@ var mayImport = map[string][]string{
 	"internal/architecture": {},
 	"internal/bench":        {"*"},
 	"internal/config":       {},
-	"internal/database":     {"internal/account", "internal/session", "migrations"},
+	"internal/database":     {"internal/account", "internal/session", "internal/trace", "migrations"},
 	"internal/form":         {},
 	"internal/password":     {},
 	"internal/restartcheck": {},
-	"internal/session":      {},
+	"internal/session":      {"internal/trace"},
 	"internal/testprocess":  {"internal/testservice"},
 	"internal/testservice":  {},
+	"internal/trace":        {},
 }
 
 // onlyTests are packages that Holdfast itself must not contain.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+
+	"holdfast/internal/trace"
 )
 
 // cells is where stored records lie, each under the SHA-256 of its token.
@@ -54,6 +56,9 @@ type visit struct {
 	ttl         time.Duration // how long the store is to keep what is committed
 	stored      []byte        // the bytes as committed
 	noticeTaken bool          // a notice this request took was already taken elsewhere
+
+	trace *trace.Recorder // nil: nobody watches this request
+	key   string          // what was looked for, when somebody does
 }
 
 type visitKey struct{}
@@ -68,9 +73,14 @@ func visitFrom(ctx context.Context) *visit {
 
 // FindCtx implements [scs.CtxStore].
 func (g *guard) FindCtx(ctx context.Context, key string) ([]byte, bool, error) {
+	v := visitFrom(ctx)
+	if v.trace != nil {
+		v.key = key
+		v.trace.Add(trace.Hash{Key: key})
+	}
 	stored, found, err := g.cells.find(ctx, key)
 	if err == nil && found {
-		visitFrom(ctx).found = stored
+		v.found = stored
 	}
 	return stored, found, err
 }

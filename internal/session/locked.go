@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+
+	"holdfast/internal/trace"
 )
 
 // lockedCells gives any scs store the guard's atomic step by a lock in this
@@ -15,6 +17,7 @@ import (
 // docs/flow.md.
 type lockedCells struct {
 	store   scs.Store
+	name    string // for people; "" for a store that notes its own commands
 	stripes *stripes
 	// whole, where set, is taken shared by readers and exclusively by writers
 	// of any key: boltstore hands out memory that the next write may reuse.
@@ -35,6 +38,17 @@ func (l *lockedCells) find(ctx context.Context, key string) ([]byte, bool, error
 }
 
 func (l *lockedCells) ask(ctx context.Context, key string) ([]byte, bool, error) {
+	rec := l.watched(ctx)
+	if rec == nil {
+		return l.askStore(ctx, key)
+	}
+	began := time.Now()
+	stored, found, err := l.askStore(ctx, key)
+	rec.Timed(began, read(l.name, "Find "+key, stored, found, err))
+	return stored, found, err
+}
+
+func (l *lockedCells) askStore(ctx context.Context, key string) ([]byte, bool, error) {
 	if store, ok := l.store.(scs.CtxStore); ok {
 		ctx, cancel := l.bounded(ctx)
 		defer cancel()
@@ -76,6 +90,17 @@ func (l *lockedCells) swap(ctx context.Context, key string, from, to []byte, ttl
 }
 
 func (l *lockedCells) put(ctx context.Context, key string, record []byte, expiry time.Time) error {
+	rec := l.watched(ctx)
+	if rec == nil {
+		return l.putStore(ctx, key, record, expiry)
+	}
+	began := time.Now()
+	err := l.putStore(ctx, key, record, expiry)
+	rec.Timed(began, trace.Operation{Store: l.name, Text: "Commit " + key + " " + size(record), Cause: trace.Cause(err)})
+	return err
+}
+
+func (l *lockedCells) putStore(ctx context.Context, key string, record []byte, expiry time.Time) error {
 	if store, ok := l.store.(scs.CtxStore); ok {
 		ctx, cancel := l.bounded(ctx)
 		defer cancel()
@@ -90,6 +115,25 @@ func (l *lockedCells) remove(ctx context.Context, key string) error {
 }
 
 func (l *lockedCells) drop(ctx context.Context, key string) error {
+	rec := l.watched(ctx)
+	if rec == nil {
+		return l.dropStore(ctx, key)
+	}
+	began := time.Now()
+	err := l.dropStore(ctx, key)
+	rec.Timed(began, trace.Operation{Store: l.name, Text: "Delete " + key, Cause: trace.Cause(err)})
+	return err
+}
+
+// watched is the Recorder of a request whose operations are noted here.
+func (l *lockedCells) watched(ctx context.Context) *trace.Recorder {
+	if l.name == "" {
+		return nil
+	}
+	return trace.From(ctx)
+}
+
+func (l *lockedCells) dropStore(ctx context.Context, key string) error {
 	if store, ok := l.store.(scs.CtxStore); ok {
 		ctx, cancel := l.bounded(ctx)
 		defer cancel()

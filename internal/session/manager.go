@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/v2"
+
+	"holdfast/internal/trace"
 )
 
 // tokenLength is the length of a token as scs makes it: 32 random bytes in
@@ -28,14 +30,14 @@ type Manager struct {
 	start  int64
 	now    func() time.Time
 	log    *slog.Logger
-	where  string
+	place  place
 	shut   func() error
 }
 
 // newManager builds a Manager on cells. scs keeps the token, its hash and the
 // deadline. Its IdleTimeout stays zero, because any other value makes it write
 // on every page view; the idle limit is checked here instead.
-func newManager(c cells, cfg Config, where string) *Manager {
+func newManager(c cells, cfg Config, at place) *Manager {
 	m := &Manager{
 		scs:    scs.New(),
 		ledger: cfg.Ledger,
@@ -43,7 +45,7 @@ func newManager(c cells, cfg Config, where string) *Manager {
 		start:  cfg.Start,
 		now:    cfg.Now,
 		log:    cfg.Log,
-		where:  where,
+		place:  at,
 		shut:   sync.OnceValue(c.close),
 	}
 	m.guard = &guard{cells: c, stripes: newStripes()}
@@ -73,7 +75,7 @@ func CookieName(secure bool) string {
 func (m *Manager) CookieName() string { return m.scs.Cookie.Name }
 
 // Where says in a few words where sessions are kept, without any secret.
-func (m *Manager) Where() string { return m.where }
+func (m *Manager) Where() string { return m.place.words }
 
 // Ping asks the store whether it answers. Errors: ErrUnavailable.
 func (m *Manager) Ping(ctx context.Context) error {
@@ -89,14 +91,18 @@ func (m *Manager) Close() error { return m.shut() }
 // guest's and costs nothing until something is put into it.
 // Errors: ErrUnavailable; the sender may well be logged in.
 func (m *Manager) Load(ctx context.Context, token string) (*Session, error) {
+	s := &Session{manager: m, outer: ctx, trace: trace.From(ctx)}
+	sent := token
 	if !wellFormed(token) {
 		token = ""
 	}
-	s := &Session{manager: m, outer: ctx}
-	loaded, err := m.scs.Load(context.WithValue(ctx, visitKey{}, &visit{}), token)
+	s.noteForm(sent, token != "")
+	v := &visit{trace: s.trace}
+	loaded, err := m.scs.Load(context.WithValue(ctx, visitKey{}, v), token)
 	if errors.Is(err, errUnreadable) {
 		m.log.WarnContext(ctx, "stored session removed: it cannot be read", "cause", err)
 		m.discard(ctx, token)
+		s.noteNobody(trace.Unreadable)
 		return m.guest(s)
 	}
 	if err != nil {
@@ -104,13 +110,19 @@ func (m *Manager) Load(ctx context.Context, token string) (*Session, error) {
 	}
 	record, stored := m.scs.Get(loaded, recordKey).(Record)
 	if !stored {
+		s.noteNobody(whyNobody(sent, token))
 		return m.guest(s)
 	}
-	if !m.limits.live(record, m.now()) {
+	now := m.now()
+	live := m.limits.live(record, now)
+	s.noteRecord(record, now, live)
+	if !live {
 		m.discard(ctx, token)
+		s.noteNobody(m.limits.whyOver(record, now))
 		return m.guest(s)
 	}
 	s.ctx, s.record, s.stored = loaded, record, true
+	s.noteRecognised(v.key)
 	return s, nil
 }
 
@@ -139,13 +151,29 @@ func (m *Manager) discard(ctx context.Context, token string) {
 	}
 }
 
-// Commit stores what the request changed in s, if anything. It is called once,
-// after the page is made and before its first byte is sent, and only for a
-// request that succeeded. On any error nothing was changed, no cookie may be
-// written and the page must not be sent.
+// Commit stores what the request changed in s, if anything. It is called after
+// the page is made and before its first byte is sent, and only for a request
+// that succeeded. A page that tells what was stored calls it earlier; then
+// nothing is stored after that. On any error nothing was changed, no cookie may
+// be written and the page must not be sent.
 // Errors: ErrUnavailable, ErrEnded, ErrNoticeTaken, and ErrFull when parallel
 // requests together put in more than fits.
 func (m *Manager) Commit(s *Session) error {
+	if s.committed {
+		return nil
+	}
+	before := s.noteBefore()
+	if err := m.commit(s); err != nil {
+		return err
+	}
+	s.committed = true
+	if s.trace != nil {
+		s.trace.Add(s.described(before))
+	}
+	return nil
+}
+
+func (m *Manager) commit(s *Session) error {
 	switch {
 	case s.loggedOut:
 		return m.commitLogOut(s)
@@ -179,6 +207,7 @@ func (m *Manager) commitChange(s *Session) error {
 func (m *Manager) commitTouch(s *Session) error {
 	if err := m.write(s); err != nil {
 		m.log.WarnContext(s.ctx, "last use of a session not written down", "cause", err)
+		s.touchFailed = err
 	}
 	return nil
 }
@@ -340,8 +369,12 @@ func (m *Manager) write(s *Session) error {
 }
 
 // WriteCookie adds to header w what [Manager.Commit] has decided: a new
-// session's cookie, a cleared one, or nothing.
+// session's cookie, a cleared one, or nothing. It does so once.
 func (m *Manager) WriteCookie(w http.ResponseWriter, s *Session) {
+	if s.cookieDone {
+		return
+	}
+	s.cookieDone = true
 	switch s.cookie {
 	case cookieSet:
 		if member, ok := s.Member(); ok && member.Remember {

@@ -67,7 +67,11 @@ func Open(ctx context.Context, cfg Config) (*Manager, error) {
 	if err := replayAtOpen(ctx, c, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("open sessions: %w", err), c.close())
 	}
-	return newManager(c, cfg, where), nil
+	at, err := placeOf(ctx, c, cfg, where)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("open sessions: %w", err), c.close())
+	}
+	return newManager(c, cfg, at), nil
 }
 
 // replayAtOpen ends sessions again in a store that this process alone opens,
@@ -118,6 +122,7 @@ func openCells(ctx context.Context, cfg Config) (c cells, where string, err erro
 			// Its sweeper ends with the process: StopCleanup is a data race
 			// (scs v2.9.0 makes the channel it reads in the sweeper itself).
 			store:   memstore.New(),
+			name:    StoreMemory,
 			stripes: newStripes(),
 			alive:   func(context.Context) error { return nil },
 			shut:    func() error { return nil },
@@ -151,6 +156,7 @@ func openEmbedded(ctx context.Context, cfg Config) (cells, string, error) {
 		return nil, "", err
 	}
 	inner := newRedisCells(server.dial, cfg)
+	inner.socket = server.socket
 	return &lockedCells{
 		store:   embeddedStore{inner},
 		stripes: newStripes(),
@@ -176,6 +182,7 @@ func openFile(cfg Config) (cells, string, error) {
 	return &lockedCells{
 		// Its own clean-up would write past the lock.
 		store: boltstore.NewWithCleanupInterval(db, 0),
+		name:  StoreFile,
 		whole: whole,
 		alive: func(context.Context) error { return db.View(func(*bbolt.Tx) error { return nil }) },
 		shut:  func() error { sweeper.Stop(); return db.Close() },
@@ -183,7 +190,7 @@ func openFile(cfg Config) (cells, string, error) {
 }
 
 func openDatabase(cfg Config) (cells, string, error) {
-	locked := &lockedCells{stripes: newStripes(), timeout: cfg.DatabaseTimeout}
+	locked := &lockedCells{name: StoreDatabase, stripes: newStripes(), timeout: cfg.DatabaseTimeout}
 	switch {
 	case cfg.Postgres != nil:
 		store := pgxstore.New(cfg.Postgres)

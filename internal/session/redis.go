@@ -13,6 +13,8 @@ import (
 
 	"github.com/alexedwards/scs/redisstore"
 	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/trace"
 )
 
 // keyPrefix stands before the hash of the token and is used for nothing else.
@@ -34,6 +36,8 @@ type PoolLimits struct {
 // an unconditional MULTI/SET/PEXPIREAT, is replaced by swapScript.
 type redisCells struct {
 	pool    *redis.Pool
+	name    string // for people
+	socket  string // of the embedded one
 	timeout time.Duration
 	// generation rises when a connection fails; connections from before are
 	// not used again. One failure empties the pool, and no PING is needed to
@@ -61,6 +65,7 @@ type dialRedis func(ctx context.Context, options ...redis.DialOption) (redis.Con
 func newRedisCells(dial dialRedis, cfg Config) *redisCells {
 	limits := cfg.Pool
 	r := &redisCells{
+		name:        serverName(cfg.RedisURL),
 		timeout:     limits.Timeout,
 		health:      health{log: cfg.Log},
 		revocations: revocations{cfg.Ledger, cfg.Now},
@@ -120,6 +125,17 @@ func (d *dialled) ReceiveWithTimeout(timeout time.Duration) (any, error) {
 
 // do sends one command within ctx's deadline.
 func (r *redisCells) do(ctx context.Context, cmd string, args ...any) (any, error) {
+	rec := trace.From(ctx)
+	if rec == nil {
+		return r.send(ctx, cmd, args...)
+	}
+	began := time.Now()
+	reply, err := r.send(ctx, cmd, args...)
+	rec.Timed(began, command(r.name, reply, err, cmd, args...))
+	return reply, err
+}
+
+func (r *redisCells) send(ctx context.Context, cmd string, args ...any) (any, error) {
 	conn, err := r.pool.GetContext(ctx)
 	if err != nil {
 		return nil, r.note(err)

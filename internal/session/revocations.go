@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/trace"
 )
 
 // replayWindow is how far back ended sessions are ended again when the store
@@ -48,7 +50,7 @@ func (r revocations) replay(ctx context.Context, remove func(keys []string) erro
 // the connection is not used. A Redis user that may not ask INFO is taken for
 // a new run each time.
 func (r *redisCells) greet(ctx context.Context, conn redis.Conn) error {
-	run, err := runID(conn)
+	run, err := r.runID(ctx, conn)
 	if err != nil && !isReply(err, "NOPERM") {
 		return err
 	}
@@ -66,7 +68,7 @@ func (r *redisCells) greet(ctx context.Context, conn redis.Conn) error {
 		for i, key := range keys {
 			args[i] = keyPrefix + key
 		}
-		_, err := conn.Do("DEL", args...)
+		_, err := r.on(ctx, conn, "DEL", args...)
 		return err
 	})
 	if err != nil {
@@ -77,8 +79,8 @@ func (r *redisCells) greet(ctx context.Context, conn redis.Conn) error {
 }
 
 // runID is a name that Redis gives itself anew at every start.
-func runID(conn redis.Conn) (string, error) {
-	info, err := redis.String(conn.Do("INFO", "server"))
+func (r *redisCells) runID(ctx context.Context, conn redis.Conn) (string, error) {
+	info, err := redis.String(r.on(ctx, conn, "INFO", "server"))
 	if err != nil {
 		return "", err
 	}
@@ -88,4 +90,14 @@ func runID(conn redis.Conn) (string, error) {
 		}
 	}
 	return "", nil
+}
+
+// on sends one command on a connection that is not in use yet.
+func (r *redisCells) on(ctx context.Context, conn redis.Conn, cmd string, args ...any) (any, error) {
+	began := time.Now()
+	reply, err := conn.Do(cmd, args...)
+	if rec := trace.From(ctx); rec != nil {
+		rec.TimedOutside(1, began, command(r.name, reply, err, cmd, args...))
+	}
+	return reply, err
 }

@@ -18,6 +18,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"holdfast/internal/trace"
 )
 
 // The named failures of this package.
@@ -63,6 +65,11 @@ type Session struct {
 	from      Sender
 	loggedOut bool
 	cookie    cookieChange
+
+	committed, cookieDone bool // Commit and WriteCookie have done their part
+
+	trace       *trace.Recorder // nil: nobody watches this request
+	touchFailed error           // why the last use could not be noted
 }
 
 // Sender is where a log-in comes from, as the list of devices shows it.
