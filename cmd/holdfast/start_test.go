@@ -115,6 +115,15 @@ func mustName(t *testing.T, message string, words ...string) {
 	}
 }
 
+func mustNotName(t *testing.T, text string, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		if strings.Contains(text, word) {
+			t.Errorf("%q stands in\n%s", word, text)
+		}
+	}
+}
+
 func TestOneMessageNamesEveryWrongSetting(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
