@@ -1,0 +1,264 @@
+package web_test
+
+import (
+	"bytes"
+	"fmt"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+const urlencoded = "application/x-www-form-urlencoded"
+
+// forms are the fields of every form of the site, with what would be taken.
+func forms(p person) map[string]url.Values {
+	return map[string]url.Values{
+		"/register":           {"name": {"Bea"}, "email": {"bea@kelp.example"}, "password": {"quiet harbours freeze late"}, "next": {"/session"}},
+		"/login":              {"email": {p.email}, "password": {p.password}, "remember": {"on"}, "next": {"/session"}},
+		"/logout":             {},
+		"/session":            {"key": {"colour"}, "value": {"green"}},
+		"/devices/end":        {"id": {"x"}},
+		"/devices/end-others": {},
+		"/account/name":       {"name": {"Bea"}},
+	}
+}
+
+func TestEveryFormOfTheSiteIsTriedWithBadInput(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	tried := forms(person{})
+	for _, route := range w.site.Routes() {
+		if path, ok := strings.CutPrefix(route, "POST "); ok && tried[path] == nil {
+			t.Errorf("the form of %s is not tried", path)
+		}
+	}
+}
+
+func TestABodyThatIsNoFormOfTheSiteIsRefusedAndStoresNothing(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		b := w.member(p)
+		before := w.everything()
+		for path, good := range forms(p) {
+			for what, c := range badBodies(good) {
+				r := b.request(http.MethodPost, path, strings.NewReader(c.body))
+				r.Header["Content-Type"] = c.contentType
+				page := b.do(r)
+				if page.status != c.status {
+					t.Errorf("POST %s with %s: %d, want %d", path, what, page.status, c.status)
+				}
+				page.wantNoCookie().wantErrorPage()
+			}
+		}
+		w.wantUnchanged(before, "bad bodies")
+		b.get("/profile").want(http.StatusOK)
+	})
+}
+
+type badBody struct {
+	contentType []string
+	body        string
+	status      int
+}
+
+// badBodies spoils a good form in each way.
+func badBodies(good url.Values) map[string]badBody {
+	form, encoded := []string{urlencoded}, good.Encode()
+	and := "&"
+	if encoded == "" {
+		and = ""
+	}
+	bad := map[string]badBody{
+		"an unknown field":          {form, encoded + and + "role=admin", 400},
+		"a field without a name":    {form, encoded + and + "=x", 400},
+		"a broken escape":           {form, encoded + and + "a=%zz", 400},
+		"a semicolon":               {form, encoded + and + "a;b", 400},
+		"10,001 fields":             {form, strings.Repeat("a&", 10001), 400},
+		"a megabyte":                {form, "key=" + strings.Repeat("a", 1<<20), 413},
+		"a little too much":         {form, "key=" + strings.Repeat("a", 64<<10), 413},
+		"JSON":                      {[]string{"application/json"}, `{"email":"a@b.c"}`, 415},
+		"plain text":                {[]string{"text/plain"}, encoded, 415},
+		"no content type":           {nil, encoded, 415},
+		"two content types":         {[]string{urlencoded, urlencoded}, encoded, 415},
+		"a content type of nothing": {[]string{""}, encoded, 415},
+		"another charset":           {[]string{urlencoded + "; charset=utf-16"}, encoded, 415},
+	}
+	var multi bytes.Buffer
+	parts := multipart.NewWriter(&multi)
+	for name := range good {
+		_ = parts.WriteField(name, good.Get(name)) // a bytes.Buffer takes everything
+		without := url.Values{}
+		for other := range good {
+			if other != name {
+				without[other] = good[other]
+			}
+		}
+		rest := without.Encode() + "&"
+		bad["a doubled "+name] = badBody{form, encoded + "&" + name + "=x", 400}
+		bad["NUL in "+name] = badBody{form, rest + name + "=a%00b", 400}
+		bad["invalid UTF-8 in "+name] = badBody{form, rest + name + "=a%ff", 400}
+		bad["a surrogate in "+name] = badBody{form, rest + name + "=%ed%a0%80", 400}
+		bad[name+" as a list"] = badBody{form, rest + name + "[]=a", 400}
+		bad[name+" in capitals"] = badBody{form, rest + strings.ToUpper(name) + "=a", 400}
+	}
+	_ = parts.Close()
+	bad["multipart"] = badBody{[]string{parts.FormDataContentType()}, multi.String(), 415}
+	return bad
+}
+
+func TestABodyThatBreaksOffIsTheSendersFault(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	cookie := "Cookie: session=" + w.member(w.person("Ada")).token()
+	before := w.everything()
+	form := "Content-Type: " + urlencoded
+	w.raw("POST", "/session", "key=colour&value=gr", cookie, form, "Content-Length: 100").want(http.StatusBadRequest).wantErrorPage()
+	w.raw("POST", "/session", "5\r\nkey=a\r\nzz\r\n", cookie, form, "Transfer-Encoding: chunked").want(http.StatusBadRequest).wantErrorPage()
+	w.raw("POST", "/session", "100000\r\n"+strings.Repeat("a", 0x100000)+"\r\n0\r\n\r\n", cookie, form, "Transfer-Encoding: chunked").
+		want(http.StatusRequestEntityTooLarge).wantErrorPage()
+	w.wantUnchanged(before, "bodies that break off")
+}
+
+func TestTheAddressNeverStandsInForTheForm(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	before := w.everything()
+	for path, good := range forms(p) {
+		if len(good) == 0 {
+			continue
+		}
+		page := w.member(p).post(path+"?"+good.Encode(), nil)
+		if page.status < 400 || page.status >= 500 {
+			t.Errorf("POST %s with the fields in the address: %s", path, page.brief())
+		}
+	}
+	for key, value := range w.everything() {
+		if strings.HasPrefix(key, "table people") && before[key] != value {
+			t.Errorf("%s became %s", key, value)
+		}
+	}
+}
+
+func TestWhatAPersonCanMendIsSaidAtTheField(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	before := w.everything()
+	for _, c := range []struct {
+		name, email string
+		field       string
+	}{
+		{"", "bea@kelp.example", "name"},
+		{" \t ", "bea@kelp.example", "name"},
+		{strings.Repeat("é", 81), "bea@kelp.example", "name"},
+		{"Bea\nBea", "bea@kelp.example", "name"},
+		{"Bea\x1b[31m", "bea@kelp.example", "name"},
+		{"\u202eaeB", "bea@kelp.example", "name"},
+		{"\u200b", "bea@kelp.example", "name"},
+		{"Bea", "", "email"},
+		{"Bea", "bea", "email"},
+		{"Bea", "bea@", "email"},
+		{"Bea", "@kelp.example", "email"},
+		{"Bea", "bea@kelp@example", "email"},
+		{"Bea", "be a@kelp.example", "email"},
+		{"Bea", "bea@kelp.example\r\nBcc: all@kelp.example", "email"},
+		{"Bea", "bea\u200b@kelp.example", "email"},
+		{"Bea", strings.Repeat("b", 250) + "@k.example", "email"},
+		{"Bea", strings.ToUpper(p.email), "email"},
+		{"Bea", "  " + p.email + "  ", "email"},
+	} {
+		b := w.browser()
+		page := b.submit(b.get("/register"), "form[action='/register']", map[string]string{
+			"name": c.name, "email": c.email, "password": "quiet harbours freeze late",
+		}).want(http.StatusUnprocessableEntity).wantNoCookie()
+		input := page.doc().Find("input#" + c.field)
+		if page.text("#"+c.field+"-error") == "" || input.AttrOr("aria-invalid", "") != "true" ||
+			!strings.Contains(input.AttrOr("aria-describedby", ""), c.field+"-error") || page.text(".errors a[href='#"+c.field+"']") == "" {
+			t.Errorf("%.30q <%.40q>: nothing said at the field %s", c.name, c.email, c.field)
+		}
+	}
+	w.wantUnchanged(before, "forms to mend")
+}
+
+// markup is text that turns into something else on a page that does not
+// escape it.
+var markup = []string{
+	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onfocus='alert(1)`, `</title><script>alert(1)</script>`,
+	`{{.}}{{template "x"}}`, `<svg/onload=alert(1)>`, `javascript:alert(1)`, `&lt;b&gt;&#x3c;b&#x3e;`, `</main><h1>x</h1>`, "`${alert(1)}`", `<!-- x`, `%3Cscript%3E`,
+	`'; DROP TABLE people; --`, `=cmd|' /C calc'!A0`, `🦭 é ع`,
+}
+
+func TestMarkupStaysText(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		for i, text := range markup {
+			p := w.person(text)
+			b := w.member(p)
+			b.get("/profile").want(http.StatusOK).wantText("h1", "Hello, "+text+"!").wantText(".person", text)
+			b.get("/").want(http.StatusOK).wantText("h1", "Hello, "+text+".")
+			b.set(text, text).wantRedirect("/session")
+			if got := b.get("/session").shown()[text]; got != text {
+				t.Errorf("the value %q is shown as %q", text, got)
+			}
+			if got := b.session(); got.Values[text] != text || got.Member.Name != text {
+				t.Errorf("as JSON %q is %+v", text, got)
+			}
+			b.submit(b.get("/account"), "form[action='/account/name']", map[string]string{"name": text + "."}).wantRedirect("/account")
+			again := b.post("/session", url.Values{"key": {strings.Repeat(text, 65)}, "value": {text}}).want(422)
+			if got := again.doc().Find("input#value").AttrOr("value", ""); got != text {
+				t.Errorf("the form says %q for %q", got, text)
+			}
+			guest := w.browser()
+			guest.agent = strings.ToValidUTF8(text, "")
+			again = guest.logIn(person{email: text, password: "not anybody's, this one"}, "").want(422)
+			if got := again.doc().Find("input#email").AttrOr("value", ""); got != text {
+				t.Errorf("the log-in form says %q for %q", got, text)
+			}
+			again = guest.submit(guest.get("/register"), "form[action='/register']", map[string]string{"name": text, "email": text, "password": ""}).want(422)
+			if got := again.doc().Find("input#name").AttrOr("value", ""); got != text {
+				t.Errorf("the register form says %q for %q", got, text)
+			}
+			// The list of devices shows what browsers call themselves.
+			r := guest.request(http.MethodPost, "/login", strings.NewReader(url.Values{"email": {p.email}, "password": {p.password}}.Encode()))
+			r.Header.Set("Content-Type", urlencoded)
+			if i < 3 { // a hash each
+				guest.do(r).wantRedirect("/profile")
+				guest.get("/devices").want(http.StatusOK)
+			}
+			guest.get("/" + url.PathEscape(text)).want(http.StatusNotFound).wantErrorPage()
+		}
+	})
+}
+
+func TestFiftySignUpsOfOneAddressMakeOneAccount(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		const tries = 50
+		answers := make(chan *answer, tries)
+		for i := range tries {
+			email := []byte("ada@kelp.example")
+			for bit := range 6 { // in mixed case
+				if at := []int{0, 1, 2, 4, 5, 6}[bit]; i>>bit&1 == 1 {
+					email[at] = strings.ToUpper(string(email[at]))[0]
+				}
+			}
+			body := url.Values{"name": {fmt.Sprint("Ada ", i)}, "email": {string(email)}, "password": {"quiet harbours freeze late"}}.Encode()
+			go func() { answers <- w.bare("POST", "/register", body, "Content-Type: "+urlencoded) }()
+		}
+		made := 0
+		for range tries {
+			switch a := <-answers; a.status {
+			case http.StatusSeeOther:
+				made++
+				a.cookie("session")
+			case http.StatusUnprocessableEntity:
+				a.wantNoCookie()
+				if !strings.HasPrefix(a.text("#email-error"), "Someone has registered with this e-mail already.") {
+					t.Errorf("the others are told %q", a.text("main"))
+				}
+			default:
+				t.Errorf("a sign-up answered %d", a.status)
+			}
+		}
+		if people, sessions := w.rows(`SELECT email_key FROM people`), w.sessionKeys(); made != 1 || len(people) != 1 || len(sessions) != 1 {
+			t.Errorf("%d were told they registered; people %q, sessions %q", made, people, sessions)
+		}
+	})
+}
