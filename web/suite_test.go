@@ -122,7 +122,9 @@ func newWorld(t *testing.T, at stores, o options) *world {
 	t.Cleanup(func() {
 		w.server.Close()
 		w.close()
-		w.secrets.notIn(t, "the log", w.log.String())
+		for line := range strings.Lines(w.log.String()) {
+			w.secrets.notIn(t, "the log line "+line, line)
+		}
 	})
 	return w
 }

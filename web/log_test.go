@@ -1,0 +1,141 @@
+package web_test
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"unicode"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/session"
+)
+
+// Every test looks through its log for passwords and tokens (see newWorld);
+// this one makes sure that they had every chance to get there.
+func TestTheLogNeverShowsAPasswordOrToken(t *testing.T) {
+	for _, text := range []bool{false, true} {
+		w := newWorld(t, embedded(t), options{textLog: text})
+		w.site.AddPage("/test/fault", func(c echo.Context, whose *session.Session) error {
+			form, err := c.FormParams()
+			if err != nil {
+				return err
+			}
+			whose.LogIn(session.Member{ID: "x", Name: form.Get("password")}, session.Sender{UserAgent: c.Request().Header.Get("Cookie")})
+			panic("with a password and a cookie at hand")
+		})
+		p := w.person("Ada")
+		b := w.browser()
+		b.logIn(p, "").wantRedirect("/profile")
+		b.get("/profile?password=" + url.QueryEscape(p.password) + "&token=" + b.token())
+		b.post("/test/fault", url.Values{"password": {p.password}}).want(http.StatusInternalServerError)
+		b.postBody("/session", "key="+b.token()+"&value="+b.token()+"&value=x").want(http.StatusBadRequest)
+		b.post("/session", url.Values{b.token(): {p.password}}).want(http.StatusBadRequest)
+		b.get("/" + b.token()).want(http.StatusNotFound)
+		b.get("/static/" + b.token()).want(http.StatusNotFound)
+		w.bare("POST", "/"+b.token(), "", "Authorization: Bearer "+b.token(), "Referer: http://x/?"+b.token(), "User-Agent: "+b.token(), "Origin: http://"+b.token())
+		b.do(b.request(http.MethodPut, "/login?password="+url.QueryEscape(p.password), nil)).want(http.StatusMethodNotAllowed)
+		// Typed into the wrong field, it comes back on the page, and only there.
+		b.post("/login?typed=wrong", url.Values{"email": {p.password}, "password": {p.password + "!"}}).want(http.StatusUnprocessableEntity)
+		if err := w.db.Close(); err != nil {
+			t.Fatal(err)
+		}
+		w.browser().logIn(p, "").want(http.StatusInternalServerError)
+		w.browser().post("/register", url.Values{"name": {"Bea"}, "email": {"bea@kelp.example"}, "password": {"tides of " + p.password}}).
+			want(http.StatusInternalServerError)
+		if !strings.Contains(w.log.String(), "with a password and a cookie at hand") {
+			t.Error("the panic is not in the log")
+		}
+	}
+}
+
+// unprintable is what would break or forge a line where a log is read.
+func unprintable(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
+
+func TestNobodyCanForgeALineOfTheLog(t *testing.T) {
+	line := "\r\n" + `{"time":"2026-01-01T00:00:00Z","level":"INFO","msg":"forged"}` + "\r\n" + `time=2026-01-01T00:00:00Z level=INFO msg=forged` + "\n"
+	for _, text := range []bool{false, true} {
+		w := newWorld(t, embedded(t), options{textLog: text})
+		b := w.browser()
+		mark, sent := w.log.mark(), 0
+		for _, evil := range []string{line, "\x1b[2J\x1b[31mforged", "\u202edegrof", "\u2028forged", "\u0085forged", "\x00forged", "\u200bforged", "\xff\xfeforged", "\x7f\b\bforged"} {
+			escaped := url.QueryEscape(evil)
+			path := "/" + strings.ReplaceAll(escaped, "+", "%20")
+			for _, request := range []func() *answer{
+				func() *answer { return w.raw("GET", path, "") },
+				func() *answer { return w.raw("GET", "/login"+path, "") },
+				func() *answer { return w.raw("GET", "/static"+path, "") },
+				func() *answer { return w.raw("PUT", "/static"+path, "") },
+				func() *answer { return w.raw("GET", "/?"+escaped, "") },
+				func() *answer { return b.postBody("/login", escaped+"=x") },
+				func() *answer { return b.postBody("/login", "email="+escaped+"&password=x") },
+				func() *answer { return b.postBody("/login", "email=a&email="+escaped) },
+				func() *answer { return b.postBody("/register", "name="+escaped+"&email="+escaped+"&password="+escaped) },
+				func() *answer { return b.postBody("/session", "key="+escaped+"&value="+escaped) },
+				func() *answer { return b.postBody("/session", "%zz"+escaped) },
+			} {
+				if a := request(); a.status >= 500 {
+					t.Errorf("%s answered %d", a.request.URL, a.status)
+				}
+				sent++
+			}
+		}
+		logged := w.log.since(mark)
+		if i := strings.IndexFunc(logged, unprintable); i >= 0 {
+			t.Errorf("the log holds %.60q", logged[i:])
+		}
+		lines := strings.Split(strings.TrimSuffix(logged, "\n"), "\n")
+		if len(lines) != sent {
+			t.Errorf("%d requests, %d lines", sent, len(lines))
+		}
+		for _, line := range lines {
+			switch {
+			case text && !strings.HasPrefix(line, "time="), text && strings.Contains(line, " msg=forged"):
+				t.Errorf("line %.200q", line)
+			case !text:
+				var read struct{ Msg string }
+				if err := json.Unmarshal([]byte(line), &read); err != nil || read.Msg != "request" {
+					t.Errorf("line %.200q: %v", line, err)
+				}
+			}
+		}
+	}
+}
+
+func TestARequestIsOneLineThatNamesThePerson(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	b := w.member(p)
+	mark := w.log.mark()
+	b.get("/profile?colour=green").want(http.StatusOK)
+	b.get("/none").want(http.StatusNotFound)
+	var lines []map[string]any
+	for line := range strings.Lines(w.log.since(mark)) {
+		var read map[string]any
+		if err := json.Unmarshal([]byte(line), &read); err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, read)
+	}
+	if len(lines) != 2 {
+		t.Fatalf("%d lines for two requests: %v", len(lines), lines)
+	}
+	for key, want := range map[string]any{
+		"msg": "request", "level": "INFO", "method": "GET", "route": "/profile", "status": 200.0, "address": "127.0.0.1", "user_id": p.id,
+	} {
+		if lines[0][key] != want {
+			t.Errorf("%s is %v, want %v", key, lines[0][key], want)
+		}
+	}
+	if id, _ := lines[0]["request_id"].(string); len(id) != 16 || id == lines[1]["request_id"] {
+		t.Errorf("request ids %v and %v", lines[0]["request_id"], lines[1]["request_id"])
+	}
+	if duration, ok := lines[0]["duration"].(float64); !ok || duration <= 0 {
+		t.Errorf("duration %v", lines[0]["duration"])
+	}
+	if lines[1]["status"] != 404.0 || lines[1]["user_id"] != nil {
+		t.Errorf("an unknown page: %v", lines[1])
+	}
+}
