@@ -1,0 +1,88 @@
+package web_test
+
+import (
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func TestANoticeIsShownOnTheNextPageAndNeverAgain(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		b := w.member(w.person("Ada"))
+		done := b.submit(b.get("/account"), "form[action='/account/name']", map[string]string{"name": "Ada King"}).wantRedirect("/account")
+		// What shows no notices leaves them.
+		b.session()
+		b.get("/none").want(http.StatusNotFound)
+		b.get("/login").wantRedirect("/profile")
+		b.post("/session", nil).want(http.StatusUnprocessableEntity)
+		b.do(b.request(http.MethodHead, "/account", nil)).want(http.StatusOK)
+		if page := b.follow(done).want(http.StatusOK); !slices.Equal(page.notices(), []string{"Your name is changed."}) {
+			t.Errorf("the page after shows %q", page.notices())
+		}
+		for _, path := range []string{"/account", "/profile", "/"} {
+			if page := b.get(path); len(page.notices()) != 0 {
+				t.Errorf("%s shows %q again", path, page.notices())
+			}
+		}
+		if stored := w.record(b.token()); strings.Contains(stored, "changed") {
+			t.Errorf("still stored: %s", stored)
+		}
+	})
+}
+
+func TestOfManyPagesAtOnceOneShowsTheNotice(t *testing.T) {
+	at := services(t)
+	here, there := newWorld(t, at, options{}), newWorld(t, at, options{})
+	b := here.member(here.person("Ada"))
+	cookie := "Cookie: session=" + b.token()
+	for range 10 {
+		b.post("/account/name", url.Values{"name": {"Ada King"}}).wantRedirect("/account")
+		const pages = 12
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		var shown []string
+		for i := range pages {
+			all.Go(func() {
+				page := []*world{here, there}[i%2].bare("GET", "/profile", "", cookie)
+				mu.Lock()
+				defer mu.Unlock()
+				if page.status != http.StatusOK {
+					t.Errorf("a page answered %d", page.status)
+				}
+				shown = append(shown, page.notices()...)
+			})
+		}
+		all.Wait()
+		if !slices.Equal(shown, []string{"Your name is changed."}) {
+			t.Fatalf("%d pages showed %q", pages, shown)
+		}
+	}
+}
+
+func TestThePartingWordIsSaidOnce(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	out := b.submit(b.get("/profile"), "form[action='/logout']", nil)
+	if parting := out.cookie("parting"); parting.MaxAge <= 0 || parting.MaxAge > 300 || strings.Contains(parting.Value, "Ada") {
+		t.Errorf("parting cookie %s", parting.Raw)
+	}
+	page := b.follow(out).want(http.StatusOK)
+	if !slices.Equal(page.notices(), []string{"You are logged out."}) {
+		t.Errorf("after logging out: %q", page.notices())
+	}
+	if gone := page.cookie("parting"); gone.MaxAge >= 0 {
+		t.Errorf("the parting cookie stays: %s", gone.Raw)
+	}
+	if again := b.get("/login").wantNoCookie(); len(again.notices()) != 0 {
+		t.Errorf("said again: %q", again.notices())
+	}
+	for _, value := range []string{"x", "<b>you won</b>", strings.Repeat("a", 4000), "logged-out%00"} {
+		page := w.bare("GET", "/", "", "Cookie: parting="+value).want(http.StatusOK)
+		if len(page.notices()) != 0 {
+			t.Errorf("a parting cookie says %q", page.notices())
+		}
+	}
+}
