@@ -45,14 +45,16 @@ func openPlace(ctx context.Context, o Options, store string) (*place, error) {
 }
 
 // settings is the environment of the servers. What is not in it stays as it is
-// for this process; the .env file of another folder is not read. Limits are
-// short, so that sessions left in Redis by a killed check end by themselves.
+// for this process; the .env file of another folder is not read. Sessions have a
+// short life, so that those left in Redis by a killed check end by themselves.
+// Stores have a long time to answer: a busy machine is no reason to fail.
 func (p *place) settings() []string {
 	return []string{
 		"HOST=127.0.0.1", "PORT=0", "BASE_URL=", "TRUSTED_PROXIES=",
 		"METRICS_ADDR=127.0.0.1:0",
 		"DATA_DIR=.data", "DATABASE_URL=" + p.databaseURL,
 		"SESSION_STORE=" + p.store, "REDIS_URL=" + p.redisURL,
+		"DATABASE_TIMEOUT=10s", "REDIS_TIMEOUT=10s", "REDIS_CONNECT_TIMEOUT=10s",
 		"SESSION_IDLE_TIMEOUT=1h", "SESSION_LIFETIME=1h", "SESSION_REMEMBER_LIFETIME=1h",
 		"SHUTDOWN_TIMEOUT=10s", "PASSWORD_MIN_LENGTH=15", "SMTP_URL=",
 		"LOG_LEVEL=warn", "LOG_FORMAT=text",
