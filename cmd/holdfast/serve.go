@@ -63,6 +63,8 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.W
 		return err
 	}
 	announce(stdout, cfg, db, sessions, process, metrics)
+	weight := ballast()
+	defer runtime.KeepAlive(weight)
 	return newServer(site, log).serve(ctx, listener, cfg.ShutdownTimeout)
 }
 
