@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -55,9 +56,20 @@ func (s *Site) observe(next echo.HandlerFunc) echo.HandlerFunc {
 				level = slog.LevelError
 			}
 		}
-		s.Log.LogAttrs(c.Request().Context(), level, "request", line...)
+		s.log(c.Request().Context(), level, line)
 		return nil
 	}
+}
+
+// log writes the line of one request. It is [slog.Logger.LogAttrs] but for the
+// search of the stack for who called it, which would find this place each time.
+func (s *Site) log(ctx context.Context, level slog.Level, line []slog.Attr) {
+	if !s.Log.Enabled(ctx, level) {
+		return
+	}
+	record := slog.NewRecord(time.Now(), level, "request", 0)
+	record.AddAttrs(line...)
+	_ = s.Log.Handler().Handle(ctx, record) // a log that fails has nobody to tell
 }
 
 // errPanic is a handler's panic on its way to the error page.
