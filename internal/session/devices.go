@@ -171,8 +171,11 @@ func (m *Manager) endWhere(ctx context.Context, person string, how Ending, chose
 
 // end removes sessions from the store first, where it counts, and then marks
 // them in the ledger. Failing in between leaves entries that heal to expired;
-// the other way round would leave sessions that nobody could end.
+// the other way round would leave sessions that nobody could end. A caller that
+// gives up does not come in between: an ending that is not noted could not be
+// repeated in a store that has lost it.
 func (m *Manager) end(ctx context.Context, entries []Entry, how Ending) error {
+	ctx = context.WithoutCancel(ctx)
 	var ids []string
 	for _, e := range entries {
 		if err := m.guard.cells.remove(ctx, e.Key); err != nil {
@@ -204,7 +207,7 @@ func (m *Manager) live(ctx context.Context, person string) ([]Entry, []Record, e
 	for i, e := range entries {
 		record, err := decodeRecord(stored[i])
 		switch {
-		case stored[i] != nil && err == nil && m.limits.live(record, now):
+		case stored[i] != nil && err == nil && record.Member != nil && m.limits.live(record, now):
 			alive, records = append(alive, e), append(records, record)
 		case now.Sub(e.Created) > settling:
 			over = append(over, e.ID)
