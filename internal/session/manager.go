@@ -274,10 +274,13 @@ func (m *Manager) establish(s *Session, entry Entry) error {
 	return nil
 }
 
-// undo takes back what commitFresh has begun. What it cannot reach heals: the
-// token was given to nobody, and the entry expires.
+// undo takes back what commitFresh has begun. Nobody was given the token; but
+// as long as its record may stand, the entry stays, so that it can be ended.
 func (m *Manager) undo(s *Session, entry Entry, cause error) error {
-	m.discard(s.outer, m.scs.Token(s.ctx))
+	if err := m.guard.cells.remove(s.outer, entry.Key); err != nil {
+		m.log.WarnContext(s.outer, "failed log-in not taken back", "cause", err)
+		return cause
+	}
 	m.markEnded(s.outer, entry.ID, EndedByTime)
 	return cause
 }
