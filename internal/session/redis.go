@@ -43,10 +43,15 @@ type redisCells struct {
 	// not used again. One failure empties the pool, and no PING is needed to
 	// find out which of the idle connections a restarted Redis has forgotten.
 	generation  atomic.Int64
-	health      health
+	reach       health // whether Redis answers
+	room        health // whether it also takes what is to be stored
 	revocations revocations
-	greeting    chan struct{} // held by the one connection that is being greeted
+	greeting    chan struct{} // held by whoever looks at run or replays
 	run         string        // the run of Redis whose revocations are replayed
+	// dial opens a connection outside the pool, for replays; they end with open.
+	dial func(context.Context) (redis.Conn, error)
+	open context.Context
+	shut context.CancelFunc
 }
 
 // swapScript is the guard's one atomic step. ARGV: what must stand (” for
@@ -67,9 +72,19 @@ func newRedisCells(dial dialRedis, cfg Config) *redisCells {
 	r := &redisCells{
 		name:        serverName(cfg.RedisURL),
 		timeout:     limits.Timeout,
-		health:      health{log: cfg.Log},
+		reach:       health{log: cfg.Log, ill: "sessions cannot be reached", well: "sessions can be reached again"},
+		room:        health{log: cfg.Log, ill: "sessions cannot be stored", well: "sessions can be stored again"},
 		revocations: revocations{cfg.Ledger, cfg.Now},
 		greeting:    make(chan struct{}, 1),
+	}
+	r.open, r.shut = context.WithCancel(context.Background())
+	r.dial = func(ctx context.Context) (redis.Conn, error) {
+		return dial(ctx,
+			redis.DialConnectTimeout(limits.Connect),
+			redis.DialTLSHandshakeTimeout(limits.Timeout),
+			redis.DialReadTimeout(limits.Timeout),
+			redis.DialWriteTimeout(limits.Timeout),
+		)
 	}
 	r.pool = &redis.Pool{
 		MaxActive: limits.Size,
@@ -77,12 +92,7 @@ func newRedisCells(dial dialRedis, cfg Config) *redisCells {
 		Wait:      true,
 		DialContext: func(ctx context.Context) (redis.Conn, error) {
 			generation := r.generation.Load()
-			conn, err := dial(ctx,
-				redis.DialConnectTimeout(limits.Connect),
-				redis.DialTLSHandshakeTimeout(limits.Timeout),
-				redis.DialReadTimeout(limits.Timeout),
-				redis.DialWriteTimeout(limits.Timeout),
-			)
+			conn, err := r.dial(ctx)
 			if err != nil {
 				return nil, err
 			}
@@ -138,7 +148,7 @@ func (r *redisCells) do(ctx context.Context, cmd string, args ...any) (any, erro
 func (r *redisCells) send(ctx context.Context, cmd string, args ...any) (any, error) {
 	conn, err := r.pool.GetContext(ctx)
 	if err != nil {
-		return nil, r.note(err)
+		return nil, r.note(cmd, err)
 	}
 	defer conn.Close()
 	left := r.timeout
@@ -149,23 +159,38 @@ func (r *redisCells) send(ctx context.Context, cmd string, args ...any) (any, er
 		return nil, context.DeadlineExceeded
 	}
 	reply, err := redis.DoWithTimeout(conn, left, cmd, args...)
-	return reply, r.note(err)
+	return reply, r.note(cmd, err)
 }
 
 // note looks at the outcome of a command: a broken connection, or a Redis that
 // is no longer the one to talk to, makes every connection from before stale.
-func (r *redisCells) note(err error) error {
+// Having waited in vain for a connection says nothing about the others.
+func (r *redisCells) note(cmd string, err error) error {
 	switch {
 	case err == nil:
-		r.health.well()
-	case isReply(err, "READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "NOPERM", "WRONGPASS"), !isReply(err):
+		r.reach.isWell()
+		if stores(cmd) {
+			r.room.isWell()
+		}
+	case errors.Is(err, context.Canceled), isReply(err, "NOSCRIPT", "WRONGTYPE"):
+	case errors.Is(err, context.DeadlineExceeded):
+		r.reach.isIll(err)
+	case isReply(err, "OOM", "MISCONF", "NOREPLICAS"):
+		r.room.isIll(err)
+	case isReply(err, "READONLY"):
 		r.generation.Add(1)
-		r.health.ill(err)
+		r.room.isIll(err)
+	case isReply(err, "LOADING", "MASTERDOWN", "NOAUTH", "NOPERM", "WRONGPASS"), !isReply(err):
+		r.generation.Add(1)
+		r.reach.isIll(err)
 	default:
-		r.health.ill(err)
+		r.reach.isIll(err)
 	}
 	return err
 }
+
+// stores reports whether a command takes room in Redis.
+func stores(cmd string) bool { return cmd == "EVALSHA" || cmd == "EVAL" || cmd == "SET" }
 
 // isReply reports whether err is an error reply of Redis, as opposed to a
 // failed connection; with codes given, whether it is one of those.
@@ -310,23 +335,28 @@ func (r *redisCells) ping(ctx context.Context) error {
 	return err
 }
 
-func (r *redisCells) close() error { return r.pool.Close() }
-
-// health logs once when Redis stops answering and once when it is back,
-// however many requests notice.
-type health struct {
-	log *slog.Logger
-	bad atomic.Bool
+func (r *redisCells) close() error {
+	r.shut()
+	r.greeting <- struct{}{} // waits for a replay that is under way
+	return r.pool.Close()
 }
 
-func (h *health) ill(cause error) {
-	if !errors.Is(cause, context.Canceled) && !isReply(cause, "NOSCRIPT", "WRONGTYPE") && h.bad.CompareAndSwap(false, true) {
-		h.log.Error("sessions cannot be reached", "cause", cause)
+// health logs once when something stops working and once when it works again,
+// however many requests notice.
+type health struct {
+	log       *slog.Logger
+	ill, well string
+	bad       atomic.Bool
+}
+
+func (h *health) isIll(cause error) {
+	if h.bad.CompareAndSwap(false, true) {
+		h.log.Error(h.ill, "cause", cause)
 	}
 }
 
-func (h *health) well() {
+func (h *health) isWell() {
 	if h.bad.Load() && h.bad.CompareAndSwap(true, false) {
-		h.log.Info("sessions can be reached again")
+		h.log.Info(h.well)
 	}
 }

@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -16,6 +17,11 @@ import (
 // two with appendfsync everysec), a replica that took over (seconds behind),
 // a file put back by hand within the hour.
 const replayWindow = time.Hour
+
+// replayLimit is how long one replay may take. It does not hang on the request
+// that caused it, which gives up much earlier: however much there is to end
+// again, it is done some time.
+const replayLimit = 30 * time.Second
 
 // replayBatch is how many keys one DEL takes.
 const replayBatch = 500
@@ -51,17 +57,44 @@ func (r revocations) replay(ctx context.Context, remove func(keys []string) erro
 // a new run each time.
 func (r *redisCells) greet(ctx context.Context, conn redis.Conn) error {
 	run, err := r.runID(ctx, conn)
-	if err != nil && !isReply(err, "NOPERM") {
+	if err != nil {
 		return err
 	}
 	select {
 	case r.greeting <- struct{}{}:
-		defer func() { <-r.greeting }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 	if run != "" && run == r.run {
+		<-r.greeting
 		return nil
+	}
+	done := make(chan error, 1)
+	go func() {
+		defer func() { <-r.greeting }()
+		done <- r.replay()
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// replay ends again what has ended lately, over a connection of its own, and
+// keeps the name of the run it did so in. It is called by whoever holds greeting.
+func (r *redisCells) replay() (err error) {
+	ctx, cancel := context.WithTimeout(r.open, replayLimit)
+	defer cancel()
+	conn, err := r.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	run, err := r.runID(ctx, conn)
+	if err != nil {
+		return err
 	}
 	err = r.revocations.replay(ctx, func(keys []string) error {
 		args := make([]any, len(keys))
@@ -78,9 +111,13 @@ func (r *redisCells) greet(ctx context.Context, conn redis.Conn) error {
 	return nil
 }
 
-// runID is a name that Redis gives itself anew at every start.
+// runID is a name that Redis gives itself anew at every start, "" when this
+// user may not know it.
 func (r *redisCells) runID(ctx context.Context, conn redis.Conn) (string, error) {
 	info, err := redis.String(r.on(ctx, conn, "INFO", "server"))
+	if isReply(err, "NOPERM") {
+		return "", nil
+	}
 	if err != nil {
 		return "", err
 	}
@@ -95,7 +132,7 @@ func (r *redisCells) runID(ctx context.Context, conn redis.Conn) (string, error)
 // on sends one command on a connection that is not in use yet.
 func (r *redisCells) on(ctx context.Context, conn redis.Conn, cmd string, args ...any) (any, error) {
 	began := time.Now()
-	reply, err := conn.Do(cmd, args...)
+	reply, err := redis.DoContext(conn, ctx, cmd, args...)
 	if rec := trace.From(ctx); rec != nil {
 		rec.TimedOutside(1, began, command(r.name, reply, err, cmd, args...))
 	}

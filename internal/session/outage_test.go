@@ -1,0 +1,253 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/session"
+)
+
+// soon asks until ask returns nil, and fails the test after the limit.
+func soon(t *testing.T, limit time.Duration, what string, ask func() error) {
+	t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(limit); ; <-tick.C {
+		err := ask()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: still failing after %s: %v", what, limit, err)
+		}
+	}
+}
+
+// greeted is nil when a browser is greeted by this name.
+func greeted(b *browser, name string) func() error {
+	return func() error {
+		s, err := b.load()
+		if err != nil {
+			return err
+		}
+		if member, _ := s.Member(); member.Name != name {
+			return fmt.Errorf("greeted as %q, want %q", member.Name, name)
+		}
+		return nil
+	}
+}
+
+// within fails the test when act takes longer than twice the budget, which
+// leaves the machine time of its own.
+func within(t *testing.T, what string, act func() error) error {
+	t.Helper()
+	began := time.Now()
+	err := act()
+	if took := time.Since(began); took > 2*budget {
+		t.Errorf("%s took %s, the budget is %s", what, took, budget)
+	}
+	return err
+}
+
+func TestAStoppedOrHangingRedisIsSaidInTimeAndOver(t *testing.T) {
+	for name, outage := range map[string]struct{ begin, end func(w *world) }{
+		"stopped": {func(w *world) { w.redis.Stop() }, func(w *world) { w.redis.Start() }},
+		"killed":  {func(w *world) { w.redis.Kill() }, func(w *world) { w.redis.Start() }},
+		"hanging": {func(w *world) { w.redis.Pause() }, func(w *world) { w.redis.Resume() }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := on(t, func(w *world) { w.onRedis("--appendonly", "yes", "--appendfsync", "always") })
+			m := w.open(brisk)
+			b := w.browser(m).logIn(w.ada)
+			begun, err := b.load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			begun.Flash("never stored")
+			outage.begin(w)
+			mustFail(t, within(t, "commit", func() error { return b.finish(begun) }), session.ErrUnavailable, "commit")
+			goroutines := runtime.NumGoroutine()
+			inParallel(50, func(int) {
+				err := within(t, "load", func() error { _, err := b.load(); return err })
+				mustFail(t, err, session.ErrUnavailable, "load")
+			})
+			if n := runtime.NumGoroutine(); n > goroutines+20 {
+				t.Errorf("%d goroutines became %d", goroutines, n)
+			}
+			outage.end(w)
+			soon(t, 2*time.Second, "after the outage", greeted(b, "Ada"))
+			if down, up := w.log.count("sessions cannot be reached"), w.log.count("sessions can be reached again"); down != 1 || up != 1 {
+				t.Errorf("it was logged %d times, and its end %d times", down, up)
+			}
+			if n := w.clients(); n > 4+1 {
+				t.Errorf("%d connections, the pool has 4", n)
+			}
+		})
+	}
+}
+
+// clients is how many connections Redis has, the one that asks included.
+func (w *world) clients() int {
+	w.t.Helper()
+	info, err := redis.String(w.redis.Do("INFO", "clients"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var n int
+	if _, err := fmt.Sscanf(info, "# Clients\r\nconnected_clients:%d", &n); err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+func TestWaitingForAConnectionLeavesTheOthersAlone(t *testing.T) {
+	w := on(t, onRedis)
+	m := w.open(func(cfg *session.Config) { cfg.Pool.Size = 2 })
+	b := w.browser(m).logIn(w.ada)
+	inParallel(8, func(int) { _, _ = b.load() })
+	before := w.connections()
+	gone, cancel := context.WithCancel(context.Background())
+	cancel()
+	for range 100 {
+		if _, err := m.Load(gone, b.token); err == nil {
+			continue // a connection was free
+		}
+	}
+	inParallel(8, func(int) { _, _ = b.load() })
+	if after := w.connections(); after > before+1 { // the one that asks is new each time
+		t.Errorf("clients that went away cost %d new connections", after-before-1)
+	}
+}
+
+// connections is how many Redis has accepted so far.
+func (w *world) connections() int {
+	w.t.Helper()
+	info, err := redis.String(w.redis.Do("INFO", "stats"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var n int
+	if _, err := fmt.Sscanf(info, "# Stats\r\ntotal_connections_received:%d", &n); err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+func TestAFullRedisRefusesLogInsAndGreets(t *testing.T) {
+	w := on(t, onRedis)
+	m := w.open()
+	b := w.browser(m).logIn(w.ada)
+	w.config("maxmemory-policy", "noeviction")
+	w.config("maxmemory", "1")
+	stranger := w.browser(m)
+	for range 3 {
+		mustFail(t, stranger.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil }), session.ErrUnavailable, "log-in")
+		mustFail(t, b.try(func(s *session.Session) error { return s.Set("colour", "green") }), session.ErrUnavailable, "change")
+		w.clock.advance(2 * time.Minute)
+		b.do(nothing) // wants to write the last use down
+		if who := b.who(); who != "Ada" {
+			t.Fatalf("greeted as %q", who)
+		}
+	}
+	if n, err := redis.Int(w.redis.Do("DBSIZE")); n != 1 || err != nil || stranger.cookie != nil {
+		t.Errorf("%d keys, %v, and the cookie %v; want nothing of the log-ins", n, err, stranger.cookie)
+	}
+	if devices, err := m.Devices(context.Background(), w.ada.ID); len(devices) != 1 || err != nil {
+		t.Errorf("listed %+v, %v", devices, err)
+	}
+	if n := w.log.count("sessions cannot be stored"); n != 1 || w.log.count("cannot be reached") != 0 {
+		t.Errorf("logged %d times, want once", n)
+	}
+	before := *b
+	b.do(logOut)
+	if before.who() != "" {
+		t.Error("with Redis full nobody can log out")
+	}
+	w.config("maxmemory", "0")
+	stranger.logIn(w.ada)
+	if n := w.log.count("sessions can be stored again"); n != 1 {
+		t.Errorf("the recovery was logged %d times", n)
+	}
+}
+
+func (w *world) config(name, value string) {
+	w.t.Helper()
+	if _, err := w.redis.Do("CONFIG", "SET", name, value); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+func TestARedisThatIsNotTheOneToTalkToIsSaidOnce(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		begin, end  func(w *world)
+		logged      string
+		greetsStill bool
+		storesStill bool
+	}{
+		{"READONLY", func(w *world) { w.must("REPLICAOF", "127.0.0.1", "1") }, func(w *world) { w.must("REPLICAOF", "NO", "ONE") },
+			"sessions cannot be stored", true, false},
+		{"NOAUTH", func(w *world) {
+			w.config("requirepass", "secret")
+			w.mustAs("secret", "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+		}, func(w *world) { w.mustAs("secret", "CONFIG", "SET", "requirepass", "") }, "sessions cannot be reached", false, false},
+		{"NOPERM", func(w *world) { w.must("ACL", "SETUSER", "default", "-get", "-eval", "-evalsha") },
+			func(w *world) { w.must("ACL", "SETUSER", "default", "+@all") }, "sessions cannot be reached", false, false},
+		{"cut connections", func(w *world) { w.must("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") }, func(*world) {}, "sessions cannot be reached", true, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := on(t, onRedis)
+			b := w.browser(w.open()).logIn(w.ada)
+			c.begin(w)
+			for range 5 {
+				s, err := b.load()
+				if c.greetsStill {
+					if err != nil {
+						t.Fatal(err)
+					}
+					if member, _ := s.Member(); member.Name != "Ada" {
+						t.Errorf("greeted as %q", member.Name)
+					}
+				} else {
+					mustFail(t, err, session.ErrUnavailable, "load")
+				}
+				if !c.storesStill {
+					mustFail(t, b.try(func(s *session.Session) error { s.Flash("kept?"); return nil }), session.ErrUnavailable, "change")
+				}
+			}
+			c.end(w)
+			soon(t, 2*time.Second, "change afterwards", func() error { return b.try(func(s *session.Session) error { return s.Set("k", "v") }) })
+			if b.who() != "Ada" {
+				t.Error("the session is gone")
+			}
+			if n := w.log.count("level=ERROR"); n != 1 || w.log.count(c.logged) != 1 {
+				t.Errorf("%d errors were logged, want %q once", n, c.logged)
+			}
+		})
+	}
+}
+
+func (w *world) must(command string, args ...any) {
+	w.t.Helper()
+	if _, err := w.redis.Do(command, args...); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// mustAs is must on a Redis that asks for a password.
+func (w *world) mustAs(password, command string, args ...any) {
+	w.t.Helper()
+	conn, err := redis.DialURL(w.redis.URL, redis.DialPassword(password))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Do(command, args...); err != nil {
+		w.t.Fatal(err)
+	}
+}
