@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -54,8 +55,12 @@ func rows(w *world) map[string]row {
 			if who.token() == "" {
 				return url.Values{"id": {"x"}}
 			}
-			w.member(p)
-			return url.Values{"id": {who.otherDevices()[0]}}
+			others := who.otherDevices()
+			if len(others) == 0 {
+				w.member(p)
+				others = who.otherDevices()
+			}
+			return url.Values{"id": {others[0]}}
 		}},
 		"POST /devices/end-others": {guest: "303 /login", member: "303 /devices", empty: "303 /devices", form: fields()},
 		"GET /account":             {guest: "303 /login?next=%2Faccount", member: "200"},
@@ -89,58 +94,74 @@ func origins(own string) map[string]struct {
 
 func TestEveryRouteAnswersEachRoleAndRefusesForgery(t *testing.T) {
 	w := newWorld(t, embedded(t), options{})
-	all := rows(w)
+	all, routes := rows(w), w.site.Routes()
 	p := w.person("Ada")
-	guest, member := w.browser(), w.member(p)
-	for _, route := range w.site.Routes() {
-		method, path, _ := strings.Cut(route, " ")
+	roles := map[string]*browser{"a guest": w.browser(), "a member": w.member(p)}
+	w.member(p) // another device
+	for _, route := range routes {
 		r, known := all[strings.Replace(route, "HEAD ", "GET ", 1)]
 		if !known {
 			t.Errorf("the route %q is in no row of this test", route)
 			continue
 		}
-		if r.path != "" {
-			path = r.path
-		}
+		before := w.everything()
 		for from, origin := range origins(w.base.String()) {
-			as := map[string]*browser{"a guest": guest, "a member": member}
-			who := p
-			if method == http.MethodPost && !origin.refused {
-				// What changes something is tried by someone new each time.
-				who = w.person("Bea")
-				as = map[string]*browser{"a guest": w.browser(), "a member": w.member(who)}
-			}
-			for role, b := range as {
-				doing := fmt.Sprintf("%s %s as %s, %s", method, path, role, from)
-				want := map[string]string{"a guest": r.guest, "a member": r.member}[role]
-				request := b.request(method, path, strings.NewReader(r.body(w, b, who)))
-				request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-				for _, line := range origin.headers {
-					name, value, _ := strings.Cut(line, ": ")
-					request.Header.Set(name, value)
+			for role, b := range roles {
+				if r.form == nil {
+					r.try(w, route, role, from, b, p, origin.headers)
+				} else if origin.refused {
+					r.send(w, route, b, p, origin.headers).want(http.StatusForbidden).wantNoCookie().wantErrorPage()
 				}
-				if method != http.MethodPost || !origin.refused {
-					if got := b.do(request).brief(); got != want {
-						t.Errorf("%s: %s, want %s", doing, got, want)
-					}
-					continue
-				}
-				before := w.everything()
-				b.do(request).want(http.StatusForbidden).wantNoCookie().wantErrorPage()
-				w.wantUnchanged(before, doing)
 			}
 		}
-		if r.form != nil {
-			if got := w.member(w.person("Cleo")).post(path, nil).brief(); got != r.empty {
+		w.wantUnchanged(before, route+", forged or only looking")
+	}
+	for _, route := range routes {
+		for from, origin := range origins(w.base.String()) {
+			if r := all[route]; r.form != nil && !origin.refused {
+				// What changes something is tried by someone new each time.
+				who := w.person("Bea")
+				r.try(w, route, "a guest", from, w.browser(), who, origin.headers)
+				r.try(w, route, "a member", from, w.member(who), who, origin.headers)
+			}
+		}
+		if r := all[route]; r.form != nil {
+			if got := w.member(w.person("Cleo")).post(r.at(route), nil).brief(); got != r.empty {
 				t.Errorf("%s by a member with an empty form: %s, want %s", route, got, r.empty)
 			}
 		}
 	}
 	for route := range all {
-		if !slices.Contains(w.site.Routes(), route) {
+		if !slices.Contains(routes, route) {
 			t.Errorf("the row %q is of no route", route)
 		}
 	}
+}
+
+// try sends the request and looks whether the answer is the row's.
+func (r row) try(w *world, route, role, from string, b *browser, p person, headers []string) {
+	w.t.Helper()
+	want := map[string]string{"a guest": r.guest, "a member": r.member}[role]
+	if got := r.send(w, route, b, p, headers).brief(); got != want {
+		w.t.Errorf("%s as %s, %s: %s, want %s", route, role, from, got, want)
+	}
+}
+
+func (r row) send(w *world, route string, b *browser, p person, headers []string) *answer {
+	w.t.Helper()
+	method, _, _ := strings.Cut(route, " ")
+	request := b.request(method, r.at(route), strings.NewReader(r.body(w, b, p)))
+	request.Header.Set("Content-Type", urlencoded)
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		request.Header.Set(name, value)
+	}
+	return b.do(request)
+}
+
+func (r row) at(route string) string {
+	_, path, _ := strings.Cut(route, " ")
+	return cmp.Or(r.path, path)
 }
 
 func (r row) body(w *world, who *browser, p person) string {
