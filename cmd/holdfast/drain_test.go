@@ -161,8 +161,7 @@ func (c *caller) call() (status int, last bool, err error) {
 
 func TestNoRequestOnAKeptConnectionFailsWhenTheServerStops(t *testing.T) {
 	const clients, rounds, warm = 32, 3, 10
-	// How fast the store is on a busy machine is not what this is about.
-	server := start(t, testprocess.Settings{"LOG_LEVEL": "error", "REDIS_TIMEOUT": "20s"})
+	server := start(t, testprocess.Settings{"LOG_LEVEL": "error"})
 	ada := member(t, server)
 	for round := range rounds {
 		var busy sync.WaitGroup

@@ -3,6 +3,7 @@ package main_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"sync"
@@ -40,10 +41,20 @@ func program(t testing.TB) string {
 	return built.program
 }
 
-// start starts a server in a fresh folder.
+// start starts a server in a fresh folder. It waits long for its stores where
+// the settings say nothing else: on a machine that runs all tests at once, one
+// that is slow is not one that is down.
 func start(t testing.TB, settings testprocess.Settings) *testprocess.Server {
 	t.Helper()
-	return testprocess.Start(t, program(t), t.TempDir(), settings)
+	patient := testprocess.Settings{"REDIS_TIMEOUT": "10s", "REDIS_CONNECT_TIMEOUT": "10s", "DATABASE_TIMEOUT": "10s"}
+	maps.Copy(patient, settings)
+	return testprocess.Start(t, program(t), t.TempDir(), patient)
+}
+
+// strict are the limits that hold where nothing is set.
+func strict(settings testprocess.Settings) testprocess.Settings {
+	maps.Copy(settings, testprocess.Settings{"REDIS_TIMEOUT": "", "REDIS_CONNECT_TIMEOUT": "", "DATABASE_TIMEOUT": ""})
+	return settings
 }
 
 // onServices are the settings for these servers.

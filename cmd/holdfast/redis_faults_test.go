@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -266,7 +265,7 @@ func newKeys(t testing.TB, store *testservice.RedisServer, but *visitor) []strin
 		}
 	}
 	if len(others) == 0 {
-		t.Fatal(errors.New("no key but " + keyOf(but)))
+		t.Fatalf("no key but %s", keyOf(but))
 	}
 	return others
 }

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -86,7 +85,7 @@ func reach(t testing.TB, counter *atomic.Int64, n int64, within time.Duration, w
 func TestRedisHangingDelaysNobodyForLong(t *testing.T) {
 	const size = 32
 	store := testservice.Redis(t)
-	settings := onServices(store, nil)
+	settings := strict(onServices(store, nil))
 	settings["LOG_LEVEL"] = "error"
 	server := start(t, settings)
 	ada := member(t, server)
@@ -139,7 +138,7 @@ func boundedFiles(t testing.TB, server *testprocess.Server, clients int) {
 func TestSIGTERMEndsTheServerAlsoWhenItsStoresHang(t *testing.T) {
 	t.Parallel()
 	redis, postgres := testservice.Redis(t), testservice.PrivatePostgres(t)
-	server := start(t, onServices(redis, postgres))
+	server := start(t, strict(onServices(redis, postgres)))
 	ada := member(t, server)
 	redis.Pause()
 	postgres.Pause()
@@ -152,7 +151,7 @@ func TestSIGTERMEndsTheServerAlsoWhenItsStoresHang(t *testing.T) {
 	}
 	server.Terminate()
 	if end := server.Wait(8 * time.Second); end.Code == -1 {
-		t.Error(errors.New("ended by a signal"))
+		t.Error("ended by a signal")
 	}
 	redis.Resume()
 	postgres.Resume()

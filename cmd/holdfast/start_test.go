@@ -20,7 +20,7 @@ const loudly = 10 * time.Second
 
 func TestStartsWithNothingConfigured(t *testing.T) {
 	t.Parallel()
-	server := start(t, nil)
+	server := testprocess.Start(t, program(t), t.TempDir(), nil)
 	lines := strings.Split(strings.TrimSpace(server.Announcement()), "\n")
 	want := []string{
 		"Holdfast ",
