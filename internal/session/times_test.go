@@ -1,0 +1,245 @@
+package session_test
+
+import (
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/session"
+)
+
+func TestASessionEndsWhenItWasIdleTooLong(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world) {
+		b := w.browser(w.open()).logIn(w.ada)
+		for range 3 {
+			w.clock.advance(defaults.Idle - time.Second)
+			b.do(nothing)
+			if who := b.who(); who != "Ada" {
+				t.Fatalf("a session in use is greeted as %q", who)
+			}
+		}
+		w.clock.advance(defaults.Idle - 2*time.Millisecond)
+		if b.who() != "Ada" {
+			t.Error("it ended before its time")
+		}
+		w.clock.advance(2 * time.Millisecond) // nothing was committed meanwhile
+		if who := b.who(); who != "" {
+			t.Errorf("after the idle limit somebody is greeted as %q", who)
+		}
+		w.clock.advance(-time.Hour)
+		if who := b.who(); who != "" {
+			t.Errorf("a clock that was put back greets %q again: the record was not removed", who)
+		}
+	})
+}
+
+func TestASessionEndsAtItsLifetimeWhateverIsDone(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world) {
+		b := w.browser(w.open()).logIn(w.ada)
+		for past := time.Duration(0); past < defaults.Lifetime-time.Minute; past += 30 * time.Minute {
+			b.do(func(s *session.Session) error { s.Flash("busy"); s.Renew(laptop); return nil })
+			w.clock.advance(min(30*time.Minute, defaults.Lifetime-time.Minute-past))
+		}
+		if b.who() != "Ada" {
+			t.Fatal("it ended before its time")
+		}
+		w.clock.advance(time.Minute)
+		if who := b.who(); who != "" {
+			t.Errorf("after its lifetime a session in constant use is greeted as %q", who)
+		}
+	})
+}
+
+// TestTheRecordItselfEndsASession: the time to live is gone from Redis.
+func TestTheRecordItselfEndsASession(t *testing.T) {
+	w := on(t, onRedis)
+	b := w.browser(w.open()).logIn(w.ada)
+	w.must("PERSIST", key(b.token))
+	w.clock.advance(defaults.Idle)
+	if who := b.who(); who != "" || w.stands(b.token) {
+		t.Errorf("without a time to live the session is greeted as %q", who)
+	}
+}
+
+// TestRedisKeepsAKeyAsLongAsIsDue reads the key's time to live.
+func TestRedisKeepsAKeyAsLongAsIsDue(t *testing.T) {
+	w := on(t, onRedis)
+	m := w.open()
+	left := func(b *browser) time.Duration {
+		t.Helper()
+		ms, err := redis.Int64(w.redis.Do("PTTL", key(b.token)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return time.Duration(ms) * time.Millisecond
+	}
+	due := func(b *browser, want time.Duration, when string) {
+		t.Helper()
+		if got := left(b); got > want || got < want-patience {
+			t.Errorf("%s: Redis keeps the key %s, due are %s", when, got, want)
+		}
+	}
+	b := w.browser(m).logIn(w.ada)
+	due(b, defaults.Idle, "after the log-in")
+	w.clock.advance(40 * time.Minute)
+	b.do(nothing)
+	due(b, defaults.Idle, "after a use")
+	for range 10 {
+		w.clock.advance(40 * time.Minute)
+		b.do(nothing)
+	}
+	w.clock.advance(30 * time.Minute)
+	b.do(nothing)
+	due(b, defaults.Lifetime-470*time.Minute, "shortly before the end")
+	b.do(renew)
+	due(b, defaults.Lifetime-470*time.Minute, "after a renewal then")
+	remembered := w.ada
+	remembered.Remember = true
+	due(w.browser(m).logIn(remembered), defaults.Remember, "kept logged in")
+	guest := w.browser(m)
+	guest.set("colour", "green")
+	due(guest, defaults.Idle, "a guest's")
+}
+
+func TestLastSeenIsWrittenOnceAMinuteOrATwentiethOfAShortLimit(t *testing.T) {
+	for idle, every := range map[time.Duration]time.Duration{time.Hour: time.Minute, 2 * time.Minute: 6 * time.Second} {
+		w := on(t, onRedis)
+		m := w.open(func(cfg *session.Config) { cfg.Limits.Idle = idle })
+		b := w.browser(m).logIn(w.ada)
+		stored := func() string {
+			t.Helper()
+			record, err := redis.String(w.redis.Do("GET", key(b.token)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			return record
+		}
+		before := stored()
+		w.clock.advance(every - time.Millisecond)
+		commands := w.commands()
+		for range 10 {
+			b.do(nothing)
+		}
+		if stored() != before {
+			t.Errorf("idle %s: a use was written down after less than %s", idle, every)
+		}
+		if did := w.commands() - commands - 2; did != 10 { // GET and INFO by the test itself
+			t.Errorf("idle %s: 10 page views were %d commands", idle, did)
+		}
+		w.clock.advance(time.Millisecond)
+		b.do(nothing)
+		after := stored()
+		if after == before {
+			t.Errorf("idle %s: a use was not written down after %s", idle, every)
+		}
+		b.do(nothing)
+		if stored() != after {
+			t.Errorf("idle %s: the same use was written down twice", idle)
+		}
+	}
+}
+
+// commands is how many Redis has done so far.
+func (w *world) commands() int {
+	w.t.Helper()
+	info, err := redis.String(w.redis.Do("INFO", "stats"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(info, "total_commands_processed:")
+	n := 0
+	for _, digit := range rest[:strings.IndexByte(rest, '\r')] {
+		n = 10*n + int(digit-'0')
+	}
+	return n
+}
+
+func TestClocksFiveMinutesApartLogNobodyOut(t *testing.T) {
+	w := on(t, onRedis)
+	const apart = 5 * time.Minute
+	ahead := func() time.Time { return w.clock.Now().Add(apart) }
+	slow, fast := w.open(), w.open(func(cfg *session.Config) { cfg.Now = ahead })
+	b := w.browser(slow).logIn(w.ada)
+	c := w.browser(fast).logIn(w.ada)
+	for step := 0; step < 80; step++ {
+		for _, at := range []*session.Manager{slow, fast} {
+			for name, browser := range map[string]*browser{"slow": b, "fast": c} {
+				if who := browser.at(at).who(); who != "Ada" {
+					t.Fatalf("minute %d: the session begun at the %s clock is greeted as %q", 5*step, name, who)
+				}
+				browser.at(at).do(nothing)
+			}
+			if devices, err := at.Devices(context.Background(), w.ada.ID); err != nil || len(devices) != 2 {
+				t.Fatalf("minute %d: listed %+v, %v", 5*step, devices, err)
+			}
+		}
+		w.clock.advance(5 * time.Minute)
+	}
+	w.clock.advance(defaults.Lifetime - 80*5*time.Minute + apart)
+	for _, m := range []*session.Manager{slow, fast} {
+		if b.at(m).who() != "" || c.at(m).who() != "" {
+			t.Error("a session lived beyond its lifetime and the distance of the clocks")
+		}
+	}
+}
+
+func TestAClockPutBackLogsNobodyOut(t *testing.T) {
+	w := on(t, onRedis)
+	b := w.browser(w.open()).logIn(w.ada)
+	w.clock.advance(-24 * time.Hour)
+	b.do(nothing)
+	b.set("colour", "green")
+	if b.who() != "Ada" {
+		t.Error("a clock put back a day logs people out")
+	}
+}
+
+func TestRememberedSessionsLiveLongerAndTheirCookiePersists(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world) {
+		m := w.open()
+		plain := w.browser(m).logIn(w.ada)
+		if plain.cookie.MaxAge != 0 || !plain.cookie.Expires.IsZero() {
+			t.Errorf("an ordinary log-in persists: %v", plain.cookie)
+		}
+		member := w.ada
+		member.Remember = true
+		kept := w.browser(m).logIn(member)
+		want := int(defaults.Remember.Seconds())
+		if kept.cookie.MaxAge < want-int(patience.Seconds()) || kept.cookie.MaxAge > want+1 {
+			t.Errorf("the cookie is kept %d s, want about %d", kept.cookie.MaxAge, want)
+		}
+		first := kept.cookie
+		kept.do(renew)
+		if kept.cookie == first || kept.cookie.MaxAge <= 0 {
+			t.Errorf("after a renewal the cookie is %v", kept.cookie)
+		}
+		w.clock.advance(defaults.Remember - time.Minute)
+		if plain.who() != "" || kept.who() != "Ada" {
+			t.Errorf("a minute before the end: ordinary %q, remembered %q", plain.who(), kept.who())
+		}
+		s, err := kept.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if devices, err := s.Devices(context.Background()); err != nil || len(devices) != 1 || !devices[0].Remembered {
+			t.Errorf("listed %+v, %v", devices, err)
+		}
+		w.clock.advance(time.Minute)
+		if who := kept.who(); who != "" {
+			t.Errorf("after its lifetime it is greeted as %q", who)
+		}
+	})
+}
+
+func TestTheCookieOnHTTPSIsBoundToTheHost(t *testing.T) {
+	w := on(t, onMemory)
+	b := w.browser(w.open(func(cfg *session.Config) { cfg.Secure = true })).logIn(w.ada)
+	c := b.cookie
+	if c.Name != "__Host-session" || !c.Secure || c.Path != "/" || c.Domain != "" || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode {
+		t.Errorf("the cookie is %v", c)
+	}
+}
