@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/labstack/echo/v4"
 	"github.com/mileusna/useragent"
@@ -47,16 +48,7 @@ func (s *Site) showDevices(c echo.Context) error {
 		return err
 	}
 	var p devicesPage
-	for _, d := range live {
-		p.Devices = append(p.Devices, deviceCard{
-			ID: d.ID, Title: deviceTitle(d.UserAgent), Address: d.Address,
-			Since: momentAt(d.Since, now), LastSeen: momentAt(d.Seen, now),
-			Current: d.Current, Remembered: d.Remembered,
-		})
-		if !d.Current {
-			p.Others++
-		}
-	}
+	p.Devices, p.Others = deviceCards(live, now)
 	if len(past) > pastPerPage {
 		past, p.Older = past[:pastPerPage], devicesPath(page+1)
 	}
@@ -70,6 +62,22 @@ func (s *Site) showDevices(c echo.Context) error {
 		})
 	}
 	return s.page(c, http.StatusOK, "devices", "Devices", p)
+}
+
+// deviceCards are live sessions as a page shows them, and how many of them are
+// not this one.
+func deviceCards(live []session.Device, now time.Time) (cards []deviceCard, others int) {
+	for _, d := range live {
+		cards = append(cards, deviceCard{
+			ID: d.ID, Title: deviceTitle(d.UserAgent), Address: d.Address,
+			Since: momentAt(d.Since, now), LastSeen: momentAt(d.Seen, now),
+			Current: d.Current, Remembered: d.Remembered,
+		})
+		if !d.Current {
+			others++
+		}
+	}
+	return cards, others
 }
 
 // submitEndDevice ends one session of the person. One that is not theirs does

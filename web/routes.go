@@ -37,6 +37,13 @@ func (s *Site) routes() {
 	members.post("/devices/end-others", s.submitEndOthers)
 	members.page("/account", s.showAccount)
 	members.post("/account/name", s.submitName)
+
+	if s.Learn {
+		public.page("/lab", s.showLab)
+		public.get("/lab/wait", s.showLabWait)
+		public.post("/lab/restart", s.submitRestart)
+		public.post("/lab/check", s.submitCheck)
+	}
 }
 
 // group registers routes that share their middleware. (Echo's own groups would

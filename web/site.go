@@ -47,6 +47,10 @@ type Config struct {
 	Learn          bool
 	Version        string
 	Process        Process
+	// SessionStore is the kind of store sessions are in, one of session's Store
+	// constants.
+	SessionStore string
+	Lab          Lab
 }
 
 // Process is this run of the server, as people and logs see it.
@@ -99,6 +103,18 @@ func New(cfg Config) (*Site, error) {
 	s.echo.IPExtractor = ipExtractor(cfg.TrustedProxies)
 	s.routes()
 	return s, nil
+}
+
+// CheckTemplates parses every template and static file, as New does, and nothing else.
+func CheckTemplates() error {
+	assets, err := newAssets(static.FS)
+	if err != nil {
+		return fmt.Errorf("load static files: %w", err)
+	}
+	if _, err := newRenderer(templates.FS, assets); err != nil {
+		return fmt.Errorf("load templates: %w", err)
+	}
+	return nil
 }
 
 // ServeHTTP implements [http.Handler].

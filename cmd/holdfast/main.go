@@ -44,7 +44,10 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		if command.Serve.StopWithStdin {
 			ctx = untilEnd(ctx, stdin)
 		}
-		return serve(ctx, cfg, log, stdout)
+		if getenv(rehearsalEnv) != "" {
+			return rehearsal(ctx, cfg, log)
+		}
+		return runs(ctx, cfg, getenv, log, stdout)
 	case "migrate":
 		return migrate(ctx, cfg, stdout)
 	case "restart-check":

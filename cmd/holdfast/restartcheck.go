@@ -39,6 +39,9 @@ func restartCheck(ctx context.Context, cfg config.Config, flags config.RestartCh
 	if err != nil {
 		return fmt.Errorf("restart-check: %w", err)
 	}
+	if err := saveReport(cfg, report); err != nil {
+		fmt.Fprintln(stderr, "the page /lab will not show this:", err)
+	}
 	show := showReport
 	if flags.JSON {
 		show = showReportJSON

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"holdfast/internal/account"
@@ -25,15 +26,14 @@ import (
 // asked to come back.
 const hashWait = 10 * time.Second
 
-// serve runs the web server until ctx ends.
-func serve(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.Writer) (err error) {
+// serve opens the stores and answers requests from listener until ctx ends, or
+// until the server is to be replaced: then it returns errReplace, with nothing
+// in flight, nothing open and the listener closed.
+func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, log *slog.Logger, stdout io.Writer) (err error) {
 	started := time.Now()
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Address())
-	if err != nil {
-		return fmt.Errorf("listen on %s: %w", cfg.Address(), err)
-	}
 	defer listener.Close()
-	cfg = cfg.WithPort(listener.Addr().(*net.TCPAddr).Port)
+	run, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 
 	db, err := openDatabase(ctx, cfg)
 	if err != nil {
@@ -58,14 +58,19 @@ func serve(ctx context.Context, cfg config.Config, log *slog.Logger, stdout io.W
 		return err
 	}
 	defer func() { err = errors.Join(err, metrics.close()) }()
-	site, err := newSite(cfg, db, sessions, process, metrics, log)
+	replacing := &replacing{cancel: stop, log: log}
+	site, err := newSite(cfg, db, sessions, process, metrics, replacing, log)
 	if err != nil {
 		return err
 	}
 	announce(stdout, cfg, db, sessions, process, metrics)
 	weight := ballast()
 	defer runtime.KeepAlive(weight)
-	return newServer(site, log).serve(ctx, listener, cfg.ShutdownTimeout)
+	err = newServer(site, log).serve(run, listener, cfg.ShutdownTimeout)
+	if ctx.Err() == nil && errors.Is(context.Cause(run), errReplace) {
+		return errors.Join(errReplace, err)
+	}
+	return err
 }
 
 func openDatabase(ctx context.Context, cfg config.Config) (*database.DB, error) {
@@ -105,7 +110,7 @@ func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start
 	return session.Open(ctx, c)
 }
 
-func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process, metrics *metrics, log *slog.Logger) (*web.Site, error) {
+func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process, metrics *metrics, replacing *replacing, log *slog.Logger) (*web.Site, error) {
 	base, err := url.Parse(cfg.BaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("parse BASE_URL: %w", err)
@@ -124,6 +129,12 @@ func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, proc
 		Learn:          cfg.Learn(),
 		Version:        version(),
 		Process:        process,
+		SessionStore:   cfg.SessionStore,
+		Lab: web.Lab{
+			Restart: replacing.restart,
+			StartOf: startOf(db),
+			Check:   newCheck(cfg, log),
+		},
 	})
 }
 
@@ -139,6 +150,22 @@ func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *se
 		version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
 	if metrics != nil {
 		fmt.Fprintf(stdout, "  metrics   %s\n", metrics.at)
+	}
+}
+
+// startOf finds an earlier start of this or another server.
+func startOf(db *database.DB) func(context.Context, int64) (web.Process, error) {
+	return func(ctx context.Context, number int64) (web.Process, error) {
+		start, err := db.StartOf(ctx, number)
+		if err != nil {
+			return web.Process{}, err
+		}
+		_, text, _ := strings.Cut(start.Instance, "/")
+		id, err := strconv.Atoi(text)
+		if err != nil {
+			return web.Process{}, fmt.Errorf("read process id of start %d: %w", number, err)
+		}
+		return web.Process{ID: id, Start: number, Started: start.At}, nil
 	}
 }
 

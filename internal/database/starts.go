@@ -41,3 +41,20 @@ func (db *DB) RecordStart(ctx context.Context, s Start) (int64, error) {
 		}
 	}
 }
+
+const startByNumber = `
+SELECT instance, version, started_ms
+FROM starts
+WHERE number = $1`
+
+// StartOf returns the start with a number, [account.ErrNotFound], or
+// [account.ErrUnavailable].
+func (db *DB) StartOf(ctx context.Context, number int64) (Start, error) {
+	ctx, cancel, failed := db.bounded(ctx, "read start")
+	defer cancel()
+	var s Start
+	var started int64
+	err := db.sql.QueryRowContext(ctx, startByNumber, number).Scan(&s.Instance, &s.Version, &started)
+	s.At = time.UnixMilli(started).UTC()
+	return s, failed(err)
+}

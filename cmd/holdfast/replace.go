@@ -1,0 +1,200 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"holdfast/internal/config"
+	"holdfast/internal/session"
+	"holdfast/web"
+)
+
+// A server that is asked to restart replaces itself: it rehearses the start in
+// a child, finishes what is in flight, closes its stores, and becomes the new
+// program. The listening socket stays open throughout, so that whoever connects
+// meanwhile waits instead of being refused. docs/decisions has the reasons.
+
+// The names in the environment with which a server tells its successor what it
+// is. They are no settings: nobody else sets them.
+const (
+	rehearsalEnv = "HOLDFAST_REHEARSAL" // start up to the first exclusive thing, then exit
+	socketEnv    = "HOLDFAST_SOCKET"    // file descriptor of the listening socket
+	successorEnv = "HOLDFAST_SUCCESSOR" // the predecessor may hold the port for a moment
+)
+
+// rehearsalTimeout bounds a rehearsal. It is shorter than an answer may take,
+// because the request for a restart waits for it.
+const rehearsalTimeout = 12 * time.Second
+
+// errReplace ends a run of the server that is to be replaced.
+var errReplace = errors.New("restart was asked for")
+
+// replacing is how one run of the server comes to be replaced.
+type replacing struct {
+	asked  atomic.Bool
+	cancel context.CancelCauseFunc // of the run
+	log    *slog.Logger
+}
+
+// restart rehearses the start of this program as it is on disk now, with the
+// same arguments. When that fails, the error says why in words for the page,
+// and the server goes on. When it passes, the run ends once this request is
+// answered.
+func (r *replacing) restart(ctx context.Context) error {
+	if !r.asked.CompareAndSwap(false, true) {
+		return web.ErrRestarting
+	}
+	if err := rehearse(ctx); err != nil {
+		r.asked.Store(false)
+		return err
+	}
+	r.log.InfoContext(ctx, "restart", "process", os.Getpid())
+	r.cancel(errReplace)
+	return nil
+}
+
+// rehearse starts this program in a child that takes nothing for itself.
+func rehearse(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, rehearsalTimeout)
+	defer cancel()
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("find this program: %w", err)
+	}
+	child := exec.CommandContext(ctx, program, os.Args[1:]...)
+	child.Env = append(os.Environ(), rehearsalEnv+"=1")
+	child.WaitDelay = time.Second
+	if said, err := child.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %w: %s", web.ErrNoReplacement, err, lastLine(said))
+	}
+	return nil
+}
+
+func lastLine(output []byte) string {
+	lines := strings.Split(strings.TrimSpace(string(output)), "\n")
+	return lines[len(lines)-1]
+}
+
+// rehearsal is what the child does: everything a start needs, short of the
+// socket and of stores that belong to one process.
+func rehearsal(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
+	if err := web.CheckTemplates(); err != nil {
+		return err
+	}
+	db, err := openDatabase(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if cfg.SessionStore != session.StoreRedis || cfg.RedisURL == "" {
+		return nil
+	}
+	sessions, err := openSessions(ctx, cfg, db, 0, log)
+	if err != nil {
+		return err
+	}
+	return sessions.Close()
+}
+
+// listen takes the socket over from a predecessor, or opens one.
+func listen(ctx context.Context, cfg config.Config, getenv func(string) string) (*net.TCPListener, error) {
+	if text := getenv(socketEnv); text != "" {
+		return inheritedSocket(text)
+	}
+	var again time.Duration
+	if getenv(successorEnv) != "" {
+		again = 5 * time.Second
+	}
+	ctx, cancel := context.WithTimeout(ctx, max(again, time.Second))
+	defer cancel()
+	for {
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", cfg.Address())
+		if err == nil {
+			return listener.(*net.TCPListener), nil
+		}
+		if again == 0 || !wait(ctx, 50*time.Millisecond) {
+			return nil, fmt.Errorf("listen on %s: %w", cfg.Address(), err)
+		}
+	}
+}
+
+// wait returns false when ctx ended first.
+func wait(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+func inheritedSocket(text string) (*net.TCPListener, error) {
+	fd, err := strconv.Atoi(text)
+	if err != nil || fd < 3 {
+		return nil, fmt.Errorf("take the socket over: %s=%q is no descriptor", socketEnv, text)
+	}
+	file := os.NewFile(uintptr(fd), "listener")
+	defer file.Close()
+	listener, err := net.FileListener(file)
+	if err != nil {
+		return nil, fmt.Errorf("take the socket over: %w", err)
+	}
+	tcp, ok := listener.(*net.TCPListener)
+	if !ok {
+		return nil, errors.Join(errors.New("take the socket over: it is not a TCP socket"), listener.Close())
+	}
+	return tcp, nil
+}
+
+// successorEnviron is this process's environment for its successor.
+func successorEnviron(extra ...string) []string {
+	environ := make([]string, 0, len(os.Environ())+len(extra))
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if name != socketEnv && name != successorEnv {
+			environ = append(environ, entry)
+		}
+	}
+	return append(environ, extra...)
+}
+
+// runs serves until there is no successor: each run opens the stores, serves
+// and closes them; a run that is to be replaced is followed by the new program
+// in this process, or, where that fails, by another run.
+func runs(ctx context.Context, cfg config.Config, getenv func(string) string, log *slog.Logger, stdout io.Writer) error {
+	listener, err := listen(ctx, cfg, getenv)
+	if err != nil {
+		return err
+	}
+	cfg = cfg.WithPort(listener.Addr().(*net.TCPAddr).Port)
+	for {
+		socket, err := keep(listener)
+		if err != nil {
+			return errors.Join(err, listener.Close())
+		}
+		err = serve(ctx, cfg, listener, log, stdout)
+		if !errors.Is(err, errReplace) {
+			return errors.Join(err, socket.close())
+		}
+		err = socket.succeed()
+		if err == nil {
+			return nil
+		}
+		log.Error("no replacement, serving on", "cause", err)
+		if listener, err = socket.listenAgain(); err != nil {
+			return fmt.Errorf("listen again: %w", err)
+		}
+	}
+}
