@@ -195,29 +195,22 @@ func (l *lab) race(ctx context.Context, all []*contender) error {
 	return nil
 }
 
-func (c *contender) figures(of func(load) float64) []float64 {
-	var all []float64
-	for _, seen := range c.loads {
-		all = append(all, of(seen))
-	}
-	return all
-}
+func (c *contender) figures(of func(load) float64) []float64 { return figures(c.loads, of) }
 
 func greetingSection(o options, all []*contender) section {
 	limit, holdfast := all[0], all[1]
-	rate := func(seen load) float64 { return seen.perSecond }
 	race := table{head: []string{"server", "of the limit", "least to most", "Holdfast against it", "least to most", "median wait", "99 % within", "processor time an answer", "bytes an answer"}}
 	commands := table{head: []string{"server", "Redis commands a view"}}
 	for _, c := range all {
-		ofLimit := spreadOf(ratios(c.figures(rate), limit.figures(rate)))
-		against := spreadOf(ratios(holdfast.figures(rate), c.figures(rate)))
+		ofLimit := spreadOf(ratios(c.figures(load.rate), limit.figures(load.rate)))
+		against := spreadOf(ratios(holdfast.figures(load.rate), c.figures(load.rate)))
 		race.row(c.name,
 			fmt.Sprintf("**%.2f**", ofLimit.median), fmt.Sprintf("%.2f to %.2f", ofLimit.least, ofLimit.most),
 			fmt.Sprintf("%.2f times", against.median), fmt.Sprintf("%.2f to %.2f", against.least, against.most),
-			milliseconds(spreadOf(c.figures(func(seen load) float64 { return seen.p50.Seconds() })).median),
-			milliseconds(spreadOf(c.figures(func(seen load) float64 { return seen.p99.Seconds() })).median),
-			fmt.Sprintf("%.0f µs", 1e6*spreadOf(c.figures(func(seen load) float64 { return seen.busy })).median),
-			fmt.Sprintf("%.0f", spreadOf(c.figures(func(seen load) float64 { return seen.bytes })).median))
+			milliseconds(spreadOf(c.figures(load.wait)).median),
+			milliseconds(spreadOf(c.figures(load.longWait)).median),
+			fmt.Sprintf("%.0f µs", 1e6*spreadOf(c.figures(load.processor)).median),
+			fmt.Sprintf("%.0f", spreadOf(c.figures(load.size)).median))
 		commands.row(c.name, c.commandWords())
 	}
 	s := section{

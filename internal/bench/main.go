@@ -32,6 +32,7 @@ type measurement struct {
 func measurements() []measurement {
 	return []measurement{
 		{"greeting", measureGreeting},
+		{"devices", measureDevices},
 		{"starts", measureStarts},
 		{"pages", measurePages},
 		{"go", measureGo},
@@ -44,6 +45,7 @@ type options struct {
 	length      time.Duration // of one round of one server
 	connections int           // kept alive by wrk
 	starts      int
+	others      int    // sessions of other people in the crowd
 	out         string // the report; "" prints it only
 	only        string // one measurement by name; "" is all
 }
@@ -74,6 +76,7 @@ func run(ctx context.Context, args []string) error {
 	flags.DurationVar(&o.length, "length", 3*time.Second, "length of one round, in whole seconds")
 	flags.IntVar(&o.connections, "connections", 64, "connections that wrk keeps alive")
 	flags.IntVar(&o.starts, "starts", 11, "starts of each kind")
+	flags.IntVar(&o.others, "others", 1_000_000, "sessions of other people in the crowd")
 	flags.StringVar(&o.out, "out", "docs/benchmarks.md", "file of the report; empty: print it only")
 	flags.StringVar(&o.only, "only", "", "one measurement by name, printed only")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {

@@ -9,9 +9,12 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/testservice"
 )
 
 // section is what one measurement found, in words and tables.
@@ -89,6 +92,12 @@ func (l *lab) circumstances(ctx context.Context) (table, error) {
 		return table{}, err
 	}
 	t.row("Redis", lineAfter(info, "redis_version:")+", nothing kept on disk")
+	var postgres string
+	if l.bench.borrow(func(t testing.TB) { postgres = testservice.Program(t, "postgres") }) == nil {
+		if out, err := exec.CommandContext(ctx, postgres, "--version").Output(); err == nil {
+			t.row("PostgreSQL", lineAfter(string(out), "postgres (PostgreSQL) "))
+		}
+	}
 	// wrk prints its version when asked for help, and then reports failure.
 	help, _ := exec.CommandContext(ctx, "wrk", "--version").CombinedOutput()
 	version, _, _ := strings.Cut(lineAfter(string(help), "wrk "), " [")

@@ -25,3 +25,12 @@ func ratios(values, by []float64) []float64 {
 	}
 	return all
 }
+
+// figures are one figure of every round.
+func figures(loads []load, of func(load) float64) []float64 {
+	var all []float64
+	for _, seen := range loads {
+		all = append(all, of(seen))
+	}
+	return all
+}

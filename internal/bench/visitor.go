@@ -115,13 +115,19 @@ func (v *visitor) as(cookie string) *visitor {
 	return v
 }
 
-const visitorName = "Ada Lovelace"
+const (
+	visitorName     = "Ada Lovelace"
+	visitorEmail    = "ada@example.org"
+	visitorPassword = "nine kelp forests at dawn"
+)
 
 // register makes an account at a running Holdfast and is logged in.
 func (v *visitor) register(ctx context.Context) error {
-	return v.send(ctx, "/register", map[string]string{
-		"name": visitorName, "email": "ada@example.org", "password": "nine kelp forests at dawn",
-	})
+	return v.send(ctx, "/register", map[string]string{"name": visitorName, "email": visitorEmail, "password": visitorPassword})
+}
+
+func (v *visitor) logIn(ctx context.Context) error {
+	return v.send(ctx, "/login", map[string]string{"email": visitorEmail, "password": visitorPassword})
 }
 
 // redisKey is where Holdfast keeps the session of a token.

@@ -26,6 +26,12 @@ type load struct {
 	busy      float64       // seconds of processor time the server took for one answer
 }
 
+func (seen load) rate() float64      { return seen.perSecond }
+func (seen load) wait() float64      { return seen.p50.Seconds() }
+func (seen load) longWait() float64  { return seen.p99.Seconds() }
+func (seen load) size() float64      { return seen.bytes }
+func (seen load) processor() float64 { return seen.busy }
+
 // wrk asks for one page again and again over kept-alive connections. One answer
 // that is no success makes the round worthless and is an error.
 func (l *lab) wrk(ctx context.Context, server *process, path, cookie string) (load, error) {

@@ -1,0 +1,124 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/PuerkitoBio/goquery"
+	"github.com/alexedwards/scs/v2"
+	"github.com/labstack/echo/v4"
+)
+
+// The comparison renders the site's own templates: this fails when they have
+// come to need a field that it does not have.
+func TestTheComparisonRendersTheProfile(t *testing.T) {
+	pages, err := newStockPages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	site := stockSite{sessions: scs.New(), started: time.Now()}
+	e := echo.New()
+	e.Renderer = pages
+	e.Use(echo.WrapMiddleware(site.sessions.LoadAndSave))
+	e.POST("/login", site.logIn)
+	e.GET("/profile", site.profile)
+	server := httptest.NewServer(e)
+	defer server.Close()
+	v, err := newVisitor(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	if err := v.send(ctx, "/login", map[string]string{"name": visitorName}); err != nil {
+		t.Fatal(err)
+	}
+	page, _, err := v.get(ctx, "/profile", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	document, err := goquery.NewDocumentFromReader(bytes.NewReader(page))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, want := document.Find("h1").Text(), "Hello, "+visitorName+"!"; got != want {
+		t.Errorf("h1 is %q, want %q", got, want)
+	}
+	if n := document.Find("footer li").Length(); n < 3 {
+		t.Errorf("the footer has %d entries: the page is not whole", n)
+	}
+}
+
+func TestTheLimitSendsTheAnswerItWasGiven(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "answer")
+	wire := "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDate: Mon, 02 Jan 2006 15:04:05 GMT\r\nX-Thing: one\r\n\r\nhello"
+	if err := os.WriteFile(file, []byte(wire), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	header, body, err := readAnswer(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(body) != "hello" || header.Get("X-Thing") != "one" || header.Get("Content-Length") != "5" {
+		t.Errorf("got %q with %v", body, header)
+	}
+	if header.Get("Date") != "" {
+		t.Error("the date of the copied answer was kept")
+	}
+}
+
+func TestSpreadIsMedianLeastAndMost(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   spread
+	}{
+		{[]float64{3}, spread{3, 3, 3}},
+		{[]float64{9, 1, 4}, spread{4, 1, 9}},
+		{[]float64{8, 2, 4, 1}, spread{3, 1, 8}},
+	} {
+		if got := spreadOf(c.values); got != c.want {
+			t.Errorf("spread of %v is %v, want %v", c.values, got, c.want)
+		}
+	}
+}
+
+func TestRatiosStayWithinARound(t *testing.T) {
+	got := ratios([]float64{10, 30}, []float64{20, 10})
+	if want := []float64{0.5, 3}; !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestALineOfGoBenchmarksIsTakenApart(t *testing.T) {
+	b, ok := parseBenchmark("BenchmarkDecodeRecord-2   551749   2291 ns/op   76.40 MB/s   464 B/op   11 allocs/op")
+	if !ok || b.name != "DecodeRecord" || b.figures["ns/op"] != "2291" || b.figures["allocs/op"] != "11" {
+		t.Errorf("got %+v, %v", b, ok)
+	}
+	for _, line := range []string{"", "PASS", "ok  \tholdfast/web\t1.159s", "goos: linux"} {
+		if b, ok := parseBenchmark(line); ok {
+			t.Errorf("%q was taken for %+v", line, b)
+		}
+	}
+}
+
+func TestWhatABorrowedServerFailsOfIsReturned(t *testing.T) {
+	b := &borrower{folder: t.TempDir()}
+	var order []int
+	err := b.borrow(func(t testing.TB) {
+		t.Cleanup(func() { order = append(order, 1) })
+		t.Cleanup(func() { order = append(order, 2) })
+		t.Fatalf("no %s here", "redis-server")
+	})
+	if err == nil || err.Error() != "no redis-server here" {
+		t.Errorf("got %v", err)
+	}
+	b.Errorf("left behind")
+	if err := b.end(); err == nil || !slices.Equal(order, []int{2, 1}) {
+		t.Errorf("end returned %v after clean-ups %v", err, order)
+	}
+}
