@@ -49,6 +49,9 @@ func rows(w *world) map[string]row {
 		"GET /session":  {guest: "200", member: "200"},
 		"POST /session": {guest: "303 /session", member: "303 /session", empty: "422", form: fields("key", "colour", "value", "green")},
 
+		"GET /explain":        {guest: "200", member: "200"},
+		"GET /explain/recent": {guest: "200", member: "200"},
+
 		"GET /profile": {guest: "303 /login?next=%2Fprofile", member: "200"},
 		"GET /devices": {guest: "303 /login?next=%2Fdevices", member: "200"},
 		"POST /devices/end": {guest: "303 /login", member: "303 /devices", empty: "404", form: func(w *world, who *browser, p person) url.Values {
@@ -93,7 +96,7 @@ func origins(own string) map[string]struct {
 }
 
 func TestEveryRouteAnswersEachRoleAndRefusesForgery(t *testing.T) {
-	w := newWorld(t, embedded(t), options{})
+	w := newWorld(t, embedded(t), options{learn: true})
 	all, routes := rows(w), w.site.Routes()
 	p := w.person("Ada")
 	roles := map[string]*browser{"a guest": w.browser(), "a member": w.member(p)}

@@ -10,15 +10,26 @@ import (
 // page answers with a page of the site inside the layout. The layout is filled
 // here and nowhere else.
 func (s *Site) page(c echo.Context, status int, name, heading string, page any) error {
+	return s.pageWith(c, status, name, heading, s.takeNotices(c), page)
+}
+
+// takeNotices returns what the next page is to show once. HEAD shows nobody
+// anything, so it leaves that where it is.
+func (s *Site) takeNotices(c echo.Context) []string {
+	if c.Request().Method != http.MethodGet {
+		return nil
+	}
+	return append(current(c).TakeNotices(), s.takeParting(c)...)
+}
+
+// pageWith is page for a handler that has taken the notices itself.
+func (s *Site) pageWith(c echo.Context, status int, name, heading string, notices []string, page any) error {
 	l := s.layout(c.Request().URL.Path)
 	l.Title = title(heading)
 	if member, ok := memberOf(c); ok {
 		l.Member = member.Name
 	}
-	// HEAD shows nobody anything, so it leaves what is to be shown once.
-	if c.Request().Method == http.MethodGet {
-		l.Notices = append(current(c).TakeNotices(), s.takeParting(c)...)
-	}
+	l.Notices = notices
 	c.Response().Header().Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
 	c.Response().WriteHeader(status)
 	return s.renderer.render(c.Response(), name, view{l, page})

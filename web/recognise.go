@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/session"
+	"holdfast/internal/trace"
 )
 
 // maxMakings bounds how often one page is made anew because a parallel request
@@ -27,6 +28,9 @@ func (s *Site) recognise(next echo.HandlerFunc) echo.HandlerFunc {
 		for making := 1; ; making++ {
 			err := s.answer(c, next)
 			if errors.Is(err, session.ErrNoticeTaken) && making < maxMakings && safe(c.Request()) {
+				if rec := watched(c); rec != nil {
+					rec.Again()
+				}
 				continue
 			}
 			return err
@@ -53,20 +57,41 @@ func (s *Site) answer(c echo.Context, next echo.HandlerFunc) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Sessions.Commit(whose); err != nil {
+	if err := s.conclude(c, buffer); err != nil {
 		return err
 	}
-	s.Sessions.WriteCookie(buffer, whose)
 	// One line, on every page that knows a session (ASVS 5.0 14.3.2), in place
 	// of whatever stood there.
 	buffer.header.Set("Cache-Control", "no-store")
 	return buffer.send(out)
 }
 
+// conclude stores what changed in the session and puts its cookie, if one has
+// to go out, on the answer. What a handler has concluded itself, in order to
+// tell of it, is not concluded again.
+func (s *Site) conclude(c echo.Context, answer http.ResponseWriter) error {
+	whose := current(c)
+	if err := s.Sessions.Commit(whose); err != nil {
+		return err
+	}
+	s.Sessions.WriteCookie(answer, whose)
+	if rec := watched(c); rec != nil {
+		rec.Add(trace.CookiesOf(answer.Header()["Set-Cookie"]))
+	}
+	return nil
+}
+
 // token is the value of the session cookie; "" when there is none or several:
 // which of two is the right one nobody can say.
 func (s *Site) token(r *http.Request) string {
 	cookies := r.CookiesNamed(s.Sessions.CookieName())
+	if rec := trace.From(r.Context()); rec != nil {
+		seen := trace.Cookie{Name: s.Sessions.CookieName(), Count: len(cookies)}
+		if len(cookies) == 1 {
+			seen.Value = trace.Mask(cookies[0].Value)
+		}
+		rec.Add(seen)
+	}
 	if len(cookies) != 1 {
 		return ""
 	}

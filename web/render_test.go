@@ -73,6 +73,20 @@ func samplePages() map[string][]any {
 			Past:   []pastDevice{{Title: "Chrome on Windows", Address: "127.0.0.1", How: "Expired", Since: then, Ended: then}},
 			Older:  "/devices?page=3", Newer: "/devices?page=1",
 		}},
+		"explain": {explainPage{}, explainPage{
+			Heading: "How the server knew you", Lead: "Look.", Summary: "2 steps.", Guest: true, Cookie: "session",
+			Steps: []explainStep{
+				{Title: "One", Text: "First.", Took: "0.21 ms", File: "web/recognise.go", Function: "(*Site).token", Hand: []string{"curl x", "redis-cli y"}, HandWords: "It prints z."},
+				{Title: "Two", Text: "Then.", Bytes: "{}", Facts: []explainFact{
+					{Term: "a", Value: "b", Code: true}, {Term: "c", Value: "d", Means: "e"}, {Term: "f", Time: then}, {Term: "g", Ends: then},
+				}},
+			},
+		}},
+		"recent": {recentPage{}, recentPage{Known: true, Most: 20}, recentPage{Known: true, Most: 20, Requests: []recentRequest{
+			{Method: "POST", Path: "/login", Status: 303, At: then, Took: "31.00 ms", Left: 2, Changes: "logged in",
+				Calls: []recentCall{{To: "SQL", Text: "SELECT 1", Took: "0.10 ms", Cause: "timeout"}}, Cookies: []string{"session=ab…yz; HttpOnly"}},
+			{Method: "GET", Path: "/", Status: 200, At: then, Took: "1.00 ms", Changes: "nothing"},
+		}}},
 		"account": {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", Errors: wrong}},
 		"error":   {errorPage{}, errorPage{Status: 404, Heading: "No such page", Message: "Look again.", RequestID: "abc", BackURL: "/", BackText: "Back"}},
 	}

@@ -16,6 +16,10 @@ func (s *Site) routes() {
 	bare := s.group()
 	public := s.group(s.recognise)
 	members := s.group(s.recognise, s.membersOnly)
+	if s.Learn {
+		public = s.group(s.watch, s.recognise)
+		members = s.group(s.watch, s.recognise, s.membersOnly)
+	}
 
 	bare.get("/healthz", s.healthz)
 	bare.get("/readyz", s.readyz)
@@ -43,6 +47,8 @@ func (s *Site) routes() {
 		public.get("/lab/wait", s.showLabWait)
 		public.post("/lab/restart", s.submitRestart)
 		public.post("/lab/check", s.submitCheck)
+		public.page("/explain", s.showExplain)
+		public.page("/explain/recent", s.showRecent)
 	}
 }
 

@@ -23,6 +23,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/session"
+	"holdfast/internal/trace"
 	"holdfast/static"
 	"holdfast/templates"
 )
@@ -67,6 +68,7 @@ type Site struct {
 	renderer *renderer
 	assets   *assets
 	failures failurePages
+	recent   *trace.Recent   // with LEARN
 	getPaths map[string]bool // paths a person may be sent to after log-in
 	forgery  *http.CrossOriginProtection
 	always   http.Header // sent with every answer
@@ -98,6 +100,9 @@ func New(cfg Config) (*Site, error) {
 	}
 	if err := s.forgery.AddTrustedOrigin(cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host); err != nil {
 		return nil, fmt.Errorf("trust own origin: %w", err)
+	}
+	if cfg.Learn {
+		s.recent = trace.NewRecent()
 	}
 	s.echo.HTTPErrorHandler = s.fail
 	s.echo.IPExtractor = ipExtractor(cfg.TrustedProxies)

@@ -66,6 +66,8 @@ func onBothStacks(t *testing.T, test func(t *testing.T, w *world)) {
 type options struct {
 	https   bool
 	textLog bool
+	learn   bool
+	store   string // "" for Redis
 }
 
 const (
@@ -153,7 +155,7 @@ func (w *world) open() {
 	w.process.Start, err = w.db.RecordStart(ctx, database.Start{Instance: "test", Version: "test", At: w.clock.now()})
 	must(err)
 	w.sessions, err = session.Open(ctx, session.Config{
-		Store:    session.StoreRedis,
+		Store:    cmp.Or(w.options.store, session.StoreRedis),
 		RedisURL: w.stores.redisURL,
 		DataDir:  w.stores.dataDir,
 		Limits:   session.Limits{Idle: sessionIdle, Lifetime: sessionLife, Remember: sessionLonger},
@@ -175,6 +177,7 @@ func (w *world) open() {
 		BaseURL:     w.base,
 		MinPassword: minPassword,
 		RememberFor: sessionLonger,
+		Learn:       w.options.learn,
 		Version:     "test",
 		Process:     w.process,
 	})

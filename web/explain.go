@@ -1,0 +1,91 @@
+package web
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/trace"
+)
+
+type explainPage struct {
+	Heading, Lead string
+	Summary       string
+	Guest         bool
+	Cookie        string // the session cookie's name, where the lines to try need its value
+	Steps         []explainStep
+}
+
+// explainStep is one step of the way from the browser to the greeting.
+type explainStep struct {
+	Title, Text string
+	Facts       []explainFact
+	Bytes       string // stored bytes, laid out
+	Took        string // "0.21 ms", where it was measured
+	File        string // the code that took this step; "" when none ran
+	Function    string
+	Hand        []string // lines for a shell that show the same
+	HandWords   string   // what they print, or why there are none
+}
+
+type explainFact struct {
+	Term  string
+	Value string
+	Code  bool   // Value is in the machine's own spelling
+	Time  moment // instead of Value
+	Ends  moment // the same, counting down
+	Means string
+}
+
+// showExplain tells how the server recognised the request for this very page.
+// It stores the session before the page is made, as every other page does
+// after, so that it can tell what was stored as well.
+func (s *Site) showExplain(c echo.Context) error {
+	rec := watched(c)
+	notices := s.takeNotices(c)
+	if err := s.conclude(c, c.Response()); err != nil {
+		return err
+	}
+	e := explanation{site: s, whose: current(c), now: s.Now(), steps: rec.Making()}
+	member, known := memberOf(c)
+	p := explainPage{Heading: "How the server looked for you", Guest: !known, Lead: "You are nobody yet, as far as this server can tell. " +
+		"Below is how it looked, step by step, while it made this very page: the real values, noted by the code that handled them."}
+	if known {
+		p.Heading = "How the server knew you"
+		p.Lead = "It knew that this request came from " + member.Name + ". " +
+			"Below is how, step by step, while it made this very page: the real values, noted by the code that handled them."
+	}
+	p.Steps = e.all()
+	p.Summary = e.summary(rec.Elapsed())
+	if e.sent.Count == 1 {
+		p.Cookie = s.Sessions.CookieName()
+	}
+	return s.pageWith(c, http.StatusOK, "explain", "Explain", notices, p)
+}
+
+// summary is the whole of it in one line.
+func (e *explanation) summary(took time.Duration) string {
+	asked, statements := 0, 0
+	store := "the store"
+	for _, step := range e.steps {
+		switch what := step.What.(type) {
+		case trace.Operation:
+			asked, store = asked+1, storeName(what.Store)
+		case trace.Statement:
+			statements++
+		}
+	}
+	sql := "no SQL"
+	if statements > 0 {
+		sql = count(statements, "SQL statement")
+	}
+	if asked == 0 {
+		return fmt.Sprintf("%s, no store asked, %s, %s in all.", count(e.number, "step"), sql, milliseconds(took))
+	}
+	return fmt.Sprintf("%s, %s to %s, %s, %s in all.", count(e.number, "step"), count(asked, "question"), store, sql, milliseconds(took))
+}
+
+// milliseconds writes a short time so that it can be compared.
+func milliseconds(d time.Duration) string { return fmt.Sprintf("%.2f ms", d.Seconds()*1000) }

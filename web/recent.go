@@ -1,0 +1,68 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/trace"
+)
+
+type recentPage struct {
+	Known    bool // there is a session to have had requests
+	Most     int
+	Requests []recentRequest
+}
+
+type recentRequest struct {
+	Method, Path string
+	Status       int
+	At           moment
+	Took         string
+	Calls        []recentCall
+	Left         int    // commands and statements not kept
+	Changes      string // what became of the session
+	Cookies      []string
+}
+
+type recentCall struct{ To, Text, Took, Cause string }
+
+// showRecent lists what the last requests of this session made the server do.
+func (s *Site) showRecent(c echo.Context) error {
+	p := recentPage{Known: current(c).Stored(), Most: trace.PerSession}
+	for _, r := range s.recent.Of(watched(c).Session()) {
+		p.Requests = append(p.Requests, s.describeRequest(r))
+	}
+	return s.page(c, http.StatusOK, "recent", "Recent requests", p)
+}
+
+func (s *Site) describeRequest(r trace.Request) recentRequest {
+	described := recentRequest{
+		Method: r.Method, Path: r.Path, Status: r.Status,
+		At: momentAt(r.At, s.Now()), Took: milliseconds(r.Took),
+		Left: r.Left, Changes: actWords(r),
+	}
+	for _, call := range r.Calls {
+		described.Calls = append(described.Calls, recentCall{
+			To: capital(storeName(call.To)), Text: oneLine(call.Text), Took: milliseconds(call.Took), Cause: call.Cause,
+		})
+	}
+	for _, cookie := range r.Cookies {
+		described.Cookies = append(described.Cookies,
+			strings.Join(append([]string{cookie.Name + "=" + cookie.Value.String()}, cookie.Attributes...), "; "))
+	}
+	return described
+}
+
+// actWords tells what became of the session in a request.
+func actWords(r trace.Request) string {
+	switch {
+	case r.Act == "":
+		return "left as it was: the request failed"
+	case len(r.Changes) == 0:
+		return "nothing"
+	default:
+		return strings.Join(r.Changes, ", ")
+	}
+}
