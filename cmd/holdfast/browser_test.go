@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -197,103 +197,45 @@ func (b *browser) close() {
 	}
 }
 
-func TestInABrowserAPersonIsGreetedAcrossRestarts(t *testing.T) {
-	t.Parallel()
-	for _, scripts := range []bool{true, false} {
-		t.Run(fmt.Sprintf("scripts %t", scripts), func(t *testing.T) {
-			t.Parallel()
-			b := browse(t, t.TempDir())
-			server := start(t, testprocess.Settings{"HOST": "localhost"})
-			server.Keep(password)
-			b.first(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-				_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled,
-					emulation.SetScriptExecutionDisabledParams{Value: !scripts})
-				return err
-			}))
-			b.register(server, "Ada Lovelace", "ada@example.org")
-			b.sees("Hello, Ada Lovelace!", "after registering")
-			b.logOut()
-			if b.scripted() != scripts {
-				t.Fatalf("scripts run: %t, want %t", !scripts, scripts)
-			}
-			b.logIn(server, "ada@example.org", false)
-			b.sees("Hello, Ada Lovelace!", "after logging in")
-			for _, way := range ends() {
-				way.end(server)
-				server.Start()
-				b.do("reload", chromedp.Reload())
-				b.sees("Hello, Ada Lovelace!", "after "+way.name)
-				b.do("see that the session survived", chromedp.WaitVisible(chromedp.CSS(".warm")))
-			}
-			b.quiet()
-		})
-	}
-}
-
 // scripted reports whether the log-in page has what only a script can add.
 func (b *browser) scripted() bool {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
 	defer cancel()
-	page, err := chromedp.Run(ctx, chromedp.Nodes(chromedp.CSSAll("button.show"), chromedp.AtLeast(0)))
+	buttons, err := chromedp.Run(ctx, chromedp.Nodes(chromedp.CSSAll("button.show"), chromedp.AtLeast(0)))
 	if err != nil {
 		b.t.Fatalf("look for the show-password button: %v", err)
 	}
-	return len(page) > 0
+	return len(buttons) > 0
 }
 
-func TestInABrowserBackShowsNothingPrivateAfterLogOut(t *testing.T) {
-	t.Parallel()
-	b := browse(t, t.TempDir())
-	server := start(t, testprocess.Settings{"HOST": "localhost"})
-	b.first()
-	b.register(server, "Ada Lovelace", "ada@example.org")
-	b.do("open another private page", chromedp.Navigate(server.URL+"/session"), chromedp.Navigate(server.URL+"/profile"))
-	b.logOut()
-	for range 3 {
-		b.do("go back", chromedp.NavigateBack())
-		ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
-		page, err := chromedp.Run(ctx, chromedp.OuterHTML(chromedp.CSS("html")))
-		cancel()
+// back is the Back button. A page kept whole by the browser comes back without
+// loading, so it is the place in the history that tells.
+func (b *browser) back() {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
+	defer cancel()
+	before, err := chromedp.Run(ctx, chromedp.NavigationEntries())
+	if err != nil || before.CurrentIndex < 1 {
+		b.t.Fatalf("nothing to go back to: %d, %v", before.CurrentIndex, err)
+	}
+	if _, err := chromedp.Call(ctx, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{
+		EntryID: before.Entries[before.CurrentIndex-1].ID,
+	}); err != nil {
+		b.t.Fatalf("go back: %v", err)
+	}
+	testprocess.Eventually(b.t, stepLimit, "go back", func() error {
+		now, err := chromedp.Run(ctx, chromedp.NavigationEntries())
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		mustNotName(t, page, "Ada", "ada@example.org")
-	}
-}
-
-func TestInABrowserOnlyARememberedSessionOutlivesTheBrowser(t *testing.T) {
-	t.Parallel()
-	server := start(t, testprocess.Settings{"HOST": "localhost"})
-	ada := newVisitor(t, server.URL)
-	ada.register()
-	for _, remember := range []bool{false, true} {
-		t.Run(fmt.Sprintf("remembered %t", remember), func(t *testing.T) {
-			profile := t.TempDir()
-			b := browse(t, profile)
-			b.first()
-			b.logIn(server, ada.email, remember)
-			cookie := b.sessionCookie(server)
-			if cookie == nil || !cookie.HTTPOnly || cookie.SameSite != network.CookieSameSiteLax || cookie.Path != "/" {
-				t.Fatalf("the cookie is %+v", cookie)
-			}
-			if cookie.Session == remember {
-				t.Errorf("remembered %t, but the cookie's session attribute is %t", remember, cookie.Session)
-			}
-			if days := time.Until(time.Unix(int64(cookie.Expires), 0)).Hours() / 24; remember && (days < 29 || days > 30) {
-				t.Errorf("the cookie expires in %.1f days, want 30", days)
-			}
-			b.close()
-
-			b = browse(t, profile)
-			b.first()
-			b.do("open the profile in a new browser", chromedp.Navigate(server.URL+"/profile"))
-			if remember {
-				b.sees("Hello, Ada!", "after the browser was closed")
-			} else {
-				b.sees("Log in", "after the browser was closed")
-			}
-			b.close()
-		})
-	}
+		if now.CurrentIndex != before.CurrentIndex-1 {
+			return fmt.Errorf("at place %d of the history", now.CurrentIndex)
+		}
+		state, err := chromedp.Run(ctx, chromedp.Evaluate[string]("document.readyState"))
+		if err == nil && state != "complete" {
+			err = errors.New(state)
+		}
+		return err
+	})
 }
