@@ -73,6 +73,8 @@ type Store interface {
 	// ReplacePasswordHash puts a new hash where the old one still stands, and
 	// otherwise returns ErrNotFound.
 	ReplacePasswordHash(ctx context.Context, id, old, new string) error
+	// Delete removes a person and what was noted of their log-ins.
+	Delete(ctx context.Context, id string) error
 	// PageByEmailKey returns at most limit people with a key above after, in
 	// the byte order of the keys.
 	PageByEmailKey(ctx context.Context, after string, limit int) ([]Record, error)
@@ -238,6 +240,19 @@ func (s *Service) SetDisabled(ctx context.Context, id string, disabled bool) (Pe
 		return Person{}, fmt.Errorf("disable or enable person: %w", err)
 	}
 	return record.Person, nil
+}
+
+// Delete removes a person and the list of their log-ins, for good. It ends no
+// session: that comes first and is for the caller, who has nothing left to find
+// the sessions by afterwards. It returns [ErrNotFound] or [ErrUnavailable].
+func (s *Service) Delete(ctx context.Context, id string) error {
+	if !validID(id) {
+		return ErrNotFound
+	}
+	if err := s.store.Delete(ctx, id); err != nil {
+		return fmt.Errorf("delete person: %w", err)
+	}
+	return nil
 }
 
 // maxPage is the most people that List returns at once.

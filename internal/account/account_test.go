@@ -188,7 +188,8 @@ func TestWhoIsNotThereIsNotFound(t *testing.T) {
 			_, found := s.Find(t.Context(), id)
 			_, renamed := s.Rename(t.Context(), id, "Eve")
 			_, disabled := s.SetDisabled(t.Context(), id, true)
-			for _, err := range []error{found, renamed, disabled} {
+			deleted := s.Delete(t.Context(), id)
+			for _, err := range []error{found, renamed, disabled, deleted} {
 				if !errors.Is(err, account.ErrNotFound) {
 					t.Errorf("%.30q: %v", id, err)
 				}
@@ -198,6 +199,22 @@ func TestWhoIsNotThereIsNotFound(t *testing.T) {
 			if _, err := s.FindByEmail(t.Context(), email); !errors.Is(err, account.ErrNotFound) {
 				t.Errorf("%q: %v", email, err)
 			}
+		}
+	})
+}
+
+func TestADeletedPersonIsGoneAndTheAddressIsFree(t *testing.T) {
+	onBoth(t, func(t *testing.T, store account.Store) {
+		s := serve(store)
+		ada := register(t, s, "Ada", "ada@example.org")
+		if err := s.Delete(t.Context(), ada.ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := s.Authenticate(t.Context(), "ada@example.org", right); !errors.Is(err, account.ErrNoMatch) {
+			t.Errorf("log in afterwards: %v", err)
+		}
+		if again := register(t, s, "Ada", "ada@example.org"); again.ID == ada.ID {
+			t.Error("the new person has the old id")
 		}
 	})
 }

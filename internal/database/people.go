@@ -94,6 +94,44 @@ func (p people) ReplacePasswordHash(ctx context.Context, id, old, new string) er
 	return failed(err)
 }
 
+const lockPerson = `
+UPDATE people
+SET id = id
+WHERE id = $1`
+
+const deleteDevices = `
+DELETE FROM devices
+WHERE person_id = $1`
+
+const deletePerson = `
+DELETE FROM people
+WHERE id = $1`
+
+// Delete takes the person's row first: a log-in on its way is either written
+// before, and removed with the others, or finds nobody (see holdPerson).
+func (p people) Delete(ctx context.Context, id string) error {
+	ctx, cancel, failed := p.db.bounded(ctx, "delete person")
+	defer cancel()
+	tx, err := p.db.sql.BeginTx(ctx, nil)
+	if err != nil {
+		return failed(err)
+	}
+	defer tx.Rollback()
+	locked, err := affected(tx.ExecContext(ctx, lockPerson, id))
+	if err != nil {
+		return failed(err)
+	}
+	if locked == 0 {
+		return account.ErrNotFound
+	}
+	for _, remove := range []string{deleteDevices, deletePerson} {
+		if _, err := tx.ExecContext(ctx, remove, id); err != nil {
+			return failed(err)
+		}
+	}
+	return failed(tx.Commit())
+}
+
 const peoplePage = `
 SELECT ` + personColumns + `
 FROM people

@@ -12,6 +12,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/session"
 )
 
 const hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2V5a2U"
@@ -80,6 +81,7 @@ func TestStoreNamesWhoIsNotThere(t *testing.T) {
 				return err
 			},
 			"ReplacePasswordHash": func(ctx context.Context) error { return store.ReplacePasswordHash(ctx, record(2).ID, hash, hash) },
+			"Delete":              func(ctx context.Context) error { return store.Delete(ctx, record(2).ID) },
 		} {
 			if err := call(t.Context()); !errors.Is(err, account.ErrNotFound) || errors.Is(err, account.ErrUnavailable) {
 				t.Errorf("%s: %v", name, err)
@@ -130,6 +132,80 @@ func TestStoreChangesOnePersonOnly(t *testing.T) {
 			t.Errorf("the other person: %+v, %v", got, err)
 		}
 	})
+}
+
+func TestStoreDeletesAPersonWithTheirLogInsAndNobodyElse(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		migrate(t, db)
+		store, ledger := db.People(), db.Devices()
+		insert(t, store, record(1), record(2))
+		for n := range 4 {
+			if err := ledger.Open(t.Context(), logIn(1+n%2, n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := ledger.End(t.Context(), []string{logIn(1, 0).ID}, session.EndedByLogOut, birth); err != nil {
+			t.Fatal(err)
+		}
+		if err := store.Delete(t.Context(), record(1).ID); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := store.ByID(t.Context(), record(1).ID); !errors.Is(err, account.ErrNotFound) {
+			t.Errorf("the person is still there: %v", err)
+		}
+		var left, others int
+		for person, count := range map[string]*int{record(1).ID: &left, record(2).ID: &others} {
+			if err := db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM devices WHERE person_id = $1`, person).Scan(count); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if left != 0 || others != 2 {
+			t.Errorf("%d log-ins left of the person, %d of the other; want 0 and 2", left, others)
+		}
+		if err := ledger.Open(t.Context(), logIn(1, 9)); !errors.Is(err, session.ErrEnded) {
+			t.Errorf("log in afterwards: %v", err)
+		}
+		if err := store.Delete(t.Context(), record(1).ID); !errors.Is(err, account.ErrNotFound) {
+			t.Errorf("deleted twice: %v", err)
+		}
+		insert(t, store, record(1)) // the address is free again
+	})
+}
+
+// TestStoreDeletesWhileThePersonLogsIn: whichever comes first, nothing is left.
+func TestStoreDeletesWhileThePersonLogsIn(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		migrate(t, db)
+		insert(t, db.People(), record(1))
+		var all sync.WaitGroup
+		for n := range 8 {
+			all.Go(func() {
+				if err := db.Devices().Open(t.Context(), logIn(1, n)); err != nil && !errors.Is(err, session.ErrEnded) {
+					t.Errorf("log in: %v", err)
+				}
+			})
+		}
+		all.Go(func() {
+			if err := db.People().Delete(t.Context(), record(1).ID); err != nil {
+				t.Errorf("delete: %v", err)
+			}
+		})
+		all.Wait()
+		var left int
+		if err := db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM devices`).Scan(&left); err != nil || left != 0 {
+			t.Errorf("%d log-ins left, %v", left, err)
+		}
+	})
+}
+
+// logIn is an entry of the ledger; n tells those of everybody apart.
+func logIn(person, n int) session.Entry {
+	return session.Entry{
+		ID: fmt.Sprintf("log-in-%d", n), Person: record(person).ID, Key: fmt.Sprintf("%043d", n),
+		UserAgent: "test", Address: "127.0.0.1", Created: birth, Deadline: birth.Add(time.Hour),
+	}
 }
 
 func TestStoreLetsTheIndexDecideDuplicates(t *testing.T) {
