@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -30,6 +29,7 @@ type embeddedRedis struct {
 	socket string
 	lock   *flock.Flock
 	own    string // folder made for the socket alone, or ""
+	gate   gate
 }
 
 // startEmbeddedRedis serves the database redis.db in dir on the socket
@@ -101,7 +101,7 @@ func (e *embeddedRedis) listen(dir string, log *slog.Logger) error {
 }
 
 func (e *embeddedRedis) dial(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
-	return redis.DialContext(ctx, "unix", e.socket, append(options, redis.DialContextFunc((&net.Dialer{}).DialContext))...)
+	return redis.DialContext(ctx, "unix", e.socket, append(options, redis.DialContextFunc(e.gate.dial))...)
 }
 
 func (e *embeddedRedis) close() error {

@@ -13,8 +13,6 @@ import (
 	"time"
 
 	"github.com/alexedwards/scs/boltstore"
-	"github.com/alexedwards/scs/pgxstore"
-	"github.com/alexedwards/scs/sqlite3store"
 	"github.com/alexedwards/scs/v2/memstore"
 	"github.com/gomodule/redigo/redis"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -156,7 +154,7 @@ func openEmbedded(ctx context.Context, cfg Config) (cells, string, error) {
 		return nil, "", err
 	}
 	inner := newRedisCells(server.dial, cfg)
-	inner.socket = server.socket
+	inner.socket, inner.gate = server.socket, &server.gate
 	return &lockedCells{
 		store:   embeddedStore{inner},
 		stripes: newStripes(),
@@ -190,18 +188,13 @@ func openFile(cfg Config) (cells, string, error) {
 }
 
 func openDatabase(cfg Config) (cells, string, error) {
-	locked := &lockedCells{name: StoreDatabase, stripes: newStripes(), timeout: cfg.DatabaseTimeout}
+	where := "table sessions of " + cfg.DatabaseName
 	switch {
 	case cfg.Postgres != nil:
-		store := pgxstore.New(cfg.Postgres)
-		locked.store, locked.alive = store, cfg.Postgres.Ping
-		locked.shut = func() error { store.StopCleanup(); return nil }
+		return openPostgresTable(cfg), where, nil
 	case cfg.SQLite != nil:
-		store := sqlite3store.New(cfg.SQLite)
-		locked.store, locked.alive = store, cfg.SQLite.PingContext
-		locked.shut = func() error { store.StopCleanup(); return nil }
+		return openSQLiteTable(cfg), where, nil
 	default:
 		return nil, "", errors.New("SESSION_STORE=database without a database")
 	}
-	return locked, "table sessions of " + cfg.DatabaseName, nil
 }

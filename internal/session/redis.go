@@ -38,6 +38,7 @@ type redisCells struct {
 	pool    *redis.Pool
 	name    string // for people
 	socket  string // of the embedded one
+	gate    *gate  // before the embedded one; nil: a server that is not ours to stop
 	timeout time.Duration
 	// generation rises when a connection fails; connections from before are
 	// not used again. One failure empties the pool, and no PING is needed to
@@ -49,9 +50,10 @@ type redisCells struct {
 	greeting    chan struct{} // held by whoever looks at run or replays
 	run         string        // the run of Redis whose revocations are replayed
 	// dial opens a connection outside the pool, for replays; they end with open.
-	dial func(context.Context) (redis.Conn, error)
-	open context.Context
-	shut context.CancelFunc
+	dial      func(context.Context) (redis.Conn, error)
+	dialPlain dialRedis // the same without our time limits
+	open      context.Context
+	shut      context.CancelFunc
 }
 
 // swapScript is the guard's one atomic step. ARGV: what must stand (” for
@@ -76,6 +78,7 @@ func newRedisCells(dial dialRedis, cfg Config) *redisCells {
 		room:        health{log: cfg.Log, ill: "sessions cannot be stored", well: "sessions can be stored again"},
 		revocations: revocations{cfg.Ledger, cfg.Now},
 		greeting:    make(chan struct{}, 1),
+		dialPlain:   dial,
 	}
 	r.open, r.shut = context.WithCancel(context.Background())
 	r.dial = func(ctx context.Context) (redis.Conn, error) {
