@@ -36,31 +36,39 @@ const (
 // because the request for a restart waits for it.
 const rehearsalTimeout = 12 * time.Second
 
-// errReplace ends a run of the server that is to be replaced.
-var errReplace = errors.New("restart was asked for")
-
 // replacing is how one run of the server comes to be replaced.
 type replacing struct {
-	asked  atomic.Bool
-	cancel context.CancelCauseFunc // of the run
-	log    *slog.Logger
+	listener *net.TCPListener
+	end      context.CancelFunc // of the run
+	log      *slog.Logger
+	asked    atomic.Bool
+	socket   atomic.Pointer[socket] // set when the run is to be replaced
 }
 
 // restart rehearses the start of this program as it is on disk now, with the
-// same arguments. When that fails, the error says why in words for the page,
-// and the server goes on. When it passes, the run ends once this request is
-// answered.
+// same arguments. When that fails, the error says why, and the server goes on.
+// When it passes, the run ends once this request is answered; the socket goes
+// on listening.
 func (r *replacing) restart(ctx context.Context) error {
 	if !r.asked.CompareAndSwap(false, true) {
 		return web.ErrRestarting
 	}
-	if err := rehearse(ctx); err != nil {
+	kept, err := r.prepare(ctx)
+	if err != nil {
 		r.asked.Store(false)
 		return err
 	}
 	r.log.InfoContext(ctx, "restart", "process", os.Getpid())
-	r.cancel(errReplace)
+	r.socket.Store(kept)
+	r.end()
 	return nil
+}
+
+func (r *replacing) prepare(ctx context.Context) (*socket, error) {
+	if err := rehearse(ctx); err != nil {
+		return nil, err
+	}
+	return keep(r.listener)
 }
 
 // rehearse starts this program in a child that takes nothing for itself.
@@ -180,20 +188,21 @@ func runs(ctx context.Context, cfg config.Config, getenv func(string) string, lo
 	}
 	cfg = cfg.WithPort(listener.Addr().(*net.TCPAddr).Port)
 	for {
-		socket, err := keep(listener)
+		kept, err := serve(ctx, cfg, listener, log, stdout)
+		if kept == nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return errors.Join(err, kept.close())
+		}
 		if err != nil {
-			return errors.Join(err, listener.Close())
+			log.Warn("restart cut something off", "cause", err)
 		}
-		err = serve(ctx, cfg, listener, log, stdout)
-		if !errors.Is(err, errReplace) {
-			return errors.Join(err, socket.close())
-		}
-		err = socket.succeed()
-		if err == nil {
+		if err = kept.succeed(); err == nil {
 			return nil
 		}
 		log.Error("no replacement, serving on", "cause", err)
-		if listener, err = socket.listenAgain(); err != nil {
+		if listener, err = kept.listenAgain(); err != nil {
 			return fmt.Errorf("listen again: %w", err)
 		}
 	}

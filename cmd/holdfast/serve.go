@@ -27,50 +27,47 @@ import (
 const hashWait = 10 * time.Second
 
 // serve opens the stores and answers requests from listener until ctx ends, or
-// until the server is to be replaced: then it returns errReplace, with nothing
-// in flight, nothing open and the listener closed.
-func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, log *slog.Logger, stdout io.Writer) (err error) {
+// until the server is to be replaced: then it returns its socket for the
+// successor, which still listens, with nothing in flight and nothing else open.
+func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, log *slog.Logger, stdout io.Writer) (kept *socket, err error) {
 	started := time.Now()
 	defer listener.Close()
-	run, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
+	run, end := context.WithCancel(ctx)
+	defer end()
 
 	db, err := openDatabase(ctx, cfg)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
 	if _, err := db.Migrate(ctx); err != nil {
-		return fmt.Errorf("migrate %s: %w", db.Name(), err)
+		return nil, fmt.Errorf("migrate %s: %w", db.Name(), err)
 	}
 	process := web.Process{ID: os.Getpid(), Started: started}
 	process.Start, err = db.RecordStart(ctx, database.Start{Instance: instance(), Version: version(), At: started})
 	if err != nil {
-		return err
+		return nil, err
 	}
 	sessions, err := openSessions(ctx, cfg, db, process.Start, log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, sessions.Close()) }()
 	metrics, err := openMetrics(ctx, cfg.MetricsAddr, log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, metrics.close()) }()
-	replacing := &replacing{cancel: stop, log: log}
+	replacing := &replacing{listener: listener, end: end, log: log}
 	site, err := newSite(cfg, db, sessions, process, metrics, replacing, log)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	announce(stdout, cfg, db, sessions, process, metrics)
 	weight := ballast()
 	defer runtime.KeepAlive(weight)
 	err = newServer(site, log).serve(run, listener, cfg.ShutdownTimeout)
-	if ctx.Err() == nil && errors.Is(context.Cause(run), errReplace) {
-		return errors.Join(errReplace, err)
-	}
-	return err
+	return replacing.socket.Load(), err
 }
 
 func openDatabase(ctx context.Context, cfg config.Config) (*database.DB, error) {

@@ -1,0 +1,239 @@
+//go:build unix
+
+package main_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/testprocess"
+	"holdfast/internal/testservice"
+)
+
+// latestStart is the number in the last announcement of a server.
+func latestStart(server *testprocess.Server) int {
+	all := regexp.MustCompile(`(?m)^Holdfast .*, start (\d+)$`).FindAllStringSubmatch(server.Announcement(), -1)
+	if len(all) == 0 {
+		return 0
+	}
+	number, _ := strconv.Atoi(all[len(all)-1][1])
+	return number
+}
+
+// pressRestart presses the button on /lab and waits for the next start. It
+// returns where the browser is sent from there.
+func pressRestart(t testing.TB, v *visitor, server *testprocess.Server) (waitPage string) {
+	t.Helper()
+	before := latestStart(server)
+	got, err := v.submit("/lab", "/lab/restart", nil)
+	if err != nil || got.status != http.StatusSeeOther {
+		t.Fatalf("restart: %d, heading %q, %v", got.status, got.text("h1"), err)
+	}
+	testprocess.Eventually(t, time.Minute, "start again", func() error {
+		if now := latestStart(server); now != before+1 {
+			return fmt.Errorf("start %d after %d", now, before)
+		}
+		return nil
+	})
+	return got.header.Get("Location")
+}
+
+// outcome follows the waiting page to what it says became of the session.
+func outcome(t testing.TB, v *visitor, waitPage string) answer {
+	t.Helper()
+	got := v.get(waitPage)
+	if got.status != http.StatusSeeOther {
+		t.Fatalf("the waiting page of a finished restart: %d, heading %q", got.status, got.text("h1"))
+	}
+	return v.get(got.header.Get("Location"))
+}
+
+func TestTheRestartButtonKeepsWhoeverIsLoggedIn(t *testing.T) {
+	t.Parallel()
+	for name, settings := range map[string]func(testing.TB) testprocess.Settings{
+		"redis, embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
+		"file":            func(testing.TB) testprocess.Settings { return testprocess.Settings{"SESSION_STORE": "file"} },
+		"database":        func(testing.TB) testprocess.Settings { return testprocess.Settings{"SESSION_STORE": "database"} },
+		"redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
+			return onServices(testservice.Redis(t), testservice.Postgres(t))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := start(t, settings(t))
+			v := member(t, server)
+			pid := server.PID()
+			got := outcome(t, v, pressRestart(t, v, server))
+			if want := "Hello again, Ada!"; got.text("h1") != want {
+				t.Errorf("heading %q, want %q", got.text("h1"), want)
+			}
+			for term, want := range map[string]string{"Before": "start 1, process ", "Now": "start 2, process "} {
+				if said := got.fact(term); !strings.HasPrefix(said, want+strconv.Itoa(pid)) {
+					t.Errorf("%s: %q, want %q", term, said, want+strconv.Itoa(pid))
+				}
+			}
+			mustBe(t, greeted, v, "after the restart")
+			if said := v.get("/profile").fact("Has outlived"); said != "1 server start" {
+				t.Errorf("has outlived %q", said)
+			}
+		})
+	}
+}
+
+func TestTheRestartButtonMakesAStrangerOfWhoeverWasInMemory(t *testing.T) {
+	t.Parallel()
+	server := start(t, testprocess.Settings{"SESSION_STORE": "memory"})
+	v := member(t, server)
+	got := outcome(t, v, pressRestart(t, v, server))
+	if want := "You are a stranger now"; got.text("h1") != want {
+		t.Errorf("heading %q, want %q", got.text("h1"), want)
+	}
+	mustBe(t, asked, v, "after the restart")
+	// Somebody who had nothing to lose is not told of a loss.
+	guest := newVisitor(t, server.URL)
+	if got := outcome(t, guest, pressRestart(t, guest, server)); got.text("h1") != "The server restarted" {
+		t.Errorf("a guest's heading: %q", got.text("h1"))
+	}
+}
+
+func TestTheWaitingPageComesBackByItselfAndNotForEver(t *testing.T) {
+	t.Parallel()
+	server := start(t, nil)
+	v := newVisitor(t, server.URL)
+	got := v.get("/lab/wait?from=1&had=none&try=3")
+	if want := "1; url=/lab/wait?from=1&had=none&try=4"; got.header.Get("Refresh") != want {
+		t.Errorf("Refresh %q, want %q", got.header.Get("Refresh"), want)
+	}
+	got = v.get("/lab/wait?from=1&had=none&try=20")
+	if got.header.Get("Refresh") != "" || got.text("h1") != "The server has not restarted" {
+		t.Errorf("the last try: Refresh %q, heading %q", got.header.Get("Refresh"), got.text("h1"))
+	}
+	for _, query := range []string{"", "?from=x&had=none", "?from=1&had=https://e.x", "?from=-1&had=none"} {
+		if got := v.get("/lab/wait" + query); got.header.Get("Location") != "/lab" {
+			t.Errorf("%q leads to %q", query, got.header.Get("Location"))
+		}
+	}
+}
+
+func TestAReplacementThatDoesNotStartLeavesTheOldOneServing(t *testing.T) {
+	t.Parallel()
+	// A copy of the program, to be spoilt.
+	copied := filepath.Join(t.TempDir(), "holdfast")
+	if err := os.Link(program(t), copied); err != nil {
+		t.Fatal(err)
+	}
+	server := testprocess.Start(t, copied, t.TempDir(), nil)
+	v := member(t, server)
+	spoilt := copied + ".new"
+	if err := os.WriteFile(spoilt, []byte("#!/bin/sh\necho spoilt >&2\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(spoilt, copied); err != nil {
+		t.Fatal(err)
+	}
+	got, err := v.submit("/lab", "/lab/restart", nil)
+	if err != nil || got.status != http.StatusServiceUnavailable || !strings.HasPrefix(got.text("[role=alert]"), "The server was not restarted") {
+		t.Fatalf("%d, %q, %v", got.status, got.text("[role=alert]"), err)
+	}
+	mustBe(t, greeted, v, "by the old one")
+	if latestStart(server) != 1 {
+		t.Error("it started again all the same")
+	}
+	// Whole again, it can be restarted.
+	if err := os.Link(program(t), spoilt); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(spoilt, copied); err != nil {
+		t.Fatal(err)
+	}
+	pressRestart(t, v, server)
+	mustBe(t, greeted, v, "by the new one")
+}
+
+func TestOfSeveralRestartsAtOnceOneHappens(t *testing.T) {
+	t.Parallel()
+	server := start(t, nil)
+	v := newVisitor(t, server.URL)
+	var accepted, refused atomic.Int64
+	var all errgroup.Group
+	for range 6 {
+		all.Go(func() error {
+			got, err := v.ask("POST", "/lab/restart", url.Values{})
+			switch {
+			case err != nil:
+				return err
+			case got.status == http.StatusSeeOther && strings.Contains(got.header.Get("Location"), "from=1&"):
+				accepted.Add(1)
+			case got.status == http.StatusConflict:
+				refused.Add(1)
+			}
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if accepted.Load() != 1 {
+		t.Errorf("the first server agreed to be replaced %d times, and refused %d", accepted.Load(), refused.Load())
+	}
+}
+
+// Half of the clients open a connection for every request: no library repeats
+// one of those that fails.
+func TestTwentyRestartsUnderLoadLoseNoRequest(t *testing.T) {
+	t.Parallel()
+	const restarts, clients = 20, 32
+	server := start(t, onServices(testservice.Redis(t), nil))
+	v := member(t, server)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var asked atomic.Int64
+	var load errgroup.Group
+	for i := range clients {
+		transport := &http.Transport{DisableKeepAlives: i%2 == 0}
+		client := &http.Client{Transport: transport, Timeout: answerLimit, Jar: v.client.Jar, CheckRedirect: v.client.CheckRedirect}
+		load.Go(func() error {
+			defer transport.CloseIdleConnections()
+			for ctx.Err() == nil {
+				response, err := client.Get(server.URL + "/profile")
+				if err != nil {
+					return fmt.Errorf("after %d requests: %w", asked.Load(), err)
+				}
+				_, err = io.Copy(io.Discard, response.Body)
+				if err = errors.Join(err, response.Body.Close()); err != nil {
+					return err
+				}
+				if response.StatusCode != http.StatusOK {
+					return fmt.Errorf("after %d requests: %s", asked.Load(), response.Status)
+				}
+				asked.Add(1)
+			}
+			return nil
+		})
+	}
+	for range restarts {
+		pressRestart(t, v, server)
+	}
+	stop()
+	if err := load.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d requests, %d restarts", asked.Load(), restarts)
+	if asked.Load() < clients*restarts {
+		t.Errorf("only %d requests: no load", asked.Load())
+	}
+}
