@@ -290,6 +290,20 @@ func (r *redisCells) findMany(ctx context.Context, keys []string) ([][]byte, err
 func (r *redisCells) swap(ctx context.Context, key string, from, to []byte, ttl time.Duration) (now []byte, swapped bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
+	now, swapped, err = r.swapOnce(ctx, key, from, to, ttl)
+	if !broken(err) {
+		return now, swapped, err
+	}
+	// The connection was cut, perhaps before Redis heard anything and perhaps
+	// after it had done it; then what was to be stored stands already.
+	now, swapped, err = r.swapOnce(ctx, key, from, to, ttl)
+	if err == nil && !swapped && to != nil && same(now, to) {
+		return nil, true, nil
+	}
+	return now, swapped, err
+}
+
+func (r *redisCells) swapOnce(ctx context.Context, key string, from, to []byte, ttl time.Duration) (now []byte, swapped bool, err error) {
 	reply, err := swapScript.DoContext(ctx, &scriptConn{boundConn{ctx: ctx, cells: r}}, keyPrefix+key, from, to, ttl.Milliseconds())
 	if err != nil {
 		return nil, false, err
