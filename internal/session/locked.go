@@ -13,8 +13,7 @@ import (
 
 // lockedCells gives any scs store the guard's atomic step by a lock in this
 // process. That is enough for stores that one process owns: memory, a file, the
-// embedded Redis. The database store is shared safely by one process only; see
-// docs/flow.md.
+// embedded Redis.
 type lockedCells struct {
 	store   scs.Store
 	name    string // for people; "" for a store that notes its own commands

@@ -1,0 +1,67 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	"holdfast/internal/session"
+)
+
+// TestTwoProcessesCanShareTheTable: a server, and another one or the operator's
+// command, on one database.
+func TestTwoProcessesCanShareTheTable(t *testing.T) {
+	for name, with := range map[string]func(*world){"SQLite": onSQLite, "PostgreSQL": onPostgres} {
+		t.Run(name, func(t *testing.T) {
+			w := on(t, with)
+			managers := []*session.Manager{w.open(), w.open()}
+			for range rounds() / 10 {
+				b := w.browser(managers[0]).logIn(w.ada)
+				old := *b
+				endInFlight(t, b, managers, ending{act: func(b *browser) error {
+					_, err := managers[1].EndAll(context.Background(), w.ada.ID, session.EndedByOperator)
+					return err
+				}})
+				if who := old.who(); who != "" {
+					t.Fatalf("the ended session is %q again", who)
+				}
+			}
+			b := w.browser(managers[0]).logIn(w.ada)
+			inParallel(writers, func(i int) {
+				err := b.at(managers[i%2]).try(func(s *session.Session) error { return s.Set(fmt.Sprint("key", i), "value") })
+				if err != nil {
+					t.Error(err)
+				}
+			})
+			if got := len(b.values()); got != writers {
+				t.Errorf("%d values are left of %d", got, writers)
+			}
+		})
+	}
+}
+
+// TestAnExpiredRowIsNoSession: it stands in the table until it is swept.
+func TestAnExpiredRowIsNoSession(t *testing.T) {
+	for name, with := range map[string]func(*world){"SQLite": onSQLite, "PostgreSQL": onPostgres} {
+		t.Run(name, func(t *testing.T) {
+			w := on(t, with)
+			b := w.browser(w.open()).logIn(w.ada)
+			s, err := b.load()
+			if err != nil {
+				t.Fatal(err)
+			}
+			expire := `UPDATE sessions SET expiry = julianday('now') - 1`
+			if w.cfg.Postgres != nil {
+				expire = `UPDATE sessions SET expiry = now() - interval '1 day'`
+			}
+			if _, err := w.db.SQL().Exec(expire); err != nil {
+				t.Fatal(err)
+			}
+			s.Flash("too late")
+			if err := b.finish(s); !errors.Is(err, session.ErrEnded) || b.who() != "" {
+				t.Errorf("a commit over an expired row: %v, greeted as %q", err, b.who())
+			}
+		})
+	}
+}
