@@ -72,9 +72,10 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 
 func openDatabase(ctx context.Context, cfg config.Config) (*database.DB, error) {
 	return database.Open(ctx, database.Config{
-		URL:     cfg.DatabaseURL.Reveal(),
-		DataDir: cfg.DataDir,
-		Timeout: cfg.DatabaseTimeout,
+		URL:      cfg.DatabaseURL.Reveal(),
+		DataDir:  cfg.DataDir,
+		MaxConns: cfg.DatabasePoolSize,
+		Timeout:  cfg.DatabaseTimeout,
 	})
 }
 

@@ -34,6 +34,9 @@ type Config struct {
 	// DataDir is the folder of the SQLite file holdfast.db; both are made when
 	// missing, for their owner alone.
 	DataDir string
+	// MaxConns is the most connections one process holds to PostgreSQL. Zero
+	// means DefaultMaxConns.
+	MaxConns int
 	// Timeout bounds each call. Zero means DefaultTimeout.
 	Timeout time.Duration
 }
@@ -54,6 +57,9 @@ type DB struct {
 func Open(ctx context.Context, c Config) (*DB, error) {
 	if c.Timeout <= 0 {
 		c.Timeout = DefaultTimeout
+	}
+	if c.MaxConns <= 0 {
+		c.MaxConns = DefaultMaxConns
 	}
 	if c.URL == "" {
 		return openSQLite(ctx, c)

@@ -99,10 +99,10 @@ func TestPostgresHangingIsUnavailableUntilItGoesOn(t *testing.T) {
 	server.Resume()
 	soon(t, returnLimit, db.Ping)
 	// Not one connection came back, but all that may be open.
-	for range database.MaxConns {
+	for range database.DefaultMaxConns {
 		go func() { other <- db.Ping(context.Background()) }()
 	}
-	for range database.MaxConns {
+	for range database.DefaultMaxConns {
 		if err := <-other; err != nil {
 			t.Errorf("after the outage: %v", err)
 		}

@@ -13,10 +13,10 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// MaxConns is the most connections that one process holds to PostgreSQL, where
-// the URL has no pool_max_conns. Instances times MaxConns must stay below the
-// server's max_connections (100 by default).
-const MaxConns = 10
+// DefaultMaxConns is the most connections that one process holds to PostgreSQL,
+// where neither [Config] nor the URL (pool_max_conns) says otherwise. Instances
+// times this must stay below the server's max_connections (100 by default).
+const DefaultMaxConns = 10
 
 // openPostgres opens a pool. A call waits for a connection, connects and runs
 // within db.timeout; the server gives up by itself what the client gave up.
@@ -56,7 +56,7 @@ func parsePostgres(c Config) (*pgxpool.Config, error) {
 		return nil, fmt.Errorf("open PostgreSQL: DATABASE_URL cannot be used: %s", withoutPassword(err.Error(), u))
 	}
 	if !u.Query().Has("pool_max_conns") {
-		conf.MaxConns = MaxConns
+		conf.MaxConns = int32(c.MaxConns)
 	}
 	if !u.Query().Has("connect_timeout") {
 		conf.ConnConfig.ConnectTimeout = c.Timeout

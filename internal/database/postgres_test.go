@@ -92,8 +92,11 @@ func TestNameTellsWhereWithoutWho(t *testing.T) {
 	if want := "PostgreSQL at " + u.Host + u.Path; db.Name() != want {
 		t.Errorf("name %q; want %q", db.Name(), want)
 	}
-	if db.Pool() == nil || db.Pool().Config().MaxConns != database.MaxConns {
+	if db.Pool() == nil || db.Pool().Config().MaxConns != database.DefaultMaxConns {
 		t.Error("the pool does not have the stated size")
+	}
+	if got := open(t, database.Config{URL: server.URL, MaxConns: 7}).Pool().Config().MaxConns; got != 7 {
+		t.Errorf("pool of %d; want 7 as set", got)
 	}
 }
 
