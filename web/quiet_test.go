@@ -116,7 +116,7 @@ func TestAMembersPageIsOneReadOfTheStoreAndNoSQL(t *testing.T) {
 	}
 }
 
-func TestTheGreetingNeedsNoDatabase(t *testing.T) {
+func TestGreetingAndLogOutNeedNoDatabase(t *testing.T) {
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
 		if err := w.db.Close(); err != nil {
@@ -124,7 +124,11 @@ func TestTheGreetingNeedsNoDatabase(t *testing.T) {
 		}
 		b.get("/profile").want(http.StatusOK).wantText("h1", "Hello, Ada!")
 		b.post("/session", url.Values{"key": {"colour"}, "value": {"green"}}).wantRedirect("/session")
-		b.get("/session").want(http.StatusOK).wantText("table.values tbody td[dir]", "green")
+		page := b.get("/session").want(http.StatusOK).wantText("table.values tbody td[dir]", "green")
+		b.submit(page, "form[action='/logout']", nil).wantRedirect("/login")
+		if keys := w.sessionKeys(); len(keys) != 0 {
+			t.Errorf("logged out, yet stored: %q", keys)
+		}
 	})
 }
 

@@ -84,6 +84,19 @@ func TestAGuestSetsAndRemovesValuesOfTheirSession(t *testing.T) {
 	})
 }
 
+func TestAGuestWhoLogsOutLeavesNothing(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	before := w.everything()
+	b := w.browser()
+	b.set("colour", "green").wantRedirect("/session")
+	token := b.token()
+	b.post("/logout", nil).wantRedirect("/login")
+	if b.token() != "" || w.record(token) != "" {
+		t.Error("the session stands")
+	}
+	w.wantUnchanged(before, "a guest's whole visit")
+}
+
 func TestRemovingFromNothingStartsNoSession(t *testing.T) {
 	w := newWorld(t, embedded(t), options{})
 	before := w.everything()
