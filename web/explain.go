@@ -3,14 +3,14 @@ package web
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
-
-	"holdfast/internal/trace"
 )
 
 type explainPage struct {
+	Name          string // "" for a guest
 	Heading, Lead string
 	Summary       string
 	Guest         bool
@@ -53,9 +53,9 @@ func (s *Site) showExplain(c echo.Context) error {
 	p := explainPage{Heading: "How the server looked for you", Guest: !known, Lead: "You are nobody yet, as far as this server can tell. " +
 		"Below is how it looked, step by step, while it made this very page: the real values, noted by the code that handled them."}
 	if known {
+		p.Name = member.Name
 		p.Heading = "How the server knew you"
-		p.Lead = "It knew that this request came from " + member.Name + ". " +
-			"Below is how, step by step, while it made this very page: the real values, noted by the code that handled them."
+		p.Lead = "Below is how, step by step, while it made this very page: the real values, noted by the code that handled them."
 	}
 	p.Steps = e.all()
 	p.Summary = e.summary(rec.Elapsed())
@@ -67,24 +67,17 @@ func (s *Site) showExplain(c echo.Context) error {
 
 // summary is the whole of it in one line.
 func (e *explanation) summary(took time.Duration) string {
-	asked, statements := 0, 0
-	store := "the store"
-	for _, step := range e.steps {
-		switch what := step.What.(type) {
-		case trace.Operation:
-			asked, store = asked+1, storeName(what.Store)
-		case trace.Statement:
-			statements++
-		}
+	asked, written, statements := "no store asked", "", "no SQL"
+	if e.reads > 0 {
+		asked = count(e.reads, "question") + " to " + storeName(e.store)
 	}
-	sql := "no SQL"
-	if statements > 0 {
-		sql = count(statements, "SQL statement")
+	if len(e.writes) > 0 {
+		written = ", " + strconv.Itoa(len(e.writes)) + " more to store what changed"
 	}
-	if asked == 0 {
-		return fmt.Sprintf("%s, no store asked, %s, %s in all.", count(e.number, "step"), sql, milliseconds(took))
+	if len(e.sql) > 0 {
+		statements = count(len(e.sql), "SQL statement")
 	}
-	return fmt.Sprintf("%s, %s to %s, %s, %s in all.", count(e.number, "step"), count(asked, "question"), store, sql, milliseconds(took))
+	return fmt.Sprintf("%s, %s%s, %s, %s in all.", count(len(e.told), "step"), asked, written, statements, milliseconds(took))
 }
 
 // milliseconds writes a short time so that it can be compared.

@@ -14,7 +14,7 @@ func (e *explanation) recognised(step trace.Step, what trace.Recognised) {
 	e.known = true
 	if what.Member {
 		e.add(step, explainStep{
-			Title:     "The name was found: " + what.Name,
+			Title:     "The name was found",
 			Text:      "It stands in the record itself, put there when you logged in. So the greeting needs nothing else.",
 			Facts:     []explainFact{{Term: "You are", Value: what.Name}},
 			Hand:      []string{e.curl("", "profile") + " | grep -o '<h1>.*</h1>'"},

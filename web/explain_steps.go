@@ -13,17 +13,18 @@ import (
 
 // explanation puts what was recorded of one request into words.
 type explanation struct {
-	site   *Site
-	whose  *session.Session
-	now    time.Time
-	steps  []trace.Step
-	number int // of steps told
+	site  *Site
+	whose *session.Session
+	now   time.Time
+	steps []trace.Step
 
 	sent   trace.Cookie
 	byHand session.ByHand
 	told   []explainStep
 	known  bool              // who is asking is settled
 	writes []trace.Step      // operations since then
+	reads  int               // operations before
+	store  string            // what they asked
 	sql    []trace.Statement // all of them
 }
 
@@ -32,7 +33,6 @@ func (e *explanation) all() []explainStep {
 	for _, step := range e.steps {
 		e.tell(step)
 	}
-	e.number = len(e.told)
 	return e.told
 }
 
@@ -156,6 +156,7 @@ func (e *explanation) hash(step trace.Step, what trace.Hash) {
 }
 
 func (e *explanation) operation(step trace.Step, what trace.Operation) {
+	e.reads, e.store = e.reads+1, what.Store
 	name, _, _ := strings.Cut(what.Text, " ")
 	s := explainStep{Facts: []explainFact{{Term: "Command", Value: what.Text, Code: true}}}
 	switch {

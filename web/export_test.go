@@ -6,6 +6,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/session"
+	"holdfast/internal/trace"
 )
 
 // Routes lists all that the site answers, as "METHOD /path", sorted.
@@ -22,7 +23,7 @@ func (s *Site) Routes() []string {
 // of the site does by itself: failing halfway.
 func (s *Site) AddPage(path string, h func(echo.Context, *session.Session) error) {
 	handler := func(c echo.Context) error { return h(c, current(c)) }
-	public := s.group(s.recognise)
+	public := s.known()
 	public.get(path, handler)
 	public.post(path, handler)
 }
@@ -31,3 +32,6 @@ func (s *Site) AddPage(path string, h func(echo.Context, *session.Session) error
 func (s *Site) ShowPage(c echo.Context, name string, page any) error {
 	return s.page(c, 200, name, name, page)
 }
+
+// Recent is all that is kept of requests that are over.
+func (s *Site) Recent() []trace.Request { return s.recent.All() }

@@ -14,12 +14,8 @@ func (s *Site) routes() {
 	s.echo.Use(s.observe, s.secure, s.refuseForgery)
 
 	bare := s.group()
-	public := s.group(s.recognise)
-	members := s.group(s.recognise, s.membersOnly)
-	if s.Learn {
-		public = s.group(s.watch, s.recognise)
-		members = s.group(s.watch, s.recognise, s.membersOnly)
-	}
+	public := s.known()
+	members := s.known(s.membersOnly)
 
 	bare.get("/healthz", s.healthz)
 	bare.get("/readyz", s.readyz)
@@ -61,6 +57,15 @@ type group struct {
 
 func (s *Site) group(middleware ...echo.MiddlewareFunc) group {
 	return group{site: s, middleware: middleware}
+}
+
+// known is the group of requests whose sender is looked for.
+func (s *Site) known(then ...echo.MiddlewareFunc) group {
+	chain := []echo.MiddlewareFunc{s.recognise}
+	if s.Learn {
+		chain = []echo.MiddlewareFunc{s.watch, s.recognise}
+	}
+	return s.group(append(chain, then...)...)
 }
 
 func (g group) get(path string, h echo.HandlerFunc) {

@@ -94,7 +94,7 @@ func (m *Recent) leave(before, key string, goesOn bool) {
 		return
 	}
 	delete(m.sessions, before)
-	if !goesOn {
+	if _, taken := m.sessions[key]; !goesOn || taken {
 		m.order.Remove(place)
 		return
 	}
@@ -113,6 +113,17 @@ func (m *Recent) Of(key string) []Request {
 	requests := slices.Clone(place.Value.(*history).requests)
 	slices.Reverse(requests)
 	return requests
+}
+
+// All returns every request that is kept.
+func (m *Recent) All() []Request {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	var all []Request
+	for place := m.order.Front(); place != nil; place = place.Next() {
+		all = append(all, place.Value.(*history).requests...)
+	}
+	return all
 }
 
 // summarise puts into r what is kept of the steps, and returns the session that

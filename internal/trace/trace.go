@@ -69,12 +69,14 @@ func (r *Recorder) Add(what What) { r.add(Step{What: what, pc: caller(0)}) }
 
 // Timed notes a step that the calling function began at a time and has just
 // ended.
-func (r *Recorder) Timed(began time.Time, what What) { r.TimedOutside(0, began, what) }
+func (r *Recorder) Timed(began time.Time, what What) {
+	r.add(Step{What: what, Took: time.Since(began), At: began.Sub(r.began), pc: caller(0)})
+}
 
 // TimedOutside is Timed for a function that stands between the code that took
 // the step and this package; frames is how many such functions there are.
 func (r *Recorder) TimedOutside(frames int, began time.Time, what What) {
-	r.add(Step{What: what, Took: time.Since(began), At: began.Sub(r.began), pc: caller(frames + 1)})
+	r.add(Step{What: what, Took: time.Since(began), At: began.Sub(r.began), pc: caller(frames)})
 }
 
 // AddOf notes a step taken by fn, a function that has no context to note it

@@ -1,0 +1,82 @@
+package web_test
+
+import (
+	"context"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/internal/testservice"
+)
+
+// inShell runs one line as a person would who has put their token in $TOKEN,
+// and returns what it prints.
+func inShell(t *testing.T, line, token string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, testservice.Program(t, "bash"), "-c", line)
+	cmd.Env = append(cmd.Environ(), "TOKEN="+token)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Errorf("%s: %v\n%s", line, err, out)
+	}
+	return strings.TrimSpace(string(out))
+}
+
+// TestTheLinesByHandShowTheSame runs every line that the page offers and
+// compares what it prints with what the page says.
+func TestTheLinesByHandShowTheSame(t *testing.T) {
+	for _, program := range []string{"bash", "curl", "openssl", "redis-cli"} {
+		testservice.Program(t, program)
+	}
+	onBothLearning(t, func(t *testing.T, w *world, asked string) {
+		b := w.member(w.person("Ada"))
+		steps := way(b.get("/explain"))
+		stored := w.record(b.token())
+		ends := step(t, steps, "The session was checked").ends["Not idle too long"]
+		same := func(want string) func(string) bool { return func(got string) bool { return got == want } }
+		agrees := map[string]func(printed string) bool{
+			"Your browser sent a cookie": func(printed string) bool { return strings.Contains(printed, `"name":"Ada"`) },
+			"It has the form of a token": same("43"),
+			"The token became a key":     same(step(t, steps, "The token became a key").facts["SHA-256, in base64url"]),
+			asked:                        same(stored),
+			"These bytes came back":      same(strconv.Itoa(len(stored))),
+			"The bytes became a record":  func(printed string) bool { return strings.ReplaceAll(printed, "\n", ",") == stored },
+			"The session was checked": func(printed string) bool {
+				left, err := strconv.Atoi(printed)
+				return err == nil && time.Until(ends.Add(-time.Duration(left)*time.Second)).Abs() < 20*time.Second
+			},
+			"The name was found":              same("<h1>Hello, Ada!</h1>"),
+			"Nothing was written":             same(`"seen":` + step(t, steps, "The bytes became a record").facts["seen"]),
+			"No session cookie was sent back": same("0"),
+		}
+		ran := 0
+		for _, s := range steps {
+			for _, line := range s.hand {
+				agree, known := agrees[s.title]
+				if !known {
+					t.Errorf("%q: nobody checks the line %s", s.title, line)
+					continue
+				}
+				if printed := inShell(t, line, b.token()); !agree(printed) {
+					t.Errorf("%q: %s\nprints %q", s.title, line, printed)
+				}
+				ran++
+			}
+		}
+		if ran != len(agrees) {
+			t.Errorf("%d lines ran, want %d", ran, len(agrees))
+		}
+		for _, s := range way(w.bare("GET", "/explain", "")) {
+			for _, line := range s.hand {
+				printed := inShell(t, line, "")
+				if printed != "0" && !strings.Contains(printed, `"member":null`) {
+					t.Errorf("a guest, %q: %s\nprints %q", s.title, line, printed)
+				}
+			}
+		}
+	})
+}

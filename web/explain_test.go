@@ -1,0 +1,357 @@
+package web_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/PuerkitoBio/goquery"
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/session"
+	"holdfast/internal/trace"
+)
+
+// told is one step as the page tells it.
+type told struct {
+	title, words   string
+	facts          map[string]string // the code of the value where there is one, else all of it
+	ends           map[string]time.Time
+	bytes          string
+	file, function string
+	hand           []string
+}
+
+// way is what /explain tells.
+func way(page *answer) []told {
+	page.t.Helper()
+	page.want(http.StatusOK)
+	var steps []told
+	page.doc().Find("ol.path > li").Each(func(_ int, li *goquery.Selection) {
+		s := told{
+			title: li.Find("h2").Text(), words: li.ChildrenFiltered("p").First().Text(),
+			facts: map[string]string{}, ends: map[string]time.Time{},
+			bytes: li.ChildrenFiltered("pre").Text(),
+			file:  li.Find(".source code").First().Text(), function: li.Find(".source code").Last().Text(),
+			hand: li.Find(".hand pre").Map(func(_ int, pre *goquery.Selection) string { return pre.Text() }),
+		}
+		li.Find("dl div").Each(func(_ int, div *goquery.Selection) {
+			term, value := div.Find("dt").Text(), div.Find("dd")
+			s.facts[term] = strings.TrimSpace(value.Text())
+			if code := value.Find("code"); code.Length() > 0 {
+				s.facts[term] = code.Text()
+			}
+			if end, err := time.Parse(time.RFC3339, div.Find("time[data-ends]").AttrOr("datetime", "")); err == nil {
+				s.ends[term] = end
+			}
+		})
+		steps = append(steps, s)
+	})
+	if len(steps) == 0 {
+		page.t.Fatalf("%s tells no step", page.request.URL)
+	}
+	return steps
+}
+
+func titles(steps []told) []string {
+	var all []string
+	for _, s := range steps {
+		all = append(all, s.title)
+	}
+	return all
+}
+
+func step(t *testing.T, steps []told, title string) told {
+	t.Helper()
+	i := slices.IndexFunc(steps, func(s told) bool { return s.title == title })
+	if i < 0 {
+		t.Fatalf("no step %q in %q", title, titles(steps))
+	}
+	return steps[i]
+}
+
+func wantTitles(t *testing.T, what string, steps []told, want ...string) {
+	t.Helper()
+	if got := titles(steps); !slices.Equal(got, want) {
+		t.Errorf("%s: the steps are\n%q\nwant\n%q", what, got, want)
+	}
+}
+
+func onBothLearning(t *testing.T, test func(t *testing.T, w *world, asked string)) {
+	t.Helper()
+	t.Run("embedded", func(t *testing.T) {
+		test(t, newWorld(t, embedded(t), options{learn: true}), "Embedded Redis was asked")
+	})
+	t.Run("services", func(t *testing.T) {
+		test(t, newWorld(t, services(t), options{learn: true}), "Redis was asked")
+	})
+}
+
+func TestTheWayIsToldAsItWas(t *testing.T) {
+	onBothLearning(t, func(t *testing.T, w *world, asked string) {
+		b := w.member(w.person("Ada"))
+		stored := w.record(b.token())
+		page := b.get("/explain").wantNoCookie().wantText("h1", "How the server knew you")
+		steps := way(page)
+		wantTitles(t, "a member", steps,
+			"Your browser sent a cookie", "It has the form of a token", "The token became a key", asked,
+			"These bytes came back", "The bytes became a record", "The session was checked", "The name was found",
+			"SQL needed: none", "Nothing was written", "No session cookie was sent back")
+
+		masked := b.token()[:4] + "…" + b.token()[39:]
+		for _, want := range []struct{ title, term, value string }{
+			{"Your browser sent a cookie", "Cookie", "session=" + masked},
+			{"The token became a key", "Key", storedUnder(b.token())},
+			{asked, "Command", "GET " + storedUnder(b.token())},
+			{"These bytes came back", "Size", fmt.Sprintf("%d bytes laid out below; stored without spaces and line breaks", len(stored))},
+			{"The bytes became a record", "member.name", "Ada"},
+			{"The bytes became a record", "member.start", strconv.FormatInt(w.process.Start, 10)},
+			{"No session cookie was sent back", "Name and value", "session=" + masked},
+			{"No session cookie was sent back", "HttpOnly", "no script can read it, so one that slips into a page cannot steal it"},
+		} {
+			if got := step(t, steps, want.title).facts[want.term]; got != want.value {
+				t.Errorf("%s: %s is %q, want %q", want.title, want.term, got, want.value)
+			}
+		}
+		if shown := compact(t, step(t, steps, "These bytes came back").bytes); shown != stored {
+			t.Errorf("shown: %s\nstored: %s", shown, stored)
+		}
+		ends := step(t, steps, "The session was checked").ends
+		if idle := ends["Not idle too long"].Sub(w.clock.now()); idle < sessionIdle-time.Minute || idle > sessionIdle {
+			t.Errorf("ends idle in %s, want about %s", idle, sessionIdle)
+		}
+		if left := ends["Not too old"].Sub(w.clock.now()); left < sessionLife-time.Minute || left > sessionLife {
+			t.Errorf("ends in %s, want about %s", left, sessionLife)
+		}
+		if said := page.text(".summary"); !strings.Contains(said, "1 question to ") || !strings.Contains(said, "no SQL") {
+			t.Errorf("the summary says %q", said)
+		}
+	})
+}
+
+func compact(t *testing.T, laidOut string) string {
+	t.Helper()
+	var record json.RawMessage
+	if err := json.Unmarshal([]byte(laidOut), &record); err != nil {
+		t.Fatalf("%v in %s", err, laidOut)
+	}
+	short, err := json.Marshal(record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(short)
+}
+
+// TestWhyNobodyIsBelieved asks with cookies that lead to nobody.
+func TestWhyNobodyIsBelieved(t *testing.T) {
+	onBothLearning(t, func(t *testing.T, w *world, asked string) {
+		const sent, form, key = "Your browser sent a cookie", "It has the form of a token", "The token became a key"
+		end := []string{"SQL needed: none", "Nothing was written", "No session cookie was sent back"}
+		b := w.member(w.person("Ada"))
+		spoiled, foreign := w.member(w.person("Bea")).token(), w.member(w.person("Cleo")).token()
+		w.do("SET", storedUnder(spoiled), "gibberish")
+		w.do("SET", storedUnder(foreign), `{"v":2,"created":1,"seen":1,"ends":1}`)
+		for _, c := range []struct {
+			what, cookie string
+			want         []string
+		}{
+			{"no cookie", "", []string{"Your browser sent no session cookie", "Nobody yet"}},
+			{"another cookie", "other=x", []string{"Your browser sent no session cookie", "Nobody yet"}},
+			{"two cookies", "session=" + b.token() + "; session=" + b.token(), []string{"Your browser sent several session cookies", "Nobody yet"}},
+			{"too short", "session=x", []string{sent, "It is no token of this server", "Nobody: the cookie was not believed"}},
+			{"a wrong sign", "session=" + strings.Repeat("*", 43), []string{sent, "It is no token of this server", "Nobody: the cookie was not believed"}},
+			{"invented", "session=" + strings.Repeat("A", 42) + "E", []string{sent, form, key, asked, "Nobody: nothing stands under that key"}},
+			{"spoiled", "session=" + spoiled, []string{sent, form, key, asked, "These bytes came back", "What stood there was removed", "Nobody: the record could not be read"}},
+			{"of another version", "session=" + foreign, []string{sent, form, key, asked, "These bytes came back", "What stood there was removed", "Nobody: the record could not be read"}},
+		} {
+			var headers []string
+			if c.cookie != "" {
+				headers = []string{"Cookie: " + c.cookie}
+			}
+			page := w.bare("GET", "/explain", "", headers...).wantNoCookie().wantText("h1", "How the server looked for you")
+			wantTitles(t, c.what, way(page), append(c.want, end...)...)
+		}
+
+		w.clock.advance(sessionIdle + time.Second)
+		wantTitles(t, "idle", way(b.get("/explain").wantNoCookie()), append([]string{sent, form, key, asked, "These bytes came back", "The bytes became a record",
+			"The session was checked", "What stood there was removed", "Nobody: the session was idle too long"}, end...)...)
+		wantTitles(t, "after that", way(b.get("/explain")), append([]string{sent, form, key, asked, "Nobody: nothing stands under that key"}, end...)...)
+	})
+}
+
+func TestASessionThatIsTooOldIsToldSo(t *testing.T) {
+	w := newWorld(t, embedded(t), options{learn: true})
+	b := w.member(w.person("Ada"))
+	for range 7 {
+		w.clock.advance(sessionIdle - time.Second)
+		b.get("/profile").want(http.StatusOK)
+	}
+	w.clock.advance(8 * time.Second)
+	step(t, way(b.get("/explain")), "Nobody: the session has reached its greatest age")
+}
+
+func TestAGuestWithValuesIsTheSameNobody(t *testing.T) {
+	w := newWorld(t, embedded(t), options{learn: true})
+	b := w.browser()
+	b.post("/session", url.Values{"key": {"colour"}, "value": {"green"}}).wantRedirect("/session")
+	steps := way(b.get("/explain").wantNoCookie())
+	step(t, steps, "Nobody yet, but the same nobody")
+	if got := step(t, steps, "The bytes became a record").facts["values.colour"]; got != "green" {
+		t.Errorf("values.colour is %q", got)
+	}
+}
+
+// TestAVisitIsNotedOnceAndTold: the page stores the session before it is made,
+// and tells what was stored.
+func TestAVisitIsNotedOnceAndTold(t *testing.T) {
+	w := newWorld(t, services(t), options{learn: true})
+	b := w.member(w.person("Ada"))
+	b.get("/explain")
+	w.clock.advance(2 * time.Minute)
+	before := w.record(b.token())
+	var steps []told
+	calls := w.redisCalls(func() { steps = way(b.get("/explain").wantNoCookie()) })
+	if calls["get"] != 2 || calls["set"] != 1 || calls["evalsha"] != 1 { // the script gets and sets
+		t.Errorf("Redis was called for %v", calls)
+	}
+	noted := step(t, steps, "Your visit was noted")
+	if !strings.HasPrefix(noted.facts["Command"], "EVALSHA ") {
+		t.Errorf("the write is told as %q", noted.facts["Command"])
+	}
+	if after := w.record(b.token()); after == before {
+		t.Errorf("nothing was stored: %s", after)
+	}
+	step(t, way(b.get("/explain")), "Nothing was written")
+}
+
+func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
+	w := newWorld(t, services(t), options{learn: true})
+	b := w.member(w.person("Ada"))
+	b.post("/account/name", url.Values{"name": {"Ada Lovelace"}}).wantRedirect("/account")
+	var shown sync.Map
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() { shown.Store(i, b.get("/explain")) })
+	}
+	all.Wait()
+	notices := 0
+	shown.Range(func(_, page any) bool {
+		notices += len(page.(*answer).notices())
+		steps := slices.DeleteFunc(titles(way(page.(*answer))), func(s string) bool { return s == "A connection was opened" })
+		if len(steps) != 11 {
+			t.Errorf("a page tells %d steps: %q", len(steps), steps)
+		}
+		return true
+	})
+	if notices != 1 {
+		t.Errorf("the notice was shown %d times", notices)
+	}
+	b.post("/logout", nil).wantRedirect("/login")
+	page := b.get("/explain")
+	if got := page.notices(); !slices.Equal(got, []string{"You are logged out."}) {
+		t.Errorf("notices after log-out: %q", got)
+	}
+	if got := step(t, way(page), "No session cookie was sent back").facts["Sent with this page"]; !strings.HasPrefix(got, "parting=") {
+		t.Errorf("the cookie that goes is told as %q", got)
+	}
+}
+
+func TestEveryStepNamesCodeThatExists(t *testing.T) {
+	w := newWorld(t, services(t), options{learn: true})
+	b := w.member(w.person("Ada"))
+	pages := []*answer{b.get("/explain"), w.bare("GET", "/explain", ""), w.bare("GET", "/explain", "", "Cookie: session=x")}
+	w.clock.advance(2 * time.Minute)
+	pages = append(pages, b.get("/explain"))
+	for _, store := range []string{session.StoreMemory, session.StoreFile} {
+		other := newWorld(t, embedded(t), options{learn: true, store: store})
+		who := other.member(other.person("Ada"))
+		other.clock.advance(2 * time.Minute)
+		pages = append(pages, who.get("/explain"))
+	}
+	seen := map[string]bool{}
+	for _, page := range pages {
+		for _, s := range way(page) {
+			if s.file == "" && s.title != "SQL needed: none" {
+				t.Errorf("%q names no code", s.title)
+			}
+			if s.file != "" && !seen[s.file+s.function] {
+				seen[s.file+s.function] = true
+				if all := functions(t, s.file); !slices.Contains(all, s.function) {
+					t.Errorf("%q names %s in %s, which has %q", s.title, s.function, s.file, all)
+				}
+			}
+		}
+	}
+	if len(seen) < 10 {
+		t.Errorf("only %d places in the code are named", len(seen))
+	}
+}
+
+// functions are the functions of a file, written as the Go runtime does.
+func functions(t *testing.T, path string) []string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", filepath.FromSlash(path)), nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, declared := range file.Decls {
+		f, ok := declared.(*ast.FuncDecl)
+		switch {
+		case !ok:
+		case f.Recv == nil:
+			all = append(all, f.Name.Name)
+		default:
+			switch of := f.Recv.List[0].Type.(type) {
+			case *ast.StarExpr:
+				all = append(all, "(*"+of.X.(*ast.Ident).Name+")."+f.Name.Name)
+			case *ast.Ident:
+				all = append(all, of.Name+"."+f.Name.Name)
+			}
+		}
+	}
+	return all
+}
+
+func TestWhereNobodyCanLookThePageSaysSo(t *testing.T) {
+	w := newWorld(t, embedded(t), options{learn: true, store: session.StoreMemory})
+	asked := step(t, way(w.member(w.person("Ada")).get("/explain")), "The server's own memory was asked")
+	if len(asked.hand) != 0 {
+		t.Errorf("lines that look into a process: %q", asked.hand)
+	}
+	if !strings.HasPrefix(asked.facts["Command"], "Find ") {
+		t.Errorf("the question was %q", asked.facts["Command"])
+	}
+}
+
+func TestWithoutLearnNobodyIsWatched(t *testing.T) {
+	for _, learn := range []bool{false, true} {
+		w := newWorld(t, embedded(t), options{learn: learn})
+		var watched bool
+		w.site.AddPage("/probe", func(c echo.Context, _ *session.Session) error {
+			watched = trace.From(c.Request().Context()) != nil
+			return c.NoContent(http.StatusOK)
+		})
+		b := w.member(w.person("Ada"))
+		b.get("/probe").want(http.StatusOK)
+		if watched != learn {
+			t.Errorf("LEARN %t: watched %t", learn, watched)
+		}
+		status := map[bool]int{false: http.StatusNotFound, true: http.StatusOK}[learn]
+		for _, path := range []string{"/explain", "/explain/recent"} {
+			b.get(path).want(status)
+			w.browser().get(path).want(status)
+		}
+	}
+}

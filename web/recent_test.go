@@ -1,0 +1,180 @@
+package web_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/PuerkitoBio/goquery"
+)
+
+// request is one entry of /explain/recent.
+type request struct {
+	line  string // "GET /profile 200"
+	facts map[string][]string
+}
+
+func recent(page *answer) []request {
+	page.t.Helper()
+	page.want(http.StatusOK)
+	var all []request
+	page.doc().Find("ol.recent > li").Each(func(_ int, li *goquery.Selection) {
+		r := request{line: li.Find("h2").Text(), facts: map[string][]string{}}
+		li.Find("dl div").Each(func(_ int, div *goquery.Selection) {
+			value := div.Find("dd")
+			if code := value.Find("code"); code.Length() > 0 {
+				value = code
+			}
+			term := div.Find("dt").Text()
+			r.facts[term] = append(r.facts[term], strings.TrimSpace(value.Text()))
+		})
+		all = append(all, r)
+	})
+	return all
+}
+
+func lines(requests []request) []string {
+	var all []string
+	for _, r := range requests {
+		all = append(all, r.line)
+	}
+	return all
+}
+
+func TestRecentRequestsOfThisSession(t *testing.T) {
+	onBothLearning(t, func(t *testing.T, w *world, _ string) {
+		p := w.person("Ada")
+		b := w.browser()
+		b.post("/session", url.Values{"key": {"colour"}, "value": {"green"}}).wantRedirect("/session")
+		b.logIn(p, "").wantRedirect("/profile")
+		b.get("/profile?token=" + b.token()).want(http.StatusOK)
+		b.post("/session", url.Values{"key": {"size"}, "value": {"large"}}).wantRedirect("/session")
+		b.post("/session", url.Values{"key": {"colour"}, "value": {""}}).wantRedirect("/session")
+		b.post("/account/name", url.Values{"name": {""}}).want(http.StatusUnprocessableEntity)
+		b.post("/account/name", url.Values{"name": {"Ada L."}}).wantRedirect("/account")
+		b.get("/account").want(http.StatusOK)
+		b.post("/devices/end", url.Values{"id": {"none"}}).want(http.StatusNotFound)
+
+		got := recent(b.get("/explain/recent").wantNoCookie())
+		want := []string{
+			"POST /devices/end 404", "GET /account 200", "POST /account/name 303", "POST /account/name 422",
+			"POST /session 303", "POST /session 303", "GET /profile 200", "POST /login 303",
+		}
+		var brief []string
+		for _, line := range lines(got) {
+			if !strings.HasPrefix(line, "GET /login ") { // the form of it belonged to the guest
+				brief = append(brief, line)
+			}
+		}
+		if !slices.Equal(brief, want) {
+			t.Fatalf("requests are\n%q\nwant\n%q", brief, want)
+		}
+		changed := func(i int, words string) {
+			t.Helper()
+			if said := got[i].facts["Changed"]; !slices.Equal(said, []string{words}) {
+				t.Errorf("%s changed %q, want %q", got[i].line, said, words)
+			}
+		}
+		changed(0, "left as it was: the request failed")
+		changed(1, "showed a notice")
+		changed(2, "left a notice for the next page")
+		changed(3, "nothing")
+		changed(4, "removed colour")
+		changed(5, "set size")
+		changed(6, "nothing")
+		changed(7, "logged in, with a new token")
+		masked := b.token()[:4] + "…" + b.token()[39:]
+		if sent := got[7].facts["Set-Cookie"]; !slices.Equal(sent, []string{"session=" + masked + "; Path=/; HttpOnly; SameSite=Lax"}) {
+			t.Errorf("the log-in sent %q", sent)
+		}
+		if sql := strings.Join(got[7].facts["SQL"], "\n"); !strings.Contains(sql, "INSERT INTO devices") || strings.Contains(sql, p.id) {
+			t.Errorf("the SQL of the log-in is\n%s", sql)
+		}
+		store := "Redis"
+		if w.stores.redis == nil {
+			store = "Embedded Redis"
+		}
+		if asked := got[6].facts[store]; !slices.Equal(asked, []string{"GET " + storedUnder(b.token())}) {
+			t.Errorf("the profile asked %q", asked)
+		}
+		if sql := got[6].facts["SQL"]; sql != nil {
+			t.Errorf("the profile needed SQL: %q", sql)
+		}
+	})
+}
+
+func TestRecentRequestsAreNobodyElses(t *testing.T) {
+	w := newWorld(t, embedded(t), options{learn: true})
+	p := w.person("Ada")
+	b, other, stranger := w.member(p), w.member(p), w.member(w.person("Eve"))
+	b.get("/devices").want(http.StatusOK)
+	for who, others := range map[string]*browser{"their other device": other, "a stranger": stranger, "a guest": w.browser()} {
+		if got := recent(others.get("/explain/recent")); len(got) != 0 {
+			t.Errorf("%s sees %q", who, lines(got))
+		}
+	}
+	token := b.token()
+	b.post("/logout", nil).wantRedirect("/login")
+	if got := recent(b.get("/explain/recent")); len(got) != 0 {
+		t.Errorf("after log-out: %q", lines(got))
+	}
+	if got := recent(w.bare("GET", "/explain/recent", "", "Cookie: session="+token)); len(got) != 0 {
+		t.Errorf("with the cookie of before: %q", lines(got))
+	}
+
+	// Someone else logs in, in the same browser.
+	stranger.get("/devices").want(http.StatusOK)
+	stranger.post("/login", url.Values{"email": {p.email}, "password": {p.password}}).wantRedirect("/profile")
+	if got := lines(recent(stranger.get("/explain/recent"))); !slices.Equal(got, []string{"POST /login 303"}) {
+		t.Errorf("the next person sees %q", got)
+	}
+}
+
+func TestRecentRequestsAreTheLastTwenty(t *testing.T) {
+	w := newWorld(t, embedded(t), options{learn: true})
+	b := w.member(w.person("Ada"))
+	for range 25 {
+		b.get("/profile").want(http.StatusOK)
+	}
+	b.get("/devices").want(http.StatusOK)
+	got := lines(recent(b.get("/explain/recent")))
+	if len(got) != 20 || got[0] != "GET /devices 200" {
+		t.Errorf("%d requests: %q", len(got), got)
+	}
+}
+
+// TestNoTokenIsKept puts tokens where people can put text, on top of where
+// tokens belong, and looks for them in all that is kept and shown.
+func TestNoTokenIsKept(t *testing.T) {
+	w := newWorld(t, embedded(t), options{learn: true})
+	p := w.person("Ada")
+	b := w.browser()
+	b.logIn(p, "").wantRedirect("/profile")
+	for _, form := range []url.Values{
+		{"key": {b.token()}, "value": {"x"}}, {"key": {"a"}, "value": {b.token()}}, {"key": {"b"}, "value": {"is " + b.token() + "."}},
+	} {
+		b.post("/session", form).wantRedirect("/session")
+	}
+	b.get("/profile?session=" + b.token()).want(http.StatusOK)
+	tokens := []string{b.token()}
+	b.post("/login", url.Values{"email": {p.email}, "password": {p.password}}).wantRedirect("/profile")
+	tokens = append(tokens, b.token())
+	b.get("/explain").want(http.StatusOK)
+	page := b.get("/explain/recent")
+	kept := fmt.Sprintf("%+v", w.site.Recent())
+	if !strings.Contains(kept, "/explain") {
+		t.Fatalf("nothing is kept: %s", kept)
+	}
+	for _, token := range tokens {
+		for what, text := range map[string]string{
+			"the page that explains": string(b.get("/explain").body), "the page of requests": string(page.body), "what is kept": kept,
+		} {
+			if strings.Contains(text, token) || strings.Contains(text, token[5:30]) {
+				t.Errorf("a token is in %s", what)
+			}
+		}
+	}
+}
