@@ -1,0 +1,275 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/database"
+	"holdfast/internal/session"
+	"holdfast/internal/testservice"
+)
+
+func TestDevicesAreListedThisOneFirstThenTheLatestUsed(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		m := w.open()
+		var all []*browser
+		for i := range 4 {
+			b := w.browser(m)
+			b.do(func(s *session.Session) error {
+				s.LogIn(w.ada, session.Sender{UserAgent: fmt.Sprint("agent ", i), Address: fmt.Sprint("192.0.2.", i)})
+				return nil
+			})
+			all = append(all, b)
+			w.clock.advance(2 * time.Minute)
+		}
+		w.browser(m).logIn(w.grace)
+		all[0].do(nothing) // is used again
+		seen := w.clock.Now()
+		s, err := all[2].load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		devices, err := s.Devices(ctx)
+		if err != nil || len(devices) != 4 {
+			t.Fatalf("listed %+v, %v", devices, err)
+		}
+		for i, want := range []int{2, 0, 3, 1} {
+			d := devices[i]
+			if d.ID != all[want].device() || d.Current != (i == 0) || d.UserAgent != fmt.Sprint("agent ", want) || d.Address != fmt.Sprint("192.0.2.", want) {
+				t.Errorf("place %d has %+v, want browser %d", i, d, want)
+			}
+		}
+		if !devices[1].Seen.Equal(seen) || !devices[1].Since.Equal(seen.Add(-8*time.Minute)) {
+			t.Errorf("last seen %s, since %s; want %s and 8 minutes before", devices[1].Seen, devices[1].Since, seen)
+		}
+		if _, err := mustGuest(t, m).Devices(ctx); !errors.Is(err, session.ErrEnded) {
+			t.Errorf("a guest's list: %v", err)
+		}
+	})
+}
+
+func mustGuest(t *testing.T, m *session.Manager) *session.Session {
+	t.Helper()
+	s, err := m.Load(context.Background(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestNobodyEndsAnothersSession(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world) {
+		ctx := context.Background()
+		m := w.open()
+		ada, grace := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
+		id, token := ada.device(), hash(ada.token)
+		for _, id := range []string{id, id + ".x", token, "", "nothing", "%", strings.Repeat("x", 5000)} {
+			mustFail(t, grace.try(func(s *session.Session) error { return s.EndDevice(ctx, id) }), session.ErrNoDevice, "end "+id[:min(20, len(id))])
+		}
+		mustFail(t, m.EndDevice(ctx, w.grace.ID, id, session.EndedByOperator), session.ErrNoDevice, "end as an operator for the wrong person")
+		mustFail(t, mustGuest(t, m).EndDevice(ctx, id), session.ErrEnded, "end by a guest")
+		if n, err := m.EndAll(ctx, w.grace.ID, session.EndedByOperator); n != 1 || err != nil {
+			t.Errorf("ended %d of Grace's, %v", n, err)
+		}
+		if ada.who() != "Ada" || grace.who() != "" {
+			t.Errorf("Ada's browser greets %q, Grace's %q", ada.who(), grace.who())
+		}
+	})
+}
+
+func TestEndingTwiceIsEndingOnceAndKeepsHow(t *testing.T) {
+	ctx := context.Background()
+	w := on(t, onRedis)
+	m := w.open()
+	b, other := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
+	id := other.device()
+	for range 2 {
+		b.do(func(s *session.Session) error { return s.EndDevice(ctx, id) })
+	}
+	inParallel(8, func(int) {
+		if err := m.EndDevice(ctx, w.ada.ID, id, session.EndedByOperator); err != nil {
+			t.Error(err)
+		}
+	})
+	s, err := b.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	past, err := s.PastDevices(ctx, 0, 10)
+	if err != nil || len(past) != 1 || past[0].How != session.EndedByOwner {
+		t.Errorf("past %+v, %v; want one, ended by its owner", past, err)
+	}
+	if n, err := s.EndOthers(ctx); n != 0 || err != nil {
+		t.Errorf("ended %d others, %v; want none", n, err)
+	}
+}
+
+func TestANewNameGreetsEverywhereAtTheNextRequest(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world) {
+		m := w.open()
+		grace := w.browser(m).logIn(w.grace)
+		var all []*browser
+		for range 5 {
+			all = append(all, w.browser(m).logIn(w.ada))
+		}
+		inFlight, err := all[1].load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := inFlight.Set("colour", "green"); err != nil {
+			t.Fatal(err)
+		}
+		ending, err := all[2].load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		ending.LogOut()
+		if err := m.Rename(context.Background(), w.ada.ID, "Ada King"); err != nil {
+			t.Fatal(err)
+		}
+		old := *all[2]
+		if err := all[2].finish(ending); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Rename(context.Background(), w.ada.ID, "Ada Lovelace"); err != nil {
+			t.Fatal(err)
+		}
+		if err := all[1].finish(inFlight); err != nil {
+			t.Fatal(err)
+		}
+		for i, b := range all {
+			if want := "Ada Lovelace"; i != 2 && b.who() != want {
+				t.Errorf("browser %d is greeted as %q", i, b.who())
+			}
+		}
+		if old.who() != "" || grace.who() != "Grace" || all[1].values()["colour"] != "green" {
+			t.Errorf("logged out: %q, somebody else: %q, the value in flight: %v", old.who(), grace.who(), all[1].values())
+		}
+	})
+}
+
+func TestAJunkRecordUnderADevicesKeyHarmsNoOtherDevice(t *testing.T) {
+	w := on(t, onRedis)
+	m := w.open()
+	b, broken := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
+	for _, junk := range []string{"junk", `{"v":1,"created":1700000000000,"seen":9900000000000,"ends":9900000000000}`} {
+		w.putter()(broken.token, []byte(junk))
+		devices, err := m.Devices(context.Background(), w.ada.ID)
+		if err != nil || len(devices) != 1 || devices[0].ID != b.device() {
+			t.Errorf("with %s in the store: %+v, %v", junk, devices, err)
+		}
+		if err := m.Rename(context.Background(), w.ada.ID, "Ada"); err != nil {
+			t.Error(err)
+		}
+	}
+	w.must("DEL", key(broken.token))
+	w.must("RPUSH", key(broken.token), "a list")
+	if broken.who() != "" || w.stands(broken.token) || w.log.count("cannot be read") == 0 {
+		t.Error("a key of another type is not removed, or not logged")
+	}
+	broken.do(nothing)
+}
+
+func TestASessionIsSmallInRedis(t *testing.T) {
+	w := on(t, onRedis)
+	member := w.ada
+	member.Name = "Augusta Ada King"
+	b := w.browser(w.open()).logIn(member)
+	size, err := redis.Int(w.redis.Do("MEMORY", "USAGE", key(b.token)))
+	if err != nil || size >= 400 {
+		t.Errorf("a session takes %d bytes in Redis, %v; want fewer than 400", size, err)
+	}
+}
+
+func TestOfAUserAgentOnlyTextIsKept(t *testing.T) {
+	w := on(t, onMemory)
+	m := w.open()
+	for sent, want := range map[string]string{
+		"a\x00b\x1b[31m\r\nc\u0085d": "ab[31mcd", "\xff\xfeok": "\ufffd\ufffdok", strings.Repeat("\u00e9", 300): strings.Repeat("\u00e9", 200), "": "",
+	} {
+		b := w.browser(m)
+		b.do(func(s *session.Session) error { s.LogIn(w.ada, session.Sender{UserAgent: sent}); return nil })
+		s, err := b.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		devices, err := s.Devices(context.Background())
+		if err != nil || devices[0].UserAgent != want {
+			t.Errorf("%q is listed as %q, %v", sent, devices[0].UserAgent, err)
+		}
+	}
+}
+
+func TestADisabledPersonCannotBeginASession(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world) {
+		m := w.open()
+		if _, err := w.db.People().UpdateDisabled(context.Background(), w.ada.ID, w.clock.Now()); err != nil {
+			t.Fatal(err)
+		}
+		b := w.browser(m)
+		mustFail(t, b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil }), session.ErrEnded, "log-in")
+		if b.cookie != nil {
+			t.Errorf("it sent the cookie %v", b.cookie)
+		}
+	})
+}
+
+// TestClosingLeavesNothingRunning allows for one goroutine a Manager: scs.New
+// starts the sweeper of a memory store that nobody asked for, and stopping that
+// one is a data race.
+func TestClosingLeavesNothingRunning(t *testing.T) {
+	const times = 5
+	for name, with := range map[string]func(*world){"Redis": onRedis, "embedded Redis": onEmbedded, "file": onFile, "SQLite": onSQLite} {
+		t.Run(name, func(t *testing.T) {
+			w := on(t, with)
+			shut := func() {
+				m := w.open()
+				w.browser(m).logIn(w.ada)
+				if err := m.Close(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			shut() // what the first use starts for good
+			before := runtime.NumGoroutine()
+			for range times {
+				shut()
+			}
+			soon(t, 5*time.Second, "goroutines", func() error {
+				if after := runtime.NumGoroutine(); after > before+times {
+					return fmt.Errorf("%d became %d", before, after)
+				}
+				return nil
+			})
+		})
+	}
+}
+
+func TestATableThatHangsIsSaidInTime(t *testing.T) {
+	var server *testservice.PostgresServer
+	w := on(t, func(w *world) {
+		server = testservice.PrivatePostgres(t)
+		w.database(database.Config{URL: server.URL})
+		w.cfg.Store, w.cfg.Postgres, w.cfg.DatabaseTimeout = session.StoreDatabase, w.db.Pool(), budget
+	})
+	b := w.browser(w.open()).logIn(w.ada)
+	s, err := b.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Flash("never stored")
+	server.Pause()
+	mustFail(t, within(t, "commit", func() error { return b.finish(s) }), session.ErrUnavailable, "commit")
+	inParallel(20, func(int) {
+		mustFail(t, within(t, "load", func() error { _, err := b.load(); return err }), session.ErrUnavailable, "load")
+	})
+	server.Resume()
+	soon(t, 5*time.Second, "afterwards", greeted(b, "Ada"))
+}
