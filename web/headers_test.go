@@ -62,7 +62,7 @@ func TestTheSecurityHeadersStandOnEveryKindOfAnswer(t *testing.T) {
 }
 
 func TestAPrivatePageIsNotKeptWhateverIsAskedOfIt(t *testing.T) {
-	w := newWorld(t, embedded(t), options{})
+	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	for _, header := range []string{
 		"Range: bytes=0-10", "If-None-Match: *", "If-Modified-Since: Mon, 23 Nov 2099 00:00:00 GMT", "Accept-Encoding: gzip;q=x, *", "Cache-Control: only-if-cached",
@@ -91,7 +91,7 @@ func TestNoOtherOriginMayReadAnswers(t *testing.T) {
 }
 
 func TestAStoreThatIsAwayIsSaidInTheSitesOwnLook(t *testing.T) {
-	w := newWorld(t, services(t), options{})
+	w := newWorld(t, services(t), options{learn: true})
 	p := w.person("Ada")
 	b := w.member(p)
 	w.stores.redis.Stop()

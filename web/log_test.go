@@ -17,7 +17,7 @@ import (
 // this one makes sure that they had every chance to get there.
 func TestTheLogNeverShowsAPasswordOrToken(t *testing.T) {
 	for _, text := range []bool{false, true} {
-		w := newWorld(t, embedded(t), options{textLog: text})
+		w := newWorld(t, embedded(t), options{textLog: text, learn: true})
 		w.site.AddPage("/test/fault", func(c echo.Context, whose *session.Session) error {
 			form, err := c.FormParams()
 			if err != nil {
@@ -57,7 +57,7 @@ func unprintable(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
 func TestNobodyCanForgeALineOfTheLog(t *testing.T) {
 	line := "\r\n" + `{"time":"2026-01-01T00:00:00Z","level":"INFO","msg":"forged"}` + "\r\n" + `time=2026-01-01T00:00:00Z level=INFO msg=forged` + "\n"
 	for _, text := range []bool{false, true} {
-		w := newWorld(t, embedded(t), options{textLog: text})
+		w := newWorld(t, embedded(t), options{textLog: text, learn: true})
 		b := w.browser()
 		mark, sent := w.log.mark(), 0
 		for _, evil := range []string{line, "\x1b[2J\x1b[31mforged", "\u202edegrof", "\u2028forged", "\u0085forged", "\x00forged", "\u200bforged", "\xff\xfeforged", "\x7f\b\bforged"} {

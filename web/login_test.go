@@ -158,7 +158,7 @@ func TestLogOutEndsTheSessionAtTheServer(t *testing.T) {
 }
 
 func TestEveryPageOfAMemberHasTheWayOut(t *testing.T) {
-	w := newWorld(t, embedded(t), options{})
+	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	for path, page := range b.crawl() {
 		isPage := page.status == http.StatusOK && strings.HasPrefix(page.header.Get("Content-Type"), "text/html")

@@ -68,6 +68,14 @@ func rows(w *world) map[string]row {
 		"POST /devices/end-others": {guest: "303 /login", member: "303 /devices", empty: "303 /devices", form: fields()},
 		"GET /account":             {guest: "303 /login?next=%2Faccount", member: "200"},
 		"POST /account/name":       {guest: "303 /login", member: "303 /account", empty: "422", form: fields("name", "Ada Lovelace")},
+
+		"GET /lab":      {guest: "200", member: "200"},
+		"GET /lab/wait": {guest: "303 /lab", member: "303 /lab"},
+		"POST /lab/restart": {
+			guest: "303 /lab/wait?from=1&had=none&try=1", member: "303 /lab/wait?from=1&had=member&try=1",
+			empty: "303 /lab/wait?from=1&had=member&try=1", form: fields(),
+		},
+		"POST /lab/check": {guest: "303 /lab#stores", member: "303 /lab#stores", empty: "303 /lab#stores", form: fields()},
 	}
 }
 

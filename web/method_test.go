@@ -8,7 +8,7 @@ import (
 )
 
 func TestARouteTakesItsOwnMethodsOnly(t *testing.T) {
-	w := newWorld(t, embedded(t), options{})
+	w := newWorld(t, embedded(t), options{learn: true})
 	cookie := "Cookie: session=" + w.member(w.person("Ada")).token()
 	methods := map[string][]string{}
 	for _, route := range w.site.Routes() {
@@ -59,7 +59,7 @@ func TestNothingStandsInForAMethod(t *testing.T) {
 }
 
 func TestHEADAnswersAsGETWithoutTheBody(t *testing.T) {
-	w := newWorld(t, embedded(t), options{})
+	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	for _, path := range []string{"/", "/profile", "/session", "/devices", "/account", "/healthz", "/favicon.ico", "/none"} {
 		got, head := b.get(path), b.do(b.request(http.MethodHead, path, nil))
@@ -71,7 +71,7 @@ func TestHEADAnswersAsGETWithoutTheBody(t *testing.T) {
 }
 
 func TestAnOddPathIsNoPage(t *testing.T) {
-	w := newWorld(t, embedded(t), options{})
+	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	cookie := "Cookie: session=" + b.token()
 	sheet := b.get("/").doc().Find("link[rel=stylesheet]").AttrOr("href", "")
@@ -106,7 +106,7 @@ func TestAnOddPathIsNoPage(t *testing.T) {
 }
 
 func TestTheHostHeaderDecidesNothing(t *testing.T) {
-	w := newWorld(t, embedded(t), options{})
+	w := newWorld(t, embedded(t), options{learn: true})
 	p := w.person("Ada")
 	b := w.member(p)
 	for _, path := range []string{"/", "/login", "/session", "/profile", "/devices", "/none"} {

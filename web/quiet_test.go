@@ -97,18 +97,11 @@ func TestAGuestWhoOnlyLooksGetsNoCookieAndLeavesNoTrace(t *testing.T) {
 }
 
 func TestAMembersPageIsOneReadOfTheStoreAndNoSQL(t *testing.T) {
-	t.Run("nobody watches", func(t *testing.T) { oneRead(t, options{}, "/profile", "/", "/session") })
-	t.Run("with LEARN", func(t *testing.T) {
-		oneRead(t, options{learn: true}, "/profile", "/", "/session", "/explain", "/explain/recent")
-	})
-}
-
-func oneRead(t *testing.T, o options, pages ...string) {
-	w := newWorld(t, services(t), o)
+	w := newWorld(t, services(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	b.get("/profile").want(http.StatusOK)
 	acquired := w.db.Pool().Stat().AcquireCount()
-	for _, path := range pages {
+	for _, path := range []string{"/profile", "/", "/session"} {
 		calls := w.redisCalls(func() { b.get(path).want(http.StatusOK) })
 		if !maps.Equal(calls, map[string]int{"get": 1}) {
 			t.Errorf("GET %s called Redis for %v, want one GET", path, calls)

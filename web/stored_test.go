@@ -76,11 +76,11 @@ func (w *world) record(token string) string {
 	return stored
 }
 
-// everything is all that the site has stored: Redis key by key and the
-// database table by table, row by row.
+// everything is all that the site has stored, Redis key by key and the
+// database table by table, row by row, and what it has asked of the lab.
 func (w *world) everything() map[string]string {
 	w.t.Helper()
-	all := map[string]string{}
+	all := map[string]string{"lab": fmt.Sprint(w.lab.restarts.Load(), w.lab.checks.Load())}
 	for _, key := range w.keys() {
 		kind, err := redis.String(w.do("TYPE", key), nil)
 		if err != nil {

@@ -59,8 +59,8 @@ func services(t *testing.T) stores {
 // the real services.
 func onBothStacks(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	t.Run("embedded Redis and SQLite", func(t *testing.T) { test(t, newWorld(t, embedded(t), options{})) })
-	t.Run("Redis and PostgreSQL", func(t *testing.T) { test(t, newWorld(t, services(t), options{})) })
+	t.Run("embedded Redis and SQLite", func(t *testing.T) { test(t, newWorld(t, embedded(t), options{learn: true})) })
+	t.Run("Redis and PostgreSQL", func(t *testing.T) { test(t, newWorld(t, services(t), options{learn: true})) })
 }
 
 type options struct {
@@ -97,6 +97,7 @@ type world struct {
 	handler atomic.Pointer[web.Site]
 	secrets secrets
 	people  atomic.Int64
+	lab     lab
 	held    sync.Map   // pages that holdPage has looked through
 	past    redis.Conn // to the store of sessions, past the site
 }
@@ -178,6 +179,7 @@ func (w *world) open() {
 		MinPassword: minPassword,
 		RememberFor: sessionLonger,
 		Learn:       w.options.learn,
+		Lab:         web.Lab{Restart: w.lab.restart, Check: &w.lab},
 		Version:     "test",
 		Process:     w.process,
 	})
