@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
+	"time"
 
 	"github.com/PuerkitoBio/goquery"
 
@@ -87,6 +88,17 @@ func samplePages() map[string][]any {
 				Calls: []recentCall{{To: "SQL", Text: "SELECT 1", Took: "0.10 ms", Cause: "timeout"}}, Cookies: []string{"session=ab…yz; HttpOnly"}},
 			{Method: "GET", Path: "/", Status: 200, At: then, Took: "1.00 ms", Changes: "nothing"},
 		}}},
+		"lab": {labPage{}, labPage{
+			Store: "this server's memory", Memory: true, Member: true, Failed: "It did not restart.",
+			Outcome: &restartOutcome{Heading: "Hello again, Ada!", Why: "It was there.", Kept: true, Before: Process{1, 2, time.Unix(0, 0)}, Began: then, BeganNext: then},
+			Devices: []deviceCard{{ID: "1", Title: "Firefox on Linux", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true}}, Others: 1,
+			Check: CheckState{
+				Running: true, Doing: "redis", Failed: "It did not start.", Measured: time.Unix(1, 0),
+				Heads: []string{"store", "kept"}, Rows: []CheckRow{{Cells: []string{"redis", "yes"}, Sentence: "It keeps."}},
+			},
+			Measured: then,
+		}},
+		"labwait": {labWaitPage{Try: 1}, labWaitPage{Given: true, Try: maxTries}},
 		"account": {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", Errors: wrong}},
 		"error":   {errorPage{}, errorPage{Status: 404, Heading: "No such page", Message: "Look again.", RequestID: "abc", BackURL: "/", BackText: "Back"}},
 	}
