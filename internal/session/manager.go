@@ -406,13 +406,10 @@ func hashToken(token string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// newID returns 96 random bits as text, for things that are named but secret
-// to nobody.
-func newID() string {
-	random := make([]byte, 12)
-	_, _ = rand.Read(random) // never fails, see crypto/rand
-	return base64.RawURLEncoding.EncodeToString(random)
-}
+// newID returns 80 random bits as text, for things that are named but secret
+// to nobody. It has letters and digits only: an operator types it after a flag,
+// and a dash in front would look like another one.
+func newID() string { return rand.Text()[:16] }
 
 func isEnded(err error) bool { return errors.Is(err, ErrEnded) }
 

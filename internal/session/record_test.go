@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -184,4 +185,12 @@ func changed(random *rand.Rand, base Record, by string) Record {
 func alike(a, b Record) bool {
 	return a.Created.Equal(b.Created) && a.Seen.Equal(b.Seen) && a.Deadline.Equal(b.Deadline) &&
 		reflect.DeepEqual(a.Member, b.Member) && maps.Equal(a.Values, b.Values) && slices.Equal(a.Notices, b.Notices)
+}
+
+func TestAnIDCanBeTypedAfterAFlag(t *testing.T) {
+	for range 1000 {
+		if id := newID(); len(id) != 16 || strings.ContainsFunc(id, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7') }) {
+			t.Fatalf("the id %q has more than letters and digits", id)
+		}
+	}
 }
