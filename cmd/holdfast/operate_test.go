@@ -1,0 +1,271 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"holdfast/internal/config"
+	"holdfast/internal/session"
+	"holdfast/internal/testservice"
+)
+
+// site is the settings of one installation, and a way to its stores past the
+// commands.
+type site struct {
+	t        *testing.T
+	settings map[string]string
+}
+
+func embeddedSite(t *testing.T) site {
+	return site{t, map[string]string{"DATA_DIR": t.TempDir(), "HOST": "127.0.0.1", "PORT": strconv.Itoa(testservice.FreePort(t))}}
+}
+
+func servedSite(t *testing.T) site {
+	s := embeddedSite(t)
+	s.settings["REDIS_URL"], s.settings["DATABASE_URL"] = testservice.Redis(t).URL, testservice.Postgres(t).URL
+	return s
+}
+
+func (s site) getenv(name string) string { return s.settings[name] }
+
+// tell runs one command and returns what it said.
+func (s site) tell(stdin string, args ...string) (said string, err error) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	var stdout, stderr bytes.Buffer
+	err = run(ctx, args, s.getenv, strings.NewReader(stdin), &stdout, &stderr)
+	return stdout.String(), err
+}
+
+func (s site) must(args ...string) string {
+	s.t.Helper()
+	said, err := s.tell("", args...)
+	if err != nil {
+		s.t.Fatalf("%q: %v", args, err)
+	}
+	return said
+}
+
+func (s site) add(name, email string) {
+	s.t.Helper()
+	if said, err := s.tell("nine kelp forests at dawn\n", "users", "add", "--name", name, "--email", email); err != nil || !strings.Contains(said, "Added "+name+" <"+email+">") {
+		s.t.Fatalf("add %s: %q, %v", name, said, err)
+	}
+}
+
+// refused runs a command that has to fail with these words.
+func (s site) refused(words string, args ...string) {
+	s.t.Helper()
+	if said, err := s.tell("", args...); err == nil || !strings.Contains(err.Error(), words) {
+		s.t.Errorf("%q said %q, %v; want it refused with %q", args, said, err, words)
+	}
+}
+
+// stores opens the site's stores as the server does, for this call alone.
+func (s site) stores(use func(m *session.Manager, person string)) {
+	s.t.Helper()
+	_, cfg, err := config.Parse([]string{"serve"}, s.getenv, "", &bytes.Buffer{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx := context.Background()
+	db, err := openDatabase(ctx, cfg)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer db.Close()
+	m, err := openSessions(ctx, cfg, db, 1, newLog(cfg, &bytes.Buffer{}))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer m.Close()
+	person, err := newAccounts(cfg, db).FindByEmail(ctx, "ada@example.org")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	use(m, person.ID)
+}
+
+// logIn begins n sessions of Ada's.
+func (s site) logIn(n int) {
+	s.t.Helper()
+	s.stores(func(m *session.Manager, person string) {
+		for range n {
+			whose, err := m.Load(context.Background(), "")
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			whose.LogIn(session.Member{ID: person, Name: "Ada"}, session.Sender{UserAgent: "kelp\x1b[31m browser", Address: "192.0.2.9"})
+			if err := m.Commit(whose); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	})
+}
+
+// live is how many sessions of Ada's the store holds.
+func (s site) live() (n int) {
+	s.t.Helper()
+	s.stores(func(m *session.Manager, person string) {
+		devices, err := m.Devices(context.Background(), person)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		n = len(devices)
+	})
+	return n
+}
+
+// wantLive fails the test unless so many are live.
+func (s site) wantLive(want int, when string) {
+	s.t.Helper()
+	if n := s.live(); n != want {
+		s.t.Errorf("%s %d sessions are live, want %d", when, n, want)
+	}
+}
+
+func TestAnOperatorSeesAndEndsSessionsWithTheServerDown(t *testing.T) {
+	for name, at := range map[string]func(*testing.T) site{"embedded": embeddedSite, "services": servedSite} {
+		t.Run(name, func(t *testing.T) {
+			s := at(t)
+			s.add("Ada", "ada@example.org")
+			s.add("Bea", "bea@example.org")
+			if said := s.must("users", "list"); strings.Count(said, "\n") != 3 || strings.Index(said, "ada@") > strings.Index(said, "bea@") {
+				t.Errorf("users list: %q", said)
+			}
+			if said := s.must("users", "show", "--email", "ADA@example.org"); !strings.Contains(said, "Ada") || strings.Contains(said, "argon") {
+				t.Errorf("users show: %q", said)
+			}
+			s.logIn(3)
+			list := s.must("sessions", "list", "--email", "ada@example.org")
+			lines := strings.Split(strings.TrimSpace(list), "\n")
+			if len(lines) != 4 || !strings.Contains(lines[1], "192.0.2.9") || strings.Contains(list, "\x1b") {
+				t.Fatalf("sessions list: %q", list)
+			}
+			id := strings.Fields(lines[1])[0]
+			s.refused(session.ErrNoDevice.Error(), "sessions", "end", "--email", "bea@example.org", "--id", id)
+			s.wantLive(3, "after trying to end it as somebody else's")
+			s.must("sessions", "end", "--email", "ada@example.org", "--id", id)
+			s.wantLive(2, "after ending one")
+			if said := s.must("sessions", "end-all", "--email", "bea@example.org"); !strings.Contains(said, "ended: 0") {
+				t.Errorf("end all of Bea's: %q", said)
+			}
+			s.wantLive(2, "after ending all of somebody else's")
+			if said := s.must("sessions", "end-all", "--email", "ada@example.org"); !strings.Contains(said, "ended: 2") {
+				t.Errorf("end all: %q", said)
+			}
+			s.logIn(2)
+			if said := s.must("sessions", "end-all", "--everybody"); !strings.Contains(said, "ended: 2") {
+				t.Errorf("end everybody's: %q", said)
+			}
+			s.wantLive(0, "after ending everybody's")
+		})
+	}
+}
+
+func TestDisablingSomebodyEndsTheirSessionsUntilTheyAreEnabled(t *testing.T) {
+	s := embeddedSite(t)
+	s.add("Ada", "ada@example.org")
+	s.logIn(2)
+	if said := s.must("users", "disable", "--email", "ada@example.org"); !strings.Contains(said, "Sessions ended: 2") {
+		t.Errorf("users disable: %q", said)
+	}
+	s.wantLive(0, "after disabling")
+	if said := s.must("users", "list"); !strings.Contains(said, "disabled") {
+		t.Errorf("users list: %q", said)
+	}
+	s.must("users", "disable", "--email", "ada@example.org") // twice is once
+	if said := s.must("users", "enable", "--email", "ada@example.org"); !strings.Contains(said, "may log in again") {
+		t.Errorf("users enable: %q", said)
+	}
+	s.logIn(1)
+	s.wantLive(1, "after enabling")
+}
+
+func TestACommandThatCannotReachTheSessionsChangesNothing(t *testing.T) {
+	ending := [][]string{
+		{"users", "disable", "--email", "ada@example.org"},
+		{"sessions", "list", "--email", "ada@example.org"},
+		{"sessions", "end", "--email", "ada@example.org", "--id", "x"},
+		{"sessions", "end-all", "--everybody"},
+	}
+	notDisabled := func(s site) {
+		s.t.Helper()
+		if said := s.must("users", "show", "--email", "ada@example.org"); strings.Contains(said, "disabled") {
+			s.t.Errorf("it was refused, and yet: %q", said)
+		}
+	}
+	t.Run("memory", func(t *testing.T) {
+		s := embeddedSite(t)
+		s.settings["SESSION_STORE"] = "memory"
+		s.add("Ada", "ada@example.org")
+		for _, args := range ending {
+			s.refused("SESSION_STORE=memory", args...)
+		}
+		notDisabled(s)
+	})
+	t.Run("embedded Redis of a running server", func(t *testing.T) {
+		s := embeddedSite(t)
+		s.add("Ada", "ada@example.org")
+		s.serve()
+		for _, args := range ending {
+			s.refused("held by another running server", args...)
+		}
+		notDisabled(s)
+	})
+}
+
+func TestWhatIsNotThereIsSaid(t *testing.T) {
+	s := embeddedSite(t)
+	for _, args := range [][]string{
+		{"users", "show", "--email", "nobody@example.org"}, {"users", "disable", "--email", "nobody@example.org"}, {"users", "enable", "--email", "nobody@example.org"},
+		{"sessions", "list", "--email", "nobody@example.org"}, {"sessions", "end-all", "--email", "nobody@example.org"},
+	} {
+		s.refused(`nobody is registered with the e-mail "nobody@example.org"`, args...)
+	}
+	for stdin, words := range map[string]string{"": "password", "short\n": "password", "nine kelp forests at dawn\n": "e-mail"} {
+		if _, err := s.tell(stdin, "users", "add", "--name", "Ada", "--email", "no address"); err == nil || !strings.Contains(strings.ToLower(err.Error()), words) {
+			t.Errorf("with the password %q: %v", stdin, err)
+		}
+	}
+}
+
+// serve runs the server beside the commands until the end of the test.
+func (s site) serve() {
+	s.t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	announced := &announcement{made: make(chan struct{})}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- run(ctx, []string{"serve"}, s.getenv, strings.NewReader(""), announced, &bytes.Buffer{})
+	}()
+	s.t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			s.t.Errorf("serve: %v", err)
+		}
+	})
+	select {
+	case <-announced.made:
+	case err := <-ended:
+		ended <- nil
+		s.t.Fatalf("serve: %v", err)
+	}
+}
+
+// announcement is closed by the first thing written.
+type announcement struct {
+	once sync.Once
+	made chan struct{}
+}
+
+func (a *announcement) Write(p []byte) (int, error) {
+	a.once.Do(func() { close(a.made) })
+	return len(p), nil
+}
