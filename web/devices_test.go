@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/PuerkitoBio/goquery"
 )
@@ -87,4 +89,96 @@ func TestTheOneHundredAndFirstSessionEndsTheOldest(t *testing.T) {
 	if got := len(w.sessionKeys()); got != 100 {
 		t.Errorf("%d sessions, want 100", got)
 	}
+}
+
+func TestPastSessionsSayHowTheyEndedAPageAtATime(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	out := w.member(p)
+	out.submit(out.get("/profile"), "form[action='/logout']", nil)
+	w.clock.advance(time.Minute)
+	here := w.member(p)
+	for range 25 {
+		w.member(p)
+	}
+	here.post("/devices/end-others", nil).wantRedirect("/devices")
+	past := func(a *answer) []string {
+		return a.doc().Find(".past > li").Map(func(_ int, s *goquery.Selection) string {
+			return strings.Join(strings.Fields(s.Text()), " ")
+		})
+	}
+	first := here.get("/devices").want(http.StatusOK)
+	if got := past(first); len(got) != 20 || !strings.Contains(got[0], "Chrome on Linux") || !strings.Contains(got[0], "Logged out from another device") {
+		t.Fatalf("the first page has %d: %q", len(got), got)
+	}
+	seen, page := len(past(first)), first
+	for page.doc().Find("a[rel=next]").Length() > 0 {
+		page = here.get(page.doc().Find("a[rel=next]").AttrOr("href", "")).want(http.StatusOK)
+		seen += len(past(page))
+	}
+	last := past(page)
+	if want := 1 + 25; seen != want || !strings.Contains(last[len(last)-1], "Logged out ") {
+		t.Errorf("%d past sessions, want %d; the first of all is %q", seen, want, last[len(last)-1])
+	}
+	for _, odd := range []string{"0", "-1", "99999999999999999999", "x", "1%00", "2;drop"} {
+		if page := here.get("/devices?page=" + odd).want(http.StatusOK); len(past(page)) != 20 || page.doc().Find("a[rel=prev]").Length() != 0 {
+			t.Errorf("page %s is another than the first", odd)
+		}
+	}
+}
+
+func TestAUserAgentStaysTextOnThePage(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	here := w.member(p)
+	for _, agent := range []string{
+		`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>/9.9`, `Mozilla/5.0 (X11; Linux x86_64) <b>Firefox</b>/142.0`,
+		"\u202eevil/1.0", strings.Repeat("A", 8000) + "/1.0", "{{.}}/1", " ", "-",
+	} {
+		there := w.browser()
+		there.agent = agent
+		there.logIn(p, "").wantRedirect("/profile")
+		page := here.get("/devices").want(http.StatusOK)
+		page.doc().Find(".card *").Each(func(_ int, s *goquery.Selection) {
+			switch name := goquery.NodeName(s); name {
+			case "h2", "dl", "div", "dt", "dd", "time", "form", "input", "button", "span":
+			default:
+				t.Errorf("%.40q made an element %s", agent, name)
+			}
+		})
+		for _, title := range page.cards() {
+			if strings.TrimSpace(title) == "" || len(title) > 120 {
+				t.Errorf("%.40q is called %.200q", agent, title)
+			}
+		}
+		here.post("/devices/end-others", nil).wantRedirect("/devices")
+		here.get("/devices").want(http.StatusOK) // it is among the past ones now
+	}
+}
+
+func TestADoubleClickEndsOnceAndNobodySeesAnError(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		here := w.member(p)
+		w.member(p)
+		form := url.Values{"id": {here.otherDevices()[0]}}
+		for range 2 {
+			here.post("/devices/end", form).wantRedirect("/devices")
+			here.post("/devices/end-others", nil).wantRedirect("/devices")
+		}
+		here.get("/profile").want(http.StatusOK)
+	})
+}
+
+func TestEndingThisDeviceByItsIDIsALogOut(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	here, there := w.member(p), w.member(p)
+	own := there.otherDevices()[0]
+	out := here.post("/devices/end", url.Values{"id": {own}}).wantRedirect("/login")
+	if cleared := out.cookie("session"); cleared.MaxAge >= 0 {
+		t.Errorf("the cookie stays: %s", cleared.Raw)
+	}
+	here.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	there.get("/profile").want(http.StatusOK)
 }
