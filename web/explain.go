@@ -9,6 +9,9 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
+// explainPath is the page whose own request is watched closely.
+const explainPath = "/explain"
+
 type explainPage struct {
 	Name          string // "" for a guest
 	Heading, Lead string

@@ -20,7 +20,7 @@ import (
 )
 
 // benchSite is a site that greets from a Redis of its own.
-func benchSite(b *testing.B) *web.Site {
+func benchSite(b *testing.B, learn bool) *web.Site {
 	b.Helper()
 	ctx := context.Background()
 	log := slog.New(slog.NewJSONHandler(io.Discard, nil))
@@ -55,7 +55,7 @@ func benchSite(b *testing.B) *web.Site {
 		BaseURL:     &url.URL{Scheme: "http", Host: "localhost:3000"},
 		MinPassword: policy.MinRunes,
 		RememberFor: 30 * 24 * time.Hour,
-		Learn:       true,
+		Learn:       learn,
 		Version:     "dev",
 		Process:     web.Process{ID: 4242, Start: 1, Started: time.Now()},
 	})
@@ -67,8 +67,14 @@ func benchSite(b *testing.B) *web.Site {
 
 // BenchmarkProfileFromRedis is one whole request for the page that greets a
 // person: everything but the network between browser and server.
-func BenchmarkProfileFromRedis(b *testing.B) {
-	site := benchSite(b)
+func BenchmarkProfileFromRedis(b *testing.B) { benchProfile(b, false) }
+
+// BenchmarkWatchedProfileFromRedis is the same with LEARN: what it costs to keep
+// what was done for each request.
+func BenchmarkWatchedProfileFromRedis(b *testing.B) { benchProfile(b, true) }
+
+func benchProfile(b *testing.B, learn bool) {
+	site := benchSite(b, learn)
 	sent := url.Values{"name": {"Ada Lovelace"}, "email": {"ada@example.org"}, "password": {"nine kelp forests at dawn"}}
 	register := httptest.NewRequest(http.MethodPost, "/register", strings.NewReader(sent.Encode()))
 	register.Header.Set("Content-Type", "application/x-www-form-urlencoded")

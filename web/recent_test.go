@@ -126,10 +126,11 @@ func TestRecentRequestsAreNobodyElses(t *testing.T) {
 	}
 
 	// Someone else logs in, in the same browser.
-	stranger.get("/devices").want(http.StatusOK)
+	stranger.post("/session", url.Values{"key": {"diary"}, "value": {"x"}}).wantRedirect("/session")
 	stranger.post("/login", url.Values{"email": {p.email}, "password": {p.password}}).wantRedirect("/profile")
-	if got := lines(recent(stranger.get("/explain/recent"))); !slices.Equal(got, []string{"POST /login 303"}) {
-		t.Errorf("the next person sees %q", got)
+	page := stranger.get("/explain/recent")
+	if got := lines(recent(page)); !slices.Equal(got, []string{"POST /login 303"}) || strings.Contains(string(page.body), "diary") {
+		t.Errorf("the next person sees %q\n%s", got, page.text("ol.recent"))
 	}
 }
 

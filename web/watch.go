@@ -10,7 +10,7 @@ import (
 // show it to its sender. It stands in the way of requests only with LEARN on.
 func (s *Site) watch(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		r, rec, at := c.Request(), trace.New(), s.Now()
+		r, rec, at := c.Request(), trace.New(c.Path() == explainPath), s.Now()
 		c.SetRequest(r.WithContext(trace.With(r.Context(), rec)))
 		err := next(c)
 		status := c.Response().Status

@@ -117,21 +117,25 @@ func outOfReach(words, why string) place {
 
 // atTable is the table sessions, which this line runs SQL on. data is the
 // expression for the record as text, and left the one for the seconds.
-func atTable(words, sql, data, size, left string) place {
+func atTable(words, sql, data, size, left, why string) place {
 	line := func(expression, key string) string {
 		// A key has letters, digits, - and _ only.
 		return sql + " " + shell("SELECT "+expression+" FROM sessions WHERE token = '"+key+"'")
 	}
 	return place{words, func(key string) ByHand {
-		return ByHand{Name: key, Read: line(data, key), Size: line(size, key), Left: line(left, key)}
+		return ByHand{Name: key, Read: line(data, key), Size: line(size, key), Left: line(left, key), Why: why}
 	}}
 }
 
 func atPostgres(pool *pgxpool.Pool, words string) place {
 	at := pool.Config().ConnConfig
 	line := fmt.Sprintf("psql -h %s -p %d -U %s -d %s -AXtqc", shell(at.Host), at.Port, shell(at.User), shell(at.Database))
+	why := ""
+	if at.Password != "" {
+		why = "It asks for the password of this database."
+	}
 	return atTable(words, line,
-		"convert_from(data, 'UTF8')", "length(data)", "ceil(extract(epoch FROM expiry - now()))")
+		"convert_from(data, 'UTF8')", "length(data)", "ceil(extract(epoch FROM expiry - now()))", why)
 }
 
 func atSQLite(ctx context.Context, db *sql.DB, words string) (place, error) {
@@ -140,7 +144,7 @@ func atSQLite(ctx context.Context, db *sql.DB, words string) (place, error) {
 		return place{}, fmt.Errorf("find the file of the table sessions: %w", err)
 	}
 	return atTable(words, "sqlite3 "+shell(file),
-		"CAST(data AS TEXT)", "length(data)", "CAST((expiry - julianday('now')) * 86400 AS INTEGER)"), nil
+		"CAST(data AS TEXT)", "length(data)", "CAST((expiry - julianday('now')) * 86400 AS INTEGER)", ""), nil
 }
 
 // shell quotes a word for a POSIX shell, where it needs that.

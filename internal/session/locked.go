@@ -43,7 +43,7 @@ func (l *lockedCells) ask(ctx context.Context, key string) ([]byte, bool, error)
 	}
 	began := time.Now()
 	stored, found, err := l.askStore(ctx, key)
-	rec.Timed(began, read(l.name, "Find "+key, stored, found, err))
+	rec.Timed(began, read(rec, l.name, "Find "+key, stored, found, err))
 	return stored, found, err
 }
 

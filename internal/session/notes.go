@@ -18,7 +18,7 @@ import (
 // None of it runs, or costs anything, for a request that is not.
 
 func (s *Session) noteForm(token string, good bool) {
-	if s.trace == nil || token == "" {
+	if !s.trace.Closely() || token == "" {
 		return
 	}
 	_, err := base64.RawURLEncoding.DecodeString(token)
@@ -26,7 +26,7 @@ func (s *Session) noteForm(token string, good bool) {
 }
 
 func (s *Session) noteRecord(r Record, now time.Time, live bool) {
-	if s.trace == nil {
+	if !s.trace.Closely() {
 		return
 	}
 	s.trace.AddOf(decodeRecord, trace.Decoded{Version: recordVersion, Fields: fields(r)})
@@ -109,8 +109,7 @@ func fields(r Record) []trace.Field {
 // before is what a commit begins with.
 type before struct {
 	key  string
-	seen time.Time
-	base Record // as found
+	base Record // as found, if something has changed
 	mine Record // as the request has left it
 }
 
@@ -118,16 +117,19 @@ func (s *Session) noteBefore() before {
 	if s.trace == nil {
 		return before{}
 	}
-	b := before{key: visitFrom(s.ctx).key, seen: s.record.Seen, mine: s.record}
-	if found := visitFrom(s.ctx).found; found != nil {
+	b := before{key: visitFrom(s.ctx).key, mine: s.record}
+	if found := visitFrom(s.ctx).found; found != nil && (s.changed || s.fresh != notFresh) {
 		b.base, _ = decodeRecord(found) // it was decoded when it was found
+	}
+	if mine, base := b.mine.Member, b.base.Member; mine != nil && base != nil && mine.ID != base.ID {
+		b.base = Record{} // another person's, and none of this one's business
 	}
 	return b
 }
 
 // described is what a commit that succeeded has done.
 func (s *Session) described(b before) trace.Commit {
-	c := trace.Commit{Every: s.manager.limits.touchEvery(), Seen: b.seen, Cause: trace.Cause(s.touchFailed)}
+	c := trace.Commit{Every: s.manager.limits.touchEvery(), Seen: s.record.Seen, Cause: trace.Cause(s.touchFailed)}
 	standing := func() string { return hashToken(s.manager.scs.Token(s.ctx)) }
 	switch {
 	case s.loggedOut:
@@ -184,7 +186,7 @@ const maxShownArgs = 6
 
 // command describes what was sent to Redis and what came back. Stored bytes are
 // told by their number in the command; those a GET has found are kept.
-func command(server string, reply any, err error, name string, args ...any) trace.Operation {
+func command(rec *trace.Recorder, server string, reply any, err error, name string, args ...any) trace.Operation {
 	words := []string{name}
 	for i, arg := range args {
 		if i == maxShownArgs {
@@ -198,7 +200,7 @@ func command(server string, reply any, err error, name string, args ...any) trac
 		return trace.Operation{Store: server, Text: text, Cause: trace.Cause(err)}
 	}
 	stored, found := reply.([]byte)
-	return read(server, text, stored, found, err)
+	return read(rec, server, text, stored, found, err)
 }
 
 func argument(arg any) string {
@@ -223,10 +225,9 @@ func size(stored []byte) string {
 }
 
 // read describes a look into a store and what was found.
-func read(store, text string, stored []byte, found bool, err error) trace.Operation {
-	op := trace.Operation{Store: store, Text: text, Found: found, Cause: trace.Cause(err)}
-	if found {
-		op.Size = len(stored)
+func read(rec *trace.Recorder, store, text string, stored []byte, found bool, err error) trace.Operation {
+	op := trace.Operation{Store: store, Text: text, Found: found, Size: len(stored), Cause: trace.Cause(err)}
+	if found && rec.Closely() {
 		op.Bytes = []byte(trace.Hide(string(bytes.ToValidUTF8(stored, []byte("?")))))
 	}
 	return op

@@ -144,7 +144,7 @@ func (r *redisCells) do(ctx context.Context, cmd string, args ...any) (any, erro
 	}
 	began := time.Now()
 	reply, err := r.send(ctx, cmd, args...)
-	rec.Timed(began, command(r.name, reply, err, cmd, args...))
+	rec.Timed(began, command(rec, r.name, reply, err, cmd, args...))
 	return reply, err
 }
 

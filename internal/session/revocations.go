@@ -134,7 +134,7 @@ func (r *redisCells) on(ctx context.Context, conn redis.Conn, cmd string, args .
 	began := time.Now()
 	reply, err := redis.DoContext(conn, ctx, cmd, args...)
 	if rec := trace.From(ctx); rec != nil {
-		rec.TimedOutside(1, began, command(r.name, reply, err, cmd, args...))
+		rec.TimedOutside(1, began, command(rec, r.name, reply, err, cmd, args...))
 	}
 	return reply, err
 }

@@ -27,17 +27,27 @@ const maxSteps = 200
 
 // Recorder keeps the steps of one request. It is safe for concurrent use.
 type Recorder struct {
-	began time.Time
+	began   time.Time
+	closely bool
 
 	mu      sync.Mutex
 	steps   []Step
-	left    int // steps not kept
-	making  int // where the present making of the page began
+	room    [8]Step // as many as most requests take
+	left    int     // steps not kept
+	making  int     // where the present making of the page began
 	session string
 }
 
-// New returns the Recorder of a request that begins now.
-func New() *Recorder { return &Recorder{began: time.Now()} }
+// New returns the Recorder of a request that begins now. To watch closely is to
+// keep what only a page that explains this request needs, such as stored bytes.
+func New(closely bool) *Recorder {
+	r := &Recorder{began: time.Now(), closely: closely}
+	r.steps = r.room[:0]
+	return r
+}
+
+// Closely reports whether to note what is costly to describe.
+func (r *Recorder) Closely() bool { return r != nil && r.closely }
 
 type recorderKey struct{}
 

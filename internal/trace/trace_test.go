@@ -75,7 +75,7 @@ func (t *taker) helper()                  { t.rec.TimedOutside(1, time.Now(), tr
 func (taker) measured(string) (bool, int) { return true, 0 }
 
 func TestAStepKnowsWhoTookIt(t *testing.T) {
-	rec := trace.New()
+	rec := trace.New(true)
 	takeStep(rec)
 	takeStepInside(rec)
 	(&taker{rec}).take()
@@ -99,14 +99,14 @@ func TestWithoutARecorderNothingIsSpent(t *testing.T) {
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	rec := trace.New()
+	rec := trace.New(true)
 	if trace.From(trace.With(ctx, rec)) != rec {
 		t.Error("the recorder does not travel")
 	}
 }
 
 func TestARequestIsKeptWithinBounds(t *testing.T) {
-	rec := trace.New()
+	rec := trace.New(true)
 	for range 10_000 {
 		rec.Add(trace.Statement{Text: "SELECT 1"})
 	}
@@ -114,7 +114,7 @@ func TestARequestIsKeptWithinBounds(t *testing.T) {
 		t.Errorf("%d steps are kept", n)
 	}
 	recent := trace.NewRecent()
-	rec = trace.New()
+	rec = trace.New(true)
 	rec.Add(trace.Recognised{Key: "k"})
 	for range 1000 {
 		rec.Add(trace.Statement{Text: "SELECT 1"})
@@ -126,7 +126,7 @@ func TestARequestIsKeptWithinBounds(t *testing.T) {
 }
 
 func TestOnlyTheLastMakingIsTold(t *testing.T) {
-	rec := trace.New()
+	rec := trace.New(true)
 	rec.Add(trace.Hash{Key: "first"})
 	rec.Again()
 	rec.Add(trace.Hash{Key: "second"})
@@ -137,7 +137,7 @@ func TestOnlyTheLastMakingIsTold(t *testing.T) {
 
 // request files one request of a session.
 func request(m *trace.Recent, key, path string, commit ...trace.Commit) {
-	rec := trace.New()
+	rec := trace.New(true)
 	rec.Add(trace.Recognised{Key: key})
 	for _, c := range commit {
 		rec.Add(c)

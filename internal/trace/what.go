@@ -72,7 +72,7 @@ type Operation struct {
 	Store string // "Redis", or the store that stands in its place
 	Text  string // the command; of stored bytes only their number
 	Found bool   // a read has found something
-	Bytes []byte // what a read has found, without what looks like a token
+	Bytes []byte // what a close look found, without what looks like a token
 	Size  int    // how many bytes that was
 	Cause string // why it failed; "" when it did not
 }
