@@ -20,6 +20,13 @@ const (
 	requestIDKey = "request id"
 	sessionKey   = "session"
 	causeKey     = "cause"
+	noticesKey   = "notices"
+)
+
+// What became of the notices that were waiting for a page, under noticesKey.
+const (
+	noticesTaken = "taken"
+	noticesHeld  = "held" // left for another page
 )
 
 // observe is outermost: it names the request, catches panics, has errors

@@ -16,10 +16,14 @@ func (s *Site) page(c echo.Context, status int, name, heading string, page any) 
 // takeNotices returns what the next page is to show once. HEAD shows nobody
 // anything, so it leaves that where it is.
 func (s *Site) takeNotices(c echo.Context) []string {
-	if c.Request().Method != http.MethodGet {
+	if c.Request().Method != http.MethodGet || c.Get(noticesKey) == noticesHeld {
 		return nil
 	}
-	return append(current(c).TakeNotices(), s.takeParting(c)...)
+	notices := current(c).TakeNotices()
+	if len(notices) > 0 {
+		c.Set(noticesKey, noticesTaken)
+	}
+	return append(notices, s.takeParting(c)...)
 }
 
 // pageWith is page for a handler that has taken the notices itself.

@@ -27,15 +27,30 @@ func (s *Site) recognise(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		for making := 1; ; making++ {
 			err := s.answer(c, next)
-			if errors.Is(err, session.ErrNoticeTaken) && making < maxMakings && safe(c.Request()) {
-				if rec := watched(c); rec != nil {
-					rec.Again()
-				}
-				continue
+			if making == maxMakings || !again(c, err) {
+				return err
 			}
-			return err
+			if rec := watched(c); rec != nil {
+				rec.Again()
+			}
 		}
 	}
+}
+
+// again reports whether a page that failed with err is worth making anew: when
+// a parallel request showed its notice first, and, with notices left where they
+// are, when the store would not let them be taken: a full one still greets.
+func again(c echo.Context, err error) bool {
+	switch {
+	case !safe(c.Request()):
+		return false
+	case errors.Is(err, session.ErrNoticeTaken):
+		return true
+	case errors.Is(err, session.ErrUnavailable) && c.Get(noticesKey) == noticesTaken:
+		c.Set(noticesKey, noticesHeld)
+		return true
+	}
+	return false
 }
 
 func (s *Site) answer(c echo.Context, next echo.HandlerFunc) error {

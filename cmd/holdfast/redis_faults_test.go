@@ -141,6 +141,10 @@ func TestRedisFullLetsNobodyInAndGreetsThoseWhoAre(t *testing.T) {
 	store, server, ada := onRedis(t)
 	leaver := ada.stranger()
 	leaver.logIn()
+	// A notice waits for ada's next page: to take it is to write.
+	if got, err := ada.submit("/account", "/account/name", map[string]string{"name": ada.name}); err != nil || got.status != http.StatusSeeOther {
+		t.Fatalf("rename: %d, %v", got.status, err)
+	}
 	must(t, store, "CONFIG", "SET", "maxmemory-policy", "noeviction")
 	must(t, store, "CONFIG", "SET", "maxmemory", "1")
 	cannotEnter(t, ada)
@@ -150,6 +154,11 @@ func TestRedisFullLetsNobodyInAndGreetsThoseWhoAre(t *testing.T) {
 	mustBe(t, asked, leaver, "having logged out with Redis full")
 	must(t, store, "CONFIG", "SET", "maxmemory", "0")
 	canEnterAgain(t, ada)
+	for _, want := range []string{"Your name is changed.", ""} {
+		if said := ada.get("/profile").text(".notices"); said != want {
+			t.Errorf("with room again the notice reads %q, want %q", said, want)
+		}
+	}
 	mustBe(t, greeted, ada, "with room again")
 	if !strings.Contains(server.Log(), "OOM") {
 		t.Error("the log does not say why")
