@@ -29,6 +29,9 @@ func (m *Manager) Embedded() bool {
 	return r != nil && r.gate != nil
 }
 
+// OnRedis reports whether sessions are kept in Redis, embedded or not.
+func (m *Manager) OnRedis() bool { return redisBehind(m.guard.cells) != nil }
+
 // StandStill has the embedded Redis answer nobody for d, at most MaxStandstill:
 // it takes connections and no commands, as a stopped process does. The channel
 // that it returns is closed when that is over. Errors: ErrNotEmbedded.

@@ -1,0 +1,227 @@
+// Package attack makes six attempts on a session, for real and over HTTP,
+// against the very server it runs in, and against a set-up as the manuals of scs
+// and its redisstore show it, and tells what was sent, what came back and who
+// won. It owns the attempts, the throw-away people they are made with, and the
+// latest report of each. It must not know pages, and whatever it makes it
+// removes: people, sessions, keys.
+package attack
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"holdfast/internal/account"
+	"holdfast/internal/session"
+)
+
+// The named failures of a run.
+var (
+	// ErrBusy: another attack is under way. They take turns.
+	ErrBusy = errors.New("an attack is under way")
+	// ErrUnknown: there is no attack of that name.
+	ErrUnknown = errors.New("no such attack")
+)
+
+// Bounds of one run.
+const (
+	// DefaultLimit is how long an attack may take, both servers together.
+	DefaultLimit = 9 * time.Second
+	// tidyLimit is how long removing what it made may take after that.
+	tidyLimit = 5 * time.Second
+)
+
+// Config is what a Runner needs.
+type Config struct {
+	// Server is where this server is reached from inside its own machine, as
+	// "http://127.0.0.1:3000", and Host what is sent as Host ("" for the same).
+	Server, Host string
+	Accounts     *account.Service
+	Sessions     *session.Manager
+	Limit        time.Duration // 0 for DefaultLimit
+	Log          *slog.Logger
+}
+
+// Runner makes attacks, one at a time. It is safe for concurrent use.
+type Runner struct {
+	Config
+	turn sync.Mutex // held by the run under way
+
+	mu     sync.Mutex
+	latest map[string]*Report // at most one of each name
+	left   []string           // ids of throw-away people still to be removed
+}
+
+// New returns a Runner.
+func New(cfg Config) *Runner {
+	if cfg.Limit == 0 {
+		cfg.Limit = DefaultLimit
+	}
+	return &Runner{Config: cfg, latest: map[string]*Report{}}
+}
+
+// Report is what one run has shown. It never changes, and holds no token.
+type Report struct {
+	At    time.Time // when it began
+	Took  time.Duration
+	Here  Trial
+	Stock Trial
+}
+
+// Requests is how many were sent in all.
+func (r *Report) Requests() int { return r.Here.Sent + r.Stock.Sent }
+
+// Trial is the attack on one server.
+type Trial struct {
+	Outcome   Outcome
+	Verdict   string     // in words, with the reason
+	Facts     string     // what was counted, as a sentence
+	Sent      int        // requests
+	Exchanges []Exchange // the telling ones
+}
+
+// Outcome says who won.
+type Outcome string
+
+// The outcomes of a trial, seen from the attacker.
+const (
+	Failed    Outcome = "failed"
+	Succeeded Outcome = "succeeded"
+	Undecided Outcome = "undecided" // something else went wrong before it was clear
+	NotTried  Outcome = "not tried"
+)
+
+// Exchange is one request and its answer, tokens and passwords masked.
+type Exchange struct {
+	Note    string // who sends this, and what for
+	Request string
+	Answer  string
+}
+
+// Latest is the report of the last run of the attack of that name, or nil.
+func (r *Runner) Latest(name string) *Report {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.latest[name]
+}
+
+// Run makes the attack of that name and keeps its report. It goes on when the
+// caller leaves, so that everything is removed, and ends within its limits.
+// Errors: ErrUnknown, ErrBusy, and account's when no throw-away person could be
+// made.
+func (r *Runner) Run(ctx context.Context, name string) error {
+	attack, ok := find(name)
+	if !ok {
+		return ErrUnknown
+	}
+	if !r.turn.TryLock() {
+		return ErrBusy
+	}
+	defer r.turn.Unlock()
+	ctx = context.WithoutCancel(ctx)
+	began := time.Now()
+	limited, cancel := context.WithTimeout(ctx, r.Limit)
+	defer cancel()
+	report, err := r.perform(limited, attack)
+	if err != nil {
+		return err
+	}
+	report.At, report.Took = began, time.Since(began)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.latest[name] = report
+	return nil
+}
+
+// perform makes the attack on both servers and removes what it made.
+func (r *Runner) perform(ctx context.Context, a Attack) (*Report, error) {
+	if reason := r.notHere(a); reason != "" {
+		no := Trial{Outcome: NotTried, Verdict: reason}
+		return &Report{Here: no, Stock: no}, nil
+	}
+	victim, err := r.invent(ctx)
+	if err != nil {
+		return nil, err
+	}
+	here := newTarget(r.Server, r.Host, r.Sessions.CookieName(), victim)
+	defer r.tidy(ctx, here)
+	beside, noStock := startStock(ctx, r.Sessions)
+	var there *target
+	if noStock == nil {
+		there = newTarget(beside.url, "", stockCookie, victim)
+		defer r.clear(ctx, beside, there)
+	}
+	report := &Report{}
+	if a.together != nil {
+		report.Here, report.Stock = a.together(ctx, r.Sessions, here, there)
+	} else {
+		report.Here = a.on(ctx, here, a.Holds, "")
+		if there != nil {
+			report.Stock = a.on(ctx, there, a.stockHolds, a.stockFalls)
+		}
+	}
+	if there == nil {
+		report.Stock = Trial{Outcome: NotTried, Verdict: r.notCompared(ctx, noStock)}
+	}
+	return report, nil
+}
+
+// notHere says why an attack cannot be made on this server; "": it can.
+func (r *Runner) notHere(a Attack) string {
+	switch {
+	case a.together == nil || r.Sessions.Embedded():
+		return ""
+	case r.Sessions.OnRedis():
+		return "not tried: this server does not stop a Redis that others may use too. By hand, where nobody else does: " +
+			`redis-cli -u "$REDIS_URL" CLIENT PAUSE 5000 ALL` + " has it answer nobody for 5 seconds. Load a page here meanwhile, and another one afterwards."
+	default:
+		return "not tried: sessions are in " + r.Sessions.Where() + ", so there is no Redis to stop. Start the server with SESSION_STORE=redis and no REDIS_URL to see it."
+	}
+}
+
+func (r *Runner) notCompared(ctx context.Context, err error) string {
+	if errors.Is(err, session.ErrNoRedis) {
+		return "not tried: the stock set-up keeps sessions in Redis, and this server keeps them in " + r.Sessions.Where() + "."
+	}
+	r.Log.WarnContext(ctx, "stock set-up not started", "cause", err)
+	return "not tried: the stock set-up did not start. The log says why."
+}
+
+// on makes the attack on one server, and words the verdict: holds and falls say
+// why that server stands and why not.
+func (a Attack) on(ctx context.Context, t *target, holds, falls string) Trial {
+	won, facts, err := a.try(ctx, t)
+	return t.trial(won, facts, err, holds, falls)
+}
+
+func (t *target) trial(won bool, facts string, err error, holds, falls string) Trial {
+	trial := Trial{Facts: facts}
+	trial.Sent, trial.Exchanges = t.sentSoFar()
+	switch {
+	case err != nil:
+		trial.Outcome, trial.Verdict = Undecided, "could not be decided: "+words(err)
+	case won:
+		trial.Outcome, trial.Verdict = Succeeded, "succeeded: "+falls
+		if falls == "" {
+			trial.Verdict = "succeeded. That must not happen: please report it."
+		}
+	default:
+		trial.Outcome, trial.Verdict = Failed, "failed, because "+holds
+	}
+	return trial
+}
+
+// unclear is an attack that came to no end, in words for the page.
+type unclear string
+
+func (u unclear) Error() string { return string(u) }
+
+func words(err error) string {
+	var known unclear
+	if errors.As(err, &known) {
+		return string(known)
+	}
+	return "a request was not answered in time. A busy machine can be the reason; try again."
+}

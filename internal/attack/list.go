@@ -1,0 +1,91 @@
+package attack
+
+import (
+	"context"
+
+	"holdfast/internal/session"
+)
+
+// Attack is one of the six.
+type Attack struct {
+	Name  string // in the address
+	Title string
+	What  string // what it tries, in two sentences
+	Holds string // why it fails here
+	Test  string // the test that keeps it so
+	File  string // where that test is
+
+	stockHolds, stockFalls string // the same of the stock set-up
+
+	// try makes the attack on one server: whether the attacker won, and what
+	// was counted.
+	try func(context.Context, *target) (won bool, facts string, err error)
+	// together, in the place of try, makes it on both at once; there is nil
+	// where no stock set-up runs.
+	together func(ctx context.Context, sessions *session.Manager, here, there *target) (Trial, Trial)
+}
+
+// All lists the attacks in the order of the page.
+func (r *Runner) All() []Attack { return all() }
+
+func find(name string) (Attack, bool) {
+	for _, a := range all() {
+		if a.Name == name {
+			return a, true
+		}
+	}
+	return Attack{}, false
+}
+
+func all() []Attack {
+	return []Attack{
+		{
+			Name: "replay", Title: "Replay a cookie after log-out", try: replay,
+			What:  "A thief has copied the cookie, from a shared computer or a log. The owner logs out, and then the thief sends the copy.",
+			Holds: "logging out removed the record in the store. The cookie is only the name of that record, and now it names nothing.",
+			Test:  "TestLogOutEndsTheSessionAtTheServer", File: "web/login_test.go",
+			stockHolds: "Destroy of scs removes the record as well.",
+			stockFalls: "the record was still there after the log-out.",
+		},
+		{
+			Name: "fixation", Title: "Plant a cookie before log-in", try: fixation,
+			What:  "The attacker puts a session of their own, or one they made up, into the victim’s browser and waits. If the log-in keeps that token, the attacker is logged in as well.",
+			Holds: "every log-in makes a new token and ends the session from before; a token that the server did not make is never taken up.",
+			Test:  "TestATokenIsNewAtEveryLogIn", File: "web/cookie_test.go",
+			stockHolds: "its log-in calls RenewToken, as the manual of scs advises. It is one line, and without it the planted session would have become the victim’s.",
+			stockFalls: "the log-in kept the token that the attacker knows.",
+		},
+		{
+			Name: "slow", Title: "Bring a session back with a slow request", try: slow,
+			What:  "Some requests are still being worked on when the owner logs out. When they finish, they store the session they began with, and the old cookie is good again.",
+			Holds: "a session is stored only where the one that was loaded still stands, compared and written in one step. The late requests were refused, and what they wanted to store was not stored.",
+			Test:  "TestNoRequestInFlightBringsAnEndedSessionBack", File: "internal/session/flight_test.go",
+			stockHolds: "this time no request wrote the session back. It is a matter of luck: redisstore stores with a plain SET, whatever stands there.",
+			stockFalls: "redisstore stores with a plain SET, whatever stands there. Requests that were under way at log-out wrote the session back, and the old cookie is logged in.",
+		},
+		{
+			Name: "forged", Title: "Forge a request from another site", try: forged,
+			What:  "A page of another site sends a form here while the victim is logged in, to change something in their name. It also tries to log the victim in to the attacker’s own account, unnoticed.",
+			Holds: "browsers say where a request comes from (Sec-Fetch-Site, Origin), and the server refuses what comes from elsewhere, log-in included.",
+			Test:  "TestEveryRouteAnswersEachRoleAndRefusesForgery", File: "web/matrix_test.go",
+			stockHolds: "it refused both requests.",
+			stockFalls: "nothing in it looks at where a request comes from. A browser would not send the SameSite=Lax cookie along from another site, but would from a sibling host; and the forged log-in needs no cookie at all.",
+		},
+		{
+			Name: "guess", Title: "Guess a token", try: guess,
+			What:  "Cookies of the right form are made up at random, as fast as the server answers. One hit would be somebody’s session.",
+			Holds: "a token is 256 random bits, and nobody’s is ever hit.",
+			Test:  "TestTokensAreSpreadEvenly", File: "web/cookie_test.go",
+			stockHolds: "its tokens are as long and as random.",
+			stockFalls: "a guess was somebody’s session.",
+		},
+		{
+			Name: "outage", Title: "Stop Redis under you", together: outage,
+			What:  "The embedded Redis stands still for 5 seconds, for everybody here, while people load pages. A server that takes silence for “no session” logs them out; one that waits without a limit hangs.",
+			Holds: "silence is not an answer. The server says that it cannot tell (503) after a bounded time, leaves the cookie alone, and knows the person again as soon as Redis answers.",
+			Test:  "TestRedisHangingDelaysNobodyForLong", File: "cmd/holdfast/redis_hang_test.go",
+			stockHolds: "it answered in time, and left the cookie alone.",
+			stockFalls: "the connection pool of the manual has no time limits, so a request hangs for as long as Redis does.",
+		},
+	}
+}

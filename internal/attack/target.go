@@ -1,0 +1,217 @@
+package attack
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"holdfast/internal/trace"
+)
+
+const (
+	maxShown = 10       // exchanges of one trial that are kept
+	maxBody  = 64 << 10 // bytes of an answer that are read
+	maxLine  = 160      // characters of the line that is shown of it
+)
+
+// target is one server under attack, and what was said to it.
+type target struct {
+	base, host, cookie string
+	victim             victim
+	client             *http.Client
+
+	mu     sync.Mutex
+	sent   int
+	shown  []Exchange
+	tokens []string // that the server has handed out
+}
+
+func newTarget(base, host, cookie string, v victim) *target {
+	return &target{
+		base: base, host: host, cookie: cookie, victim: v,
+		client: &http.Client{
+			Transport:     &http.Transport{MaxIdleConnsPerHost: inFlight + 1}, // no proxy: it is this very machine
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+}
+
+func (t *target) sentSoFar() (int, []Exchange) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.sent, slices.Clone(t.shown)
+}
+
+// request is one to send; without a note it is counted and not shown.
+type request struct {
+	note, method, path string
+	token              string
+	headers            []string // "Name: value"
+	form               url.Values
+}
+
+// answer is what came back.
+type answer struct {
+	status  int
+	body    string
+	token   string // newly set; "" for none
+	touched bool   // the session cookie was set or cleared
+	took    time.Duration
+}
+
+// greeted reports whether the profile page was shown: the sender is logged in.
+func (a answer) greeted() bool { return a.status == http.StatusOK }
+
+func (t *target) send(ctx context.Context, q request) (answer, error) {
+	var body io.Reader
+	if q.method == http.MethodPost {
+		body = strings.NewReader(q.form.Encode())
+	}
+	r, err := http.NewRequestWithContext(ctx, q.method, t.base+q.path, body)
+	if err != nil {
+		return answer{}, err
+	}
+	if t.host != "" {
+		r.Host = t.host
+	}
+	r.Header.Set("User-Agent", "Holdfast lab")
+	if body != nil {
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	for _, line := range q.headers {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(name, value)
+	}
+	if q.token != "" {
+		r.Header.Set("Cookie", t.cookie+"="+q.token)
+	}
+	began := time.Now()
+	response, err := t.client.Do(r)
+	if err != nil {
+		return answer{}, err
+	}
+	defer response.Body.Close()
+	page, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
+	if err != nil {
+		return answer{}, err
+	}
+	a := answer{status: response.StatusCode, body: string(page), took: time.Since(began)}
+	t.note(q, response, &a)
+	return a, nil
+}
+
+// note takes the session cookie out of an answer, counts and, where the request
+// has something to tell, keeps both for the page.
+func (t *target) note(q request, response *http.Response, a *answer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.sent++
+	lines := []string{response.Status}
+	if a.took >= 100*time.Millisecond {
+		lines[0] += fmt.Sprintf("   (after %.1f s)", a.took.Seconds())
+	}
+	if to := response.Header.Get("Location"); to != "" {
+		lines = append(lines, "Location: "+trace.Hide(to))
+	}
+	for _, c := range response.Cookies() {
+		if c.Name != t.cookie {
+			continue
+		}
+		a.touched, a.token = true, c.Value
+		if c.Value != "" {
+			t.tokens = append(t.tokens, c.Value)
+		}
+		lines = append(lines, "Set-Cookie: "+strings.Replace(c.Raw, "="+c.Value, "="+trace.Mask(c.Value).String(), 1))
+	}
+	if q.note == "" || len(t.shown) == maxShown {
+		return
+	}
+	if line := telling(a.body); line != "" && response.Header.Get("Location") == "" {
+		lines = append(lines, "", line)
+	}
+	t.shown = append(t.shown, Exchange{Note: q.note, Request: t.words(q), Answer: strings.Join(lines, "\n")})
+}
+
+func (t *target) words(q request) string {
+	lines := []string{q.method + " " + q.path}
+	if q.token != "" {
+		lines = append(lines, "Cookie: "+t.cookie+"="+trace.Mask(q.token).String())
+	}
+	lines = append(lines, q.headers...)
+	if len(q.form) > 0 {
+		var fields []string
+		for name, values := range q.form {
+			value := values[0]
+			if name == "password" {
+				value = "…"
+			}
+			fields = append(fields, name+"="+value)
+		}
+		slices.Sort(fields)
+		lines = append(lines, "", strings.Join(fields, "&"))
+	}
+	return strings.Join(lines, "\n")
+}
+
+var heading = regexp.MustCompile(`<h1[^>]*>[^<]*</h1>`)
+
+// telling is the line of an answer that says what became of the request: the
+// heading of a page, or else what comes first.
+func telling(body string) string {
+	line := heading.FindString(body)
+	if line == "" {
+		line, _, _ = strings.Cut(strings.TrimSpace(body), "\n")
+	}
+	if runes := []rune(line); len(runes) > maxLine {
+		line = string(runes[:maxLine]) + "…"
+	}
+	return trace.Hide(strings.ToValidUTF8(line, "?"))
+}
+
+func (t *target) get(ctx context.Context, note, path, token string) (answer, error) {
+	return t.send(ctx, request{note: note, method: http.MethodGet, path: path, token: token})
+}
+
+// logIn sends the victim's e-mail and password, with a cookie where token is
+// one, and returns the token that is the victim's afterwards.
+func (t *target) logIn(ctx context.Context, note, token string) (string, error) {
+	a, err := t.send(ctx, request{note: note, method: http.MethodPost, path: "/login", token: token, form: t.victim.form()})
+	if err != nil {
+		return "", err
+	}
+	if a.status != http.StatusSeeOther {
+		return "", unclear(fmt.Sprintf("the victim could not log in, the answer was %d.", a.status))
+	}
+	if a.token == "" {
+		return token, nil
+	}
+	return a.token, nil
+}
+
+// known is logIn with proof: a page greets the victim.
+func (t *target) known(ctx context.Context, note, token string) (string, error) {
+	token, err := t.logIn(ctx, note, token)
+	if err != nil {
+		return "", err
+	}
+	a, err := t.get(ctx, "The cookie is good: a page knows them.", "/profile", token)
+	if err == nil && !a.greeted() {
+		err = unclear(fmt.Sprintf("the victim was not greeted after logging in, the answer was %d.", a.status))
+	}
+	return token, err
+}
+
+func (t *target) logOut(ctx context.Context, note, token string) error {
+	a, err := t.send(ctx, request{note: note, method: http.MethodPost, path: "/logout", token: token})
+	if err == nil && a.status != http.StatusSeeOther {
+		err = unclear(fmt.Sprintf("the victim could not log out, the answer was %d.", a.status))
+	}
+	return err
+}

@@ -1,0 +1,90 @@
+package attack
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"holdfast/internal/account"
+	"holdfast/internal/session"
+)
+
+// victim is a throw-away person, made for one run. Nobody else ever knows the
+// password, so that even one left by a killed server lets nobody in.
+type victim struct{ id, email, password string }
+
+func (v victim) form() url.Values {
+	return url.Values{"email": {v.email}, "password": {v.password}}
+}
+
+// invent registers a victim. The address is one that never exists (RFC 6761,
+// section 6.4).
+func (r *Runner) invent(ctx context.Context) (victim, error) {
+	v := victim{
+		email:    strings.ToLower(rand.Text()) + "@throw-away.invalid",
+		password: rand.Text() + rand.Text() + rand.Text(),
+	}
+	person, err := r.Accounts.Register(ctx, account.Registration{Name: "Throw-away", Email: v.email, Password: v.password})
+	if err != nil {
+		return victim{}, fmt.Errorf("make a throw-away person: %w", err)
+	}
+	v.id = person.ID
+	return v, nil
+}
+
+// tidy removes what a run has left on this server: sessions of guests, the
+// victim's sessions, the victim; and victims that an earlier run could not.
+func (r *Runner) tidy(ctx context.Context, t *target) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
+	defer cancel()
+	defer t.client.CloseIdleConnections()
+	err := t.endGuests(ctx)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var still []string
+	for _, id := range append(r.left, t.victim.id) {
+		if failed := r.remove(ctx, id); failed != nil {
+			err, still = errors.Join(err, failed), append(still, id)
+		}
+	}
+	r.left = still
+	if err != nil {
+		r.Log.WarnContext(ctx, "not all that an attack made was removed", "cause", err)
+	}
+}
+
+// endGuests logs every token out that the server has handed out: most have
+// ended, the others nobody would ever use again.
+func (t *target) endGuests(ctx context.Context) error {
+	t.mu.Lock()
+	tokens := t.tokens
+	t.mu.Unlock()
+	for _, token := range tokens {
+		if _, err := t.send(ctx, request{method: "POST", path: "/logout", token: token}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remove ends all sessions of a victim and then forgets the person. Disabling
+// comes first: no log-in that is still on its way survives it.
+func (r *Runner) remove(ctx context.Context, id string) error {
+	if _, err := r.Accounts.SetDisabled(ctx, id, true); err != nil {
+		return ignoreGone(err)
+	}
+	if _, err := r.Sessions.EndAll(ctx, id, session.EndedByDisable); err != nil {
+		return err
+	}
+	return ignoreGone(r.Accounts.Delete(ctx, id))
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, account.ErrNotFound) {
+		return nil
+	}
+	return err
+}
