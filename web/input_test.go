@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"holdfast/internal/attack"
 )
 
 const urlencoded = "application/x-www-form-urlencoded"
@@ -24,6 +26,8 @@ func forms(p person) map[string]url.Values {
 		"/account/name":       {"name": {"Bea"}},
 		"/lab/restart":        {},
 		"/lab/check":          {},
+		"/lab/attacks/:name":  {},
+		attack.SlowPath:       {"wait": {"0"}},
 	}
 }
 

@@ -23,6 +23,7 @@ type Lab struct {
 	// StartOf finds an earlier start of a server on the same database.
 	StartOf func(ctx context.Context, number int64) (Process, error)
 	Check   Check
+	Attacks Attacks
 }
 
 // Check is the experiment with all four stores, run beside the server.

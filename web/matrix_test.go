@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"holdfast/internal/attack"
 )
 
 // row says what one route answers, as "status" or "status where it leads".
@@ -75,7 +77,12 @@ func rows(w *world) map[string]row {
 			guest: "303 /lab/wait?from=1&had=none&try=1", member: "303 /lab/wait?from=1&had=member&try=1",
 			empty: "303 /lab/wait?from=1&had=member&try=1", form: fields(),
 		},
-		"POST /lab/check": {guest: "303 /lab#stores", member: "303 /lab#stores", empty: "303 /lab#stores", form: fields()},
+		"GET /lab/attacks": {guest: "200", member: "200"},
+		"POST /lab/attacks/:name": {
+			path: "/lab/attacks/replay", guest: "303 /lab/attacks#replay", member: "303 /lab/attacks#replay", empty: "303 /lab/attacks#replay", form: fields(),
+		},
+		"POST " + attack.SlowPath: {guest: "303 /login", member: "204", empty: "204", form: fields("wait", "0")},
+		"POST /lab/check":         {guest: "303 /lab#stores", member: "303 /lab#stores", empty: "303 /lab#stores", form: fields()},
 	}
 }
 

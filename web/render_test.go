@@ -9,6 +9,7 @@ import (
 
 	"github.com/PuerkitoBio/goquery"
 
+	"holdfast/internal/attack"
 	"holdfast/internal/form"
 	"holdfast/static"
 	"holdfast/templates"
@@ -98,6 +99,13 @@ func samplePages() map[string][]any {
 			},
 			Measured: then,
 		}},
+		"attacks": {attacksPage{}, attacksPage{Busy: true, Attacks: []attackSection{
+			{Name: "one", Title: "One", What: "It tries.", Test: "TestOne", File: "one_test.go"},
+			{Name: "two", Title: "Two", What: "It tries.", Report: &attackReport{At: then, Took: "0.2 s", Requests: "8 requests", Trials: []attackTrial{
+				{Where: "This server", Outcome: "failed", Verdict: "failed, because", Facts: "None.", Exchanges: []attack.Exchange{{Note: "Look.", Request: "GET /", Answer: "200 OK"}}},
+				{Where: "A stock set-up", Outcome: "succeeded", Verdict: "succeeded"},
+			}}},
+		}}},
 		"labwait": {labWaitPage{Try: 1}, labWaitPage{Given: true, Try: maxTries}},
 		"account": {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", Errors: wrong}},
 		"error":   {errorPage{}, errorPage{Status: 404, Heading: "No such page", Message: "Look again.", RequestID: "abc", BackURL: "/", BackText: "Back"}},

@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/attack"
 )
 
 // routes is every URL of the site and the handler behind it. public pages look
@@ -43,6 +45,9 @@ func (s *Site) routes() {
 		public.get("/lab/wait", s.showLabWait)
 		public.post("/lab/restart", s.submitRestart)
 		public.post("/lab/check", s.submitCheck)
+		public.page("/lab/attacks", s.showAttacks)
+		public.post("/lab/attacks/:name", s.submitAttack)
+		members.post(attack.SlowPath, s.submitSlowRequest)
 		public.page("/explain", s.showExplain)
 		public.page("/explain/recent", s.showRecent)
 	}

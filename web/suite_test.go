@@ -21,6 +21,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"holdfast/internal/account"
+	"holdfast/internal/attack"
 	"holdfast/internal/database"
 	"holdfast/internal/password"
 	"holdfast/internal/session"
@@ -68,6 +69,9 @@ type options struct {
 	textLog bool
 	learn   bool
 	store   string // "" for Redis
+	attacks bool   // whether the lab makes them, or only counts
+	// redisTimeout bounds one operation; 0 for one that no busy machine needs.
+	redisTimeout time.Duration
 }
 
 const (
@@ -98,6 +102,7 @@ type world struct {
 	secrets secrets
 	people  atomic.Int64
 	lab     lab
+	attacks attacks
 	held    sync.Map   // pages that holdPage has looked through
 	past    redis.Conn // to the store of sessions, past the site
 }
@@ -160,7 +165,7 @@ func (w *world) open() {
 		RedisURL: w.stores.redisURL,
 		DataDir:  w.stores.dataDir,
 		Limits:   session.Limits{Idle: sessionIdle, Lifetime: sessionLife, Remember: sessionLonger},
-		Pool:     session.PoolLimits{Size: 16, Connect: 2 * time.Second, Timeout: 5 * time.Second},
+		Pool:     session.PoolLimits{Size: 16, Connect: 2 * time.Second, Timeout: cmp.Or(w.options.redisTimeout, 5*time.Second)},
 		Secure:   w.options.https,
 		Ledger:   w.db.Devices(),
 		Start:    w.process.Start,
@@ -169,6 +174,9 @@ func (w *world) open() {
 	})
 	must(err)
 	w.accounts = account.New(w.db.People(), password.NewHasher(2, time.Minute), password.Policy{MinRunes: minPassword}, w.clock.now)
+	w.attacks.make, w.attacks.Runner = w.options.attacks, attack.New(attack.Config{
+		Server: w.base.String(), Accounts: w.accounts, Sessions: w.sessions, Limit: time.Minute, Log: log,
+	})
 	w.site, err = web.New(web.Config{
 		Accounts:    w.accounts,
 		Sessions:    w.sessions,
@@ -179,7 +187,7 @@ func (w *world) open() {
 		MinPassword: minPassword,
 		RememberFor: sessionLonger,
 		Learn:       w.options.learn,
-		Lab:         web.Lab{Restart: w.lab.restart, Check: &w.lab},
+		Lab:         web.Lab{Restart: w.lab.restart, Check: &w.lab, Attacks: &w.attacks},
 		Version:     "test",
 		Process:     w.process,
 	})

@@ -17,15 +17,7 @@ import (
 func healthcheck(ctx context.Context, cfg config.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
-	host := cfg.Host
-	// As numbers: an empty container has no file that says what localhost is.
-	switch ip, err := netip.ParseAddr(host); {
-	case err == nil && ip.IsUnspecified() && ip.Is6():
-		host = "::1"
-	case err == nil && ip.IsUnspecified():
-		host = "127.0.0.1"
-	}
-	at := "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port)) + "/healthz"
+	at := fromInside(cfg) + "/healthz"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
 		return fmt.Errorf("ask %s: %w", at, err)
@@ -39,4 +31,18 @@ func healthcheck(ctx context.Context, cfg config.Config) error {
 		return fmt.Errorf("%s answered %s", at, response.Status)
 	}
 	return nil
+}
+
+// fromInside is where a server with these settings is reached from its own
+// machine, past any proxy.
+func fromInside(cfg config.Config) string {
+	host := cfg.Host
+	// As numbers: an empty container has no file that says what localhost is.
+	switch ip, err := netip.ParseAddr(host); {
+	case err == nil && ip.IsUnspecified() && ip.Is6():
+		host = "::1"
+	case err == nil && ip.IsUnspecified():
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, strconv.Itoa(cfg.Port))
 }

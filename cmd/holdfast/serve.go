@@ -113,8 +113,9 @@ func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, proc
 	if err != nil {
 		return nil, fmt.Errorf("parse BASE_URL: %w", err)
 	}
+	accounts := newAccounts(cfg, db)
 	return web.New(web.Config{
-		Accounts:       newAccounts(cfg, db),
+		Accounts:       accounts,
 		Sessions:       sessions,
 		Ready:          db.Ping,
 		Log:            log,
@@ -132,6 +133,7 @@ func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, proc
 			Restart: replacing.restart,
 			StartOf: startOf(db),
 			Check:   newCheck(cfg, log),
+			Attacks: newAttacks(cfg, base, accounts, sessions, log),
 		},
 	})
 }

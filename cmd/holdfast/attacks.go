@@ -1,0 +1,23 @@
+package main
+
+import (
+	"log/slog"
+	"net/url"
+
+	"holdfast/internal/account"
+	"holdfast/internal/attack"
+	"holdfast/internal/config"
+	"holdfast/internal/session"
+)
+
+// newAttacks is what the lab attacks this server with: over HTTP, as anybody
+// else reaches it.
+func newAttacks(cfg config.Config, base *url.URL, accounts *account.Service, sessions *session.Manager, log *slog.Logger) *attack.Runner {
+	return attack.New(attack.Config{
+		Server:   fromInside(cfg),
+		Host:     base.Host,
+		Accounts: accounts,
+		Sessions: sessions,
+		Log:      log,
+	})
+}

@@ -1,0 +1,103 @@
+package web
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/attack"
+	"holdfast/internal/form"
+)
+
+// Attacks makes attacks on this very server, and on a stock one beside it.
+type Attacks interface {
+	All() []attack.Attack
+	// Run makes one and keeps its report: attack.ErrUnknown, attack.ErrBusy.
+	Run(ctx context.Context, name string) error
+	Latest(name string) *attack.Report // nil: not run yet
+}
+
+type attacksPage struct {
+	Busy    bool // another one was under way
+	Attacks []attackSection
+}
+
+type attackSection struct {
+	Name, Title, What string
+	Test, File        string        // what keeps it true
+	Report            *attackReport // nil: not run yet
+}
+
+type attackReport struct {
+	At             moment
+	Took, Requests string
+	Trials         []attackTrial
+}
+
+type attackTrial struct {
+	Where, Outcome, Verdict, Facts string
+	Exchanges                      []attack.Exchange
+}
+
+func trialAt(where string, t attack.Trial) attackTrial {
+	return attackTrial{where, string(t.Outcome), t.Verdict, t.Facts, t.Exchanges}
+}
+
+// showAttacks lists the attacks, and what the last run of each has shown.
+func (s *Site) showAttacks(c echo.Context) error {
+	return s.attacksPage(c, http.StatusOK, false)
+}
+
+// submitAttack makes one attack and shows what came of it. It takes seconds.
+func (s *Site) submitAttack(c echo.Context) error {
+	if _, err := form.Parse(c.Request()); err != nil {
+		return err
+	}
+	name := c.Param("name")
+	err := s.Lab.Attacks.Run(c.Request().Context(), name)
+	switch {
+	case errors.Is(err, attack.ErrUnknown):
+		return echo.NewHTTPError(http.StatusNotFound).SetInternal(err)
+	case errors.Is(err, attack.ErrBusy):
+		return s.attacksPage(c, http.StatusConflict, true)
+	case err != nil:
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/lab/attacks#"+name)
+}
+
+// submitSlowRequest is a request that takes its time between reading the
+// session and storing something in it.
+func (s *Site) submitSlowRequest(c echo.Context) error {
+	sent, err := form.Parse(c.Request(), "wait")
+	if err != nil {
+		return err
+	}
+	if err := attack.Wait(c.Request().Context(), sent["wait"]); err != nil {
+		return err
+	}
+	if err := current(c).Set("slow", "done"); err != nil {
+		return err
+	}
+	return c.NoContent(http.StatusNoContent)
+}
+
+func (s *Site) attacksPage(c echo.Context, status int, busy bool) error {
+	p := attacksPage{Busy: busy}
+	for _, a := range s.Lab.Attacks.All() {
+		section := attackSection{Name: a.Name, Title: a.Title, What: a.What, Test: a.Test, File: a.File}
+		if r := s.Lab.Attacks.Latest(a.Name); r != nil {
+			section.Report = &attackReport{
+				At:       momentAt(r.At, s.Now()),
+				Took:     fmt.Sprintf("%.1f s", r.Took.Seconds()),
+				Requests: count(r.Requests(), "request"),
+				Trials:   []attackTrial{trialAt("This server", r.Here), trialAt("A stock set-up", r.Stock)},
+			}
+		}
+		p.Attacks = append(p.Attacks, section)
+	}
+	return s.page(c, status, "attacks", "Attacks", p)
+}

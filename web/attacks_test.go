@@ -1,0 +1,212 @@
+package web_test
+
+import (
+	"context"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"holdfast/internal/attack"
+	"holdfast/internal/session"
+)
+
+// attacks makes attacks, or counts what the site asks for.
+type attacks struct {
+	*attack.Runner
+	make bool
+	runs atomic.Int64
+}
+
+func (a *attacks) Run(ctx context.Context, name string) error {
+	a.runs.Add(1)
+	if !a.make {
+		return nil
+	}
+	return a.Runner.Run(ctx, name)
+}
+
+// verdicts are who wins each attack, here and at the stock set-up.
+var verdicts = map[string][2]attack.Outcome{
+	"replay":   {attack.Failed, attack.Failed},
+	"fixation": {attack.Failed, attack.Failed},
+	"slow":     {attack.Failed, attack.Succeeded},
+	"forged":   {attack.Failed, attack.Succeeded},
+	"guess":    {attack.Failed, attack.Failed},
+	"outage":   {attack.Failed, attack.Succeeded},
+}
+
+// tokenAlone is a token with nothing left out.
+var tokenAlone = regexp.MustCompile(`(?:^|[^A-Za-z0-9_-])[A-Za-z0-9_-]{43}(?:[^A-Za-z0-9_-]|$)`)
+
+func TestEveryAttackFailsHereAndLeavesNothingBehind(t *testing.T) {
+	for name, at := range map[string]func(*testing.T) stores{"embedded Redis and SQLite": embedded, "Redis and PostgreSQL": services} {
+		t.Run(name, func(t *testing.T) {
+			// Long enough for a busy machine, short enough not to count as hung.
+			w := newWorld(t, at(t), options{learn: true, attacks: true, redisTimeout: 1500 * time.Millisecond})
+			ada := w.member(w.person("Ada"))
+			expected := maps.Clone(verdicts)
+			if w.stores.redis != nil {
+				expected["outage"] = [2]attack.Outcome{attack.NotTried, attack.NotTried}
+			}
+			var tried []string
+			for _, button := range ada.get("/lab/attacks").want(http.StatusOK).doc().Find("form[action^='/lab/attacks/']").EachIter() {
+				path := button.AttrOr("action", "")
+				name := strings.TrimPrefix(path, "/lab/attacks/")
+				tried = append(tried, name)
+				before := w.everything()
+				ada.post(path, nil).wantRedirect("/lab/attacks#" + name).wantNoCookie()
+				delete(before, "lab")
+				after := w.everything()
+				delete(after, "lab")
+				if !maps.Equal(before, after) {
+					t.Errorf("%s left something behind or took something away:\nbefore %v\nafter  %v", name, before, after)
+				}
+				w.checkReport(name, expected[name])
+			}
+			if want := slices.Sorted(maps.Keys(verdicts)); !slices.Equal(slices.Sorted(slices.Values(tried)), want) {
+				t.Errorf("the page has buttons for %v, want %v", tried, want)
+			}
+			page := ada.get("/lab/attacks").want(http.StatusOK)
+			if found := tokenAlone.Find(page.body); found != nil {
+				t.Errorf("the page shows what looks like a token: %q", found)
+			}
+			if found := tokenAlone.FindString(w.log.String()); found != "" {
+				t.Errorf("the log shows what looks like a token: %q", found)
+			}
+			if got := page.doc().Find(".trial.held").Length() + page.doc().Find(".trial.fell").Length(); w.stores.redis == nil && got != 2*len(verdicts) {
+				t.Errorf("the page shows %d verdicts", got)
+			}
+			ada.get("/profile").want(http.StatusOK)
+		})
+	}
+}
+
+func (w *world) checkReport(name string, want [2]attack.Outcome) {
+	w.t.Helper()
+	report := w.attacks.Latest(name)
+	if report == nil {
+		w.t.Fatalf("%s has no report", name)
+	}
+	for i, trial := range []attack.Trial{report.Here, report.Stock} {
+		if trial.Outcome != want[i] {
+			w.t.Errorf("%s, trial %d: %s (%s; %s), want %s", name, i, trial.Outcome, trial.Verdict, trial.Facts, want[i])
+		}
+		if trial.Outcome != attack.NotTried && (len(trial.Exchanges) < 3 || trial.Sent < len(trial.Exchanges) || trial.Facts == "") {
+			w.t.Errorf("%s, trial %d: %d requests, %d shown, facts %q", name, i, trial.Sent, len(trial.Exchanges), trial.Facts)
+		}
+		for _, e := range trial.Exchanges {
+			if strings.Contains(e.Request, "password=") && !strings.Contains(e.Request, "password=…") {
+				w.t.Errorf("%s shows a password: %s", name, e.Request)
+			}
+		}
+	}
+}
+
+func TestWithoutRedisTheStockSetUpIsLeftOut(t *testing.T) {
+	w := newWorld(t, embedded(t), options{learn: true, attacks: true, store: session.StoreMemory})
+	b := w.browser()
+	for name, want := range map[string]attack.Outcome{"replay": attack.Failed, "outage": attack.NotTried} {
+		b.post("/lab/attacks/"+name, nil).wantRedirect("/lab/attacks#" + name)
+		w.checkReport(name, [2]attack.Outcome{want, attack.NotTried})
+	}
+	if people := w.rows(`SELECT id FROM people`); len(people) != 0 {
+		t.Errorf("people left behind: %v", people)
+	}
+}
+
+func TestAttacksTakeTurns(t *testing.T) {
+	w := newWorld(t, embedded(t), options{learn: true, attacks: true})
+	first := make(chan int)
+	go func() {
+		r := w.browser().request(http.MethodPost, "/lab/attacks/slow", strings.NewReader(""))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		response, err := w.server.Client().Transport.RoundTrip(r)
+		if err != nil {
+			t.Error(err)
+			first <- 0
+			return
+		}
+		first <- response.StatusCode
+		response.Body.Close()
+	}()
+	w.until("the first attack is under way", func() bool { return len(w.rows(`SELECT id FROM people`)) == 1 })
+	b := w.browser()
+	if page := b.post("/lab/attacks/replay", nil).want(http.StatusConflict); !strings.Contains(page.text("[role=alert]"), "take turns") {
+		t.Errorf("the second press says %q", page.text("[role=alert]"))
+	}
+	if w.attacks.Latest("replay") != nil {
+		t.Error("the second attack was made all the same")
+	}
+	if got := <-first; got != http.StatusSeeOther {
+		t.Errorf("the first was answered %d", got)
+	}
+	b.post("/lab/attacks/replay", nil).wantRedirect("/lab/attacks#replay")
+}
+
+// until waits for something that happens by itself.
+func (w *world) until(what string, happened func() bool) {
+	w.t.Helper()
+	end := time.Now().Add(30 * time.Second)
+	for !happened() {
+		if time.Now().After(end) {
+			w.t.Fatalf("%s: not yet", what)
+		}
+		time.Sleep(2 * time.Millisecond)
+	}
+}
+
+func TestAttacksAreThereOnlyWhereTheyWereAskedFor(t *testing.T) {
+	for _, learn := range []bool{true, false} {
+		w := newWorld(t, embedded(t), options{learn: learn})
+		b := w.member(w.person("Ada"))
+		page, made, slow := http.StatusOK, http.StatusSeeOther, http.StatusNoContent
+		if !learn {
+			page, made, slow = http.StatusNotFound, http.StatusNotFound, http.StatusNotFound
+		}
+		b.get("/lab/attacks").want(page)
+		b.post("/lab/attacks/replay", nil).want(made)
+		b.post(attack.SlowPath, nil).want(slow)
+	}
+}
+
+func TestAnUnknownAttackIsNoPage(t *testing.T) {
+	w := newWorld(t, embedded(t), options{learn: true, attacks: true})
+	w.browser().post("/lab/attacks/none", nil).want(http.StatusNotFound).wantErrorPage()
+}
+
+func TestASlowRequestIsNeverSlowerThanItsBound(t *testing.T) {
+	w := newWorld(t, embedded(t), options{learn: true})
+	b := w.member(w.person("Ada"))
+	begun := time.Now()
+	b.post(attack.SlowPath, map[string][]string{"wait": {"250"}}).want(http.StatusNoContent)
+	if took := time.Since(begun); took < 250*time.Millisecond {
+		t.Errorf("took %s, want the 250 ms asked for", took)
+	}
+	for _, wait := range []string{"99999999", "-1", "", "soon", "9223372036854775807"} {
+		begun := time.Now()
+		b.post(attack.SlowPath, map[string][]string{"wait": {wait}}).want(http.StatusNoContent)
+		if took := time.Since(begun); took > 20*time.Second {
+			t.Errorf("%q: took %s, want at most %s", wait, took, attack.MaxSlow)
+		}
+	}
+}
+
+// TestEveryAttackNamesATestThatIsThere keeps the words on the page true.
+func TestEveryAttackNamesATestThatIsThere(t *testing.T) {
+	for _, a := range attack.New(attack.Config{}).All() {
+		source, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(a.File)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(source), "\nfunc "+a.Test+"(t *testing.T)") {
+			t.Errorf("%s names %s, which is not in %s", a.Name, a.Test, a.File)
+		}
+	}
+}
