@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -34,13 +33,8 @@ const (
 
 // measureDevices finds out whether the page that lists a person's devices
 // minds how many sessions others have.
-func measureDevices(ctx context.Context, l *lab) (s section, err error) {
+func measureDevices(ctx context.Context, l *lab) (section, error) {
 	var towns []*town
-	defer func() {
-		for _, t := range towns {
-			err = errors.Join(err, t.run.stop())
-		}
-	}()
 	for _, others := range []int{fewOthers, l.others} {
 		t := &town{others: others}
 		if err := t.found(ctx, l); err != nil {
@@ -76,11 +70,8 @@ func (t *town) found(ctx context.Context, l *lab) error {
 	}); err != nil {
 		return err
 	}
-	folder, err := l.subfolder("town")
-	if err != nil {
-		return err
-	}
-	t.run, err = launch(ctx, folder, l.binary, nil, serverSettings(t.redis.URL, "DATABASE_URL="+t.postgres.URL)...)
+	var err error
+	t.run, err = l.launch(ctx, l.binary, nil, serverSettings(t.redis.URL, "DATABASE_URL="+t.postgres.URL)...)
 	if err != nil {
 		return err
 	}

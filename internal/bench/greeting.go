@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -28,23 +27,16 @@ type contender struct {
 const countedViews = 100
 
 // measureGreeting compares what the page that greets a logged-in person costs.
-func measureGreeting(ctx context.Context, l *lab) (s section, err error) {
-	var all []*contender
-	defer func() {
-		for _, c := range all {
-			err = errors.Join(err, c.run.stop())
-		}
-	}()
-	holdfast, err := startHoldfast(ctx, l)
+func measureGreeting(ctx context.Context, l *lab) (section, error) {
+	holdfast, err := startHoldfast(ctx, l, "off")
 	if err != nil {
 		return section{}, err
 	}
-	all = append(all, holdfast)
 	limit, err := startLimit(ctx, l, holdfast)
 	if err != nil {
 		return section{}, err
 	}
-	all = append([]*contender{limit}, all...)
+	all := []*contender{limit, holdfast}
 	for _, idle := range []time.Duration{0, 24 * time.Hour} {
 		stock, err := startStock(ctx, l, idle)
 		if err != nil {
@@ -52,6 +44,11 @@ func measureGreeting(ctx context.Context, l *lab) (s section, err error) {
 		}
 		all = append(all, stock)
 	}
+	learning, err := startHoldfast(ctx, l, "on")
+	if err != nil {
+		return section{}, err
+	}
+	all = append(all, learning)
 	for _, c := range all {
 		if err := c.count(ctx, l); err != nil {
 			return section{}, err
@@ -63,9 +60,12 @@ func measureGreeting(ctx context.Context, l *lab) (s section, err error) {
 	return greetingSection(l.options, all), nil
 }
 
-func startHoldfast(ctx context.Context, l *lab) (*contender, error) {
+func startHoldfast(ctx context.Context, l *lab, learn string) (*contender, error) {
 	c := &contender{name: "Holdfast", what: "the whole of `/profile`: request log, request id, all headers, its own session guard"}
-	if err := c.start(ctx, l, l.binary, nil, serverSettings(l.redis.URL)...); err != nil {
+	if learn == "on" {
+		c.name, c.what = "Holdfast, LEARN=on", "the same while it keeps what `/explain` shows of each request, as it does on the machine of somebody who tries it"
+	}
+	if err := c.start(ctx, l, l.binary, nil, serverSettings(l.redis.URL, "LEARN="+learn)...); err != nil {
 		return nil, err
 	}
 	return c, c.enter(ctx, c.visitor.register)
@@ -104,7 +104,7 @@ func startStock(ctx context.Context, l *lab, idle time.Duration) (*contender, er
 // serverSettings are Holdfast's settings for a server that is measured: as in
 // production, on a free port of this machine. What stands in more wins.
 func serverSettings(redisURL string, more ...string) []string {
-	return append([]string{"HOST=127.0.0.1", "PORT=0", "LOG_FORMAT=json", "REDIS_URL=" + redisURL}, more...)
+	return append([]string{"HOST=127.0.0.1", "PORT=0", "LEARN=off", "LOG_FORMAT=json", "REDIS_URL=" + redisURL}, more...)
 }
 
 func (c *contender) startSelf(ctx context.Context, l *lab, args ...string) error {
@@ -115,12 +115,8 @@ func (c *contender) startSelf(ctx context.Context, l *lab, args ...string) error
 	return c.start(ctx, l, self, args)
 }
 
-func (c *contender) start(ctx context.Context, l *lab, program string, args []string, env ...string) error {
-	folder, err := l.subfolder("server")
-	if err != nil {
-		return err
-	}
-	if c.run, err = launch(ctx, folder, program, args, env...); err != nil {
+func (c *contender) start(ctx context.Context, l *lab, program string, args []string, env ...string) (err error) {
+	if c.run, err = l.launch(ctx, program, args, env...); err != nil {
 		return err
 	}
 	c.visitor, err = newVisitor(c.run.url)

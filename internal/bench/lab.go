@@ -18,10 +18,11 @@ import (
 // Holdfast, and everything that has to be stopped at the end.
 type lab struct {
 	options
-	folder string
-	binary string // Holdfast, built from this source
-	redis  *testservice.RedisServer
-	bench  *borrower
+	folder  string
+	binary  string // Holdfast, built from this source
+	redis   *testservice.RedisServer
+	bench   *borrower
+	running []*process
 }
 
 // openLab builds Holdfast and starts a Redis that keeps nothing on disk.
@@ -49,15 +50,22 @@ func (l *lab) furnish(ctx context.Context) error {
 	return l.bench.borrow(func(t testing.TB) { l.redis = testservice.Redis(t, "--loglevel", "warning") })
 }
 
+// stopAll ends what a measurement has started.
+func (l *lab) stopAll() error {
+	var errs []error
+	for _, p := range l.running {
+		errs = append(errs, p.stop())
+	}
+	l.running = nil
+	return errors.Join(errs...)
+}
+
 func (l *lab) close() error {
-	return errors.Join(l.bench.end(), os.RemoveAll(l.folder))
+	return errors.Join(l.stopAll(), l.bench.end(), os.RemoveAll(l.folder))
 }
 
 // say tells who waits what is going on.
 func (l *lab) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
-
-// subfolder makes a new empty folder.
-func (l *lab) subfolder(name string) (string, error) { return os.MkdirTemp(l.folder, name+"-") }
 
 // borrower stands in for a test, so that the servers which tests use can be
 // had here too: package testservice asks for nothing else of its test.

@@ -116,6 +116,7 @@ func measure(ctx context.Context, o options, chosen []measurement) (err error) {
 	for _, m := range chosen {
 		l.say("measure %s", m.name)
 		s, err := m.run(ctx, l)
+		err = errors.Join(err, l.stopAll())
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}

@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -11,16 +10,11 @@ import (
 )
 
 // measurePages counts what a browser with an empty cache has to load.
-func measurePages(ctx context.Context, l *lab) (s section, err error) {
-	folder, err := l.subfolder("pages")
+func measurePages(ctx context.Context, l *lab) (section, error) {
+	run, err := l.launch(ctx, l.binary, nil, serverSettings(l.redis.URL)...)
 	if err != nil {
 		return section{}, err
 	}
-	run, err := launch(ctx, folder, l.binary, nil, serverSettings(l.redis.URL)...)
-	if err != nil {
-		return section{}, err
-	}
-	defer func() { err = errors.Join(err, run.stop()) }()
 	guest, err := newVisitor(run.url)
 	if err != nil {
 		return section{}, err

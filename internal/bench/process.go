@@ -21,6 +21,7 @@ type process struct {
 	url     string // as it announced itself
 	cmd     *exec.Cmd
 	logPath string
+	stopped bool
 }
 
 const (
@@ -30,9 +31,14 @@ const (
 
 var announced = regexp.MustCompile(`https?://\S+`)
 
-// launch starts a program and waits for the line in which it says its address.
-// Its settings are env alone: nothing of this process's environment counts.
-func launch(ctx context.Context, folder, program string, args []string, env ...string) (*process, error) {
+// launch starts a program in a new folder and waits for the line in which it
+// says its address. Its settings are env alone: nothing of this process's
+// environment counts. It runs until it is stopped, or the measurement is over.
+func (l *lab) launch(ctx context.Context, program string, args []string, env ...string) (*process, error) {
+	folder, err := os.MkdirTemp(l.folder, "server-")
+	if err != nil {
+		return nil, err
+	}
 	p := &process{cmd: exec.CommandContext(ctx, program, args...), logPath: filepath.Join(folder, "log")}
 	log, err := os.OpenFile(p.logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -47,6 +53,7 @@ func launch(ctx context.Context, folder, program string, args []string, env ...s
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
+	l.running = append(l.running, p)
 	address := make(chan string, 1)
 	go func() {
 		defer close(address)
@@ -64,13 +71,17 @@ func launch(ctx context.Context, folder, program string, args []string, env ...s
 	case <-time.After(announceLimit):
 	}
 	if p.url == "" {
-		return nil, errors.Join(fmt.Errorf("%s said no address:\n%s", filepath.Base(program), p.logTail()), p.stop())
+		return nil, fmt.Errorf("%s said no address:\n%s", filepath.Base(program), p.logTail())
 	}
 	return p, nil
 }
 
 // stop asks the program to end, as an operator does, and waits for it.
 func (p *process) stop() error {
+	if p.stopped {
+		return nil
+	}
+	p.stopped = true
 	kill := time.AfterFunc(leaveLimit, func() { _ = p.cmd.Process.Kill() })
 	defer kill.Stop()
 	if err := interrupt(p.cmd.Process); err != nil && !errors.Is(err, os.ErrProcessDone) {

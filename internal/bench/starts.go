@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -88,18 +87,13 @@ func (l *lab) realStarts(ctx context.Context, postgresURL string) ([]float64, er
 // timeStart starts Holdfast in an empty folder and returns how many seconds it
 // took until answered returned.
 func (l *lab) timeStart(ctx context.Context, answered func(*process) error, settings ...string) (seconds float64, err error) {
-	folder, err := l.subfolder("start")
-	if err != nil {
-		return 0, err
-	}
 	began := time.Now()
-	run, err := launch(ctx, folder, l.binary, nil, settings...)
+	run, err := l.launch(ctx, l.binary, nil, settings...)
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, run.stop()) }()
 	if err := answered(run); err != nil {
 		return 0, err
 	}
-	return time.Since(began).Seconds(), nil
+	return time.Since(began).Seconds(), run.stop()
 }

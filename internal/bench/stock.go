@@ -96,7 +96,7 @@ func (s stockSite) profile(c echo.Context) error {
 	instance := fmt.Sprintf("start %d, process %d", 1, os.Getpid())
 	return c.Render(http.StatusOK, "base", stockView{
 		Layout: stockLayout{
-			Title: "Profile · Holdfast", Path: "/profile", Member: name, Learn: true,
+			Title: "Profile · Holdfast", Path: "/profile", Member: name,
 			Version: "dev", Instance: instance, Store: "Redis at 127.0.0.1:6379",
 		},
 		Page: stockProfile{
