@@ -8,7 +8,7 @@ RACE := $(shell test "$$($(GO) env CGO_ENABLED)" = 1 && command -v "$$($(GO) env
 
 SYSTEMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help run fmt lint test bench check
+.PHONY: help run fmt lint test bench pictures check
 .PHONY: format vet staticcheck imports cross tidy
 
 help: ## list the commands
@@ -30,6 +30,9 @@ test: ## install what the tests need where possible, then run them all
 
 bench: ## compare a greeting with the least possible, and write docs/benchmarks.md (about 6 minutes)
 	$(GO) run ./internal/bench
+
+pictures: ## take the pictures of docs/pictures anew, with Chromium
+	$(GO) run ./internal/pictures
 
 format:
 	@unformatted="$$(gofmt -l .)"; if [ -n "$$unformatted" ]; then \

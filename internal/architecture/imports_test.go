@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"internal/database":     {"internal/account", "internal/session", "internal/trace", "migrations"},
 	"internal/form":         {},
 	"internal/password":     {},
+	"internal/pictures":     {},
 	"internal/restartcheck": {},
 	"internal/session":      {"internal/trace"},
 	"internal/testprocess":  {"internal/testservice"},

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+)
+
+// stepLimit is how long one step in the browser may take.
+const stepLimit = 60 * time.Second
+
+// mostPixels is how much of a long page is pictured, from its top.
+const mostPixels = 2400
+
+// look is how a page is pictured: how wide, in CSS pixels, and in which colours.
+type look struct {
+	width  int64
+	scheme string // prefers-color-scheme
+}
+
+var (
+	wide  = look{1200, "light"}
+	dark  = look{1200, "dark"}
+	phone = look{375, "light"}
+)
+
+// camera is a headless Chromium with one tab.
+type camera struct {
+	ctx     context.Context
+	release func()
+}
+
+func openCamera(ctx context.Context, profile string) (*camera, error) {
+	program, err := chromium()
+	if err != nil {
+		return nil, err
+	}
+	options := []chromedp.ExecAllocatorOption{
+		chromedp.ExecPath(program), chromedp.UserDataDir(profile),
+		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
+	}
+	for _, flag := range []string{
+		"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync",
+		"disable-dev-shm-usage", "disable-extensions", "disable-breakpad", "hide-scrollbars", "disable-lcd-text",
+	} {
+		options = append(options, chromedp.Flag(flag, true))
+	}
+	allocator, release := chromedp.NewExecAllocator(ctx, options...)
+	tab, cancel := chromedp.NewContext(allocator)
+	c := &camera{ctx: tab, release: func() { cancel(); release() }}
+	// The first step starts the browser, which outlives it.
+	if err := chromedp.Do(tab, chromedp.Navigate("about:blank")); err != nil {
+		c.release()
+		return nil, fmt.Errorf("start Chromium: %w", err)
+	}
+	return c, nil
+}
+
+func chromium() (string, error) {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
+		if program, err := exec.LookPath(name); err == nil {
+			return program, nil
+		}
+	}
+	return "", errors.New("no Chromium on PATH")
+}
+
+// close ends the browser and waits until it has let go of its profile.
+func (c *camera) close() {
+	_ = chromedp.Cancel(c.ctx) // the pictures are taken; there is nobody to tell
+	c.release()
+}
+
+func (c *camera) do(what string, steps ...chromedp.Action[chromedp.Void]) error {
+	ctx, cancel := context.WithTimeout(c.ctx, stepLimit)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+func (c *camera) open(url string) error {
+	return c.do("open "+url, chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("h1")))
+}
+
+// picture writes the page that is open to docs/pictures.
+func (c *camera) picture(name string, as look) error {
+	ctx, cancel := context.WithTimeout(c.ctx, stepLimit)
+	defer cancel()
+	taken, err := take(ctx, as)
+	if err == nil {
+		taken, err = compress(taken)
+	}
+	if err != nil {
+		return fmt.Errorf("picture %s: %w", name, err)
+	}
+	file := filepath.Join(pictures, name+".png")
+	fmt.Printf("%s  %d bytes\n", file, len(taken))
+	return os.WriteFile(file, taken, 0o644)
+}
+
+func take(ctx context.Context, as look) ([]byte, error) {
+	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+		Features: []*emulation.MediaFeature{
+			{Name: "prefers-color-scheme", Value: as.scheme},
+			{Name: "prefers-reduced-motion", Value: "reduce"},
+		},
+	}); err != nil {
+		return nil, err
+	}
+	if err := chromedp.Do(ctx, chromedp.EmulateViewport(as.width, 800)); err != nil {
+		return nil, err
+	}
+	height, err := chromedp.Run(ctx, chromedp.Evaluate[float64]("document.documentElement.scrollHeight"))
+	if err != nil {
+		return nil, err
+	}
+	shot, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{
+		CaptureBeyondViewport: new(true),
+		Clip:                  &page.Viewport{Width: float64(as.width), Height: min(height, mostPixels), Scale: 1},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return shot.Data, nil
+}
+
+// compress writes a PNG again, as small as it gets without losing a pixel: a
+// page of few colours is a third of the size with a palette.
+func compress(taken []byte) ([]byte, error) {
+	decoded, err := png.Decode(bytes.NewReader(taken))
+	if err != nil {
+		return nil, err
+	}
+	var out bytes.Buffer
+	encoder := png.Encoder{CompressionLevel: png.BestCompression}
+	if err := encoder.Encode(&out, withPalette(decoded)); err != nil {
+		return nil, err
+	}
+	if out.Len() > len(taken) {
+		return taken, nil
+	}
+	return out.Bytes(), nil
+}
+
+// withPalette returns the same picture with a palette when 256 colours do.
+func withPalette(from image.Image) image.Image {
+	bounds := from.Bounds()
+	to := image.NewPaletted(bounds, nil)
+	places := map[color.RGBA]uint8{}
+	for y := bounds.Min.Y; y < bounds.Max.Y; y++ {
+		for x := bounds.Min.X; x < bounds.Max.X; x++ {
+			seen := color.RGBAModel.Convert(from.At(x, y)).(color.RGBA)
+			place, known := places[seen]
+			if !known {
+				if len(places) == 256 {
+					return from
+				}
+				place = uint8(len(places))
+				places[seen] = place
+				to.Palette = append(to.Palette, seen)
+			}
+			to.SetColorIndex(x, y, place)
+		}
+	}
+	return to
+}

@@ -1,0 +1,159 @@
+// Command pictures takes the pictures in docs/pictures from the running
+// application: it builds and starts Holdfast with nothing set, in a folder that
+// is thrown away, and walks through it with a headless Chromium.
+//
+// It owns which pages are pictured, in which order and at which size. It looks
+// at Holdfast from outside, as a person does, and knows nothing of its packages.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/cookiejar"
+	"net/url"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/chromedp/chromedp"
+)
+
+const (
+	pictures = "docs/pictures" // from the top of the repository
+	email    = "ada@example.org"
+	password = "analytical engine, 1843"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "pictures:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) (err error) {
+	if _, err := os.Stat("cmd/holdfast"); err != nil {
+		return errors.New("run this at the top of the repository: make pictures")
+	}
+	if err := os.MkdirAll(pictures, 0o755); err != nil {
+		return err
+	}
+	folder, err := os.MkdirTemp("", "holdfast-pictures")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
+	server, err := start(ctx, folder)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.stop()) }()
+	camera, err := openCamera(ctx, filepath.Join(folder, "chromium"))
+	if err != nil {
+		return err
+	}
+	defer camera.close()
+	return walk(ctx, camera, server.url)
+}
+
+// walk goes through the application as Ada and pictures what she sees.
+func walk(ctx context.Context, c *camera, site string) error {
+	return inOrder(
+		func() error { return c.open(site + "/") },
+		func() error { return c.picture("home", wide) },
+		func() error { return c.register(site) },
+		func() error { return c.picture("profile", wide) },
+		func() error { return c.picture("profile-phone", phone) },
+		func() error { return c.picture("profile-dark", dark) },
+		func() error { return c.keep(site, "colour", "sea green") },
+		func() error { return c.keep(site, "basket", "3 apples, 1 loaf") },
+		func() error { return c.picture("session", wide) },
+		func() error { return logInElsewhere(ctx, site) },
+		func() error { return c.open(site + "/devices") },
+		func() error { return c.picture("devices", wide) },
+		func() error { return c.open(site + "/explain") },
+		func() error { return c.picture("explain", wide) },
+		func() error { return c.open(site + "/lab") },
+		func() error { return c.picture("lab", wide) },
+		c.restart,
+		func() error { return c.picture("lab-after-restart", wide) },
+		func() error { return c.open(site + "/profile") },
+		func() error { return c.picture("profile-after-restart", wide) },
+	)
+}
+
+func inOrder(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// elsewhere are the other browsers of Ada, by what they call themselves.
+func elsewhere() []string {
+	return []string{
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+		"Mozilla/5.0 (Windows NT 10.0; Win64; x64; rv:143.0) Gecko/20100101 Firefox/143.0",
+	}
+}
+
+// logInElsewhere logs Ada in from her other browsers, and out of a last one.
+func logInElsewhere(ctx context.Context, site string) error {
+	for _, browser := range elsewhere() {
+		if _, err := logIn(ctx, site, browser); err != nil {
+			return err
+		}
+	}
+	gone, err := logIn(ctx, site, elsewhere()[0])
+	if err != nil {
+		return err
+	}
+	return submit(ctx, gone, site+"/logout", elsewhere()[0], nil)
+}
+
+func logIn(ctx context.Context, site, browser string) (*http.Client, error) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return nil, err
+	}
+	client := &http.Client{Jar: jar, Timeout: 30 * time.Second}
+	return client, submit(ctx, client, site+"/login", browser, url.Values{"email": {email}, "password": {password}})
+}
+
+func (c *camera) register(site string) error {
+	return c.do("register",
+		chromedp.Navigate(site+"/register"),
+		chromedp.SendKeys(chromedp.CSS("#name"), "Ada"),
+		chromedp.SendKeys(chromedp.CSS("#email"), email),
+		chromedp.SendKeys(chromedp.CSS("#password"), password),
+		chromedp.Click(chromedp.CSS("main form .button")),
+		chromedp.WaitVisible(chromedp.CSS(".greeting h1")),
+	)
+}
+
+// keep puts a value into the session.
+func (c *camera) keep(site, key, value string) error {
+	return c.do("keep "+key,
+		chromedp.Navigate(site+"/session"),
+		chromedp.SendKeys(chromedp.CSS("#key"), key),
+		chromedp.SendKeys(chromedp.CSS("#value"), value),
+		chromedp.Click(chromedp.CSS("form.pair .button")),
+		chromedp.WaitVisible(chromedp.CSS("table.values")),
+	)
+}
+
+// restart presses the button on /lab and waits until the page has come back.
+func (c *camera) restart() error {
+	return c.do("restart",
+		chromedp.Click(chromedp.CSS(`form[action="/lab/restart"] button`)),
+		chromedp.WaitVisible(chromedp.CSS("main dl.facts")),
+	)
+}
