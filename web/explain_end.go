@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -130,17 +131,17 @@ func attributes(cookie *http.Cookie, masked string) []explainFact {
 		}
 		facts = append(facts, explainFact{Term: word, Means: means})
 	}
-	name, _, _ := strings.Cut(maxAge(0), "=")
 	add(cookie.HttpOnly, "HttpOnly", "no script can read it, so one that slips into a page cannot steal it", "")
 	add(cookie.SameSite == http.SameSiteLaxMode || cookie.SameSite == http.SameSiteStrictMode, sameSiteWords(cookie.SameSite),
 		"other sites cannot send forms in your name: the cookie stays home", "")
 	add(cookie.Secure, "Secure", "it travels encrypted only, so nobody on the way reads it", "this server speaks http; on https, Secure keeps it from ever travelling unencrypted")
 	add(cookie.Path != "", "Path="+cookie.Path, "sent to every page of this site", "")
 	add(cookie.Domain != "", "Domain", "", "sent to this host alone, to none beside or below it")
+	age := "Max-Age"
 	if cookie.MaxAge > 0 {
-		name = maxAge(cookie.MaxAge)
+		age += "=" + strconv.Itoa(cookie.MaxAge)
 	}
-	add(cookie.MaxAge > 0, name, "the browser keeps it for "+span(time.Duration(cookie.MaxAge)*time.Second)+", as you asked; the server forgets it by its own clock all the same",
+	add(cookie.MaxAge > 0, age, "the browser keeps it for "+span(time.Duration(cookie.MaxAge)*time.Second)+", as you asked; the server forgets it by its own clock all the same",
 		"it goes when the browser is closed, so it is not left on a borrowed computer")
 	return facts
 }

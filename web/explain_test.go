@@ -6,6 +6,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
@@ -352,6 +353,36 @@ func TestWithoutLearnNobodyIsWatched(t *testing.T) {
 		for _, path := range []string{"/explain", "/explain/recent"} {
 			b.get(path).want(status)
 			w.browser().get(path).want(status)
+		}
+	}
+}
+
+func TestTheCookieIsExplainedAsItWasSet(t *testing.T) {
+	for _, c := range []struct {
+		https    bool
+		remember url.Values
+		want     []string
+	}{
+		{false, nil, []string{"Name and value", "HttpOnly", "SameSite=Lax", "no Secure", "Path=/", "no Domain", "no Max-Age"}},
+		{true, url.Values{"remember": {"on"}}, []string{"Name and value", "HttpOnly", "SameSite=Lax", "Secure", "Path=/", "no Domain", "Max-Age=2592000"}},
+	} {
+		w := newWorld(t, embedded(t), options{learn: true, https: c.https})
+		p := w.person("Ada")
+		form := url.Values{"email": {p.email}, "password": {p.password}}
+		maps.Copy(form, c.remember)
+		b := w.browser()
+		set := b.post("/login", form).wantRedirect("/profile").cookie(w.sessions.CookieName())
+		facts := step(t, way(b.get("/explain")), "No session cookie was sent back").facts
+		if terms := slices.Sorted(maps.Keys(facts)); !slices.Equal(terms, slices.Sorted(slices.Values(c.want))) {
+			t.Errorf("told %q, want %q", terms, c.want)
+		}
+		for _, word := range strings.Split(set.Raw, "; ")[1:] {
+			if _, told := facts[word]; !told && !strings.HasPrefix(word, "Expires=") && !strings.HasPrefix(word, "Max-Age=") {
+				t.Errorf("%s was set (%s) and is not told", word, set.Raw)
+			}
+		}
+		if got, want := facts["Name and value"], set.Name+"="+set.Value[:4]+"…"; !strings.HasPrefix(got, want) {
+			t.Errorf("the cookie is told as %q, want %q…", got, want)
 		}
 	}
 }

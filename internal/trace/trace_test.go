@@ -91,7 +91,8 @@ func TestAStepKnowsWhoTookIt(t *testing.T) {
 }
 
 func TestWithoutARecorderNothingIsSpent(t *testing.T) {
-	ctx := context.WithValue(t.Context(), struct{}{}, 1)
+	type other struct{}
+	ctx := context.WithValue(t.Context(), other{}, 1)
 	if n := testing.AllocsPerRun(100, func() {
 		if rec := trace.From(ctx); rec != nil {
 			rec.Add(trace.Hash{Key: "k"})

@@ -1,0 +1,75 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"holdfast/internal/session"
+)
+
+// meaning tells what a field of the record is for.
+func meaning(path string) string {
+	switch path {
+	case "v":
+		return "version of the layout"
+	case "created":
+		return "when this session began, in milliseconds since 1970"
+	case "seen":
+		return "last use that was noted"
+	case "ends":
+		return "ends at the latest"
+	case "member.id":
+		return "who it belongs to"
+	case "member.name":
+		return "what the greeting says"
+	case "member.start":
+		return "number of the server start in which you logged in"
+	case "member.device":
+		return "its line on the page Devices; no secret"
+	case "member.remember":
+		return "you asked to be kept logged in"
+	case "notices":
+		return "a message for the next page"
+	default:
+		return "a value put in at /session"
+	}
+}
+
+func yes(holds bool, then, otherwise string) string {
+	if holds {
+		return then
+	}
+	return otherwise
+}
+
+// span writes a limit: "24 hours".
+func span(d time.Duration) string { return strings.TrimPrefix(distance(d), "in ") }
+
+// storeName is what sentences call a store.
+func storeName(store string) string {
+	switch store {
+	case session.StoreMemory:
+		return "the server's own memory"
+	case session.StoreFile:
+		return "the file of sessions"
+	case session.StoreDatabase:
+		return "the table of sessions"
+	default:
+		return store
+	}
+}
+
+func capital(words string) string { return strings.ToUpper(words[:1]) + words[1:] }
+
+// sameSiteWords writes the attribute as it stands in the header.
+func sameSiteWords(mode http.SameSite) string {
+	switch mode {
+	case http.SameSiteStrictMode:
+		return "SameSite=Strict"
+	case http.SameSiteNoneMode:
+		return "SameSite=None"
+	default:
+		return "SameSite=Lax"
+	}
+}
