@@ -171,19 +171,34 @@ func (m *Manager) endWhere(ctx context.Context, person string, how Ending, chose
 
 // end removes sessions from the store first, where it counts, and then marks
 // them in the ledger. Failing in between leaves entries that heal to expired;
-// the other way round would leave sessions that nobody could end. A caller that
-// gives up does not come in between: an ending that is not noted could not be
-// repeated in a store that has lost it.
+// the other way round would leave sessions that nobody could end. It removes
+// them once more after that: a log-in under way may have stored its session
+// after the first time and found its entry standing before the mark.
+//
+// A caller that gives up does not come in between: an ending that is not noted
+// could not be repeated in a store that has lost it.
 func (m *Manager) end(ctx context.Context, entries []Entry, how Ending) error {
 	ctx = context.WithoutCancel(ctx)
-	var ids []string
+	if err := m.removeAll(ctx, entries); err != nil {
+		return err
+	}
+	ids := make([]string, len(entries))
+	for i, e := range entries {
+		ids[i] = e.ID
+	}
+	if err := m.ledger.End(ctx, ids, how, m.now()); err != nil {
+		return err
+	}
+	return m.removeAll(ctx, entries)
+}
+
+func (m *Manager) removeAll(ctx context.Context, entries []Entry) error {
 	for _, e := range entries {
 		if err := m.guard.cells.remove(ctx, e.Key); err != nil {
 			return fmt.Errorf("end session: %w", unavailable(err))
 		}
-		ids = append(ids, e.ID)
 	}
-	return m.ledger.End(ctx, ids, how, m.now())
+	return nil
 }
 
 // live returns the entries of a person whose session lives, and their records.

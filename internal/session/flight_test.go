@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -257,6 +258,52 @@ func TestAnInterruptedLogInIsEndedByWhoeverComesFirst(t *testing.T) {
 			t.Errorf("%d records are left of it", n)
 		}
 	})
+}
+
+// TestALogInIsEndedAlsoWhenItFinishesBetweenTheTwoStepsOfTheEnd: it is stored
+// after the store was cleared, and confirmed before the ledger is marked.
+func TestALogInIsEndedAlsoWhenItFinishesBetweenTheTwoStepsOfTheEnd(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world) {
+		ledger := &overlapping{Ledger: w.cfg.Ledger, opened: make(chan struct{}), cleared: make(chan struct{}), in: make(chan struct{})}
+		m := w.open(func(cfg *session.Config) { cfg.Ledger = ledger })
+		b := w.browser(m)
+		var logIn error
+		go func() {
+			defer close(ledger.in)
+			logIn = b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil })
+		}()
+		<-ledger.opened
+		if _, err := m.EndAll(context.Background(), w.ada.ID, session.EndedByDisable); err != nil {
+			t.Fatal(err)
+		}
+		if logIn != nil || b.token == "" {
+			t.Fatalf("the log-in did not finish in between: %v", logIn)
+		}
+		if who := b.who(); who != "" {
+			t.Errorf("it is greeted as %q", who)
+		}
+	})
+}
+
+// overlapping is a ledger that has one log-in finish just before an end marks
+// it.
+type overlapping struct {
+	session.Ledger
+	opened, cleared, in chan struct{}
+	once                sync.Once
+}
+
+func (l *overlapping) Open(ctx context.Context, e session.Entry) error {
+	err := l.Ledger.Open(ctx, e)
+	close(l.opened)
+	<-l.cleared
+	return err
+}
+
+func (l *overlapping) End(ctx context.Context, ids []string, how session.Ending, at time.Time) error {
+	l.once.Do(func() { close(l.cleared) })
+	<-l.in
+	return l.Ledger.End(ctx, ids, how, at)
 }
 
 // interrupted is a ledger in which something happens right after the first
