@@ -38,12 +38,24 @@ type attackReport struct {
 }
 
 type attackTrial struct {
-	Where, Outcome, Verdict, Facts string
-	Exchanges                      []attack.Exchange
+	Where, Outcome         string
+	Verdict, Reason, Facts string // Reason goes on where Verdict stops
+	Exchanges              []attack.Exchange
 }
 
 func trialAt(where string, t attack.Trial) attackTrial {
-	return attackTrial{where, string(t.Outcome), t.Verdict, t.Facts, t.Exchanges}
+	shown := attackTrial{Where: where, Outcome: string(t.Outcome), Facts: t.Facts, Exchanges: t.Exchanges}
+	switch t.Outcome {
+	case attack.Failed:
+		shown.Verdict, shown.Reason = "The attack failed", ", because "+t.Why
+	case attack.Succeeded:
+		shown.Verdict, shown.Reason = "The attack succeeded", ": "+t.Why
+	case attack.NotTried:
+		shown.Verdict, shown.Reason = "Not tried", ": "+t.Why
+	default:
+		shown.Verdict, shown.Reason = "It stayed undecided", ": "+t.Why
+	}
+	return shown
 }
 
 // showAttacks lists the attacks, and what the last run of each has shown.

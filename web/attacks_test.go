@@ -96,7 +96,7 @@ func (w *world) checkReport(name string, want [2]attack.Outcome) {
 	}
 	for i, trial := range []attack.Trial{report.Here, report.Stock} {
 		if trial.Outcome != want[i] {
-			w.t.Errorf("%s, trial %d: %s (%s; %s), want %s", name, i, trial.Outcome, trial.Verdict, trial.Facts, want[i])
+			w.t.Errorf("%s, trial %d: %s (%s; %s), want %s", name, i, trial.Outcome, trial.Why, trial.Facts, want[i])
 		}
 		if trial.Outcome != attack.NotTried && (len(trial.Exchanges) < 3 || trial.Sent < len(trial.Exchanges) || trial.Facts == "") {
 			w.t.Errorf("%s, trial %d: %d requests, %d shown, facts %q", name, i, trial.Sent, len(trial.Exchanges), trial.Facts)

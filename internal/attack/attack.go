@@ -25,13 +25,12 @@ var (
 	ErrUnknown = errors.New("no such attack")
 )
 
-// Bounds of one run.
-const (
-	// DefaultLimit is how long an attack may take, both servers together.
-	DefaultLimit = 9 * time.Second
-	// tidyLimit is how long removing what it made may take after that.
-	tidyLimit = 5 * time.Second
-)
+// DefaultLimit is how long an attack may take, both servers together. Removing
+// what it made may take a fifth of that again on each, so that a run is over
+// within ten seconds.
+const DefaultLimit = 7 * time.Second
+
+func (r *Runner) tidyLimit() time.Duration { return r.Limit / 5 }
 
 // Config is what a Runner needs.
 type Config struct {
@@ -76,7 +75,7 @@ func (r *Report) Requests() int { return r.Here.Sent + r.Stock.Sent }
 // Trial is the attack on one server.
 type Trial struct {
 	Outcome   Outcome
-	Verdict   string     // in words, with the reason
+	Why       string     // the reason, in words that follow "failed, because" or "succeeded:"
 	Facts     string     // what was counted, as a sentence
 	Sent      int        // requests
 	Exchanges []Exchange // the telling ones
@@ -138,7 +137,7 @@ func (r *Runner) Run(ctx context.Context, name string) error {
 // perform makes the attack on both servers and removes what it made.
 func (r *Runner) perform(ctx context.Context, a Attack) (*Report, error) {
 	if reason := r.notHere(a); reason != "" {
-		no := Trial{Outcome: NotTried, Verdict: reason}
+		no := Trial{Outcome: NotTried, Why: reason}
 		return &Report{Here: no, Stock: no}, nil
 	}
 	victim, err := r.invent(ctx)
@@ -157,13 +156,13 @@ func (r *Runner) perform(ctx context.Context, a Attack) (*Report, error) {
 	if a.together != nil {
 		report.Here, report.Stock = a.together(ctx, r.Sessions, here, there)
 	} else {
-		report.Here = a.on(ctx, here, a.Holds, "")
+		report.Here = a.on(ctx, here, a.Holds, mustNotBe)
 		if there != nil {
 			report.Stock = a.on(ctx, there, a.stockHolds, a.stockFalls)
 		}
 	}
 	if there == nil {
-		report.Stock = Trial{Outcome: NotTried, Verdict: r.notCompared(ctx, noStock)}
+		report.Stock = Trial{Outcome: NotTried, Why: r.notCompared(ctx, noStock)}
 	}
 	return report, nil
 }
@@ -174,19 +173,19 @@ func (r *Runner) notHere(a Attack) string {
 	case a.together == nil || r.Sessions.Embedded():
 		return ""
 	case r.Sessions.OnRedis():
-		return "not tried: this server does not stop a Redis that others may use too. By hand, where nobody else does: " +
+		return "this server does not stop a Redis that others may use too. By hand, where nobody else does: " +
 			`redis-cli -u "$REDIS_URL" CLIENT PAUSE 5000 ALL` + " has it answer nobody for 5 seconds. Load a page here meanwhile, and another one afterwards."
 	default:
-		return "not tried: sessions are in " + r.Sessions.Where() + ", so there is no Redis to stop. Start the server with SESSION_STORE=redis and no REDIS_URL to see it."
+		return "sessions are in " + r.Sessions.Where() + ", so there is no Redis to stop. Start the server with SESSION_STORE=redis and no REDIS_URL to see it."
 	}
 }
 
 func (r *Runner) notCompared(ctx context.Context, err error) string {
 	if errors.Is(err, session.ErrNoRedis) {
-		return "not tried: the stock set-up keeps sessions in Redis, and this server keeps them in " + r.Sessions.Where() + "."
+		return "the stock set-up keeps sessions in Redis, and this server keeps them in " + r.Sessions.Where() + "."
 	}
 	r.Log.WarnContext(ctx, "stock set-up not started", "cause", err)
-	return "not tried: the stock set-up did not start. The log says why."
+	return "the stock set-up did not start. The log says why."
 }
 
 // on makes the attack on one server, and words the verdict: holds and falls say
@@ -201,17 +200,17 @@ func (t *target) trial(won bool, facts string, err error, holds, falls string) T
 	trial.Sent, trial.Exchanges = t.sentSoFar()
 	switch {
 	case err != nil:
-		trial.Outcome, trial.Verdict = Undecided, "could not be decided: "+words(err)
+		trial.Outcome, trial.Why = Undecided, words(err)
 	case won:
-		trial.Outcome, trial.Verdict = Succeeded, "succeeded: "+falls
-		if falls == "" {
-			trial.Verdict = "succeeded. That must not happen: please report it."
-		}
+		trial.Outcome, trial.Why = Succeeded, falls
 	default:
-		trial.Outcome, trial.Verdict = Failed, "failed, because "+holds
+		trial.Outcome, trial.Why = Failed, holds
 	}
 	return trial
 }
+
+// mustNotBe is why an attack succeeds here.
+const mustNotBe = "that must not happen. Please report it, with what was sent and answered."
 
 // unclear is an attack that came to no end, in words for the page.
 type unclear string

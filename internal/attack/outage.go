@@ -45,7 +45,7 @@ func outage(ctx context.Context, sessions *session.Manager, here, there *target)
 		<-over // whoever comes next finds Redis answering
 	}
 	a, _ := find("outage")
-	trial := here.trial(won[0], facts[0], errs[0], a.Holds, "")
+	trial := here.trial(won[0], facts[0], errs[0], a.Holds, mustNotBe)
 	if there == nil {
 		return trial, Trial{}
 	}

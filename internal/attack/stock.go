@@ -164,7 +164,7 @@ func Wait(ctx context.Context, text string) error {
 
 // clear stops the stock set-up and removes its keys.
 func (r *Runner) clear(ctx context.Context, s *stock, t *target) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.tidyLimit())
 	defer cancel()
 	t.client.CloseIdleConnections()
 	err := s.server.Shutdown(ctx)

@@ -38,7 +38,7 @@ func (r *Runner) invent(ctx context.Context) (victim, error) {
 // tidy removes what a run has left on this server: sessions of guests, the
 // victim's sessions, the victim; and victims that an earlier run could not.
 func (r *Runner) tidy(ctx context.Context, t *target) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), tidyLimit)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.tidyLimit())
 	defer cancel()
 	defer t.client.CloseIdleConnections()
 	err := t.endGuests(ctx)
