@@ -35,9 +35,9 @@ func must(t testing.TB, store *testservice.RedisServer, command string, args ...
 
 // loggedOnce checks that the loss of the store, and its return, stand in the
 // log once each, however many requests noticed.
-func loggedOnce(t testing.TB, server *testprocess.Server) {
+func loggedOnce(t testing.TB, server *testprocess.Server, what string) {
 	t.Helper()
-	for _, event := range []string{`"sessions cannot be reached"`, `"sessions can be reached again"`} {
+	for _, event := range []string{`"sessions cannot be ` + what + `"`, `"sessions can be ` + what + ` again"`} {
 		if n := strings.Count(server.Log(), event); n != 1 {
 			t.Errorf("%s stands %d times in the log, want once", event, n)
 		}
@@ -122,7 +122,7 @@ func TestRedisStoppedEndsNoSession(t *testing.T) {
 	if page := ada.get("/session"); strings.Contains(page.text("table.values"), "colour") {
 		t.Error("a change that was refused was stored")
 	}
-	loggedOnce(t, server)
+	loggedOnce(t, server, "reached")
 }
 
 func TestRedisConnectionsCutAreReplaced(t *testing.T) {
@@ -176,7 +176,7 @@ func TestRedisReadOnlyLetsNobodyIn(t *testing.T) {
 	must(t, store, "REPLICAOF", "NO", "ONE")
 	canEnterAgain(t, ada)
 	mustBe(t, greeted, ada, "with Redis taking writes again")
-	loggedOnce(t, server)
+	loggedOnce(t, server, "stored")
 	if !strings.Contains(server.Log(), "READONLY") {
 		t.Error("the log does not say why")
 	}
@@ -193,7 +193,7 @@ func TestRedisWithoutItsMasterKeepsEveryoneWaiting(t *testing.T) {
 	must(t, store, "REPLICAOF", "NO", "ONE")
 	backAgain(t, ada)
 	canEnterAgain(t, ada)
-	loggedOnce(t, server)
+	loggedOnce(t, server, "reached")
 }
 
 func TestRedisPasswordChangedAtRunTimeRecovers(t *testing.T) {
@@ -221,7 +221,7 @@ func TestRedisPasswordChangedAtRunTimeRecovers(t *testing.T) {
 	}
 	backAgain(t, ada)
 	canEnterAgain(t, ada)
-	loggedOnce(t, server)
+	loggedOnce(t, server, "reached")
 	if !strings.Contains(server.Log(), "NOAUTH") {
 		t.Error("the log does not say why")
 	}

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/argon2"
@@ -40,6 +41,7 @@ var (
 type Hasher struct {
 	slots chan struct{}
 	wait  time.Duration
+	work  atomic.Int64
 }
 
 // NewHasher returns a hasher that runs at most slots hashes at once (at least
@@ -47,6 +49,10 @@ type Hasher struct {
 func NewHasher(slots int, wait time.Duration) *Hasher {
 	return &Hasher{slots: make(chan struct{}, max(slots, 1)), wait: wait}
 }
+
+// Work is what all hashes of h so far have cost: memory in KiB times passes,
+// which is what an attacker who times answers can see of it.
+func (h *Hasher) Work() int64 { return h.work.Load() }
 
 // Hash returns the argon2id hash of the password's NFC form with a new salt,
 // as a PHC string. It returns [ErrUnhashable], [ErrBusy], or the context's
@@ -101,6 +107,7 @@ func (h *Hasher) derive(ctx context.Context, e encoded, password string) ([]byte
 		return nil, err
 	}
 	defer func() { <-h.slots }()
+	h.work.Add(int64(e.memoryKiB) * int64(e.passes))
 	text := []byte(norm.NFC.String(password))
 	return argon2.IDKey(text, e.salt, e.passes, e.memoryKiB, e.lanes, uint32(len(e.key))), nil
 }
