@@ -10,12 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alexedwards/scs/redisstore"
-	"github.com/alexedwards/scs/v2"
 	"github.com/gomodule/redigo/redis"
 
 	"holdfast/internal/session"
-	"holdfast/internal/testservice"
 )
 
 // inFlight is how many slow requests run while a session is ended.
@@ -120,70 +117,6 @@ func writeSlowly(b *browser, s *session.Session, i int) error {
 		s.Flash("from a request in flight")
 	}
 	return b.finish(s)
-}
-
-// TestTheStockStoreBringsThemBack shows what the guard is for: the same steps
-// through scs and its redisstore as they come.
-func TestTheStockStoreBringsThemBack(t *testing.T) {
-	server := testservice.Redis(t)
-	stock := scs.New()
-	stock.IdleTimeout = time.Hour
-	pool := &redis.Pool{MaxIdle: 16, Dial: func() (redis.Conn, error) { return redis.DialURL(server.URL) }}
-	t.Cleanup(func() { _ = pool.Close() })
-	stock.Store = redisstore.New(pool)
-	begin := func() string {
-		ctx := must(stock.Load(context.Background(), ""))
-		stock.Put(ctx, "name", "Ada")
-		token, _, err := stock.Commit(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return token
-	}
-	load := func(token string) context.Context { return must(stock.Load(context.Background(), token)) }
-	alive := func(token string) bool { return stock.GetString(load(token), "name") == "Ada" }
-
-	token := begin()
-	inFlight1, logOut := load(token), load(token)
-	if err := stock.Destroy(logOut); err != nil {
-		t.Fatal(err)
-	}
-	if alive(token) {
-		t.Fatal("the log-out did nothing")
-	}
-	if _, _, err := stock.Commit(inFlight1); err != nil {
-		t.Fatal(err)
-	}
-	if !alive(token) {
-		t.Error("the stock store has learnt to keep sessions ended: the guard may go")
-	}
-
-	revived := 0
-	for range rounds() {
-		token := begin()
-		requests := make([]context.Context, inFlight+1)
-		for i := range requests {
-			requests[i] = load(token)
-		}
-		inParallel(len(requests), func(i int) {
-			if i == inFlight {
-				if err := stock.Destroy(requests[i]); err != nil {
-					t.Error(err)
-				}
-				return
-			}
-			if _, _, err := stock.Commit(requests[i]); err != nil {
-				t.Error(err)
-			}
-		})
-		if alive(token) {
-			revived++
-		}
-	}
-	t.Logf("the stock store revived the session in %d of %d rounds", revived, rounds())
-	if revived == 0 {
-		t.Error("no round revived anything: this race is no race")
-	}
 }
 
 // TestDisablingLeavesNoLogInAlive disables a person while they log in.
@@ -334,11 +267,4 @@ func (w *world) held(hash string) int {
 		w.t.Fatal(err)
 	}
 	return n
-}
-
-func must(ctx context.Context, err error) context.Context {
-	if err != nil {
-		panic(err)
-	}
-	return ctx
 }

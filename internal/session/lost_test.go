@@ -1,7 +1,6 @@
 package session_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,12 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/alexedwards/scs/redisstore"
-	"github.com/alexedwards/scs/v2"
 	"github.com/gomodule/redigo/redis"
 
 	"holdfast/internal/session"
-	"holdfast/internal/testservice"
 )
 
 // writers is how many requests change one session at once.
@@ -51,34 +47,6 @@ func TestParallelRequestsLoseNothing(t *testing.T) {
 			}
 		}
 	})
-}
-
-// TestTheStockStoreLosesThem shows what laying changes over each other is for.
-func TestTheStockStoreLosesThem(t *testing.T) {
-	server := testservice.Redis(t)
-	stock := scs.New()
-	pool := &redis.Pool{MaxIdle: writers, Dial: func() (redis.Conn, error) { return redis.DialURL(server.URL) }}
-	t.Cleanup(func() { _ = pool.Close() })
-	stock.Store = redisstore.New(pool)
-	token, _, err := stock.Commit(must(stock.Load(context.Background(), "")))
-	if err != nil {
-		t.Fatal(err)
-	}
-	requests := make([]context.Context, writers)
-	for i := range requests {
-		requests[i] = must(stock.Load(context.Background(), token))
-	}
-	inParallel(writers, func(i int) {
-		stock.Put(requests[i], fmt.Sprint("key", i), "value")
-		if _, _, err := stock.Commit(requests[i]); err != nil {
-			t.Error(err)
-		}
-	})
-	kept := len(stock.Keys(must(stock.Load(context.Background(), token))))
-	t.Logf("the stock store kept %d of %d values", kept, writers)
-	if kept == writers {
-		t.Error("the stock store has learnt to lose nothing: the guard may go")
-	}
 }
 
 // TestWhatOutrunsEveryTryIsSaid: another writer is quicker each time. The

@@ -1,0 +1,123 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"holdfast/internal/session"
+)
+
+// browser is one that keeps its session cookie.
+type browser struct {
+	t      testing.TB
+	m      *session.Manager
+	token  string
+	cookie *http.Cookie // the last one the server sent
+}
+
+func (w *world) browser(m *session.Manager) *browser { return &browser{t: w.t, m: m} }
+
+// at is the same browser at another Manager.
+func (b *browser) at(m *session.Manager) *browser {
+	other := *b
+	other.m = m
+	return &other
+}
+
+// load is the beginning of a request.
+func (b *browser) load() (*session.Session, error) { return b.m.Load(context.Background(), b.token) }
+
+// finish is the end of one: commit, and the cookie as it would go out.
+func (b *browser) finish(s *session.Session) error {
+	if err := b.m.Commit(s); err != nil {
+		return err
+	}
+	answer := httptest.NewRecorder()
+	b.m.WriteCookie(answer, s)
+	for _, cookie := range answer.Result().Cookies() {
+		b.token, b.cookie = cookie.Value, cookie
+	}
+	return nil
+}
+
+// try makes one request that does act.
+func (b *browser) try(act func(*session.Session) error) error {
+	s, err := b.load()
+	if err != nil {
+		return err
+	}
+	if err := act(s); err != nil {
+		return err
+	}
+	return b.finish(s)
+}
+
+// do makes one request, which must succeed.
+func (b *browser) do(act func(*session.Session) error) {
+	b.t.Helper()
+	if err := b.try(act); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+var laptop = session.Sender{UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", Address: "192.0.2.7"}
+
+func (b *browser) logIn(member session.Member) *browser {
+	b.t.Helper()
+	b.do(func(s *session.Session) error { s.LogIn(member, laptop); return nil })
+	return b
+}
+
+func (b *browser) set(key, value string) {
+	b.t.Helper()
+	b.do(func(s *session.Session) error { return s.Set(key, value) })
+}
+
+// who is the name this browser is greeted by, "" for a guest.
+func (b *browser) who() string {
+	b.t.Helper()
+	s, err := b.load()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	member, _ := s.Member()
+	return member.Name
+}
+
+func (b *browser) values() map[string]string {
+	b.t.Helper()
+	s, err := b.load()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s.Values()
+}
+
+// device is the id of this browser's entry in the ledger.
+func (b *browser) device() string {
+	b.t.Helper()
+	s, err := b.load()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	member, ok := s.Member()
+	if !ok {
+		b.t.Fatal("a guest has no device")
+	}
+	return member.Device
+}
+
+// nothing is an act that only looks.
+func nothing(*session.Session) error { return nil }
+
+func logOut(s *session.Session) error { s.LogOut(); return nil }
+
+func mustFail(t testing.TB, err, want error, what string) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: %v, want %v", what, err, want)
+	}
+}
