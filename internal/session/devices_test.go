@@ -276,3 +276,28 @@ func TestATableThatHangsIsSaidInTime(t *testing.T) {
 	server.Resume()
 	soon(t, 5*time.Second, "afterwards", greeted(b, "Ada"))
 }
+
+func TestWhatEndedAQuarterOfAYearAgoIsForgottenAtAStart(t *testing.T) {
+	w := on(t, onRedis)
+	m := w.open()
+	old := w.browser(m)
+	old.logIn(w.ada)
+	old.do(func(s *session.Session) error { s.LogOut(); return nil })
+	w.clock.advance(89 * 24 * time.Hour)
+	b := w.browser(m)
+	b.logIn(w.ada)
+	for days, want := range []int{1, 1, 0} {
+		w.clock.advance(time.Duration(days) * 24 * time.Hour)
+		again := w.open()
+		c := w.browser(again)
+		c.logIn(w.ada)
+		s, err := c.load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		past, err := s.PastDevices(context.Background(), 0, 10)
+		if err != nil || len(past) != want {
+			t.Errorf("after %d more days: %d past sessions, want %d, %v", days, len(past), want, err)
+		}
+	}
+}

@@ -42,8 +42,8 @@ var errOutrun = errors.New("other requests kept changing this session")
 // stands and a loaded one only where it still stands, and on a clash lays this
 // request's changes over what is there now.
 type guard struct {
-	cells   cells
-	stripes *stripes
+	cells cells
+	turns *turns
 }
 
 var _ scs.CtxStore = (*guard)(nil)
@@ -116,15 +116,18 @@ func (g *guard) replace(ctx context.Context, key string, found, mine []byte, ttl
 	if ttl <= 0 {
 		return nil, false, ErrEnded
 	}
-	now, swapped, err := g.cells.swap(ctx, key, found, mine, ttl)
+	now, swapped, err := g.firstTry(ctx, key, found, mine, ttl)
 	if err != nil || swapped {
 		return mine, false, err
 	}
 	if found == nil {
 		return nil, false, fmt.Errorf("%w: something stands under a new token", errUnreadable)
 	}
-	unlock := g.stripes.lock(key)
-	defer unlock()
+	done, err := g.turns.alone(ctx, key)
+	if err != nil {
+		return nil, false, err
+	}
+	defer done()
 	for range maxOverlays {
 		if now == nil {
 			return nil, false, ErrEnded
@@ -141,6 +144,17 @@ func (g *guard) replace(ctx context.Context, key string, found, mine []byte, ttl
 		}
 	}
 	return nil, false, fmt.Errorf("%w: %w", ErrUnavailable, errOutrun)
+}
+
+// firstTry waits while another request of this process is laying its changes
+// over: coming in between would only make both try again.
+func (g *guard) firstTry(ctx context.Context, key string, found, mine []byte, ttl time.Duration) (now []byte, swapped bool, err error) {
+	done, err := g.turns.among(ctx, key)
+	if err != nil {
+		return nil, false, err
+	}
+	defer done()
+	return g.cells.swap(ctx, key, found, mine, ttl)
 }
 
 // retire removes the session under key, which a new one has taken the place
@@ -175,21 +189,29 @@ func overlayBytes(base, mine, theirs []byte) ([]byte, bool, error) {
 	return encoded, taken, err
 }
 
-// stripes are a fixed number of locks shared by all keys, so that their memory
-// does not grow with the number of sessions.
+// stripeCount is how many locks all keys share, so that their memory does not
+// grow with the number of sessions.
+const stripeCount = 256
+
+// stripeSeed spreads keys over stripes.
+type stripeSeed struct{ seed maphash.Seed }
+
+func newStripeSeed() stripeSeed { return stripeSeed{maphash.MakeSeed()} }
+
+func (s stripeSeed) of(key string) int {
+	return int(maphash.String(s.seed, key) % stripeCount)
+}
+
+// stripes are locks by key.
 type stripes struct {
-	seed  maphash.Seed
-	locks [256]sync.RWMutex
+	seed  stripeSeed
+	locks [stripeCount]sync.Mutex
 }
 
-func newStripes() *stripes { return &stripes{seed: maphash.MakeSeed()} }
-
-func (s *stripes) of(key string) *sync.RWMutex {
-	return &s.locks[maphash.String(s.seed, key)%uint64(len(s.locks))]
-}
+func newStripes() *stripes { return &stripes{seed: newStripeSeed()} }
 
 func (s *stripes) lock(key string) (unlock func()) {
-	lock := s.of(key)
+	lock := &s.locks[s.seed.of(key)]
 	lock.Lock()
 	return lock.Unlock
 }

@@ -48,7 +48,7 @@ func newManager(c cells, cfg Config, at place) *Manager {
 		place:  at,
 		shut:   sync.OnceValue(c.close),
 	}
-	m.guard = &guard{cells: c, stripes: newStripes()}
+	m.guard = &guard{cells: c, turns: newTurns(cfg.Pool.Timeout)}
 	m.scs.Store = m.guard
 	m.scs.Codec = codec{}
 	m.scs.HashTokenInStore = true

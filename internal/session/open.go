@@ -49,6 +49,9 @@ type Config struct {
 	Log             *slog.Logger
 }
 
+// keepPast is how long a person's past sessions are listed.
+const keepPast = 90 * 24 * time.Hour
+
 // Open opens the store and returns the Manager of its sessions. It fails when
 // the store does not answer within a few seconds.
 func Open(ctx context.Context, cfg Config) (*Manager, error) {
@@ -68,6 +71,9 @@ func Open(ctx context.Context, cfg Config) (*Manager, error) {
 	at, err := placeOf(ctx, c, cfg, where)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open sessions: %w", err), c.close())
+	}
+	if err := cfg.Ledger.Forget(ctx, cfg.Now().Add(-keepPast)); err != nil {
+		cfg.Log.WarnContext(ctx, "old log-ins not forgotten", "cause", err)
 	}
 	return newManager(c, cfg, at), nil
 }

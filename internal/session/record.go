@@ -76,7 +76,7 @@ func overlay(base, mine, theirs Record) (merged Record, taken bool) {
 		merged.Notices = slices.DeleteFunc(merged.Notices, func(n Notice) bool { return n == notice })
 	}
 	for _, notice := range mine.Notices {
-		if !slices.Contains(base.Notices, notice) {
+		if !slices.Contains(base.Notices, notice) && !slices.Contains(merged.Notices, notice) {
 			merged.Notices = append(merged.Notices, notice)
 		}
 	}

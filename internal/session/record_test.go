@@ -194,3 +194,15 @@ func TestAnIDCanBeTypedAfterAFlag(t *testing.T) {
 		}
 	}
 }
+
+// A store that did its work and lost its answer is asked again: what this
+// request left stands there already, among what another one stored meanwhile.
+func TestANoticeThatStandsAlreadyIsNotAddedAgain(t *testing.T) {
+	notice := Notice{ID: "n", Text: "Saved."}
+	mine := Record{Notices: []Notice{notice}}
+	theirs := Record{Notices: []Notice{notice}, Values: map[string]string{"a": "b"}}
+	merged, taken := overlay(Record{}, mine, theirs)
+	if len(merged.Notices) != 1 || taken || merged.Values["a"] != "b" {
+		t.Errorf("merged to %+v, taken %v", merged, taken)
+	}
+}

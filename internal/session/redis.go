@@ -162,9 +162,9 @@ func (r *redisCells) swap(ctx context.Context, key string, from, to []byte, ttl 
 		return now, swapped, err
 	}
 	// The connection was cut, perhaps before Redis heard anything and perhaps
-	// after it had done it; then what was to be stored stands already.
+	// after it had done it; then what was to stand stands already.
 	now, swapped, err = r.swapOnce(ctx, key, from, to, ttl)
-	if err == nil && !swapped && to != nil && same(now, to) {
+	if err == nil && !swapped && same(now, to) {
 		return nil, true, nil
 	}
 	return now, swapped, err
