@@ -97,10 +97,13 @@ func (c *camera) open(url string) error {
 }
 
 // picture writes the page that is open to docs/pictures.
-func (c *camera) picture(name string, as look) error {
+func (c *camera) picture(name string, as look) error { return c.part(name, as, "html", 0) }
+
+// part writes one element of the page that is open, and so many pixels around.
+func (c *camera) part(name string, as look, selector string, around int) error {
 	ctx, cancel := context.WithTimeout(c.ctx, stepLimit)
 	defer cancel()
-	taken, err := take(ctx, as)
+	taken, err := take(ctx, as, selector, around)
 	if err == nil {
 		taken, err = compress(taken)
 	}
@@ -112,7 +115,7 @@ func (c *camera) picture(name string, as look) error {
 	return os.WriteFile(file, taken, 0o644)
 }
 
-func take(ctx context.Context, as look) ([]byte, error) {
+func take(ctx context.Context, as look, selector string, around int) ([]byte, error) {
 	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 		Features: []*emulation.MediaFeature{
 			{Name: "prefers-color-scheme", Value: as.scheme},
@@ -124,13 +127,21 @@ func take(ctx context.Context, as look) ([]byte, error) {
 	if err := chromedp.Do(ctx, chromedp.EmulateViewport(as.width, 800)); err != nil {
 		return nil, err
 	}
-	height, err := chromedp.Run(ctx, chromedp.Evaluate[float64]("document.documentElement.scrollHeight"))
+	at, err := chromedp.Run(ctx, chromedp.Evaluate[image.Rectangle](fmt.Sprintf(`(() => {
+		const r = document.querySelector(%q).getBoundingClientRect()
+		const x = Math.floor(r.left + scrollX), y = Math.floor(r.top + scrollY)
+		return {Min: {X: x, Y: y}, Max: {X: x + Math.ceil(r.width), Y: y + Math.ceil(r.height)}}
+	})()`, selector)))
 	if err != nil {
 		return nil, err
 	}
+	at = at.Inset(-around)
 	shot, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{
 		CaptureBeyondViewport: new(true),
-		Clip:                  &page.Viewport{Width: float64(as.width), Height: min(height, mostPixels), Scale: 1},
+		Clip: &page.Viewport{
+			X: float64(at.Min.X), Y: float64(at.Min.Y),
+			Width: float64(at.Dx()), Height: float64(min(at.Dy(), mostPixels)), Scale: 1,
+		},
 	})
 	if err != nil {
 		return nil, err

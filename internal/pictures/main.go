@@ -81,6 +81,9 @@ func walk(ctx context.Context, c *camera, site string) error {
 		func() error { return c.picture("explain", wide) },
 		func() error { return c.open(site + "/lab") },
 		func() error { return c.picture("lab", wide) },
+		func() error { return c.attack(site, "slow") },
+		func() error { return c.part("attack", wide, "section[aria-labelledby=slow]", 24) },
+		func() error { return c.open(site + "/lab") },
 		c.restart,
 		func() error { return c.picture("lab-after-restart", wide) },
 		func() error { return c.open(site + "/profile") },
@@ -155,5 +158,14 @@ func (c *camera) restart() error {
 	return c.do("restart",
 		chromedp.Click(chromedp.CSS(`form[action="/lab/restart"] button`)),
 		chromedp.WaitVisible(chromedp.CSS("main dl.facts")),
+	)
+}
+
+// attack makes one of the attacks of the lab.
+func (c *camera) attack(site, name string) error {
+	return c.do("attack",
+		chromedp.Navigate(site+"/lab/attacks"),
+		chromedp.Click(chromedp.CSS(`form[action="/lab/attacks/`+name+`"] button`)),
+		chromedp.WaitVisible(chromedp.CSS("section[aria-labelledby="+name+"] .trial")),
 	)
 }
