@@ -41,11 +41,11 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	log := newLog(cfg, stderr)
 	switch command.Name {
 	case "serve":
-		if command.Serve.StopWithStdin {
-			ctx = untilEnd(ctx, stdin)
-		}
 		if getenv(rehearsalEnv) != "" {
 			return rehearsal(ctx, cfg, log)
+		}
+		if command.Serve.StopWithStdin {
+			ctx = untilEnd(ctx, stdin)
 		}
 		return runs(ctx, cfg, getenv, log, stdout)
 	case "migrate":
