@@ -206,3 +206,13 @@ func TestANoticeThatStandsAlreadyIsNotAddedAgain(t *testing.T) {
 		t.Errorf("merged to %+v, taken %v", merged, taken)
 	}
 }
+
+// While servers are replaced one after the other, an older one reads what a
+// newer one wrote.
+func TestAFieldThatANewerServerAddedIsIgnored(t *testing.T) {
+	stored := `{"v":1,"created":1,"seen":2,"ends":3,"member":{"id":"i","name":"Ada","start":1,"device":"d","mood":"calm"},"colour":"green"}`
+	record, err := decodeRecord([]byte(stored))
+	if err != nil || record.Member == nil || record.Member.Name != "Ada" {
+		t.Errorf("read %+v, %v", record, err)
+	}
+}
