@@ -112,25 +112,22 @@ func (b *browser) where() string {
 }
 
 // heading is the text of the page's h1.
-func (b *browser) heading() string {
-	b.t.Helper()
+func (b *browser) heading() (string, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
 	defer cancel()
-	text, err := chromedp.Run(ctx, chromedp.TextContent(chromedp.CSS("h1")))
-	if err != nil {
-		b.t.Fatalf("read the heading: %v", err)
-	}
-	return text
+	return chromedp.Run(ctx, chromedp.TextContent(chromedp.CSS("h1")))
 }
 
-// sees waits until the page's heading is this one.
+// sees waits until the page's heading is this one. A page that is just being
+// replaced by the next has none to read.
 func (b *browser) sees(heading, when string) {
 	b.t.Helper()
 	testprocess.Eventually(b.t, stepLimit, when, func() error {
-		if got := b.heading(); got != heading {
-			return fmt.Errorf("the heading is %q, want %q (at %s)", got, heading, b.where())
+		got, err := b.heading()
+		if err == nil && got != heading {
+			err = fmt.Errorf("the heading is %q, want %q (at %s)", got, heading, b.where())
 		}
-		return nil
+		return err
 	})
 }
 

@@ -1,0 +1,151 @@
+package main_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"holdfast/internal/testprocess"
+)
+
+// ask evaluates a line of JavaScript in the page.
+func ask[T any](b *browser, expression string) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
+	defer cancel()
+	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
+	if err != nil {
+		b.t.Fatalf("%s: %v (at %s)", expression, err, b.where())
+	}
+	return value
+}
+
+// tabTo presses Tab until the focus is on what a person would know by this
+// name: the words of a link or button, or the label of a field.
+func (b *browser) tabTo(name string) {
+	b.t.Helper()
+	var passed []string
+	for range 60 {
+		b.do("press Tab", chromedp.KeyEvent(kb.Tab))
+		focused := ask[string](b, `(e => ((e.labels && e.labels[0]) || e).textContent.trim())(document.activeElement)`)
+		if focused == name {
+			return
+		}
+		passed = append(passed, focused)
+	}
+	b.t.Fatalf("Tab never reaches %q; it passes %q (at %s)", name, passed, b.where())
+}
+
+func (b *browser) press(keys string) {
+	b.t.Helper()
+	b.do("press keys", chromedp.KeyEvent(keys))
+}
+
+// Everything a person comes for can be done without a mouse: register, put a
+// value into the session, restart the server, log out and in again.
+func TestInABrowserTheKeyboardAloneIsEnough(t *testing.T) {
+	t.Parallel()
+	b := browse(t, t.TempDir())
+	server := start(t, testprocess.Settings{"HOST": "localhost"})
+	server.Keep(password)
+	b.first(chromedp.Navigate(server.URL + "/"))
+
+	b.tabTo("Skip to the content")
+	b.tabTo("Create an account")
+	b.press(kb.Enter)
+	b.sees("Create an account", "following the link")
+	b.tabTo("Name")
+	b.press("Ada" + kb.Tab + "ada@example.org" + kb.Tab + "short" + kb.Enter)
+	b.do("be told what to mend", chromedp.WaitVisible(chromedp.CSS("#password-error")))
+	if on := ask[string](b, `document.activeElement.getAttribute("role") || document.activeElement.tagName`); on != "alert" {
+		t.Errorf("the focus is on %q, not on the summary of what to mend", on)
+	}
+	b.tabTo("Password")
+	b.press(password + kb.Enter)
+	b.sees("Hello, Ada!", "after registering")
+
+	b.tabTo("Session")
+	b.press(kb.Enter)
+	b.sees("This session", "following the link")
+	b.tabTo("Key")
+	b.press("colour" + kb.Tab + "green" + kb.Enter)
+	b.do("see the value", chromedp.WaitVisible(chromedp.CSS("table.values")))
+
+	b.tabTo("The restart experiment")
+	b.press(kb.Enter)
+	b.sees("The restart experiment", "following the link")
+	b.tabTo("Restart the server now")
+	b.press(kb.Enter)
+	b.sees("Hello again, Ada!", "after the page came back by itself")
+
+	b.tabTo("Log out")
+	b.press(kb.Enter)
+	b.sees("Log in", "after logging out")
+	b.tabTo("E-mail")
+	b.press("ada@example.org" + kb.Tab + password + kb.Enter)
+	b.sees("Hello, Ada!", "after logging in again")
+}
+
+// weight is what a page fetches when nothing is cached, as the browser counts
+// it: the page and what it names.
+type weight struct {
+	Requests int `json:"requests"`
+	Bytes    int `json:"bytes"`
+}
+
+const weigh = `(all => ({requests: all.length, bytes: all.reduce((sum, e) => sum + e.transferSize, 0)}))(
+	performance.getEntriesByType("navigation").concat(performance.getEntriesByType("resource")))`
+
+func TestInABrowserEveryPageIsLightAndFitsASmallPhone(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{
+		"Ada", strings.Repeat("n", 80), "عائشة بنت عبد الله", "🧜🏽 Ada 🐚",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := browse(t, t.TempDir())
+			server := start(t, testprocess.Settings{"HOST": "localhost"})
+			server.Keep(password)
+			b.first(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+				_, err := chromedp.Call(ctx, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
+				return err
+			}), chromedp.EmulateViewport(320, 640))
+			b.do("light", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+				_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "screen"})
+				return err
+			}))
+			guest := []string{"/", "/login", "/register", "/session", "/explain", "/lab", "/lab/attacks", "/nowhere"}
+			member := []string{"/", "/profile", "/devices", "/session", "/account", "/explain", "/explain/recent", "/lab", "/lab/attacks"}
+			b.fits(server, guest)
+			b.register(server, name, "ada@example.org")
+			b.sees("Hello, "+name+"!", "after registering")
+			b.fits(server, member)
+		})
+	}
+}
+
+// fits checks pages one by one: nothing scrolls sideways, at most three
+// requests and 30 kB, one heading of the first rank, a language.
+func (b *browser) fits(server *testprocess.Server, paths []string) {
+	b.t.Helper()
+	for _, path := range paths {
+		b.do("open "+path, chromedp.Navigate(server.URL+path))
+		if wide := ask[int](b, `document.documentElement.scrollWidth`); wide > 320 {
+			b.t.Errorf("%s is %d wide on a screen of 320", path, wide)
+		}
+		if w := ask[weight](b, weigh); w.Requests > 3 || w.Bytes > 30_000 || w.Bytes == 0 {
+			b.t.Errorf("%s makes %d requests for %d bytes", path, w.Requests, w.Bytes)
+		}
+		if n := ask[int](b, `document.querySelectorAll("h1").length`); n != 1 {
+			b.t.Errorf("%s has %d headings of the first rank", path, n)
+		}
+		if lang := ask[string](b, `document.documentElement.lang`); lang != "en" {
+			b.t.Errorf("%s has the language %q", path, lang)
+		}
+	}
+}
