@@ -1,0 +1,85 @@
+package main_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/internal/testprocess"
+)
+
+func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
+	t.Parallel()
+	server := start(t, nil)
+	v := member(t, server)
+	if said := v.get("/lab").text("#stores ~ .empty"); said != "Nothing has been measured on this machine yet." {
+		t.Errorf("before the first check: %q", said)
+	}
+	press := func() {
+		t.Helper()
+		got, err := v.ask("POST", "/lab/check", url.Values{})
+		if err != nil || got.status != http.StatusSeeOther || got.header.Get("Location") != "/lab#stores" {
+			t.Fatalf("press the button: %d, %v", got.status, err)
+		}
+	}
+	press()
+	running := v.get("/lab")
+	if !strings.HasPrefix(running.text("#stores ~ [role=status]"), "A check is under way.") || running.header.Get("Refresh") != "2; url=/lab#stores" {
+		t.Errorf("while it runs: %q, Refresh %q", running.text("#stores ~ [role=status]"), running.header.Get("Refresh"))
+	}
+	press() // one at a time: this changes nothing
+	var done answer
+	testprocess.Eventually(t, 4*time.Minute, "finish the check", func() error {
+		var err error
+		if done, err = v.ask("GET", "/lab", nil); err != nil {
+			return err
+		}
+		if done.header.Get("Refresh") != "" {
+			return fmt.Errorf("still %q", done.text("#stores ~ [role=status]"))
+		}
+		return nil
+	})
+	if why := done.text("#stores ~ [role=alert]"); why != "" {
+		t.Fatalf("the check failed: %s", why)
+	}
+	after := map[string]string{}
+	for _, row := range done.page.Find("table.measured tbody tr").EachIter() {
+		after[row.Find("th").Text()] = row.Find("td").Eq(1).Text()
+	}
+	for store, want := range map[string]string{
+		"redis": "Hello, Ada!", "file": "Hello, Ada!", "database": "Hello, Ada!", "memory": "a stranger",
+	} {
+		if after[store] != want {
+			t.Errorf("%s: after a restart %q, want %q", store, after[store], want)
+		}
+	}
+	mustBe(t, greeted, v, "after the check")
+	// What was measured outlives the server, too.
+	server.Stop()
+	server.Start()
+	if n := v.get("/lab").page.Find("table.measured tbody tr").Length(); n != 4 {
+		t.Errorf("after a restart the table has %d rows", n)
+	}
+}
+
+func TestTheLabShowsTwoBrowsersAndEndsTheOther(t *testing.T) {
+	t.Parallel()
+	server := start(t, nil)
+	here := member(t, server)
+	there := here.stranger()
+	there.logIn()
+	lab := here.get("/lab")
+	if n := lab.page.Find("li.card").Length(); n != 2 {
+		t.Fatalf("%d sessions are shown, want 2", n)
+	}
+	got, err := here.submit("/lab", "/devices/end", nil)
+	if err != nil || got.status != http.StatusSeeOther {
+		t.Fatal(errors.Join(err, fmt.Errorf("end the other: %d", got.status)))
+	}
+	mustBe(t, asked, there, "having been ended from the other browser")
+	mustBe(t, greeted, here, "having ended the other browser")
+}
