@@ -107,6 +107,9 @@ func (s *server) serve(ctx context.Context, listener net.Listener, timeout time.
 	if err := listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("stop listening: %w", err)
 	}
+	// Serve lets go of the listener when it returns; before that, Shutdown would
+	// close it a second time and call that an error.
+	<-failed
 	s.settle(deadline)
 	if err := s.http.Shutdown(deadline); err != nil {
 		return errors.Join(fmt.Errorf("requests still in flight after %s: %w", timeout, err), s.http.Close())
