@@ -29,10 +29,10 @@ test: ## install what the tests need where possible, then run them all
 	HOLDFAST_REQUIRE_SERVICES=1 $(GO) test $(RACE) -shuffle=on -count=1 -timeout=20m ./...
 
 bench: ## compare a greeting with the least possible, and write docs/benchmarks.md (about 6 minutes)
-	$(GO) run ./internal/bench
+	$(GO) run ./internal/dev/bench
 
 pictures: ## take the pictures of docs/pictures anew, with Chromium
-	$(GO) run ./internal/pictures
+	$(GO) run ./internal/dev/pictures
 
 format:
 	@unformatted="$$(gofmt -l .)"; if [ -n "$$unformatted" ]; then \
@@ -45,7 +45,7 @@ staticcheck:
 	$(GO) tool staticcheck ./...
 
 imports:
-	$(GO) test -count=1 ./internal/architecture
+	$(GO) test -count=1 ./internal/dev/architecture
 
 cross:
 	@set -e; for system in $(SYSTEMS); do echo "build for $$system"; \

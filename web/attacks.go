@@ -8,8 +8,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"holdfast/internal/attack"
 	"holdfast/internal/form"
+	"holdfast/internal/learn/attack"
 )
 
 // Attacks makes attacks on this very server, and on a stock one beside it.

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/attack"
+	"holdfast/internal/learn/attack"
 	"holdfast/internal/session"
 )
 

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"holdfast/internal/trace"
+	"holdfast/internal/learn/trace"
 )
 
 // The second half of the way: who it is, what was stored, what went back.

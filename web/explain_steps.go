@@ -5,8 +5,8 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
-	"holdfast/internal/trace"
 )
 
 // explanation puts what was recorded of one request into words.

@@ -20,8 +20,8 @@ import (
 	"github.com/PuerkitoBio/goquery"
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
-	"holdfast/internal/trace"
 )
 
 // told is one step as the page tells it.

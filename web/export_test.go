@@ -5,8 +5,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
-	"holdfast/internal/trace"
 )
 
 // Routes lists all that the site answers, as "METHOD /path", sorted.

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"holdfast/internal/attack"
+	"holdfast/internal/learn/attack"
 )
 
 const urlencoded = "application/x-www-form-urlencoded"

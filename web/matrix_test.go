@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"holdfast/internal/attack"
+	"holdfast/internal/learn/attack"
 )
 
 // row says what one route answers, as "status" or "status where it leads".

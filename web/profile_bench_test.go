@@ -13,9 +13,9 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/testservice"
 	"holdfast/internal/password"
 	"holdfast/internal/session"
-	"holdfast/internal/testservice"
 	"holdfast/web"
 )
 

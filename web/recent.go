@@ -6,7 +6,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"holdfast/internal/trace"
+	"holdfast/internal/learn/trace"
 )
 
 type recentPage struct {

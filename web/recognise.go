@@ -10,8 +10,8 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
-	"holdfast/internal/trace"
 )
 
 // maxMakings bounds how often one page is made anew because a parallel request

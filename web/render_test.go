@@ -9,8 +9,8 @@ import (
 
 	"github.com/PuerkitoBio/goquery"
 
-	"holdfast/internal/attack"
 	"holdfast/internal/form"
+	"holdfast/internal/learn/attack"
 	"holdfast/static"
 	"holdfast/templates"
 )

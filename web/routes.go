@@ -5,7 +5,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"holdfast/internal/attack"
+	"holdfast/internal/learn/attack"
 )
 
 // routes is every URL of the site and the handler behind it. public pages look

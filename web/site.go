@@ -22,8 +22,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
+	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
-	"holdfast/internal/trace"
 	"holdfast/static"
 	"holdfast/templates"
 )

@@ -21,11 +21,11 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"holdfast/internal/account"
-	"holdfast/internal/attack"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/testservice"
+	"holdfast/internal/learn/attack"
 	"holdfast/internal/password"
 	"holdfast/internal/session"
-	"holdfast/internal/testservice"
 	"holdfast/web"
 )
 

@@ -3,7 +3,7 @@ package web
 import (
 	"github.com/labstack/echo/v4"
 
-	"holdfast/internal/trace"
+	"holdfast/internal/learn/trace"
 )
 
 // watch records what is done for one request of a session, for the pages that

@@ -5,8 +5,8 @@ import (
 	"net/url"
 
 	"holdfast/internal/account"
-	"holdfast/internal/attack"
 	"holdfast/internal/config"
+	"holdfast/internal/learn/attack"
 	"holdfast/internal/session"
 )
 

@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"holdfast/internal/config"
-	"holdfast/internal/restartcheck"
+	"holdfast/internal/learn/restartcheck"
 	"holdfast/web"
 )
 

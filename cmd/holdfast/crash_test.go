@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/testprocess"
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
 )
 
 // attempt is one person's sign-up and whether the server said that it worked.

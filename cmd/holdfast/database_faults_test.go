@@ -6,8 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/testprocess"
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
 )
 
 // TestPostgresOutOfReach: whoever is logged in notices nothing; what needs the

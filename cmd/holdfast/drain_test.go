@@ -16,7 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"holdfast/internal/testprocess"
+	"holdfast/internal/dev/testprocess"
 )
 
 // hold begins a sign-up and stops in the middle of the form, when the server

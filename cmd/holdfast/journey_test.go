@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
-	"holdfast/internal/testprocess"
+	"holdfast/internal/dev/testprocess"
 )
 
 func TestInABrowserAPersonIsGreetedAcrossRestarts(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/testprocess"
+	"holdfast/internal/dev/testprocess"
 )
 
 func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {

@@ -9,8 +9,8 @@ import (
 	"sync"
 	"testing"
 
-	"holdfast/internal/testprocess"
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
 )
 
 // built is the program under test, built once, when the first test asks.

@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/testprocess"
+	"holdfast/internal/dev/testprocess"
 )
 
 // scrape reads one address of the metrics' listener.

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"holdfast/internal/config"
+	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
-	"holdfast/internal/testservice"
 )
 
 // site is the settings of one installation, and a way to its stores past the

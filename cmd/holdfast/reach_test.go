@@ -10,7 +10,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
-	"holdfast/internal/testprocess"
+	"holdfast/internal/dev/testprocess"
 )
 
 // ask evaluates a line of JavaScript in the page.

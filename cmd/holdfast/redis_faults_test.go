@@ -10,8 +10,8 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
-	"holdfast/internal/testprocess"
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
 )
 
 // backWithin is how soon everything must work again by itself once a store is

@@ -20,8 +20,8 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"holdfast/internal/testprocess"
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
 )
 
 // latestStart is the number in the last announcement of a server.

@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/restartcheck"
+	"holdfast/internal/learn/restartcheck"
 )
 
 func report() restartcheck.Report {

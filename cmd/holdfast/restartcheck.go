@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"holdfast/internal/config"
-	"holdfast/internal/restartcheck"
+	"holdfast/internal/learn/restartcheck"
 )
 
 // restartCheck tries every session store with this very program and prints

@@ -15,8 +15,8 @@ import (
 
 	"github.com/gofrs/flock"
 
-	"holdfast/internal/testprocess"
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
 )
 
 // checking is a restart-check that runs. Every line of its progress goes to

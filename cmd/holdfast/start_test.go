@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/testprocess"
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
 )
 
 // loudly is how soon a start that cannot succeed must say so.

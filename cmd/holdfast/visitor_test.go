@@ -14,7 +14,7 @@ import (
 
 	"github.com/PuerkitoBio/goquery"
 
-	"holdfast/internal/testprocess"
+	"holdfast/internal/dev/testprocess"
 )
 
 // password is one that every visitor of these tests has; no log may hold it.

@@ -11,9 +11,9 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/testservice"
 	"holdfast/internal/form"
 	"holdfast/internal/password"
-	"holdfast/internal/testservice"
 )
 
 const (

@@ -13,8 +13,8 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/testservice"
 	"holdfast/internal/password"
-	"holdfast/internal/testservice"
 )
 
 // weaken replaces a person's hash with one of the same password at less cost,

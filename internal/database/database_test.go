@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"holdfast/internal/database"
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testservice"
 )
 
 const patience = 20 * time.Second

@@ -16,7 +16,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testservice"
 	"holdfast/migrations"
 )
 

@@ -10,7 +10,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testservice"
 )
 
 // In an outage a call answers within this, and the service is back this soon

@@ -10,7 +10,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testservice"
 )
 
 // testURL is a server's URL for another user.

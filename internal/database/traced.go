@@ -5,7 +5,7 @@ import (
 	"database/sql"
 	"time"
 
-	"holdfast/internal/trace"
+	"holdfast/internal/learn/trace"
 )
 
 // traced is the handle that every statement of this package goes through. For

@@ -9,8 +9,8 @@ import (
 	"time"
 
 	"holdfast/internal/database"
+	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
-	"holdfast/internal/trace"
 )
 
 // watched runs do as a request that somebody watches, and returns each

@@ -12,8 +12,8 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"holdfast/internal/database"
+	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
-	"holdfast/internal/testservice"
 )
 
 func TestDevicesAreListedThisOneFirstThenTheLatestUsed(t *testing.T) {

@@ -11,7 +11,7 @@ import (
 
 	"github.com/alexedwards/scs/v2"
 
-	"holdfast/internal/trace"
+	"holdfast/internal/learn/trace"
 )
 
 // cells is where stored records lie, each under the SHA-256 of its token.

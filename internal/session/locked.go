@@ -8,7 +8,7 @@ import (
 
 	"github.com/alexedwards/scs/v2"
 
-	"holdfast/internal/trace"
+	"holdfast/internal/learn/trace"
 )
 
 // lockedCells gives any scs store the guard's atomic step by a lock in this

@@ -14,7 +14,7 @@ import (
 
 	"github.com/alexedwards/scs/v2"
 
-	"holdfast/internal/trace"
+	"holdfast/internal/learn/trace"
 )
 
 // tokenLength is the length of a token as scs makes it: 32 random bytes in

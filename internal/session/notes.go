@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"holdfast/internal/trace"
+	"holdfast/internal/learn/trace"
 )
 
 // What this package notes for a request that is watched: see package trace.

@@ -12,7 +12,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
-	"holdfast/internal/trace"
+	"holdfast/internal/learn/trace"
 )
 
 // PoolLimits bound what one process asks of Redis.

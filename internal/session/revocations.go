@@ -9,7 +9,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
-	"holdfast/internal/trace"
+	"holdfast/internal/learn/trace"
 )
 
 // replayWindow is how far back ended sessions are ended again when the store

@@ -19,7 +19,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"holdfast/internal/trace"
+	"holdfast/internal/learn/trace"
 )
 
 // The named failures of this package.

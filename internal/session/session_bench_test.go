@@ -10,9 +10,9 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/testservice"
 	"holdfast/internal/password"
 	"holdfast/internal/session"
-	"holdfast/internal/testservice"
 )
 
 // loggedIn is a Manager on a Redis of its own, and the token of a person who is

@@ -10,7 +10,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 	"github.com/gomodule/redigo/redis"
 
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testservice"
 )
 
 // TestTheStockStoreBringsThemBack shows what the guard is for: the same steps

@@ -8,7 +8,7 @@ import (
 	"github.com/alexedwards/scs/pgxstore"
 	"github.com/alexedwards/scs/sqlite3store"
 
-	"holdfast/internal/trace"
+	"holdfast/internal/learn/trace"
 )
 
 // tableCells keeps records in the table sessions of the people's database.

@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/testservice"
+	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
-	"holdfast/internal/testservice"
-	"holdfast/internal/trace"
 )
 
 // watch makes one request that somebody watches, and returns its steps.

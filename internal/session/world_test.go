@@ -16,8 +16,8 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
-	"holdfast/internal/testservice"
 )
 
 // patience is time enough for one operation on a machine that is busy; how

@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testservice"
 )
 
 // Server is a holdfast that serves. After its end it can be started again, at

@@ -4,7 +4,7 @@ import (
 	"runtime"
 	"testing"
 
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testservice"
 )
 
 // witness stands in for a test and sees how it was ended.

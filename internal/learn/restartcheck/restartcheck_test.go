@@ -14,9 +14,9 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"github.com/jackc/pgx/v5"
 
-	"holdfast/internal/restartcheck"
-	"holdfast/internal/testprocess"
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+	"holdfast/internal/learn/restartcheck"
 )
 
 // built is the server program, built once, when the first test asks.

@@ -9,7 +9,7 @@ import (
 )
 
 // A test server may be shared by all tests of a process.
-const mayHaveState = "internal/testservice"
+const mayHaveState = "internal/dev/testservice"
 
 func TestNothingHappensBeforeMain(t *testing.T) {
 	for _, p := range list(t) {

@@ -14,7 +14,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testservice"
 )
 
 // section is what one measurement found, in words and tables.

@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"holdfast/internal/restartcheck"
+	"holdfast/internal/learn/restartcheck"
 )
 
 const hello = "Hello, Ada!"

@@ -10,7 +10,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"github.com/jackc/pgx/v5"
 
-	"holdfast/internal/testservice"
+	"holdfast/internal/dev/testservice"
 )
 
 func TestRedisStopsAndStartsOnTheSamePortWithItsData(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"holdfast/internal/trace"
+	"holdfast/internal/learn/trace"
 )
 
 const (

@@ -13,7 +13,7 @@ import (
 	"testing"
 )
 
-const top = "../.." // of the repository
+const top = "../../.." // of the repository
 
 // documents are the README and everything in docs, as path and text.
 func documents(t *testing.T) map[string]string {

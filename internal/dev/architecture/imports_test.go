@@ -10,33 +10,33 @@ import (
 // mayImport says for each package which others of the module it may know; "*"
 // is all of them. A package without a row fails: give it one on purpose.
 var mayImport = map[string][]string{
-	"cmd/holdfast":          {"*"},
-	"web":                   {"internal/account", "internal/session", "internal/form", "internal/trace", "internal/attack", "templates", "static"},
-	"templates":             {},
-	"static":                {},
-	"migrations":            {},
-	"internal/account":      {"internal/password", "internal/form"},
-	"internal/architecture": {},
-	"internal/attack":       {"internal/account", "internal/session", "internal/trace"},
-	"internal/bench":        {"*"},
-	"internal/config":       {},
-	"internal/database":     {"internal/account", "internal/session", "internal/trace", "migrations"},
-	"internal/form":         {},
-	"internal/password":     {},
-	"internal/pictures":     {},
-	"internal/restartcheck": {},
-	"internal/session":      {"internal/trace"},
-	"internal/testprocess":  {"internal/testservice"},
-	"internal/testservice":  {},
-	"internal/trace":        {},
+	"cmd/holdfast":                {"*"},
+	"web":                         {"internal/account", "internal/session", "internal/form", "internal/learn/trace", "internal/learn/attack", "templates", "static"},
+	"templates":                   {},
+	"static":                      {},
+	"migrations":                  {},
+	"internal/account":            {"internal/password", "internal/form"},
+	"internal/dev/architecture":   {},
+	"internal/learn/attack":       {"internal/account", "internal/session", "internal/learn/trace"},
+	"internal/dev/bench":          {"*"},
+	"internal/config":             {},
+	"internal/database":           {"internal/account", "internal/session", "internal/learn/trace", "migrations"},
+	"internal/form":               {},
+	"internal/password":           {},
+	"internal/dev/pictures":       {},
+	"internal/learn/restartcheck": {},
+	"internal/session":            {"internal/learn/trace"},
+	"internal/dev/testprocess":    {"internal/dev/testservice"},
+	"internal/dev/testservice":    {},
+	"internal/learn/trace":        {},
 }
 
 // onlyTests are packages that Holdfast itself must not contain.
-var onlyTests = []string{"internal/testservice", "internal/testprocess", "internal/architecture", "internal/bench"}
+var onlyTests = []string{"internal/dev/testservice", "internal/dev/testprocess", "internal/dev/architecture", "internal/dev/bench"}
 
 // measures stands beside the application, not in it: it starts Holdfast and
 // what Holdfast is compared with, and so may know anything.
-const measures = "internal/bench"
+const measures = "internal/dev/bench"
 
 func TestImportsFollowTheTable(t *testing.T) {
 	seen := map[string]bool{}
