@@ -21,6 +21,7 @@ type ByHand struct {
 	Read string // prints the stored bytes
 	Size string // prints how many they are
 	Left string // prints how many seconds the store will keep them
+	Drop string // removes the session
 	Why  string // what there is to know about it, in a sentence; or ""
 }
 
@@ -71,6 +72,7 @@ func atRedis(words, cli, why string) place {
 			Read: cli + " GET " + name,
 			Size: cli + " STRLEN " + name,
 			Left: cli + " TTL " + name,
+			Drop: cli + " DEL " + name,
 			Why:  why,
 		}
 	}}
@@ -123,7 +125,8 @@ func atTable(words, sql, data, size, left, why string) place {
 		return sql + " " + shell("SELECT "+expression+" FROM sessions WHERE token = '"+key+"'")
 	}
 	return place{words, func(key string) ByHand {
-		return ByHand{Name: key, Read: line(data, key), Size: line(size, key), Left: line(left, key), Why: why}
+		drop := sql + " " + shell("DELETE FROM sessions WHERE token = '"+key+"'")
+		return ByHand{Name: key, Read: line(data, key), Size: line(size, key), Left: line(left, key), Drop: drop, Why: why}
 	}}
 }
 
