@@ -16,7 +16,6 @@ type loginPage struct {
 	Email, Next  string
 	Remember     bool
 	RememberDays int
-	Failed       string // why nobody was logged in
 	Errors       form.Errors
 }
 
@@ -24,7 +23,10 @@ func (s *Site) showLogin(c echo.Context) error {
 	if _, ok := current(c).Member(); ok {
 		return c.Redirect(http.StatusSeeOther, s.afterLogin(c.QueryParam("next")))
 	}
-	return s.loginPage(c, http.StatusOK, loginPage{Next: s.localPath(c.QueryParam("next"))})
+	return s.loginPage(c, http.StatusOK, loginPage{
+		Email: shortEmail(c.QueryParam("email")),
+		Next:  s.localPath(c.QueryParam("next")),
+	})
 }
 
 func (s *Site) submitLogin(c echo.Context) error {
@@ -35,8 +37,8 @@ func (s *Site) submitLogin(c echo.Context) error {
 	remember := sent["remember"] != ""
 	again := loginPage{Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
 	for _, field := range []struct{ name, missing string }{
-		{"email", "Enter the e-mail you registered with."},
-		{"password", "Enter your password."},
+		{"email", "Enter your e-mail"},
+		{"password", "Enter your password"},
 	} {
 		if sent[field.name] == "" {
 			again.Errors.Add(field.name, field.missing)
@@ -47,7 +49,7 @@ func (s *Site) submitLogin(c echo.Context) error {
 	}
 	person, err := s.Accounts.Authenticate(c.Request().Context(), sent["email"], sent["password"])
 	if errors.Is(err, account.ErrNoMatch) {
-		again.Failed = "That e-mail and password do not match."
+		again.Errors.Add("email", "That e-mail and password do not match")
 		return s.loginPage(c, http.StatusUnprocessableEntity, again)
 	}
 	if err != nil {
@@ -58,6 +60,17 @@ func (s *Site) submitLogin(c echo.Context) error {
 }
 
 func (s *Site) loginPage(c echo.Context, status int, p loginPage) error {
-	p.RememberDays = int(s.RememberFor / (24 * time.Hour))
+	p.RememberDays = s.rememberDays()
 	return s.page(c, status, "login", "Log in", p)
+}
+
+func (s *Site) rememberDays() int { return int(s.RememberFor / (24 * time.Hour)) }
+
+// shortEmail is the address that a link to the log-in page fills in, as far as
+// it could be one.
+func shortEmail(email string) string {
+	if len(email) > account.MaxEmailBytes {
+		return ""
+	}
+	return email
 }

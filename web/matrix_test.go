@@ -38,6 +38,14 @@ func rows(w *world) map[string]row {
 		"GET /favicon.ico": {guest: "200", member: "200"},
 		"GET /static/*":    {guest: "200", member: "200", path: sheet},
 
+		"GET /robots.txt":           {guest: "200", member: "200"},
+		"GET /holdfast.webmanifest": {guest: "200", member: "200"},
+		"GET /icon.svg":             {guest: "200", member: "200"},
+		"GET /apple-touch-icon.png": {guest: "200", member: "200"},
+		"GET /social.png":           {guest: "200", member: "200"},
+		"GET /atkinson-hyperlegible-next-2.001-latin.woff2":     {guest: "200", member: "200"},
+		"GET /atkinson-hyperlegible-next-2.001-latin-ext.woff2": {guest: "200", member: "200"},
+
 		"GET /":         {guest: "200", member: "200"},
 		"GET /register": {guest: "200", member: "303 /profile"},
 		"POST /register": {guest: "303 /profile", member: "303 /profile", empty: "422", form: func(w *world, _ *browser, _ person) url.Values {
@@ -79,7 +87,7 @@ func rows(w *world) map[string]row {
 		},
 		"GET /lab/attacks": {guest: "200", member: "200"},
 		"POST /lab/attacks/:name": {
-			path: "/lab/attacks/replay", guest: "303 /lab/attacks#replay", member: "303 /lab/attacks#replay", empty: "303 /lab/attacks#replay", form: fields(),
+			path: "/lab/attacks/replay", guest: "303 /lab/attacks?shown=replay#replay", member: "303 /lab/attacks?shown=replay#replay", empty: "303 /lab/attacks?shown=replay#replay", form: fields(),
 		},
 		"POST " + attack.SlowPath: {guest: "303 /login", member: "204", empty: "204", form: fields("wait", "0")},
 		"POST /lab/check":         {guest: "303 /lab#stores", member: "303 /lab#stores", empty: "303 /lab#stores", form: fields()},

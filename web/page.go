@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/session"
 )
 
 // page answers with a page of the site inside the layout. The layout is filled
@@ -30,6 +32,9 @@ func (s *Site) takeNotices(c echo.Context) []string {
 func (s *Site) pageWith(c echo.Context, status int, name, heading string, notices []string, page any) error {
 	l := s.layout(c.Request().URL.Path)
 	l.Title = title(heading)
+	if status == http.StatusUnprocessableEntity {
+		l.Title = "Error: " + l.Title
+	}
 	if member, ok := memberOf(c); ok {
 		l.Member = member.Name
 	}
@@ -46,7 +51,25 @@ func (s *Site) layout(path string) layout {
 		Learn:    s.Learn,
 		Version:  s.Version,
 		Instance: s.instance(),
-		Store:    s.Sessions.Where(),
+		Store:    s.where(),
+	}
+}
+
+// where is the place of sessions in words. Paths and addresses in it are for
+// those who learn on their own machine.
+func (s *Site) where() string {
+	if s.Learn {
+		return s.Sessions.Where()
+	}
+	switch s.SessionStore {
+	case session.StoreMemory:
+		return "the server’s memory"
+	case session.StoreFile:
+		return "a file"
+	case session.StoreDatabase:
+		return "the database"
+	default:
+		return "Redis"
 	}
 }
 

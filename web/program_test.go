@@ -81,8 +81,11 @@ func TestAProgramWritesWhatItsTemplateWrites(t *testing.T) {
 func TestAPageOfAnotherTypeIsLeftToTheTemplate(t *testing.T) {
 	r, _ := newTestRenderer(t)
 	rendered(t, r, "home", view{Page: homePage{Name: "Ada"}})
-	html, _ := rendered(t, r, "home", view{Page: struct{ Age, Name string }{"36", "Grace"}})
-	if !strings.Contains(html, "Hello, Grace.") {
+	html, _ := rendered(t, r, "home", view{Page: struct {
+		Age, Name, URL string
+		Way            wayDrawing
+	}{Age: "36", Name: "Grace"}})
+	if !strings.Contains(html, "Hello, Grace!") {
 		t.Errorf("no greeting for Grace in\n%s", html)
 	}
 }

@@ -23,6 +23,9 @@ func (s *Site) routes() {
 	bare.get("/readyz", s.readyz)
 	bare.get("/favicon.ico", s.showFavicon)
 	bare.get(assetPrefix+"*", s.showAsset)
+	for name := range s.rootFiles {
+		bare.get("/"+name, s.rootFile(name))
+	}
 
 	public.page("/", s.showHome)
 	public.page("/register", s.showRegister)

@@ -64,15 +64,16 @@ type Process struct {
 // Site is the whole application as an [http.Handler].
 type Site struct {
 	Config
-	echo     *echo.Echo
-	renderer *renderer
-	assets   *assets
-	failures failurePages
-	recent   *trace.Recent   // with LEARN
-	getPaths map[string]bool // paths a person may be sent to after log-in
-	forgery  *http.CrossOriginProtection
-	always   http.Header // sent with every answer
-	bodies   sync.Pool   // of *bytes.Buffer, for answers that wait for their session
+	echo      *echo.Echo
+	renderer  *renderer
+	assets    *assets
+	rootFiles rootFiles
+	failures  failurePages
+	recent    *trace.Recent   // with LEARN
+	getPaths  map[string]bool // paths a person may be sent to after log-in
+	forgery   *http.CrossOriginProtection
+	always    http.Header // sent with every answer
+	bodies    sync.Pool   // of *bytes.Buffer, for answers that wait for their session
 }
 
 // New parses every template and makes the site. A broken template is an error.
@@ -85,15 +86,20 @@ func New(cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load templates: %w", err)
 	}
+	atRoot, err := newRootFiles(static.Root)
+	if err != nil {
+		return nil, fmt.Errorf("load static files: %w", err)
+	}
 	s := &Site{
-		Config:   cfg,
-		echo:     echo.New(),
-		renderer: renderer,
-		assets:   assets,
-		getPaths: map[string]bool{},
-		forgery:  http.NewCrossOriginProtection(),
-		always:   alwaysSent(cfg.BaseURL.Scheme == "https"),
-		bodies:   sync.Pool{New: func() any { return new(bytes.Buffer) }},
+		rootFiles: atRoot,
+		Config:    cfg,
+		echo:      echo.New(),
+		renderer:  renderer,
+		assets:    assets,
+		getPaths:  map[string]bool{},
+		forgery:   http.NewCrossOriginProtection(),
+		always:    alwaysSent(cfg.BaseURL.Scheme == "https"),
+		bodies:    sync.Pool{New: func() any { return new(bytes.Buffer) }},
 	}
 	if s.failures, err = s.renderFailures(); err != nil {
 		return nil, fmt.Errorf("render error pages: %w", err)

@@ -28,7 +28,7 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 	}
 	press()
 	running := v.get("/lab")
-	if !strings.HasPrefix(running.text("#stores ~ [role=status]"), "A check is under way.") || running.header.Get("Refresh") != "2; url=/lab#stores" {
+	if !strings.HasPrefix(running.text("#stores ~ [role=status]"), "The check is running.") || running.header.Get("Refresh") != "2; url=/lab#stores" {
 		t.Errorf("while it runs: %q, Refresh %q", running.text("#stores ~ [role=status]"), running.header.Get("Refresh"))
 	}
 	press() // one at a time: this changes nothing
@@ -73,7 +73,7 @@ func TestTheLabShowsTwoBrowsersAndEndsTheOther(t *testing.T) {
 	there := here.stranger()
 	there.logIn()
 	lab := here.get("/lab")
-	if n := lab.page.Find("li.card").Length(); n != 2 {
+	if n := lab.page.Find(".shortlist > li").Length(); n != 2 {
 		t.Fatalf("%d sessions are shown, want 2", n)
 	}
 	got, err := here.submit("/lab", "/devices/end", nil)
