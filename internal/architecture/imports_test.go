@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"internal/form":         {},
 	"internal/password":     {},
 	"internal/pictures":     {},
+	"internal/pipeline":     {},
 	"internal/restartcheck": {},
 	"internal/session":      {"internal/trace"},
 	"internal/testprocess":  {"internal/testservice"},
