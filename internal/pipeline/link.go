@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gomodule/redigo/redis"
 )
@@ -136,7 +137,7 @@ func (c *Client) take(l *link) (cmd string, args []any, ok bool) {
 		return "", nil, false
 	}
 	c.pending.remove(r)
-	r.link = l
+	r.link, r.sent = l, time.Now()
 	r.tries++
 	l.sent.push(r)
 	return r.cmd, r.args, true

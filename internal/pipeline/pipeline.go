@@ -123,7 +123,6 @@ func (c *Client) do(ctx context.Context, cmd string, args []any) (any, error) {
 	if ctx.Err() != nil {
 		return nil, ended(ctx)
 	}
-	asked := time.Now()
 	r := c.request(cmd, args)
 	if err := c.enqueue(r); err != nil {
 		return nil, err
@@ -133,9 +132,9 @@ func (c *Client) do(ctx context.Context, cmd string, args []any) (any, error) {
 		c.release(r)
 		return res.reply, res.err
 	case <-r.limit.C:
-		return c.leave(r, ErrTimeout, 0)
+		return c.leave(r, ErrTimeout)
 	case <-ctx.Done():
-		return c.leave(r, ended(ctx), c.o.Timeout-time.Since(asked))
+		return c.leave(r, ended(ctx))
 	}
 }
 
@@ -162,29 +161,25 @@ func (c *Client) enqueue(r *request) error {
 }
 
 // leave ends the wait of r's asker with err, unless the outcome is there after
-// all. If r is still unanswered when the rest of its budget is over, its
-// connection is cut, whether or not anybody waits.
-func (c *Client) leave(r *request, err error, rest time.Duration) (any, error) {
+// all. A command in flight stays in its queue, and cuts its connection when it
+// is not answered there for Timeout. Counting from when it was sent there, and
+// not from when it was asked, spares a new connection that had no time to answer
+// those for whom it is the second try.
+func (c *Client) leave(r *request, err error) (any, error) {
 	r.limit.Stop()
 	c.mu.Lock()
-	l := r.link
+	defer c.mu.Unlock()
 	switch r.in {
-	case nil: // answered: the outcome is in the channel or about to be
-		c.mu.Unlock()
+	case nil: // the outcome is in the channel or about to be
 		res := <-r.done
 		return res.reply, res.err
 	case &c.pending:
 		c.pending.remove(r)
-		c.mu.Unlock()
 		return nil, err
 	}
 	r.left = true
-	c.mu.Unlock()
-	if rest <= 0 {
-		c.cut(l, errUnanswered)
-		return nil, err
-	}
-	time.AfterFunc(rest, func() {
+	l := r.link
+	time.AfterFunc(c.o.Timeout-time.Since(r.sent), func() {
 		c.mu.Lock()
 		unanswered := r.in != nil
 		c.mu.Unlock()

@@ -22,9 +22,10 @@ type request struct {
 	// Guarded by Client.mu:
 	in         *queue // the queue it is in; nil once it has its outcome
 	next, prev *request
-	link       *link // where it was sent last
-	tries      int   // how often it was sent
-	left       bool  // nobody receives from done any more
+	link       *link     // where it was sent last
+	sent       time.Time // when it was sent there
+	tries      int       // how often it was sent
+	left       bool      // nobody receives from done any more
 }
 
 type result struct {
