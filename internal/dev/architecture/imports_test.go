@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"internal/session":            {"internal/learn/trace"},
 	"internal/dev/testprocess":    {"internal/dev/testservice"},
 	"internal/dev/testservice":    {},
+	"internal/pipeline":           {},
 	"internal/learn/trace":        {},
 }
 
