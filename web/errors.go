@@ -58,7 +58,7 @@ func named() []struct {
 	}{
 		{session.ErrUnavailable, sessions},
 		{session.ErrEnded, ended},
-		{session.ErrNoticeTaken, unexpected()},
+		{session.ErrFlashTaken, unexpected()},
 		{session.ErrFull, full},
 		{account.ErrUnavailable, people},
 		{account.ErrBusy, busy},
