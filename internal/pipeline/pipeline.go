@@ -61,7 +61,8 @@ type Options struct {
 	// ConnectTimeout limits Dial. 0: no limit.
 	ConnectTimeout time.Duration
 	// Timeout limits one command: waiting for a connection, sending, receiving,
-	// and the second try.
+	// and the second try. A connection on which a command is unanswered for that
+	// long is closed.
 	Timeout time.Duration
 	// Observe is told the outcome of each command once: its name and the error
 	// its asker gets, nil for success. nil: not told.
@@ -108,8 +109,8 @@ func (c *Client) Do(cmd string, args ...any) (any, error) {
 // Check returned, what cut the connection twice, or [errors.ErrUnsupported] for a
 // command that a shared connection cannot carry.
 //
-// When ctx ends first, the connection stays in use and the reply is dropped,
-// unless it does not come within Timeout either.
+// When ctx ends first, the connection stays in use and the reply is dropped when
+// it comes.
 func (c *Client) DoContext(ctx context.Context, cmd string, args ...any) (any, error) {
 	reply, err := c.do(ctx, cmd, args)
 	if c.o.Observe != nil {
