@@ -55,6 +55,7 @@ func TestATimeoutIsAnExceededDeadline(t *testing.T) {
 	if !errors.Is(err, pipeline.ErrTimeout) || !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &timeout) || !timeout.Timeout() {
 		t.Errorf("Timeout over: %v", err)
 	}
+	c = open(t, pipeline.Options{Dial: to(s.addr)})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	_, err = c.DoContext(ctx, "GET", "x")
@@ -73,7 +74,7 @@ func TestWhoeverWaitsInVainClosesTheConnection(t *testing.T) {
 		}
 		p.echo()
 	})
-	const timeout = 500 * time.Millisecond
+	const timeout = time.Second
 	c := open(t, pipeline.Options{Dial: to(s.addr), Timeout: timeout})
 	began := time.Now()
 	first := ask(t.Context(), c, "GET", "first")

@@ -30,7 +30,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,7 +61,8 @@ type Options struct {
 	// ConnectTimeout limits Dial. 0: no limit.
 	ConnectTimeout time.Duration
 	// Timeout limits one command: waiting for a connection, sending, receiving,
-	// and the second try.
+	// and the second try. A connection on which a command is unanswered for that
+	// long is closed.
 	Timeout time.Duration
 	// Observe is told the outcome of each command once: its name and the error
 	// its asker gets, nil for success. nil: not told.
@@ -76,8 +79,8 @@ type Client struct {
 	shut     context.CancelFunc
 	running  sync.WaitGroup
 
-	mu         sync.Mutex // guards all below, the queues, and what request says it guards
-	pending    queue      // asked, and not on a connection
+	mu         sync.Mutex // guards all below, link.sent, and what request says
+	pending    []*request // asked, and not on a connection; oldest first
 	current    *link      // where commands are sent; nil when none is open
 	live       map[*link]struct{}
 	connecting bool // a goroutine runs connect
@@ -106,8 +109,8 @@ func (c *Client) Do(cmd string, args ...any) (any, error) {
 // Check returned, what cut the connection twice, or [errors.ErrUnsupported] for a
 // command that a shared connection cannot carry.
 //
-// When ctx ends first, the connection stays in use and the reply is dropped,
-// unless it does not come within Timeout either.
+// When ctx ends first, the connection stays in use and the reply is dropped when
+// it comes.
 func (c *Client) DoContext(ctx context.Context, cmd string, args ...any) (any, error) {
 	reply, err := c.do(ctx, cmd, args)
 	if c.o.Observe != nil {
@@ -152,7 +155,7 @@ func (c *Client) enqueue(r *request) error {
 	if c.closed {
 		return ErrClosed
 	}
-	c.pending.push(r)
+	c.pending = append(c.pending, r)
 	c.connectIfNeeded()
 	if c.current != nil {
 		c.current.wake.Signal()
@@ -169,19 +172,20 @@ func (c *Client) leave(r *request, err error) (any, error) {
 	r.limit.Stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch r.in {
-	case nil: // the outcome is in the channel or about to be
-		res := <-r.done
+	switch r.place {
+	case decided:
+		res := <-r.done // its sender needs no lock
 		return res.reply, res.err
-	case &c.pending:
-		c.pending.remove(r)
+	case pending:
+		i := slices.Index(c.pending, r)
+		c.pending = slices.Delete(c.pending, i, i+1)
 		return nil, err
 	}
 	r.left = true
 	l := r.link
 	time.AfterFunc(c.o.Timeout-time.Since(r.sent), func() {
 		c.mu.Lock()
-		unanswered := r.in != nil
+		unanswered := r.place == inFlight
 		c.mu.Unlock()
 		if unanswered {
 			c.cut(l, errUnanswered)
@@ -200,7 +204,7 @@ func (c *Client) Pool() *redis.Pool { return c.pool }
 // being opened is not affected.
 func (c *Client) Reset(cause error) {
 	c.mu.Lock()
-	links := c.links()
+	links := slices.Collect(maps.Keys(c.live))
 	c.mu.Unlock()
 	for _, l := range links {
 		c.cut(l, cause)
@@ -212,22 +216,29 @@ func (c *Client) Reset(cause error) {
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
-	lost := c.pending.drain()
-	links := c.links()
+	lost := c.takePending()
 	c.mu.Unlock()
 	c.shut()
 	fail(lost, ErrClosed)
-	for _, l := range links {
-		c.cut(l, ErrClosed)
-	}
+	c.Reset(ErrClosed)
 	c.running.Wait()
 	return nil
 }
 
-func (c *Client) links() []*link {
-	links := make([]*link, 0, len(c.live))
-	for l := range c.live {
-		links = append(links, l)
+// takePending empties the queue of pending requests, for fail. The caller holds
+// c.mu.
+func (c *Client) takePending() []*request {
+	all := c.pending
+	c.pending = nil
+	for _, r := range all {
+		r.place = decided
 	}
-	return links
+	return all
+}
+
+// fail gives decided requests their outcome.
+func fail(lost []*request, err error) {
+	for _, r := range lost {
+		r.done <- result{err: err}
+	}
 }
