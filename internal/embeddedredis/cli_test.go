@@ -356,13 +356,13 @@ func TestACommandThatIsNotThereIsToldWhatThisIs(t *testing.T) {
 	const says = "ERR this is the Redis embedded in Holdfast (Redka); it has no %s. Set REDIS_URL for a real Redis\n"
 	for line, name := range map[string]string{
 		"EVALSHA 0123456789012345678901234567890123456789 0": "EVALSHA",
-		"xadd s * a b":                                        "XADD",
-		"HSET a b c":                                          "HSET",
-		"CONFIG SET maxmemory 1":                              "CONFIG SET",
-		"CLIENT KILL ID 4":                                    "CLIENT KILL ID 4",
-		"OBJECT HELP":                                         "OBJECT HELP",
-		"MEMORY DOCTOR":                                       "MEMORY DOCTOR",
-		`"line\r\nbreak"`:                                     "LINE  BREAK",
+		"xadd s * a b":           "XADD",
+		"HSET a b c":             "HSET",
+		"CONFIG SET maxmemory 1": "CONFIG SET",
+		"CLIENT KILL ID 4":       "CLIENT KILL ID 4",
+		"OBJECT HELP":            "OBJECT HELP",
+		"MEMORY DOCTOR":          "MEMORY DOCTOR",
+		`"line\r\nbreak"`:        "LINE  BREAK",
 	} {
 		// redis-cli writes the answer of MEMORY DOCTOR as it is.
 		if got, want := strings.TrimPrefix(ours.typed(line), "(error) "), fmt.Sprintf(says, name); got != want {

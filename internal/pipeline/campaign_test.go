@@ -18,8 +18,8 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
-	"holdfast/internal/pipeline"
 	"holdfast/internal/dev/testservice"
+	"holdfast/internal/pipeline"
 )
 
 const (

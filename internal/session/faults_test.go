@@ -73,7 +73,7 @@ func (l *faulty) End(ctx context.Context, ids []string, why session.EndReason) e
 func TestFailingAtAnyStepLeavesNothingHalfDone(t *testing.T) {
 	faults := map[string]func(w *world) error{
 		"list of devices fails": func(*world) error { return errDevices },
-		"Redis killed": func(w *world) error { w.redis.Kill(); return nil },
+		"Redis killed":          func(w *world) error { w.redis.Kill(); return nil },
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {

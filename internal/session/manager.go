@@ -24,6 +24,7 @@ type Config struct {
 	Store   store.Store
 	Where   string // where sessions are kept, in a few words, without any secret
 	Devices DeviceStore
+	DataDir string // for endings that cannot be stored among the devices at once
 	Limits  Limits
 	Secure  bool // cookies for https only
 	// Start is the number of this server start, remembered by every log-in.
@@ -38,6 +39,7 @@ type Manager struct {
 	store   store.Store
 	where   string
 	devices DeviceStore
+	journal *journal
 	limits  Limits
 	start   int64
 	now     func() time.Time
@@ -56,6 +58,7 @@ func New(cfg Config) *Manager {
 		store:   cfg.Store,
 		where:   cfg.Where,
 		devices: cfg.Devices,
+		journal: newJournal(cfg.DataDir),
 		limits:  cfg.Limits,
 		start:   cfg.Start,
 		now:     cfg.Now,

@@ -89,6 +89,30 @@ func (r *redisValues) Delete(ctx context.Context, keys ...string) error {
 	return err
 }
 
+func (r *redisValues) DeleteAll(ctx context.Context) (int, error) {
+	removed := 0
+	for cursor := "0"; ; {
+		reply, err := redis.Values(r.client.DoContext(ctx, "SCAN", cursor, "MATCH", Prefix+"*", "COUNT", maxKeysAtOnce))
+		var found []string
+		if err == nil {
+			_, err = redis.Scan(reply, &cursor, &found)
+		}
+		if err != nil {
+			return removed, err
+		}
+		if len(found) > 0 {
+			n, err := redis.Int(r.client.DoContext(ctx, "DEL", redis.Args{}.AddFlat(found)...))
+			if err != nil {
+				return removed, err
+			}
+			removed += n
+		}
+		if cursor == "0" {
+			return removed, nil
+		}
+	}
+}
+
 func (r *redisValues) Ping(ctx context.Context) error {
 	_, err := r.do(ctx, "PING")
 	return err
@@ -118,8 +142,36 @@ func (r *redisValues) misdelivered() error {
 }
 
 // redisStore is a Redis server that any number of processes share. One script
-// makes its compare-and-swap one step.
-type redisStore struct{ *redisValues }
+// makes its compare-and-swap one step, and what is read there is believed as
+// long as it takes the heartbeat.
+type redisStore struct {
+	*redisValues
+	beats *heartbeat
+}
+
+func (r redisStore) Get(ctx context.Context, key string) ([]byte, error) {
+	value, err := r.redisValues.Get(ctx, key)
+	if err == nil {
+		err = r.beats.believable()
+	}
+	return value, err
+}
+
+func (r redisStore) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
+	values, err := r.redisValues.GetMany(ctx, keys)
+	if err == nil {
+		err = r.beats.believable()
+	}
+	return values, err
+}
+
+func (r redisStore) Ping(ctx context.Context) error {
+	err := r.redisValues.Ping(ctx)
+	if err == nil {
+		err = r.beats.believable()
+	}
+	return err
+}
 
 // swapScript takes the key; the expected value ("" for none), the new one (""
 // to delete), and the milliseconds to keep it. It answers 1 when the new value
@@ -144,7 +196,11 @@ func (r redisStore) CompareAndSwap(ctx context.Context, key string, old, new []b
 	return err
 }
 
-func (r redisStore) Close() error { return r.client.Close() }
+func (r redisStore) Close() error {
+	err := r.client.Close() // also ends what the heartbeat waits for
+	r.beats.stopBeating()
+	return err
+}
 
 func openRedis(cfg Config) (*Opened, error) {
 	u, err := url.Parse(cfg.RedisURL)
@@ -154,10 +210,11 @@ func openRedis(cfg Config) (*Opened, error) {
 	dial := func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
 		return redis.DialURLContext(ctx, cfg.RedisURL, options...)
 	}
-	runs := &runs{revoked: cfg.Revoked, timeout: cfg.Timeout}
-	client := newClient(cfg, "Redis", dial, runs.check)
+	beats := newHeartbeat(cfg)
+	client := newClient(cfg, dial, beats.check)
+	beats.run(client)
 	return &Opened{
-		Store:   redisStore{newRedisValues("Redis", client, cfg.Belongs)},
+		Store:   redisStore{newRedisValues("Redis", client, cfg.Belongs), beats},
 		Where:   "Redis at " + u.Host,
 		OneStep: "one Lua script, which Redis runs as a whole",
 		Redis:   client,
@@ -167,7 +224,7 @@ func openRedis(cfg Config) (*Opened, error) {
 
 type dialFunc func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error)
 
-func newClient(cfg Config, name string, dial dialFunc, check func(context.Context, redis.Conn) error) *pipeline.Client {
+func newClient(cfg Config, dial dialFunc, check func(context.Context, redis.Conn) error) *pipeline.Client {
 	h := newHealth(cfg.Log)
 	return pipeline.New(pipeline.Options{
 		Dial: func(ctx context.Context) (redis.Conn, error) {
@@ -181,7 +238,7 @@ func newClient(cfg Config, name string, dial dialFunc, check func(context.Contex
 }
 
 // maxKeysAtOnce is how many keys one command takes.
-const maxKeysAtOnce = 500
+const maxKeysAtOnce = 1000
 
 func prefixed(keys []string) []any {
 	args := make([]any, len(keys))
