@@ -319,7 +319,7 @@ func TestClosingAnswersThoseWhoWait(t *testing.T) {
 	}
 }
 
-func TestAnUnaskedReplyClosesTheConnection(t *testing.T) {
+func TestAnUnsolicitedReplyClosesTheConnection(t *testing.T) {
 	closed := make(chan struct{})
 	s := serve(t, func(p *peer) {
 		if p.number == 1 {
@@ -515,4 +515,16 @@ func TestAReadTimeoutOfTheDialDoesNotEndAnIdleConnection(t *testing.T) {
 	if s.connections() != 1 {
 		t.Errorf("%d connections", s.connections())
 	}
+}
+
+// plain hides all but redis.Conn.
+type plain struct{ redis.Conn }
+
+func TestAConnectionWithoutTimeoutsOfItsOwnWillDo(t *testing.T) {
+	s := serve(t, (*peer).echo)
+	c := open(t, pipeline.Options{Dial: func(ctx context.Context) (redis.Conn, error) {
+		conn, err := to(s.addr)(ctx)
+		return plain{conn}, err
+	}})
+	wantEcho(t, <-ask(t.Context(), c, "GET", "x"), "GET x")
 }
