@@ -34,10 +34,19 @@ type journaled struct {
 	Reason EndReason `json:"reason"`
 }
 
-func newJournal(dir string) *journal { return &journal{path: filepath.Join(dir, "endings.journal")} }
+// newJournal returns the journal in a folder, or one that takes nothing for "".
+func newJournal(dir string) *journal {
+	if dir == "" {
+		return &journal{}
+	}
+	return &journal{path: filepath.Join(dir, "endings.journal")}
+}
 
 // locked runs act while no other process uses the file.
 func (j *journal) locked(act func() error) error {
+	if j.path == "" {
+		return errors.New("no folder for a journal")
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err := os.MkdirAll(filepath.Dir(j.path), 0o700); err != nil {
