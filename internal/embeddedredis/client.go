@@ -61,11 +61,14 @@ func (c *client) serve() {
 			}
 			return
 		}
-		for _, command := range commands {
-			if c.leaving {
-				break
+		for len(commands) > 0 && !c.leaving {
+			if calls := c.together(commands); len(calls) > 0 {
+				c.runTogether(calls)
+				commands = commands[len(calls):]
+				continue
 			}
-			c.do(command.Args)
+			c.do(commands[0].Args)
+			commands = commands[1:]
 		}
 		if err := c.flush(); err != nil {
 			return
@@ -99,9 +102,8 @@ func (c *client) flush() error {
 
 // do answers one command.
 func (c *client) do(args [][]byte) {
-	s := c.server
-	s.counts.commands.Add(1)
-	command, err := s.find(args)
+	c.server.counts.commands.Add(1)
+	command, err := c.server.find(args)
 	if err == nil && c.watching.Load() && command.flags&keyspace != 0 {
 		err = reply("ERR Replica can't interact with the keyspace") // what Redis calls a client that monitors
 	}
@@ -113,27 +115,79 @@ func (c *client) do(args [][]byte) {
 		c.fail(err)
 		return
 	}
-	c.last.Store(command)
-	c.lastAt.Store(time.Now().UnixNano())
+	c.note(command)
 	if c.inMulti && command.flags&atOnce == 0 {
 		c.queue = append(c.queue, call{command, args})
 		c.status("QUEUED")
 		return
 	}
-	c.run(s.store, call{command, args})
+	c.run(c.server.store, call{command, args})
+}
+
+// note keeps for CLIENT LIST what the client does.
+func (c *client) note(command *command) {
+	c.last.Store(command)
+	c.lastAt.Store(time.Now().UnixNano())
+}
+
+// together returns the commands at the beginning that can be carried out in one
+// transaction of SQLite, or nil where that saves none: most of a write is its
+// transaction.
+func (c *client) together(commands []redcon.Command) (calls []call) {
+	if len(commands) == 1 || c.inMulti || c.watching.Load() {
+		return nil
+	}
+	written := 0
+	for _, next := range commands {
+		command, err := c.server.find(next.Args)
+		if err != nil || command.flags&keyspace == 0 || command.flags&notInMulti != 0 {
+			break
+		}
+		if command.flags&writes != 0 {
+			written++
+		}
+		calls = append(calls, call{command, next.Args})
+	}
+	if written < 2 {
+		return nil
+	}
+	return calls
+}
+
+// runTogether carries out what the client sent in one piece. Where it cannot be
+// stored, nothing of it was done.
+func (c *client) runTogether(calls []call) {
+	c.server.counts.commands.Add(int64(len(calls)))
+	c.note(calls[len(calls)-1].command)
+	before := len(c.out)
+	err := c.server.store.update(func(db store) error {
+		for _, do := range calls {
+			c.run(db, do)
+		}
+		return nil
+	})
+	if err != nil {
+		c.out = c.out[:before]
+		for range calls {
+			c.fail(err)
+		}
+	}
 }
 
 // run carries a command out. A command answers only when it has succeeded.
 func (c *client) run(db store, do call) {
+	if err := do.answer(c, db, do.args[1:]); err != nil {
+		c.fail(err)
+	}
+	if c.watching.Load() {
+		_ = c.flush() // the answer stands before the line
+	}
 	switch {
 	case do.flags&unseen != 0:
 	case do.flags&secret != 0:
 		c.server.monitors.feed(c, hidden(do.args))
 	default:
 		c.server.monitors.feed(c, do.args)
-	}
-	if err := do.answer(c, db, do.args[1:]); err != nil {
-		c.fail(err)
 	}
 }
 

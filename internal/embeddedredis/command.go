@@ -32,7 +32,7 @@ const (
 	writes                       // the keyspace
 	atOnce                       // also within MULTI
 	notInMulti                   // is an error there
-	unseen                       // not shown by MONITOR: of administrators in Redis, or with a password
+	unseen                       // not shown by MONITOR, as Redis shows no administrator's
 	secret                       // shown without its passwords
 
 	keyspace = reads | writes

@@ -305,9 +305,16 @@ func scan(c *client, db store, args [][]byte) error {
 			return errSyntax
 		}
 	}
-	next, found, err := db.scan(int(cursor), pattern, kind, int(min(count, math.MaxInt32)))
+	// One more is asked for, which tells whether an iteration is at its end.
+	page := int(min(count, math.MaxInt32))
+	_, found, err := db.scan(int(cursor), pattern, kind, page+1)
 	if err != nil {
 		return err
+	}
+	next := 0
+	if len(found) > page {
+		found = found[:page]
+		next = found[page-1].ID
 	}
 	c.array(2)
 	c.text(strconv.Itoa(next))

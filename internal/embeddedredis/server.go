@@ -94,6 +94,7 @@ func start(ctx context.Context, dir string, log *slog.Logger, listen func(networ
 		lock:     flock.New(filepath.Join(dir, "redis.lock"), flock.SetPermissions(0o600)),
 		dir:      dir,
 		started:  time.Now(),
+		gate:     gate{gone: make(chan struct{})},
 		clients:  map[int64]*client{},
 	}
 	if err := takeLock(ctx, s.lock); err != nil {
@@ -252,10 +253,16 @@ func (s *Server) StandStill(d time.Duration) (over <-chan struct{}) {
 }
 
 // Close ends the server: commands that are being carried out are finished,
-// connections are closed, and the data and the lock are let go.
+// connections are closed, and the data and the lock are let go. It does not
+// wait for the end of a standstill. A second Close does nothing.
 func (s *Server) Close() error {
 	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
 	s.closed = true
+	close(s.gate.gone)
 	for _, c := range s.clients {
 		c.conn.Close()
 	}

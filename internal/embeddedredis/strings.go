@@ -213,9 +213,9 @@ func expires(command string, n int64, unit time.Duration, absolute bool) (expiry
 	}
 	ttl := time.Duration(n) * unit
 	if absolute {
-		ttl = time.Until(time.Unix(0, int64(ttl)))
+		return expiry{at: time.Unix(0, int64(ttl))}, nil
 	}
-	return expiry{ttl: ttl, past: ttl <= 0}, nil
+	return expiry{ttl: ttl}, nil
 }
 
 func setEx(name string, unit time.Duration) func(*client, store, [][]byte) error {
@@ -322,7 +322,10 @@ func getEx(c *client, db store, args [][]byte) error {
 		if err != nil {
 			return err
 		}
-		then = func(db store) error { return missingIsFine(db.key.ExpireAt(key, time.Now().Add(end.ttl))) }
+		if end.at.IsZero() {
+			end.at = time.Now().Add(end.ttl)
+		}
+		then = func(db store) error { return missingIsFine(db.key.ExpireAt(key, end.at)) }
 	default:
 		return errSyntax
 	}
