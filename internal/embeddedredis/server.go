@@ -40,6 +40,11 @@ const (
 	// lockLimit is how long a start waits for a predecessor to end.
 	lockLimit = 3 * time.Second
 
+	// transactionLimit is how long a transaction may take before it is undone,
+	// the wait for those before it among that. Whoever waits for less says so to
+	// his connection; this one only has to end.
+	transactionLimit = time.Minute
+
 	// dataFile lies in the server's folder.
 	dataFile = "redis.db"
 
@@ -134,7 +139,9 @@ func (s *Server) openData() error {
 		return fmt.Errorf("make embedded Redis: %w", err)
 	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	s.db, err = redka.Open(filepath.ToSlash(file), &redka.Options{DriverName: "sqlite", Logger: quiet})
+	s.db, err = redka.Open(filepath.ToSlash(file), &redka.Options{
+		DriverName: "sqlite", Logger: quiet, Timeout: transactionLimit,
+	})
 	if err != nil {
 		return fmt.Errorf("open embedded Redis in %s: %w", s.dir, err)
 	}
@@ -186,7 +193,10 @@ func (s *Server) accept() {
 			return
 		default:
 			s.log.Error("embedded Redis took no connection", "cause", err)
-			time.Sleep(wait)
+			select {
+			case <-time.After(wait):
+			case <-s.gate.gone:
+			}
 			wait = min(2*wait, longest)
 		}
 	}
