@@ -175,7 +175,7 @@ func TestWhyNobodyIsBelieved(t *testing.T) {
 			{"a wrong sign", "session=" + strings.Repeat("*", 43), []string{sent, "It is no token of this server", "Nobody: the cookie was not believed"}},
 			{"invented", "session=" + strings.Repeat("A", 42) + "E", []string{sent, form, key, asked, "Nobody: nothing stands under that key"}},
 			{"spoiled", "session=" + spoiled, []string{sent, form, key, asked, "These bytes came back", "What stood there was removed", "Nobody: the record could not be read"}},
-			{"of another version", "session=" + foreign, []string{sent, form, key, asked, "These bytes came back", "What stood there was removed", "Nobody: the record could not be read"}},
+			{"of a newer version", "session=" + foreign, []string{sent, form, key, asked, "These bytes came back", "Nobody here: a newer server wrote the record"}},
 		} {
 			var headers []string
 			if c.cookie != "" {

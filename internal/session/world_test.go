@@ -197,6 +197,12 @@ func (w *world) raw(command string, args ...any) (any, error) {
 	return conn.Do(command, args...)
 }
 
+// keys is how many sessions Redis holds.
+func (w *world) keys() (int, error) {
+	keys, err := redis.Strings(w.raw("KEYS", "holdfast:session:"+strings.Repeat("?", 43)))
+	return len(keys), err
+}
+
 // stands reports whether Redis holds the session behind a token.
 func (w *world) stands(token string) bool {
 	w.t.Helper()

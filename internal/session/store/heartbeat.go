@@ -96,7 +96,7 @@ return stored`)
 func newHeartbeat(cfg Config) *heartbeat {
 	return &heartbeat{
 		endings: cfg.Endings, timeout: cfg.Timeout, log: cfg.Log, started: time.Now(),
-		beating: condition{log: cfg.Log, down: "sessions are not believed", up: "sessions are believed again"},
+		beating: condition{log: cfg.Log, level: slog.LevelWarn, down: "sessions are not believed", up: "sessions are believed again"},
 	}
 }
 
@@ -192,7 +192,7 @@ func (h *heartbeat) met(known int64, sent time.Time, ask func() (string, error))
 	stored, err := strconv.ParseInt(answer, 10, 64)
 	if err != nil || stored < known {
 		h.believed.Store(0)
-		h.log.Warn("sessions are checked before they are believed", "cause", errOlder)
+		h.log.Warn("sessions are checked before they are believed", "cause", errOlder, "known", known, "found", answer)
 		if h.client != nil {
 			h.client.Reset(errOlder)
 		}
@@ -251,8 +251,7 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 		return nil
 	})
 	if err != nil {
-		h.log.Error("sessions cannot be believed", "ended_again", removed, "cause", err)
-		return err
+		return err // told by whoever asks for the connection
 	}
 	h.next.Store(next)
 	sent := time.Now()

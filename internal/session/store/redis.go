@@ -113,6 +113,19 @@ func (r *redisValues) DeleteAll(ctx context.Context) (int, error) {
 	}
 }
 
+func (r *redisValues) beat(ctx context.Context) (string, error) {
+	beat, err := redis.String(r.client.DoContext(ctx, "GET", beatKey))
+	if errors.Is(err, redis.ErrNil) {
+		return "", nil
+	}
+	return beat, err
+}
+
+func (r *redisValues) setBeat(ctx context.Context, beat string) error {
+	_, err := r.client.DoContext(ctx, "SET", beatKey, beat)
+	return err
+}
+
 func (r *redisValues) Ping(ctx context.Context) error {
 	_, err := r.do(ctx, "PING")
 	return err
@@ -254,8 +267,8 @@ type health struct{ reads, writes condition }
 
 func newHealth(log *slog.Logger) *health {
 	return &health{
-		reads:  condition{log: log, down: "sessions cannot be reached", up: "sessions can be reached again"},
-		writes: condition{log: log, down: "sessions cannot be stored", up: "sessions can be stored again"},
+		reads:  condition{log: log, level: slog.LevelError, down: "sessions cannot be reached", up: "sessions can be reached again"},
+		writes: condition{log: log, level: slog.LevelError, down: "sessions cannot be stored", up: "sessions can be stored again"},
 	}
 }
 
@@ -277,13 +290,14 @@ func (h *health) observe(cmd string, err error) {
 // condition is one thing that is up or down.
 type condition struct {
 	log      *slog.Logger
+	level    slog.Level // of down
 	down, up string
 	isDown   atomic.Bool
 }
 
 func (c *condition) markDown(cause error) {
 	if c.isDown.CompareAndSwap(false, true) {
-		c.log.Error(c.down, "cause", cause)
+		c.log.Log(context.Background(), c.level, c.down, "cause", cause)
 	}
 }
 

@@ -37,6 +37,9 @@ type values interface {
 	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
 	Delete(ctx context.Context, keys ...string) error
 	DeleteAll(ctx context.Context) (int, error)
+	// beat and setBeat are about the beat in this data; "" is none.
+	beat(ctx context.Context) (string, error)
+	setBeat(ctx context.Context, beat string) error
 	Ping(ctx context.Context) error
 }
 
@@ -87,21 +90,17 @@ func (s *single) Close() error {
 // The beat of a store that one process owns: see heartbeat. Older data can only
 // come under it while no server runs, so it is read when the store is opened,
 // and written now and then to keep short what has to be applied there.
-const (
-	singleBeatKey   = "beat"
-	singleBeatEvery = time.Minute
-	singleBeatTTL   = 10 * 365 * 24 * time.Hour
-)
+const singleBeatEvery = time.Minute
 
 // applyEndings removes the sessions that ended since the beat in this data, and
 // keeps it beating from then on.
 func (s *single) applyEndings(ctx context.Context, cfg Config) error {
 	beats := newHeartbeat(cfg)
-	stored, err := s.values.Get(ctx, singleBeatKey)
+	stored, err := s.values.beat(ctx)
 	if err != nil {
 		return fmt.Errorf("read the beat: %w", err)
 	}
-	since, err := strconv.ParseInt(string(stored), 10, 64)
+	since, err := strconv.ParseInt(stored, 10, 64)
 	if err != nil {
 		since = 0
 	}
@@ -110,9 +109,7 @@ func (s *single) applyEndings(ctx context.Context, cfg Config) error {
 		return err
 	}
 	write := func(ctx context.Context, beat int64) error {
-		return s.alone(ctx, func() error {
-			return s.values.Set(ctx, singleBeatKey, strconv.AppendInt(nil, beat, 10), singleBeatTTL)
-		})
+		return s.alone(ctx, func() error { return s.values.setBeat(ctx, strconv.FormatInt(beat, 10)) })
 	}
 	if err := write(ctx, next); err != nil {
 		return fmt.Errorf("write the beat: %w", err)
@@ -270,6 +267,19 @@ func (v scsValues) DeleteAll(context.Context) (int, error) {
 }
 
 func (scsValues) Ping(context.Context) error { return nil }
+
+// scsBeatKey is where a store of scs keeps the beat. No session has that key:
+// theirs are 43 characters long.
+const scsBeatKey = "beat"
+
+func (v scsValues) beat(context.Context) (string, error) {
+	value, _, err := v.store.Find(scsBeatKey)
+	return string(value), err
+}
+
+func (v scsValues) setBeat(_ context.Context, beat string) error {
+	return v.store.Commit(scsBeatKey, []byte(beat), time.Now().AddDate(10, 0, 0))
+}
 
 func getEach(ctx context.Context, get func(context.Context, string) ([]byte, error), keys []string) ([][]byte, error) {
 	values := make([][]byte, len(keys))
