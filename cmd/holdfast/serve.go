@@ -139,9 +139,11 @@ func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, proc
 }
 
 func newAccounts(cfg config.Config, db *database.DB) *account.Service {
-	// One hash a processor: more at once would only take memory, 19 MiB each.
-	hasher := password.NewHasher(runtime.GOMAXPROCS(0), hashWait)
-	return account.New(db.People(), hasher, password.Policy{MinRunes: cfg.PasswordMinLength}, time.Now)
+	return account.New(db.People(), newHasher(cfg), password.Policy{MinRunes: cfg.PasswordMinLength}, time.Now)
+}
+
+func newHasher(cfg config.Config) *password.Hasher {
+	return password.NewHasher(cfg.PasswordHashConcurrency, hashWait)
 }
 
 // announce tells who started it where to look.

@@ -30,11 +30,12 @@ type Config struct {
 	MetricsAddr     string         `group:"Web server" check:"hostport" unset:"off" help:"host:port of a second listener with /metrics for Prometheus; keep it off the public network."`
 	ShutdownTimeout time.Duration  `group:"Web server" initial:"10s" min:"1ms" max:"1h" help:"How long requests in flight may take to finish after SIGTERM."`
 
-	DataDir           string        `group:"People" initial:".data" help:"Folder of the embedded stores and of mail that is not sent."`
-	DatabaseURL       SecretURL     `group:"People" name:"database-url" schemes:"postgres,postgresql" unset:"SQLite in DATA_DIR" help:"PostgreSQL server: postgres://USER:PASSWORD@HOST:5432/DATABASE."`
-	DatabasePoolSize  int           `group:"People" initial:"16" min:"1" max:"10000" help:"Connections to the database at most."`
-	DatabaseTimeout   time.Duration `group:"People" initial:"2s" min:"1ms" max:"1h" help:"Limit of one database call, waiting for a connection included."`
-	PasswordMinLength int           `group:"People" initial:"15" min:"8" max:"256" help:"Characters a new password needs at least."`
+	DataDir                 string        `group:"People" initial:".data" help:"Folder of the embedded stores and of mail that is not sent."`
+	DatabaseURL             SecretURL     `group:"People" name:"database-url" schemes:"postgres,postgresql" unset:"SQLite in DATA_DIR" help:"PostgreSQL server: postgres://USER:PASSWORD@HOST:5432/DATABASE."`
+	DatabasePoolSize        int           `group:"People" initial:"16" min:"1" max:"10000" help:"Connections to the database at most."`
+	DatabaseTimeout         time.Duration `group:"People" initial:"2s" min:"1ms" max:"1h" help:"Limit of one database call, waiting for a connection included."`
+	PasswordMinLength       int           `group:"People" initial:"15" min:"8" max:"256" help:"Characters a new password needs at least."`
+	PasswordHashConcurrency int           `group:"People" min:"1" max:"1024" unset:"one less than the processors, at least 1" help:"Passwords hashed at once at most, each with 19 MiB and a processor of its own."`
 
 	SessionStore            string        `group:"Sessions" initial:"redis" oneof:"redis,memory,file,database" help:"Where sessions live. memory forgets them at a restart."`
 	RedisURL                SecretURL     `group:"Sessions" name:"redis-url" schemes:"redis,rediss" unset:"embedded, in DATA_DIR" help:"Redis server: redis://USER:PASSWORD@HOST:6379/0, or rediss:// for TLS."`

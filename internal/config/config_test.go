@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -58,6 +59,7 @@ func TestNothingSetServesWithTheDefaults(t *testing.T) {
 		{"remember lifetime", c.SessionRememberLifetime, 720 * time.Hour},
 		{"shutdown timeout", c.ShutdownTimeout, 10 * time.Second},
 		{"password length", c.PasswordMinLength, 15},
+		{"passwords hashed at once", c.PasswordHashConcurrency, max(1, runtime.GOMAXPROCS(0)-1)},
 		{"Redis pool", c.RedisPoolSize, 64},
 		{"Redis connect timeout", c.RedisConnectTimeout, 250 * time.Millisecond},
 		{"Redis timeout", c.RedisTimeout, 500 * time.Millisecond},
@@ -71,6 +73,19 @@ func TestNothingSetServesWithTheDefaults(t *testing.T) {
 	} {
 		if check.got != check.want {
 			t.Errorf("%s is %v, want %v", check.name, check.got, check.want)
+		}
+	}
+}
+
+func TestOneProcessorIsLeftByHashing(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for processors, want := range map[int]int{1: 1, 2: 1, 3: 2, 8: 7} {
+		runtime.GOMAXPROCS(processors)
+		if _, c := mustParse(t, nil, nil, ""); c.PasswordHashConcurrency != want {
+			t.Errorf("%d processors: %d hashes at once, want %d", processors, c.PasswordHashConcurrency, want)
+		}
+		if _, c := mustParse(t, []string{"--password-hash-concurrency=5"}, nil, ""); c.PasswordHashConcurrency != 5 {
+			t.Errorf("set to 5, it is %d", c.PasswordHashConcurrency)
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"reflect"
+	"runtime"
 	"strconv"
 	"strings"
 
@@ -114,6 +115,10 @@ func (c *Config) fill(flags flagValues, getenv func(string) string, file map[str
 	}
 	if len(problems) > 0 {
 		return append(problems, c.compare(problems)...)
+	}
+	if c.PasswordHashConcurrency == 0 {
+		// The one that is left answers everybody else during a flood of log-ins.
+		c.PasswordHashConcurrency = max(1, runtime.GOMAXPROCS(0)-1)
 	}
 	if c.BaseURL == "" {
 		c.derivedBase = true
