@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
 	"runtime"
 	"slices"
 	"strings"
@@ -69,7 +71,6 @@ func TestNothingSetServesWithTheDefaults(t *testing.T) {
 		{"log format", c.LogFormat, "text"},
 		{"Redis", c.RedisURL, config.SecretURL("")},
 		{"database", c.DatabaseURL, config.SecretURL("")},
-		{"mail server", c.SMTPURL, config.SecretURL("")},
 	} {
 		if check.got != check.want {
 			t.Errorf("%s is %v, want %v", check.name, check.got, check.want)
@@ -87,6 +88,36 @@ func TestOneProcessorIsLeftByHashing(t *testing.T) {
 		if _, c := mustParse(t, []string{"--password-hash-concurrency=5"}, nil, ""); c.PasswordHashConcurrency != 5 {
 			t.Errorf("set to 5, it is %d", c.PasswordHashConcurrency)
 		}
+	}
+}
+
+func TestEverySettingIsReadBySomething(t *testing.T) {
+	sources, err := filepath.Glob("../../cmd/*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code []byte
+	for _, source := range append(sources, "config.go") {
+		if strings.HasSuffix(source, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code = append(code, text...)
+	}
+	for field := range reflect.TypeFor[config.Config]().Fields() {
+		if used := regexp.MustCompile(`\.` + field.Name + `\b`); field.IsExported() && !used.Match(code) {
+			t.Errorf("nothing reads Config.%s: a setting that changes nothing must not be offered", field.Name)
+		}
+	}
+}
+
+func TestALineOfDotenvThatIsNoSettingIsIgnored(t *testing.T) {
+	_, c := mustParse(t, nil, nil, "SMTP_URL=not even an address\nMAIL_FROM=nobody\nPORT=4000\n")
+	if c.Port != 4000 || strings.Contains(c.String(), "nobody") {
+		t.Errorf("got\n%s", c)
 	}
 }
 
@@ -131,8 +162,6 @@ func TestEveryKindOfValueIsRead(t *testing.T) {
 		"LOG_LEVEL":            "WARN",
 		"REDIS_URL":            "rediss://:p%40ss@redis.example.org:6380/2",
 		"DATABASE_URL":         "postgresql://ada:secret@db1:5432,db2:5432/holdfast?sslmode=verify-full",
-		"SMTP_URL":             "smtps://mail.example.org",
-		"MAIL_FROM":            "login@example.org",
 	}, "")
 	if c.Address() != "[::1]:0" || c.BaseURL != "https://login.example.org" || !c.Secure() || c.Learn() {
 		t.Errorf("address %s, base %s, secure %t, learn %t", c.Address(), c.BaseURL, c.Secure(), c.Learn())
@@ -267,8 +296,6 @@ func TestASecretIsNotPrintedInAnyWay(t *testing.T) {
 	_, c := mustParse(t, nil, map[string]string{
 		"REDIS_URL":    "redis://user:sesame@h:6379/1",
 		"DATABASE_URL": "postgres://u:sesame@h/d?sslpassword=sesame",
-		"SMTP_URL":     "smtp://u:sesame@h",
-		"MAIL_FROM":    "login@example.org",
 	}, "")
 	var printed strings.Builder
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X"} {

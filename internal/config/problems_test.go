@@ -31,8 +31,6 @@ func TestAWrongValueIsRefusedByItsName(t *testing.T) {
 		"REDIS_POOL_SIZE":           {"0"},
 		"REDIS_CONNECT_TIMEOUT":     {"250"},
 		"REDIS_TIMEOUT":             {"1h"},
-		"SMTP_URL":                  {"mail.example.org", "smtp://h/x", "smtp://u:sesame@h?x", "http://h"},
-		"MAIL_FROM":                 {"login", "@", "a@b, c@d"},
 		"LEARN":                     {"yes"},
 		"LOG_LEVEL":                 {"loud", "info+2"},
 		"LOG_FORMAT":                {"xml"},
@@ -78,7 +76,6 @@ func TestSettingsThatContradictEachOtherAreRefused(t *testing.T) {
 	for args, setting := range map[string]string{
 		"--session-lifetime=31d":                            "SESSION_LIFETIME",
 		"--session-remember-lifetime=6d":                    "SESSION_LIFETIME",
-		"--smtp-url=smtp://mail.example.org":                "MAIL_FROM",
 		"--metrics-addr=127.0.0.1:3000":                     "METRICS_ADDR",
 		"--metrics-addr=:4000 --port=4000 --host=localhost": "METRICS_ADDR",
 	} {
@@ -92,7 +89,6 @@ func TestSettingsThatContradictEachOtherAreRefused(t *testing.T) {
 		"--session-idle-timeout=8d", // never reached, and harmless
 		"--session-lifetime=30d",
 		"--port=0 --metrics-addr=127.0.0.1:0",
-		"--smtp-url=smtp://mail.example.org --mail-from=login@example.org",
 	} {
 		if _, _, err := parse(t, strings.Fields(args), nil, ""); err != nil {
 			t.Errorf("%s: %v", args, err)
@@ -119,10 +115,9 @@ func TestAPasswordWithAnySignInItIsHidden(t *testing.T) {
 		for setting, value := range map[string]string{
 			"REDIS_URL":    "redis://:" + password + "@h:6379/0",
 			"DATABASE_URL": "postgres://u:" + password + "@h/d",
-			"SMTP_URL":     "smtp://u:" + password + "@", // the host was forgotten
 			"BASE_URL":     "http://u:" + password + "@h",
 		} {
-			_, c, err := parse(t, nil, map[string]string{setting: value, "MAIL_FROM": "login@example.org"}, "")
+			_, c, err := parse(t, nil, map[string]string{setting: value}, "")
 			text := c.String()
 			if err != nil {
 				text = err.Error()
