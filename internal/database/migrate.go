@@ -27,7 +27,7 @@ const advisoryLock = 0x686f6c6466617374
 // Migrate applies every step that is missing and returns the file names of
 // those that this call applied, in order. Any number of processes may call it
 // at once: one applies, the others wait and find nothing to do. It returns
-// [account.ErrUnavailable] when the database cannot be reached.
+// [fault.ErrUnavailable] when the database cannot be reached.
 func (db *DB) Migrate(ctx context.Context) ([]string, error) {
 	inner, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
