@@ -218,7 +218,9 @@ func TestAStoreThatTakesNothingLosesNothing(t *testing.T) {
 
 func TestADatabaseThatIsAwayIsSaidInWordsThatFitAnyTable(t *testing.T) {
 	w := newWorld(t, embedded(t), options{})
-	w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { return fmt.Errorf("read any table: %w", fault.ErrUnavailable) })
+	w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error {
+		return fmt.Errorf("read any table: %w", fault.ErrUnavailable)
+	})
 	page := w.browser().get("/test/fault").want(http.StatusServiceUnavailable).wantNoCookie().wantErrorPage()
 	page.wantText("h1", "What is stored here cannot be reached just now")
 }

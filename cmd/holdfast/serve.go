@@ -18,6 +18,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/database"
 	"holdfast/internal/password"
+	"holdfast/internal/product"
 	"holdfast/internal/session"
 	"holdfast/web"
 )
@@ -148,8 +149,8 @@ func newHasher(cfg config.Config) *password.Hasher {
 
 // announce tells who started it where to look.
 func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process, metrics *metrics) {
-	fmt.Fprintf(stdout, "Holdfast %s, start %d\n  open      %s\n  sessions  %s\n  people    %s\n",
-		version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
+	fmt.Fprintf(stdout, "%s %s, start %d\n  open      %s\n  sessions  %s\n  people    %s\n",
+		product.Name, version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
 	if metrics != nil {
 		fmt.Fprintf(stdout, "  metrics   %s\n", metrics.at)
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"holdfast/internal/product"
 )
 
 // Parse reads the command line without the program's name, the environment
@@ -51,7 +53,7 @@ func Parse(args []string, getenv func(string) string, dotenv string, stdout io.W
 func parseArgs(args []string, grammar any, settings []setting, flags flagValues, stdout io.Writer) (string, error) {
 	helped := false
 	options := []kong.Option{
-		kong.Name("holdfast"),
+		kong.Name(product.Slug),
 		kong.Description(description),
 		kong.Writers(stdout, stdout),
 		kong.Exit(func(int) { helped = true }),
@@ -70,7 +72,7 @@ func parseArgs(args []string, grammar any, settings []setting, flags flagValues,
 		return "", ErrHelp
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s (holdfast --help shows what there is)", hideSecrets(err.Error()))
+		return "", fmt.Errorf("%s (%s --help shows what there is)", hideSecrets(err.Error()), product.Slug)
 	}
 	var names []string
 	for _, step := range parsed.Path {

@@ -15,6 +15,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 
 	"holdfast/internal/learn/trace"
+	"holdfast/internal/product"
 )
 
 // tokenLength is the length of a token as scs makes it: 32 random bytes in
@@ -66,9 +67,9 @@ func newManager(c cells, cfg Config, at place) *Manager {
 // with which a browser lets no other host set it (RFC 6265bis section 4.1.3.2).
 func CookieName(secure bool) string {
 	if secure {
-		return "__Host-session"
+		return "__Host-" + product.SessionCookie
 	}
-	return "session"
+	return product.SessionCookie
 }
 
 // CookieName returns the name of the cookie this Manager reads and writes.

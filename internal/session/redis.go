@@ -9,10 +9,12 @@ import (
 
 	"github.com/alexedwards/scs/redisstore"
 	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/product"
 )
 
 // keyPrefix stands before the hash of the token and is used for nothing else.
-const keyPrefix = "holdfast:session:"
+const keyPrefix = product.SessionKeys
 
 // redisCells keeps records in Redis. Reading and deleting go through scs's own
 // redisstore, given a context it does not know of (see bound). Its Commit,
