@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"holdfast/internal/learn/attack"
+	"holdfast/internal/product"
 )
 
 const urlencoded = "application/x-www-form-urlencoded"
@@ -115,7 +116,7 @@ func badBodies(good url.Values) map[string]badBody {
 
 func TestABodyThatBreaksOffIsTheSendersFault(t *testing.T) {
 	w := newWorld(t, embedded(t), options{})
-	cookie := "Cookie: session=" + w.member(w.person("Ada")).token()
+	cookie := "Cookie: " + product.SessionCookie + "=" + w.member(w.person("Ada")).token()
 	before := w.everything()
 	form := "Content-Type: " + urlencoded
 	w.raw("POST", "/session", "key=colour&value=gr", cookie, form, "Content-Length: 100").want(http.StatusBadRequest).wantErrorPage()
@@ -253,7 +254,7 @@ func TestFiftySignUpsOfOneAddressMakeOneAccount(t *testing.T) {
 			switch a := <-answers; a.status {
 			case http.StatusSeeOther:
 				made++
-				a.cookie("session")
+				a.cookie(product.SessionCookie)
 			case http.StatusUnprocessableEntity:
 				a.wantNoCookie()
 				if !strings.HasPrefix(a.text("#email-error"), "Someone has registered with this e-mail already.") {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/product"
 	"holdfast/internal/session"
 )
 
@@ -239,7 +240,7 @@ func TestTheCookieOnHTTPSIsBoundToTheHost(t *testing.T) {
 	w := on(t, onMemory)
 	b := w.browser(w.open(func(cfg *session.Config) { cfg.Secure = true })).logIn(w.ada)
 	c := b.cookie
-	if c.Name != "__Host-session" || !c.Secure || c.Path != "/" || c.Domain != "" || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode {
+	if c.Name != "__Host-"+product.SessionCookie || !c.Secure || c.Path != "/" || c.Domain != "" || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode {
 		t.Errorf("the cookie is %v", c)
 	}
 }
