@@ -71,9 +71,9 @@ func samplePages() map[string][]any {
 				{ID: "1", Title: "Firefox on Linux", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true},
 				{ID: "2", Title: "Safari on iPhone", Address: "::1", Since: then, LastSeen: then, Remembered: true},
 			},
-			Others: 1,
-			Past:   []pastDevice{{Title: "Chrome on Windows", Address: "127.0.0.1", How: "Expired", Since: then, Ended: then}},
-			Older:  "/devices?page=3", Newer: "/devices?page=1",
+			Others:     1,
+			Past:       []pastDevice{{Title: "Chrome on Windows", Address: "127.0.0.1", How: "Expired", Since: then, Ended: then}},
+			neighbours: neighbours{Older: "/devices?page=3", Newer: "/devices?page=1"},
 		}},
 		"explain": {explainPage{}, explainPage{
 			Heading: "How the server knew you", Lead: "Look.", Summary: "2 steps.", Guest: true, Cookie: "session",
