@@ -26,6 +26,8 @@ var mayImport = map[string][]string{
 	"internal/password":           {},
 	"internal/product":            {},
 	"internal/dev/pictures":       {},
+	"internal/dev/rename":         {},
+	"internal/dev/repository":     {},
 	"internal/learn/restartcheck": {},
 	"internal/session":            {"internal/learn/trace"},
 	"internal/dev/testprocess":    {"internal/dev/testservice"},
@@ -38,7 +40,7 @@ var mayImport = map[string][]string{
 var everyone = []string{"internal/product"}
 
 // onlyTests are packages that Holdfast itself must not contain.
-var onlyTests = []string{"internal/dev/testservice", "internal/dev/testprocess", "internal/dev/architecture", "internal/dev/bench"}
+var onlyTests = []string{"internal/dev/testservice", "internal/dev/testprocess", "internal/dev/architecture", "internal/dev/bench", "internal/dev/rename", "internal/dev/repository"}
 
 // measures stands beside the application, not in it: it starts Holdfast and
 // what Holdfast is compared with, and so may know anything.
