@@ -111,11 +111,11 @@ func TestPolicyMinimumMayBeSetDownToEight(t *testing.T) {
 		pass string
 		ok   bool
 	}{
-		{8, "kelp+roc", true},
-		{8, "kelp+ro", false},
+		{8, "7glo+roc", true},
+		{8, "7glo+ro", false},
 		{0, "kelp and a rock", true},
 		{0, "kelp and a roc", false},
-		{3, "kelp+ro", false}, // eight holds
+		{3, "7glo+ro", false}, // eight holds
 		{20, "kelp and a rock and", false},
 		{20, "kelp and a rock and.", true},
 		{8, "password", false},
