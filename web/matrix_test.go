@@ -25,7 +25,9 @@ import (
 
 // row says what one route answers, as "status" or "status where it leads".
 type row struct {
-	path          string // where the route's own is a pattern
+	path string // where the route's own is a pattern
+	// form returns a good form. It may make what the form is about, such as
+	// another device to log out.
 	form          func(w *world, who *browser, p person) url.Values
 	guest, member string
 	empty         string // to whoever gets furthest, for a form with nothing in it
@@ -156,13 +158,17 @@ func TestEveryRouteAnswersEachRoleAndRefusesForgery(t *testing.T) {
 			t.Errorf("the route %q has no row: add one to rows in web/matrix_test.go, with a good form and what a guest and a member are answered", route)
 			continue
 		}
+		bodies := map[string]string{} // made first: a form may need something to be there
+		for role, b := range roles {
+			bodies[role] = r.body(w, b, p)
+		}
 		before := w.everything()
 		for from, origin := range origins(w.base.String()) {
 			for role, b := range roles {
 				if r.form == nil {
 					r.try(w, route, role, from, b, p, origin.headers)
 				} else if origin.refused {
-					r.send(w, route, b, p, origin.headers).want(http.StatusForbidden).wantNoCookie().wantErrorPage()
+					r.send(w, route, b, bodies[role], origin.headers).want(http.StatusForbidden).wantNoCookie().wantErrorPage()
 				}
 			}
 		}
@@ -194,15 +200,15 @@ func TestEveryRouteAnswersEachRoleAndRefusesForgery(t *testing.T) {
 func (r row) try(w *world, route, role, from string, b *browser, p person, headers []string) {
 	w.t.Helper()
 	want := map[string]string{"a guest": r.guest, "a member": r.member}[role]
-	if got := r.send(w, route, b, p, headers).brief(); got != want {
+	if got := r.send(w, route, b, r.body(w, b, p), headers).brief(); got != want {
 		w.t.Errorf("%s as %s, %s: %s, want %s (rows in web/matrix_test.go say so; a GET without one is for members)", route, role, from, got, want)
 	}
 }
 
-func (r row) send(w *world, route string, b *browser, p person, headers []string) *answer {
+func (r row) send(w *world, route string, b *browser, body string, headers []string) *answer {
 	w.t.Helper()
 	method, _, _ := strings.Cut(route, " ")
-	request := b.request(method, r.at(route), strings.NewReader(r.body(w, b, p)))
+	request := b.request(method, r.at(route), strings.NewReader(body))
 	request.Header.Set("Content-Type", urlencoded)
 	for _, line := range headers {
 		name, value, _ := strings.Cut(line, ": ")

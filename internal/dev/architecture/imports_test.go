@@ -11,7 +11,7 @@ import (
 // is all of them. A package without a row fails: give it one on purpose.
 var mayImport = map[string][]string{
 	"cmd/holdfast":                {"*"},
-	"web":                         {"internal/account", "internal/session", "internal/fault", "internal/form", "internal/text", "internal/learn/trace", "internal/learn/attack", "templates", "static"},
+	"web":                         {"internal/fault", "internal/form", "internal/text", "internal/learn/trace", "internal/learn/attack", "templates", "static"},
 	"templates":                   {},
 	"static":                      {},
 	"migrations":                  {},
@@ -20,7 +20,7 @@ var mayImport = map[string][]string{
 	"internal/learn/attack":       {"internal/account", "internal/session", "internal/learn/trace"},
 	"internal/dev/bench":          {"*"},
 	"internal/config":             {},
-	"internal/database":           {"internal/account", "internal/session", "internal/fault", "internal/learn/trace", "migrations"},
+	"internal/database":           {"internal/fault", "internal/learn/trace", "migrations"},
 	"internal/fault":              {},
 	"internal/form":               {},
 	"internal/password":           {},
@@ -39,6 +39,15 @@ var mayImport = map[string][]string{
 // everyone may know these.
 var everyone = []string{"internal/product"}
 
+// domains are the packages of rules. Pages ask them, and the database keeps what
+// they own: both know every one of them.
+var domains = []string{
+	"internal/account",
+	"internal/session",
+}
+
+var knowDomains = []string{"web", "internal/database"}
+
 // onlyTests are packages that Holdfast itself must not contain.
 var onlyTests = []string{"internal/dev/testservice", "internal/dev/testprocess", "internal/dev/architecture", "internal/dev/bench", "internal/dev/rename", "internal/dev/repository"}
 
@@ -52,17 +61,17 @@ func TestImportsFollowTheTable(t *testing.T) {
 		seen[p.name()] = true
 		allowed, ok := mayImport[p.name()]
 		if !ok {
-			t.Errorf("package %s has no row in the table of imports", p.name())
+			t.Errorf("package %s has no row in the table of imports: add it to mayImport in internal/dev/architecture/imports_test.go", p.name())
 			continue
 		}
 		for _, path := range p.Imports {
 			ours, ok := strings.CutPrefix(path, module+"/")
 			switch {
-			case !ok, slices.Contains(everyone, ours):
+			case !ok, slices.Contains(everyone, ours), slices.Contains(domains, ours) && slices.Contains(knowDomains, p.name()):
 			case slices.Contains(onlyTests, ours) && !slices.Contains(onlyTests, p.name()):
 				t.Errorf("%s imports %s outside its tests", p.name(), ours)
 			case !slices.Contains(allowed, ours) && !slices.Contains(allowed, "*"):
-				t.Errorf("%s imports %s, which its row in the table does not allow", p.name(), ours)
+				t.Errorf("%s imports %s, which its row in the table does not allow; a package of rules stands in domains", p.name(), ours)
 			}
 		}
 	}
