@@ -52,7 +52,7 @@ func (s *Site) partingCookie(code string, maxAgeSeconds int) *http.Cookie {
 		SameSite: http.SameSiteLaxMode,
 	}
 	if s.BaseURL.Scheme == "https" {
-		cookie.Name, cookie.Secure = "__Host-parting", true
+		cookie.Name, cookie.Secure = "__Host-"+product.PartingCookie, true
 	}
 	return cookie
 }
