@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -17,10 +16,10 @@ import (
 const pastPerPage = 20
 
 type devicesPage struct {
-	Devices      []deviceCard
-	Others       int
-	Past         []pastDevice
-	Older, Newer string // addresses of the neighbouring pages of past sessions, or ""
+	Devices []deviceCard
+	Others  int
+	Past    []pastDevice
+	neighbours
 }
 
 type deviceCard struct {
@@ -38,23 +37,18 @@ type pastDevice struct {
 // as the store still holds it.
 func (s *Site) showDevices(c echo.Context) error {
 	ctx, now := c.Request().Context(), s.Now()
-	page := pageNumber(c.QueryParam("page"))
+	list := pagingOf(c, pastPerPage)
 	live, err := current(c).Devices(ctx)
 	if err != nil {
 		return err
 	}
-	past, err := current(c).PastDevices(ctx, (page-1)*pastPerPage, pastPerPage+1)
+	past, err := current(c).PastDevices(ctx, list.offset(), list.limit())
 	if err != nil {
 		return err
 	}
 	var p devicesPage
 	p.Devices, p.Others = deviceCards(live, now)
-	if len(past) > pastPerPage {
-		past, p.Older = past[:pastPerPage], devicesPath(page+1)
-	}
-	if page > 1 {
-		p.Newer = devicesPath(page - 1)
-	}
+	past, p.neighbours = shown(list, past)
 	for _, d := range past {
 		p.Past = append(p.Past, pastDevice{
 			Title: deviceTitle(d.UserAgent), Address: d.Address, How: endingWords(d.EndReason),
@@ -143,18 +137,4 @@ func endingWords(how session.EndReason) string {
 	default:
 		return "Expired"
 	}
-}
-
-// pageNumber reads a page of a list; anything else is the first.
-func pageNumber(text string) int {
-	const last = 1000
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > last {
-		return 1
-	}
-	return n
-}
-
-func devicesPath(page int) string {
-	return "/devices?page=" + strconv.Itoa(page)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
+	"holdfast/internal/fault"
 	"holdfast/internal/form"
 	"holdfast/internal/session"
 )
@@ -42,7 +43,7 @@ func named() []struct {
 } {
 	sessions := failure{http.StatusServiceUnavailable, "Sessions cannot be reached just now",
 		"If you were logged in, you still are. Try again in a moment."}
-	people := failure{http.StatusServiceUnavailable, "Accounts cannot be reached just now",
+	database := failure{http.StatusServiceUnavailable, "What is stored here cannot be reached just now",
 		"Nothing was changed. Try again in a moment."}
 	busy := failure{http.StatusServiceUnavailable, "Too many people are logging in at once",
 		"Nothing was changed. Try again in a moment."}
@@ -60,7 +61,8 @@ func named() []struct {
 		{session.ErrEnded, ended},
 		{session.ErrFlashTaken, unexpected()},
 		{session.ErrFull, full},
-		{account.ErrUnavailable, people},
+		{fault.ErrUnavailable, database},
+		{fault.ErrNotFound, byStatus(http.StatusNotFound)},
 		{account.ErrBusy, busy},
 		{errForgery, forged},
 		{form.ErrTooLarge, byStatus(http.StatusRequestEntityTooLarge)},

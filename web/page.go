@@ -5,6 +5,8 @@ import (
 	"strconv"
 
 	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/product"
 )
 
 // page answers with a page of the site inside the layout. The layout is filled
@@ -57,7 +59,7 @@ func (s *Site) instance() string {
 
 func title(heading string) string {
 	if heading == "" {
-		return "Holdfast"
+		return product.Name
 	}
-	return heading + " · Holdfast"
+	return heading + " · " + product.Name
 }

@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/product"
 )
 
 // A parting word is a notice for someone who has just stopped being logged in.
@@ -42,7 +44,7 @@ func (s *Site) takeParting(c echo.Context) []string {
 
 func (s *Site) partingCookie(code string, maxAgeSeconds int) *http.Cookie {
 	cookie := &http.Cookie{
-		Name:     "parting",
+		Name:     product.PartingCookie,
 		Value:    code,
 		Path:     "/",
 		MaxAge:   maxAgeSeconds,
@@ -50,7 +52,7 @@ func (s *Site) partingCookie(code string, maxAgeSeconds int) *http.Cookie {
 		SameSite: http.SameSiteLaxMode,
 	}
 	if s.BaseURL.Scheme == "https" {
-		cookie.Name, cookie.Secure = "__Host-parting", true
+		cookie.Name, cookie.Secure = "__Host-"+product.PartingCookie, true
 	}
 	return cookie
 }

@@ -2,6 +2,9 @@ package web
 
 import (
 	"bytes"
+	"io/fs"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -46,11 +49,7 @@ func rendered(t testing.TB, r *renderer, page string, v view) (string, *goquery.
 // samplePages has each page at its fullest and at its emptiest.
 func samplePages() map[string][]any {
 	then := moment{"2026-11-20T18:04:05Z", "20 November 2026, 18:04:05 UTC", "3 days ago"}
-	wrong := form.Errors{
-		{Field: "name", Message: "Give a name."}, {Field: "email", Message: "Give an e-mail."},
-		{Field: "password", Message: "Give a password."}, {Field: "key", Message: "Give a key."},
-		{Field: "value", Message: "Give a value."}, {Message: "Try again."},
-	}
+	wrong := everyFieldWrong()
 	return map[string][]any{
 		"home":     {homePage{}, homePage{Name: "Ada"}},
 		"register": {registerPage{MinPassword: 15}, registerPage{Name: "Ada", Email: "ada@example.com", MinPassword: 15, Next: "/devices", Errors: wrong}},
@@ -71,9 +70,9 @@ func samplePages() map[string][]any {
 				{ID: "1", Title: "Firefox on Linux", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true},
 				{ID: "2", Title: "Safari on iPhone", Address: "::1", Since: then, LastSeen: then, Remembered: true},
 			},
-			Others: 1,
-			Past:   []pastDevice{{Title: "Chrome on Windows", Address: "127.0.0.1", How: "Expired", Since: then, Ended: then}},
-			Older:  "/devices?page=3", Newer: "/devices?page=1",
+			Others:     1,
+			Past:       []pastDevice{{Title: "Chrome on Windows", Address: "127.0.0.1", How: "Expired", Since: then, Ended: then}},
+			neighbours: neighbours{Older: "/devices?page=3", Newer: "/devices?page=1"},
 		}},
 		"explain": {explainPage{}, explainPage{
 			Heading: "How the server knew you", Lead: "Look.", Summary: "2 steps.", Guest: true, Cookie: "session",
@@ -112,6 +111,36 @@ func samplePages() map[string][]any {
 	}
 }
 
+// templateOf is the source of a page.
+func templateOf(t testing.TB, page string) string {
+	t.Helper()
+	source, err := fs.ReadFile(templates.FS, "pages/"+page+".html")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(source)
+}
+
+// fieldErrors finds the fields at which a template says what is wrong.
+var fieldErrors = regexp.MustCompile(`\.Errors\.Of "(\w+)"`)
+
+// everyFieldWrong has an error for every field of every template, and one of no
+// field.
+func everyFieldWrong() form.Errors {
+	var wrong form.Errors
+	_ = fs.WalkDir(templates.FS, "pages", func(file string, _ fs.DirEntry, _ error) error {
+		source, _ := fs.ReadFile(templates.FS, file) // a folder has none
+		for _, found := range fieldErrors.FindAllSubmatch(source, -1) {
+			if field := string(found[1]); wrong.Of(field) == "" {
+				wrong.Add(field, "Mend the "+field+".")
+			}
+		}
+		return nil
+	})
+	wrong.Add("", "Try again.")
+	return wrong
+}
+
 // sampleViews has each sample in the layout of a guest, of a member and of an
 // error. Every page in templates must have a sample.
 func sampleViews(t testing.TB, r *renderer) map[string][]view {
@@ -120,7 +149,7 @@ func sampleViews(t testing.TB, r *renderer) map[string][]view {
 	views := map[string][]view{}
 	for name := range r.pages {
 		if len(samples[name]) == 0 {
-			t.Errorf("pages/%s.html has no sample: no test sees it", name)
+			t.Errorf("pages/%s.html has no sample, so no test sees it: add it to samplePages in web/render_test.go, once with nothing in it and once with everything", name)
 		}
 		for _, page := range samples[name] {
 			views[name] = append(views[name],
@@ -151,7 +180,7 @@ func TestEveryPageIsWholeAndAccessible(t *testing.T) {
 				}
 			}
 			checkIDs(t, name, doc)
-			doc.Find("input:not([type=hidden])").Each(func(_ int, input *goquery.Selection) {
+			doc.Find("input:not([type=hidden]), textarea, select").Each(func(_ int, input *goquery.Selection) {
 				if doc.Find("label[for='"+input.AttrOr("id", "")+"']").Length() != 1 {
 					t.Errorf("%s: input %q has no label of its own", name, input.AttrOr("name", ""))
 				}
@@ -189,10 +218,15 @@ func checkIDs(t *testing.T, page string, doc *goquery.Document) {
 
 func TestWhatIsWrongStandsAtItsFieldAndInASummaryThatLeadsThere(t *testing.T) {
 	r, _ := newTestRenderer(t)
-	for _, name := range []string{"register", "login", "session", "account"} {
+	forms := 0
+	for name := range r.pages {
+		if !strings.Contains(templateOf(t, name), ".Errors") {
+			continue
+		}
+		forms++
 		_, doc := rendered(t, r, name, view{Page: samplePages()[name][1]})
 		fields := 0
-		doc.Find("input[aria-invalid]").Each(func(_ int, input *goquery.Selection) {
+		doc.Find("input[aria-invalid], textarea[aria-invalid], select[aria-invalid]").Each(func(_ int, input *goquery.Selection) {
 			fields++
 			id := input.AttrOr("id", "")
 			if described := input.AttrOr("aria-describedby", ""); !strings.Contains(described, id+"-error") {
@@ -204,7 +238,7 @@ func TestWhatIsWrongStandsAtItsFieldAndInASummaryThatLeadsThere(t *testing.T) {
 			}
 		})
 		if want := doc.Find(".field").Length(); fields != want {
-			t.Errorf("%s: %d of %d wrong fields are marked", name, fields, want)
+			t.Errorf("%s: %d of %d wrong fields are marked: give each of class field its .Errors.Of and aria-invalid, and the last sample its errors", name, fields, want)
 		}
 		if name != "login" && !strings.Contains(doc.Find("[role=alert]").Text(), "Try again.") {
 			t.Errorf("%s: an error of no field is not in the summary", name)
@@ -213,6 +247,9 @@ func TestWhatIsWrongStandsAtItsFieldAndInASummaryThatLeadsThere(t *testing.T) {
 		if doc.Find("[role=alert], [aria-invalid]").Length() > 0 {
 			t.Errorf("%s: a fresh form shows errors", name)
 		}
+	}
+	if forms < 4 {
+		t.Errorf("only %d pages have a form that can be mended", forms)
 	}
 }
 
@@ -235,30 +272,33 @@ func TestPasswordsAreNeverSentBackAndFillersKnowTheFields(t *testing.T) {
 	}
 }
 
-func TestTheHeaderIsForWhoeverIsAsking(t *testing.T) {
+// autocompletes are the fields that password managers and browsers fill.
+var autocompletes = map[string]string{"name": "name", "email": "email username", "password": "new-password current-password"}
+
+func TestEveryFieldThatCanBeFilledSaysSoAndNoPasswordComesBack(t *testing.T) {
 	r, _ := newTestRenderer(t)
-	for who, test := range map[string]struct {
-		layout layout
-		links  string
-		logout int
-	}{
-		"guest":            {layout{Path: "/login"}, "/session /login /register", 0},
-		"learning guest":   {layout{Learn: true}, "/session /explain /login /register", 0},
-		"member":           {layout{Member: "Ada", Path: "/devices"}, "/profile /devices /session /account", 1},
-		"learning member":  {layout{Member: "Ada", Learn: true}, "/profile /devices /session /explain /account", 1},
-		"unknown, at 503s": {layout{Neutral: true, Learn: true}, "", 0},
-	} {
-		_, doc := rendered(t, r, "home", view{test.layout, homePage{}})
-		links := doc.Find("header a:not(.brand)").Map(func(_ int, a *goquery.Selection) string { return a.AttrOr("href", "") })
-		if got := strings.Join(links, " "); got != test.links {
-			t.Errorf("%s: header links to %q, want %q", who, got, test.links)
+	for name, views := range sampleViews(t, r) {
+		for _, v := range views {
+			_, doc := rendered(t, r, name, v)
+			for field, allowed := range autocompletes {
+				for _, input := range doc.Find("input[name=" + field + "]:not([type=hidden])").EachIter() {
+					if got := input.AttrOr("autocomplete", ""); !slices.Contains(strings.Fields(allowed), got) {
+						t.Errorf("%s: autocomplete of %s is %q, want one of %s", name, field, got, allowed)
+					}
+				}
+			}
+			if doc.Find("input[type=password][value]").Length() > 0 {
+				t.Errorf("%s: a password is sent back", name)
+			}
 		}
-		if got := doc.Find("header form[method=post][action='/logout'] button").Length(); got != test.logout {
-			t.Errorf("%s: %d log-out buttons, want %d", who, got, test.logout)
-		}
-		if current := doc.Find("[aria-current=page]").AttrOr("href", ""); current != test.layout.Path {
-			t.Errorf("%s: current page is %q, want %q", who, current, test.layout.Path)
-		}
+	}
+}
+
+func TestTheHeaderOfAnErrorKnowsNobody(t *testing.T) {
+	r, _ := newTestRenderer(t)
+	_, doc := rendered(t, r, "home", view{layout{Neutral: true, Learn: true}, homePage{}})
+	if n := doc.Find("header a:not(.brand), header form").Length(); n != 0 {
+		t.Errorf("the header at an error has %d links and forms", n)
 	}
 }
 

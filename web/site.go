@@ -7,8 +7,6 @@ package web
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -25,6 +23,7 @@ import (
 	"holdfast/internal/learn/byhand"
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
+	"holdfast/internal/text"
 	"holdfast/static"
 	"holdfast/templates"
 )
@@ -147,11 +146,7 @@ func ipExtractor(trusted []netip.Prefix) echo.IPExtractor {
 }
 
 // newRequestID returns 96 random bits as text.
-func newRequestID() string {
-	random := make([]byte, 12)
-	_, _ = rand.Read(random) // never fails, see crypto/rand
-	return base64.RawURLEncoding.EncodeToString(random)
-}
+func newRequestID() string { return text.Random(12) }
 
 // healthz answers that the process is alive, whatever its stores do.
 func (s *Site) healthz(c echo.Context) error {

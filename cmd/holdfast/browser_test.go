@@ -17,6 +17,7 @@ import (
 
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
+	"holdfast/internal/product"
 )
 
 // stepLimit is how long one step in the browser may take.
@@ -183,7 +184,7 @@ func (b *browser) sessionCookie(server *testprocess.Server) *network.Cookie {
 		b.t.Fatalf("read the cookies: %v", err)
 	}
 	for _, cookie := range held.Cookies {
-		if cookie.Name == "session" {
+		if cookie.Name == product.SessionCookie {
 			return cookie
 		}
 	}

@@ -18,6 +18,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/database"
 	"holdfast/internal/password"
+	"holdfast/internal/product"
 	"holdfast/web"
 )
 
@@ -113,15 +114,17 @@ func newSite(cfg config.Config, db *database.DB, sessions *sessions, process web
 }
 
 func newAccounts(cfg config.Config, db *database.DB) *account.Service {
-	// One hash a processor: more at once would only take memory, 19 MiB each.
-	hasher := password.NewHasher(runtime.GOMAXPROCS(0), hashWait)
-	return account.New(db.People(), hasher, password.Policy{MinRunes: cfg.PasswordMinLength}, time.Now)
+	return account.New(db.People(), newHasher(cfg), password.Policy{MinRunes: cfg.PasswordMinLength}, time.Now)
+}
+
+func newHasher(cfg config.Config) *password.Hasher {
+	return password.NewHasher(cfg.PasswordHashConcurrency, hashWait)
 }
 
 // announce tells who started it where to look.
 func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *sessions, process web.Process, metrics *metrics) {
-	fmt.Fprintf(stdout, "Holdfast %s, start %d\n  open      %s\n  sessions  %s\n  people    %s\n",
-		version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
+	fmt.Fprintf(stdout, "%s %s, start %d\n  open      %s\n  sessions  %s\n  people    %s\n",
+		product.Name, version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
 	if metrics != nil {
 		fmt.Fprintf(stdout, "  metrics   %s\n", metrics.at)
 	}

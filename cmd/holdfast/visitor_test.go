@@ -15,6 +15,7 @@ import (
 	"github.com/PuerkitoBio/goquery"
 
 	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/product"
 )
 
 // password is one that every visitor of these tests has; no log may hold it.
@@ -223,7 +224,7 @@ func (v *visitor) token() string {
 		v.t.Fatal(err)
 	}
 	for _, cookie := range v.client.Jar.Cookies(at) {
-		if cookie.Name == "session" {
+		if cookie.Name == product.SessionCookie {
 			return cookie.Value
 		}
 	}

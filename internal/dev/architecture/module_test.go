@@ -9,12 +9,14 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 )
 
-const module = "holdfast"
+// module is the path of this module: what stands before this package's own.
+var module = strings.TrimSuffix(reflect.TypeFor[pkg]().PkgPath(), "/internal/dev/architecture")
 
 // pkg is one package of the module as go list tells it.
 type pkg struct {

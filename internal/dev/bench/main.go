@@ -3,8 +3,9 @@
 // found into docs/benchmarks.md.
 //
 // It owns what is measured, how, and the words around the figures. It looks at
-// Holdfast from outside, as a program it starts, and knows nothing of its
-// packages. Nothing here is a test: a shared machine is too noisy to fail for.
+// Holdfast from outside, as a program it starts; of its packages it knows the
+// templates, which the other servers show too, and the product's names. Nothing
+// here is a test: a shared machine is too noisy to fail for.
 //
 // To measure something more, write a measurement and add it to measurements.
 package main

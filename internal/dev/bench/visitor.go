@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"holdfast/internal/product"
 )
 
 // visitor is a person with a browser that keeps cookies.
@@ -101,7 +103,7 @@ func (v *visitor) greeted(ctx context.Context) error {
 // cookie is the session cookie as a request carries it.
 func (v *visitor) cookie() string {
 	for _, cookie := range v.client.Jar.Cookies(v.site) {
-		if cookie.Name == "session" {
+		if cookie.Name == product.SessionCookie {
 			return cookie.Name + "=" + cookie.Value
 		}
 	}

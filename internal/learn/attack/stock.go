@@ -18,6 +18,8 @@ import (
 	"github.com/alexedwards/scs/redisstore"
 	"github.com/alexedwards/scs/v2"
 	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/product"
 )
 
 const (
@@ -74,7 +76,7 @@ func startStock(ctx context.Context, opened *store.Opened) (*stock, error) {
 		MaxIdle: 10,
 		Dial:    func() (redis.Conn, error) { return s.dial(context.Background()) },
 	}
-	prefix := "holdfast:lab:" + rand.Text() + ":"
+	prefix := product.Slug + ":lab:" + rand.Text() + ":"
 	s.keys = &keyNotes{Store: redisstore.NewWithPrefix(s.pool, prefix), prefix: prefix, known: map[string]bool{}}
 	s.sessions.Store = s.keys
 	s.sessions.Lifetime = stockLifetime

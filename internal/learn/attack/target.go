@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"holdfast/internal/learn/trace"
+	"holdfast/internal/product"
 )
 
 const (
@@ -81,7 +82,7 @@ func (t *target) send(ctx context.Context, q request) (answer, error) {
 	if t.host != "" {
 		r.Host = t.host
 	}
-	r.Header.Set("User-Agent", "Holdfast lab")
+	r.Header.Set("User-Agent", product.Name+" lab")
 	if body != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}

@@ -13,6 +13,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"holdfast/internal/product"
 )
 
 const (
@@ -121,7 +123,7 @@ func (e *endedError) Unwrap() error { return e.cause }
 // lastLine is what the server said last, without the program's name.
 func (e *endedError) lastLine() string {
 	lines := strings.Split(strings.TrimSpace(e.log), "\n")
-	last := strings.TrimPrefix(lines[len(lines)-1], "holdfast: ")
+	last := strings.TrimPrefix(lines[len(lines)-1], product.Slug+": ")
 	if last == "" {
 		return "it ended without a word"
 	}

@@ -9,6 +9,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"holdfast/internal/product"
 )
 
 // cleanLimit bounds the removal of what was left in a real service.
@@ -28,7 +30,7 @@ type place struct {
 }
 
 func openPlace(ctx context.Context, o Options, store string) (*place, error) {
-	folder, err := os.MkdirTemp("", "holdfast-restart-check-")
+	folder, err := os.MkdirTemp("", product.Slug+"-restart-check-")
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +38,7 @@ func openPlace(ctx context.Context, o Options, store string) (*place, error) {
 	if o.DatabaseURL == "" {
 		return p, nil
 	}
-	p.schema, err = createSchema(ctx, o.DatabaseURL, "holdfast_restart_check_"+rand.Text())
+	p.schema, err = createSchema(ctx, o.DatabaseURL, product.Slug+"_restart_check_"+rand.Text())
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
@@ -56,7 +58,7 @@ func (p *place) settings() []string {
 		"SESSION_STORE=" + p.store, "REDIS_URL=" + p.redisURL,
 		"DATABASE_TIMEOUT=10s", "REDIS_TIMEOUT=10s", "REDIS_CONNECT_TIMEOUT=10s",
 		"SESSION_IDLE_TIMEOUT=1h", "SESSION_LIFETIME=1h", "SESSION_REMEMBER_LIFETIME=1h",
-		"SHUTDOWN_TIMEOUT=10s", "PASSWORD_MIN_LENGTH=15", "SMTP_URL=",
+		"SHUTDOWN_TIMEOUT=10s", "PASSWORD_MIN_LENGTH=15",
 		"LOG_LEVEL=warn", "LOG_FORMAT=text",
 	}
 }
@@ -87,7 +89,7 @@ func (n *noting) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // sessionCookie is the session cookie's name on http.
-const sessionCookie = "session"
+const sessionCookie = product.SessionCookie
 
 func (p *place) note(cookies []*http.Cookie) {
 	p.mu.Lock()

@@ -19,11 +19,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"holdfast/internal/product"
 )
 
 const (
 	redisLimit = 10 * time.Second // one call to Redis
-	keyPrefix  = "holdfast:session:"
+	keyPrefix  = product.SessionKeys
 	batch      = 500 // keys removed in one go
 )
 

@@ -151,9 +151,18 @@ func (r *Recorder) Elapsed() time.Duration { return time.Since(r.began) }
 // Source is the code that took this step, as the program itself knows it.
 func (s Step) Source() Source {
 	frame, _ := runtime.CallersFrames([]uintptr{s.pc}).Next()
-	folder, function := path.Split(frame.Function) // "holdfast/" and "web.(*Site).answer"
-	name, function, _ := strings.Cut(function, ".")
-	_, folder, _ = strings.Cut(folder+name, "/")
-	function, _, _ = strings.Cut(function, ".func") // a function inside it
-	return Source{File: path.Join(folder, path.Base(frame.File)), Function: function}
+	own := reflect.TypeFor[Recorder]().PkgPath()
+	return sourceOf(strings.TrimSuffix(own, "internal/learn/trace"), frame.Function, frame.File)
+}
+
+// sourceOf reads a function's full name, which begins with the import path of
+// its package. module is the module's path and a slash; the path may have more
+// slashes and dots.
+func sourceOf(module, name, file string) Source {
+	folder, function := path.Split(name)              // "example.com/kelp/" and "web.(*Site).answer"
+	last, function, _ := strings.Cut(function, ".")   // "web" and "(*Site).answer"
+	folder = strings.TrimSuffix(folder+last, "_test") // an external test stands beside its package
+	function, _, _ = strings.Cut(function, ".func")   // without the number of a function inside it
+	folder = strings.TrimPrefix(folder, module)
+	return Source{File: path.Join(folder, path.Base(file)), Function: function}
 }

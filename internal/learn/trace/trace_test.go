@@ -84,7 +84,7 @@ func TestAStepKnowsWhoTookIt(t *testing.T) {
 	want := []string{"takeStep", "takeStepInside", "(*taker).take", "taker.measured", "(*taker).take"}
 	for i, step := range rec.Making() {
 		source := step.Source()
-		if source.Function != want[i] || source.File != "internal/trace_test/trace_test.go" && source.File != "internal/learn/trace/trace_test.go" {
+		if source.Function != want[i] || source.File != "internal/learn/trace/trace_test.go" {
 			t.Errorf("step %d was taken by %+v, want %s", i, source, want[i])
 		}
 	}
