@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"holdfast/internal/account"
+	"holdfast/internal/learn/stock"
 	"holdfast/internal/session"
 )
 
@@ -149,7 +150,7 @@ func (r *Runner) perform(ctx context.Context, a Attack) (*Report, error) {
 	beside, noStock := startStock(ctx, r.Sessions)
 	var there *target
 	if noStock == nil {
-		there = newTarget(beside.url, "", stockCookie, victim)
+		there = newTarget(beside.url, "", stock.CookieName, victim)
 		defer r.clear(ctx, beside, there)
 	}
 	report := &Report{}

@@ -68,7 +68,7 @@ func TestEveryStoreDoesWhatItIsForOnEmbeddedServices(t *testing.T) {
 		t.Error(err)
 	}
 	for _, row := range report.Rows {
-		if row.Before != hello || row.Greeting <= 0 || row.Sessions == "" || !strings.Contains(row.People, "SQLite") {
+		if row.Before != hello || row.Greeting <= 0 || row.SessionSize < 0 {
 			t.Errorf("%s: %+v", row.Store, row)
 		}
 		if owned := row.Store == "redis" || row.Store == "file"; owned != strings.Contains(row.Refusal, "held by another") {
@@ -89,6 +89,11 @@ func TestEveryStoreDoesWhatItIsForOnRealServices(t *testing.T) {
 	before := schemas(t, people.URL)
 	o := options(t)
 	o.RedisURL, o.DatabaseURL, o.Sessions = cache.URL, people.URL, 1200
+	o.Progress = func(store, doing string) {
+		if strings.HasPrefix(doing, "time") && len(schemas(t, people.URL)) != len(before)+1 {
+			t.Errorf("%s: the servers use no schema of their own", store)
+		}
+	}
 	report, err := restartcheck.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -97,9 +102,6 @@ func TestEveryStoreDoesWhatItIsForOnRealServices(t *testing.T) {
 		t.Error(err)
 	}
 	for _, row := range report.Rows {
-		if !strings.Contains(row.People, "PostgreSQL at 127.0.0.1:") {
-			t.Errorf("%s keeps people in %s", row.Store, row.People)
-		}
 		if row.Shared != (row.Store == "redis" || row.Store == "database") {
 			t.Errorf("%s: shared is %t, refusal %q", row.Store, row.Shared, row.Refusal)
 		}
