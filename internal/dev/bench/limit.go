@@ -71,7 +71,7 @@ func newPipeline(url string) *pipeline.Client {
 	})
 }
 
-// newPool has as many connections as wrk.
+// newPool has as many connections as wrk by default.
 func newPool(url string) *redis.Pool {
 	return &redis.Pool{
 		MaxIdle:   64,

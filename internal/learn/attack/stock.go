@@ -29,12 +29,12 @@ type stockServer struct {
 	url    string
 	server *http.Server
 	pool   *redis.Pool
-	keys   *keyNotes
+	keys   *knownKeys
 	dial   func(context.Context, ...redis.DialOption) (redis.Conn, error)
 }
 
-// keyNotes is the store of scs, and which keys went to it.
-type keyNotes struct {
+// knownKeys is the store of scs, and which keys went to it.
+type knownKeys struct {
 	scs.Store
 	prefix string
 
@@ -43,7 +43,7 @@ type keyNotes struct {
 }
 
 // Commit implements [scs.Store].
-func (k *keyNotes) Commit(token string, b []byte, expiry time.Time) error {
+func (k *knownKeys) Commit(token string, b []byte, expiry time.Time) error {
 	k.mu.Lock()
 	k.known[k.prefix+token] = true
 	k.mu.Unlock()
@@ -66,7 +66,7 @@ func startStock(ctx context.Context, sessions *session.Manager) (*stockServer, e
 		Dial:    func() (redis.Conn, error) { return s.dial(context.Background()) },
 	}
 	prefix := "holdfast:lab:" + rand.Text() + ":"
-	s.keys = &keyNotes{Store: redisstore.NewWithPrefix(s.pool, prefix), prefix: prefix, known: map[string]bool{}}
+	s.keys = &knownKeys{Store: redisstore.NewWithPrefix(s.pool, prefix), prefix: prefix, known: map[string]bool{}}
 	s.server = &http.Server{
 		Handler:           stock.New(stock.Options{Store: s.keys, Lifetime: stockLifetime, SlowPath: SlowPath, Slow: Wait}),
 		ReadHeaderTimeout: time.Second,

@@ -84,13 +84,13 @@ func (t *target) send(ctx context.Context, q request) (answer, error) {
 		return answer{}, err
 	}
 	a := answer{status: got.Code, body: string(got.Body), took: got.Took}
-	t.note(q, got, &a)
+	t.record(q, got, &a)
 	return a, nil
 }
 
-// note takes the session cookie out of an answer, counts and, where the request
+// record takes the session cookie out of an answer, counts and, where the request
 // has something to tell, keeps both for the page.
-func (t *target) note(q request, got visitor.Answer, a *answer) {
+func (t *target) record(q request, got visitor.Answer, a *answer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sent++

@@ -31,6 +31,8 @@ func TestMain(m *testing.M) {
 	case "refuse":
 		fmt.Fprintln(os.Stderr, "a line of the log\nholdfast: it is held by another")
 		os.Exit(1)
+	case "refuse silently":
+		os.Exit(3)
 	case "silence":
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	}
@@ -89,6 +91,14 @@ func TestARefusalToStartIsToldByTheLastLineOfTheLog(t *testing.T) {
 		if ended.LastLine() != "it is held by another" || !strings.Contains(err.Error(), "a line of the log") {
 			t.Errorf("the last line is %q of\n%v", ended.LastLine(), err)
 		}
+	}
+}
+
+func TestARefusalWithoutAWordIsToldByItsExitStatus(t *testing.T) {
+	_, err := start(t, "refuse silently", nil)
+	var ended *launch.EndedError
+	if !errors.As(err, &ended) || ended.LastLine() != "exit status 3" {
+		t.Errorf("error %v", err)
 	}
 }
 
