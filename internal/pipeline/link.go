@@ -22,8 +22,8 @@ const (
 )
 
 var (
-	errUnanswered = errors.New("a command was not answered in time")
-	errUnasked    = errors.New("a reply came that nobody asked for")
+	errUnanswered  = errors.New("a command was not answered in time")
+	errUnsolicited = errors.New("unsolicited reply")
 )
 
 // link is one open connection. It is current, or retired (it answers what was
@@ -128,7 +128,8 @@ func (c *Client) awaitWork(l *link) bool {
 }
 
 // take moves the first pending request to the end of l's queue and returns what
-// to send for it at once. The request itself may be another command's by then.
+// is to be sent for it next. It does not return the request: once it is in the
+// queue, it may be answered and reused.
 func (c *Client) take(l *link) (cmd string, args []any, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -154,7 +155,7 @@ func (c *Client) read(l *link) {
 		c.mu.Lock()
 		if len(l.sent) == 0 {
 			c.mu.Unlock()
-			c.cut(l, errUnasked)
+			c.cut(l, errUnsolicited)
 			return
 		}
 		r := l.sent[0]

@@ -12,7 +12,7 @@
 //   - A command enters the connection's queue immediately before it is written.
 //     One goroutine does both, so the order of the queue is the order on the wire.
 //   - One goroutine receives. Each reply takes exactly the first request off the
-//     queue. A request whose asker left stays in the queue, and its reply is
+//     queue. A request whose caller left stays in the queue, and its reply is
 //     dropped.
 //   - A connection on which anything else happens (a failed write, an unreadable
 //     reply, a reply while the queue is empty, a command unanswered for
@@ -20,10 +20,10 @@
 //     queue; its queue is emptied, and nothing received on it is handed out again.
 //   - Commands that change what later replies on a connection mean are refused.
 //
-// A reply that Redis sends unasked while commands are in flight looks like the
-// reply to the first of them. Only its content can show that: whoever stores
-// values should be able to tell which key a value belongs to, and call
-// [Client.Reset] when it is the wrong one.
+// An unsolicited reply while commands are in flight looks like the reply to the
+// first of them. Only its content can show that: a caller that stores values
+// should be able to tell which key a value belongs to, and call [Client.Reset]
+// when it is another than the one requested.
 package pipeline
 
 import (
@@ -61,10 +61,11 @@ type Options struct {
 	// ConnectTimeout limits Dial. 0: no limit.
 	ConnectTimeout time.Duration
 	// Timeout limits one command: waiting for a connection, sending, receiving,
-	// and the second try.
+	// and the second try. A connection on which a command is unanswered for that
+	// long is closed.
 	Timeout time.Duration
 	// Observe is told the outcome of each command once: its name and the error
-	// its asker gets, nil for success. nil: not told.
+	// its caller gets, nil for success. nil: not told.
 	Observe func(cmd string, err error)
 }
 
@@ -79,7 +80,7 @@ type Client struct {
 	running  sync.WaitGroup
 
 	mu         sync.Mutex // guards all below, link.sent, and what request says
-	pending    []*request // asked, and not on a connection; oldest first
+	pending    []*request // waiting to be sent, in the order to do so
 	current    *link      // where commands are sent; nil when none is open
 	live       map[*link]struct{}
 	connecting bool // a goroutine runs connect
@@ -108,8 +109,8 @@ func (c *Client) Do(cmd string, args ...any) (any, error) {
 // Check returned, what cut the connection twice, or [errors.ErrUnsupported] for a
 // command that a shared connection cannot carry.
 //
-// When ctx ends first, the connection stays in use and the reply is dropped,
-// unless it does not come within Timeout either.
+// When ctx ends first, the connection stays in use and the reply is dropped when
+// it comes.
 func (c *Client) DoContext(ctx context.Context, cmd string, args ...any) (any, error) {
 	reply, err := c.do(ctx, cmd, args)
 	if c.o.Observe != nil {
@@ -162,7 +163,7 @@ func (c *Client) enqueue(r *request) error {
 	return nil
 }
 
-// leave ends the wait of r's asker with err, unless the outcome is there after
+// leave ends the wait of r's caller with err, unless the outcome is there after
 // all. A command in flight stays in its queue, and cuts its connection when it
 // is not answered there for Timeout. Counting from when it was sent there, and
 // not from when it was asked, spares a new connection that had no time to answer
@@ -217,8 +218,8 @@ func (c *Client) Close() error {
 	c.closed = true
 	lost := c.takePending()
 	c.mu.Unlock()
-	c.shut()
 	fail(lost, ErrClosed)
+	c.shut()
 	c.Reset(ErrClosed)
 	c.running.Wait()
 	return nil

@@ -9,15 +9,15 @@ import (
 	"github.com/gomodule/redigo/redis"
 )
 
-// request is one command and its asker.
+// request is one command and its caller.
 type request struct {
 	cmd  string
 	args []any // never changed, so that they may be read without the lock
-	// done gets the outcome exactly once, from whoever took the request off its
+	// done gets the outcome exactly once, from the one that took the request off its
 	// queue for good, as the last thing done with it. So a request whose outcome
-	// was received is known to its asker alone, and only such a one is reused.
+	// was received is known to its caller alone, and only such a one is reused.
 	done  chan result
-	limit *time.Timer // Timeout after the command was asked; unused since then when stopped
+	limit *time.Timer // ends the wait; once stopped or reset it delivers no earlier time
 
 	// Guarded by Client.mu:
 	place place
