@@ -18,8 +18,8 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/testservice"
 	"holdfast/internal/pipeline"
-	"holdfast/internal/testservice"
 )
 
 const (

@@ -15,8 +15,8 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/testservice"
 	"holdfast/internal/pipeline"
-	"holdfast/internal/testservice"
 )
 
 // late is how much longer than its limit a wait may take on a busy machine.

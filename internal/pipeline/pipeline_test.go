@@ -13,8 +13,8 @@ import (
 	"github.com/alexedwards/scs/redisstore"
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/testservice"
 	"holdfast/internal/pipeline"
-	"holdfast/internal/testservice"
 )
 
 // gate opens connections once it is opened.
