@@ -145,14 +145,14 @@ func (c *camera) register(site string) error {
 	)
 }
 
-// keep puts a value into the session.
+// keep puts a value into the session, and waits for a page that has it.
 func (c *camera) keep(site, key, value string) error {
 	return c.do("keep "+key,
 		chromedp.Navigate(site+"/session"),
 		chromedp.SendKeys(chromedp.CSS("#key"), key),
 		chromedp.SendKeys(chromedp.CSS("#value"), value),
 		chromedp.Click(chromedp.CSS("form.pair .button")),
-		chromedp.WaitVisible(chromedp.CSS("table.values")),
+		chromedp.WaitReady(chromedp.CSS(fmt.Sprintf("table.values input[value=%q]", key))),
 	)
 }
 
