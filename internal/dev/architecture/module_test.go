@@ -20,8 +20,8 @@ var module = strings.TrimSuffix(reflect.TypeFor[pkg]().PkgPath(), "/internal/dev
 
 // pkg is one package of the module as go list tells it.
 type pkg struct {
-	Dir, ImportPath string
-	Imports         []string
+	Dir, ImportPath                    string
+	Imports, TestImports, XTestImports []string
 }
 
 // name is the package's path within the module: "internal/form".
@@ -30,7 +30,7 @@ func (p pkg) name() string {
 }
 
 var packages = sync.OnceValues(func() ([]pkg, error) {
-	out, err := exec.Command("go", "list", "-e", "-json=Dir,ImportPath,Imports", module+"/...").Output()
+	out, err := exec.Command("go", "list", "-e", "-json=Dir,ImportPath,Imports,TestImports,XTestImports", module+"/...").Output()
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
