@@ -12,6 +12,7 @@ import (
 	"holdfast/internal/account"
 	"holdfast/internal/form"
 	"holdfast/internal/session"
+	"holdfast/internal/view"
 )
 
 // errorPage is what every failed request shows.
@@ -127,7 +128,7 @@ func (s *Site) renderFailures() (failurePages, error) {
 		var page bytes.Buffer
 		l := s.layout("")
 		l.Title, l.Neutral = title(f.heading), true
-		err := s.renderer.render(&page, "error", view{l, errorPage{
+		err := s.views.Render(&page, "error", view.Data{Layout: l, Page: errorPage{
 			Status: f.status, Heading: f.heading, Message: f.message,
 			RequestID: requestIDMark, BackURL: "/", BackText: "Go to the first page",
 		}})

@@ -5,7 +5,22 @@ import (
 	"strconv"
 
 	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/view"
 )
+
+// layout is what every page shows around its own content. One place fills it.
+type layout struct {
+	Title   string   // the whole text of <title>: "Profile · Holdfast"
+	Path    string   // the request's path: the link to it is marked as the current page
+	Member  string   // the person's name; "" for a guest
+	Notices []string // what has just happened, shown once under the header
+	Neutral bool     // an error page: who is asking is not known
+	Learn   bool     // whether /explain and /lab are there to link to
+
+	// The footer; what is "" is left out.
+	Version, Instance, Store string
+}
 
 // page answers with a page of the site inside the layout. The layout is filled
 // here and nowhere else.
@@ -36,7 +51,7 @@ func (s *Site) pageWith(c echo.Context, status int, name, heading string, notice
 	l.Notices = notices
 	c.Response().Header().Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
 	c.Response().WriteHeader(status)
-	return s.renderer.render(c.Response(), name, view{l, page})
+	return s.views.Render(c.Response(), name, view.Data{Layout: l, Page: page})
 }
 
 // layout is the part that is the same for every page.

@@ -24,6 +24,7 @@ import (
 	"holdfast/internal/account"
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
+	"holdfast/internal/view"
 	"holdfast/static"
 	"holdfast/templates"
 )
@@ -65,7 +66,7 @@ type Process struct {
 type Site struct {
 	Config
 	echo     *echo.Echo
-	renderer *renderer
+	views    *view.Set
 	assets   *assets
 	failures failurePages
 	recent   *trace.Recent   // with LEARN
@@ -81,14 +82,14 @@ func New(cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load static files: %w", err)
 	}
-	renderer, err := newRenderer(templates.FS, assets)
+	views, err := view.Parse(templates.FS, assets.url)
 	if err != nil {
 		return nil, fmt.Errorf("load templates: %w", err)
 	}
 	s := &Site{
 		Config:   cfg,
 		echo:     echo.New(),
-		renderer: renderer,
+		views:    views,
 		assets:   assets,
 		getPaths: map[string]bool{},
 		forgery:  http.NewCrossOriginProtection(),
@@ -116,7 +117,7 @@ func CheckTemplates() error {
 	if err != nil {
 		return fmt.Errorf("load static files: %w", err)
 	}
-	if _, err := newRenderer(templates.FS, assets); err != nil {
+	if _, err := view.Parse(templates.FS, assets.url); err != nil {
 		return fmt.Errorf("load templates: %w", err)
 	}
 	return nil
