@@ -64,8 +64,6 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 		return nil, err
 	}
 	announce(stdout, cfg, db, sessions, process, metrics)
-	weight := ballast()
-	defer runtime.KeepAlive(weight)
 	err = newServer(site, log).serve(run, listener, cfg.ShutdownTimeout)
 	return replacing.socket.Load(), err
 }
