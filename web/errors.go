@@ -63,7 +63,7 @@ func named() []struct {
 		{session.ErrFull, full},
 		{account.ErrUnavailable, people},
 		{account.ErrBusy, busy},
-		{errForgery, forged},
+		{errCSRF, forged},
 		{form.ErrTooLarge, byStatus(http.StatusRequestEntityTooLarge)},
 		{form.ErrContentType, byStatus(http.StatusUnsupportedMediaType)},
 		{form.ErrMalformed, byStatus(http.StatusBadRequest)},

@@ -51,17 +51,17 @@ var faults = map[string]struct {
 }
 
 // doings are what a handler may have done to the session before it fails.
-var doings = map[string]func(c echo.Context, whose *session.Session){
-	"setting a value": func(_ echo.Context, whose *session.Session) {
-		if err := whose.Set("colour", "red"); err != nil {
+var doings = map[string]func(c echo.Context, sess *session.Session){
+	"setting a value": func(_ echo.Context, sess *session.Session) {
+		if err := sess.Set("colour", "red"); err != nil {
 			panic(err)
 		}
 	},
-	"leaving a notice": func(_ echo.Context, whose *session.Session) { whose.Flash("It is done.") },
-	"taking notices":   func(_ echo.Context, whose *session.Session) { whose.TakeNotices() },
-	"logging out":      func(_ echo.Context, whose *session.Session) { whose.LogOut() },
-	"logging in": func(_ echo.Context, whose *session.Session) {
-		whose.LogIn(session.Member{ID: strings.Repeat("A", 22), Name: "Eve"}, session.Sender{UserAgent: "x", Address: "y"})
+	"leaving a notice": func(_ echo.Context, sess *session.Session) { sess.Flash("It is done.") },
+	"taking notices":   func(_ echo.Context, sess *session.Session) { sess.TakeNotices() },
+	"logging out":      func(_ echo.Context, sess *session.Session) { sess.LogOut() },
+	"logging in": func(_ echo.Context, sess *session.Session) {
+		sess.LogIn(session.Member{ID: strings.Repeat("A", 22), Name: "Eve"}, session.Sender{UserAgent: "x", Address: "y"})
 	},
 	"setting a cookie": func(c echo.Context, _ *session.Session) {
 		c.SetCookie(&http.Cookie{Name: "crumb", Value: "x"})
@@ -73,14 +73,14 @@ func TestARequestThatFailsLeavesTheSessionAsItWas(t *testing.T) {
 	onBothStacks(t, func(t *testing.T, w *world) {
 		for did, do := range doings {
 			for how, fault := range faults {
-				w.site.AddPage(faultPath(did, how), func(c echo.Context, whose *session.Session) error {
-					do(c, whose)
+				w.site.AddPage(faultPath(did, how), func(c echo.Context, sess *session.Session) error {
+					do(c, sess)
 					return fault.end(w, c)
 				})
 			}
 		}
-		w.site.AddPage("/test/flash", func(c echo.Context, whose *session.Session) error {
-			whose.Flash("A notice that waits.")
+		w.site.AddPage("/test/flash", func(c echo.Context, sess *session.Session) error {
+			sess.Flash("A notice that waits.")
 			return c.NoContent(http.StatusNoContent)
 		})
 		guest, member := w.browser(), w.member(w.person("Ada"))

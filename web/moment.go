@@ -8,7 +8,7 @@ import (
 // moment is a time as a page shows it.
 type moment struct{ ISO, Exact, Words string }
 
-// momentAt says when t is, seen from now.
+// momentAt describes t relative to now.
 func momentAt(t, now time.Time) moment {
 	t = t.UTC()
 	return moment{
@@ -18,7 +18,7 @@ func momentAt(t, now time.Time) moment {
 	}
 }
 
-// distance puts a span from now into words: "3 minutes ago", "in 23 hours".
+// distance describes a time relative to now: "3 minutes ago", "in 23 hours".
 func distance(d time.Duration) string {
 	past := d <= 0
 	if past {

@@ -23,18 +23,18 @@ type profilePage struct {
 	OlderThanServer bool
 }
 
-// showProfile greets a person by the name in their session. It needs that
-// session and nothing else: one read of the store, no SQL.
+// showProfile greets a person by the name in their session: one read of the
+// session store and no SQL.
 func (s *Site) showProfile(c echo.Context) error {
-	whose, now := current(c), s.Now()
-	member, _ := whose.Member()
+	sess, now := current(c), s.Now()
+	member, _ := sess.Member()
 	outlived := s.Process.Start - member.Start
 	return s.page(c, http.StatusOK, "profile", "Profile", profilePage{
 		Name:            member.Name,
-		LoggedInSince:   momentAt(whose.Created(), now),
-		LastSeen:        momentAt(whose.Seen(), now),
-		IdleEnd:         momentAt(whose.IdleEnd(), now),
-		LatestEnd:       momentAt(whose.Deadline(), now),
+		LoggedInSince:   momentAt(sess.Created(), now),
+		LastSeen:        momentAt(sess.Seen(), now),
+		IdleEnd:         momentAt(sess.IdleEnd(), now),
+		LatestEnd:       momentAt(sess.Deadline(), now),
 		Remembered:      member.Remember,
 		Store:           s.Sessions.Where(),
 		Outlived:        outlived,
@@ -46,9 +46,9 @@ func (s *Site) showProfile(c echo.Context) error {
 	})
 }
 
-// outlivedWords says how many server starts a session has seen. An instance
-// that started before the log-in at a later one sees a negative number: the
-// session has outlived nothing that this instance knows of.
+// outlivedWords describes how many server starts a session has outlived. The
+// number is negative for a session that began at a later start than that of this
+// instance; then this instance knows of none.
 func outlivedWords(starts int64) string {
 	switch {
 	case starts <= 0:

@@ -96,7 +96,7 @@ func samplePages() map[string][]any {
 		"explain": {explainPage{}, explainPage{
 			Heading: "How the server knew you", Lead: "Look.", Summary: "2 steps.", Guest: true, Cookie: "session",
 			Steps: []explainStep{
-				{Title: "One", Text: "First.", Took: "0.21 ms", File: "web/recognise.go", Function: "(*Site).token", Hand: []string{"curl x", "redis-cli y"}, HandWords: "It prints z."},
+				{Title: "One", Text: "First.", Took: "0.21 ms", File: "web/session_middleware.go", Function: "(*Site).token", Hand: []string{"curl x", "redis-cli y"}, HandWords: "It prints z."},
 				{Title: "Two", Text: "Then.", Bytes: "{}", Facts: []explainFact{
 					{Term: "a", Value: "b", Code: true}, {Term: "c", Value: "d", Means: "e"}, {Term: "f", Time: then}, {Term: "g", Ends: then},
 				}},
@@ -144,7 +144,7 @@ func sampleData(t testing.TB) map[string][]view.Data {
 			data[name] = append(data[name],
 				shown(layout{Title: "Sample", Path: "/" + name, Learn: true}, page),
 				shown(layout{
-					Title: "Sample", Path: "/" + name, Member: "Ada", Notices: []string{"Done.", "And done."},
+					Title: "Sample", Path: "/" + name, Member: "Ada", Flashes: []string{"Done.", "And done."},
 					Version: "1.2.3", Instance: "start 17", Store: "Redis",
 				}, page),
 				shown(layout{Title: "Sample", Neutral: true, Version: "1.2.3"}, page),

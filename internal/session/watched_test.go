@@ -28,7 +28,7 @@ func (b *browser) watch(act func(*session.Session) error) []trace.Step {
 	if err := b.finish(s); err != nil {
 		b.t.Fatal(err)
 	}
-	return rec.Making()
+	return rec.Attempt()
 }
 
 // one returns the only step of its kind.

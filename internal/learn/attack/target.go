@@ -103,13 +103,13 @@ func (t *target) send(ctx context.Context, q request) (answer, error) {
 		return answer{}, err
 	}
 	a := answer{status: response.StatusCode, body: string(page), took: time.Since(began)}
-	t.note(q, response, &a)
+	t.keep(q, response, &a)
 	return a, nil
 }
 
-// note takes the session cookie out of an answer, counts and, where the request
+// keep takes the session cookie out of an answer, counts and, where the request
 // has something to tell, keeps both for the page.
-func (t *target) note(q request, response *http.Response, a *answer) {
+func (t *target) keep(q request, response *http.Response, a *answer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sent++

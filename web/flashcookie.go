@@ -1,0 +1,62 @@
+package web
+
+import (
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+)
+
+// The flash cookie carries a message to the next page for someone who has just
+// been logged out, and so has no session to keep it in. Its value is a code and
+// never text, so that whoever sets the cookie cannot choose what a page says.
+const (
+	flashCookieName    = "parting"
+	flashCookieSeconds = 60
+
+	flashLoggedOut = "logged-out"
+)
+
+// flashText is the message for a code; "" for an unknown one.
+func flashText(code string) string {
+	switch code {
+	case flashLoggedOut:
+		return "You are logged out."
+	default:
+		return ""
+	}
+}
+
+// setFlashCookie has the next page show the message for code.
+func (s *Site) setFlashCookie(c echo.Context, code string) {
+	c.SetCookie(s.flashCookie(code, flashCookieSeconds))
+}
+
+// takeFlashCookie returns the message that the request's flash cookie names, if
+// any, and deletes the cookie.
+func (s *Site) takeFlashCookie(c echo.Context) []string {
+	sent, err := c.Cookie(s.flashCookie("", 0).Name)
+	if err != nil {
+		return nil
+	}
+	c.SetCookie(s.flashCookie("", -1))
+	text := flashText(sent.Value)
+	if text == "" {
+		return nil
+	}
+	return []string{text}
+}
+
+func (s *Site) flashCookie(code string, maxAgeSeconds int) *http.Cookie {
+	cookie := &http.Cookie{
+		Name:     flashCookieName,
+		Value:    code,
+		Path:     "/",
+		MaxAge:   maxAgeSeconds,
+		HttpOnly: true,
+		SameSite: http.SameSiteLaxMode,
+	}
+	if s.BaseURL.Scheme == "https" {
+		cookie.Name, cookie.Secure = "__Host-"+flashCookieName, true
+	}
+	return cookie
+}
