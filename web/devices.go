@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"net/http"
 	"strconv"
 	"time"
@@ -87,11 +86,7 @@ func (s *Site) submitEndDevice(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	err = current(c).EndDevice(c.Request().Context(), sent["id"])
-	if errors.Is(err, session.ErrNoDevice) {
-		return echo.NewHTTPError(http.StatusNotFound).SetInternal(err)
-	}
-	if err != nil {
+	if err := current(c).EndDevice(c.Request().Context(), sent["id"]); err != nil {
 		return err
 	}
 	if current(c).LoggedOut() {

@@ -11,6 +11,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
+	"holdfast/internal/learn/attack"
 	"holdfast/internal/session"
 	"holdfast/internal/view"
 )
@@ -53,6 +54,10 @@ func named() []struct {
 		"Other requests were filling it at the same time, so nothing of this one was stored. Remove a value first."}
 	forged := failure{http.StatusForbidden, "That request came from another site",
 		"It was refused, and nothing was changed. Open the page here and try again."}
+	notReady := failure{http.StatusServiceUnavailable, "This instance is not ready",
+		"A store that it needs does not answer. Try again in a moment."}
+	attacking := failure{http.StatusConflict, "An attack is under way",
+		"Attacks take turns, and this one was not begun. Try again in a few seconds."}
 	return []struct {
 		err error
 		failure
@@ -61,9 +66,13 @@ func named() []struct {
 		{session.ErrEnded, ended},
 		{session.ErrNoticeTaken, unexpected()},
 		{session.ErrFull, full},
+		{session.ErrNoDevice, byStatus(http.StatusNotFound)},
 		{account.ErrUnavailable, people},
 		{account.ErrBusy, busy},
 		{errCSRF, forged},
+		{errNotReady, notReady},
+		{attack.ErrUnknown, byStatus(http.StatusNotFound)},
+		{attack.ErrBusy, attacking},
 		{form.ErrTooLarge, byStatus(http.StatusRequestEntityTooLarge)},
 		{form.ErrContentType, byStatus(http.StatusUnsupportedMediaType)},
 		{form.ErrMalformed, byStatus(http.StatusBadRequest)},

@@ -34,13 +34,11 @@ func (s *Site) submitLogin(c echo.Context) error {
 	}
 	remember := sent["remember"] != ""
 	p := loginPage{Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
-	for _, field := range []struct{ name, missing string }{
-		{"email", "Enter the e-mail you registered with."},
-		{"password", "Enter your password."},
-	} {
-		if sent[field.name] == "" {
-			p.Errors.Add(field.name, field.missing)
-		}
+	if sent["email"] == "" {
+		p.Errors.Add("email", "Enter the e-mail you registered with.")
+	}
+	if sent["password"] == "" {
+		p.Errors.Add("password", "Enter your password.")
 	}
 	if len(p.Errors) > 0 {
 		return s.loginPage(c, http.StatusUnprocessableEntity, p)

@@ -17,11 +17,8 @@ func (s *Site) submitLogout(c echo.Context) error {
 	return s.redirectLoggedOut(c)
 }
 
-// redirectLoggedOut responds to a request that has ended its own session. The
-// browser is also told to drop pages it has cached, so that Back shows nothing
-// private (ASVS 5.0 14.3.1).
+// redirectLoggedOut responds to a request that has ended its own session.
 func (s *Site) redirectLoggedOut(c echo.Context) error {
 	s.setFlashCookie(c, flashLoggedOut)
-	c.Response().Header().Set("Clear-Site-Data", `"cache"`)
 	return c.Redirect(http.StatusSeeOther, "/login")
 }

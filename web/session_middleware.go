@@ -80,6 +80,11 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 	// No response that depends on a session may be cached, whatever the handler
 	// has set (ASVS 5.0 14.3.2).
 	buffered.header.Set("Cache-Control", "no-store")
+	if sess.LoggedOut() {
+		// Pages in the browser's cache are dropped, so that Back shows nothing
+		// private (ASVS 5.0 14.3.1).
+		buffered.header.Set("Clear-Site-Data", `"cache"`)
+	}
 	return buffered.send(out)
 }
 

@@ -157,13 +157,16 @@ func (s *Site) healthz(c echo.Context) error {
 	return c.String(http.StatusOK, "alive\n")
 }
 
+// errNotReady: a store that this instance needs cannot be reached.
+var errNotReady = errors.New("not ready")
+
 // readyz responds 200 if both stores can be reached within a second.
+// Errors: errNotReady.
 func (s *Site) readyz(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), time.Second)
 	defer cancel()
 	if err := errors.Join(s.Sessions.Ping(ctx), s.Ready(ctx)); err != nil {
-		s.Log.WarnContext(ctx, "not ready", "cause", err)
-		return c.String(http.StatusServiceUnavailable, "not ready\n")
+		return fmt.Errorf("%w: %w", errNotReady, err)
 	}
 	return c.String(http.StatusOK, "ready\n")
 }
