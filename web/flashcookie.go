@@ -34,29 +34,33 @@ func (s *Site) setFlashCookie(c echo.Context, code string) {
 // takeFlashCookie returns the message that the request's flash cookie names, if
 // any, and deletes the cookie.
 func (s *Site) takeFlashCookie(c echo.Context) []string {
-	sent, err := c.Cookie(s.flashCookie("", 0).Name)
-	if err != nil {
+	code, count := findCookie(c.Request().Header, s.flashCookieName())
+	if count == 0 {
 		return nil
 	}
 	c.SetCookie(s.flashCookie("", -1))
-	text := flashText(sent.Value)
+	text := flashText(code)
 	if text == "" {
 		return nil
 	}
 	return []string{text}
 }
 
+func (s *Site) flashCookieName() string {
+	if s.BaseURL.Scheme == "https" {
+		return "__Host-" + flashCookieName
+	}
+	return flashCookieName
+}
+
 func (s *Site) flashCookie(code string, maxAgeSeconds int) *http.Cookie {
-	cookie := &http.Cookie{
-		Name:     flashCookieName,
+	return &http.Cookie{
+		Name:     s.flashCookieName(),
 		Value:    code,
 		Path:     "/",
 		MaxAge:   maxAgeSeconds,
 		HttpOnly: true,
 		SameSite: http.SameSiteLaxMode,
+		Secure:   s.BaseURL.Scheme == "https",
 	}
-	if s.BaseURL.Scheme == "https" {
-		cookie.Name, cookie.Secure = "__Host-"+flashCookieName, true
-	}
-	return cookie
 }

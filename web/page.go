@@ -49,7 +49,7 @@ func (s *Site) pageWith(c echo.Context, status int, name, heading string, flashe
 		l.Member = member.Name
 	}
 	l.Flashes = flashes
-	c.Response().Header().Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
+	c.Response().Header()[echo.HeaderContentType] = s.values.html
 	c.Response().WriteHeader(status)
 	return s.views.Render(c.Response(), name, view.Data{Layout: l, Page: page})
 }
@@ -60,14 +60,14 @@ func (s *Site) layout(path string) layout {
 		Path:     path,
 		Learn:    s.Learn,
 		Version:  s.Version,
-		Instance: s.instance(),
+		Instance: s.instance,
 		Store:    s.Sessions.Where(),
 	}
 }
 
-// instance names this process, as pages show it.
-func (s *Site) instance() string {
-	return "start " + strconv.FormatInt(s.Process.Start, 10) + ", process " + strconv.Itoa(s.Process.ID)
+// instanceName names a process, as pages show it.
+func instanceName(p Process) string {
+	return "start " + strconv.FormatInt(p.Start, 10) + ", process " + strconv.Itoa(p.ID)
 }
 
 func title(heading string) string {

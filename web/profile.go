@@ -41,7 +41,7 @@ func (s *Site) showProfile(c echo.Context) error {
 		OutlivedWords:   outlivedWords(outlived),
 		ServerStarted:   momentAt(s.Process.Started, now),
 		StartNumber:     s.Process.Start,
-		Instance:        s.instance(),
+		Instance:        s.instance,
 		OlderThanServer: outlived > 0,
 	})
 }

@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
@@ -73,13 +74,23 @@ func (s *Site) withSession(then ...echo.MiddlewareFunc) group {
 	return s.group(append(chain, then...)...)
 }
 
+// wrap puts the group's middleware around h: once, while Echo would do it for
+// each request.
+func (g group) wrap(h echo.HandlerFunc) echo.HandlerFunc {
+	for _, m := range slices.Backward(g.middleware) {
+		h = m(h)
+	}
+	return h
+}
+
 func (g group) get(path string, h echo.HandlerFunc) {
-	g.site.echo.GET(path, h, g.middleware...)
-	g.site.echo.HEAD(path, h, g.middleware...)
+	h = g.wrap(h)
+	g.site.echo.GET(path, h)
+	g.site.echo.HEAD(path, h)
 }
 
 func (g group) post(path string, h echo.HandlerFunc) {
-	g.site.echo.POST(path, h, g.middleware...)
+	g.site.echo.POST(path, g.wrap(h))
 }
 
 // page registers a GET that afterLogin may redirect to.

@@ -65,10 +65,10 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 	}
 	c.Set(sessionKey, sess)
 	out := c.Response()
-	body := s.bodies.Get().(*bytes.Buffer)
-	defer func() { body.Reset(); s.bodies.Put(body) }()
-	buffered := &bufferedResponse{header: http.Header{}, status: http.StatusOK, body: body}
-	c.SetResponse(echo.NewResponse(buffered, s.echo))
+	buffered := s.responses.Get().(*bufferedResponse)
+	defer func() { buffered.reset(); s.responses.Put(buffered) }()
+	buffered.echo = *echo.NewResponse(buffered, s.echo)
+	c.SetResponse(&buffered.echo)
 	err = recovering(next, c)
 	c.SetResponse(out)
 	if err != nil {
@@ -79,7 +79,7 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 	}
 	// No response that depends on a session may be cached, whatever the handler
 	// has set (ASVS 5.0 14.3.2).
-	buffered.header.Set("Cache-Control", "no-store")
+	buffered.header["Cache-Control"] = s.values.noStore
 	if sess.LoggedOut() {
 		// Pages in the browser's cache are dropped, so that Back shows nothing
 		// private (ASVS 5.0 14.3.1).
@@ -106,18 +106,18 @@ func (s *Site) commit(c echo.Context, w http.ResponseWriter) error {
 // token is the value of the session cookie; "" when there is none, and when
 // there are several, since nothing tells which of them this site has set.
 func (s *Site) token(r *http.Request) string {
-	cookies := r.CookiesNamed(s.Sessions.CookieName())
+	value, count := findCookie(r.Header, s.Sessions.CookieName())
+	if count != 1 {
+		value = ""
+	}
 	if rec := trace.From(r.Context()); rec != nil {
-		seen := trace.Cookie{Name: s.Sessions.CookieName(), Count: len(cookies)}
-		if len(cookies) == 1 {
-			seen.Value = trace.Mask(cookies[0].Value)
+		seen := trace.Cookie{Name: s.Sessions.CookieName(), Count: count}
+		if count == 1 {
+			seen.Value = trace.Mask(value)
 		}
 		rec.Add(seen)
 	}
-	if len(cookies) != 1 {
-		return ""
-	}
-	return cookies[0].Value
+	return value
 }
 
 // safe reports whether the request's method is one that must not change
@@ -130,7 +130,20 @@ func safe(r *http.Request) bool {
 type bufferedResponse struct {
 	header http.Header // the handler's own, without those of the middleware
 	status int
-	body   *bytes.Buffer
+	body   bytes.Buffer
+	echo   echo.Response // the handler's view of this one
+}
+
+func newBufferedResponse() *bufferedResponse {
+	return &bufferedResponse{header: http.Header{}, status: http.StatusOK}
+}
+
+// reset makes b as good as new.
+func (b *bufferedResponse) reset() {
+	clear(b.header)
+	b.status = http.StatusOK
+	b.body.Reset()
+	b.echo = echo.Response{}
 }
 
 func (b *bufferedResponse) Header() http.Header         { return b.header }
@@ -140,7 +153,7 @@ func (b *bufferedResponse) Write(p []byte) (int, error) { return b.body.Write(p)
 func (b *bufferedResponse) send(out *echo.Response) error {
 	maps.Copy(out.Header(), b.header)
 	if b.body.Len() > 0 {
-		out.Header().Set(echo.HeaderContentLength, strconv.Itoa(b.body.Len()))
+		out.Header()[echo.HeaderContentLength] = []string{strconv.Itoa(b.body.Len())}
 	}
 	out.WriteHeader(b.status)
 	// The status is already sent: an error now means that the client has

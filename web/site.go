@@ -5,7 +5,6 @@
 package web
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/base64"
@@ -69,12 +68,18 @@ type Site struct {
 	views       *view.Set
 	assets      *assets
 	failures    failurePages
+	instance    string          // Process, as pages show it
 	recent      *trace.Recent   // with LEARN
-	getPaths    map[string]bool // paths a person may be sent to after log-in
-	headers     http.Header     // set on every response
-	bodies      sync.Pool       // of *bytes.Buffer, for buffered responses
+	getPaths    map[string]bool // paths that a log-in may redirect to
 	crossOrigin *http.CrossOriginProtection
+	headers     http.Header // set on every response
+	values      headerValues
+	responses   sync.Pool // of *bufferedResponse
 }
+
+// headerValues are values of headers that all responses share. Nothing may
+// change them; to append to one makes a copy.
+type headerValues struct{ html, noStore []string }
 
 // New returns a Site. A template or static file that cannot be used is an error.
 func New(cfg Config) (*Site, error) {
@@ -91,10 +96,12 @@ func New(cfg Config) (*Site, error) {
 		echo:        echo.New(),
 		views:       views,
 		assets:      assets,
+		instance:    instanceName(cfg.Process),
 		getPaths:    map[string]bool{},
 		crossOrigin: http.NewCrossOriginProtection(),
 		headers:     securityHeaderValues(cfg.BaseURL.Scheme == "https"),
-		bodies:      sync.Pool{New: func() any { return new(bytes.Buffer) }},
+		values:      headerValues{html: []string{echo.MIMETextHTMLCharsetUTF8}, noStore: []string{"no-store"}},
+		responses:   sync.Pool{New: func() any { return newBufferedResponse() }},
 	}
 	if s.failures, err = s.renderFailures(); err != nil {
 		return nil, fmt.Errorf("render error pages: %w", err)

@@ -28,8 +28,14 @@ type Data struct {
 // Set holds every page, parsed and escaped. Any number of goroutines may render
 // from one Set.
 type Set struct {
-	pages   map[string]*page
-	buffers sync.Pool // of *bytes.Buffer
+	pages map[string]*page
+	pool  sync.Pool // of *rendering
+}
+
+// rendering is what one call of Render works with, kept for the next.
+type rendering struct {
+	data Data // here, because reflect would move it to the heap each time
+	out  bytes.Buffer
 }
 
 // page is one of pages/*.html inside the layout.
@@ -74,7 +80,7 @@ func Parse(templates fs.FS, assetURL func(name string) (string, bool)) (*Set, er
 		return nil, fmt.Errorf("list pages: %w", err)
 	}
 	s := &Set{pages: make(map[string]*page, len(files))}
-	s.buffers.New = func() any { return new(bytes.Buffer) }
+	s.pool.New = func() any { return new(rendering) }
 	for _, file := range files {
 		t, err := base.Clone()
 		if err != nil {
@@ -100,29 +106,33 @@ func (s *Set) Render(w io.Writer, name string, data Data) error {
 	if !ok {
 		return fmt.Errorf("render page %q: no such template", name)
 	}
-	out := s.buffers.Get().(*bytes.Buffer)
-	defer s.buffers.Put(out)
-	out.Reset()
-	if err := p.render(out, data); err != nil {
+	r := s.pool.Get().(*rendering)
+	defer func() {
+		r.data = Data{}
+		r.out.Reset()
+		s.pool.Put(r)
+	}()
+	r.data = data
+	if err := p.render(r); err != nil {
 		return fmt.Errorf("render page %q: %w", name, err)
 	}
-	_, err := w.Write(out.Bytes())
+	_, err := w.Write(r.out.Bytes())
 	return err
 }
 
-func (p *page) render(out *bytes.Buffer, data Data) error {
-	if data.Layout == nil || data.Page == nil {
-		return p.template.Execute(out, data)
+func (p *page) render(r *rendering) error {
+	if r.data.Layout == nil || r.data.Page == nil {
+		return p.template.Execute(&r.out, r.data)
 	}
-	types := dataTypes{reflect.TypeOf(data.Layout), reflect.TypeOf(data.Page)}
+	types := dataTypes{reflect.TypeOf(r.data.Layout), reflect.TypeOf(r.data.Page)}
 	p.once.Do(func() {
 		p.types = types
 		p.compiled, _ = compile(p.template, types)
 	})
 	if p.compiled == nil || p.types != types {
-		return p.template.Execute(out, data)
+		return p.template.Execute(&r.out, r.data)
 	}
-	p.compiled.run(out, reflect.ValueOf(data))
+	p.compiled.run(&r.out, reflect.ValueOf(&r.data).Elem())
 	return nil
 }
 
