@@ -8,7 +8,7 @@ import (
 
 // The flash cookie carries a message to the next page for someone who has just
 // been logged out, and so has no session to keep it in. Its value is a code and
-// never text, so that whoever sets the cookie cannot choose what a page says.
+// never text, so that nobody who sets the cookie can choose what a page says.
 const (
 	flashCookieName    = "parting"
 	flashCookieSeconds = 60

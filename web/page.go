@@ -16,7 +16,7 @@ type layout struct {
 	Path    string   // the request's path: the link to it is marked as the current page
 	Member  string   // the person's name; "" for a guest
 	Flashes []string // shown once, under the header
-	Neutral bool     // an error page: who is asking is not known
+	Neutral bool     // an error page, which has no session
 	Learn   bool     // whether /explain and /lab are there to link to
 
 	// The footer; what is "" is left out.

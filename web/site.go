@@ -1,7 +1,7 @@
 // Package web owns all HTTP: routes, middleware, handlers, the structs of the
-// pages, rendering, and the one table from errors to statuses. It asks
-// internal/account who people are and internal/session whose request this is;
-// it knows no SQL, no Redis and no session key.
+// pages, and the one table from errors to statuses. Accounts are the business of
+// internal/account, sessions of internal/session and templates of internal/view;
+// this package must not know SQL, Redis or session keys.
 package web
 
 import (

@@ -54,8 +54,8 @@ type dataTypes struct{ layout, page reflect.Type }
 
 // Parse reads layouts/base.html and partials/*.html together with each of
 // pages/*.html. assetURL gives the address of a static file, or false for one
-// that does not exist; {{asset "css/site.css"}} in a template stands for that
-// address. A file that does not parse, cannot be escaped safely or names a
+// that does not exist; {{asset "css/site.css"}} in a template is replaced by
+// that address. A file that does not parse, cannot be escaped safely or names a
 // missing static file is an error.
 func Parse(templates fs.FS, assetURL func(name string) (string, bool)) (*Set, error) {
 	sources := sourceReader{
