@@ -43,16 +43,16 @@ func (w *world) browser() *browser {
 // itself go through the form; this saves the others a password hash.
 func (w *world) member(p person) *browser {
 	w.t.Helper()
-	whose, err := w.sessions.Load(w.t.Context(), "")
+	sess, err := w.sessions.Load(w.t.Context(), "")
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	whose.LogIn(session.Member{ID: p.id, Name: p.name}, session.Sender{UserAgent: userAgent, Address: "127.0.0.1"})
-	if err := w.sessions.Commit(whose); err != nil {
+	sess.LogIn(session.Member{ID: p.id, Name: p.name}, session.Sender{UserAgent: userAgent, Address: "127.0.0.1"})
+	if err := w.sessions.Commit(sess); err != nil {
 		w.t.Fatalf("log %s in: %v", p.name, err)
 	}
 	answer := httptest.NewRecorder()
-	w.sessions.WriteCookie(answer, whose)
+	w.sessions.WriteCookie(answer, sess)
 	b := w.browser()
 	b.client.Jar.SetCookies(w.base, answer.Result().Cookies())
 	w.secrets.add(b.token())

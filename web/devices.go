@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"net/http"
 	"time"
 
@@ -33,8 +32,8 @@ type pastDevice struct {
 	Since, Ended        moment
 }
 
-// showDevices lists where the person is logged in: what the ledger has, as far
-// as the store still holds it.
+// showDevices lists the person's sessions: those that the session store still
+// has, and a page of those that have ended.
 func (s *Site) showDevices(c echo.Context) error {
 	ctx, now := c.Request().Context(), s.Now()
 	list := pagingOf(c, pastPerPage)
@@ -58,8 +57,8 @@ func (s *Site) showDevices(c echo.Context) error {
 	return s.page(c, http.StatusOK, "devices", "Devices", p)
 }
 
-// deviceCards are live sessions as a page shows them, and how many of them are
-// not this one.
+// deviceCards are live sessions as a page shows them; others is how many of them
+// are not that of the request.
 func deviceCards(live []session.Device, now time.Time) (cards []deviceCard, others int) {
 	for _, d := range live {
 		cards = append(cards, deviceCard{
@@ -74,22 +73,18 @@ func deviceCards(live []session.Device, now time.Time) (cards []deviceCard, othe
 	return cards, others
 }
 
-// submitEndDevice ends one session of the person. One that is not theirs does
-// not exist for them.
+// submitEndDevice ends one session of the person. Another person's is
+// session.ErrNoDevice, as one that does not exist.
 func (s *Site) submitEndDevice(c echo.Context) error {
 	sent, err := form.Parse(c.Request(), "id")
 	if err != nil {
 		return err
 	}
-	err = current(c).EndDevice(c.Request().Context(), sent["id"])
-	if errors.Is(err, session.ErrNoDevice) {
-		return echo.NewHTTPError(http.StatusNotFound).SetInternal(err)
-	}
-	if err != nil {
+	if err := current(c).EndDevice(c.Request().Context(), sent["id"]); err != nil {
 		return err
 	}
 	if current(c).LoggedOut() {
-		return s.goodbye(c)
+		return s.redirectLoggedOut(c)
 	}
 	current(c).Flash("That device is logged out.")
 	return c.Redirect(http.StatusSeeOther, "/devices")
@@ -107,7 +102,7 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/devices")
 }
 
-// deviceTitle puts a User-Agent into words: "Firefox on Linux".
+// deviceTitle describes a User-Agent: "Firefox on Linux".
 func deviceTitle(userAgent string) string {
 	ua := useragent.Parse(userAgent)
 	browser, system := ua.Name, ua.OS

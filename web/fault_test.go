@@ -53,9 +53,9 @@ var faults = map[string]struct {
 }
 
 // doings are what a handler may have done to the session before it fails.
-var doings = map[string]func(c echo.Context, whose *session.Session){
-	"setting a value": func(_ echo.Context, whose *session.Session) {
-		if err := whose.Set("colour", "red"); err != nil {
+var doings = map[string]func(c echo.Context, sess *session.Session){
+	"setting a value": func(_ echo.Context, sess *session.Session) {
+		if err := sess.Set("colour", "red"); err != nil {
 			panic(err)
 		}
 	},
@@ -81,8 +81,8 @@ func TestARequestThatFailsLeavesTheSessionAsItWas(t *testing.T) {
 				})
 			}
 		}
-		w.site.AddPage("/test/flash", func(c echo.Context, whose *session.Session) error {
-			whose.Flash("A notice that waits.")
+		w.site.AddPage("/test/flash", func(c echo.Context, sess *session.Session) error {
+			sess.Flash("A notice that waits.")
 			return c.NoContent(http.StatusNoContent)
 		})
 		guest, member := w.browser(), w.member(w.person("Ada"))

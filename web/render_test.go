@@ -3,39 +3,56 @@ package web
 import (
 	"bytes"
 	"io/fs"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
-	"testing/fstest"
 	"time"
 
 	"github.com/PuerkitoBio/goquery"
 
 	"holdfast/internal/form"
 	"holdfast/internal/learn/attack"
+	"holdfast/internal/view"
 	"holdfast/static"
 	"holdfast/templates"
 )
 
-func newTestRenderer(t testing.TB) (*renderer, *assets) {
+func newTestViews(t testing.TB) (*view.Set, *assets) {
 	t.Helper()
 	files, err := newAssets(static.FS)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := newRenderer(templates.FS, files)
+	views, err := view.Parse(templates.FS, files.url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r, files
+	return views, files
 }
 
+// pageNames are the pages there are templates for.
+func pageNames(t testing.TB) []string {
+	t.Helper()
+	files, err := fs.Glob(templates.FS, "pages/*.html")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("pages %q, error %v", files, err)
+	}
+	for i, file := range files {
+		files[i] = strings.TrimSuffix(path.Base(file), ".html")
+	}
+	return files
+}
+
+// inLayout is what the template of a page is given.
+func inLayout(l layout, page any) view.Data { return view.Data{Layout: l, Page: page} }
+
 // rendered is one page as its HTML and as a tree to select from.
-func rendered(t testing.TB, r *renderer, page string, v view) (string, *goquery.Document) {
+func rendered(t testing.TB, views *view.Set, page string, data view.Data) (string, *goquery.Document) {
 	t.Helper()
 	var out bytes.Buffer
-	if err := r.render(&out, page, v); err != nil {
+	if err := views.Render(&out, page, data); err != nil {
 		t.Fatal(err)
 	}
 	html := out.String()
@@ -77,7 +94,7 @@ func samplePages() map[string][]any {
 		"explain": {explainPage{}, explainPage{
 			Heading: "How the server knew you", Lead: "Look.", Summary: "2 steps.", Guest: true, Cookie: "session",
 			Steps: []explainStep{
-				{Title: "One", Text: "First.", Took: "0.21 ms", File: "web/recognise.go", Function: "(*Site).token", Hand: []string{"curl x", "redis-cli y"}, HandWords: "It prints z."},
+				{Title: "One", Text: "First.", Took: "0.21 ms", File: "web/session_middleware.go", Function: "(*Site).token", Hand: []string{"curl x", "redis-cli y"}, HandWords: "It prints z."},
 				{Title: "Two", Text: "Then.", Bytes: "{}", Facts: []explainFact{
 					{Term: "a", Value: "b", Code: true}, {Term: "c", Value: "d", Means: "e"}, {Term: "f", Time: then}, {Term: "g", Ends: then},
 				}},
@@ -143,33 +160,33 @@ func everyFieldWrong() form.Errors {
 
 // sampleViews has each sample in the layout of a guest, of a member and of an
 // error. Every page in templates must have a sample.
-func sampleViews(t testing.TB, r *renderer) map[string][]view {
+func sampleData(t testing.TB) map[string][]view.Data {
 	t.Helper()
 	samples := samplePages()
-	views := map[string][]view{}
-	for name := range r.pages {
+	data := map[string][]view.Data{}
+	for _, name := range pageNames(t) {
 		if len(samples[name]) == 0 {
 			t.Errorf("pages/%s.html has no sample, so no test sees it: add it to samplePages in web/render_test.go, once with nothing in it and once with everything", name)
 		}
 		for _, page := range samples[name] {
-			views[name] = append(views[name],
-				view{layout{Title: "Sample", Path: "/" + name, Learn: true}, page},
-				view{layout{
-					Title: "Sample", Path: "/" + name, Member: "Ada", Notices: []string{"Done.", "And done."},
+			data[name] = append(data[name],
+				inLayout(layout{Title: "Sample", Path: "/" + name, Learn: true}, page),
+				inLayout(layout{
+					Title: "Sample", Path: "/" + name, Member: "Ada", Flashes: []string{"Done.", "And done."},
 					Version: "1.2.3", Instance: "start 17", Store: "Redis",
-				}, page},
-				view{layout{Title: "Sample", Neutral: true, Version: "1.2.3"}, page},
+				}, page),
+				inLayout(layout{Title: "Sample", Neutral: true, Version: "1.2.3"}, page),
 			)
 		}
 	}
-	return views
+	return data
 }
 
 func TestEveryPageIsWholeAndAccessible(t *testing.T) {
-	r, files := newTestRenderer(t)
-	for name, views := range sampleViews(t, r) {
-		for _, v := range views {
-			_, doc := rendered(t, r, name, v)
+	views, files := newTestViews(t)
+	for name, samples := range sampleData(t) {
+		for _, data := range samples {
+			_, doc := rendered(t, views, name, data)
 			for selector, want := range map[string]int{
 				"html[lang=en]": 1, "title": 1, "h1": 1, "main#main": 1, "a[href='#main']": 1, "header": 1, "footer": 1,
 				"[style], style, script:not([src])": 0, // the Content-Security-Policy forbids them
@@ -217,14 +234,14 @@ func checkIDs(t *testing.T, page string, doc *goquery.Document) {
 }
 
 func TestWhatIsWrongStandsAtItsFieldAndInASummaryThatLeadsThere(t *testing.T) {
-	r, _ := newTestRenderer(t)
+	views, _ := newTestViews(t)
 	forms := 0
-	for name := range r.pages {
+	for _, name := range pageNames(t) {
 		if !strings.Contains(templateOf(t, name), ".Errors") {
 			continue
 		}
 		forms++
-		_, doc := rendered(t, r, name, view{Page: samplePages()[name][1]})
+		_, doc := rendered(t, views, name, inLayout(layout{}, samplePages()[name][1]))
 		fields := 0
 		doc.Find("input[aria-invalid], textarea[aria-invalid], select[aria-invalid]").Each(func(_ int, input *goquery.Selection) {
 			fields++
@@ -243,7 +260,7 @@ func TestWhatIsWrongStandsAtItsFieldAndInASummaryThatLeadsThere(t *testing.T) {
 		if name != "login" && !strings.Contains(doc.Find("[role=alert]").Text(), "Try again.") {
 			t.Errorf("%s: an error of no field is not in the summary", name)
 		}
-		_, doc = rendered(t, r, name, view{Page: samplePages()[name][0]})
+		_, doc = rendered(t, views, name, inLayout(layout{}, samplePages()[name][0]))
 		if doc.Find("[role=alert], [aria-invalid]").Length() > 0 {
 			t.Errorf("%s: a fresh form shows errors", name)
 		}
@@ -253,33 +270,14 @@ func TestWhatIsWrongStandsAtItsFieldAndInASummaryThatLeadsThere(t *testing.T) {
 	}
 }
 
-func TestPasswordsAreNeverSentBackAndFillersKnowTheFields(t *testing.T) {
-	r, _ := newTestRenderer(t)
-	for name, want := range map[string]map[string]string{
-		"register": {"name": "name", "email": "email", "password": "new-password"},
-		"login":    {"email": "username", "password": "current-password"},
-	} {
-		_, doc := rendered(t, r, name, view{Page: samplePages()[name][1]})
-		for field, filler := range want {
-			input := doc.Find("input[name=" + field + "]")
-			if got := input.AttrOr("autocomplete", ""); got != filler {
-				t.Errorf("%s: autocomplete of %s is %q, want %q", name, field, got, filler)
-			}
-			if _, has := input.Attr("value"); has == (field == "password") {
-				t.Errorf("%s: value of %s sent back: %v", name, field, has)
-			}
-		}
-	}
-}
-
 // autocompletes are the fields that password managers and browsers fill.
 var autocompletes = map[string]string{"name": "name", "email": "email username", "password": "new-password current-password"}
 
 func TestEveryFieldThatCanBeFilledSaysSoAndNoPasswordComesBack(t *testing.T) {
-	r, _ := newTestRenderer(t)
-	for name, views := range sampleViews(t, r) {
-		for _, v := range views {
-			_, doc := rendered(t, r, name, v)
+	views, _ := newTestViews(t)
+	for name, all := range sampleData(t) {
+		for _, data := range all {
+			_, doc := rendered(t, views, name, data)
 			for field, allowed := range autocompletes {
 				for _, input := range doc.Find("input[name=" + field + "]:not([type=hidden])").EachIter() {
 					if got := input.AttrOr("autocomplete", ""); !slices.Contains(strings.Fields(allowed), got) {
@@ -295,46 +293,17 @@ func TestEveryFieldThatCanBeFilledSaysSoAndNoPasswordComesBack(t *testing.T) {
 }
 
 func TestTheHeaderOfAnErrorKnowsNobody(t *testing.T) {
-	r, _ := newTestRenderer(t)
-	_, doc := rendered(t, r, "home", view{layout{Neutral: true, Learn: true}, homePage{}})
+	views, _ := newTestViews(t)
+	_, doc := rendered(t, views, "home", inLayout(layout{Neutral: true, Learn: true}, homePage{}))
 	if n := doc.Find("header a:not(.brand), header form").Length(); n != 0 {
 		t.Errorf("the header at an error has %d links and forms", n)
 	}
 }
 
 func TestTheGreetingIsTheNameAndNothingElse(t *testing.T) {
-	r, _ := newTestRenderer(t)
-	html, _ := rendered(t, r, "profile", view{Page: profilePage{Name: `<b>"Bobby" & Co+</b>`}})
+	views, _ := newTestViews(t)
+	html, _ := rendered(t, views, "profile", inLayout(layout{}, profilePage{Name: `<b>"Bobby" & Co+</b>`}))
 	if want := `<h1>Hello, &lt;b&gt;&#34;Bobby&#34; &amp; Co&#43;&lt;/b&gt;!</h1>`; !strings.Contains(html, want) {
 		t.Errorf("no %s in\n%s", want, html)
-	}
-}
-
-func TestABrokenTemplateStopsTheStart(t *testing.T) {
-	_, files := newTestRenderer(t)
-	for fault, source := range map[string]string{
-		"does not parse":        `{{define "main"}}{{if}}{{end}}`,
-		"cannot be escaped":     `{{define "main"}}<a href="{{if .Page}}'{{else}}"{{end}}>{{end}}`,
-		"asks for no asset":     `{{define "main"}}{{asset "css/none.css"}}{{end}}`,
-		"calls what is unknown": `{{define "main"}}{{shout .Page}}{{end}}`,
-		"includes what is gone": `{{define "main"}}{{template "gone"}}{{end}}`,
-	} {
-		_, err := newRenderer(fstest.MapFS{
-			"layouts/base.html": {Data: []byte(`<p>{{block "main" .}}{{end}}</p>`)},
-			"pages/broken.html": {Data: []byte(source)},
-		}, files)
-		if err == nil || !strings.Contains(err.Error(), "broken") {
-			t.Errorf("a template that %s: error %v, want one that names it", fault, err)
-		}
-	}
-}
-
-func TestAPageThatFailsWritesNothing(t *testing.T) {
-	r, _ := newTestRenderer(t)
-	for _, page := range []string{"none", "profile"} {
-		var out bytes.Buffer
-		if err := r.render(&out, page, view{Page: struct{}{}}); err == nil || out.Len() > 0 {
-			t.Errorf("page %q with the wrong struct: error %v, %d bytes written", page, err, out.Len())
-		}
 	}
 }

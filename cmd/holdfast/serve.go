@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -67,8 +66,6 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 	go func() { defer close(maintained); sessions.Maintain(run) }()
 	defer func() { end(); <-maintained }()
 	announce(stdout, cfg, db, sessions, process, metrics)
-	weight := ballast()
-	defer runtime.KeepAlive(weight)
 	err = newServer(site, log).serve(run, listener, cfg.ShutdownTimeout)
 	return replacing.socket.Load(), err
 }

@@ -21,9 +21,9 @@ var (
 	// ErrEmailTaken says that another person has this address, in whatever
 	// letter case.
 	ErrEmailTaken = errors.New("e-mail address is taken")
-	// ErrNoMatch says that e-mail and password do not belong together, and no
+	// ErrInvalidCredentials says that e-mail and password do not belong together, and no
 	// more: unknown, wrong and disabled are one answer.
-	ErrNoMatch = errors.New("e-mail and password do not match")
+	ErrInvalidCredentials = errors.New("e-mail and password do not match")
 	// ErrNotFound says that there is no such person.
 	ErrNotFound = fault.ErrNotFound
 	// ErrUnavailable says that the store could not be reached, or not in time.
@@ -125,21 +125,21 @@ func (s *Service) Register(ctx context.Context, r Registration) (Person, error) 
 }
 
 // Authenticate returns the person whose e-mail and password these are. It
-// returns [ErrNoMatch] for an unknown address, a wrong password and a disabled
+// returns [ErrInvalidCredentials] for an unknown address, a wrong password and a disabled
 // person alike, after the same work (OWASP ASVS 5.0.0, 6.3.8), and
 // [ErrUnavailable] or [ErrBusy] when it could not tell. A hash that
 // was made at a lower cost is made anew.
 func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person, error) {
 	if !password.Hashable(pass) {
 		// Looking nobody up and hashing nothing tells nothing about anybody.
-		return Person{}, ErrNoMatch
+		return Person{}, ErrInvalidCredentials
 	}
 	record, err := s.findByEmail(ctx, email)
 	if errors.Is(err, ErrNotFound) {
 		if err := s.hasher.VerifyNobody(ctx, pass); err != nil {
 			return Person{}, fmt.Errorf("verify nobody's password: %w", busy(err))
 		}
-		return Person{}, ErrNoMatch
+		return Person{}, ErrInvalidCredentials
 	}
 	if err != nil {
 		return Person{}, fmt.Errorf("find person to authenticate: %w", err)
@@ -149,7 +149,7 @@ func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person,
 		return Person{}, fmt.Errorf("verify password of person %s: %w", record.ID, busy(err))
 	}
 	if !ok || record.Disabled {
-		return Person{}, ErrNoMatch
+		return Person{}, ErrInvalidCredentials
 	}
 	if outdated {
 		s.rehash(ctx, record, pass)

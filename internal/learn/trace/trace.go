@@ -34,7 +34,7 @@ type Recorder struct {
 	steps   []Step
 	room    [8]Step // as many as most requests take
 	left    int     // steps not kept
-	making  int     // where the present making of the page began
+	attempt int     // index of the first step of the present attempt
 	session string
 }
 
@@ -122,19 +122,19 @@ func (r *Recorder) add(s Step) {
 	r.steps = append(r.steps, s)
 }
 
-// Again tells that the page is made anew, because another request of the same
-// session came in between.
-func (r *Recorder) Again() {
+// NextAttempt tells that the page is made once more, because another request of
+// the same session came in between.
+func (r *Recorder) NextAttempt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.making = len(r.steps)
+	r.attempt = len(r.steps)
 }
 
-// Making returns the steps since the page was last begun.
-func (r *Recorder) Making() []Step {
+// Attempt returns the steps since the page was last begun.
+func (r *Recorder) Attempt() []Step {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]Step(nil), r.steps[r.making:]...)
+	return append([]Step(nil), r.steps[r.attempt:]...)
 }
 
 // Session is the store's name for the session that this request belongs to: the

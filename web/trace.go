@@ -7,7 +7,7 @@ import (
 )
 
 // watch records what is done for one request of a session, for the pages that
-// show it to its sender. It stands in the way of requests only with LEARN on.
+// show it to the person who sent it. It is installed with LEARN only.
 func (s *Site) watch(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r, rec, at := c.Request(), trace.New(c.Path() == explainPath), s.Now()
