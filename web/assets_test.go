@@ -39,7 +39,7 @@ func body(t *testing.T, r io.Reader) []byte {
 }
 
 func TestEveryAssetIsServedWholeUnderItsHash(t *testing.T) {
-	_, files := newTestRenderer(t)
+	_, files := newTestViews(t)
 	for name, onWire := range files.names {
 		file, ok := files.find(onWire)
 		if !ok {
@@ -137,7 +137,7 @@ func TestCompressionIsForThoseWhoTakeIt(t *testing.T) {
 }
 
 func TestNoOtherNameIsServed(t *testing.T) {
-	_, files := newTestRenderer(t)
+	_, files := newTestViews(t)
 	for _, name := range []string{
 		"", ".", "/", "css", "css/", "css/site.css", "css/base.css", "css/site.0000000000000000.css", "embed.go",
 		"../go.mod", "css/../favicon.ico", "./favicon.ico", "/favicon.ico", "favicon.ico/", "FAVICON.ICO", "favicon.ico\x00",
@@ -169,7 +169,7 @@ func TestAFileWithoutAPlaceStopsTheStart(t *testing.T) {
 }
 
 func TestTheFirstPageIsLight(t *testing.T) {
-	r, files := newTestRenderer(t)
+	views, files := newTestViews(t)
 	weigh := func(name string) int {
 		file, _ := files.find(files.names[name])
 		return len(body(t, askFor(t, file, http.MethodGet, map[string]string{"Accept-Encoding": "gzip"}).Body))
@@ -193,8 +193,8 @@ func TestTheFirstPageIsLight(t *testing.T) {
 	if typeface > 30<<10 {
 		t.Errorf("the typeface is %d bytes in all, want at most 30 kB", typeface)
 	}
-	for name, views := range sampleViews(t, r) {
-		html, doc := rendered(t, r, name, views[len(views)-1])
+	for name, samples := range sampleData(t) {
+		html, doc := rendered(t, views, name, samples[len(samples)-1])
 		scripts := doc.Find("script").Length()
 		if icon := doc.Find("link[rel=icon]").AttrOr("href", ""); !strings.HasPrefix(icon, "data:image/") {
 			t.Errorf("%s: the icon is asked for apart, at %q", name, icon)

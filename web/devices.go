@@ -1,10 +1,8 @@
 package web
 
 import (
-	"errors"
 	"net/http"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -18,10 +16,10 @@ import (
 const pastPerPage = 20
 
 type devicesPage struct {
-	Devices      []deviceCard
-	Others       int
-	Past         []pastDevices
-	Older, Newer string // addresses of the neighbouring pages of past sessions, or ""
+	Devices []deviceCard
+	Others  int
+	Past    []pastDevices
+	neighbours
 }
 
 type deviceCard struct {
@@ -43,27 +41,22 @@ type pastSession struct {
 	Since, Ended moment
 }
 
-// showDevices lists where the person is logged in: what the ledger has, as far
-// as the store still holds it.
+// showDevices lists the person's sessions: those that the session store still
+// has, and a page of those that have ended.
 func (s *Site) showDevices(c echo.Context) error {
 	ctx, now := c.Request().Context(), s.Now()
-	page := pageNumber(c.QueryParam("page"))
+	list := pagingOf(c, pastPerPage)
 	live, err := current(c).Devices(ctx)
 	if err != nil {
 		return err
 	}
-	past, err := current(c).PastDevices(ctx, (page-1)*pastPerPage, pastPerPage+1)
+	past, err := current(c).PastDevices(ctx, list.offset(), list.limit())
 	if err != nil {
 		return err
 	}
 	var p devicesPage
 	p.Devices, p.Others = deviceCards(live, now)
-	if len(past) > pastPerPage {
-		past, p.Older = past[:pastPerPage], devicesPath(page+1)
-	}
-	if page > 1 {
-		p.Newer = devicesPath(page - 1)
-	}
+	past, p.neighbours = shown(list, past)
 	p.Past = groupPast(past, now)
 	return s.page(c, http.StatusOK, "devices", "Devices", p)
 }
@@ -80,19 +73,19 @@ func groupPast(past []session.Device, now time.Time) []pastDevices {
 			groups = append(groups, pastDevices{Title: title, Address: d.Address, Kind: deviceKind(d.UserAgent)})
 		}
 		groups[i].Sessions = append(groups[i].Sessions, pastSession{
-			How: endingWords(d.How), Since: momentAt(d.Since, now), Ended: momentAt(d.Ended, now),
+			How: endingWords(d.EndReason), Since: momentAt(d.CreatedAt, now), Ended: momentAt(d.EndedAt, now),
 		})
 	}
 	return groups
 }
 
-// deviceCards are live sessions as a page shows them, and how many of them are
-// not this one.
+// deviceCards are live sessions as a page shows them; others is how many of them
+// are not that of the request.
 func deviceCards(live []session.Device, now time.Time) (cards []deviceCard, others int) {
 	for _, d := range live {
 		cards = append(cards, deviceCard{
 			ID: d.ID, Title: deviceTitle(d.UserAgent), Address: d.Address, Kind: deviceKind(d.UserAgent),
-			Since: momentAt(d.Since, now), LastSeen: momentAt(d.Seen, now),
+			Since: momentAt(d.CreatedAt, now), LastSeen: momentAt(d.LastSeenAt, now),
 			Current: d.Current, Remembered: d.Remembered,
 		})
 		if !d.Current {
@@ -102,22 +95,18 @@ func deviceCards(live []session.Device, now time.Time) (cards []deviceCard, othe
 	return cards, others
 }
 
-// submitEndDevice ends one session of the person. One that is not theirs does
-// not exist for them.
+// submitEndDevice ends one session of the person. Another person's is
+// session.ErrNoDevice, as one that does not exist.
 func (s *Site) submitEndDevice(c echo.Context) error {
 	sent, err := form.Parse(c.Request(), "id")
 	if err != nil {
 		return err
 	}
-	err = current(c).EndDevice(c.Request().Context(), sent["id"])
-	if errors.Is(err, session.ErrNoDevice) {
-		return echo.NewHTTPError(http.StatusNotFound).SetInternal(err)
-	}
-	if err != nil {
+	if err := current(c).EndDevice(c.Request().Context(), sent["id"]); err != nil {
 		return err
 	}
 	if current(c).LoggedOut() {
-		return s.goodbye(c)
+		return s.redirectLoggedOut(c)
 	}
 	current(c).Flash("That device has been logged out.")
 	return c.Redirect(http.StatusSeeOther, "/devices")
@@ -135,7 +124,7 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/devices")
 }
 
-// deviceTitle puts a User-Agent into words: "Firefox on Linux".
+// deviceTitle describes a User-Agent: "Firefox on Linux".
 func deviceTitle(userAgent string) string {
 	ua := useragent.Parse(userAgent)
 	browser, system := ua.Name, ua.OS
@@ -165,7 +154,7 @@ func deviceKind(userAgent string) string {
 	}
 }
 
-func endingWords(how session.Ending) string {
+func endingWords(how session.EndReason) string {
 	switch how {
 	case session.EndedByLogOut:
 		return "Logged out"
@@ -182,18 +171,4 @@ func endingWords(how session.Ending) string {
 	default:
 		return "Expired"
 	}
-}
-
-// pageNumber reads a page of a list; anything else is the first.
-func pageNumber(text string) int {
-	const last = 1000
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > last {
-		return 1
-	}
-	return n
-}
-
-func devicesPath(page int) string {
-	return "/devices?page=" + strconv.Itoa(page)
 }

@@ -10,8 +10,11 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
+	"holdfast/internal/fault"
 	"holdfast/internal/form"
+	"holdfast/internal/learn/attack"
 	"holdfast/internal/session"
+	"holdfast/internal/view"
 )
 
 // errorPage is what every failed request shows.
@@ -42,7 +45,7 @@ func named() []struct {
 } {
 	sessions := failure{http.StatusServiceUnavailable, "Sessions cannot be reached just now",
 		"If you were logged in, you still are. Try again in a moment."}
-	people := failure{http.StatusServiceUnavailable, "Accounts cannot be reached just now",
+	database := failure{http.StatusServiceUnavailable, "What is stored here cannot be reached just now",
 		"Nothing was changed. Try again in a moment."}
 	busy := failure{http.StatusServiceUnavailable, "Too many people are logging in at once",
 		"Nothing was changed. Try again in a moment."}
@@ -52,17 +55,26 @@ func named() []struct {
 		"Other requests were filling it at the same time, so nothing of this one was stored. Remove a value first."}
 	forged := failure{http.StatusForbidden, "That request came from another site",
 		"It was refused, and nothing was changed. Open the page here and try again."}
+	notReady := failure{http.StatusServiceUnavailable, "This instance is not ready",
+		"A store that it needs does not answer. Try again in a moment."}
+	attacking := failure{http.StatusConflict, "An attack is under way",
+		"Attacks take turns, and this one was not begun. Try again in a few seconds."}
 	return []struct {
 		err error
 		failure
 	}{
 		{session.ErrUnavailable, sessions},
 		{session.ErrEnded, ended},
-		{session.ErrNoticeTaken, unexpected()},
+		{session.ErrFlashTaken, unexpected()},
 		{session.ErrFull, full},
-		{account.ErrUnavailable, people},
+		{fault.ErrUnavailable, database},
+		{fault.ErrNotFound, byStatus(http.StatusNotFound)},
+		{session.ErrNoDevice, byStatus(http.StatusNotFound)},
 		{account.ErrBusy, busy},
-		{errForgery, forged},
+		{errCSRF, forged},
+		{errNotReady, notReady},
+		{attack.ErrUnknown, byStatus(http.StatusNotFound)},
+		{attack.ErrBusy, attacking},
 		{form.ErrTooLarge, byStatus(http.StatusRequestEntityTooLarge)},
 		{form.ErrContentType, byStatus(http.StatusUnsupportedMediaType)},
 		{form.ErrMalformed, byStatus(http.StatusBadRequest)},
@@ -127,7 +139,7 @@ func (s *Site) renderFailures() (failurePages, error) {
 		var page bytes.Buffer
 		l := s.layout("")
 		l.Title, l.Neutral = title(f.heading), true
-		err := s.renderer.render(&page, "error", view{l, errorPage{
+		err := s.views.Render(&page, "error", view.Data{Layout: l, Page: errorPage{
 			Status: f.status, Heading: f.heading, Message: f.message,
 			RequestID: requestIDMark, BackURL: "/", BackText: "Go to the first page",
 		}})

@@ -37,6 +37,8 @@ func nobody(why trace.Reason) (title, text string) {
 		return "Nobody: there is nothing under that key", "The token looks right but leads nowhere: it was invented, or its session has ended. The server cannot tell which, and need not." + notAdopted
 	case trace.Unreadable:
 		return "Nobody: the record could not be read", "Bytes that are damaged, or of a version this server does not know, belong to nobody. They were removed."
+	case trace.Newer:
+		return "Nobody here: a newer server wrote the record", "It has a version that this server does not know. The record is left as it is: a newer server beside this one knows who you are."
 	case trace.Idle:
 		return "Nobody: the session was unused for too long", "It went unused for longer than its limit allows, so it is over, although the record was still there."
 	case trace.TooOld:
@@ -103,10 +105,10 @@ func (e *explanation) answer(step trace.Step, what trace.Answer) {
 		Hand:      []string{e.curl(" -I", "explain") + " | grep -ic '^set-cookie: " + e.site.Sessions.CookieName() + "=' || true"},
 		HandWords: "It prints how many session cookies the answer sets: 0.",
 	}
-	if e.whose.Stored() {
+	if e.sess.Stored() {
 		s.Text = "Your browser already has it. It was sent once, when this session began, with attributes that each prevent something."
 		s.Folded = "The cookie, word by word"
-		s.Facts = attributes(e.whose.Cookie(), e.sent.Value.String())
+		s.Facts = attributes(e.sess.Cookie(), e.sent.Value.String())
 	}
 	for _, sent := range what.Cookies {
 		s.Facts = append(s.Facts, explainFact{

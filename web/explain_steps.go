@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/internal/learn/byhand"
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
 )
@@ -14,12 +15,12 @@ import (
 // explanation puts what was recorded of one request into words.
 type explanation struct {
 	site  *Site
-	whose *session.Session
+	sess  *session.Session
 	now   time.Time
 	steps []trace.Step
 
 	sent   trace.Cookie
-	byHand session.ByHand
+	byHand byhand.Lines
 	told   []explainStep
 	known  bool              // who is asking is settled
 	writes []trace.Step      // operations since then
@@ -77,7 +78,7 @@ func (e *explanation) way(name string) wayDrawing {
 // deleteIt tells what to do next: take the record away, and see that nothing
 // else knew who was asking.
 func (e *explanation) deleteIt() {
-	if !e.whose.Stored() || e.sent.Count != 1 {
+	if !e.sess.Stored() || e.sent.Count != 1 {
 		return
 	}
 	s := explainStep{
@@ -198,7 +199,7 @@ func (e *explanation) form(step trace.Step, what trace.Form) {
 }
 
 func (e *explanation) hash(step trace.Step, what trace.Hash) {
-	e.byHand, e.key = e.site.Sessions.ByHand(what.Key), what.Key
+	e.byHand, e.key = e.site.ByHand(what.Key), what.Key
 	e.add(step, explainStep{
 		ID: "key", Title: "The token became a key",
 		Text: "Sessions are stored under the token’s SHA-256, not under the token itself. No key leads back to a token, " +
@@ -255,7 +256,7 @@ func (e *explanation) bytes(step trace.Step, what trace.Operation) {
 		Text:   "All the server knows about this session, as text anyone can read (JSON). There is no password and no token in it.",
 		Folded: "The " + count(what.Size, "byte"),
 		Facts:  []explainFact{{Term: "Size", Value: count(what.Size, "byte"), Means: "laid out below; stored without spaces and line breaks"}},
-		Bytes:  session.Pretty(what.Bytes),
+		Bytes:  byhand.Pretty(what.Bytes),
 	}
 	if e.byHand.Size != "" {
 		s.Hand, s.HandWords = []string{e.byHand.Size}, "It prints how many bytes there are."

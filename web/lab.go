@@ -13,6 +13,7 @@ import (
 
 	"holdfast/internal/form"
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // Lab is what the page /lab can have done to the server. Only with LEARN.
@@ -123,11 +124,11 @@ func (s *Site) submitRestart(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, labWaitPath(s.Process.Start, sessionKind(current(c)), 1))
 }
 
-func sessionKind(whose *session.Session) string {
-	if _, ok := whose.Member(); ok {
+func sessionKind(sess *session.Session) string {
+	if _, ok := sess.Member(); ok {
 		return hadMember
 	}
-	if whose.Stored() {
+	if sess.Stored() {
 		return hadGuest
 	}
 	return hadNone
@@ -202,7 +203,7 @@ func (s *Site) restartOutcome(c echo.Context) (*restartOutcome, error) {
 	case o.Kept:
 		o.Heading = "Your session is still here"
 		o.Why = "Your browser sent the same cookie to a server that had never seen you; it looked the key up in " + s.Sessions.Where() + ", and your values were there."
-	case s.SessionStore == session.StoreMemory:
+	case s.SessionStore == store.KindMemory:
 		o.Heading = "You are a stranger now"
 		o.Why = "Sessions were in the old server's own memory, and that ended with it. Your browser still sends its cookie; nobody is left who knows it. The same has just happened to everyone who was logged in here."
 	default:
@@ -214,7 +215,7 @@ func (s *Site) restartOutcome(c echo.Context) (*restartOutcome, error) {
 
 func (s *Site) labPage(c echo.Context, status int, p labPage) error {
 	_, p.Member = current(c).Member()
-	p.Store, p.Memory = s.Sessions.Where(), s.SessionStore == session.StoreMemory
+	p.Store, p.Memory = s.Sessions.Where(), s.SessionStore == store.KindMemory
 	if p.Member {
 		live, err := current(c).Devices(c.Request().Context())
 		if err != nil {

@@ -37,14 +37,14 @@ func (s *Site) submitRegister(c echo.Context) error {
 		Name: sent["name"], Email: sent["email"], Password: sent["password"],
 	})
 	remember := sent["remember"] != ""
-	again := registerPage{Name: sent["name"], Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
+	p := registerPage{Name: sent["name"], Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
 	if errors.Is(err, account.ErrEmailTaken) {
-		again.Taken = true
-		again.Errors.Add("email", "There is already an account with this e-mail. If it is yours, log in.")
-		return s.registerPage(c, http.StatusUnprocessableEntity, again)
+		p.Taken = true
+		p.Errors.Add("email", "There is already an account with this e-mail. If it is yours, log in.")
+		return s.registerPage(c, http.StatusUnprocessableEntity, p)
 	}
-	if errors.As(err, &again.Errors) {
-		return s.registerPage(c, http.StatusUnprocessableEntity, again)
+	if errors.As(err, &p.Errors) {
+		return s.registerPage(c, http.StatusUnprocessableEntity, p)
 	}
 	if err != nil {
 		return err

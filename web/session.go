@@ -17,12 +17,12 @@ type sessionPage struct {
 	Values     []sessionValue
 	Key, Value string
 	Errors     form.Errors
-	Curl       []string // the same by hand
+	Curl       []string // command lines that do the same
 }
 
 type sessionValue struct{ Key, Value string }
 
-// sessionJSON is what GET /session answers to a program. It has no token.
+// sessionJSON is GET /session for a client that asks for JSON. It has no token.
 type sessionJSON struct {
 	Member  *memberJSON       `json:"member"`  // null for a guest
 	Stored  bool              `json:"stored"`  // whether the store holds this session
@@ -57,31 +57,31 @@ func (s *Site) submitSession(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	whose, key, value, action := current(c), sent["key"], sent["value"], sent["action"]
+	sess, key, value, action := current(c), sent["key"], sent["value"], sent["action"]
 	if action == actionRemove || action == "" && value == "" && key != "" {
-		_, stood := whose.Values()[key]
-		whose.Remove(key)
+		_, stood := sess.Values()[key]
+		sess.Remove(key)
 		if stood && action != "" {
-			whose.Flash(key + " has been removed.")
+			sess.Flash(key + " has been removed.")
 		}
 		return c.Redirect(http.StatusSeeOther, "/session")
 	}
-	again := sessionPage{Key: key, Value: value}
-	again.Errors = setValue(whose, key, value)
-	if len(again.Errors) == 0 {
+	p := sessionPage{Key: key, Value: value}
+	p.Errors = setValue(sess, key, value)
+	if len(p.Errors) == 0 {
 		if action != "" {
-			whose.Flash(key + " has been set.")
+			sess.Flash(key + " has been set.")
 		}
 		return c.Redirect(http.StatusSeeOther, "/session")
 	}
 	if wantsJSON(c.Request()) {
-		return c.JSON(http.StatusUnprocessableEntity, map[string]form.Errors{"errors": again.Errors})
+		return c.JSON(http.StatusUnprocessableEntity, map[string]form.Errors{"errors": p.Errors})
 	}
-	return s.sessionPage(c, http.StatusUnprocessableEntity, again)
+	return s.sessionPage(c, http.StatusUnprocessableEntity, p)
 }
 
 // setValue sets one value, or says why it cannot be set.
-func setValue(whose *session.Session, key, value string) (wrong form.Errors) {
+func setValue(sess *session.Session, key, value string) (wrong form.Errors) {
 	switch {
 	case key == "":
 		wrong.Add("key", "Enter a key")
@@ -90,7 +90,7 @@ func setValue(whose *session.Session, key, value string) (wrong form.Errors) {
 		wrong.Add("value", "Enter a value")
 		return wrong
 	}
-	err := whose.Set(key, value)
+	err := sess.Set(key, value)
 	switch {
 	case errors.Is(err, session.ErrBadKey):
 		wrong.Add("key", "Key must be 64 characters or fewer, on one line")
@@ -116,16 +116,16 @@ func (s *Site) sessionPage(c echo.Context, status int, p sessionPage) error {
 	return s.page(c, status, "session", "Session", p)
 }
 
-func describeSession(whose *session.Session) sessionJSON {
-	described := sessionJSON{Stored: whose.Stored(), Values: whose.Values()}
+func describeSession(sess *session.Session) sessionJSON {
+	described := sessionJSON{Stored: sess.Stored(), Values: sess.Values()}
 	if described.Values == nil {
 		described.Values = map[string]string{}
 	}
-	if member, ok := whose.Member(); ok {
+	if member, ok := sess.Member(); ok {
 		described.Member = &memberJSON{member.ID, member.Name}
 	}
-	if whose.Stored() {
-		created, ends := whose.Created(), whose.Deadline()
+	if sess.Stored() {
+		created, ends := sess.CreatedAt(), sess.ExpiresAt()
 		described.Created, described.Ends = &created, &ends
 	}
 	return described

@@ -3,7 +3,7 @@ package web
 import (
 	"unicode/utf8"
 
-	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // wayDrawing is one request from the browser to the store and back, as the
@@ -45,14 +45,14 @@ func greeting(name string) string {
 	return string([]rune(words)[:maxGreetingRunes-1]) + "…"
 }
 
-// storeLabel is a store in a word or two.
-func storeLabel(store string) string {
-	switch store {
-	case session.StoreMemory:
+// storeLabel is a kind of store in a word or two.
+func storeLabel(kind string) string {
+	switch kind {
+	case store.KindMemory:
 		return "memory"
-	case session.StoreFile:
+	case store.KindFile:
 		return "file"
-	case session.StoreDatabase:
+	case store.KindDatabase:
 		return "database"
 	default:
 		return "Redis"

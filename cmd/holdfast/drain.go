@@ -48,7 +48,7 @@ func newServer(handler http.Handler, log *slog.Logger) *server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-		ConnState:         s.note,
+		ConnState:         s.trackConn,
 	}
 	return s
 }
@@ -63,7 +63,9 @@ func (s *server) closing(next http.Handler) http.Handler {
 	})
 }
 
-func (s *server) note(conn net.Conn, state http.ConnState) {
+// trackConn is the server's ConnState hook: it keeps the state of every open
+// connection, and when one last changed.
+func (s *server) trackConn(conn net.Conn, state http.ConnState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.moved = time.Now()

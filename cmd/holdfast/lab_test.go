@@ -22,14 +22,14 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 	press := func() {
 		t.Helper()
 		got, err := v.ask("POST", "/lab/check", url.Values{})
-		if err != nil || got.status != http.StatusSeeOther || got.header.Get("Location") != "/lab#stores" {
-			t.Fatalf("press the button: %d, %v", got.status, err)
+		if err != nil || got.Code != http.StatusSeeOther || got.Header.Get("Location") != "/lab#stores" {
+			t.Fatalf("press the button: %d, %v", got.Code, err)
 		}
 	}
 	press()
 	running := v.get("/lab")
-	if !strings.HasPrefix(running.text("#stores ~ [role=status]"), "The check is running.") || running.header.Get("Refresh") != "2; url=/lab#stores" {
-		t.Errorf("while it runs: %q, Refresh %q", running.text("#stores ~ [role=status]"), running.header.Get("Refresh"))
+	if !strings.HasPrefix(running.text("#stores ~ [role=status]"), "The check is running.") || running.Header.Get("Refresh") != "2; url=/lab#stores" {
+		t.Errorf("while it runs: %q, Refresh %q", running.text("#stores ~ [role=status]"), running.Header.Get("Refresh"))
 	}
 	press() // one at a time: this changes nothing
 	var done answer
@@ -38,7 +38,7 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 		if done, err = v.ask("GET", "/lab", nil); err != nil {
 			return err
 		}
-		if done.header.Get("Refresh") != "" {
+		if done.Header.Get("Refresh") != "" {
 			return fmt.Errorf("still %q", done.text("#stores ~ [role=status]"))
 		}
 		return nil
@@ -77,8 +77,8 @@ func TestTheLabShowsTwoBrowsersAndEndsTheOther(t *testing.T) {
 		t.Fatalf("%d sessions are shown, want 2", n)
 	}
 	got, err := here.submit("/lab", "/devices/end", nil)
-	if err != nil || got.status != http.StatusSeeOther {
-		t.Fatal(errors.Join(err, fmt.Errorf("end the other: %d", got.status)))
+	if err != nil || got.Code != http.StatusSeeOther {
+		t.Fatal(errors.Join(err, fmt.Errorf("end the other: %d", got.Code)))
 	}
 	mustBe(t, asked, there, "having been ended from the other browser")
 	mustBe(t, greeted, here, "having ended the other browser")

@@ -15,7 +15,8 @@ import (
 	"time"
 
 	"holdfast/internal/config"
-	"holdfast/internal/session"
+	"holdfast/internal/product"
+	"holdfast/internal/session/store"
 	"holdfast/web"
 )
 
@@ -27,9 +28,9 @@ import (
 // The names in the environment with which a server tells its successor what it
 // is. They are no settings: nobody else sets them.
 const (
-	rehearsalEnv = "HOLDFAST_REHEARSAL" // start up to the first exclusive thing, then exit
-	socketEnv    = "HOLDFAST_SOCKET"    // file descriptor of the listening socket
-	successorEnv = "HOLDFAST_SUCCESSOR" // the predecessor may hold the port for a moment
+	rehearsalEnv = product.EnvPrefix + "REHEARSAL" // start up to the first exclusive thing, then exit
+	socketEnv    = product.EnvPrefix + "SOCKET"    // file descriptor of the listening socket
+	successorEnv = product.EnvPrefix + "SUCCESSOR" // the predecessor may hold the port for a moment
 )
 
 // rehearsalTimeout bounds a rehearsal. It is shorter than an answer may take,
@@ -104,7 +105,7 @@ func rehearsal(ctx context.Context, cfg config.Config, log *slog.Logger) (err er
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if cfg.SessionStore != session.StoreRedis || cfg.RedisURL == "" {
+	if cfg.SessionStore != store.KindRedis || cfg.RedisURL == "" {
 		return nil
 	}
 	sessions, err := openSessions(ctx, cfg, db, 0, log)

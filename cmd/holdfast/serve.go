@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -18,7 +17,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/database"
 	"holdfast/internal/password"
-	"holdfast/internal/session"
+	"holdfast/internal/product"
 	"holdfast/web"
 )
 
@@ -63,9 +62,10 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 	if err != nil {
 		return nil, err
 	}
+	maintained := make(chan struct{})
+	go func() { defer close(maintained); sessions.Maintain(run) }()
+	defer func() { end(); <-maintained }()
 	announce(stdout, cfg, db, sessions, process, metrics)
-	weight := ballast()
-	defer runtime.KeepAlive(weight)
 	err = newServer(site, log).serve(run, listener, cfg.ShutdownTimeout)
 	return replacing.socket.Load(), err
 }
@@ -79,36 +79,7 @@ func openDatabase(ctx context.Context, cfg config.Config) (*database.DB, error) 
 	})
 }
 
-func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start int64, log *slog.Logger) (*session.Manager, error) {
-	c := session.Config{
-		Store:    cfg.SessionStore,
-		RedisURL: cfg.RedisURL.Reveal(),
-		DataDir:  cfg.DataDir,
-		Limits: session.Limits{
-			Idle:     cfg.SessionIdleTimeout,
-			Lifetime: cfg.SessionLifetime,
-			Remember: cfg.SessionRememberLifetime,
-		},
-		Pool: session.PoolLimits{
-			Size:    cfg.RedisPoolSize,
-			Connect: cfg.RedisConnectTimeout,
-			Timeout: cfg.RedisTimeout,
-		},
-		Secure:          cfg.Secure(),
-		Ledger:          db.Devices(),
-		Start:           start,
-		Postgres:        db.Pool(),
-		DatabaseName:    db.Name(),
-		DatabaseTimeout: cfg.DatabaseTimeout,
-		Log:             log,
-	}
-	if db.Pool() == nil {
-		c.SQLite = db.SQL()
-	}
-	return session.Open(ctx, c)
-}
-
-func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process, metrics *metrics, replacing *replacing, log *slog.Logger) (*web.Site, error) {
+func newSite(cfg config.Config, db *database.DB, sessions *sessions, process web.Process, metrics *metrics, replacing *replacing, log *slog.Logger) (*web.Site, error) {
 	base, err := url.Parse(cfg.BaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("parse BASE_URL: %w", err)
@@ -116,7 +87,8 @@ func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, proc
 	accounts := newAccounts(cfg, db)
 	return web.New(web.Config{
 		Accounts:       accounts,
-		Sessions:       sessions,
+		Sessions:       sessions.Manager,
+		ByHand:         sessions.byHand,
 		Ready:          db.Ping,
 		Log:            log,
 		Answered:       metrics.count,
@@ -139,15 +111,17 @@ func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, proc
 }
 
 func newAccounts(cfg config.Config, db *database.DB) *account.Service {
-	// One hash a processor: more at once would only take memory, 19 MiB each.
-	hasher := password.NewHasher(runtime.GOMAXPROCS(0), hashWait)
-	return account.New(db.People(), hasher, password.Policy{MinRunes: cfg.PasswordMinLength}, time.Now)
+	return account.New(db.People(), newHasher(cfg), password.Policy{MinRunes: cfg.PasswordMinLength}, time.Now)
+}
+
+func newHasher(cfg config.Config) *password.Hasher {
+	return password.NewHasher(cfg.PasswordHashConcurrency, hashWait)
 }
 
 // announce tells who started it where to look.
-func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process, metrics *metrics) {
-	fmt.Fprintf(stdout, "Holdfast %s, start %d\n  open      %s\n  sessions  %s\n  people    %s\n",
-		version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
+func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *sessions, process web.Process, metrics *metrics) {
+	fmt.Fprintf(stdout, "%s %s, start %d\n  open      %s\n  sessions  %s\n  people    %s\n",
+		product.Name, version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
 	if metrics != nil {
 		fmt.Fprintf(stdout, "  metrics   %s\n", metrics.at)
 	}

@@ -109,6 +109,7 @@ const (
 	IllFormed  Reason = "ill-formed"
 	NotFound   Reason = "not found"
 	Unreadable Reason = "unreadable"
+	Newer      Reason = "newer"
 	Idle       Reason = "idle"
 	TooOld     Reason = "too old"
 	GuestToken Reason = "a guest's"

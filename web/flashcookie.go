@@ -1,0 +1,66 @@
+package web
+
+import (
+	"holdfast/internal/product"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+)
+
+// The flash cookie carries a message to the next page for someone who has just
+// been logged out, and so has no session to keep it in. Its value is a code and
+// never text, so that nobody who sets the cookie can choose what a page says.
+const (
+	flashCookieSeconds = 60
+
+	flashLoggedOut = "logged-out"
+)
+
+// flashText is the message for a code; "" for an unknown one.
+func flashText(code string) string {
+	switch code {
+	case flashLoggedOut:
+		return "You are logged out."
+	default:
+		return ""
+	}
+}
+
+// setFlashCookie has the next page show the message for code.
+func (s *Site) setFlashCookie(c echo.Context, code string) {
+	c.SetCookie(s.flashCookie(code, flashCookieSeconds))
+}
+
+// takeFlashCookie returns the message that the request's flash cookie names, if
+// any, and deletes the cookie.
+func (s *Site) takeFlashCookie(c echo.Context) []string {
+	code, count := findCookie(c.Request().Header, s.flashCookieName())
+	if count == 0 {
+		return nil
+	}
+	c.SetCookie(s.flashCookie("", -1))
+	text := flashText(code)
+	if text == "" {
+		return nil
+	}
+	return []string{text}
+}
+
+func (s *Site) flashCookieName() string {
+	if s.BaseURL.Scheme == "https" {
+		return "__Host-" + product.PartingCookie
+	}
+	return product.PartingCookie
+}
+
+func (s *Site) flashCookie(code string, maxAgeSeconds int) *http.Cookie {
+	return &http.Cookie{
+		Name:     s.flashCookieName(),
+		Value:    code,
+		Path:     "/",
+		MaxAge:   maxAgeSeconds,
+		HttpOnly: true,
+		SameSite: http.SameSiteLaxMode,
+		Secure:   s.BaseURL.Scheme == "https",
+	}
+}
