@@ -55,7 +55,7 @@ func way(page *answer) []told {
 			if code := value.Find("code"); code.Length() > 0 {
 				s.facts[term] = code.Text()
 			}
-			if end, err := time.Parse(time.RFC3339, div.Find("time[data-ends]").AttrOr("datetime", "")); err == nil {
+			if end, err := time.Parse(time.RFC3339, div.Find(".ends time").AttrOr("datetime", "")); err == nil {
 				s.ends[term] = end
 			}
 		})

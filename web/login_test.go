@@ -70,7 +70,7 @@ func TestTheProfileTellsTheTimesOfTheSession(t *testing.T) {
 		"Last seen before this": "3 hours ago, DATE",
 		"Ends if unused":        "in 21 hours, DATE", // 24 hours after the last use
 		"Ends at the latest":    "in 7 days, DATE",   // 3 hours less, rounded
-		"Closing the browser":   "Logs you out, unless your browser restores its tabs: then it keeps the cookie.",
+		"Closing the browser":   "Logs you out, unless the browser restores its tabs.",
 		"Started":               "3 hours ago, DATE",
 	} {
 		got := ""

@@ -64,7 +64,7 @@ func rows(w *world) map[string]row {
 
 		"GET /":         open,
 		"GET /register": {guest: "200", member: "303 /profile"},
-		"POST /register": {guest: "303 /profile", member: "303 /profile", empty: "422", optional: "next", form: func(w *world, _ *browser, _ person) url.Values {
+		"POST /register": {guest: "303 /profile", member: "303 /profile", empty: "422", optional: "next remember", form: func(w *world, _ *browser, _ person) url.Values {
 			return url.Values{"name": {"Bea"}, "email": {fmt.Sprintf("bea%d@kelp.example", w.people.Add(1))}, "password": {"quiet harbours freeze late"}}
 		}},
 		"GET /login": {guest: "200", member: "303 /profile"},
@@ -73,7 +73,7 @@ func rows(w *world) map[string]row {
 		}},
 		"POST /logout":  {guest: "303 /login", member: "303 /login", empty: "303 /login", form: fields()},
 		"GET /session":  open,
-		"POST /session": {guest: "303 /session", member: "303 /session", empty: "422", form: fields("key", "colour", "value", "green")},
+		"POST /session": {guest: "303 /session", member: "303 /session", empty: "422", optional: "action", form: fields("key", "colour", "value", "green")},
 
 		"GET /explain":        open,
 		"GET /explain/recent": open,

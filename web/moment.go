@@ -6,37 +6,23 @@ import (
 )
 
 // moment is a time as a page shows it.
-type moment struct{ ISO, Exact, Words string }
+type moment struct{ ISO, Words string }
 
 // momentAt describes t, in a year of four digits, relative to now: how far away
 // it is and, from an hour on, the date and the time of day in the zone of now.
 // The script of the pages describes the distance in the same words. The profile
-// has five of these, so the three texts share one allocation.
+// has five of these, so the two texts share one allocation.
 func momentAt(t, now time.Time) moment {
-	var buffer [128]byte
-	d, zone := t.Sub(now), now.Location()
-	t = t.UTC()
-	text := t.AppendFormat(buffer[:0], time.RFC3339) // 2006-01-02T15:04:05Z
+	var buffer [80]byte
+	text := t.UTC().AppendFormat(buffer[:0], time.RFC3339) // 2006-01-02T15:04:05Z
 	iso := len(text)
-	day := text[8:10]
-	if day[0] == '0' {
-		day = day[1:]
-	}
-	text = append(text, day...)
-	text = append(text, ' ')
-	text = append(text, t.Month().String()...)
-	text = append(text, ' ')
-	text = append(text, text[:4]...)
-	text = append(text, ", "...)
-	text = append(text, text[11:19]...)
-	text = append(text, " UTC"...)
-	exact := len(text)
+	d := t.Sub(now)
 	text = appendDistance(text, d)
 	if d.Abs() >= time.Hour {
-		text = t.In(zone).AppendFormat(text, ", Mon 2 Jan 15:04 MST")
+		text = t.In(now.Location()).AppendFormat(text, ", Mon 2 Jan 15:04 MST")
 	}
 	all := string(text)
-	return moment{ISO: all[:iso], Exact: all[iso:exact], Words: all[exact:]}
+	return moment{ISO: all[:iso], Words: all[iso:]}
 }
 
 // distance describes a time relative to now: "3 minutes ago", "in 23 hours". It

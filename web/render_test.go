@@ -65,7 +65,7 @@ func rendered(t testing.TB, views *view.Set, page string, data view.Data) (strin
 
 // samplePages has each page at its fullest and at its emptiest.
 func samplePages() map[string][]any {
-	then := moment{"2026-11-20T18:04:05Z", "20 November 2026, 18:04:05 UTC", "3 days ago"}
+	then := moment{"2026-11-20T18:04:05Z", "3 days ago"}
 	drawn := wayDrawing{
 		Words: wayWords, Greeting: "Hello, Ada!", Store: "Redis", Record: "name: Ada", Linked: true,
 		Cookie: wayPart{"qUdM…hYsf", true}, Key: wayPart{"8BMV…JvWw", true}, Page: wayPart{"Hello, Ada!", true},
