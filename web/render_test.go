@@ -94,11 +94,12 @@ func samplePages() map[string][]any {
 			Outcome: &restartOutcome{Heading: "Hello again, Ada!", Why: "It was there.", Kept: true, Before: Process{1, 2, time.Unix(0, 0)}, Began: then, BeganNext: then},
 			Devices: []deviceCard{{ID: "1", Title: "Firefox on Linux", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true}}, Others: 1,
 			Check: CheckState{
-				Running: true, Doing: "redis", Failed: "It did not start.", Measured: time.Unix(1, 0),
-				Heads: []string{"store", "kept"}, Rows: []CheckRow{{Cells: []string{"redis", "yes"}, Sentence: "It keeps."}},
+				Failed: "It did not start.", Reason: "no such file", Measured: time.Unix(1, 0), Heads: []string{"store", "kept"},
+				Now:  []CheckRow{{Store: "redis", Waiting: "not tried"}},
+				Rows: []CheckRow{{Store: "redis", Cells: []CheckCell{{"kept", "yes"}}, Sentence: "It keeps."}},
 			},
-			Measured: then,
-		}},
+			Began: then, Measured: then,
+		}, labPage{Check: CheckState{Running: true, Heads: []string{"store", "kept"}, Now: []CheckRow{{Store: "redis", Waiting: "being tried"}}}, Began: then}},
 		"attacks": {attacksPage{}, attacksPage{Busy: true, Attacks: []attackSection{
 			{Name: "one", Title: "One", What: "It tries.", Test: "TestOne", File: "one_test.go"},
 			{Name: "two", Title: "Two", What: "It tries.", Report: &attackReport{At: then, Took: "0.2 s", Requests: "8 requests", Trials: []attackTrial{

@@ -28,16 +28,22 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 	}
 	press()
 	running := v.get("/lab")
-	if !strings.HasPrefix(running.text("#stores ~ [role=status]"), "A check is under way.") || running.header.Get("Refresh") != "2; url=/lab#stores" {
+	if !strings.HasPrefix(running.text("#stores ~ [role=status]"), "A check is under way") || running.header.Get("Refresh") != "2; url=/lab?look=2#stores" {
 		t.Errorf("while it runs: %q, Refresh %q", running.text("#stores ~ [role=status]"), running.header.Get("Refresh"))
+	}
+	if next := v.get("/lab?look=2").header.Get("Refresh"); next != "2; url=/lab?look=1#stores" {
+		t.Errorf("from there Refresh leads to %q: where the browser is already, it does not load", next)
 	}
 	press() // one at a time: this changes nothing
 	var done answer
+	partly := false // some stores done, others not
 	testprocess.Eventually(t, 4*time.Minute, "finish the check", func() error {
 		var err error
 		if done, err = v.ask("GET", "/lab", nil); err != nil {
 			return err
 		}
+		waiting := done.page.Find("table.measured td.waiting").Length()
+		partly = partly || waiting > 0 && waiting < 4 && done.page.Find("table.measured tbody tr").Length() == 4
 		if done.header.Get("Refresh") != "" {
 			return fmt.Errorf("still %q", done.text("#stores ~ [role=status]"))
 		}
@@ -45,6 +51,9 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 	})
 	if why := done.text("#stores ~ [role=alert]"); why != "" {
 		t.Fatalf("the check failed: %s", why)
+	}
+	if !partly {
+		t.Error("no look found a table with some stores done and others not")
 	}
 	after := map[string]string{}
 	for _, row := range done.page.Find("table.measured tbody tr").EachIter() {
