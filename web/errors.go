@@ -46,6 +46,8 @@ func named() []struct {
 		"Nothing was changed. Try again in a moment."}
 	busy := failure{http.StatusServiceUnavailable, "Too many people are logging in at once",
 		"Nothing was changed. Try again in a moment."}
+	restarting := failure{http.StatusServiceUnavailable, "The server is restarting",
+		"What you sent had not arrived whole, so nothing was changed. Try again in a moment."}
 	ended := failure{http.StatusConflict, "This session has ended",
 		"It ended while your request was on its way, so nothing was stored. Log in and try again."}
 	full := failure{http.StatusConflict, "This session holds as many values as fit",
@@ -63,6 +65,7 @@ func named() []struct {
 		{account.ErrUnavailable, people},
 		{account.ErrBusy, busy},
 		{errForgery, forged},
+		{ErrRestarting, restarting},
 		{form.ErrTooLarge, byStatus(http.StatusRequestEntityTooLarge)},
 		{form.ErrContentType, byStatus(http.StatusUnsupportedMediaType)},
 		{form.ErrMalformed, byStatus(http.StatusBadRequest)},

@@ -125,6 +125,10 @@ func CheckTemplates() error {
 // ServeHTTP implements [http.Handler].
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
 
+// AlwaysSent are the header fields of every answer, for those that are made
+// before a request gets here. The caller must not change them.
+func (s *Site) AlwaysSent() http.Header { return s.always }
+
 // ipExtractor takes the sender's address from the connection, and from
 // X-Forwarded-For only as far as trusted proxies vouch for it. Echo's default
 // believes anyone (GHSA-246p).

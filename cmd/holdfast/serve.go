@@ -59,14 +59,17 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 	}
 	defer func() { err = errors.Join(err, metrics.close()) }()
 	replacing := &replacing{listener: listener, end: end, log: log}
-	site, err := newSite(cfg, db, sessions, process, metrics, replacing, log)
+	check := newCheck(run, cfg, log)
+	defer func() { err = errors.Join(err, check.close(cfg.ShutdownTimeout)) }()
+	site, err := newSite(cfg, db, sessions, process, metrics, replacing, check, log)
 	if err != nil {
 		return nil, err
 	}
 	announce(stdout, cfg, db, sessions, process, metrics)
 	weight := ballast()
 	defer runtime.KeepAlive(weight)
-	err = newServer(site, log).serve(run, listener, cfg.ShutdownTimeout)
+	followed := func() bool { return replacing.socket.Load() != nil }
+	err = newServer(site, site.AlwaysSent(), log).serve(run, listener, cfg.ShutdownTimeout, followed)
 	return replacing.socket.Load(), err
 }
 
@@ -108,7 +111,7 @@ func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start
 	return session.Open(ctx, c)
 }
 
-func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process, metrics *metrics, replacing *replacing, log *slog.Logger) (*web.Site, error) {
+func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process, metrics *metrics, replacing *replacing, check *check, log *slog.Logger) (*web.Site, error) {
 	base, err := url.Parse(cfg.BaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("parse BASE_URL: %w", err)
@@ -132,7 +135,7 @@ func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, proc
 		Lab: web.Lab{
 			Restart: replacing.restart,
 			StartOf: startOf(db),
-			Check:   newCheck(cfg, log),
+			Check:   check,
 			Attacks: newAttacks(cfg, base, accounts, sessions, log),
 		},
 	})
