@@ -62,6 +62,8 @@ func (s *Site) answer(c echo.Context, next echo.HandlerFunc) error {
 		return err
 	}
 	c.Set(sessionKey, whose)
+	member, _ := whose.Member()
+	c.Set(senderKey, member.Name)
 	out := c.Response()
 	body := s.bodies.Get().(*bytes.Buffer)
 	defer func() { body.Reset(); s.bodies.Put(body) }()
