@@ -41,6 +41,7 @@ func (s *Site) routes() {
 	members.post("/account/name", s.submitName)
 
 	if s.Learn {
+		public, members := public.inside(s.ownHost), members.inside(s.ownHost)
 		public.page("/lab", s.showLab)
 		public.get("/lab/wait", s.showLabWait)
 		public.post("/lab/restart", s.submitRestart)
@@ -71,6 +72,11 @@ func (s *Site) known(then ...echo.MiddlewareFunc) group {
 		chain = []echo.MiddlewareFunc{s.watch, s.recognise}
 	}
 	return s.group(append(chain, then...)...)
+}
+
+// inside is the same group behind one more middleware, which comes first.
+func (g group) inside(first echo.MiddlewareFunc) group {
+	return g.site.group(append([]echo.MiddlewareFunc{first}, g.middleware...)...)
 }
 
 func (g group) get(path string, h echo.HandlerFunc) {

@@ -48,7 +48,7 @@ type Config struct {
 	SMTPURL  SecretURL `group:"Mail" name:"smtp-url" schemes:"smtp,smtps" unset:"files in DATA_DIR/mail" help:"Mail server: smtp://USER:PASSWORD@HOST:587, or smtps:// for TLS from the start."`
 	MailFrom string    `group:"Mail" initial:"Holdfast <holdfast@localhost>" check:"mail" help:"Sender of mail; needed with SMTP_URL."`
 
-	LearnMode string     `group:"Learning and logs" name:"learn" initial:"auto" oneof:"auto,on,off" help:"Pages /explain and /lab; auto has them when BASE_URL is this machine."`
+	LearnMode string     `group:"Learning and logs" name:"learn" initial:"auto" oneof:"auto,on,off" help:"Pages /explain, /lab and /why; auto has them when HOST and BASE_URL are this machine alone."`
 	LogLevel  slog.Level `group:"Learning and logs" initial:"info" oneof:"debug,info,warn,error" help:"Least level of what is logged."`
 	LogFormat string     `group:"Learning and logs" initial:"text" oneof:"text,json" help:"One line of text or one JSON object an event."`
 
@@ -76,16 +76,14 @@ func (c Config) Secure() bool {
 }
 
 // Learn reports whether the pages that show how a request is recognised are on.
-// A server that listens on a network has them only when told so.
+// They also restart the server and attack it, for anybody who asks, so a server
+// that others can reach, itself or through a proxy, has them only when told so.
 func (c Config) Learn() bool {
 	if c.LearnMode != "auto" {
 		return c.LearnMode == "on"
 	}
-	if c.derivedBase {
-		return loopback(c.Host)
-	}
 	base, err := url.Parse(c.BaseURL)
-	return err == nil && loopback(base.Hostname())
+	return err == nil && loopback(c.Host) && loopback(base.Hostname())
 }
 
 // String has one line for each setting, NAME=value, with secrets hidden.

@@ -234,7 +234,8 @@ func TestLearningIsOnForThisMachineOnly(t *testing.T) {
 		"--host=::1":       true,
 		"--host=0.0.0.0":   false,
 		"--host=192.0.2.7": false,
-		"--host=0.0.0.0 --base-url=http://localhost": true,
+		"--host=0.0.0.0 --base-url=http://localhost": false, // as in a container
+		"--host=0.0.0.0 --learn=on":                  true,
 		"--base-url=https://app.localhost:8443":      true,
 		"--base-url=http://127.9.9.9":                true,
 		"--base-url=https://localhost.example.org":   false,
