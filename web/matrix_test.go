@@ -56,7 +56,7 @@ func rows(w *world) map[string]row {
 
 		"GET /profile": {guest: "303 /login?next=%2Fprofile", member: "200"},
 		"GET /devices": {guest: "303 /login?next=%2Fdevices", member: "200"},
-		"POST /devices/end": {guest: "303 /login", member: "303 /devices", empty: "404", form: func(w *world, who *browser, p person) url.Values {
+		"POST /devices/end": {guest: "303 /login?next=%2Fdevices", member: "303 /devices", empty: "404", form: func(w *world, who *browser, p person) url.Values {
 			if who.token() == "" {
 				return url.Values{"id": {"x"}}
 			}
@@ -67,9 +67,9 @@ func rows(w *world) map[string]row {
 			}
 			return url.Values{"id": {others[0]}}
 		}},
-		"POST /devices/end-others": {guest: "303 /login", member: "303 /devices", empty: "303 /devices", form: fields()},
+		"POST /devices/end-others": {guest: "303 /login?next=%2Fdevices", member: "303 /devices", empty: "303 /devices", form: fields()},
 		"GET /account":             {guest: "303 /login?next=%2Faccount", member: "200"},
-		"POST /account/name":       {guest: "303 /login", member: "303 /account", empty: "422", form: fields("name", "Ada Lovelace")},
+		"POST /account/name":       {guest: "303 /login?next=%2Faccount%3Fname%3DAda%2BLovelace", member: "303 /account", empty: "422", form: fields("name", "Ada Lovelace")},
 
 		"GET /lab":      {guest: "200", member: "200"},
 		"GET /lab/wait": {guest: "303 /lab", member: "303 /lab"},
@@ -81,7 +81,7 @@ func rows(w *world) map[string]row {
 		"POST /lab/attacks/:name": {
 			path: "/lab/attacks/replay", guest: "303 /lab/attacks#replay", member: "303 /lab/attacks#replay", empty: "303 /lab/attacks#replay", form: fields(),
 		},
-		"POST " + attack.SlowPath: {guest: "303 /login", member: "204", empty: "204", form: fields("wait", "0")},
+		"POST " + attack.SlowPath: {guest: "303 /login?next=%2Flab%2Fattacks", member: "204", empty: "204", form: fields("wait", "0")},
 		"POST /lab/check":         {guest: "303 /lab#stores", member: "303 /lab#stores", empty: "303 /lab#stores", form: fields()},
 	}
 }

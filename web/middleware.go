@@ -170,17 +170,23 @@ func loopback(name string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// membersOnly sends a guest to log in, and back to a page they asked for.
+// membersOnly sends a guest to log in, and back to what they asked for. Whoever
+// comes with the token of a session that has ended is told so: nothing on the
+// log-in page would say why they are there.
 func (s *Site) membersOnly(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if _, ok := current(c).Member(); ok {
 			return next(c)
 		}
-		r := c.Request()
-		if r.Method == http.MethodPost {
-			return c.Redirect(http.StatusSeeOther, "/login")
+		how, over, err := current(c).Over(c.Request().Context())
+		if err != nil {
+			// Why a session ended is not worth failing for.
+			s.Log.WarnContext(c.Request().Context(), "how a session ended is not known", "cause", err)
 		}
-		return c.Redirect(http.StatusSeeOther, loginURL(r.URL.RequestURI()))
+		if over {
+			s.part(c, partingEnded+"."+string(how))
+		}
+		return c.Redirect(http.StatusSeeOther, loginURL(s.whereTo(c.Request())))
 	}
 }
 

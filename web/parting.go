@@ -2,8 +2,11 @@ package web
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/session"
 )
 
 // A parting word is a notice for someone who has just stopped being logged in.
@@ -11,12 +14,37 @@ import (
 // and never any text, to the next page.
 const partingLoggedOut = "logged-out"
 
+// partingEnded begins the code of a session that has ended; how follows.
+const partingEnded = "ended"
+
 func partingWords(code string) (words string, known bool) {
-	switch code {
-	case partingLoggedOut:
+	if code == partingLoggedOut {
 		return "You are logged out.", true
-	default:
+	}
+	how, ended := strings.CutPrefix(code, partingEnded+".")
+	if !ended {
 		return "", false
+	}
+	return "Your session has ended" + becauseOf(session.Ending(how)) + ". Log in to go on.", true
+}
+
+// becauseOf says how a session ended, as far as its owner can make use of it.
+func becauseOf(how session.Ending) string {
+	switch how {
+	case session.EndedByOwner:
+		return ": it was logged out from another device"
+	case session.EndedByOperator:
+		return ": the operator of this site ended it"
+	case session.EndedByLimit:
+		return ": you have logged in on so many devices since that the oldest had to go"
+	case session.EndedByIdleness:
+		return ": it was not used for too long"
+	case session.EndedByAge:
+		return ": it had reached its greatest age"
+	case session.EndedByTime:
+		return ": it was not used for too long, or had reached its greatest age"
+	default:
+		return ""
 	}
 }
 

@@ -93,6 +93,22 @@ func (d devices) Find(ctx context.Context, person, id string) (session.Entry, er
 	return e, failed(err)
 }
 
+const deviceByKey = `
+SELECT ` + deviceColumns + `
+FROM devices
+WHERE session_key = $1`
+
+// ByKey implements [session.Ledger].
+func (d devices) ByKey(ctx context.Context, key string) (session.Entry, error) {
+	ctx, cancel, failed := d.db.bounded(ctx, "read log-in by key")
+	defer cancel()
+	e, err := scanDevice(d.db.sql.QueryRowContext(ctx, deviceByKey, key))
+	if errors.Is(err, sql.ErrNoRows) {
+		return session.Entry{}, session.ErrNoDevice
+	}
+	return e, failed(err)
+}
+
 const liveDevicesOfPerson = `
 SELECT ` + deviceColumns + `
 FROM devices

@@ -70,6 +70,8 @@ type Ledger interface {
 	Standing(ctx context.Context, id string) (bool, error)
 	// Find returns one entry of a person, ended or not, or ErrNoDevice.
 	Find(ctx context.Context, person, id string) (Entry, error)
+	// ByKey returns the entry with this key, ended or not, or ErrNoDevice.
+	ByKey(ctx context.Context, key string) (Entry, error)
 	// Live returns at most limit entries of a person that have neither ended
 	// nor passed their deadline at now, newest first. Person "" means everybody.
 	Live(ctx context.Context, person string, now time.Time, limit int) ([]Entry, error)

@@ -91,7 +91,7 @@ func (m *Manager) Close() error { return m.shut() }
 // guest's and costs nothing until something is put into it.
 // Errors: ErrUnavailable; the sender may well be logged in.
 func (m *Manager) Load(ctx context.Context, token string) (*Session, error) {
-	s := &Session{manager: m, outer: ctx, trace: trace.From(ctx)}
+	s := &Session{manager: m, outer: ctx, sent: token, trace: trace.From(ctx)}
 	sent := token
 	if !wellFormed(token) {
 		token = ""

@@ -52,6 +52,7 @@ func (s *Session) noteRecognised(key string) {
 }
 
 func (s *Session) noteNobody(why trace.Reason) {
+	s.nobody = why
 	if s.trace != nil {
 		s.trace.AddOf((*Manager).Load, trace.Recognised{Reason: why})
 	}

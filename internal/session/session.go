@@ -66,6 +66,9 @@ type Session struct {
 	loggedOut bool
 	cookie    cookieChange
 
+	sent   string       // the token as it came
+	nobody trace.Reason // why it belongs to nobody; "" where a session stood
+
 	committed, cookieDone bool // Commit and WriteCookie have done their part
 
 	trace       *trace.Recorder // nil: nobody watches this request
