@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"holdfast/internal/learn/attack"
-	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // attacks makes attacks, or counts what the site asks for.
@@ -110,7 +110,7 @@ func (w *world) checkReport(name string, want [2]attack.Outcome) {
 }
 
 func TestWithoutRedisTheStockSetUpIsLeftOut(t *testing.T) {
-	w := newWorld(t, embedded(t), options{learn: true, attacks: true, store: session.StoreMemory})
+	w := newWorld(t, embedded(t), options{learn: true, attacks: true, store: store.KindMemory})
 	b := w.browser()
 	for name, want := range map[string]attack.Outcome{"replay": attack.Failed, "outage": attack.NotTried} {
 		b.post("/lab/attacks/"+name, nil).wantRedirect("/lab/attacks#" + name)

@@ -57,8 +57,8 @@ func (s *Site) showDevices(c echo.Context) error {
 	}
 	for _, d := range past {
 		p.Past = append(p.Past, pastDevice{
-			Title: deviceTitle(d.UserAgent), Address: d.Address, How: endingWords(d.How),
-			Since: momentAt(d.Since, now), Ended: momentAt(d.Ended, now),
+			Title: deviceTitle(d.UserAgent), Address: d.Address, How: endingWords(d.EndReason),
+			Since: momentAt(d.CreatedAt, now), Ended: momentAt(d.EndedAt, now),
 		})
 	}
 	return s.page(c, http.StatusOK, "devices", "Devices", p)
@@ -70,7 +70,7 @@ func deviceCards(live []session.Device, now time.Time) (cards []deviceCard, othe
 	for _, d := range live {
 		cards = append(cards, deviceCard{
 			ID: d.ID, Title: deviceTitle(d.UserAgent), Address: d.Address,
-			Since: momentAt(d.Since, now), LastSeen: momentAt(d.Seen, now),
+			Since: momentAt(d.CreatedAt, now), LastSeen: momentAt(d.LastSeenAt, now),
 			Current: d.Current, Remembered: d.Remembered,
 		})
 		if !d.Current {
@@ -126,7 +126,7 @@ func deviceTitle(userAgent string) string {
 	return browser + " on " + system
 }
 
-func endingWords(how session.Ending) string {
+func endingWords(how session.EndReason) string {
 	switch how {
 	case session.EndedByLogOut:
 		return "Logged out"

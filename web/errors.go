@@ -70,7 +70,7 @@ func named() []struct {
 	}{
 		{session.ErrUnavailable, sessions},
 		{session.ErrEnded, ended},
-		{session.ErrNoticeTaken, unexpected()},
+		{session.ErrFlashTaken, unexpected()},
 		{session.ErrFull, full},
 		{account.ErrUnavailable, people},
 		{account.ErrBusy, busy},
@@ -278,7 +278,7 @@ func (s *Site) whoAsks(c echo.Context, err error) (who known, name string) {
 	}
 	whose, found := c.Get(senderKey).(string)
 	if !found && failureOf(err).status == http.StatusNotFound && safe(c.Request()) && !strings.HasPrefix(c.Request().URL.Path, assetPrefix) {
-		loaded, err := s.Sessions.Load(c.Request().Context(), s.token(c.Request()))
+		loaded, err := s.Sessions.Load(c.Request().Context(), s.token(c))
 		if err != nil {
 			return unknown, ""
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/internal/learn/byhand"
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
 )
@@ -17,7 +18,7 @@ type explanation struct {
 	steps []trace.Step
 
 	sent   trace.Cookie
-	byHand session.ByHand
+	byHand byhand.Lines
 	told   []explainStep
 	known  bool              // who is asking is settled
 	writes []trace.Step      // operations since then
@@ -139,7 +140,7 @@ func (e *explanation) form(step trace.Step, what trace.Form) {
 }
 
 func (e *explanation) hash(step trace.Step, what trace.Hash) {
-	e.byHand = e.site.Sessions.ByHand(what.Key)
+	e.byHand = e.site.ByHand(what.Key)
 	e.add(step, explainStep{
 		Title: "The token became a key",
 		Text: "Sessions are not kept under the token but under its SHA-256. That goes one way only: the token leads to the key, and no key leads back to a token. " +
@@ -194,7 +195,7 @@ func (e *explanation) bytes(step trace.Step, what trace.Operation) {
 		Title: "These bytes came back",
 		Text:  "All that the server knows about this session, as text anybody can read (JSON). It has no password and no token in it.",
 		Facts: []explainFact{{Term: "Size", Value: count(what.Size, "byte"), Means: "laid out below; stored without spaces and line breaks"}},
-		Bytes: session.Pretty(what.Bytes),
+		Bytes: byhand.Pretty(what.Bytes),
 	}
 	if e.byHand.Size != "" {
 		s.Hand, s.HandWords = []string{e.byHand.Size}, "It prints how many bytes there are."

@@ -22,6 +22,7 @@ import (
 
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // told is one step as the page tells it.
@@ -274,7 +275,7 @@ func TestEveryStepNamesCodeThatExists(t *testing.T) {
 	pages := []*answer{b.get("/explain"), w.bare("GET", "/explain", ""), w.bare("GET", "/explain", "", "Cookie: session=x")}
 	w.clock.advance(2 * time.Minute)
 	pages = append(pages, b.get("/explain"))
-	for _, store := range []string{session.StoreMemory, session.StoreFile} {
+	for _, store := range []string{store.KindMemory, store.KindFile} {
 		other := newWorld(t, embedded(t), options{learn: true, store: store})
 		who := other.member(other.person("Ada"))
 		other.clock.advance(2 * time.Minute)
@@ -326,7 +327,7 @@ func functions(t *testing.T, path string) []string {
 }
 
 func TestWhereNobodyCanLookThePageSaysSo(t *testing.T) {
-	w := newWorld(t, embedded(t), options{learn: true, store: session.StoreMemory})
+	w := newWorld(t, embedded(t), options{learn: true, store: store.KindMemory})
 	asked := step(t, way(w.member(w.person("Ada")).get("/explain")), "The server's own memory was asked")
 	if len(asked.hand) != 0 {
 		t.Errorf("lines that look into a process: %q", asked.hand)

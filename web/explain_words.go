@@ -1,11 +1,10 @@
 package web
 
 import (
+	"holdfast/internal/session/store"
 	"net/http"
 	"strings"
 	"time"
-
-	"holdfast/internal/session"
 )
 
 // meaning tells what a field of the record is for.
@@ -47,16 +46,16 @@ func yes(holds bool, then, otherwise string) string {
 func span(d time.Duration) string { return strings.TrimPrefix(distance(d), "in ") }
 
 // storeName is what sentences call a store.
-func storeName(store string) string {
-	switch store {
-	case session.StoreMemory:
+func storeName(kind string) string {
+	switch kind {
+	case store.KindMemory:
 		return "the server's own memory"
-	case session.StoreFile:
+	case store.KindFile:
 		return "the file of sessions"
-	case session.StoreDatabase:
+	case store.KindDatabase:
 		return "the table of sessions"
 	default:
-		return store
+		return kind
 	}
 }
 

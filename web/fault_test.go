@@ -58,7 +58,7 @@ var doings = map[string]func(c echo.Context, whose *session.Session){
 		}
 	},
 	"leaving a notice": func(_ echo.Context, whose *session.Session) { whose.Flash("It is done.") },
-	"taking notices":   func(_ echo.Context, whose *session.Session) { whose.TakeNotices() },
+	"taking notices":   func(_ echo.Context, whose *session.Session) { whose.TakeFlashes() },
 	"logging out":      func(_ echo.Context, whose *session.Session) { whose.LogOut() },
 	"logging in": func(_ echo.Context, whose *session.Session) {
 		whose.LogIn(session.Member{ID: strings.Repeat("A", 22), Name: "Eve"}, session.Sender{UserAgent: "x", Address: "y"})

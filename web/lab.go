@@ -13,6 +13,7 @@ import (
 
 	"holdfast/internal/form"
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // Lab is what the page /lab can have done to the server. Only with LEARN.
@@ -214,7 +215,7 @@ func (s *Site) restartOutcome(c echo.Context) (*restartOutcome, error) {
 	case o.Kept:
 		o.Heading = "Your session is still here"
 		o.Why = "Your browser sent the same cookie to a server that had never seen you; it looked the key up in " + s.Sessions.Where() + ", and your values were there."
-	case s.SessionStore == session.StoreMemory:
+	case s.SessionStore == store.KindMemory:
 		o.Heading = "You are a stranger now"
 		o.Why = "Sessions were in the old server's own memory, and that ended with it. Your browser still sends its cookie; nobody is left who knows it. The same has just happened to everyone who was logged in here."
 	default:
@@ -226,7 +227,7 @@ func (s *Site) restartOutcome(c echo.Context) (*restartOutcome, error) {
 
 func (s *Site) labPage(c echo.Context, status int, p labPage) error {
 	_, p.Member = current(c).Member()
-	p.Store, p.Memory = s.Sessions.Where(), s.SessionStore == session.StoreMemory
+	p.Store, p.Memory = s.Sessions.Where(), s.SessionStore == store.KindMemory
 	if p.Member {
 		live, err := current(c).Devices(c.Request().Context())
 		if err != nil {

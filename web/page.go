@@ -19,7 +19,7 @@ func (s *Site) takeNotices(c echo.Context) []string {
 	if c.Request().Method != http.MethodGet || c.Get(noticesKey) == noticesHeld {
 		return nil
 	}
-	notices := current(c).TakeNotices()
+	notices := current(c).TakeFlashes()
 	if len(notices) > 0 {
 		c.Set(noticesKey, noticesTaken)
 	}

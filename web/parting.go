@@ -25,11 +25,11 @@ func partingWords(code string) (words string, known bool) {
 	if !ended {
 		return "", false
 	}
-	return "Your session has ended" + becauseOf(session.Ending(how)) + ". Log in to go on.", true
+	return "Your session has ended" + becauseOf(session.EndReason(how)) + ". Log in to go on.", true
 }
 
 // becauseOf says how a session ended, as far as its owner can make use of it.
-func becauseOf(how session.Ending) string {
+func becauseOf(how session.EndReason) string {
 	switch how {
 	case session.EndedByOwner:
 		return ": it was logged out from another device"

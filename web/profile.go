@@ -31,10 +31,10 @@ func (s *Site) showProfile(c echo.Context) error {
 	outlived := s.Process.Start - member.Start
 	return s.page(c, http.StatusOK, "profile", "Profile", profilePage{
 		Name:            member.Name,
-		LoggedInSince:   momentAt(whose.Created(), now),
-		LastSeen:        momentAt(whose.Seen(), now),
-		IdleEnd:         momentAt(whose.IdleEnd(), now),
-		LatestEnd:       momentAt(whose.Deadline(), now),
+		LoggedInSince:   momentAt(whose.CreatedAt(), now),
+		LastSeen:        momentAt(whose.LastSeenAt(), now),
+		IdleEnd:         momentAt(whose.IdleExpiresAt(), now),
+		LatestEnd:       momentAt(whose.ExpiresAt(), now),
 		Remembered:      member.Remember,
 		Store:           s.Sessions.Where(),
 		Outlived:        outlived,

@@ -44,7 +44,7 @@ func again(c echo.Context, err error) bool {
 	switch {
 	case !safe(c.Request()):
 		return false
-	case errors.Is(err, session.ErrNoticeTaken):
+	case errors.Is(err, session.ErrFlashTaken):
 		return true
 	case errors.Is(err, session.ErrUnavailable) && c.Get(noticesKey) == noticesTaken:
 		c.Set(noticesKey, noticesHeld)
@@ -57,10 +57,11 @@ func (s *Site) answer(c echo.Context, next echo.HandlerFunc) error {
 	// A client that has gone away does not stop half-way what it has begun: a
 	// log-out that was asked for happens. The session's own limits bound it.
 	ctx := context.WithoutCancel(c.Request().Context())
-	whose, err := s.Sessions.Load(ctx, s.token(c.Request()))
+	whose, err := s.Sessions.Load(ctx, s.token(c))
 	if err != nil {
 		return err
 	}
+	s.noteLookup(c, whose)
 	c.Set(sessionKey, whose)
 	member, _ := whose.Member()
 	c.Set(senderKey, member.Name)
@@ -91,6 +92,7 @@ func (s *Site) conclude(c echo.Context, answer http.ResponseWriter) error {
 	if err := s.Sessions.Commit(whose); err != nil {
 		return err
 	}
+	noteOutcome(c, whose)
 	s.Sessions.WriteCookie(answer, whose)
 	if rec := watched(c); rec != nil {
 		rec.Add(trace.CookiesOf(answer.Header()["Set-Cookie"]))
@@ -100,15 +102,9 @@ func (s *Site) conclude(c echo.Context, answer http.ResponseWriter) error {
 
 // token is the value of the session cookie; "" when there is none or several:
 // which of two is the right one nobody can say.
-func (s *Site) token(r *http.Request) string {
-	cookies := r.CookiesNamed(s.Sessions.CookieName())
-	if rec := trace.From(r.Context()); rec != nil {
-		seen := trace.Cookie{Name: s.Sessions.CookieName(), Count: len(cookies)}
-		if len(cookies) == 1 {
-			seen.Value = trace.Mask(cookies[0].Value)
-		}
-		rec.Add(seen)
-	}
+func (s *Site) token(c echo.Context) string {
+	cookies := c.Request().CookiesNamed(s.Sessions.CookieName())
+	s.noteToken(c, cookies)
 	if len(cookies) != 1 {
 		return ""
 	}

@@ -94,7 +94,7 @@ func describeSession(whose *session.Session) sessionJSON {
 		described.Member = &memberJSON{member.ID, member.Name}
 	}
 	if whose.Stored() {
-		created, ends := whose.Created(), whose.Deadline()
+		created, ends := whose.CreatedAt(), whose.ExpiresAt()
 		described.Created, described.Ends = &created, &ends
 	}
 	return described

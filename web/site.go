@@ -22,6 +22,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
+	"holdfast/internal/learn/byhand"
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
 	"holdfast/static"
@@ -52,6 +53,8 @@ type Config struct {
 	// constants.
 	SessionStore string
 	Lab          Lab
+	// ByHand gives the lines that look at a stored session past this server.
+	ByHand func(key string) byhand.Lines
 }
 
 // Process is this run of the server, as people and logs see it.

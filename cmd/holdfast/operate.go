@@ -15,20 +15,21 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/form"
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // operator is the person at the command line, with people and sessions in
 // reach whether or not the web server runs.
 type operator struct {
 	accounts *account.Service
-	sessions *session.Manager
+	sessions *sessions
 	in       io.Reader
 	out      io.Writer
 }
 
 // operate runs one command of an operator.
 func operate(ctx context.Context, command config.Command, cfg config.Config, log *slog.Logger, in io.Reader, out io.Writer) (err error) {
-	if cfg.SessionStore == session.StoreMemory && endsSessions(command.Name) {
+	if cfg.SessionStore == store.KindMemory && endsSessions(command.Name) {
 		return errors.New("with SESSION_STORE=memory sessions are in the server's own memory, out of a command's reach: stopping the server ends them all")
 	}
 	db, err := openDatabase(ctx, cfg)
@@ -172,7 +173,7 @@ func (o operator) listSessions(ctx context.Context, email string) error {
 	}
 	table := newTable(o.out, "ID", "SINCE", "LAST SEEN", "ADDRESS", "BROWSER")
 	for _, d := range devices {
-		table.row(d.ID, second(d.Since), second(d.Seen), d.Address, d.UserAgent)
+		table.row(d.ID, second(d.CreatedAt), second(d.LastSeenAt), d.Address, d.UserAgent)
 	}
 	return table.Flush()
 }

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"holdfast/internal/config"
-	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 	"holdfast/web"
 )
 
@@ -128,7 +128,7 @@ func rehearsal(ctx context.Context, cfg config.Config, log *slog.Logger) (err er
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if cfg.SessionStore != session.StoreRedis || cfg.RedisURL == "" {
+	if cfg.SessionStore != store.KindRedis || cfg.RedisURL == "" {
 		return nil
 	}
 	sessions, err := openSessions(ctx, cfg, db, 0, log)

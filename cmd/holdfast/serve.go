@@ -18,7 +18,6 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/database"
 	"holdfast/internal/password"
-	"holdfast/internal/session"
 	"holdfast/web"
 )
 
@@ -82,36 +81,7 @@ func openDatabase(ctx context.Context, cfg config.Config) (*database.DB, error) 
 	})
 }
 
-func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start int64, log *slog.Logger) (*session.Manager, error) {
-	c := session.Config{
-		Store:    cfg.SessionStore,
-		RedisURL: cfg.RedisURL.Reveal(),
-		DataDir:  cfg.DataDir,
-		Limits: session.Limits{
-			Idle:     cfg.SessionIdleTimeout,
-			Lifetime: cfg.SessionLifetime,
-			Remember: cfg.SessionRememberLifetime,
-		},
-		Pool: session.PoolLimits{
-			Size:    cfg.RedisPoolSize,
-			Connect: cfg.RedisConnectTimeout,
-			Timeout: cfg.RedisTimeout,
-		},
-		Secure:          cfg.Secure(),
-		Ledger:          db.Devices(),
-		Start:           start,
-		Postgres:        db.Pool(),
-		DatabaseName:    db.Name(),
-		DatabaseTimeout: cfg.DatabaseTimeout,
-		Log:             log,
-	}
-	if db.Pool() == nil {
-		c.SQLite = db.SQL()
-	}
-	return session.Open(ctx, c)
-}
-
-func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process, metrics *metrics, replacing *replacing, check *check, log *slog.Logger) (*web.Site, error) {
+func newSite(cfg config.Config, db *database.DB, sessions *sessions, process web.Process, metrics *metrics, replacing *replacing, check *check, log *slog.Logger) (*web.Site, error) {
 	base, err := url.Parse(cfg.BaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("parse BASE_URL: %w", err)
@@ -119,7 +89,8 @@ func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, proc
 	accounts := newAccounts(cfg, db)
 	return web.New(web.Config{
 		Accounts:       accounts,
-		Sessions:       sessions,
+		Sessions:       sessions.Manager,
+		ByHand:         sessions.byHand,
 		Ready:          db.Ping,
 		Log:            log,
 		Answered:       metrics.count,
@@ -148,7 +119,7 @@ func newAccounts(cfg config.Config, db *database.DB) *account.Service {
 }
 
 // announce tells who started it where to look.
-func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process, metrics *metrics) {
+func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *sessions, process web.Process, metrics *metrics) {
 	fmt.Fprintf(stdout, "Holdfast %s, start %d\n  open      %s\n  sessions  %s\n  people    %s\n",
 		version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
 	if metrics != nil {

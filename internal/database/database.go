@@ -45,6 +45,7 @@ type Config struct {
 type DB struct {
 	sql     traced
 	name    string
+	nowMS   string // SQL for the database's clock, in Unix milliseconds
 	timeout time.Duration
 	pool    *pgxpool.Pool   // PostgreSQL only
 	conf    *pgx.ConnConfig // PostgreSQL only

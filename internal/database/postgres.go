@@ -31,6 +31,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	}
 	at := conf.ConnConfig
 	db := &DB{
+		nowMS:   postgresNowMS,
 		sql:     traced{stdlib.OpenDBFromPool(pool)},
 		name:    fmt.Sprintf("PostgreSQL at %s/%s", hostPort(at.Host, at.Port), at.Database),
 		timeout: c.Timeout,

@@ -2,57 +2,68 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
 
-	"holdfast/internal/learn/trace"
+	"holdfast/internal/session/store"
 )
 
-// tokenLength is the length of a token as scs makes it: 32 random bytes in
+// TokenLength is the length of a token as scs makes it: 32 random bytes in
 // unpadded base64url (256 bits; ASVS 5.0 7.2.3 asks 128).
-const tokenLength = 43
+const TokenLength = 43
+
+// Config is what a Manager is made of.
+type Config struct {
+	Store   store.Store
+	Where   string // where sessions are kept, in a few words, without any secret
+	Devices DeviceStore
+	Limits  Limits
+	Secure  bool // cookies for https only
+	// Start is the number of this server start, remembered by every log-in.
+	Start int64
+	Now   func() time.Time // nil for the system clock
+	Log   *slog.Logger
+}
 
 // Manager recognises sessions and stores them. It is safe for concurrent use.
 type Manager struct {
-	scs    *scs.SessionManager
-	guard  *guard
-	ledger Ledger
-	limits Limits
-	start  int64
-	now    func() time.Time
-	log    *slog.Logger
-	place  place
-	shut   func() error
+	scs     *scs.SessionManager
+	store   store.Store
+	where   string
+	devices DeviceStore
+	limits  Limits
+	start   int64
+	now     func() time.Time
+	log     *slog.Logger
 }
 
-// newManager builds a Manager on cells. scs keeps the token, its hash and the
-// deadline. Its IdleTimeout stays zero, because any other value makes it write
-// on every page view; the idle limit is checked here instead.
-func newManager(c cells, cfg Config, at place) *Manager {
-	m := &Manager{
-		scs:    scs.New(),
-		ledger: cfg.Ledger,
-		limits: cfg.Limits,
-		start:  cfg.Start,
-		now:    cfg.Now,
-		log:    cfg.Log,
-		place:  at,
-		shut:   sync.OnceValue(c.close),
+// New returns a Manager of the sessions in cfg.Store. scs makes tokens, hashes
+// them, and asks the store. Its IdleTimeout stays zero, because any other value
+// makes it write on every page view; the idle limit is checked here instead.
+func New(cfg Config) *Manager {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
-	m.guard = &guard{cells: c, turns: newTurns(cfg.Pool.Timeout)}
-	m.scs.Store = m.guard
+	m := &Manager{
+		scs:     scs.New(),
+		store:   cfg.Store,
+		where:   cfg.Where,
+		devices: cfg.Devices,
+		limits:  cfg.Limits,
+		start:   cfg.Start,
+		now:     cfg.Now,
+		log:     cfg.Log,
+	}
+	m.scs.Store = scsStore{m}
 	m.scs.Codec = codec{}
 	m.scs.HashTokenInStore = true
-	m.scs.Lifetime = cfg.Limits.Lifetime
 	m.scs.Cookie.Name = CookieName(cfg.Secure)
 	m.scs.Cookie.Secure = cfg.Secure
 	m.scs.Cookie.HttpOnly = true
@@ -75,15 +86,10 @@ func CookieName(secure bool) string {
 func (m *Manager) CookieName() string { return m.scs.Cookie.Name }
 
 // Where says in a few words where sessions are kept, without any secret.
-func (m *Manager) Where() string { return m.place.words }
+func (m *Manager) Where() string { return m.where }
 
 // Ping asks the store whether it answers. Errors: ErrUnavailable.
-func (m *Manager) Ping(ctx context.Context) error {
-	return unavailable(m.guard.cells.ping(ctx))
-}
-
-// Close lets go of the store. Closing twice is closing once.
-func (m *Manager) Close() error { return m.shut() }
+func (m *Manager) Ping(ctx context.Context) error { return unavailable(m.store.Ping(ctx)) }
 
 // Load finds the session behind token, the value of the session cookie. A
 // token that is empty, ill-formed (no store is asked), unknown, expired or
@@ -91,95 +97,129 @@ func (m *Manager) Close() error { return m.shut() }
 // guest's and costs nothing until something is put into it.
 // Errors: ErrUnavailable; the sender may well be logged in.
 func (m *Manager) Load(ctx context.Context, token string) (*Session, error) {
-	s := &Session{manager: m, outer: ctx, sent: token, trace: trace.From(ctx)}
-	sent := token
-	if !wellFormed(token) {
-		token = ""
+	s := &Session{manager: m, request: ctx}
+	if token == "" {
+		return m.guest(s, NoToken)
 	}
-	s.noteForm(sent, token != "")
-	v := &visit{trace: s.trace}
-	loaded, err := m.scs.Load(context.WithValue(ctx, visitKey{}, v), token)
-	if errors.Is(err, errUnreadable) {
+	if !WellFormed(token) {
+		return m.guest(s, IllFormed)
+	}
+	s.token = token
+	loaded, err := m.scs.Load(ctx, token)
+	switch {
+	case errors.Is(err, errNewer):
+		// A newer server beside this one can read it. Whoever sent it is a
+		// guest here and stays logged in there.
+		m.log.WarnContext(ctx, "session not read", "cause", err)
+		return m.guest(s, Unreadable)
+	case errors.Is(err, errUnreadable), errors.Is(err, store.ErrWrongType):
 		m.log.WarnContext(ctx, "stored session removed: it cannot be read", "cause", err)
-		m.discard(ctx, token)
-		s.noteNobody(trace.Unreadable)
-		return m.guest(s)
-	}
-	if err != nil {
+		m.discard(ctx, m.store.Delete(ctx, Key(token)))
+		return m.guest(s, Unreadable)
+	case err != nil:
 		return nil, fmt.Errorf("load session: %w", unavailable(err))
 	}
-	record, stored := m.scs.Get(loaded, recordKey).(Record)
-	if !stored {
-		s.noteNobody(whyNobody(sent, token))
-		return m.guest(s)
+	record, ok := m.scs.Get(loaded, recordKey).(Record)
+	if !ok {
+		return m.guest(s, NotFound)
 	}
 	now := m.now()
-	live := m.limits.live(record, now)
-	s.noteRecord(record, now, live)
-	if !live {
-		m.discard(ctx, token)
-		s.noteNobody(m.limits.whyOver(record, now))
-		return m.guest(s)
+	s.lookup = Lookup{Record: record, CheckedAt: now}
+	if !m.limits.Live(record, now) {
+		// Only what was read is removed: another request may have renewed it.
+		m.discard(ctx, m.store.CompareAndSwap(ctx, Key(token), record.raw, nil, 0))
+		return m.guest(s, m.limits.whyExpired(record, now))
 	}
-	s.ctx, s.record, s.stored = loaded, record, true
-	s.noteRecognised(v.key)
+	s.scs, s.base, s.record = loaded, record, record
+	if record.Member == nil {
+		s.lookup.Reason = OfGuest
+	}
 	return s, nil
 }
 
-// guest turns s into a session that stands nowhere yet.
-func (m *Manager) guest(s *Session) (*Session, error) {
+// guest makes s a session that is stored nowhere yet.
+func (m *Manager) guest(s *Session, why Reason) (*Session, error) {
 	now := m.now()
-	s.record = Record{Created: now, Seen: now, Deadline: now.Add(m.limits.Lifetime)}
+	s.lookup.Reason = why
+	s.record = Record{CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(m.limits.Lifetime)}
 	return s, m.begin(s)
 }
 
-// begin gives s scs data of its own, with no token yet and nothing found.
-func (m *Manager) begin(s *Session) error {
-	ctx, err := m.scs.Load(context.WithValue(s.outer, visitKey{}, &visit{}), "")
-	if err != nil {
+// begin gives s scs data of its own, without a token.
+func (m *Manager) begin(s *Session) (err error) {
+	if s.scs, err = m.scs.Load(s.request, ""); err != nil {
 		return fmt.Errorf("begin session: %w", err)
 	}
-	s.ctx = ctx
 	return nil
 }
 
-// discard removes a record that belongs to nobody any more. Should it fail,
-// the next request with that token tries again.
-func (m *Manager) discard(ctx context.Context, token string) {
-	if err := m.guard.cells.remove(ctx, hashToken(token)); err != nil {
+// discard reports in the log that removing a record failed which belongs to
+// nobody any more. The next request with that token tries again.
+func (m *Manager) discard(ctx context.Context, err error) {
+	if err != nil && !errors.Is(err, store.ErrConflict) {
 		m.log.WarnContext(ctx, "stale session not removed", "cause", err)
 	}
 }
 
-// wellFormed reports whether token could have been made by scs.
-func wellFormed(token string) bool {
-	if len(token) != tokenLength {
+// WellFormed reports whether token could have been made by scs.
+func WellFormed(token string) bool {
+	if len(token) != TokenLength {
 		return false
 	}
 	_, err := base64.RawURLEncoding.DecodeString(token)
 	return err == nil
 }
 
-// hashToken is the name under which the store knows a token, the same that scs
+// Key is the name under which the store knows a token, the same that scs
 // derives with HashTokenInStore: whoever reads the store cannot log in with it.
-func hashToken(token string) string {
+func Key(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// newID returns 80 random bits as text, for things that are named but secret
-// to nobody. It has letters and digits only: an operator types it after a flag,
-// and a dash in front would look like another one.
-func newID() string { return rand.Text()[:16] }
+// Key is the store's name for this session, "" while it has none.
+func (s *Session) Key() string {
+	if token := s.manager.scs.Token(s.scs); token != "" {
+		return Key(token)
+	}
+	return ""
+}
 
-func isEnded(err error) bool { return errors.Is(err, ErrEnded) }
+// scsStore is the [store.Store] as scs sees it.
+type scsStore struct{ *Manager }
+
+var _ scs.CtxStore = scsStore{}
+
+// FindCtx implements [scs.CtxStore].
+func (m scsStore) FindCtx(ctx context.Context, key string) ([]byte, bool, error) {
+	raw, err := m.store.Get(ctx, key)
+	return raw, raw != nil, err
+}
+
+// CommitCtx implements [scs.CtxStore] for a packed change.
+func (m scsStore) CommitCtx(ctx context.Context, key string, packed []byte, expiry time.Time) error {
+	c, err := unpack(packed)
+	if err != nil {
+		return err
+	}
+	return m.store.CompareAndSwap(ctx, key, c.old, c.new, expiry.Sub(m.now()))
+}
+
+// DeleteCtx implements [scs.CtxStore].
+func (m scsStore) DeleteCtx(ctx context.Context, key string) error { return m.store.Delete(ctx, key) }
+
+// Find, Commit and Delete complete [scs.Store]. scs prefers the methods with a
+// context whenever they exist, so these are never called.
+func (scsStore) Find(string) ([]byte, bool, error)      { return nil, false, errors.ErrUnsupported }
+func (scsStore) Commit(string, []byte, time.Time) error { return errors.ErrUnsupported }
+func (scsStore) Delete(string) error                    { return errors.ErrUnsupported }
 
 // unavailable gives a store's error its name; named ones pass as they are.
 func unavailable(err error) error {
 	if err == nil {
 		return nil
 	}
-	for _, named := range []error{ErrUnavailable, ErrEnded, ErrFull, errUnreadable} {
+	for _, named := range []error{ErrUnavailable, ErrEnded, ErrFull, store.ErrConflict} {
 		if errors.Is(err, named) {
 			return err
 		}

@@ -107,7 +107,7 @@ func (w *world) clients() int {
 
 func TestWaitingForAConnectionLeavesTheOthersAlone(t *testing.T) {
 	w := on(t, onRedis)
-	m := w.open(func(cfg *session.Config) { cfg.Pool.Size = 2 })
+	m := w.open()
 	b := w.browser(m).logIn(w.ada)
 	inParallel(8, func(int) { _, _ = b.load() })
 	before := w.connections()
@@ -198,7 +198,7 @@ func TestARedisThatIsNotTheOneToTalkToIsSaidOnce(t *testing.T) {
 		}, func(w *world) { w.mustAs("secret", "CONFIG", "SET", "requirepass", "") }, "sessions cannot be reached", false, false},
 		{"NOPERM", func(w *world) { w.must("ACL", "SETUSER", "default", "-get", "-eval", "-evalsha") },
 			func(w *world) { w.must("ACL", "SETUSER", "default", "+@all") }, "sessions cannot be reached", false, false},
-		{"cut connections", func(w *world) { w.must("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") }, func(*world) {}, "sessions cannot be reached", true, true},
+		{"cut connections", func(w *world) { w.must("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") }, func(*world) {}, "", true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := on(t, onRedis)
@@ -225,7 +225,11 @@ func TestARedisThatIsNotTheOneToTalkToIsSaidOnce(t *testing.T) {
 			if b.who() != "Ada" {
 				t.Error("the session is gone")
 			}
-			if n := w.log.count("level=ERROR"); n != 1 || w.log.count(c.logged) != 1 {
+			want := 1
+			if c.logged == "" { // the command was sent again
+				want = 0
+			}
+			if n := w.log.count("level=ERROR"); n != want || w.log.count(c.logged) != want && want > 0 {
 				t.Errorf("%d errors were logged, want %q once", n, c.logged)
 			}
 		})

@@ -3,41 +3,39 @@ package session
 import (
 	"context"
 	"errors"
-
-	"holdfast/internal/learn/trace"
 )
 
-// Two ways to end that only the request finds which comes too late; the ledger
+// Two reasons that only the request finds which comes too late; the device store
 // has both as EndedByTime.
 const (
-	EndedByIdleness Ending = "idle"
-	EndedByAge      Ending = "age"
+	EndedByIdleness EndReason = "idle"
+	EndedByAge      EndReason = "age"
 )
 
-// Over reports whether this request came with the token of a session that has
-// ended, and how that was where it is known: "" where it is not. It asks the
-// ledger, by the hash of the token, so only whoever holds the token learns of
-// it; a token that never was one, or whose session belonged to nobody, is not
-// told from one that was never made. Errors: as the ledger's.
-func (s *Session) Over(ctx context.Context) (how Ending, over bool, err error) {
-	switch s.nobody {
-	case trace.Idle:
+// Over reports whether this request came with the token of a person's session
+// that has ended, and why that was where it is known: "" where it is not. It
+// asks the device store by the hash of the token, so only whoever holds the
+// token learns of it; a token that never was one is not told from one whose
+// session belonged to nobody. Errors: as the device store's.
+func (s *Session) Over(ctx context.Context) (why EndReason, over bool, err error) {
+	switch s.lookup.Reason {
+	case Idle:
 		return EndedByIdleness, true, nil
-	case trace.TooOld:
+	case TooOld:
 		return EndedByAge, true, nil
-	case trace.NotFound:
+	case NotFound:
 	default:
 		return "", false, nil
 	}
-	entry, err := s.manager.ledger.ByKey(ctx, hashToken(s.sent))
+	device, err := s.manager.devices.FindByKey(ctx, Key(s.token))
 	if errors.Is(err, ErrNoDevice) {
 		return "", false, nil
 	}
 	if err != nil {
 		return "", false, err
 	}
-	if entry.How == "" && !s.manager.now().Before(entry.Deadline) {
+	if device.EndReason == "" && !s.manager.now().Before(device.ExpiresAt) {
 		return EndedByAge, true, nil
 	}
-	return entry.How, true, nil
+	return device.EndReason, true, nil
 }

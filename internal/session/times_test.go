@@ -41,7 +41,7 @@ func TestASessionEndsAtItsLifetimeWhateverIsDone(t *testing.T) {
 	eachStore(t, func(t *testing.T, w *world) {
 		b := w.browser(w.open()).logIn(w.ada)
 		for past := time.Duration(0); past < defaults.Lifetime-time.Minute; past += 30 * time.Minute {
-			b.do(func(s *session.Session) error { s.Flash("busy"); s.Renew(laptop); return nil })
+			b.do(func(s *session.Session) error { s.Flash("busy"); return nil })
 			w.clock.advance(min(30*time.Minute, defaults.Lifetime-time.Minute-past))
 		}
 		if b.who() != "Ada" {
@@ -95,8 +95,6 @@ func TestRedisKeepsAKeyAsLongAsIsDue(t *testing.T) {
 	w.clock.advance(30 * time.Minute)
 	b.do(nothing)
 	due(b, defaults.Lifetime-470*time.Minute, "shortly before the end")
-	b.do(renew)
-	due(b, defaults.Lifetime-470*time.Minute, "after a renewal then")
 	remembered := w.ada
 	remembered.Remember = true
 	due(w.browser(m).logIn(remembered), defaults.Remember, "kept logged in")
@@ -108,7 +106,7 @@ func TestRedisKeepsAKeyAsLongAsIsDue(t *testing.T) {
 func TestLastSeenIsWrittenOnceAMinuteOrATwentiethOfAShortLimit(t *testing.T) {
 	for idle, every := range map[time.Duration]time.Duration{time.Hour: time.Minute, 2 * time.Minute: 6 * time.Second} {
 		w := on(t, onRedis)
-		m := w.open(func(cfg *session.Config) { cfg.Limits.Idle = idle })
+		m := w.open(func(cfg *config) { cfg.Limits.Idle = idle })
 		b := w.browser(m).logIn(w.ada)
 		stored := func() string {
 			t.Helper()
@@ -162,7 +160,7 @@ func TestClocksFiveMinutesApartLogNobodyOut(t *testing.T) {
 	w := on(t, onRedis)
 	const apart = 5 * time.Minute
 	ahead := func() time.Time { return w.clock.Now().Add(apart) }
-	slow, fast := w.open(), w.open(func(cfg *session.Config) { cfg.Now = ahead })
+	slow, fast := w.open(), w.open(func(cfg *config) { cfg.Now = ahead })
 	b := w.browser(slow).logIn(w.ada)
 	c := w.browser(fast).logIn(w.ada)
 	for step := 0; step < 80; step++ {
@@ -212,11 +210,6 @@ func TestRememberedSessionsLiveLongerAndTheirCookiePersists(t *testing.T) {
 		if kept.cookie.MaxAge < want-int(patience.Seconds()) || kept.cookie.MaxAge > want+1 {
 			t.Errorf("the cookie is kept %d s, want about %d", kept.cookie.MaxAge, want)
 		}
-		first := kept.cookie
-		kept.do(renew)
-		if kept.cookie == first || kept.cookie.MaxAge <= 0 {
-			t.Errorf("after a renewal the cookie is %v", kept.cookie)
-		}
 		w.clock.advance(defaults.Remember - time.Minute)
 		if plain.who() != "" || kept.who() != "Ada" {
 			t.Errorf("a minute before the end: ordinary %q, remembered %q", plain.who(), kept.who())
@@ -237,7 +230,7 @@ func TestRememberedSessionsLiveLongerAndTheirCookiePersists(t *testing.T) {
 
 func TestTheCookieOnHTTPSIsBoundToTheHost(t *testing.T) {
 	w := on(t, onMemory)
-	b := w.browser(w.open(func(cfg *session.Config) { cfg.Secure = true })).logIn(w.ada)
+	b := w.browser(w.open(func(cfg *config) { cfg.Secure = true })).logIn(w.ada)
 	c := b.cookie
 	if c.Name != "__Host-session" || !c.Secure || c.Path != "/" || c.Domain != "" || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode {
 		t.Errorf("the cookie is %v", c)

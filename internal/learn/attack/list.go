@@ -2,8 +2,7 @@ package attack
 
 import (
 	"context"
-
-	"holdfast/internal/session"
+	"holdfast/internal/embeddedredis"
 )
 
 // Attack is one of the six.
@@ -22,7 +21,7 @@ type Attack struct {
 	try func(context.Context, *target) (won bool, facts string, err error)
 	// together, in the place of try, makes it on both at once; there is nil
 	// where no stock set-up runs.
-	together func(ctx context.Context, sessions *session.Manager, here, there *target) (Trial, Trial)
+	together func(ctx context.Context, server *embeddedredis.Server, here, there *target) (Trial, Trial)
 }
 
 // All lists the attacks in the order of the page.

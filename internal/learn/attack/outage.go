@@ -3,15 +3,14 @@ package attack
 import (
 	"context"
 	"fmt"
+	"holdfast/internal/embeddedredis"
 	"net/http"
 	"sync"
 	"time"
-
-	"holdfast/internal/session"
 )
 
 const (
-	standstill = session.MaxStandstill
+	standstill = embeddedredis.MaxStandStill
 	// patience is how long a person waits for a page before it counts as hung.
 	patience = 3 * time.Second
 	// pace is the least time between two requests meanwhile.
@@ -20,7 +19,7 @@ const (
 
 // outage has Redis stand still under both servers at once, while their victims
 // load pages.
-func outage(ctx context.Context, sessions *session.Manager, here, there *target) (Trial, Trial) {
+func outage(ctx context.Context, server *embeddedredis.Server, here, there *target) (Trial, Trial) {
 	targets := []*target{here, there}
 	tokens, errs := make([]string, 2), make([]error, 2)
 	for i, t := range targets {
@@ -28,22 +27,17 @@ func outage(ctx context.Context, sessions *session.Manager, here, there *target)
 			tokens[i], errs[i] = t.known(ctx, "The victim logs in.", "")
 		}
 	}
-	over, err := sessions.StandStill(standstill)
+	over := server.StandStill(standstill)
 	won, facts := make([]bool, 2), make([]string, 2)
 	var all sync.WaitGroup
 	for i, t := range targets {
 		if t == nil || errs[i] != nil {
 			continue
 		}
-		if errs[i] = err; err != nil {
-			continue
-		}
 		all.Go(func() { won[i], facts[i], errs[i] = t.through(ctx, tokens[i], over) })
 	}
 	all.Wait()
-	if err == nil {
-		<-over // whoever comes next finds Redis answering
-	}
+	<-over // whoever comes next finds Redis answering
 	a, _ := find("outage")
 	trial := here.trial(won[0], facts[0], errs[0], a.Holds, mustNotBe)
 	if there == nil {

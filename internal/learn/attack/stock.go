@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"holdfast/internal/session/store"
 	"io"
 	"log/slog"
 	"net"
@@ -17,8 +18,6 @@ import (
 	"github.com/alexedwards/scs/redisstore"
 	"github.com/alexedwards/scs/v2"
 	"github.com/gomodule/redigo/redis"
-
-	"holdfast/internal/session"
 )
 
 const (
@@ -57,17 +56,20 @@ func (k *keyNotes) Commit(token string, b []byte, expiry time.Time) error {
 	return k.Store.Commit(token, b, expiry)
 }
 
+// errNoRedis: sessions are kept in something else than Redis.
+var errNoRedis = errors.New("sessions are not kept in Redis")
+
 // startStock serves it on a free port of the loopback interface. Errors:
 // session.ErrNoRedis.
-func startStock(ctx context.Context, sessions *session.Manager) (*stock, error) {
-	if !sessions.OnRedis() {
-		return nil, session.ErrNoRedis
+func startStock(ctx context.Context, opened *store.Opened) (*stock, error) {
+	if opened.Dial == nil {
+		return nil, errNoRedis
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("start the stock set-up: %w", err)
 	}
-	s := &stock{url: "http://" + listener.Addr().String(), sessions: scs.New(), dial: sessions.DialRedis}
+	s := &stock{url: "http://" + listener.Addr().String(), sessions: scs.New(), dial: opened.Dial}
 	s.pool = &redis.Pool{
 		MaxIdle: 10,
 		Dial:    func() (redis.Conn, error) { return s.dial(context.Background()) },

@@ -5,13 +5,15 @@ import (
 	"time"
 )
 
+const benchKey = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+
 func benchRecord() Record {
 	now := time.UnixMilli(1_800_000_000_000).UTC()
 	return Record{
-		Created:  now,
-		Seen:     now.Add(time.Hour),
-		Deadline: now.Add(7 * 24 * time.Hour),
-		Member:   &Member{ID: "AAAAAAAAAAAAAAAAAAAAAA", Name: "Ada Lovelace", Start: 12, Device: "BBBBBBBBBBBBBBBB"},
+		CreatedAt:  now,
+		LastSeenAt: now.Add(time.Hour),
+		ExpiresAt:  now.Add(7 * 24 * time.Hour),
+		Member:     &Member{ID: "AAAAAAAAAAAAAAAAAAAAAA", Name: "Ada Lovelace", Start: 12, Device: "BBBBBBBBBBBBBBBB"},
 	}
 }
 
@@ -19,21 +21,21 @@ func BenchmarkEncodeRecord(b *testing.B) {
 	record := benchRecord()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := encodeRecord(record); err != nil {
+		if _, err := encodeRecord(benchKey, record); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 func BenchmarkDecodeRecord(b *testing.B) {
-	stored, err := encodeRecord(benchRecord())
+	stored, err := encodeRecord(benchKey, benchRecord())
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.SetBytes(int64(len(stored)))
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := decodeRecord(stored); err != nil {
+		if _, err := DecodeRecord(stored); err != nil {
 			b.Fatal(err)
 		}
 	}
