@@ -80,6 +80,7 @@ func TestWhatTakesOnlyFormsLeadsBackToItsForm(t *testing.T) {
 	for path, form := range map[string]string{
 		"/account/name": "/account", "/devices/end": "/devices", "/devices/end-others": "/devices", "/logout": "/",
 		"/lab/restart": "/lab", "/lab/check": "/lab", "/lab/attacks/replay": "/lab/attacks",
+		"/why/second": "/why", "/why/second/stop": "/why",
 	} {
 		b.get(path).wantRedirect(form).wantNoCookie()
 		b.get(path + "?x=1").wantRedirect(form)
@@ -113,6 +114,7 @@ func TestThePagesForLearningAnswerToTheServersOwnNameOnly(t *testing.T) {
 	}
 	learning := map[string]string{
 		"/lab": "GET", "/lab/wait": "GET", "/explain": "GET", "/explain/recent": "GET", "/lab/attacks": "GET",
+		"/why": "GET", "/why/second": "POST", "/why/second/stop": "POST",
 		"/lab/restart": "POST", "/lab/check": "POST", "/lab/attacks/replay": "POST",
 	}
 	for path, method := range learning {
@@ -129,7 +131,7 @@ func TestThePagesForLearningAnswerToTheServersOwnNameOnly(t *testing.T) {
 			}
 		}
 	}
-	if w.lab.restarts.Load() != 0 || w.lab.checks.Load() != 0 {
+	if w.lab.seconds.Load() != 0 || w.lab.restarts.Load() != 0 || w.lab.checks.Load() != 0 {
 		t.Errorf("%d restarts, %d checks", w.lab.restarts.Load(), w.lab.checks.Load())
 	}
 	ask("GET", "/session", "evil.example").want(http.StatusOK) // the proxy may call this server what it likes

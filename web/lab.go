@@ -25,6 +25,7 @@ type Lab struct {
 	StartOf func(ctx context.Context, number int64) (Process, error)
 	Check   Check
 	Attacks Attacks
+	Second  SecondServer
 }
 
 // Check is the experiment with all four stores, run beside the server.

@@ -71,6 +71,10 @@ func rows(w *world) map[string]row {
 		"GET /account":             {guest: "303 /login?next=%2Faccount", member: "200"},
 		"POST /account/name":       {guest: "303 /login?next=%2Faccount%3Fname%3DAda%2BLovelace", member: "303 /account", empty: "422", form: fields("name", "Ada Lovelace")},
 
+		"GET /why":              {guest: "200", member: "200"},
+		"POST /why/second":      {guest: "303 /why#second", member: "303 /why#second", empty: "303 /why#second", form: fields()},
+		"POST /why/second/stop": {guest: "303 /why#second", member: "303 /why#second", empty: "303 /why#second", form: fields()},
+
 		"GET /lab":      {guest: "200", member: "200"},
 		"GET /lab/wait": {guest: "303 /lab", member: "303 /lab"},
 		"POST /lab/restart": {

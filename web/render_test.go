@@ -107,6 +107,12 @@ func samplePages() map[string][]any {
 				{Where: "A stock set-up", Outcome: "succeeded", Verdict: "The attack succeeded"},
 			}}},
 		}}},
+		"why": {whyPage{}, whyPage{
+			Learn: true, Member: true, Store: "Redis", Known: true, Measured: then, Faults: []memoryFault{{"It forgets", "It ends.", "a stranger", "Hello, Ada!"}},
+			Second:  secondPart{Running: true, Process: 7, URL: "http://localhost:3001/profile", Ends: then, Greeting: "Hello, Ada!", Means: "It found you."},
+			Endings: sessionEndings(), States: sessionStates(), Thieves: thieves(), Wire: wireRows(), HTTPS: true, Cookie: "session",
+		}, whyPage{Learn: true, Second: secondPart{Refusal: "It is locked.", Means: "One at a time.", Failed: "Not now."}},
+			whyPage{Learn: true, Second: secondPart{Blocked: "Not here."}}},
 		"labwait": {labWaitPage{Try: 1}, labWaitPage{Given: true, Try: maxTries}},
 		"account": {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", Errors: wrong}},
 		"error":   {errorPage{}, errorPage{Status: 404, Heading: "No such page", Message: "Look again.", RequestID: "abc", OnURL: "/x", OnText: "Again", Back: true}},

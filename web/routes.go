@@ -40,7 +40,9 @@ func (s *Site) routes() {
 	members.page("/account", s.showAccount)
 	members.post("/account/name", s.submitName)
 
-	if s.Learn {
+	if !s.Learn {
+		public.page("/why", s.showWhy)
+	} else {
 		public, members := public.inside(s.ownHost), members.inside(s.ownHost)
 		public.page("/lab", s.showLab)
 		public.get("/lab/wait", s.showLabWait)
@@ -49,6 +51,9 @@ func (s *Site) routes() {
 		public.page("/lab/attacks", s.showAttacks)
 		public.post("/lab/attacks/:name", s.submitAttack)
 		members.post(attack.SlowPath, s.submitSlowRequest)
+		public.page("/why", s.showWhy)
+		public.post("/why/second", s.submitSecond)
+		public.post("/why/second/stop", s.submitSecondStop)
 		public.page("/explain", s.showExplain)
 		public.page("/explain/recent", s.showRecent)
 	}

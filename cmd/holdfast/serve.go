@@ -60,7 +60,21 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 	replacing := &replacing{listener: listener, end: end, log: log}
 	check := newCheck(run, cfg, log)
 	defer func() { err = errors.Join(err, check.close(cfg.ShutdownTimeout)) }()
-	site, err := newSite(cfg, db, sessions, process, metrics, replacing, check, log)
+	base, err := url.Parse(cfg.BaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("parse BASE_URL: %w", err)
+	}
+	second, err := newSecond(cfg, base)
+	if err != nil {
+		return nil, err
+	}
+	defer second.Close()
+	site, err := newSite(cfg, base, db, sessions, process, metrics, web.Lab{
+		Restart: replacing.restart,
+		StartOf: startOf(db),
+		Check:   check,
+		Second:  second,
+	}, log)
 	if err != nil {
 		return nil, err
 	}
@@ -81,12 +95,9 @@ func openDatabase(ctx context.Context, cfg config.Config) (*database.DB, error) 
 	})
 }
 
-func newSite(cfg config.Config, db *database.DB, sessions *sessions, process web.Process, metrics *metrics, replacing *replacing, check *check, log *slog.Logger) (*web.Site, error) {
-	base, err := url.Parse(cfg.BaseURL)
-	if err != nil {
-		return nil, fmt.Errorf("parse BASE_URL: %w", err)
-	}
+func newSite(cfg config.Config, base *url.URL, db *database.DB, sessions *sessions, process web.Process, metrics *metrics, lab web.Lab, log *slog.Logger) (*web.Site, error) {
 	accounts := newAccounts(cfg, db)
+	lab.Attacks = newAttacks(cfg, base, accounts, sessions, log)
 	return web.New(web.Config{
 		Accounts:       accounts,
 		Sessions:       sessions.Manager,
@@ -103,12 +114,7 @@ func newSite(cfg config.Config, db *database.DB, sessions *sessions, process web
 		Version:        version(),
 		Process:        process,
 		SessionStore:   cfg.SessionStore,
-		Lab: web.Lab{
-			Restart: replacing.restart,
-			StartOf: startOf(db),
-			Check:   check,
-			Attacks: newAttacks(cfg, base, accounts, sessions, log),
-		},
+		Lab:            lab,
 	})
 }
 
