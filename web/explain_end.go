@@ -56,7 +56,7 @@ func (e *explanation) noSQL() {
 	}
 	if len(e.sql) > 0 {
 		s.Title = "SQL needed: " + count(len(e.sql), "statement")
-		s.Text = "Not to find your name: the server had just opened a new connection to Redis, and looked up which sessions ended lately."
+		s.Text = "Not to find your name: the connection to Redis was new, and before anything that came over it was believed, the sessions that ended lately were looked up. This request waited for that."
 	}
 	for _, statement := range e.sql {
 		s.Facts = append(s.Facts, explainFact{Term: "Statement", Value: oneLine(statement.Text), Code: true})
@@ -74,7 +74,7 @@ func (e *explanation) commit(step trace.Step, what trace.Commit) {
 		s.Facts = []explainFact{seen}
 	case trace.Touched:
 		s.Title = "Your visit was noted"
-		s.Text = "The last note was older than " + span(what.Every) + ", so the time of this request was written, and the idle limit begins anew. It was written only because the record still stood as it was read: had the session ended meanwhile, nothing would have brought it back."
+		s.Text = "The last note was older than " + span(what.Every) + ", so the time of this request was written, and the idle limit begins anew."
 		s.Facts = []explainFact{seen}
 	case trace.Nobody:
 		s.Title = "Nothing was written"
@@ -87,6 +87,9 @@ func (e *explanation) commit(step trace.Step, what trace.Commit) {
 	if what.Cause != "" {
 		s.Text = "It was time to note this visit, and the store refused. A page that only looks does not fail for that; the next one tries again."
 		s.Facts = append(s.Facts, explainFact{Term: "Failed", Value: what.Cause, Code: true})
+	}
+	if len(e.writes) > 0 && what.Cause == "" && (what.Act == trace.Touched || what.Act == trace.Stored) {
+		s.Text += " It was written only because the record stood as it had been read: had the session ended meanwhile, nothing would have brought it back. Looking and writing are one step that no other write comes between. What makes them one here is " + e.site.OneStep + "."
 	}
 	for _, write := range e.writes {
 		if op, ok := write.What.(trace.Operation); ok {

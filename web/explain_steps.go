@@ -160,8 +160,13 @@ func (e *explanation) operation(step trace.Step, what trace.Operation) {
 	s := explainStep{Facts: []explainFact{{Term: "Command", Value: what.Text, Code: true}}}
 	switch {
 	case name == "INFO":
+		e.reads--
 		s.Title = "A connection was opened"
-		s.Text = "No connection was free, so the server opened one, and asked first which run of Redis it leads to: one that came back from a crash may have forgotten who has logged out."
+		s.Text = "The connection to Redis was new, and this request waited for it. Before the first question the server asks which run of Redis it leads to: one that came back from a crash may have forgotten who has logged out."
+	case strings.HasPrefix(what.Text, "DEL ‹"):
+		e.reads--
+		s.Title = "Sessions that had ended were removed once more"
+		s.Text = "They ended lately, and this run of Redis may not have heard of it. Only then was anything in it believed."
 	case name != "GET" && name != "Find":
 		s.Title = "What stood there was removed"
 		s.Text = "It is of no use to anybody any more."

@@ -53,6 +53,8 @@ type Config struct {
 	// constants.
 	SessionStore string
 	Lab          Lab
+	// OneStep is what makes the store's compare-and-swap one step, in a few words.
+	OneStep string
 	// ByHand gives the lines that look at a stored session past this server.
 	ByHand func(key string) byhand.Lines
 }

@@ -206,6 +206,7 @@ func (w *world) open() {
 		Lab:         web.Lab{Restart: w.lab.restart, Check: &w.lab, Attacks: &w.attacks, Second: secondOf{&w.lab}},
 		Version:     "test",
 		Process:     w.process,
+		OneStep:     w.store.OneStep,
 		ByHand:      byHand,
 	})
 	must(err)

@@ -101,6 +101,7 @@ func newSite(cfg config.Config, base *url.URL, db *database.DB, sessions *sessio
 	return web.New(web.Config{
 		Accounts:       accounts,
 		Sessions:       sessions.Manager,
+		OneStep:        sessions.store.OneStep,
 		ByHand:         sessions.byHand,
 		Ready:          db.Ping,
 		Log:            log,

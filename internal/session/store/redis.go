@@ -30,6 +30,7 @@ type redisValues struct {
 	stored  *redisstore.RedisStore
 	pool    *redis.Pool
 	belongs func(key string, value []byte) bool
+	runs    *runs // nil: the server runs in this process
 }
 
 func newRedisValues(name string, client *pipeline.Client, belongs func(string, []byte) bool) *redisValues {
@@ -43,6 +44,7 @@ func (r *redisValues) Get(ctx context.Context, key string) ([]byte, error) {
 	if err == nil {
 		err = r.check(key, value)
 	}
+	r.runs.adopt(ctx, began)
 	noteCommand(ctx, r.name, began, value, err, "GET", Prefix+key)
 	if isReply(err, "WRONGTYPE") {
 		err = fmt.Errorf("%w: %w", ErrWrongType, err)
@@ -98,6 +100,7 @@ func (r *redisValues) Ping(ctx context.Context) error {
 func (r *redisValues) do(ctx context.Context, cmd string, args ...any) (any, error) {
 	began := time.Now()
 	reply, err := r.client.Do(cmd, args...)
+	r.runs.adopt(ctx, began)
 	noteCommand(ctx, r.name, began, reply, err, cmd, args...)
 	return reply, err
 }
@@ -140,6 +143,7 @@ func (r redisStore) CompareAndSwap(ctx context.Context, key string, old, new []b
 	if err == nil && done == 0 {
 		err = ErrConflict
 	}
+	r.runs.adopt(ctx, began)
 	noteCommand(ctx, r.name, began, nil, err, "EVALSHA", swapScript.Hash(), 1, Prefix+key, old, new, ttl.Milliseconds())
 	return err
 }
@@ -156,8 +160,10 @@ func openRedis(cfg Config) (*Opened, error) {
 	}
 	runs := &runs{revoked: cfg.Revoked, timeout: cfg.Timeout}
 	client := newClient(cfg, "Redis", dial, runs.check)
+	values := newRedisValues("Redis", client, cfg.Belongs)
+	values.runs = runs
 	return &Opened{
-		Store:   redisStore{newRedisValues("Redis", client, cfg.Belongs)},
+		Store:   redisStore{values},
 		Where:   "Redis at " + u.Host,
 		OneStep: "one Lua script, which Redis runs as a whole",
 		Redis:   client,
