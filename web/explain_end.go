@@ -37,6 +37,8 @@ func nobody(why trace.Reason) (title, text string) {
 		return "Nobody: nothing stands under that key", "The token looks right and leads nowhere: it was invented, or its session has ended. The server cannot tell which, and need not." + notAdopted
 	case trace.Unreadable:
 		return "Nobody: the record could not be read", "Bytes that are damaged, or of a version that this server does not know, belong to nobody. They were removed."
+	case trace.Newer:
+		return "Nobody here: a newer server wrote the record", "It has a version that this server does not know. The record is left as it is: a newer server beside this one knows who you are."
 	case trace.Idle:
 		return "Nobody: the session was idle too long", "It has not been used for longer than its limit, so it is over, though the record was still there."
 	case trace.TooOld:

@@ -49,6 +49,8 @@ func (e *explanation) tell(step trace.Step) {
 			return
 		}
 		e.operation(step, what)
+	case trace.Connection:
+		e.connection(step, what)
 	case trace.Decoded:
 		e.decoded(step, what)
 	case trace.Check:
@@ -159,14 +161,6 @@ func (e *explanation) operation(step trace.Step, what trace.Operation) {
 	name, _, _ := strings.Cut(what.Text, " ")
 	s := explainStep{Facts: []explainFact{{Term: "Command", Value: what.Text, Code: true}}}
 	switch {
-	case name == "INFO":
-		e.reads--
-		s.Title = "A connection was opened"
-		s.Text = "The connection to Redis was new, and this request waited for it. Before the first question the server asks which run of Redis it leads to: one that came back from a crash may have forgotten who has logged out."
-	case strings.HasPrefix(what.Text, "DEL ‹"):
-		e.reads--
-		s.Title = "Sessions that had ended were removed once more"
-		s.Text = "They ended lately, and this run of Redis may not have heard of it. Only then was anything in it believed."
 	case name != "GET" && name != "Find":
 		s.Title = "What stood there was removed"
 		s.Text = "It is of no use to anybody any more."
@@ -183,6 +177,18 @@ func (e *explanation) operation(step trace.Step, what trace.Operation) {
 	if what.Found {
 		e.bytes(step, what)
 	}
+}
+
+func (e *explanation) connection(step trace.Step, what trace.Connection) {
+	s := explainStep{
+		Title: "A connection was opened",
+		Text:  "The connection to Redis was new, and this request waited for it. An older copy of Redis may have come back, with sessions that have ended since. So before anything in it is believed, the server reads the heartbeat that stands there, ends once more whatever has ended since that beat, and writes a new one.",
+		Facts: []explainFact{{Term: "Heartbeat", Value: what.Beat, Code: true}},
+	}
+	if what.Cause != "" {
+		s.Facts = append(s.Facts, explainFact{Term: "Failed", Value: what.Cause, Code: true})
+	}
+	e.add(step, s)
 }
 
 // lookByHand adds the line that asks the store past this server.

@@ -156,16 +156,20 @@ func TestAStoredSessionThatCannotBeReadIsAGuests(t *testing.T) {
 		"nothing":       func(w *world, key string) { w.do("SET", key, "") },
 		"another shape": func(w *world, key string) { w.do("SET", key, `["a"]`) },
 		"no version":    func(w *world, key string) { w.do("SET", key, `{}`) },
-		"a later version": func(w *world, key string) {
-			w.do("SET", key, `{"v":99,"created":1,"seen":1,"ends":99999999999999,"member":{"id":"x","name":"Eve"}}`)
-		},
 		"missing times": func(w *world, key string) { w.do("SET", key, `{"v":1,"member":{"id":"x","name":"Eve"}}`) },
 		"a nameless one": func(w *world, key string) {
 			w.do("SET", key, `{"v":1,"created":1,"seen":99999999999999,"ends":99999999999999,"member":{"id":"x"}}`)
 		},
 		"two values":       func(w *world, key string) { w.do("SET", key, `{"v":1}{"v":1}`) },
 		"ten megabytes":    func(w *world, key string) { w.do("SET", key, strings.Repeat("[", 10<<20)) },
-		"a foreign type":   func(w *world, key string) { w.do("DEL", key); w.do("HSET", key, "a", "b") },
+		"a foreign type": func(w *world, key string) {
+			if w.stores.redis != nil { // the embedded Redis has one type only
+				w.do("DEL", key)
+				w.do("HSET", key, "a", "b")
+			} else {
+				w.do("SET", key, "a b")
+			}
+		},
 		"a truncated copy": func(w *world, key string) { w.do("SET", key, `{"v":1,"created":1700000000000,"se`) },
 	}
 	onBothStacks(t, func(t *testing.T, w *world) {
@@ -174,10 +178,6 @@ func TestAStoredSessionThatCannotBeReadIsAGuests(t *testing.T) {
 			b := w.member(p)
 			key := storedUnder(b.token())
 			put(w, key)
-			if what == "a foreign type" && w.stores.redis == nil {
-				b.get("/profile").wantRedirect("/login?next=%2Fprofile")
-				continue // the embedded Redis finds nothing where another type stands
-			}
 			mark := w.log.mark()
 			b.get("/profile").wantRedirect("/login?next=%2Fprofile")
 			b.get("/").want(http.StatusOK)
@@ -188,6 +188,30 @@ func TestAStoredSessionThatCannotBeReadIsAGuests(t *testing.T) {
 				t.Errorf("%s: want one line of log: %.500s", what, logged)
 			}
 			w.member(p).get("/profile").want(http.StatusOK)
+		}
+	})
+}
+
+// TestASessionOfANewerServerIsLeftToIt: in a rolling upgrade a request may come
+// to a server that cannot read the record which a newer one wrote.
+func TestASessionOfANewerServerIsLeftToIt(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		b := w.member(w.person("Ada"))
+		key := storedUnder(b.token())
+		ours := w.do("GET", key)
+		w.do("SET", key, `{"v":99,"created":1,"seen":1,"ends":99999999999999,"member":{"id":"x","name":"Eve"}}`)
+		for range 2 {
+			b.get("/profile").wantRedirect("/login?next=%2Fprofile").wantNoCookie()
+		}
+		if w.do("EXISTS", key).(int64) != 1 {
+			t.Fatal("the record was removed")
+		}
+		w.do("SET", key, ours)
+		b.get("/profile").want(http.StatusOK)
+		w.do("SET", key, `{"v":99}`)
+		b.post("/logout", nil).wantRedirect("/login")
+		if w.do("EXISTS", key).(int64) != 0 {
+			t.Error("a log-out left the record of a newer server")
 		}
 	})
 }

@@ -35,7 +35,7 @@ func benchSite(b *testing.B, learn bool) *web.Site {
 	}
 	opened, err := store.Open(ctx, store.Config{
 		Kind: store.KindRedis, RedisURL: testservice.Redis(b).URL, Connect: time.Second, Timeout: time.Second,
-		Revoked: db.Devices().EndedSince, Belongs: session.Belongs, Log: log,
+		Endings: db.Devices(), Belongs: session.Belongs, Log: log,
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -193,20 +193,25 @@ func (o operator) endSession(ctx context.Context, email, id string) error {
 // endAllSessions ends the sessions of one person, or of everybody when no
 // address is given.
 func (o operator) endAllSessions(ctx context.Context, email string) error {
-	var id string
-	if email != "" {
-		p, err := o.find(ctx, email)
-		if err != nil {
-			return err
-		}
-		id = p.ID
-	}
-	ended, err := o.sessions.EndAll(ctx, id, session.EndedByOperator)
+	ended, err := o.endAll(ctx, email)
 	if err != nil {
 		return fmt.Errorf("after ending %d: %w", ended, err)
 	}
 	_, err = fmt.Fprintf(o.out, "Sessions ended: %d.\n", ended)
 	return err
+}
+
+func (o operator) endAll(ctx context.Context, email string) (int, error) {
+	if email == "" {
+		return o.sessions.EndEverybody(ctx, session.EndedByOperator, func(marked int) {
+			fmt.Fprintf(o.out, "%d …\n", marked)
+		})
+	}
+	p, err := o.find(ctx, email)
+	if err != nil {
+		return 0, err
+	}
+	return o.sessions.EndAll(ctx, p.ID, session.EndedByOperator)
 }
 
 func (o operator) find(ctx context.Context, email string) (account.Person, error) {

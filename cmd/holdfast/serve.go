@@ -78,6 +78,9 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 	if err != nil {
 		return nil, err
 	}
+	maintained := make(chan struct{})
+	go func() { defer close(maintained); sessions.Maintain(run) }()
+	defer func() { end(); <-maintained }()
 	announce(stdout, cfg, db, sessions, process, metrics)
 	weight := ballast()
 	defer runtime.KeepAlive(weight)

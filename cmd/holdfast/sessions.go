@@ -31,7 +31,7 @@ func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start
 		DataDir:         cfg.DataDir,
 		Connect:         cfg.RedisConnectTimeout,
 		Timeout:         cfg.RedisTimeout,
-		Revoked:         db.Devices().EndedSince,
+		Endings:         db.Devices(),
 		Belongs:         session.Belongs,
 		Postgres:        db.Pool(),
 		DatabaseName:    db.Name(),
@@ -53,6 +53,7 @@ func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start
 		Store:   opened,
 		Where:   opened.Where,
 		Devices: db.Devices(),
+		DataDir: cfg.DataDir,
 		Limits: session.Limits{
 			Idle:     cfg.SessionIdleTimeout,
 			Lifetime: cfg.SessionLifetime,

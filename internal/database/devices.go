@@ -159,25 +159,14 @@ const believableDevices = `
 SELECT ` + deviceColumns + `
 FROM devices
 WHERE deadline_ms > NOW_MS
-  AND id > $1
+  AND person_id = $1
+  AND id > $2
 ORDER BY id
-LIMIT $2`
-
-const believableDevicesOfPerson = `
-SELECT ` + deviceColumns + `
-FROM devices
-WHERE deadline_ms > NOW_MS
-  AND id > $1
-  AND person_id = $3
-ORDER BY id
-LIMIT $2`
+LIMIT $3`
 
 // Believable implements [session.DeviceStore].
 func (d devices) Believable(ctx context.Context, person, after string, limit int) ([]session.Device, error) {
-	if person == "" {
-		return d.many(ctx, "read devices", believableDevices, after, limit)
-	}
-	return d.many(ctx, "read devices of person", believableDevicesOfPerson, after, limit, person)
+	return d.many(ctx, "read devices of person", believableDevices, person, after, limit)
 }
 
 const endDevices = `
@@ -217,15 +206,24 @@ func (d devices) mark(ctx context.Context, ids []string, statement string, fixed
 			args = append(args, id)
 			places[i] = "$" + strconv.Itoa(len(args))
 		}
-		if err := d.exec(ctx, "end devices", statement+"("+strings.Join(places, ", ")+")", args...); err != nil {
+		if _, err := d.exec(ctx, "end devices", statement+"("+strings.Join(places, ", ")+")", args...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// Now implements [session.DeviceStore].
+func (d devices) Now(ctx context.Context) (time.Time, error) {
+	ctx, cancel, failed := d.db.bounded(ctx, "read clock")
+	defer cancel()
+	var ms int64
+	err := d.db.sql.QueryRowContext(ctx, d.statement("SELECT NOW_MS")).Scan(&ms)
+	return time.UnixMilli(ms).UTC(), failed(err)
+}
+
 // endedPage is how many keys of ended devices are read in one statement.
-const endedPage = 5000
+const endedPage = 20_000
 
 const endedSince = `
 SELECT ended_ms, id, session_key
@@ -274,6 +272,27 @@ func (d devices) endedPage(ctx context.Context, ended *int64, id *string) ([]str
 	return keys, failed(rows.Err())
 }
 
+const endSomeDevices = `
+UPDATE devices
+SET ended_ms = NOW_MS, ended_how = $1
+WHERE id IN (
+  SELECT id
+  FROM devices
+  WHERE ended_ms IS NULL
+  LIMIT $2)`
+
+// EndSome implements [session.DeviceStore].
+func (d devices) EndSome(ctx context.Context, why session.EndReason, limit int) (int, error) {
+	return d.exec(ctx, "end devices", endSomeDevices, string(why), limit)
+}
+
+// takeTurn is won by one server a day.
+const takeTurn = `
+UPDATE jobs
+SET ran_ms = NOW_MS
+WHERE name = $1
+  AND ran_ms <= NOW_MS - $2`
+
 const forgetDevices = `
 DELETE FROM devices
 WHERE ended_ms < NOW_MS - $1
@@ -281,14 +300,19 @@ WHERE ended_ms < NOW_MS - $1
 
 // Forget implements [session.DeviceStore].
 func (d devices) Forget(ctx context.Context, age time.Duration) error {
-	return d.exec(ctx, "forget old devices", forgetDevices, age.Milliseconds())
+	won, err := d.exec(ctx, "take a turn", takeTurn, "forget devices", (24 * time.Hour).Milliseconds())
+	if err != nil || won == 0 {
+		return err
+	}
+	_, err = d.exec(ctx, "forget old devices", forgetDevices, age.Milliseconds())
+	return err
 }
 
-func (d devices) exec(ctx context.Context, doing, statement string, args ...any) error {
+func (d devices) exec(ctx context.Context, doing, statement string, args ...any) (rows int, err error) {
 	ctx, cancel, failed := d.db.bounded(ctx, doing)
 	defer cancel()
-	_, err := d.db.sql.ExecContext(ctx, d.statement(statement), args...)
-	return failed(err)
+	n, err := affected(d.db.sql.ExecContext(ctx, d.statement(statement), args...))
+	return int(n), failed(err)
 }
 
 func (d devices) many(ctx context.Context, doing, query string, args ...any) ([]session.Device, error) {

@@ -299,7 +299,7 @@ func TestManyEndAtOnce(t *testing.T) {
 			e := deviceOf(ada, i)
 			ids = append(ids, e.ID)
 			if _, err := tx.Exec(`INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms) VALUES ($1, $2, $3, '', '', $4, $5, $6)`,
-				e.ID, ada, e.SessionKey, false, e.CreatedAt.UnixMilli(), time.Now().Add(time.Hour).UnixMilli()); err != nil {
+				e.ID, ada, e.SessionKey, false, 1, time.Now().Add(time.Hour).UnixMilli()); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -234,6 +234,32 @@ func TestRedisCLIIsAnsweredAsByRedis(t *testing.T) {
 	}
 }
 
+func TestTransactionsAreAnsweredAsByRedis(t *testing.T) {
+	_, port, _ := net.SplitHostPort(testservice.Redis(t).Addr)
+	real, ours := cli{t, []string{"-p", port}}, cliOf(t, open(t, t.TempDir()))
+	for _, lines := range [][]string{
+		{"MULTI", "SET a 1", "INCR a", "GET a", "EXEC", "GET a"},
+		{"MULTI", "SET a Ada", "INCR a", "SET b 2", "EXEC", "MGET a b"},
+		{"MULTI", "SET a lost", "DISCARD", "GET a"},
+		{"MULTI", "SET a lost", "NOSUCHCOMMAND", "SET b lost", "EXEC", "MGET a b", "EXEC"},
+		{"MULTI", "SET a", "DISCARD"},
+		{"MULTI", "MULTI", "PING", "EXEC"},
+		{"MULTI", "SET a lost", "RESET", "GET a", "EXEC"},
+		{"MULTI", "EXEC"},
+	} {
+		unknown := regexp.MustCompile(`\(error\) ERR (unknown command|this is).*`)
+		want, got := unknown.ReplaceAllString(real.typed(lines...), ""), unknown.ReplaceAllString(ours.typed(lines...), "")
+		if got != want {
+			t.Errorf("%q\nRedis:\n%s\nours:\n%s", lines, want, got)
+		}
+	}
+	for _, line := range []string{"FLUSHALL", "MONITOR"} { // which Redis does in its own way
+		if got := ours.typed("MULTI", line, "EXEC"); !strings.Contains(got, "Command not allowed inside a transaction") || !strings.Contains(got, "EXECABORT") {
+			t.Errorf("%s within MULTI:\n%s", line, got)
+		}
+	}
+}
+
 // sorted lists the names in an answer, whose order is the server's own.
 func sorted(answer string) string {
 	names := regexp.MustCompile(`"[^"]*"|\(.*`).FindAllString(answer, -1)
@@ -255,7 +281,6 @@ func TestAnswersHaveTheTypesOfRedis(t *testing.T) {
 		"SET name Ada", "INFO", "INFO server", "INFO memory keyspace", "INFO nosuchsection", "HELLO", "HELLO 2", "HELLO 2 AUTH default x SETNAME ada", "CLIENT GETNAME",
 		"CLIENT INFO", "CLIENT LIST", "CLIENT ID", "COMMAND", "COMMAND COUNT", "COMMAND LIST", "COMMAND INFO get mset",
 		"COMMAND DOCS", "COMMAND DOCS ping", "CONFIG GET *", "SCAN 0", "TIME", "ROLE", "RANDOMKEY", "MEMORY USAGE name", "MEMORY USAGE nothing",
-		"HELLO 3",
 	} {
 		words := strings.Fields(line)
 		args := make([]any, len(words)-1)
@@ -266,19 +291,24 @@ func TestAnswersHaveTheTypesOfRedis(t *testing.T) {
 		for i, conn := range []redis.Conn{real, ours} {
 			answer, err := conn.Do(words[0], args...)
 			if err != nil {
-				answer = redis.Error(strings.Fields(err.Error())[0])
+				t.Fatalf("%s: %v", line, err)
 			}
 			answers[i] = shape(answer)
-		}
-		if line == "HELLO 3" {
-			if answers[1] != "redis.Error" {
-				t.Errorf("HELLO 3 was answered with %s", answers[1])
-			}
-			continue
 		}
 		if answers[0] != answers[1] {
 			t.Errorf("%s\nRedis: %s\nours:  %s", line, answers[0], answers[1])
 		}
+	}
+}
+
+// TestRESP3IsRefusedAsByAServerThatIsOlder: redis-cli -3 then stays with RESP2.
+func TestRESP3IsRefusedAsByAServerThatIsOlder(t *testing.T) {
+	s := open(t, t.TempDir())
+	if _, err := dial(t, s).Do("HELLO", "3"); err == nil || !strings.HasPrefix(err.Error(), "NOPROTO ") {
+		t.Errorf("HELLO 3: %v", err)
+	}
+	if out := cliOf(t, s).run("-3", "PING"); !strings.Contains(out, "PONG") {
+		t.Errorf("redis-cli -3: %s", out)
 	}
 }
 
@@ -299,14 +329,18 @@ func shape(answer any) string {
 func TestRedisCLIScansAThousandKeys(t *testing.T) {
 	s := open(t, t.TempDir())
 	conn := dial(t, s)
-	var want []string
-	for i := range 1000 {
-		key := fmt.Sprintf("holdfast:session:%04d", i)
-		want = append(want, key)
-		conn.Send("SET", key, "{}", "PX", 100_000)
+	want := make([]string, 1000)
+	for i := range want {
+		want[i] = fmt.Sprintf("holdfast:session:%04d", i)
+		conn.Send("SET", want[i], "{}", "PX", 600_000)
 	}
 	conn.Send("SET", "other", "1")
-	do(t, conn, "")
+	conn.Flush()
+	for range len(want) + 1 {
+		if _, err := conn.Receive(); err != nil {
+			t.Fatal(err)
+		}
+	}
 	ours := cliOf(t, s)
 	if got := strings.Fields(ours.run("--scan")); len(got) != 1001 {
 		t.Errorf("--scan lists %d keys, want 1001", len(got))
@@ -315,11 +349,6 @@ func TestRedisCLIScansAThousandKeys(t *testing.T) {
 	slices.Sort(got)
 	if !slices.Equal(got, want) {
 		t.Errorf("--scan --pattern lists %d keys, want these 1000 alone", len(got))
-	}
-	for _, option := range []string{"--bigkeys", "--memkeys"} {
-		if out := ours.run(option); !strings.Contains(out, "Sampled 1001 keys") {
-			t.Errorf("%s: %s", option, out)
-		}
 	}
 	if info := ours.run("INFO", "keyspace"); !strings.Contains(info, "db0:keys=1001,expires=1000,avg_ttl=") {
 		t.Errorf("INFO keyspace: %s", info)
@@ -346,8 +375,11 @@ func TestRedisCLIFindsItsWay(t *testing.T) {
 			}
 		}
 	}
-	if out := ours.run("-3", "PING"); !strings.Contains(out, "PONG") {
-		t.Errorf("redis-cli -3: %s", out)
+	keys := do(t, dial(t, s), "DBSIZE")
+	for _, option := range []string{"--bigkeys", "--memkeys"} {
+		if out := ours.run(option); !strings.Contains(out, fmt.Sprintf("Sampled %d keys", keys)) {
+			t.Errorf("%s: %s", option, out)
+		}
 	}
 }
 
@@ -356,13 +388,13 @@ func TestACommandThatIsNotThereIsToldWhatThisIs(t *testing.T) {
 	const says = "ERR this is the Redis embedded in Holdfast (Redka); it has no %s. Set REDIS_URL for a real Redis\n"
 	for line, name := range map[string]string{
 		"EVALSHA 0123456789012345678901234567890123456789 0": "EVALSHA",
-		"xadd s * a b":                                        "XADD",
-		"HSET a b c":                                          "HSET",
-		"CONFIG SET maxmemory 1":                              "CONFIG SET",
-		"CLIENT KILL ID 4":                                    "CLIENT KILL ID 4",
-		"OBJECT HELP":                                         "OBJECT HELP",
-		"MEMORY DOCTOR":                                       "MEMORY DOCTOR",
-		`"line\r\nbreak"`:                                     "LINE  BREAK",
+		"xadd s * a b":           "XADD",
+		"HSET a b c":             "HSET",
+		"CONFIG SET maxmemory 1": "CONFIG SET",
+		"CLIENT KILL ID 4":       "CLIENT KILL ID 4",
+		"OBJECT HELP":            "OBJECT HELP",
+		"MEMORY DOCTOR":          "MEMORY DOCTOR",
+		`"line\r\nbreak"`:        "LINE  BREAK",
 	} {
 		// redis-cli writes the answer of MEMORY DOCTOR as it is.
 		if got, want := strings.TrimPrefix(ours.typed(line), "(error) "), fmt.Sprintf(says, name); got != want {

@@ -61,11 +61,19 @@ func (c *client) serve() {
 			}
 			return
 		}
-		for _, command := range commands {
-			if c.leaving {
-				break
+		for len(commands) > 0 && !c.leaving {
+			calls, written := c.together(commands)
+			switch {
+			case written > 1: // most of a write is its transaction: one for all
+				c.runTogether(calls)
+			case len(calls) > 0:
+				for _, do := range calls {
+					c.runAlone(do)
+				}
+			default:
+				c.do(commands[0].Args)
 			}
-			c.do(command.Args)
+			commands = commands[max(len(calls), 1):]
 		}
 		if err := c.flush(); err != nil {
 			return
@@ -99,32 +107,98 @@ func (c *client) flush() error {
 
 // do answers one command.
 func (c *client) do(args [][]byte) {
-	s := c.server
-	s.counts.commands.Add(1)
-	command, err := s.find(args)
-	if err == nil && c.watching.Load() && command.flags&keyspace != 0 {
-		err = reply("ERR Replica can't interact with the keyspace") // what Redis calls a client that monitors
+	command, no := c.server.find(args)
+	if no == "" && c.watching.Load() && command.flags&keyspace != 0 {
+		no = "ERR Replica can't interact with the keyspace" // what Redis calls a client that monitors
 	}
-	if err == nil && c.inMulti && command.flags&notInMulti != 0 {
-		err = reply("ERR Command not allowed inside a transaction")
+	if no == "" && c.inMulti && command.flags&notInMulti != 0 {
+		no = "ERR Command not allowed inside a transaction"
 	}
-	if err != nil {
+	switch {
+	case no != "":
+		c.server.counts.commands.Add(1)
 		c.refused = c.inMulti
-		c.fail(err)
-		return
-	}
-	c.last.Store(command)
-	c.lastAt.Store(time.Now().UnixNano())
-	if c.inMulti && command.flags&atOnce == 0 {
+		c.refuse(no)
+	case c.inMulti && command.flags&atOnce == 0:
 		c.queue = append(c.queue, call{command, args})
 		c.status("QUEUED")
-		return
+	default:
+		c.runAlone(call{command, args})
 	}
-	c.run(s.store, call{command, args})
 }
 
-// run carries a command out. A command answers only when it has succeeded.
-func (c *client) run(db store, do call) {
+// note keeps for CLIENT LIST what the client does.
+func (c *client) note(command *command) {
+	c.last.Store(command)
+	c.lastAt.Store(time.Now().UnixNano())
+}
+
+// together returns the commands at the beginning that work on keys alone, and
+// how many of them write.
+func (c *client) together(commands []redcon.Command) (calls []call, written int) {
+	const most = 32 // others wait meanwhile
+	if len(commands) == 1 || c.inMulti || c.watching.Load() {
+		return nil, 0
+	}
+	for _, next := range commands[:min(len(commands), most)] {
+		command, no := c.server.find(next.Args)
+		if no != "" || command.flags&keyspace == 0 || command.flags&notInMulti != 0 {
+			break
+		}
+		if command.flags&writes != 0 {
+			written++
+		}
+		calls = append(calls, call{command, next.Args})
+	}
+	return calls, written
+}
+
+// runTogether carries out what the client sent in one piece in one transaction
+// of SQLite. Where it cannot be stored, nothing of it was done.
+func (c *client) runTogether(calls []call) {
+	c.server.counts.commands.Add(int64(len(calls)))
+	c.note(calls[len(calls)-1].command)
+	before := len(c.out)
+	if err := c.runAll(calls); err != nil {
+		c.out = c.out[:before]
+		for range calls {
+			c.fail(writes, err)
+		}
+	}
+}
+
+func (c *client) runAll(calls []call) error {
+	return c.server.store.update(func(db store) error {
+		for _, do := range calls {
+			if err := c.run(db, do); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+func (c *client) runAlone(do call) {
+	c.server.counts.commands.Add(1)
+	c.note(do.command)
+	if err := c.run(c.server.store, do); err != nil {
+		c.fail(do.flags, err)
+	}
+}
+
+// run carries a command out and answers it, unless it returns an error: the
+// server's, about which the client can do nothing.
+func (c *client) run(db store, do call) error {
+	if err := do.answer(c, db, do.args[1:]); err != nil {
+		var known reply
+		if !errors.As(translated(err), &known) {
+			return err
+		}
+		c.refuse(known)
+	}
+	if c.watching.Load() {
+		_ = c.flush() // the answer stands before the line
+	}
 	switch {
 	case do.flags&unseen != 0:
 	case do.flags&secret != 0:
@@ -132,9 +206,7 @@ func (c *client) run(db store, do call) {
 	default:
 		c.server.monitors.feed(c, do.args)
 	}
-	if err := do.answer(c, db, do.args[1:]); err != nil {
-		c.fail(err)
-	}
+	return nil
 }
 
 func multi(c *client, _ store, _ [][]byte) error {
@@ -159,7 +231,7 @@ func (c *client) endMulti() { c.inMulti, c.refused, c.queue = false, false, nil 
 
 // exec carries out the transaction. As in Redis a command that fails does not
 // undo the others; where the data cannot be stored, none of them was done.
-func exec(c *client, db store, args [][]byte) error {
+func exec(c *client, _ store, _ [][]byte) error {
 	if !c.inMulti {
 		return reply("ERR EXEC without MULTI")
 	}
@@ -169,16 +241,11 @@ func exec(c *client, db store, args [][]byte) error {
 		return reply("EXECABORT Transaction discarded because of previous errors.")
 	}
 	before := len(c.out)
-	err := db.update(func(db store) error {
-		c.array(len(queue))
-		for _, do := range queue {
-			c.run(db, do)
-		}
-		return nil
-	})
-	if err != nil {
+	c.array(len(queue))
+	if err := c.runAll(queue); err != nil {
 		c.out = c.out[:before]
-		return err
+		c.fail(writes, err)
+		return nil
 	}
 	// Redis, too, shows EXEC after what it did.
 	c.server.monitors.feed(c, [][]byte{[]byte("EXEC")})
@@ -199,15 +266,18 @@ func (c *client) texts(all ...string) {
 	}
 }
 
-// fail answers with an error. One that is not for the client is logged as well.
-func (c *client) fail(err error) {
-	err = translated(err)
-	var known reply
-	if !errors.As(err, &known) {
-		c.server.log.Error("embedded Redis", "cause", err)
-		known = reply("ERR " + err.Error())
+// refuse answers with an error of the client.
+func (c *client) refuse(why reply) { c.out = redcon.AppendError(c.out, string(why)) }
+
+// fail answers with an error of the server, and logs it. When something was to
+// be stored it has the code of a Redis that cannot write its files.
+func (c *client) fail(doing flags, err error) {
+	c.server.log.Error("embedded Redis failed", "cause", err)
+	code := "ERR "
+	if doing&writes != 0 {
+		code = "MISCONF "
 	}
-	c.out = redcon.AppendError(c.out, string(known))
+	c.refuse(reply(code + err.Error()))
 }
 
 // address is the client's in the words of CLIENT LIST, where Redis gives the

@@ -32,7 +32,7 @@ const (
 	writes                       // the keyspace
 	atOnce                       // also within MULTI
 	notInMulti                   // is an error there
-	unseen                       // not shown by MONITOR: of administrators in Redis, or with a password
+	unseen                       // not shown by MONITOR, as Redis shows no administrator's
 	secret                       // shown without its passwords
 
 	keyspace = reads | writes
@@ -54,8 +54,9 @@ type command struct {
 // longestName is longer than the name of any command.
 const longestName = 32
 
-// find looks the command up and counts its arguments.
-func (s *Server) find(args [][]byte) (*command, error) {
+// find looks the command up and counts its arguments; no is why it cannot be
+// carried out, or "".
+func (s *Server) find(args [][]byte) (found *command, no reply) {
 	var lower [longestName]byte
 	n := copy(lower[:], args[0])
 	for i, b := range lower[:n] {
@@ -63,18 +64,18 @@ func (s *Server) find(args [][]byte) (*command, error) {
 			lower[i] = b + ('a' - 'A')
 		}
 	}
-	found := s.commands[string(lower[:n])]
+	found = s.commands[string(lower[:n])]
 	if found == nil || len(args[0]) > longestName {
 		return nil, unknown(args[0])
 	}
 	if (found.arity > 0 && len(args) != found.arity) || len(args) < -found.arity {
 		return nil, wrongNumber(found.name)
 	}
-	return found, nil
+	return found, ""
 }
 
 // unknown is the answer to a command, or a part of one, that is not there.
-func unknown(name ...[]byte) error {
+func unknown(name ...[]byte) reply {
 	const longest = 64 // bytes that are said again
 	words := make([]string, len(name))
 	for i, word := range name {
@@ -84,7 +85,7 @@ func unknown(name ...[]byte) error {
 		". Set REDIS_URL for a real Redis")
 }
 
-func wrongNumber(name string) error {
+func wrongNumber(name string) reply {
 	return reply(fmt.Sprintf("ERR wrong number of arguments for '%s' command", name))
 }
 

@@ -8,7 +8,7 @@ const version = "7.0.0"
 
 func connectionCommands() []command {
 	return []command{
-		{"auth", -2, unseen, 0, "connection", "1.0.0", "[username] password", "Authenticates the connection; there is no password here.", auth},
+		{"auth", -2, secret, 0, "connection", "1.0.0", "[username] password", "Authenticates the connection; there is no password here.", auth},
 		{"client", -2, 0, 0, "connection", "2.4.0", "GETNAME | ID | INFO | LIST | SETINFO option value | SETNAME name", "Tells and sets what is known of connections.", clients},
 		{"discard", 1, atOnce, 0, "transactions", "2.0.0", "", "Drops a transaction.", discard},
 		{"echo", 2, 0, 0, "connection", "1.0.0", "message", "Returns the message.", echo},

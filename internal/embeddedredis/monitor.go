@@ -2,6 +2,7 @@ package embeddedredis
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,8 +33,8 @@ func (m *monitors) remove(c *client) {
 	m.count.Store(int32(len(m.all)))
 }
 
-// feed tells the monitors of a command that is about to be carried out, in the
-// form of Redis: seconds and microseconds, database, client, arguments.
+// feed tells the monitors of a command that was carried out, in the form of
+// Redis: seconds and microseconds, database, client, arguments.
 func (m *monitors) feed(c *client, args [][]byte) {
 	if m.count.Load() == 0 {
 		return
@@ -95,14 +96,17 @@ func monitor(c *client, _ store, _ [][]byte) error {
 	return nil
 }
 
-// hidden returns the arguments of HELLO as monitors see them.
+// hidden returns the arguments of AUTH or HELLO as monitors see them.
 func hidden(args [][]byte) [][]byte {
-	shown := make([][]byte, len(args))
-	copy(shown, args)
-	for i := 1; i+2 < len(args); i++ {
-		if is(args[i], "auth") {
-			shown[i+1], shown[i+2] = []byte("(redacted)"), []byte("(redacted)")
+	shown := slices.Clone(args)
+	for i, arg := range args {
+		if !is(arg, "auth") {
+			continue
 		}
+		for j := i + 1; j < min(i+3, len(args)); j++ {
+			shown[j] = []byte("(redacted)")
+		}
+		break
 	}
 	return shown
 }

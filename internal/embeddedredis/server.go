@@ -40,6 +40,11 @@ const (
 	// lockLimit is how long a start waits for a predecessor to end.
 	lockLimit = 3 * time.Second
 
+	// transactionLimit is how long a transaction may take before it is undone,
+	// the wait for those before it among that. Whoever waits for less says so to
+	// his connection; this one only has to end.
+	transactionLimit = time.Minute
+
 	// dataFile lies in the server's folder.
 	dataFile = "redis.db"
 
@@ -94,6 +99,7 @@ func start(ctx context.Context, dir string, log *slog.Logger, listen func(networ
 		lock:     flock.New(filepath.Join(dir, "redis.lock"), flock.SetPermissions(0o600)),
 		dir:      dir,
 		started:  time.Now(),
+		gate:     gate{gone: make(chan struct{})},
 		clients:  map[int64]*client{},
 	}
 	if err := takeLock(ctx, s.lock); err != nil {
@@ -133,7 +139,9 @@ func (s *Server) openData() error {
 		return fmt.Errorf("make embedded Redis: %w", err)
 	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	s.db, err = redka.Open(filepath.ToSlash(file), &redka.Options{DriverName: "sqlite", Logger: quiet})
+	s.db, err = redka.Open(filepath.ToSlash(file), &redka.Options{
+		DriverName: "sqlite", Logger: quiet, Timeout: transactionLimit,
+	})
 	if err != nil {
 		return fmt.Errorf("open embedded Redis in %s: %w", s.dir, err)
 	}
@@ -185,7 +193,10 @@ func (s *Server) accept() {
 			return
 		default:
 			s.log.Error("embedded Redis took no connection", "cause", err)
-			time.Sleep(wait)
+			select {
+			case <-time.After(wait):
+			case <-s.gate.gone:
+			}
 			wait = min(2*wait, longest)
 		}
 	}
@@ -252,10 +263,16 @@ func (s *Server) StandStill(d time.Duration) (over <-chan struct{}) {
 }
 
 // Close ends the server: commands that are being carried out are finished,
-// connections are closed, and the data and the lock are let go.
+// connections are closed, and the data and the lock are let go. It does not
+// wait for the end of a standstill. A second Close does nothing.
 func (s *Server) Close() error {
 	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
 	s.closed = true
+	close(s.gate.gone)
 	for _, c := range s.clients {
 		c.conn.Close()
 	}

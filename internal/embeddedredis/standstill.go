@@ -15,6 +15,7 @@ const MaxStandStill = 5 * time.Second
 // wants to see what happens without Redis.
 type gate struct {
 	opening atomic.Pointer[chan struct{}] // nil: open
+	gone    chan struct{}                 // closed when the server is
 }
 
 func (g *gate) shut(d time.Duration) <-chan struct{} {
@@ -50,7 +51,7 @@ func newGated(conn net.Conn, g *gate) *gated {
 }
 
 // Write implements [net.Conn]. It waits as a write does to a server that reads
-// nothing: until the deadline set before it began, or Close.
+// nothing: until the deadline set before it began, Close, or the server's end.
 func (c *gated) Write(p []byte) (int, error) {
 	if opening := c.gate.opening.Load(); opening != nil {
 		if err := c.wait(*opening); err != nil {
@@ -73,6 +74,8 @@ func (c *gated) wait(opening <-chan struct{}) error {
 	case <-late:
 		return os.ErrDeadlineExceeded
 	case <-c.closed:
+		return net.ErrClosed
+	case <-c.gate.gone:
 		return net.ErrClosed
 	}
 }

@@ -85,31 +85,18 @@ func (s store) read(key string) (value []byte, found bool, err error) {
 	return nil, false, err
 }
 
-// expiry is when a value ends: after a duration, never (keep false, ttl 0), or
-// when the value before it would have (keep).
+// expiry is when a value ends: never, after a duration, at a time, or when the
+// value before it would have.
 type expiry struct {
-	ttl  time.Duration
-	past bool // the time has passed already
+	ttl  time.Duration // zero: none
+	at   time.Time     // zero: none
 	keep bool
 }
 
 // put stores a string over whatever stands under key.
 func (s store) put(key string, value []byte, end expiry) error {
-	switch {
-	case end.keep:
-		return s.update(func(s store) error {
-			k, found, err := s.look(key)
-			if err != nil {
-				return err
-			}
-			if err := s.put(key, value, expiry{}); err != nil || !found || k.ETime == nil {
-				return err
-			}
-			return s.key.ExpireAt(key, time.UnixMilli(*k.ETime))
-		})
-	case end.past:
-		_, err := s.key.Delete(key)
-		return err
+	if end.keep || !end.at.IsZero() {
+		return s.update(func(s store) error { return s.putUntil(key, value, end) })
 	}
 	err := s.str.SetExpire(key, value, end.ttl)
 	if !errors.Is(err, redka.ErrKeyType) {
@@ -121,4 +108,23 @@ func (s store) put(key string, value []byte, end expiry) error {
 		}
 		return s.str.SetExpire(key, value, end.ttl)
 	})
+}
+
+// putUntil is put where the end is a point in time: Redka takes durations only,
+// and counts them from a moment later.
+func (s store) putUntil(key string, value []byte, end expiry) error {
+	if end.keep {
+		k, found, err := s.look(key)
+		if err != nil {
+			return err
+		}
+		if !found || k.ETime == nil {
+			return s.put(key, value, expiry{})
+		}
+		end.at = time.UnixMilli(*k.ETime)
+	}
+	if err := s.put(key, value, expiry{}); err != nil {
+		return err
+	}
+	return s.key.ExpireAt(key, end.at)
 }

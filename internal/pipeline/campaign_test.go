@@ -18,8 +18,8 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
-	"holdfast/internal/pipeline"
 	"holdfast/internal/dev/testservice"
+	"holdfast/internal/pipeline"
 )
 
 const (
@@ -51,7 +51,11 @@ func campaign(t *testing.T, c *pipeline.Client, reads int) *outcomes {
 	var begun atomic.Int64
 	for range campaignAskers {
 		running.Go(func() {
-			for begun.Add(1) <= int64(reads) {
+			for n := begun.Add(1); n <= int64(reads); n = begun.Add(1) {
+				if n%1000 == 0 {
+					o.resets.Add(1)
+					c.Reset(errors.New("reset by the campaign"))
+				}
 				ctx, cancel := context.Background(), context.CancelFunc(func() {})
 				switch rand.IntN(50) {
 				case 0:
@@ -59,14 +63,10 @@ func campaign(t *testing.T, c *pipeline.Client, reads int) *outcomes {
 				case 1:
 					ctx, cancel = context.WithCancel(ctx)
 					time.AfterFunc(rand.N(2*time.Millisecond), cancel)
-				case 2:
-					if rand.IntN(100) == 0 {
-						o.resets.Add(1)
-						c.Reset(errors.New("reset by the campaign"))
-					}
 				}
 				key := "key" + strconv.Itoa(rand.IntN(campaignKeys))
-				o.count(redis.String(c.DoContext(ctx, "GET", key)))(key)
+				got, err := redis.String(c.DoContext(ctx, "GET", key))
+				o.count(key, got, err)
 				cancel()
 			}
 		})
@@ -77,25 +77,24 @@ func campaign(t *testing.T, c *pipeline.Client, reads int) *outcomes {
 	return &o
 }
 
-func (o *outcomes) count(got string, err error) func(key string) {
-	return func(key string) {
-		switch {
-		case err == nil && got == valueOf(key):
-			o.right.Add(1)
-		case err == nil:
-			o.wrong.Add(1)
-		case errors.Is(err, context.Canceled):
-			o.cancelled.Add(1)
-		case errors.Is(err, pipeline.ErrTimeout):
-			o.timedOut.Add(1)
-		default:
-			o.cut.Add(1)
-		}
+func (o *outcomes) count(key, got string, err error) {
+	switch {
+	case err == nil && got == valueOf(key):
+		o.right.Add(1)
+	case err == nil:
+		o.wrong.Add(1)
+	case errors.Is(err, context.Canceled):
+		o.cancelled.Add(1)
+	case errors.Is(err, pipeline.ErrTimeout):
+		o.timedOut.Add(1)
+	default:
+		o.cut.Add(1)
 	}
 }
 
-// proxy passes bytes between clients and a server; on some connections it stops
-// after a random number of the server's bytes, by closing or by hanging.
+// proxy passes bytes between clients and a server. On each connection it stops
+// after a random number of the server's bytes, on every third by hanging and on
+// the others by closing.
 type proxy struct {
 	addr         string
 	server       string
@@ -121,8 +120,8 @@ func (p *proxy) pass(client *peer) {
 		io.Copy(server, client)
 		server.Close()
 	}()
-	io.CopyN(client, server, rand.Int64N(4<<20))
-	if rand.IntN(4) == 0 {
+	io.CopyN(client, server, rand.Int64N(2<<20))
+	if client.number%3 == 0 {
 		p.stalls.Add(1)
 		<-done // the client has closed the connection
 		return
@@ -150,7 +149,7 @@ func TestNoReplyReachesAnothersRequestWhateverFails(t *testing.T) {
 		}
 	}
 	p := newProxy(t, server.Addr)
-	c := open(t, pipeline.Options{Dial: to(p.addr), Timeout: 200 * time.Millisecond})
+	c := open(t, pipeline.Options{Dial: to(p.addr), Timeout: 100 * time.Millisecond})
 	o := campaign(t, c, reads)
 	t.Logf("%d connections cut, %d hung", p.cuts.Load(), p.stalls.Load())
 	if o.wrong.Load() != 0 {

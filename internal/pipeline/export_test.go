@@ -5,7 +5,7 @@ func (c *Client) Waiting() (pending, sent int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for l := range c.live {
-		sent += l.sent.size
+		sent += len(l.sent)
 	}
-	return c.pending.size, sent
+	return len(c.pending), sent
 }

@@ -15,8 +15,8 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
-	"holdfast/internal/pipeline"
 	"holdfast/internal/dev/testservice"
+	"holdfast/internal/pipeline"
 )
 
 // late is how much longer than its limit a wait may take on a busy machine.
@@ -55,6 +55,7 @@ func TestATimeoutIsAnExceededDeadline(t *testing.T) {
 	if !errors.Is(err, pipeline.ErrTimeout) || !errors.Is(err, os.ErrDeadlineExceeded) || !errors.As(err, &timeout) || !timeout.Timeout() {
 		t.Errorf("Timeout over: %v", err)
 	}
+	c = open(t, pipeline.Options{Dial: to(s.addr)})
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
 	_, err = c.DoContext(ctx, "GET", "x")
@@ -73,7 +74,7 @@ func TestWhoeverWaitsInVainClosesTheConnection(t *testing.T) {
 		}
 		p.echo()
 	})
-	const timeout = 500 * time.Millisecond
+	const timeout = time.Second
 	c := open(t, pipeline.Options{Dial: to(s.addr), Timeout: timeout})
 	began := time.Now()
 	first := ask(t.Context(), c, "GET", "first")
@@ -318,7 +319,7 @@ func TestClosingAnswersThoseWhoWait(t *testing.T) {
 	}
 }
 
-func TestAnUnaskedReplyClosesTheConnection(t *testing.T) {
+func TestAnUnsolicitedReplyClosesTheConnection(t *testing.T) {
 	closed := make(chan struct{})
 	s := serve(t, func(p *peer) {
 		if p.number == 1 {
@@ -514,4 +515,16 @@ func TestAReadTimeoutOfTheDialDoesNotEndAnIdleConnection(t *testing.T) {
 	if s.connections() != 1 {
 		t.Errorf("%d connections", s.connections())
 	}
+}
+
+// plain hides all but redis.Conn.
+type plain struct{ redis.Conn }
+
+func TestAConnectionWithoutTimeoutsOfItsOwnWillDo(t *testing.T) {
+	s := serve(t, (*peer).echo)
+	c := open(t, pipeline.Options{Dial: func(ctx context.Context) (redis.Conn, error) {
+		conn, err := to(s.addr)(ctx)
+		return plain{conn}, err
+	}})
+	wantEcho(t, <-ask(t.Context(), c, "GET", "x"), "GET x")
 }

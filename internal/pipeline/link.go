@@ -22,22 +22,22 @@ const (
 )
 
 var (
-	errUnanswered = errors.New("a command was not answered in time")
-	errUnasked    = errors.New("a reply came that nobody asked for")
+	errUnanswered  = errors.New("a command was not answered in time")
+	errUnsolicited = errors.New("unsolicited reply")
 )
 
 // link is one open connection. It is current, or retired (it answers what was
 // sent and takes no more), or cut (it is not in Client.live).
 type link struct {
 	conn redis.Conn
-	sent queue     // guarded by Client.mu; in the order written to conn
-	wake sync.Cond // on Client.mu: there may be something to write, or l is no longer current
+	sent []*request // guarded by Client.mu; in the order written to conn
+	wake sync.Cond  // on Client.mu: there may be something to write, or l is no longer current
 }
 
 // connectIfNeeded starts the one attempt that all who wait share. The caller
 // holds c.mu.
 func (c *Client) connectIfNeeded() {
-	if c.pending.first != nil && c.current == nil && !c.connecting && !c.closed {
+	if len(c.pending) > 0 && c.current == nil && !c.connecting && !c.closed {
 		c.connecting = true
 		c.running.Go(c.connect)
 	}
@@ -56,7 +56,7 @@ func (c *Client) connect() {
 		c.mu.Unlock()
 		return
 	}
-	lost := c.pending.drain()
+	lost := c.takePending()
 	c.mu.Unlock()
 	if err == nil {
 		conn.Close()
@@ -121,25 +121,26 @@ func (c *Client) write(l *link) {
 func (c *Client) awaitWork(l *link) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for c.current == l && (c.pending.first == nil || l.sent.size >= maxInFlight) {
+	for c.current == l && (len(c.pending) == 0 || len(l.sent) >= maxInFlight) {
 		l.wake.Wait()
 	}
 	return c.current == l
 }
 
 // take moves the first pending request to the end of l's queue and returns what
-// to send for it at once. The request itself may be another command's by then.
+// is to be sent for it next. It does not return the request: once it is in the
+// queue, it may be answered and reused.
 func (c *Client) take(l *link) (cmd string, args []any, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	r := c.pending.first
-	if c.current != l || r == nil || l.sent.size >= maxInFlight {
+	if c.current != l || len(c.pending) == 0 || len(l.sent) >= maxInFlight {
 		return "", nil, false
 	}
-	c.pending.remove(r)
-	r.link, r.sent = l, time.Now()
+	r := c.pending[0]
+	c.pending = c.pending[1:]
+	l.sent = append(l.sent, r)
+	r.place, r.link, r.sent = inFlight, l, time.Now()
 	r.tries++
-	l.sent.push(r)
 	return r.cmd, r.args, true
 }
 
@@ -152,22 +153,23 @@ func (c *Client) read(l *link) {
 			return
 		}
 		c.mu.Lock()
-		r := l.sent.first
-		if r == nil {
+		if len(l.sent) == 0 {
 			c.mu.Unlock()
-			c.cut(l, errUnasked)
+			c.cut(l, errUnsolicited)
 			return
 		}
-		l.sent.remove(r)
+		r := l.sent[0]
+		l.sent = l.sent[1:]
+		r.place = decided
 		if c.current == l && isNoLongerFit(err) {
 			c.current = nil
 			c.connectIfNeeded()
 			l.wake.Signal()
 		}
-		if c.pending.first != nil {
+		if len(c.pending) > 0 {
 			l.wake.Signal() // l may have been full
 		}
-		drained := c.current != l && l.sent.first == nil
+		drained := c.current != l && len(l.sent) == 0
 		c.mu.Unlock()
 		if !r.left {
 			r.done <- result{reply, err}
@@ -222,17 +224,21 @@ func (c *Client) cut(l *link, cause error) {
 		c.current = nil
 	}
 	l.wake.Signal()
-	var lost []*request
-	for r := l.sent.last; r != nil; r = l.sent.last {
-		l.sent.remove(r)
+	var again, lost []*request
+	for _, r := range l.sent {
 		switch {
 		case r.left:
+			r.place = decided
 		case r.tries < maxTries && !c.closed:
-			c.pending.pushFront(r)
+			r.place = pending
+			again = append(again, r)
 		default:
+			r.place = decided
 			lost = append(lost, r)
 		}
 	}
+	l.sent = nil
+	c.pending = append(again, c.pending...)
 	c.connectIfNeeded()
 	c.running.Go(func() { l.conn.Close() }) // closing TLS may wait for a write
 	c.mu.Unlock()

@@ -12,7 +12,7 @@
 //   - A command enters the connection's queue immediately before it is written.
 //     One goroutine does both, so the order of the queue is the order on the wire.
 //   - One goroutine receives. Each reply takes exactly the first request off the
-//     queue. A request whose asker left stays in the queue, and its reply is
+//     queue. A request whose caller left stays in the queue, and its reply is
 //     dropped.
 //   - A connection on which anything else happens (a failed write, an unreadable
 //     reply, a reply while the queue is empty, a command unanswered for
@@ -20,17 +20,19 @@
 //     queue; its queue is emptied, and nothing received on it is handed out again.
 //   - Commands that change what later replies on a connection mean are refused.
 //
-// A reply that Redis sends unasked while commands are in flight looks like the
-// reply to the first of them. Only its content can show that: whoever stores
-// values should be able to tell which key a value belongs to, and call
-// [Client.Reset] when it is the wrong one.
+// An unsolicited reply while commands are in flight looks like the reply to the
+// first of them. Only its content can show that: a caller that stores values
+// should be able to tell which key a value belongs to, and call [Client.Reset]
+// when it is another than the one requested.
 package pipeline
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -59,10 +61,11 @@ type Options struct {
 	// ConnectTimeout limits Dial. 0: no limit.
 	ConnectTimeout time.Duration
 	// Timeout limits one command: waiting for a connection, sending, receiving,
-	// and the second try.
+	// and the second try. A connection on which a command is unanswered for that
+	// long is closed.
 	Timeout time.Duration
 	// Observe is told the outcome of each command once: its name and the error
-	// its asker gets, nil for success. nil: not told.
+	// its caller gets, nil for success. nil: not told.
 	Observe func(cmd string, err error)
 }
 
@@ -76,8 +79,8 @@ type Client struct {
 	shut     context.CancelFunc
 	running  sync.WaitGroup
 
-	mu         sync.Mutex // guards all below, the queues, and what request says it guards
-	pending    queue      // asked, and not on a connection
+	mu         sync.Mutex // guards all below, link.sent, and what request says
+	pending    []*request // waiting to be sent, in the order to do so
 	current    *link      // where commands are sent; nil when none is open
 	live       map[*link]struct{}
 	connecting bool // a goroutine runs connect
@@ -106,8 +109,8 @@ func (c *Client) Do(cmd string, args ...any) (any, error) {
 // Check returned, what cut the connection twice, or [errors.ErrUnsupported] for a
 // command that a shared connection cannot carry.
 //
-// When ctx ends first, the connection stays in use and the reply is dropped,
-// unless it does not come within Timeout either.
+// When ctx ends first, the connection stays in use and the reply is dropped when
+// it comes.
 func (c *Client) DoContext(ctx context.Context, cmd string, args ...any) (any, error) {
 	reply, err := c.do(ctx, cmd, args)
 	if c.o.Observe != nil {
@@ -152,7 +155,7 @@ func (c *Client) enqueue(r *request) error {
 	if c.closed {
 		return ErrClosed
 	}
-	c.pending.push(r)
+	c.pending = append(c.pending, r)
 	c.connectIfNeeded()
 	if c.current != nil {
 		c.current.wake.Signal()
@@ -160,7 +163,7 @@ func (c *Client) enqueue(r *request) error {
 	return nil
 }
 
-// leave ends the wait of r's asker with err, unless the outcome is there after
+// leave ends the wait of r's caller with err, unless the outcome is there after
 // all. A command in flight stays in its queue, and cuts its connection when it
 // is not answered there for Timeout. Counting from when it was sent there, and
 // not from when it was asked, spares a new connection that had no time to answer
@@ -169,19 +172,20 @@ func (c *Client) leave(r *request, err error) (any, error) {
 	r.limit.Stop()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch r.in {
-	case nil: // the outcome is in the channel or about to be
-		res := <-r.done
+	switch r.place {
+	case decided:
+		res := <-r.done // its sender needs no lock
 		return res.reply, res.err
-	case &c.pending:
-		c.pending.remove(r)
+	case pending:
+		i := slices.Index(c.pending, r)
+		c.pending = slices.Delete(c.pending, i, i+1)
 		return nil, err
 	}
 	r.left = true
 	l := r.link
 	time.AfterFunc(c.o.Timeout-time.Since(r.sent), func() {
 		c.mu.Lock()
-		unanswered := r.in != nil
+		unanswered := r.place == inFlight
 		c.mu.Unlock()
 		if unanswered {
 			c.cut(l, errUnanswered)
@@ -200,7 +204,7 @@ func (c *Client) Pool() *redis.Pool { return c.pool }
 // being opened is not affected.
 func (c *Client) Reset(cause error) {
 	c.mu.Lock()
-	links := c.links()
+	links := slices.Collect(maps.Keys(c.live))
 	c.mu.Unlock()
 	for _, l := range links {
 		c.cut(l, cause)
@@ -212,22 +216,29 @@ func (c *Client) Reset(cause error) {
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
-	lost := c.pending.drain()
-	links := c.links()
+	lost := c.takePending()
 	c.mu.Unlock()
-	c.shut()
 	fail(lost, ErrClosed)
-	for _, l := range links {
-		c.cut(l, ErrClosed)
-	}
+	c.shut()
+	c.Reset(ErrClosed)
 	c.running.Wait()
 	return nil
 }
 
-func (c *Client) links() []*link {
-	links := make([]*link, 0, len(c.live))
-	for l := range c.live {
-		links = append(links, l)
+// takePending empties the queue of pending requests, for fail. The caller holds
+// c.mu.
+func (c *Client) takePending() []*request {
+	all := c.pending
+	c.pending = nil
+	for _, r := range all {
+		r.place = decided
 	}
-	return links
+	return all
+}
+
+// fail gives decided requests their outcome.
+func fail(lost []*request, err error) {
+	for _, r := range lost {
+		r.done <- result{err: err}
+	}
 }

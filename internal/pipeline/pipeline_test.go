@@ -13,8 +13,8 @@ import (
 	"github.com/alexedwards/scs/redisstore"
 	"github.com/gomodule/redigo/redis"
 
-	"holdfast/internal/pipeline"
 	"holdfast/internal/dev/testservice"
+	"holdfast/internal/pipeline"
 )
 
 // gate opens connections once it is opened.
@@ -108,17 +108,18 @@ func TestTenThousandWaitersAtOnce(t *testing.T) {
 func TestRepliesOfAMegabyteAreHandedOut(t *testing.T) {
 	server := testservice.Redis(t)
 	c := open(t, pipeline.Options{Dial: to(server.Addr)})
-	value := func(i int) []byte { return bytes.Repeat([]byte{byte('a' + i)}, 1<<20) }
-	for i := range 8 {
-		if _, err := c.Do("SET", i, value(i)); err != nil {
+	var values [8][]byte
+	for i := range values {
+		values[i] = bytes.Repeat([]byte{byte('a' + i)}, 1<<20)
+		if _, err := c.Do("SET", i, values[i]); err != nil {
 			t.Fatal(err)
 		}
 	}
 	var running sync.WaitGroup
-	for asker := range 200 {
+	for asker := range 100 {
 		running.Go(func() {
 			got, err := redis.Bytes(c.Do("GET", asker%8))
-			if err != nil || !bytes.Equal(got, value(asker%8)) {
+			if err != nil || !bytes.Equal(got, values[asker%8]) {
 				t.Errorf("asker %d: %d bytes, %v", asker, len(got), err)
 			}
 		})
@@ -159,7 +160,7 @@ func TestArgumentsBelongToTheCallerAgainWhenDoReturns(t *testing.T) {
 		p.echo()
 	})
 	c := open(t, pipeline.Options{Dial: to(s.addr)})
-	own := bytes.Repeat([]byte("a"), 64<<20)
+	own := bytes.Repeat([]byte("a"), 16<<20)
 	ctx, cancel := context.WithCancel(t.Context())
 	asked := ask(ctx, c, "SET", "large", own)
 	waiting(t, c, 0, 1)

@@ -9,24 +9,32 @@ import (
 	"github.com/gomodule/redigo/redis"
 )
 
-// request is one command and its asker.
+// request is one command and its caller.
 type request struct {
 	cmd  string
 	args []any // never changed, so that they may be read without the lock
-	// done gets the outcome exactly once, from whoever took the request off its
+	// done gets the outcome exactly once, from the one that took the request off its
 	// queue for good, as the last thing done with it. So a request whose outcome
-	// was received is known to its asker alone, and only such a one is reused.
+	// was received is known to its caller alone, and only such a one is reused.
 	done  chan result
-	limit *time.Timer // Timeout after the command was asked; unused since then when stopped
+	limit *time.Timer // ends the wait; once stopped or reset it delivers no earlier time
 
 	// Guarded by Client.mu:
-	in         *queue // the queue it is in; nil once it has its outcome
-	next, prev *request
-	link       *link     // where it was sent last
-	sent       time.Time // when it was sent there
-	tries      int       // how often it was sent
-	left       bool      // nobody receives from done any more
+	place place
+	link  *link     // where it was sent last
+	sent  time.Time // when it was sent there
+	tries int       // how often it was sent
+	left  bool      // nobody receives from done any more
 }
+
+// place is where a request is.
+type place int
+
+const (
+	pending  place = iota // in Client.pending
+	inFlight              // in link.sent
+	decided               // in no queue: its outcome is in done, or about to be
+)
 
 type result struct {
 	reply any
@@ -70,66 +78,6 @@ func frozen(args []any) []any {
 		}
 	}
 	return own
-}
-
-// fail gives requests that were taken off their queue an error.
-func fail(lost []*request, err error) {
-	for _, r := range lost {
-		r.done <- result{err: err}
-	}
-}
-
-// queue is a doubly linked list of requests. A request is in one at most.
-type queue struct {
-	first, last *request
-	size        int
-}
-
-func (q *queue) push(r *request) {
-	r.in, r.prev, r.next = q, q.last, nil
-	if q.last == nil {
-		q.first = r
-	} else {
-		q.last.next = r
-	}
-	q.last = r
-	q.size++
-}
-
-func (q *queue) pushFront(r *request) {
-	r.in, r.prev, r.next = q, nil, q.first
-	if q.first == nil {
-		q.last = r
-	} else {
-		q.first.prev = r
-	}
-	q.first = r
-	q.size++
-}
-
-func (q *queue) remove(r *request) {
-	if r.prev == nil {
-		q.first = r.next
-	} else {
-		r.prev.next = r.next
-	}
-	if r.next == nil {
-		q.last = r.prev
-	} else {
-		r.next.prev = r.prev
-	}
-	r.in, r.prev, r.next = nil, nil, nil
-	q.size--
-}
-
-// drain empties the queue.
-func (q *queue) drain() []*request {
-	all := make([]*request, 0, q.size)
-	for q.first != nil {
-		all = append(all, q.first)
-		q.remove(q.first)
-	}
-	return all
 }
 
 // needsOwnConnection reports whether cmd changes what later replies on its

@@ -81,18 +81,12 @@ func (m *Manager) commitLogOut(s *Session) error {
 		}
 	}
 	if member, ok := s.Member(); ok {
-		m.markEnded(s.request, member.Device, EndedByLogOut)
+		if err := m.noteEnded(s.request, []string{member.Device}, EndedByLogOut); err != nil {
+			return err
+		}
 	}
 	s.cookie = cookieCleared
 	return nil
-}
-
-// markEnded notes in the list of devices how a session ended that the store no
-// longer has. Should it fail, the row is found to have expired later.
-func (m *Manager) markEnded(ctx context.Context, id string, why EndReason) {
-	if err := m.devices.End(ctx, []string{id}, why); err != nil {
-		m.log.WarnContext(ctx, "end of a session not noted", "reason", why, "cause", err)
-	}
 }
 
 // Bounds of the tries to write a record that other requests keep changing: with

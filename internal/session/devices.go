@@ -72,7 +72,7 @@ type DeviceStore interface {
 	Past(ctx context.Context, person string, offset, limit int) ([]Device, error)
 	// Believable returns devices, in the order of their ids from after on, whose
 	// session could be stored somewhere: whose lifetime has not passed, ended
-	// or not, confirmed or not. Person "" means everybody.
+	// or not, confirmed or not.
 	Believable(ctx context.Context, person, after string, limit int) ([]Device, error)
 	// End marks those of the devices that have not ended yet.
 	End(ctx context.Context, ids []string, why EndReason) error
@@ -80,10 +80,16 @@ type DeviceStore interface {
 	// were inserted more than a minute ago: a younger one may be about to be
 	// confirmed.
 	Expire(ctx context.Context, ids []string) error
+	// Now is the database's clock, which stamps all of this.
+	Now(ctx context.Context) (time.Time, error)
 	// EndedSince passes the keys of devices that ended at since or later, and
 	// whose lifetime has not passed, to yield, batch by batch.
 	EndedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error
-	// Forget removes devices that ended or expired before an age.
+	// EndSome marks at most limit devices of everybody that have not ended yet,
+	// and returns how many those were.
+	EndSome(ctx context.Context, why EndReason, limit int) (int, error)
+	// Forget removes devices that ended or expired before an age, once a day
+	// however many servers ask.
 	Forget(ctx context.Context, age time.Duration) error
 }
 
@@ -168,8 +174,8 @@ func (m *Manager) EndDevice(ctx context.Context, person, id string, why EndReaso
 	return m.end(ctx, []Device{d}, why)
 }
 
-// EndAll ends every session of a person, or with person "" of everybody, and
-// returns how many live ones those were.
+// EndAll ends every session of a person and returns how many there were in the
+// store.
 func (m *Manager) EndAll(ctx context.Context, person string, why EndReason) (int, error) {
 	return m.endAll(ctx, person, "", why)
 }
@@ -188,15 +194,50 @@ func (m *Manager) endAll(ctx context.Context, person, except string, why EndReas
 		}
 		after = devices[len(devices)-1].ID
 		devices = slices.DeleteFunc(devices, func(d Device) bool { return d.ID == except })
+		stored, err := m.store.GetMany(ctx, keysOf(devices))
+		if err != nil {
+			return ended, fmt.Errorf("look up sessions: %w", unavailable(err))
+		}
 		if err := m.end(ctx, devices, why); err != nil {
 			return ended, err
 		}
-		for _, d := range devices {
-			if d.EndedAt.IsZero() {
+		for _, raw := range stored {
+			if raw != nil {
 				ended++
 			}
 		}
 	}
+}
+
+// endedAtOnce is how many devices of everybody are marked in one statement.
+const endedAtOnce = 10_000
+
+// EndEverybody ends every session there is, guests' included, and returns how
+// many there were in the store. It does not rest on the list of devices: what
+// the store holds is removed by its keys. progress is told now and then how many
+// devices are marked.
+func (m *Manager) EndEverybody(ctx context.Context, why EndReason, progress func(marked int)) (int, error) {
+	ended, err := m.store.DeleteAll(ctx)
+	if err != nil {
+		return ended, fmt.Errorf("end sessions: %w", unavailable(err))
+	}
+	for marked := 0; ; {
+		n, err := m.devices.EndSome(ctx, why, endedAtOnce)
+		if err != nil {
+			return ended, err
+		}
+		if n == 0 {
+			break
+		}
+		marked += n
+		progress(marked)
+	}
+	// A log-in under way may have stored its session after the first time and
+	// been confirmed before the mark.
+	if _, err := m.store.DeleteAll(ctx); err != nil {
+		return ended, fmt.Errorf("end sessions: %w", unavailable(err))
+	}
+	return ended, nil
 }
 
 // end removes sessions from the store first, where it counts, and then marks
@@ -212,14 +253,14 @@ func (m *Manager) end(ctx context.Context, devices []Device, why EndReason) erro
 		return nil
 	}
 	ctx = context.WithoutCancel(ctx)
-	keys, ids := make([]string, len(devices)), make([]string, len(devices))
+	keys, ids := keysOf(devices), make([]string, len(devices))
 	for i, d := range devices {
-		keys[i], ids[i] = d.SessionKey, d.ID
+		ids[i] = d.ID
 	}
 	if err := m.store.Delete(ctx, keys...); err != nil {
 		return fmt.Errorf("end sessions: %w", unavailable(err))
 	}
-	if err := m.devices.End(ctx, ids, why); err != nil {
+	if err := m.noteEnded(ctx, ids, why); err != nil {
 		return err
 	}
 	if err := m.store.Delete(ctx, keys...); err != nil {
@@ -228,17 +269,21 @@ func (m *Manager) end(ctx context.Context, devices []Device, why EndReason) erro
 	return nil
 }
 
+func keysOf(devices []Device) []string {
+	keys := make([]string, len(devices))
+	for i, d := range devices {
+		keys[i] = d.SessionKey
+	}
+	return keys
+}
+
 // live returns the devices of a person whose session lives, and its records.
 func (m *Manager) live(ctx context.Context, person string) ([]Device, []Record, error) {
 	devices, err := m.devices.Live(ctx, person, atOnce)
 	if err != nil {
 		return nil, nil, err
 	}
-	keys := make([]string, len(devices))
-	for i, d := range devices {
-		keys[i] = d.SessionKey
-	}
-	stored, err := m.store.GetMany(ctx, keys)
+	stored, err := m.store.GetMany(ctx, keysOf(devices))
 	if err != nil {
 		return nil, nil, fmt.Errorf("look up sessions: %w", unavailable(err))
 	}

@@ -73,7 +73,7 @@ func (l *faulty) End(ctx context.Context, ids []string, why session.EndReason) e
 func TestFailingAtAnyStepLeavesNothingHalfDone(t *testing.T) {
 	faults := map[string]func(w *world) error{
 		"list of devices fails": func(*world) error { return errDevices },
-		"Redis killed": func(w *world) error { w.redis.Kill(); return nil },
+		"Redis killed":          func(w *world) error { w.redis.Kill(); return nil },
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
@@ -147,7 +147,7 @@ func check(t *testing.T, w *world, m *session.Manager, b, old *browser, err erro
 	if _, err := m.EndAll(context.Background(), w.ada.ID, session.EndedByOperator); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := redis.Int(w.redis.Do("DBSIZE")); n != 0 || err != nil {
+	if n, err := w.keys(); n != 0 || err != nil {
 		t.Errorf("step %d: after ending all, %d keys are left, %v", at, n, err)
 	}
 	w.must("FLUSHALL")
@@ -209,7 +209,7 @@ func TestAFailedLogInThatCannotBeTakenBackCanBeEnded(t *testing.T) {
 	mustFail(t, b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil }), errDevices, "log-in")
 	w.redis.Start()
 	soon(t, 5*time.Second, "ping", func() error { return m.Ping(context.Background()) })
-	if n, err := redis.Int(w.redis.Do("DBSIZE")); err != nil || n != 1 {
+	if n, err := w.keys(); err != nil || n != 1 {
 		t.Errorf("%d sessions are stored, want the one that could not be taken back, %v", n, err)
 	}
 	if devices, err := m.Devices(context.Background(), w.ada.ID); len(devices) != 0 || err != nil {
@@ -218,7 +218,7 @@ func TestAFailedLogInThatCannotBeTakenBackCanBeEnded(t *testing.T) {
 	if _, err := m.EndAll(context.Background(), w.ada.ID, session.EndedByOperator); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := redis.Int(w.redis.Do("DBSIZE")); n != 0 || err != nil {
+	if n, err := w.keys(); n != 0 || err != nil {
 		t.Errorf("%d sessions stand after ending all, %v", n, err)
 	}
 }

@@ -158,7 +158,7 @@ func TestDisablingLeavesNoLogInAlive(t *testing.T) {
 				t.Fatalf("round %d: still listed: %d, %v", round, len(devices), err)
 			}
 			if w.redis != nil {
-				if n, err := redis.Int(w.raw("DBSIZE")); n != 0 || err != nil {
+				if n, err := w.keys(); n != 0 || err != nil {
 					t.Fatalf("round %d: %d keys are left, %v", round, n, err)
 				}
 			}
@@ -178,8 +178,8 @@ func TestAnInterruptedLogInIsEndedByWhoeverComesFirst(t *testing.T) {
 		devices := &interrupted{DeviceStore: w.cfg.Devices}
 		m := w.open(func(cfg *config) { cfg.Devices = devices })
 		devices.then = func() {
-			if n, err := m.EndAll(ctx, w.ada.ID, session.EndedByOperator); n != 1 || err != nil {
-				t.Errorf("ended %d, %v", n, err)
+			if n, err := m.EndAll(ctx, w.ada.ID, session.EndedByOperator); n != 0 || err != nil {
+				t.Errorf("ended %d that were stored, %v", n, err)
 			}
 		}
 		b := w.browser(m)

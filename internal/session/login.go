@@ -59,8 +59,7 @@ func (m *Manager) commitLogIn(s *Session) error {
 		m.log.WarnContext(ctx, "failed log-in not taken back", "cause", undo)
 		return err
 	}
-	m.markEnded(ctx, id, EndedByTime)
-	return err
+	return errors.Join(err, m.noteEnded(ctx, []string{id}, EndedByTime))
 }
 
 func (m *Manager) finishLogIn(s *Session, old Session) error {
@@ -101,7 +100,7 @@ func (m *Manager) finishLogIn(s *Session, old Session) error {
 		return fmt.Errorf("end the session from before: %w", err)
 	}
 	if before := old.base.Member; before != nil {
-		m.markEnded(ctx, before.Device, EndedByLogIn)
+		return m.noteEnded(ctx, []string{before.Device}, EndedByLogIn)
 	}
 	return nil
 }

@@ -24,6 +24,7 @@ type Config struct {
 	Store   store.Store
 	Where   string // where sessions are kept, in a few words, without any secret
 	Devices DeviceStore
+	DataDir string // for endings that cannot be stored among the devices at once
 	Limits  Limits
 	Secure  bool // cookies for https only
 	// Start is the number of this server start, remembered by every log-in.
@@ -38,6 +39,7 @@ type Manager struct {
 	store   store.Store
 	where   string
 	devices DeviceStore
+	journal *journal
 	limits  Limits
 	start   int64
 	now     func() time.Time
@@ -56,6 +58,7 @@ func New(cfg Config) *Manager {
 		store:   cfg.Store,
 		where:   cfg.Where,
 		devices: cfg.Devices,
+		journal: newJournal(cfg.DataDir),
 		limits:  cfg.Limits,
 		start:   cfg.Start,
 		now:     cfg.Now,
@@ -95,14 +98,35 @@ func (m *Manager) Ping(ctx context.Context) error { return unavailable(m.store.P
 // token that is empty, ill-formed (no store is asked), unknown, expired or
 // whose record cannot be read belongs to nobody: the Session returned is a
 // guest's and costs nothing until something is put into it.
+// observers see how the sender was found, before a record of no use is removed.
 // Errors: ErrUnavailable; the sender may well be logged in.
-func (m *Manager) Load(ctx context.Context, token string) (*Session, error) {
+func (m *Manager) Load(ctx context.Context, token string, observers ...func(*Session)) (*Session, error) {
 	s := &Session{manager: m, request: ctx}
+	stale, err := m.load(s, token)
+	if err != nil {
+		return nil, err
+	}
+	for _, observe := range observers {
+		observe(s)
+	}
+	if stale != nil {
+		if err := stale(); err != nil && !errors.Is(err, store.ErrConflict) {
+			// The next request with that token tries again.
+			m.log.WarnContext(ctx, "stale session not removed", "cause", err)
+		}
+	}
+	return s, nil
+}
+
+// load looks token up and makes s what it leads to. It returns what removes a
+// record that belongs to nobody any more, or nil.
+func (m *Manager) load(s *Session, token string) (stale func() error, err error) {
+	ctx := s.request
 	if token == "" {
-		return m.guest(s, NoToken)
+		return nil, m.guest(s, NoToken)
 	}
 	if !WellFormed(token) {
-		return m.guest(s, IllFormed)
+		return nil, m.guest(s, IllFormed)
 	}
 	s.token = token
 	loaded, err := m.scs.Load(ctx, token)
@@ -111,38 +135,37 @@ func (m *Manager) Load(ctx context.Context, token string) (*Session, error) {
 		// A newer server beside this one can read it. Whoever sent it is a
 		// guest here and stays logged in there.
 		m.log.WarnContext(ctx, "session not read", "cause", err)
-		return m.guest(s, Unreadable)
+		return nil, m.guest(s, Newer)
 	case errors.Is(err, errUnreadable), errors.Is(err, store.ErrWrongType):
 		m.log.WarnContext(ctx, "stored session removed: it cannot be read", "cause", err)
-		m.discard(ctx, m.store.Delete(ctx, Key(token)))
-		return m.guest(s, Unreadable)
+		return func() error { return m.store.Delete(ctx, Key(token)) }, m.guest(s, Unreadable)
 	case err != nil:
 		return nil, fmt.Errorf("load session: %w", unavailable(err))
 	}
 	record, ok := m.scs.Get(loaded, recordKey).(Record)
 	if !ok {
-		return m.guest(s, NotFound)
+		return nil, m.guest(s, NotFound)
 	}
 	now := m.now()
 	s.lookup = Lookup{Record: record, CheckedAt: now}
 	if !m.limits.Live(record, now) {
 		// Only what was read is removed: another request may have renewed it.
-		m.discard(ctx, m.store.CompareAndSwap(ctx, Key(token), record.raw, nil, 0))
-		return m.guest(s, m.limits.whyExpired(record, now))
+		stale = func() error { return m.store.CompareAndSwap(ctx, Key(token), record.raw, nil, 0) }
+		return stale, m.guest(s, m.limits.whyExpired(record, now))
 	}
 	s.scs, s.base, s.record = loaded, record, record
 	if record.Member == nil {
 		s.lookup.Reason = OfGuest
 	}
-	return s, nil
+	return nil, nil
 }
 
 // guest makes s a session that is stored nowhere yet.
-func (m *Manager) guest(s *Session, why Reason) (*Session, error) {
+func (m *Manager) guest(s *Session, why Reason) error {
 	now := m.now()
 	s.lookup.Reason = why
 	s.record = Record{CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(m.limits.Lifetime)}
-	return s, m.begin(s)
+	return m.begin(s)
 }
 
 // begin gives s scs data of its own, without a token.
@@ -151,14 +174,6 @@ func (m *Manager) begin(s *Session) (err error) {
 		return fmt.Errorf("begin session: %w", err)
 	}
 	return nil
-}
-
-// discard reports in the log that removing a record failed which belongs to
-// nobody any more. The next request with that token tries again.
-func (m *Manager) discard(ctx context.Context, err error) {
-	if err != nil && !errors.Is(err, store.ErrConflict) {
-		m.log.WarnContext(ctx, "stale session not removed", "cause", err)
-	}
 }
 
 // WellFormed reports whether token could have been made by scs.

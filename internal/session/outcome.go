@@ -14,6 +14,7 @@ const (
 	IllFormed  Reason = "ill-formed"
 	NotFound   Reason = "not found"
 	Unreadable Reason = "unreadable"
+	Newer      Reason = "newer" // a newer server wrote the record, and can read it
 	Idle       Reason = "idle"
 	TooOld     Reason = "too old"
 	OfGuest    Reason = "a guest's"

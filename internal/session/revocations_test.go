@@ -32,7 +32,10 @@ func ends(m *session.Manager, w *world) map[string]func(b, other *browser) error
 		"log-in over it": func(b, _ *browser) error {
 			return b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil })
 		},
-		"end of all sessions": func(*browser, *browser) error { _, err := m.EndAll(ctx, "", session.EndedByOperator); return err },
+		"end of all sessions": func(*browser, *browser) error {
+			_, err := m.EndEverybody(ctx, session.EndedByOperator, func(int) {})
+			return err
+		},
 	}
 }
 

@@ -37,7 +37,7 @@ func loggedIn(b *testing.B) (*session.Manager, string) {
 	}
 	opened, err := store.Open(ctx, store.Config{
 		Kind: store.KindRedis, RedisURL: testservice.Redis(b).URL, Connect: time.Second, Timeout: time.Second,
-		Revoked: db.Devices().EndedSince, Belongs: session.Belongs, Log: slog.New(slog.DiscardHandler),
+		Endings: db.Devices(), Belongs: session.Belongs, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -64,6 +64,7 @@ func on(t testing.TB, with func(w *world)) *world {
 		store:  store.Config{Connect: patience, Timeout: patience, DatabaseTimeout: patience, Belongs: session.Belongs, Log: log},
 	}
 	with(w)
+	w.cfg.DataDir = t.TempDir()
 	if w.db == nil {
 		w.database(database.Config{DataDir: t.TempDir()})
 	}
@@ -150,7 +151,7 @@ func (w *world) open(changes ...func(*config)) *session.Manager {
 	for _, change := range changes {
 		change(&cfg)
 	}
-	cfg.store.Revoked = cfg.Devices.EndedSince
+	cfg.store.Endings = cfg.Devices
 	opened, err := store.Open(context.Background(), cfg.store)
 	if err != nil {
 		w.t.Fatal(err)
@@ -194,6 +195,12 @@ func (w *world) raw(command string, args ...any) (any, error) {
 	}
 	defer conn.Close()
 	return conn.Do(command, args...)
+}
+
+// keys is how many sessions Redis holds.
+func (w *world) keys() (int, error) {
+	keys, err := redis.Strings(w.raw("KEYS", "holdfast:session:"+strings.Repeat("?", 43)))
+	return len(keys), err
 }
 
 // stands reports whether Redis holds the session behind a token.

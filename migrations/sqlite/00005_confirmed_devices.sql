@@ -7,3 +7,11 @@ ALTER TABLE devices ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 1;
 DROP INDEX devices_ended_idx;
 CREATE INDEX devices_ended_idx ON devices (ended_ms, id) WHERE ended_ms IS NOT NULL;
 CREATE INDEX devices_person_idx ON devices (person_id, id);
+
+-- When a job that one of all servers does now and then was done last.
+CREATE TABLE jobs (
+    name   TEXT   NOT NULL PRIMARY KEY,
+    ran_ms INTEGER NOT NULL
+) STRICT;
+
+INSERT INTO jobs (name, ran_ms) VALUES ('forget devices', 0);

@@ -61,6 +61,20 @@ func (v *boltValues) Delete(ctx context.Context, keys ...string) error {
 	return v.scsValues.Delete(ctx, keys...)
 }
 
+func (v *boltValues) DeleteAll(context.Context) (removed int, err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	err = v.db.Update(func(tx *bbolt.Tx) error {
+		bucket := tx.Bucket([]byte(boltBucket))
+		if bucket == nil {
+			return nil
+		}
+		removed = bucket.Stats().KeyN
+		return tx.DeleteBucket([]byte(boltBucket))
+	})
+	return removed, err
+}
+
 func (v *boltValues) Ping(context.Context) error {
 	return v.db.View(func(*bbolt.Tx) error { return nil })
 }

@@ -30,7 +30,7 @@ type redisValues struct {
 	stored  *redisstore.RedisStore
 	pool    *redis.Pool
 	belongs func(key string, value []byte) bool
-	runs    *runs // nil: the server runs in this process
+	waits   *waits // nil: the server runs in this process
 }
 
 func newRedisValues(name string, client *pipeline.Client, belongs func(string, []byte) bool) *redisValues {
@@ -44,7 +44,7 @@ func (r *redisValues) Get(ctx context.Context, key string) ([]byte, error) {
 	if err == nil {
 		err = r.check(key, value)
 	}
-	r.runs.adopt(ctx, began)
+	r.waits.adopt(ctx, began)
 	noteCommand(ctx, r.name, began, value, err, "GET", Prefix+key)
 	if isReply(err, "WRONGTYPE") {
 		err = fmt.Errorf("%w: %w", ErrWrongType, err)
@@ -91,6 +91,43 @@ func (r *redisValues) Delete(ctx context.Context, keys ...string) error {
 	return err
 }
 
+func (r *redisValues) DeleteAll(ctx context.Context) (int, error) {
+	removed := 0
+	for cursor := "0"; ; {
+		reply, err := redis.Values(r.client.DoContext(ctx, "SCAN", cursor, "MATCH", Prefix+"*", "COUNT", maxKeysAtOnce))
+		var found []string
+		if err == nil {
+			_, err = redis.Scan(reply, &cursor, &found)
+		}
+		if err != nil {
+			return removed, err
+		}
+		if len(found) > 0 {
+			n, err := redis.Int(r.client.DoContext(ctx, "DEL", redis.Args{}.AddFlat(found)...))
+			if err != nil {
+				return removed, err
+			}
+			removed += n
+		}
+		if cursor == "0" {
+			return removed, nil
+		}
+	}
+}
+
+func (r *redisValues) beat(ctx context.Context) (string, error) {
+	beat, err := redis.String(r.client.DoContext(ctx, "GET", beatKey))
+	if errors.Is(err, redis.ErrNil) {
+		return "", nil
+	}
+	return beat, err
+}
+
+func (r *redisValues) setBeat(ctx context.Context, beat string) error {
+	_, err := r.client.DoContext(ctx, "SET", beatKey, beat)
+	return err
+}
+
 func (r *redisValues) Ping(ctx context.Context) error {
 	_, err := r.do(ctx, "PING")
 	return err
@@ -100,7 +137,7 @@ func (r *redisValues) Ping(ctx context.Context) error {
 func (r *redisValues) do(ctx context.Context, cmd string, args ...any) (any, error) {
 	began := time.Now()
 	reply, err := r.client.Do(cmd, args...)
-	r.runs.adopt(ctx, began)
+	r.waits.adopt(ctx, began)
 	noteCommand(ctx, r.name, began, reply, err, cmd, args...)
 	return reply, err
 }
@@ -121,8 +158,36 @@ func (r *redisValues) misdelivered() error {
 }
 
 // redisStore is a Redis server that any number of processes share. One script
-// makes its compare-and-swap one step.
-type redisStore struct{ *redisValues }
+// makes its compare-and-swap one step, and what is read there is believed as
+// long as it takes the heartbeat.
+type redisStore struct {
+	*redisValues
+	beats *heartbeat
+}
+
+func (r redisStore) Get(ctx context.Context, key string) ([]byte, error) {
+	value, err := r.redisValues.Get(ctx, key)
+	if err == nil {
+		err = r.beats.believable()
+	}
+	return value, err
+}
+
+func (r redisStore) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
+	values, err := r.redisValues.GetMany(ctx, keys)
+	if err == nil {
+		err = r.beats.believable()
+	}
+	return values, err
+}
+
+func (r redisStore) Ping(ctx context.Context) error {
+	err := r.redisValues.Ping(ctx)
+	if err == nil {
+		err = r.beats.believable()
+	}
+	return err
+}
 
 // swapScript takes the key; the expected value ("" for none), the new one (""
 // to delete), and the milliseconds to keep it. It answers 1 when the new value
@@ -143,12 +208,16 @@ func (r redisStore) CompareAndSwap(ctx context.Context, key string, old, new []b
 	if err == nil && done == 0 {
 		err = ErrConflict
 	}
-	r.runs.adopt(ctx, began)
+	r.waits.adopt(ctx, began)
 	noteCommand(ctx, r.name, began, nil, err, "EVALSHA", swapScript.Hash(), 1, Prefix+key, old, new, ttl.Milliseconds())
 	return err
 }
 
-func (r redisStore) Close() error { return r.client.Close() }
+func (r redisStore) Close() error {
+	err := r.client.Close() // also ends what the heartbeat waits for
+	r.beats.stopBeating()
+	return err
+}
 
 func openRedis(cfg Config) (*Opened, error) {
 	u, err := url.Parse(cfg.RedisURL)
@@ -158,12 +227,14 @@ func openRedis(cfg Config) (*Opened, error) {
 	dial := func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
 		return redis.DialURLContext(ctx, cfg.RedisURL, options...)
 	}
-	runs := &runs{revoked: cfg.Revoked, timeout: cfg.Timeout}
-	client := newClient(cfg, "Redis", dial, runs.check)
+	beats := newHeartbeat(cfg)
+	waits := &waits{}
+	client := newClient(cfg, dial, waits.noting(beats.check))
+	beats.run(client)
 	values := newRedisValues("Redis", client, cfg.Belongs)
-	values.runs = runs
+	values.waits = waits
 	return &Opened{
-		Store:   redisStore{values},
+		Store:   redisStore{values, beats},
 		Where:   "Redis at " + u.Host,
 		OneStep: "one Lua script, which Redis runs as a whole",
 		Redis:   client,
@@ -173,7 +244,7 @@ func openRedis(cfg Config) (*Opened, error) {
 
 type dialFunc func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error)
 
-func newClient(cfg Config, name string, dial dialFunc, check func(context.Context, redis.Conn) error) *pipeline.Client {
+func newClient(cfg Config, dial dialFunc, check func(context.Context, redis.Conn) error) *pipeline.Client {
 	h := newHealth(cfg.Log)
 	return pipeline.New(pipeline.Options{
 		Dial: func(ctx context.Context) (redis.Conn, error) {
@@ -187,7 +258,7 @@ func newClient(cfg Config, name string, dial dialFunc, check func(context.Contex
 }
 
 // maxKeysAtOnce is how many keys one command takes.
-const maxKeysAtOnce = 500
+const maxKeysAtOnce = 1000
 
 func prefixed(keys []string) []any {
 	args := make([]any, len(keys))
@@ -203,8 +274,8 @@ type health struct{ reads, writes condition }
 
 func newHealth(log *slog.Logger) *health {
 	return &health{
-		reads:  condition{log: log, down: "sessions cannot be reached", up: "sessions can be reached again"},
-		writes: condition{log: log, down: "sessions cannot be stored", up: "sessions can be stored again"},
+		reads:  condition{log: log, level: slog.LevelError, down: "sessions cannot be reached", up: "sessions can be reached again"},
+		writes: condition{log: log, level: slog.LevelError, down: "sessions cannot be stored", up: "sessions can be stored again"},
 	}
 }
 
@@ -226,13 +297,14 @@ func (h *health) observe(cmd string, err error) {
 // condition is one thing that is up or down.
 type condition struct {
 	log      *slog.Logger
+	level    slog.Level // of down
 	down, up string
 	isDown   atomic.Bool
 }
 
 func (c *condition) markDown(cause error) {
 	if c.isDown.CompareAndSwap(false, true) {
-		c.log.Error(c.down, "cause", cause)
+		c.log.Log(context.Background(), c.level, c.down, "cause", cause)
 	}
 }
 

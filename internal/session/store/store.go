@@ -35,6 +35,8 @@ type Store interface {
 	CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) error
 	// Delete removes keys; what is not there counts as removed.
 	Delete(ctx context.Context, keys ...string) error
+	// DeleteAll removes every key and returns how many there were.
+	DeleteAll(ctx context.Context) (int, error)
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
 	Close() error
@@ -68,9 +70,8 @@ type Config struct {
 	// Timeout is the whole budget of one operation on Redis: waiting, sending,
 	// receiving.
 	Timeout time.Duration
-	// Revoked is asked for the sessions that have ended, before a Redis that may
-	// have lost their removal is believed.
-	Revoked Revoked
+	// Endings are applied to data that may have lost them.
+	Endings Endings
 	// Belongs reports whether value may be what was stored under key. It is
 	// asked about every value that Redis sends.
 	Belongs func(key string, value []byte) bool
@@ -82,10 +83,6 @@ type Config struct {
 	DatabaseTimeout time.Duration
 	Log             *slog.Logger
 }
-
-// Revoked passes the keys of sessions that ended at since or later, and that
-// could still be alive, to yield, batch by batch.
-type Revoked func(ctx context.Context, since time.Time, yield func(keys []string) error) error
 
 // Opened is a store with what is known of it.
 type Opened struct {
@@ -115,11 +112,6 @@ func Open(ctx context.Context, cfg Config) (*Opened, error) {
 	if err := waitFor(ctx, opened); err != nil {
 		return nil, errors.Join(fmt.Errorf("open sessions: %s does not answer: %w", opened.Where, err), opened.Close())
 	}
-	if opened.single() {
-		if err := replay(ctx, cfg.Revoked, opened.Delete); err != nil {
-			return nil, errors.Join(fmt.Errorf("open sessions: %w", err), opened.Close())
-		}
-	}
 	return opened, nil
 }
 
@@ -141,13 +133,6 @@ func open(ctx context.Context, cfg Config) (*Opened, error) {
 		return nil, errors.New("SESSION_STORE=database without a database")
 	}
 	return nil, fmt.Errorf("no session store is called %q", cfg.Kind)
-}
-
-// single reports whether this process alone opens the store. Its data may have
-// been put back from an older copy while no server ran.
-func (o *Opened) single() bool {
-	_, shared := o.Store.(redisStore)
-	return !shared
 }
 
 // waitFor gives a store that starts at the same moment a little time.

@@ -138,6 +138,25 @@ func (t *table) Delete(ctx context.Context, keys ...string) error {
 	return nil
 }
 
+// deletedAtOnce is how many rows one statement removes.
+const deletedAtOnce = 10_000
+
+const deleteSomeSessions = `
+DELETE FROM sessions
+WHERE token IN (SELECT token FROM sessions LIMIT $1)`
+
+func (t *table) DeleteAll(ctx context.Context) (int, error) {
+	for removed := 0; ; {
+		within, cancel := context.WithTimeout(ctx, t.timeout)
+		rows, err := t.exec(within, deleteSomeSessions, deletedAtOnce)
+		cancel()
+		removed += int(rows)
+		if err != nil || rows == 0 {
+			return removed, err
+		}
+	}
+}
+
 func (t *table) Ping(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, t.timeout)
 	defer cancel()
