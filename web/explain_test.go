@@ -187,8 +187,12 @@ func TestWhyNobodyIsBelieved(t *testing.T) {
 		}
 
 		w.clock.advance(sessionIdle + time.Second)
-		wantTitles(t, "idle", way(b.get("/explain").wantNoCookie()), append([]string{sent, form, key, asked, "These bytes came back", "The bytes became a record",
-			"The session was checked", "What stood there was removed", "Nobody: the session was idle too long"}, end...)...)
+		idle := []string{sent, form, key, asked, "These bytes came back", "The bytes became a record", "The session was checked"}
+		if w.stores.redis == nil { // no script: it is read once more under a lock
+			idle = append(idle, asked, "These bytes came back")
+		}
+		idle = append(idle, "What stood there was removed", "Nobody: the session was idle too long")
+		wantTitles(t, "idle", way(b.get("/explain").wantNoCookie()), append(idle, end...)...)
 		wantTitles(t, "after that", way(b.get("/explain")), append([]string{sent, form, key, asked, "Nobody: nothing stands under that key"}, end...)...)
 	})
 }

@@ -160,8 +160,8 @@ func TestAStoredSessionThatCannotBeReadIsAGuests(t *testing.T) {
 		"a nameless one": func(w *world, key string) {
 			w.do("SET", key, `{"v":1,"created":1,"seen":99999999999999,"ends":99999999999999,"member":{"id":"x"}}`)
 		},
-		"two values":       func(w *world, key string) { w.do("SET", key, `{"v":1}{"v":1}`) },
-		"ten megabytes":    func(w *world, key string) { w.do("SET", key, strings.Repeat("[", 10<<20)) },
+		"two values":    func(w *world, key string) { w.do("SET", key, `{"v":1}{"v":1}`) },
+		"ten megabytes": func(w *world, key string) { w.do("SET", key, strings.Repeat("[", 10<<20)) },
 		"a foreign type": func(w *world, key string) {
 			if w.stores.redis != nil { // the embedded Redis has one type only
 				w.do("DEL", key)

@@ -43,13 +43,9 @@ func (s *Site) noteToken(c echo.Context, cookies []*http.Cookie) {
 	}
 }
 
-// noteLookup notes how the sender was found, or not.
-func (s *Site) noteLookup(c echo.Context, sess *session.Session) {
-	rec := watched(c)
-	if rec == nil {
-		return
-	}
-	found := sess.Lookup()
+// noteRecord notes the record that was found, and the check whether it lives.
+func (s *Site) noteRecord(c echo.Context, sess *session.Session) {
+	rec, found := watched(c), sess.Lookup()
 	if rec.Closely() && !found.CheckedAt.IsZero() {
 		limits := s.Sessions.Limits()
 		rec.AddOf(session.DecodeRecord, trace.Decoded{Version: session.RecordVersion, Fields: fields(found.Record)})
@@ -62,6 +58,14 @@ func (s *Site) noteLookup(c echo.Context, sess *session.Session) {
 			check.Idle = 0
 		}
 		rec.AddOf(session.Limits.Live, check)
+	}
+}
+
+// noteSender notes who sent the request.
+func noteSender(c echo.Context, sess *session.Session) {
+	rec, found := watched(c), sess.Lookup()
+	if rec == nil {
+		return
 	}
 	who := trace.Recognised{Reason: trace.Reason(found.Reason)}
 	if sess.Stored() {

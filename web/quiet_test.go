@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -100,18 +101,27 @@ func TestAMembersPageIsOneReadOfTheStoreAndNoSQL(t *testing.T) {
 	w := newWorld(t, services(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	b.get("/profile").want(http.StatusOK)
-	acquired := w.db.Pool().Stat().AcquireCount()
+	// The server asks the database now and then for itself, so the fewest
+	// connections of several tries count.
+	connections := func(path string) int64 {
+		fewest := int64(math.MaxInt64)
+		for range 20 {
+			before := w.db.Pool().Stat().AcquireCount()
+			b.get(path).want(http.StatusOK)
+			fewest = min(fewest, w.db.Pool().Stat().AcquireCount()-before)
+		}
+		return fewest
+	}
 	for _, path := range []string{"/profile", "/", "/session"} {
 		calls := w.redisCalls(func() { b.get(path).want(http.StatusOK) })
 		if !maps.Equal(calls, map[string]int{"get": 1}) {
 			t.Errorf("GET %s called Redis for %v, want one GET", path, calls)
 		}
+		if n := connections(path); n != 0 {
+			t.Errorf("GET %s takes %d connections to the database", path, n)
+		}
 	}
-	if now := w.db.Pool().Stat().AcquireCount(); now != acquired {
-		t.Errorf("the pages took %d connections to the database", now-acquired)
-	}
-	b.get("/devices").want(http.StatusOK)
-	if w.db.Pool().Stat().AcquireCount() == acquired {
+	if connections("/devices") == 0 {
 		t.Error("the count does not see the SQL of /devices, so it proves nothing")
 	}
 }

@@ -57,10 +57,11 @@ func (s *Site) answer(c echo.Context, next echo.HandlerFunc) error {
 	// A client that has gone away does not stop half-way what it has begun: a
 	// log-out that was asked for happens. The session's own limits bound it.
 	ctx := context.WithoutCancel(c.Request().Context())
-	whose, err := s.Sessions.Load(ctx, s.token(c), func(sess *session.Session) { s.noteLookup(c, sess) })
+	whose, err := s.Sessions.Load(ctx, s.token(c), func(sess *session.Session) { s.noteRecord(c, sess) })
 	if err != nil {
 		return err
 	}
+	noteSender(c, whose)
 	c.Set(sessionKey, whose)
 	member, _ := whose.Member()
 	c.Set(senderKey, member.Name)

@@ -183,7 +183,7 @@ func (w *world) open() {
 		Store:   w.store,
 		Where:   w.store.Where,
 		Devices: w.db.Devices(),
-		DataDir: w.stores.dataDir,
+		DataDir: cmp.Or(w.stores.dataDir, w.t.TempDir()),
 		Limits:  session.Limits{Idle: sessionIdle, Lifetime: sessionLife, Remember: sessionLonger},
 		Secure:  w.options.https,
 		Start:   w.process.Start,

@@ -229,8 +229,9 @@ func (m *Manager) EndEverybody(ctx context.Context, why EndReason, progress func
 		if n == 0 {
 			break
 		}
-		marked += n
-		progress(marked)
+		if marked += n; n == endedAtOnce {
+			progress(marked)
+		}
 	}
 	// A log-in under way may have stored its session after the first time and
 	// been confirmed before the mark.

@@ -204,6 +204,9 @@ func TestARedisThatIsNotTheOneToTalkToIsSaidOnce(t *testing.T) {
 			w := on(t, onRedis)
 			b := w.browser(w.open()).logIn(w.ada)
 			c.begin(w)
+			if !c.storesStill { // the first to be refused
+				mustFail(t, b.try(func(s *session.Session) error { s.Flash("kept?"); return nil }), session.ErrUnavailable, "change")
+			}
 			for range 5 {
 				s, err := b.load()
 				if c.greetsStill {
