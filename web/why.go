@@ -63,12 +63,8 @@ type secondPart struct {
 
 type sessionEnding struct{ Way, Who, Checked, Left string }
 
-// sessionState is one state of a session, and the ways out of it.
-type sessionState struct {
-	Name, Means string
-	Last        bool
-	Ways        []string
-}
+// sessionState is one state of a session, and the way on from it.
+type sessionState struct{ Name, Means, On string }
 
 type thief struct{ Has, Can, Cannot, Remedy string }
 
@@ -224,14 +220,13 @@ func sessionEndings() []sessionEnding {
 
 func sessionStates() []sessionState {
 	return []sessionState{
-		{Name: "No session", Means: "No cookie, no record. Looking at pages changes nothing.",
-			Ways: []string{"A value put in at /session begins a guest’s session.", "Logging in begins a member’s."}},
-		{Name: "A guest’s session", Means: "A token in the cookie, a record with values, and no name.",
-			Ways: []string{"Logging in replaces the token, so that nobody who knew the old one is logged in with you."}},
-		{Name: "A member’s session", Means: "A token in the cookie, a record with the name. Every request reads it; its last use is written down now and then.",
-			Ways: []string{"Logging in again replaces the token.", "Ten ways to end it are in the table above."}},
-		{Name: "Ended", Means: "No record. The cookie, if it is still there, leads nowhere.", Last: true,
-			Ways: []string{"None: an ended session never comes back, whatever is under way and whatever copy of the store is restored."}},
+		{"No session", "No cookie, no record.", "Looking at pages changes nothing. A value put in at /session begins a guest’s session, and logging in a member’s."},
+		{"A guest’s session", "A token in the cookie, and a record with values and no name.",
+			"Logging in replaces the token, so that nobody who knew the old one is logged in with you."},
+		{"A member’s session", "A token in the cookie, and a record with the name.",
+			"Every request reads it; its last use is written down now and then. Logging in again replaces the token."},
+		{"Ended", "No record. The cookie, if it is still there, leads nowhere.",
+			"There is no way back: an ended session never returns, whatever is under way and whatever copy of the store is restored."},
 	}
 }
 
