@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/PuerkitoBio/goquery"
+
 	"holdfast/internal/dev/testprocess"
 )
 
@@ -67,6 +69,14 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 		}
 	}
 	mustBe(t, greeted, v, "after the check")
+	// The page that says why has the figures beside the faults.
+	why := v.get("/why")
+	for fault, want := range map[string]string{"It forgets": "a stranger Hello, Ada!", "It cannot be shared": "a stranger refused to start"} {
+		row := why.page.Find("table.measured tr").FilterFunction(func(_ int, row *goquery.Selection) bool { return row.Find("th").Text() == fault })
+		if said := row.Find("td").Eq(1).Text() + " " + row.Find("td").Eq(2).Text(); said != want {
+			t.Errorf("%s: measured %q, want %q", fault, said, want)
+		}
+	}
 	// What was measured outlives the server, too.
 	server.Stop()
 	server.Start()
