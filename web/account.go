@@ -20,19 +20,19 @@ func (s *Site) showAccount(c echo.Context) error {
 	return s.accountPage(c, http.StatusOK, accountPage{Name: c.QueryParam("name")})
 }
 
-// submitName changes what the person is called. Every session of theirs greets
-// by the new name from its next request on.
+// submitName changes the person's name. All their sessions show the new one from
+// their next request on.
 func (s *Site) submitName(c echo.Context) error {
 	sent, err := form.Parse(c.Request(), "name")
 	if err != nil {
 		return err
 	}
-	ctx, whose := c.Request().Context(), current(c)
-	member, _ := whose.Member()
+	ctx, sess := c.Request().Context(), current(c)
+	member, _ := sess.Member()
 	person, err := s.Accounts.Rename(ctx, member.ID, sent["name"])
-	again := accountPage{Name: sent["name"]}
-	if errors.As(err, &again.Errors) {
-		return s.accountPage(c, http.StatusUnprocessableEntity, again)
+	p := accountPage{Name: sent["name"]}
+	if errors.As(err, &p.Errors) {
+		return s.accountPage(c, http.StatusUnprocessableEntity, p)
 	}
 	if err != nil {
 		return err
@@ -40,7 +40,7 @@ func (s *Site) submitName(c echo.Context) error {
 	if err := s.Sessions.Rename(ctx, person.ID, person.Name); err != nil {
 		return err
 	}
-	whose.Flash("Your name is changed.")
+	sess.Flash("Your name is changed.")
 	return c.Redirect(http.StatusSeeOther, "/account")
 }
 

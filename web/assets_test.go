@@ -38,7 +38,7 @@ func body(t *testing.T, r io.Reader) []byte {
 }
 
 func TestEveryAssetIsServedWholeUnderItsHash(t *testing.T) {
-	_, files := newTestRenderer(t)
+	_, files := newTestViews(t)
 	for name, onWire := range files.names {
 		file, ok := files.find(onWire)
 		if !ok {
@@ -136,7 +136,7 @@ func TestCompressionIsForThoseWhoTakeIt(t *testing.T) {
 }
 
 func TestNoOtherNameIsServed(t *testing.T) {
-	_, files := newTestRenderer(t)
+	_, files := newTestViews(t)
 	for _, name := range []string{
 		"", ".", "/", "css", "css/", "css/site.css", "css/base.css", "css/site.0000000000000000.css", "embed.go",
 		"../go.mod", "css/../favicon.ico", "./favicon.ico", "/favicon.ico", "favicon.ico/", "FAVICON.ICO", "favicon.ico\x00",
@@ -168,7 +168,7 @@ func TestAFileWithoutAPlaceStopsTheStart(t *testing.T) {
 }
 
 func TestTheFirstPageIsLight(t *testing.T) {
-	r, files := newTestRenderer(t)
+	views, files := newTestViews(t)
 	weigh := func(name string) int {
 		file, _ := files.find(files.names[name])
 		return len(body(t, askFor(t, file, http.MethodGet, map[string]string{"Accept-Encoding": "gzip"}).Body))
@@ -177,8 +177,8 @@ func TestTheFirstPageIsLight(t *testing.T) {
 	if sheet >= 12<<10 {
 		t.Errorf("the style sheet is %d bytes compressed, want less than 12 kB", sheet)
 	}
-	for name, views := range sampleViews(t, r) {
-		html, doc := rendered(t, r, name, views[len(views)-1])
+	for name, samples := range sampleData(t) {
+		html, doc := rendered(t, views, name, samples[len(samples)-1])
 		scripts := doc.Find("script").Length()
 		// The icon weighs too, but browsers would ask for it without a link.
 		requests := 1 + doc.Find("link[rel=stylesheet]").Length() + scripts

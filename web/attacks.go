@@ -70,12 +70,10 @@ func (s *Site) submitAttack(c echo.Context) error {
 	}
 	name := c.Param("name")
 	err := s.Lab.Attacks.Run(c.Request().Context(), name)
-	switch {
-	case errors.Is(err, attack.ErrUnknown):
-		return echo.NewHTTPError(http.StatusNotFound).SetInternal(err)
-	case errors.Is(err, attack.ErrBusy):
-		return s.attacksPage(c, http.StatusConflict, true)
-	case err != nil:
+	if errors.Is(err, attack.ErrBusy) {
+		return s.attacksPage(c, failureOf(err).status, true)
+	}
+	if err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, "/lab/attacks#"+name)

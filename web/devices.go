@@ -1,9 +1,7 @@
 package web
 
 import (
-	"errors"
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -17,10 +15,10 @@ import (
 const pastPerPage = 20
 
 type devicesPage struct {
-	Devices      []deviceCard
-	Others       int
-	Past         []pastDevice
-	Older, Newer string // addresses of the neighbouring pages of past sessions, or ""
+	Devices []deviceCard
+	Others  int
+	Past    []pastDevice
+	neighbours
 }
 
 type deviceCard struct {
@@ -34,27 +32,22 @@ type pastDevice struct {
 	Since, Ended        moment
 }
 
-// showDevices lists where the person is logged in: what the ledger has, as far
-// as the store still holds it.
+// showDevices lists the person's sessions: those that the session store still
+// has, and a page of those that have ended.
 func (s *Site) showDevices(c echo.Context) error {
 	ctx, now := c.Request().Context(), s.Now()
-	page := pageNumber(c.QueryParam("page"))
+	list := pagingOf(c, pastPerPage)
 	live, err := current(c).Devices(ctx)
 	if err != nil {
 		return err
 	}
-	past, err := current(c).PastDevices(ctx, (page-1)*pastPerPage, pastPerPage+1)
+	past, err := current(c).PastDevices(ctx, list.offset(), list.limit())
 	if err != nil {
 		return err
 	}
 	var p devicesPage
 	p.Devices, p.Others = deviceCards(live, now)
-	if len(past) > pastPerPage {
-		past, p.Older = past[:pastPerPage], devicesPath(page+1)
-	}
-	if page > 1 {
-		p.Newer = devicesPath(page - 1)
-	}
+	past, p.neighbours = shown(list, past)
 	for _, d := range past {
 		p.Past = append(p.Past, pastDevice{
 			Title: deviceTitle(d.UserAgent), Address: d.Address, How: endingWords(d.EndReason),
@@ -64,8 +57,8 @@ func (s *Site) showDevices(c echo.Context) error {
 	return s.page(c, http.StatusOK, "devices", "Devices", p)
 }
 
-// deviceCards are live sessions as a page shows them, and how many of them are
-// not this one.
+// deviceCards are live sessions as a page shows them; others is how many of them
+// are not that of the request.
 func deviceCards(live []session.Device, now time.Time) (cards []deviceCard, others int) {
 	for _, d := range live {
 		cards = append(cards, deviceCard{
@@ -80,22 +73,18 @@ func deviceCards(live []session.Device, now time.Time) (cards []deviceCard, othe
 	return cards, others
 }
 
-// submitEndDevice ends one session of the person. One that is not theirs does
-// not exist for them.
+// submitEndDevice ends one session of the person. Another person's is
+// session.ErrNoDevice, as one that does not exist.
 func (s *Site) submitEndDevice(c echo.Context) error {
 	sent, err := form.Parse(c.Request(), "id")
 	if err != nil {
 		return err
 	}
-	err = current(c).EndDevice(c.Request().Context(), sent["id"])
-	if errors.Is(err, session.ErrNoDevice) {
-		return echo.NewHTTPError(http.StatusNotFound).SetInternal(err)
-	}
-	if err != nil {
+	if err := current(c).EndDevice(c.Request().Context(), sent["id"]); err != nil {
 		return err
 	}
 	if current(c).LoggedOut() {
-		return s.goodbye(c)
+		return s.redirectLoggedOut(c)
 	}
 	current(c).Flash("That device is logged out.")
 	return c.Redirect(http.StatusSeeOther, "/devices")
@@ -113,7 +102,7 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/devices")
 }
 
-// deviceTitle puts a User-Agent into words: "Firefox on Linux".
+// deviceTitle describes a User-Agent: "Firefox on Linux".
 func deviceTitle(userAgent string) string {
 	ua := useragent.Parse(userAgent)
 	browser, system := ua.Name, ua.OS
@@ -143,18 +132,4 @@ func endingWords(how session.EndReason) string {
 	default:
 		return "Expired"
 	}
-}
-
-// pageNumber reads a page of a list; anything else is the first.
-func pageNumber(text string) int {
-	const last = 1000
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > last {
-		return 1
-	}
-	return n
-}
-
-func devicesPath(page int) string {
-	return "/devices?page=" + strconv.Itoa(page)
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/PuerkitoBio/goquery"
+
+	"holdfast/internal/product"
 )
 
 const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0"
@@ -176,7 +178,7 @@ func TestEndingThisDeviceByItsIDIsALogOut(t *testing.T) {
 	here, there := w.member(p), w.member(p)
 	own := there.otherDevices()[0]
 	out := here.post("/devices/end", url.Values{"id": {own}}).wantRedirect("/login")
-	if cleared := out.cookie("session"); cleared.MaxAge >= 0 {
+	if cleared := out.cookie(product.SessionCookie); cleared.MaxAge >= 0 {
 		t.Errorf("the cookie stays: %s", cleared.Raw)
 	}
 	here.get("/profile").wantRedirect("/login?next=%2Fprofile")

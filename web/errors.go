@@ -12,8 +12,11 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
+	"holdfast/internal/fault"
 	"holdfast/internal/form"
+	"holdfast/internal/learn/attack"
 	"holdfast/internal/session"
+	"holdfast/internal/view"
 )
 
 // errorPage is what every failed request shows.
@@ -50,7 +53,7 @@ func named() []struct {
 	}
 	sessions := away("Sessions cannot be reached just now",
 		"If you were logged in, you still are. Try again in a moment.")
-	people := away("Accounts cannot be reached just now",
+	database := away("What is stored here cannot be reached just now",
 		"Nothing was changed. Try again in a moment.")
 	busy := away("Too many people are logging in at once",
 		"Nothing was changed. Try again in a moment.")
@@ -64,6 +67,10 @@ func named() []struct {
 		message: "It was refused, and nothing was changed. Open the page here and try again."}
 	strange := failure{status: http.StatusMisdirectedRequest, heading: "These pages are not at this address",
 		message: "The pages for learning answer at the server's own address only, so that no other site can use them. Nothing was changed."}
+	notReady := away("This instance is not ready",
+		"A store that it needs does not answer. Try again in a moment.")
+	attacking := failure{status: http.StatusConflict, heading: "An attack is under way",
+		message: "Attacks take turns, and this one was not begun. Try again in a few seconds."}
 	return []struct {
 		err error
 		failure
@@ -72,11 +79,16 @@ func named() []struct {
 		{session.ErrEnded, ended},
 		{session.ErrFlashTaken, unexpected()},
 		{session.ErrFull, full},
-		{account.ErrUnavailable, people},
+		{fault.ErrUnavailable, database},
+		{fault.ErrNotFound, byStatus(http.StatusNotFound)},
+		{session.ErrNoDevice, byStatus(http.StatusNotFound)},
 		{account.ErrBusy, busy},
-		{errForgery, forged},
+		{errCSRF, forged},
 		{errStrangeHost, strange},
 		{ErrRestarting, restarting},
+		{errNotReady, notReady},
+		{attack.ErrUnknown, byStatus(http.StatusNotFound)},
+		{attack.ErrBusy, attacking},
 		{form.ErrTooLarge, byStatus(http.StatusRequestEntityTooLarge)},
 		{form.ErrContentType, byStatus(http.StatusUnsupportedMediaType)},
 		{form.ErrMalformed, byStatus(http.StatusBadRequest)},
@@ -185,7 +197,7 @@ func (s *Site) renderFailure(form failureForm) ([]byte, error) {
 		p.OnURL, p.OnText = onURLMark, onTextMark
 	}
 	var page bytes.Buffer
-	err := s.renderer.render(&page, "error", view{l, p})
+	err := s.views.Render(&page, "error", view.Data{Layout: l, Page: p})
 	return page.Bytes(), err
 }
 

@@ -47,11 +47,11 @@ type explainFact struct {
 // after, so that it can tell what was stored as well.
 func (s *Site) showExplain(c echo.Context) error {
 	rec := watched(c)
-	notices := s.takeNotices(c)
-	if err := s.conclude(c, c.Response()); err != nil {
+	flashes := s.takeFlashes(c)
+	if err := s.commit(c, c.Response()); err != nil {
 		return err
 	}
-	e := explanation{site: s, whose: current(c), now: s.Now(), steps: rec.Making()}
+	e := explanation{site: s, sess: current(c), now: s.Now(), steps: rec.Attempt()}
 	member, known := memberOf(c)
 	p := explainPage{Heading: "How the server looked for you", Guest: !known, Lead: "You are nobody yet, as far as this server can tell. " +
 		"Below is how it looked, step by step, while it made this very page: the real values, noted by the code that handled them."}
@@ -65,7 +65,7 @@ func (s *Site) showExplain(c echo.Context) error {
 	if e.sent.Count == 1 {
 		p.Cookie = s.Sessions.CookieName()
 	}
-	return s.pageWith(c, http.StatusOK, "explain", "Explain", notices, p)
+	return s.pageWith(c, http.StatusOK, "explain", "Explain", flashes, p)
 }
 
 // summary is the whole of it in one line.

@@ -111,9 +111,9 @@ func (e *explanation) answer(step trace.Step, what trace.Answer) {
 		Hand:      []string{e.curl(" -I", "explain") + " | grep -ic '^set-cookie: " + e.site.Sessions.CookieName() + "=' || true"},
 		HandWords: "It prints how many session cookies the answer sets: 0.",
 	}
-	if e.whose.Stored() {
+	if e.sess.Stored() {
 		s.Text = "Your browser has it already and would only be told the same again. It was sent once, when this session began, with these words; each keeps something from happening."
-		s.Facts = attributes(e.whose.Cookie(), e.sent.Value.String())
+		s.Facts = attributes(e.sess.Cookie(), e.sent.Value.String())
 	}
 	for _, sent := range what.Cookies {
 		s.Facts = append(s.Facts, explainFact{

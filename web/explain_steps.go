@@ -13,7 +13,7 @@ import (
 // explanation puts what was recorded of one request into words.
 type explanation struct {
 	site  *Site
-	whose *session.Session
+	sess  *session.Session
 	now   time.Time
 	steps []trace.Step
 

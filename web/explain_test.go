@@ -22,6 +22,7 @@ import (
 
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/learn/trace"
+	"holdfast/internal/product"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 )
@@ -114,13 +115,13 @@ func TestTheWayIsToldAsItWas(t *testing.T) {
 
 		masked := b.token()[:4] + "…" + b.token()[39:]
 		for _, want := range []struct{ title, term, value string }{
-			{"Your browser sent a cookie", "Cookie", "session=" + masked},
+			{"Your browser sent a cookie", "Cookie", product.SessionCookie + "=" + masked},
 			{"The token became a key", "Key", storedUnder(b.token())},
 			{asked, "Command", "GET " + storedUnder(b.token())},
 			{"These bytes came back", "Size", fmt.Sprintf("%d bytes laid out below; stored without spaces and line breaks", len(stored))},
 			{"The bytes became a record", "member.name", "Ada"},
 			{"The bytes became a record", "member.start", strconv.FormatInt(w.process.Start, 10)},
-			{"No session cookie was sent back", "Name and value", "session=" + masked},
+			{"No session cookie was sent back", "Name and value", product.SessionCookie + "=" + masked},
 			{"No session cookie was sent back", "HttpOnly", "no script can read it, so one that slips into a page cannot steal it"},
 		} {
 			if got := step(t, steps, want.title).facts[want.term]; got != want.value {
@@ -171,12 +172,12 @@ func TestWhyNobodyIsBelieved(t *testing.T) {
 		}{
 			{"no cookie", "", []string{"Your browser sent no session cookie", "Nobody yet"}},
 			{"another cookie", "other=x", []string{"Your browser sent no session cookie", "Nobody yet"}},
-			{"two cookies", "session=" + b.token() + "; session=" + b.token(), []string{"Your browser sent several session cookies", "Nobody yet"}},
-			{"too short", "session=x", []string{sent, "It is no token of this server", "Nobody: the cookie was not believed"}},
-			{"a wrong sign", "session=" + strings.Repeat("*", 43), []string{sent, "It is no token of this server", "Nobody: the cookie was not believed"}},
-			{"invented", "session=" + strings.Repeat("A", 42) + "E", []string{sent, form, key, asked, "Nobody: nothing stands under that key"}},
-			{"spoiled", "session=" + spoiled, []string{sent, form, key, asked, "These bytes came back", "What stood there was removed", "Nobody: the record could not be read"}},
-			{"of a newer version", "session=" + foreign, []string{sent, form, key, asked, "These bytes came back", "Nobody here: a newer server wrote the record"}},
+			{"two cookies", product.SessionCookie + "=" + b.token() + "; " + product.SessionCookie + "=" + b.token(), []string{"Your browser sent several session cookies", "Nobody yet"}},
+			{"too short", product.SessionCookie + "=x", []string{sent, "It is no token of this server", "Nobody: the cookie was not believed"}},
+			{"a wrong sign", product.SessionCookie + "=" + strings.Repeat("*", 43), []string{sent, "It is no token of this server", "Nobody: the cookie was not believed"}},
+			{"invented", product.SessionCookie + "=" + strings.Repeat("A", 42) + "E", []string{sent, form, key, asked, "Nobody: nothing stands under that key"}},
+			{"spoiled", product.SessionCookie + "=" + spoiled, []string{sent, form, key, asked, "These bytes came back", "What stood there was removed", "Nobody: the record could not be read"}},
+			{"of a newer version", product.SessionCookie + "=" + foreign, []string{sent, form, key, asked, "These bytes came back", "Nobody here: a newer server wrote the record"}},
 		} {
 			var headers []string
 			if c.cookie != "" {
@@ -321,7 +322,7 @@ func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
 	if got := page.notices(); !slices.Equal(got, []string{"You are logged out."}) {
 		t.Errorf("notices after log-out: %q", got)
 	}
-	if got := step(t, way(page), "No session cookie was sent back").facts["Sent with this page"]; !strings.HasPrefix(got, "parting=") {
+	if got := step(t, way(page), "No session cookie was sent back").facts["Sent with this page"]; !strings.HasPrefix(got, product.PartingCookie+"=") {
 		t.Errorf("the cookie that goes is told as %q", got)
 	}
 }
@@ -329,7 +330,7 @@ func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
 func TestEveryStepNamesCodeThatExists(t *testing.T) {
 	w := newWorld(t, services(t), options{learn: true})
 	b := w.member(w.person("Ada"))
-	pages := []*answer{b.get("/explain"), w.bare("GET", "/explain", ""), w.bare("GET", "/explain", "", "Cookie: session=x")}
+	pages := []*answer{b.get("/explain"), w.bare("GET", "/explain", ""), w.bare("GET", "/explain", "", "Cookie: "+product.SessionCookie+"=x")}
 	w.clock.advance(2 * time.Minute)
 	pages = append(pages, b.get("/explain"))
 	for _, store := range []string{store.KindMemory, store.KindFile} {

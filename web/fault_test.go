@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
 	"github.com/labstack/echo/v4"
 
-	"holdfast/internal/account"
+	"holdfast/internal/fault"
 	"holdfast/internal/form"
 	"holdfast/internal/session"
 )
@@ -35,7 +36,8 @@ var faults = map[string]struct {
 		return fmt.Errorf("look: %w", echo.NewHTTPError(http.StatusNotFound))
 	}},
 	"a wrapped bad form":   {400, func(*world, echo.Context) error { return fmt.Errorf("look: %w", form.ErrMalformed) }},
-	"a store that is away": {503, func(*world, echo.Context) error { return fmt.Errorf("look: %w", account.ErrUnavailable) }},
+	"a store that is away": {503, func(*world, echo.Context) error { return fmt.Errorf("look: %w", fault.ErrUnavailable) }},
+	"a row that is gone":   {404, func(*world, echo.Context) error { return fmt.Errorf("read row: %w", fault.ErrNotFound) }},
 	"an error after the page was written": {500, func(_ *world, c echo.Context) error {
 		if err := c.HTML(http.StatusOK, "<p>half of a private page</p>"); err != nil {
 			return err
@@ -51,9 +53,9 @@ var faults = map[string]struct {
 }
 
 // doings are what a handler may have done to the session before it fails.
-var doings = map[string]func(c echo.Context, whose *session.Session){
-	"setting a value": func(_ echo.Context, whose *session.Session) {
-		if err := whose.Set("colour", "red"); err != nil {
+var doings = map[string]func(c echo.Context, sess *session.Session){
+	"setting a value": func(_ echo.Context, sess *session.Session) {
+		if err := sess.Set("colour", "red"); err != nil {
 			panic(err)
 		}
 	},
@@ -72,15 +74,15 @@ var doings = map[string]func(c echo.Context, whose *session.Session){
 func TestARequestThatFailsLeavesTheSessionAsItWas(t *testing.T) {
 	onBothStacks(t, func(t *testing.T, w *world) {
 		for did, do := range doings {
-			for how, fault := range faults {
+			for how, failing := range faults {
 				w.site.AddPage(faultPath(did, how), func(c echo.Context, whose *session.Session) error {
 					do(c, whose)
-					return fault.end(w, c)
+					return failing.end(w, c)
 				})
 			}
 		}
-		w.site.AddPage("/test/flash", func(c echo.Context, whose *session.Session) error {
-			whose.Flash("A notice that waits.")
+		w.site.AddPage("/test/flash", func(c echo.Context, sess *session.Session) error {
+			sess.Flash("A notice that waits.")
 			return c.NoContent(http.StatusNoContent)
 		})
 		guest, member := w.browser(), w.member(w.person("Ada"))
@@ -88,10 +90,10 @@ func TestARequestThatFailsLeavesTheSessionAsItWas(t *testing.T) {
 		member.post("/test/flash", nil).want(http.StatusNoContent)
 		before := w.everything()
 		for did := range doings {
-			for how, fault := range faults {
+			for how, failing := range faults {
 				for _, b := range []*browser{guest, member} {
 					for _, page := range []*answer{b.get(faultPath(did, how)), b.post(faultPath(did, how), nil)} {
-						page.want(fault.status).wantNoCookie().wantErrorPage()
+						page.want(failing.status).wantNoCookie().wantErrorPage()
 						if page.header.Get("X-Half") != "" || strings.Contains(string(page.body), "half of") {
 							t.Errorf("%s, %s: part of the failed answer was sent", did, how)
 						}
@@ -236,4 +238,24 @@ func TestAStoreThatTakesNothingLosesNothing(t *testing.T) {
 	}
 	w.do("CONFIG", "SET", "maxmemory", "0")
 	b.set("colour", "red").wantRedirect("/session")
+}
+
+func TestADatabaseThatIsAwayIsSaidInWordsThatFitAnyTable(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error {
+		return fmt.Errorf("read any table: %w", fault.ErrUnavailable)
+	})
+	page := w.browser().get("/test/fault").want(http.StatusServiceUnavailable).wantNoCookie().wantErrorPage()
+	page.wantText("h1", "What is stored here cannot be reached just now")
+}
+
+func TestAPersonWhoIsGoneIsNotFound(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	b := w.member(p)
+	if err := w.accounts.Delete(t.Context(), p.id); err != nil {
+		t.Fatal(err)
+	}
+	b.get("/account").want(http.StatusNotFound).wantErrorPage()
+	b.post("/account/name", url.Values{"name": {"Bea"}}).want(http.StatusNotFound).wantErrorPage()
 }

@@ -137,11 +137,11 @@ func (s *Site) submitRestart(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, labWaitPath(s.Process.Start, sessionKind(current(c)), 1))
 }
 
-func sessionKind(whose *session.Session) string {
-	if _, ok := whose.Member(); ok {
+func sessionKind(sess *session.Session) string {
+	if _, ok := sess.Member(); ok {
 		return hadMember
 	}
-	if whose.Stored() {
+	if sess.Stored() {
 		return hadGuest
 	}
 	return hadNone

@@ -16,7 +16,7 @@ type loginPage struct {
 	Email, Next  string
 	Remember     bool
 	RememberDays int
-	Failed       string // why nobody was logged in
+	Failed       string // why the log-in failed; "" before the first try
 	Errors       form.Errors
 }
 
@@ -33,22 +33,20 @@ func (s *Site) submitLogin(c echo.Context) error {
 		return err
 	}
 	remember := sent["remember"] != ""
-	again := loginPage{Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
-	for _, field := range []struct{ name, missing string }{
-		{"email", "Enter the e-mail you registered with."},
-		{"password", "Enter your password."},
-	} {
-		if sent[field.name] == "" {
-			again.Errors.Add(field.name, field.missing)
-		}
+	p := loginPage{Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
+	if sent["email"] == "" {
+		p.Errors.Add("email", "Enter the e-mail you registered with.")
 	}
-	if len(again.Errors) > 0 {
-		return s.loginPage(c, http.StatusUnprocessableEntity, again)
+	if sent["password"] == "" {
+		p.Errors.Add("password", "Enter your password.")
+	}
+	if len(p.Errors) > 0 {
+		return s.loginPage(c, http.StatusUnprocessableEntity, p)
 	}
 	person, err := s.Accounts.Authenticate(c.Request().Context(), sent["email"], sent["password"])
-	if errors.Is(err, account.ErrNoMatch) {
-		again.Failed = "That e-mail and password do not match."
-		return s.loginPage(c, http.StatusUnprocessableEntity, again)
+	if errors.Is(err, account.ErrInvalidCredentials) {
+		p.Failed = "That e-mail and password do not match."
+		return s.loginPage(c, http.StatusUnprocessableEntity, p)
 	}
 	if err != nil {
 		return err

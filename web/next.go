@@ -8,19 +8,19 @@ import (
 	"holdfast/internal/form"
 )
 
-// maxNextBytes bounds the address a person is sent back to after log-in.
+// maxNextBytes is the longest address that a log-in redirects to.
 const maxNextBytes = 2048
 
-// loginURL is the log-in page that leads back to next, where that is a page
-// of this site.
+// loginURL is the address of the log-in page that redirects to next, if that is
+// a page of this site, after the log-in.
 func loginURL(next string) string {
 	return "/login?next=" + url.QueryEscape(next)
 }
 
-// localPath returns next when it is the path, and perhaps the query, of a page
-// of this site that a GET shows, and otherwise "" (ASVS 5.0 3.7.2). It holds
-// next to the list of such pages, so that no way of writing another host, or
-// of making something happen, needs to be known.
+// localPath returns next if it is the path, with or without a query, of a page of
+// this site that GET shows, and otherwise "" (ASVS 5.0 3.7.2). It compares next
+// with the list of such pages instead of looking for the ways in which another
+// host can be written.
 func (s *Site) localPath(next string) string {
 	if len(next) > maxNextBytes || !strings.HasPrefix(next, "/") || strings.ContainsAny(next, "\\\t\r\n") {
 		return ""
@@ -76,7 +76,7 @@ func (s *Site) whereTo(r *http.Request) string {
 	return page
 }
 
-// afterLogin is where a person goes who has just logged in.
+// afterLogin is where a log-in redirects to.
 func (s *Site) afterLogin(next string) string {
 	if path := s.localPath(next); path != "" {
 		return path

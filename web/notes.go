@@ -3,7 +3,6 @@ package web
 import (
 	"encoding/base64"
 	"maps"
-	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -19,20 +18,19 @@ import (
 
 // noteToken notes the cookie that came, and what the server makes of it before
 // it asks the store.
-func (s *Site) noteToken(c echo.Context, cookies []*http.Cookie) {
+func (s *Site) noteToken(c echo.Context, token string, count int) {
 	rec := watched(c)
 	if rec == nil {
 		return
 	}
-	seen := trace.Cookie{Name: s.Sessions.CookieName(), Count: len(cookies)}
-	if len(cookies) == 1 {
-		seen.Value = trace.Mask(cookies[0].Value)
+	seen := trace.Cookie{Name: s.Sessions.CookieName(), Count: count}
+	if count == 1 {
+		seen.Value = trace.Mask(token)
 	}
 	rec.Add(seen)
-	if len(cookies) != 1 || cookies[0].Value == "" {
+	if token == "" {
 		return
 	}
-	token := cookies[0].Value
 	good := session.WellFormed(token)
 	if rec.Closely() {
 		_, err := base64.RawURLEncoding.DecodeString(token)

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/PuerkitoBio/goquery"
+
+	"holdfast/internal/product"
 )
 
 // request is one entry of /explain/recent.
@@ -87,7 +89,7 @@ func TestRecentRequestsOfThisSession(t *testing.T) {
 		changed(6, "nothing")
 		changed(7, "logged in, with a new token")
 		masked := b.token()[:4] + "…" + b.token()[39:]
-		if sent := got[7].facts["Set-Cookie"]; !slices.Equal(sent, []string{"session=" + masked + "; Path=/; HttpOnly; SameSite=Lax"}) {
+		if sent := got[7].facts["Set-Cookie"]; !slices.Equal(sent, []string{product.SessionCookie + "=" + masked + "; Path=/; HttpOnly; SameSite=Lax"}) {
 			t.Errorf("the log-in sent %q", sent)
 		}
 		if sql := strings.Join(got[7].facts["SQL"], "\n"); !strings.Contains(sql, "INSERT INTO devices") || strings.Contains(sql, p.id) {
@@ -121,7 +123,7 @@ func TestRecentRequestsAreNobodyElses(t *testing.T) {
 	if got := recent(b.get("/explain/recent")); len(got) != 0 {
 		t.Errorf("after log-out: %q", lines(got))
 	}
-	if got := recent(w.bare("GET", "/explain/recent", "", "Cookie: session="+token)); len(got) != 0 {
+	if got := recent(w.bare("GET", "/explain/recent", "", "Cookie: "+product.SessionCookie+"="+token)); len(got) != 0 {
 		t.Errorf("with the cookie of before: %q", lines(got))
 	}
 

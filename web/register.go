@@ -32,13 +32,13 @@ func (s *Site) submitRegister(c echo.Context) error {
 	person, err := s.Accounts.Register(c.Request().Context(), account.Registration{
 		Name: sent["name"], Email: sent["email"], Password: sent["password"],
 	})
-	again := registerPage{Name: sent["name"], Email: sent["email"], Next: s.localPath(sent["next"])}
+	p := registerPage{Name: sent["name"], Email: sent["email"], Next: s.localPath(sent["next"])}
 	if errors.Is(err, account.ErrEmailTaken) {
-		again.Errors.Add("email", "Someone has registered with this e-mail already. If it was you, log in instead.")
-		return s.registerPage(c, http.StatusUnprocessableEntity, again)
+		p.Errors.Add("email", "Someone has registered with this e-mail already. If it was you, log in instead.")
+		return s.registerPage(c, http.StatusUnprocessableEntity, p)
 	}
-	if errors.As(err, &again.Errors) {
-		return s.registerPage(c, http.StatusUnprocessableEntity, again)
+	if errors.As(err, &p.Errors) {
+		return s.registerPage(c, http.StatusUnprocessableEntity, p)
 	}
 	if err != nil {
 		return err

@@ -2,27 +2,28 @@ package web
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/learn/attack"
 )
 
-// routes is every URL of the site and the handler behind it. public pages look
-// at the session and take anyone; member pages send a guest to log in; bare
-// ones touch no session at all. A new route is for members unless it is put
-// elsewhere.
+// routes lists every URL of the site with its handler. Stateless routes have no
+// session, public ones are for guests and members, and the members' redirect a
+// guest to the log-in page. A new route belongs to the members' group unless
+// there is a reason to put it elsewhere.
 func (s *Site) routes() {
-	s.echo.Use(s.observe, s.secure, s.refuseForgery)
+	s.echo.Use(s.requestLog, s.securityHeaders, s.csrf)
 
-	bare := s.group()
-	public := s.known()
-	members := s.known(s.membersOnly)
+	stateless := s.group()
+	public := s.withSession()
+	members := s.withSession(s.membersOnly)
 
-	bare.get("/healthz", s.healthz)
-	bare.get("/readyz", s.readyz)
-	bare.get("/favicon.ico", s.showFavicon)
-	bare.get(assetPrefix+"*", s.showAsset)
+	stateless.get("/healthz", s.healthz)
+	stateless.get("/readyz", s.readyz)
+	stateless.get("/favicon.ico", s.showFavicon)
+	stateless.get(assetPrefix+"*", s.showAsset)
 
 	public.page("/", s.showHome)
 	public.page("/register", s.showRegister)
@@ -59,8 +60,8 @@ func (s *Site) routes() {
 	}
 }
 
-// group registers routes that share their middleware. (Echo's own groups would
-// also put it around every unknown path.)
+// group registers routes that share their middleware. Echo's own groups would
+// also run it for every unknown path.
 type group struct {
 	site       *Site
 	middleware []echo.MiddlewareFunc
@@ -70,11 +71,11 @@ func (s *Site) group(middleware ...echo.MiddlewareFunc) group {
 	return group{site: s, middleware: middleware}
 }
 
-// known is the group of requests whose sender is looked for.
-func (s *Site) known(then ...echo.MiddlewareFunc) group {
-	chain := []echo.MiddlewareFunc{s.recognise}
+// withSession is a group of routes that have a session, a guest's or a member's.
+func (s *Site) withSession(then ...echo.MiddlewareFunc) group {
+	chain := []echo.MiddlewareFunc{s.sessionMiddleware}
 	if s.Learn {
-		chain = []echo.MiddlewareFunc{s.watch, s.recognise}
+		chain = []echo.MiddlewareFunc{s.watch, s.sessionMiddleware}
 	}
 	return s.group(append(chain, then...)...)
 }
@@ -84,16 +85,26 @@ func (g group) inside(first echo.MiddlewareFunc) group {
 	return g.site.group(append([]echo.MiddlewareFunc{first}, g.middleware...)...)
 }
 
+// wrap puts the group's middleware around h: once, while Echo would do it for
+// each request.
+func (g group) wrap(h echo.HandlerFunc) echo.HandlerFunc {
+	for _, m := range slices.Backward(g.middleware) {
+		h = m(h)
+	}
+	return h
+}
+
 func (g group) get(path string, h echo.HandlerFunc) {
-	g.site.echo.GET(path, h, g.middleware...)
-	g.site.echo.HEAD(path, h, g.middleware...)
+	h = g.wrap(h)
+	g.site.echo.GET(path, h)
+	g.site.echo.HEAD(path, h)
 }
 
 func (g group) post(path string, h echo.HandlerFunc) {
-	g.site.echo.POST(path, h, g.middleware...)
+	g.site.echo.POST(path, g.wrap(h))
 }
 
-// page is a GET a person can be sent back to after logging in.
+// page registers a GET that afterLogin may redirect to.
 func (g group) page(path string, h echo.HandlerFunc) {
 	g.get(path, h)
 	g.site.getPaths[path] = true

@@ -17,12 +17,12 @@ type sessionPage struct {
 	Values     []sessionValue
 	Key, Value string
 	Errors     form.Errors
-	Curl       []string // the same by hand
+	Curl       []string // command lines that do the same
 }
 
 type sessionValue struct{ Key, Value string }
 
-// sessionJSON is what GET /session answers to a program. It has no token.
+// sessionJSON is GET /session for a client that asks for JSON. It has no token.
 type sessionJSON struct {
 	Member  *memberJSON       `json:"member"`  // null for a guest
 	Stored  bool              `json:"stored"`  // whether the store holds this session
@@ -54,21 +54,21 @@ func (s *Site) submitSession(c echo.Context) error {
 		current(c).Remove(sent["key"])
 		return c.Redirect(http.StatusSeeOther, "/session")
 	}
-	again := sessionPage{Key: sent["key"], Value: sent["value"]}
+	p := sessionPage{Key: sent["key"], Value: sent["value"]}
 	switch err := current(c).Set(sent["key"], sent["value"]); {
 	case err == nil:
 		return c.Redirect(http.StatusSeeOther, "/session")
 	case errors.Is(err, session.ErrBadKey):
-		again.Errors.Add("key", "Give the value a name of 1 to 64 letters.")
+		p.Errors.Add("key", "Give the value a name of 1 to 64 letters.")
 	case errors.Is(err, session.ErrBadValue):
-		again.Errors.Add("value", "Keep the value under 1,024 bytes, on one line.")
+		p.Errors.Add("value", "Keep the value under 1,024 bytes, on one line.")
 	default:
-		again.Errors.Add("key", "This session holds as many values as fit. Remove one first.")
+		p.Errors.Add("key", "This session holds as many values as fit. Remove one first.")
 	}
 	if wantsJSON(c.Request()) {
-		return c.JSON(http.StatusUnprocessableEntity, map[string]form.Errors{"errors": again.Errors})
+		return c.JSON(http.StatusUnprocessableEntity, map[string]form.Errors{"errors": p.Errors})
 	}
-	return s.sessionPage(c, http.StatusUnprocessableEntity, again)
+	return s.sessionPage(c, http.StatusUnprocessableEntity, p)
 }
 
 func (s *Site) sessionPage(c echo.Context, status int, p sessionPage) error {
@@ -85,16 +85,16 @@ func (s *Site) sessionPage(c echo.Context, status int, p sessionPage) error {
 	return s.page(c, status, "session", "Session", p)
 }
 
-func describeSession(whose *session.Session) sessionJSON {
-	described := sessionJSON{Stored: whose.Stored(), Values: whose.Values()}
+func describeSession(sess *session.Session) sessionJSON {
+	described := sessionJSON{Stored: sess.Stored(), Values: sess.Values()}
 	if described.Values == nil {
 		described.Values = map[string]string{}
 	}
-	if member, ok := whose.Member(); ok {
+	if member, ok := sess.Member(); ok {
 		described.Member = &memberJSON{member.ID, member.Name}
 	}
-	if whose.Stored() {
-		created, ends := whose.CreatedAt(), whose.ExpiresAt()
+	if sess.Stored() {
+		created, ends := sess.CreatedAt(), sess.ExpiresAt()
 		described.Created, described.Ends = &created, &ends
 	}
 	return described

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"holdfast/internal/product"
 	"maps"
 	"slices"
 	"strconv"
@@ -13,7 +14,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 )
 
-const sessionPrefix = "holdfast:session:"
+const sessionPrefix = product.SessionKeys
 
 // storedUnder is the key of the session that a token names.
 func storedUnder(token string) string {
@@ -50,7 +51,7 @@ func (w *world) dialRedis() redis.Conn {
 }
 
 // beatKey changes every second, whatever people do.
-const beatKey = "holdfast:beat"
+const beatKey = product.Slug + ":beat"
 
 // keys are all keys in Redis but the beat.
 func (w *world) keys() []string {

@@ -58,7 +58,7 @@ func newServer(handler http.Handler, always http.Header, log *slog.Logger) *serv
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		ConnContext:       withConn,
-		ConnState:         s.note,
+		ConnState:         s.trackConn,
 		// OPTIONS * is answered as everything else is.
 		DisableGeneralOptionsHandler: true,
 	}
@@ -113,7 +113,9 @@ func (a *arriving) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (s *server) note(c net.Conn, state http.ConnState) {
+// trackConn is the server's ConnState hook: it keeps the state of every open
+// connection, and when one last changed.
+func (s *server) trackConn(c net.Conn, state http.ConnState) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.moved = time.Now()

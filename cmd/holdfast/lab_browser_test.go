@@ -236,8 +236,8 @@ func TestASecondServerEndsWithTheFirst(t *testing.T) {
 			t.Parallel()
 			server := start(t, testprocess.Settings{"SESSION_STORE": "database"})
 			v := member(t, server)
-			if got, err := v.submit("/why", "/why/second", nil); err != nil || got.status != http.StatusSeeOther {
-				t.Fatalf("start the second: %d, %v", got.status, err)
+			if got, err := v.submit("/why", "/why/second", nil); err != nil || got.Code != http.StatusSeeOther {
+				t.Fatalf("start the second: %d, %v", got.Code, err)
 			}
 			at, found := v.get("/why").page.Find("#second ~ .actions a").Attr("href")
 			if !found {
@@ -290,8 +290,8 @@ func TestInABrowserWhoseSessionEndedIsToldAndTakenBack(t *testing.T) {
 	v := member(t, server)
 	b.logIn(server, v.email, false)
 	b.do("look at the devices", chromedp.Navigate(server.URL+"/devices"))
-	if got, err := v.ask("POST", "/devices/end-others", map[string][]string{}); err != nil || got.status != http.StatusSeeOther {
-		t.Fatalf("end the browser's session: %d, %v", got.status, err)
+	if got, err := v.ask("POST", "/devices/end-others", map[string][]string{}); err != nil || got.Code != http.StatusSeeOther {
+		t.Fatalf("end the browser's session: %d, %v", got.Code, err)
 	}
 	b.do("reload", chromedp.Reload())
 	b.sees("Log in", "after the session ended")

@@ -24,16 +24,16 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 	press := func() {
 		t.Helper()
 		got, err := v.ask("POST", "/lab/check", url.Values{})
-		if err != nil || got.status != http.StatusSeeOther || got.header.Get("Location") != "/lab#stores" {
-			t.Fatalf("press the button: %d, %v", got.status, err)
+		if err != nil || got.Code != http.StatusSeeOther || got.Header.Get("Location") != "/lab#stores" {
+			t.Fatalf("press the button: %d, %v", got.Code, err)
 		}
 	}
 	press()
 	running := v.get("/lab")
-	if !strings.HasPrefix(running.text("#stores ~ [role=status]"), "A check is under way") || running.header.Get("Refresh") != "2; url=/lab?look=2#stores" {
-		t.Errorf("while it runs: %q, Refresh %q", running.text("#stores ~ [role=status]"), running.header.Get("Refresh"))
+	if !strings.HasPrefix(running.text("#stores ~ [role=status]"), "A check is under way") || running.Header.Get("Refresh") != "2; url=/lab?look=2#stores" {
+		t.Errorf("while it runs: %q, Refresh %q", running.text("#stores ~ [role=status]"), running.Header.Get("Refresh"))
 	}
-	if next := v.get("/lab?look=2").header.Get("Refresh"); next != "2; url=/lab?look=1#stores" {
+	if next := v.get("/lab?look=2").Header.Get("Refresh"); next != "2; url=/lab?look=1#stores" {
 		t.Errorf("from there Refresh leads to %q: where the browser is already, it does not load", next)
 	}
 	press() // one at a time: this changes nothing
@@ -46,7 +46,7 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 		}
 		waiting := done.page.Find("table.measured td.waiting").Length()
 		partly = partly || waiting > 0 && waiting < 4 && done.page.Find("table.measured tbody tr").Length() == 4
-		if done.header.Get("Refresh") != "" {
+		if done.Header.Get("Refresh") != "" {
 			return fmt.Errorf("still %q", done.text("#stores ~ [role=status]"))
 		}
 		return nil
@@ -96,8 +96,8 @@ func TestTheLabShowsTwoBrowsersAndEndsTheOther(t *testing.T) {
 		t.Fatalf("%d sessions are shown, want 2", n)
 	}
 	got, err := here.submit("/lab", "/devices/end", nil)
-	if err != nil || got.status != http.StatusSeeOther {
-		t.Fatal(errors.Join(err, fmt.Errorf("end the other: %d", got.status)))
+	if err != nil || got.Code != http.StatusSeeOther {
+		t.Fatal(errors.Join(err, fmt.Errorf("end the other: %d", got.Code)))
 	}
 	mustBe(t, asked, there, "having been ended from the other browser")
 	mustBe(t, greeted, here, "having ended the other browser")

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"holdfast/internal/config"
+	"holdfast/internal/product"
 )
 
 func main() {
@@ -22,7 +23,7 @@ func main() {
 	// process at once.
 	context.AfterFunc(ctx, stop)
 	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "holdfast:", err)
+		fmt.Fprintln(os.Stderr, product.Slug+":", err)
 		os.Exit(1)
 	}
 }
@@ -59,7 +60,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	case "healthcheck":
 		return healthcheck(ctx, cfg)
 	case "version":
-		_, err := fmt.Fprintln(stdout, "holdfast", version())
+		_, err := fmt.Fprintln(stdout, product.Slug, version())
 		return err
 	case "users list", "users show", "users add", "users disable", "users enable",
 		"sessions list", "sessions end", "sessions end-all":

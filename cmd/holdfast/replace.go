@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"holdfast/internal/config"
+	"holdfast/internal/product"
 	"holdfast/internal/session/store"
 	"holdfast/web"
 )
@@ -27,9 +28,9 @@ import (
 // The names in the environment with which a server tells its successor what it
 // is. They are no settings: nobody else sets them.
 const (
-	rehearsalEnv = "HOLDFAST_REHEARSAL" // start up to the first exclusive thing, then exit
-	socketEnv    = "HOLDFAST_SOCKET"    // file descriptor of the listening socket
-	successorEnv = "HOLDFAST_SUCCESSOR" // the predecessor may hold the port for a moment
+	rehearsalEnv = product.EnvPrefix + "REHEARSAL" // start up to the first exclusive thing, then exit
+	socketEnv    = product.EnvPrefix + "SOCKET"    // file descriptor of the listening socket
+	successorEnv = product.EnvPrefix + "SUCCESSOR" // the predecessor may hold the port for a moment
 )
 
 // predecessor is what the server before told this one.

@@ -1,8 +1,6 @@
 package main_test
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +9,7 @@ import (
 
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
+	visit "holdfast/internal/learn/visitor"
 )
 
 func TestWhoSurvivesARestart(t *testing.T) {
@@ -168,6 +167,5 @@ func TestRedisHoldsTheHashedTokenWithATimeToLive(t *testing.T) {
 // keyOf is where Redis keeps a visitor's session: under the hash of the token.
 func keyOf(v *visitor) string {
 	v.t.Helper()
-	sum := sha256.Sum256([]byte(v.token()))
-	return "holdfast:session:" + base64.RawURLEncoding.EncodeToString(sum[:])
+	return visit.Key(v.token())
 }

@@ -91,8 +91,8 @@ func watchChildren(t testing.TB, server *testprocess.Server) (stop func() (names
 func pressCheck(t testing.TB, v *visitor) {
 	t.Helper()
 	got, err := v.ask("POST", "/lab/check", url.Values{})
-	if err != nil || got.status != http.StatusSeeOther || got.header.Get("Location") != "/lab#stores" {
-		t.Fatalf("press the button of the check: %d, %q, %v", got.status, got.text("h1"), err)
+	if err != nil || got.Code != http.StatusSeeOther || got.Header.Get("Location") != "/lab#stores" {
+		t.Fatalf("press the button of the check: %d, %q, %v", got.Code, got.text("h1"), err)
 	}
 }
 
@@ -103,7 +103,7 @@ func checked(t testing.TB, v *visitor) (done answer) {
 	defer look.Stop()
 	late := time.After(4 * time.Minute)
 	for {
-		if done = v.get("/lab"); done.header.Get("Refresh") == "" {
+		if done = v.get("/lab"); done.Header.Get("Refresh") == "" {
 			return done
 		}
 		select {

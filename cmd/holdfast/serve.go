@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/database"
 	"holdfast/internal/password"
+	"holdfast/internal/product"
 	"holdfast/web"
 )
 
@@ -82,8 +82,6 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 	go func() { defer close(maintained); sessions.Maintain(run) }()
 	defer func() { end(); <-maintained }()
 	announce(stdout, cfg, db, sessions, process, metrics)
-	weight := ballast()
-	defer runtime.KeepAlive(weight)
 	followed := func() bool { return replacing.socket.Load() != nil }
 	err = newServer(site, site.AlwaysSent(), log).serve(run, listener, cfg.ShutdownTimeout, followed)
 	return replacing.socket.Load(), err
@@ -123,15 +121,17 @@ func newSite(cfg config.Config, base *url.URL, db *database.DB, sessions *sessio
 }
 
 func newAccounts(cfg config.Config, db *database.DB) *account.Service {
-	// One hash a processor: more at once would only take memory, 19 MiB each.
-	hasher := password.NewHasher(runtime.GOMAXPROCS(0), hashWait)
-	return account.New(db.People(), hasher, password.Policy{MinRunes: cfg.PasswordMinLength}, time.Now)
+	return account.New(db.People(), newHasher(cfg), password.Policy{MinRunes: cfg.PasswordMinLength}, time.Now)
+}
+
+func newHasher(cfg config.Config) *password.Hasher {
+	return password.NewHasher(cfg.PasswordHashConcurrency, hashWait)
 }
 
 // announce tells who started it where to look.
 func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *sessions, process web.Process, metrics *metrics) {
-	fmt.Fprintf(stdout, "Holdfast %s, start %d\n  open      %s\n  sessions  %s\n  people    %s\n",
-		version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
+	fmt.Fprintf(stdout, "%s %s, start %d\n  open      %s\n  sessions  %s\n  people    %s\n",
+		product.Name, version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
 	if metrics != nil {
 		fmt.Fprintf(stdout, "  metrics   %s\n", metrics.at)
 	}

@@ -2,6 +2,8 @@ package main_test
 
 import (
 	"bufio"
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +16,7 @@ import (
 
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
+	visit "holdfast/internal/learn/visitor"
 )
 
 // sendRaw sends text as it stands and returns the first answer and whether the
@@ -147,9 +150,10 @@ func TestARequestWithTwoEndsIsRefusedHoweverItIsWritten(t *testing.T) {
 // called, which returns the longest time an answer took.
 func longest(t testing.TB, v *visitor) (stop func() time.Duration) {
 	t.Helper()
-	client := &http.Client{
-		Transport: &http.Transport{DisableKeepAlives: true}, Timeout: answerLimit, Jar: v.client.Jar, CheckRedirect: v.client.CheckRedirect,
-	}
+	client := visit.New(v.Base)
+	client.Take(v.token())
+	client.Header = http.Header{"Connection": {"close"}} // each time another connection
+	t.Cleanup(client.Close)
 	end, done := make(chan struct{}), make(chan error, 1)
 	var took time.Duration
 	go func() {
@@ -161,15 +165,12 @@ func longest(t testing.TB, v *visitor) (stop func() time.Duration) {
 			default:
 			}
 			began := time.Now()
-			response, err := client.Get(v.base + "/profile")
+			greeting, err := client.Greeting(context.Background())
+			if err == nil && greeting == "" {
+				err = errors.New("not greeted")
+			}
 			if err != nil {
 				done <- err
-				return
-			}
-			_, _ = io.Copy(io.Discard, response.Body)
-			response.Body.Close()
-			if response.StatusCode != http.StatusOK {
-				done <- fmt.Errorf("status %d", response.StatusCode)
 				return
 			}
 			took = max(took, time.Since(began))
@@ -199,8 +200,8 @@ func TestASlowFormHoldsNobodyUpDuringARestart(t *testing.T) {
 	defer silent.Close()
 	stop := longest(t, v)
 	got, err := v.ask("POST", "/lab/restart", url.Values{})
-	if err != nil || got.status != http.StatusSeeOther {
-		t.Fatalf("restart: %d, %v", got.status, err)
+	if err != nil || got.Code != http.StatusSeeOther {
+		t.Fatalf("restart: %d, %v", got.Code, err)
 	}
 	// A form that goes on arriving while the restart waits is taken.
 	if response, err := slow.finish(); err != nil || response.StatusCode != http.StatusSeeOther {

@@ -84,8 +84,6 @@ func (s setting) text(text string) (string, error) {
 		return text, checkHost(text)
 	case "hostport":
 		return text, checkHostPort(text)
-	case "mail":
-		return text, checkMail(text)
 	case "base":
 		return checkBase(text)
 	}

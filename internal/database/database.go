@@ -1,12 +1,12 @@
-// Package database owns the one SQL database that holds people, server starts
-// and, where asked, sessions: opening PostgreSQL or SQLite, migrating it, and
-// the SQL behind account's store. It turns failures of drivers into the named
-// failures of account. It must not know of HTTP, nor what the values it keeps
-// mean.
+// Package database owns the one SQL database that holds people, their devices,
+// server starts and, where asked, sessions: opening PostgreSQL or SQLite,
+// migrating it, and the SQL behind the stores that other packages ask for. It
+// turns failures of drivers into those of package fault. It must not know of
+// HTTP, nor what the values it keeps mean.
 //
 // One set of SQL serves both: placeholders are $1, times are whole Unix
-// milliseconds in columns named …_ms, every statement stands alone and is
-// atomic by itself.
+// milliseconds in columns named …_ms. Each method is one step, done wholly or
+// not at all: one statement, or a transaction where it takes several.
 package database
 
 import (
@@ -54,7 +54,7 @@ type DB struct {
 
 // Open opens the database and asks it for a sign of life. The error names the
 // database and the reason, never the password; it is an
-// [account.ErrUnavailable] when the database does not answer.
+// [fault.ErrUnavailable] when the database does not answer.
 func Open(ctx context.Context, c Config) (*DB, error) {
 	if c.Timeout <= 0 {
 		c.Timeout = DefaultTimeout
@@ -80,7 +80,7 @@ func (db *DB) SQL() *sql.DB { return db.sql.DB }
 func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 
 // Ping returns nil when the database answers a query in time, or
-// [account.ErrUnavailable].
+// [fault.ErrUnavailable].
 func (db *DB) Ping(ctx context.Context) error {
 	ctx, cancel, failed := db.bounded(ctx, "ping database")
 	defer cancel()

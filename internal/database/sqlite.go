@@ -13,10 +13,12 @@ import (
 
 	"github.com/gofrs/flock"
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"holdfast/internal/product"
 )
 
 const (
-	sqliteFile     = "holdfast.db"
+	sqliteFile     = product.Slug + ".db"
 	sqliteMaxConns = 8
 	lockRetryDelay = 10 * time.Millisecond
 )

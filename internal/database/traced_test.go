@@ -21,7 +21,7 @@ func watched(t *testing.T, do func(ctx context.Context) error) (statements, from
 	if err := do(trace.With(t.Context(), rec)); err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range rec.Making() {
+	for _, step := range rec.Attempt() {
 		statement := step.What.(trace.Statement)
 		if step.Took <= 0 || statement.Cause != "" {
 			t.Errorf("a step without time or with a failure: %+v", step)
@@ -84,7 +84,7 @@ func TestAStatementThatFailsIsNotedWithItsCause(t *testing.T) {
 		if err := db.People().Insert(trace.With(t.Context(), rec), same); err == nil {
 			t.Fatal("two people with one id")
 		}
-		steps := rec.Making()
+		steps := rec.Attempt()
 		if len(steps) != 1 || steps[0].What.(trace.Statement).Cause == "" {
 			t.Errorf("noted: %s", fmt.Sprint(steps))
 		}

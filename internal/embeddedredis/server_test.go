@@ -12,8 +12,8 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
-	"holdfast/internal/embeddedredis"
 	"holdfast/internal/dev/testservice"
+	"holdfast/internal/embeddedredis"
 )
 
 // patience is time enough for anything on a machine that is busy.

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"holdfast/internal/product"
 )
 
 const (
@@ -71,7 +73,7 @@ func (p Policy) Check(password string, about ...string) error {
 		return &Weak{"This is a plain sequence or repetition, which is guessed early. Use a few words that do not belong together."}
 	case mostlyOf(folded, about):
 		return &Weak{"Most of this is your name or e-mail address, which others know. Use a few words that do not belong together."}
-	case mostlyOf(folded, []string{serviceName}):
+	case mostlyOf(folded, []string{product.Slug, product.Name}):
 		return &Weak{"Most of this is the name of this site, which is guessed early. Use a few words that do not belong together."}
 	case wellKnown(folded):
 		return &Weak{"This is one of the passwords that are guessed first. Use a few words that do not belong together."}

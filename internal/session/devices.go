@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -92,6 +93,11 @@ type DeviceStore interface {
 	// however many servers ask.
 	Forget(ctx context.Context, age time.Duration) error
 }
+
+// newID returns 80 random bits as text, for things that are named but secret
+// to nobody. It has letters and digits only: an operator types it after a flag,
+// and a dash in front would look like another one.
+func newID() string { return rand.Text()[:16] }
 
 // atOnce is how many devices are handled in one go.
 const atOnce = 10 * MaxLive

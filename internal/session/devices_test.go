@@ -194,7 +194,7 @@ func TestOfAUserAgentOnlyTextIsKept(t *testing.T) {
 	w := on(t, onMemory)
 	m := w.open()
 	for sent, want := range map[string]string{
-		"a\x00b\x1b[31m\r\nc\u0085d": "ab[31mcd", "\xff\xfeok": "\ufffd\ufffdok", strings.Repeat("\u00e9", 300): strings.Repeat("\u00e9", 200), "": "",
+		"a\x00b\x1b[31m\r\nc\u0085d": "ab[31mcd", "\xff\xfeok": "ok", strings.Repeat("\u00e9", 300): strings.Repeat("\u00e9", 200), "": "",
 	} {
 		b := w.browser(m)
 		b.do(func(s *session.Session) error { s.LogIn(w.ada, session.Sender{UserAgent: sent}); return nil })

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/product"
 	"holdfast/internal/session"
 )
 
@@ -131,7 +132,7 @@ func check(t *testing.T, w *world, m *session.Manager, b, old *browser, err erro
 	if err == nil && b.token != old.token && old.who() != "" {
 		t.Errorf("step %d: it succeeded, and the old token lives", at)
 	}
-	keys, failed := redis.Strings(w.redis.Do("KEYS", "holdfast:session:*"))
+	keys, failed := redis.Strings(w.redis.Do("KEYS", product.SessionKeys+"*"))
 	if failed != nil {
 		t.Fatal(failed)
 	}
@@ -140,7 +141,7 @@ func check(t *testing.T, w *world, m *session.Manager, b, old *browser, err erro
 		t.Fatal(failed)
 	}
 	for _, key := range keys {
-		if !slices.ContainsFunc(entries, func(e session.Device) bool { return "holdfast:session:"+e.SessionKey == key }) {
+		if !slices.ContainsFunc(entries, func(e session.Device) bool { return product.SessionKeys+e.SessionKey == key }) {
 			t.Errorf("step %d (%v): a session lives that nobody can list or end", at, err)
 		}
 	}

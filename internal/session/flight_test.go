@@ -11,6 +11,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/product"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 )
@@ -262,7 +263,7 @@ func (w *world) held(hash string) int {
 	if w.cfg.store.Kind != store.KindRedis {
 		return 0
 	}
-	n, err := redis.Int(w.raw("EXISTS", "holdfast:session:"+hash))
+	n, err := redis.Int(w.raw("EXISTS", product.SessionKeys+hash))
 	if err != nil {
 		w.t.Fatal(err)
 	}

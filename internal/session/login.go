@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"holdfast/internal/text"
 )
 
 // maxUserAgentBytes is as much of a User-Agent as the list of devices keeps.
@@ -110,7 +111,7 @@ func (s *Session) device(id string) Device {
 		ID:         id,
 		PersonID:   s.record.Member.ID,
 		SessionKey: s.Key(),
-		UserAgent:  cut(s.login.UserAgent, maxUserAgentBytes),
+		UserAgent:  text.Cut(s.login.UserAgent, maxUserAgentBytes),
 		Address:    s.login.Address,
 		Remembered: s.record.Member.Remember,
 		CreatedAt:  s.record.CreatedAt,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/alexedwards/scs/v2"
 
+	"holdfast/internal/product"
 	"holdfast/internal/session/store"
 )
 
@@ -80,9 +81,9 @@ func New(cfg Config) *Manager {
 // with which a browser lets no other host set it (RFC 6265bis section 4.1.3.2).
 func CookieName(secure bool) string {
 	if secure {
-		return "__Host-session"
+		return "__Host-" + product.SessionCookie
 	}
-	return "session"
+	return product.SessionCookie
 }
 
 // CookieName returns the name of the cookie this Manager reads and writes.

@@ -15,6 +15,7 @@ package session
 import (
 	"context"
 	"errors"
+	"holdfast/internal/text"
 	"maps"
 	"slices"
 	"time"
@@ -108,8 +109,8 @@ func (s *Session) LogOut() { s.loggedOut = true }
 func (s *Session) LoggedOut() bool { return s.loggedOut }
 
 // Flash leaves a message that the next page shows once.
-func (s *Session) Flash(text string) {
-	s.record.Flashes = append(slices.Clone(s.record.Flashes), Flash{ID: newID(), Text: text})
+func (s *Session) Flash(message string) {
+	s.record.Flashes = append(slices.Clone(s.record.Flashes), Flash{ID: newID(), Text: message})
 	s.changed = true
 }
 
@@ -131,10 +132,10 @@ func (s *Session) Values() map[string]string { return maps.Clone(s.record.Values
 
 // Set puts a value into the session. Errors: ErrBadKey, ErrBadValue, ErrFull.
 func (s *Session) Set(key, value string) error {
-	if n := utf8.RuneCountInString(key); n < 1 || n > MaxKeyRunes || !isText(key) {
+	if n := utf8.RuneCountInString(key); n < 1 || n > MaxKeyRunes || !text.Plain(key) {
 		return ErrBadKey
 	}
-	if len(value) > MaxValueBytes || !isText(value) {
+	if len(value) > MaxValueBytes || !text.Plain(value) {
 		return ErrBadValue
 	}
 	values := maps.Clone(s.record.Values)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/product"
 	"holdfast/internal/session"
 )
 
@@ -164,7 +165,7 @@ func (w *world) monitor() func() []string {
 			if strings.Contains(line, "the end of it") {
 				return commands
 			}
-			if strings.Contains(line, "holdfast:session:") {
+			if strings.Contains(line, product.SessionKeys) {
 				commands = append(commands, line)
 			}
 		}
@@ -247,7 +248,7 @@ func TestTheCookieOnHTTPSIsBoundToTheHost(t *testing.T) {
 	w := on(t, onMemory)
 	b := w.browser(w.open(func(cfg *config) { cfg.Secure = true })).logIn(w.ada)
 	c := b.cookie
-	if c.Name != "__Host-session" || !c.Secure || c.Path != "/" || c.Domain != "" || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode {
+	if c.Name != "__Host-"+product.SessionCookie || !c.Secure || c.Path != "/" || c.Domain != "" || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode {
 		t.Errorf("the cookie is %v", c)
 	}
 }

@@ -30,7 +30,7 @@ func (b *browser) watch(act func(*session.Session) error) ([]trace.Step, *sessio
 	if err := b.finish(s); err != nil {
 		b.t.Fatal(err)
 	}
-	return rec.Making(), s
+	return rec.Attempt(), s
 }
 
 // one returns the only step of its kind.

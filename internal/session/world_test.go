@@ -17,6 +17,7 @@ import (
 	"holdfast/internal/account"
 	"holdfast/internal/database"
 	"holdfast/internal/dev/testservice"
+	"holdfast/internal/product"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 )
@@ -199,7 +200,7 @@ func (w *world) raw(command string, args ...any) (any, error) {
 
 // keys is how many sessions Redis holds.
 func (w *world) keys() (int, error) {
-	keys, err := redis.Strings(w.raw("KEYS", "holdfast:session:"+strings.Repeat("?", 43)))
+	keys, err := redis.Strings(w.raw("KEYS", product.SessionKeys+strings.Repeat("?", 43)))
 	return len(keys), err
 }
 
@@ -218,7 +219,7 @@ func hash(token string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-func key(token string) string { return "holdfast:session:" + hash(token) }
+func key(token string) string { return product.SessionKeys + hash(token) }
 
 // clock is set by the test.
 type clock struct {

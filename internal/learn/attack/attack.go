@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"holdfast/internal/account"
+	"holdfast/internal/learn/stock"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 )
@@ -151,7 +152,7 @@ func (r *Runner) perform(ctx context.Context, a Attack) (*Report, error) {
 	beside, noStock := startStock(ctx, r.Store)
 	var there *target
 	if noStock == nil {
-		there = newTarget(beside.url, "", stockCookie, victim)
+		there = newTarget(beside.url, "", stock.CookieName, victim)
 		defer r.clear(ctx, beside, there)
 	}
 	report := &Report{}

@@ -233,20 +233,25 @@ type EndedError struct {
 	Log   string // the end of it
 }
 
-func (e *EndedError) Error() string {
-	how := "exit status 0"
-	if e.Cause != nil {
-		how = e.Cause.Error()
+func (e *EndedError) Error() string { return "the server ended (" + e.how() + ")\n" + e.Log }
+
+func (e *EndedError) how() string {
+	if e.Cause == nil {
+		return "exit status 0"
 	}
-	return "the server ended (" + how + ")\n" + e.Log
+	return e.Cause.Error()
 }
 
 func (e *EndedError) Unwrap() error { return e.Cause }
 
-// LastLine is what the server said last, without the program's name.
+// LastLine is what the server said last, without the program's name; how it
+// ended when it said nothing.
 func (e *EndedError) LastLine() string {
 	lines := strings.Split(strings.TrimSpace(e.Log), "\n")
-	return strings.TrimPrefix(lines[len(lines)-1], "holdfast: ")
+	if last := strings.TrimPrefix(lines[len(lines)-1], "holdfast: "); last != "" {
+		return last
+	}
+	return e.how()
 }
 
 // Inherit returns these variables of this process's environment, those that

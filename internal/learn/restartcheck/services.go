@@ -2,9 +2,7 @@ package restartcheck
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,12 +17,13 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"holdfast/internal/learn/visitor"
 )
 
 const (
 	redisLimit = 10 * time.Second // one call to Redis
-	keyPrefix  = "holdfast:session:"
-	batch      = 500 // keys removed in one go
+	batch      = 500              // keys removed in one go
 )
 
 func dialRedis(ctx context.Context, at string) (redis.Conn, error) {
@@ -56,8 +55,7 @@ func usedMemory(ctx context.Context, at string) (int64, error) {
 	return 0, errors.New("ask Redis for its memory: it does not say")
 }
 
-// removeSessions removes the sessions of tokens and nothing else. The key of a
-// session is the SHA-256 of its token.
+// removeSessions removes the sessions of tokens and nothing else.
 func removeSessions(ctx context.Context, at string, tokens []string) error {
 	conn, err := dialRedis(ctx, at)
 	if err != nil {
@@ -68,8 +66,7 @@ func removeSessions(ctx context.Context, at string, tokens []string) error {
 		some := tokens[begin:min(begin+batch, len(tokens))]
 		// One command a key: a cluster takes no other.
 		for _, token := range some {
-			sum := sha256.Sum256([]byte(token))
-			if err := conn.Send("DEL", keyPrefix+base64.RawURLEncoding.EncodeToString(sum[:])); err != nil {
+			if err := conn.Send("DEL", visitor.Key(token)); err != nil {
 				return fmt.Errorf("remove sessions from Redis: %w", err)
 			}
 		}

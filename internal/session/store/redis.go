@@ -15,11 +15,12 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"holdfast/internal/pipeline"
+	"holdfast/internal/product"
 )
 
 // Prefix is what every key in Redis begins with. The key that callers name
 // follows it.
-const Prefix = "holdfast:session:"
+const Prefix = product.SessionKeys
 
 // redisValues are values in Redis. Reading and removing one go through scs's
 // redisstore, whose pool hands out handles on the one pipelined connection. Its

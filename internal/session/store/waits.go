@@ -26,7 +26,7 @@ func (w *waits) noting(check func(context.Context, redis.Conn) error) func(conte
 		rec, began := trace.New(false), time.Now()
 		err := check(trace.With(ctx, rec), conn)
 		rec.Timed(began, trace.Connection{To: "Redis", Beat: beatKey, Cause: trace.Cause(err)})
-		w.latest.Store(&waited{time.Now(), rec.Making()})
+		w.latest.Store(&waited{time.Now(), rec.Attempt()})
 		return err
 	}
 }
