@@ -11,7 +11,6 @@ func TestAnotherServerGetsTheSameSettings(t *testing.T) {
 	_, c := mustParse(t, []string{
 		"--host=127.0.0.1", "--port=0", "--redis-url=redis://u:p%40w@127.0.0.1:6379/1", "--session-store=file",
 		"--session-idle-timeout=90m", "--session-lifetime=3d", "--trusted-proxies=10.0.0.0/8,192.0.2.7", "--log-level=warn", "--learn=off",
-		"--mail-from=Holdfast <a@example.org>",
 	}, nil, "")
 	env := map[string]string{}
 	for _, entry := range c.Environ() {
