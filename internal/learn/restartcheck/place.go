@@ -38,9 +38,8 @@ func openPlace(ctx context.Context, o Options, store string) (*place, error) {
 	}
 	p := &place{store: store, folder: folder, redisURL: o.RedisURL}
 	if store == "redis" && o.RedisURL != "" {
-		if p.shared, err = hasHeartbeat(ctx, o.RedisURL); err != nil {
-			return nil, errors.Join(err, os.RemoveAll(folder))
-		}
+		// A Redis that cannot be reached is shown by the server's own words.
+		p.shared, _ = hasHeartbeat(ctx, o.RedisURL)
 	}
 	if o.DatabaseURL == "" {
 		return p, nil
