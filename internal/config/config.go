@@ -39,7 +39,6 @@ type Config struct {
 
 	SessionStore            string        `group:"Sessions" initial:"redis" oneof:"redis,memory,file,database" help:"Where sessions live. memory forgets them at a restart."`
 	RedisURL                SecretURL     `group:"Sessions" name:"redis-url" schemes:"redis,rediss" unset:"embedded, in DATA_DIR" help:"Redis server: redis://USER:PASSWORD@HOST:6379/0, or rediss:// for TLS."`
-	RedisPoolSize           int           `group:"Sessions" initial:"64" min:"1" max:"10000" help:"Connections to Redis at most; as many are kept open."`
 	RedisConnectTimeout     time.Duration `group:"Sessions" initial:"250ms" min:"1ms" max:"1m" help:"Limit of making one connection to Redis."`
 	RedisTimeout            time.Duration `group:"Sessions" initial:"500ms" min:"1ms" max:"1m" help:"Limit of one session operation: wait for a connection, write and read."`
 	SessionIdleTimeout      time.Duration `group:"Sessions" initial:"24h" min:"1s" max:"400d" help:"A session unused for this long ends."`

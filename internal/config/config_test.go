@@ -62,7 +62,6 @@ func TestNothingSetServesWithTheDefaults(t *testing.T) {
 		{"shutdown timeout", c.ShutdownTimeout, 10 * time.Second},
 		{"password length", c.PasswordMinLength, 15},
 		{"passwords hashed at once", c.PasswordHashConcurrency, max(1, runtime.GOMAXPROCS(0)-1)},
-		{"Redis pool", c.RedisPoolSize, 64},
 		{"Redis connect timeout", c.RedisConnectTimeout, 250 * time.Millisecond},
 		{"Redis timeout", c.RedisTimeout, 500 * time.Millisecond},
 		{"database pool", c.DatabasePoolSize, 16},
