@@ -16,8 +16,10 @@ type accountPage struct {
 	Errors      form.Errors
 }
 
+// showAccount shows the forms. A name in the query is one that was typed before
+// its session ended: see carried.
 func (s *Site) showAccount(c echo.Context) error {
-	return s.accountPage(c, http.StatusOK, accountPage{})
+	return s.accountPage(c, http.StatusOK, accountPage{Name: c.QueryParam("name")})
 }
 
 // submitName changes the person's name. All their sessions show the new one from
@@ -50,7 +52,7 @@ func (s *Site) accountPage(c echo.Context, status int, p accountPage) error {
 	if err != nil {
 		return err
 	}
-	if status == http.StatusOK {
+	if status == http.StatusOK && p.Name == "" {
 		p.Name = person.Name
 	}
 	p.Email, p.MaxName = person.Email, account.MaxNameRunes

@@ -58,7 +58,7 @@ func (e *explanation) noSQL() {
 	}
 	if len(e.sql) > 0 {
 		s.Title = "SQL needed: " + count(len(e.sql), "statement")
-		s.Text = "Not to find your name: the server had just opened a new connection to Redis, and looked up which sessions had ended recently."
+		s.Text = "Not to find your name: the connection to Redis was new, and before anything read over it was believed, the server looked up which sessions had ended. This request waited for that."
 	}
 	for _, statement := range e.sql {
 		s.Facts = append(s.Facts, explainFact{Term: "Statement", Value: oneLine(statement.Text), Code: true})
@@ -76,7 +76,7 @@ func (e *explanation) commit(step trace.Step, what trace.Commit) {
 		s.Facts = []explainFact{seen}
 	case trace.Touched:
 		s.Title = "Your visit was noted"
-		s.Text = "The last note was older than " + span(what.Every) + ", so the time of this request was written, and the idle limit starts again. It was written only because the record was still as it had been read: had the session ended meanwhile, nothing would have brought it back."
+		s.Text = "The last note was older than " + span(what.Every) + ", so the time of this request was written, and the idle limit starts again."
 		s.Facts = []explainFact{seen}
 	case trace.Nobody:
 		s.Title = "Nothing was written"
@@ -89,6 +89,9 @@ func (e *explanation) commit(step trace.Step, what trace.Commit) {
 	if what.Cause != "" {
 		s.Text = "It was time to note this visit, but the store refused. A page that only reads does not fail because of that; the next one tries again."
 		s.Facts = append(s.Facts, explainFact{Term: "Failed", Value: what.Cause, Code: true})
+	}
+	if len(e.writes) > 0 && what.Cause == "" && (what.Act == trace.Touched || what.Act == trace.Stored) {
+		s.Text += " It was written only because the record was still as it had been read: had the session ended meanwhile, nothing would have brought it back. Comparing and writing are one step that no other write can come between. What makes them one here is " + e.site.OneStep + "."
 	}
 	for _, write := range e.writes {
 		if op, ok := write.What.(trace.Operation); ok {

@@ -109,6 +109,8 @@ func (e *explanation) tell(step trace.Step) {
 			return
 		}
 		e.operation(step, what)
+	case trace.Connection:
+		e.connection(step, what)
 	case trace.Decoded:
 		e.decoded(step, what)
 	case trace.Check:
@@ -218,9 +220,6 @@ func (e *explanation) operation(step trace.Step, what trace.Operation) {
 	name, _, _ := strings.Cut(what.Text, " ")
 	s := explainStep{Facts: []explainFact{{Term: "Command", Value: what.Text, Code: true, Means: milliseconds(step.Took)}}}
 	switch {
-	case name == "INFO":
-		s.Title = "A connection was opened"
-		s.Text = "No connection was free, so the server opened one. It asked first which run of Redis this is: one that came back from a crash may have forgotten who logged out."
 	case name != "GET" && name != "Find":
 		s.Title = "The record was removed"
 		s.Text = "It is of no use to anyone any more."
@@ -238,6 +237,18 @@ func (e *explanation) operation(step trace.Step, what trace.Operation) {
 	if what.Found {
 		e.bytes(step, what)
 	}
+}
+
+func (e *explanation) connection(step trace.Step, what trace.Connection) {
+	s := explainStep{
+		Title: "A connection was opened",
+		Text:  "The connection to Redis was new, and this request waited for it. An older copy of Redis may have come back, with sessions that have ended since. So before anything in it is believed, the server reads the heartbeat that stands there, ends once more whatever has ended since that beat, and writes a new one.",
+		Facts: []explainFact{{Term: "Heartbeat", Value: what.Beat, Code: true}},
+	}
+	if what.Cause != "" {
+		s.Facts = append(s.Facts, explainFact{Term: "Failed", Value: what.Cause, Code: true})
+	}
+	e.add(step, s)
 }
 
 // lookByHand adds the line that asks the store past this server.

@@ -20,6 +20,7 @@ import (
 	"github.com/PuerkitoBio/goquery"
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/dev/testservice"
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/product"
 	"holdfast/internal/session"
@@ -229,7 +230,7 @@ func TestAVisitIsNotedOnceAndTold(t *testing.T) {
 	before := w.record(b.token())
 	var steps []told
 	calls := w.redisCalls(func() { steps = way(b.get("/explain").wantNoCookie()) })
-	if calls["get"] != 2 || calls["set"] != 1 || calls["evalsha"] != 1 { // the script gets and sets
+	if calls["get"] != 1 || calls["evalsha"] != 1 {
 		t.Errorf("Redis was called for %v", calls)
 	}
 	noted := step(t, steps, "Your visit was noted")
@@ -240,6 +241,58 @@ func TestAVisitIsNotedOnceAndTold(t *testing.T) {
 		t.Errorf("nothing was stored: %s", after)
 	}
 	step(t, way(b.get("/explain")), "Nothing was written")
+}
+
+func TestWhatMakesAWriteOneStepIsToldForEveryStore(t *testing.T) {
+	for kind, c := range map[string]struct {
+		world func(t *testing.T) *world
+		want  string
+	}{
+		"Redis":          {func(t *testing.T) *world { return newWorld(t, services(t), options{learn: true}) }, "one Lua script"},
+		"embedded Redis": {func(t *testing.T) *world { return newWorld(t, embedded(t), options{learn: true}) }, "a lock in this server"},
+		"memory": {func(t *testing.T) *world {
+			return newWorld(t, embedded(t), options{learn: true, store: store.KindMemory})
+		}, "a lock in this server"},
+		"file": {func(t *testing.T) *world {
+			return newWorld(t, embedded(t), options{learn: true, store: store.KindFile})
+		}, "a lock in this server"},
+		"database": {func(t *testing.T) *world {
+			at := embedded(t)
+			at.databaseURL = testservice.Postgres(t).URL
+			return newWorld(t, at, options{learn: true, store: store.KindDatabase})
+		}, "one SQL statement"},
+	} {
+		w := c.world(t)
+		b := w.member(w.person("Ada"))
+		w.clock.advance(2 * time.Minute)
+		page := b.get("/explain")
+		step(t, way(page), "Your visit was noted")
+		if said := page.text("ol.path"); !strings.Contains(said, "What makes them one here is "+c.want) {
+			t.Errorf("%s: the page does not say that it is %s", kind, c.want)
+		}
+		if said := b.get("/explain").text("ol.path"); strings.Contains(said, "What makes them one") {
+			t.Errorf("%s: a page that writes nothing tells of writing", kind)
+		}
+	}
+}
+
+// A request that waits for a new connection waits for what is done before that
+// is believed.
+func TestWhatARequestWaitedForBelongsToItsRecord(t *testing.T) {
+	w := newWorld(t, services(t), options{learn: true})
+	b := w.member(w.person("Ada"))
+	gone := w.member(w.person("Bea"))
+	gone.post("/logout", nil).wantRedirect("/login")
+	w.stores.redis.Stop()
+	w.stores.redis.Start() // another run, which has nothing of the one before
+	page := b.get("/explain").want(http.StatusOK)
+	steps := way(page)
+	step(t, steps, "A connection was opened")
+	if said := page.text("ol.path"); !strings.Contains(said, "FROM devices") || !strings.Contains(said, "This request waited for that.") ||
+		slices.Contains(titles(steps), "SQL needed: none") {
+		t.Errorf("of the SQL it says %q", titles(steps))
+	}
+	step(t, way(b.get("/explain")), "SQL needed: none")
 }
 
 func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {

@@ -78,7 +78,7 @@ func rows(w *world) map[string]row {
 		"GET /explain":        open,
 		"GET /explain/recent": open,
 
-		"POST /devices/end": {guest: "303 /login", member: "303 /devices", empty: "404", form: func(w *world, who *browser, p person) url.Values {
+		"POST /devices/end": {guest: "303 /login?next=%2Fdevices", member: "303 /devices", empty: "404", form: func(w *world, who *browser, p person) url.Values {
 			if who.token() == "" {
 				return url.Values{"id": {"x"}}
 			}
@@ -89,8 +89,12 @@ func rows(w *world) map[string]row {
 			}
 			return url.Values{"id": {others[0]}}
 		}},
-		"POST /devices/end-others": {guest: "303 /login", member: "303 /devices", empty: "303 /devices", form: fields()},
-		"POST /account/name":       {guest: "303 /login", member: "303 /account", empty: "422", form: fields("name", "Ada Lovelace")},
+		"POST /devices/end-others": {guest: "303 /login?next=%2Fdevices", member: "303 /devices", empty: "303 /devices", form: fields()},
+		"POST /account/name":       {guest: "303 /login?next=%2Faccount%3Fname%3DAda%2BLovelace", member: "303 /account", empty: "422", form: fields("name", "Ada Lovelace")},
+
+		"GET /why":              open,
+		"POST /why/second":      {guest: "303 /why#second", member: "303 /why#second", empty: "303 /why#second", form: fields()},
+		"POST /why/second/stop": {guest: "303 /why#second", member: "303 /why#second", empty: "303 /why#second", form: fields()},
 
 		"GET /lab":      open,
 		"GET /lab/wait": {guest: "303 /lab", member: "303 /lab"},
@@ -102,7 +106,7 @@ func rows(w *world) map[string]row {
 		"POST /lab/attacks/:name": {
 			path: "/lab/attacks/replay", guest: "303 /lab/attacks?shown=replay#replay", member: "303 /lab/attacks?shown=replay#replay", empty: "303 /lab/attacks?shown=replay#replay", form: fields(),
 		},
-		"POST " + attack.SlowPath: {guest: "303 /login", member: "204", empty: "204", form: fields("wait", "0")},
+		"POST " + attack.SlowPath: {guest: "303 /login?next=%2Flab%2Fattacks", member: "204", empty: "204", form: fields("wait", "0")},
 		"POST /lab/check":         {guest: "303 /lab#stores", member: "303 /lab#stores", empty: "303 /lab#stores", form: fields()},
 	}
 	for _, route := range w.site.Routes() {

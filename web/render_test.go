@@ -116,11 +116,12 @@ func samplePages() map[string][]any {
 			Outcome: &restartOutcome{Heading: "Hello again, Ada!", Why: "It was there.", Kept: true, Before: Process{1, 2, time.Unix(0, 0)}, Began: then, BeganNext: then},
 			Devices: []deviceCard{{ID: "1", Title: "Firefox on Linux", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true}}, Others: 1,
 			Check: CheckState{
-				Running: true, Doing: "redis", Failed: "It did not start.", Measured: time.Unix(1, 0),
-				Heads: []string{"store", "kept"}, Rows: []CheckRow{{Cells: []string{"redis", "yes"}, Sentence: "It keeps."}},
+				Failed: "It did not start.", Reason: "no such file", Measured: time.Unix(1, 0), Heads: []string{"store", "kept"},
+				Now:  []CheckRow{{Store: "redis", Waiting: "not tried"}},
+				Rows: []CheckRow{{Store: "redis", Cells: []CheckCell{{"kept", "yes"}}, Sentence: "It keeps."}},
 			},
-			Measured: then,
-		}},
+			Began: then, Measured: then,
+		}, labPage{Check: CheckState{Running: true, Heads: []string{"store", "kept"}, Now: []CheckRow{{Store: "redis", Waiting: "being tried"}}}, Began: then}},
 		"attacks": {attacksPage{}, attacksPage{Busy: true, Attacks: []attackSection{
 			{Name: "one", Title: "One", What: "It tries.", Test: "TestOne", File: "one_test.go"},
 			{Name: "two", Title: "Two", What: "It tries.", Report: &attackReport{At: then, Clock: "18:04 UTC", Open: true, Took: "0.2 s", Requests: "8 requests", Trials: []attackTrial{
@@ -128,9 +129,15 @@ func samplePages() map[string][]any {
 				{Where: "A stock set-up", Outcome: "succeeded", Verdict: "The attack succeeded"},
 			}}},
 		}}},
+		"why": {whyPage{}, whyPage{
+			Learn: true, Member: true, Store: "Redis", Known: true, Measured: then, Faults: []memoryFault{{"It forgets", "It ends.", "a stranger", "Hello, Ada!"}},
+			Second:  secondPart{Running: true, Process: 7, URL: "http://localhost:3001/profile", Ends: then, Greeting: "Hello, Ada!", Means: "It found you."},
+			Endings: sessionEndings(), States: sessionStates(), Thieves: thieves(), Wire: wireRows(), HTTPS: true, Cookie: "session",
+		}, whyPage{Learn: true, Second: secondPart{Refusal: "It is locked.", Means: "One at a time.", Failed: "Not now."}},
+			whyPage{Learn: true, Second: secondPart{Blocked: "Not here."}}},
 		"labwait": {labWaitPage{Try: 1}, labWaitPage{Given: true, Try: maxTries}},
 		"account": {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", MaxName: 80, Errors: wrong}},
-		"error":   {errorPage{}, errorPage{Status: 404, Heading: "No such page", Message: "Look again.", RequestID: "abc", BackURL: "/", BackText: "Back"}},
+		"error":   {errorPage{}, errorPage{Status: 404, Heading: "No such page", Message: "Look again.", RequestID: "abc", OnURL: "/x", OnText: "Again", Back: true}},
 	}
 }
 

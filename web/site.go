@@ -52,6 +52,8 @@ type Config struct {
 	// constants.
 	SessionStore string
 	Lab          Lab
+	// OneStep is what makes the store's compare-and-swap one step, in a few words.
+	OneStep string
 	// ByHand gives the lines that look at a stored session past this server.
 	ByHand func(key string) byhand.Lines
 }
@@ -141,6 +143,10 @@ func CheckTemplates() error {
 
 // ServeHTTP implements [http.Handler].
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+// AlwaysSent are the header fields of every answer, for those that are made
+// before a request gets here. The caller must not change them.
+func (s *Site) AlwaysSent() http.Header { return s.headers }
 
 // ipExtractor takes the client's address from the connection, and from
 // X-Forwarded-For only where a trusted proxy has added it. Echo's default trusts
