@@ -124,9 +124,12 @@ func encodeRecord(key string, r Record) ([]byte, error) {
 
 // DecodeRecord reads a stored record. Its errors say why that is impossible.
 func DecodeRecord(raw []byte) (Record, error) {
-	var stored storedRecord
-	if err := json.Unmarshal(raw, &stored); err != nil {
-		return Record{}, fmt.Errorf("%w: %w", errUnreadable, err)
+	stored, ok := parseWritten(raw)
+	if !ok {
+		stored = storedRecord{}
+		if err := json.Unmarshal(raw, &stored); err != nil {
+			return Record{}, fmt.Errorf("%w: %w", errUnreadable, err)
+		}
 	}
 	switch {
 	case stored.Version > RecordVersion:
