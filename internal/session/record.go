@@ -126,8 +126,8 @@ func encodeRecord(key string, r Record) ([]byte, error) {
 func DecodeRecord(raw []byte) (Record, error) {
 	stored, ok := parseWritten(raw)
 	if !ok {
-		stored = storedRecord{}
-		if err := json.Unmarshal(raw, &stored); err != nil {
+		var err error
+		if stored, err = parseAny(raw); err != nil {
 			return Record{}, fmt.Errorf("%w: %w", errUnreadable, err)
 		}
 	}
@@ -153,6 +153,11 @@ func DecodeRecord(raw []byte) (Record, error) {
 		r.Flashes = append(r.Flashes, Flash(flash))
 	}
 	return r, nil
+}
+
+func parseAny(raw []byte) (stored storedRecord, err error) {
+	err = json.Unmarshal(raw, &stored)
+	return stored, err
 }
 
 // keyField stands before the key's beginning in every record that has it.

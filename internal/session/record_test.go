@@ -2,6 +2,7 @@ package session
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -263,6 +264,26 @@ func TestAnIDCanBeTypedAfterAFlag(t *testing.T) {
 	for range 1000 {
 		if id := newID(); len(id) != 16 || strings.ContainsFunc(id, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7') }) {
 			t.Fatalf("the id %q has more than letters and digits", id)
+		}
+	}
+}
+
+func TestATokenHasTheAlphabetOfBase64URLAlone(t *testing.T) {
+	good := []byte(benchKey)
+	for at := range good {
+		for c := range 256 {
+			token := bytes.Clone(good)
+			token[at] = byte(c)
+			_, err := base64.RawURLEncoding.DecodeString(string(token))
+			want := err == nil && c != '\r' && c != '\n' // which the decoder skips
+			if WellFormed(string(token)) != want {
+				t.Errorf("%q: well-formed is %t, want %t", token, !want, want)
+			}
+		}
+	}
+	for _, token := range []string{"", benchKey[1:], benchKey + "A", benchKey[1:] + "="} {
+		if WellFormed(token) {
+			t.Errorf("%q is well-formed", token)
 		}
 	}
 }
