@@ -6,16 +6,20 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/account"
 	"holdfast/internal/form"
 )
 
 type accountPage struct {
 	Name, Email string
+	MaxName     int // code points
 	Errors      form.Errors
 }
 
+// showAccount shows the forms. A name in the query is one that was typed before
+// its session ended: see carried.
 func (s *Site) showAccount(c echo.Context) error {
-	return s.accountPage(c, http.StatusOK, accountPage{})
+	return s.accountPage(c, http.StatusOK, accountPage{Name: c.QueryParam("name")})
 }
 
 // submitName changes the person's name. All their sessions show the new one from
@@ -38,7 +42,7 @@ func (s *Site) submitName(c echo.Context) error {
 	if err := s.Sessions.Rename(ctx, person.ID, person.Name); err != nil {
 		return err
 	}
-	sess.Flash("Your name is changed.")
+	sess.Flash("Your name has been changed.")
 	return c.Redirect(http.StatusSeeOther, "/account")
 }
 
@@ -48,9 +52,9 @@ func (s *Site) accountPage(c echo.Context, status int, p accountPage) error {
 	if err != nil {
 		return err
 	}
-	if status == http.StatusOK {
+	if status == http.StatusOK && p.Name == "" {
 		p.Name = person.Name
 	}
-	p.Email = person.Email
+	p.Email, p.MaxName = person.Email, account.MaxNameRunes
 	return s.page(c, status, "account", "Account", p)
 }

@@ -158,7 +158,7 @@ func TestATokenCountsInTheCookieOnly(t *testing.T) {
 	} {
 		w.bare("GET", "/profile", "", header).want(http.StatusSeeOther)
 	}
-	w.bare("POST", "/account/name", "name=Eve&session="+token, "Content-Type: application/x-www-form-urlencoded").wantRedirect("/login")
+	w.bare("POST", "/account/name", "name=Eve&session="+token, "Content-Type: application/x-www-form-urlencoded").wantRedirect("/login?next=%2Faccount")
 }
 
 func TestTheStoreHoldsNothingToLogInWith(t *testing.T) {

@@ -87,6 +87,7 @@ func TestARequestThatFailsLeavesTheSessionAsItWas(t *testing.T) {
 		})
 		guest, member := w.browser(), w.member(w.person("Ada"))
 		member.set("colour", "green")
+		member.get("/session").want(http.StatusOK) // which says so
 		member.post("/test/flash", nil).want(http.StatusNoContent)
 		before := w.everything()
 		for did := range doings {
@@ -117,7 +118,7 @@ func faultPath(did, how string) string {
 // request's number, no cause.
 func (a *answer) wantErrorPage() *answer {
 	a.t.Helper()
-	if a.text("header.site-header .brand") != "Holdfast" || a.text("h1") == "" || a.doc().Find("main a[href='/']").Length() != 1 {
+	if a.text("header.site-header .brand") != "Holdfast" || a.text("h1") == "" || a.doc().Find("main .actions a[href='/']").Length() != 1 {
 		a.fault("not the site's error page: %.300s", a.body)
 	}
 	if want := fmt.Sprintf("Status %d · request ", a.status); !strings.HasPrefix(a.text("main .small"), want) || len(a.text("main code")) != 16 {

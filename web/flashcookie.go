@@ -1,10 +1,13 @@
 package web
 
 import (
-	"holdfast/internal/product"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/product"
+	"holdfast/internal/session"
 )
 
 // The flash cookie carries a message to the next page for someone who has just
@@ -14,13 +17,36 @@ const (
 	flashCookieSeconds = 60
 
 	flashLoggedOut = "logged-out"
+	// flashEnded begins the code of a session that has ended; the reason follows.
+	flashEnded = "ended."
 )
 
 // flashText is the message for a code; "" for an unknown one.
 func flashText(code string) string {
-	switch code {
-	case flashLoggedOut:
+	if code == flashLoggedOut {
 		return "You are logged out."
+	}
+	if why, ended := strings.CutPrefix(code, flashEnded); ended {
+		return "Your session has ended" + becauseOf(session.EndReason(why)) + ". Log in to go on."
+	}
+	return ""
+}
+
+// becauseOf says how a session ended, as far as its owner can make use of it.
+func becauseOf(how session.EndReason) string {
+	switch how {
+	case session.EndedByOwner:
+		return ": it was logged out from another device"
+	case session.EndedByOperator:
+		return ": the operator of this site ended it"
+	case session.EndedByLimit:
+		return ": you have logged in on so many devices since that the oldest had to go"
+	case session.EndedByIdleness:
+		return ": it was not used for too long"
+	case session.EndedByAge:
+		return ": it had reached its greatest age"
+	case session.EndedByTime:
+		return ": it was not used for too long, or had reached its greatest age"
 	default:
 		return ""
 	}

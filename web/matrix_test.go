@@ -54,9 +54,17 @@ func rows(w *world) map[string]row {
 		"GET /favicon.ico": open,
 		"GET /static/*":    {guest: "200", member: "200", path: sheet},
 
+		"GET /robots.txt":           open,
+		"GET /holdfast.webmanifest": open,
+		"GET /icon.svg":             open,
+		"GET /apple-touch-icon.png": open,
+		"GET /social.png":           open,
+		"GET /atkinson-hyperlegible-next-2.001-latin.woff2":     open,
+		"GET /atkinson-hyperlegible-next-2.001-latin-ext.woff2": open,
+
 		"GET /":         open,
 		"GET /register": {guest: "200", member: "303 /profile"},
-		"POST /register": {guest: "303 /profile", member: "303 /profile", empty: "422", optional: "next", form: func(w *world, _ *browser, _ person) url.Values {
+		"POST /register": {guest: "303 /profile", member: "303 /profile", empty: "422", optional: "next remember", form: func(w *world, _ *browser, _ person) url.Values {
 			return url.Values{"name": {"Bea"}, "email": {fmt.Sprintf("bea%d@kelp.example", w.people.Add(1))}, "password": {"quiet harbours freeze late"}}
 		}},
 		"GET /login": {guest: "200", member: "303 /profile"},
@@ -65,12 +73,12 @@ func rows(w *world) map[string]row {
 		}},
 		"POST /logout":  {guest: "303 /login", member: "303 /login", empty: "303 /login", form: fields()},
 		"GET /session":  open,
-		"POST /session": {guest: "303 /session", member: "303 /session", empty: "422", form: fields("key", "colour", "value", "green")},
+		"POST /session": {guest: "303 /session", member: "303 /session", empty: "422", optional: "action", form: fields("key", "colour", "value", "green")},
 
 		"GET /explain":        open,
 		"GET /explain/recent": open,
 
-		"POST /devices/end": {guest: "303 /login", member: "303 /devices", empty: "404", form: func(w *world, who *browser, p person) url.Values {
+		"POST /devices/end": {guest: "303 /login?next=%2Fdevices", member: "303 /devices", empty: "404", form: func(w *world, who *browser, p person) url.Values {
 			if who.token() == "" {
 				return url.Values{"id": {"x"}}
 			}
@@ -81,8 +89,12 @@ func rows(w *world) map[string]row {
 			}
 			return url.Values{"id": {others[0]}}
 		}},
-		"POST /devices/end-others": {guest: "303 /login", member: "303 /devices", empty: "303 /devices", form: fields()},
-		"POST /account/name":       {guest: "303 /login", member: "303 /account", empty: "422", form: fields("name", "Ada Lovelace")},
+		"POST /devices/end-others": {guest: "303 /login?next=%2Fdevices", member: "303 /devices", empty: "303 /devices", form: fields()},
+		"POST /account/name":       {guest: "303 /login?next=%2Faccount%3Fname%3DAda%2BLovelace", member: "303 /account", empty: "422", form: fields("name", "Ada Lovelace")},
+
+		"GET /why":              open,
+		"POST /why/second":      {guest: "303 /why#second", member: "303 /why#second", empty: "303 /why#second", form: fields()},
+		"POST /why/second/stop": {guest: "303 /why#second", member: "303 /why#second", empty: "303 /why#second", form: fields()},
 
 		"GET /lab":      open,
 		"GET /lab/wait": {guest: "303 /lab", member: "303 /lab"},
@@ -92,9 +104,9 @@ func rows(w *world) map[string]row {
 		},
 		"GET /lab/attacks": open,
 		"POST /lab/attacks/:name": {
-			path: "/lab/attacks/replay", guest: "303 /lab/attacks#replay", member: "303 /lab/attacks#replay", empty: "303 /lab/attacks#replay", form: fields(),
+			path: "/lab/attacks/replay", guest: "303 /lab/attacks?shown=replay#replay", member: "303 /lab/attacks?shown=replay#replay", empty: "303 /lab/attacks?shown=replay#replay", form: fields(),
 		},
-		"POST " + attack.SlowPath: {guest: "303 /login", member: "204", empty: "204", form: fields("wait", "0")},
+		"POST " + attack.SlowPath: {guest: "303 /login?next=%2Flab%2Fattacks", member: "204", empty: "204", form: fields("wait", "0")},
 		"POST /lab/check":         {guest: "303 /lab#stores", member: "303 /lab#stores", empty: "303 /lab#stores", form: fields()},
 	}
 	for _, route := range w.site.Routes() {

@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -19,6 +22,7 @@ import (
 const (
 	requestIDKey = "request id"
 	sessionKey   = "session"
+	senderKey    = "sender" // the name in the session as it was found; "" for a guest
 	causeKey     = "cause"
 	flashesKey   = "flashes"
 )
@@ -93,10 +97,12 @@ func recovering(next echo.HandlerFunc, c echo.Context) (err error) {
 	return next(c)
 }
 
-// contentSecurityPolicy lets a page load its own style sheet, script and
-// pictures and nothing else (ASVS 5.0 3.4.3).
-const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// contentSecurityPolicy lets a page load what is the site's own and nothing else
+// (ASVS 5.0 3.4.3). Pictures and the typeface may also stand in the page and the
+// style sheet themselves (data:), which saves a request for each and can reach
+// no other site.
+const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; " +
+	"font-src 'self' data:; manifest-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // securityHeaderValues are set on every response, errors and static files
 // included (ASVS 5.0 chapter 3.4).
@@ -138,18 +144,51 @@ func (s *Site) csrf(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// membersOnly redirects a guest to the log-in page, which leads back to the page
-// they asked for.
+// errStrangeHost: the request is for another host, by its name.
+var errStrangeHost = errors.New("request for a host that is not this one")
+
+// ownHost lets only those requests through that are for this server by name. A
+// page of another site whose name leads here is of the same origin as this site
+// for a browser (DNS rebinding), and so neither cookies nor Sec-Fetch-Site tell
+// it apart. For pages that show or do more than a stranger may see or do.
+func (s *Site) ownHost(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		asked := &url.URL{Host: c.Request().Host}
+		name := strings.ToLower(strings.TrimSuffix(asked.Hostname(), "."))
+		if name != strings.ToLower(s.BaseURL.Hostname()) && !loopback(name) {
+			return fmt.Errorf("%w: %.100q", errStrangeHost, name)
+		}
+		return next(c)
+	}
+}
+
+// loopback reports whether a name in small letters always means the machine it
+// is used on (RFC 6761 section 6.3).
+func loopback(name string) bool {
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(name)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// membersOnly sends a guest to log in, and back to what they asked for. Whoever
+// comes with the token of a session that has ended is told so: nothing on the
+// log-in page would say why they are there.
 func (s *Site) membersOnly(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if _, ok := current(c).Member(); ok {
 			return next(c)
 		}
-		r := c.Request()
-		if r.Method == http.MethodPost {
-			return c.Redirect(http.StatusSeeOther, "/login")
+		how, over, err := current(c).Over(c.Request().Context())
+		if err != nil {
+			// Why a session ended is not worth failing for.
+			s.Log.WarnContext(c.Request().Context(), "how a session ended is not known", "cause", err)
 		}
-		return c.Redirect(http.StatusSeeOther, loginURL(r.URL.RequestURI()))
+		if over {
+			s.setFlashCookie(c, flashEnded+string(how))
+		}
+		return c.Redirect(http.StatusSeeOther, loginURL(s.whereTo(c.Request())))
 	}
 }
 

@@ -1,12 +1,15 @@
 package web
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
+
+	"holdfast/internal/form"
 )
 
 // maxNextBytes is the longest address that a log-in redirects to.
-const maxNextBytes = 512
+const maxNextBytes = 2048
 
 // loginURL is the address of the log-in page that redirects to next, if that is
 // a page of this site, after the log-in.
@@ -34,6 +37,43 @@ func (s *Site) localPath(next string) string {
 		return ""
 	}
 	return path + "?" + values.Encode()
+}
+
+// carried are the fields of members' forms that go along, by the path the form
+// is sent to, when somebody has to log in first: nothing secret, and nothing
+// that happens by being looked at. The page of the form reads them.
+func carried(path string) []string {
+	switch path {
+	case "/account/name":
+		return []string{"name"}
+	default:
+		return nil
+	}
+}
+
+// whereTo is what a request for members was for: the page itself, or the page of
+// the form that was sent, with what was typed where it can come along.
+func (s *Site) whereTo(r *http.Request) string {
+	if safe(r) {
+		return r.URL.RequestURI()
+	}
+	page := s.formPage(r.URL.Path)
+	fields := carried(r.URL.Path)
+	if fields == nil {
+		return page
+	}
+	sent, err := form.Parse(r, fields...)
+	if err != nil {
+		return page
+	}
+	typed := url.Values{}
+	for name, value := range sent {
+		typed.Set(name, value)
+	}
+	if full := page + "?" + typed.Encode(); len(full) <= maxNextBytes {
+		return full
+	}
+	return page
 }
 
 // afterLogin is where a log-in redirects to.

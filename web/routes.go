@@ -24,6 +24,9 @@ func (s *Site) routes() {
 	stateless.get("/readyz", s.readyz)
 	stateless.get("/favicon.ico", s.showFavicon)
 	stateless.get(assetPrefix+"*", s.showAsset)
+	for name := range s.rootFiles {
+		stateless.get("/"+name, s.rootFile(name))
+	}
 
 	public.page("/", s.showHome)
 	public.page("/register", s.showRegister)
@@ -41,7 +44,10 @@ func (s *Site) routes() {
 	members.page("/account", s.showAccount)
 	members.post("/account/name", s.submitName)
 
-	if s.Learn {
+	if !s.Learn {
+		public.page("/why", s.showWhy)
+	} else {
+		public, members := public.inside(s.ownHost), members.inside(s.ownHost)
 		public.page("/lab", s.showLab)
 		public.get("/lab/wait", s.showLabWait)
 		public.post("/lab/restart", s.submitRestart)
@@ -49,6 +55,9 @@ func (s *Site) routes() {
 		public.page("/lab/attacks", s.showAttacks)
 		public.post("/lab/attacks/:name", s.submitAttack)
 		members.post(attack.SlowPath, s.submitSlowRequest)
+		public.page("/why", s.showWhy)
+		public.post("/why/second", s.submitSecond)
+		public.post("/why/second/stop", s.submitSecondStop)
 		public.page("/explain", s.showExplain)
 		public.page("/explain/recent", s.showRecent)
 	}
@@ -72,6 +81,11 @@ func (s *Site) withSession(then ...echo.MiddlewareFunc) group {
 		chain = []echo.MiddlewareFunc{s.watch, s.sessionMiddleware}
 	}
 	return s.group(append(chain, then...)...)
+}
+
+// inside is the same group behind one more middleware, which comes first.
+func (g group) inside(first echo.MiddlewareFunc) group {
+	return g.site.group(append([]echo.MiddlewareFunc{first}, g.middleware...)...)
 }
 
 // wrap puts the group's middleware around h: once, while Echo would do it for

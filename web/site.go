@@ -52,6 +52,8 @@ type Config struct {
 	// constants.
 	SessionStore string
 	Lab          Lab
+	// OneStep is what makes the store's compare-and-swap one step, in a few words.
+	OneStep string
 	// ByHand gives the lines that look at a stored session past this server.
 	ByHand func(key string) byhand.Lines
 }
@@ -69,6 +71,7 @@ type Site struct {
 	echo        *echo.Echo
 	views       *view.Set
 	assets      *assets
+	rootFiles   rootFiles
 	failures    failurePages
 	instance    string          // Process, as pages show it
 	recent      *trace.Recent   // with LEARN
@@ -93,11 +96,16 @@ func New(cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load templates: %w", err)
 	}
+	atRoot, err := newRootFiles(static.Root)
+	if err != nil {
+		return nil, fmt.Errorf("load static files: %w", err)
+	}
 	s := &Site{
 		Config:      cfg,
 		echo:        echo.New(),
 		views:       views,
 		assets:      assets,
+		rootFiles:   atRoot,
 		instance:    instanceName(cfg.Process),
 		getPaths:    map[string]bool{},
 		crossOrigin: http.NewCrossOriginProtection(),
@@ -135,6 +143,10 @@ func CheckTemplates() error {
 
 // ServeHTTP implements [http.Handler].
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
+
+// AlwaysSent are the header fields of every answer, for those that are made
+// before a request gets here. The caller must not change them.
+func (s *Site) AlwaysSent() http.Header { return s.headers }
 
 // ipExtractor takes the client's address from the connection, and from
 // X-Forwarded-For only where a trusted proxy has added it. Echo's default trusts

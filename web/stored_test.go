@@ -51,7 +51,7 @@ func (w *world) dialRedis() redis.Conn {
 }
 
 // beatKey changes every second, whatever people do.
-const beatKey = product.Slug + ":beat"
+const beatKey = product.Heartbeat
 
 // keys are all keys in Redis but the beat.
 func (w *world) keys() []string {

@@ -204,9 +204,10 @@ func (w *world) open() {
 		MinPassword: minPassword,
 		RememberFor: sessionLonger,
 		Learn:       w.options.learn,
-		Lab:         web.Lab{Restart: w.lab.restart, Check: &w.lab, Attacks: &w.attacks},
+		Lab:         web.Lab{Restart: w.lab.restart, Check: &w.lab, Attacks: &w.attacks, Second: secondOf{&w.lab}},
 		Version:     "test",
 		Process:     w.process,
+		OneStep:     w.store.OneStep,
 		ByHand:      byHand,
 	})
 	must(err)

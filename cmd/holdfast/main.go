@@ -32,6 +32,10 @@ func main() {
 // through getenv, a new person's password on stdin, what people read on stdout and the log on stderr. It returns
 // when the command is done or ctx has ended and everything is closed.
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
+	before, err := hearPredecessor(getenv)
+	if err != nil {
+		return err
+	}
 	command, cfg, err := config.Parse(args, getenv, ".env", stdout)
 	if errors.Is(err, config.ErrHelp) {
 		return nil
@@ -42,13 +46,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	log := newLog(cfg, stderr)
 	switch command.Name {
 	case "serve":
-		if getenv(rehearsalEnv) != "" {
+		if before.rehearsal {
 			return rehearsal(ctx, cfg, log)
 		}
 		if command.Serve.StopWithStdin {
 			ctx = untilEnd(ctx, stdin)
 		}
-		return runs(ctx, cfg, getenv, log, stdout)
+		return runs(ctx, cfg, before, log, stdout)
 	case "migrate":
 		return migrate(ctx, cfg, stdout)
 	case "restart-check":

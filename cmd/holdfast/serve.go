@@ -58,7 +58,23 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 	}
 	defer func() { err = errors.Join(err, metrics.close()) }()
 	replacing := &replacing{listener: listener, end: end, log: log}
-	site, err := newSite(cfg, db, sessions, process, metrics, replacing, log)
+	check := newCheck(run, cfg, log)
+	defer func() { err = errors.Join(err, check.close(cfg.ShutdownTimeout)) }()
+	base, err := url.Parse(cfg.BaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("parse BASE_URL: %w", err)
+	}
+	second, err := newSecond(cfg, base)
+	if err != nil {
+		return nil, err
+	}
+	defer second.Close()
+	site, err := newSite(cfg, base, db, sessions, process, metrics, web.Lab{
+		Restart: replacing.restart,
+		StartOf: startOf(db),
+		Check:   check,
+		Second:  second,
+	}, log)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +82,8 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 	go func() { defer close(maintained); sessions.Maintain(run) }()
 	defer func() { end(); <-maintained }()
 	announce(stdout, cfg, db, sessions, process, metrics)
-	err = newServer(site, log).serve(run, listener, cfg.ShutdownTimeout)
+	followed := func() bool { return replacing.socket.Load() != nil }
+	err = newServer(site, site.AlwaysSent(), log).serve(run, listener, cfg.ShutdownTimeout, followed)
 	return replacing.socket.Load(), err
 }
 
@@ -79,15 +96,13 @@ func openDatabase(ctx context.Context, cfg config.Config) (*database.DB, error) 
 	})
 }
 
-func newSite(cfg config.Config, db *database.DB, sessions *sessions, process web.Process, metrics *metrics, replacing *replacing, log *slog.Logger) (*web.Site, error) {
-	base, err := url.Parse(cfg.BaseURL)
-	if err != nil {
-		return nil, fmt.Errorf("parse BASE_URL: %w", err)
-	}
+func newSite(cfg config.Config, base *url.URL, db *database.DB, sessions *sessions, process web.Process, metrics *metrics, lab web.Lab, log *slog.Logger) (*web.Site, error) {
 	accounts := newAccounts(cfg, db)
+	lab.Attacks = newAttacks(cfg, base, accounts, sessions, log)
 	return web.New(web.Config{
 		Accounts:       accounts,
 		Sessions:       sessions.Manager,
+		OneStep:        sessions.store.OneStep,
 		ByHand:         sessions.byHand,
 		Ready:          db.Ping,
 		Log:            log,
@@ -101,12 +116,7 @@ func newSite(cfg config.Config, db *database.DB, sessions *sessions, process web
 		Version:        version(),
 		Process:        process,
 		SessionStore:   cfg.SessionStore,
-		Lab: web.Lab{
-			Restart: replacing.restart,
-			StartOf: startOf(db),
-			Check:   newCheck(cfg, log),
-			Attacks: newAttacks(cfg, base, accounts, sessions, log),
-		},
+		Lab:            lab,
 	})
 }
 

@@ -39,14 +39,13 @@ type Config struct {
 
 	SessionStore            string        `group:"Sessions" initial:"redis" oneof:"redis,memory,file,database" help:"Where sessions live. memory forgets them at a restart."`
 	RedisURL                SecretURL     `group:"Sessions" name:"redis-url" schemes:"redis,rediss" unset:"embedded, in DATA_DIR" help:"Redis server: redis://USER:PASSWORD@HOST:6379/0, or rediss:// for TLS."`
-	RedisPoolSize           int           `group:"Sessions" initial:"64" min:"1" max:"10000" help:"Connections to Redis at most; as many are kept open."`
 	RedisConnectTimeout     time.Duration `group:"Sessions" initial:"250ms" min:"1ms" max:"1m" help:"Limit of making one connection to Redis."`
 	RedisTimeout            time.Duration `group:"Sessions" initial:"500ms" min:"1ms" max:"1m" help:"Limit of one session operation: wait for a connection, write and read."`
 	SessionIdleTimeout      time.Duration `group:"Sessions" initial:"24h" min:"1s" max:"400d" help:"A session unused for this long ends."`
 	SessionLifetime         time.Duration `group:"Sessions" initial:"7d" min:"1s" max:"400d" help:"A session ends this long after log-in, however much it is used."`
 	SessionRememberLifetime time.Duration `group:"Sessions" initial:"30d" min:"1s" max:"400d" help:"The same for a session that the person asked to keep."`
 
-	LearnMode string     `group:"Learning and logs" name:"learn" initial:"auto" oneof:"auto,on,off" help:"Pages /explain and /lab; auto has them when BASE_URL is this machine."`
+	LearnMode string     `group:"Learning and logs" name:"learn" initial:"auto" oneof:"auto,on,off" help:"Pages /explain, /lab and /why; auto has them when HOST and BASE_URL are this machine alone."`
 	LogLevel  slog.Level `group:"Learning and logs" initial:"info" oneof:"debug,info,warn,error" help:"Least level of what is logged."`
 	LogFormat string     `group:"Learning and logs" initial:"text" oneof:"text,json" help:"One line of text or one JSON object an event."`
 
@@ -74,16 +73,14 @@ func (c Config) Secure() bool {
 }
 
 // Learn reports whether the pages that show how a request is recognised are on.
-// A server that listens on a network has them only when told so.
+// They also restart the server and attack it, for anybody who asks, so a server
+// that others can reach, itself or through a proxy, has them only when told so.
 func (c Config) Learn() bool {
 	if c.LearnMode != "auto" {
 		return c.LearnMode == "on"
 	}
-	if c.derivedBase {
-		return loopback(c.Host)
-	}
 	base, err := url.Parse(c.BaseURL)
-	return err == nil && loopback(base.Hostname())
+	return err == nil && loopback(c.Host) && loopback(base.Hostname())
 }
 
 // String has one line for each setting, NAME=value, with secrets hidden.

@@ -62,7 +62,6 @@ func TestNothingSetServesWithTheDefaults(t *testing.T) {
 		{"shutdown timeout", c.ShutdownTimeout, 10 * time.Second},
 		{"password length", c.PasswordMinLength, 15},
 		{"passwords hashed at once", c.PasswordHashConcurrency, max(1, runtime.GOMAXPROCS(0)-1)},
-		{"Redis pool", c.RedisPoolSize, 64},
 		{"Redis connect timeout", c.RedisConnectTimeout, 250 * time.Millisecond},
 		{"Redis timeout", c.RedisTimeout, 500 * time.Millisecond},
 		{"database pool", c.DatabasePoolSize, 16},
@@ -278,7 +277,8 @@ func TestLearningIsOnForThisMachineOnly(t *testing.T) {
 		"--host=::1":       true,
 		"--host=0.0.0.0":   false,
 		"--host=192.0.2.7": false,
-		"--host=0.0.0.0 --base-url=http://localhost": true,
+		"--host=0.0.0.0 --base-url=http://localhost": false, // as in a container
+		"--host=0.0.0.0 --learn=on":                  true,
 		"--base-url=https://app.localhost:8443":      true,
 		"--base-url=http://127.9.9.9":                true,
 		"--base-url=https://localhost.example.org":   false,

@@ -28,7 +28,6 @@ func TestAWrongValueIsRefusedByItsName(t *testing.T) {
 		"PASSWORD_HASH_CONCURRENCY": {"0", "-1", "1025", "all"},
 		"SESSION_STORE":             {"disk", "redis,memory"},
 		"REDIS_URL":                 {"http://h", "redis://", "redis://u:sesame@", "redis://u:sesame@h/zero", "redis://u:sesame@h/0?x=1", "redis://:ses?ame@h", "localhost:6379", "redis://h:6379:1", "redis:///0"},
-		"REDIS_POOL_SIZE":           {"0"},
 		"REDIS_CONNECT_TIMEOUT":     {"250"},
 		"REDIS_TIMEOUT":             {"1h"},
 		"LEARN":                     {"yes"},

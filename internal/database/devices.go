@@ -107,6 +107,22 @@ func (d devices) Find(ctx context.Context, person, id string) (session.Device, e
 	return e, failed(err)
 }
 
+const findDeviceByKey = `
+SELECT ` + deviceColumns + `
+FROM devices
+WHERE session_key = $1`
+
+// FindByKey implements [session.DeviceStore].
+func (d devices) FindByKey(ctx context.Context, key string) (session.Device, error) {
+	ctx, cancel, failed := d.db.bounded(ctx, "read device by key")
+	defer cancel()
+	e, err := scanDevice(d.db.sql.QueryRowContext(ctx, findDeviceByKey, key))
+	if errors.Is(err, sql.ErrNoRows) {
+		return session.Device{}, session.ErrNoDevice
+	}
+	return e, failed(err)
+}
+
 const liveDevices = `
 SELECT ` + deviceColumns + `
 FROM devices

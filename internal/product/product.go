@@ -13,6 +13,8 @@ const (
 	EnvPrefix = "HOLDFAST_"
 	// SessionKeys begins the key of every session in Redis, and of nothing else.
 	SessionKeys = Slug + ":session:"
+	// Heartbeat is the key in Redis under which servers keep a beat.
+	Heartbeat = Slug + ":beat"
 	// CookiePrefix begins the name of every cookie. A browser sends a host's
 	// cookies to all of its ports (RFC 6265, section 8.5), so two products on one
 	// host need different ones. It is empty for the first of them.

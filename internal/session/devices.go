@@ -63,6 +63,9 @@ type DeviceStore interface {
 	Confirm(ctx context.Context, id string) (name string, err error)
 	// Find returns one device of a person, ended or not, or ErrNoDevice.
 	Find(ctx context.Context, person, id string) (Device, error)
+	// FindByKey returns the device whose session has this key, ended or not, or
+	// ErrNoDevice.
+	FindByKey(ctx context.Context, key string) (Device, error)
 	// Live returns at most limit confirmed devices of a person that have neither
 	// ended nor passed their lifetime, newest first.
 	Live(ctx context.Context, person string, limit int) ([]Device, error)

@@ -14,7 +14,7 @@ import (
 // purpose.
 var mayImport = map[string][]string{
 	"cmd/holdfast":                {"*"},
-	"web":                         {"internal/fault", "internal/session/store", "internal/form", "internal/text", "internal/learn/trace", "internal/learn/attack", "internal/learn/byhand", "internal/view", "templates", "static"},
+	"web":                         {"internal/fault", "internal/session/store", "internal/form", "internal/text", "internal/learn/trace", "internal/learn/attack", "internal/learn/second", "internal/learn/byhand", "internal/view", "templates", "static"},
 	"templates":                   {},
 	"static":                      {},
 	"migrations":                  {},
@@ -31,6 +31,7 @@ var mayImport = map[string][]string{
 	"internal/learn/trace":        {},
 	"internal/learn/visitor":      {},
 	"internal/password":           {},
+	"internal/learn/second":       {"internal/learn/launch"},
 	"internal/pipeline":           {},
 	"internal/product":            {},
 	"internal/session":            {"internal/session/store", "internal/text"},

@@ -13,6 +13,7 @@ import (
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/learn/launch"
 	"holdfast/internal/learn/visitor"
+	"holdfast/internal/product"
 )
 
 // town is a Holdfast on stores of its own, with one person who is looked at and
@@ -156,7 +157,7 @@ func (t *town) fillRedis(person, device string) error {
 
 func digits(n, length int) string { return fmt.Sprintf("%0*d", length, n) }
 
-func otherKey(n int) string { return "holdfast:session:" + digits(n, keyLength) }
+func otherKey(n int) string { return product.SessionKeys + digits(n, keyLength) }
 
 func devicesSection(o options, few, many *town) (section, error) {
 	each, err := redis.Int64(many.redis.Do("MEMORY", "USAGE", otherKey(many.others/2), "SAMPLES", 0))

@@ -15,6 +15,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/internal/product"
 	"io"
 	"os"
 	"os/exec"
@@ -248,7 +249,7 @@ func (e *EndedError) Unwrap() error { return e.Cause }
 // ended when it said nothing.
 func (e *EndedError) LastLine() string {
 	lines := strings.Split(strings.TrimSpace(e.Log), "\n")
-	if last := strings.TrimPrefix(lines[len(lines)-1], "holdfast: "); last != "" {
+	if last := strings.TrimPrefix(lines[len(lines)-1], product.Slug+": "); last != "" {
 		return last
 	}
 	return e.how()

@@ -23,6 +23,7 @@ type place struct {
 	store       string
 	folder      string
 	redisURL    string
+	shared      bool   // other servers use that Redis too
 	databaseURL string // with the schema; "" for SQLite in folder
 	schema      *schema
 
@@ -36,6 +37,10 @@ func openPlace(ctx context.Context, o Options, store string) (*place, error) {
 		return nil, err
 	}
 	p := &place{store: store, folder: folder, redisURL: o.RedisURL}
+	if store == "redis" && o.RedisURL != "" {
+		// A Redis that cannot be reached is shown by the server's own words.
+		p.shared, _ = hasHeartbeat(ctx, o.RedisURL)
+	}
 	if o.DatabaseURL == "" {
 		return p, nil
 	}
@@ -101,7 +106,7 @@ func (p *place) clear(ctx context.Context) error {
 	defer cancel()
 	var failed []error
 	if p.store == "redis" && p.redisURL != "" {
-		failed = append(failed, removeSessions(ctx, p.redisURL, p.tokens))
+		failed = append(failed, removeSessions(ctx, p.redisURL, p.tokens, !p.shared))
 	}
 	if p.schema != nil {
 		failed = append(failed, p.schema.drop(ctx))

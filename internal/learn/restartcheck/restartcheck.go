@@ -33,6 +33,8 @@ type Options struct {
 	Sessions int
 	// Progress, if set, is told what is about to be done, one call at a time.
 	Progress func(store, doing string)
+	// Tried, if set, is told what was found about each store as soon as it is.
+	Tried func(Row)
 }
 
 // Greetings that are timed, after some that are not.
@@ -52,6 +54,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if o.Progress == nil {
 		o.Progress = func(string, string) {}
 	}
+	if o.Tried == nil {
+		o.Tried = func(Row) {}
+	}
 	report := Report{Sessions: o.Sessions}
 	for _, store := range Stores() {
 		row, err := try(ctx, o, store)
@@ -62,6 +67,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 			return report, fmt.Errorf("try %s: %w", store, err)
 		}
 		report.Rows = append(report.Rows, row)
+		o.Tried(row)
 	}
 	return report, nil
 }

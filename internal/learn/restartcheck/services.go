@@ -19,6 +19,7 @@ import (
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"holdfast/internal/learn/visitor"
+	"holdfast/internal/product"
 )
 
 const (
@@ -55,13 +56,29 @@ func usedMemory(ctx context.Context, at string) (int64, error) {
 	return 0, errors.New("ask Redis for its memory: it does not say")
 }
 
-// removeSessions removes the sessions of tokens and nothing else.
-func removeSessions(ctx context.Context, at string, tokens []string) error {
+// hasHeartbeat reports whether other servers keep a beat in this Redis.
+func hasHeartbeat(ctx context.Context, at string) (bool, error) {
+	conn, err := dialRedis(ctx, at)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	return redis.Bool(redis.DoContext(conn, ctx, "EXISTS", product.Heartbeat))
+}
+
+// removeSessions removes the sessions of tokens, the beat of servers that have
+// gone if there was none before, and nothing else.
+func removeSessions(ctx context.Context, at string, tokens []string, beat bool) error {
 	conn, err := dialRedis(ctx, at)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	if beat {
+		if _, err := redis.DoContext(conn, ctx, "DEL", product.Heartbeat); err != nil {
+			return fmt.Errorf("remove the heartbeat from Redis: %w", err)
+		}
+	}
 	for begin := 0; begin < len(tokens); begin += batch {
 		some := tokens[begin:min(begin+batch, len(tokens))]
 		// One command a key: a cluster takes no other.

@@ -122,6 +122,15 @@ func (r *Recorder) add(s Step) {
 	r.steps = append(r.steps, s)
 }
 
+// Adopt adds steps that were taken by something this request waited for. Of
+// those nothing is known but that they were over in its time.
+func (r *Recorder) Adopt(steps []Step) {
+	for _, s := range steps {
+		s.At = 0
+		r.add(s)
+	}
+}
+
 // NextAttempt tells that the page is made once more, because another request of
 // the same session came in between.
 func (r *Recorder) NextAttempt() {

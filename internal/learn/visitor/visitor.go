@@ -12,6 +12,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"holdfast/internal/product"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
@@ -22,7 +23,7 @@ import (
 
 const (
 	cookieName   = "session" // on http
-	keyPrefix    = "holdfast:session:"
+	keyPrefix    = product.SessionKeys
 	requestLimit = 30 * time.Second // one request, its answer read
 	idleConns    = 16               // kept alive to one server
 )

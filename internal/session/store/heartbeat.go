@@ -30,7 +30,7 @@ const (
 	// beatKey holds the beat: a time of the database's clock in Unix
 	// milliseconds. Every session whose end was stamped before it is not in this
 	// data, and in no later state of it.
-	beatKey = product.Slug + ":beat"
+	beatKey = product.Heartbeat
 	// beatEvery is the time between two beats of one server, and so the longest
 	// time for which it can believe older data that came under its connection.
 	beatEvery = time.Second

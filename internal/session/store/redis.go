@@ -31,6 +31,7 @@ type redisValues struct {
 	stored  *redisstore.RedisStore
 	pool    *redis.Pool
 	belongs func(key string, value []byte) bool
+	waits   *waits // nil: the server runs in this process
 }
 
 func newRedisValues(name string, client *pipeline.Client, belongs func(string, []byte) bool) *redisValues {
@@ -44,6 +45,7 @@ func (r *redisValues) Get(ctx context.Context, key string) ([]byte, error) {
 	if err == nil {
 		err = r.check(key, value)
 	}
+	r.waits.adopt(ctx, began)
 	if watched(ctx) {
 		noteCommand(ctx, r.name, began, value, err, "GET", Prefix+key)
 	}
@@ -138,6 +140,7 @@ func (r *redisValues) Ping(ctx context.Context) error {
 func (r *redisValues) do(ctx context.Context, cmd string, args ...any) (any, error) {
 	began := time.Now()
 	reply, err := r.client.Do(cmd, args...)
+	r.waits.adopt(ctx, began)
 	noteCommand(ctx, r.name, began, reply, err, cmd, args...)
 	return reply, err
 }
@@ -208,6 +211,7 @@ func (r redisStore) CompareAndSwap(ctx context.Context, key string, old, new []b
 	if err == nil && done == 0 {
 		err = ErrConflict
 	}
+	r.waits.adopt(ctx, began)
 	noteCommand(ctx, r.name, began, nil, err, "EVALSHA", swapScript.Hash(), 1, Prefix+key, old, new, ttl.Milliseconds())
 	return err
 }
@@ -227,10 +231,13 @@ func openRedis(cfg Config) (*Opened, error) {
 		return redis.DialURLContext(ctx, cfg.RedisURL, options...)
 	}
 	beats := newHeartbeat(cfg)
-	client := newClient(cfg, dial, beats.check)
+	waits := &waits{}
+	client := newClient(cfg, dial, waits.noting(beats.check))
 	beats.run(client)
+	values := newRedisValues("Redis", client, cfg.Belongs)
+	values.waits = waits
 	return &Opened{
-		Store:   redisStore{newRedisValues("Redis", client, cfg.Belongs), beats},
+		Store:   redisStore{values, beats},
 		Where:   "Redis at " + u.Host,
 		OneStep: "one Lua script, which Redis runs as a whole",
 		Redis:   client,

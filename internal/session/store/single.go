@@ -43,7 +43,7 @@ type values interface {
 	Ping(ctx context.Context) error
 }
 
-const lockedInProcess = "a lock in this process, which owns the store"
+const lockedInProcess = "a lock in this server, taken before the record is read again and let go after it is written; no other process has the store open"
 
 func newSingle(v values, timeout time.Duration, close func() error) *single {
 	return &single{values: v, timeout: timeout, writing: make(chan struct{}, 1), close: close, stop: func() {}}

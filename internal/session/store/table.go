@@ -83,7 +83,7 @@ func openSQLite(cfg Config) *Opened {
 
 func openTable(cfg Config, t *table) *Opened {
 	t.timeout = cfg.DatabaseTimeout
-	return &Opened{Store: t, Where: "table sessions of " + cfg.DatabaseName, OneStep: "one SQL statement with the old record in its WHERE"}
+	return &Opened{Store: t, Where: "table sessions of " + cfg.DatabaseName, OneStep: "one SQL statement, with the record as it was read in its WHERE"}
 }
 
 func (t *table) Get(ctx context.Context, key string) ([]byte, error) {
