@@ -22,12 +22,12 @@ func (m *Manager) Commit(s *Session) error {
 	if s.committed {
 		return nil
 	}
-	o := Outcome{Act: Looked, OldKey: s.Key(), Before: s.base, After: s.record, TouchEvery: m.limits.touchEvery()}
-	o.Key = o.OldKey
+	oldToken := m.scs.Token(s.scs)
+	o := Outcome{Act: Looked, Before: s.base, After: s.record, TouchEvery: m.limits.touchEvery()}
 	var err error
 	switch {
 	case s.loggedOut:
-		o.Act, o.Key = Ended, ""
+		o.Act = Ended
 		err = m.commitLogOut(s)
 	case s.login != nil:
 		o.Act = LoggedIn
@@ -50,11 +50,8 @@ func (m *Manager) Commit(s *Session) error {
 	if err != nil {
 		return err
 	}
-	if o.Act == LoggedIn || o.Act == Stored {
-		o.Key = s.Key()
-	}
 	o.LastSeenAt = s.record.LastSeenAt
-	s.committed, s.outcome = true, o
+	s.committed, s.oldToken, s.outcome = true, oldToken, o
 	return nil
 }
 

@@ -69,7 +69,8 @@ type Session struct {
 	cookie     cookieChange
 
 	committed, cookieWritten bool
-	outcome                  Outcome
+	oldToken                 string  // before Commit
+	outcome                  Outcome // without its keys, which only a page that explains needs
 }
 
 // Sender is where a log-in comes from, as the list of devices shows it.

@@ -50,7 +50,9 @@ func (r *redisValues) Get(ctx context.Context, key string) ([]byte, error) {
 	if err != nil {
 		value = nil
 	}
-	noteCommand(ctx, r.name, began, value, err, "GET", Prefix+key)
+	if watched(ctx) {
+		noteCommand(ctx, r.name, began, value, err, "GET", Prefix+key)
+	}
 	if isReply(err, "WRONGTYPE") {
 		err = fmt.Errorf("%w: %w", ErrWrongType, err)
 	}
