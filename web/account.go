@@ -6,11 +6,13 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/account"
 	"holdfast/internal/form"
 )
 
 type accountPage struct {
 	Name, Email string
+	MaxName     int // code points
 	Errors      form.Errors
 }
 
@@ -40,7 +42,7 @@ func (s *Site) submitName(c echo.Context) error {
 	if err := s.Sessions.Rename(ctx, person.ID, person.Name); err != nil {
 		return err
 	}
-	sess.Flash("Your name is changed.")
+	sess.Flash("Your name has been changed.")
 	return c.Redirect(http.StatusSeeOther, "/account")
 }
 
@@ -53,6 +55,6 @@ func (s *Site) accountPage(c echo.Context, status int, p accountPage) error {
 	if status == http.StatusOK && p.Name == "" {
 		p.Name = person.Name
 	}
-	p.Email = person.Email
+	p.Email, p.MaxName = person.Email, account.MaxNameRunes
 	return s.page(c, status, "account", "Account", p)
 }

@@ -31,7 +31,7 @@ const (
 // styleSheetParts are the style sheets by component, in the order of the
 // cascade.
 func styleSheetParts() []string {
-	return []string{"roles", "base", "layout", "mark", "button", "form", "message", "fact", "card", "table", "code", "drawing", "explain", "attack", "why", "print"}
+	return []string{"typeface", "roles", "base", "layout", "mark", "button", "form", "message", "fact", "card", "table", "code", "drawing", "explain", "attack", "why", "print"}
 }
 
 // asset is one static file in memory, as it is and compressed.

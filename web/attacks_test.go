@@ -61,7 +61,7 @@ func TestEveryAttackFailsHereAndLeavesNothingBehind(t *testing.T) {
 				name := strings.TrimPrefix(path, "/lab/attacks/")
 				tried = append(tried, name)
 				before := w.everything()
-				ada.post(path, nil).wantRedirect("/lab/attacks#" + name).wantNoCookie()
+				ada.post(path, nil).wantRedirect("/lab/attacks?shown=" + name + "#" + name).wantNoCookie()
 				delete(before, "lab")
 				after := w.everything()
 				delete(after, "lab")
@@ -113,7 +113,7 @@ func TestWithoutRedisTheStockSetUpIsLeftOut(t *testing.T) {
 	w := newWorld(t, embedded(t), options{learn: true, attacks: true, store: store.KindMemory})
 	b := w.browser()
 	for name, want := range map[string]attack.Outcome{"replay": attack.Failed, "outage": attack.NotTried} {
-		b.post("/lab/attacks/"+name, nil).wantRedirect("/lab/attacks#" + name)
+		b.post("/lab/attacks/"+name, nil).wantRedirect("/lab/attacks?shown=" + name + "#" + name)
 		w.checkReport(name, [2]attack.Outcome{want, attack.NotTried})
 	}
 	if people := w.rows(`SELECT id FROM people`); len(people) != 0 {
@@ -147,7 +147,7 @@ func TestAttacksTakeTurns(t *testing.T) {
 	if got := <-first; got != http.StatusSeeOther {
 		t.Errorf("the first was answered %d", got)
 	}
-	b.post("/lab/attacks/replay", nil).wantRedirect("/lab/attacks#replay")
+	b.post("/lab/attacks/replay", nil).wantRedirect("/lab/attacks?shown=replay#replay")
 }
 
 // until waits for something that happens by itself.

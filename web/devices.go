@@ -2,6 +2,7 @@ package web
 
 import (
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -17,19 +18,27 @@ const pastPerPage = 20
 type devicesPage struct {
 	Devices []deviceCard
 	Others  int
-	Past    []pastDevice
+	Past    []pastDevices
 	neighbours
 }
 
 type deviceCard struct {
 	ID, Title, Address  string
+	Kind                string // of device, as the icons are named
 	Since, LastSeen     moment
 	Current, Remembered bool
 }
 
-type pastDevice struct {
-	Title, Address, How string
-	Since, Ended        moment
+// pastDevices are sessions that have ended, on one kind of browser at one
+// address.
+type pastDevices struct {
+	Title, Address, Kind string
+	Sessions             []pastSession
+}
+
+type pastSession struct {
+	How          string
+	Since, Ended moment
 }
 
 // showDevices lists the person's sessions: those that the session store still
@@ -48,13 +57,26 @@ func (s *Site) showDevices(c echo.Context) error {
 	var p devicesPage
 	p.Devices, p.Others = deviceCards(live, now)
 	past, p.neighbours = shown(list, past)
+	p.Past = groupPast(past, now)
+	return s.page(c, http.StatusOK, "devices", "Devices", p)
+}
+
+// groupPast puts sessions that ended on the same device together, the device
+// whose session ended last first.
+func groupPast(past []session.Device, now time.Time) []pastDevices {
+	var groups []pastDevices
 	for _, d := range past {
-		p.Past = append(p.Past, pastDevice{
-			Title: deviceTitle(d.UserAgent), Address: d.Address, How: endingWords(d.EndReason),
-			Since: momentAt(d.CreatedAt, now), Ended: momentAt(d.EndedAt, now),
+		title := deviceTitle(d.UserAgent)
+		i := slices.IndexFunc(groups, func(g pastDevices) bool { return g.Title == title && g.Address == d.Address })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, pastDevices{Title: title, Address: d.Address, Kind: deviceKind(d.UserAgent)})
+		}
+		groups[i].Sessions = append(groups[i].Sessions, pastSession{
+			How: endingWords(d.EndReason), Since: momentAt(d.CreatedAt, now), Ended: momentAt(d.EndedAt, now),
 		})
 	}
-	return s.page(c, http.StatusOK, "devices", "Devices", p)
+	return groups
 }
 
 // deviceCards are live sessions as a page shows them; others is how many of them
@@ -62,7 +84,7 @@ func (s *Site) showDevices(c echo.Context) error {
 func deviceCards(live []session.Device, now time.Time) (cards []deviceCard, others int) {
 	for _, d := range live {
 		cards = append(cards, deviceCard{
-			ID: d.ID, Title: deviceTitle(d.UserAgent), Address: d.Address,
+			ID: d.ID, Title: deviceTitle(d.UserAgent), Address: d.Address, Kind: deviceKind(d.UserAgent),
 			Since: momentAt(d.CreatedAt, now), LastSeen: momentAt(d.LastSeenAt, now),
 			Current: d.Current, Remembered: d.Remembered,
 		})
@@ -86,7 +108,7 @@ func (s *Site) submitEndDevice(c echo.Context) error {
 	if current(c).LoggedOut() {
 		return s.redirectLoggedOut(c)
 	}
-	current(c).Flash("That device is logged out.")
+	current(c).Flash("That device has been logged out.")
 	return c.Redirect(http.StatusSeeOther, "/devices")
 }
 
@@ -98,7 +120,7 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	current(c).Flash("Logged out on " + count(ended, "other device") + ". This one is the only one left.")
+	current(c).Flash("You have been logged out on " + count(ended, "other device") + ".")
 	return c.Redirect(http.StatusSeeOther, "/devices")
 }
 
@@ -115,6 +137,23 @@ func deviceTitle(userAgent string) string {
 	return browser + " on " + system
 }
 
+// deviceKind is which icon a User-Agent gets: "computer", "phone", "tablet",
+// "program" or "unknown".
+func deviceKind(userAgent string) string {
+	switch ua := useragent.Parse(userAgent); {
+	case ua.Tablet:
+		return "tablet"
+	case ua.Mobile:
+		return "phone"
+	case ua.Desktop:
+		return "computer"
+	case ua.Bot || ua.Name != "" && ua.OS == "": // curl, wget and the like name no system
+		return "program"
+	default:
+		return "unknown"
+	}
+}
+
 func endingWords(how session.EndReason) string {
 	switch how {
 	case session.EndedByLogOut:
@@ -122,13 +161,13 @@ func endingWords(how session.EndReason) string {
 	case session.EndedByOwner:
 		return "Logged out from another device"
 	case session.EndedByOperator:
-		return "Ended by the operator"
+		return "Ended by an administrator"
 	case session.EndedByDisable:
 		return "Ended when the account was disabled"
 	case session.EndedByLimit:
-		return "Ended to make room for a newer one"
+		return "Ended to make room for a newer session"
 	case session.EndedByLogIn:
-		return "Replaced by a new log-in"
+		return "Replaced when you logged in again"
 	default:
 		return "Expired"
 	}

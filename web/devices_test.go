@@ -35,7 +35,7 @@ func TestAPersonSeesTheirDevicesAndEndsThem(t *testing.T) {
 			t.Errorf("devices %q", got)
 		}
 		ended := here.submit(here.get("/devices"), "form[action='/devices/end']", nil).wantRedirect("/devices")
-		if page := here.follow(ended); !slices.Equal(page.notices(), []string{"That device is logged out."}) || len(page.cards()) != 1 {
+		if page := here.follow(ended); !slices.Equal(page.notices(), []string{"That device has been logged out."}) || len(page.cards()) != 1 {
 			t.Errorf("after ending one: %q, %q", page.notices(), page.cards())
 		}
 		there.get("/profile").wantRedirect("/login?next=%2Fprofile")
@@ -105,12 +105,12 @@ func TestPastSessionsSayHowTheyEndedAPageAtATime(t *testing.T) {
 	}
 	here.post("/devices/end-others", nil).wantRedirect("/devices")
 	past := func(a *answer) []string {
-		return a.doc().Find(".past > li").Map(func(_ int, s *goquery.Selection) string {
+		return a.doc().Find(".ended > li").Map(func(_ int, s *goquery.Selection) string {
 			return strings.Join(strings.Fields(s.Text()), " ")
 		})
 	}
 	first := here.get("/devices").want(http.StatusOK)
-	if got := past(first); len(got) != 20 || !strings.Contains(got[0], "Chrome on Linux") || !strings.Contains(got[0], "Logged out from another device") {
+	if got := past(first); len(got) != 20 || first.text(".past h3") != "Chrome on Linux 127.0.0.1" || !strings.Contains(got[0], "Logged out from another device") {
 		t.Fatalf("the first page has %d: %q", len(got), got)
 	}
 	seen, page := len(past(first)), first

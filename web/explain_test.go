@@ -46,9 +46,9 @@ func way(page *answer) []told {
 		s := told{
 			title: li.Find("h2").Text(), words: li.ChildrenFiltered("p").First().Text(),
 			facts: map[string]string{}, ends: map[string]time.Time{},
-			bytes: li.ChildrenFiltered("pre").Text(),
+			bytes: li.Find(".fold:not(.hand) pre").Text(),
 			file:  li.Find(".source code").First().Text(), function: li.Find(".source code").Last().Text(),
-			hand: li.Find(".hand pre").Map(func(_ int, pre *goquery.Selection) string { return pre.Text() }),
+			hand: li.Find(".hand pre:not(.setup)").Map(func(_ int, pre *goquery.Selection) string { return pre.Text() }),
 		}
 		li.Find("dl div").Each(func(_ int, div *goquery.Selection) {
 			term, value := div.Find("dt").Text(), div.Find("dd")
@@ -56,7 +56,7 @@ func way(page *answer) []told {
 			if code := value.Find("code"); code.Length() > 0 {
 				s.facts[term] = code.Text()
 			}
-			if end, err := time.Parse(time.RFC3339, div.Find("time[data-ends]").AttrOr("datetime", "")); err == nil {
+			if end, err := time.Parse(time.RFC3339, div.Find(".ends time").AttrOr("datetime", "")); err == nil {
 				s.ends[term] = end
 			}
 		})
@@ -111,7 +111,7 @@ func TestTheWayIsToldAsItWas(t *testing.T) {
 		wantTitles(t, "a member", steps,
 			"Your browser sent a cookie", "It has the form of a token", "The token became a key", asked,
 			"These bytes came back", "The bytes became a record", "The session was checked", "The name was found",
-			"SQL needed: none", "Nothing was written", "No session cookie was sent back")
+			"SQL needed: none", "Nothing was written", "No session cookie was sent back", "Now delete it, and load this page again")
 
 		masked := b.token()[:4] + "…" + b.token()[39:]
 		for _, want := range []struct{ title, term, value string }{
@@ -122,7 +122,7 @@ func TestTheWayIsToldAsItWas(t *testing.T) {
 			{"The bytes became a record", "member.name", "Ada"},
 			{"The bytes became a record", "member.start", strconv.FormatInt(w.process.Start, 10)},
 			{"No session cookie was sent back", "Name and value", product.SessionCookie + "=" + masked},
-			{"No session cookie was sent back", "HttpOnly", "no script can read it, so one that slips into a page cannot steal it"},
+			{"No session cookie was sent back", "HttpOnly", "no script can read it, so one smuggled into a page cannot steal it"},
 		} {
 			if got := step(t, steps, want.title).facts[want.term]; got != want.value {
 				t.Errorf("%s: %s is %q, want %q", want.title, want.term, got, want.value)
@@ -175,8 +175,8 @@ func TestWhyNobodyIsBelieved(t *testing.T) {
 			{"two cookies", product.SessionCookie + "=" + b.token() + "; " + product.SessionCookie + "=" + b.token(), []string{"Your browser sent several session cookies", "Nobody yet"}},
 			{"too short", product.SessionCookie + "=x", []string{sent, "It is no token of this server", "Nobody: the cookie was not believed"}},
 			{"a wrong sign", product.SessionCookie + "=" + strings.Repeat("*", 43), []string{sent, "It is no token of this server", "Nobody: the cookie was not believed"}},
-			{"invented", product.SessionCookie + "=" + strings.Repeat("A", 42) + "E", []string{sent, form, key, asked, "Nobody: nothing stands under that key"}},
-			{"spoiled", product.SessionCookie + "=" + spoiled, []string{sent, form, key, asked, "These bytes came back", "What stood there was removed", "Nobody: the record could not be read"}},
+			{"invented", product.SessionCookie + "=" + strings.Repeat("A", 42) + "E", []string{sent, form, key, asked, "Nobody: there is nothing under that key"}},
+			{"spoiled", product.SessionCookie + "=" + spoiled, []string{sent, form, key, asked, "These bytes came back", "The record was removed", "Nobody: the record could not be read"}},
 			{"of a newer version", product.SessionCookie + "=" + foreign, []string{sent, form, key, asked, "These bytes came back", "Nobody here: a newer server wrote the record"}},
 		} {
 			var headers []string
@@ -192,9 +192,9 @@ func TestWhyNobodyIsBelieved(t *testing.T) {
 		if w.stores.redis == nil { // no script: it is read once more under a lock
 			idle = append(idle, asked, "These bytes came back")
 		}
-		idle = append(idle, "What stood there was removed", "Nobody: the session was idle too long")
+		idle = append(idle, "The record was removed", "Nobody: the session was unused for too long")
 		wantTitles(t, "idle", way(b.get("/explain").wantNoCookie()), append(idle, end...)...)
-		wantTitles(t, "after that", way(b.get("/explain")), append([]string{sent, form, key, asked, "Nobody: nothing stands under that key"}, end...)...)
+		wantTitles(t, "after that", way(b.get("/explain")), append([]string{sent, form, key, asked, "Nobody: there is nothing under that key"}, end...)...)
 	})
 }
 
@@ -206,7 +206,7 @@ func TestASessionThatIsTooOldIsToldSo(t *testing.T) {
 		b.get("/profile").want(http.StatusOK)
 	}
 	w.clock.advance(8 * time.Second)
-	step(t, way(b.get("/explain")), "Nobody: the session has reached its greatest age")
+	step(t, way(b.get("/explain")), "Nobody: the session is too old")
 }
 
 func TestAGuestWithValuesIsTheSameNobody(t *testing.T) {
@@ -214,7 +214,7 @@ func TestAGuestWithValuesIsTheSameNobody(t *testing.T) {
 	b := w.browser()
 	b.post("/session", url.Values{"key": {"colour"}, "value": {"green"}}).wantRedirect("/session")
 	steps := way(b.get("/explain").wantNoCookie())
-	step(t, steps, "Nobody yet, but the same nobody")
+	step(t, steps, "A guest, known as the same guest")
 	if got := step(t, steps, "The bytes became a record").facts["values.colour"]; got != "green" {
 		t.Errorf("values.colour is %q", got)
 	}
@@ -309,7 +309,7 @@ func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
 	shown.Range(func(_, page any) bool {
 		notices += len(page.(*answer).notices())
 		steps := slices.DeleteFunc(titles(way(page.(*answer))), func(s string) bool { return s == "A connection was opened" })
-		if len(steps) != 11 {
+		if len(steps) != 12 {
 			t.Errorf("a page tells %d steps: %q", len(steps), steps)
 		}
 		return true
@@ -342,7 +342,7 @@ func TestEveryStepNamesCodeThatExists(t *testing.T) {
 	seen := map[string]bool{}
 	for _, page := range pages {
 		for _, s := range way(page) {
-			if s.file == "" && s.title != "SQL needed: none" {
+			if s.file == "" && s.title != "SQL needed: none" && s.title != "Now delete it, and load this page again" {
 				t.Errorf("%q names no code", s.title)
 			}
 			if s.file != "" && !seen[s.file+s.function] {

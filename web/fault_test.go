@@ -87,6 +87,7 @@ func TestARequestThatFailsLeavesTheSessionAsItWas(t *testing.T) {
 		})
 		guest, member := w.browser(), w.member(w.person("Ada"))
 		member.set("colour", "green")
+		member.get("/session").want(http.StatusOK) // which says so
 		member.post("/test/flash", nil).want(http.StatusNoContent)
 		before := w.everything()
 		for did := range doings {

@@ -246,7 +246,7 @@ func TestMarkupStaysText(t *testing.T) {
 			p := w.person(text)
 			b := w.member(p)
 			b.get("/profile").want(http.StatusOK).wantText("h1", "Hello, "+text+"!").wantText(".person", text)
-			b.get("/").want(http.StatusOK).wantText("h1", "Hello, "+text+".")
+			b.get("/").want(http.StatusOK).wantText("h1", "Hello, "+text+"!")
 			b.set(text, text).wantRedirect("/session")
 			if got := b.get("/session").shown()[text]; got != text {
 				t.Errorf("the value %q is shown as %q", text, got)
@@ -303,7 +303,7 @@ func TestFiftySignUpsOfOneAddressMakeOneAccount(t *testing.T) {
 				a.cookie(product.SessionCookie)
 			case http.StatusUnprocessableEntity:
 				a.wantNoCookie()
-				if !strings.HasPrefix(a.text("#email-error"), "Someone has registered with this e-mail already.") {
+				if !strings.HasPrefix(a.text("#email-error"), "There is already an account with this e-mail.") {
 					t.Errorf("the others are told %q", a.text("main"))
 				}
 			default:

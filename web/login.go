@@ -16,7 +16,6 @@ type loginPage struct {
 	Email, Next  string
 	Remember     bool
 	RememberDays int
-	Failed       string // why the log-in failed; "" before the first try
 	Errors       form.Errors
 }
 
@@ -24,7 +23,10 @@ func (s *Site) showLogin(c echo.Context) error {
 	if _, ok := current(c).Member(); ok {
 		return c.Redirect(http.StatusSeeOther, s.afterLogin(c.QueryParam("next")))
 	}
-	return s.loginPage(c, http.StatusOK, loginPage{Next: s.localPath(c.QueryParam("next"))})
+	return s.loginPage(c, http.StatusOK, loginPage{
+		Email: shortEmail(c.QueryParam("email")),
+		Next:  s.localPath(c.QueryParam("next")),
+	})
 }
 
 func (s *Site) submitLogin(c echo.Context) error {
@@ -35,7 +37,7 @@ func (s *Site) submitLogin(c echo.Context) error {
 	remember := sent["remember"] != ""
 	p := loginPage{Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
 	if sent["email"] == "" {
-		p.Errors.Add("email", "Enter the e-mail you registered with.")
+		p.Errors.Add("email", "Enter your e-mail.")
 	}
 	if sent["password"] == "" {
 		p.Errors.Add("password", "Enter your password.")
@@ -45,7 +47,7 @@ func (s *Site) submitLogin(c echo.Context) error {
 	}
 	person, err := s.Accounts.Authenticate(c.Request().Context(), sent["email"], sent["password"])
 	if errors.Is(err, account.ErrInvalidCredentials) {
-		p.Failed = "That e-mail and password do not match."
+		p.Errors.Add("email", "That e-mail and password do not match.")
 		return s.loginPage(c, http.StatusUnprocessableEntity, p)
 	}
 	if err != nil {
@@ -56,6 +58,17 @@ func (s *Site) submitLogin(c echo.Context) error {
 }
 
 func (s *Site) loginPage(c echo.Context, status int, p loginPage) error {
-	p.RememberDays = int(s.RememberFor / (24 * time.Hour))
+	p.RememberDays = s.rememberDays()
 	return s.page(c, status, "login", "Log in", p)
+}
+
+func (s *Site) rememberDays() int { return int(s.RememberFor / (24 * time.Hour)) }
+
+// shortEmail is the address that a link to the log-in page fills in, as far as
+// it could be one.
+func shortEmail(email string) string {
+	if len(email) > account.MaxEmailBytes {
+		return ""
+	}
+	return email
 }

@@ -54,9 +54,17 @@ func rows(w *world) map[string]row {
 		"GET /favicon.ico": open,
 		"GET /static/*":    {guest: "200", member: "200", path: sheet},
 
+		"GET /robots.txt":           open,
+		"GET /holdfast.webmanifest": open,
+		"GET /icon.svg":             open,
+		"GET /apple-touch-icon.png": open,
+		"GET /social.png":           open,
+		"GET /atkinson-hyperlegible-next-2.001-latin.woff2":     open,
+		"GET /atkinson-hyperlegible-next-2.001-latin-ext.woff2": open,
+
 		"GET /":         open,
 		"GET /register": {guest: "200", member: "303 /profile"},
-		"POST /register": {guest: "303 /profile", member: "303 /profile", empty: "422", optional: "next", form: func(w *world, _ *browser, _ person) url.Values {
+		"POST /register": {guest: "303 /profile", member: "303 /profile", empty: "422", optional: "next remember", form: func(w *world, _ *browser, _ person) url.Values {
 			return url.Values{"name": {"Bea"}, "email": {fmt.Sprintf("bea%d@kelp.example", w.people.Add(1))}, "password": {"quiet harbours freeze late"}}
 		}},
 		"GET /login": {guest: "200", member: "303 /profile"},
@@ -65,7 +73,7 @@ func rows(w *world) map[string]row {
 		}},
 		"POST /logout":  {guest: "303 /login", member: "303 /login", empty: "303 /login", form: fields()},
 		"GET /session":  open,
-		"POST /session": {guest: "303 /session", member: "303 /session", empty: "422", form: fields("key", "colour", "value", "green")},
+		"POST /session": {guest: "303 /session", member: "303 /session", empty: "422", optional: "action", form: fields("key", "colour", "value", "green")},
 
 		"GET /explain":        open,
 		"GET /explain/recent": open,
@@ -96,7 +104,7 @@ func rows(w *world) map[string]row {
 		},
 		"GET /lab/attacks": open,
 		"POST /lab/attacks/:name": {
-			path: "/lab/attacks/replay", guest: "303 /lab/attacks#replay", member: "303 /lab/attacks#replay", empty: "303 /lab/attacks#replay", form: fields(),
+			path: "/lab/attacks/replay", guest: "303 /lab/attacks?shown=replay#replay", member: "303 /lab/attacks?shown=replay#replay", empty: "303 /lab/attacks?shown=replay#replay", form: fields(),
 		},
 		"POST " + attack.SlowPath: {guest: "303 /login?next=%2Flab%2Fattacks", member: "204", empty: "204", form: fields("wait", "0")},
 		"POST /lab/check":         {guest: "303 /lab#stores", member: "303 /lab#stores", empty: "303 /lab#stores", form: fields()},

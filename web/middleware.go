@@ -97,10 +97,12 @@ func recovering(next echo.HandlerFunc, c echo.Context) (err error) {
 	return next(c)
 }
 
-// contentSecurityPolicy lets a page load its own style sheet, script and
-// pictures and nothing else (ASVS 5.0 3.4.3).
-const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// contentSecurityPolicy lets a page load what is the site's own and nothing else
+// (ASVS 5.0 3.4.3). Pictures and the typeface may also stand in the page and the
+// style sheet themselves (data:), which saves a request for each and can reach
+// no other site.
+const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; " +
+	"font-src 'self' data:; manifest-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 // securityHeaderValues are set on every response, errors and static files
 // included (ASVS 5.0 chapter 3.4).

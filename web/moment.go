@@ -6,35 +6,27 @@ import (
 )
 
 // moment is a time as a page shows it.
-type moment struct{ ISO, Exact, Words string }
+type moment struct{ ISO, Words string }
 
-// momentAt describes t, in a year of four digits, relative to now. The profile
-// has five of these, so the calendar is computed once for both spellings of t,
-// and the three texts share one allocation.
+// momentAt describes t, in a year of four digits, relative to now: how far away
+// it is and, from an hour on, the date and the time of day in the zone of now.
+// The script of the pages describes the distance in the same words. The profile
+// has five of these, so the two texts share one allocation.
 func momentAt(t, now time.Time) moment {
-	var buffer [96]byte
-	t = t.UTC()
-	text := t.AppendFormat(buffer[:0], time.RFC3339) // 2006-01-02T15:04:05Z
+	var buffer [80]byte
+	text := t.UTC().AppendFormat(buffer[:0], time.RFC3339) // 2006-01-02T15:04:05Z
 	iso := len(text)
-	day := text[8:10]
-	if day[0] == '0' {
-		day = day[1:]
+	d := t.Sub(now)
+	text = appendDistance(text, d)
+	if d.Abs() >= time.Hour {
+		text = t.In(now.Location()).AppendFormat(text, ", Mon 2 Jan 15:04 MST")
 	}
-	text = append(text, day...)
-	text = append(text, ' ')
-	text = append(text, t.Month().String()...)
-	text = append(text, ' ')
-	text = append(text, text[:4]...)
-	text = append(text, ", "...)
-	text = append(text, text[11:19]...)
-	text = append(text, " UTC"...)
-	exact := len(text)
-	text = appendDistance(text, t.Sub(now))
 	all := string(text)
-	return moment{ISO: all[:iso], Exact: all[iso:exact], Words: all[exact:]}
+	return moment{ISO: all[:iso], Words: all[iso:]}
 }
 
-// distance describes a time relative to now: "3 minutes ago", "in 23 hours".
+// distance describes a time relative to now: "3 minutes ago", "in 23 hours". It
+// is rounded to its unit; seconds are told below two minutes only.
 func distance(d time.Duration) string { return string(appendDistance(nil, d)) }
 
 func appendDistance(text []byte, d time.Duration) []byte {
@@ -49,14 +41,14 @@ func appendDistance(text []byte, d time.Duration) []byte {
 		text = append(text, "in "...)
 	}
 	switch {
-	case d < time.Minute:
-		text = appendCount(text, int(d/time.Second), "second")
-	case d < time.Hour:
-		text = appendCount(text, int(d/time.Minute), "minute")
+	case d < 2*time.Minute:
+		text = appendCount(text, int(d.Round(time.Second)/time.Second), "second")
+	case d < 2*time.Hour:
+		text = appendCount(text, int(d.Round(time.Minute)/time.Minute), "minute")
 	case d < 48*time.Hour:
-		text = appendCount(text, int(d/time.Hour), "hour")
+		text = appendCount(text, int(d.Round(time.Hour)/time.Hour), "hour")
 	default:
-		text = appendCount(text, int(d/(24*time.Hour)), "day")
+		text = appendCount(text, int(d.Round(24*time.Hour)/(24*time.Hour)), "day")
 	}
 	if past {
 		text = append(text, " ago"...)

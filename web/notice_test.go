@@ -21,7 +21,7 @@ func TestANoticeIsShownOnTheNextPageAndNeverAgain(t *testing.T) {
 		b.get("/login").wantRedirect("/profile")
 		b.post("/session", nil).want(http.StatusUnprocessableEntity)
 		b.do(b.request(http.MethodHead, "/account", nil)).want(http.StatusOK)
-		if page := b.follow(done).want(http.StatusOK); !slices.Equal(page.notices(), []string{"Your name is changed."}) {
+		if page := b.follow(done).want(http.StatusOK); !slices.Equal(page.notices(), []string{"Your name has been changed."}) {
 			t.Errorf("the page after shows %q", page.notices())
 		}
 		for _, path := range []string{"/account", "/profile", "/"} {
@@ -58,7 +58,7 @@ func TestOfManyPagesAtOnceOneShowsTheNotice(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if !slices.Equal(shown, []string{"Your name is changed."}) {
+		if !slices.Equal(shown, []string{"Your name has been changed."}) {
 			t.Fatalf("%d pages showed %q", pages, shown)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/product"
+	"holdfast/internal/session/store"
 	"holdfast/internal/view"
 )
 
@@ -46,6 +47,9 @@ func (s *Site) takeFlashes(c echo.Context) []string {
 func (s *Site) pageWith(c echo.Context, status int, name, heading string, flashes []string, page any) error {
 	l := s.layout(c.Request().URL.Path)
 	l.Title = title(heading)
+	if status == http.StatusUnprocessableEntity {
+		l.Title = "Error: " + l.Title
+	}
 	if member, ok := memberOf(c); ok {
 		l.Member = member.Name
 	}
@@ -62,7 +66,25 @@ func (s *Site) layout(path string) layout {
 		Learn:    s.Learn,
 		Version:  s.Version,
 		Instance: s.instance,
-		Store:    s.Sessions.Where(),
+		Store:    s.where(),
+	}
+}
+
+// where is the place of sessions in words. Paths and addresses in it are for
+// those who learn on their own machine.
+func (s *Site) where() string {
+	if s.Learn {
+		return s.Sessions.Where()
+	}
+	switch s.SessionStore {
+	case store.KindMemory:
+		return "the server’s memory"
+	case store.KindFile:
+		return "a file"
+	case store.KindDatabase:
+		return "the database"
+	default:
+		return "Redis"
 	}
 }
 

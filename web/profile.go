@@ -1,8 +1,8 @@
 package web
 
 import (
-	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 )
@@ -36,7 +36,7 @@ func (s *Site) showProfile(c echo.Context) error {
 		IdleEnd:         momentAt(sess.IdleExpiresAt(), now),
 		LatestEnd:       momentAt(sess.ExpiresAt(), now),
 		Remembered:      member.Remember,
-		Store:           s.Sessions.Where(),
+		Store:           s.where(),
 		Outlived:        outlived,
 		OutlivedWords:   outlivedWords(outlived),
 		ServerStarted:   momentAt(s.Process.Started, now),
@@ -52,10 +52,10 @@ func (s *Site) showProfile(c echo.Context) error {
 func outlivedWords(starts int64) string {
 	switch {
 	case starts <= 0:
-		return "no server start yet"
+		return "none yet"
 	case starts == 1:
-		return "1 server start"
+		return "1"
 	default:
-		return fmt.Sprintf("%d server starts", starts)
+		return strconv.FormatInt(starts, 10)
 	}
 }

@@ -13,7 +13,11 @@ import (
 
 type registerPage struct {
 	Name, Email, Next string
-	MinPassword       int // code points
+	Remember          bool
+	RememberDays      int
+	MaxName           int  // code points
+	MinPassword       int  // code points
+	Taken             bool // someone has an account with Email
 	Errors            form.Errors
 }
 
@@ -25,16 +29,18 @@ func (s *Site) showRegister(c echo.Context) error {
 }
 
 func (s *Site) submitRegister(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "name", "email", "password", "next")
+	sent, err := form.Parse(c.Request(), "name", "email", "password", "remember", "next")
 	if err != nil {
 		return err
 	}
 	person, err := s.Accounts.Register(c.Request().Context(), account.Registration{
 		Name: sent["name"], Email: sent["email"], Password: sent["password"],
 	})
-	p := registerPage{Name: sent["name"], Email: sent["email"], Next: s.localPath(sent["next"])}
+	remember := sent["remember"] != ""
+	p := registerPage{Name: sent["name"], Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
 	if errors.Is(err, account.ErrEmailTaken) {
-		p.Errors.Add("email", "Someone has registered with this e-mail already. If it was you, log in instead.")
+		p.Taken = true
+		p.Errors.Add("email", "There is already an account with this e-mail. If it is yours, log in.")
 		return s.registerPage(c, http.StatusUnprocessableEntity, p)
 	}
 	if errors.As(err, &p.Errors) {
@@ -43,11 +49,11 @@ func (s *Site) submitRegister(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	current(c).LogIn(session.Member{ID: person.ID, Name: person.Name}, sender(c))
+	current(c).LogIn(session.Member{ID: person.ID, Name: person.Name, Remember: remember}, sender(c))
 	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
 }
 
 func (s *Site) registerPage(c echo.Context, status int, p registerPage) error {
-	p.MinPassword = s.MinPassword
+	p.MinPassword, p.MaxName, p.RememberDays = s.MinPassword, account.MaxNameRunes, s.rememberDays()
 	return s.page(c, status, "register", "Create an account", p)
 }

@@ -24,6 +24,9 @@ func (s *Site) routes() {
 	stateless.get("/readyz", s.readyz)
 	stateless.get("/favicon.ico", s.showFavicon)
 	stateless.get(assetPrefix+"*", s.showAsset)
+	for name := range s.rootFiles {
+		stateless.get("/"+name, s.rootFile(name))
+	}
 
 	public.page("/", s.showHome)
 	public.page("/register", s.showRegister)

@@ -71,6 +71,7 @@ type Site struct {
 	echo        *echo.Echo
 	views       *view.Set
 	assets      *assets
+	rootFiles   rootFiles
 	failures    failurePages
 	instance    string          // Process, as pages show it
 	recent      *trace.Recent   // with LEARN
@@ -95,11 +96,16 @@ func New(cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load templates: %w", err)
 	}
+	atRoot, err := newRootFiles(static.Root)
+	if err != nil {
+		return nil, fmt.Errorf("load static files: %w", err)
+	}
 	s := &Site{
 		Config:      cfg,
 		echo:        echo.New(),
 		views:       views,
 		assets:      assets,
+		rootFiles:   atRoot,
 		instance:    instanceName(cfg.Process),
 		getPaths:    map[string]bool{},
 		crossOrigin: http.NewCrossOriginProtection(),

@@ -30,7 +30,7 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 	}
 	press()
 	running := v.get("/lab")
-	if !strings.HasPrefix(running.text("#stores ~ [role=status]"), "A check is under way") || running.Header.Get("Refresh") != "2; url=/lab?look=2#stores" {
+	if !strings.HasPrefix(running.text("#stores ~ [role=status]"), "A check is running") || running.Header.Get("Refresh") != "2; url=/lab?look=2#stores" {
 		t.Errorf("while it runs: %q, Refresh %q", running.text("#stores ~ [role=status]"), running.Header.Get("Refresh"))
 	}
 	if next := v.get("/lab?look=2").Header.Get("Refresh"); next != "2; url=/lab?look=1#stores" {
@@ -92,7 +92,7 @@ func TestTheLabShowsTwoBrowsersAndEndsTheOther(t *testing.T) {
 	there := here.stranger()
 	there.logIn()
 	lab := here.get("/lab")
-	if n := lab.page.Find("li.card").Length(); n != 2 {
+	if n := lab.page.Find(".shortlist > li").Length(); n != 2 {
 		t.Fatalf("%d sessions are shown, want 2", n)
 	}
 	got, err := here.submit("/lab", "/devices/end", nil)

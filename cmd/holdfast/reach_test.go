@@ -72,14 +72,14 @@ func TestInABrowserTheKeyboardAloneIsEnough(t *testing.T) {
 
 	b.tabTo("Session")
 	b.press(kb.Enter)
-	b.sees("This session", "following the link")
+	b.sees("Your session", "following the link")
 	b.tabTo("Key")
 	b.press("colour" + kb.Tab + "green" + kb.Enter)
 	b.do("see the value", chromedp.WaitVisible(chromedp.CSS("table.values")))
 
-	b.tabTo("The restart experiment")
+	b.tabTo("Restart lab")
 	b.press(kb.Enter)
-	b.sees("The restart experiment", "following the link")
+	b.sees("The restart lab", "following the link")
 	b.tabTo("Restart the server now")
 	b.press(kb.Enter)
 	b.sees("Hello again, Ada!", "after the page came back by itself")

@@ -154,7 +154,7 @@ func TestRedisFullLetsNobodyInAndGreetsThoseWhoAre(t *testing.T) {
 	mustBe(t, asked, leaver, "having logged out with Redis full")
 	must(t, store, "CONFIG", "SET", "maxmemory", "0")
 	canEnterAgain(t, ada)
-	for _, want := range []string{"Your name is changed.", ""} {
+	for _, want := range []string{"Your name has been changed.", ""} {
 		if said := ada.get("/profile").text(".notices"); said != want {
 			t.Errorf("with room again the notice reads %q, want %q", said, want)
 		}

@@ -461,3 +461,27 @@ func TestWhatCannotBeStoredIsRefusedAsByARedisThatCannotWrite(t *testing.T) {
 	}
 	do(t, conn, "SET", "name", "Grace")
 }
+
+func TestWhereNoPathIsShortEnoughItServesInsideTheProcess(t *testing.T) {
+	long := filepath.Join(t.TempDir(), strings.Repeat("kelp", 30))
+	if err := os.Mkdir(long, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", long)
+	s, err := embeddedredis.Start(t.Context(), long, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.Socket() != "" {
+		t.Errorf("a socket of %d characters", len(s.Socket()))
+	}
+	conn, err := s.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if pong, err := redis.String(conn.Do("PING")); pong != "PONG" || err != nil {
+		t.Errorf("%q, %v", pong, err)
+	}
+}

@@ -16,6 +16,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"holdfast/internal/product"
 	"io"
 	"log/slog"
 	"net"
@@ -150,13 +151,13 @@ func (s *Server) openData() error {
 }
 
 func (s *Server) listen(listen func(network, address string) (net.Listener, error)) error {
-	socket := filepath.Join(s.dir, "redis.sock")
-	if len(socket) > maxSocketPath {
-		own, err := os.MkdirTemp("", "holdfast")
-		if err != nil {
-			return fmt.Errorf("make a folder for the socket: %w", err)
-		}
-		s.own, socket = own, filepath.Join(own, "redis.sock")
+	socket, err := s.socketPath()
+	if err != nil {
+		return err
+	}
+	if socket == "" {
+		s.log.Info("no folder has a path short enough for a socket: redis-cli cannot look into the embedded Redis")
+		return nil
 	}
 	// A socket left by a killed process; the lock says that it is gone.
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -176,6 +177,24 @@ func (s *Server) listen(listen func(network, address string) (net.Listener, erro
 	}
 	s.working.Go(s.accept)
 	return nil
+}
+
+// socketPath is where the socket is made: in the data folder, or in one of its
+// own where that path is too long; "" where all are.
+func (s *Server) socketPath() (string, error) {
+	const name = "redis.sock"
+	if path := filepath.Join(s.dir, name); len(path) <= maxSocketPath {
+		return path, nil
+	}
+	own, err := os.MkdirTemp("", product.Slug)
+	if err != nil {
+		return "", fmt.Errorf("make a folder for the socket: %w", err)
+	}
+	s.own = own
+	if path := filepath.Join(own, name); len(path) <= maxSocketPath {
+		return path, nil
+	}
+	return "", nil
 }
 
 // accept takes connections until Close. The waiting time after a failure (no

@@ -56,7 +56,7 @@ func firstLoad(ctx context.Context, v *visitor.Visitor, path string) (page, rest
 		return 0, 0, 0, err
 	}
 	var named []string
-	document.Find(`link[rel=stylesheet], link[rel=icon], script[src], img[src]`).Each(func(_ int, tag *goquery.Selection) {
+	document.Find(`link[rel=stylesheet], link[rel=icon]:not([href^="data:"]), script[src], img[src]`).Each(func(_ int, tag *goquery.Selection) {
 		named = append(named, tag.AttrOr("href", tag.AttrOr("src", "")))
 	})
 	for _, path := range named {

@@ -51,7 +51,7 @@ func stockHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
 		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "+
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self' data:; manifest-src 'self'; connect-src 'self'; "+
 			"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
@@ -79,7 +79,7 @@ func greetWith(pages *template.Template, started time.Time) func(io.Writer, stoc
 				LatestEnd:     stockMomentAt(m.Created.Add(7 * 24 * time.Hour)),
 				Remembered:    m.Remember,
 				Store:         "Redis at 127.0.0.1:6379",
-				OutlivedWords: "no server start yet",
+				OutlivedWords: "none yet",
 				ServerStarted: stockMomentAt(started),
 				StartNumber:   int64(m.Start),
 				Instance:      instance,

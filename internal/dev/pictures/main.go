@@ -25,6 +25,7 @@ import (
 
 const (
 	pictures = "docs/pictures" // from the top of the repository
+	served   = "static/root"   // where the site's own pictures are
 	email    = "ada@example.org"
 	password = "analytical engine, 1843"
 )
@@ -79,6 +80,10 @@ func walk(ctx context.Context, c *camera, site string) error {
 	return inOrder(
 		func() error { return c.open(site + "/") },
 		func() error { return c.picture("home", wide) },
+		// What other sites show beside a link to this one, at the size they ask for.
+		func() error { return c.frame("social", 800, 420, 1.5) },
+		func() error { return c.do("open the icon", chromedp.Navigate(site+"/icon.svg")) },
+		func() error { return c.frame("apple-touch-icon", 180, 180, 1) },
 		func() error { return c.register(site) },
 		func() error { return c.picture("profile", wide) },
 		func() error { return c.picture("profile-phone", phone) },

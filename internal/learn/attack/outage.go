@@ -51,7 +51,7 @@ func (t *target) through(ctx context.Context, token string, over <-chan struct{}
 	answers := map[int]int{}
 	var slowest time.Duration
 	touched, out := false, false
-	note := "Redis stands still. The victim loads a page."
+	note := "Redis does not answer. The victim loads a page."
 	for standing := true; standing; {
 		a, err := t.get(ctx, note, "/profile", token)
 		if err != nil {
@@ -74,8 +74,8 @@ func (t *target) through(ctx context.Context, token string, over <-chan struct{}
 	if err != nil {
 		return false, "", err
 	}
-	facts = fmt.Sprintf("Redis stood still for %.0f seconds. Meanwhile the answers were %s, the slowest after %.1f s; the cookie was %s. Afterwards the victim was %s.",
-		standstill.Seconds(), counted(answers), slowest.Seconds(), choose(touched, "changed", "left alone"), choose(a.greeted(), "greeted again", "not known any more"))
+	facts = fmt.Sprintf("Redis did not answer for %.0f seconds. Meanwhile the answers were %s%s, the slowest after %.1f s; the cookie was %s. Afterwards the victim was %s.",
+		standstill.Seconds(), counted(answers), choose(answers[http.StatusOK] > 0, " (still waiting when Redis came back)", ""), slowest.Seconds(), choose(touched, "changed", "left alone"), choose(a.greeted(), "greeted again", "no longer known"))
 	return touched || out || slowest > patience || !a.greeted(), facts, nil
 }
 

@@ -25,6 +25,7 @@ type Lines struct {
 	Read string // prints the stored bytes
 	Size string // prints how many they are
 	Left string // prints how many seconds the store will keep them
+	Drop string // removes the session
 	Why  string // what there is to know about it, in a sentence; or ""
 }
 
@@ -66,6 +67,7 @@ func atRedis(cli, why string) func(string) Lines {
 			Read: cli + " GET " + name,
 			Size: cli + " STRLEN " + name,
 			Left: cli + " TTL " + name,
+			Drop: cli + " DEL " + name,
 			Why:  why,
 		}
 	}
@@ -110,7 +112,8 @@ func atTable(sql, data, size, left, why string) func(string) Lines {
 		return sql + " " + shell("SELECT "+expression+" FROM sessions WHERE token = '"+key+"'")
 	}
 	return func(key string) Lines {
-		return Lines{Name: key, Read: line(data, key), Size: line(size, key), Left: line(left, key), Why: why}
+		drop := sql + " " + shell("DELETE FROM sessions WHERE token = '"+key+"'")
+		return Lines{Name: key, Read: line(data, key), Size: line(size, key), Left: line(left, key), Drop: drop, Why: why}
 	}
 }
 
