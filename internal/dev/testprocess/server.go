@@ -138,6 +138,9 @@ func (s *Server) Announcement() string { return s.out.String() }
 // Log is what this run logged so far.
 func (s *Server) Log() string { return s.err.String() }
 
+// Setting is what the server was started with.
+func (s *Server) Setting(name string) string { return s.settings[name] }
+
 // PID is the process id of this run.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
