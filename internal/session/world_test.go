@@ -152,7 +152,7 @@ func (w *world) open(changes ...func(*config)) *session.Manager {
 	for _, change := range changes {
 		change(&cfg)
 	}
-	cfg.store.Endings = cfg.Devices
+	cfg.store.Endings = session.Endings(cfg.Devices, cfg.DataDir)
 	opened, err := store.Open(context.Background(), cfg.store)
 	if err != nil {
 		w.t.Fatal(err)
