@@ -124,9 +124,12 @@ func encodeRecord(key string, r Record) ([]byte, error) {
 
 // DecodeRecord reads a stored record. Its errors say why that is impossible.
 func DecodeRecord(raw []byte) (Record, error) {
-	var stored storedRecord
-	if err := json.Unmarshal(raw, &stored); err != nil {
-		return Record{}, fmt.Errorf("%w: %w", errUnreadable, err)
+	stored, ok := parseWritten(raw)
+	if !ok {
+		var err error
+		if stored, err = parseAny(raw); err != nil {
+			return Record{}, fmt.Errorf("%w: %w", errUnreadable, err)
+		}
 	}
 	switch {
 	case stored.Version > RecordVersion:
@@ -150,6 +153,11 @@ func DecodeRecord(raw []byte) (Record, error) {
 		r.Flashes = append(r.Flashes, Flash(flash))
 	}
 	return r, nil
+}
+
+func parseAny(raw []byte) (stored storedRecord, err error) {
+	err = json.Unmarshal(raw, &stored)
+	return stored, err
 }
 
 // keyField stands before the key's beginning in every record that has it.
