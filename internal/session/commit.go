@@ -22,12 +22,12 @@ func (m *Manager) Commit(s *Session) error {
 	if s.committed {
 		return nil
 	}
-	o := Outcome{Act: Looked, OldKey: s.Key(), Before: s.base, After: s.record, TouchEvery: m.limits.touchEvery()}
-	o.Key = o.OldKey
+	oldToken := m.scs.Token(s.scs)
+	o := Outcome{Act: Looked, Before: s.base, After: s.record, TouchEvery: m.limits.touchEvery()}
 	var err error
 	switch {
 	case s.loggedOut:
-		o.Act, o.Key = Ended, ""
+		o.Act = Ended
 		err = m.commitLogOut(s)
 	case s.login != nil:
 		o.Act = LoggedIn
@@ -50,11 +50,8 @@ func (m *Manager) Commit(s *Session) error {
 	if err != nil {
 		return err
 	}
-	if o.Act == LoggedIn || o.Act == Stored {
-		o.Key = s.Key()
-	}
 	o.LastSeenAt = s.record.LastSeenAt
-	s.committed, s.outcome = true, o
+	s.committed, s.oldToken, s.outcome = true, oldToken, o
 	return nil
 }
 
@@ -73,15 +70,24 @@ func (m *Manager) commitChange(s *Session) error {
 }
 
 // commitLogOut removes the session first, where it counts, and then marks its
-// row. What the token leads to is removed whether or not it could be read.
+// row. What the token leads to is removed whether or not it could be read; and
+// where nothing was there, the row is marked all the same: a log-out before may
+// have got no further.
 func (m *Manager) commitLogOut(s *Session) error {
+	keys := s.also
 	if s.token != "" {
-		if err := m.store.Delete(s.request, Key(s.token)); err != nil {
+		keys = append(keys, Key(s.token))
+	}
+	if len(keys) > 0 {
+		if err := m.store.Delete(s.request, keys...); err != nil {
 			return fmt.Errorf("end session: %w", unavailable(err))
 		}
 	}
-	if member, ok := s.Member(); ok {
-		if err := m.noteEnded(s.request, []string{member.Device}, EndedByLogOut); err != nil {
+	if s.Stored() && s.base.Member == nil {
+		keys = s.also // a guest's session is no device
+	}
+	if len(keys) > 0 {
+		if err := m.noteEnded(s.request, keys, EndedByLogOut); err != nil {
 			return err
 		}
 	}

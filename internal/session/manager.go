@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -40,7 +41,7 @@ type Manager struct {
 	store   store.Store
 	where   string
 	devices DeviceStore
-	journal *journal
+	journal journal
 	limits  Limits
 	start   int64
 	now     func() time.Time
@@ -151,7 +152,8 @@ func (m *Manager) load(s *Session, token string) (stale func() error, err error)
 	s.lookup = Lookup{Record: record, CheckedAt: now}
 	if !m.limits.Live(record, now) {
 		// Only what was read is removed: another request may have renewed it.
-		stale = func() error { return m.store.CompareAndSwap(ctx, Key(token), record.raw, nil, 0) }
+		read := record.raw
+		stale = func() error { return m.store.CompareAndSwap(ctx, Key(token), read, nil, 0) }
 		return stale, m.guest(s, m.limits.whyExpired(record, now))
 	}
 	s.scs, s.base, s.record = loaded, record, record
@@ -177,13 +179,12 @@ func (m *Manager) begin(s *Session) (err error) {
 	return nil
 }
 
+// base64url is the alphabet of a token (RFC 4648 section 5).
+const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
 // WellFormed reports whether token could have been made by scs.
 func WellFormed(token string) bool {
-	if len(token) != TokenLength {
-		return false
-	}
-	_, err := base64.RawURLEncoding.DecodeString(token)
-	return err == nil
+	return len(token) == TokenLength && strings.Trim(token, base64url) == ""
 }
 
 // Key is the name under which the store knows a token, the same that scs
@@ -195,10 +196,14 @@ func Key(token string) string {
 
 // Key is the store's name for this session, "" while it has none.
 func (s *Session) Key() string {
-	if token := s.manager.scs.Token(s.scs); token != "" {
-		return Key(token)
+	return keyOf(s.manager.scs.Token(s.scs))
+}
+
+func keyOf(token string) string {
+	if token == "" {
+		return ""
 	}
-	return ""
+	return Key(token)
 }
 
 // scsStore is the [store.Store] as scs sees it.

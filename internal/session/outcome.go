@@ -67,7 +67,16 @@ type Outcome struct {
 }
 
 // Outcome returns what Commit did; it is empty before.
-func (s *Session) Outcome() Outcome { return s.outcome }
+func (s *Session) Outcome() Outcome {
+	o := s.outcome
+	if s.committed {
+		o.OldKey = keyOf(s.oldToken)
+	}
+	if s.committed && o.Act != Ended {
+		o.Key = s.Key()
+	}
+	return o
+}
 
 // Cookie describes this session's cookie as it was when it was set: all of it
 // but its value, which is in the browser alone.

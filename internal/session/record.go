@@ -124,9 +124,12 @@ func encodeRecord(key string, r Record) ([]byte, error) {
 
 // DecodeRecord reads a stored record. Its errors say why that is impossible.
 func DecodeRecord(raw []byte) (Record, error) {
-	var stored storedRecord
-	if err := json.Unmarshal(raw, &stored); err != nil {
-		return Record{}, fmt.Errorf("%w: %w", errUnreadable, err)
+	stored, ok := parseWritten(raw)
+	if !ok {
+		var err error
+		if stored, err = parseAny(raw); err != nil {
+			return Record{}, fmt.Errorf("%w: %w", errUnreadable, err)
+		}
 	}
 	switch {
 	case stored.Version > RecordVersion:
@@ -152,7 +155,12 @@ func DecodeRecord(raw []byte) (Record, error) {
 	return r, nil
 }
 
-// keyField stands before the key's beginning in every record that has it.
+func parseAny(raw []byte) (stored storedRecord, err error) {
+	err = json.Unmarshal(raw, &stored)
+	return stored, err
+}
+
+// keyField comes before the key's beginning in every record that has it.
 const keyField = `{"v":1,"key":"`
 
 // Belongs reports whether value may be what was stored under key: it names the

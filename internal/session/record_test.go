@@ -2,6 +2,8 @@ package session
 
 import (
 	"bytes"
+	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -75,6 +77,72 @@ func FuzzDecodeRecord(f *testing.F) {
 			t.Fatalf("%q does not tell its own key from another", again)
 		}
 	})
+}
+
+// TestWhatIsWrittenIsReadWithoutReflection: a change of what is written would
+// leave parseWritten without effect, and every page slower.
+func TestWhatIsWrittenIsReadWithoutReflection(t *testing.T) {
+	at := time.UnixMilli(1_800_000_000_123).UTC()
+	times := Record{CreatedAt: at, LastSeenAt: at.Add(time.Second), ExpiresAt: at.Add(time.Hour)}
+	member, remembered, values := times, times, times
+	member.Member = &Member{ID: "QWRhICAgICAgICAgICAgIA", Name: "Ada \u540d\u524d \U0001f41a", Device: "K4Q2M7XW5T3ZB6JN"}
+	remembered.Member = &Member{ID: "i", Name: "n", Start: 12, Device: "d", Remember: true}
+	values.Values = map[string]string{"colour": "green", "empty": "", "": "\u00e9"}
+	values.Member = remembered.Member
+	for name, record := range map[string]Record{"guest": times, "member": member, "remembered": remembered, "values": values} {
+		raw, err := encodeRecord(benchKey, record)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var want storedRecord
+		if err := json.Unmarshal(raw, &want); err != nil {
+			t.Fatal(err)
+		}
+		if got, ok := parseWritten(raw); !ok || !reflect.DeepEqual(got, want) {
+			t.Errorf("%s: %s was read as %+v, %t", name, raw, got, ok)
+		}
+	}
+}
+
+// FuzzParseWritten: what it reads means the same to encoding/json, so that a
+// record is accepted, refused and understood as by every other release.
+func FuzzParseWritten(f *testing.F) {
+	const times = `{"v":1,"key":"47DEQpj8","write":"ABCDEFGH","created":1800000000000,"seen":1800003600000,"ends":1800604800000`
+	for _, seed := range []string{
+		times + `}`, times + `} `, times + `}}`, times + `,"ends":1}`, times, strings.Repeat(`[`, 20_000),
+		times + `,"member":{"id":"i","name":"n","start":12,"device":"d","remember":true},"values":{"a":"b","c":""},"notices":[{"id":"1","text":"t"}]}`,
+		times + `,"member":{"id":"i","name":"n","start":0,"device":"d"},"values":{"a":"b","a":"c"}}`,
+		times + `,"member":{"id":"\xff","name":"\u2028","start":-1,"device":"\ud800"}}`, times + `,"values":{}}`, times + `,"values":{"a":"b",}}`,
+		times + `,"values":{"a":"\n"}}`, times + `,"values":{"a":"` + "\n" + `"}}`, times + `,"values":{"a":"` + "\u2028\x7f" + `"}}`,
+		times + `,"values":{"a":"` + "\xff" + `"}}`, times + `,"values":{"` + "\xed\xa0\x80" + `":"b"}}`, times + `,"member":null}`,
+		`{"v":1,"created":01,"seen":0,"ends":1}`, `{"v":1,"created":1,"seen":0,"ends":1e3}`, `{"v":1,"created":999999999999999999,"seen":9223372036854775807,"ends":9223372036854775808}`,
+		`{"v":10,"created":1,"seen":1,"ends":1}`, `{"v":1.0,"created":1,"seen":1,"ends":1}`, `{"V":1,"created":1,"seen":-0,"ends":1.5}`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		got, ok := parseWritten(raw)
+		if !ok {
+			return
+		}
+		var want storedRecord
+		if err := json.Unmarshal(raw, &want); err != nil || !reflect.DeepEqual(got, want) {
+			t.Fatalf("%q was read as %+v, by encoding/json as %+v, %v", raw, got, want, err)
+		}
+	})
+}
+
+// A store may hold anything; what is no record costs little more than its bytes.
+func TestDeepNestingIsRefusedByName(t *testing.T) {
+	const times = `{"v":1,"created":1,"seen":1,"ends":1`
+	for name, before := range map[string]string{"alone": "", "unknown field": times + `,"x":`, "member": times + `,"member":`, "values": times + `,"values":`} {
+		for _, bracket := range []string{`[`, `{"a":`} {
+			raw := before + strings.Repeat(bracket, 10<<20/len(bracket))
+			if _, err := DecodeRecord([]byte(raw)); !errors.Is(err, errUnreadable) {
+				t.Errorf("%s, nested in %s: %v", name, bracket, err)
+			}
+		}
+	}
 }
 
 // FuzzMerge holds the laws of laying changes over each other, for records
@@ -196,6 +264,26 @@ func TestAnIDCanBeTypedAfterAFlag(t *testing.T) {
 	for range 1000 {
 		if id := newID(); len(id) != 16 || strings.ContainsFunc(id, func(r rune) bool { return (r < 'A' || r > 'Z') && (r < '2' || r > '7') }) {
 			t.Fatalf("the id %q has more than letters and digits", id)
+		}
+	}
+}
+
+func TestATokenHasTheAlphabetOfBase64URLAlone(t *testing.T) {
+	good := []byte(benchKey)
+	for at := range good {
+		for c := range 256 {
+			token := bytes.Clone(good)
+			token[at] = byte(c)
+			_, err := base64.RawURLEncoding.DecodeString(string(token))
+			want := err == nil && c != '\r' && c != '\n' // which the decoder skips
+			if WellFormed(string(token)) != want {
+				t.Errorf("%q: well-formed is %t, want %t", token, !want, want)
+			}
+		}
+	}
+	for _, token := range []string{"", benchKey[1:], benchKey + "A", benchKey[1:] + "="} {
+		if WellFormed(token) {
+			t.Errorf("%q is well-formed", token)
 		}
 	}
 }

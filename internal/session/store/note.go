@@ -14,6 +14,10 @@ import (
 // What this package notes for a request that is watched: see package trace.
 // For any other request it costs one look into the context.
 
+// watched reports whether anything is noted: what a page view would note is not
+// even put together when it is not.
+func watched(ctx context.Context) bool { return trace.From(ctx) != nil }
+
 func noteRead(ctx context.Context, store string, began time.Time, text string, value []byte, err error) {
 	if rec := trace.From(ctx); rec != nil {
 		rec.TimedOutside(1, began, read(rec, store, text, value, err))
