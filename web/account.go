@@ -35,10 +35,14 @@ func (s *Site) submitName(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Sessions.Rename(ctx, person.ID, person.Name); err != nil {
-		return err
-	}
 	whose.Flash("Your name is changed.")
+	err = s.Sessions.Rename(ctx, person.ID, person.Name)
+	if err == nil {
+		err = s.Sessions.Commit(whose)
+	}
+	if err != nil {
+		return unavailableAfter(errNameChanged, err)
+	}
 	return c.Redirect(http.StatusSeeOther, "/account")
 }
 

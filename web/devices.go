@@ -97,8 +97,7 @@ func (s *Site) submitEndDevice(c echo.Context) error {
 	if current(c).LoggedOut() {
 		return s.goodbye(c)
 	}
-	current(c).Flash("That device is logged out.")
-	return c.Redirect(http.StatusSeeOther, "/devices")
+	return s.toDevices(c, "That device is logged out.")
 }
 
 func (s *Site) submitEndOthers(c echo.Context) error {
@@ -106,10 +105,21 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 		return err
 	}
 	ended, err := current(c).EndOthers(c.Request().Context())
+	if err != nil && ended > 0 {
+		return unavailableAfter(errDevicesEnded, err)
+	}
 	if err != nil {
 		return err
 	}
-	current(c).Flash("Logged out on " + count(ended, "other device") + ". This one is the only one left.")
+	return s.toDevices(c, "Logged out on "+count(ended, "other device")+". This one is the only one left.")
+}
+
+// toDevices answers a request that has ended devices.
+func (s *Site) toDevices(c echo.Context, told string) error {
+	current(c).Flash(told)
+	if err := s.Sessions.Commit(current(c)); err != nil {
+		return unavailableAfter(errDevicesEnded, err)
+	}
 	return c.Redirect(http.StatusSeeOther, "/devices")
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -35,6 +36,27 @@ func unexpected() failure {
 		"That was our fault, and nothing was changed. Please try again; if it happens again, tell us the number below."}
 }
 
+// What failed after the request had changed something, which its answer has to
+// tell. Handlers put these in front of the cause.
+var (
+	errNotLoggedIn   = errors.New("log-in not stored")
+	errAccountMade   = errors.New("account made, log-in not stored")
+	errNameChanged   = errors.New("name changed, not in every session")
+	errDevicesEnded  = errors.New("devices ended, and then a failure")
+	errLogOutUnknown = errors.New("log-out of unknown outcome")
+)
+
+// unavailableAfter puts done in front of an error that came because a store was
+// out of reach.
+func unavailableAfter(done, err error) error {
+	for _, cause := range []error{session.ErrUnavailable, account.ErrUnavailable, session.ErrNotNoted} {
+		if errors.Is(err, cause) {
+			return fmt.Errorf("%w: %w", done, err)
+		}
+	}
+	return err
+}
+
 // named is the one table from errors to what people see of them.
 func named() []struct {
 	err error
@@ -52,10 +74,26 @@ func named() []struct {
 		"Other requests were filling it at the same time, so nothing of this one was stored. Remove a value first."}
 	forged := failure{http.StatusForbidden, "That request came from another site",
 		"It was refused, and nothing was changed. Open the page here and try again."}
+	unknown := failure{http.StatusServiceUnavailable, "Whether that was done is not known",
+		"It may have been stored. Look before you try again."}
 	return []struct {
 		err error
 		failure
 	}{
+		{errAccountMade, failure{http.StatusServiceUnavailable, "Your account is made",
+			"Only logging in did not work just now. In a moment, log in, or send the same form again."}},
+		{errNotLoggedIn, failure{http.StatusServiceUnavailable, "Logging in did not work just now",
+			"Nobody was logged in. Try again in a moment."}},
+		{errNameChanged, failure{http.StatusServiceUnavailable, "Your name is changed",
+			"Only some sessions could not be told just now, and may greet you by the old one. Save it again in a moment."}},
+		{errDevicesEnded, failure{http.StatusServiceUnavailable, "Devices were logged out",
+			"Whether all of them were cannot be shown just now. Look at the list in a moment."}},
+		{errLogOutUnknown, failure{http.StatusServiceUnavailable, "Whether you are logged out is not known",
+			"You may be. Log out once more in a moment."}},
+		{session.ErrNotNoted, failure{http.StatusServiceUnavailable, "That could not be noted just now",
+			"The session has ended, but no note of it could be kept. Do the same once more in a moment."}},
+		{session.ErrOutcomeUnknown, unknown},
+		{account.ErrOutcomeUnknown, unknown},
 		{session.ErrUnavailable, sessions},
 		{session.ErrEnded, ended},
 		{session.ErrFlashTaken, unexpected()},

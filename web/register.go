@@ -8,7 +8,6 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
-	"holdfast/internal/session"
 )
 
 type registerPage struct {
@@ -34,6 +33,15 @@ func (s *Site) submitRegister(c echo.Context) error {
 	})
 	again := registerPage{Name: sent["name"], Email: sent["email"], Next: s.localPath(sent["next"])}
 	if errors.Is(err, account.ErrEmailTaken) {
+		// The same form sent twice, because its answer was lost or said that
+		// logging in had not worked, is a log-in.
+		person, err := s.Accounts.Authenticate(c.Request().Context(), sent["email"], sent["password"])
+		if err == nil {
+			return s.letIn(c, person, false, sent["next"])
+		}
+		if !errors.Is(err, account.ErrNoMatch) {
+			return err
+		}
 		again.Errors.Add("email", "Someone has registered with this e-mail already. If it was you, log in instead.")
 		return s.registerPage(c, http.StatusUnprocessableEntity, again)
 	}
@@ -43,8 +51,10 @@ func (s *Site) submitRegister(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	current(c).LogIn(session.Member{ID: person.ID, Name: person.Name}, sender(c))
-	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
+	if err := s.letIn(c, person, false, sent["next"]); err != nil {
+		return unavailableAfter(errAccountMade, err)
+	}
+	return nil
 }
 
 func (s *Site) registerPage(c echo.Context, status int, p registerPage) error {

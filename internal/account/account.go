@@ -29,6 +29,9 @@ var (
 	// ErrUnavailable says that the store could not be reached, or not in time.
 	// The cause is wrapped for the log.
 	ErrUnavailable = errors.New("people cannot be reached")
+	// ErrOutcomeUnknown comes with ErrUnavailable when the store did not answer a
+	// change in time: it may have been made.
+	ErrOutcomeUnknown = errors.New("the outcome of a change is unknown")
 	// ErrBusy says that too many passwords are being hashed at once.
 	ErrBusy = errors.New("too many passwords are being checked at once")
 )

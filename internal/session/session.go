@@ -19,6 +19,8 @@ import (
 	"slices"
 	"time"
 	"unicode/utf8"
+
+	"holdfast/internal/session/store"
 )
 
 // The named errors of this package.
@@ -26,6 +28,9 @@ var (
 	// ErrUnavailable: the store did not answer in time or refused. Nobody is
 	// logged out by it.
 	ErrUnavailable = errors.New("session store is unavailable")
+	// ErrOutcomeUnknown: the store did not answer a write in time. It may have
+	// been made, or be made yet. It comes with ErrUnavailable.
+	ErrOutcomeUnknown = store.ErrOutcomeUnknown
 	// ErrNotNoted: a session has ended, and neither the database nor the journal
 	// could take a note of it. Should the session store be restored from older
 	// data, the session would be there again. Ending it again tries again.
