@@ -19,8 +19,6 @@ import (
 	"slices"
 	"time"
 	"unicode/utf8"
-
-	"holdfast/internal/session/store"
 )
 
 // The named errors of this package.
@@ -30,7 +28,7 @@ var (
 	ErrUnavailable = errors.New("session store is unavailable")
 	// ErrOutcomeUnknown: the store did not answer a write in time. It may have
 	// been made, or be made yet. It comes with ErrUnavailable.
-	ErrOutcomeUnknown = store.ErrOutcomeUnknown
+	ErrOutcomeUnknown = errors.New("the session store may have made the change")
 	// ErrNotNoted: a session has ended, and neither the database nor the journal
 	// could take a note of it. Should the session store be restored from older
 	// data, the session would be there again. Ending it again tries again.
