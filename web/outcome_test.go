@@ -79,7 +79,7 @@ func TestAValueThatHangsAtTheStoreMayHaveBeenStoredAndIsSaidToBe(t *testing.T) {
 	}
 	w.stores.redis.Start()
 	w.well()
-	w.past = nil // was cut
+	w.past = nil                           // was cut
 	if n := len(w.sessionKeys()); n != 0 { // it keeps nothing on disk
 		t.Errorf("%d sessions are stored", n)
 	}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -71,7 +72,8 @@ type options struct {
 	textLog bool
 	learn   bool
 	store   string // "" for Redis
-	attacks bool   // whether the lab makes them, or only counts
+	trusted []netip.Prefix
+	attacks bool // whether the lab makes them, or only counts
 	// redisTimeout bounds one operation; 0 for one that no busy machine needs.
 	redisTimeout time.Duration
 }
@@ -195,19 +197,21 @@ func (w *world) open() {
 		Server: w.base.String(), Accounts: w.accounts, Sessions: w.sessions, Store: w.store, Limit: time.Minute, Log: log,
 	})
 	w.site, err = web.New(web.Config{
-		Accounts:    w.accounts,
-		Sessions:    w.sessions,
-		Ready:       w.db.Ping,
-		Log:         log,
-		Now:         w.clock.now,
-		BaseURL:     w.base,
-		MinPassword: minPassword,
-		RememberFor: sessionLonger,
-		Learn:       w.options.learn,
-		Lab:         web.Lab{Restart: w.lab.restart, Check: &w.lab, Attacks: &w.attacks},
-		Version:     "test",
-		Process:     w.process,
-		ByHand:      byHand,
+		Accounts: w.accounts,
+		Sessions: w.sessions,
+		Ready:    w.db.Ping,
+		Log:      log,
+		Now:      w.clock.now,
+		BaseURL:  w.base,
+
+		TrustedProxies: w.options.trusted,
+		MinPassword:    minPassword,
+		RememberFor:    sessionLonger,
+		Learn:          w.options.learn,
+		Lab:            web.Lab{Restart: w.lab.restart, Check: &w.lab, Attacks: &w.attacks},
+		Version:        "test",
+		Process:        w.process,
+		ByHand:         byHand,
 	})
 	must(err)
 	w.handler.Store(w.site)

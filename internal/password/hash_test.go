@@ -185,6 +185,35 @@ func TestHasherShedsWhatItHasNoSlotFor(t *testing.T) {
 	}
 }
 
+// TestNoMoreHashesRunThanThereAreSlots holds the one slot with an expensive hash:
+// nobody else hashes until it is done.
+func TestNoMoreHashesRunThanThereAreSlots(t *testing.T) {
+	h := password.NewHasher(1, 0)
+	const expensive = "$argon2id$v=19$m=131072,t=4,p=1$MDEyMzQ1Njc4OWFiY2RlZg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	done := make(chan error, 1)
+	go func() {
+		err := password.ErrBusy
+		for errors.Is(err, password.ErrBusy) { // until it has the slot
+			_, _, err = h.Verify(context.Background(), expensive, right)
+		}
+		done <- err
+	}()
+	for refused := false; !refused; {
+		refused = errors.Is(h.VerifyNobody(t.Context(), right), password.ErrBusy)
+		select {
+		case err := <-done:
+			if !refused {
+				t.Fatalf("with the slot taken others were hashed (%v)", err)
+			}
+			return
+		default:
+		}
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestHasherWaitsItsTurnAndStopsWithItsCaller(t *testing.T) {
 	patient := password.NewHasher(1, time.Minute)
 	var all sync.WaitGroup

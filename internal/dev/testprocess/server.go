@@ -141,6 +141,9 @@ func (s *Server) Log() string { return s.err.String() }
 // Setting is what the server was started with.
 func (s *Server) Setting(name string) string { return s.settings[name] }
 
+// Settings are all of them, for a command that works on the same stores.
+func (s *Server) Settings() Settings { return maps.Clone(s.settings) }
+
 // PID is the process id of this run.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
