@@ -53,8 +53,17 @@ func (s *Site) submitLogin(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	return s.letIn(c, person, remember, sent["next"])
+}
+
+// letIn logs in a person who has proved who they are, and sends them on. It
+// stores the session, so that its failure can be told.
+func (s *Site) letIn(c echo.Context, person account.Person, remember bool, next string) error {
 	current(c).LogIn(session.Member{ID: person.ID, Name: person.Name, Remember: remember}, sender(c))
-	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
+	if err := s.Sessions.Commit(current(c)); err != nil {
+		return unavailableAfter(errNotLoggedIn, err)
+	}
+	return c.Redirect(http.StatusSeeOther, s.afterLogin(next))
 }
 
 func (s *Site) loginPage(c echo.Context, status int, p loginPage) error {

@@ -8,7 +8,6 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
-	"holdfast/internal/session"
 )
 
 type registerPage struct {
@@ -39,6 +38,15 @@ func (s *Site) submitRegister(c echo.Context) error {
 	remember := sent["remember"] != ""
 	p := registerPage{Name: sent["name"], Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
 	if errors.Is(err, account.ErrEmailTaken) {
+		// The same form sent twice, because its answer was lost or said that
+		// logging in had not worked, is a log-in.
+		person, err := s.Accounts.Authenticate(c.Request().Context(), sent["email"], sent["password"])
+		if err == nil {
+			return s.letIn(c, person, remember, sent["next"])
+		}
+		if !errors.Is(err, account.ErrInvalidCredentials) {
+			return err
+		}
 		p.Taken = true
 		p.Errors.Add("email", "There is already an account with this e-mail. If it is yours, log in.")
 		return s.registerPage(c, http.StatusUnprocessableEntity, p)
@@ -49,8 +57,10 @@ func (s *Site) submitRegister(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	current(c).LogIn(session.Member{ID: person.ID, Name: person.Name, Remember: remember}, sender(c))
-	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
+	if err := s.letIn(c, person, remember, sent["next"]); err != nil {
+		return unavailableAfter(errAccountMade, err)
+	}
+	return nil
 }
 
 func (s *Site) registerPage(c echo.Context, status int, p registerPage) error {

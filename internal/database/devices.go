@@ -306,10 +306,20 @@ SET ran_ms = NOW_MS
 WHERE name = $1
   AND ran_ms <= NOW_MS - $2`
 
+// forgetDevices keeps what could still be believed in a store that is restored
+// from older data, however long ago it ended.
 const forgetDevices = `
 DELETE FROM devices
-WHERE ended_ms < NOW_MS - $1
-   OR deadline_ms < NOW_MS - $1`
+WHERE id IN (
+  SELECT id
+  FROM devices
+  WHERE deadline_ms < NOW_MS
+    AND (ended_ms < NOW_MS - $1 OR deadline_ms < NOW_MS - $1)
+  LIMIT $2)`
+
+// forgottenAtOnce is how many devices one statement removes, within its limit of
+// time also after years.
+const forgottenAtOnce = 10_000
 
 // Forget implements [session.DeviceStore].
 func (d devices) Forget(ctx context.Context, age time.Duration) error {
@@ -317,8 +327,12 @@ func (d devices) Forget(ctx context.Context, age time.Duration) error {
 	if err != nil || won == 0 {
 		return err
 	}
-	_, err = d.exec(ctx, "forget old devices", forgetDevices, age.Milliseconds())
-	return err
+	for {
+		n, err := d.exec(ctx, "forget old devices", forgetDevices, age.Milliseconds(), forgottenAtOnce)
+		if err != nil || n < forgottenAtOnce {
+			return err
+		}
+	}
 }
 
 func (d devices) exec(ctx context.Context, doing, statement string, args ...any) (rows int, err error) {

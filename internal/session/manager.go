@@ -245,5 +245,8 @@ func unavailable(err error) error {
 			return err
 		}
 	}
+	if errors.Is(err, store.ErrOutcomeUnknown) {
+		err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }
