@@ -13,6 +13,7 @@ import (
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 
+	"holdfast/internal/account"
 	"holdfast/internal/fault"
 )
 

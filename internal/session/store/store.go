@@ -139,15 +139,24 @@ func open(ctx context.Context, cfg Config) (*Opened, error) {
 	return nil, fmt.Errorf("no session store is called %q", cfg.Kind)
 }
 
-// waitFor gives a store that starts at the same moment a little time.
+// waitFor gives a store that starts at the same moment a little time, and one
+// that ends sessions again as long as it does so: stopped half-way it would have
+// to begin anew.
 func waitFor(ctx context.Context, s Store) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
+	const patience = 3 * time.Second
+	deadline, ended := time.Now().Add(patience), -1
 	pause := time.NewTicker(100 * time.Millisecond)
 	defer pause.Stop()
 	for {
 		err := s.Ping(ctx)
 		if err == nil || isReply(err, "NOAUTH", "WRONGPASS", "NOPERM") {
+			return err
+		}
+		var repair Repair
+		if errors.As(err, &repair) && repair.Removed > ended {
+			deadline, ended = time.Now().Add(patience), repair.Removed
+		}
+		if time.Now().After(deadline) {
 			return err
 		}
 		select {
