@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -64,11 +62,7 @@ func readOnlyPostgres(t testing.TB, server *testservice.PostgresServer, on bool)
 func (v *visitor) thief() *visitor {
 	v.t.Helper()
 	thief := v.stranger()
-	at, err := url.Parse(v.Base)
-	if err != nil {
-		v.t.Fatal(err)
-	}
-	thief.client.Jar.SetCookies(at, []*http.Cookie{{Name: "session", Value: v.token(), Path: "/"}})
+	thief.Take(v.token())
 	return thief
 }
 

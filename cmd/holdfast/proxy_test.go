@@ -26,6 +26,7 @@ import (
 
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
+	visit "holdfast/internal/learn/visitor"
 )
 
 // documented returns the first block of this language in docs/operations.md.
@@ -101,14 +102,14 @@ func behindProxy(t testing.TB, settings testprocess.Settings) (servers []*testpr
 	testservice.Nginx(t, conf, addr)
 	return servers, func() *visitor {
 		v := newVisitor(t, "https://"+host)
-		v.client.Transport = &http.Transport{
+		v.Through(&http.Transport{
 			MaxIdleConnsPerHost: 4,
 			TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, // the certificate above
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, addr)
 			},
-		}
-		t.Cleanup(v.client.CloseIdleConnections)
+		})
+		t.Cleanup(v.Close)
 		return v
 	}
 }
@@ -143,9 +144,9 @@ func TestARollingRestartBehindTheDocumentedProxyFailsNobody(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				what := fmt.Sprintf("%s %d", method, got.status)
+				what := fmt.Sprintf("%s %d", method, got.Code)
 				count(&answers, what)
-				if got.status != want {
+				if got.Code != want {
 					count(&wrong, what)
 				}
 				served.Add(1)
@@ -180,11 +181,11 @@ func TestARollingRestartBehindTheDocumentedProxyFailsNobody(t *testing.T) {
 // ready waits until a server behind a proxy says of itself that it is ready.
 func ready(t testing.TB, server *testprocess.Server) {
 	t.Helper()
-	v := newVisitor(t, "http://127.0.0.1:"+server.Setting("PORT"))
+	v := newVisitor(t, server.URL)
 	testprocess.Eventually(t, answerLimit, "be ready", func() error {
 		got, err := v.ask("GET", "/readyz", nil)
-		if err == nil && got.status != http.StatusOK {
-			err = fmt.Errorf("status %d", got.status)
+		if err == nil && got.Code != http.StatusOK {
+			err = fmt.Errorf("status %d", got.Code)
 		}
 		return err
 	})
@@ -192,22 +193,17 @@ func ready(t testing.TB, server *testprocess.Server) {
 
 func TestTheDocumentedProxyCompressesPagesAndSaysWhoAsked(t *testing.T) {
 	settings := onServices(testservice.Redis(t), testservice.Postgres(t))
-	_, visit := behindProxy(t, settings)
-	v := visit()
+	_, browser := behindProxy(t, settings)
+	v := browser()
 	v.register()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, v.base+"/profile", nil)
+	got, err := v.Do(t.Context(), visit.Request{Method: http.MethodGet, Path: "/profile", Header: http.Header{
+		"Accept-Encoding": {"gzip"}, "X-Forwarded-For": {"192.0.2.66"},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Accept-Encoding", "gzip")
-	request.Header.Set("X-Forwarded-For", "192.0.2.66")
-	response, err := v.client.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer response.Body.Close()
-	if got := response.Header.Get("Content-Encoding"); response.StatusCode != http.StatusOK || got != "gzip" {
-		t.Errorf("status %d, encoding %q", response.StatusCode, got)
+	if encoding := got.Header.Get("Content-Encoding"); got.Code != http.StatusOK || encoding != "gzip" {
+		t.Errorf("status %d, encoding %q", got.Code, encoding)
 	}
 	if page := v.get("/devices"); !strings.Contains(page.page.Text(), "127.0.0.1") || strings.Contains(page.page.Text(), "192.0.2.66") {
 		t.Error("the address of the log-in is not the one the proxy saw")
