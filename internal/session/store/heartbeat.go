@@ -290,7 +290,7 @@ func (h *heartbeat) proceed(check int64, keys []string, beat int64) error {
 	if err == nil {
 		err = h.took(next, sent)
 	}
-	if (errors.Is(err, errOlder) || errors.Is(err, errLapsed)) && h.forget(check) {
+	if (errors.Is(err, errOlder) || errors.Is(err, errLapsed) || isReply(err, "BEHIND")) && h.forget(check) {
 		h.log.Warn("sessions are checked before they are believed", "cause", err, "known", at.beat)
 		h.client.Reset(err)
 	}
