@@ -87,7 +87,7 @@ type DeviceStore interface {
 	// EndedSince passes the keys of devices that ended at since or later, and
 	// whose lifetime has not passed, to yield, batch by batch.
 	EndedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error
-	// EndSome marks at most limit devices of everybody that have not ended yet,
+	// EndSome marks at most limit devices of all people that have not ended yet,
 	// and returns how many those were.
 	EndSome(ctx context.Context, why EndReason, limit int) (int, error)
 	// Forget removes devices that ended or expired before an age, once a day
@@ -216,7 +216,7 @@ func (m *Manager) endAll(ctx context.Context, person, except string, why EndReas
 	}
 }
 
-// endedAtOnce is how many devices of everybody are marked in one statement.
+// endedAtOnce is how many devices of all people are marked in one statement.
 const endedAtOnce = 10_000
 
 // EndEverybody ends every session there is, guests' included, and returns how
