@@ -124,9 +124,8 @@ func TestWhatWasLostBeforeALongOutageStaysEnded(t *testing.T) {
 			w := on(t, with)
 			m := w.open()
 			b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
-			device := b.device()
 			end := func() error {
-				return w.cfg.Devices.End(context.Background(), []string{device}, session.EndedByLogOut)
+				return w.cfg.Devices.EndByKey(context.Background(), []string{hash(b.token)}, session.EndedByLogOut)
 			}
 			switch name {
 			case "Redis": // its server applies endings until it is closed
@@ -343,7 +342,7 @@ func TestARedisThatCannotSaveGreets(t *testing.T) {
 	}
 	w.must("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 	soon(t, slack, "on a new connection", greeted(kept, "Grace"))
-	if err := w.cfg.Devices.End(context.Background(), []string{b.device()}, session.EndedByLogOut); err != nil {
+	if err := w.cfg.Devices.EndByKey(context.Background(), []string{hash(b.token)}, session.EndedByLogOut); err != nil {
 		t.Fatal(err)
 	}
 	soon(t, believed+onceASecond+slack, "with an ended session there", out(b))
