@@ -37,7 +37,7 @@ func (s *Site) submitLogin(c echo.Context) error {
 	remember := sent["remember"] != ""
 	p := loginPage{Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
 	if sent["email"] == "" {
-		p.Errors.Add("email", "Enter your e-mail")
+		p.Errors.Add("email", "Enter your e-mail.")
 	}
 	if sent["password"] == "" {
 		p.Errors.Add("password", "Enter your password.")
@@ -47,7 +47,7 @@ func (s *Site) submitLogin(c echo.Context) error {
 	}
 	person, err := s.Accounts.Authenticate(c.Request().Context(), sent["email"], sent["password"])
 	if errors.Is(err, account.ErrInvalidCredentials) {
-		p.Errors.Add("email", "That e-mail and password do not match")
+		p.Errors.Add("email", "That e-mail and password do not match.")
 		return s.loginPage(c, http.StatusUnprocessableEntity, p)
 	}
 	if err != nil {

@@ -210,7 +210,7 @@ func TestWrongAndUnknownLookTheSame(t *testing.T) {
 		} {
 			b := w.browser()
 			page := b.logIn(try, "/session").want(http.StatusUnprocessableEntity).wantNoCookie()
-			page.wantText(".errors li", "That e-mail and password do not match").wantText("#email-error", "That e-mail and password do not match")
+			page.wantText(".errors li", "That e-mail and password do not match.").wantText("#email-error", "That e-mail and password do not match.")
 			page.wantText("title", "Error: Log in · Holdfast")
 			input := page.doc().Find("input#email")
 			if input.AttrOr("value", "") != try.email {
@@ -261,12 +261,12 @@ func TestAWeakPasswordIsRefusedWithTheReason(t *testing.T) {
 	w := newWorld(t, embedded(t), options{})
 	before := w.everything()
 	for weak, reason := range map[string]string{
-		"fourteen chars": "Use at least 15 characters; this is 14.",
-		"🦭🦭🪨🪨🌊🌊🦀🦀🐚🐚🐟🐟🐙🐙": "Use at least 15 characters; this is 14.",
-		"ada.lovelace@x.y":                           "Most of this is your name or e-mail address",
+		"fourteen chars": "Password must be 15 characters or more; this is 14.",
+		"🦭🦭🪨🪨🌊🌊🦀🦀🐚🐚🐟🐟🐙🐙": "Password must be 15 characters or more; this is 14.",
+		"ada.lovelace@x.y":                           "Most of this is your name or e-mail",
 		strings.Repeat(product.Slug, 15) + "1234567": "Most of this is the name of this site",
 		"abcdefghijklmnopq":                          "This is a plain sequence or repetition",
-		strings.Repeat("ab c", 300):                  "This password is too long",
+		strings.Repeat("ab c", 300):                  "Password must be 1,024 bytes or fewer.",
 	} {
 		b := w.browser()
 		page := b.submit(b.get("/register"), "form[action='/register']", map[string]string{

@@ -84,20 +84,20 @@ func (s *Site) submitSession(c echo.Context) error {
 func setValue(sess *session.Session, key, value string) (wrong form.Errors) {
 	switch {
 	case key == "":
-		wrong.Add("key", "Enter a key")
+		wrong.Add("key", "Enter a key.")
 		return wrong
 	case value == "":
-		wrong.Add("value", "Enter a value")
+		wrong.Add("value", "Enter a value.")
 		return wrong
 	}
 	err := sess.Set(key, value)
 	switch {
 	case errors.Is(err, session.ErrBadKey):
-		wrong.Add("key", "Key must be 64 characters or fewer, on one line")
+		wrong.Add("key", "Key must be 64 characters or fewer, on one line.")
 	case errors.Is(err, session.ErrBadValue):
-		wrong.Add("value", "Value must be 1,024 bytes or fewer, on one line")
+		wrong.Add("value", "Value must be 1,024 bytes or fewer, on one line.")
 	case err != nil:
-		wrong.Add("key", "This session is full. Remove a value first")
+		wrong.Add("key", "This session is full. Remove a value first.")
 	}
 	return wrong
 }

@@ -28,6 +28,9 @@ const (
 	// idleGrace is how long a draining server waits for a connection that is
 	// open and silent: a request may be on its way.
 	idleGrace = 500 * time.Millisecond
+	// newGrace is the same for a connection that has just been opened: whoever
+	// opens one mostly has something to say.
+	newGrace = 2 * time.Second
 	// formGrace is how long a form may go on arriving when another server waits.
 	formGrace = 500 * time.Millisecond
 	drainPoll = 5 * time.Millisecond
@@ -141,8 +144,14 @@ func (s *server) settled() bool {
 	if len(s.states) == 0 {
 		return true
 	}
-	for _, state := range s.states {
-		if state != http.StateIdle && state != http.StateNew {
+	for c, state := range s.states {
+		switch state {
+		case http.StateIdle:
+		case http.StateNew:
+			if c, ok := c.(*conn); ok && time.Since(c.accepted) < newGrace {
+				return false
+			}
+		default:
 			return false
 		}
 	}

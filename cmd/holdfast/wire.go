@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
+	"time"
 )
 
 // wire wraps the connections of a listener.
@@ -27,7 +28,7 @@ func (w wire) Accept() (net.Conn, error) {
 	if !ok {
 		return accepted, nil
 	}
-	return &conn{TCPConn: tcp, always: w.always}, nil
+	return &conn{TCPConn: tcp, always: w.always, accepted: time.Now()}, nil
 }
 
 // conn is one connection. It knows of its requests what net/http does not tell
@@ -35,6 +36,7 @@ func (w wire) Accept() (net.Conn, error) {
 type conn struct {
 	*net.TCPConn
 	always    []byte
+	accepted  time.Time
 	handled   atomic.Bool // the answer under way is a handler's
 	receiving atomic.Bool // the request under way has not arrived whole
 	framing   framing

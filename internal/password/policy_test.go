@@ -53,15 +53,15 @@ func TestPolicyAcceptsAnythingHardToGuess(t *testing.T) {
 func TestPolicyRefusesWithAReason(t *testing.T) {
 	about := []string{"Ada Lovelace", "Countess.of@Example.org"}
 	for _, c := range []struct{ pass, reason string }{
-		{"", "Choose"},
+		{"", "Enter a password"},
 		{"fourteen runes", "this is 14"},
 		{"qjz vw kxbh é", "this is 13"},
 		{"qjz vw kxbh fe\u0301", "this is 14"}, // fifteen code points as sent, fourteen in NFC
 		{"🐙🪸🌊🦀🐚🐟🐠🐡🦑🦐🦞🐳🐋🐬", "this is 14"},
-		{strings.Repeat("tide and kelp ", 73) + "abc", "too long"}, // 1,025 bytes
-		{strings.Repeat("潮", 342), "too long"},
-		{"a nice long one\x00", "not text"},
-		{"a nice long one\xff", "not text"},
+		{strings.Repeat("tide and kelp ", 73) + "abc", "1,024 bytes or fewer"}, // 1,025 bytes
+		{strings.Repeat("潮", 342), "1,024 bytes or fewer"},
+		{"a nice long one\x00", "must be text"},
+		{"a nice long one\xff", "must be text"},
 
 		{strings.Repeat("a", 15), "sequence"},
 		{strings.Repeat(" ", 20), "sequence"},

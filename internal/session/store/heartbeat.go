@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,25 +45,51 @@ const (
 	beatMargin = 10 * time.Second
 )
 
-// errOlder: the data has an older beat than this server knows of, or none.
+// markFor is how long the mark of a server that is gone stays.
+const markFor = time.Minute
+
+// errOlder: the data does not continue from what this server last wrote there.
 var errOlder = errors.New("Redis holds older data than before")
 
 // errNoBeat: Redis has not taken a beat for believedFor. It may be cut off from
 // the servers at which people log out.
 var errNoBeat = errors.New("Redis takes no heartbeat")
 
+// errLapsed: data that was not believed for a while is taking steps again.
+// Sessions may have ended elsewhere meanwhile.
+var errLapsed = errors.New("Redis took no heartbeat for a while")
+
+// errChecked: the connection that a step was meant for was replaced meanwhile.
+var errChecked = errors.New("the connection to Redis was replaced")
+
+// Repair is the error of a store that removes sessions again, from older data,
+// before it believes anything that is read there.
+type Repair struct{ Removed int } // so far
+
+// Error implements [error]. It names nothing but the number.
+func (r Repair) Error() string {
+	return fmt.Sprintf("ending %d sessions again that had ended before", r.Removed)
+}
+
 // heartbeat makes sure that nothing is believed that was read from data in
 // which ended sessions may live again: an older copy put back, a replica that
 // was promoted, a master that is cut off.
 //
 // The beat T in a Redis says: every ending stamped before T has been applied to
-// this data. It holds because whoever writes T has read the database's clock as
-// T, then has removed all sessions that ended since the beat before (less
-// beatMargin, for what was stamped and not yet visible then), and only then
-// writes T to the same data. Replication and the append-only file are ordered,
-// so a copy that has T has those removals too. Whoever meets a beat therefore
-// has to apply the endings since that beat and no others, whatever happened to
-// the data meanwhile and wherever those sessions were ended.
+// this data. Whoever writes T has read the database's clock as T, then has
+// removed all sessions that ended since the beat before (less beatMargin, for
+// what was stamped and not yet visible then), and only then writes T, all to the
+// same data. Replication and the append-only file are ordered, so a copy that has
+// T has those removals too. Whoever meets a beat therefore has to apply the
+// endings since that beat and no others, whatever happened to the data meanwhile
+// and wherever those sessions were ended.
+//
+// "To the same data" is made sure by steps: each is one script that finds the
+// mark of this server's step before, and leaves its own. Data that lacks it does
+// not continue from what this server wrote: it is a copy from before, or one that
+// another server has written to. Nothing is written there, and a new connection
+// begins with the beat it finds. A step every second is also what shows that
+// Redis takes writes.
 //
 // TestNoOrderOfFaultsBringsAnEndedSessionBack checks this on a model, in every
 // order of events.
@@ -71,33 +98,61 @@ type heartbeat struct {
 	timeout time.Duration // of one command
 	client  *pipeline.Client
 	log     *slog.Logger
+	markKey string       // of this server
+	marks   atomic.Int64 // none is used twice
 
-	known    atomic.Int64 // the highest beat this server has met in the data
-	next     atomic.Int64 // the beat that may be written: endings before it are applied
-	checks   atomic.Int64 // how many connections were checked
+	sending sync.Mutex // held for a step on the connection in use
+	mu      sync.Mutex // guards last, checks
+	last    step
+	checks  int64 // how many connections were checked
+
 	believed atomic.Int64 // until when, as the time since started; 0: not at all
 	started  time.Time
 	beating  condition
-	doing    atomic.Pointer[string] // a check that takes long, for people
+	behind   condition
+	repair   atomic.Pointer[Repair] // a check that takes long
 	stop     context.CancelFunc
 	stopped  sync.WaitGroup
 }
 
-// beatScript takes the beat this server knows of and the new one. Where the data
-// has a lower one, or none, it answers that and writes nothing. Otherwise it
-// writes the higher of what is there and the new one, so that a Redis that takes
-// no writes refuses, and answers it.
-var beatScript = redis.NewScript(1, `
-local stored = redis.call('GET', KEYS[1]) or '0'
-if tonumber(stored) < tonumber(ARGV[1]) then return stored end
-if tonumber(ARGV[2]) > tonumber(stored) then stored = ARGV[2] end
-redis.call('SET', KEYS[1], stored)
-return stored`)
+// step is where this server's steps have led.
+type step struct {
+	check int64  // number of the check that the connection in use has passed; 0: none has
+	mark  string // left by the step
+	beat  int64  // in the data then
+}
+
+// stepScript takes the server's mark, the beat, a key that is never there, and
+// those to be removed; the mark to be found, the one to leave, how long to keep
+// it in milliseconds, the lowest beat to be found, and the beat to write at
+// least. It answers the beat that is there then, or OLDER.
+//
+// After a removal Redis takes the rest of a script even when it has no room.
+// When it refuses all writes because it cannot save them (MISCONF), that is the
+// answer if none of the keys is there, and BEHIND if one is.
+var stepScript = redis.NewScript(-1, `
+local mark, beat = unpack(redis.call('MGET', KEYS[1], KEYS[2]))
+beat = tonumber(beat or '') or 0
+if (mark or '') ~= ARGV[1] or beat < tonumber(ARGV[4]) then return 'OLDER' end
+local removed = redis.pcall('DEL', unpack(KEYS, 3))
+if type(removed) == 'table' then
+  if string.find(removed.err, 'MISCONF', 1, true) and redis.call('EXISTS', unpack(KEYS, 3)) > 0 then
+    return redis.error_reply('BEHIND ended sessions cannot be removed')
+  end
+  return removed
+end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+if tonumber(ARGV[5]) > beat then
+  beat = tonumber(ARGV[5])
+  redis.call('SET', KEYS[2], ARGV[5])
+end
+return string.format('%.0f', beat)`)
 
 func newHeartbeat(cfg Config) *heartbeat {
 	return &heartbeat{
-		endings: cfg.Endings, timeout: cfg.Timeout, log: cfg.Log, started: time.Now(),
+		endings: cfg.Endings, timeout: cfg.Timeout, log: cfg.Log, started: time.Now(), markKey: beatKey + ":" + rand.Text(),
 		beating: condition{log: cfg.Log, level: slog.LevelWarn, down: "sessions are not believed", up: "sessions are believed again"},
+		behind:  condition{log: cfg.Log, level: slog.LevelWarn, down: "sessions that end elsewhere are not removed here", up: "sessions that end elsewhere are removed here again"},
 	}
 }
 
@@ -132,76 +187,148 @@ func (h *heartbeat) believable() error {
 	if int64(time.Since(h.started)) < h.believed.Load() {
 		return nil
 	}
-	if doing := h.doing.Load(); doing != nil {
-		return fmt.Errorf("%w: %s", errNoBeat, *doing)
-	}
-	return errNoBeat
+	return h.explain(errNoBeat)
 }
 
-// believe notes that Redis took a beat sent at a time.
-func (h *heartbeat) believe(sent time.Time) {
+// explain adds to an error what takes long, if anything does.
+func (h *heartbeat) explain(err error) error {
+	if repair := h.repair.Load(); err != nil && repair != nil {
+		return fmt.Errorf("%w: %w", err, *repair)
+	}
+	return err
+}
+
+// current is the last step on the connection in use.
+func (h *heartbeat) current() step {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last
+}
+
+// took notes a step that Redis took on the connection that at belongs to, sent
+// at a time. Errors: errChecked when another one is in use, errLapsed when the
+// step before is too long ago.
+func (h *heartbeat) took(at step, sent time.Time) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.last.check != at.check {
+		return errChecked
+	}
+	if h.believable() != nil {
+		return errLapsed
+	}
+	h.take(at, sent)
+	return nil
+}
+
+func (h *heartbeat) take(at step, sent time.Time) {
+	h.last = at
 	h.believed.Store(int64(sent.Sub(h.started) + believedFor))
 	h.beating.markUp()
 }
 
-// beat writes a beat on the connection that is in use. Without one, asking
-// opens one, which check looks at.
-func (h *heartbeat) beat(context.Context) {
-	conn := h.client.Pool().Get()
-	defer conn.Close()
-	known, sent := h.known.Load(), time.Now()
-	err := h.met(known, sent, func() (string, error) {
-		return redis.String(beatScript.Do(conn, beatKey, known, h.next.Load()))
-	})
-	if err != nil && h.believable() != nil {
+// beat makes a step on the connection in use. Without one, asking opens one,
+// which check looks at.
+func (h *heartbeat) beat(ctx context.Context) {
+	var err error
+	if check := h.current().check; check != 0 {
+		err = h.proceed(check, nil, 0)
+	} else {
+		_, err = h.client.DoContext(ctx, "PING")
+	}
+	if err != nil && !errors.Is(err, errChecked) && h.believable() != nil {
 		h.beating.markDown(err)
 	}
 }
 
-// applyNew removes the sessions that have ended since the last beat, wherever
-// that was: at a server that talks to another Redis, they are still here. While
-// the database is away the beat stays as it is: it promises no more than before.
+// applyNew removes the sessions that have ended since the beat, wherever that
+// was: at a server that talks to another Redis, they are still here. While the
+// database is away the beat stays as it is: it promises no more than before.
 func (h *heartbeat) applyNew(ctx context.Context) {
-	known, checks := h.known.Load(), h.checks.Load()
-	if known == 0 {
-		return // no connection has been checked yet
+	at := h.current()
+	if at.check == 0 {
+		return // no connection is in use
 	}
-	next, err := h.apply(ctx, known, func(keys []string) error {
+	next, err := h.apply(ctx, at.beat, func(keys []string) error {
 		for batch := range slices.Chunk(keys, maxKeysAtOnce) {
-			if _, err := h.client.DoContext(ctx, "DEL", prefixed(batch)...); err != nil {
+			if err := h.proceed(at.check, batch, 0); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	if err == nil && h.checks.Load() == checks { // all of it went to the same data
-		h.next.Store(next)
+	if err == nil {
+		err = h.proceed(at.check, nil, next)
+	}
+	h.applying(ctx, err)
+}
+
+// applying logs once when endings made elsewhere stop being applied here, and
+// once when they are again.
+func (h *heartbeat) applying(ctx context.Context, err error) {
+	switch {
+	case err == nil:
+		h.behind.markUp()
+	case !errors.Is(err, errChecked) && ctx.Err() == nil:
+		h.behind.markDown(err)
 	}
 }
 
-// met handles the answer to a beat.
-func (h *heartbeat) met(known int64, sent time.Time, ask func() (string, error)) error {
-	answer, err := ask()
-	if isReply(err, "OOM", "MISCONF") {
-		// It has no room or no disk to write to, and is no other Redis for that.
-		h.believe(sent)
-		return nil
+// proceed makes a step on the connection in use, if that is the one that passed
+// this check: it removes keys and raises the beat.
+func (h *heartbeat) proceed(check int64, keys []string, beat int64) error {
+	h.sending.Lock()
+	defer h.sending.Unlock()
+	at := h.current()
+	if at.check != check {
+		return errChecked
+	}
+	conn := h.client.Pool().Get()
+	defer conn.Close()
+	sent := time.Now()
+	next, err := h.step(conn, at, keys, beat)
+	if err == nil {
+		err = h.took(next, sent)
+	}
+	if (errors.Is(err, errOlder) || errors.Is(err, errLapsed)) && h.forget(check) {
+		h.log.Warn("sessions are checked before they are believed", "cause", err, "known", at.beat)
+		h.client.Reset(err)
+	}
+	return err
+}
+
+// forget has nothing believed that is read on the connection that passed this
+// check, and reports whether that was in use.
+func (h *heartbeat) forget(check int64) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.last.check != check {
+		return false
+	}
+	h.last = step{}
+	h.believed.Store(0)
+	return true
+}
+
+// step makes the step after at on conn, and returns where it led.
+func (h *heartbeat) step(conn redis.Conn, at step, keys []string, beat int64) (step, error) {
+	mark := strconv.FormatInt(h.marks.Add(1), 10)
+	args := redis.Args{3 + len(keys), h.markKey, beatKey, h.markKey + ":none"}
+	args = append(args, prefixed(keys)...)
+	args = args.Add(at.mark, mark, markFor.Milliseconds(), at.beat, beat)
+	answer, err := redis.String(stepScript.Do(conn, args...))
+	if isReply(err, "MISCONF") {
+		return at, nil // it has no disk to write to, and is no other Redis for that
 	}
 	if err != nil {
-		return err
+		return at, err
 	}
-	stored, err := strconv.ParseInt(answer, 10, 64)
-	if err != nil || stored < known {
-		h.believed.Store(0)
-		h.log.Warn("sessions are checked before they are believed", "cause", errOlder, "known", known, "found", answer)
-		if h.client != nil {
-			h.client.Reset(errOlder)
-		}
-		return errOlder
+	at.beat, err = strconv.ParseInt(answer, 10, 64)
+	if err != nil {
+		return at, errOlder
 	}
-	h.known.Store(stored)
-	h.believe(sent)
-	return nil
+	at.mark = mark
+	return at, nil
 }
 
 // apply removes the sessions that ended since a beat (0: all that could still
@@ -213,7 +340,8 @@ func (h *heartbeat) apply(ctx context.Context, since int64, remove func(keys []s
 	}
 	from := time.Unix(0, 0)
 	if since > 0 {
-		from = time.UnixMilli(since).Add(-beatMargin)
+		// The earlier of the two: a clock that was set back stamps earlier, too.
+		from = time.UnixMilli(min(since, now.UnixMilli())).Add(-beatMargin)
 	}
 	if err := h.endings.EndedSince(ctx, from, remove); err != nil {
 		return 0, fmt.Errorf("remove ended sessions again: %w", err)
@@ -224,29 +352,35 @@ func (h *heartbeat) apply(ctx context.Context, since int64, remove func(keys []s
 // check looks at a new connection before it is believed: it applies the endings
 // since the beat that is in the data there, and writes a new one.
 func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
+	h.mu.Lock()
+	h.checks++
+	number := h.checks
+	h.last = step{}
 	h.believed.Store(0)
-	h.checks.Add(1)
-	do := func(cmd string, args ...any) (any, error) { return redis.DoWithTimeout(conn, h.timeout, cmd, args...) }
-	since, err := redis.Int64(do("GET", beatKey))
-	if err != nil && !errors.Is(err, redis.ErrNil) {
+	h.mu.Unlock()
+
+	timed := timed{conn, h.timeout}
+	found, err := redis.Strings(timed.Do("MGET", h.markKey, beatKey))
+	if err == nil && len(found) != 2 {
+		err = errors.New("answer of another command")
+	}
+	if err != nil {
 		return fmt.Errorf("read the beat: %w", err)
 	}
+	at := step{mark: found[0]}
+	at.beat, _ = strconv.ParseInt(found[1], 10, 64) // 0 for none
 	removed, told := 0, time.Now()
-	defer h.doing.Store(nil)
-	next, err := h.apply(ctx, since, func(keys []string) error {
+	defer h.repair.Store(nil)
+	next, err := h.apply(ctx, at.beat, func(keys []string) error {
 		for batch := range slices.Chunk(keys, maxKeysAtOnce) {
-			if err := conn.Send("DEL", prefixed(batch)...); err != nil {
+			if at, err = h.step(timed, at, batch, 0); err != nil {
 				return err
 			}
 		}
-		if err := firstError(do("")); err != nil {
-			return err
-		}
 		removed += len(keys)
+		h.repair.Store(&Repair{removed})
 		if time.Since(told) > beatEvery {
 			told = time.Now()
-			doing := fmt.Sprintf("ending %d sessions again that had ended before", removed)
-			h.doing.Store(&doing)
 			h.log.Info("sessions are checked before they are believed", "ended_again", removed)
 		}
 		return nil
@@ -254,23 +388,15 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 	if err != nil {
 		return err // told by whoever asks for the connection
 	}
-	h.next.Store(next)
 	sent := time.Now()
-	return h.met(since, sent, func() (string, error) {
-		return redis.String(beatScript.Do(timed{conn, h.timeout}, beatKey, since, next))
-	})
-}
-
-// firstError returns the error of several replies, or the first error reply
-// among them.
-func firstError(replies any, err error) error {
-	all, err := redis.Values(replies, err)
-	for _, reply := range all {
-		if failed, ok := reply.(redis.Error); ok {
-			return failed
-		}
+	if at, err = h.step(timed, at, nil, next); err != nil {
+		return err
 	}
-	return err
+	at.check = number
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.take(at, sent)
+	return nil
 }
 
 // timed is a connection whose commands have a time limit.

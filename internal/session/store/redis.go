@@ -32,11 +32,12 @@ type redisValues struct {
 	pool    *redis.Pool
 	belongs func(key string, value []byte) bool
 	waits   *waits // nil: the server runs in this process
+	log     *slog.Logger
 }
 
-func newRedisValues(name string, client *pipeline.Client, belongs func(string, []byte) bool) *redisValues {
+func newRedisValues(name string, client *pipeline.Client, cfg Config) *redisValues {
 	pool := client.Pool()
-	return &redisValues{name: name, client: client, pool: pool, stored: redisstore.NewWithPrefix(pool, Prefix), belongs: belongs}
+	return &redisValues{name: name, client: client, pool: pool, stored: redisstore.NewWithPrefix(pool, Prefix), belongs: cfg.Belongs, log: cfg.Log}
 }
 
 func (r *redisValues) Get(ctx context.Context, key string) ([]byte, error) {
@@ -46,6 +47,9 @@ func (r *redisValues) Get(ctx context.Context, key string) ([]byte, error) {
 		err = r.check(key, value)
 	}
 	r.waits.adopt(ctx, began)
+	if err != nil {
+		value = nil
+	}
 	if watched(ctx) {
 		noteCommand(ctx, r.name, began, value, err, "GET", Prefix+key)
 	}
@@ -156,6 +160,7 @@ func (r *redisValues) check(key string, value []byte) error {
 }
 
 func (r *redisValues) misdelivered() error {
+	r.log.Error("a reply of the session store was not used", "cause", ErrMisdelivered, "store", r.name)
 	r.client.Reset(ErrMisdelivered)
 	return ErrMisdelivered
 }
@@ -165,7 +170,8 @@ func (r *redisValues) misdelivered() error {
 // long as it takes the heartbeat.
 type redisStore struct {
 	*redisValues
-	beats *heartbeat
+	beats  *heartbeat
+	health *health
 }
 
 func (r redisStore) Get(ctx context.Context, key string) ([]byte, error) {
@@ -185,11 +191,10 @@ func (r redisStore) GetMany(ctx context.Context, keys []string) ([][]byte, error
 }
 
 func (r redisStore) Ping(ctx context.Context) error {
-	err := r.redisValues.Ping(ctx)
-	if err == nil {
-		err = r.beats.believable()
+	if err := r.redisValues.Ping(ctx); err != nil {
+		return r.beats.explain(err)
 	}
-	return err
+	return r.beats.believable()
 }
 
 // swapScript takes the key; the expected value ("" for none), the new one (""
@@ -208,8 +213,12 @@ func (r redisStore) CompareAndSwap(ctx context.Context, key string, old, new []b
 	defer conn.Close()
 	began := time.Now()
 	done, err := redis.Int(swapScript.Do(conn, Prefix+key, old, new, ttl.Milliseconds()))
-	if err == nil && done == 0 {
+	switch {
+	case err != nil:
+	case done == 0:
 		err = ErrConflict
+	default:
+		r.health.writes.markUp()
 	}
 	r.waits.adopt(ctx, began)
 	noteCommand(ctx, r.name, began, nil, err, "EVALSHA", swapScript.Hash(), 1, Prefix+key, old, new, ttl.Milliseconds())
@@ -230,14 +239,13 @@ func openRedis(cfg Config) (*Opened, error) {
 	dial := func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
 		return redis.DialURLContext(ctx, cfg.RedisURL, options...)
 	}
-	beats := newHeartbeat(cfg)
-	waits := &waits{}
-	client := newClient(cfg, dial, waits.noting(beats.check))
+	beats, health, waits := newHeartbeat(cfg), newHealth(cfg.Log), &waits{}
+	client := newClient(cfg, dial, waits.noting(beats.check), health)
 	beats.run(client)
-	values := newRedisValues("Redis", client, cfg.Belongs)
+	values := newRedisValues("Redis", client, cfg)
 	values.waits = waits
 	return &Opened{
-		Store:   redisStore{values, beats},
+		Store:   redisStore{values, beats, health},
 		Where:   "Redis at " + u.Host,
 		OneStep: "one Lua script, which Redis runs as a whole",
 		Redis:   client,
@@ -247,8 +255,7 @@ func openRedis(cfg Config) (*Opened, error) {
 
 type dialFunc func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error)
 
-func newClient(cfg Config, dial dialFunc, check func(context.Context, redis.Conn) error) *pipeline.Client {
-	h := newHealth(cfg.Log)
+func newClient(cfg Config, dial dialFunc, check func(context.Context, redis.Conn) error, h *health) *pipeline.Client {
 	return pipeline.New(pipeline.Options{
 		Dial: func(ctx context.Context) (redis.Conn, error) {
 			return dial(ctx, redis.DialConnectTimeout(cfg.Connect), redis.DialTLSHandshakeTimeout(cfg.Connect), redis.DialWriteTimeout(cfg.Timeout))
@@ -286,7 +293,7 @@ func (h *health) observe(cmd string, err error) {
 	switch {
 	case err == nil:
 		h.reads.markUp()
-		if cmd == "EVALSHA" || cmd == "EVAL" || cmd == "SET" {
+		if cmd == "SET" { // scripts of the heartbeat are taken without room, too
 			h.writes.markUp()
 		}
 	case errors.Is(err, context.Canceled), errors.Is(err, pipeline.ErrClosed), isReply(err, "NOSCRIPT", "WRONGTYPE"):

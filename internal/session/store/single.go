@@ -192,8 +192,8 @@ func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	client := newClient(cfg, server.Dial, nil)
-	s := newSingle(newRedisValues("embedded Redis", client, cfg.Belongs), cfg.Timeout, func() error { return errors.Join(client.Close(), server.Close()) })
+	client := newClient(cfg, server.Dial, nil, newHealth(cfg.Log))
+	s := newSingle(newRedisValues("embedded Redis", client, cfg), cfg.Timeout, func() error { return errors.Join(client.Close(), server.Close()) })
 	if err := s.applyEndings(ctx, cfg); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
