@@ -33,7 +33,7 @@ type Config struct {
 	DataDir                 string        `group:"People" initial:".data" help:"Folder of the embedded stores."`
 	DatabaseURL             SecretURL     `group:"People" name:"database-url" schemes:"postgres,postgresql" unset:"SQLite in DATA_DIR" help:"PostgreSQL server: postgres://USER:PASSWORD@HOST:5432/DATABASE."`
 	DatabasePoolSize        int           `group:"People" initial:"16" min:"1" max:"10000" help:"Connections to the database at most."`
-	DatabaseTimeout         time.Duration `group:"People" initial:"2s" min:"1ms" max:"1h" help:"Limit of one database call, waiting for a connection included."`
+	DatabaseTimeout         time.Duration `group:"People" initial:"2s" min:"1ms" max:"10s" help:"Limit of one database call, waiting for a connection included; at most the margin of the heartbeat in Redis."`
 	PasswordMinLength       int           `group:"People" initial:"15" min:"8" max:"256" help:"Characters a new password needs at least."`
 	PasswordHashConcurrency int           `group:"People" min:"1" max:"1024" unset:"one less than the processors, at least 1" help:"Passwords hashed at once at most, each with 19 MiB and a processor of its own."`
 

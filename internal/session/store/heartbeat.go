@@ -49,15 +49,15 @@ const (
 const markFor = time.Minute
 
 // errOlder: the data does not continue from what this server last wrote there.
-var errOlder = errors.New("store of sessions holds older data than before")
+var errOlder = errors.New("older data in Redis than before")
 
 // errNoBeat: Redis has not taken a beat for believedFor. It may be cut off from
 // the servers at which people log out.
-var errNoBeat = errors.New("store of sessions takes no heartbeat")
+var errNoBeat = errors.New("no heartbeat taken by Redis")
 
 // errLapsed: data that was not believed for a while is taking steps again.
 // Sessions may have ended elsewhere meanwhile.
-var errLapsed = errors.New("store of sessions took no heartbeat for a while")
+var errLapsed = errors.New("no heartbeat taken by Redis for a while")
 
 // errChecked: the connection that a step was meant for was replaced meanwhile.
 var errChecked = errors.New("the connection to Redis was replaced")
