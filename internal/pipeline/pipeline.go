@@ -48,7 +48,7 @@ var ErrTimeout = fmt.Errorf("no reply from Redis in time: %w", os.ErrDeadlineExc
 // ErrOutcomeUnknown is in the error of a command that was sent and whose reply was
 // lost: Redis may have carried it out. Without it, Redis has not: the command was
 // never sent, or refused by an error reply.
-var ErrOutcomeUnknown = errors.New("Redis may have carried the command out")
+var ErrOutcomeUnknown = errors.New("the command may have been carried out")
 
 // ErrClosed is the answer to every command after [Client.Close].
 var ErrClosed = errors.New("the connection to Redis was closed by this program")

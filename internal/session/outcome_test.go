@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -31,7 +32,7 @@ func TestAWriteThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 			}
 			t.Run(name+", "+act, func(t *testing.T) {
 				w := on(t, func(w *world) { w.onRedis("--appendonly", "yes", "--appendfsync", "always") })
-				m := w.open(brisk)
+				m := w.open(func(cfg *config) { cfg.store.Connect, cfg.store.Timeout = time.Second, time.Second })
 				b := w.browser(m).logIn(w.ada)
 				old := *b
 				s, err := b.load()
@@ -42,6 +43,14 @@ func TestAWriteThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 					t.Fatal(err)
 				}
 				c.begin(w)
+				if name == "stopped" { // what is sent before the end is noticed may arrive
+					soon(t, 5*time.Second, "notice", func() error {
+						if m.Ping(context.Background()) == nil {
+							return errors.New("it answers")
+						}
+						return nil
+					})
+				}
 				err = b.finish(s)
 				mustFail(t, err, session.ErrUnavailable, act)
 				if errors.Is(err, session.ErrOutcomeUnknown) != c.unknown {
