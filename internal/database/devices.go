@@ -168,6 +168,11 @@ const keysEndedSince = `
 SELECT session_key
 FROM devices
 WHERE ended_ms >= $1
+  AND deadline_ms > $2
+UNION
+SELECT session_key
+FROM revocations
+WHERE ended_ms >= $1
   AND deadline_ms > $2`
 
 // EndedSince implements [session.Ledger].
