@@ -70,7 +70,7 @@ func (s *Service) SignUp(ctx context.Context, r Registration, from Sender) error
 	}
 	_, err = s.store.SignUp(ctx, record, Notes{
 		Events:  []Event{s.event(record.ID, EventSignUp, from)},
-		Letters: []Letter{s.letter(LetterWelcome, record.ID, record.Email, record.Name, from)},
+		Letters: []Letter{s.letter(LetterWelcome, record.ID, record.Email, record.greeting(), from)},
 	})
 	if err != nil {
 		return fmt.Errorf("sign up: %w", err)
@@ -135,7 +135,7 @@ func (s *Service) ChangePassword(ctx context.Context, id, current, fresh, keep s
 		NewPassword{Person: id, Hash: hash, Old: record.PasswordHash, Keep: keep, At: s.instant()},
 		Notes{
 			Events:  []Event{s.event(id, EventPasswordChanged, from)},
-			Letters: []Letter{s.letter(LetterPassword, id, record.Email, record.Name, from)},
+			Letters: []Letter{s.letter(LetterPassword, id, record.Email, record.greeting(), from)},
 		})
 	if errors.Is(err, ErrNotFound) {
 		return Person{}, ErrNoMatch // another change came first
@@ -166,7 +166,7 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from S
 		NewPassword{Person: person.ID, Hash: hash, Link: &link, At: s.instant()},
 		Notes{
 			Events:  []Event{s.event(person.ID, EventPasswordReset, from)},
-			Letters: []Letter{s.letter(LetterPassword, person.ID, person.Email, person.Name, from)},
+			Letters: []Letter{s.letter(LetterPassword, person.ID, person.Email, person.greeting(), from)},
 		})
 	if err != nil {
 		return Person{}, fmt.Errorf("reset password: %w", linkOver(err))
@@ -212,7 +212,7 @@ func (s *Service) AskConfirm(ctx context.Context, id string, from Sender) error 
 	if err != nil || p.Verified {
 		return err
 	}
-	if err := s.store.Note(ctx, Notes{Letters: []Letter{s.letter(LetterConfirm, id, p.Email, p.Name, from)}}); err != nil {
+	if err := s.store.Note(ctx, Notes{Letters: []Letter{s.letter(LetterConfirm, id, p.Email, p.greeting(), from)}}); err != nil {
 		return fmt.Errorf("ask to confirm: %w", err)
 	}
 	return nil
@@ -236,7 +236,7 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from Sender) e
 	}
 	if err := s.store.Note(ctx, Notes{
 		Events:  []Event{s.event(id, EventEmailChangeAsked, from)},
-		Letters: []Letter{s.letter(LetterChange, id, email, p.Name, from)},
+		Letters: []Letter{s.letter(LetterChange, id, email, "", from)},
 	}); err != nil {
 		return fmt.Errorf("ask to change address: %w", err)
 	}
@@ -250,7 +250,7 @@ func (s *Service) Close(ctx context.Context, id string, from Sender) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.Close(ctx, id, s.instant(), Notes{Letters: []Letter{s.letter(LetterDeleted, "", p.Email, p.Name, from)}}); err != nil {
+	if err := s.store.Close(ctx, id, s.instant(), Notes{Letters: []Letter{s.letter(LetterDeleted, "", p.Email, p.greeting(), from)}}); err != nil {
 		return fmt.Errorf("close account: %w", err)
 	}
 	return nil
@@ -333,7 +333,7 @@ func (s *Service) LoggedIn(ctx context.Context, p Person, tokens []string, signe
 	default:
 		token, hash = newToken()
 		n.Events = []Event{s.event(p.ID, EventLogInNewBrowser, from)}
-		n.Letters = []Letter{s.letter(LetterBrowser, p.ID, p.Email, p.Name, from)}
+		n.Letters = []Letter{s.letter(LetterBrowser, p.ID, p.Email, p.greeting(), from)}
 	}
 	if err := s.store.LogIn(ctx, p.ID, hash, s.instant(), n); err != nil {
 		return "", fmt.Errorf("note log-in: %w", err)

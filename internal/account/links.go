@@ -145,7 +145,7 @@ func (s *Service) ChangeEmail(ctx context.Context, token string, from Sender) (P
 	if problem != "" {
 		return Person{}, ErrLinkOver
 	}
-	told := s.letter(LetterChanged, before.ID, before.Email, before.Name, from)
+	told := s.letter(LetterChanged, before.ID, before.Email, before.greeting(), from)
 	told.Facts.Email = email
 	record, err := s.store.MoveEmail(ctx, link, before.EmailKey, email, key, s.instant(), false, Notes{
 		Events:  []Event{s.event(link.Person, EventEmailChanged, from)},
@@ -173,7 +173,7 @@ func (s *Service) UndoEmail(ctx context.Context, token string, from Sender) (Per
 	if problem != "" {
 		return Person{}, ErrLinkOver
 	}
-	told := s.letter(LetterUndone, before.ID, email, before.Name, from)
+	told := s.letter(LetterUndone, before.ID, email, before.greeting(), from)
 	told.Facts.Email = before.Email
 	record, err := s.store.MoveEmail(ctx, link, before.EmailKey, email, key, s.instant(), true, Notes{
 		Events:  []Event{s.event(link.Person, EventEmailChangeUndone, from)},

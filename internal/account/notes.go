@@ -153,3 +153,13 @@ func (s *Service) letter(kind LetterKind, person, to, name string, from Sender) 
 		Facts: Facts{Name: name, Agent: from.UserAgent, Address: from.Address, At: now},
 	}
 }
+
+// greeting is the name by which a mail greets a person: none before the address
+// is confirmed, or a name that somebody signs up with would carry their own
+// words to an address that is not theirs.
+func (p Person) greeting() string {
+	if !p.Verified {
+		return ""
+	}
+	return p.Name
+}

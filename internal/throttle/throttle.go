@@ -117,11 +117,12 @@ func (l *Limiter) take(ctx context.Context, key Key) error {
 		now := l.instant()
 		tries := found.Tries
 		switch {
-		case now.Sub(found.Last) >= key.Rule.Memory:
+		// A try further in the future than any wait is a clock's that was set
+		// back since: nobody is held until it has caught up.
+		case now.Sub(found.Last) >= key.Rule.Memory, found.Last.Sub(now) > key.Rule.Most:
 			tries = 0
 		case now.Before(found.Next):
-			// A clock that was set back holds nobody for longer than the rule.
-			return &Held{Wait: min(found.Next.Sub(now), key.Rule.Most)}
+			return &Held{Wait: found.Next.Sub(now)}
 		}
 		next := State{Tries: tries + 1, Next: now.Add(key.Rule.wait(tries + 1)), Last: now}
 		swapped, err := l.store.Swap(ctx, key.name(), found, next)
