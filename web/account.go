@@ -6,11 +6,15 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/account"
 	"holdfast/internal/form"
 )
 
 type accountPage struct {
 	Name, Email string
+	Verified    bool
+	MailOn      bool
+	Failed      string
 	Errors      form.Errors
 }
 
@@ -38,6 +42,7 @@ func (s *Site) submitName(c echo.Context) error {
 	if err := s.Sessions.Rename(ctx, person.ID, person.Name); err != nil {
 		return err
 	}
+	s.note(c, account.EventNameChanged, person.ID)
 	whose.Flash("Your name is changed.")
 	return c.Redirect(http.StatusSeeOther, "/account")
 }
@@ -51,6 +56,6 @@ func (s *Site) accountPage(c echo.Context, status int, p accountPage) error {
 	if status == http.StatusOK {
 		p.Name = person.Name
 	}
-	p.Email = person.Email
+	p.Email, p.Verified, p.MailOn = person.Email, person.Verified, s.MailOn
 	return s.page(c, status, "account", "Account", p)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/mileusna/useragent"
 
+	"holdfast/internal/account"
 	"holdfast/internal/form"
 	"holdfast/internal/session"
 )
@@ -95,8 +96,10 @@ func (s *Site) submitEndDevice(c echo.Context) error {
 		return err
 	}
 	if current(c).LoggedOut() {
-		return s.goodbye(c)
+		return s.leave(c)
 	}
+	member, _ := current(c).Member()
+	s.note(c, account.EventSessionEnded, member.ID)
 	current(c).Flash("That device is logged out.")
 	return c.Redirect(http.StatusSeeOther, "/devices")
 }
@@ -109,6 +112,8 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	member, _ := current(c).Member()
+	s.note(c, account.EventSessionsEnded, member.ID)
 	current(c).Flash("Logged out on " + count(ended, "other device") + ". This one is the only one left.")
 	return c.Redirect(http.StatusSeeOther, "/devices")
 }
@@ -138,6 +143,10 @@ func endingWords(how session.Ending) string {
 		return "Ended when the account was disabled"
 	case session.EndedByLimit:
 		return "Ended to make room for a newer one"
+	case session.EndedByPassword:
+		return "Ended when the password was changed"
+	case session.EndedByUndo:
+		return "Ended when a change of address was undone"
 	case session.EndedByLogIn:
 		return "Replaced by a new log-in"
 	default:
@@ -158,3 +167,6 @@ func pageNumber(text string) int {
 func devicesPath(page int) string {
 	return "/devices?page=" + strconv.Itoa(page)
 }
+
+// BrowserWords puts a User-Agent into words, for mails.
+func BrowserWords(userAgent string) string { return deviceTitle(userAgent) }

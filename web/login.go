@@ -9,7 +9,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
-	"holdfast/internal/session"
+	"holdfast/internal/throttle"
 )
 
 type loginPage struct {
@@ -45,16 +45,53 @@ func (s *Site) submitLogin(c echo.Context) error {
 	if len(again.Errors) > 0 {
 		return s.loginPage(c, http.StatusUnprocessableEntity, again)
 	}
-	person, err := s.Accounts.Authenticate(c.Request().Context(), sent["email"], sent["password"])
-	if errors.Is(err, account.ErrNoMatch) {
+	person, early, err := s.authenticate(c, sent["email"], sent["password"])
+	switch {
+	case early != "":
+		again.Failed = early
+		return s.loginPage(c, http.StatusTooManyRequests, again)
+	case errors.Is(err, account.ErrNoMatch):
 		again.Failed = "That e-mail and password do not match."
 		return s.loginPage(c, http.StatusUnprocessableEntity, again)
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
-	current(c).LogIn(session.Member{ID: person.ID, Name: person.Name, Remember: remember}, sender(c))
+	if err := s.enter(c, person, remember, false); err != nil {
+		return err
+	}
 	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
+}
+
+// authenticate verifies an e-mail and a password, as often as that may be tried:
+// by account and by address, or for a browser that has logged in to the account
+// before by that browser alone.
+func (s *Site) authenticate(c echo.Context, email, pass string) (person account.Person, early string, err error) {
+	ctx := c.Request().Context()
+	known, err := s.Accounts.KnownBrowser(ctx, email, s.deviceTokens(c.Request()))
+	if err != nil {
+		return person, "", err
+	}
+	keys := []throttle.Key{byEmail(accountRule(), email), byAddress(addressRule(), c)}
+	if known != "" {
+		keys = []throttle.Key{{Rule: deviceRule(), Of: known}}
+	}
+	if early, err = s.take(c, keys...); early != "" || err != nil {
+		return person, early, err
+	}
+	person, err = s.Accounts.Authenticate(ctx, email, pass)
+	switch {
+	case err == nil:
+		s.clear(ctx, keys[0])
+		s.giveBack(ctx, keys[1:]...)
+	case errors.Is(err, account.ErrNoMatch):
+		s.tell(c, string(account.EventLogInFailed), "")
+		if failed := s.Accounts.NoteFailure(ctx, email, from(c)); failed != nil {
+			return person, "", failed
+		}
+	default:
+		s.giveBack(ctx, keys...) // nothing was tried
+	}
+	return person, "", err
 }
 
 func (s *Site) loginPage(c echo.Context, status int, p loginPage) error {

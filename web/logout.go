@@ -5,6 +5,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/account"
 	"holdfast/internal/form"
 )
 
@@ -13,7 +14,19 @@ func (s *Site) submitLogout(c echo.Context) error {
 	if _, err := form.Parse(c.Request()); err != nil {
 		return err
 	}
+	return s.leave(c)
+}
+
+// leave ends this session now, so that it can be told of.
+func (s *Site) leave(c echo.Context) error {
+	member, known := current(c).Member()
 	current(c).LogOut()
+	if err := s.conclude(c, c.Response()); err != nil {
+		return err
+	}
+	if known {
+		s.note(c, account.EventLogOut, member.ID)
+	}
 	return s.goodbye(c)
 }
 

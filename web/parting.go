@@ -9,12 +9,35 @@ import (
 // A parting word is a notice for someone who has just stopped being logged in.
 // There is no session left to keep it, so a cookie carries which one it is,
 // and never any text, to the next page.
-const partingLoggedOut = "logged-out"
+const (
+	partingLoggedOut    = "logged-out"
+	partingSignedUp     = "signed-up"
+	partingResetAsked   = "reset-asked"
+	partingReset        = "reset"
+	partingConfirmed    = "confirmed"
+	partingEmailChanged = "email-changed"
+	partingUndone       = "undone"
+	partingDeleted      = "deleted"
+)
 
-func partingWords(code string) (words string, known bool) {
+func (s *Site) partingWords(code string) (words string, known bool) {
 	switch code {
 	case partingLoggedOut:
 		return "You are logged out.", true
+	case partingSignedUp:
+		return "A mail is on its way to that address. If the address is new here, your account is ready: log in.", true
+	case partingResetAsked:
+		return "If that address has an account, a mail with a link is on its way to it. The link is good for one hour." + s.whereMailIs(), true
+	case partingReset:
+		return "Your new password is set, and all sessions have ended. Log in with it.", true
+	case partingConfirmed:
+		return "Your e-mail address is confirmed.", true
+	case partingEmailChanged:
+		return "You log in with the new e-mail address from now on.", true
+	case partingUndone:
+		return "The account belongs to that address again, and all sessions have ended. Now ask for a new password.", true
+	case partingDeleted:
+		return "Your account is deleted, and all its sessions have ended.", true
 	default:
 		return "", false
 	}
@@ -33,7 +56,7 @@ func (s *Site) takeParting(c echo.Context) []string {
 		return nil
 	}
 	c.SetCookie(s.partingCookie("", -1))
-	words, known := partingWords(cookie.Value)
+	words, known := s.partingWords(cookie.Value)
 	if !known {
 		return nil
 	}

@@ -106,9 +106,25 @@ func samplePages() map[string][]any {
 				{Where: "A stock set-up", Outcome: "succeeded", Verdict: "The attack succeeded"},
 			}}},
 		}}},
-		"labwait": {labWaitPage{Try: 1}, labWaitPage{Given: true, Try: maxTries}},
-		"account": {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", Errors: wrong}},
-		"error":   {errorPage{}, errorPage{Status: 404, Heading: "No such page", Message: "Look again.", RequestID: "abc", BackURL: "/", BackText: "Back"}},
+		"labwait":  {labWaitPage{Try: 1}, labWaitPage{Given: true, Try: maxTries}},
+		"account":  {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", Errors: wrong}, accountPage{Email: "a@b", MailOn: true, Failed: "Too early."}, accountPage{Email: "a@b", Verified: true}},
+		"email":    {emailPage{}, emailPage{Now: "ada@example.com", Email: "a@b", Failed: "Too early.", Errors: wrong}},
+		"password": {passwordPage{MinPassword: 15}, passwordPage{Email: "ada@example.com", MinPassword: 15, Failed: "Too early.", Errors: wrong}},
+		"proof":    {proofPage{}, proofPage{Next: "/devices", Failed: "Too early.", Errors: wrong}},
+		"forgot":   {forgotPage{}, forgotPage{Email: "a@b", Failed: "Too early.", Errors: wrong}},
+		"reset":    {resetPage{MinPassword: 15}, resetPage{Token: "t", MinPassword: 15, Failed: "Too early.", Errors: wrong}},
+		"verify":   {verifyPage{}, verifyPage{Token: "t", Email: "a@b", Heading: "Confirm", What: "With this:", Button: "Go", Failed: "Too early."}},
+		"linkover": {struct{}{}, struct{}{}},
+		"delete":   {struct{}{}, struct{}{}},
+		"history": {historyPage{}, historyPage{
+			Events: []historyEvent{{What: "Logged in", Browser: "Firefox on Linux", Address: "::1", At: then}, {What: "Failed", At: then}},
+			Older:  "/account/history?page=3", Newer: "/account/history?page=1",
+		}},
+		"mail": {mailsPage{}, mailsPage{Mails: []shownMail{
+			{From: "a@b", To: "c@d", Subject: "Hello", At: then, Paragraphs: []mailParagraph{{Lines: []string{"One", "Two"}}, {Label: "Go", Link: "http://localhost/reset?token=t", Href: "/reset?token=t"}}},
+			{Subject: "Another", At: then},
+		}}},
+		"error": {errorPage{}, errorPage{Status: 404, Heading: "No such page", Message: "Look again.", RequestID: "abc", BackURL: "/", BackText: "Back"}},
 	}
 }
 
@@ -189,7 +205,7 @@ func checkIDs(t *testing.T, page string, doc *goquery.Document) {
 
 func TestWhatIsWrongStandsAtItsFieldAndInASummaryThatLeadsThere(t *testing.T) {
 	r, _ := newTestRenderer(t)
-	for _, name := range []string{"register", "login", "session", "account"} {
+	for _, name := range []string{"register", "login", "session", "account", "email", "password", "proof", "forgot", "reset"} {
 		_, doc := rendered(t, r, name, view{Page: samplePages()[name][1]})
 		fields := 0
 		doc.Find("input[aria-invalid]").Each(func(_ int, input *goquery.Selection) {
@@ -221,6 +237,9 @@ func TestPasswordsAreNeverSentBackAndFillersKnowTheFields(t *testing.T) {
 	for name, want := range map[string]map[string]string{
 		"register": {"name": "name", "email": "email", "password": "new-password"},
 		"login":    {"email": "username", "password": "current-password"},
+		"password": {"current": "current-password", "new": "new-password"},
+		"proof":    {"password": "current-password"},
+		"reset":    {"password": "new-password"},
 	} {
 		_, doc := rendered(t, r, name, view{Page: samplePages()[name][1]})
 		for field, filler := range want {
@@ -228,7 +247,7 @@ func TestPasswordsAreNeverSentBackAndFillersKnowTheFields(t *testing.T) {
 			if got := input.AttrOr("autocomplete", ""); got != filler {
 				t.Errorf("%s: autocomplete of %s is %q, want %q", name, field, got, filler)
 			}
-			if _, has := input.Attr("value"); has == (field == "password") {
+			if _, has := input.Attr("value"); has == (input.AttrOr("type", "") == "password") {
 				t.Errorf("%s: value of %s sent back: %v", name, field, has)
 			}
 		}

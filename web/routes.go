@@ -18,11 +18,14 @@ func (s *Site) routes() {
 	bare := s.group()
 	public := s.known()
 	members := s.known(s.membersOnly)
+	links := s.known(linkPage)
+	proven := func(page string) group { return s.known(s.membersOnly, s.proven(page)) }
 
 	bare.get("/healthz", s.healthz)
 	bare.get("/readyz", s.readyz)
 	bare.get("/favicon.ico", s.showFavicon)
 	bare.get(assetPrefix+"*", s.showAsset)
+	bare.get("/.well-known/change-password", s.changePassword)
 
 	public.page("/", s.showHome)
 	public.page("/register", s.showRegister)
@@ -30,16 +33,36 @@ func (s *Site) routes() {
 	public.page("/login", s.showLogin)
 	public.post("/login", s.submitLogin)
 	public.post("/logout", s.submitLogout)
+	public.page("/forgot", s.showForgot)
+	public.post("/forgot", s.submitForgot)
+	links.get("/reset", s.showReset)
+	links.post("/reset", s.submitReset)
+	links.get("/verify", s.showVerify)
+	links.post("/verify", s.submitVerify)
 	public.page("/session", s.showSession)
 	public.post("/session", s.submitSession)
 
 	members.page("/profile", s.showProfile)
 	members.page("/devices", s.showDevices)
-	members.post("/devices/end", s.submitEndDevice)
-	members.post("/devices/end-others", s.submitEndOthers)
+	proven("/devices").post("/devices/end", s.submitEndDevice)
+	proven("/devices").post("/devices/end-others", s.submitEndOthers)
 	members.page("/account", s.showAccount)
 	members.post("/account/name", s.submitName)
+	members.post("/account/confirm", s.submitConfirmAgain)
+	members.page("/account/password", s.showPassword)
+	members.post("/account/password", s.submitPassword)
+	members.page("/account/history", s.showHistory)
+	members.page("/account/proof", s.showProof)
+	members.post("/account/proof", s.submitProof)
+	proven("/account/email").page("/account/email", s.showEmail)
+	s.known(s.membersOnly, s.emailProof).post("/account/email", s.submitEmail)
+	proven("/account").get("/account/export", s.showExport)
+	proven("/account/delete").page("/account/delete", s.showDelete)
+	proven("/account/delete").post("/account/delete", s.submitDelete)
 
+	if s.Mails != nil {
+		public.page("/mail", s.showMails)
+	}
 	if s.Learn {
 		public.page("/lab", s.showLab)
 		public.get("/lab/wait", s.showLabWait)

@@ -24,8 +24,10 @@ import (
 	"holdfast/internal/database"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/learn/attack"
+	"holdfast/internal/mail"
 	"holdfast/internal/password"
 	"holdfast/internal/session"
+	"holdfast/internal/throttle"
 	"holdfast/web"
 )
 
@@ -35,6 +37,14 @@ type stores struct {
 	databaseURL string // "" for SQLite in dataDir
 	redisURL    string // "" for the embedded Redis in dataDir
 	redis       *testservice.RedisServer
+}
+
+// dir is a folder for what is neither people nor sessions.
+func (s stores) dir(t *testing.T) string {
+	if s.dataDir != "" {
+		return s.dataDir
+	}
+	return t.TempDir()
 }
 
 // embedded are the stores of a machine that has nothing but Go.
@@ -69,6 +79,8 @@ type options struct {
 	textLog bool
 	learn   bool
 	store   string // "" for Redis
+	mail    bool   // whether mail is on
+	slow    bool   // whether tries are slowed
 	attacks bool   // whether the lab makes them, or only counts
 	// redisTimeout bounds one operation; 0 for one that no busy machine needs.
 	redisTimeout time.Duration
@@ -103,6 +115,8 @@ type world struct {
 	people  atomic.Int64
 	lab     lab
 	attacks attacks
+	folder  *mail.Folder
+	post    *mail.Post
 	held    sync.Map   // pages that holdPage has looked through
 	past    redis.Conn // to the store of sessions, past the site
 }
@@ -174,12 +188,25 @@ func (w *world) open() {
 	})
 	must(err)
 	w.accounts = account.New(w.db.People(), password.NewHasher(2, time.Minute), password.Policy{MinRunes: minPassword}, w.clock.now)
+	w.folder = mail.NewFolder(filepath.Join(w.stores.dir(w.t), "mail"), "Holdfast <holdfast@localhost>", log)
+	w.post, err = mail.New(mail.Config{
+		Outbox: w.db.Outbox(), Accounts: w.accounts, Way: w.folder, BaseURL: w.base.String(), Browser: web.BrowserWords, Now: w.clock.now, Log: log,
+	})
+	must(err)
+	var limiter *throttle.Limiter
+	if w.options.slow {
+		limiter = throttle.New(w.db.Tries(), w.clock.now)
+	}
 	w.attacks.make, w.attacks.Runner = w.options.attacks, attack.New(attack.Config{
 		Server: w.base.String(), Accounts: w.accounts, Sessions: w.sessions, Limit: time.Minute, Log: log,
 	})
 	w.site, err = web.New(web.Config{
 		Accounts:    w.accounts,
 		Sessions:    w.sessions,
+		Revocations: w.db.Revocations(),
+		Throttle:    limiter,
+		MailOn:      w.options.mail,
+		Mails:       w.folder.Latest,
 		Ready:       w.db.Ping,
 		Log:         log,
 		Now:         w.clock.now,

@@ -17,6 +17,7 @@ import (
 	"holdfast/internal/account"
 	"holdfast/internal/config"
 	"holdfast/internal/database"
+	"holdfast/internal/mail"
 	"holdfast/internal/password"
 	"holdfast/internal/session"
 	"holdfast/web"
@@ -58,11 +59,25 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, metrics.close()) }()
-	replacing := &replacing{listener: listener, end: end, log: log}
-	site, err := newSite(cfg, db, sessions, process, metrics, replacing, log)
+	accounts, closeAccounts, err := newAccounts(cfg, db)
 	if err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, closeAccounts()) }()
+	way, err := wayOfMail(cfg, log)
+	if err != nil {
+		return nil, err
+	}
+	replacing := &replacing{listener: listener, end: end, log: log}
+	site, err := newSite(cfg, db, accounts, sessions, way, process, metrics, replacing, log)
+	if err != nil {
+		return nil, err
+	}
+	finish, err := inBackground(run, cfg, db, accounts, sessions, way, log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { end(); finish() }()
 	announce(stdout, cfg, db, sessions, process, metrics)
 	weight := ballast()
 	defer runtime.KeepAlive(weight)
@@ -108,15 +123,18 @@ func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start
 	return session.Open(ctx, c)
 }
 
-func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process, metrics *metrics, replacing *replacing, log *slog.Logger) (*web.Site, error) {
+func newSite(cfg config.Config, db *database.DB, accounts *account.Service, sessions *session.Manager, way mail.Way, process web.Process, metrics *metrics, replacing *replacing, log *slog.Logger) (*web.Site, error) {
 	base, err := url.Parse(cfg.BaseURL)
 	if err != nil {
 		return nil, fmt.Errorf("parse BASE_URL: %w", err)
 	}
-	accounts := newAccounts(cfg, db)
 	return web.New(web.Config{
 		Accounts:       accounts,
 		Sessions:       sessions,
+		Revocations:    db.Revocations(),
+		Throttle:       newThrottle(cfg, db),
+		MailOn:         cfg.SMTPURL != "",
+		Mails:          shownMails(cfg, base, way),
 		Ready:          db.Ping,
 		Log:            log,
 		Answered:       metrics.count,
@@ -138,10 +156,20 @@ func newSite(cfg config.Config, db *database.DB, sessions *session.Manager, proc
 	})
 }
 
-func newAccounts(cfg config.Config, db *database.DB) *account.Service {
+// newAccounts makes the service, and a function that lets go of what it opened.
+func newAccounts(cfg config.Config, db *database.DB) (*account.Service, func() error, error) {
 	// One hash a processor: more at once would only take memory, 19 MiB each.
 	hasher := password.NewHasher(runtime.GOMAXPROCS(0), hashWait)
-	return account.New(db.People(), hasher, password.Policy{MinRunes: cfg.PasswordMinLength}, time.Now)
+	policy := password.Policy{MinRunes: cfg.PasswordMinLength}
+	closing := func() error { return nil }
+	if cfg.BreachedPasswords != "" {
+		breached, err := password.OpenBreached(cfg.BreachedPasswords)
+		if err != nil {
+			return nil, nil, fmt.Errorf("BREACHED_PASSWORDS: %w", err)
+		}
+		policy.Breached, closing = breached, breached.Close
+	}
+	return account.New(db.People(), hasher, policy, time.Now), closing, nil
 }
 
 // announce tells who started it where to look.

@@ -60,22 +60,27 @@ type NewPassword struct {
 	At        time.Time
 }
 
-// SignUp is [Service.Register] where mail is on: whether the address is free is
-// told to its owner alone, by mail. It returns nil for both, after the same
-// work. Errors: [form.Errors], [ErrUnavailable], [ErrBusy].
-func (s *Service) SignUp(ctx context.Context, r Registration, from Sender) error {
+// SignUp makes an account, as [Service.Register] does, for somebody at a
+// browser. A mail goes to the address either way: it asks to confirm it, or tells
+// its owner. Where mail is on, the caller does not tell [ErrEmailTaken] from
+// success: the work was the same. Errors: [form.Errors], [ErrEmailTaken],
+// [ErrUnavailable], [ErrBusy].
+func (s *Service) SignUp(ctx context.Context, r Registration, from Sender) (Person, error) {
 	record, err := s.record(ctx, r)
 	if err != nil {
-		return err
+		return Person{}, err
 	}
-	_, err = s.store.SignUp(ctx, record, Notes{
+	added, err := s.store.SignUp(ctx, record, Notes{
 		Events:  []Event{s.event(record.ID, EventSignUp, from)},
-		Letters: []Letter{s.letter(LetterWelcome, record.ID, record.Email, record.greeting(), from)},
+		Letters: []Letter{s.letter(LetterWelcome, record.ID, record.Email, "", from)},
 	})
 	if err != nil {
-		return fmt.Errorf("sign up: %w", err)
+		return Person{}, fmt.Errorf("sign up: %w", err)
 	}
-	return nil
+	if !added {
+		return Person{}, ErrEmailTaken
+	}
+	return record.Person, nil
 }
 
 // Current reports whether a person may still log in with the password that was

@@ -35,6 +35,8 @@ type Config struct {
 	DatabasePoolSize  int           `group:"People" initial:"16" min:"1" max:"10000" help:"Connections to the database at most."`
 	DatabaseTimeout   time.Duration `group:"People" initial:"2s" min:"1ms" max:"1h" help:"Limit of one database call, waiting for a connection included."`
 	PasswordMinLength int           `group:"People" initial:"15" min:"8" max:"256" help:"Characters a new password needs at least."`
+	BreachedPasswords string        `group:"People" unset:"none" help:"File of passwords that are refused because they are known: SHA-1, ordered by hash, as Have I Been Pwned offers it."`
+	Throttle          string        `group:"People" initial:"on" oneof:"on,off" help:"Slow down wrong log-ins and other tries, by account and by address. off is for a test that makes many."`
 
 	SessionStore            string        `group:"Sessions" initial:"redis" oneof:"redis,memory,file,database" help:"Where sessions live. memory forgets them at a restart."`
 	RedisURL                SecretURL     `group:"Sessions" name:"redis-url" schemes:"redis,rediss" unset:"embedded, in DATA_DIR" help:"Redis server: redis://USER:PASSWORD@HOST:6379/0, or rediss:// for TLS."`
