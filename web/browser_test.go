@@ -104,7 +104,7 @@ func (b *browser) submit(page *answer, selector string, fill map[string]string) 
 	}
 	sent := url.Values{}
 	left := len(fill)
-	form.Find("input").Each(func(_ int, input *goquery.Selection) {
+	form.Find("input[name]").Each(func(_ int, input *goquery.Selection) {
 		name := input.AttrOr("name", "")
 		value, filled := fill[name]
 		if filled {

@@ -44,7 +44,7 @@ func (s *Site) submitRegister(c echo.Context) error {
 	}
 	person, err := s.Accounts.SignUp(c.Request().Context(), account.Registration{
 		Name: sent["name"], Email: sent["email"], Password: sent["password"],
-	}, from(c))
+	}, s.MailOn, from(c))
 	taken := errors.Is(err, account.ErrEmailTaken)
 	switch {
 	case errors.As(err, &again.Errors):

@@ -205,7 +205,7 @@ func checkIDs(t *testing.T, page string, doc *goquery.Document) {
 
 func TestWhatIsWrongStandsAtItsFieldAndInASummaryThatLeadsThere(t *testing.T) {
 	r, _ := newTestRenderer(t)
-	for _, name := range []string{"register", "login", "session", "account", "email", "password", "proof", "forgot", "reset"} {
+	for _, name := range []string{"register", "login", "session", "account", "email", "proof", "forgot", "reset"} {
 		_, doc := rendered(t, r, name, view{Page: samplePages()[name][1]})
 		fields := 0
 		doc.Find("input[aria-invalid]").Each(func(_ int, input *goquery.Selection) {

@@ -69,7 +69,10 @@ func (s *Site) submitVerify(c echo.Context) error {
 		return err
 	}
 	if early != "" {
-		return s.verifyPage(c, http.StatusTooManyRequests, sent["token"], early)
+		// What the link is for is not looked up: that is a try as well.
+		return s.page(c, http.StatusTooManyRequests, "verify", "Too many tries", verifyPage{
+			Token: sent["token"], Heading: "Too many tries", What: "Nothing was changed.", Button: "Try again", Failed: early,
+		})
 	}
 	link, err := s.Accounts.FindLink(c.Request().Context(), sent["token"])
 	if errors.Is(err, account.ErrLinkOver) {

@@ -15,9 +15,9 @@ import (
 // change a person take the person's row first, so that a log-in that is being
 // written down comes either before or after.
 type Changes interface {
-	// SignUp adds a person where the key is free. The letters are written in
-	// any case, the events only with the person.
-	SignUp(ctx context.Context, r Record, n Notes) (added bool, err error)
+	// SignUp adds a person where the key is free, with the notes. With always,
+	// the letters are written in any case.
+	SignUp(ctx context.Context, r Record, n Notes, always bool) (added bool, err error)
 	// Note writes events and letters. Events of nobody are left out.
 	Note(ctx context.Context, n Notes) error
 	// NoteByEmail writes an event for whoever has the key, if anybody.
@@ -61,11 +61,11 @@ type NewPassword struct {
 }
 
 // SignUp makes an account, as [Service.Register] does, for somebody at a
-// browser. A mail goes to the address either way: it asks to confirm it, or tells
-// its owner. Where mail is on, the caller does not tell [ErrEmailTaken] from
-// success: the work was the same. Errors: [form.Errors], [ErrEmailTaken],
+// browser, and has a mail ask to confirm the address. With always, its owner gets
+// a mail where it is taken: the caller then does not tell [ErrEmailTaken] from
+// success, for the work was the same. Errors: [form.Errors], [ErrEmailTaken],
 // [ErrUnavailable], [ErrBusy].
-func (s *Service) SignUp(ctx context.Context, r Registration, from Sender) (Person, error) {
+func (s *Service) SignUp(ctx context.Context, r Registration, always bool, from Sender) (Person, error) {
 	record, err := s.record(ctx, r)
 	if err != nil {
 		return Person{}, err
@@ -73,7 +73,7 @@ func (s *Service) SignUp(ctx context.Context, r Registration, from Sender) (Pers
 	added, err := s.store.SignUp(ctx, record, Notes{
 		Events:  []Event{s.event(record.ID, EventSignUp, from)},
 		Letters: []Letter{s.letter(LetterWelcome, record.ID, record.Email, "", from)},
-	})
+	}, always)
 	if err != nil {
 		return Person{}, fmt.Errorf("sign up: %w", err)
 	}

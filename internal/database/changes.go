@@ -9,15 +9,17 @@ import (
 	"holdfast/internal/session"
 )
 
-// SignUp implements [account.Changes]. The statements are the same whether or
-// not the address is free.
-func (p people) SignUp(ctx context.Context, r account.Record, n account.Notes) (added bool, err error) {
+// SignUp implements [account.Changes]. With always, the statements are the same
+// whether or not the address is free.
+func (p people) SignUp(ctx context.Context, r account.Record, n account.Notes, always bool) (added bool, err error) {
 	err = p.db.transaction(ctx, "sign up", func(ctx context.Context, tx tracedTx) error {
 		inserted, err := tx.change(ctx, insertPerson, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli())
 		if err != nil {
 			return err
 		}
-		added = inserted == 1
+		if added = inserted == 1; !added && !always {
+			return nil
+		}
 		return tx.notes(ctx, n)
 	})
 	return added && err == nil, err
