@@ -44,6 +44,10 @@ func Start(t testing.TB, program, dir string, settings Settings) *Server {
 	if _, set := s.settings["HOST"]; !set {
 		s.settings["HOST"] = "127.0.0.1"
 	}
+	// Tests sign up and log in many from one address.
+	if _, set := s.settings["THROTTLE"]; !set {
+		s.settings["THROTTLE"] = "off"
+	}
 	if _, set := s.settings["PORT"]; set {
 		s.Start()
 		return s
