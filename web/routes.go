@@ -18,7 +18,7 @@ func (s *Site) routes() {
 	bare := s.group()
 	public := s.known()
 	members := s.known(s.membersOnly)
-	links := s.known(linkPage)
+	links := s.group(append([]echo.MiddlewareFunc{linkPage}, public.middleware...)...)
 	proven := func(page string) group { return s.known(s.membersOnly, s.proven(page)) }
 
 	bare.get("/healthz", s.healthz)

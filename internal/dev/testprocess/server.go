@@ -149,6 +149,13 @@ func (s *Server) PID() int { return s.cmd.Process.Pid }
 // each.
 func (s *Server) Keep(secret string) { s.secrets = append(s.secrets, secret) }
 
+// Command runs another command of the same program, with this server's settings
+// and in its folder.
+func (s *Server) Command(args ...string) Result {
+	s.t.Helper()
+	return Run(s.t, s.program, s.Dir, s.settings, args...)
+}
+
 // Terminate asks the server to stop (SIGTERM) and returns at once.
 func (s *Server) Terminate() {
 	s.t.Helper()
