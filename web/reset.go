@@ -17,11 +17,14 @@ type resetPage struct {
 	Errors      form.Errors
 }
 
-// linkPage has the browser tell nobody the address of a page with a mailed
-// link in it.
-func linkPage(next echo.HandlerFunc) echo.HandlerFunc {
+// tellNoReferrer has the browser tell nobody the address of a page that has a
+// mailed link in it.
+func tellNoReferrer(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		c.Response().Header().Set("Referrer-Policy", "no-referrer")
+		switch c.Request().URL.Path {
+		case "/reset", "/verify":
+			c.Response().Header().Set("Referrer-Policy", "no-referrer")
+		}
 		return next(c)
 	}
 }

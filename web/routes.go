@@ -13,12 +13,11 @@ import (
 // ones touch no session at all. A new route is for members unless it is put
 // elsewhere.
 func (s *Site) routes() {
-	s.echo.Use(s.observe, s.secure, s.refuseForgery)
+	s.echo.Use(s.observe, s.secure, tellNoReferrer, s.refuseForgery)
 
 	bare := s.group()
 	public := s.known()
 	members := s.known(s.membersOnly)
-	links := s.group(append([]echo.MiddlewareFunc{linkPage}, public.middleware...)...)
 	proven := func(page string) group { return s.known(s.membersOnly, s.proven(page)) }
 
 	bare.get("/healthz", s.healthz)
@@ -35,10 +34,10 @@ func (s *Site) routes() {
 	public.post("/logout", s.submitLogout)
 	public.page("/forgot", s.showForgot)
 	public.post("/forgot", s.submitForgot)
-	links.get("/reset", s.showReset)
-	links.post("/reset", s.submitReset)
-	links.get("/verify", s.showVerify)
-	links.post("/verify", s.submitVerify)
+	public.get("/reset", s.showReset)
+	public.post("/reset", s.submitReset)
+	public.get("/verify", s.showVerify)
+	public.post("/verify", s.submitVerify)
 	public.page("/session", s.showSession)
 	public.post("/session", s.submitSession)
 

@@ -128,7 +128,7 @@ func TestNoChangeOfAnAccountIsLeftHalfDoneByKill9(t *testing.T) {
 			for what, change := range changesOfAccounts() {
 				done := 0
 				for round := range killRounds(t) {
-					moment := time.Duration(random.IntN(120)) * time.Millisecond
+					moment := time.Duration(random.IntN(400)) * time.Millisecond
 					happened, err := interrupt(t, server, change, moment)
 					if err != nil {
 						t.Errorf("seed %d, %s, round %d, killed after %s: %v", seed, what, round, moment, err)
