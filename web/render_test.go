@@ -100,7 +100,7 @@ func samplePages() map[string][]any {
 			Measured: then,
 		}},
 		"attacks": {attacksPage{}, attacksPage{Busy: true, Attacks: []attackSection{
-			{Name: "one", Title: "One", What: "It tries.", Test: "TestOne", File: "one_test.go"},
+			{Name: "one", Title: "One", What: "It tries.", Test: "TestOne", File: "one_test.go", Waits: waitBars()},
 			{Name: "two", Title: "Two", What: "It tries.", Report: &attackReport{At: then, Took: "0.2 s", Requests: "8 requests", Trials: []attackTrial{
 				{Where: "This server", Outcome: "failed", Verdict: "The attack failed", Reason: ", because", Facts: "None.", Exchanges: []attack.Exchange{{Note: "Look.", Request: "GET /", Answer: "200 OK"}}},
 				{Where: "A stock set-up", Outcome: "succeeded", Verdict: "The attack succeeded"},

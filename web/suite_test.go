@@ -198,7 +198,7 @@ func (w *world) open() {
 		limiter = throttle.New(w.db.Tries(), w.clock.now)
 	}
 	w.attacks.make, w.attacks.Runner = w.options.attacks, attack.New(attack.Config{
-		Server: w.base.String(), Accounts: w.accounts, Sessions: w.sessions, Limit: time.Minute, Log: log,
+		Server: w.base.String(), Accounts: w.accounts, Sessions: w.sessions, Unslowed: !w.options.slow, Limit: time.Minute, Log: log,
 	})
 	w.site, err = web.New(web.Config{
 		Accounts:    w.accounts,

@@ -18,6 +18,7 @@ func newAttacks(cfg config.Config, base *url.URL, accounts *account.Service, ses
 		Host:     base.Host,
 		Accounts: accounts,
 		Sessions: sessions,
+		Unslowed: cfg.Throttle == "off",
 		Log:      log,
 	})
 }

@@ -25,9 +25,9 @@ type Rule struct {
 	Memory time.Duration
 }
 
-// wait is how long after the try of this number, counted from 1, the next one
+// Wait is how long after the try of this number, counted from 1, the next one
 // has to wait.
-func (r Rule) wait(tries int) time.Duration {
+func (r Rule) Wait(tries int) time.Duration {
 	if tries < r.Free {
 		return 0
 	}
@@ -124,7 +124,7 @@ func (l *Limiter) take(ctx context.Context, key Key) error {
 		case now.Before(found.Next):
 			return &Held{Wait: found.Next.Sub(now)}
 		}
-		next := State{Tries: tries + 1, Next: now.Add(key.Rule.wait(tries + 1)), Last: now}
+		next := State{Tries: tries + 1, Next: now.Add(key.Rule.Wait(tries + 1)), Last: now}
 		swapped, err := l.store.Swap(ctx, key.name(), found, next)
 		if err != nil || swapped {
 			return err
@@ -148,7 +148,7 @@ func (l *Limiter) GiveBack(ctx context.Context, key Key) error {
 		}
 		next := found
 		next.Tries--
-		if key.Rule.wait(next.Tries) == 0 {
+		if key.Rule.Wait(next.Tries) == 0 {
 			next.Next = found.Last
 		}
 		swapped, err := l.store.Swap(ctx, key.name(), found, next)

@@ -38,6 +38,7 @@ type stock struct {
 	pool     *redis.Pool
 	dial     func(context.Context, ...redis.DialOption) (redis.Conn, error)
 	keys     *keyNotes
+	password string // the one that logs in
 }
 
 // keyNotes is the store of scs, and which keys went to it.
@@ -59,7 +60,7 @@ func (k *keyNotes) Commit(token string, b []byte, expiry time.Time) error {
 
 // startStock serves it on a free port of the loopback interface. Errors:
 // session.ErrNoRedis.
-func startStock(ctx context.Context, sessions *session.Manager) (*stock, error) {
+func startStock(ctx context.Context, sessions *session.Manager, password string) (*stock, error) {
 	if !sessions.OnRedis() {
 		return nil, session.ErrNoRedis
 	}
@@ -67,7 +68,7 @@ func startStock(ctx context.Context, sessions *session.Manager) (*stock, error) 
 	if err != nil {
 		return nil, fmt.Errorf("start the stock set-up: %w", err)
 	}
-	s := &stock{url: "http://" + listener.Addr().String(), sessions: scs.New(), dial: sessions.DialRedis}
+	s := &stock{url: "http://" + listener.Addr().String(), sessions: scs.New(), dial: sessions.DialRedis, password: password}
 	s.pool = &redis.Pool{
 		MaxIdle: 10,
 		Dial:    func() (redis.Conn, error) { return s.dial(context.Background()) },
@@ -101,6 +102,10 @@ func (s *stock) mux() http.Handler {
 }
 
 func (s *stock) logIn(w http.ResponseWriter, r *http.Request) {
+	if r.PostFormValue("password") != s.password {
+		http.Error(w, "That e-mail and password do not match.", http.StatusUnprocessableEntity)
+		return
+	}
 	if err := s.sessions.RenewToken(r.Context()); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

@@ -63,7 +63,9 @@ type answer struct {
 	body    string
 	token   string // newly set; "" for none
 	touched bool   // the session cookie was set or cleared
-	took    time.Duration
+	// retryAfter is how many seconds the sender is asked to wait; "" for none.
+	retryAfter string
+	took       time.Duration
 }
 
 // greeted reports whether the profile page was shown: the sender is logged in.
@@ -102,7 +104,7 @@ func (t *target) send(ctx context.Context, q request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	a := answer{status: response.StatusCode, body: string(page), took: time.Since(began)}
+	a := answer{status: response.StatusCode, body: string(page), took: time.Since(began), retryAfter: response.Header.Get("Retry-After")}
 	t.note(q, response, &a)
 	return a, nil
 }
@@ -116,6 +118,9 @@ func (t *target) note(q request, response *http.Response, a *answer) {
 	lines := []string{response.Status}
 	if a.took >= 100*time.Millisecond {
 		lines[0] += fmt.Sprintf("   (after %.1f s)", a.took.Seconds())
+	}
+	if a.retryAfter != "" {
+		lines = append(lines, "Retry-After: "+a.retryAfter)
 	}
 	if to := response.Header.Get("Location"); to != "" {
 		lines = append(lines, "Location: "+trace.Hide(to))
