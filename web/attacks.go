@@ -128,6 +128,19 @@ func (s *Site) attacksPage(c echo.Context, status int, busy bool) error {
 	return s.page(c, status, "attacks", "Attacks", p)
 }
 
+// exactly is a wait to the second: "40 s", "2 min 40 s".
+func exactly(wait time.Duration) string {
+	minutes, seconds := int(wait/time.Minute), int(wait%time.Minute/time.Second)
+	switch {
+	case minutes == 0:
+		return fmt.Sprintf("%d s", seconds)
+	case seconds == 0:
+		return fmt.Sprintf("%d min", minutes)
+	default:
+		return fmt.Sprintf("%d min %d s", minutes, seconds)
+	}
+}
+
 // waitBars draws how long an account holds up each further wrong password.
 func waitBars() []waitBar {
 	const (
@@ -142,7 +155,7 @@ func waitBars() []waitBar {
 		y := len(bars) * rowHeight
 		width := piece/2 + piece*doublings
 		bars = append(bars, waitBar{
-			Tries: fmt.Sprintf("wrong %d times", tries), Wait: waitWords(int(wait / time.Second)),
+			Tries: fmt.Sprintf("after %d", tries), Wait: exactly(wait),
 			Y: y + 3, TextY: y + 18, Width: width, TextX: left + width + 8,
 		})
 		if wait == rule.Most {

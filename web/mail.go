@@ -16,11 +16,11 @@ type shownMail struct {
 	Paragraphs        []mailParagraph
 }
 
-// mailParagraph is one of a mail's text; Link, if there is one, is its last line.
+// mailParagraph is one of a mail's text: a sentence or more, a list, or a link.
 type mailParagraph struct {
-	Lines      []string
-	Label      string
-	Link, Href string // as written, and on this site
+	Text  string
+	Items []string
+	Href  string // where Text leads, on this site
 }
 
 // showMails shows the mail that is kept in files, as a mail client would.
@@ -43,12 +43,20 @@ func (s *Site) showMails(c echo.Context) error {
 func (s *Site) paragraph(part string) mailParagraph {
 	lines := strings.Split(part, "\n")
 	last := lines[len(lines)-1]
-	if len(lines) != 2 || !strings.HasPrefix(last, s.BaseURL.String()+"/") {
-		return mailParagraph{Lines: lines}
+	switch {
+	case len(lines) == 2 && strings.HasPrefix(last, s.BaseURL.String()+"/"):
+		p := mailParagraph{Text: strings.TrimSuffix(lines[0], ":")}
+		if u, err := url.Parse(last); err == nil {
+			p.Href = u.RequestURI()
+		}
+		return p
+	case strings.HasPrefix(last, "- "):
+		var items []string
+		for _, line := range lines {
+			items = append(items, strings.TrimPrefix(line, "- "))
+		}
+		return mailParagraph{Items: items}
+	default:
+		return mailParagraph{Text: strings.Join(lines, " ")}
 	}
-	p := mailParagraph{Label: strings.TrimSuffix(lines[0], ":"), Link: last}
-	if u, err := url.Parse(last); err == nil {
-		p.Href = u.RequestURI()
-	}
-	return p
 }

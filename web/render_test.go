@@ -121,7 +121,7 @@ func samplePages() map[string][]any {
 			Older:  "/account/history?page=3", Newer: "/account/history?page=1",
 		}},
 		"mail": {mailsPage{}, mailsPage{Mails: []shownMail{
-			{From: "a@b", To: "c@d", Subject: "Hello", At: then, Paragraphs: []mailParagraph{{Lines: []string{"One", "Two"}}, {Label: "Go", Link: "http://localhost/reset?token=t", Href: "/reset?token=t"}}},
+			{From: "a@b", To: "c@d", Subject: "Hello", At: then, Paragraphs: []mailParagraph{{Text: "One"}, {Items: []string{"Two"}}, {Text: "Go", Href: "/reset?token=t"}}},
 			{Subject: "Another", At: then},
 		}}},
 		"error": {errorPage{}, errorPage{Status: 404, Heading: "No such page", Message: "Look again.", RequestID: "abc", BackURL: "/", BackText: "Back"}},

@@ -218,7 +218,7 @@ func linkTo(who *visitor, email, subject string) (string, error) {
 	}
 	link := ""
 	got.page.Find("article").EachWithBreak(func(_ int, mail *goquery.Selection) bool {
-		if strings.Contains(mail.Find("dl").Text(), "<"+email+">") && mail.Find("h2").Text() == subject {
+		if strings.TrimSpace(mail.Find("dt:contains('To') + dd").Text()) == email && mail.Find("h2").Text() == subject {
 			link = mail.Find("a.button").First().AttrOr("href", "")
 		}
 		return link == ""

@@ -110,7 +110,13 @@ func read(source []byte) (Shown, error) {
 		return Shown{}, err
 	}
 	var words mime.WordDecoder
-	shown := Shown{From: message.Header.Get("From"), To: message.Header.Get("To")}
+	var shown Shown
+	if shown.From, err = addressIn(message, "From"); err != nil {
+		return Shown{}, err
+	}
+	if shown.To, err = addressIn(message, "To"); err != nil {
+		return Shown{}, err
+	}
 	if shown.Subject, err = words.DecodeHeader(message.Header.Get("Subject")); err != nil {
 		return Shown{}, err
 	}
@@ -134,4 +140,16 @@ func read(source []byte) (Shown, error) {
 		shown.Text = strings.ReplaceAll(string(text), "\r\n", "\n")
 		return shown, err
 	}
+}
+
+// addressIn is the one address of a header field, as people write it.
+func addressIn(message *netmail.Message, field string) (string, error) {
+	address, err := netmail.ParseAddress(message.Header.Get(field))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", field, err)
+	}
+	if address.Name == "" {
+		return address.Address, nil
+	}
+	return address.Name + " <" + address.Address + ">", nil
 }
