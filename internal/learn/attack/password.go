@@ -35,10 +35,14 @@ func guessPassword(ctx context.Context, t *target) (won bool, facts string, err 
 		if err != nil {
 			return false, "", err
 		}
-		if a.status != http.StatusTooManyRequests {
-			looked++
-		} else if wait == "" {
+		switch {
+		case a.status == http.StatusTooManyRequests && wait == "":
 			wait = a.retryAfter
+		case a.status == http.StatusTooManyRequests:
+		case a.status >= http.StatusInternalServerError:
+			return false, "", unclear(fmt.Sprintf("a password was not looked at, the answer was %d.", a.status))
+		default:
+			looked++
 		}
 	}
 	facts = fmt.Sprintf("%d of %d passwords were looked at.", looked, passwordTries)
