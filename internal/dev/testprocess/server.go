@@ -149,6 +149,9 @@ func (s *Server) PID() int { return s.cmd.Process.Pid }
 // each.
 func (s *Server) Keep(secret string) { s.secrets = append(s.secrets, secret) }
 
+// Setting is the value that this server was given.
+func (s *Server) Setting(name string) string { return s.settings[name] }
+
 // Command runs another command of the same program, with this server's settings
 // and in its folder.
 func (s *Server) Command(args ...string) Result {
