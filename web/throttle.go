@@ -6,7 +6,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"log/slog"
-	"net/http"
 	"strconv"
 	"time"
 
@@ -113,13 +112,4 @@ func (s *Site) clear(ctx context.Context, key throttle.Key) {
 	if err := s.Throttle.Clear(ctx, key); err != nil {
 		s.Log.WarnContext(ctx, "tries not forgotten", "cause", err)
 	}
-}
-
-// statusOf is 429 for a try that came too early, and otherwise 422: the form is
-// shown again either way.
-func statusOf(early string) int {
-	if early != "" {
-		return http.StatusTooManyRequests
-	}
-	return http.StatusUnprocessableEntity
 }
