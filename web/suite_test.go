@@ -275,10 +275,27 @@ func (w *world) person(name string) person {
 	return p
 }
 
-// clock runs with the system's, ahead by what the test has added.
-type clock struct{ ahead atomic.Int64 }
+// clock runs with the system's, ahead by what the test has added, or stands
+// still but for that.
+type clock struct {
+	ahead   atomic.Int64
+	stopped atomic.Pointer[time.Time]
+}
 
-func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) now() time.Time {
+	at := time.Now()
+	if stopped := c.stopped.Load(); stopped != nil {
+		at = *stopped
+	}
+	return at.Add(time.Duration(c.ahead.Load()))
+}
+
+// stop has the clock stand still from now on.
+func (c *clock) stop() {
+	now := time.Now()
+	c.stopped.Store(&now)
+}
+
 func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // logBook is the log of one world.

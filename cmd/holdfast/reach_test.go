@@ -104,7 +104,7 @@ const weigh = `(all => ({requests: all.length, bytes: all.reduce((sum, e) => sum
 func TestInABrowserEveryPageIsLightAndFitsASmallPhone(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
-		"Ada", strings.Repeat("n", 80), "عائشة بنت عبد الله", "🧜🏽 Ada 🐚",
+		"Ada", strings.Repeat("n", 120), "عائشة بنت عبد الله", "🧜🏽 Ada 🐚",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -119,8 +119,8 @@ func TestInABrowserEveryPageIsLightAndFitsASmallPhone(t *testing.T) {
 				_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "screen"})
 				return err
 			}))
-			guest := []string{"/", "/login", "/register", "/session", "/explain", "/lab", "/lab/attacks", "/nowhere"}
-			member := []string{"/", "/profile", "/devices", "/session", "/account", "/explain", "/explain/recent", "/lab", "/lab/attacks"}
+			guest := []string{"/", "/login", "/register", "/session", "/explain", "/lab", "/lab/attacks", "/forgot", "/mail", "/reset?token=x", "/nowhere"}
+			member := []string{"/", "/profile", "/devices", "/session", "/account", "/account/email", "/account/password", "/account/history", "/account/proof", "/account/delete", "/mail", "/explain", "/explain/recent", "/lab", "/lab/attacks"}
 			b.fits(server, guest)
 			b.register(server, name, "ada@example.org")
 			b.sees("Hello, "+name+"!", "after registering")
