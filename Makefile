@@ -28,7 +28,7 @@ test: ## install what the tests need where possible, then run them all
 	.ci/services
 	HOLDFAST_REQUIRE_SERVICES=1 $(GO) test $(RACE) -shuffle=on -count=1 -timeout=20m ./...
 
-bench: ## compare a greeting with the least possible, and write docs/benchmarks.md (about 6 minutes)
+bench: ## compare a greeting with the least possible, and write docs/benchmarks.md (about 8 minutes)
 	$(GO) run ./internal/dev/bench
 
 pictures: ## take the pictures of docs/pictures anew, with Chromium

@@ -12,29 +12,32 @@ import (
 
 type accountPage struct {
 	Name, Email string
+	MaxName     int // code points
 	Verified    bool
 	MailOn      bool
 	Failed      string
 	Errors      form.Errors
 }
 
+// showAccount shows the forms. A name in the query is one that was typed before
+// its session ended: see carried.
 func (s *Site) showAccount(c echo.Context) error {
-	return s.accountPage(c, http.StatusOK, accountPage{})
+	return s.accountPage(c, http.StatusOK, accountPage{Name: c.QueryParam("name")})
 }
 
-// submitName changes what the person is called. Every session of theirs greets
-// by the new name from its next request on.
+// submitName changes the person's name. All their sessions show the new one from
+// their next request on.
 func (s *Site) submitName(c echo.Context) error {
 	sent, err := form.Parse(c.Request(), "name")
 	if err != nil {
 		return err
 	}
-	ctx, whose := c.Request().Context(), current(c)
-	member, _ := whose.Member()
+	ctx, sess := c.Request().Context(), current(c)
+	member, _ := sess.Member()
 	person, err := s.Accounts.Rename(ctx, member.ID, sent["name"])
-	again := accountPage{Name: sent["name"]}
-	if errors.As(err, &again.Errors) {
-		return s.accountPage(c, http.StatusUnprocessableEntity, again)
+	p := accountPage{Name: sent["name"]}
+	if errors.As(err, &p.Errors) {
+		return s.accountPage(c, http.StatusUnprocessableEntity, p)
 	}
 	if err != nil {
 		return err
@@ -43,7 +46,7 @@ func (s *Site) submitName(c echo.Context) error {
 		return err
 	}
 	s.note(c, account.EventNameChanged, person.ID)
-	whose.Flash("Your name is changed.")
+	sess.Flash("Your name has been changed.")
 	return c.Redirect(http.StatusSeeOther, "/account")
 }
 
@@ -53,9 +56,10 @@ func (s *Site) accountPage(c echo.Context, status int, p accountPage) error {
 	if err != nil {
 		return err
 	}
-	if status == http.StatusOK {
+	if status == http.StatusOK && p.Name == "" {
 		p.Name = person.Name
 	}
-	p.Email, p.Verified, p.MailOn = person.Email, person.Verified, s.MailOn
+	p.Email, p.MaxName = person.Email, account.MaxNameRunes
+	p.Verified, p.MailOn = person.Verified, s.MailOn
 	return s.page(c, status, "account", "Account", p)
 }

@@ -18,7 +18,7 @@ func TestANewNameGreetsOnEveryDevice(t *testing.T) {
 		}
 		const name = "Ada \u00ab<b>\u00bb King"
 		saved := here.submit(page, "form[action='/account/name']", map[string]string{"name": "  " + name + " "}).wantRedirect("/account")
-		if got := here.follow(saved).notices(); !slices.Equal(got, []string{"Your name is changed."}) {
+		if got := here.follow(saved).notices(); !slices.Equal(got, []string{"Your name has been changed."}) {
 			t.Errorf("told %q", got)
 		}
 		for _, b := range []*browser{here, there} {
@@ -40,5 +40,5 @@ func TestANameThatCannotBeIsSaidAndChangesNothing(t *testing.T) {
 		}
 	}
 	b.get("/profile").wantText("h1", "Hello, Ada!")
-	w.browser().post("/account/name", url.Values{"name": {"Eve"}}).wantRedirect("/login")
+	w.browser().post("/account/name", url.Values{"name": {"Eve"}}).wantRedirect("/login?next=%2Faccount%3Fname%3DEve")
 }

@@ -89,13 +89,13 @@ func (s *Site) showExport(c echo.Context) error {
 
 func exportSession(d session.Device) exportedSession {
 	e := exportedSession{
-		ID: d.ID, UserAgent: d.UserAgent, Address: d.Address, Remembered: d.Remembered, Since: d.Since, How: string(d.How),
+		ID: d.ID, UserAgent: d.UserAgent, Address: d.Address, Remembered: d.Remembered, Since: d.CreatedAt, How: string(d.EndReason),
 	}
-	if !d.Seen.IsZero() {
-		e.LastSeen = &d.Seen
+	if !d.LastSeenAt.IsZero() {
+		e.LastSeen = &d.LastSeenAt
 	}
-	if !d.Ended.IsZero() {
-		e.Ended = &d.Ended
+	if !d.EndedAt.IsZero() {
+		e.Ended = &d.EndedAt
 	}
 	return e
 }

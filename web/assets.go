@@ -18,20 +18,20 @@ const (
 	assetPrefix = "/static/"
 	// styleSheet is the one sheet on the wire, made of styleSheetParts.
 	styleSheet = "css/site.css"
-	// favicon is asked for by browsers of their own accord, so its name has no
-	// hash, and it is the only icon: another would be one more request.
+	// favicon is requested by browsers without a link to it, so its name has no
+	// hash. It is the only icon: another would be one more request.
 	favicon = "favicon.ico"
 
-	// A name with a hash in it never means other bytes (RFC 8246).
+	// The bytes under a name with a hash never change (RFC 8246).
 	cacheForever = "public, max-age=31536000, immutable"
-	// A name without one means the bytes of this build, for a day.
+	// Those under a name without one may change with the next build.
 	cacheForADay = "public, max-age=86400"
 )
 
 // styleSheetParts are the style sheets by component, in the order of the
 // cascade.
 func styleSheetParts() []string {
-	return []string{"roles", "base", "layout", "button", "form", "message", "fact", "card", "table", "code", "drawing", "explain", "attack", "print"}
+	return []string{"typeface", "roles", "base", "layout", "mark", "button", "form", "message", "fact", "card", "table", "code", "drawing", "explain", "attack", "why", "print"}
 }
 
 // asset is one static file in memory, as it is and compressed.
@@ -43,16 +43,16 @@ type asset struct {
 	gzipped      []byte // nil where compression saves nothing
 }
 
-// assets are all static files. They are found by a look-up in a map, so that
-// no path can lead anywhere else.
+// assets are all static files. They are looked up in a map, so no path can
+// lead to any other file.
 type assets struct {
 	served map[string]*asset // by the name on the wire: "css/site.1f2e3d4c5b6a7988.css"
 	names  map[string]string // from the name in the source to the name on the wire
 }
 
 // newAssets reads, hashes and compresses every file once. The style sheets of
-// css/ become one, css/site.css; a sheet whose place in the cascade is not
-// known is an error.
+// css/ are joined into one, css/site.css; one that styleSheetParts does not list
+// is an error.
 func newAssets(files fs.FS) (*assets, error) {
 	a := &assets{served: map[string]*asset{}, names: map[string]string{}}
 	sheet, err := joinStyleSheets(files)
@@ -116,8 +116,8 @@ func (a *assets) add(name string, body []byte) error {
 		hash:         hex.EncodeToString(sum[:8]),
 		plain:        body,
 	}
-	if squeezed := gzipped(body); len(squeezed) < len(body) {
-		file.gzipped = squeezed
+	if compressed := gzipped(body); len(compressed) < len(body) {
+		file.gzipped = compressed
 	}
 	onWire := strings.TrimSuffix(name, ext) + "." + file.hash + ext
 	if name == favicon {
@@ -128,14 +128,14 @@ func (a *assets) add(name string, body []byte) error {
 }
 
 func gzipped(body []byte) []byte {
-	var squeezed bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&squeezed, gzip.BestCompression) // fails only for a level that does not exist
-	_, _ = w.Write(body)                                         // a bytes.Buffer takes everything
+	var compressed bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&compressed, gzip.BestCompression) // fails only for a level that does not exist
+	_, _ = w.Write(body)                                           // a bytes.Buffer takes everything
 	_ = w.Close()
-	return squeezed.Bytes()
+	return compressed.Bytes()
 }
 
-// url is the address, hash included, of the file that the source calls name:
+// url is the address, with the hash, of the file with this name in the source:
 // "css/site.css".
 func (a *assets) url(name string) (string, bool) {
 	onWire, ok := a.names[name]
@@ -149,8 +149,8 @@ func (a *assets) find(name string) (*asset, bool) {
 	return file, ok
 }
 
-// ServeHTTP answers GET and HEAD with the file, compressed for those who take
-// it so, or with 304 for those who have it.
+// ServeHTTP responds to GET and HEAD with the file, compressed if the client
+// accepts that, or with 304 if it has the file.
 func (f *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	body, tag := f.plain, `"`+f.hash+`"`
@@ -171,19 +171,19 @@ func (f *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Content-Type", f.contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // fails when the browser has gone: nobody is left to tell
+		_, _ = w.Write(body) // fails when the client has disconnected
 	}
 }
 
-// acceptsGzip reads Accept-Encoding as RFC 9110, section 12.5.3, says: gzip by
-// name, else by *, and not with q=0.
+// acceptsGzip reads Accept-Encoding (RFC 9110, section 12.5.3): gzip by name, or
+// else *, with a weight above 0.
 func acceptsGzip(h http.Header) bool {
 	byName, byStar := -1.0, -1.0
 	for coding := range strings.SplitSeq(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
 		name, weight, _ := strings.Cut(coding, ";")
 		q := 1.0
 		if key, value, ok := strings.Cut(weight, "="); ok && strings.EqualFold(strings.TrimSpace(key), "q") {
-			q, _ = strconv.ParseFloat(strings.TrimSpace(value), 64) // what is no number is no yes
+			q, _ = strconv.ParseFloat(strings.TrimSpace(value), 64) // what is not a number is 0: not accepted
 		}
 		switch strings.ToLower(strings.TrimSpace(name)) {
 		case "gzip", "x-gzip":
@@ -198,7 +198,7 @@ func acceptsGzip(h http.Header) bool {
 	return byStar > 0
 }
 
-// holds tells whether If-None-Match names the tag, by the weak comparison of
+// holds reports whether If-None-Match names the tag, by the weak comparison of
 // RFC 9110, section 13.1.2.
 func holds(h http.Header, tag string) bool {
 	for held := range strings.SplitSeq(strings.Join(h.Values("If-None-Match"), ","), ",") {

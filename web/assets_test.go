@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"image/png"
 	"io"
+	"io/fs"
 	"net/http"
 	"net/http/httptest"
 	"path"
@@ -38,7 +39,7 @@ func body(t *testing.T, r io.Reader) []byte {
 }
 
 func TestEveryAssetIsServedWholeUnderItsHash(t *testing.T) {
-	_, files := newTestRenderer(t)
+	_, files := newTestViews(t)
 	for name, onWire := range files.names {
 		file, ok := files.find(onWire)
 		if !ok {
@@ -136,7 +137,7 @@ func TestCompressionIsForThoseWhoTakeIt(t *testing.T) {
 }
 
 func TestNoOtherNameIsServed(t *testing.T) {
-	_, files := newTestRenderer(t)
+	_, files := newTestViews(t)
 	for _, name := range []string{
 		"", ".", "/", "css", "css/", "css/site.css", "css/base.css", "css/site.0000000000000000.css", "embed.go",
 		"../go.mod", "css/../favicon.ico", "./favicon.ico", "/favicon.ico", "favicon.ico/", "FAVICON.ICO", "favicon.ico\x00",
@@ -168,21 +169,38 @@ func TestAFileWithoutAPlaceStopsTheStart(t *testing.T) {
 }
 
 func TestTheFirstPageIsLight(t *testing.T) {
-	r, files := newTestRenderer(t)
+	views, files := newTestViews(t)
 	weigh := func(name string) int {
 		file, _ := files.find(files.names[name])
 		return len(body(t, askFor(t, file, http.MethodGet, map[string]string{"Accept-Encoding": "gzip"}).Body))
 	}
-	sheet, script, icon := weigh(styleSheet), weigh("js/site.js"), weigh(favicon)
-	if sheet >= 12<<10 {
-		t.Errorf("the style sheet is %d bytes compressed, want less than 12 kB", sheet)
+	sheet, script := weigh(styleSheet), weigh("js/site.js")
+	typeface := len(gzipped([]byte(readStyle(t, "typeface"))))
+	if written := sheet - typeface; written >= 12<<10 {
+		t.Errorf("the style sheet is %d bytes compressed, want less than 12 kB", written)
 	}
-	for name, views := range sampleViews(t, r) {
-		html, doc := rendered(t, r, name, views[len(views)-1])
+	fonts, err := fs.Glob(static.Root, "root/*.woff2")
+	if err != nil || len(fonts) == 0 {
+		t.Fatalf("fonts: %q, %v", fonts, err)
+	}
+	for _, name := range fonts { // asked for where a name needs them
+		font, err := fs.ReadFile(static.Root, name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		typeface += len(font)
+	}
+	if typeface > 30<<10 {
+		t.Errorf("the typeface is %d bytes in all, want at most 30 kB", typeface)
+	}
+	for name, samples := range sampleData(t) {
+		html, doc := rendered(t, views, name, samples[len(samples)-1])
 		scripts := doc.Find("script").Length()
-		// The icon weighs too, but browsers would ask for it without a link.
-		requests := 1 + doc.Find("link[rel=stylesheet]").Length() + scripts
-		if weight := len(html) + sheet + icon + scripts*script; requests > 3 || weight > 30<<10 {
+		if icon := doc.Find("link[rel=icon]").AttrOr("href", ""); !strings.HasPrefix(icon, "data:image/") {
+			t.Errorf("%s: the icon is asked for apart, at %q", name, icon)
+		}
+		requests := 1 + doc.Find("link[rel=stylesheet], link[rel=manifest]").Length() + scripts
+		if weight := len(html) + sheet + scripts*script; requests > 3 || weight > 30<<10 {
 			t.Errorf("%s: %d requests, %d bytes, want at most 3 and 30 kB", name, requests, weight)
 		}
 	}

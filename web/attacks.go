@@ -44,6 +44,8 @@ type waitBar struct {
 
 type attackReport struct {
 	At             moment
+	Clock          string // time of day
+	Open           bool   // the one to be read now
 	Took, Requests string
 	Trials         []attackTrial
 }
@@ -81,15 +83,13 @@ func (s *Site) submitAttack(c echo.Context) error {
 	}
 	name := c.Param("name")
 	err := s.Lab.Attacks.Run(c.Request().Context(), name)
-	switch {
-	case errors.Is(err, attack.ErrUnknown):
-		return echo.NewHTTPError(http.StatusNotFound).SetInternal(err)
-	case errors.Is(err, attack.ErrBusy):
-		return s.attacksPage(c, http.StatusConflict, true)
-	case err != nil:
+	if errors.Is(err, attack.ErrBusy) {
+		return s.attacksPage(c, failureOf(err).status, true)
+	}
+	if err != nil {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, "/lab/attacks#"+name)
+	return c.Redirect(http.StatusSeeOther, "/lab/attacks?shown="+name+"#"+name)
 }
 
 // submitSlowRequest is a request that takes its time between reading the
@@ -118,6 +118,8 @@ func (s *Site) attacksPage(c echo.Context, status int, busy bool) error {
 		if r := s.Lab.Attacks.Latest(a.Name); r != nil {
 			section.Report = &attackReport{
 				At:       momentAt(r.At, s.Now()),
+				Clock:    r.At.In(s.Now().Location()).Format("15:04 MST"),
+				Open:     a.Name == c.QueryParam("shown"),
 				Took:     fmt.Sprintf("%.1f s", r.Took.Seconds()),
 				Requests: count(r.Requests(), "request"),
 				Trials:   []attackTrial{trialAt("This server", r.Here), trialAt("A stock set-up", r.Stock)},

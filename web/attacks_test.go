@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"holdfast/internal/learn/attack"
-	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // attacks makes attacks, or counts what the site asks for.
@@ -62,7 +62,7 @@ func TestEveryAttackFailsHereAndLeavesNothingBehind(t *testing.T) {
 				name := strings.TrimPrefix(path, "/lab/attacks/")
 				tried = append(tried, name)
 				before := w.everything()
-				ada.post(path, nil).wantRedirect("/lab/attacks#" + name).wantNoCookie()
+				ada.post(path, nil).wantRedirect("/lab/attacks?shown=" + name + "#" + name).wantNoCookie()
 				delete(before, "lab")
 				after := w.everything()
 				delete(after, "lab")
@@ -117,10 +117,10 @@ func (w *world) checkReport(name string, want [2]attack.Outcome) {
 }
 
 func TestWithoutRedisTheStockSetUpIsLeftOut(t *testing.T) {
-	w := newWorld(t, embedded(t), options{learn: true, attacks: true, store: session.StoreMemory})
+	w := newWorld(t, embedded(t), options{learn: true, attacks: true, store: store.KindMemory})
 	b := w.browser()
 	for name, want := range map[string]attack.Outcome{"replay": attack.Failed, "outage": attack.NotTried} {
-		b.post("/lab/attacks/"+name, nil).wantRedirect("/lab/attacks#" + name)
+		b.post("/lab/attacks/"+name, nil).wantRedirect("/lab/attacks?shown=" + name + "#" + name)
 		w.checkReport(name, [2]attack.Outcome{want, attack.NotTried})
 	}
 	if people := w.rows(`SELECT id FROM people`); len(people) != 0 {
@@ -154,7 +154,7 @@ func TestAttacksTakeTurns(t *testing.T) {
 	if got := <-first; got != http.StatusSeeOther {
 		t.Errorf("the first was answered %d", got)
 	}
-	b.post("/lab/attacks/replay", nil).wantRedirect("/lab/attacks#replay")
+	b.post("/lab/attacks/replay", nil).wantRedirect("/lab/attacks?shown=replay#replay")
 }
 
 // until waits for something that happens by itself.

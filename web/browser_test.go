@@ -43,16 +43,16 @@ func (w *world) browser() *browser {
 // itself go through the form; this saves the others a password hash.
 func (w *world) member(p person) *browser {
 	w.t.Helper()
-	whose, err := w.sessions.Load(w.t.Context(), "")
+	sess, err := w.sessions.Load(w.t.Context(), "")
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	whose.LogIn(session.Member{ID: p.id, Name: p.name}, session.Sender{UserAgent: userAgent, Address: "127.0.0.1"})
-	if err := w.sessions.Commit(whose); err != nil {
+	sess.LogIn(session.Member{ID: p.id, Name: p.name}, session.Sender{UserAgent: userAgent, Address: "127.0.0.1"})
+	if err := w.sessions.Commit(sess); err != nil {
 		w.t.Fatalf("log %s in: %v", p.name, err)
 	}
 	answer := httptest.NewRecorder()
-	w.sessions.WriteCookie(answer, whose)
+	w.sessions.WriteCookie(answer, sess)
 	b := w.browser()
 	b.client.Jar.SetCookies(w.base, answer.Result().Cookies())
 	w.secrets.add(b.token())
@@ -90,6 +90,20 @@ func (b *browser) postBody(path, body string) *answer {
 	return b.do(r)
 }
 
+// fieldSelector is everything in which a form has something to send.
+const fieldSelector = "input[name], textarea[name], select[name]"
+
+// valueOf is what stands in a field.
+func valueOf(field *goquery.Selection) string {
+	switch goquery.NodeName(field) {
+	case "textarea":
+		return field.Text()
+	case "select":
+		return field.Find("option[selected]").AttrOr("value", field.Find("option").First().AttrOr("value", ""))
+	}
+	return field.AttrOr("value", "")
+}
+
 // submit fills in the form that page has, the one found by selector, and
 // sends it as a browser does: the fields that are there, with what stands in
 // them, and only ticked boxes.
@@ -104,7 +118,7 @@ func (b *browser) submit(page *answer, selector string, fill map[string]string) 
 	}
 	sent := url.Values{}
 	left := len(fill)
-	form.Find("input[name]").Each(func(_ int, input *goquery.Selection) {
+	form.Find(fieldSelector).Each(func(_ int, input *goquery.Selection) {
 		name := input.AttrOr("name", "")
 		value, filled := fill[name]
 		if filled {
@@ -119,7 +133,7 @@ func (b *browser) submit(page *answer, selector string, fill map[string]string) 
 			sent.Set(name, input.AttrOr("value", ""))
 		default:
 			if !filled {
-				value = input.AttrOr("value", "")
+				value = valueOf(input)
 			}
 			sent.Set(name, value)
 		}

@@ -7,13 +7,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"holdfast/internal/product"
 )
 
 func TestTheSessionCookieGoesWithTheBrowserUnlessRemembered(t *testing.T) {
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	b := w.browser()
-	ordinary := b.logIn(p, "").cookie("session")
+	ordinary := b.logIn(p, "").cookie(product.SessionCookie)
 	if ordinary.MaxAge != 0 || !ordinary.Expires.IsZero() {
 		t.Errorf("an ordinary log-in's cookie stays: %s", ordinary.Raw)
 	}
@@ -22,7 +24,7 @@ func TestTheSessionCookieGoesWithTheBrowserUnlessRemembered(t *testing.T) {
 	page.wantText("label[for=remember]", "Keep me logged in for 30 days")
 	kept := b.submit(page, "form[action='/login']", map[string]string{
 		"email": p.email, "password": p.password, "remember": "on",
-	}).cookie("session")
+	}).cookie(product.SessionCookie)
 	month := int(sessionLonger / time.Second)
 	if kept.MaxAge < month-60 || kept.MaxAge > month+60 {
 		t.Errorf("a remembered log-in's cookie stays %d seconds, want 30 days: %s", kept.MaxAge, kept.Raw)
@@ -30,7 +32,7 @@ func TestTheSessionCookieGoesWithTheBrowserUnlessRemembered(t *testing.T) {
 	registered := w.browser()
 	cookie := registered.submit(registered.get("/register"), "form[action='/register']", map[string]string{
 		"name": "Bea", "email": "bea@kelp.example", "password": "quiet harbours freeze late",
-	}).cookie("session")
+	}).cookie(product.SessionCookie)
 	if cookie.MaxAge != 0 || !cookie.Expires.IsZero() {
 		t.Errorf("registering sets a cookie that stays: %s", cookie.Raw)
 	}
@@ -45,14 +47,14 @@ func TestCookiesAreHeldToThisSiteAndKeptFromScripts(t *testing.T) {
 			out := b.submit(b.get("/profile").want(http.StatusOK), "form[action='/logout']", nil)
 			last := b.follow(out).want(http.StatusOK)
 			for _, cookie := range []*http.Cookie{
-				in.cookie(prefix + "session"), in.cookie(prefix + "device"), out.cookie(prefix + "session"), out.cookie(prefix + "parting"), last.cookie(prefix + "parting"),
+				in.cookie(prefix + product.SessionCookie), in.cookie(prefix + "device"), out.cookie(prefix + product.SessionCookie), out.cookie(prefix + product.PartingCookie), last.cookie(prefix + product.PartingCookie),
 			} {
 				if !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" || cookie.Domain != "" ||
 					cookie.Secure != (scheme == "https") || len(cookie.Name)+len(cookie.Value) > 4096 {
 					t.Errorf("cookie %s", cookie.Raw)
 				}
 			}
-			if gone := out.cookie(prefix + "session"); gone.Value != "" || gone.MaxAge >= 0 {
+			if gone := out.cookie(prefix + product.SessionCookie); gone.Value != "" || gone.MaxAge >= 0 {
 				t.Errorf("logging out leaves %s", gone.Raw)
 			}
 			if len(in.cookies)+len(out.cookies)+len(last.cookies) != 5 {
@@ -77,7 +79,7 @@ func TestATokenIsNewAtEveryLogIn(t *testing.T) {
 		}
 		seen[token] = true
 		if before != "" {
-			w.bare("GET", "/profile", "", "Cookie: session="+before).wantRedirect("/login?next=%2Fprofile")
+			w.bare("GET", "/profile", "", "Cookie: "+product.SessionCookie+"="+before).wantRedirect("/login?next=%2Fprofile")
 		}
 		b.get("/profile").want(http.StatusOK)
 	}
@@ -90,15 +92,15 @@ func TestAnInventedTokenIsNeverAdopted(t *testing.T) {
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		invented := strings.Repeat("A", 42) + "E" // well-formed, known to nobody
-		cookie := "Cookie: session=" + invented
+		cookie := "Cookie: " + product.SessionCookie + "=" + invented
 		w.bare("GET", "/profile", "", cookie).wantRedirect("/login?next=%2Fprofile").wantNoCookie()
 		form := "Content-Type: application/x-www-form-urlencoded"
 		in := w.bare("POST", "/login", url.Values{"email": {p.email}, "password": {p.password}}.Encode(), cookie, form).wantRedirect("/profile")
-		if token := in.cookie("session").Value; token == invented {
+		if token := in.cookie(product.SessionCookie).Value; token == invented {
 			t.Error("the invented token became a session")
 		}
 		set := w.bare("POST", "/session", "key=a&value=b", cookie, form).wantRedirect("/session")
-		if token := set.cookie("session").Value; token == invented {
+		if token := set.cookie(product.SessionCookie).Value; token == invented {
 			t.Error("the invented token became a guest's session")
 		}
 		w.bare("GET", "/profile", "", cookie).wantRedirect("/login?next=%2Fprofile")
@@ -111,13 +113,13 @@ func TestAnInventedTokenIsNeverAdopted(t *testing.T) {
 // illFormed are Cookie headers that no answer of this site could have caused.
 func illFormed(token string) []string {
 	return []string{
-		"session=", "session", "session=x", "session=" + token[:42], "session=" + token + "A", "session=" + token + "=",
-		"session=" + strings.Repeat("A", 8192), "session=" + strings.Repeat("*", 43), "session=" + strings.Repeat("%41", 43),
-		"session=" + token[:42] + "+", "session=" + token[:42] + "/", "session=" + token[:42] + "\u00e9", `session="` + token[:41] + `"`,
-		"session=" + token[:20] + " " + token[21:], "session=holdfast:session:" + token[:26], "session=../../" + token[:37],
-		"session=" + token + "; session=" + token,                                       // two, which one nobody can say
-		"session=" + strings.Repeat("B", 43) + "; session=" + token, "Session=" + token, // other spelling, other cookie
-		"__Host-session=" + token, "session2=" + token, "; ; =;", "session==" + token,
+		product.SessionCookie + "=", product.SessionCookie, product.SessionCookie + "=x", product.SessionCookie + "=" + token[:42], product.SessionCookie + "=" + token + "A", product.SessionCookie + "=" + token + "=",
+		product.SessionCookie + "=" + strings.Repeat("A", 8192), product.SessionCookie + "=" + strings.Repeat("*", 43), product.SessionCookie + "=" + strings.Repeat("%41", 43),
+		product.SessionCookie + "=" + token[:42] + "+", product.SessionCookie + "=" + token[:42] + "/", product.SessionCookie + "=" + token[:42] + "\u00e9", product.SessionCookie + `="` + token[:41] + `"`,
+		product.SessionCookie + "=" + token[:20] + " " + token[21:], product.SessionCookie + "=holdfast:session:" + token[:26], product.SessionCookie + "=../../" + token[:37],
+		product.SessionCookie + "=" + token + "; " + product.SessionCookie + "=" + token,                                                                                                         // two, which one nobody can say
+		product.SessionCookie + "=" + strings.Repeat("B", 43) + "; " + product.SessionCookie + "=" + token, strings.ToUpper(product.SessionCookie[:1]) + product.SessionCookie[1:] + "=" + token, // other spelling, other cookie
+		"__Host-" + product.SessionCookie + "=" + token, product.SessionCookie + "2=" + token, "; ; =;", product.SessionCookie + "==" + token,
 	}
 }
 
@@ -130,7 +132,7 @@ func TestAnIllFormedCookieIsAGuestsAndAsksNoStore(t *testing.T) {
 				w.bare("GET", "/profile", "", "Cookie: "+cookies).wantRedirect("/login?next=%2Fprofile").wantNoCookie()
 				w.bare("GET", "/", "", "Cookie: "+cookies).want(http.StatusOK).wantNoCookie()
 			}
-			w.bare("GET", "/profile", "", "Cookie: session="+b.token(), "Cookie: session="+b.token()).wantRedirect("/login?next=%2Fprofile")
+			w.bare("GET", "/profile", "", "Cookie: "+product.SessionCookie+"="+b.token(), "Cookie: "+product.SessionCookie+"="+b.token()).wantRedirect("/login?next=%2Fprofile")
 		}
 		if w.stores.redis == nil {
 			send()
@@ -145,7 +147,7 @@ func TestAnIllFormedCookieIsAGuestsAndAsksNoStore(t *testing.T) {
 func TestATokenCountsInTheCookieOnly(t *testing.T) {
 	w := newWorld(t, embedded(t), options{})
 	token := w.member(w.person("Ada")).token()
-	w.bare("GET", "/profile", "", "Cookie: session="+token).want(http.StatusOK)
+	w.bare("GET", "/profile", "", "Cookie: "+product.SessionCookie+"="+token).want(http.StatusOK)
 	for _, path := range []string{"/profile?session=" + token, "/profile;session=" + token} {
 		if page := w.bare("GET", path, ""); page.status == http.StatusOK {
 			t.Errorf("GET %s greets %q", path, page.text("h1"))
@@ -156,7 +158,7 @@ func TestATokenCountsInTheCookieOnly(t *testing.T) {
 	} {
 		w.bare("GET", "/profile", "", header).want(http.StatusSeeOther)
 	}
-	w.bare("POST", "/account/name", "name=Eve&session="+token, "Content-Type: application/x-www-form-urlencoded").wantRedirect("/login")
+	w.bare("POST", "/account/name", "name=Eve&session="+token, "Content-Type: application/x-www-form-urlencoded").wantRedirect("/login?next=%2Faccount")
 }
 
 func TestTheStoreHoldsNothingToLogInWith(t *testing.T) {
@@ -175,7 +177,7 @@ func TestTheStoreHoldsNothingToLogInWith(t *testing.T) {
 		}
 		for _, key := range w.keys() {
 			for _, tried := range []string{key, strings.TrimPrefix(key, sessionPrefix)} {
-				w.bare("GET", "/profile", "", "Cookie: session="+tried).want(http.StatusSeeOther)
+				w.bare("GET", "/profile", "", "Cookie: "+product.SessionCookie+"="+tried).want(http.StatusSeeOther)
 			}
 		}
 		ttl, ok := w.do("TTL", keys[0]).(int64)
@@ -191,7 +193,7 @@ func TestTokensAreSpreadEvenly(t *testing.T) {
 	ones := 0
 	seen := map[string]bool{}
 	for range sessions {
-		token := w.bare("POST", "/session", "key=a&value=b", "Content-Type: application/x-www-form-urlencoded").cookie("session").Value
+		token := w.bare("POST", "/session", "key=a&value=b", "Content-Type: application/x-www-form-urlencoded").cookie(product.SessionCookie).Value
 		seen[token] = true
 		for _, letter := range token {
 			value := strings.IndexRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", letter)

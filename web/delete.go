@@ -25,7 +25,6 @@ func (s *Site) submitDelete(c echo.Context) error {
 	s.tell(c, string(account.EventDeleted), member.ID)
 	s.revoke(c)
 	current(c).LogOut()
-	s.part(c, partingDeleted)
-	c.Response().Header().Set("Clear-Site-Data", `"cache"`)
+	s.setFlashCookie(c, flashDeleted)
 	return c.Redirect(http.StatusSeeOther, "/")
 }

@@ -1,9 +1,8 @@
 package web
 
 import (
-	"errors"
 	"net/http"
-	"strconv"
+	"slices"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -18,60 +17,76 @@ import (
 const pastPerPage = 20
 
 type devicesPage struct {
-	Devices      []deviceCard
-	Others       int
-	Past         []pastDevice
-	Older, Newer string // addresses of the neighbouring pages of past sessions, or ""
+	Devices []deviceCard
+	Others  int
+	Past    []pastDevices
+	neighbours
 }
 
 type deviceCard struct {
 	ID, Title, Address  string
+	Kind                string // of device, as the icons are named
 	Since, LastSeen     moment
 	Current, Remembered bool
 }
 
-type pastDevice struct {
-	Title, Address, How string
-	Since, Ended        moment
+// pastDevices are sessions that have ended, on one kind of browser at one
+// address.
+type pastDevices struct {
+	Title, Address, Kind string
+	Sessions             []pastSession
 }
 
-// showDevices lists where the person is logged in: what the ledger has, as far
-// as the store still holds it.
+type pastSession struct {
+	How          string
+	Since, Ended moment
+}
+
+// showDevices lists the person's sessions: those that the session store still
+// has, and a page of those that have ended.
 func (s *Site) showDevices(c echo.Context) error {
 	ctx, now := c.Request().Context(), s.Now()
-	page := pageNumber(c.QueryParam("page"))
+	list := pagingOf(c, pastPerPage)
 	live, err := current(c).Devices(ctx)
 	if err != nil {
 		return err
 	}
-	past, err := current(c).PastDevices(ctx, (page-1)*pastPerPage, pastPerPage+1)
+	past, err := current(c).PastDevices(ctx, list.offset(), list.limit())
 	if err != nil {
 		return err
 	}
 	var p devicesPage
 	p.Devices, p.Others = deviceCards(live, now)
-	if len(past) > pastPerPage {
-		past, p.Older = past[:pastPerPage], devicesPath(page+1)
-	}
-	if page > 1 {
-		p.Newer = devicesPath(page - 1)
-	}
-	for _, d := range past {
-		p.Past = append(p.Past, pastDevice{
-			Title: deviceTitle(d.UserAgent), Address: d.Address, How: endingWords(d.How),
-			Since: momentAt(d.Since, now), Ended: momentAt(d.Ended, now),
-		})
-	}
+	past, p.neighbours = shown(list, past)
+	p.Past = groupPast(past, now)
 	return s.page(c, http.StatusOK, "devices", "Devices", p)
 }
 
-// deviceCards are live sessions as a page shows them, and how many of them are
-// not this one.
+// groupPast puts sessions that ended on the same device together, the device
+// whose session ended last first.
+func groupPast(past []session.Device, now time.Time) []pastDevices {
+	var groups []pastDevices
+	for _, d := range past {
+		title := deviceTitle(d.UserAgent)
+		i := slices.IndexFunc(groups, func(g pastDevices) bool { return g.Title == title && g.Address == d.Address })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, pastDevices{Title: title, Address: d.Address, Kind: deviceKind(d.UserAgent)})
+		}
+		groups[i].Sessions = append(groups[i].Sessions, pastSession{
+			How: endingWords(d.EndReason), Since: momentAt(d.CreatedAt, now), Ended: momentAt(d.EndedAt, now),
+		})
+	}
+	return groups
+}
+
+// deviceCards are live sessions as a page shows them; others is how many of them
+// are not that of the request.
 func deviceCards(live []session.Device, now time.Time) (cards []deviceCard, others int) {
 	for _, d := range live {
 		cards = append(cards, deviceCard{
-			ID: d.ID, Title: deviceTitle(d.UserAgent), Address: d.Address,
-			Since: momentAt(d.Since, now), LastSeen: momentAt(d.Seen, now),
+			ID: d.ID, Title: deviceTitle(d.UserAgent), Address: d.Address, Kind: deviceKind(d.UserAgent),
+			Since: momentAt(d.CreatedAt, now), LastSeen: momentAt(d.LastSeenAt, now),
 			Current: d.Current, Remembered: d.Remembered,
 		})
 		if !d.Current {
@@ -81,18 +96,14 @@ func deviceCards(live []session.Device, now time.Time) (cards []deviceCard, othe
 	return cards, others
 }
 
-// submitEndDevice ends one session of the person. One that is not theirs does
-// not exist for them.
+// submitEndDevice ends one session of the person. Another person's is
+// session.ErrNoDevice, as one that does not exist.
 func (s *Site) submitEndDevice(c echo.Context) error {
 	sent, err := form.Parse(c.Request(), "id")
 	if err != nil {
 		return err
 	}
-	err = current(c).EndDevice(c.Request().Context(), sent["id"])
-	if errors.Is(err, session.ErrNoDevice) {
-		return echo.NewHTTPError(http.StatusNotFound).SetInternal(err)
-	}
-	if err != nil {
+	if err := current(c).EndDevice(c.Request().Context(), sent["id"]); err != nil {
 		return err
 	}
 	if current(c).LoggedOut() {
@@ -100,7 +111,7 @@ func (s *Site) submitEndDevice(c echo.Context) error {
 	}
 	member, _ := current(c).Member()
 	s.note(c, account.EventSessionEnded, member.ID)
-	current(c).Flash("That device is logged out.")
+	current(c).Flash("That device has been logged out.")
 	return c.Redirect(http.StatusSeeOther, "/devices")
 }
 
@@ -114,11 +125,11 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 	}
 	member, _ := current(c).Member()
 	s.note(c, account.EventSessionsEnded, member.ID)
-	current(c).Flash("Logged out on " + count(ended, "other device") + ". This one is the only one left.")
+	current(c).Flash("You have been logged out on " + count(ended, "other device") + ".")
 	return c.Redirect(http.StatusSeeOther, "/devices")
 }
 
-// deviceTitle puts a User-Agent into words: "Firefox on Linux".
+// deviceTitle describes a User-Agent: "Firefox on Linux".
 func deviceTitle(userAgent string) string {
 	ua := useragent.Parse(userAgent)
 	browser, system := ua.Name, ua.OS
@@ -131,41 +142,44 @@ func deviceTitle(userAgent string) string {
 	return browser + " on " + system
 }
 
-func endingWords(how session.Ending) string {
+// deviceKind is which icon a User-Agent gets: "computer", "phone", "tablet",
+// "program" or "unknown".
+func deviceKind(userAgent string) string {
+	switch ua := useragent.Parse(userAgent); {
+	case ua.Tablet:
+		return "tablet"
+	case ua.Mobile:
+		return "phone"
+	case ua.Desktop:
+		return "computer"
+	case ua.Bot || ua.Name != "" && ua.OS == "": // curl, wget and the like name no system
+		return "program"
+	default:
+		return "unknown"
+	}
+}
+
+func endingWords(how session.EndReason) string {
 	switch how {
 	case session.EndedByLogOut:
 		return "Logged out"
 	case session.EndedByOwner:
 		return "Logged out from another device"
 	case session.EndedByOperator:
-		return "Ended by the operator"
+		return "Ended by an administrator"
 	case session.EndedByDisable:
 		return "Ended when the account was disabled"
 	case session.EndedByLimit:
-		return "Ended to make room for a newer one"
+		return "Ended to make room for a newer session"
 	case session.EndedByPassword:
 		return "Ended when the password was changed"
 	case session.EndedByUndo:
 		return "Ended when a change of address was undone"
 	case session.EndedByLogIn:
-		return "Replaced by a new log-in"
+		return "Replaced when you logged in again"
 	default:
 		return "Expired"
 	}
-}
-
-// pageNumber reads a page of a list; anything else is the first.
-func pageNumber(text string) int {
-	const last = 1000
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 || n > last {
-		return 1
-	}
-	return n
-}
-
-func devicesPath(page int) string {
-	return "/devices?page=" + strconv.Itoa(page)
 }
 
 // BrowserWords puts a User-Agent into words, for mails.

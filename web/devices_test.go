@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/PuerkitoBio/goquery"
+
+	"holdfast/internal/product"
 )
 
 const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0"
@@ -33,7 +35,7 @@ func TestAPersonSeesTheirDevicesAndEndsThem(t *testing.T) {
 			t.Errorf("devices %q", got)
 		}
 		ended := here.submit(here.get("/devices"), "form[action='/devices/end']", nil).wantRedirect("/devices")
-		if page := here.follow(ended); !slices.Equal(page.notices(), []string{"That device is logged out."}) || len(page.cards()) != 1 {
+		if page := here.follow(ended); !slices.Equal(page.notices(), []string{"That device has been logged out."}) || len(page.cards()) != 1 {
 			t.Errorf("after ending one: %q, %q", page.notices(), page.cards())
 		}
 		there.get("/profile").wantRedirect("/login?next=%2Fprofile")
@@ -103,12 +105,12 @@ func TestPastSessionsSayHowTheyEndedAPageAtATime(t *testing.T) {
 	}
 	here.post("/devices/end-others", nil).wantRedirect("/devices")
 	past := func(a *answer) []string {
-		return a.doc().Find(".past > li").Map(func(_ int, s *goquery.Selection) string {
+		return a.doc().Find(".ended > li").Map(func(_ int, s *goquery.Selection) string {
 			return strings.Join(strings.Fields(s.Text()), " ")
 		})
 	}
 	first := here.get("/devices").want(http.StatusOK)
-	if got := past(first); len(got) != 20 || !strings.Contains(got[0], "Chrome on Linux") || !strings.Contains(got[0], "Logged out from another device") {
+	if got := past(first); len(got) != 20 || first.text(".past h3") != "Chrome on Linux 127.0.0.1" || !strings.Contains(got[0], "Logged out from another device") {
 		t.Fatalf("the first page has %d: %q", len(got), got)
 	}
 	seen, page := len(past(first)), first
@@ -176,7 +178,7 @@ func TestEndingThisDeviceByItsIDIsALogOut(t *testing.T) {
 	here, there := w.member(p), w.member(p)
 	own := there.otherDevices()[0]
 	out := here.post("/devices/end", url.Values{"id": {own}}).wantRedirect("/login")
-	if cleared := out.cookie("session"); cleared.MaxAge >= 0 {
+	if cleared := out.cookie(product.SessionCookie); cleared.MaxAge >= 0 {
 		t.Errorf("the cookie stays: %s", cleared.Raw)
 	}
 	here.get("/profile").wantRedirect("/login?next=%2Fprofile")

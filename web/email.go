@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"net/http"
-	"net/url"
 
 	"github.com/labstack/echo/v4"
 
@@ -48,20 +47,6 @@ func (s *Site) submitEmail(c echo.Context) error {
 	s.tell(c, string(account.EventEmailChangeAsked), member.ID)
 	current(c).Flash("A mail is on its way to the new address. Nothing changes before you open its link." + s.whereMailIs())
 	return c.Redirect(http.StatusSeeOther, "/account")
-}
-
-// emailProof keeps what was typed when the password has to be given first.
-func (s *Site) emailProof(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if s.Now().Sub(current(c).Created()) < proofLife {
-			return next(c)
-		}
-		sent, err := form.Parse(c.Request(), "email")
-		if err != nil {
-			return err
-		}
-		return c.Redirect(http.StatusSeeOther, proofURL("/account/email?email="+url.QueryEscape(sent["email"])))
-	}
 }
 
 func (s *Site) emailPage(c echo.Context, status int, p emailPage) error {

@@ -47,7 +47,7 @@ func (s *Site) logIn(c echo.Context, person account.Person, remember bool, notic
 	for _, notice := range notices {
 		whose.Flash(notice)
 	}
-	if err := s.conclude(c, c.Response()); err != nil {
+	if err := s.commit(c, c.Response()); err != nil {
 		return err
 	}
 	stands, err := s.Accounts.Current(ctx, person)

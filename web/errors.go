@@ -4,22 +4,28 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"html/template"
 	"net/http"
+	stdpath "path"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
+	"holdfast/internal/fault"
 	"holdfast/internal/form"
+	"holdfast/internal/learn/attack"
 	"holdfast/internal/session"
+	"holdfast/internal/view"
 )
 
 // errorPage is what every failed request shows.
 type errorPage struct {
-	Status            int
-	Heading, Message  string
-	RequestID         string
-	BackURL, BackText string
+	Status           int
+	Heading, Message string
+	RequestID        string
+	OnURL, OnText    string // the way on; "" where there is none but back
+	Back             bool   // whether there is a way back to the home page as well
 }
 
 // failure is how one kind of error looks from outside: fixed words, never the
@@ -27,12 +33,14 @@ type errorPage struct {
 type failure struct {
 	status           int
 	heading, message string
+	again            bool // the same may go well in a moment
+	login            bool // logging in is the way on
 }
 
 // unexpected is every error without a name.
 func unexpected() failure {
-	return failure{http.StatusInternalServerError, "Something went wrong here",
-		"That was our fault, and nothing was changed. Please try again; if it happens again, tell us the number below."}
+	return failure{status: http.StatusInternalServerError, heading: "Something went wrong here", again: true,
+		message: "That was our fault, and nothing was changed. Please try again; if it happens again, tell us the number below."}
 }
 
 // named is the one table from errors to what people see of them.
@@ -40,29 +48,47 @@ func named() []struct {
 	err error
 	failure
 } {
-	sessions := failure{http.StatusServiceUnavailable, "Sessions cannot be reached just now",
-		"If you were logged in, you still are. Try again in a moment."}
-	people := failure{http.StatusServiceUnavailable, "Accounts cannot be reached just now",
-		"Nothing was changed. Try again in a moment."}
-	busy := failure{http.StatusServiceUnavailable, "Too many people are logging in at once",
-		"Nothing was changed. Try again in a moment."}
-	ended := failure{http.StatusConflict, "This session has ended",
-		"It ended while your request was on its way, so nothing was stored. Log in and try again."}
-	full := failure{http.StatusConflict, "This session holds as many values as fit",
-		"Other requests were filling it at the same time, so nothing of this one was stored. Remove a value first."}
-	forged := failure{http.StatusForbidden, "That request came from another site",
-		"It was refused, and nothing was changed. Open the page here and try again."}
+	away := func(heading, message string) failure {
+		return failure{status: http.StatusServiceUnavailable, heading: heading, message: message, again: true}
+	}
+	sessions := away("Sessions cannot be reached just now",
+		"If you were logged in, you still are. Try again in a moment.")
+	database := away("What is stored here cannot be reached just now",
+		"Nothing was changed. Try again in a moment.")
+	busy := away("Too many people are logging in at once",
+		"Nothing was changed. Try again in a moment.")
+	restarting := away("The server is restarting",
+		"What you sent had not arrived whole, so nothing was changed. Try again in a moment.")
+	ended := failure{status: http.StatusConflict, heading: "This session has ended", login: true,
+		message: "It ended while your request was on its way, so nothing was stored. Log in and try again."}
+	full := failure{status: http.StatusConflict, heading: "This session holds as many values as fit",
+		message: "Other requests were filling it at the same time, so nothing of this one was stored. Remove a value first."}
+	forged := failure{status: http.StatusForbidden, heading: "That request came from another site",
+		message: "It was refused, and nothing was changed. Open the page here and try again."}
+	strange := failure{status: http.StatusMisdirectedRequest, heading: "These pages are not at this address",
+		message: "The pages for learning answer at the server's own address only, so that no other site can use them. Nothing was changed."}
+	notReady := away("This instance is not ready",
+		"A store that it needs does not answer. Try again in a moment.")
+	attacking := failure{status: http.StatusConflict, heading: "An attack is under way",
+		message: "Attacks take turns, and this one was not begun. Try again in a few seconds."}
 	return []struct {
 		err error
 		failure
 	}{
 		{session.ErrUnavailable, sessions},
 		{session.ErrEnded, ended},
-		{session.ErrNoticeTaken, unexpected()},
+		{session.ErrFlashTaken, unexpected()},
 		{session.ErrFull, full},
-		{account.ErrUnavailable, people},
+		{fault.ErrUnavailable, database},
+		{fault.ErrNotFound, byStatus(http.StatusNotFound)},
+		{session.ErrNoDevice, byStatus(http.StatusNotFound)},
 		{account.ErrBusy, busy},
-		{errForgery, forged},
+		{errCSRF, forged},
+		{errStrangeHost, strange},
+		{ErrRestarting, restarting},
+		{errNotReady, notReady},
+		{attack.ErrUnknown, byStatus(http.StatusNotFound)},
+		{attack.ErrBusy, attacking},
 		{form.ErrTooLarge, byStatus(http.StatusRequestEntityTooLarge)},
 		{form.ErrContentType, byStatus(http.StatusUnsupportedMediaType)},
 		{form.ErrMalformed, byStatus(http.StatusBadRequest)},
@@ -73,15 +99,15 @@ func named() []struct {
 func byStatus(status int) failure {
 	switch status {
 	case http.StatusBadRequest:
-		return failure{status, "That request cannot be understood", "Nothing was changed. Go back to the page and try again."}
+		return failure{status: status, heading: "That request cannot be understood", message: "Nothing was changed. Go back to the page and try again."}
 	case http.StatusNotFound:
-		return failure{status, "There is no such page", "The address may have a slip in it, or the page has gone."}
+		return failure{status: status, heading: "There is no such page", message: "The address may have a slip in it, or the page has gone."}
 	case http.StatusMethodNotAllowed:
-		return failure{status, "That cannot be done here", "This address does not take that kind of request."}
+		return failure{status: status, heading: "That cannot be done here", message: "This address does not take that kind of request."}
 	case http.StatusRequestEntityTooLarge:
-		return failure{status, "That is too much at once", "The form is larger than this site takes. Nothing was stored."}
+		return failure{status: status, heading: "That is too much at once", message: "The form is larger than this site takes. Nothing was stored."}
 	case http.StatusUnsupportedMediaType:
-		return failure{status, "That kind of data is not taken here", "Send an ordinary form. Nothing was stored."}
+		return failure{status: status, heading: "That kind of data is not taken here", message: "Send an ordinary form. Nothing was stored."}
 	default:
 		return unexpected()
 	}
@@ -104,12 +130,34 @@ func failureOf(err error) failure {
 // retryAfter tells a client to come back, in seconds.
 const retryAfter = "5"
 
-// requestIDMark stands in a rendered error page where the request's id goes.
-const requestIDMark = "request-id-goes-here"
+// The marks stand in a rendered error page where the request's own words go.
+const (
+	requestIDMark = "request-id-goes-here"
+	memberMark    = "member-goes-here"
+	onURLMark     = "/address-goes-here"
+	onTextMark    = "text-goes-here"
+)
+
+// known is what an error page knows of who is asking.
+type known int
+
+const (
+	unknown     known = iota // no session was looked for, or the store is away
+	knownGuest               // nobody
+	knownMember              // somebody, whose name the page has
+)
+
+// failureForm is one error page, but for the request's own words.
+type failureForm struct {
+	failure
+	who  known
+	on   bool // there is a way on
+	back bool // there is a way back as well
+}
 
 // failurePages are the error pages, made when the program starts, so that
 // showing one needs neither session nor database nor a template that works.
-type failurePages map[failure][]byte
+type failurePages map[failureForm][]byte
 
 func (s *Site) renderFailures() (failurePages, error) {
 	all := []failure{unexpected()}
@@ -121,22 +169,36 @@ func (s *Site) renderFailures() (failurePages, error) {
 	}
 	pages := failurePages{}
 	for _, f := range all {
-		if pages[f] != nil {
-			continue
+		for _, who := range []known{unknown, knownGuest, knownMember} {
+			for _, ways := range []failureForm{{on: true}, {back: true}, {on: true, back: true}} {
+				form := failureForm{f, who, ways.on, ways.back}
+				if pages[form] != nil {
+					continue
+				}
+				page, err := s.renderFailure(form)
+				if err != nil {
+					return nil, err
+				}
+				pages[form] = page
+			}
 		}
-		var page bytes.Buffer
-		l := s.layout("")
-		l.Title, l.Neutral = title(f.heading), true
-		err := s.renderer.render(&page, "error", view{l, errorPage{
-			Status: f.status, Heading: f.heading, Message: f.message,
-			RequestID: requestIDMark, BackURL: "/", BackText: "Go to the first page",
-		}})
-		if err != nil {
-			return nil, err
-		}
-		pages[f] = page.Bytes()
 	}
 	return pages, nil
+}
+
+func (s *Site) renderFailure(form failureForm) ([]byte, error) {
+	l := s.layout("")
+	l.Title, l.Neutral = title(form.heading), form.who == unknown
+	if form.who == knownMember {
+		l.Member = memberMark
+	}
+	p := errorPage{Status: form.status, Heading: form.heading, Message: form.message, RequestID: requestIDMark, Back: form.back}
+	if form.on {
+		p.OnURL, p.OnText = onURLMark, onTextMark
+	}
+	var page bytes.Buffer
+	err := s.views.Render(&page, "error", view.Data{Layout: l, Page: p})
+	return page.Bytes(), err
 }
 
 // fail answers a request that ended in err. It is Echo's HTTPErrorHandler, the
@@ -150,18 +212,99 @@ func (s *Site) fail(err error, c echo.Context) {
 		err = errors.Join(err, echo.NewHTTPError(http.StatusBadRequest)) // the client has gone
 	}
 	f := failureOf(err)
-	h := c.Response().Header()
+	r, h := c.Request(), c.Response().Header()
 	h.Set("Cache-Control", "no-store")
 	if f.status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", retryAfter)
 	}
 	id, _ := c.Get(requestIDKey).(string)
-	if wantsJSON(c.Request()) {
+	if wantsJSON(r) {
 		_ = c.JSON(f.status, map[string]string{"error": f.heading + ". " + f.message, "request_id": id})
 		return
 	}
-	page := bytes.ReplaceAll(s.failures[f], []byte(requestIDMark), []byte(id))
-	_ = c.HTMLBlob(f.status, page)
+	if f.status == http.StatusMethodNotAllowed && safe(r) {
+		// Somebody reloads what a form was sent to, or went back there.
+		_ = c.Redirect(http.StatusSeeOther, s.formPage(r.URL.Path))
+		return
+	}
+	if f.status == http.StatusServiceUnavailable && safe(r) {
+		h.Set("Refresh", retryAfter)
+	}
+	onURL, onText := s.wayOn(f, r)
+	who, name := s.whoAsks(c, err)
+	page := s.failures[failureForm{f, who, onURL != "", onURL != "/"}]
+	_ = c.HTMLBlob(f.status, fillIn(page, map[string]string{
+		requestIDMark: id, memberMark: name, onURLMark: onURL, onTextMark: onText,
+	}))
+}
+
+// fillIn puts words in the place of marks, none of which comes about by
+// putting in the others.
+func fillIn(page []byte, words map[string]string) []byte {
+	var pairs []string
+	for mark, word := range words {
+		pairs = append(pairs, mark, template.HTMLEscapeString(word))
+	}
+	return []byte(strings.NewReplacer(pairs...).Replace(string(page)))
+}
+
+// wayOn is where the button of an error page leads, and its words.
+func (s *Site) wayOn(f failure, r *http.Request) (url, text string) {
+	switch {
+	case f.login:
+		return loginURL(s.formPage(r.URL.Path)), "Log in"
+	case !safe(r) && f.status != http.StatusNotFound && f.status != http.StatusMethodNotAllowed:
+		return s.formPage(r.URL.Path), "Back to the form"
+	case !f.again:
+		return "", ""
+	}
+	again := r.URL.RequestURI()
+	if !strings.HasPrefix(again, "/") || strings.HasPrefix(again, "//") || strings.Contains(again, "\\") {
+		again = "/" // to a browser the others lead to another host
+	}
+	return again, "Try again"
+}
+
+// formPage is the page that has the form which is sent to path: the page of
+// that path, or the next one above it.
+func (s *Site) formPage(path string) string {
+	for path != "/" && path != "." && !s.getPaths[path] {
+		path = stdpath.Dir(path)
+	}
+	if path == "." {
+		return "/"
+	}
+	return path
+}
+
+// whoAsks is what can be said of the sender of a request that failed. Where the
+// way to the handler has not led past a session, because there is no such page,
+// it is looked for here; the request has failed already, so a store that does
+// not answer makes it no worse.
+func (s *Site) whoAsks(c echo.Context, err error) (who known, name string) {
+	if errors.Is(err, session.ErrUnavailable) {
+		return unknown, ""
+	}
+	if errors.Is(err, session.ErrEnded) {
+		return knownGuest, ""
+	}
+	whose, found := c.Get(senderKey).(string)
+	if !found && failureOf(err).status == http.StatusNotFound && safe(c.Request()) && !strings.HasPrefix(c.Request().URL.Path, assetPrefix) {
+		loaded, err := s.Sessions.Load(c.Request().Context(), s.token(c))
+		if err != nil {
+			return unknown, ""
+		}
+		member, _ := loaded.Member()
+		whose, found = member.Name, true
+	}
+	switch {
+	case !found:
+		return unknown, ""
+	case whose == "":
+		return knownGuest, ""
+	default:
+		return knownMember, whose
+	}
 }
 
 // wantsJSON reports whether the client asked for JSON rather than a page.

@@ -3,6 +3,7 @@ package web_test
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/PuerkitoBio/goquery"
@@ -14,7 +15,7 @@ import (
 func (a *answer) hold(w *world) {
 	a.t.Helper()
 	for name, want := range map[string]string{
-		"Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " +
+		"Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self' data:; manifest-src 'self'; connect-src 'self'; " +
 			"form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 		"X-Content-Type-Options":       "nosniff",
 		"Referrer-Policy":              referrerPolicy(a.request.URL.Path),
@@ -44,7 +45,7 @@ func (a *answer) hold(w *world) {
 	}
 	kind := a.header.Get("Content-Type")
 	if len(a.body) > 0 && !strings.HasSuffix(kind, "; charset=utf-8") && !strings.HasSuffix(kind, "; charset=UTF-8") &&
-		kind != "application/json" && kind != "image/x-icon" {
+		!slices.Contains([]string{"application/json", "application/manifest+json", "image/x-icon", "image/png", "image/svg+xml", "font/woff2"}, kind) {
 		a.fault("Content-Type %q", kind)
 	}
 	if a.request.URL.RawQuery == "" { // what was in the address may come back
@@ -87,6 +88,9 @@ func (a *answer) holdAttribute(element string, attribute html.Attribute) {
 	case attribute.Key == "href", attribute.Key == "src", attribute.Key == "action", attribute.Key == "formaction":
 		target, err := url.Parse(attribute.Val)
 		local := strings.HasPrefix(attribute.Val, "/") && !strings.HasPrefix(attribute.Val, "//")
+		if element == "link" && strings.HasPrefix(attribute.Val, "data:image/svg+xml,") {
+			return // the icon, in the page itself
+		}
 		if err != nil || target.Host != "" || !local && !strings.HasPrefix(attribute.Val, "#") {
 			a.fault("<%s %s=%q>", element, attribute.Key, attribute.Val)
 		}

@@ -16,6 +16,7 @@ type explainPage struct {
 	Name          string // "" for a guest
 	Heading, Lead string
 	Summary       string
+	Way           wayDrawing
 	Guest         bool
 	Cookie        string // the session cookie's name, where the lines to try need its value
 	Steps         []explainStep
@@ -23,13 +24,16 @@ type explainPage struct {
 
 // explainStep is one step of the way from the browser to the greeting.
 type explainStep struct {
+	ID          string // of its own on the page
 	Title, Text string
 	Facts       []explainFact
 	Bytes       string // stored bytes, laid out
+	Folded      string // what facts and bytes are, where they are shown on demand; or ""
 	Took        string // "0.21 ms", where it was measured
 	File        string // the code that took this step; "" when none ran
 	Function    string
 	Hand        []string // lines for a shell that show the same
+	Token       bool     // the first of them that need $TOKEN
 	HandWords   string   // what they print, or why there are none
 }
 
@@ -47,30 +51,31 @@ type explainFact struct {
 // after, so that it can tell what was stored as well.
 func (s *Site) showExplain(c echo.Context) error {
 	rec := watched(c)
-	notices := s.takeNotices(c)
-	if err := s.conclude(c, c.Response()); err != nil {
+	flashes := s.takeFlashes(c)
+	if err := s.commit(c, c.Response()); err != nil {
 		return err
 	}
-	e := explanation{site: s, whose: current(c), now: s.Now(), steps: rec.Making()}
+	e := explanation{site: s, sess: current(c), now: s.Now(), steps: rec.Attempt()}
 	member, known := memberOf(c)
-	p := explainPage{Heading: "How the server looked for you", Guest: !known, Lead: "You are nobody yet, as far as this server can tell. " +
-		"Below is how it looked, step by step, while it made this very page: the real values, noted by the code that handled them."}
+	p := explainPage{Heading: "How the server looked for you", Guest: !known, Lead: "As far as this server can tell, you are nobody yet. " +
+		"Here is how it looked while it made this very page, with the real values, recorded by the code that handled them."}
 	if known {
 		p.Name = member.Name
 		p.Heading = "How the server knew you"
-		p.Lead = "Below is how, step by step, while it made this very page: the real values, noted by the code that handled them."
+		p.Lead = "Here is how, while it made this very page, with the real values, recorded by the code that handled them."
 	}
 	p.Steps = e.all()
+	p.Way = e.way(p.Name)
 	p.Summary = e.summary(rec.Elapsed())
 	if e.sent.Count == 1 {
 		p.Cookie = s.Sessions.CookieName()
 	}
-	return s.pageWith(c, http.StatusOK, "explain", "Explain", notices, p)
+	return s.pageWith(c, http.StatusOK, "explain", "How it works", flashes, p)
 }
 
 // summary is the whole of it in one line.
 func (e *explanation) summary(took time.Duration) string {
-	asked, written, statements := "no store asked", "", "no SQL"
+	asked, written, statements := "no question to a store", "", "no SQL"
 	if e.reads > 0 {
 		asked = count(e.reads, "question") + " to " + storeName(e.store)
 	}
@@ -80,7 +85,7 @@ func (e *explanation) summary(took time.Duration) string {
 	if len(e.sql) > 0 {
 		statements = count(len(e.sql), "SQL statement")
 	}
-	return fmt.Sprintf("%s, %s%s, %s, %s in all.", count(len(e.told), "step"), asked, written, statements, milliseconds(took))
+	return fmt.Sprintf("%s, %s%s, %s, %s in all.", count(len(e.told)-e.extra, "step"), asked, written, statements, milliseconds(took))
 }
 
 // milliseconds writes a short time so that it can be compared.

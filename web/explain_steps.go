@@ -2,9 +2,12 @@ package web
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
+	"holdfast/internal/learn/byhand"
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
 )
@@ -12,18 +15,22 @@ import (
 // explanation puts what was recorded of one request into words.
 type explanation struct {
 	site  *Site
-	whose *session.Session
+	sess  *session.Session
 	now   time.Time
 	steps []trace.Step
 
 	sent   trace.Cookie
-	byHand session.ByHand
+	byHand byhand.Lines
 	told   []explainStep
 	known  bool              // who is asking is settled
 	writes []trace.Step      // operations since then
 	reads  int               // operations before
 	store  string            // what they asked
 	sql    []trace.Statement // all of them
+	extra  int               // steps told that are still to be taken
+
+	key      string // under which a session was looked for; or ""
+	answered string // what the store answered, in a word or two
 }
 
 // all tells every step in the order in which it was taken.
@@ -31,7 +38,61 @@ func (e *explanation) all() []explainStep {
 	for _, step := range e.steps {
 		e.tell(step)
 	}
+	e.deleteIt()
+	ids, token := map[string]bool{}, false
+	for i := range e.told {
+		s := &e.told[i]
+		if s.ID == "" || ids[s.ID] {
+			s.ID = "step-" + strconv.Itoa(i+1)
+		}
+		ids[s.ID] = true
+		needs := slices.ContainsFunc(s.Hand, func(line string) bool { return strings.Contains(line, "$TOKEN") })
+		s.Token, token = needs && !token, token || needs
+	}
 	return e.told
+}
+
+// way draws what was told, each arrow with its value.
+func (e *explanation) way(name string) wayDrawing {
+	d := wayDrawing{
+		Words: wayWords, Linked: true, Greeting: "Hello, stranger", Store: storeLabel(e.site.SessionStore), Record: e.answered,
+		Page: wayPart{Value: "no new cookie", Linked: true},
+	}
+	if name != "" {
+		d.Greeting = greeting(name)
+	}
+	if d.Record == "" {
+		d.Record = "not asked"
+	}
+	d.Cookie = wayPart{Value: "none", Linked: true}
+	if e.sent.Count == 1 {
+		d.Cookie.Value = e.sent.Value.String()
+	}
+	if e.key != "" {
+		d.Key = wayPart{Value: e.key[:4] + "…" + e.key[len(e.key)-4:], Linked: true}
+		d.Answer = wayPart{Value: e.answered, Linked: e.answered != ""}
+	}
+	return d
+}
+
+// deleteIt tells what to do next: take the record away, and see that nothing
+// else knew who was asking.
+func (e *explanation) deleteIt() {
+	if !e.sess.Stored() || e.sent.Count != 1 {
+		return
+	}
+	s := explainStep{
+		ID: "delete", Title: "Now delete it, and load this page again",
+		Text:      "The server has nothing but this record to know you by. Take it away, and the same cookie leads to nobody; log in again to get a new one.",
+		Hand:      []string{e.byHand.Drop},
+		HandWords: "It removes the record from the store. Then reload this page.",
+	}
+	if e.byHand.Drop == "" {
+		s.Hand = []string{e.curl(" -o /dev/null -d ''", "logout")}
+		s.HandWords = "Nothing but this server reaches the store, so this logs the session out, which removes the record. Then reload this page."
+	}
+	e.extra++
+	e.told = append(e.told, s)
 }
 
 func (e *explanation) tell(step trace.Step) {
@@ -48,6 +109,8 @@ func (e *explanation) tell(step trace.Step) {
 			return
 		}
 		e.operation(step, what)
+	case trace.Connection:
+		e.connection(step, what)
 	case trace.Decoded:
 		e.decoded(step, what)
 	case trace.Check:
@@ -92,30 +155,29 @@ func (e *explanation) cookie(step trace.Step, what trace.Cookie) {
 	switch what.Count {
 	case 0:
 		e.add(step, explainStep{
-			Title: "Your browser sent no session cookie",
-			Text: "A request is a few lines of text, and nothing in them says who sent the one before. " +
-				"A browser is recognised by the cookie it was given earlier and sends along with every request. Yours has none for this site: you have not logged in, or the session has ended.",
+			ID: "cookie", Title: "Your browser sent no session cookie",
+			Text: "A request says nothing about who sent the one before. A browser is recognised by the cookie it was given earlier and sends along every time. " +
+				"Yours has none for this site: you have not logged in, or the session has ended.",
 			Facts:     []explainFact{{Term: "Cookie", Value: "no " + what.Name, Code: true}},
 			Hand:      []string{e.curl(" -H 'Accept: application/json'", "session")},
-			HandWords: "Another program without a cookie is a stranger too: it prints \"member\":null.",
+			HandWords: "Any other program without a cookie is a stranger too: it prints \"member\":null.",
 		})
 	case 1:
 		e.add(step, explainStep{
-			Title: "Your browser sent a cookie",
-			Text: "A request is a few lines of text, and nothing in them says who sent the one before. " +
-				"So the browser adds the cookie that it was given: a token that means nothing by itself. It is the only thing in this request that tells you from anybody else.",
+			ID: "cookie", Title: "Your browser sent a cookie",
+			Text: "A request says nothing about who sent the one before. So the browser adds the cookie it was given: a token that means nothing by itself, " +
+				"and the only thing in this request that sets you apart from anyone else.",
 			Facts: []explainFact{
 				{Term: "Cookie", Value: what.Name + "=" + what.Value.String(), Code: true,
-					Means: "Masked, because whoever has the whole of it is you."},
-				{Term: "Length", Value: count(what.Value.Length(), "character")},
+					Means: "(masked: whoever has all of it is you)"},
 			},
 			Hand:      []string{e.curl(" -H 'Accept: application/json'", "session")},
-			HandWords: "Another program with the same cookie is the same person to this server.",
+			HandWords: "To this server, another program with the same cookie is the same person.",
 		})
 	default:
 		e.add(step, explainStep{
-			Title: "Your browser sent several session cookies",
-			Text:  "Which of them is the right one nobody can say; one may have been planted by another site. So none is believed.",
+			ID: "cookie", Title: "Your browser sent several session cookies",
+			Text:  "There is no telling which of them is the right one, and another site may have planted one. So none is believed.",
 			Facts: []explainFact{{Term: "Cookies", Value: fmt.Sprintf("%d × %s", what.Count, what.Name), Code: true}},
 		})
 	}
@@ -124,7 +186,7 @@ func (e *explanation) cookie(step trace.Step, what trace.Cookie) {
 func (e *explanation) form(step trace.Step, what trace.Form) {
 	s := explainStep{
 		Title: "It has the form of a token",
-		Text:  "The server makes its tokens of 32 random bytes: more possibilities than anybody can try. Written in letters, digits, - and _ that is 43 characters. Anything else it cannot have made, and does not look up.",
+		Text:  "This server’s tokens are 32 random bytes, far more possibilities than anyone can try, written as 43 characters. It did not make anything else, and does not look it up.",
 		Facts: []explainFact{
 			{Term: "Characters", Value: fmt.Sprintf("%d of %d", what.Length, what.Want)},
 			{Term: "Alphabet", Value: yes(what.Alphabet, "letters, digits, - and _", "other characters, or a broken end")},
@@ -139,11 +201,11 @@ func (e *explanation) form(step trace.Step, what trace.Form) {
 }
 
 func (e *explanation) hash(step trace.Step, what trace.Hash) {
-	e.byHand = e.site.Sessions.ByHand(what.Key)
+	e.byHand, e.key = e.site.ByHand(what.Key), what.Key
 	e.add(step, explainStep{
-		Title: "The token became a key",
-		Text: "Sessions are not kept under the token but under its SHA-256. That goes one way only: the token leads to the key, and no key leads back to a token. " +
-			"So whoever reads the store, or a backup of it, cannot log in with what is there.",
+		ID: "key", Title: "The token became a key",
+		Text: "Sessions are stored under the token’s SHA-256, not under the token itself. No key leads back to a token, " +
+			"so whoever reads the store, or a backup of it, cannot log in with what is there.",
 		Facts: []explainFact{
 			{Term: "SHA-256, in base64url", Value: what.Key, Code: true},
 			{Term: "Key", Value: e.byHand.Name, Code: true},
@@ -156,18 +218,16 @@ func (e *explanation) hash(step trace.Step, what trace.Hash) {
 func (e *explanation) operation(step trace.Step, what trace.Operation) {
 	e.reads, e.store = e.reads+1, what.Store
 	name, _, _ := strings.Cut(what.Text, " ")
-	s := explainStep{Facts: []explainFact{{Term: "Command", Value: what.Text, Code: true}}}
+	s := explainStep{Facts: []explainFact{{Term: "Command", Value: what.Text, Code: true, Means: milliseconds(step.Took)}}}
 	switch {
-	case name == "INFO":
-		s.Title = "A connection was opened"
-		s.Text = "No connection was free, so the server opened one, and asked first which run of Redis it leads to: one that came back from a crash may have forgotten who has logged out."
 	case name != "GET" && name != "Find":
-		s.Title = "What stood there was removed"
-		s.Text = "It is of no use to anybody any more."
+		s.Title = "The record was removed"
+		s.Text = "It is of no use to anyone any more."
 	default:
-		s.Title = capital(storeName(what.Store)) + " was asked"
-		s.Text = "One question, by its exact key. Nothing is searched, so it takes the same time however many people are logged in."
-		s.Facts = append(s.Facts, explainFact{Term: "Answer", Value: yes(what.Found, count(what.Size, "byte"), "nothing stands there")})
+		s.ID, s.Title = "store", capital(storeName(what.Store))+" was asked"
+		s.Text = "One question, by the exact key. Nothing is searched, so it takes the same time however many people are logged in."
+		e.answered = yes(what.Found, count(what.Size, "byte"), "nothing")
+		s.Facts = append(s.Facts, explainFact{Term: "Answer", Value: e.answered})
 		e.lookByHand(&s)
 	}
 	if what.Cause != "" {
@@ -177,6 +237,18 @@ func (e *explanation) operation(step trace.Step, what trace.Operation) {
 	if what.Found {
 		e.bytes(step, what)
 	}
+}
+
+func (e *explanation) connection(step trace.Step, what trace.Connection) {
+	s := explainStep{
+		Title: "A connection was opened",
+		Text:  "The connection to Redis was new, and this request waited for it. An older copy of Redis may have come back, with sessions that have ended since. So before anything in it is believed, the server reads the heartbeat that stands there, ends once more whatever has ended since that beat, and writes a new one.",
+		Facts: []explainFact{{Term: "Heartbeat", Value: what.Beat, Code: true}},
+	}
+	if what.Cause != "" {
+		s.Facts = append(s.Facts, explainFact{Term: "Failed", Value: what.Cause, Code: true})
+	}
+	e.add(step, s)
 }
 
 // lookByHand adds the line that asks the store past this server.
@@ -191,10 +263,11 @@ func (e *explanation) lookByHand(s *explainStep) {
 func (e *explanation) bytes(step trace.Step, what trace.Operation) {
 	step.Took = 0
 	s := explainStep{
-		Title: "These bytes came back",
-		Text:  "All that the server knows about this session, as text anybody can read (JSON). It has no password and no token in it.",
-		Facts: []explainFact{{Term: "Size", Value: count(what.Size, "byte"), Means: "laid out below; stored without spaces and line breaks"}},
-		Bytes: session.Pretty(what.Bytes),
+		ID: "record", Title: "These bytes came back",
+		Text:   "All the server knows about this session, as text anyone can read (JSON). There is no password and no token in it.",
+		Folded: "The " + count(what.Size, "byte"),
+		Facts:  []explainFact{{Term: "Size", Value: count(what.Size, "byte"), Means: "laid out below; stored without spaces and line breaks"}},
+		Bytes:  byhand.Pretty(what.Bytes),
 	}
 	if e.byHand.Size != "" {
 		s.Hand, s.HandWords = []string{e.byHand.Size}, "It prints how many bytes there are."
@@ -204,8 +277,9 @@ func (e *explanation) bytes(step trace.Step, what trace.Operation) {
 
 func (e *explanation) decoded(step trace.Step, what trace.Decoded) {
 	s := explainStep{
-		Title: "The bytes became a record",
-		Text:  "The server reads them field by field. The first says by which version of the layout: bytes of another version, or damaged ones, would belong to nobody.",
+		Title:  "The bytes became a record",
+		Text:   "The server reads them field by field, the version first. Damaged bytes, or ones of a version it does not know, would belong to nobody.",
+		Folded: "The " + count(len(what.Fields), "field"),
 	}
 	for _, field := range what.Fields {
 		fact := explainFact{Term: field.Path, Value: field.Value, Code: true, Means: meaning(field.Path)}
@@ -214,28 +288,25 @@ func (e *explanation) decoded(step trace.Step, what trace.Decoded) {
 		}
 		s.Facts = append(s.Facts, fact)
 	}
-	if e.byHand.Read != "" {
-		s.Hand, s.HandWords = []string{e.byHand.Read + ` | tr , '\n'`}, "It prints the fields one a line."
-	}
 	e.add(step, s)
 }
 
 func (e *explanation) check(step trace.Step, what trace.Check) {
-	idle := "no limit of its own: you asked to be kept logged in"
+	idle := "no limit: you asked to be kept logged in"
 	if what.Idle > 0 {
-		idle = "last use noted " + distance(what.Seen.Sub(what.Now)) + ", limit " + span(what.Idle)
+		idle = "last visit noted " + distance(what.Seen.Sub(what.Now)) + ", limit " + span(what.Idle)
 	}
 	s := explainStep{
 		Title: "The session was checked",
-		Text:  "Having a record is not enough. The server checks both limits by its own clock on every request, whatever the store or the browser may think.",
+		Text:  "A record alone is not enough. On every request the server checks both limits by its own clock, whatever the store or the browser may think.",
 		Facts: []explainFact{
-			{Term: "Not ended", Value: "yes", Means: "logging out, here or from another device, removes the record, and nothing brings it back"},
+			{Term: "Not ended", Value: "yes", Means: "logging out, here or on another device, removes the record, and nothing brings it back"},
 			{Term: "Not idle too long", Value: yes(what.Now.Before(what.IdleEnd), "yes", "no"), Ends: momentAt(what.IdleEnd, e.now), Means: idle},
 			{Term: "Not too old", Value: yes(what.Now.Before(what.Deadline), "yes", "no"), Ends: momentAt(what.Deadline, e.now), Means: "however much it is used"},
 		},
 	}
 	if e.byHand.Left != "" {
-		s.Hand, s.HandWords = []string{e.byHand.Left}, "It prints how many seconds the store will keep the record, counted from the last use that was noted."
+		s.Hand, s.HandWords = []string{e.byHand.Left}, "It prints how many seconds the store will keep the record, counted from the last visit that was noted."
 	}
 	e.add(step, s)
 }

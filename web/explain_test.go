@@ -20,8 +20,11 @@ import (
 	"github.com/PuerkitoBio/goquery"
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/dev/testservice"
 	"holdfast/internal/learn/trace"
+	"holdfast/internal/product"
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // told is one step as the page tells it.
@@ -43,9 +46,9 @@ func way(page *answer) []told {
 		s := told{
 			title: li.Find("h2").Text(), words: li.ChildrenFiltered("p").First().Text(),
 			facts: map[string]string{}, ends: map[string]time.Time{},
-			bytes: li.ChildrenFiltered("pre").Text(),
+			bytes: li.Find(".fold:not(.hand) pre").Text(),
 			file:  li.Find(".source code").First().Text(), function: li.Find(".source code").Last().Text(),
-			hand: li.Find(".hand pre").Map(func(_ int, pre *goquery.Selection) string { return pre.Text() }),
+			hand: li.Find(".hand pre:not(.setup)").Map(func(_ int, pre *goquery.Selection) string { return pre.Text() }),
 		}
 		li.Find("dl div").Each(func(_ int, div *goquery.Selection) {
 			term, value := div.Find("dt").Text(), div.Find("dd")
@@ -53,7 +56,7 @@ func way(page *answer) []told {
 			if code := value.Find("code"); code.Length() > 0 {
 				s.facts[term] = code.Text()
 			}
-			if end, err := time.Parse(time.RFC3339, div.Find("time[data-ends]").AttrOr("datetime", "")); err == nil {
+			if end, err := time.Parse(time.RFC3339, div.Find(".ends time").AttrOr("datetime", "")); err == nil {
 				s.ends[term] = end
 			}
 		})
@@ -108,18 +111,18 @@ func TestTheWayIsToldAsItWas(t *testing.T) {
 		wantTitles(t, "a member", steps,
 			"Your browser sent a cookie", "It has the form of a token", "The token became a key", asked,
 			"These bytes came back", "The bytes became a record", "The session was checked", "The name was found",
-			"SQL needed: none", "Nothing was written", "No session cookie was sent back")
+			"SQL needed: none", "Nothing was written", "No session cookie was sent back", "Now delete it, and load this page again")
 
 		masked := b.token()[:4] + "…" + b.token()[39:]
 		for _, want := range []struct{ title, term, value string }{
-			{"Your browser sent a cookie", "Cookie", "session=" + masked},
+			{"Your browser sent a cookie", "Cookie", product.SessionCookie + "=" + masked},
 			{"The token became a key", "Key", storedUnder(b.token())},
 			{asked, "Command", "GET " + storedUnder(b.token())},
 			{"These bytes came back", "Size", fmt.Sprintf("%d bytes laid out below; stored without spaces and line breaks", len(stored))},
 			{"The bytes became a record", "member.name", "Ada"},
 			{"The bytes became a record", "member.start", strconv.FormatInt(w.process.Start, 10)},
-			{"No session cookie was sent back", "Name and value", "session=" + masked},
-			{"No session cookie was sent back", "HttpOnly", "no script can read it, so one that slips into a page cannot steal it"},
+			{"No session cookie was sent back", "Name and value", product.SessionCookie + "=" + masked},
+			{"No session cookie was sent back", "HttpOnly", "no script can read it, so one smuggled into a page cannot steal it"},
 		} {
 			if got := step(t, steps, want.title).facts[want.term]; got != want.value {
 				t.Errorf("%s: %s is %q, want %q", want.title, want.term, got, want.value)
@@ -169,12 +172,12 @@ func TestWhyNobodyIsBelieved(t *testing.T) {
 		}{
 			{"no cookie", "", []string{"Your browser sent no session cookie", "Nobody yet"}},
 			{"another cookie", "other=x", []string{"Your browser sent no session cookie", "Nobody yet"}},
-			{"two cookies", "session=" + b.token() + "; session=" + b.token(), []string{"Your browser sent several session cookies", "Nobody yet"}},
-			{"too short", "session=x", []string{sent, "It is no token of this server", "Nobody: the cookie was not believed"}},
-			{"a wrong sign", "session=" + strings.Repeat("*", 43), []string{sent, "It is no token of this server", "Nobody: the cookie was not believed"}},
-			{"invented", "session=" + strings.Repeat("A", 42) + "E", []string{sent, form, key, asked, "Nobody: nothing stands under that key"}},
-			{"spoiled", "session=" + spoiled, []string{sent, form, key, asked, "These bytes came back", "What stood there was removed", "Nobody: the record could not be read"}},
-			{"of another version", "session=" + foreign, []string{sent, form, key, asked, "These bytes came back", "What stood there was removed", "Nobody: the record could not be read"}},
+			{"two cookies", product.SessionCookie + "=" + b.token() + "; " + product.SessionCookie + "=" + b.token(), []string{"Your browser sent several session cookies", "Nobody yet"}},
+			{"too short", product.SessionCookie + "=x", []string{sent, "It is no token of this server", "Nobody: the cookie was not believed"}},
+			{"a wrong sign", product.SessionCookie + "=" + strings.Repeat("*", 43), []string{sent, "It is no token of this server", "Nobody: the cookie was not believed"}},
+			{"invented", product.SessionCookie + "=" + strings.Repeat("A", 42) + "E", []string{sent, form, key, asked, "Nobody: there is nothing under that key"}},
+			{"spoiled", product.SessionCookie + "=" + spoiled, []string{sent, form, key, asked, "These bytes came back", "The record was removed", "Nobody: the record could not be read"}},
+			{"of a newer version", product.SessionCookie + "=" + foreign, []string{sent, form, key, asked, "These bytes came back", "Nobody here: a newer server wrote the record"}},
 		} {
 			var headers []string
 			if c.cookie != "" {
@@ -185,9 +188,13 @@ func TestWhyNobodyIsBelieved(t *testing.T) {
 		}
 
 		w.clock.advance(sessionIdle + time.Second)
-		wantTitles(t, "idle", way(b.get("/explain").wantNoCookie()), append([]string{sent, form, key, asked, "These bytes came back", "The bytes became a record",
-			"The session was checked", "What stood there was removed", "Nobody: the session was idle too long"}, end...)...)
-		wantTitles(t, "after that", way(b.get("/explain")), append([]string{sent, form, key, asked, "Nobody: nothing stands under that key"}, end...)...)
+		idle := []string{sent, form, key, asked, "These bytes came back", "The bytes became a record", "The session was checked"}
+		if w.stores.redis == nil { // no script: it is read once more under a lock
+			idle = append(idle, asked, "These bytes came back")
+		}
+		idle = append(idle, "The record was removed", "Nobody: the session was unused for too long")
+		wantTitles(t, "idle", way(b.get("/explain").wantNoCookie()), append(idle, end...)...)
+		wantTitles(t, "after that", way(b.get("/explain")), append([]string{sent, form, key, asked, "Nobody: there is nothing under that key"}, end...)...)
 	})
 }
 
@@ -199,7 +206,7 @@ func TestASessionThatIsTooOldIsToldSo(t *testing.T) {
 		b.get("/profile").want(http.StatusOK)
 	}
 	w.clock.advance(8 * time.Second)
-	step(t, way(b.get("/explain")), "Nobody: the session has reached its greatest age")
+	step(t, way(b.get("/explain")), "Nobody: the session is too old")
 }
 
 func TestAGuestWithValuesIsTheSameNobody(t *testing.T) {
@@ -207,7 +214,7 @@ func TestAGuestWithValuesIsTheSameNobody(t *testing.T) {
 	b := w.browser()
 	b.post("/session", url.Values{"key": {"colour"}, "value": {"green"}}).wantRedirect("/session")
 	steps := way(b.get("/explain").wantNoCookie())
-	step(t, steps, "Nobody yet, but the same nobody")
+	step(t, steps, "A guest, known as the same guest")
 	if got := step(t, steps, "The bytes became a record").facts["values.colour"]; got != "green" {
 		t.Errorf("values.colour is %q", got)
 	}
@@ -223,7 +230,7 @@ func TestAVisitIsNotedOnceAndTold(t *testing.T) {
 	before := w.record(b.token())
 	var steps []told
 	calls := w.redisCalls(func() { steps = way(b.get("/explain").wantNoCookie()) })
-	if calls["get"] != 2 || calls["set"] != 1 || calls["evalsha"] != 1 { // the script gets and sets
+	if calls["get"] != 1 || calls["evalsha"] != 1 {
 		t.Errorf("Redis was called for %v", calls)
 	}
 	noted := step(t, steps, "Your visit was noted")
@@ -234,6 +241,58 @@ func TestAVisitIsNotedOnceAndTold(t *testing.T) {
 		t.Errorf("nothing was stored: %s", after)
 	}
 	step(t, way(b.get("/explain")), "Nothing was written")
+}
+
+func TestWhatMakesAWriteOneStepIsToldForEveryStore(t *testing.T) {
+	for kind, c := range map[string]struct {
+		world func(t *testing.T) *world
+		want  string
+	}{
+		"Redis":          {func(t *testing.T) *world { return newWorld(t, services(t), options{learn: true}) }, "one Lua script"},
+		"embedded Redis": {func(t *testing.T) *world { return newWorld(t, embedded(t), options{learn: true}) }, "a lock in this server"},
+		"memory": {func(t *testing.T) *world {
+			return newWorld(t, embedded(t), options{learn: true, store: store.KindMemory})
+		}, "a lock in this server"},
+		"file": {func(t *testing.T) *world {
+			return newWorld(t, embedded(t), options{learn: true, store: store.KindFile})
+		}, "a lock in this server"},
+		"database": {func(t *testing.T) *world {
+			at := embedded(t)
+			at.databaseURL = testservice.Postgres(t).URL
+			return newWorld(t, at, options{learn: true, store: store.KindDatabase})
+		}, "one SQL statement"},
+	} {
+		w := c.world(t)
+		b := w.member(w.person("Ada"))
+		w.clock.advance(2 * time.Minute)
+		page := b.get("/explain")
+		step(t, way(page), "Your visit was noted")
+		if said := page.text("ol.path"); !strings.Contains(said, "What makes them one here is "+c.want) {
+			t.Errorf("%s: the page does not say that it is %s", kind, c.want)
+		}
+		if said := b.get("/explain").text("ol.path"); strings.Contains(said, "What makes them one") {
+			t.Errorf("%s: a page that writes nothing tells of writing", kind)
+		}
+	}
+}
+
+// A request that waits for a new connection waits for what is done before that
+// is believed.
+func TestWhatARequestWaitedForBelongsToItsRecord(t *testing.T) {
+	w := newWorld(t, services(t), options{learn: true})
+	b := w.member(w.person("Ada"))
+	gone := w.member(w.person("Bea"))
+	gone.post("/logout", nil).wantRedirect("/login")
+	w.stores.redis.Stop()
+	w.stores.redis.Start() // another run, which has nothing of the one before
+	page := b.get("/explain").want(http.StatusOK)
+	steps := way(page)
+	step(t, steps, "A connection was opened")
+	if said := page.text("ol.path"); !strings.Contains(said, "FROM devices") || !strings.Contains(said, "This request waited for that.") ||
+		slices.Contains(titles(steps), "SQL needed: none") {
+		t.Errorf("of the SQL it says %q", titles(steps))
+	}
+	step(t, way(b.get("/explain")), "SQL needed: none")
 }
 
 func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
@@ -250,7 +309,7 @@ func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
 	shown.Range(func(_, page any) bool {
 		notices += len(page.(*answer).notices())
 		steps := slices.DeleteFunc(titles(way(page.(*answer))), func(s string) bool { return s == "A connection was opened" })
-		if len(steps) != 11 {
+		if len(steps) != 12 {
 			t.Errorf("a page tells %d steps: %q", len(steps), steps)
 		}
 		return true
@@ -263,7 +322,7 @@ func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
 	if got := page.notices(); !slices.Equal(got, []string{"You are logged out."}) {
 		t.Errorf("notices after log-out: %q", got)
 	}
-	if got := step(t, way(page), "No session cookie was sent back").facts["Sent with this page"]; !strings.HasPrefix(got, "parting=") {
+	if got := step(t, way(page), "No session cookie was sent back").facts["Sent with this page"]; !strings.HasPrefix(got, product.PartingCookie+"=") {
 		t.Errorf("the cookie that goes is told as %q", got)
 	}
 }
@@ -271,10 +330,10 @@ func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
 func TestEveryStepNamesCodeThatExists(t *testing.T) {
 	w := newWorld(t, services(t), options{learn: true})
 	b := w.member(w.person("Ada"))
-	pages := []*answer{b.get("/explain"), w.bare("GET", "/explain", ""), w.bare("GET", "/explain", "", "Cookie: session=x")}
+	pages := []*answer{b.get("/explain"), w.bare("GET", "/explain", ""), w.bare("GET", "/explain", "", "Cookie: "+product.SessionCookie+"=x")}
 	w.clock.advance(2 * time.Minute)
 	pages = append(pages, b.get("/explain"))
-	for _, store := range []string{session.StoreMemory, session.StoreFile} {
+	for _, store := range []string{store.KindMemory, store.KindFile} {
 		other := newWorld(t, embedded(t), options{learn: true, store: store})
 		who := other.member(other.person("Ada"))
 		other.clock.advance(2 * time.Minute)
@@ -283,7 +342,7 @@ func TestEveryStepNamesCodeThatExists(t *testing.T) {
 	seen := map[string]bool{}
 	for _, page := range pages {
 		for _, s := range way(page) {
-			if s.file == "" && s.title != "SQL needed: none" {
+			if s.file == "" && s.title != "SQL needed: none" && s.title != "Now delete it, and load this page again" {
 				t.Errorf("%q names no code", s.title)
 			}
 			if s.file != "" && !seen[s.file+s.function] {
@@ -326,7 +385,7 @@ func functions(t *testing.T, path string) []string {
 }
 
 func TestWhereNobodyCanLookThePageSaysSo(t *testing.T) {
-	w := newWorld(t, embedded(t), options{learn: true, store: session.StoreMemory})
+	w := newWorld(t, embedded(t), options{learn: true, store: store.KindMemory})
 	asked := step(t, way(w.member(w.person("Ada")).get("/explain")), "The server's own memory was asked")
 	if len(asked.hand) != 0 {
 		t.Errorf("lines that look into a process: %q", asked.hand)

@@ -1,11 +1,10 @@
 package web
 
 import (
+	"holdfast/internal/session/store"
 	"net/http"
 	"strings"
 	"time"
-
-	"holdfast/internal/session"
 )
 
 // meaning tells what a field of the record is for.
@@ -16,23 +15,23 @@ func meaning(path string) string {
 	case "created":
 		return "when this session began, in milliseconds since 1970"
 	case "seen":
-		return "last use that was noted"
+		return "last visit that was noted"
 	case "ends":
 		return "ends at the latest"
 	case "member.id":
-		return "who it belongs to"
+		return "whose it is"
 	case "member.name":
 		return "what the greeting says"
 	case "member.start":
-		return "number of the server start in which you logged in"
+		return "how many times the server had started when you logged in"
 	case "member.device":
-		return "its line on the page Devices; no secret"
+		return "its entry on the Devices page; not a secret"
 	case "member.remember":
 		return "you asked to be kept logged in"
 	case "notices":
 		return "a message for the next page"
 	default:
-		return "a value put in at /session"
+		return "a value stored at /session"
 	}
 }
 
@@ -47,16 +46,16 @@ func yes(holds bool, then, otherwise string) string {
 func span(d time.Duration) string { return strings.TrimPrefix(distance(d), "in ") }
 
 // storeName is what sentences call a store.
-func storeName(store string) string {
-	switch store {
-	case session.StoreMemory:
+func storeName(kind string) string {
+	switch kind {
+	case store.KindMemory:
 		return "the server's own memory"
-	case session.StoreFile:
+	case store.KindFile:
 		return "the file of sessions"
-	case session.StoreDatabase:
+	case store.KindDatabase:
 		return "the table of sessions"
 	default:
-		return store
+		return kind
 	}
 }
 

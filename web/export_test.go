@@ -23,7 +23,7 @@ func (s *Site) Routes() []string {
 // of the site does by itself: failing halfway.
 func (s *Site) AddPage(path string, h func(echo.Context, *session.Session) error) {
 	handler := func(c echo.Context) error { return h(c, current(c)) }
-	public := s.known()
+	public := s.withSession()
 	public.get(path, handler)
 	public.post(path, handler)
 }

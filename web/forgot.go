@@ -41,7 +41,7 @@ func (s *Site) submitForgot(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	s.part(c, partingResetAsked)
+	s.setFlashCookie(c, flashResetAsked)
 	return c.Redirect(http.StatusSeeOther, "/login")
 }
 

@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"strconv"
 
 	"github.com/labstack/echo/v4"
 
@@ -13,8 +12,8 @@ import (
 const eventsPerPage = 30
 
 type historyPage struct {
-	Events       []historyEvent
-	Older, Newer string // addresses of the neighbouring pages, or ""
+	Events []historyEvent
+	neighbours
 }
 
 type historyEvent struct {
@@ -24,18 +23,13 @@ type historyEvent struct {
 
 func (s *Site) showHistory(c echo.Context) error {
 	member, _ := current(c).Member()
-	page := pageNumber(c.QueryParam("page"))
-	events, err := s.Accounts.History(c.Request().Context(), member.ID, (page-1)*eventsPerPage, eventsPerPage+1)
+	list := pagingOf(c, eventsPerPage)
+	events, err := s.Accounts.History(c.Request().Context(), member.ID, list.offset(), list.limit())
 	if err != nil {
 		return err
 	}
 	var p historyPage
-	if len(events) > eventsPerPage {
-		events, p.Older = events[:eventsPerPage], historyPath(page+1)
-	}
-	if page > 1 {
-		p.Newer = historyPath(page - 1)
-	}
+	events, p.neighbours = shown(list, events)
 	for _, e := range events {
 		p.Events = append(p.Events, historyEvent{
 			What: eventWords(e.Kind), Browser: deviceTitle(e.From.UserAgent), Address: e.From.Address,
@@ -44,8 +38,6 @@ func (s *Site) showHistory(c echo.Context) error {
 	}
 	return s.page(c, http.StatusOK, "history", "What happened to your account", p)
 }
-
-func historyPath(page int) string { return "/account/history?page=" + strconv.Itoa(page) }
 
 func eventWords(kind account.EventKind) string {
 	switch kind {

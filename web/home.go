@@ -6,12 +6,18 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-type homePage struct{ Name string } // "" for a guest
+type homePage struct {
+	Name string // "" for a guest
+	URL  string // of this site, for those who link to it; "" for a member
+	Way  wayDrawing
+}
 
 func (s *Site) showHome(c echo.Context) error {
-	var p homePage
+	p := homePage{Way: s.sampleWay()}
 	if member, ok := current(c).Member(); ok {
 		p.Name = member.Name
+	} else {
+		p.URL = s.BaseURL.JoinPath("/").String()
 	}
 	return s.page(c, http.StatusOK, "home", "", p)
 }

@@ -13,6 +13,7 @@ import (
 
 	"holdfast/internal/form"
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // Lab is what the page /lab can have done to the server. Only with LEARN.
@@ -24,6 +25,7 @@ type Lab struct {
 	StartOf func(ctx context.Context, number int64) (Process, error)
 	Check   Check
 	Attacks Attacks
+	Second  SecondServer
 }
 
 // Check is the experiment with all four stores, run beside the server.
@@ -32,21 +34,30 @@ type Check interface {
 	State() (CheckState, error)
 }
 
-// CheckState is how far a check is, and what the latest finished one found.
+// CheckState is how far the check under way is, or why the latest one did not
+// come to its end, and what the latest finished one found.
 type CheckState struct {
-	Running  bool
-	Doing    string
-	Failed   string
-	Measured time.Time // zero: never
+	Running bool
+	Failed  string     // why the latest check is not whole, in a sentence; or ""
+	Reason  string     // the same in a server's own words; or ""
+	Began   time.Time  // of the check that runs or failed
+	Now     []CheckRow // what that one found so far, one row a store
+
 	Heads    []string
+	Measured time.Time // zero: no check has come to its end yet
 	Rows     []CheckRow
 }
 
 // CheckRow is what was found about one store.
 type CheckRow struct {
-	Cells    []string
+	Store    string
+	Cells    []CheckCell
 	Sentence string
+	Waiting  string // instead of the rest: the store has not been tried
 }
+
+// CheckCell is one finding under the head of its column.
+type CheckCell struct{ Head, Text string }
 
 // The named failures of the lab.
 var (
@@ -59,6 +70,8 @@ var (
 const (
 	waitSeconds = 1
 	maxTries    = 20
+	// lookSeconds is how often the page looks how far a check is.
+	lookSeconds = 2
 )
 
 type labPage struct {
@@ -70,6 +83,7 @@ type labPage struct {
 	Devices  []deviceCard
 	Others   int
 	Check    CheckState
+	Began    moment // the check that runs or failed
 	Measured moment
 }
 
@@ -123,11 +137,11 @@ func (s *Site) submitRestart(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, labWaitPath(s.Process.Start, sessionKind(current(c)), 1))
 }
 
-func sessionKind(whose *session.Session) string {
-	if _, ok := whose.Member(); ok {
+func sessionKind(sess *session.Session) string {
+	if _, ok := sess.Member(); ok {
 		return hadMember
 	}
-	if whose.Stored() {
+	if sess.Stored() {
 		return hadGuest
 	}
 	return hadNone
@@ -202,7 +216,7 @@ func (s *Site) restartOutcome(c echo.Context) (*restartOutcome, error) {
 	case o.Kept:
 		o.Heading = "Your session is still here"
 		o.Why = "Your browser sent the same cookie to a server that had never seen you; it looked the key up in " + s.Sessions.Where() + ", and your values were there."
-	case s.SessionStore == session.StoreMemory:
+	case s.SessionStore == store.KindMemory:
 		o.Heading = "You are a stranger now"
 		o.Why = "Sessions were in the old server's own memory, and that ended with it. Your browser still sends its cookie; nobody is left who knows it. The same has just happened to everyone who was logged in here."
 	default:
@@ -214,7 +228,7 @@ func (s *Site) restartOutcome(c echo.Context) (*restartOutcome, error) {
 
 func (s *Site) labPage(c echo.Context, status int, p labPage) error {
 	_, p.Member = current(c).Member()
-	p.Store, p.Memory = s.Sessions.Where(), s.SessionStore == session.StoreMemory
+	p.Store, p.Memory = s.Sessions.Where(), s.SessionStore == store.KindMemory
 	if p.Member {
 		live, err := current(c).Devices(c.Request().Context())
 		if err != nil {
@@ -227,8 +241,12 @@ func (s *Site) labPage(c echo.Context, status int, p labPage) error {
 		return err
 	}
 	if p.Check.Running {
-		c.Response().Header().Set("Refresh", "2; url=/lab#stores")
+		// The address differs each time. To the one it is at already, a browser
+		// only jumps to the fragment.
+		look := 1 + pageNumber(c.QueryParam("look"))%2
+		c.Response().Header().Set("Refresh", fmt.Sprintf("%d; url=/lab?look=%d#stores", lookSeconds, look))
 	}
+	p.Began = momentAt(p.Check.Began, s.Now())
 	p.Measured = momentAt(p.Check.Measured, s.Now())
 	return s.page(c, status, "lab", "Lab", p)
 }

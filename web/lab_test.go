@@ -6,16 +6,27 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"holdfast/internal/learn/second"
 	"holdfast/web"
 )
 
 // lab counts what the site asks for. What a restart does is tested where there
 // is a process to restart.
-type lab struct{ restarts, checks atomic.Int64 }
+type lab struct{ restarts, checks, seconds atomic.Int64 }
 
 func (l *lab) restart(context.Context) error  { l.restarts.Add(1); return nil }
 func (l *lab) Start() error                   { l.checks.Add(1); return nil }
 func (l *lab) State() (web.CheckState, error) { return web.CheckState{}, nil }
+
+// secondOf counts what the site asks of the second server.
+type secondOf struct{ *lab }
+
+func (s secondOf) Start(context.Context) error { s.seconds.Add(1); return nil }
+func (s secondOf) Stop()                       { s.seconds.Add(-1) }
+func (s secondOf) State() second.State         { return second.State{} }
+func (s secondOf) Ask(context.Context, *http.Cookie) (string, error) {
+	return "", second.ErrNone
+}
 
 func TestTheLabIsThereOnlyWhereItWasAskedFor(t *testing.T) {
 	for _, learn := range []bool{true, false} {

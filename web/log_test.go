@@ -19,12 +19,12 @@ import (
 func TestTheLogNeverShowsAPasswordOrToken(t *testing.T) {
 	for _, text := range []bool{false, true} {
 		w := newWorld(t, embedded(t), options{textLog: text, learn: true})
-		w.site.AddPage("/test/fault", func(c echo.Context, whose *session.Session) error {
+		w.site.AddPage("/test/fault", func(c echo.Context, sess *session.Session) error {
 			form, err := c.FormParams()
 			if err != nil {
 				return err
 			}
-			whose.LogIn(session.Member{ID: "x", Name: form.Get("password")}, session.Sender{UserAgent: c.Request().Header.Get("Cookie")})
+			sess.LogIn(session.Member{ID: "x", Name: form.Get("password")}, session.Sender{UserAgent: c.Request().Header.Get("Cookie")})
 			panic("with a password and a cookie at hand")
 		})
 		p := w.person("Ada")

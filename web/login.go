@@ -16,7 +16,6 @@ type loginPage struct {
 	Email, Next  string
 	Remember     bool
 	RememberDays int
-	Failed       string // why nobody was logged in
 	Errors       form.Errors
 }
 
@@ -24,7 +23,10 @@ func (s *Site) showLogin(c echo.Context) error {
 	if _, ok := current(c).Member(); ok {
 		return c.Redirect(http.StatusSeeOther, s.afterLogin(c.QueryParam("next")))
 	}
-	return s.loginPage(c, http.StatusOK, loginPage{Next: s.localPath(c.QueryParam("next"))})
+	return s.loginPage(c, http.StatusOK, loginPage{
+		Email: shortEmail(c.QueryParam("email")),
+		Next:  s.localPath(c.QueryParam("next")),
+	})
 }
 
 func (s *Site) submitLogin(c echo.Context) error {
@@ -33,26 +35,24 @@ func (s *Site) submitLogin(c echo.Context) error {
 		return err
 	}
 	remember := sent["remember"] != ""
-	again := loginPage{Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
-	for _, field := range []struct{ name, missing string }{
-		{"email", "Enter the e-mail you registered with."},
-		{"password", "Enter your password."},
-	} {
-		if sent[field.name] == "" {
-			again.Errors.Add(field.name, field.missing)
-		}
+	p := loginPage{Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
+	if sent["email"] == "" {
+		p.Errors.Add("email", "Enter your e-mail.")
 	}
-	if len(again.Errors) > 0 {
-		return s.loginPage(c, http.StatusUnprocessableEntity, again)
+	if sent["password"] == "" {
+		p.Errors.Add("password", "Enter your password.")
+	}
+	if len(p.Errors) > 0 {
+		return s.loginPage(c, http.StatusUnprocessableEntity, p)
 	}
 	person, early, err := s.authenticate(c, sent["email"], sent["password"])
 	switch {
 	case early != "":
-		again.Failed = early
-		return s.loginPage(c, http.StatusTooManyRequests, again)
-	case errors.Is(err, account.ErrNoMatch):
-		again.Failed = "That e-mail and password do not match."
-		return s.loginPage(c, http.StatusUnprocessableEntity, again)
+		p.Errors.Add("email", early)
+		return s.loginPage(c, http.StatusTooManyRequests, p)
+	case errors.Is(err, account.ErrInvalidCredentials):
+		p.Errors.Add("email", "That e-mail and password do not match.")
+		return s.loginPage(c, http.StatusUnprocessableEntity, p)
 	case err != nil:
 		return err
 	}
@@ -83,7 +83,7 @@ func (s *Site) authenticate(c echo.Context, email, pass string) (person account.
 	case err == nil:
 		s.clear(ctx, keys[0])
 		s.giveBack(ctx, keys[1:]...)
-	case errors.Is(err, account.ErrNoMatch):
+	case errors.Is(err, account.ErrInvalidCredentials):
 		s.tell(c, string(account.EventLogInFailed), "")
 		if failed := s.Accounts.NoteFailure(ctx, email, from(c)); failed != nil {
 			return person, "", failed
@@ -95,6 +95,17 @@ func (s *Site) authenticate(c echo.Context, email, pass string) (person account.
 }
 
 func (s *Site) loginPage(c echo.Context, status int, p loginPage) error {
-	p.RememberDays = int(s.RememberFor / (24 * time.Hour))
+	p.RememberDays = s.rememberDays()
 	return s.page(c, status, "login", "Log in", p)
+}
+
+func (s *Site) rememberDays() int { return int(s.RememberFor / (24 * time.Hour)) }
+
+// shortEmail is the address that a link to the log-in page fills in, as far as
+// it could be one.
+func shortEmail(email string) string {
+	if len(email) > account.MaxEmailBytes {
+		return ""
+	}
+	return email
 }

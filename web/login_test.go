@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"holdfast/internal/product"
 )
 
 func TestAPersonRegistersLogsOutLogsInAndIsGreeted(t *testing.T) {
@@ -22,7 +24,7 @@ func TestAPersonRegistersLogsOutLogsInAndIsGreeted(t *testing.T) {
 			"name": " Ada Lovelace ", "email": " Ada@Kelp.Example ", "password": "nine otters share a kettle",
 		}).wantRedirect("/profile")
 		b.follow(registered).want(http.StatusOK).wantText("h1", "Hello, Ada Lovelace!")
-		b.get("/").want(http.StatusOK).wantText("h1", "Hello, Ada Lovelace.").wantText(".person", "Ada Lovelace")
+		b.get("/").want(http.StatusOK).wantText("h1", "Hello, Ada Lovelace!").wantText(".person", "Ada Lovelace")
 
 		b.submit(b.get("/profile"), "form[action='/logout']", nil).wantRedirect("/login")
 		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
@@ -39,10 +41,10 @@ func TestAPersonRegistersLogsOutLogsInAndIsGreeted(t *testing.T) {
 func TestASessionOutlivesTheServerAndCountsItsStarts(t *testing.T) {
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
-		outlived := "dl.facts dt:contains('Has outlived') + dd"
-		b.get("/profile").want(http.StatusOK).wantText(outlived, "no server start yet").wantText(".warm", "")
+		outlived := "dl.facts dt:contains('Server restarts survived') + dd"
+		b.get("/profile").want(http.StatusOK).wantText(outlived, "none yet").wantText(".warm", "")
 		token := b.token()
-		for starts, words := range []string{1: "1 server start", 2: "2 server starts", 3: "3 server starts"} {
+		for starts, words := range []string{1: "1", 2: "2", 3: "3"} {
 			if starts == 0 {
 				continue
 			}
@@ -64,17 +66,18 @@ func TestTheProfileTellsTheTimesOfTheSession(t *testing.T) {
 	w.clock.advance(3 * time.Hour)
 	page := b.get("/profile").want(http.StatusOK)
 	for fact, want := range map[string]string{
-		"Logged in":               "3 hours ago",
-		"Last seen":               "3 hours ago",
-		"Ends if idle":            "in 20 hours", // 24 hours after the last use, the minutes cut off
-		"Ends at the latest":      "in 6 days",
-		"When the browser closes": "the cookie goes: you are logged out",
-		"Started":                 "3 hours ago",
+		"Logged in":             "3 hours ago, DATE",
+		"Last seen before this": "3 hours ago, DATE",
+		"Ends if unused":        "in 21 hours, DATE", // 24 hours after the last use
+		"Ends at the latest":    "in 7 days, DATE",   // 3 hours less, rounded
+		"Closing the browser":   "Logs you out, unless the browser restores its tabs.",
+		"Started":               "3 hours ago, DATE",
 	} {
 		got := ""
 		for _, row := range page.doc().Find("dl.facts > div").EachIter() {
 			if row.Find("dt").Text() == fact {
 				got = row.Find("dd").Text()
+				want = withDate(t, want, row.Find("time").AttrOr("datetime", ""), w.clock.now().Location())
 			}
 		}
 		if strings.TrimSpace(got) != want {
@@ -82,13 +85,28 @@ func TestTheProfileTellsTheTimesOfTheSession(t *testing.T) {
 		}
 	}
 	page = b.get("/profile").want(http.StatusOK)
-	page.wantText("dt:contains('Last seen') + dd", "just now")
-	page.wantText("dt:contains('Ends if idle') + dd", "in 23 hours")
+	page.wantText("dt:contains('Last seen before this') + dd", "just now")
+	page.wantText("dt:contains('Ends if unused') + dd", withDate(t, "in 24 hours, DATE",
+		page.doc().Find("dt:contains('Ends if unused') + dd time").AttrOr("datetime", ""), w.clock.now().Location()))
 	if at := page.doc().Find("dt:contains('Ends at the latest') + dd time").AttrOr("datetime", ""); at == "" {
 		t.Error("no machine-readable end")
 	} else if ends, err := time.Parse(time.RFC3339, at); err != nil || time.Until(ends) > sessionLife || time.Until(ends) < sessionLife-time.Minute {
 		t.Errorf("ends at %s (%v), want 7 days after the log-in, whatever the activity", at, err)
 	}
+}
+
+// withDate puts the date and time of day of a machine-readable time in the
+// place of DATE.
+func withDate(t *testing.T, words, datetime string, zone *time.Location) string {
+	t.Helper()
+	if !strings.Contains(words, "DATE") {
+		return words
+	}
+	at, err := time.Parse(time.RFC3339, datetime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Replace(words, "DATE", at.In(zone).Format("Mon 2 Jan 15:04 MST"), 1)
 }
 
 func TestAnIdleSessionEnds(t *testing.T) {
@@ -123,7 +141,7 @@ func TestARememberedSessionLivesThirtyDaysUnused(t *testing.T) {
 		b.submit(b.get("/login"), "form[action='/login']", map[string]string{
 			"email": p.email, "password": p.password, "remember": "on",
 		}).wantRedirect("/profile")
-		b.get("/profile").wantText("dt:contains('When the browser closes') + dd", "the cookie stays: you keep logged in")
+		b.get("/profile").wantText("dt:contains('Closing the browser') + dd", "You stay logged in.")
 		b.get("/login").wantRedirect("/profile")
 		w.clock.advance(sessionLonger - time.Minute)
 		b.get("/profile").want(http.StatusOK)
@@ -147,8 +165,8 @@ func TestLogOutEndsTheSessionAtTheServer(t *testing.T) {
 		if stored := w.record(token); stored != "" {
 			t.Errorf("still stored: %s", stored)
 		}
-		w.bare("GET", "/profile", "", "Cookie: session="+token).wantRedirect("/login?next=%2Fprofile")
-		w.bare("POST", "/session", "key=a&value=b", "Cookie: session="+token,
+		w.bare("GET", "/profile", "", "Cookie: "+product.SessionCookie+"="+token).wantRedirect("/login?next=%2Fprofile")
+		w.bare("POST", "/session", "key=a&value=b", "Cookie: "+product.SessionCookie+"="+token,
 			"Content-Type: application/x-www-form-urlencoded").wantRedirect("/session")
 		if stored := w.record(token); stored != "" {
 			t.Errorf("came back: %s", stored)
@@ -192,7 +210,8 @@ func TestWrongAndUnknownLookTheSame(t *testing.T) {
 		} {
 			b := w.browser()
 			page := b.logIn(try, "/session").want(http.StatusUnprocessableEntity).wantNoCookie()
-			page.wantText(".errors p", "That e-mail and password do not match.")
+			page.wantText(".errors li", "That e-mail and password do not match.").wantText("#email-error", "That e-mail and password do not match.")
+			page.wantText("title", "Error: Log in · Holdfast")
 			input := page.doc().Find("input#email")
 			if input.AttrOr("value", "") != try.email {
 				t.Errorf("the e-mail typed is gone: %q", input.AttrOr("value", ""))
@@ -242,12 +261,12 @@ func TestAWeakPasswordIsRefusedWithTheReason(t *testing.T) {
 	w := newWorld(t, embedded(t), options{})
 	before := w.everything()
 	for weak, reason := range map[string]string{
-		"fourteen chars": "Use at least 15 characters; this is 14.",
-		"🦭🦭🪨🪨🌊🌊🦀🦀🐚🐚🐟🐟🐙🐙": "Use at least 15 characters; this is 14.",
-		"ada.lovelace@x.y":          "Most of this is your name or e-mail address",
-		"holdfastholdfast":          "Most of this is the name of this site",
-		"abcdefghijklmnopq":         "This is a plain sequence or repetition",
-		strings.Repeat("ab c", 300): "This password is too long",
+		"fourteen chars": "Password must be 15 characters or more; this is 14.",
+		"🦭🦭🪨🪨🌊🌊🦀🦀🐚🐚🐟🐟🐙🐙": "Password must be 15 characters or more; this is 14.",
+		"ada.lovelace@x.y":                           "Most of this is your name or e-mail",
+		strings.Repeat(product.Slug, 15) + "1234567": "Most of this is the name of this site",
+		"abcdefghijklmnopq":                          "This is a plain sequence or repetition",
+		strings.Repeat("ab c", 300):                  "Password must be 1,024 bytes or fewer.",
 	} {
 		b := w.browser()
 		page := b.submit(b.get("/register"), "form[action='/register']", map[string]string{

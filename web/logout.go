@@ -9,7 +9,7 @@ import (
 	"holdfast/internal/form"
 )
 
-// submitLogout ends this session.
+// submitLogout ends the session of the request.
 func (s *Site) submitLogout(c echo.Context) error {
 	if _, err := form.Parse(c.Request()); err != nil {
 		return err
@@ -21,20 +21,17 @@ func (s *Site) submitLogout(c echo.Context) error {
 func (s *Site) leave(c echo.Context) error {
 	member, known := current(c).Member()
 	current(c).LogOut()
-	if err := s.conclude(c, c.Response()); err != nil {
+	if err := s.commit(c, c.Response()); err != nil {
 		return err
 	}
 	if known {
 		s.note(c, account.EventLogOut, member.ID)
 	}
-	return s.goodbye(c)
+	return s.redirectLoggedOut(c)
 }
 
-// goodbye answers a request that has logged its sender out. The browser is
-// also told to drop pages it has cached, so that Back shows nothing private
-// (ASVS 5.0 14.3.1).
-func (s *Site) goodbye(c echo.Context) error {
-	s.part(c, partingLoggedOut)
-	c.Response().Header().Set("Clear-Site-Data", `"cache"`)
+// redirectLoggedOut responds to a request that has ended its own session.
+func (s *Site) redirectLoggedOut(c echo.Context) error {
+	s.setFlashCookie(c, flashLoggedOut)
 	return c.Redirect(http.StatusSeeOther, "/login")
 }

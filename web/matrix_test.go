@@ -13,15 +13,30 @@ import (
 	"holdfast/internal/learn/attack"
 )
 
+// The contract of the matrix, for every route that there is:
+//
+//   - A GET changes nothing that is stored, whoever sends it and wherever from.
+//   - A POST that another site has a browser send (forged) is answered 403 and
+//     changes nothing that is stored: no row, no session, not even a flash.
+//   - Everything else answers what its row says, to a guest and to a member.
+//
+// A GET without a row is a page for members: it answers a member 200, and sends
+// a guest to log in and back. So a new page needs a row only if it is open to
+// guests or is a form's target.
+
 // row says what one route answers, as "status" or "status where it leads".
 type row struct {
-	path          string // where the route's own is a pattern
+	path string // where the route's own is a pattern
+	// form returns a good form. It may make what the form is about, such as
+	// another device to log out.
 	form          func(w *world, who *browser, p person) url.Values
 	guest, member string
 	empty         string // to whoever gets furthest, for a form with nothing in it
+	optional      string // fields that the form may have besides, separated by spaces
 }
 
-// rows is every route of the site. HEAD answers as GET does.
+// rows is every route of the site that is open to guests, and every form's
+// target. HEAD answers as GET does.
 func rows(w *world) map[string]row {
 	fields := func(pairs ...string) func(*world, *browser, person) url.Values {
 		return func(*world, *browser, person) url.Values {
@@ -32,32 +47,39 @@ func rows(w *world) map[string]row {
 			return form
 		}
 	}
+	open := row{guest: "200", member: "200"}
 	sheet := w.browser().get("/").doc().Find("link[rel=stylesheet]").AttrOr("href", "")
-	return map[string]row{
-		"GET /healthz":     {guest: "200", member: "200"},
-		"GET /readyz":      {guest: "200", member: "200"},
-		"GET /favicon.ico": {guest: "200", member: "200"},
+	all := map[string]row{
+		"GET /healthz":     open,
+		"GET /readyz":      open,
+		"GET /favicon.ico": open,
 		"GET /static/*":    {guest: "200", member: "200", path: sheet},
 
-		"GET /":         {guest: "200", member: "200"},
+		"GET /robots.txt":           open,
+		"GET /holdfast.webmanifest": open,
+		"GET /icon.svg":             open,
+		"GET /apple-touch-icon.png": open,
+		"GET /social.png":           open,
+		"GET /atkinson-hyperlegible-next-2.001-latin.woff2":     open,
+		"GET /atkinson-hyperlegible-next-2.001-latin-ext.woff2": open,
+
+		"GET /":         open,
 		"GET /register": {guest: "200", member: "303 /profile"},
-		"POST /register": {guest: "303 /profile", member: "303 /profile", empty: "422", form: func(w *world, _ *browser, _ person) url.Values {
+		"POST /register": {guest: "303 /profile", member: "303 /profile", empty: "422", optional: "next remember", form: func(w *world, _ *browser, _ person) url.Values {
 			return url.Values{"name": {"Bea"}, "email": {fmt.Sprintf("bea%d@kelp.example", w.people.Add(1))}, "password": {"quiet harbours freeze late"}}
 		}},
 		"GET /login": {guest: "200", member: "303 /profile"},
-		"POST /login": {guest: "303 /profile", member: "303 /profile", empty: "422", form: func(_ *world, _ *browser, p person) url.Values {
+		"POST /login": {guest: "303 /profile", member: "303 /profile", empty: "422", optional: "next remember", form: func(_ *world, _ *browser, p person) url.Values {
 			return url.Values{"email": {p.email}, "password": {p.password}}
 		}},
 		"POST /logout":  {guest: "303 /login", member: "303 /login", empty: "303 /login", form: fields()},
-		"GET /session":  {guest: "200", member: "200"},
-		"POST /session": {guest: "303 /session", member: "303 /session", empty: "422", form: fields("key", "colour", "value", "green")},
+		"GET /session":  open,
+		"POST /session": {guest: "303 /session", member: "303 /session", empty: "422", optional: "action", form: fields("key", "colour", "value", "green")},
 
-		"GET /explain":        {guest: "200", member: "200"},
-		"GET /explain/recent": {guest: "200", member: "200"},
+		"GET /explain":        open,
+		"GET /explain/recent": open,
 
-		"GET /profile": {guest: "303 /login?next=%2Fprofile", member: "200"},
-		"GET /devices": {guest: "303 /login?next=%2Fdevices", member: "200"},
-		"POST /devices/end": {guest: "303 /login", member: "303 /devices", empty: "404", form: func(w *world, who *browser, p person) url.Values {
+		"POST /devices/end": {guest: "303 /login?next=%2Fdevices", member: "303 /devices", empty: "404", form: func(w *world, who *browser, p person) url.Values {
 			if who.token() == "" {
 				return url.Values{"id": {"x"}}
 			}
@@ -68,9 +90,8 @@ func rows(w *world) map[string]row {
 			}
 			return url.Values{"id": {others[0]}}
 		}},
-		"POST /devices/end-others": {guest: "303 /login", member: "303 /devices", empty: "303 /devices", form: fields()},
-		"GET /account":             {guest: "303 /login?next=%2Faccount", member: "200"},
-		"POST /account/name":       {guest: "303 /login", member: "303 /account", empty: "422", form: fields("name", "Ada Lovelace")},
+		"POST /devices/end-others": {guest: "303 /login?next=%2Fdevices", member: "303 /devices", empty: "303 /devices", form: fields()},
+		"POST /account/name":       {guest: "303 /login?next=%2Faccount%3Fname%3DAda%2BLovelace", member: "303 /account", empty: "422", form: fields("name", "Ada Lovelace")},
 
 		"POST /account/confirm":            {guest: "303 /login", member: "303 /account", empty: "303 /account", form: fields()},
 		"GET /account/password":            {guest: "303 /login?next=%2Faccount%2Fpassword", member: "200"},
@@ -101,19 +122,46 @@ func rows(w *world) map[string]row {
 		}},
 		"GET /mail": {guest: "200", member: "200"},
 
-		"GET /lab":      {guest: "200", member: "200"},
+		"GET /why":              open,
+		"POST /why/second":      {guest: "303 /why#second", member: "303 /why#second", empty: "303 /why#second", form: fields()},
+		"POST /why/second/stop": {guest: "303 /why#second", member: "303 /why#second", empty: "303 /why#second", form: fields()},
+
+		"GET /lab":      open,
 		"GET /lab/wait": {guest: "303 /lab", member: "303 /lab"},
 		"POST /lab/restart": {
 			guest: "303 /lab/wait?from=1&had=none&try=1", member: "303 /lab/wait?from=1&had=member&try=1",
 			empty: "303 /lab/wait?from=1&had=member&try=1", form: fields(),
 		},
-		"GET /lab/attacks": {guest: "200", member: "200"},
+		"GET /lab/attacks": open,
 		"POST /lab/attacks/:name": {
-			path: "/lab/attacks/replay", guest: "303 /lab/attacks#replay", member: "303 /lab/attacks#replay", empty: "303 /lab/attacks#replay", form: fields(),
+			path: "/lab/attacks/replay", guest: "303 /lab/attacks?shown=replay#replay", member: "303 /lab/attacks?shown=replay#replay", empty: "303 /lab/attacks?shown=replay#replay", form: fields(),
 		},
-		"POST " + attack.SlowPath: {guest: "303 /login", member: "204", empty: "204", form: fields("wait", "0")},
+		"POST " + attack.SlowPath: {guest: "303 /login?next=%2Flab%2Fattacks", member: "204", empty: "204", form: fields("wait", "0")},
 		"POST /lab/check":         {guest: "303 /lab#stores", member: "303 /lab#stores", empty: "303 /lab#stores", form: fields()},
 	}
+	for _, route := range w.site.Routes() {
+		if _, known := all[route]; !known && strings.HasPrefix(route, "GET ") {
+			all[route] = row{guest: "303 /login?next=" + url.QueryEscape(route[len("GET "):]), member: "200"}
+		}
+	}
+	return all
+}
+
+// forms are the fields of every form of the site, with what would be taken from
+// a browser of this person, by path.
+func forms(w *world, who *browser, p person) map[string]url.Values {
+	all := map[string]url.Values{}
+	for route, r := range rows(w) {
+		if r.form == nil {
+			continue
+		}
+		fields := r.form(w, who, p)
+		for _, name := range strings.Fields(r.optional) {
+			fields.Set(name, "on")
+		}
+		all[r.at(route)] = fields
+	}
+	return all
 }
 
 // origins are what a browser, or something else, says of where a request comes
@@ -149,8 +197,12 @@ func TestEveryRouteAnswersEachRoleAndRefusesForgery(t *testing.T) {
 	for _, route := range routes {
 		r, known := all[strings.Replace(route, "HEAD ", "GET ", 1)]
 		if !known {
-			t.Errorf("the route %q is in no row of this test", route)
+			t.Errorf("the route %q has no row: add one to rows in web/matrix_test.go, with a good form and what a guest and a member are answered", route)
 			continue
+		}
+		bodies := map[string]string{} // made first: a form may need something to be there
+		for role, b := range roles {
+			bodies[role] = r.body(w, b, p)
 		}
 		before := w.everything()
 		for from, origin := range origins(w.base.String()) {
@@ -158,7 +210,7 @@ func TestEveryRouteAnswersEachRoleAndRefusesForgery(t *testing.T) {
 				if r.form == nil {
 					r.try(w, route, role, from, b, p, origin.headers)
 				} else if origin.refused {
-					r.send(w, route, b, p, origin.headers).want(http.StatusForbidden).wantNoCookie().wantErrorPage()
+					r.send(w, route, b, bodies[role], origin.headers).want(http.StatusForbidden).wantNoCookie().wantErrorPage()
 				}
 			}
 		}
@@ -190,15 +242,15 @@ func TestEveryRouteAnswersEachRoleAndRefusesForgery(t *testing.T) {
 func (r row) try(w *world, route, role, from string, b *browser, p person, headers []string) {
 	w.t.Helper()
 	want := map[string]string{"a guest": r.guest, "a member": r.member}[role]
-	if got := r.send(w, route, b, p, headers).brief(); got != want {
-		w.t.Errorf("%s as %s, %s: %s, want %s", route, role, from, got, want)
+	if got := r.send(w, route, b, r.body(w, b, p), headers).brief(); got != want {
+		w.t.Errorf("%s as %s, %s: %s, want %s (rows in web/matrix_test.go say so; a GET without one is for members)", route, role, from, got, want)
 	}
 }
 
-func (r row) send(w *world, route string, b *browser, p person, headers []string) *answer {
+func (r row) send(w *world, route string, b *browser, body string, headers []string) *answer {
 	w.t.Helper()
 	method, _, _ := strings.Cut(route, " ")
-	request := b.request(method, r.at(route), strings.NewReader(r.body(w, b, p)))
+	request := b.request(method, r.at(route), strings.NewReader(body))
 	request.Header.Set("Content-Type", urlencoded)
 	for _, line := range headers {
 		name, value, _ := strings.Cut(line, ": ")

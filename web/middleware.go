@@ -7,7 +7,10 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -15,24 +18,25 @@ import (
 	"holdfast/internal/session"
 )
 
-// What the middleware leaves in the echo context for what runs inside it.
+// Keys of values in the echo context.
 const (
 	requestIDKey = "request id"
 	sessionKey   = "session"
+	senderKey    = "sender" // the name in the session as it was found; "" for a guest
 	causeKey     = "cause"
-	noticesKey   = "notices"
+	flashesKey   = "flashes"
 )
 
-// What became of the notices that were waiting for a page, under noticesKey.
+// What has been done with the session's flash messages, under flashesKey.
 const (
-	noticesTaken = "taken"
-	noticesHeld  = "held" // left for another page
+	flashesTaken = "taken" // they are on the page that is being made
+	flashesKept  = "kept"  // they stay in the session for another page
 )
 
-// observe is outermost: it names the request, catches panics, has errors
-// answered, and writes one line of log. Nothing secret can be in that line: it
-// has no header, no body and no query.
-func (s *Site) observe(next echo.HandlerFunc) echo.HandlerFunc {
+// requestLog is the outermost middleware: it gives the request an id, recovers
+// panics, has errors turned into responses, and logs one line. That line has no
+// header but the client's address, no body and no query, and so no secret.
+func (s *Site) requestLog(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
 		id := newRequestID()
@@ -68,22 +72,22 @@ func (s *Site) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// log writes the line of one request. It is [slog.Logger.LogAttrs] but for the
-// search of the stack for who called it, which would find this place each time.
+// log writes the line of one request. Unlike [slog.Logger.LogAttrs] it does not
+// look up its caller, which is always the same.
 func (s *Site) log(ctx context.Context, level slog.Level, line []slog.Attr) {
 	if !s.Log.Enabled(ctx, level) {
 		return
 	}
 	record := slog.NewRecord(time.Now(), level, "request", 0)
 	record.AddAttrs(line...)
-	_ = s.Log.Handler().Handle(ctx, record) // a log that fails has nobody to tell
+	_ = s.Log.Handler().Handle(ctx, record) // there is nowhere to report that logging failed
 }
 
-// errPanic is a handler's panic on its way to the error page.
+// errPanic wraps the value of a handler's panic.
 var errPanic = errors.New("panic")
 
-// recovering runs next and turns a panic into an error, stack included, which
-// goes to the log alone.
+// recovering runs next and turns a panic into an error that contains the stack.
+// Only the log shows it.
 func recovering(next echo.HandlerFunc, c echo.Context) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -93,14 +97,16 @@ func recovering(next echo.HandlerFunc, c echo.Context) (err error) {
 	return next(c)
 }
 
-// contentSecurityPolicy lets a page load its own style sheet, script and
-// pictures and nothing else (ASVS 5.0 3.4.3).
-const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; " +
-	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// contentSecurityPolicy lets a page load what is the site's own and nothing else
+// (ASVS 5.0 3.4.3). Pictures and the typeface may also stand in the page and the
+// style sheet themselves (data:), which saves a request for each and can reach
+// no other site.
+const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; " +
+	"font-src 'self' data:; manifest-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// alwaysSent are the headers that every answer has, errors and static files too
-// (ASVS 5.0 chapter 3.4).
-func alwaysSent(https bool) http.Header {
+// securityHeaderValues are set on every response, errors and static files
+// included (ASVS 5.0 chapter 3.4).
+func securityHeaderValues(https bool) http.Header {
 	h := http.Header{
 		"Content-Security-Policy":      {contentSecurityPolicy},
 		"X-Content-Type-Options":       {"nosniff"},
@@ -115,49 +121,86 @@ func alwaysSent(https bool) http.Header {
 	return h
 }
 
-// secure sets them. Echo calls this function for every request.
-func (s *Site) secure(next echo.HandlerFunc) echo.HandlerFunc {
+// securityHeaders sets securityHeaderValues.
+func (s *Site) securityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		maps.Copy(c.Response().Header(), s.always)
+		maps.Copy(c.Response().Header(), s.headers)
 		return next(c)
 	}
 }
 
-// errForgery: a request that changes something came from another site.
-var errForgery = errors.New("cross-origin request refused")
+// errCSRF: a request that may change something came from another origin.
+var errCSRF = errors.New("cross-origin request refused")
 
-// refuseForgery lets no other origin send anything that changes something, log
-// in and sign up included: Sec-Fetch-Site decides, Origin where that is
-// missing. A request with neither comes from no browser and passes.
-func (s *Site) refuseForgery(next echo.HandlerFunc) echo.HandlerFunc {
+// csrf refuses unsafe requests from other origins, log-in and registration
+// included. Sec-Fetch-Site decides, or Origin where that is missing; a request
+// with neither was not sent by a browser and passes ([http.CrossOriginProtection]).
+func (s *Site) csrf(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		if err := s.forgery.Check(c.Request()); err != nil {
-			return fmt.Errorf("%w: %w", errForgery, err)
+		if err := s.crossOrigin.Check(c.Request()); err != nil {
+			return fmt.Errorf("%w: %w", errCSRF, err)
 		}
 		return next(c)
 	}
 }
 
-// membersOnly sends a guest to log in, and back to a page they asked for.
+// errStrangeHost: the request is for another host, by its name.
+var errStrangeHost = errors.New("request for a host that is not this one")
+
+// ownHost lets only those requests through that are for this server by name. A
+// page of another site whose name leads here is of the same origin as this site
+// for a browser (DNS rebinding), and so neither cookies nor Sec-Fetch-Site tell
+// it apart. For pages that show or do more than a stranger may see or do.
+func (s *Site) ownHost(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		asked := &url.URL{Host: c.Request().Host}
+		name := strings.ToLower(strings.TrimSuffix(asked.Hostname(), "."))
+		if name != strings.ToLower(s.BaseURL.Hostname()) && !loopback(name) {
+			return fmt.Errorf("%w: %.100q", errStrangeHost, name)
+		}
+		return next(c)
+	}
+}
+
+// loopback reports whether a name in small letters always means the machine it
+// is used on (RFC 6761 section 6.3).
+func loopback(name string) bool {
+	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
+		return true
+	}
+	ip, err := netip.ParseAddr(name)
+	return err == nil && ip.Unmap().IsLoopback()
+}
+
+// membersOnly sends a guest to log in, and back to what they asked for. Whoever
+// comes with the token of a session that has ended is told so: nothing on the
+// log-in page would say why they are there.
 func (s *Site) membersOnly(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if _, ok := current(c).Member(); ok {
 			return next(c)
 		}
-		r := c.Request()
-		if r.Method == http.MethodPost {
-			return c.Redirect(http.StatusSeeOther, "/login")
+		how, over, err := current(c).Over(c.Request().Context())
+		if err != nil {
+			// Why a session ended is not worth failing for.
+			s.Log.WarnContext(c.Request().Context(), "how a session ended is not known", "cause", err)
 		}
-		return c.Redirect(http.StatusSeeOther, loginURL(r.URL.RequestURI()))
+		if over {
+			s.setFlashCookie(c, flashEnded+string(how))
+		}
+		return c.Redirect(http.StatusSeeOther, loginURL(s.whereTo(c.Request())))
 	}
 }
 
-// current is the session of this request. Handlers outside recognise have none.
+// current is the session of this request. It panics for routes outside
+// sessionMiddleware.
 func current(c echo.Context) *session.Session {
 	return c.Get(sessionKey).(*session.Session)
 }
 
-func memberOf(c echo.Context) (session.Member, bool) {
+// memberOf is the person who sent the request; ok is false for a guest and for
+// routes outside sessionMiddleware.
+func memberOf(c echo.Context) (member session.Member, ok bool) {
 	s, ok := c.Get(sessionKey).(*session.Session)
 	if !ok {
 		return session.Member{}, false
@@ -165,7 +208,7 @@ func memberOf(c echo.Context) (session.Member, bool) {
 	return s.Member()
 }
 
-// sender is where this request comes from, for the list of devices.
+// sender describes the client, for the list of devices.
 func sender(c echo.Context) session.Sender {
 	return session.Sender{UserAgent: c.Request().UserAgent(), Address: c.RealIP()}
 }

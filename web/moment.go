@@ -6,46 +6,65 @@ import (
 )
 
 // moment is a time as a page shows it.
-type moment struct{ ISO, Exact, Words string }
+type moment struct{ ISO, Words string }
 
-// momentAt says when t is, seen from now.
+// momentAt describes t, in a year of four digits, relative to now: how far away
+// it is and, from an hour on, the date and the time of day in the zone of now.
+// The script of the pages describes the distance in the same words. The profile
+// has five of these, so the two texts share one allocation.
 func momentAt(t, now time.Time) moment {
-	t = t.UTC()
-	return moment{
-		ISO:   t.Format(time.RFC3339),
-		Exact: t.Format("2 January 2006, 15:04:05 UTC"),
-		Words: distance(t.Sub(now)),
+	var buffer [80]byte
+	text := t.UTC().AppendFormat(buffer[:0], time.RFC3339) // 2006-01-02T15:04:05Z
+	iso := len(text)
+	d := t.Sub(now)
+	text = appendDistance(text, d)
+	if d.Abs() >= time.Hour {
+		text = t.In(now.Location()).AppendFormat(text, ", Mon 2 Jan 15:04 MST")
 	}
+	all := string(text)
+	return moment{ISO: all[:iso], Words: all[iso:]}
 }
 
-// distance puts a span from now into words: "3 minutes ago", "in 23 hours".
-func distance(d time.Duration) string {
+// distance describes a time relative to now: "3 minutes ago", "in 23 hours". It
+// is rounded to its unit; seconds are told below two minutes only.
+func distance(d time.Duration) string { return string(appendDistance(nil, d)) }
+
+func appendDistance(text []byte, d time.Duration) []byte {
 	past := d <= 0
 	if past {
 		d = -d
 	}
-	var words string
+	if past && d < 10*time.Second {
+		return append(text, "just now"...)
+	}
+	if !past {
+		text = append(text, "in "...)
+	}
 	switch {
-	case d < 10*time.Second && past:
-		return "just now"
-	case d < time.Minute:
-		words = count(int(d.Seconds()), "second")
-	case d < time.Hour:
-		words = count(int(d.Minutes()), "minute")
+	case d < 2*time.Minute:
+		text = appendCount(text, int(d.Round(time.Second)/time.Second), "second")
+	case d < 2*time.Hour:
+		text = appendCount(text, int(d.Round(time.Minute)/time.Minute), "minute")
 	case d < 48*time.Hour:
-		words = count(int(d.Hours()), "hour")
+		text = appendCount(text, int(d.Round(time.Hour)/time.Hour), "hour")
 	default:
-		words = count(int(d.Hours()/24), "day")
+		text = appendCount(text, int(d.Round(24*time.Hour)/(24*time.Hour)), "day")
 	}
 	if past {
-		return words + " ago"
+		text = append(text, " ago"...)
 	}
-	return "in " + words
+	return text
 }
 
-func count(n int, unit string) string {
-	if n == 1 {
-		return "1 " + unit
+// count is a number of things: "1 device", "2 devices".
+func count(n int, unit string) string { return string(appendCount(nil, n, unit)) }
+
+func appendCount(text []byte, n int, unit string) []byte {
+	text = strconv.AppendInt(text, int64(n), 10)
+	text = append(text, ' ')
+	text = append(text, unit...)
+	if n != 1 {
+		text = append(text, 's')
 	}
-	return strconv.Itoa(n) + " " + unit + "s"
+	return text
 }

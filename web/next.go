@@ -1,23 +1,26 @@
 package web
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
+
+	"holdfast/internal/form"
 )
 
-// maxNextBytes bounds the address a person is sent back to after log-in.
-const maxNextBytes = 512
+// maxNextBytes is the longest address that a log-in redirects to.
+const maxNextBytes = 2048
 
-// loginURL is the log-in page that leads back to next, where that is a page
-// of this site.
+// loginURL is the address of the log-in page that redirects to next, if that is
+// a page of this site, after the log-in.
 func loginURL(next string) string {
 	return "/login?next=" + url.QueryEscape(next)
 }
 
-// localPath returns next when it is the path, and perhaps the query, of a page
-// of this site that a GET shows, and otherwise "" (ASVS 5.0 3.7.2). It holds
-// next to the list of such pages, so that no way of writing another host, or
-// of making something happen, needs to be known.
+// localPath returns next if it is the path, with or without a query, of a page of
+// this site that GET shows, and otherwise "" (ASVS 5.0 3.7.2). It compares next
+// with the list of such pages instead of looking for the ways in which another
+// host can be written.
 func (s *Site) localPath(next string) string {
 	if len(next) > maxNextBytes || !strings.HasPrefix(next, "/") || strings.ContainsAny(next, "\\\t\r\n") {
 		return ""
@@ -36,7 +39,46 @@ func (s *Site) localPath(next string) string {
 	return path + "?" + values.Encode()
 }
 
-// afterLogin is where a person goes who has just logged in.
+// carried are the fields of members' forms that go along, by the path the form
+// is sent to, when somebody has to log in first: nothing secret, and nothing
+// that happens by being looked at. The page of the form reads them.
+func carried(path string) []string {
+	switch path {
+	case "/account/name":
+		return []string{"name"}
+	case "/account/email":
+		return []string{"email"}
+	default:
+		return nil
+	}
+}
+
+// whereTo is what a request for members was for: the page itself, or the page of
+// the form that was sent, with what was typed where it can come along.
+func (s *Site) whereTo(r *http.Request) string {
+	if safe(r) {
+		return r.URL.RequestURI()
+	}
+	page := s.formPage(r.URL.Path)
+	fields := carried(r.URL.Path)
+	if fields == nil {
+		return page
+	}
+	sent, err := form.Parse(r, fields...)
+	if err != nil {
+		return page
+	}
+	typed := url.Values{}
+	for name, value := range sent {
+		typed.Set(name, value)
+	}
+	if full := page + "?" + typed.Encode(); len(full) <= maxNextBytes {
+		return full
+	}
+	return page
+}
+
+// afterLogin is where a log-in redirects to.
 func (s *Site) afterLogin(next string) string {
 	if path := s.localPath(next); path != "" {
 		return path

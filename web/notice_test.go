@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"holdfast/internal/product"
 )
 
 func TestANoticeIsShownOnTheNextPageAndNeverAgain(t *testing.T) {
@@ -19,7 +21,7 @@ func TestANoticeIsShownOnTheNextPageAndNeverAgain(t *testing.T) {
 		b.get("/login").wantRedirect("/profile")
 		b.post("/session", nil).want(http.StatusUnprocessableEntity)
 		b.do(b.request(http.MethodHead, "/account", nil)).want(http.StatusOK)
-		if page := b.follow(done).want(http.StatusOK); !slices.Equal(page.notices(), []string{"Your name is changed."}) {
+		if page := b.follow(done).want(http.StatusOK); !slices.Equal(page.notices(), []string{"Your name has been changed."}) {
 			t.Errorf("the page after shows %q", page.notices())
 		}
 		for _, path := range []string{"/account", "/profile", "/"} {
@@ -37,7 +39,7 @@ func TestOfManyPagesAtOnceOneShowsTheNotice(t *testing.T) {
 	at := services(t)
 	here, there := newWorld(t, at, options{}), newWorld(t, at, options{})
 	b := here.member(here.person("Ada"))
-	cookie := "Cookie: session=" + b.token()
+	cookie := "Cookie: " + product.SessionCookie + "=" + b.token()
 	for range 10 {
 		b.post("/account/name", url.Values{"name": {"Ada King"}}).wantRedirect("/account")
 		const pages = 12
@@ -56,7 +58,7 @@ func TestOfManyPagesAtOnceOneShowsTheNotice(t *testing.T) {
 			})
 		}
 		all.Wait()
-		if !slices.Equal(shown, []string{"Your name is changed."}) {
+		if !slices.Equal(shown, []string{"Your name has been changed."}) {
 			t.Fatalf("%d pages showed %q", pages, shown)
 		}
 	}
@@ -66,21 +68,21 @@ func TestThePartingWordIsSaidOnce(t *testing.T) {
 	w := newWorld(t, embedded(t), options{})
 	b := w.member(w.person("Ada"))
 	out := b.submit(b.get("/profile"), "form[action='/logout']", nil)
-	if parting := out.cookie("parting"); parting.MaxAge <= 0 || parting.MaxAge > 300 || strings.Contains(parting.Value, "Ada") {
+	if parting := out.cookie(product.PartingCookie); parting.MaxAge <= 0 || parting.MaxAge > 300 || strings.Contains(parting.Value, "Ada") {
 		t.Errorf("parting cookie %s", parting.Raw)
 	}
 	page := b.follow(out).want(http.StatusOK)
 	if !slices.Equal(page.notices(), []string{"You are logged out."}) {
 		t.Errorf("after logging out: %q", page.notices())
 	}
-	if gone := page.cookie("parting"); gone.MaxAge >= 0 {
+	if gone := page.cookie(product.PartingCookie); gone.MaxAge >= 0 {
 		t.Errorf("the parting cookie stays: %s", gone.Raw)
 	}
 	if again := b.get("/login").wantNoCookie(); len(again.notices()) != 0 {
 		t.Errorf("said again: %q", again.notices())
 	}
 	for _, value := range []string{"x", "<b>you won</b>", strings.Repeat("a", 4000), "logged-out%00"} {
-		page := w.bare("GET", "/", "", "Cookie: parting="+value).want(http.StatusOK)
+		page := w.bare("GET", "/", "", "Cookie: "+product.PartingCookie+"="+value).want(http.StatusOK)
 		if len(page.notices()) != 0 {
 			t.Errorf("a parting cookie says %q", page.notices())
 		}

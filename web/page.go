@@ -5,59 +5,97 @@ import (
 	"strconv"
 
 	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/product"
+	"holdfast/internal/session/store"
+	"holdfast/internal/view"
 )
 
-// page answers with a page of the site inside the layout. The layout is filled
-// here and nowhere else.
-func (s *Site) page(c echo.Context, status int, name, heading string, page any) error {
-	return s.pageWith(c, status, name, heading, s.takeNotices(c), page)
+// layout is what every page shows around its own content. Only this file fills
+// it.
+type layout struct {
+	Title   string   // the whole text of <title>: "Profile · Holdfast"
+	Path    string   // the request's path: the link to it is marked as the current page
+	Member  string   // the person's name; "" for a guest
+	Flashes []string // shown once, under the header
+	Neutral bool     // an error page, which has no session
+	Learn   bool     // whether /explain and /lab are there to link to
+
+	// The footer; what is "" is left out.
+	Version, Instance, Store string
 }
 
-// takeNotices returns what the next page is to show once. HEAD shows nobody
-// anything, so it leaves that where it is.
-func (s *Site) takeNotices(c echo.Context) []string {
-	if c.Request().Method != http.MethodGet || c.Get(noticesKey) == noticesHeld {
+// page responds with a page of the site inside the layout.
+func (s *Site) page(c echo.Context, status int, name, heading string, page any) error {
+	return s.pageWith(c, status, name, heading, s.takeFlashes(c), page)
+}
+
+// takeFlashes returns the flash messages of the session and of the flash cookie,
+// and removes them from there. HEAD has no page to show them on and leaves them.
+func (s *Site) takeFlashes(c echo.Context) []string {
+	if c.Request().Method != http.MethodGet || c.Get(flashesKey) == flashesKept {
 		return nil
 	}
-	notices := current(c).TakeNotices()
-	if len(notices) > 0 {
-		c.Set(noticesKey, noticesTaken)
+	flashes := current(c).TakeFlashes()
+	if len(flashes) > 0 {
+		c.Set(flashesKey, flashesTaken)
 	}
-	return append(notices, s.takeParting(c)...)
+	return append(flashes, s.takeFlashCookie(c)...)
 }
 
-// pageWith is page for a handler that has taken the notices itself.
-func (s *Site) pageWith(c echo.Context, status int, name, heading string, notices []string, page any) error {
+// pageWith is page for a handler that has taken the flash messages itself.
+func (s *Site) pageWith(c echo.Context, status int, name, heading string, flashes []string, page any) error {
 	l := s.layout(c.Request().URL.Path)
 	l.Title = title(heading)
+	if status == http.StatusUnprocessableEntity {
+		l.Title = "Error: " + l.Title
+	}
 	if member, ok := memberOf(c); ok {
 		l.Member = member.Name
 	}
-	l.Notices = notices
-	c.Response().Header().Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
+	l.Flashes = flashes
+	c.Response().Header()[echo.HeaderContentType] = s.values.html
 	c.Response().WriteHeader(status)
-	return s.renderer.render(c.Response(), name, view{l, page})
+	return s.views.Render(c.Response(), name, view.Data{Layout: l, Page: page})
 }
 
-// layout is the part that is the same for every page.
+// layout is the part of layout that is the same for every page.
 func (s *Site) layout(path string) layout {
 	return layout{
 		Path:     path,
 		Learn:    s.Learn,
 		Version:  s.Version,
-		Instance: s.instance(),
-		Store:    s.Sessions.Where(),
+		Instance: s.instance,
+		Store:    s.where(),
 	}
 }
 
-// instance names this run of the server.
-func (s *Site) instance() string {
-	return "start " + strconv.FormatInt(s.Process.Start, 10) + ", process " + strconv.Itoa(s.Process.ID)
+// where is the place of sessions in words. Paths and addresses in it are for
+// those who learn on their own machine.
+func (s *Site) where() string {
+	if s.Learn {
+		return s.Sessions.Where()
+	}
+	switch s.SessionStore {
+	case store.KindMemory:
+		return "the server’s memory"
+	case store.KindFile:
+		return "a file"
+	case store.KindDatabase:
+		return "the database"
+	default:
+		return "Redis"
+	}
+}
+
+// instanceName names a process, as pages show it.
+func instanceName(p Process) string {
+	return "start " + strconv.FormatInt(p.Start, 10) + ", process " + strconv.Itoa(p.ID)
 }
 
 func title(heading string) string {
 	if heading == "" {
-		return "Holdfast"
+		return product.Name
 	}
-	return heading + " · Holdfast"
+	return heading + " · " + product.Name
 }

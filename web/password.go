@@ -49,7 +49,7 @@ func (s *Site) submitPassword(c echo.Context) error {
 		return s.passwordPage(c, http.StatusUnprocessableEntity, again)
 	}
 	s.proofDone(c, key, member.ID, err)
-	if errors.Is(err, account.ErrNoMatch) {
+	if errors.Is(err, account.ErrInvalidCredentials) {
 		again.Errors.Add("current", "That is not your present password.")
 		return s.passwordPage(c, http.StatusUnprocessableEntity, again)
 	}

@@ -1,8 +1,8 @@
 package web
 
 import (
-	"fmt"
 	"net/http"
+	"strconv"
 
 	"github.com/labstack/echo/v4"
 )
@@ -23,39 +23,39 @@ type profilePage struct {
 	OlderThanServer bool
 }
 
-// showProfile greets a person by the name in their session. It needs that
-// session and nothing else: one read of the store, no SQL.
+// showProfile greets a person by the name in their session: one read of the
+// session store and no SQL.
 func (s *Site) showProfile(c echo.Context) error {
-	whose, now := current(c), s.Now()
-	member, _ := whose.Member()
+	sess, now := current(c), s.Now()
+	member, _ := sess.Member()
 	outlived := s.Process.Start - member.Start
 	return s.page(c, http.StatusOK, "profile", "Profile", profilePage{
 		Name:            member.Name,
-		LoggedInSince:   momentAt(whose.Created(), now),
-		LastSeen:        momentAt(whose.Seen(), now),
-		IdleEnd:         momentAt(whose.IdleEnd(), now),
-		LatestEnd:       momentAt(whose.Deadline(), now),
+		LoggedInSince:   momentAt(sess.CreatedAt(), now),
+		LastSeen:        momentAt(sess.LastSeenAt(), now),
+		IdleEnd:         momentAt(sess.IdleExpiresAt(), now),
+		LatestEnd:       momentAt(sess.ExpiresAt(), now),
 		Remembered:      member.Remember,
-		Store:           s.Sessions.Where(),
+		Store:           s.where(),
 		Outlived:        outlived,
 		OutlivedWords:   outlivedWords(outlived),
 		ServerStarted:   momentAt(s.Process.Started, now),
 		StartNumber:     s.Process.Start,
-		Instance:        s.instance(),
+		Instance:        s.instance,
 		OlderThanServer: outlived > 0,
 	})
 }
 
-// outlivedWords says how many server starts a session has seen. An instance
-// that started before the log-in at a later one sees a negative number: the
-// session has outlived nothing that this instance knows of.
+// outlivedWords describes how many server starts a session has outlived. The
+// number is negative for a session that began at a later start than that of this
+// instance; then this instance knows of none.
 func outlivedWords(starts int64) string {
 	switch {
 	case starts <= 0:
-		return "no server start yet"
+		return "none yet"
 	case starts == 1:
-		return "1 server start"
+		return "1"
 	default:
-		return fmt.Sprintf("%d server starts", starts)
+		return strconv.FormatInt(starts, 10)
 	}
 }

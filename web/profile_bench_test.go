@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/password"
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 	"holdfast/web"
 )
 
@@ -32,19 +33,22 @@ func benchSite(b *testing.B, learn bool) *web.Site {
 	if _, err := db.Migrate(ctx); err != nil {
 		b.Fatal(err)
 	}
-	sessions, err := session.Open(ctx, session.Config{
-		Store:    session.StoreRedis,
-		RedisURL: testservice.Redis(b).URL,
-		Limits:   session.Limits{Idle: 24 * time.Hour, Lifetime: 7 * 24 * time.Hour, Remember: 30 * 24 * time.Hour},
-		Pool:     session.PoolLimits{Size: 64, Connect: time.Second, Timeout: time.Second},
-		Ledger:   db.Devices(),
-		Start:    1,
-		Log:      log,
+	opened, err := store.Open(ctx, store.Config{
+		Kind: store.KindRedis, RedisURL: testservice.Redis(b).URL, Connect: time.Second, Timeout: time.Second,
+		Endings: db.Devices(), Belongs: session.Belongs, Log: log,
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { _ = sessions.Close() })
+	b.Cleanup(func() { _ = opened.Close() })
+	sessions := session.New(session.Config{
+		Store:   opened,
+		Where:   opened.Where,
+		Devices: db.Devices(),
+		Limits:  session.Limits{Idle: 24 * time.Hour, Lifetime: 7 * 24 * time.Hour, Remember: 30 * 24 * time.Hour},
+		Start:   1,
+		Log:     log,
+	})
 	policy := password.Policy{MinRunes: 15}
 	site, err := web.New(web.Config{
 		Accounts:    account.New(db.People(), password.NewHasher(1, time.Minute), policy, time.Now),

@@ -24,18 +24,15 @@ type proofPage struct {
 }
 
 // proven lets somebody on who has given their password within proofLife, and
-// sends everybody else to give it again, and then to page. What they typed is
-// lost only where page takes nothing in its address.
-func (s *Site) proven(page string) echo.MiddlewareFunc {
-	return func(next echo.HandlerFunc) echo.HandlerFunc {
-		return func(c echo.Context) error {
-			// The session began when the password was given: giving it again
-			// begins a new one.
-			if age := s.Now().Sub(current(c).Created()); age < proofLife {
-				return next(c)
-			}
-			return c.Redirect(http.StatusSeeOther, proofURL(page))
+// sends everybody else to give it again, and then to where they were going.
+func (s *Site) proven(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		// The session began when the password was given: giving it again begins a
+		// new one.
+		if age := s.Now().Sub(current(c).CreatedAt()); age < proofLife {
+			return next(c)
 		}
+		return c.Redirect(http.StatusSeeOther, proofURL(s.whereTo(c.Request())))
 	}
 }
 
@@ -60,7 +57,7 @@ func (s *Site) submitProof(c echo.Context) error {
 	case early != "":
 		again.Failed = early
 		return s.page(c, http.StatusTooManyRequests, "proof", "Confirm that it is you", again)
-	case errors.Is(err, account.ErrNoMatch):
+	case errors.Is(err, account.ErrInvalidCredentials):
 		again.Errors.Add("password", "That is not your password.")
 		return s.page(c, http.StatusUnprocessableEntity, "proof", "Confirm that it is you", again)
 	case err != nil:
@@ -95,7 +92,7 @@ func (s *Site) proofDone(c echo.Context, key throttle.Key, id string, err error)
 	switch {
 	case err == nil:
 		s.clear(c.Request().Context(), key)
-	case errors.Is(err, account.ErrNoMatch):
+	case errors.Is(err, account.ErrInvalidCredentials):
 		s.note(c, account.EventProofFailed, id)
 	default:
 		s.giveBack(c.Request().Context(), key)

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"maps"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -34,7 +35,7 @@ func (b *browser) crawl() map[string]*answer {
 			queue = append(queue, page.resolve(page.header.Get("Location")))
 			continue
 		}
-		page.doc().Find("a[href], link[href], script[src], img[src]").Each(func(_ int, link *goquery.Selection) {
+		page.doc().Find("a[href], link[href]:not([href^='data:']), script[src], img[src]").Each(func(_ int, link *goquery.Selection) {
 			to := page.resolve(link.AttrOr("href", link.AttrOr("src", "")))
 			queue = append(queue, to)
 		})
@@ -100,18 +101,27 @@ func TestAMembersPageIsOneReadOfTheStoreAndNoSQL(t *testing.T) {
 	w := newWorld(t, services(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	b.get("/profile").want(http.StatusOK)
-	acquired := w.db.Pool().Stat().AcquireCount()
+	// The server asks the database now and then for itself, so the fewest
+	// connections of several tries count.
+	connections := func(path string) int64 {
+		fewest := int64(math.MaxInt64)
+		for range 20 {
+			before := w.db.Pool().Stat().AcquireCount()
+			b.get(path).want(http.StatusOK)
+			fewest = min(fewest, w.db.Pool().Stat().AcquireCount()-before)
+		}
+		return fewest
+	}
 	for _, path := range []string{"/profile", "/", "/session"} {
 		calls := w.redisCalls(func() { b.get(path).want(http.StatusOK) })
 		if !maps.Equal(calls, map[string]int{"get": 1}) {
 			t.Errorf("GET %s called Redis for %v, want one GET", path, calls)
 		}
+		if n := connections(path); n != 0 {
+			t.Errorf("GET %s takes %d connections to the database", path, n)
+		}
 	}
-	if now := w.db.Pool().Stat().AcquireCount(); now != acquired {
-		t.Errorf("the pages took %d connections to the database", now-acquired)
-	}
-	b.get("/devices").want(http.StatusOK)
-	if w.db.Pool().Stat().AcquireCount() == acquired {
+	if connections("/devices") == 0 {
 		t.Error("the count does not see the SQL of /devices, so it proves nothing")
 	}
 }
@@ -136,14 +146,14 @@ func TestStaticFilesKnowNoSession(t *testing.T) {
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
 		var files []string
-		b.get("/profile").doc().Find("link[href], script[src]").Each(func(_ int, s *goquery.Selection) {
+		b.get("/profile").doc().Find("link[href]:not([href^='data:']), script[src]").Each(func(_ int, s *goquery.Selection) {
 			files = append(files, s.AttrOr("href", s.AttrOr("src", "")))
 		})
-		if len(files) < 3 {
-			t.Fatalf("the profile links to %q, want a style sheet, a picture and a script", files)
+		if len(files) < 2 {
+			t.Fatalf("the profile links to %q, want a style sheet and a script", files)
 		}
 		look := func() {
-			for _, path := range append(files, "/favicon.ico", "/healthz") {
+			for _, path := range append(files, "/favicon.ico", "/robots.txt", "/healthz") {
 				file := b.get(path).want(http.StatusOK).wantNoCookie()
 				if strings.Contains(strings.ToLower(strings.Join(file.header.Values("Vary"), ",")), "cookie") {
 					t.Errorf("%s varies by cookie", path)

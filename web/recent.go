@@ -10,7 +10,7 @@ import (
 )
 
 type recentPage struct {
-	Known    bool // there is a session to have had requests
+	Known    bool // whether there is a session
 	Most     int
 	Requests []recentRequest
 }
@@ -22,7 +22,7 @@ type recentRequest struct {
 	Took         string
 	Calls        []recentCall
 	Left         int    // commands and statements not kept
-	Changes      string // what became of the session
+	Changes      string // what was done to the session
 	Cookies      []string
 }
 
@@ -55,7 +55,7 @@ func (s *Site) describeRequest(r trace.Request) recentRequest {
 	return described
 }
 
-// actWords tells what became of the session in a request.
+// actWords describes what a request did to its session.
 func actWords(r trace.Request) string {
 	switch {
 	case r.Act == "":

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/PuerkitoBio/goquery"
+
+	"holdfast/internal/product"
 )
 
 // request is one entry of /explain/recent.
@@ -88,7 +90,7 @@ func TestRecentRequestsOfThisSession(t *testing.T) {
 		changed(6, "nothing")
 		changed(7, "logged in, with a new token")
 		masked := b.token()[:4] + "…" + b.token()[39:]
-		if sent := got[7].facts["Set-Cookie"]; len(sent) != 2 || sent[0] != "session="+masked+"; Path=/; HttpOnly; SameSite=Lax" ||
+		if sent := got[7].facts["Set-Cookie"]; len(sent) != 2 || sent[0] != product.SessionCookie+"="+masked+"; Path=/; HttpOnly; SameSite=Lax" ||
 			!regexp.MustCompile(`^device=.{4}….{4}; Path=/; Max-Age=34560000; HttpOnly; SameSite=Lax$`).MatchString(sent[1]) {
 			t.Errorf("the log-in sent %q", sent)
 		}
@@ -123,7 +125,7 @@ func TestRecentRequestsAreNobodyElses(t *testing.T) {
 	if got := recent(b.get("/explain/recent")); len(got) != 0 {
 		t.Errorf("after log-out: %q", lines(got))
 	}
-	if got := recent(w.bare("GET", "/explain/recent", "", "Cookie: session="+token)); len(got) != 0 {
+	if got := recent(w.bare("GET", "/explain/recent", "", "Cookie: "+product.SessionCookie+"="+token)); len(got) != 0 {
 		t.Errorf("with the cookie of before: %q", lines(got))
 	}
 

@@ -13,7 +13,11 @@ import (
 
 type registerPage struct {
 	Name, Email, Next string
-	MinPassword       int // code points
+	Remember          bool
+	RememberDays      int
+	MaxName           int  // code points
+	MinPassword       int  // code points
+	Taken             bool // someone has an account with Email
 	Failed            string
 	Errors            form.Errors
 }
@@ -26,30 +30,31 @@ func (s *Site) showRegister(c echo.Context) error {
 }
 
 func (s *Site) submitRegister(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "name", "email", "password", "next")
+	sent, err := form.Parse(c.Request(), "name", "email", "password", "remember", "next")
 	if err != nil {
 		return err
 	}
-	again := registerPage{Name: sent["name"], Email: sent["email"], Next: s.localPath(sent["next"])}
+	remember := sent["remember"] != ""
+	p := registerPage{Name: sent["name"], Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
 	keys := []throttle.Key{byAddress(signUpRule(), c)}
 	if s.MailOn {
 		keys = append(keys, byEmail(mailRule(), sent["email"]))
 	}
-	again.Failed, err = s.take(c, keys...)
+	p.Failed, err = s.take(c, keys...)
 	if err != nil {
 		return err
 	}
-	if again.Failed != "" {
-		return s.registerPage(c, http.StatusTooManyRequests, again)
+	if p.Failed != "" {
+		return s.registerPage(c, http.StatusTooManyRequests, p)
 	}
 	person, err := s.Accounts.SignUp(c.Request().Context(), account.Registration{
 		Name: sent["name"], Email: sent["email"], Password: sent["password"],
 	}, s.MailOn, from(c))
 	taken := errors.Is(err, account.ErrEmailTaken)
 	switch {
-	case errors.As(err, &again.Errors):
+	case errors.As(err, &p.Errors):
 		s.giveBack(c.Request().Context(), keys...)
-		return s.registerPage(c, http.StatusUnprocessableEntity, again)
+		return s.registerPage(c, http.StatusUnprocessableEntity, p)
 	case err != nil && !taken:
 		s.giveBack(c.Request().Context(), keys...)
 		return err
@@ -57,11 +62,12 @@ func (s *Site) submitRegister(c echo.Context) error {
 		return s.signedUp(c, person, taken)
 	case taken:
 		// There is no other way to tell the owner.
-		again.Errors.Add("email", "Someone has registered with this e-mail already. If it was you, log in instead.")
-		return s.registerPage(c, http.StatusUnprocessableEntity, again)
+		p.Taken = true
+		p.Errors.Add("email", "There is already an account with this e-mail. If it is yours, log in.")
+		return s.registerPage(c, http.StatusUnprocessableEntity, p)
 	}
 	s.tell(c, string(account.EventSignUp), person.ID)
-	if err := s.enter(c, person, false, true); err != nil {
+	if err := s.enter(c, person, remember, true); err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
@@ -73,11 +79,11 @@ func (s *Site) signedUp(c echo.Context, person account.Person, taken bool) error
 	if !taken {
 		s.tell(c, string(account.EventSignUp), person.ID)
 	}
-	s.part(c, partingSignedUp)
+	s.setFlashCookie(c, flashSignedUp)
 	return c.Redirect(http.StatusSeeOther, "/login")
 }
 
 func (s *Site) registerPage(c echo.Context, status int, p registerPage) error {
-	p.MinPassword = s.MinPassword
+	p.MinPassword, p.MaxName, p.RememberDays = s.MinPassword, account.MaxNameRunes, s.rememberDays()
 	return s.page(c, status, "register", "Create an account", p)
 }

@@ -69,7 +69,7 @@ func (s *Site) submitReset(c echo.Context) error {
 	s.revoke(c)
 	// The owner has shown who they are; what others failed holds them no more.
 	s.clear(ctx, byEmail(accountRule(), person.Email))
-	s.part(c, partingReset)
+	s.setFlashCookie(c, flashReset)
 	return c.Redirect(http.StatusSeeOther, "/login")
 }
 

@@ -2,29 +2,33 @@ package web
 
 import (
 	"net/http"
+	"slices"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/learn/attack"
 )
 
-// routes is every URL of the site and the handler behind it. public pages look
-// at the session and take anyone; member pages send a guest to log in; bare
-// ones touch no session at all. A new route is for members unless it is put
-// elsewhere.
+// routes lists every URL of the site with its handler. Stateless routes have no
+// session, public ones are for guests and members, and the members' redirect a
+// guest to the log-in page. A new route belongs to the members' group unless
+// there is a reason to put it elsewhere.
 func (s *Site) routes() {
-	s.echo.Use(s.observe, s.secure, tellNoReferrer, s.refuseForgery)
+	s.echo.Use(s.requestLog, s.securityHeaders, tellNoReferrer, s.csrf)
 
-	bare := s.group()
-	public := s.known()
-	members := s.known(s.membersOnly)
-	proven := func(page string) group { return s.known(s.membersOnly, s.proven(page)) }
+	stateless := s.group()
+	public := s.withSession()
+	members := s.withSession(s.membersOnly)
+	proven := s.withSession(s.membersOnly, s.proven)
 
-	bare.get("/healthz", s.healthz)
-	bare.get("/readyz", s.readyz)
-	bare.get("/favicon.ico", s.showFavicon)
-	bare.get(assetPrefix+"*", s.showAsset)
-	bare.get("/.well-known/change-password", s.changePassword)
+	stateless.get("/healthz", s.healthz)
+	stateless.get("/readyz", s.readyz)
+	stateless.get("/favicon.ico", s.showFavicon)
+	stateless.get(assetPrefix+"*", s.showAsset)
+	for name := range s.rootFiles {
+		stateless.get("/"+name, s.rootFile(name))
+	}
+	stateless.get("/.well-known/change-password", s.changePassword)
 
 	public.page("/", s.showHome)
 	public.page("/register", s.showRegister)
@@ -43,8 +47,8 @@ func (s *Site) routes() {
 
 	members.page("/profile", s.showProfile)
 	members.page("/devices", s.showDevices)
-	proven("/devices").post("/devices/end", s.submitEndDevice)
-	proven("/devices").post("/devices/end-others", s.submitEndOthers)
+	proven.post("/devices/end", s.submitEndDevice)
+	proven.post("/devices/end-others", s.submitEndOthers)
 	members.page("/account", s.showAccount)
 	members.post("/account/name", s.submitName)
 	members.post("/account/confirm", s.submitConfirmAgain)
@@ -53,16 +57,19 @@ func (s *Site) routes() {
 	members.page("/account/history", s.showHistory)
 	members.page("/account/proof", s.showProof)
 	members.post("/account/proof", s.submitProof)
-	proven("/account/email").page("/account/email", s.showEmail)
-	s.known(s.membersOnly, s.emailProof).post("/account/email", s.submitEmail)
-	proven("/account").get("/account/export", s.showExport)
-	proven("/account/delete").page("/account/delete", s.showDelete)
-	proven("/account/delete").post("/account/delete", s.submitDelete)
+	proven.page("/account/email", s.showEmail)
+	proven.post("/account/email", s.submitEmail)
+	proven.get("/account/export", s.showExport)
+	proven.page("/account/delete", s.showDelete)
+	proven.post("/account/delete", s.submitDelete)
 
 	if s.Mails != nil {
-		public.page("/mail", s.showMails)
+		public.inside(s.ownHost).page("/mail", s.showMails)
 	}
-	if s.Learn {
+	if !s.Learn {
+		public.page("/why", s.showWhy)
+	} else {
+		public, members := public.inside(s.ownHost), members.inside(s.ownHost)
 		public.page("/lab", s.showLab)
 		public.get("/lab/wait", s.showLabWait)
 		public.post("/lab/restart", s.submitRestart)
@@ -70,13 +77,16 @@ func (s *Site) routes() {
 		public.page("/lab/attacks", s.showAttacks)
 		public.post("/lab/attacks/:name", s.submitAttack)
 		members.post(attack.SlowPath, s.submitSlowRequest)
+		public.page("/why", s.showWhy)
+		public.post("/why/second", s.submitSecond)
+		public.post("/why/second/stop", s.submitSecondStop)
 		public.page("/explain", s.showExplain)
 		public.page("/explain/recent", s.showRecent)
 	}
 }
 
-// group registers routes that share their middleware. (Echo's own groups would
-// also put it around every unknown path.)
+// group registers routes that share their middleware. Echo's own groups would
+// also run it for every unknown path.
 type group struct {
 	site       *Site
 	middleware []echo.MiddlewareFunc
@@ -86,25 +96,40 @@ func (s *Site) group(middleware ...echo.MiddlewareFunc) group {
 	return group{site: s, middleware: middleware}
 }
 
-// known is the group of requests whose sender is looked for.
-func (s *Site) known(then ...echo.MiddlewareFunc) group {
-	chain := []echo.MiddlewareFunc{s.recognise}
+// withSession is a group of routes that have a session, a guest's or a member's.
+func (s *Site) withSession(then ...echo.MiddlewareFunc) group {
+	chain := []echo.MiddlewareFunc{s.sessionMiddleware}
 	if s.Learn {
-		chain = []echo.MiddlewareFunc{s.watch, s.recognise}
+		chain = []echo.MiddlewareFunc{s.watch, s.sessionMiddleware}
 	}
 	return s.group(append(chain, then...)...)
 }
 
+// inside is the same group behind one more middleware, which comes first.
+func (g group) inside(first echo.MiddlewareFunc) group {
+	return g.site.group(append([]echo.MiddlewareFunc{first}, g.middleware...)...)
+}
+
+// wrap puts the group's middleware around h: once, while Echo would do it for
+// each request.
+func (g group) wrap(h echo.HandlerFunc) echo.HandlerFunc {
+	for _, m := range slices.Backward(g.middleware) {
+		h = m(h)
+	}
+	return h
+}
+
 func (g group) get(path string, h echo.HandlerFunc) {
-	g.site.echo.GET(path, h, g.middleware...)
-	g.site.echo.HEAD(path, h, g.middleware...)
+	h = g.wrap(h)
+	g.site.echo.GET(path, h)
+	g.site.echo.HEAD(path, h)
 }
 
 func (g group) post(path string, h echo.HandlerFunc) {
-	g.site.echo.POST(path, h, g.middleware...)
+	g.site.echo.POST(path, g.wrap(h))
 }
 
-// page is a GET a person can be sent back to after logging in.
+// page registers a GET that afterLogin may redirect to.
 func (g group) page(path string, h echo.HandlerFunc) {
 	g.get(path, h)
 	g.site.getPaths[path] = true

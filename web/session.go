@@ -17,12 +17,12 @@ type sessionPage struct {
 	Values     []sessionValue
 	Key, Value string
 	Errors     form.Errors
-	Curl       []string // the same by hand
+	Curl       []string // command lines that do the same
 }
 
 type sessionValue struct{ Key, Value string }
 
-// sessionJSON is what GET /session answers to a program. It has no token.
+// sessionJSON is GET /session for a client that asks for JSON. It has no token.
 type sessionJSON struct {
 	Member  *memberJSON       `json:"member"`  // null for a guest
 	Stored  bool              `json:"stored"`  // whether the store holds this session
@@ -43,32 +43,63 @@ func (s *Site) showSession(c echo.Context) error {
 	return s.sessionPage(c, http.StatusOK, sessionPage{})
 }
 
-// submitSession sets one value of this session, or removes it when the value
-// is empty. A guest's first value starts a session.
+// The forms of the page say in the field action what they are for. A program
+// that leaves it out sets a value, or removes it by an empty one.
+const (
+	actionSet    = "set"
+	actionRemove = "remove"
+)
+
+// submitSession sets one value of this session, or removes it. A guest's first
+// value starts a session. Whoever uses the page is told what has happened.
 func (s *Site) submitSession(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "key", "value")
+	sent, err := form.Parse(c.Request(), "key", "value", "action")
 	if err != nil {
 		return err
 	}
-	if sent["value"] == "" && sent["key"] != "" {
-		current(c).Remove(sent["key"])
+	sess, key, value, action := current(c), sent["key"], sent["value"], sent["action"]
+	if action == actionRemove || action == "" && value == "" && key != "" {
+		_, stood := sess.Values()[key]
+		sess.Remove(key)
+		if stood && action != "" {
+			sess.Flash(key + " has been removed.")
+		}
 		return c.Redirect(http.StatusSeeOther, "/session")
 	}
-	again := sessionPage{Key: sent["key"], Value: sent["value"]}
-	switch err := current(c).Set(sent["key"], sent["value"]); {
-	case err == nil:
+	p := sessionPage{Key: key, Value: value}
+	p.Errors = setValue(sess, key, value)
+	if len(p.Errors) == 0 {
+		if action != "" {
+			sess.Flash(key + " has been set.")
+		}
 		return c.Redirect(http.StatusSeeOther, "/session")
-	case errors.Is(err, session.ErrBadKey):
-		again.Errors.Add("key", "Give the value a name of 1 to 64 letters.")
-	case errors.Is(err, session.ErrBadValue):
-		again.Errors.Add("value", "Keep the value under 1,024 bytes, on one line.")
-	default:
-		again.Errors.Add("key", "This session holds as many values as fit. Remove one first.")
 	}
 	if wantsJSON(c.Request()) {
-		return c.JSON(http.StatusUnprocessableEntity, map[string]form.Errors{"errors": again.Errors})
+		return c.JSON(http.StatusUnprocessableEntity, map[string]form.Errors{"errors": p.Errors})
 	}
-	return s.sessionPage(c, http.StatusUnprocessableEntity, again)
+	return s.sessionPage(c, http.StatusUnprocessableEntity, p)
+}
+
+// setValue sets one value, or says why it cannot be set.
+func setValue(sess *session.Session, key, value string) (wrong form.Errors) {
+	switch {
+	case key == "":
+		wrong.Add("key", "Enter a key.")
+		return wrong
+	case value == "":
+		wrong.Add("value", "Enter a value.")
+		return wrong
+	}
+	err := sess.Set(key, value)
+	switch {
+	case errors.Is(err, session.ErrBadKey):
+		wrong.Add("key", "Key must be 64 characters or fewer, on one line.")
+	case errors.Is(err, session.ErrBadValue):
+		wrong.Add("value", "Value must be 1,024 bytes or fewer, on one line.")
+	case err != nil:
+		wrong.Add("key", "This session is full. Remove a value first.")
+	}
+	return wrong
 }
 
 func (s *Site) sessionPage(c echo.Context, status int, p sessionPage) error {
@@ -85,16 +116,16 @@ func (s *Site) sessionPage(c echo.Context, status int, p sessionPage) error {
 	return s.page(c, status, "session", "Session", p)
 }
 
-func describeSession(whose *session.Session) sessionJSON {
-	described := sessionJSON{Stored: whose.Stored(), Values: whose.Values()}
+func describeSession(sess *session.Session) sessionJSON {
+	described := sessionJSON{Stored: sess.Stored(), Values: sess.Values()}
 	if described.Values == nil {
 		described.Values = map[string]string{}
 	}
-	if member, ok := whose.Member(); ok {
+	if member, ok := sess.Member(); ok {
 		described.Member = &memberJSON{member.ID, member.Name}
 	}
-	if whose.Stored() {
-		created, ends := whose.Created(), whose.Deadline()
+	if sess.Stored() {
+		created, ends := sess.CreatedAt(), sess.ExpiresAt()
 		described.Created, described.Ends = &created, &ends
 	}
 	return described

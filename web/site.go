@@ -1,14 +1,11 @@
 // Package web owns all HTTP: routes, middleware, handlers, the structs of the
-// pages, rendering, and the one table from errors to statuses. It asks
-// internal/account who people are and internal/session whose request this is;
-// it knows no SQL, no Redis and no session key.
+// pages, and the one table from errors to statuses. Accounts are the business of
+// internal/account, sessions of internal/session and templates of internal/view;
+// this package must not know SQL, Redis or session keys.
 package web
 
 import (
-	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,15 +19,18 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
+	"holdfast/internal/learn/byhand"
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/mail"
 	"holdfast/internal/session"
+	"holdfast/internal/text"
 	"holdfast/internal/throttle"
+	"holdfast/internal/view"
 	"holdfast/static"
 	"holdfast/templates"
 )
 
-// Config is what the site is made of.
+// Config is what [New] needs.
 type Config struct {
 	Accounts *account.Service
 	Sessions *session.Manager
@@ -46,14 +46,14 @@ type Config struct {
 	// Ready answers nil when the people's database can be reached.
 	Ready func(context.Context) error
 	Log   *slog.Logger
-	// Answered, if set, is told of every answer: the request's method, the
-	// pattern of its route ("" for an unknown path), the status and the time
-	// it took.
+	// Answered, if set, is called after every response with the request's
+	// method, the pattern of its route ("" for an unknown path), the status and
+	// the time it took.
 	Answered func(method, route string, status int, took time.Duration)
 	Now      func() time.Time
 
-	BaseURL        *url.URL       // where people reach the site; its scheme decides Secure
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed; none: nobody's
+	BaseURL        *url.URL       // the address people open; its scheme decides Secure
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is used; none: no client's
 	MinPassword    int            // code points
 	RememberFor    time.Duration
 	Learn          bool
@@ -63,9 +63,13 @@ type Config struct {
 	// constants.
 	SessionStore string
 	Lab          Lab
+	// OneStep is what makes the store's compare-and-swap one step, in a few words.
+	OneStep string
+	// ByHand gives the lines that look at a stored session past this server.
+	ByHand func(key string) byhand.Lines
 }
 
-// Process is this run of the server, as people and logs see it.
+// Process identifies this run of the server.
 type Process struct {
 	ID      int // of the operating system
 	Start   int64
@@ -75,41 +79,55 @@ type Process struct {
 // Site is the whole application as an [http.Handler].
 type Site struct {
 	Config
-	echo     *echo.Echo
-	renderer *renderer
-	assets   *assets
-	failures failurePages
-	recent   *trace.Recent   // with LEARN
-	getPaths map[string]bool // paths a person may be sent to after log-in
-	forgery  *http.CrossOriginProtection
-	always   http.Header // sent with every answer
-	bodies   sync.Pool   // of *bytes.Buffer, for answers that wait for their session
+	echo        *echo.Echo
+	views       *view.Set
+	assets      *assets
+	rootFiles   rootFiles
+	failures    failurePages
+	instance    string          // Process, as pages show it
+	recent      *trace.Recent   // with LEARN
+	getPaths    map[string]bool // paths that a log-in may redirect to
+	crossOrigin *http.CrossOriginProtection
+	headers     http.Header // set on every response
+	values      headerValues
+	responses   sync.Pool // of *bufferedResponse
 }
 
-// New parses every template and makes the site. A broken template is an error.
+// headerValues are values of headers that all responses share. Nothing may
+// change them; to append to one makes a copy.
+type headerValues struct{ html, noStore []string }
+
+// New returns a Site. A template or static file that cannot be used is an error.
 func New(cfg Config) (*Site, error) {
 	assets, err := newAssets(static.FS)
 	if err != nil {
 		return nil, fmt.Errorf("load static files: %w", err)
 	}
-	renderer, err := newRenderer(templates.FS, assets)
+	views, err := view.Parse(templates.FS, assets.url)
 	if err != nil {
 		return nil, fmt.Errorf("load templates: %w", err)
 	}
+	atRoot, err := newRootFiles(static.Root)
+	if err != nil {
+		return nil, fmt.Errorf("load static files: %w", err)
+	}
 	s := &Site{
-		Config:   cfg,
-		echo:     echo.New(),
-		renderer: renderer,
-		assets:   assets,
-		getPaths: map[string]bool{},
-		forgery:  http.NewCrossOriginProtection(),
-		always:   alwaysSent(cfg.BaseURL.Scheme == "https"),
-		bodies:   sync.Pool{New: func() any { return new(bytes.Buffer) }},
+		Config:      cfg,
+		echo:        echo.New(),
+		views:       views,
+		assets:      assets,
+		rootFiles:   atRoot,
+		instance:    instanceName(cfg.Process),
+		getPaths:    map[string]bool{},
+		crossOrigin: http.NewCrossOriginProtection(),
+		headers:     securityHeaderValues(cfg.BaseURL.Scheme == "https"),
+		values:      headerValues{html: []string{echo.MIMETextHTMLCharsetUTF8}, noStore: []string{"no-store"}},
+		responses:   sync.Pool{New: func() any { return newBufferedResponse() }},
 	}
 	if s.failures, err = s.renderFailures(); err != nil {
 		return nil, fmt.Errorf("render error pages: %w", err)
 	}
-	if err := s.forgery.AddTrustedOrigin(cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host); err != nil {
+	if err := s.crossOrigin.AddTrustedOrigin(cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host); err != nil {
 		return nil, fmt.Errorf("trust own origin: %w", err)
 	}
 	if cfg.Learn {
@@ -121,13 +139,14 @@ func New(cfg Config) (*Site, error) {
 	return s, nil
 }
 
-// CheckTemplates parses every template and static file, as New does, and nothing else.
+// CheckTemplates does the part of New that can fail because of a template or
+// static file.
 func CheckTemplates() error {
 	assets, err := newAssets(static.FS)
 	if err != nil {
 		return fmt.Errorf("load static files: %w", err)
 	}
-	if _, err := newRenderer(templates.FS, assets); err != nil {
+	if _, err := view.Parse(templates.FS, assets.url); err != nil {
 		return fmt.Errorf("load templates: %w", err)
 	}
 	return nil
@@ -136,9 +155,13 @@ func CheckTemplates() error {
 // ServeHTTP implements [http.Handler].
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
 
-// ipExtractor takes the sender's address from the connection, and from
-// X-Forwarded-For only as far as trusted proxies vouch for it. Echo's default
-// believes anyone (GHSA-246p).
+// AlwaysSent are the header fields of every answer, for those that are made
+// before a request gets here. The caller must not change them.
+func (s *Site) AlwaysSent() http.Header { return s.headers }
+
+// ipExtractor takes the client's address from the connection, and from
+// X-Forwarded-For only where a trusted proxy has added it. Echo's default trusts
+// every client's X-Forwarded-For (GHSA-246p).
 func ipExtractor(trusted []netip.Prefix) echo.IPExtractor {
 	if len(trusted) == 0 {
 		return echo.ExtractIPDirect()
@@ -155,24 +178,23 @@ func ipExtractor(trusted []netip.Prefix) echo.IPExtractor {
 }
 
 // newRequestID returns 96 random bits as text.
-func newRequestID() string {
-	random := make([]byte, 12)
-	_, _ = rand.Read(random) // never fails, see crypto/rand
-	return base64.RawURLEncoding.EncodeToString(random)
-}
+func newRequestID() string { return text.Random(12) }
 
-// healthz answers that the process is alive, whatever its stores do.
+// healthz responds 200 as long as the process runs, whatever its stores do.
 func (s *Site) healthz(c echo.Context) error {
 	return c.String(http.StatusOK, "alive\n")
 }
 
-// readyz answers whether this instance can serve: both stores reachable.
+// errNotReady: a store that this instance needs cannot be reached.
+var errNotReady = errors.New("not ready")
+
+// readyz responds 200 if both stores can be reached within a second.
+// Errors: errNotReady.
 func (s *Site) readyz(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), time.Second)
 	defer cancel()
 	if err := errors.Join(s.Sessions.Ping(ctx), s.Ready(ctx)); err != nil {
-		s.Log.WarnContext(ctx, "not ready", "cause", err)
-		return c.String(http.StatusServiceUnavailable, "not ready\n")
+		return fmt.Errorf("%w: %w", errNotReady, err)
 	}
 	return c.String(http.StatusOK, "ready\n")
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
+	"holdfast/internal/product"
 	"maps"
 	"slices"
 	"strconv"
@@ -13,7 +14,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 )
 
-const sessionPrefix = "holdfast:session:"
+const sessionPrefix = product.SessionKeys
 
 // storedUnder is the key of the session that a token names.
 func storedUnder(token string) string {
@@ -49,13 +50,17 @@ func (w *world) dialRedis() redis.Conn {
 	return conn
 }
 
-// keys are all keys in Redis.
+// beatKey changes every second, whatever people do.
+const beatKey = product.Heartbeat
+
+// keys are all keys in Redis but the beat.
 func (w *world) keys() []string {
 	w.t.Helper()
 	keys, err := redis.Strings(w.do("KEYS", "*"), nil)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	keys = slices.DeleteFunc(keys, func(key string) bool { return key == beatKey })
 	slices.Sort(keys)
 	return keys
 }
@@ -191,22 +196,30 @@ func (w *world) wantUnchanged(before map[string]string, doing string) {
 // a real Redis counts.
 func (w *world) redisCalls(during func()) map[string]int {
 	w.t.Helper()
-	w.do("CONFIG", "RESETSTAT")
-	during()
-	stats, err := redis.String(w.do("INFO", "commandstats"), nil)
+	monitor, err := redis.DialURL(w.stores.redisURL)
 	if err != nil {
 		w.t.Fatal(err)
 	}
+	defer monitor.Close()
+	if _, err := monitor.Do("MONITOR"); err != nil {
+		w.t.Fatal(err)
+	}
+	during()
+	w.do("ECHO", "the end of it")
 	calls := map[string]int{}
-	for line := range strings.Lines(stats) {
-		name, rest, ok := strings.Cut(strings.TrimPrefix(strings.TrimSpace(line), "cmdstat_"), ":calls=")
-		if !ok || strings.HasPrefix(name, "config") || name == "info" {
-			continue
+	for {
+		line, err := redis.String(redis.ReceiveWithTimeout(monitor, time.Minute))
+		if err != nil {
+			w.t.Fatal(err)
 		}
-		count, _, _ := strings.Cut(rest, ",")
-		if calls[name], err = strconv.Atoi(count); err != nil {
-			w.t.Fatalf("commandstats line %q", line)
+		_, command, _ := strings.Cut(line, "] ") // after the time and the sender
+		name, _, _ := strings.Cut(strings.ToLower(strings.Trim(command, `"`)), `"`)
+		switch {
+		case name == "echo":
+			return calls
+		case strings.Contains(command, beatKey), strings.Contains(line, " lua]"): // the heartbeat; what a script does
+		default:
+			calls[name]++
 		}
 	}
-	return calls
 }

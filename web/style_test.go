@@ -30,6 +30,19 @@ func TestColoursAreNamedInOneFile(t *testing.T) {
 	}
 }
 
+// A field looks like a field whatever it is made of.
+func TestWhatHoldsForAnInputHoldsForATextarea(t *testing.T) {
+	input := regexp.MustCompile(`\binput\b`)
+	for _, part := range styleSheetParts() {
+		for _, rule := range regexp.MustCompile(`(?m)^[^{}\n]*\{`).FindAllString(readStyle(t, part), -1) {
+			special := strings.Contains(rule, ".check") || strings.Contains(rule, ".with-show") // boxes and passwords
+			if input.MatchString(rule) && !strings.Contains(rule, "textarea") && !special {
+				t.Errorf("%s.css: the rule %q leaves textarea out", part, rule)
+			}
+		}
+	}
+}
+
 func TestEveryRoleThatIsUsedIsGiven(t *testing.T) {
 	given := map[string]bool{}
 	all := ""

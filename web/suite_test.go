@@ -24,9 +24,11 @@ import (
 	"holdfast/internal/database"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/learn/attack"
+	"holdfast/internal/learn/byhand"
 	"holdfast/internal/mail"
 	"holdfast/internal/password"
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 	"holdfast/internal/throttle"
 	"holdfast/web"
 )
@@ -105,6 +107,7 @@ type world struct {
 
 	db       *database.DB
 	sessions *session.Manager
+	store    *store.Opened
 	accounts *account.Service
 	site     *web.Site
 	process  web.Process
@@ -174,19 +177,33 @@ func (w *world) open() {
 	w.process = web.Process{ID: os.Getpid(), Started: w.clock.now()}
 	w.process.Start, err = w.db.RecordStart(ctx, database.Start{Instance: "test", Version: "test", At: w.clock.now()})
 	must(err)
-	w.sessions, err = session.Open(ctx, session.Config{
-		Store:    cmp.Or(w.options.store, session.StoreRedis),
-		RedisURL: w.stores.redisURL,
-		DataDir:  w.stores.dataDir,
-		Limits:   session.Limits{Idle: sessionIdle, Lifetime: sessionLife, Remember: sessionLonger},
-		Pool:     session.PoolLimits{Size: 16, Connect: 2 * time.Second, Timeout: cmp.Or(w.options.redisTimeout, 5*time.Second)},
-		Secure:   w.options.https,
-		Ledger:   w.db.Devices(),
-		Start:    w.process.Start,
-		Now:      w.clock.now,
-		Log:      log,
-	})
+	settings := store.Config{
+		Kind:            cmp.Or(w.options.store, store.KindRedis),
+		RedisURL:        w.stores.redisURL,
+		DataDir:         w.stores.dataDir,
+		Connect:         2 * time.Second,
+		Timeout:         cmp.Or(w.options.redisTimeout, 5*time.Second),
+		Endings:         w.db.Devices(),
+		Belongs:         session.Belongs,
+		Postgres:        w.db.Pool(),
+		DatabaseTimeout: 5 * time.Second,
+		Log:             log,
+	}
+	w.store, err = store.Open(ctx, settings)
 	must(err)
+	byHand, err := byhand.Of(ctx, settings, w.store)
+	must(err)
+	w.sessions = session.New(session.Config{
+		Store:   w.store,
+		Where:   w.store.Where,
+		Devices: w.db.Devices(),
+		DataDir: cmp.Or(w.stores.dataDir, w.t.TempDir()),
+		Limits:  session.Limits{Idle: sessionIdle, Lifetime: sessionLife, Remember: sessionLonger},
+		Secure:  w.options.https,
+		Start:   w.process.Start,
+		Now:     w.clock.now,
+		Log:     log,
+	})
 	w.accounts = account.New(w.db.People(), password.NewHasher(2, time.Minute), password.Policy{MinRunes: minPassword}, w.clock.now)
 	w.folder = mail.NewFolder(filepath.Join(w.stores.dir(w.t), "mail"), "Holdfast <holdfast@localhost>", log)
 	w.post, err = mail.New(mail.Config{
@@ -198,7 +215,7 @@ func (w *world) open() {
 		limiter = throttle.New(w.db.Tries(), w.clock.now)
 	}
 	w.attacks.make, w.attacks.Runner = w.options.attacks, attack.New(attack.Config{
-		Server: w.base.String(), Accounts: w.accounts, Sessions: w.sessions, Unslowed: !w.options.slow, Limit: time.Minute, Log: log,
+		Server: w.base.String(), Accounts: w.accounts, Sessions: w.sessions, Store: w.store, Unslowed: !w.options.slow, Limit: time.Minute, Log: log,
 	})
 	w.site, err = web.New(web.Config{
 		Accounts:    w.accounts,
@@ -214,9 +231,11 @@ func (w *world) open() {
 		MinPassword: minPassword,
 		RememberFor: sessionLonger,
 		Learn:       w.options.learn,
-		Lab:         web.Lab{Restart: w.lab.restart, Check: &w.lab, Attacks: &w.attacks},
+		Lab:         web.Lab{Restart: w.lab.restart, Check: &w.lab, Attacks: &w.attacks, Second: secondOf{&w.lab}},
 		Version:     "test",
 		Process:     w.process,
+		OneStep:     w.store.OneStep,
+		ByHand:      byHand,
 	})
 	must(err)
 	w.handler.Store(w.site)
@@ -226,7 +245,7 @@ func (w *world) close() {
 	if w.past != nil {
 		w.past.Close()
 	}
-	if err := errors.Join(w.sessions.Close(), w.db.Close()); err != nil {
+	if err := errors.Join(w.store.Close(), w.db.Close()); err != nil {
 		w.t.Errorf("close the stores: %v", err)
 	}
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/PuerkitoBio/goquery"
+
+	"holdfast/internal/product"
 )
 
 // sessionAnswer is GET /session as a program reads it.
@@ -60,7 +62,7 @@ func TestAGuestSetsAndRemovesValuesOfTheirSession(t *testing.T) {
 			t.Errorf("before anything is set: %+v", got)
 		}
 		first := b.set("colour", "green").wantRedirect("/session")
-		first.cookie("session")
+		first.cookie(product.SessionCookie)
 		b.set("size", "ü & <b>").wantRedirect("/session").wantNoCookie()
 		want := map[string]string{"colour": "green", "size": "ü & <b>"}
 		if got := b.get("/session").shown(); !maps.Equal(got, want) {
@@ -119,7 +121,7 @@ func TestAGuestsValuesSurviveLoggingInUnderANewToken(t *testing.T) {
 		if stored := w.record(before); stored != "" {
 			t.Errorf("the guest's session still stands: %s", stored)
 		}
-		w.bare("GET", "/profile", "", "Cookie: session="+before).want(http.StatusSeeOther)
+		w.bare("GET", "/profile", "", "Cookie: "+product.SessionCookie+"="+before).want(http.StatusSeeOther)
 		b.set("size", "7").wantRedirect("/session").wantNoCookie()
 		if got := b.session().Values; !maps.Equal(got, map[string]string{"colour": "green", "size": "7"}) {
 			t.Errorf("a member's values: %q", got)
@@ -145,7 +147,7 @@ func TestOfAnotherPersonsSessionNothingIsLeft(t *testing.T) {
 			t.Errorf("sessions %q, want Bea's alone", keys)
 		}
 		b.get("/profile").want(http.StatusOK).wantText("h1", "Hello, Bea!").wantText(".person", "Bea")
-		w.bare("GET", "/profile", "", "Cookie: session="+before).want(http.StatusSeeOther)
+		w.bare("GET", "/profile", "", "Cookie: "+product.SessionCookie+"="+before).want(http.StatusSeeOther)
 
 		b.set("diary", "of Bea")
 		b.post("/register", url.Values{"name": {"Cleo"}, "email": {"cleo@kelp.example"}, "password": {"slow tides lift old boats"}}).wantRedirect("/profile")
@@ -158,7 +160,7 @@ func TestOfAnotherPersonsSessionNothingIsLeft(t *testing.T) {
 func TestParallelRequestsOfOneSessionLoseNothing(t *testing.T) {
 	redis := services(t)
 	here, there := newWorld(t, redis, options{}), newWorld(t, redis, options{})
-	cookie := "Cookie: session=" + here.member(here.person("Ada")).token()
+	cookie := "Cookie: " + product.SessionCookie + "=" + here.member(here.person("Ada")).token()
 	const writers = 50
 	answers := make([]*answer, writers)
 	var all sync.WaitGroup

@@ -90,11 +90,11 @@ func (s *Site) spend(c echo.Context, purpose account.Purpose, token string) erro
 	var parting, next string
 	switch purpose {
 	case account.PurposeConfirm:
-		do, event, parting, next = s.Accounts.ConfirmEmail, account.EventEmailConfirmed, partingConfirmed, "/login"
+		do, event, parting, next = s.Accounts.ConfirmEmail, account.EventEmailConfirmed, flashConfirmed, "/login"
 	case account.PurposeChange:
-		do, event, parting, next = s.Accounts.ChangeEmail, account.EventEmailChanged, partingEmailChanged, "/login"
+		do, event, parting, next = s.Accounts.ChangeEmail, account.EventEmailChanged, flashEmailChanged, "/login"
 	case account.PurposeUndo:
-		do, event, parting, next = s.Accounts.UndoEmail, account.EventEmailChangeUndone, partingUndone, "/forgot"
+		do, event, parting, next = s.Accounts.UndoEmail, account.EventEmailChangeUndone, flashUndone, "/forgot"
 	default:
 		return s.linkOver(c)
 	}
@@ -113,6 +113,6 @@ func (s *Site) spend(c echo.Context, purpose account.Purpose, token string) erro
 	} else if _, ok := current(c).Member(); ok {
 		next = "/account"
 	}
-	s.part(c, parting)
+	s.setFlashCookie(c, parting)
 	return c.Redirect(http.StatusSeeOther, next)
 }

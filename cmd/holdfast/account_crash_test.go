@@ -82,8 +82,8 @@ func changesOfAccounts() map[string]change {
 		},
 		"e-mail": {
 			prepare: func(t *testing.T, _ *testprocess.Server, who, _ *visitor) func() (answer, error) {
-				if got, err := who.submit("/account/email", "/account/email", map[string]string{"email": "new-" + who.email}); err != nil || got.status != http.StatusSeeOther {
-					t.Fatalf("ask for a change of address: %d, %v", got.status, err)
+				if got, err := who.submit("/account/email", "/account/email", map[string]string{"email": "new-" + who.email}); err != nil || got.Code != http.StatusSeeOther {
+					t.Fatalf("ask for a change of address: %d, %v", got.Code, err)
 				}
 				var link string
 				testprocess.Eventually(t, answerLimit, "the mail to the new address", func() (err error) {
@@ -157,7 +157,7 @@ func interrupt(t *testing.T, server *testprocess.Server, c change, moment time.D
 	acknowledged := make(chan bool, 1)
 	go func() {
 		got, err := send()
-		acknowledged <- err == nil && got.status == http.StatusSeeOther
+		acknowledged <- err == nil && got.Code == http.StatusSeeOther
 	}()
 	<-time.After(moment) // some place in the middle
 	server.Kill()
@@ -202,8 +202,8 @@ func logsIn(who *visitor, pass string) error {
 // staysOut is nil when a person does not get in with a password.
 func staysOut(who *visitor, pass string) error {
 	got, err := who.stranger().submit("/login", "/login", map[string]string{"email": who.email, "password": pass})
-	if err != nil || got.status != http.StatusUnprocessableEntity {
-		return fmt.Errorf("log in as %s: %d, %v; want to be refused", who.email, got.status, err)
+	if err != nil || got.Code != http.StatusUnprocessableEntity {
+		return fmt.Errorf("log in as %s: %d, %v; want to be refused", who.email, got.Code, err)
 	}
 	return nil
 }

@@ -30,8 +30,8 @@ func TestTheProgramAttacksItself(t *testing.T) {
 			v := newVisitor(t, "http://127.0.0.1:"+settings["PORT"])
 			for _, attack := range []string{"replay", "forged"} {
 				got, err := v.ask("POST", "/lab/attacks/"+attack, url.Values{})
-				if err != nil || got.status != http.StatusSeeOther {
-					t.Fatalf("%s: %d, %v", attack, got.status, err)
+				if err != nil || got.Code != http.StatusSeeOther {
+					t.Fatalf("%s: %d, %v", attack, got.Code, err)
 				}
 			}
 			here := v.get("/lab/attacks").page.Find(".trial").FilterFunction(func(_ int, trial *goquery.Selection) bool {

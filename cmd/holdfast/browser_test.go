@@ -17,6 +17,7 @@ import (
 
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
+	"holdfast/internal/product"
 )
 
 // stepLimit is how long one step in the browser may take.
@@ -31,11 +32,13 @@ type browser struct {
 	problems []string // what the console called an error
 }
 
+func chromiums() []string { return []string{"chromium", "chromium-browser", "google-chrome"} }
+
 // browse opens Chromium with its profile in folder, which outlives it.
 func browse(t testing.TB, folder string) *browser {
 	t.Helper()
 	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(testservice.Program(t, "chromium", "chromium-browser", "google-chrome")),
+		chromedp.ExecPath(testservice.Program(t, chromiums()...)),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
 		chromedp.UserDataDir(folder), chromedp.WindowSize(1000, 900),
 	}
@@ -183,7 +186,7 @@ func (b *browser) sessionCookie(server *testprocess.Server) *network.Cookie {
 		b.t.Fatalf("read the cookies: %v", err)
 	}
 	for _, cookie := range held.Cookies {
-		if cookie.Name == "session" {
+		if cookie.Name == product.SessionCookie {
 			return cookie
 		}
 	}

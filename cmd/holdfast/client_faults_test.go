@@ -96,8 +96,8 @@ func TestSlowAndGreedyClientsAreBounded(t *testing.T) {
 			}
 		}
 		mustBe(t, greeted, ada, "with 200 connections that dawdle")
-		if got := ada.get("/"); got.took > 2*time.Second {
-			t.Errorf("with 200 connections that dawdle a page took %s", got.took)
+		if got := ada.get("/"); got.Took > 2*time.Second {
+			t.Errorf("with 200 connections that dawdle a page took %s", got.Took)
 		}
 	})
 }

@@ -110,8 +110,8 @@ func stands(a attempt) error {
 	if entered(got, nil) == nil {
 		return greeted(again)
 	}
-	if a.acknowledged || got.status != http.StatusUnprocessableEntity {
-		return fmt.Errorf("log in: %d, %q", got.status, got.text(".errors"))
+	if a.acknowledged || got.Code != http.StatusUnprocessableEntity {
+		return fmt.Errorf("log in: %d, %q", got.Code, got.text(".errors"))
 	}
 	return entered(again.trySignUp())
 }

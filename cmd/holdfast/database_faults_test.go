@@ -30,8 +30,8 @@ func TestPostgresOutOfReach(t *testing.T) {
 		fault.begin()
 		mustBe(t, greeted, ada, "with PostgreSQL "+fault.name)
 		for path, want := range map[string]int{"/": 200, "/session": 200, "/healthz": 200, "/readyz": 503} {
-			if got := ada.get(path); got.status != want {
-				t.Errorf("PostgreSQL %s, %s: %d, want %d", fault.name, path, got.status, want)
+			if got := ada.get(path); got.Code != want {
+				t.Errorf("PostgreSQL %s, %s: %d, want %d", fault.name, path, got.Code, want)
 			}
 		}
 		newcomer := newVisitor(t, server.URL)
@@ -43,8 +43,8 @@ func TestPostgresOutOfReach(t *testing.T) {
 			if err == nil {
 				err = refusedBriefly(got)
 			}
-			if err == nil && got.took > fault.within {
-				err = fmt.Errorf("took %s", got.took)
+			if err == nil && got.Took > fault.within {
+				err = fmt.Errorf("took %s", got.Took)
 			}
 			if err != nil {
 				t.Errorf("PostgreSQL %s, %s: %v", fault.name, what, err)
@@ -54,8 +54,8 @@ func TestPostgresOutOfReach(t *testing.T) {
 		testprocess.Eventually(t, backWithin, "log in after PostgreSQL was "+fault.name, func() error {
 			return entered(ada.stranger().tryLogIn())
 		})
-		if got := ada.get("/readyz"); got.status != http.StatusOK {
-			t.Errorf("ready after PostgreSQL was %s: %d", fault.name, got.status)
+		if got := ada.get("/readyz"); got.Code != http.StatusOK {
+			t.Errorf("ready after PostgreSQL was %s: %d", fault.name, got.Code)
 		}
 		if err := entered(newcomer.trySignUp()); err != nil {
 			t.Errorf("the sign-up that was refused, again: %v", err)
@@ -77,11 +77,11 @@ func TestSessionsInPostgresAreKeptWhileItIsAway(t *testing.T) {
 	} {
 		fault[0]()
 		got := ada.get("/profile")
-		if err := refusedBriefly(got); err != nil || got.took > 6*time.Second {
-			t.Errorf("PostgreSQL %s: %v after %s", name, err, got.took)
+		if err := refusedBriefly(got); err != nil || got.Took > 6*time.Second {
+			t.Errorf("PostgreSQL %s: %v after %s", name, err, got.Took)
 		}
-		if got := ada.stranger().get("/"); got.status != http.StatusOK {
-			t.Errorf("PostgreSQL %s, a guest: %d", name, got.status)
+		if got := ada.stranger().get("/"); got.Code != http.StatusOK {
+			t.Errorf("PostgreSQL %s, a guest: %d", name, got.Code)
 		}
 		fault[1]()
 		backAgain(t, ada)

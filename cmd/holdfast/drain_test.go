@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/product"
 )
 
 // hold begins a sign-up and stops in the middle of the form, when the server
@@ -136,7 +137,7 @@ func (v *visitor) caller(server *testprocess.Server, path string) (*caller, erro
 	if err != nil {
 		return nil, err
 	}
-	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nCookie: session=%s\r\n\r\n", path, hostOf(server), v.token())
+	request := fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nCookie: %s=%s\r\n\r\n", path, hostOf(server), product.SessionCookie, v.token())
 	return &caller{conn: conn, reader: bufio.NewReader(conn), request: request}, nil
 }
 

@@ -36,17 +36,17 @@ func TestADeadOrHangingMailServerSlowsNoPage(t *testing.T) {
 			for range 8 {
 				who := newVisitor(t, server.URL)
 				got, err := who.trySignUp()
-				if err != nil || got.status != http.StatusSeeOther || got.header.Get("Location") != "/login" {
-					t.Fatalf("sign up: %d to %q, %v", got.status, got.header.Get("Location"), err)
+				if err != nil || got.Code != http.StatusSeeOther || got.Header.Get("Location") != "/login" {
+					t.Fatalf("sign up: %d to %q, %v", got.Code, got.Header.Get("Location"), err)
 				}
 				if err := entered(who.tryLogIn()); err != nil {
 					t.Fatal(err)
 				}
-				if page := who.get("/profile"); page.took > 5*time.Second {
-					t.Errorf("a page took %s", page.took)
+				if page := who.get("/profile"); page.Took > 5*time.Second {
+					t.Errorf("a page took %s", page.Took)
 				}
-				if got, err := who.submit("/forgot", "/forgot", map[string]string{"email": who.email}); err != nil || got.took > 5*time.Second {
-					t.Errorf("asking for a new password took %s, %v", got.took, err)
+				if got, err := who.submit("/forgot", "/forgot", map[string]string{"email": who.email}); err != nil || got.Took > 5*time.Second {
+					t.Errorf("asking for a new password took %s, %v", got.Took, err)
 				}
 			}
 			if name == "dead" {
@@ -88,8 +88,8 @@ func TestMailIsShownOnThisMachineOnly(t *testing.T) {
 			if strings.Contains(base, "kelp.example") {
 				base = "http://127.0.0.1:" + server.Setting("PORT")
 			}
-			if got := newVisitor(t, base).get("/mail"); got.status != c.want {
-				t.Errorf("/mail: %d, want %d", got.status, c.want)
+			if got := newVisitor(t, base).get("/mail"); got.Code != c.want {
+				t.Errorf("/mail: %d, want %d", got.Code, c.want)
 			}
 		})
 	}
@@ -101,8 +101,8 @@ func TestAnOperatorPrintsALinkForANewPassword(t *testing.T) {
 	who := member(t, server)
 	link := resetLink(t, server, who)
 	got, err := who.stranger().submit(link, "/reset", map[string]string{"password": newPassword})
-	if err != nil || got.status != http.StatusSeeOther {
-		t.Fatalf("reset: %d, %v", got.status, err)
+	if err != nil || got.Code != http.StatusSeeOther {
+		t.Fatalf("reset: %d, %v", got.Code, err)
 	}
 	if err := all(asked(who), logsIn(who, newPassword), staysOut(who, password)); err != nil {
 		t.Error(err)

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"holdfast/internal/config"
+	"holdfast/internal/product"
 )
 
 func main() {
@@ -22,7 +23,7 @@ func main() {
 	// process at once.
 	context.AfterFunc(ctx, stop)
 	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "holdfast:", err)
+		fmt.Fprintln(os.Stderr, product.Slug+":", err)
 		os.Exit(1)
 	}
 }
@@ -31,6 +32,10 @@ func main() {
 // through getenv, a new person's password on stdin, what people read on stdout and the log on stderr. It returns
 // when the command is done or ctx has ended and everything is closed.
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
+	before, err := hearPredecessor(getenv)
+	if err != nil {
+		return err
+	}
 	command, cfg, err := config.Parse(args, getenv, ".env", stdout)
 	if errors.Is(err, config.ErrHelp) {
 		return nil
@@ -41,13 +46,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	log := newLog(cfg, stderr)
 	switch command.Name {
 	case "serve":
-		if getenv(rehearsalEnv) != "" {
+		if before.rehearsal {
 			return rehearsal(ctx, cfg, log)
 		}
 		if command.Serve.StopWithStdin {
 			ctx = untilEnd(ctx, stdin)
 		}
-		return runs(ctx, cfg, getenv, log, stdout)
+		return runs(ctx, cfg, before, log, stdout)
 	case "migrate":
 		return migrate(ctx, cfg, stdout)
 	case "restart-check":
@@ -55,7 +60,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	case "healthcheck":
 		return healthcheck(ctx, cfg)
 	case "version":
-		_, err := fmt.Fprintln(stdout, "holdfast", version())
+		_, err := fmt.Fprintln(stdout, product.Slug, version())
 		return err
 	case "users list", "users show", "users add", "users disable", "users enable", "users reset-link",
 		"sessions list", "sessions end", "sessions end-all":

@@ -13,33 +13,26 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// built is the program under test, built once, when the first test asks.
-var built struct {
-	sync.Once
-	folder, program string
-	err             error
-}
+func TestMain(m *testing.M) { testservice.Main(m) }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	if built.folder != "" {
-		os.RemoveAll(built.folder)
-	}
-	os.Exit(code)
-}
-
+// program is the path of the program under test, built when the first test
+// asks.
 func program(t testing.TB) string {
 	t.Helper()
-	built.Do(func() {
-		if built.folder, built.err = os.MkdirTemp("", "holdfast-program-"); built.err == nil {
-			built.program, built.err = testprocess.Build(built.folder, "holdfast/cmd/holdfast")
-		}
-	})
-	if built.err != nil {
-		t.Fatal(built.err)
+	path, err := build()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return built.program
+	return path
 }
+
+var build = sync.OnceValues(func() (string, error) {
+	folder, err := os.MkdirTemp("", "program-")
+	if err != nil {
+		return "", err
+	}
+	return testprocess.Build(folder, "holdfast/cmd/holdfast")
+})
 
 // start starts a server in a fresh folder. It waits long for its stores where
 // the settings say nothing else: on a machine that runs all tests at once, one
@@ -75,8 +68,8 @@ func greeted(v *visitor) error {
 	if err != nil {
 		return err
 	}
-	if h1 := got.text("h1"); got.status != http.StatusOK || h1 != "Hello, "+v.name+"!" {
-		return fmt.Errorf("/profile: %d, heading %q", got.status, h1)
+	if h1 := got.text("h1"); got.Code != http.StatusOK || h1 != "Hello, "+v.name+"!" {
+		return fmt.Errorf("/profile: %d, heading %q", got.Code, h1)
 	}
 	return nil
 }
@@ -87,8 +80,8 @@ func asked(v *visitor) error {
 	if err != nil {
 		return err
 	}
-	if to := got.header.Get("Location"); got.status != http.StatusSeeOther || to != "/login?next=%2Fprofile" {
-		return fmt.Errorf("/profile: %d to %q, want the log-in page", got.status, to)
+	if to := got.Header.Get("Location"); got.Code != http.StatusSeeOther || to != "/login?next=%2Fprofile" {
+		return fmt.Errorf("/profile: %d to %q, want the log-in page", got.Code, to)
 	}
 	return nil
 }
@@ -103,11 +96,11 @@ func mustBe(t testing.TB, is func(*visitor) error, v *visitor, when string) {
 // refusedBriefly is nil when got says: not now, come back, nothing changed.
 func refusedBriefly(got answer) error {
 	switch {
-	case got.status != http.StatusServiceUnavailable:
-		return fmt.Errorf("status %d, want 503", got.status)
-	case got.header.Get("Retry-After") == "":
+	case got.Code != http.StatusServiceUnavailable:
+		return fmt.Errorf("status %d, want 503", got.Code)
+	case got.Header.Get("Retry-After") == "":
 		return errors.New("503 without Retry-After")
-	case len(got.header.Values("Set-Cookie")) > 0:
+	case len(got.Header.Values("Set-Cookie")) > 0:
 		return errors.New("503 with Set-Cookie")
 	case got.page.Find("header .brand").Length() != 1 || got.text("h1") == "":
 		return errors.New("503 without the look of the site")

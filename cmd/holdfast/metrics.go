@@ -14,6 +14,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"holdfast/internal/product"
 )
 
 // metricsTimeout bounds one scrape, so also how long it can hold up the end of
@@ -42,7 +44,7 @@ func openMetrics(ctx context.Context, addr string, log *slog.Logger) (*metrics, 
 	m := &metrics{
 		at: "http://" + listener.Addr().String() + "/metrics",
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "holdfast_http_request_duration_seconds",
+			Name:    product.Slug + "_http_request_duration_seconds",
 			Help:    "How long requests took, by the pattern of their path.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"method", "route", "status"}),

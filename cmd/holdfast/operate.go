@@ -15,13 +15,14 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/form"
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // operator is the person at the command line, with people and sessions in
 // reach whether or not the web server runs.
 type operator struct {
 	accounts *account.Service
-	sessions *session.Manager
+	sessions *sessions
 	base     string // BASE_URL
 	in       io.Reader
 	out      io.Writer
@@ -29,7 +30,7 @@ type operator struct {
 
 // operate runs one command of an operator.
 func operate(ctx context.Context, command config.Command, cfg config.Config, log *slog.Logger, in io.Reader, out io.Writer) (err error) {
-	if cfg.SessionStore == session.StoreMemory && endsSessions(command.Name) {
+	if cfg.SessionStore == store.KindMemory && endsSessions(command.Name) {
 		return errors.New("with SESSION_STORE=memory sessions are in the server's own memory, out of a command's reach: stopping the server ends them all")
 	}
 	db, err := openDatabase(ctx, cfg)
@@ -199,7 +200,7 @@ func (o operator) listSessions(ctx context.Context, email string) error {
 	}
 	table := newTable(o.out, "ID", "SINCE", "LAST SEEN", "ADDRESS", "BROWSER")
 	for _, d := range devices {
-		table.row(d.ID, second(d.Since), second(d.Seen), d.Address, d.UserAgent)
+		table.row(d.ID, second(d.CreatedAt), second(d.LastSeenAt), d.Address, d.UserAgent)
 	}
 	return table.Flush()
 }
@@ -219,20 +220,25 @@ func (o operator) endSession(ctx context.Context, email, id string) error {
 // endAllSessions ends the sessions of one person, or of everybody when no
 // address is given.
 func (o operator) endAllSessions(ctx context.Context, email string) error {
-	var id string
-	if email != "" {
-		p, err := o.find(ctx, email)
-		if err != nil {
-			return err
-		}
-		id = p.ID
-	}
-	ended, err := o.sessions.EndAll(ctx, id, session.EndedByOperator)
+	ended, err := o.endAll(ctx, email)
 	if err != nil {
 		return fmt.Errorf("after ending %d: %w", ended, err)
 	}
 	_, err = fmt.Fprintf(o.out, "Sessions ended: %d.\n", ended)
 	return err
+}
+
+func (o operator) endAll(ctx context.Context, email string) (int, error) {
+	if email == "" {
+		return o.sessions.EndEverybody(ctx, session.EndedByOperator, func(marked int) {
+			fmt.Fprintf(o.out, "%d …\n", marked)
+		})
+	}
+	p, err := o.find(ctx, email)
+	if err != nil {
+		return 0, err
+	}
+	return o.sessions.EndAll(ctx, p.ID, session.EndedByOperator)
 }
 
 func (o operator) find(ctx context.Context, email string) (account.Person, error) {

@@ -94,7 +94,7 @@ func (s site) stores(use func(m *session.Manager, person string)) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	use(m, person.ID)
+	use(m.Manager, person.ID)
 }
 
 // logIn begins n sessions of Ada's.

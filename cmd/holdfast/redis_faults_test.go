@@ -83,13 +83,13 @@ func mustKeepAda(t testing.TB, ada *visitor) {
 		"/": 200, "/register": 200, "/login": 200, "/session": 200, "/profile": 303, "/nowhere": 404,
 		"/healthz": 200, "/readyz": 503, "/favicon.ico": 200,
 	} {
-		if got := guest.get(path); got.status != want {
-			t.Errorf("%s as a guest: %d, want %d", path, got.status, want)
+		if got := guest.get(path); got.Code != want {
+			t.Errorf("%s as a guest: %d, want %d", path, got.Code, want)
 		}
 	}
 	style := guest.get("/").page.Find(`link[rel="stylesheet"]`).AttrOr("href", "")
-	if got := ada.get(style); got.status != http.StatusOK {
-		t.Errorf("a static file with a session cookie: %d", got.status)
+	if got := ada.get(style); got.Code != http.StatusOK {
+		t.Errorf("a static file with a session cookie: %d", got.Code)
 	}
 	cannotEnter(t, ada)
 }
@@ -114,8 +114,8 @@ func TestRedisStoppedEndsNoSession(t *testing.T) {
 	}
 	canEnterAgain(t, ada)
 	testprocess.Eventually(t, backWithin, "ready again", func() error {
-		if got := ada.get("/readyz"); got.status != http.StatusOK {
-			return fmt.Errorf("status %d", got.status)
+		if got := ada.get("/readyz"); got.Code != http.StatusOK {
+			return fmt.Errorf("status %d", got.Code)
 		}
 		return nil
 	})
@@ -142,8 +142,8 @@ func TestRedisFullLetsNobodyInAndGreetsThoseWhoAre(t *testing.T) {
 	leaver := ada.stranger()
 	leaver.logIn()
 	// A notice waits for ada's next page: to take it is to write.
-	if got, err := ada.submit("/account", "/account/name", map[string]string{"name": ada.name}); err != nil || got.status != http.StatusSeeOther {
-		t.Fatalf("rename: %d, %v", got.status, err)
+	if got, err := ada.submit("/account", "/account/name", map[string]string{"name": ada.name}); err != nil || got.Code != http.StatusSeeOther {
+		t.Fatalf("rename: %d, %v", got.Code, err)
 	}
 	must(t, store, "CONFIG", "SET", "maxmemory-policy", "noeviction")
 	must(t, store, "CONFIG", "SET", "maxmemory", "1")
@@ -154,7 +154,7 @@ func TestRedisFullLetsNobodyInAndGreetsThoseWhoAre(t *testing.T) {
 	mustBe(t, asked, leaver, "having logged out with Redis full")
 	must(t, store, "CONFIG", "SET", "maxmemory", "0")
 	canEnterAgain(t, ada)
-	for _, want := range []string{"Your name is changed.", ""} {
+	for _, want := range []string{"Your name has been changed.", ""} {
 		if said := ada.get("/profile").text(".notices"); said != want {
 			t.Errorf("with room again the notice reads %q, want %q", said, want)
 		}
@@ -233,8 +233,8 @@ func TestRedisFlushedMakesGuestsAndBreaksNothing(t *testing.T) {
 	must(t, store, "FLUSHALL")
 	mustBe(t, asked, ada, "after FLUSHALL")
 	for _, path := range []string{"/", "/session", "/readyz"} {
-		if got := ada.get(path); got.status != http.StatusOK {
-			t.Errorf("%s after FLUSHALL: %d", path, got.status)
+		if got := ada.get(path); got.Code != http.StatusOK {
+			t.Errorf("%s after FLUSHALL: %d", path, got.Code)
 		}
 	}
 	ada.logIn()

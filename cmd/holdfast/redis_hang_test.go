@@ -99,11 +99,11 @@ func TestRedisHangingDelaysNobodyForLong(t *testing.T) {
 		t.Errorf("with Redis hanging the slowest answer took %s, want at most %s", slowest, hangBound)
 	}
 	guest := ada.stranger()
-	if got := guest.get("/"); got.status != http.StatusOK || got.took > hangBound {
-		t.Errorf("a guest meanwhile: %d after %s", got.status, got.took)
+	if got := guest.get("/"); got.Code != http.StatusOK || got.Took > hangBound {
+		t.Errorf("a guest meanwhile: %d after %s", got.Code, got.Took)
 	}
-	if got, err := guest.tryLogIn(); err != nil || refusedBriefly(got) != nil || got.took > 2*hangBound {
-		t.Errorf("logging in meanwhile: %d after %s, %v", got.status, got.took, err)
+	if got, err := guest.tryLogIn(); err != nil || refusedBriefly(got) != nil || got.Took > 2*hangBound {
+		t.Errorf("logging in meanwhile: %d after %s, %v", got.Code, got.Took, err)
 	}
 	boundedFiles(t, server, size)
 

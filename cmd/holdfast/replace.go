@@ -15,7 +15,8 @@ import (
 	"time"
 
 	"holdfast/internal/config"
-	"holdfast/internal/session"
+	"holdfast/internal/product"
+	"holdfast/internal/session/store"
 	"holdfast/web"
 )
 
@@ -27,10 +28,34 @@ import (
 // The names in the environment with which a server tells its successor what it
 // is. They are no settings: nobody else sets them.
 const (
-	rehearsalEnv = "HOLDFAST_REHEARSAL" // start up to the first exclusive thing, then exit
-	socketEnv    = "HOLDFAST_SOCKET"    // file descriptor of the listening socket
-	successorEnv = "HOLDFAST_SUCCESSOR" // the predecessor may hold the port for a moment
+	rehearsalEnv = product.EnvPrefix + "REHEARSAL" // start up to the first exclusive thing, then exit
+	socketEnv    = product.EnvPrefix + "SOCKET"    // file descriptor of the listening socket
+	successorEnv = product.EnvPrefix + "SUCCESSOR" // the predecessor may hold the port for a moment
 )
+
+// predecessor is what the server before told this one.
+type predecessor struct {
+	socket    string // the descriptor it left open, as text; "" for none
+	leaves    bool   // it may hold the port for a moment
+	rehearsal bool   // this is only a rehearsal of a start
+}
+
+// hearPredecessor reads what the server before said and takes it out of the
+// environment. It is meant for this process alone: a descriptor of this process
+// is another file, or none, in a child, and every child would believe it.
+func hearPredecessor(getenv func(string) string) (predecessor, error) {
+	p := predecessor{
+		socket:    getenv(socketEnv),
+		leaves:    getenv(successorEnv) != "",
+		rehearsal: getenv(rehearsalEnv) != "",
+	}
+	for _, name := range []string{socketEnv, successorEnv, rehearsalEnv} {
+		if err := os.Unsetenv(name); err != nil {
+			return predecessor{}, fmt.Errorf("take %s out of the environment: %w", name, err)
+		}
+	}
+	return p, nil
+}
 
 // rehearsalTimeout bounds a rehearsal. It is shorter than an answer may take,
 // because the request for a restart waits for it.
@@ -104,7 +129,7 @@ func rehearsal(ctx context.Context, cfg config.Config, log *slog.Logger) (err er
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if cfg.SessionStore != session.StoreRedis || cfg.RedisURL == "" {
+	if cfg.SessionStore != store.KindRedis || cfg.RedisURL == "" {
 		return nil
 	}
 	sessions, err := openSessions(ctx, cfg, db, 0, log)
@@ -115,12 +140,12 @@ func rehearsal(ctx context.Context, cfg config.Config, log *slog.Logger) (err er
 }
 
 // listen takes the socket over from a predecessor, or opens one.
-func listen(ctx context.Context, cfg config.Config, getenv func(string) string) (*net.TCPListener, error) {
-	if text := getenv(socketEnv); text != "" {
-		return inheritedSocket(text)
+func listen(ctx context.Context, cfg config.Config, before predecessor) (*net.TCPListener, error) {
+	if before.socket != "" {
+		return inheritedSocket(before.socket)
 	}
 	var again time.Duration
-	if getenv(successorEnv) != "" {
+	if before.leaves {
 		again = 5 * time.Second
 	}
 	ctx, cancel := context.WithTimeout(ctx, max(again, time.Second))
@@ -166,23 +191,11 @@ func inheritedSocket(text string) (*net.TCPListener, error) {
 	return tcp, nil
 }
 
-// successorEnviron is this process's environment for its successor.
-func successorEnviron(extra ...string) []string {
-	environ := make([]string, 0, len(os.Environ())+len(extra))
-	for _, entry := range os.Environ() {
-		name, _, _ := strings.Cut(entry, "=")
-		if name != socketEnv && name != successorEnv {
-			environ = append(environ, entry)
-		}
-	}
-	return append(environ, extra...)
-}
-
 // runs serves until there is no successor: each run opens the stores, serves
 // and closes them; a run that is to be replaced is followed by the new program
 // in this process, or, where that fails, by another run.
-func runs(ctx context.Context, cfg config.Config, getenv func(string) string, log *slog.Logger, stdout io.Writer) error {
-	listener, err := listen(ctx, cfg, getenv)
+func runs(ctx context.Context, cfg config.Config, before predecessor, log *slog.Logger, stdout io.Writer) error {
+	listener, err := listen(ctx, cfg, before)
 	if err != nil {
 		return err
 	}

@@ -48,7 +48,7 @@ func (s *socket) succeed() error {
 	if _, err := unix.FcntlInt(fd, unix.F_SETFD, 0); err != nil {
 		return fmt.Errorf("hand the socket over: %w", err)
 	}
-	environ := successorEnviron(socketEnv + "=" + strconv.Itoa(int(fd)))
+	environ := append(os.Environ(), socketEnv+"="+strconv.Itoa(int(fd)))
 	err = syscall.Exec(program, append([]string{program}, os.Args[1:]...), environ)
 	return fmt.Errorf("become %s: %w", program, err)
 }

@@ -29,7 +29,7 @@ func (s *socket) succeed() error {
 		return fmt.Errorf("find this program: %w", err)
 	}
 	child := exec.Command(program, os.Args[1:]...)
-	child.Env = successorEnviron(successorEnv + "=1")
+	child.Env = append(os.Environ(), successorEnv+"=1")
 	child.Stdin, child.Stdout, child.Stderr = os.Stdin, os.Stdout, os.Stderr
 	if err := child.Start(); err != nil {
 		return fmt.Errorf("start %s: %w", program, err)

@@ -1,8 +1,6 @@
 package main_test
 
 import (
-	"crypto/sha256"
-	"encoding/base64"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +9,7 @@ import (
 
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
+	visit "holdfast/internal/learn/visitor"
 )
 
 func TestWhoSurvivesARestart(t *testing.T) {
@@ -68,17 +67,17 @@ func ends() []struct {
 
 func survive(t *testing.T, server *testprocess.Server, ada *visitor) {
 	t.Helper()
-	if got := ada.get("/profile").fact("Has outlived"); got != "no server start yet" {
+	if got := ada.get("/profile").fact("Server restarts survived"); got != "none yet" {
 		t.Errorf("before any restart the session has outlived %q", got)
 	}
 	cookie := ada.token()
-	outlived := []string{"1 server start", "2 server starts"}
+	outlived := []string{"1", "2"}
 	for i, way := range ends() {
 		way.end(server)
 		server.Start()
 		mustBe(t, greeted, ada, "after "+way.name)
 		page := ada.get("/profile")
-		if got := page.fact("Has outlived"); got != outlived[i] {
+		if got := page.fact("Server restarts survived"); got != outlived[i] {
 			t.Errorf("after %s the session has outlived %q, want %q", way.name, got, outlived[i])
 		}
 		if page.text(".warm") == "" {
@@ -115,25 +114,25 @@ func TestInstancesShareSessionsAndCountStartsRight(t *testing.T) {
 	mustBe(t, greeted, there, "at a second instance")
 	expect := func(v *visitor, where, want string) {
 		t.Helper()
-		if got := v.get("/profile").fact("Has outlived"); got != want {
+		if got := v.get("/profile").fact("Server restarts survived"); got != want {
 			t.Errorf("at %s the session has outlived %q, want %q", where, got, want)
 		}
 	}
-	expect(ada, "the instance of the log-in", "no server start yet")
-	expect(there, "the second instance", "1 server start")
+	expect(ada, "the instance of the log-in", "none yet")
+	expect(there, "the second instance", "1")
 	first.Kill()
 	first.Start()
-	expect(ada, "the first instance, started anew", "2 server starts")
-	expect(there, "the second instance, still the same", "1 server start")
+	expect(ada, "the first instance, started anew", "2")
+	expect(there, "the second instance, still the same", "1")
 
 	later := there.stranger() // logs in at start 2 and asks start 3
 	later.logIn()
-	expect(later, "the instance of the log-in", "no server start yet")
-	expect(later.at(first.URL), "the instance that started after it", "1 server start")
+	expect(later, "the instance of the log-in", "none yet")
+	expect(later.at(first.URL), "the instance that started after it", "1")
 
 	latest := ada.stranger() // logs in at start 3 and asks start 2, which is older
 	latest.logIn()
-	expect(latest.at(second.URL), "an instance older than the session", "no server start yet")
+	expect(latest.at(second.URL), "an instance older than the session", "none yet")
 
 	there.logOut()
 	mustBe(t, asked, ada, "at the first instance after logging out at the second")
@@ -168,6 +167,5 @@ func TestRedisHoldsTheHashedTokenWithATimeToLive(t *testing.T) {
 // keyOf is where Redis keeps a visitor's session: under the hash of the token.
 func keyOf(v *visitor) string {
 	v.t.Helper()
-	sum := sha256.Sum256([]byte(v.token()))
-	return "holdfast:session:" + base64.RawURLEncoding.EncodeToString(sum[:])
+	return visit.Key(v.token())
 }

@@ -9,7 +9,6 @@ import (
 	"net"
 	"net/url"
 	"os"
-	"runtime"
 	"strconv"
 	"strings"
 	"time"
@@ -19,7 +18,7 @@ import (
 	"holdfast/internal/database"
 	"holdfast/internal/mail"
 	"holdfast/internal/password"
-	"holdfast/internal/session"
+	"holdfast/internal/product"
 	"holdfast/web"
 )
 
@@ -69,19 +68,37 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 		return nil, err
 	}
 	replacing := &replacing{listener: listener, end: end, log: log}
-	site, err := newSite(cfg, db, accounts, sessions, way, process, metrics, replacing, log)
+	check := newCheck(run, cfg, log)
+	defer func() { err = errors.Join(err, check.close(cfg.ShutdownTimeout)) }()
+	base, err := url.Parse(cfg.BaseURL)
+	if err != nil {
+		return nil, fmt.Errorf("parse BASE_URL: %w", err)
+	}
+	second, err := newSecond(cfg, base)
 	if err != nil {
 		return nil, err
 	}
-	finish, err := inBackground(run, cfg, db, accounts, sessions, way, log)
+	defer second.Close()
+	site, err := newSite(cfg, base, db, accounts, sessions, way, process, metrics, web.Lab{
+		Restart: replacing.restart,
+		StartOf: startOf(db),
+		Check:   check,
+		Second:  second,
+	}, log)
+	if err != nil {
+		return nil, err
+	}
+	maintained := make(chan struct{})
+	go func() { defer close(maintained); sessions.Maintain(run) }()
+	defer func() { end(); <-maintained }()
+	finish, err := inBackground(run, cfg, db, accounts, sessions.Manager, way, log)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { end(); finish() }()
 	announce(stdout, cfg, db, sessions, process, metrics)
-	weight := ballast()
-	defer runtime.KeepAlive(weight)
-	err = newServer(site, log).serve(run, listener, cfg.ShutdownTimeout)
+	followed := func() bool { return replacing.socket.Load() != nil }
+	err = newServer(site, site.AlwaysSent(), log).serve(run, listener, cfg.ShutdownTimeout, followed)
 	return replacing.socket.Load(), err
 }
 
@@ -94,47 +111,17 @@ func openDatabase(ctx context.Context, cfg config.Config) (*database.DB, error) 
 	})
 }
 
-func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start int64, log *slog.Logger) (*session.Manager, error) {
-	c := session.Config{
-		Store:    cfg.SessionStore,
-		RedisURL: cfg.RedisURL.Reveal(),
-		DataDir:  cfg.DataDir,
-		Limits: session.Limits{
-			Idle:     cfg.SessionIdleTimeout,
-			Lifetime: cfg.SessionLifetime,
-			Remember: cfg.SessionRememberLifetime,
-		},
-		Pool: session.PoolLimits{
-			Size:    cfg.RedisPoolSize,
-			Connect: cfg.RedisConnectTimeout,
-			Timeout: cfg.RedisTimeout,
-		},
-		Secure:          cfg.Secure(),
-		Ledger:          db.Devices(),
-		Start:           start,
-		Postgres:        db.Pool(),
-		DatabaseName:    db.Name(),
-		DatabaseTimeout: cfg.DatabaseTimeout,
-		Log:             log,
-	}
-	if db.Pool() == nil {
-		c.SQLite = db.SQL()
-	}
-	return session.Open(ctx, c)
-}
-
-func newSite(cfg config.Config, db *database.DB, accounts *account.Service, sessions *session.Manager, way mail.Way, process web.Process, metrics *metrics, replacing *replacing, log *slog.Logger) (*web.Site, error) {
-	base, err := url.Parse(cfg.BaseURL)
-	if err != nil {
-		return nil, fmt.Errorf("parse BASE_URL: %w", err)
-	}
+func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *account.Service, sessions *sessions, way mail.Way, process web.Process, metrics *metrics, lab web.Lab, log *slog.Logger) (*web.Site, error) {
+	lab.Attacks = newAttacks(cfg, base, accounts, sessions, log)
 	return web.New(web.Config{
 		Accounts:       accounts,
-		Sessions:       sessions,
+		Sessions:       sessions.Manager,
 		Revocations:    db.Revocations(),
 		Throttle:       newThrottle(cfg, db),
 		MailOn:         cfg.SMTPURL != "",
 		Mails:          shownMails(cfg, base, way),
+		OneStep:        sessions.store.OneStep,
+		ByHand:         sessions.byHand,
 		Ready:          db.Ping,
 		Log:            log,
 		Answered:       metrics.count,
@@ -147,19 +134,12 @@ func newSite(cfg config.Config, db *database.DB, accounts *account.Service, sess
 		Version:        version(),
 		Process:        process,
 		SessionStore:   cfg.SessionStore,
-		Lab: web.Lab{
-			Restart: replacing.restart,
-			StartOf: startOf(db),
-			Check:   newCheck(cfg, log),
-			Attacks: newAttacks(cfg, base, accounts, sessions, log),
-		},
+		Lab:            lab,
 	})
 }
 
 // newAccounts makes the service, and a function that lets go of what it opened.
 func newAccounts(cfg config.Config, db *database.DB) (*account.Service, func() error, error) {
-	// One hash a processor: more at once would only take memory, 19 MiB each.
-	hasher := password.NewHasher(runtime.GOMAXPROCS(0), hashWait)
 	policy := password.Policy{MinRunes: cfg.PasswordMinLength}
 	closing := func() error { return nil }
 	if cfg.BreachedPasswords != "" {
@@ -169,13 +149,17 @@ func newAccounts(cfg config.Config, db *database.DB) (*account.Service, func() e
 		}
 		policy.Breached, closing = breached, breached.Close
 	}
-	return account.New(db.People(), hasher, policy, time.Now), closing, nil
+	return account.New(db.People(), newHasher(cfg), policy, time.Now), closing, nil
+}
+
+func newHasher(cfg config.Config) *password.Hasher {
+	return password.NewHasher(cfg.PasswordHashConcurrency, hashWait)
 }
 
 // announce tells who started it where to look.
-func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *session.Manager, process web.Process, metrics *metrics) {
-	fmt.Fprintf(stdout, "Holdfast %s, start %d\n  open      %s\n  sessions  %s\n  people    %s\n",
-		version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
+func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *sessions, process web.Process, metrics *metrics) {
+	fmt.Fprintf(stdout, "%s %s, start %d\n  open      %s\n  sessions  %s\n  people    %s\n",
+		product.Name, version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
 	if metrics != nil {
 		fmt.Fprintf(stdout, "  metrics   %s\n", metrics.at)
 	}

@@ -38,8 +38,8 @@ func TestStartsWithNothingConfigured(t *testing.T) {
 	}
 	mustBe(t, greeted, member(t, server), "after registering")
 	for _, path := range []string{"/healthz", "/readyz", "/"} {
-		if got := newVisitor(t, server.URL).get(path); got.status != http.StatusOK {
-			t.Errorf("%s: %d", path, got.status)
+		if got := newVisitor(t, server.URL).get(path); got.Code != http.StatusOK {
+			t.Errorf("%s: %d", path, got.Code)
 		}
 	}
 	if runtime.GOOS == "windows" {
@@ -59,8 +59,8 @@ func TestRunsFromAnyFolderWithAnEmptyEnvironment(t *testing.T) {
 	mustBe(t, greeted, member(t, server), "after registering")
 	home := newVisitor(t, server.URL).get("/")
 	style := home.page.Find(`link[rel="stylesheet"]`).AttrOr("href", "")
-	if got := newVisitor(t, server.URL).get(style); got.status != http.StatusOK {
-		t.Errorf("style sheet %q: %d", style, got.status)
+	if got := newVisitor(t, server.URL).get(style); got.Code != http.StatusOK {
+		t.Errorf("style sheet %q: %d", style, got.Code)
 	}
 }
 

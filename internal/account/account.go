@@ -6,14 +6,14 @@ package account
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
 
+	"holdfast/internal/fault"
 	"holdfast/internal/form"
 	"holdfast/internal/password"
+	"holdfast/internal/text"
 )
 
 // The failures that callers tell apart, with errors.Is.
@@ -21,14 +21,13 @@ var (
 	// ErrEmailTaken says that another person has this address, in whatever
 	// letter case.
 	ErrEmailTaken = errors.New("e-mail address is taken")
-	// ErrNoMatch says that e-mail and password do not belong together, and no
+	// ErrInvalidCredentials says that e-mail and password do not belong together, and no
 	// more: unknown, wrong and disabled are one answer.
-	ErrNoMatch = errors.New("e-mail and password do not match")
+	ErrInvalidCredentials = errors.New("e-mail and password do not match")
 	// ErrNotFound says that there is no such person.
-	ErrNotFound = errors.New("no such person")
+	ErrNotFound = fault.ErrNotFound
 	// ErrUnavailable says that the store could not be reached, or not in time.
-	// The cause is wrapped for the log.
-	ErrUnavailable = errors.New("people cannot be reached")
+	ErrUnavailable = fault.ErrUnavailable
 	// ErrBusy says that too many passwords are being hashed at once.
 	ErrBusy = errors.New("too many passwords are being checked at once")
 )
@@ -137,26 +136,26 @@ func (s *Service) record(ctx context.Context, r Registration) (Record, error) {
 	if err != nil {
 		return Record{}, fmt.Errorf("hash password: %w", busy(err))
 	}
-	person := Person{ID: newID(), Name: name, Email: email, Created: s.instant()}
+	person := Person{ID: text.NewID(), Name: name, Email: email, Created: s.instant()}
 	return Record{Person: person, EmailKey: key, PasswordHash: hash}, nil
 }
 
 // Authenticate returns the person whose e-mail and password these are. It
-// returns [ErrNoMatch] for an unknown address, a wrong password and a disabled
+// returns [ErrInvalidCredentials] for an unknown address, a wrong password and a disabled
 // person alike, after the same work (OWASP ASVS 5.0.0, 6.3.8), and
 // [ErrUnavailable] or [ErrBusy] when it could not tell. A hash that
 // was made at a lower cost is made anew.
 func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person, error) {
 	if !password.Hashable(pass) {
 		// Looking nobody up and hashing nothing tells nothing about anybody.
-		return Person{}, ErrNoMatch
+		return Person{}, ErrInvalidCredentials
 	}
 	record, err := s.findByEmail(ctx, email)
 	if errors.Is(err, ErrNotFound) {
 		if err := s.hasher.VerifyNobody(ctx, pass); err != nil {
 			return Person{}, fmt.Errorf("verify nobody's password: %w", busy(err))
 		}
-		return Person{}, ErrNoMatch
+		return Person{}, ErrInvalidCredentials
 	}
 	if err != nil {
 		return Person{}, fmt.Errorf("find person to authenticate: %w", err)
@@ -166,7 +165,7 @@ func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person,
 		return Person{}, fmt.Errorf("verify password of person %s: %w", record.ID, busy(err))
 	}
 	if !ok || record.Disabled {
-		return Person{}, ErrNoMatch
+		return Person{}, ErrInvalidCredentials
 	}
 	if outdated {
 		s.rehash(ctx, record, pass)
@@ -195,7 +194,7 @@ func (s *Service) rehash(ctx context.Context, r Record, pass string) {
 
 // Find returns the person with an ID, or [ErrNotFound], or [ErrUnavailable].
 func (s *Service) Find(ctx context.Context, id string) (Person, error) {
-	if !validID(id) {
+	if !text.IsID(id) {
 		return Person{}, ErrNotFound
 	}
 	record, err := s.store.ByID(ctx, id)
@@ -230,7 +229,7 @@ func (s *Service) Rename(ctx context.Context, id, name string) (Person, error) {
 	if problem != "" {
 		return Person{}, form.Errors{{Field: "name", Message: problem}}
 	}
-	if !validID(id) {
+	if !text.IsID(id) {
 		return Person{}, ErrNotFound
 	}
 	record, err := s.store.UpdateName(ctx, id, name)
@@ -244,7 +243,7 @@ func (s *Service) Rename(ctx context.Context, id, name string) (Person, error) {
 // session; that is for the caller. It returns [ErrNotFound] or
 // [ErrUnavailable].
 func (s *Service) SetDisabled(ctx context.Context, id string, disabled bool) (Person, error) {
-	if !validID(id) {
+	if !text.IsID(id) {
 		return Person{}, ErrNotFound
 	}
 	var at time.Time
@@ -263,7 +262,7 @@ func (s *Service) SetDisabled(ctx context.Context, id string, disabled bool) (Pe
 // the store of sessions lets go of them when it is told to. It returns
 // [ErrNotFound] or [ErrUnavailable].
 func (s *Service) Delete(ctx context.Context, id string) error {
-	if !validID(id) {
+	if !text.IsID(id) {
 		return ErrNotFound
 	}
 	if err := s.store.Close(ctx, id, s.instant(), Notes{}); err != nil {
@@ -300,19 +299,3 @@ func (s *Service) List(ctx context.Context, after string, limit int) ([]Person, 
 
 // instant is the present time as every store can keep it.
 func (s *Service) instant() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
-
-const idBytes = 16
-
-func newID() string {
-	id := make([]byte, idBytes)
-	rand.Read(id) // never fails, never returns short
-	return base64.RawURLEncoding.EncodeToString(id)
-}
-
-func validID(id string) bool {
-	if len(id) != base64.RawURLEncoding.EncodedLen(idBytes) {
-		return false
-	}
-	_, err := base64.RawURLEncoding.DecodeString(id)
-	return err == nil
-}

@@ -210,7 +210,7 @@ func TestADeletedPersonIsGoneAndTheAddressIsFree(t *testing.T) {
 		if err := s.Delete(t.Context(), ada.ID); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := s.Authenticate(t.Context(), "ada@example.org", right); !errors.Is(err, account.ErrNoMatch) {
+		if _, err := s.Authenticate(t.Context(), "ada@example.org", right); !errors.Is(err, account.ErrInvalidCredentials) {
 			t.Errorf("log in afterwards: %v", err)
 		}
 		if again := register(t, s, "Ada", "ada@example.org"); again.ID == ada.ID {

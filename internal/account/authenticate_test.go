@@ -40,7 +40,7 @@ func TestNoMatchIsOneAnswer(t *testing.T) {
 		"an invisible letter": {"ada\u200b@example.org", right},
 	} {
 		person, err := s.Authenticate(t.Context(), try[0], try[1])
-		if err != account.ErrNoMatch || person != (account.Person{}) {
+		if err != account.ErrInvalidCredentials || person != (account.Person{}) {
 			t.Errorf("%s: %+v, %v", name, person, err)
 		}
 	}
@@ -57,7 +57,7 @@ func TestNoMatchTakesTheSameWork(t *testing.T) {
 	}
 	work := func(email, pass string) int64 {
 		before := hasher.Work()
-		if _, err := s.Authenticate(t.Context(), email, pass); !errors.Is(err, account.ErrNoMatch) {
+		if _, err := s.Authenticate(t.Context(), email, pass); !errors.Is(err, account.ErrInvalidCredentials) {
 			t.Fatalf("%q: %v", email, err)
 		}
 		return hasher.Work() - before
@@ -90,7 +90,7 @@ func TestADisabledPersonMayLogInAgainWhenEnabled(t *testing.T) {
 				t.Fatalf("disabled %v: %+v, %v", disabled, got, err)
 			}
 			_, err = s.Authenticate(t.Context(), "ada@example.org", right)
-			if disabled != errors.Is(err, account.ErrNoMatch) {
+			if disabled != errors.Is(err, account.ErrInvalidCredentials) {
 				t.Errorf("disabled %v: %v", disabled, err)
 			}
 		}

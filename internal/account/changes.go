@@ -8,6 +8,7 @@ import (
 
 	"holdfast/internal/form"
 	"holdfast/internal/password"
+	"holdfast/internal/text"
 )
 
 // Changes is what else an account's store does. Each method writes the notes in
@@ -94,19 +95,19 @@ func (s *Service) Current(ctx context.Context, p Person) (bool, error) {
 }
 
 // Prove verifies the password of a person who is logged in. Errors:
-// [ErrNoMatch], [ErrUnavailable], [ErrBusy].
+// [ErrInvalidCredentials], [ErrUnavailable], [ErrBusy].
 func (s *Service) Prove(ctx context.Context, id, pass string) (Person, error) {
 	record, err := s.verified(ctx, id, pass)
 	return record.Person, err
 }
 
 func (s *Service) verified(ctx context.Context, id, pass string) (Record, error) {
-	if !password.Hashable(pass) || !validID(id) {
-		return Record{}, ErrNoMatch
+	if !password.Hashable(pass) || !text.IsID(id) {
+		return Record{}, ErrInvalidCredentials
 	}
 	record, err := s.store.ByID(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return Record{}, ErrNoMatch
+		return Record{}, ErrInvalidCredentials
 	}
 	if err != nil {
 		return Record{}, fmt.Errorf("find person to verify: %w", err)
@@ -116,14 +117,14 @@ func (s *Service) verified(ctx context.Context, id, pass string) (Record, error)
 		return Record{}, fmt.Errorf("verify password of person %s: %w", record.ID, busy(err))
 	}
 	if !ok || record.Disabled {
-		return Record{}, ErrNoMatch
+		return Record{}, ErrInvalidCredentials
 	}
 	return record, nil
 }
 
 // ChangePassword sets a new password for a person who gives the current one,
 // ends all their sessions but the device named keep, and spends their links.
-// Errors: [form.Errors] (field "new"), [ErrNoMatch], [ErrUnavailable], [ErrBusy].
+// Errors: [form.Errors] (field "new"), [ErrInvalidCredentials], [ErrUnavailable], [ErrBusy].
 func (s *Service) ChangePassword(ctx context.Context, id, current, fresh, keep string, from Sender) (Person, error) {
 	record, err := s.verified(ctx, id, current)
 	if err != nil {
@@ -143,7 +144,7 @@ func (s *Service) ChangePassword(ctx context.Context, id, current, fresh, keep s
 			Letters: []Letter{s.letter(LetterPassword, id, record.Email, record.greeting(), from)},
 		})
 	if errors.Is(err, ErrNotFound) {
-		return Person{}, ErrNoMatch // another change came first
+		return Person{}, ErrInvalidCredentials // another change came first
 	}
 	if err != nil {
 		return Person{}, fmt.Errorf("change password: %w", err)

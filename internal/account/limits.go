@@ -7,6 +7,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"holdfast/internal/text"
 )
 
 const (
@@ -20,16 +22,16 @@ const (
 // cleanName returns a name as it is kept, or what is wrong with it.
 func cleanName(name string) (clean, problem string) {
 	if !utf8.ValidString(name) {
-		return "", "This name holds something that is not text. Type it anew."
+		return "", "Name must be text. Type it again."
 	}
-	name = norm.NFC.String(strings.TrimSpace(name))
+	name = text.Clean(name)
 	switch {
-	case !strings.ContainsFunc(name, visible):
-		return "", "Say what you would like to be called."
+	case !strings.ContainsFunc(name, text.Visible):
+		return "", "Enter your name."
 	case utf8.RuneCountInString(name) > MaxNameRunes:
-		return "", fmt.Sprintf("Use at most %d characters; this is %d.", MaxNameRunes, utf8.RuneCountInString(name))
-	case strings.ContainsFunc(name, breaksText):
-		return "", "Use letters, digits and signs only, on one line."
+		return "", fmt.Sprintf("Name must be %d characters or fewer; this is %d.", MaxNameRunes, utf8.RuneCountInString(name))
+	case strings.ContainsFunc(name, text.Breaks):
+		return "", "Name must be letters, digits and signs only, on one line."
 	}
 	return name, ""
 }
@@ -39,32 +41,23 @@ func cleanName(name string) (clean, problem string) {
 // tell, so little more is asked than that it be an address.
 func cleanEmail(email string) (clean, key, problem string) {
 	if !utf8.ValidString(email) {
-		return "", "", "This address holds something that is not text. Type it anew."
+		return "", "", "E-mail must be text. Type it again."
 	}
-	email = norm.NFC.String(strings.TrimSpace(email))
+	email = text.Clean(email)
 	key = norm.NFC.String(strings.ToLower(email))
 	local, domain, _ := strings.Cut(email, "@")
 	switch {
 	case email == "":
-		return "", "", "Fill in your e-mail address."
+		return "", "", "Enter your e-mail."
 	case local == "" || domain == "" || strings.Contains(domain, "@"):
-		return "", "", "An e-mail address looks like name@example.com, with one @."
+		return "", "", "Enter an e-mail in the correct format, like name@example.com."
 	case strings.ContainsFunc(email, unicode.IsSpace):
-		return "", "", "An e-mail address has no spaces. Take them out."
-	case strings.ContainsFunc(email, func(r rune) bool { return breaksText(r) || unicode.Is(unicode.Cf, r) }):
-		return "", "", "This address holds invisible characters. Type it anew."
+		return "", "", "E-mail must not contain spaces."
+	case strings.ContainsFunc(email, func(r rune) bool { return text.Breaks(r) || unicode.Is(unicode.Cf, r) }):
+		return "", "", "E-mail must not contain invisible characters. Type it again."
 	// Some letters take more bytes in lower case.
 	case max(len(email), len(key)) > MaxEmailBytes:
-		return "", "", fmt.Sprintf("This address is too long. Use one of at most %d characters.", MaxEmailBytes)
+		return "", "", fmt.Sprintf("E-mail must be %d characters or fewer.", MaxEmailBytes)
 	}
 	return email, key, ""
-}
-
-func visible(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
-
-// breaksText says that a character would break out of the text around it on a
-// page or in a log: controls, line and paragraph ends, and the marks that turn
-// the direction of what follows.
-func breaksText(r rune) bool {
-	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }

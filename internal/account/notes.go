@@ -4,8 +4,8 @@ import (
 	"crypto/rand"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
+
+	"holdfast/internal/text"
 )
 
 // Sender is where a request comes from, for the history and for mails.
@@ -19,20 +19,14 @@ func (s Sender) plain() Sender {
 	return Sender{UserAgent: cut(s.UserAgent, maxUserAgentBytes), Address: cut(s.Address, maxUserAgentBytes)}
 }
 
-// cut returns at most max bytes of text, without what would break it.
-func cut(text string, max int) string {
-	text = strings.ToValidUTF8(text, "")
-	text = strings.Map(func(r rune) rune {
-		if breaksText(r) || unicode.IsControl(r) {
+// cut returns at most max bytes of a header, without what would break a text.
+func cut(header string, max int) string {
+	return text.Cut(strings.Map(func(r rune) rune {
+		if text.Breaks(r) {
 			return -1
 		}
 		return r
-	}, text)
-	for len(text) > max {
-		_, size := utf8.DecodeLastRuneInString(text)
-		text = text[:len(text)-size]
-	}
-	return text
+	}, strings.ToValidUTF8(header, "")), max)
 }
 
 // EventKind names what happened to an account, in the history and in the log.

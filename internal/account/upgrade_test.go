@@ -48,7 +48,7 @@ func TestAnOutdatedHashIsMadeAnewAtLogIn(t *testing.T) {
 			}
 			return record.PasswordHash
 		}
-		if _, err := s.Authenticate(t.Context(), person.Email, wrong); !errors.Is(err, account.ErrNoMatch) || hash() != weak {
+		if _, err := s.Authenticate(t.Context(), person.Email, wrong); !errors.Is(err, account.ErrInvalidCredentials) || hash() != weak {
 			t.Errorf("a wrong password: %v, hash %q", err, hash())
 		}
 		if _, err := s.Authenticate(t.Context(), person.Email, right); err != nil {
@@ -128,7 +128,7 @@ func TestAnOutageIsNamedAndEndsNothing(t *testing.T) {
 	} {
 		begun := time.Now()
 		err := call()
-		if !errors.Is(err, account.ErrUnavailable) || errors.Is(err, account.ErrNoMatch) || errors.Is(err, account.ErrNotFound) {
+		if !errors.Is(err, account.ErrUnavailable) || errors.Is(err, account.ErrInvalidCredentials) || errors.Is(err, account.ErrNotFound) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if took := time.Since(begun); took > 3*time.Second {

@@ -9,6 +9,9 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
+	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -58,7 +61,7 @@ func TestNothingSetServesWithTheDefaults(t *testing.T) {
 		{"remember lifetime", c.SessionRememberLifetime, 720 * time.Hour},
 		{"shutdown timeout", c.ShutdownTimeout, 10 * time.Second},
 		{"password length", c.PasswordMinLength, 15},
-		{"Redis pool", c.RedisPoolSize, 64},
+		{"passwords hashed at once", c.PasswordHashConcurrency, max(1, runtime.GOMAXPROCS(0)-1)},
 		{"Redis connect timeout", c.RedisConnectTimeout, 250 * time.Millisecond},
 		{"Redis timeout", c.RedisTimeout, 500 * time.Millisecond},
 		{"database pool", c.DatabasePoolSize, 16},
@@ -67,11 +70,53 @@ func TestNothingSetServesWithTheDefaults(t *testing.T) {
 		{"log format", c.LogFormat, "text"},
 		{"Redis", c.RedisURL, config.SecretURL("")},
 		{"database", c.DatabaseURL, config.SecretURL("")},
-		{"mail server", c.SMTPURL, config.SecretURL("")},
 	} {
 		if check.got != check.want {
 			t.Errorf("%s is %v, want %v", check.name, check.got, check.want)
 		}
+	}
+}
+
+func TestOneProcessorIsLeftByHashing(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	for processors, want := range map[int]int{1: 1, 2: 1, 3: 2, 8: 7} {
+		runtime.GOMAXPROCS(processors)
+		if _, c := mustParse(t, nil, nil, ""); c.PasswordHashConcurrency != want {
+			t.Errorf("%d processors: %d hashes at once, want %d", processors, c.PasswordHashConcurrency, want)
+		}
+		if _, c := mustParse(t, []string{"--password-hash-concurrency=5"}, nil, ""); c.PasswordHashConcurrency != 5 {
+			t.Errorf("set to 5, it is %d", c.PasswordHashConcurrency)
+		}
+	}
+}
+
+func TestEverySettingIsReadBySomething(t *testing.T) {
+	sources, err := filepath.Glob("../../cmd/*/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var code []byte
+	for _, source := range append(sources, "config.go") {
+		if strings.HasSuffix(source, "_test.go") {
+			continue
+		}
+		text, err := os.ReadFile(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		code = append(code, text...)
+	}
+	for field := range reflect.TypeFor[config.Config]().Fields() {
+		if used := regexp.MustCompile(`\.` + field.Name + `\b`); field.IsExported() && !used.Match(code) {
+			t.Errorf("nothing reads Config.%s: a setting that changes nothing must not be offered", field.Name)
+		}
+	}
+}
+
+func TestALineOfDotenvThatIsNoSettingIsIgnored(t *testing.T) {
+	_, c := mustParse(t, nil, nil, "SMTP_URL=not even an address\nMAIL_FROM=nobody\nPORT=4000\n")
+	if c.Port != 4000 || strings.Contains(c.String(), "nobody") {
+		t.Errorf("got\n%s", c)
 	}
 }
 
@@ -116,8 +161,6 @@ func TestEveryKindOfValueIsRead(t *testing.T) {
 		"LOG_LEVEL":            "WARN",
 		"REDIS_URL":            "rediss://:p%40ss@redis.example.org:6380/2",
 		"DATABASE_URL":         "postgresql://ada:secret@db1:5432,db2:5432/holdfast?sslmode=verify-full",
-		"SMTP_URL":             "smtps://mail.example.org",
-		"MAIL_FROM":            "login@example.org",
 	}, "")
 	if c.Address() != "[::1]:0" || c.BaseURL != "https://login.example.org" || !c.Secure() || c.Learn() {
 		t.Errorf("address %s, base %s, secure %t, learn %t", c.Address(), c.BaseURL, c.Secure(), c.Learn())
@@ -234,7 +277,8 @@ func TestLearningIsOnForThisMachineOnly(t *testing.T) {
 		"--host=::1":       true,
 		"--host=0.0.0.0":   false,
 		"--host=192.0.2.7": false,
-		"--host=0.0.0.0 --base-url=http://localhost": true,
+		"--host=0.0.0.0 --base-url=http://localhost": false, // as in a container
+		"--host=0.0.0.0 --learn=on":                  true,
 		"--base-url=https://app.localhost:8443":      true,
 		"--base-url=http://127.9.9.9":                true,
 		"--base-url=https://localhost.example.org":   false,
@@ -252,8 +296,6 @@ func TestASecretIsNotPrintedInAnyWay(t *testing.T) {
 	_, c := mustParse(t, nil, map[string]string{
 		"REDIS_URL":    "redis://user:sesame@h:6379/1",
 		"DATABASE_URL": "postgres://u:sesame@h/d?sslpassword=sesame",
-		"SMTP_URL":     "smtp://u:sesame@h",
-		"MAIL_FROM":    "login@example.org",
 	}, "")
 	var printed strings.Builder
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X"} {

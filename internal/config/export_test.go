@@ -4,12 +4,14 @@ import (
 	"reflect"
 	"strings"
 	"time"
+
+	"holdfast/internal/product"
 )
 
 // EnvExample is what .env.example must be.
 func EnvExample() string {
 	b := new(strings.Builder)
-	b.WriteString(`# The settings of Holdfast. Copy this file to .env and take away the # in front of
+	b.WriteString(`# The settings of ` + product.Name + `. Copy this file to .env and take away the # in front of
 # what you change; a line that is empty or missing means the default. A flag or a
 # variable of the environment wins over the line here.
 #

@@ -6,10 +6,13 @@ import (
 	"io"
 	"net"
 	"reflect"
+	"runtime"
 	"strconv"
 	"strings"
 
 	"github.com/alecthomas/kong"
+
+	"holdfast/internal/product"
 )
 
 // Parse reads the command line without the program's name, the environment
@@ -50,7 +53,7 @@ func Parse(args []string, getenv func(string) string, dotenv string, stdout io.W
 func parseArgs(args []string, grammar any, settings []setting, flags flagValues, stdout io.Writer) (string, error) {
 	helped := false
 	options := []kong.Option{
-		kong.Name("holdfast"),
+		kong.Name(product.Slug),
 		kong.Description(description),
 		kong.Writers(stdout, stdout),
 		kong.Exit(func(int) { helped = true }),
@@ -69,7 +72,7 @@ func parseArgs(args []string, grammar any, settings []setting, flags flagValues,
 		return "", ErrHelp
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s (holdfast --help shows what there is)", hideSecrets(err.Error()))
+		return "", fmt.Errorf("%s (%s --help shows what there is)", hideSecrets(err.Error()), product.Slug)
 	}
 	var names []string
 	for _, step := range parsed.Path {
@@ -114,6 +117,10 @@ func (c *Config) fill(flags flagValues, getenv func(string) string, file map[str
 	}
 	if len(problems) > 0 {
 		return append(problems, c.compare(problems)...)
+	}
+	if c.PasswordHashConcurrency == 0 {
+		// The one that is left answers everybody else during a flood of log-ins.
+		c.PasswordHashConcurrency = max(1, runtime.GOMAXPROCS(0)-1)
 	}
 	if c.BaseURL == "" {
 		c.derivedBase = true

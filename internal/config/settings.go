@@ -84,10 +84,10 @@ func (s setting) text(text string) (string, error) {
 		return text, checkHost(text)
 	case "hostport":
 		return text, checkHostPort(text)
-	case "mail":
-		return text, checkMail(text)
 	case "base":
 		return checkBase(text)
+	case "mail":
+		return text, checkMail(text)
 	}
 	if allowed := s.tag.Get("oneof"); allowed != "" {
 		return oneOf(text, allowed)

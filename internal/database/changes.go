@@ -178,7 +178,7 @@ WHERE person_id = $1
 
 // endSessions ends a person's sessions but that of one device: for good in the
 // database now, and in the store as soon as somebody tells it.
-func (t tracedTx) endSessions(ctx context.Context, person, keep string, how session.Ending, at time.Time) error {
+func (t tracedTx) endSessions(ctx context.Context, person, keep string, how session.EndReason, at time.Time) error {
 	if _, err := t.ExecContext(ctx, revokeDevices, person, at.UnixMilli(), at.UnixMilli(), keep); err != nil {
 		return err
 	}
@@ -208,7 +208,7 @@ func (p people) Close(ctx context.Context, id string, at time.Time, n account.No
 			`DELETE FROM links WHERE person_id = $1`,
 			`DELETE FROM browsers WHERE person_id = $1`,
 			`DELETE FROM history WHERE person_id = $1`,
-			`DELETE FROM outbox WHERE person_id = $1`,
+			`DELETE FROM outbox WHERE about = $1`,
 			`DELETE FROM people WHERE id = $1`,
 		}
 		if err := tx.each(ctx, remove, id); err != nil {

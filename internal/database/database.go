@@ -1,12 +1,12 @@
-// Package database owns the one SQL database that holds people, server starts
-// and, where asked, sessions: opening PostgreSQL or SQLite, migrating it, and
-// the SQL behind account's store. It turns failures of drivers into the named
-// failures of account. It must not know of HTTP, nor what the values it keeps
-// mean.
+// Package database owns the one SQL database that holds people, their devices,
+// server starts and, where asked, sessions: opening PostgreSQL or SQLite,
+// migrating it, and the SQL behind the stores that other packages ask for. It
+// turns failures of drivers into those of package fault. It must not know of
+// HTTP, nor what the values it keeps mean.
 //
 // One set of SQL serves both: placeholders are $1, times are whole Unix
-// milliseconds in columns named …_ms, every statement stands alone and is
-// atomic by itself.
+// milliseconds in columns named …_ms. Each method is one step, done wholly or
+// not at all: one statement, or a transaction where it takes several.
 package database
 
 import (
@@ -45,6 +45,7 @@ type Config struct {
 type DB struct {
 	sql     traced
 	name    string
+	nowMS   string // SQL for the database's clock, in Unix milliseconds
 	timeout time.Duration
 	pool    *pgxpool.Pool   // PostgreSQL only
 	conf    *pgx.ConnConfig // PostgreSQL only

@@ -11,13 +11,24 @@ import (
 	"holdfast/internal/session"
 )
 
-// devices is session's ledger.
+// devices is session's list of devices. NOW_MS in its statements is the
+// database's clock: it judges all ages, so that servers whose clocks differ
+// agree.
 type devices struct{ db *DB }
 
-var _ session.Ledger = devices{}
+var _ session.DeviceStore = devices{}
 
-// Devices returns the ledger of log-ins.
-func (db *DB) Devices() session.Ledger { return devices{db} }
+// Devices returns the list of devices.
+func (db *DB) Devices() session.DeviceStore { return devices{db} }
+
+// The database's clock in Unix milliseconds, at the time the statement runs: in
+// PostgreSQL now() would be the time its transaction began.
+const (
+	postgresNowMS = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`
+	sqliteNowMS   = `CAST(unixepoch('subsec') * 1000 AS INTEGER)`
+)
+
+func (d devices) statement(text string) string { return strings.ReplaceAll(text, "NOW_MS", d.db.nowMS) }
 
 // maxIDsAtOnce bounds the placeholders of one statement.
 const maxIDsAtOnce = 500
@@ -26,7 +37,7 @@ const deviceColumns = `id, person_id, session_key, user_agent, address, remember
 
 // holdPerson takes the row of a person who may log in, and keeps it until the
 // transaction ends: disabling them comes either before, and no log-in is
-// written, or after, and finds it.
+// stored, or after, and finds it.
 const holdPerson = `
 UPDATE people
 SET disabled_ms = NULL
@@ -34,152 +45,223 @@ WHERE id = $1
   AND disabled_ms IS NULL`
 
 const insertDevice = `
-INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, confirmed)
+VALUES ($1, $2, $3, $4, $5, $6, NOW_MS, NOW_MS + $7, FALSE)`
 
-// Open implements [session.Ledger].
-func (d devices) Open(ctx context.Context, e session.Entry) error {
-	ctx, cancel, failed := d.db.bounded(ctx, "write log-in down")
+// Insert implements [session.DeviceStore].
+func (d devices) Insert(ctx context.Context, e session.Device) error {
+	ctx, cancel, failed := d.db.bounded(ctx, "insert device")
 	defer cancel()
 	tx, err := d.db.sql.BeginTx(ctx, nil)
 	if err != nil {
 		return failed(err)
 	}
 	defer tx.Rollback()
-	held, err := affected(tx.ExecContext(ctx, holdPerson, e.Person))
+	held, err := affected(tx.ExecContext(ctx, holdPerson, e.PersonID))
 	if err != nil {
 		return failed(err)
 	}
 	if held == 0 {
 		return session.ErrEnded
 	}
-	_, err = tx.ExecContext(ctx, insertDevice,
-		e.ID, e.Person, e.Key, e.UserAgent, e.Address, e.Remembered, e.Created.UnixMilli(), e.Deadline.UnixMilli())
+	_, err = tx.ExecContext(ctx, d.statement(insertDevice),
+		e.ID, e.PersonID, e.SessionKey, e.UserAgent, e.Address, e.Remembered, e.ExpiresAt.Sub(e.CreatedAt).Milliseconds())
 	if err != nil {
 		return failed(err)
 	}
 	return failed(tx.Commit())
 }
 
-const deviceStands = `
-SELECT count(*)
-FROM devices
+const confirmDevice = `
+UPDATE devices
+SET confirmed = TRUE
 WHERE id = $1
-  AND ended_ms IS NULL`
+  AND ended_ms IS NULL
+RETURNING (SELECT name FROM people WHERE people.id = devices.person_id)`
 
-// Standing implements [session.Ledger].
-func (d devices) Standing(ctx context.Context, id string) (bool, error) {
-	ctx, cancel, failed := d.db.bounded(ctx, "look for log-in")
+// Confirm implements [session.DeviceStore].
+func (d devices) Confirm(ctx context.Context, id string) (name string, err error) {
+	ctx, cancel, failed := d.db.bounded(ctx, "confirm device")
 	defer cancel()
-	var standing int
-	err := d.db.sql.QueryRowContext(ctx, deviceStands, id).Scan(&standing)
-	return standing == 1, failed(err)
+	err = d.db.sql.QueryRowContext(ctx, confirmDevice, id).Scan(&name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", session.ErrEnded
+	}
+	return name, failed(err)
 }
 
-const deviceOfPerson = `
+const findDevice = `
 SELECT ` + deviceColumns + `
 FROM devices
 WHERE person_id = $1
   AND id = $2`
 
-// Find implements [session.Ledger].
-func (d devices) Find(ctx context.Context, person, id string) (session.Entry, error) {
-	ctx, cancel, failed := d.db.bounded(ctx, "read log-in")
+// Find implements [session.DeviceStore].
+func (d devices) Find(ctx context.Context, person, id string) (session.Device, error) {
+	ctx, cancel, failed := d.db.bounded(ctx, "read device")
 	defer cancel()
-	e, err := scanDevice(d.db.sql.QueryRowContext(ctx, deviceOfPerson, person, id))
+	e, err := scanDevice(d.db.sql.QueryRowContext(ctx, findDevice, person, id))
 	if errors.Is(err, sql.ErrNoRows) {
-		return session.Entry{}, session.ErrNoDevice
+		return session.Device{}, session.ErrNoDevice
 	}
 	return e, failed(err)
 }
 
-const liveDevicesOfPerson = `
+const findDeviceByKey = `
 SELECT ` + deviceColumns + `
 FROM devices
-WHERE ended_ms IS NULL
-  AND deadline_ms > $1
-  AND person_id = $2
-ORDER BY created_ms DESC, id
-LIMIT $3`
+WHERE session_key = $1`
 
-const liveDevicesOfAll = `
+// FindByKey implements [session.DeviceStore].
+func (d devices) FindByKey(ctx context.Context, key string) (session.Device, error) {
+	ctx, cancel, failed := d.db.bounded(ctx, "read device by key")
+	defer cancel()
+	e, err := scanDevice(d.db.sql.QueryRowContext(ctx, findDeviceByKey, key))
+	if errors.Is(err, sql.ErrNoRows) {
+		return session.Device{}, session.ErrNoDevice
+	}
+	return e, failed(err)
+}
+
+const liveDevices = `
 SELECT ` + deviceColumns + `
 FROM devices
 WHERE ended_ms IS NULL
-  AND deadline_ms > $1
+  AND confirmed
+  AND deadline_ms > NOW_MS
+  AND person_id = $1
 ORDER BY created_ms DESC, id
 LIMIT $2`
 
-// Live implements [session.Ledger].
-func (d devices) Live(ctx context.Context, person string, now time.Time, limit int) ([]session.Entry, error) {
-	if person == "" {
-		return d.many(ctx, "read live log-ins", liveDevicesOfAll, now.UnixMilli(), limit)
-	}
-	return d.many(ctx, "read live log-ins of person", liveDevicesOfPerson, now.UnixMilli(), person, limit)
+// Live implements [session.DeviceStore].
+func (d devices) Live(ctx context.Context, person string, limit int) ([]session.Device, error) {
+	return d.many(ctx, "read live devices", liveDevices, person, limit)
 }
 
 const pastDevices = `
 SELECT ` + deviceColumns + `
 FROM devices
 WHERE ended_ms IS NOT NULL
-  AND ended_how <> $1
-  AND person_id = $2
+  AND ended_how <> 'renewal'
+  AND confirmed
+  AND person_id = $1
 ORDER BY ended_ms DESC, id
-LIMIT $3
-OFFSET $4`
+LIMIT $2
+OFFSET $3`
 
-// Past implements [session.Ledger].
-func (d devices) Past(ctx context.Context, person string, offset, limit int) ([]session.Entry, error) {
-	return d.many(ctx, "read past log-ins of person", pastDevices, string(session.EndedByRenewal), person, limit, offset)
+// Past implements [session.DeviceStore]. Rows that earlier releases marked as
+// renewed are no ends of a session.
+func (d devices) Past(ctx context.Context, person string, offset, limit int) ([]session.Device, error) {
+	return d.many(ctx, "read past devices", pastDevices, person, limit, offset)
+}
+
+const believableDevices = `
+SELECT ` + deviceColumns + `
+FROM devices
+WHERE deadline_ms > NOW_MS
+  AND person_id = $1
+  AND id > $2
+ORDER BY id
+LIMIT $3`
+
+// Believable implements [session.DeviceStore].
+func (d devices) Believable(ctx context.Context, person, after string, limit int) ([]session.Device, error) {
+	return d.many(ctx, "read devices of person", believableDevices, person, after, limit)
 }
 
 const endDevices = `
 UPDATE devices
-SET ended_ms = $1, ended_how = $2
+SET ended_ms = NOW_MS, ended_how = $1
 WHERE ended_ms IS NULL
   AND id IN `
 
-// End implements [session.Ledger].
-func (d devices) End(ctx context.Context, ids []string, how session.Ending, at time.Time) error {
+// expireAfter is how long a device may take from being inserted to being
+// confirmed.
+const expireAfter = time.Minute
+
+const expireDevices = `
+UPDATE devices
+SET ended_ms = NOW_MS, ended_how = $1
+WHERE ended_ms IS NULL
+  AND created_ms < NOW_MS - $2
+  AND id IN `
+
+// End implements [session.DeviceStore].
+func (d devices) End(ctx context.Context, ids []string, why session.EndReason) error {
+	return d.mark(ctx, ids, endDevices, string(why))
+}
+
+// Expire implements [session.DeviceStore].
+func (d devices) Expire(ctx context.Context, ids []string) error {
+	return d.mark(ctx, ids, expireDevices, string(session.EndedByTime), expireAfter.Milliseconds())
+}
+
+func (d devices) mark(ctx context.Context, ids []string, statement string, fixed ...any) error {
 	for len(ids) > 0 {
 		batch := ids[:min(maxIDsAtOnce, len(ids))]
 		ids = ids[len(batch):]
-		if err := d.endBatch(ctx, batch, how, at); err != nil {
+		args := append([]any{}, fixed...)
+		places := make([]string, len(batch))
+		for i, id := range batch {
+			args = append(args, id)
+			places[i] = "$" + strconv.Itoa(len(args))
+		}
+		if _, err := d.exec(ctx, "end devices", statement+"("+strings.Join(places, ", ")+")", args...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (d devices) endBatch(ctx context.Context, ids []string, how session.Ending, at time.Time) error {
-	ctx, cancel, failed := d.db.bounded(ctx, "end log-ins")
+// Now implements [session.DeviceStore].
+func (d devices) Now(ctx context.Context) (time.Time, error) {
+	ctx, cancel, failed := d.db.bounded(ctx, "read clock")
 	defer cancel()
-	args := []any{at.UnixMilli(), string(how)}
-	places := make([]string, len(ids))
-	for i, id := range ids {
-		args = append(args, id)
-		places[i] = "$" + strconv.Itoa(len(args))
-	}
-	_, err := d.db.sql.ExecContext(ctx, endDevices+"("+strings.Join(places, ", ")+")", args...)
-	return failed(err)
+	var ms int64
+	err := d.db.sql.QueryRowContext(ctx, d.statement("SELECT NOW_MS")).Scan(&ms)
+	return time.UnixMilli(ms).UTC(), failed(err)
 }
 
-const keysEndedSince = `
-SELECT session_key
-FROM devices
-WHERE ended_ms >= $1
-  AND deadline_ms > $2
-UNION
-SELECT session_key
-FROM revocations
-WHERE ended_ms >= $1
-  AND deadline_ms > $2`
+// endedPage is how many keys of ended devices are read in one statement.
+const endedPage = 20_000
 
-// EndedSince implements [session.Ledger].
-func (d devices) EndedSince(ctx context.Context, since, now time.Time) ([]string, error) {
-	ctx, cancel, failed := d.db.bounded(ctx, "read log-ins that ended lately")
+const endedSince = `
+SELECT ended_ms, id, session_key
+FROM devices
+WHERE ended_ms IS NOT NULL
+  AND (ended_ms, id) > ($1, $2)
+  AND deadline_ms > NOW_MS
+ORDER BY ended_ms, id
+LIMIT $3`
+
+// EndedSince implements [session.DeviceStore]. Each page is a call of its own
+// with its own time limit, however many there are.
+func (d devices) EndedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error {
+	ended, id := since.UnixMilli()-1, "~" // after every id of that millisecond
+	for {
+		keys, err := d.endedPage(ctx, &ended, &id)
+		if err != nil {
+			return err
+		}
+		if len(keys) == 0 {
+			break
+		}
+		if err := yield(keys); err != nil {
+			return err
+		}
+	}
+	keys, err := revocations(d).since(ctx, since)
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	return yield(keys)
+}
+
+// endedPage returns the keys after ended and id, and moves these on.
+func (d devices) endedPage(ctx context.Context, ended *int64, id *string) ([]string, error) {
+	ctx, cancel, failed := d.db.bounded(ctx, "read ended devices")
 	defer cancel()
-	rows, err := d.db.sql.QueryContext(ctx, keysEndedSince, since.UnixMilli(), now.UnixMilli())
+	rows, err := d.db.sql.QueryContext(ctx, d.statement(endedSince), *ended, *id, endedPage)
 	if err != nil {
 		return nil, failed(err)
 	}
@@ -187,7 +269,7 @@ func (d devices) EndedSince(ctx context.Context, since, now time.Time) ([]string
 	var keys []string
 	for rows.Next() {
 		var key string
-		if err := rows.Scan(&key); err != nil {
+		if err := rows.Scan(ended, id, &key); err != nil {
 			return nil, failed(err)
 		}
 		keys = append(keys, key)
@@ -195,50 +277,80 @@ func (d devices) EndedSince(ctx context.Context, since, now time.Time) ([]string
 	return keys, failed(rows.Err())
 }
 
-const forgetDevices = `
-DELETE FROM devices
-WHERE ended_ms < $1
-   OR deadline_ms < $1`
+const endSomeDevices = `
+UPDATE devices
+SET ended_ms = NOW_MS, ended_how = $1
+WHERE id IN (
+  SELECT id
+  FROM devices
+  WHERE ended_ms IS NULL
+  LIMIT $2)`
 
-// Forget implements [session.Ledger].
-func (d devices) Forget(ctx context.Context, before time.Time) error {
-	ctx, cancel, failed := d.db.bounded(ctx, "forget old log-ins")
-	defer cancel()
-	_, err := d.db.sql.ExecContext(ctx, forgetDevices, before.UnixMilli())
-	return failed(err)
+// EndSome implements [session.DeviceStore].
+func (d devices) EndSome(ctx context.Context, why session.EndReason, limit int) (int, error) {
+	return d.exec(ctx, "end devices", endSomeDevices, string(why), limit)
 }
 
-func (d devices) many(ctx context.Context, doing, query string, args ...any) ([]session.Entry, error) {
+// takeTurn is won by one server a day.
+const takeTurn = `
+UPDATE jobs
+SET ran_ms = NOW_MS
+WHERE name = $1
+  AND ran_ms <= NOW_MS - $2`
+
+const forgetDevices = `
+DELETE FROM devices
+WHERE ended_ms < NOW_MS - $1
+   OR deadline_ms < NOW_MS - $1`
+
+// Forget implements [session.DeviceStore].
+func (d devices) Forget(ctx context.Context, age time.Duration) error {
+	won, err := d.exec(ctx, "take a turn", takeTurn, "forget devices", (24 * time.Hour).Milliseconds())
+	if err != nil || won == 0 {
+		return err
+	}
+	_, err = d.exec(ctx, "forget old devices", forgetDevices, age.Milliseconds())
+	return err
+}
+
+func (d devices) exec(ctx context.Context, doing, statement string, args ...any) (rows int, err error) {
 	ctx, cancel, failed := d.db.bounded(ctx, doing)
 	defer cancel()
-	rows, err := d.db.sql.QueryContext(ctx, query, args...)
+	n, err := affected(d.db.sql.ExecContext(ctx, d.statement(statement), args...))
+	return int(n), failed(err)
+}
+
+func (d devices) many(ctx context.Context, doing, query string, args ...any) ([]session.Device, error) {
+	ctx, cancel, failed := d.db.bounded(ctx, doing)
+	defer cancel()
+	rows, err := d.db.sql.QueryContext(ctx, d.statement(query), args...)
 	if err != nil {
 		return nil, failed(err)
 	}
 	defer rows.Close()
-	var entries []session.Entry
+	var all []session.Device
 	for rows.Next() {
 		e, err := scanDevice(rows)
 		if err != nil {
 			return nil, failed(err)
 		}
-		entries = append(entries, e)
+		all = append(all, e)
 	}
-	return entries, failed(rows.Err())
+	return all, failed(rows.Err())
 }
 
-func scanDevice(row interface{ Scan(...any) error }) (session.Entry, error) {
-	var e session.Entry
+func scanDevice(row interface{ Scan(...any) error }) (session.Device, error) {
+	var e session.Device
 	var created, deadline int64
 	var ended sql.NullInt64
 	var how sql.NullString
-	err := row.Scan(&e.ID, &e.Person, &e.Key, &e.UserAgent, &e.Address, &e.Remembered, &created, &deadline, &ended, &how)
+	err := row.Scan(&e.ID, &e.PersonID, &e.SessionKey, &e.UserAgent, &e.Address, &e.Remembered, &created, &deadline, &ended, &how)
 	if err != nil {
-		return session.Entry{}, err
+		return session.Device{}, err
 	}
-	e.Created, e.Deadline = time.UnixMilli(created).UTC(), time.UnixMilli(deadline).UTC()
+	e.CreatedAt, e.ExpiresAt = time.UnixMilli(created).UTC(), time.UnixMilli(deadline).UTC()
 	if ended.Valid {
-		e.Ended, e.How = time.UnixMilli(ended.Int64).UTC(), session.Ending(how.String)
+		e.EndedAt, e.EndReason = time.UnixMilli(ended.Int64).UTC(), session.EndReason(how.String)
 	}
 	return e, nil
 }

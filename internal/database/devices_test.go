@@ -1,7 +1,6 @@
 package database_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -18,12 +17,12 @@ import (
 // dawn is when everything in these tests begins.
 var dawn = time.UnixMilli(1_800_000_000_000).UTC()
 
-// loginOf is an entry that nobody else's has anything in common with.
-func loginOf(person string, n int) session.Entry {
-	return session.Entry{
-		ID: fmt.Sprintf("%s-%d", strings.TrimLeft(person, "0"), n), Person: person, Key: fmt.Sprintf("%s%021d", person, n),
+// deviceOf is a device that nobody else's has anything in common with.
+func deviceOf(person string, n int) session.Device {
+	return session.Device{
+		ID: fmt.Sprintf("%s-%d", strings.TrimLeft(person, "0"), n), PersonID: person, SessionKey: fmt.Sprintf("%s%021d", person, n),
 		UserAgent: "agent \u00e9", Address: "2001:db8::1", Remembered: n%2 == 0,
-		Created: dawn.Add(time.Duration(n) * time.Second), Deadline: dawn.Add(time.Duration(n)*time.Second + time.Hour),
+		CreatedAt: dawn, ExpiresAt: dawn.Add(time.Hour),
 	}
 }
 
@@ -41,28 +40,42 @@ func addPerson(t *testing.T, db *database.DB, n int) string {
 	return id
 }
 
-func openEntries(t *testing.T, ledger session.Ledger, entries ...session.Entry) {
+// insertDevices stores devices one second apart, the last of them just now.
+func insertDevices(t *testing.T, db *database.DB, devices ...session.Device) {
 	t.Helper()
-	for _, e := range entries {
-		if err := ledger.Open(t.Context(), e); err != nil {
+	for _, d := range devices {
+		age(t, db, time.Second)
+		if err := db.Devices().Insert(t.Context(), d); err != nil {
 			t.Fatal(err)
+		}
+		if name, err := db.Devices().Confirm(t.Context(), d.ID); name != "Ada" || err != nil {
+			t.Fatal(name, err)
 		}
 	}
 }
 
-func endEntries(t *testing.T, ledger session.Ledger, how session.Ending, at time.Time, ids ...string) {
+// age makes all devices older; the database's clock cannot be set.
+func age(t *testing.T, db *database.DB, by time.Duration) {
 	t.Helper()
-	if err := ledger.End(t.Context(), ids, how, at); err != nil {
+	_, err := db.SQL().Exec(`UPDATE devices SET created_ms = created_ms - $1, deadline_ms = deadline_ms - $1, ended_ms = ended_ms - $1`, by.Milliseconds())
+	if err != nil {
 		t.Fatal(err)
 	}
 }
 
-// sameEntries compares by id, in order.
-func sameEntries(t *testing.T, what string, got []session.Entry, err error, want ...session.Entry) {
+func endDevices(t *testing.T, db *database.DB, why session.EndReason, ids ...string) {
 	t.Helper()
-	ids := func(entries []session.Entry) (ids []string) {
-		for _, e := range entries {
-			ids = append(ids, e.ID)
+	if err := db.Devices().End(t.Context(), ids, why); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// sameDevices compares by id, in order.
+func sameDevices(t *testing.T, what string, got []session.Device, err error, want ...session.Device) {
+	t.Helper()
+	ids := func(devices []session.Device) (ids []string) {
+		for _, d := range devices {
+			ids = append(ids, d.ID)
 		}
 		return ids
 	}
@@ -71,79 +84,142 @@ func sameEntries(t *testing.T, what string, got []session.Entry, err error, want
 	}
 }
 
-func TestALogInIsWrittenDownListedAndEnded(t *testing.T) {
+func TestADeviceIsInsertedListedAndEnded(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
 		migrate(t, db)
-		ledger := db.Devices()
+		devices := db.Devices()
 		ada, bea := addPerson(t, db, 1), addPerson(t, db, 2)
-		one, two, three, hers := loginOf(ada, 1), loginOf(ada, 2), loginOf(ada, 3), loginOf(bea, 4)
-		openEntries(t, ledger, two, one, three, hers)
+		one, two, three, hers := deviceOf(ada, 1), deviceOf(ada, 2), deviceOf(ada, 3), deviceOf(bea, 4)
+		insertDevices(t, db, one, two, three, hers)
 
-		found, err := ledger.Find(t.Context(), ada, two.ID)
+		found, err := devices.Find(t.Context(), ada, two.ID)
+		if lifetime := found.ExpiresAt.Sub(found.CreatedAt); lifetime != time.Hour || time.Since(found.CreatedAt) > time.Minute {
+			t.Errorf("created %s for %s; want by the database's clock, for an hour", found.CreatedAt, lifetime)
+		}
+		found.CreatedAt, found.ExpiresAt = two.CreatedAt, two.ExpiresAt
 		if err != nil || !reflect.DeepEqual(found, two) {
 			t.Errorf("found %+v, %v; want %+v", found, err, two)
 		}
 		for _, wrong := range [][2]string{{bea, two.ID}, {ada, "nothing"}, {ada, ""}, {"", two.ID}} {
-			if _, err := ledger.Find(t.Context(), wrong[0], wrong[1]); !errors.Is(err, session.ErrNoDevice) {
+			if _, err := devices.Find(t.Context(), wrong[0], wrong[1]); !errors.Is(err, session.ErrNoDevice) {
 				t.Errorf("find %q: %v", wrong, err)
 			}
 		}
-		live, err := ledger.Live(t.Context(), ada, dawn, 10)
-		sameEntries(t, "live", live, err, three, two, one)
-		live, err = ledger.Live(t.Context(), ada, dawn, 2)
-		sameEntries(t, "the latest two", live, err, three, two)
-		live, err = ledger.Live(t.Context(), "", dawn, 10)
-		sameEntries(t, "everybody's", live, err, hers, three, two, one)
-		live, err = ledger.Live(t.Context(), ada, one.Deadline, 10)
-		sameEntries(t, "after the first deadline", live, err, three, two)
+		live, err := devices.Live(t.Context(), ada, 10)
+		sameDevices(t, "live", live, err, three, two, one)
+		live, err = devices.Live(t.Context(), ada, 2)
+		sameDevices(t, "the latest two", live, err, three, two)
 
-		endEntries(t, ledger, session.EndedByOwner, dawn.Add(time.Minute), one.ID, hers.ID, "nothing")
-		endEntries(t, ledger, session.EndedByTime, dawn.Add(time.Hour), one.ID) // too late: it has ended already
-		endEntries(t, ledger, session.EndedByLogOut, dawn.Add(2*time.Minute), two.ID)
-		endEntries(t, ledger, session.EndedByRenewal, dawn.Add(3*time.Minute), three.ID)
-		endEntries(t, ledger, session.EndedByLogOut, dawn) // nobody
-		past, err := ledger.Past(t.Context(), ada, 0, 10)
-		sameEntries(t, "past", past, err, two, one)
-		if len(past) == 2 && (past[1].How != session.EndedByOwner || !past[1].Ended.Equal(dawn.Add(time.Minute))) {
-			t.Errorf("the first ended %s at %s", past[1].How, past[1].Ended)
+		endDevices(t, db, session.EndedByOwner, one.ID, hers.ID, "nothing")
+		endDevices(t, db, session.EndedByTime, one.ID) // too late: it has ended already
+		age(t, db, time.Second)
+		endDevices(t, db, session.EndedByLogOut, two.ID)
+		endDevices(t, db, session.EndedByLogOut) // nobody
+		past, err := devices.Past(t.Context(), ada, 0, 10)
+		sameDevices(t, "past", past, err, two, one)
+		if len(past) == 2 && (past[1].EndReason != session.EndedByOwner || time.Since(past[1].EndedAt).Abs() > time.Minute) {
+			t.Errorf("the first ended %s at %s", past[1].EndReason, past[1].EndedAt)
 		}
-		past, err = ledger.Past(t.Context(), ada, 1, 1)
-		sameEntries(t, "the second page", past, err, one)
-		for id, want := range map[string]bool{one.ID: false, "nothing": false} {
-			if standing, err := ledger.Standing(t.Context(), id); standing != want || err != nil {
-				t.Errorf("%s stands: %t, %v", id, standing, err)
-			}
-		}
+		past, err = devices.Past(t.Context(), ada, 1, 1)
+		sameDevices(t, "the second page", past, err, one)
+		live, err = devices.Live(t.Context(), ada, 10)
+		sameDevices(t, "live then", live, err, three)
+		all, err := devices.Believable(t.Context(), ada, "", 2)
+		sameDevices(t, "believable", all, err, one, two)
+		all, err = devices.Believable(t.Context(), ada, two.ID, 2)
+		sameDevices(t, "the next believable", all, err, three)
+		all, err = devices.Believable(t.Context(), "", "", 10)
+		sameDevices(t, "everybody's", all, err, one, two, three, hers)
+		age(t, db, time.Hour)
+		live, err = devices.Live(t.Context(), ada, 10)
+		sameDevices(t, "live after their lifetime", live, err)
+		all, err = devices.Believable(t.Context(), "", "", 10)
+		sameDevices(t, "believable after their lifetime", all, err)
 	})
 }
 
-func TestWhatEndedLatelyIsKnownByItsKey(t *testing.T) {
+// TestOnlyWhatIsConfirmedCounts: a log-in whose session could not be stored is
+// in no list, and can be ended all the same.
+func TestOnlyWhatIsConfirmedCounts(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
 		migrate(t, db)
-		ledger := db.Devices()
+		devices := db.Devices()
 		ada := addPerson(t, db, 1)
-		early, late, running, over := loginOf(ada, 1), loginOf(ada, 2), loginOf(ada, 3), loginOf(ada, 4)
-		over.Deadline = over.Created.Add(time.Minute)
-		openEntries(t, ledger, early, late, running, over)
-		endEntries(t, ledger, session.EndedByLogOut, dawn.Add(10*time.Minute), early.ID)
-		endEntries(t, ledger, session.EndedByRenewal, dawn.Add(20*time.Minute), late.ID, over.ID)
-		now := dawn.Add(30 * time.Minute)
-		for since, want := range map[time.Duration][]string{15 * time.Minute: {late.Key}, 20 * time.Minute: {late.Key}, 20*time.Minute + time.Millisecond: nil} {
-			keys, err := ledger.EndedSince(t.Context(), dawn.Add(since), now)
-			if err != nil || !reflect.DeepEqual(keys, want) {
-				t.Errorf("ended since %s: %q, %v; want %q", since, keys, err, want)
+		half, ended := deviceOf(ada, 1), deviceOf(ada, 2)
+		for _, d := range []session.Device{half, ended} {
+			if err := devices.Insert(t.Context(), d); err != nil {
+				t.Fatal(err)
 			}
 		}
-		if err := ledger.Forget(t.Context(), dawn.Add(15*time.Minute)); err != nil {
+		live, err := devices.Live(t.Context(), ada, 10)
+		sameDevices(t, "live", live, err)
+		all, err := devices.Believable(t.Context(), ada, "", 10)
+		sameDevices(t, "believable", all, err, half, ended)
+		endDevices(t, db, session.EndedByOperator, ended.ID)
+		for _, id := range []string{ended.ID, "nothing"} {
+			if _, err := devices.Confirm(t.Context(), id); !errors.Is(err, session.ErrEnded) {
+				t.Errorf("confirm %s: %v", id, err)
+			}
+		}
+		past, err := devices.Past(t.Context(), ada, 0, 10)
+		sameDevices(t, "past", past, err)
+	})
+}
+
+func TestOnlyADeviceOlderThanAMinuteIsFoundExpired(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		migrate(t, db)
+		ada := addPerson(t, db, 1)
+		old, young := deviceOf(ada, 1), deviceOf(ada, 2)
+		insertDevices(t, db, old)
+		age(t, db, 2*time.Minute)
+		insertDevices(t, db, young)
+		if err := db.Devices().Expire(t.Context(), []string{old.ID, young.ID}); err != nil {
 			t.Fatal(err)
 		}
-		past, err := ledger.Past(t.Context(), ada, 0, 10)
-		sameEntries(t, "remembered", past, err)
-		live, err := ledger.Live(t.Context(), ada, dawn, 10)
-		sameEntries(t, "running", live, err, running)
+		live, err := db.Devices().Live(t.Context(), ada, 10)
+		sameDevices(t, "live", live, err, young)
+		past, err := db.Devices().Past(t.Context(), ada, 0, 10)
+		sameDevices(t, "past", past, err, old)
 	})
+}
+
+func TestWhatEndedIsKnownByItsKey(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		migrate(t, db)
+		ada := addPerson(t, db, 1)
+		early, late, running, over := deviceOf(ada, 1), deviceOf(ada, 2), deviceOf(ada, 3), deviceOf(ada, 4)
+		over.ExpiresAt = over.CreatedAt.Add(time.Minute)
+		insertDevices(t, db, early, late, running, over)
+		endDevices(t, db, session.EndedByLogOut, early.ID)
+		age(t, db, 10*time.Minute)
+		endDevices(t, db, session.EndedByOwner, late.ID, over.ID)
+		for ago, want := range map[time.Duration][]string{time.Hour: {early.SessionKey, late.SessionKey}, time.Minute: {late.SessionKey}, -time.Minute: nil} {
+			if keys := endedSince(t, db, time.Now().Add(-ago)); !reflect.DeepEqual(keys, want) {
+				t.Errorf("ended since %s ago: %q; want %q", ago, keys, want)
+			}
+		}
+		if err := db.Devices().Forget(t.Context(), 5*time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		past, err := db.Devices().Past(t.Context(), ada, 0, 10)
+		sameDevices(t, "remembered", past, err, late)
+		live, err := db.Devices().Live(t.Context(), ada, 10)
+		sameDevices(t, "running", live, err, running)
+	})
+}
+
+func endedSince(t *testing.T, db *database.DB, since time.Time) (all []string) {
+	t.Helper()
+	err := db.Devices().EndedSince(t.Context(), since, func(keys []string) error { all = append(all, keys...); return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
 }
 
 func TestWhoMayNotLogInIsNotWrittenDown(t *testing.T) {
@@ -155,7 +231,7 @@ func TestWhoMayNotLogInIsNotWrittenDown(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, person := range []string{ada, fmt.Sprintf("%022d", 99), ""} {
-			if err := db.Devices().Open(t.Context(), loginOf(person, 1)); !errors.Is(err, session.ErrEnded) {
+			if err := db.Devices().Insert(t.Context(), deviceOf(person, 1)); !errors.Is(err, session.ErrEnded) {
 				t.Errorf("a log-in of %q: %v", person, err)
 			}
 		}
@@ -163,8 +239,8 @@ func TestWhoMayNotLogInIsNotWrittenDown(t *testing.T) {
 		if err != nil || !record.Disabled {
 			t.Errorf("the try let them in again: %+v, %v", record, err)
 		}
-		live, err := db.Devices().Live(t.Context(), "", dawn, 10)
-		sameEntries(t, "written", live, err)
+		all, err := db.Devices().Believable(t.Context(), "", "", 10)
+		sameDevices(t, "written", all, err)
 	})
 }
 
@@ -180,7 +256,7 @@ func TestDisablingComesBeforeOrAfterALogInNeverWithin(t *testing.T) {
 			written := make([]bool, 6)
 			for i := range written {
 				group.Go(func() {
-					err := []*database.DB{db, other}[i%2].Devices().Open(t.Context(), loginOf(person, i))
+					err := []*database.DB{db, other}[i%2].Devices().Insert(t.Context(), deviceOf(person, i))
 					if err != nil && !errors.Is(err, session.ErrEnded) {
 						t.Errorf("log-in: %v", err)
 					}
@@ -190,7 +266,7 @@ func TestDisablingComesBeforeOrAfterALogInNeverWithin(t *testing.T) {
 			if _, err := other.People().UpdateDisabled(t.Context(), person, dawn); err != nil {
 				t.Fatal(err)
 			}
-			found, err := other.Devices().Live(t.Context(), person, dawn, 10)
+			found, err := other.Devices().Believable(t.Context(), person, "", 10)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -213,27 +289,27 @@ func TestManyEndAtOnce(t *testing.T) {
 		db := open()
 		migrate(t, db)
 		ada := addPerson(t, db, 1)
-		const many = 1203 // more than two statements take
+		const many = 12_003 // more than two pages, and more than two statements take
 		var ids []string
 		tx, err := db.SQL().Begin()
 		if err != nil {
 			t.Fatal(err)
 		}
 		for i := range many {
-			e := loginOf(ada, i)
+			e := deviceOf(ada, i)
 			ids = append(ids, e.ID)
 			if _, err := tx.Exec(`INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms) VALUES ($1, $2, $3, '', '', $4, $5, $6)`,
-				e.ID, ada, e.Key, false, e.Created.UnixMilli(), e.Deadline.UnixMilli()); err != nil {
+				e.ID, ada, e.SessionKey, false, 1, time.Now().Add(time.Hour).UnixMilli()); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if err := tx.Commit(); err != nil {
 			t.Fatal(err)
 		}
-		endEntries(t, db.Devices(), session.EndedByOperator, dawn, ids...)
-		keys, err := db.Devices().EndedSince(context.Background(), dawn, dawn)
-		if err != nil || len(keys) != many {
-			t.Errorf("%d ended, %v; want %d", len(keys), err, many)
+		began := time.Now().Add(-time.Second)
+		endDevices(t, db, session.EndedByOperator, ids...)
+		if keys := endedSince(t, db, began); len(keys) != many {
+			t.Errorf("%d ended; want %d", len(keys), many)
 		}
 	})
 }

@@ -13,7 +13,7 @@ import (
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 
-	"holdfast/internal/account"
+	"holdfast/internal/fault"
 )
 
 // failure names the error of one call. The cause stays wrapped for the log.
@@ -24,11 +24,11 @@ func failure(caller context.Context, doing string, err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, sql.ErrNoRows):
-		return fmt.Errorf("%s: %w", doing, account.ErrNotFound)
+		return fmt.Errorf("%s: %w", doing, fault.ErrNotFound)
 	case errors.Is(caller.Err(), context.Canceled):
 		return fmt.Errorf("%s: %w: %w", doing, context.Canceled, err)
 	case unavailable(err):
-		return fmt.Errorf("%s: %w: %w", doing, account.ErrUnavailable, err)
+		return fmt.Errorf("%s: %w: %w", doing, fault.ErrUnavailable, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -39,7 +39,7 @@ func stepsUpTo(t *testing.T, folder, last string) (names []string) {
 	return names
 }
 
-// A database that version 4 made, with people and their devices in it, keeps
+// A database that version 5 made, with people and their devices in it, keeps
 // them all, and takes what the present version allows.
 func TestADatabaseWithPeopleInItGoesForward(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestADatabaseWithPeopleInItGoesForward(t *testing.T) {
 
 func goForward(t *testing.T, db *database.DB, handle *sql.DB, dialect goose.Dialect, folder string) {
 	t.Helper()
-	before, err := goose.NewProvider(dialect, handle, firstSteps(t, folder, "00004_devices.sql"))
+	before, err := goose.NewProvider(dialect, handle, firstSteps(t, folder, "00005_confirmed_devices.sql"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ VALUES ($1, $2, $3, 'Firefox', '192.0.2.1', $4, 1, 2)`, r.ID, r.ID, strings.Repe
 		}
 	}
 	applied, err := db.Migrate(t.Context())
-	if err != nil || len(applied) != len(steps(t, folder))-4 {
+	if err != nil || len(applied) != len(steps(t, folder))-5 {
 		t.Fatalf("applied %q, %v", applied, err)
 	}
 	people := db.People()

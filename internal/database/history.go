@@ -21,7 +21,7 @@ FROM people
 WHERE email_key = $2`
 
 const insertLetter = `
-INSERT INTO outbox (id, kind, person_id, recipient, facts, created_ms, turn_ms)
+INSERT INTO outbox (id, kind, about, recipient, facts, created_ms, turn_ms)
 VALUES ($1, $2, $3, $4, $5, $6, $7)`
 
 // notes writes events and letters as part of a transaction.

@@ -69,12 +69,12 @@ WHERE person_id = $1
 
 const takeBackLetters = `
 DELETE FROM outbox
-WHERE person_id = $1
+WHERE about = $1
   AND kind IN ('welcome', 'confirm', 'reset', 'browser', 'change')`
 
 const takeBackUndoLetters = `
 DELETE FROM outbox
-WHERE person_id = $1
+WHERE about = $1
   AND kind = 'changed'`
 
 // spendAll spends a person's links but those of one purpose, and takes back the

@@ -3,6 +3,7 @@ package database
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,6 +14,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
+	"holdfast/internal/product"
 	"holdfast/migrations"
 )
 
@@ -21,8 +23,12 @@ import (
 const migrateTimeout = 5 * time.Minute
 
 // advisoryLock is the key of the PostgreSQL advisory lock that migrators
-// share: "holdfast" as a big-endian number.
-const advisoryLock = 0x686f6c6466617374
+// share: the first eight letters of the product's name as a big-endian number.
+func advisoryLock() int64 {
+	var name [8]byte
+	copy(name[:], product.Slug)
+	return int64(binary.BigEndian.Uint64(name[:]))
+}
 
 // Migrate applies every step that is missing and returns the file names of
 // those that this call applied, in order. Any number of processes may call it
@@ -65,12 +71,12 @@ func (db *DB) migratePostgres(ctx context.Context) ([]string, error) {
 type waitingLocker struct{}
 
 func (waitingLocker) SessionLock(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, int64(advisoryLock))
+	_, err := conn.ExecContext(ctx, `SELECT pg_advisory_lock($1)`, advisoryLock())
 	return err
 }
 
 func (waitingLocker) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
-	_, err := conn.ExecContext(ctx, `SELECT pg_advisory_unlock($1)`, int64(advisoryLock))
+	_, err := conn.ExecContext(ctx, `SELECT pg_advisory_unlock($1)`, advisoryLock())
 	return err
 }
 

@@ -3,6 +3,7 @@ package database_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path/filepath"
 	"reflect"
@@ -17,6 +18,7 @@ import (
 	"holdfast/internal/account"
 	"holdfast/internal/database"
 	"holdfast/internal/dev/testservice"
+	"holdfast/internal/product"
 	"holdfast/migrations"
 )
 
@@ -150,7 +152,8 @@ func TestMigrateWaitsForAnother(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := other.ExecContext(t.Context(), `SELECT pg_advisory_lock(x'686f6c6466617374'::bigint)`); err != nil {
+		key := (fmt.Sprintf("%.8x", product.Slug) + strings.Repeat("0", 16))[:16] // eight letters in hexadecimal
+		if _, err := other.ExecContext(t.Context(), `SELECT pg_advisory_lock(x'`+key+`'::bigint)`); err != nil {
 			t.Fatal(err)
 		}
 		// Unlocked by name: a connection handed back to its pool keeps its locks.

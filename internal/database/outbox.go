@@ -23,7 +23,7 @@ func (db *DB) Outbox() mail.Outbox { return outbox{db} }
 const lettersAtOnce = 20
 
 const waitingLetters = `
-SELECT id, kind, person_id, recipient, facts, created_ms, turn_ms, tries
+SELECT id, kind, about, recipient, facts, created_ms, turn_ms, tries
 FROM outbox
 WHERE turn_ms <= $1
 ORDER BY turn_ms, id

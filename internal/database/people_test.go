@@ -138,14 +138,14 @@ func TestStoreDeletesAPersonWithTheirLogInsAndNobodyElse(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
 		migrate(t, db)
-		store, ledger := db.People(), db.Devices()
+		store, devices := db.People(), db.Devices()
 		insert(t, store, record(1), record(2))
 		for n := range 4 {
-			if err := ledger.Open(t.Context(), logIn(1+n%2, n)); err != nil {
+			if err := devices.Insert(t.Context(), logIn(1+n%2, n)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := ledger.End(t.Context(), []string{logIn(1, 0).ID}, session.EndedByLogOut, birth); err != nil {
+		if err := devices.End(t.Context(), []string{logIn(1, 0).ID}, session.EndedByLogOut); err != nil {
 			t.Fatal(err)
 		}
 		if err := store.Close(t.Context(), record(1).ID, birth, account.Notes{}); err != nil {
@@ -163,7 +163,7 @@ func TestStoreDeletesAPersonWithTheirLogInsAndNobodyElse(t *testing.T) {
 		if left != 0 || others != 2 {
 			t.Errorf("%d log-ins left of the person, %d of the other; want 0 and 2", left, others)
 		}
-		if err := ledger.Open(t.Context(), logIn(1, 9)); !errors.Is(err, session.ErrEnded) {
+		if err := devices.Insert(t.Context(), logIn(1, 9)); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("log in afterwards: %v", err)
 		}
 		if err := store.Close(t.Context(), record(1).ID, birth, account.Notes{}); !errors.Is(err, account.ErrNotFound) {
@@ -182,7 +182,7 @@ func TestStoreDeletesWhileThePersonLogsIn(t *testing.T) {
 		var all sync.WaitGroup
 		for n := range 8 {
 			all.Go(func() {
-				if err := db.Devices().Open(t.Context(), logIn(1, n)); err != nil && !errors.Is(err, session.ErrEnded) {
+				if err := db.Devices().Insert(t.Context(), logIn(1, n)); err != nil && !errors.Is(err, session.ErrEnded) {
 					t.Errorf("log in: %v", err)
 				}
 			})
@@ -200,11 +200,11 @@ func TestStoreDeletesWhileThePersonLogsIn(t *testing.T) {
 	})
 }
 
-// logIn is an entry of the ledger; n tells those of everybody apart.
-func logIn(person, n int) session.Entry {
-	return session.Entry{
-		ID: fmt.Sprintf("log-in-%d", n), Person: record(person).ID, Key: fmt.Sprintf("%043d", n),
-		UserAgent: "test", Address: "127.0.0.1", Created: birth, Deadline: birth.Add(time.Hour),
+// logIn is a device; n tells those of everybody apart.
+func logIn(person, n int) session.Device {
+	return session.Device{
+		ID: fmt.Sprintf("log-in-%d", n), PersonID: record(person).ID, SessionKey: fmt.Sprintf("%043d", n),
+		UserAgent: "test", Address: "127.0.0.1", CreatedAt: birth, ExpiresAt: birth.Add(time.Hour),
 	}
 }
 

@@ -11,6 +11,8 @@ import (
 
 	"github.com/jackc/pgx/v5/pgxpool"
 	"github.com/jackc/pgx/v5/stdlib"
+
+	"holdfast/internal/product"
 )
 
 // DefaultMaxConns is the most connections that one process holds to PostgreSQL,
@@ -31,6 +33,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	}
 	at := conf.ConnConfig
 	db := &DB{
+		nowMS:   postgresNowMS,
 		sql:     traced{stdlib.OpenDBFromPool(pool)},
 		name:    fmt.Sprintf("PostgreSQL at %s/%s", hostPort(at.Host, at.Port), at.Database),
 		timeout: c.Timeout,
@@ -62,7 +65,7 @@ func parsePostgres(c Config) (*pgxpool.Config, error) {
 		conf.ConnConfig.ConnectTimeout = c.Timeout
 	}
 	for name, value := range map[string]string{
-		"application_name":                    "holdfast",
+		"application_name":                    product.Slug,
 		"statement_timeout":                   milliseconds(c.Timeout),
 		"lock_timeout":                        milliseconds(c.Timeout / 2),
 		"idle_in_transaction_session_timeout": milliseconds(2 * c.Timeout),

@@ -42,6 +42,33 @@ func (r revocations) Waiting(ctx context.Context, limit int) ([]string, error) {
 	return keys, failed(rows.Err())
 }
 
+const revokedSince = `
+SELECT session_key
+FROM revocations
+WHERE ended_ms >= $1
+  AND deadline_ms > NOW_MS`
+
+// since returns the keys of sessions that changes of accounts have ended since a
+// time: of people who were deleted, no device is left to tell.
+func (r revocations) since(ctx context.Context, since time.Time) ([]string, error) {
+	ctx, cancel, failed := r.db.bounded(ctx, "read ended sessions")
+	defer cancel()
+	rows, err := r.db.sql.QueryContext(ctx, devices(r).statement(revokedSince), since.UnixMilli())
+	if err != nil {
+		return nil, failed(err)
+	}
+	defer rows.Close()
+	var keys []string
+	for rows.Next() {
+		var key string
+		if err := rows.Scan(&key); err != nil {
+			return nil, failed(err)
+		}
+		keys = append(keys, key)
+	}
+	return keys, failed(rows.Err())
+}
+
 const revocationRemoved = `
 UPDATE revocations
 SET removed_ms = $2

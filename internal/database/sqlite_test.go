@@ -16,6 +16,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/testservice"
 )
 
 // The test binary is also the other process that shares a file: with these
@@ -35,7 +36,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	os.Exit(m.Run())
+	testservice.Main(m)
 }
 
 func insertMany(folder string) error {

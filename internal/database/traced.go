@@ -21,7 +21,7 @@ func (t traced) QueryRowContext(ctx context.Context, query string, args ...any) 
 	}
 	began := time.Now()
 	row := t.DB.QueryRowContext(ctx, query, args...)
-	note(rec, began, query, row.Err())
+	addStep(rec, began, query, row.Err())
 	return row
 }
 
@@ -33,7 +33,7 @@ func (t traced) QueryContext(ctx context.Context, query string, args ...any) (*s
 	}
 	began := time.Now()
 	rows, err := t.DB.QueryContext(ctx, query, args...)
-	note(rec, began, query, err)
+	addStep(rec, began, query, err)
 	return rows, err
 }
 
@@ -45,7 +45,7 @@ func (t traced) ExecContext(ctx context.Context, query string, args ...any) (sql
 	}
 	began := time.Now()
 	result, err := t.DB.ExecContext(ctx, query, args...)
-	note(rec, began, query, err)
+	addStep(rec, began, query, err)
 	return result, err
 }
 
@@ -55,7 +55,7 @@ func (t traced) BeginTx(ctx context.Context, options *sql.TxOptions) (tracedTx, 
 	began := time.Now()
 	tx, err := t.DB.BeginTx(ctx, options)
 	if rec != nil {
-		note(rec, began, "BEGIN", err)
+		addStep(rec, began, "BEGIN", err)
 	}
 	return tracedTx{tx, rec}, err
 }
@@ -71,7 +71,7 @@ func (t tracedTx) ExecContext(ctx context.Context, query string, args ...any) (s
 	began := time.Now()
 	result, err := t.Tx.ExecContext(ctx, query, args...)
 	if t.rec != nil {
-		note(t.rec, began, query, err)
+		addStep(t.rec, began, query, err)
 	}
 	return result, err
 }
@@ -81,12 +81,12 @@ func (t tracedTx) Commit() error {
 	began := time.Now()
 	err := t.Tx.Commit()
 	if t.rec != nil {
-		note(t.rec, began, "COMMIT", err)
+		addStep(t.rec, began, "COMMIT", err)
 	}
 	return err
 }
 
-// note notes a statement as a step of whoever asked for it.
-func note(rec *trace.Recorder, began time.Time, query string, err error) {
+// addStep adds a statement to the trace, as a step of the function that ran it.
+func addStep(rec *trace.Recorder, began time.Time, query string, err error) {
 	rec.TimedOutside(2, began, trace.Statement{Text: query, Cause: trace.Cause(err)})
 }

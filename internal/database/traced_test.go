@@ -21,7 +21,7 @@ func watched(t *testing.T, do func(ctx context.Context) error) (statements, from
 	if err := do(trace.With(t.Context(), rec)); err != nil {
 		t.Fatal(err)
 	}
-	for _, step := range rec.Making() {
+	for _, step := range rec.Attempt() {
 		statement := step.What.(trace.Statement)
 		if step.Took <= 0 || statement.Cause != "" {
 			t.Errorf("a step without time or with a failure: %+v", step)
@@ -37,9 +37,9 @@ func TestEveryStatementOfAWatchedRequestIsNoted(t *testing.T) {
 		db := open()
 		migrate(t, db)
 		person, now := record(1), time.Now()
-		entry := session.Entry{
-			ID: "entry", Person: person.ID, Key: strings.Repeat("k", 43), UserAgent: "browser", Address: "192.0.2.1",
-			Created: now, Deadline: now.Add(time.Hour),
+		entry := session.Device{
+			ID: "entry", PersonID: person.ID, SessionKey: strings.Repeat("k", 43), UserAgent: "browser", Address: "192.0.2.1",
+			CreatedAt: now, ExpiresAt: now.Add(time.Hour),
 		}
 		for _, c := range []struct {
 			do   func(ctx context.Context) error
@@ -49,10 +49,10 @@ func TestEveryStatementOfAWatchedRequestIsNoted(t *testing.T) {
 			{func(ctx context.Context) error { return db.People().Insert(ctx, person) }, []string{"INSERT INTO people"}, "internal/database/people.go people.Insert"},
 			{func(ctx context.Context) error { _, err := db.People().ByID(ctx, person.ID); return err }, []string{"SELECT id, name"}, "internal/database/people.go people.one"},
 			{func(ctx context.Context) error { _, err := db.People().PageByEmailKey(ctx, "", 5); return err }, []string{"SELECT id, name"}, "internal/database/people.go people.PageByEmailKey"},
-			{func(ctx context.Context) error { return db.Devices().Open(ctx, entry) }, []string{"BEGIN", "UPDATE people", "INSERT INTO devices", "COMMIT"}, "internal/database/devices.go devices.Open"},
+			{func(ctx context.Context) error { return db.Devices().Insert(ctx, entry) }, []string{"BEGIN", "UPDATE people", "INSERT INTO devices", "COMMIT"}, "internal/database/devices.go devices.Insert"},
 			{func(ctx context.Context) error {
-				return db.Devices().End(ctx, []string{"entry"}, session.EndedByOwner, now)
-			}, []string{"UPDATE devices"}, "internal/database/devices.go devices.endBatch"},
+				return db.Devices().End(ctx, []string{"entry"}, session.EndedByOwner)
+			}, []string{"UPDATE devices"}, "internal/database/devices.go devices.exec"},
 		} {
 			statements, from := watched(t, c.do)
 			if len(statements) != len(c.want) {
@@ -64,7 +64,7 @@ func TestEveryStatementOfAWatchedRequestIsNoted(t *testing.T) {
 					t.Errorf("%q from %s, want %q from %s", statement, from[i], c.want[i], c.from)
 				}
 			}
-			for _, argument := range []string{person.ID, person.Name, person.EmailKey, person.PasswordHash, entry.Key, entry.Address} {
+			for _, argument := range []string{person.ID, person.Name, person.EmailKey, person.PasswordHash, entry.SessionKey, entry.Address} {
 				if slices.ContainsFunc(statements, func(s string) bool { return strings.Contains(s, argument) }) {
 					t.Errorf("%q stands in %q", argument, statements)
 				}
@@ -84,7 +84,7 @@ func TestAStatementThatFailsIsNotedWithItsCause(t *testing.T) {
 		if err := db.People().Insert(trace.With(t.Context(), rec), same); err == nil {
 			t.Fatal("two people with one id")
 		}
-		steps := rec.Making()
+		steps := rec.Attempt()
 		if len(steps) != 1 || steps[0].What.(trace.Statement).Cause == "" {
 			t.Errorf("noted: %s", fmt.Sprint(steps))
 		}

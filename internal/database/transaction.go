@@ -38,7 +38,7 @@ func (t tracedTx) row(ctx context.Context, query string, args ...any) *sql.Row {
 	began := time.Now()
 	row := t.Tx.QueryRowContext(ctx, query, args...)
 	if t.rec != nil {
-		note(t.rec, began, query, row.Err())
+		addStep(t.rec, began, query, row.Err())
 	}
 	return row
 }

@@ -31,7 +31,8 @@ var (
 // otherwise untouched. A field that was not sent reads as "".
 type Values map[string]string
 
-// Parse reads the body of a POST of type application/x-www-form-urlencoded.
+// Parse reads the body of a POST of type application/x-www-form-urlencoded. A
+// POST with neither a body nor a type is an empty form, as curl -X POST sends it.
 // Each of the named fields may appear once and no other field may appear; the
 // query string never stands in for a field (OWASP ASVS 5.0.0, 15.3.3 and
 // 15.3.7).
@@ -47,12 +48,18 @@ func Parse(r *http.Request, fields ...string) (Values, error) {
 	if r.Method != http.MethodPost {
 		return nil, fmt.Errorf("%w: method %q", ErrMalformed, r.Method)
 	}
-	if err := checkContentType(r.Header.Values("Content-Type")); err != nil {
-		return nil, err
+	types := r.Header.Values("Content-Type")
+	if len(types) > 0 {
+		if err := checkContentType(types); err != nil {
+			return nil, err
+		}
 	}
 	body, err := readBody(r)
 	if err != nil {
 		return nil, err
+	}
+	if len(types) == 0 && body != "" {
+		return nil, fmt.Errorf("%w: no Content-Type", ErrContentType)
 	}
 	sent, err := url.ParseQuery(body)
 	if err != nil {

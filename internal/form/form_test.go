@@ -90,6 +90,17 @@ func TestParseRefusesWhatIsNoFormOfThisProgram(t *testing.T) {
 	}
 }
 
+func TestParseTakesNoBodyForAnEmptyForm(t *testing.T) {
+	for name, body := range map[string]io.Reader{"no body": nil, "a length of 0": http.NoBody, "no chunk": io.MultiReader()} {
+		if got, err := send(t, "POST", "", "", body); err != nil || got == nil || len(got) != 0 {
+			t.Errorf("%s: got %q, %v", name, got, err)
+		}
+		if _, err := send(t, "POST", "application/json", "", body); !errors.Is(err, form.ErrContentType) {
+			t.Errorf("%s, but of a type: %v", name, err)
+		}
+	}
+}
+
 func TestParseRefusesTwoContentTypes(t *testing.T) {
 	r := httptest.NewRequest("POST", "/", strings.NewReader("email=a"))
 	r.Header["Content-Type"] = []string{urlencoded, "application/json"}

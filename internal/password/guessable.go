@@ -11,8 +11,6 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-const serviceName = "holdfast"
-
 // rows are the orders in which fingers and memory run: digits, letters, and
 // the rows and columns of the usual keyboards (QWERTY, QWERTZ, AZERTY).
 const rows = "01234567890 abcdefghijklmnopqrstuvwxyz !@#$%^&*() " +

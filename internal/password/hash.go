@@ -42,13 +42,18 @@ type Hasher struct {
 	slots chan struct{}
 	wait  time.Duration
 	work  atomic.Int64
+	// idKey is argon2.IDKey; a test waits in it for others.
+	idKey func(password, salt []byte, passes, memoryKiB uint32, lanes uint8, keyLen uint32) []byte
 }
 
 // NewHasher returns a hasher that runs at most slots hashes at once (at least
 // one) and lets a caller wait for a slot no longer than wait.
 func NewHasher(slots int, wait time.Duration) *Hasher {
-	return &Hasher{slots: make(chan struct{}, max(slots, 1)), wait: wait}
+	return &Hasher{slots: make(chan struct{}, max(slots, 1)), wait: wait, idKey: argon2.IDKey}
 }
+
+// Slots is how many hashes h runs at once at most.
+func (h *Hasher) Slots() int { return cap(h.slots) }
 
 // Work is what all hashes of h so far have cost: memory in KiB times passes,
 // which is what an attacker who times answers can see of it.
@@ -109,7 +114,7 @@ func (h *Hasher) derive(ctx context.Context, e encoded, password string) ([]byte
 	defer func() { <-h.slots }()
 	h.work.Add(int64(e.memoryKiB) * int64(e.passes))
 	text := []byte(norm.NFC.String(password))
-	return argon2.IDKey(text, e.salt, e.passes, e.memoryKiB, e.lanes, uint32(len(e.key))), nil
+	return h.idKey(text, e.salt, e.passes, e.memoryKiB, e.lanes, uint32(len(e.key))), nil
 }
 
 func (h *Hasher) acquire(ctx context.Context) error {

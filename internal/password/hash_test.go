@@ -185,6 +185,45 @@ func TestHasherShedsWhatItHasNoSlotFor(t *testing.T) {
 	}
 }
 
+func TestNeverAreMoreHashesMadeAtOnceThanThereAreSlots(t *testing.T) {
+	for _, slots := range []int{1, 2, 5} {
+		for _, wait := range []time.Duration{0, time.Millisecond} {
+			h := password.NewHasher(slots, wait)
+			if h.Slots() != slots {
+				t.Errorf("%d slots, want %d", h.Slots(), slots)
+			}
+			entered, release := make(chan struct{}), make(chan struct{})
+			h.CallBefore(func() {
+				entered <- struct{}{}
+				<-release
+			})
+			answers := make(chan error)
+			ask := func() { answers <- h.VerifyNobody(context.Background(), right) }
+			for range slots {
+				go ask()
+				<-entered // every slot is taken, and stays so
+			}
+			for range 3 {
+				go ask()
+				select {
+				case err := <-answers:
+					if !errors.Is(err, password.ErrBusy) {
+						t.Errorf("%d slots, all taken: %v", slots, err)
+					}
+				case <-entered:
+					t.Fatalf("%d slots: one hash more was made at once", slots)
+				}
+			}
+			close(release)
+			for range slots {
+				if err := <-answers; err != nil {
+					t.Errorf("%d slots: %v", slots, err)
+				}
+			}
+		}
+	}
+}
+
 func TestHasherWaitsItsTurnAndStopsWithItsCaller(t *testing.T) {
 	patient := password.NewHasher(1, time.Minute)
 	var all sync.WaitGroup

@@ -9,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
+
+	"holdfast/internal/product"
 )
 
 const (
@@ -57,27 +59,27 @@ func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune
 func (p Policy) Check(password string, about ...string) error {
 	switch {
 	case len(password) > MaxBytes:
-		return &Weak{"This password is too long. Use at most 1,024 characters, fewer if they are not plain letters."}
+		return &Weak{"Password must be 1,024 bytes or fewer. Letters beyond a to z take more than one."}
 	case !isText(password):
-		return &Weak{"This password holds something that is not text. Type it anew."}
+		return &Weak{"Password must be text. Type it again."}
 	}
 	password = norm.NFC.String(password)
 	switch n := utf8.RuneCountInString(password); {
 	case n == 0:
-		return &Weak{fmt.Sprintf("Choose a password of at least %d characters. A few words in a row are easy to remember.", p.minRunes())}
+		return &Weak{fmt.Sprintf("Enter a password of %d characters or more.", p.minRunes())}
 	case n < p.minRunes():
-		return &Weak{fmt.Sprintf("Use at least %d characters; this is %d. A few words in a row are easy to remember.", p.minRunes(), n)}
+		return &Weak{fmt.Sprintf("Password must be %d characters or more; this is %d.", p.minRunes(), n)}
 	}
 	folded := strings.ToLower(password)
 	switch {
 	case patterned(folded):
-		return &Weak{"This is a plain sequence or repetition, which is guessed early. Use a few words that do not belong together."}
+		return &Weak{"This is a plain sequence or repetition, which is easy to guess. Use a few unrelated words."}
 	case mostlyOf(folded, about):
-		return &Weak{"Most of this is your name or e-mail address, which others know. Use a few words that do not belong together."}
-	case mostlyOf(folded, []string{serviceName}):
-		return &Weak{"Most of this is the name of this site, which is guessed early. Use a few words that do not belong together."}
+		return &Weak{"Most of this is your name or e-mail, which others know. Use a few unrelated words."}
+	case mostlyOf(folded, []string{product.Slug, product.Name}):
+		return &Weak{"Most of this is the name of this site, which is easy to guess. Use a few unrelated words."}
 	case wellKnown(folded):
-		return &Weak{"This is one of the passwords that are guessed first. Use a few words that do not belong together."}
+		return &Weak{"This is one of the passwords that are guessed first. Use a few unrelated words."}
 	}
 	return p.breached(password)
 }

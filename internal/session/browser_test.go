@@ -96,7 +96,7 @@ func (b *browser) values() map[string]string {
 	return s.Values()
 }
 
-// device is the id of this browser's entry in the ledger.
+// device is the id of this browser's entry in the devices.
 func (b *browser) device() string {
 	b.t.Helper()
 	s, err := b.load()

@@ -30,7 +30,7 @@ func TestTheOldestOfTooManySessionsEndsAndSaysSo(t *testing.T) {
 		t.Errorf("with one more: first %q, second %q, last %q, somebody else's %q", first.who(), second.who(), last.who(), other.who())
 	}
 	var notices []string
-	last.do(func(s *session.Session) error { notices = s.TakeNotices(); return nil })
+	last.do(func(s *session.Session) error { notices = s.TakeFlashes(); return nil })
 	if len(notices) != 1 || !strings.Contains(notices[0], "oldest session was ended") {
 		t.Errorf("the log-in says %q", notices)
 	}
@@ -39,7 +39,7 @@ func TestTheOldestOfTooManySessionsEndsAndSaysSo(t *testing.T) {
 		t.Fatal(err)
 	}
 	past, err := s.PastDevices(context.Background(), 0, 10)
-	if err != nil || len(past) != 1 || past[0].How != session.EndedByLimit {
+	if err != nil || len(past) != 1 || past[0].EndReason != session.EndedByLimit {
 		t.Errorf("past sessions are %+v, %v", past, err)
 	}
 }
@@ -53,9 +53,9 @@ func TestManyLogInsAtOnceAreAllListedAndKeepTheCap(t *testing.T) {
 			w.clock.advance(time.Millisecond)
 		}
 		const atOnce = 50
-		together := &gathering{Ledger: w.cfg.Ledger}
+		together := &gathering{DeviceStore: w.cfg.Devices}
 		together.Add(atOnce)
-		gather := func(cfg *session.Config) { cfg.Ledger = together }
+		gather := func(cfg *config) { cfg.Devices = together }
 		managers := []*session.Manager{w.open(gather), w.open(gather)}
 		browsers := make([]*browser, atOnce)
 		inParallel(atOnce, func(i int) {
@@ -83,14 +83,14 @@ func TestManyLogInsAtOnceAreAllListedAndKeepTheCap(t *testing.T) {
 	}
 }
 
-// gathering is a ledger that lets nobody go on before all are written down.
+// gathering is a devices that lets nobody go on before all are written down.
 type gathering struct {
-	session.Ledger
+	session.DeviceStore
 	sync.WaitGroup
 }
 
-func (g *gathering) Open(ctx context.Context, e session.Entry) error {
-	err := g.Ledger.Open(ctx, e)
+func (g *gathering) Insert(ctx context.Context, e session.Device) error {
+	err := g.DeviceStore.Insert(ctx, e)
 	g.Done()
 	g.Wait()
 	return err
@@ -119,7 +119,7 @@ func TestSessionsThatFellOutOfTheStoreHealToExpired(t *testing.T) {
 		if err != nil || len(young) != 1 || young[0].ID != kept.device() {
 			t.Errorf("listed %+v, %v; want only the one that stands", young, err)
 		}
-		entries, err := w.cfg.Ledger.Live(ctx, w.ada.ID, w.clock.Now(), 10)
+		entries, err := w.cfg.Devices.Live(ctx, w.ada.ID, 10)
 		if err != nil || len(entries) != 2 {
 			t.Errorf("an entry too young to tell is marked already: %d, %v", len(entries), err)
 		}
@@ -132,7 +132,7 @@ func TestSessionsThatFellOutOfTheStoreHealToExpired(t *testing.T) {
 			t.Fatal(err)
 		}
 		past, err := s.PastDevices(ctx, 0, 10)
-		if err != nil || len(past) != 1 || past[0].How != session.EndedByTime {
+		if err != nil || len(past) != 1 || past[0].EndReason != session.EndedByTime {
 			t.Errorf("past %+v, %v; want the lost one, expired", past, err)
 		}
 		if _, err := w.raw("FLUSHALL"); err != nil {

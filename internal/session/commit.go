@@ -2,133 +2,211 @@ package session
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"time"
+
+	"holdfast/internal/session/store"
 )
 
 // Commit stores what the request changed in s, if anything. It is called after
 // the page is made and before its first byte is sent, and only for a request
 // that succeeded. A page that tells what was stored calls it earlier; then
-// nothing is stored after that. On any error nothing was changed, no cookie may
-// be written and the page must not be sent.
-// Errors: ErrUnavailable, ErrEnded, ErrNoticeTaken, and ErrFull when parallel
+// nothing is stored after that. On any error no cookie may be written and the
+// page must not be sent.
+// Errors: ErrUnavailable, ErrEnded, ErrFlashTaken, and ErrFull when parallel
 // requests together put in more than fits.
 func (m *Manager) Commit(s *Session) error {
 	if s.committed {
 		return nil
 	}
-	before := s.noteBefore()
-	if err := m.commit(s); err != nil {
-		return err
-	}
-	s.committed = true
-	if s.trace != nil {
-		s.trace.Add(s.described(before))
-	}
-	return nil
-}
-
-func (m *Manager) commit(s *Session) error {
+	oldToken := m.scs.Token(s.scs)
+	o := Outcome{Act: Looked, Before: s.base, After: s.record, TouchEvery: m.limits.touchEvery()}
+	var err error
 	switch {
 	case s.loggedOut:
-		return m.commitLogOut(s)
-	case s.fresh != notFresh:
-		return m.commitFresh(s)
-	case s.changed && (s.stored || !s.record.empty()):
-		return m.commitChange(s)
-	case s.stored && m.now().Sub(s.record.Seen) >= m.limits.touchEvery():
-		return m.commitTouch(s)
+		o.Act = Ended
+		err = m.commitLogOut(s)
+	case s.login != nil:
+		o.Act = LoggedIn
+		err = m.commitLogIn(s)
+	case s.changed && (s.Stored() || !s.record.empty()):
+		o.Act = Stored
+		err = m.commitChange(s)
+	case !s.Stored():
+		o.Act = Nobody
+	case m.now().Sub(s.record.LastSeenAt) >= m.limits.touchEvery():
+		// A page that only looked does not fail when its use cannot be noted: a
+		// full store still greets, and an ended session's last page was asked
+		// for while it lived.
+		if o.TouchErr = m.write(s); o.TouchErr != nil {
+			m.log.WarnContext(s.request, "last use of a session not stored", "cause", o.TouchErr)
+		} else {
+			o.Act = Touched
+		}
 	}
+	if err != nil {
+		return err
+	}
+	o.LastSeenAt = s.record.LastSeenAt
+	s.committed, s.oldToken, s.outcome = true, oldToken, o
 	return nil
 }
 
 func (m *Manager) commitChange(s *Session) error {
-	before := m.scs.Token(s.ctx)
+	isNew := !s.Stored()
 	if err := m.write(s); err != nil {
 		return err
 	}
-	if before == "" {
+	if isNew {
 		s.cookie = cookieSet
 	}
-	if visitFrom(s.ctx).noticeTaken {
-		return ErrNoticeTaken
+	if s.flashTaken {
+		return ErrFlashTaken
 	}
 	return nil
 }
 
-// commitTouch writes down that the session was used. A page that only looked
-// does not fail for it: a full store still greets, and an ended session's last
-// page was asked for while it stood.
-func (m *Manager) commitTouch(s *Session) error {
-	if err := m.write(s); err != nil {
-		m.log.WarnContext(s.ctx, "last use of a session not written down", "cause", err)
-		s.touchFailed = err
-	}
-	return nil
-}
-
+// commitLogOut removes the session first, where it counts, and then marks its
+// row. What the token leads to is removed whether or not it could be read.
 func (m *Manager) commitLogOut(s *Session) error {
-	if token := m.scs.Token(s.ctx); token != "" {
-		if err := m.guard.cells.remove(s.ctx, hashToken(token)); err != nil {
+	if s.token != "" {
+		if err := m.store.Delete(s.request, Key(s.token)); err != nil {
 			return fmt.Errorf("end session: %w", unavailable(err))
 		}
 	}
 	if member, ok := s.Member(); ok {
-		m.endRenewals(s.ctx, member)
+		if err := m.noteEnded(s.request, []string{member.Device}, EndedByLogOut); err != nil {
+			return err
+		}
 	}
 	s.cookie = cookieCleared
 	return nil
 }
 
-// endRenewals notes the log-out in the ledger, and ends the session under the
-// new token that a parallel request may have given it. Should the ledger not
-// answer, no renewal is under way either, and the entry heals to expired.
-func (m *Manager) endRenewals(ctx context.Context, member Member) {
-	_, err := m.endWhere(ctx, member.ID, EndedByLogOut, func(e Entry) bool { return sameLogIn(e.ID, member.Device) })
-	if err != nil {
-		m.log.WarnContext(ctx, "log-out not noted", "cause", err)
+// Bounds of the tries to write a record that other requests keep changing: with
+// a pause at random up to the longest one between two, some two seconds.
+const (
+	maxTries     = 64
+	longestPause = 64 * time.Millisecond
+)
+
+// errConflicts: the record was changed by others before each of maxTries tries.
+var errConflicts = errors.New("other requests kept changing this session")
+
+// retry makes a conditional write, and after a conflict reloads and makes it
+// again, at most maxTries times.
+func retry(write, reload func() error) error {
+	for try := range maxTries {
+		err := write()
+		if !errors.Is(err, store.ErrConflict) {
+			return err
+		}
+		if try > 0 { // the first conflict is one quick request; more are a crowd
+			time.Sleep(rand.N(min(time.Millisecond<<min(try, 10), longestPause)))
+		}
+		if err := reload(); err != nil {
+			return err
+		}
 	}
+	return fmt.Errorf("%w: %w", ErrUnavailable, errConflicts)
 }
 
-// markEnded notes in the ledger how a session ended that the store no longer
-// has. Should it fail, the entry heals to expired.
-func (m *Manager) markEnded(ctx context.Context, id string, how Ending) {
-	if err := m.ledger.End(ctx, []string{id}, how, m.now()); err != nil {
-		m.log.WarnContext(ctx, "end of a session not noted", "how", how, "cause", err)
-	}
-}
-
-// write hands the record to scs, which encodes it and asks the guard.
+// write stores s.record where s.base still is; a new session only where nothing
+// is. Where another request has stored something else since, the changes of
+// this one are merged into that.
+// Errors: ErrEnded where nothing is stored any more: a session that has ended is
+// never written again; ErrFull, ErrUnavailable.
 func (m *Manager) write(s *Session) error {
+	return retry(func() error { return m.writeOnce(s) }, func() error { return m.mergeStored(s) })
+}
+
+func (m *Manager) writeOnce(s *Session) error {
 	now := m.now()
-	if now.After(s.record.Seen) {
-		s.record.Seen = now
+	if now.After(s.record.LastSeenAt) {
+		s.record.LastSeenAt = now
 	}
-	visitFrom(s.ctx).ttl = m.limits.idleEnd(s.record).Sub(now)
-	m.scs.SetDeadline(s.ctx, s.record.Deadline)
-	m.scs.Put(s.ctx, recordKey, s.record)
-	if _, _, err := m.scs.Commit(s.ctx); err != nil {
+	expires := m.limits.idleExpiresAt(s.record)
+	if !now.Before(expires) {
+		return ErrEnded
+	}
+	if m.scs.Token(s.scs) == "" {
+		// Without a token this makes one and does nothing else.
+		if err := m.scs.RenewToken(s.scs); err != nil {
+			return fmt.Errorf("make token: %w", err)
+		}
+	}
+	raw, err := encodeRecord(s.Key(), s.record)
+	if err != nil {
+		return fmt.Errorf("encode session: %w", err)
+	}
+	m.scs.Put(s.scs, recordKey, change{old: s.base.raw, new: raw})
+	m.scs.SetDeadline(s.scs, expires) // the key's time to live
+	if _, _, err := m.scs.Commit(s.scs); err != nil {
 		return fmt.Errorf("store session: %w", unavailable(err))
 	}
+	s.record.raw = raw
+	s.base = s.record
 	return nil
+}
+
+// mergeStored reads what another request has stored, and merges the changes of
+// this one into it.
+func (m *Manager) mergeStored(s *Session) error {
+	if !s.Stored() {
+		return fmt.Errorf("%w: a new token is already in use", ErrUnavailable)
+	}
+	theirs, err := m.read(s.request, s.Key())
+	if err != nil {
+		return err
+	}
+	merged, taken := merge(s.base, s.record, theirs)
+	if !fit(merged.Values) && fit(theirs.Values) {
+		return ErrFull // each alone had room for its value
+	}
+	s.base, s.record = theirs, merged
+	s.flashTaken = s.flashTaken || taken
+	return nil
+}
+
+// read returns the record under key. Errors: ErrEnded when there is none,
+// ErrUnavailable.
+func (m *Manager) read(ctx context.Context, key string) (Record, error) {
+	raw, err := m.store.Get(ctx, key)
+	if err != nil {
+		return Record{}, fmt.Errorf("read session: %w", unavailable(err))
+	}
+	if raw == nil {
+		return Record{}, ErrEnded
+	}
+	record, err := DecodeRecord(raw)
+	if err != nil {
+		return Record{}, fmt.Errorf("read session: %w", unavailable(err))
+	}
+	return record, nil
 }
 
 // WriteCookie adds to header w what [Manager.Commit] has decided: a new
 // session's cookie, a cleared one, or nothing. It does so once.
 func (m *Manager) WriteCookie(w http.ResponseWriter, s *Session) {
-	if s.cookieDone {
+	if s.cookieWritten {
 		return
 	}
-	s.cookieDone = true
+	s.cookieWritten = true
 	switch s.cookie {
 	case cookieSet:
-		if member, ok := s.Member(); ok && member.Remember {
-			m.scs.RememberMe(s.ctx, true)
-		}
-		m.scs.WriteSessionCookie(s.ctx, w, m.scs.Token(s.ctx), s.record.Deadline)
+		m.setCookie(w, s, m.scs.Token(s.scs))
 	case cookieCleared:
-		m.scs.WriteSessionCookie(s.ctx, w, "", time.Time{})
+		m.scs.WriteSessionCookie(s.scs, w, "", time.Time{})
 	case cookieKept:
 	}
+}
+
+func (m *Manager) setCookie(w http.ResponseWriter, s *Session, token string) {
+	if member, ok := s.Member(); ok && member.Remember {
+		m.scs.RememberMe(s.scs, true)
+	}
+	m.scs.WriteSessionCookie(s.scs, w, token, s.record.ExpiresAt)
 }

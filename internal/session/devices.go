@@ -2,38 +2,109 @@ package session
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 )
 
-// settling is how old an entry must be before a missing record means that its
-// session is over: a younger one may be between ledger and store.
-const settling = time.Minute
+// MaxLive is how many live sessions one person can have. One more log-in ends
+// the oldest (the number is GitLab's; ASVS 5.0 7.1.2 asks that there be one).
+const MaxLive = 100
 
-// liveAtOnce is how many live entries are handled in one go.
-const liveAtOnce = 10 * MaxLive
+// ErrNoDevice: this person has no such session, now or in the past.
+var ErrNoDevice = errors.New("no such session of this person")
 
-// maxLooks bounds how often an ending looks for sessions that were renewed
-// while it ran.
-const maxLooks = 10
+// EndReason says how a session ended.
+type EndReason string
 
-// Device is one session of a person, as they see it.
+// The ways a session ends. The words are stored, so they do not change.
+const (
+	EndedByLogOut   EndReason = "log-out"  // on the device itself
+	EndedByOwner    EndReason = "owner"    // from another device
+	EndedByOperator EndReason = "operator" // by a command
+	EndedByDisable  EndReason = "disabled" // the person may not log in any more
+	EndedByLimit    EndReason = "limit"    // the oldest of more than MaxLive
+	EndedByLogIn    EndReason = "log-in"   // a new log-in in the same browser
+	EndedByTime     EndReason = "expired"  // idle too long, or too old
+)
+
+// Device is one log-in of a person: a row in the people's database, which
+// outlives the session so that it can be listed, and ended again in a store
+// that was restored from older data.
 type Device struct {
 	ID         string
+	PersonID   string
+	SessionKey string // the store's name for the session: the hash of its token
 	UserAgent  string
 	Address    string
 	Remembered bool
-	Current    bool // the session this request came with
-	Since      time.Time
-	Seen       time.Time // zero for a past one
-	Ended      time.Time // zero for a live one
-	How        Ending
+	CreatedAt  time.Time
+	ExpiresAt  time.Time // absolute lifetime
+	EndedAt    time.Time // zero while the session may be live
+	EndReason  EndReason // "" while the session may be live
+
+	LastSeenAt time.Time // from the session's record; zero for a past one
+	Current    bool      // the session this request came with
 }
 
+// DeviceStore keeps devices, in the people's database. A row proves nothing
+// alone: only the session store says that a session lives. All ages are judged
+// by the database's clock, in the statement that acts on them, so that servers
+// whose clocks differ agree.
+type DeviceStore interface {
+	// Insert stores a device before its session is stored; it counts for nothing
+	// until it is confirmed. ErrEnded when the person may not log in (any more),
+	// decided in one step with the writing.
+	Insert(ctx context.Context, d Device) error
+	// Confirm makes a device count whose session is stored, and returns the
+	// person's name. ErrEnded when the device has ended meanwhile.
+	Confirm(ctx context.Context, id string) (name string, err error)
+	// Find returns one device of a person, ended or not, or ErrNoDevice.
+	Find(ctx context.Context, person, id string) (Device, error)
+	// FindByKey returns the device whose session has this key, ended or not, or
+	// ErrNoDevice.
+	FindByKey(ctx context.Context, key string) (Device, error)
+	// Live returns at most limit confirmed devices of a person that have neither
+	// ended nor passed their lifetime, newest first.
+	Live(ctx context.Context, person string, limit int) ([]Device, error)
+	// Past returns ended devices of a person, latest first.
+	Past(ctx context.Context, person string, offset, limit int) ([]Device, error)
+	// Believable returns devices, in the order of their ids from after on, whose
+	// session could be stored somewhere: whose lifetime has not passed, ended
+	// or not, confirmed or not.
+	Believable(ctx context.Context, person, after string, limit int) ([]Device, error)
+	// End marks those of the devices that have not ended yet.
+	End(ctx context.Context, ids []string, why EndReason) error
+	// Expire marks those of the devices as expired that have not ended yet and
+	// were inserted more than a minute ago: a younger one may be about to be
+	// confirmed.
+	Expire(ctx context.Context, ids []string) error
+	// Now is the database's clock, which stamps all of this.
+	Now(ctx context.Context) (time.Time, error)
+	// EndedSince passes the keys of devices that ended at since or later, and
+	// whose lifetime has not passed, to yield, batch by batch.
+	EndedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error
+	// EndSome marks at most limit devices of everybody that have not ended yet,
+	// and returns how many those were.
+	EndSome(ctx context.Context, why EndReason, limit int) (int, error)
+	// Forget removes devices that ended or expired before an age, once a day
+	// however many servers ask.
+	Forget(ctx context.Context, age time.Duration) error
+}
+
+// newID returns 80 random bits as text, for things that are named but secret
+// to nobody. It has letters and digits only: an operator types it after a flag,
+// and a dash in front would look like another one.
+func newID() string { return rand.Text()[:16] }
+
+// atOnce is how many devices are handled in one go.
+const atOnce = 10 * MaxLive
+
 // Devices returns the live sessions of the person logged in, this one first,
-// then the latest used. Errors: ErrUnavailable, the ledger's own, and ErrEnded
-// for a guest.
+// then the latest used. Errors: ErrUnavailable, the device store's own, and
+// ErrEnded for a guest.
 func (s *Session) Devices(ctx context.Context) ([]Device, error) {
 	member, ok := s.Member()
 	if !ok {
@@ -53,7 +124,7 @@ func (s *Session) Devices(ctx context.Context) ([]Device, error) {
 			}
 			return 1
 		}
-		return b.Seen.Compare(a.Seen)
+		return b.LastSeenAt.Compare(a.LastSeenAt)
 	})
 	return devices, nil
 }
@@ -64,15 +135,7 @@ func (s *Session) PastDevices(ctx context.Context, offset, limit int) ([]Device,
 	if !ok {
 		return nil, ErrEnded
 	}
-	entries, err := s.manager.ledger.Past(ctx, member.ID, offset, limit)
-	if err != nil {
-		return nil, err
-	}
-	devices := make([]Device, len(entries))
-	for i, e := range entries {
-		devices[i] = e.device(Record{})
-	}
-	return devices, nil
+	return s.manager.devices.Past(ctx, member.ID, offset, limit)
 }
 
 // EndDevice ends one session of the person logged in; ending this one is a
@@ -83,223 +146,233 @@ func (s *Session) EndDevice(ctx context.Context, id string) error {
 	if !ok {
 		return ErrEnded
 	}
-	entry, err := s.manager.ledger.Find(ctx, member.ID, id)
-	if err != nil {
-		return err
-	}
-	if sameLogIn(id, member.Device) {
+	if id == member.Device {
 		s.LogOut()
 		return nil
 	}
-	return s.manager.endLogIn(ctx, entry, EndedByOwner)
+	return s.manager.EndDevice(ctx, member.ID, id, EndedByOwner)
 }
 
 // EndOthers ends every session of the person logged in but this one, and
-// returns how many those were.
+// returns how many live ones those were.
 func (s *Session) EndOthers(ctx context.Context) (int, error) {
 	member, ok := s.Member()
 	if !ok {
 		return 0, ErrEnded
 	}
-	return s.manager.endWhere(ctx, member.ID, EndedByOwner, func(e Entry) bool { return e.ID != member.Device })
+	return s.manager.endAll(ctx, member.ID, member.Device, EndedByOwner)
 }
 
-// Devices returns the live sessions of a person, newest first: the entries of
-// the ledger whose record the store still holds, asked for in one command.
-// Entries without one are marked as expired on the way.
+// Devices returns the live sessions of a person, newest first: the devices
+// whose record the store still has, asked for in one command. Those without one
+// are marked as expired on the way.
 func (m *Manager) Devices(ctx context.Context, person string) ([]Device, error) {
-	entries, records, err := m.live(ctx, person)
-	if err != nil {
-		return nil, err
-	}
-	devices := make([]Device, len(entries))
-	for i, e := range entries {
-		devices[i] = e.device(records[i])
-	}
-	return devices, nil
+	devices, _, err := m.live(ctx, person)
+	return devices, err
 }
 
 // EndDevice ends one session of a person. Errors: as [Session.EndDevice].
-func (m *Manager) EndDevice(ctx context.Context, person, id string, how Ending) error {
-	entry, err := m.ledger.Find(ctx, person, id)
+func (m *Manager) EndDevice(ctx context.Context, person, id string, why EndReason) error {
+	d, err := m.devices.Find(ctx, person, id)
 	if err != nil {
 		return err
 	}
-	return m.endLogIn(ctx, entry, how)
+	return m.end(ctx, []Device{d}, why)
 }
 
-// endLogIn ends a session and what it may have become by renewal.
-func (m *Manager) endLogIn(ctx context.Context, entry Entry, how Ending) error {
-	if err := m.end(ctx, []Entry{entry}, how); err != nil {
-		return err
-	}
-	_, err := m.endWhere(ctx, entry.Person, how, func(e Entry) bool { return sameLogIn(e.ID, entry.ID) })
-	return err
+// EndAll ends every session of a person and returns how many there were in the
+// store.
+func (m *Manager) EndAll(ctx context.Context, person string, why EndReason) (int, error) {
+	return m.endAll(ctx, person, "", why)
 }
 
-// EndAll ends every session of a person, or with person "" of everybody, and
-// returns how many those were.
-func (m *Manager) EndAll(ctx context.Context, person string, how Ending) (int, error) {
-	return m.endWhere(ctx, person, how, func(Entry) bool { return true })
-}
-
-// endWhere ends the chosen sessions until a look at all entries finds none. A
-// session that moved to a new token while it was being ended is found by the
-// next look; once its old record is gone, it cannot move any more. People who
-// keep logging in do not hold it up for ever.
-func (m *Manager) endWhere(ctx context.Context, person string, how Ending, chosen func(Entry) bool) (int, error) {
+// endAll ends sessions whatever their rows say of them: a store restored from
+// older data may hold one whose row has ended long ago.
+func (m *Manager) endAll(ctx context.Context, person, except string, why EndReason) (int, error) {
 	ended := 0
-	for looks := 0; looks < maxLooks; {
-		entries, err := m.ledger.Live(ctx, person, m.now(), liveAtOnce)
+	for after := ""; ; {
+		devices, err := m.devices.Believable(ctx, person, after, atOnce)
 		if err != nil {
 			return ended, err
 		}
-		if len(entries) < liveAtOnce {
-			looks++
+		if len(devices) == 0 {
+			return ended, nil
 		}
-		entries = slices.DeleteFunc(entries, func(e Entry) bool { return !chosen(e) })
-		if len(entries) == 0 {
-			break
+		after = devices[len(devices)-1].ID
+		devices = slices.DeleteFunc(devices, func(d Device) bool { return d.ID == except })
+		stored, err := m.store.GetMany(ctx, keysOf(devices))
+		if err != nil {
+			return ended, fmt.Errorf("look up sessions: %w", unavailable(err))
 		}
-		if err := m.end(ctx, entries, how); err != nil {
+		if err := m.end(ctx, devices, why); err != nil {
 			return ended, err
 		}
-		ended += len(entries)
+		for _, raw := range stored {
+			if raw != nil {
+				ended++
+			}
+		}
+	}
+}
+
+// endedAtOnce is how many devices of everybody are marked in one statement.
+const endedAtOnce = 10_000
+
+// EndEverybody ends every session there is, guests' included, and returns how
+// many there were in the store. It does not rest on the list of devices: what
+// the store holds is removed by its keys. progress is told now and then how many
+// devices are marked.
+func (m *Manager) EndEverybody(ctx context.Context, why EndReason, progress func(marked int)) (int, error) {
+	ended, err := m.store.DeleteAll(ctx)
+	if err != nil {
+		return ended, fmt.Errorf("end sessions: %w", unavailable(err))
+	}
+	for marked := 0; ; {
+		n, err := m.devices.EndSome(ctx, why, endedAtOnce)
+		if err != nil {
+			return ended, err
+		}
+		if n == 0 {
+			break
+		}
+		if marked += n; n == endedAtOnce {
+			progress(marked)
+		}
+	}
+	// A log-in under way may have stored its session after the first time and
+	// been confirmed before the mark.
+	if _, err := m.store.DeleteAll(ctx); err != nil {
+		return ended, fmt.Errorf("end sessions: %w", unavailable(err))
 	}
 	return ended, nil
 }
 
 // end removes sessions from the store first, where it counts, and then marks
-// them in the ledger. Failing in between leaves entries that heal to expired;
+// their devices. Failing in between leaves rows that are found to have expired;
 // the other way round would leave sessions that nobody could end. It removes
 // them once more after that: a log-in under way may have stored its session
-// after the first time and found its entry standing before the mark.
+// after the first time and been confirmed before the mark.
 //
 // A caller that gives up does not come in between: an ending that is not noted
 // could not be repeated in a store that has lost it.
-func (m *Manager) end(ctx context.Context, entries []Entry, how Ending) error {
+func (m *Manager) end(ctx context.Context, devices []Device, why EndReason) error {
+	if len(devices) == 0 {
+		return nil
+	}
 	ctx = context.WithoutCancel(ctx)
-	if err := m.removeAll(ctx, entries); err != nil {
+	keys, ids := keysOf(devices), make([]string, len(devices))
+	for i, d := range devices {
+		ids[i] = d.ID
+	}
+	if err := m.store.Delete(ctx, keys...); err != nil {
+		return fmt.Errorf("end sessions: %w", unavailable(err))
+	}
+	if err := m.noteEnded(ctx, ids, why); err != nil {
 		return err
 	}
-	ids := make([]string, len(entries))
-	for i, e := range entries {
-		ids[i] = e.ID
-	}
-	if err := m.ledger.End(ctx, ids, how, m.now()); err != nil {
-		return err
-	}
-	return m.removeAll(ctx, entries)
-}
-
-func (m *Manager) removeAll(ctx context.Context, entries []Entry) error {
-	for _, e := range entries {
-		if err := m.guard.cells.remove(ctx, e.Key); err != nil {
-			return fmt.Errorf("end session: %w", unavailable(err))
-		}
+	if err := m.store.Delete(ctx, keys...); err != nil {
+		return fmt.Errorf("end sessions: %w", unavailable(err))
 	}
 	return nil
 }
 
-// live returns the entries of a person whose session lives, and their records.
-func (m *Manager) live(ctx context.Context, person string) ([]Entry, []Record, error) {
-	now := m.now()
-	entries, err := m.ledger.Live(ctx, person, now, liveAtOnce)
+func keysOf(devices []Device) []string {
+	keys := make([]string, len(devices))
+	for i, d := range devices {
+		keys[i] = d.SessionKey
+	}
+	return keys
+}
+
+// live returns the devices of a person whose session lives, and its records.
+func (m *Manager) live(ctx context.Context, person string) ([]Device, []Record, error) {
+	devices, err := m.devices.Live(ctx, person, atOnce)
 	if err != nil {
 		return nil, nil, err
 	}
-	keys := make([]string, len(entries))
-	for i, e := range entries {
-		keys[i] = e.Key
-	}
-	stored, err := m.guard.cells.findMany(ctx, keys)
+	stored, err := m.store.GetMany(ctx, keysOf(devices))
 	if err != nil {
 		return nil, nil, fmt.Errorf("look up sessions: %w", unavailable(err))
 	}
-	var alive []Entry
+	var live []Device
 	var records []Record
-	var over []string
-	for i, e := range entries {
-		record, err := decodeRecord(stored[i])
+	var expired []string
+	now := m.now()
+	for i, d := range devices {
+		record, err := DecodeRecord(stored[i])
 		switch {
-		case stored[i] != nil && err == nil && record.Member != nil && m.limits.live(record, now):
-			alive, records = append(alive, e), append(records, record)
-		case now.Sub(e.Created) > settling:
-			over = append(over, e.ID)
+		case stored[i] == nil:
+			expired = append(expired, d.ID)
+		case errors.Is(err, errNewer):
+			live, records = append(live, d), append(records, Record{})
+		case err != nil || record.Member == nil || !m.limits.Live(record, now):
+			expired = append(expired, d.ID)
+		default:
+			d.LastSeenAt = record.LastSeenAt
+			live, records = append(live, d), append(records, record)
 		}
 	}
-	if err := m.ledger.End(ctx, over, EndedByTime, now); err != nil {
-		return nil, nil, err
+	if len(expired) > 0 {
+		if err := m.devices.Expire(ctx, expired); err != nil {
+			return nil, nil, err
+		}
 	}
-	return alive, records, nil
-}
-
-func (e Entry) device(r Record) Device {
-	return Device{
-		ID:         e.ID,
-		UserAgent:  e.UserAgent,
-		Address:    e.Address,
-		Remembered: e.Remembered,
-		Since:      e.Created,
-		Seen:       r.Seen,
-		Ended:      e.Ended,
-		How:        e.How,
-	}
+	return live, records, nil
 }
 
 // Rename has every session of a person greet by a new name from its next
 // request on.
 func (m *Manager) Rename(ctx context.Context, person, name string) error {
-	entries, records, err := m.live(ctx, person)
+	devices, records, err := m.live(ctx, person)
 	if err != nil {
 		return err
 	}
-	for i, e := range entries {
-		if err := m.renameOne(ctx, e.Key, records[i], name); err != nil {
-			return fmt.Errorf("rename in session: %w", unavailable(err))
+	for i, d := range devices {
+		if err := m.renameOne(ctx, d.SessionKey, records[i], name); err != nil {
+			return fmt.Errorf("rename in session: %w", err)
 		}
 	}
 	return nil
 }
 
-func (m *Manager) renameOne(ctx context.Context, key string, record Record, name string) error {
-	found, err := encodeRecord(record)
-	if err != nil {
+func (m *Manager) renameOne(ctx context.Context, key string, r Record, name string) error {
+	err := retry(func() error {
+		now := m.now()
+		if r.Member == nil || !m.limits.Live(r, now) {
+			return ErrEnded
+		}
+		renamed := r.clone()
+		renamed.Member.Name = name
+		raw, err := encodeRecord(key, renamed)
+		if err != nil {
+			return fmt.Errorf("encode session: %w", err)
+		}
+		return unavailable(m.store.CompareAndSwap(ctx, key, r.raw, raw, m.limits.idleExpiresAt(renamed).Sub(now)))
+	}, func() (err error) {
+		r, err = m.read(ctx, key)
 		return err
-	}
-	renamed := record.clone()
-	renamed.Member.Name = name
-	mine, err := encodeRecord(renamed)
-	if err != nil {
-		return err
-	}
-	_, _, err = m.guard.replace(ctx, key, found, mine, m.limits.idleEnd(renamed).Sub(m.now()))
-	if isEnded(err) {
+	})
+	if errors.Is(err, ErrEnded) {
 		return nil
 	}
 	return err
 }
 
-// trim ends the oldest sessions of a person beyond MaxLive, the one just
-// entered counted but never ended, and returns how many it ended. It counts
-// entries, not records: of many log-ins at once each sees all the others, also
-// those that are not stored yet.
-func (m *Manager) trim(ctx context.Context, opened Entry) (int, error) {
-	entries, err := m.ledger.Live(ctx, opened.Person, m.now(), liveAtOnce)
-	if err != nil || len(entries) <= MaxLive {
+// makeRoom ends the oldest sessions of a person beyond MaxLive, and returns how
+// many it ended. The one just confirmed counts and is never ended. Of many
+// log-ins at once the last to be confirmed sees all the others.
+func (m *Manager) makeRoom(ctx context.Context, person, confirmed string) (int, error) {
+	devices, err := m.devices.Live(ctx, person, atOnce)
+	if err != nil || len(devices) <= MaxLive {
 		return 0, err
 	}
-	if _, _, err := m.live(ctx, opened.Person); err != nil { // heals what is over
+	if devices, _, err = m.live(ctx, person); err != nil {
 		return 0, err
 	}
-	entries, err = m.ledger.Live(ctx, opened.Person, m.now(), liveAtOnce)
-	if err != nil {
-		return 0, err
-	}
-	entries = slices.DeleteFunc(entries, func(e Entry) bool { return e.ID == opened.ID })
-	if len(entries) < MaxLive {
+	devices = slices.DeleteFunc(devices, func(d Device) bool { return d.ID == confirmed })
+	if len(devices) < MaxLive {
 		return 0, nil
 	}
-	oldest := entries[MaxLive-1:] // newest first
+	oldest := devices[MaxLive-1:] // newest first
 	return len(oldest), m.end(ctx, oldest, EndedByLimit)
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // ending is one way to end the session of a browser; goesOn: the person stays
@@ -41,9 +42,6 @@ func endings(w *world, m *session.Manager) []ending {
 		{"log-in over it", func(b *browser) error {
 			return b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil })
 		}, true},
-		{"renewal", func(b *browser) error {
-			return b.try(func(s *session.Session) error { s.Renew(laptop); return nil })
-		}, true},
 	}
 }
 
@@ -68,16 +66,16 @@ func (w *world) enable() error {
 func (w *world) putter() func(token string, stored []byte) {
 	var statement string
 	switch {
-	case w.cfg.Store == session.StoreRedis:
+	case w.cfg.store.Kind == store.KindRedis:
 		return func(token string, stored []byte) {
 			w.t.Helper()
 			if _, err := redis.String(w.raw("SET", key(token), stored)); err != nil {
 				w.t.Fatal(err)
 			}
 		}
-	case w.cfg.SQLite != nil:
+	case w.cfg.store.SQLite != nil:
 		statement = `REPLACE INTO sessions (token, data, expiry) VALUES ($1, $2, julianday('now') + 1)`
-	case w.cfg.Postgres != nil:
+	case w.cfg.store.Postgres != nil:
 		statement = `INSERT INTO sessions VALUES ($1, $2, now() + interval '1 day') ON CONFLICT (token) DO UPDATE SET data = EXCLUDED.data`
 	default:
 		return nil

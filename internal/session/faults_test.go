@@ -9,14 +9,15 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/product"
 	"holdfast/internal/session"
 )
 
-var errLedger = errors.New("the ledger fails here")
+var errDevices = errors.New("the list of devices fails here")
 
-// faulty is a ledger in which something goes wrong at one call.
+// faulty is a devices in which something goes wrong at one call.
 type faulty struct {
-	session.Ledger
+	session.DeviceStore
 	calls, at int
 	fault     func() error // its error is the call's answer; nil lets the call through
 }
@@ -29,60 +30,67 @@ func (l *faulty) fail() error {
 	return l.fault()
 }
 
-func (l *faulty) Open(ctx context.Context, e session.Entry) error {
-	return errors.Join(l.fail(), l.Ledger.Open(ctx, e))
+func (l *faulty) Insert(ctx context.Context, e session.Device) error {
+	return errors.Join(l.fail(), l.DeviceStore.Insert(ctx, e))
 }
 
-func (l *faulty) Standing(ctx context.Context, id string) (bool, error) {
+func (l *faulty) Confirm(ctx context.Context, id string) (string, error) {
 	if err := l.fail(); err != nil {
-		return false, err
+		return "", err
 	}
-	return l.Ledger.Standing(ctx, id)
+	return l.DeviceStore.Confirm(ctx, id)
 }
 
-func (l *faulty) Find(ctx context.Context, person, id string) (session.Entry, error) {
-	if err := l.fail(); err != nil {
-		return session.Entry{}, err
-	}
-	return l.Ledger.Find(ctx, person, id)
-}
-
-func (l *faulty) Live(ctx context.Context, person string, now time.Time, limit int) ([]session.Entry, error) {
+func (l *faulty) Believable(ctx context.Context, person, after string, limit int) ([]session.Device, error) {
 	if err := l.fail(); err != nil {
 		return nil, err
 	}
-	return l.Ledger.Live(ctx, person, now, limit)
+	return l.DeviceStore.Believable(ctx, person, after, limit)
 }
 
-func (l *faulty) End(ctx context.Context, ids []string, how session.Ending, at time.Time) error {
+func (l *faulty) Find(ctx context.Context, person, id string) (session.Device, error) {
+	if err := l.fail(); err != nil {
+		return session.Device{}, err
+	}
+	return l.DeviceStore.Find(ctx, person, id)
+}
+
+func (l *faulty) Live(ctx context.Context, person string, limit int) ([]session.Device, error) {
+	if err := l.fail(); err != nil {
+		return nil, err
+	}
+	return l.DeviceStore.Live(ctx, person, limit)
+}
+
+func (l *faulty) End(ctx context.Context, ids []string, why session.EndReason) error {
 	if err := l.fail(); err != nil {
 		return err
 	}
-	return l.Ledger.End(ctx, ids, how, at)
+	return l.DeviceStore.End(ctx, ids, why)
 }
 
 // TestFailingAtAnyStepLeavesNothingHalfDone lets each step of what changes a
-// session's life fail in turn: the ledger, or Redis just before it is asked.
+// session's life fail in turn: the devices, or Redis just before it is asked.
 func TestFailingAtAnyStepLeavesNothingHalfDone(t *testing.T) {
 	faults := map[string]func(w *world) error{
-		"ledger fails": func(*world) error { return errLedger },
-		"Redis killed": func(w *world) error { w.redis.Kill(); return nil },
+		"list of devices fails": func(*world) error { return errDevices },
+		"Redis killed":          func(w *world) error { w.redis.Kill(); return nil },
 	}
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
 			w := on(t, func(w *world) { w.onRedis("--appendonly", "yes", "--appendfsync", "always") })
-			ledger := &faulty{Ledger: w.cfg.Ledger, fault: func() error { return fault(w) }}
-			m := w.open(brisk, func(cfg *session.Config) { cfg.Ledger = ledger })
+			devices := &faulty{DeviceStore: w.cfg.Devices, fault: func() error { return fault(w) }}
+			m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
 			for what, act := range steps() {
 				t.Run(what, func(t *testing.T) {
 					for at := 1; ; at++ {
 						other := w.browser(m).logIn(w.ada)
 						b := w.browser(m).logIn(w.ada)
 						old, id := *b, other.device()
-						ledger.calls, ledger.at = 0, at
+						devices.calls, devices.at = 0, at
 						err := b.try(func(s *session.Session) error { return act(s, id) })
-						ledger.at = 0
-						reached := ledger.calls >= at
+						devices.at = 0
+						reached := devices.calls >= at
 						w.revive()
 						soon(t, 5*time.Second, "Redis again", func() error { return m.Ping(context.Background()) })
 						check(t, w, m, b, &old, err, at)
@@ -104,7 +112,6 @@ func steps() map[string]func(s *session.Session, other string) error {
 	ctx := context.Background()
 	return map[string]func(s *session.Session, other string) error{
 		"log-in":        func(s *session.Session, _ string) error { s.LogIn(mustMember(s), laptop); return nil },
-		"renewal":       func(s *session.Session, _ string) error { s.Renew(laptop); return nil },
 		"log-out":       func(s *session.Session, _ string) error { s.LogOut(); return nil },
 		"end of one":    func(s *session.Session, other string) error { return s.EndDevice(ctx, other) },
 		"end of others": func(s *session.Session, _ string) error { _, err := s.EndOthers(ctx); return err },
@@ -125,23 +132,23 @@ func check(t *testing.T, w *world, m *session.Manager, b, old *browser, err erro
 	if err == nil && b.token != old.token && old.who() != "" {
 		t.Errorf("step %d: it succeeded, and the old token lives", at)
 	}
-	keys, failed := redis.Strings(w.redis.Do("KEYS", "holdfast:session:*"))
+	keys, failed := redis.Strings(w.redis.Do("KEYS", product.SessionKeys+"*"))
 	if failed != nil {
 		t.Fatal(failed)
 	}
-	entries, failed := w.cfg.Ledger.Live(context.Background(), w.ada.ID, w.clock.Now(), 1000)
+	entries, failed := w.cfg.Devices.Believable(context.Background(), w.ada.ID, "", 1000)
 	if failed != nil {
 		t.Fatal(failed)
 	}
 	for _, key := range keys {
-		if !slices.ContainsFunc(entries, func(e session.Entry) bool { return "holdfast:session:"+e.Key == key }) {
+		if !slices.ContainsFunc(entries, func(e session.Device) bool { return product.SessionKeys+e.SessionKey == key }) {
 			t.Errorf("step %d (%v): a session lives that nobody can list or end", at, err)
 		}
 	}
 	if _, err := m.EndAll(context.Background(), w.ada.ID, session.EndedByOperator); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := redis.Int(w.redis.Do("DBSIZE")); n != 0 || err != nil {
+	if n, err := w.keys(); n != 0 || err != nil {
 		t.Errorf("step %d: after ending all, %d keys are left, %v", at, n, err)
 	}
 	w.must("FLUSHALL")
@@ -155,22 +162,36 @@ func (w *world) revive() {
 	}
 }
 
+// hooked is a list of devices in which something happens once they are read.
+type hooked struct {
+	session.DeviceStore
+	meanwhile func()
+}
+
+func (h *hooked) Believable(ctx context.Context, person, after string, limit int) ([]session.Device, error) {
+	devices, err := h.DeviceStore.Believable(ctx, person, after, limit)
+	if h.meanwhile != nil {
+		h.meanwhile()
+	}
+	return devices, err
+}
+
 func TestAnEndingThatWasBegunIsNoted(t *testing.T) {
 	w := on(t, onRedis)
-	ledger := &hooked{Ledger: w.cfg.Ledger}
-	m := w.open(func(cfg *session.Config) { cfg.Ledger = ledger })
+	devices := &hooked{DeviceStore: w.cfg.Devices}
+	m := w.open(func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m).logIn(w.ada)
 	ctx, gone := context.WithCancel(context.Background())
 	meanwhile := func() { gone() }
-	ledger.live.Store(&meanwhile)
+	devices.meanwhile = meanwhile
 	if n, err := m.EndAll(ctx, w.ada.ID, session.EndedByOperator); n != 1 || !errors.Is(err, context.Canceled) {
 		t.Errorf("ended %d, %v; want the one begun, and no more looks", n, err)
 	}
 	if b.who() != "" {
 		t.Error("the session lives")
 	}
-	past, err := w.cfg.Ledger.Past(context.Background(), w.ada.ID, 0, 10)
-	if err != nil || len(past) != 1 || past[0].How != session.EndedByOperator {
+	past, err := w.cfg.Devices.Past(context.Background(), w.ada.ID, 0, 10)
+	if err != nil || len(past) != 1 || past[0].EndReason != session.EndedByOperator {
 		t.Errorf("noted as %+v, %v", past, err)
 	}
 }
@@ -179,24 +200,26 @@ func TestAnEndingThatWasBegunIsNoted(t *testing.T) {
 // session and taking it back: Redis does what it was asked when it goes on.
 func TestAFailedLogInThatCannotBeTakenBackCanBeEnded(t *testing.T) {
 	w := on(t, onRedis)
-	ledger := &faulty{Ledger: w.cfg.Ledger, fault: func() error { w.redis.Kill(); return errLedger }}
+	devices := &faulty{DeviceStore: w.cfg.Devices, fault: func() error { w.redis.Kill(); return errDevices }}
 	w.redis.Stop()
 	w.redis = nil
 	w.onRedis("--appendonly", "yes", "--appendfsync", "always")
-	m := w.open(brisk, func(cfg *session.Config) { cfg.Ledger = ledger })
+	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m)
-	ledger.at = 3 // written down, room made, stored; then the look whether it stands
-	mustFail(t, b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil }), errLedger, "log-in")
+	devices.at = 2 // inserted, stored; then the confirmation
+	mustFail(t, b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil }), errDevices, "log-in")
 	w.redis.Start()
-	var devices []session.Device
-	soon(t, 5*time.Second, "list", func() (err error) { devices, err = m.Devices(context.Background(), w.ada.ID); return err })
-	if n, err := redis.Int(w.redis.Do("DBSIZE")); err != nil || len(devices) != n || n != 1 {
-		t.Errorf("%d sessions stand, %d are listed, %v", n, len(devices), err)
+	soon(t, 5*time.Second, "ping", func() error { return m.Ping(context.Background()) })
+	if n, err := w.keys(); err != nil || n != 1 {
+		t.Errorf("%d sessions are stored, want the one that could not be taken back, %v", n, err)
+	}
+	if devices, err := m.Devices(context.Background(), w.ada.ID); len(devices) != 0 || err != nil {
+		t.Errorf("a log-in that failed is listed: %+v, %v", devices, err)
 	}
 	if _, err := m.EndAll(context.Background(), w.ada.ID, session.EndedByOperator); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := redis.Int(w.redis.Do("DBSIZE")); n != 0 || err != nil {
+	if n, err := w.keys(); n != 0 || err != nil {
 		t.Errorf("%d sessions stand after ending all, %v", n, err)
 	}
 }

@@ -8,11 +8,12 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/product"
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // inFlight is how many slow requests run while a session is ended.
@@ -158,7 +159,7 @@ func TestDisablingLeavesNoLogInAlive(t *testing.T) {
 				t.Fatalf("round %d: still listed: %d, %v", round, len(devices), err)
 			}
 			if w.redis != nil {
-				if n, err := redis.Int(w.raw("DBSIZE")); n != 0 || err != nil {
+				if n, err := w.keys(); n != 0 || err != nil {
 					t.Fatalf("round %d: %d keys are left, %v", round, n, err)
 				}
 			}
@@ -175,11 +176,11 @@ func TestDisablingLeavesNoLogInAlive(t *testing.T) {
 func TestAnInterruptedLogInIsEndedByWhoeverComesFirst(t *testing.T) {
 	eachStore(t, func(t *testing.T, w *world) {
 		ctx := context.Background()
-		ledger := &interrupted{Ledger: w.cfg.Ledger}
-		m := w.open(func(cfg *session.Config) { cfg.Ledger = ledger })
-		ledger.then = func() {
-			if n, err := m.EndAll(ctx, w.ada.ID, session.EndedByOperator); n != 1 || err != nil {
-				t.Errorf("ended %d, %v", n, err)
+		devices := &interrupted{DeviceStore: w.cfg.Devices}
+		m := w.open(func(cfg *config) { cfg.Devices = devices })
+		devices.then = func() {
+			if n, err := m.EndAll(ctx, w.ada.ID, session.EndedByOperator); n != 0 || err != nil {
+				t.Errorf("ended %d that were stored, %v", n, err)
 			}
 		}
 		b := w.browser(m)
@@ -187,25 +188,25 @@ func TestAnInterruptedLogInIsEndedByWhoeverComesFirst(t *testing.T) {
 		if b.cookie != nil || b.who() != "" {
 			t.Errorf("it sent the cookie %v", b.cookie)
 		}
-		if n := w.held(ledger.key); n != 0 {
+		if n := w.held(devices.key); n != 0 {
 			t.Errorf("%d records are left of it", n)
 		}
 	})
 }
 
 // TestALogInIsEndedAlsoWhenItFinishesBetweenTheTwoStepsOfTheEnd: it is stored
-// after the store was cleared, and confirmed before the ledger is marked.
+// after the store was cleared, and confirmed before the devices is marked.
 func TestALogInIsEndedAlsoWhenItFinishesBetweenTheTwoStepsOfTheEnd(t *testing.T) {
 	eachStore(t, func(t *testing.T, w *world) {
-		ledger := &overlapping{Ledger: w.cfg.Ledger, opened: make(chan struct{}), cleared: make(chan struct{}), in: make(chan struct{})}
-		m := w.open(func(cfg *session.Config) { cfg.Ledger = ledger })
+		devices := &overlapping{DeviceStore: w.cfg.Devices, opened: make(chan struct{}), cleared: make(chan struct{}), in: make(chan struct{})}
+		m := w.open(func(cfg *config) { cfg.Devices = devices })
 		b := w.browser(m)
 		var logIn error
 		go func() {
-			defer close(ledger.in)
+			defer close(devices.in)
 			logIn = b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil })
 		}()
-		<-ledger.opened
+		<-devices.opened
 		if _, err := m.EndAll(context.Background(), w.ada.ID, session.EndedByDisable); err != nil {
 			t.Fatal(err)
 		}
@@ -218,39 +219,39 @@ func TestALogInIsEndedAlsoWhenItFinishesBetweenTheTwoStepsOfTheEnd(t *testing.T)
 	})
 }
 
-// overlapping is a ledger that has one log-in finish just before an end marks
+// overlapping is a devices that has one log-in finish just before an end marks
 // it.
 type overlapping struct {
-	session.Ledger
+	session.DeviceStore
 	opened, cleared, in chan struct{}
 	once                sync.Once
 }
 
-func (l *overlapping) Open(ctx context.Context, e session.Entry) error {
-	err := l.Ledger.Open(ctx, e)
+func (l *overlapping) Insert(ctx context.Context, e session.Device) error {
+	err := l.DeviceStore.Insert(ctx, e)
 	close(l.opened)
 	<-l.cleared
 	return err
 }
 
-func (l *overlapping) End(ctx context.Context, ids []string, how session.Ending, at time.Time) error {
+func (l *overlapping) End(ctx context.Context, ids []string, why session.EndReason) error {
 	l.once.Do(func() { close(l.cleared) })
 	<-l.in
-	return l.Ledger.End(ctx, ids, how, at)
+	return l.DeviceStore.End(ctx, ids, why)
 }
 
-// interrupted is a ledger in which something happens right after the first
+// interrupted is a devices in which something happens right after the first
 // log-in was written down.
 type interrupted struct {
-	session.Ledger
+	session.DeviceStore
 	key  string
 	then func()
 }
 
-func (l *interrupted) Open(ctx context.Context, e session.Entry) error {
-	err := l.Ledger.Open(ctx, e)
+func (l *interrupted) Insert(ctx context.Context, e session.Device) error {
+	err := l.DeviceStore.Insert(ctx, e)
 	if then := l.then; then != nil {
-		l.key, l.then = e.Key, nil
+		l.key, l.then = e.SessionKey, nil
 		then()
 	}
 	return err
@@ -259,10 +260,10 @@ func (l *interrupted) Open(ctx context.Context, e session.Entry) error {
 // held is how many records Redis has under the hash of a token; elsewhere only
 // the Manager can tell.
 func (w *world) held(hash string) int {
-	if w.cfg.Store != session.StoreRedis {
+	if w.cfg.store.Kind != store.KindRedis {
 		return 0
 	}
-	n, err := redis.Int(w.raw("EXISTS", "holdfast:session:"+hash))
+	n, err := redis.Int(w.raw("EXISTS", product.SessionKeys+hash))
 	if err != nil {
 		w.t.Fatal(err)
 	}

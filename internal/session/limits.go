@@ -21,19 +21,19 @@ func (l Limits) lifetime(remember bool) time.Duration {
 	return l.Lifetime
 }
 
-// idleEnd is when r ends if it is not used again.
-func (l Limits) idleEnd(r Record) time.Time {
+// idleExpiresAt is when r ends if it is not used again.
+func (l Limits) idleExpiresAt(r Record) time.Time {
 	if r.Member != nil && r.Member.Remember {
-		return r.Deadline
+		return r.ExpiresAt
 	}
-	return earlier(r.Seen.Add(l.Idle), r.Deadline)
+	return earlier(r.LastSeenAt.Add(l.Idle), r.ExpiresAt)
 }
 
-// live reports whether r has neither been idle too long nor grown too old.
+// Live reports whether r has neither been idle too long nor grown too old.
 // A clock that runs behind the one that wrote r sees a use in the future,
 // which is a recent one.
-func (l Limits) live(r Record, now time.Time) bool {
-	return now.Before(l.idleEnd(r)) && now.Before(r.Deadline)
+func (l Limits) Live(r Record, now time.Time) bool {
+	return now.Before(l.idleExpiresAt(r)) && now.Before(r.ExpiresAt)
 }
 
 // touchEvery is how far apart two uses must be for the later one to be written

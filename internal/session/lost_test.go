@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // writers is how many requests change one session at once.
@@ -49,69 +51,45 @@ func TestParallelRequestsLoseNothing(t *testing.T) {
 	})
 }
 
-// TestWhatOutrunsEveryTryIsSaid: another writer is quicker each time. The
+// TestWhatConflictsAtEveryTryIsSaid: another writer is quicker each time. The
 // request is told so, and nothing of it is stored.
-func TestWhatOutrunsEveryTryIsSaid(t *testing.T) {
+func TestWhatConflictsAtEveryTryIsSaid(t *testing.T) {
 	w := on(t, onRedis)
-	b := w.browser(w.open()).logIn(w.ada)
-	s, err := b.load()
-	if err != nil {
-		t.Fatal(err)
+	quicker := &quicker{w: w}
+	m := w.open(func(cfg *config) {
+		cfg.wrap = func(s store.Store) store.Store { quicker.Store = s; return quicker }
+	})
+	b := w.browser(m).logIn(w.ada)
+	quicker.key = key(b.token)
+	mustFail(t, b.try(func(s *session.Session) error { return s.Set("mine", "value") }), session.ErrUnavailable, "a commit that is always too late")
+	if quicker.writes < 10 {
+		t.Errorf("it was tried %d times only", quicker.writes)
 	}
-	if err := s.Set("mine", "value"); err != nil {
-		t.Fatal(err)
-	}
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	var wrong atomic.Pointer[error]
-	go func() {
-		defer close(stopped)
-		wrong.Store(keepChanging(w.redis.URL, key(b.token), stop))
-	}()
-	var outrun error
-	for deadline := time.Now().Add(patience); outrun == nil && time.Now().Before(deadline); {
-		if outrun = b.finish(s); outrun != nil {
-			break
-		}
-		if s, err = b.load(); err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Set("mine", time.Now().String()); err != nil {
-			t.Fatal(err)
-		}
-	}
-	close(stop)
-	<-stopped
-	if err := wrong.Load(); err != nil && *err != nil {
-		t.Fatal(*err)
-	}
-	mustFail(t, outrun, session.ErrUnavailable, "a commit that is always too late")
-	if b.who() != "Ada" {
-		t.Error("the session did not survive it")
+	quicker.key = ""
+	if b.who() != "Ada" || len(b.values()) != 0 {
+		t.Errorf("the session became %q with %v", b.who(), b.values())
 	}
 }
 
-// keepChanging adds spaces to the end of a record, as fast as Redis can.
-func keepChanging(url, key string, stop <-chan struct{}) *error {
-	conn, err := redis.DialURL(url)
-	if err != nil {
-		return &err
-	}
-	defer conn.Close()
-	original, err := redis.String(conn.Do("GET", key))
-	if err != nil {
-		return &err
-	}
-	for i := 1; ; i++ {
-		select {
-		case <-stop:
-			_, err := conn.Do("SET", key, original, "KEEPTTL")
-			return &err
-		default:
+// quicker is a store in which somebody else changes a record before every
+// conditional write.
+type quicker struct {
+	store.Store
+	w      *world
+	key    string // as Redis has it
+	writes int
+}
+
+func (q *quicker) CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) error {
+	if q.key != "" {
+		q.writes++
+		stored, err := redis.String(q.w.redis.Do("GET", q.key))
+		if err != nil {
+			return err
 		}
-		if _, err := conn.Do("SET", key, original+fmt.Sprintf("%*s", i%7, ""), "KEEPTTL"); err != nil {
-			return &err
-		}
+		q.w.must("SET", q.key, stored+" ", "KEEPTTL")
 	}
+	return q.Store.CompareAndSwap(ctx, key, old, new, ttl)
 }
 
 func TestANoticeIsShownExactlyOnce(t *testing.T) {
@@ -128,8 +106,8 @@ func TestANoticeIsShownExactlyOnce(t *testing.T) {
 				at := b.at(managers[i%len(managers)])
 				for {
 					var texts []string
-					err := at.try(func(s *session.Session) error { texts = s.TakeNotices(); return nil })
-					if errors.Is(err, session.ErrNoticeTaken) {
+					err := at.try(func(s *session.Session) error { texts = s.TakeFlashes(); return nil })
+					if errors.Is(err, session.ErrFlashTaken) {
 						again.Add(1)
 						continue // the page is made anew
 					}

@@ -2,57 +2,73 @@ package session
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
 
-	"holdfast/internal/learn/trace"
+	"holdfast/internal/product"
+	"holdfast/internal/session/store"
 )
 
-// tokenLength is the length of a token as scs makes it: 32 random bytes in
+// TokenLength is the length of a token as scs makes it: 32 random bytes in
 // unpadded base64url (256 bits; ASVS 5.0 7.2.3 asks 128).
-const tokenLength = 43
+const TokenLength = 43
+
+// Config is what a Manager is made of.
+type Config struct {
+	Store   store.Store
+	Where   string // where sessions are kept, in a few words, without any secret
+	Devices DeviceStore
+	DataDir string // for endings that cannot be stored among the devices at once
+	Limits  Limits
+	Secure  bool // cookies for https only
+	// Start is the number of this server start, remembered by every log-in.
+	Start int64
+	Now   func() time.Time // nil for the system clock
+	Log   *slog.Logger
+}
 
 // Manager recognises sessions and stores them. It is safe for concurrent use.
 type Manager struct {
-	scs    *scs.SessionManager
-	guard  *guard
-	ledger Ledger
-	limits Limits
-	start  int64
-	now    func() time.Time
-	log    *slog.Logger
-	place  place
-	shut   func() error
+	scs     *scs.SessionManager
+	store   store.Store
+	where   string
+	devices DeviceStore
+	journal *journal
+	limits  Limits
+	start   int64
+	now     func() time.Time
+	log     *slog.Logger
 }
 
-// newManager builds a Manager on cells. scs keeps the token, its hash and the
-// deadline. Its IdleTimeout stays zero, because any other value makes it write
-// on every page view; the idle limit is checked here instead.
-func newManager(c cells, cfg Config, at place) *Manager {
-	m := &Manager{
-		scs:    scs.New(),
-		ledger: cfg.Ledger,
-		limits: cfg.Limits,
-		start:  cfg.Start,
-		now:    cfg.Now,
-		log:    cfg.Log,
-		place:  at,
-		shut:   sync.OnceValue(c.close),
+// New returns a Manager of the sessions in cfg.Store. scs makes tokens, hashes
+// them, and asks the store. Its IdleTimeout stays zero, because any other value
+// makes it write on every page view; the idle limit is checked here instead.
+func New(cfg Config) *Manager {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
-	m.guard = &guard{cells: c, turns: newTurns(cfg.Pool.Timeout)}
-	m.scs.Store = m.guard
+	m := &Manager{
+		scs:     scs.New(),
+		store:   cfg.Store,
+		where:   cfg.Where,
+		devices: cfg.Devices,
+		journal: newJournal(cfg.DataDir),
+		limits:  cfg.Limits,
+		start:   cfg.Start,
+		now:     cfg.Now,
+		log:     cfg.Log,
+	}
+	m.scs.Store = scsStore{m}
 	m.scs.Codec = codec{}
 	m.scs.HashTokenInStore = true
-	m.scs.Lifetime = cfg.Limits.Lifetime
 	m.scs.Cookie.Name = CookieName(cfg.Secure)
 	m.scs.Cookie.Secure = cfg.Secure
 	m.scs.Cookie.HttpOnly = true
@@ -66,120 +82,165 @@ func newManager(c cells, cfg Config, at place) *Manager {
 // with which a browser lets no other host set it (RFC 6265bis section 4.1.3.2).
 func CookieName(secure bool) string {
 	if secure {
-		return "__Host-session"
+		return "__Host-" + product.SessionCookie
 	}
-	return "session"
+	return product.SessionCookie
 }
 
 // CookieName returns the name of the cookie this Manager reads and writes.
 func (m *Manager) CookieName() string { return m.scs.Cookie.Name }
 
 // Where says in a few words where sessions are kept, without any secret.
-func (m *Manager) Where() string { return m.place.words }
+func (m *Manager) Where() string { return m.where }
 
 // Ping asks the store whether it answers. Errors: ErrUnavailable.
-func (m *Manager) Ping(ctx context.Context) error {
-	return unavailable(m.guard.cells.ping(ctx))
-}
-
-// Close lets go of the store. Closing twice is closing once.
-func (m *Manager) Close() error { return m.shut() }
+func (m *Manager) Ping(ctx context.Context) error { return unavailable(m.store.Ping(ctx)) }
 
 // Load finds the session behind token, the value of the session cookie. A
 // token that is empty, ill-formed (no store is asked), unknown, expired or
 // whose record cannot be read belongs to nobody: the Session returned is a
 // guest's and costs nothing until something is put into it.
+// observers see how the sender was found, before a record of no use is removed.
 // Errors: ErrUnavailable; the sender may well be logged in.
-func (m *Manager) Load(ctx context.Context, token string) (*Session, error) {
-	s := &Session{manager: m, outer: ctx, trace: trace.From(ctx)}
-	sent := token
-	if !wellFormed(token) {
-		token = ""
-	}
-	s.noteForm(sent, token != "")
-	v := &visit{trace: s.trace}
-	loaded, err := m.scs.Load(context.WithValue(ctx, visitKey{}, v), token)
-	if errors.Is(err, errUnreadable) {
-		m.log.WarnContext(ctx, "stored session removed: it cannot be read", "cause", err)
-		m.discard(ctx, token)
-		s.noteNobody(trace.Unreadable)
-		return m.guest(s)
-	}
+func (m *Manager) Load(ctx context.Context, token string, observers ...func(*Session)) (*Session, error) {
+	s := &Session{manager: m, request: ctx}
+	stale, err := m.load(s, token)
 	if err != nil {
-		return nil, fmt.Errorf("load session: %w", unavailable(err))
+		return nil, err
 	}
-	record, stored := m.scs.Get(loaded, recordKey).(Record)
-	if !stored {
-		s.noteNobody(whyNobody(sent, token))
-		return m.guest(s)
+	for _, observe := range observers {
+		observe(s)
 	}
-	now := m.now()
-	live := m.limits.live(record, now)
-	s.noteRecord(record, now, live)
-	if !live {
-		m.discard(ctx, token)
-		s.noteNobody(m.limits.whyOver(record, now))
-		return m.guest(s)
+	if stale != nil {
+		if err := stale(); err != nil && !errors.Is(err, store.ErrConflict) {
+			// The next request with that token tries again.
+			m.log.WarnContext(ctx, "stale session not removed", "cause", err)
+		}
 	}
-	s.ctx, s.record, s.stored = loaded, record, true
-	s.noteRecognised(v.key)
 	return s, nil
 }
 
-// guest turns s into a session that stands nowhere yet.
-func (m *Manager) guest(s *Session) (*Session, error) {
+// load looks token up and makes s what it leads to. It returns what removes a
+// record that belongs to nobody any more, or nil.
+func (m *Manager) load(s *Session, token string) (stale func() error, err error) {
+	ctx := s.request
+	if token == "" {
+		return nil, m.guest(s, NoToken)
+	}
+	if !WellFormed(token) {
+		return nil, m.guest(s, IllFormed)
+	}
+	s.token = token
+	loaded, err := m.scs.Load(ctx, token)
+	switch {
+	case errors.Is(err, errNewer):
+		// A newer server beside this one can read it. Whoever sent it is a
+		// guest here and stays logged in there.
+		m.log.WarnContext(ctx, "session not read", "cause", err)
+		return nil, m.guest(s, Newer)
+	case errors.Is(err, errUnreadable), errors.Is(err, store.ErrWrongType):
+		m.log.WarnContext(ctx, "stored session removed: it cannot be read", "cause", err)
+		return func() error { return m.store.Delete(ctx, Key(token)) }, m.guest(s, Unreadable)
+	case err != nil:
+		return nil, fmt.Errorf("load session: %w", unavailable(err))
+	}
+	record, ok := m.scs.Get(loaded, recordKey).(Record)
+	if !ok {
+		return nil, m.guest(s, NotFound)
+	}
 	now := m.now()
-	s.record = Record{Created: now, Seen: now, Deadline: now.Add(m.limits.Lifetime)}
-	return s, m.begin(s)
+	s.lookup = Lookup{Record: record, CheckedAt: now}
+	if !m.limits.Live(record, now) {
+		// Only what was read is removed: another request may have renewed it.
+		read := record.raw
+		stale = func() error { return m.store.CompareAndSwap(ctx, Key(token), read, nil, 0) }
+		return stale, m.guest(s, m.limits.whyExpired(record, now))
+	}
+	s.scs, s.base, s.record = loaded, record, record
+	if record.Member == nil {
+		s.lookup.Reason = OfGuest
+	}
+	return nil, nil
 }
 
-// begin gives s scs data of its own, with no token yet and nothing found.
-func (m *Manager) begin(s *Session) error {
-	ctx, err := m.scs.Load(context.WithValue(s.outer, visitKey{}, &visit{}), "")
-	if err != nil {
+// guest makes s a session that is stored nowhere yet.
+func (m *Manager) guest(s *Session, why Reason) error {
+	now := m.now()
+	s.lookup.Reason = why
+	s.record = Record{CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(m.limits.Lifetime)}
+	return m.begin(s)
+}
+
+// begin gives s scs data of its own, without a token.
+func (m *Manager) begin(s *Session) (err error) {
+	if s.scs, err = m.scs.Load(s.request, ""); err != nil {
 		return fmt.Errorf("begin session: %w", err)
 	}
-	s.ctx = ctx
 	return nil
 }
 
-// discard removes a record that belongs to nobody any more. Should it fail,
-// the next request with that token tries again.
-func (m *Manager) discard(ctx context.Context, token string) {
-	if err := m.guard.cells.remove(ctx, hashToken(token)); err != nil {
-		m.log.WarnContext(ctx, "stale session not removed", "cause", err)
-	}
+// base64url is the alphabet of a token (RFC 4648 section 5).
+const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// WellFormed reports whether token could have been made by scs.
+func WellFormed(token string) bool {
+	return len(token) == TokenLength && strings.Trim(token, base64url) == ""
 }
 
-// wellFormed reports whether token could have been made by scs.
-func wellFormed(token string) bool {
-	if len(token) != tokenLength {
-		return false
-	}
-	_, err := base64.RawURLEncoding.DecodeString(token)
-	return err == nil
-}
-
-// hashToken is the name under which the store knows a token, the same that scs
+// Key is the name under which the store knows a token, the same that scs
 // derives with HashTokenInStore: whoever reads the store cannot log in with it.
-func hashToken(token string) string {
+func Key(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// newID returns 80 random bits as text, for things that are named but secret
-// to nobody. It has letters and digits only: an operator types it after a flag,
-// and a dash in front would look like another one.
-func newID() string { return rand.Text()[:16] }
+// Key is the store's name for this session, "" while it has none.
+func (s *Session) Key() string {
+	return keyOf(s.manager.scs.Token(s.scs))
+}
 
-func isEnded(err error) bool { return errors.Is(err, ErrEnded) }
+func keyOf(token string) string {
+	if token == "" {
+		return ""
+	}
+	return Key(token)
+}
+
+// scsStore is the [store.Store] as scs sees it.
+type scsStore struct{ *Manager }
+
+var _ scs.CtxStore = scsStore{}
+
+// FindCtx implements [scs.CtxStore].
+func (m scsStore) FindCtx(ctx context.Context, key string) ([]byte, bool, error) {
+	raw, err := m.store.Get(ctx, key)
+	return raw, raw != nil, err
+}
+
+// CommitCtx implements [scs.CtxStore] for a packed change.
+func (m scsStore) CommitCtx(ctx context.Context, key string, packed []byte, expiry time.Time) error {
+	c, err := unpack(packed)
+	if err != nil {
+		return err
+	}
+	return m.store.CompareAndSwap(ctx, key, c.old, c.new, expiry.Sub(m.now()))
+}
+
+// DeleteCtx implements [scs.CtxStore].
+func (m scsStore) DeleteCtx(ctx context.Context, key string) error { return m.store.Delete(ctx, key) }
+
+// Find, Commit and Delete complete [scs.Store]. scs prefers the methods with a
+// context whenever they exist, so these are never called.
+func (scsStore) Find(string) ([]byte, bool, error)      { return nil, false, errors.ErrUnsupported }
+func (scsStore) Commit(string, []byte, time.Time) error { return errors.ErrUnsupported }
+func (scsStore) Delete(string) error                    { return errors.ErrUnsupported }
 
 // unavailable gives a store's error its name; named ones pass as they are.
 func unavailable(err error) error {
 	if err == nil {
 		return nil
 	}
-	for _, named := range []error{ErrUnavailable, ErrEnded, ErrFull, errUnreadable} {
+	for _, named := range []error{ErrUnavailable, ErrEnded, ErrFull, store.ErrConflict} {
 		if errors.Is(err, named) {
 			return err
 		}

@@ -76,9 +76,13 @@ func TestAStoppedOrHangingRedisIsSaidInTimeAndOver(t *testing.T) {
 				err := within(t, "load", func() error { _, err := b.load(); return err })
 				mustFail(t, err, session.ErrUnavailable, "load")
 			})
-			if n := runtime.NumGoroutine(); n > goroutines+20 {
-				t.Errorf("%d goroutines became %d", goroutines, n)
-			}
+			// One that was told to end is counted until it has been scheduled again.
+			soon(t, 5*time.Second, "goroutines", func() error {
+				if n := runtime.NumGoroutine(); n > goroutines+20 {
+					return fmt.Errorf("%d became %d", goroutines, n)
+				}
+				return nil
+			})
 			outage.end(w)
 			soon(t, 2*time.Second, "after the outage", greeted(b, "Ada"))
 			if down, up := w.log.count("sessions cannot be reached"), w.log.count("sessions can be reached again"); down != 1 || up != 1 {
@@ -107,7 +111,7 @@ func (w *world) clients() int {
 
 func TestWaitingForAConnectionLeavesTheOthersAlone(t *testing.T) {
 	w := on(t, onRedis)
-	m := w.open(func(cfg *session.Config) { cfg.Pool.Size = 2 })
+	m := w.open()
 	b := w.browser(m).logIn(w.ada)
 	inParallel(8, func(int) { _, _ = b.load() })
 	before := w.connections()
@@ -154,7 +158,7 @@ func TestAFullRedisRefusesLogInsAndGreets(t *testing.T) {
 			t.Fatalf("greeted as %q", who)
 		}
 	}
-	if n, err := redis.Int(w.redis.Do("DBSIZE")); n != 1 || err != nil || stranger.cookie != nil {
+	if n, err := w.keys(); n != 1 || err != nil || stranger.cookie != nil {
 		t.Errorf("%d keys, %v, and the cookie %v; want nothing of the log-ins", n, err, stranger.cookie)
 	}
 	if devices, err := m.Devices(context.Background(), w.ada.ID); len(devices) != 1 || err != nil {
@@ -191,19 +195,22 @@ func TestARedisThatIsNotTheOneToTalkToIsSaidOnce(t *testing.T) {
 		storesStill bool
 	}{
 		{"READONLY", func(w *world) { w.must("REPLICAOF", "127.0.0.1", "1") }, func(w *world) { w.must("REPLICAOF", "NO", "ONE") },
-			"sessions cannot be stored", true, false},
+			"sessions cannot be stored", false, false},
 		{"NOAUTH", func(w *world) {
 			w.config("requirepass", "secret")
 			w.mustAs("secret", "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 		}, func(w *world) { w.mustAs("secret", "CONFIG", "SET", "requirepass", "") }, "sessions cannot be reached", false, false},
 		{"NOPERM", func(w *world) { w.must("ACL", "SETUSER", "default", "-get", "-eval", "-evalsha") },
 			func(w *world) { w.must("ACL", "SETUSER", "default", "+@all") }, "sessions cannot be reached", false, false},
-		{"cut connections", func(w *world) { w.must("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") }, func(*world) {}, "sessions cannot be reached", true, true},
+		{"cut connections", func(w *world) { w.must("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") }, func(*world) {}, "", true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := on(t, onRedis)
 			b := w.browser(w.open()).logIn(w.ada)
 			c.begin(w)
+			if !c.storesStill { // the first to be refused
+				mustFail(t, b.try(func(s *session.Session) error { s.Flash("kept?"); return nil }), session.ErrUnavailable, "change")
+			}
 			for range 5 {
 				s, err := b.load()
 				if c.greetsStill {
@@ -225,7 +232,11 @@ func TestARedisThatIsNotTheOneToTalkToIsSaidOnce(t *testing.T) {
 			if b.who() != "Ada" {
 				t.Error("the session is gone")
 			}
-			if n := w.log.count("level=ERROR"); n != 1 || w.log.count(c.logged) != 1 {
+			want := 1
+			if c.logged == "" { // the command was sent again
+				want = 0
+			}
+			if n := w.log.count("level=ERROR"); n != want || w.log.count(c.logged) != want && want > 0 {
 				t.Errorf("%d errors were logged, want %q once", n, c.logged)
 			}
 		})

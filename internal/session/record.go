@@ -1,20 +1,30 @@
 package session
 
 import (
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"time"
+
+	"github.com/alexedwards/scs/v2"
 )
 
 // Record is everything the store keeps of one session. It holds no token and
 // nothing a page cannot show to the person it belongs to.
 type Record struct {
-	Created  time.Time         // when this session began: the log-in, for a member
-	Seen     time.Time         // last use that was written down, see [Limits.touchEvery]
-	Deadline time.Time         // absolute lifetime: the session ends here whatever happens
-	Member   *Member           // nil for a guest
-	Values   map[string]string // what the person put in at /session
-	Notices  []Notice          // messages waiting for the next page
+	CreatedAt  time.Time         // when this session began: the log-in, for a member
+	LastSeenAt time.Time         // last use that was stored, see [Limits.touchEvery]
+	ExpiresAt  time.Time         // absolute lifetime: the session ends here whatever happens
+	Member     *Member           // nil for a guest
+	Values     map[string]string // what the person put in at /session
+	Flashes    []Flash           // messages waiting for the next page
+
+	raw []byte // the bytes this record was read from; nil: it is not stored
 }
 
 // Member is the person a session belongs to, as far as a greeting needs it.
@@ -27,15 +37,15 @@ type Member struct {
 	Remember bool
 }
 
-// Notice is a message that one later page shows exactly once.
-type Notice struct {
+// Flash is a message that one later page shows exactly once.
+type Flash struct {
 	ID   string
 	Text string
 }
 
 func (r Record) clone() Record {
 	r.Values = maps.Clone(r.Values)
-	r.Notices = slices.Clone(r.Notices)
+	r.Flashes = slices.Clone(r.Flashes)
 	if r.Member != nil {
 		member := *r.Member
 		r.Member = &member
@@ -45,47 +55,166 @@ func (r Record) clone() Record {
 
 // empty reports whether nothing in r is worth storing.
 func (r Record) empty() bool {
-	return r.Member == nil && len(r.Values) == 0 && len(r.Notices) == 0
+	return r.Member == nil && len(r.Values) == 0 && len(r.Flashes) == 0
 }
 
-// overlay lays the changes that led from base to mine over theirs, the record
-// that another request stored in the meantime. taken tells that a notice this
-// request took had already been taken by the other one.
-func overlay(base, mine, theirs Record) (merged Record, taken bool) {
-	merged = theirs.clone()
-	if merged.Values == nil {
-		merged.Values = map[string]string{}
+// RecordVersion is written into every stored record. Adding an optional field
+// leaves it alone, so that an older server running beside a newer one reads
+// the newer one's sessions; it rises when an old reader would misunderstand.
+const RecordVersion = 1
+
+// Why stored bytes are no record. Whoever sent that token is not logged in.
+var (
+	errUnreadable = errors.New("stored session cannot be read")
+	// errNewer: a newer server stored it, and can read it.
+	errNewer = errors.New("stored session has a newer version")
+)
+
+// storedRecord is a [Record] as stored. Times are Unix milliseconds.
+type storedRecord struct {
+	Version int `json:"v"`
+	// Key is the beginning of the key the record is stored under: a reply that
+	// belongs to another key is recognised by it. Records of earlier releases
+	// lack it.
+	Key string `json:"key,omitempty"`
+	// Write is random and different in every write, so that a conditional write
+	// which is sent again recognises itself.
+	Write    string            `json:"write,omitempty"`
+	Created  int64             `json:"created"`
+	Seen     int64             `json:"seen"`
+	Deadline int64             `json:"ends"`
+	Member   *storedMember     `json:"member,omitempty"`
+	Values   map[string]string `json:"values,omitempty"`
+	Notices  []storedFlash     `json:"notices,omitempty"`
+}
+
+type storedMember struct {
+	ID       string `json:"id"`
+	Name     string `json:"name"`
+	Start    int64  `json:"start"`
+	Device   string `json:"device"`
+	Remember bool   `json:"remember,omitempty"`
+}
+
+type storedFlash struct {
+	ID   string `json:"id"`
+	Text string `json:"text"`
+}
+
+// keyPieceLength is how many characters of its key a record carries: 48 bits.
+const keyPieceLength = 8
+
+// encodeRecord returns r as stored under key.
+func encodeRecord(key string, r Record) ([]byte, error) {
+	stored := storedRecord{
+		Version:  RecordVersion,
+		Key:      key[:keyPieceLength],
+		Write:    rand.Text()[:keyPieceLength],
+		Created:  r.CreatedAt.UnixMilli(),
+		Seen:     r.LastSeenAt.UnixMilli(),
+		Deadline: r.ExpiresAt.UnixMilli(),
+		Member:   (*storedMember)(r.Member),
+		Values:   r.Values,
 	}
-	for key, value := range mine.Values {
-		if before, stood := base.Values[key]; !stood || before != value {
-			merged.Values[key] = value
+	for _, flash := range r.Flashes {
+		stored.Notices = append(stored.Notices, storedFlash(flash))
+	}
+	return json.Marshal(stored)
+}
+
+// DecodeRecord reads a stored record. Its errors say why that is impossible.
+func DecodeRecord(raw []byte) (Record, error) {
+	stored, ok := parseWritten(raw)
+	if !ok {
+		var err error
+		if stored, err = parseAny(raw); err != nil {
+			return Record{}, fmt.Errorf("%w: %w", errUnreadable, err)
 		}
 	}
-	for key := range base.Values {
-		if _, kept := mine.Values[key]; !kept {
-			delete(merged.Values, key)
-		}
+	switch {
+	case stored.Version > RecordVersion:
+		return Record{}, fmt.Errorf("%w: %d, this server knows %d", errNewer, stored.Version, RecordVersion)
+	case stored.Version != RecordVersion:
+		return Record{}, fmt.Errorf("%w: version %d, this server knows %d", errUnreadable, stored.Version, RecordVersion)
+	case stored.Created <= 0 || stored.Seen <= 0 || stored.Deadline <= 0:
+		return Record{}, fmt.Errorf("%w: a time is missing", errUnreadable)
+	case stored.Member != nil && (stored.Member.ID == "" || stored.Member.Name == ""):
+		return Record{}, fmt.Errorf("%w: a member without id or name", errUnreadable)
 	}
-	for _, notice := range base.Notices {
-		if slices.Contains(mine.Notices, notice) {
-			continue
-		}
-		if !slices.Contains(merged.Notices, notice) {
-			taken = true
-		}
-		merged.Notices = slices.DeleteFunc(merged.Notices, func(n Notice) bool { return n == notice })
+	r := Record{
+		CreatedAt:  time.UnixMilli(stored.Created).UTC(),
+		LastSeenAt: time.UnixMilli(stored.Seen).UTC(),
+		ExpiresAt:  time.UnixMilli(stored.Deadline).UTC(),
+		Member:     (*Member)(stored.Member),
+		Values:     stored.Values,
+		raw:        raw,
 	}
-	for _, notice := range mine.Notices {
-		if !slices.Contains(base.Notices, notice) && !slices.Contains(merged.Notices, notice) {
-			merged.Notices = append(merged.Notices, notice)
-		}
+	for _, flash := range stored.Notices {
+		r.Flashes = append(r.Flashes, Flash(flash))
 	}
-	if mine.Member != nil && base.Member != nil && *mine.Member != *base.Member {
-		member := *mine.Member
-		merged.Member = &member
+	return r, nil
+}
+
+func parseAny(raw []byte) (stored storedRecord, err error) {
+	err = json.Unmarshal(raw, &stored)
+	return stored, err
+}
+
+// keyField stands before the key's beginning in every record that has it.
+const keyField = `{"v":1,"key":"`
+
+// Belongs reports whether value may be what was stored under key: it names the
+// beginning of that key, or none at all.
+func Belongs(key string, value []byte) bool {
+	rest, named := strings.CutPrefix(string(value[:min(len(value), len(keyField)+keyPieceLength)]), keyField)
+	return !named || len(key) >= keyPieceLength && rest == key[:keyPieceLength]
+}
+
+// recordKey is the one entry of the scs values map that is used. It holds the
+// [Record] that was read, or the change to be written.
+const recordKey = "record"
+
+// change is a conditional write on its way through scs, which hands its store
+// nothing but a key, bytes and a time: what is to be there now, nil for
+// nothing, and what is to be there then.
+type change struct{ old, new []byte }
+
+// codec is the scs codec: versioned JSON instead of the default gob, which
+// breaks old sessions when a type is renamed and is not meant for bytes that
+// somebody else may have written (package encoding/gob, section Security).
+type codec struct{}
+
+var _ scs.Codec = codec{}
+
+// Encode implements [scs.Codec] for a change: the length of its old bytes, the
+// old bytes, the new ones.
+func (codec) Encode(_ time.Time, values map[string]any) ([]byte, error) {
+	c, ok := values[recordKey].(change)
+	if !ok {
+		return nil, errors.New("encode session: no change in it")
 	}
-	if mine.Seen.After(merged.Seen) {
-		merged.Seen = mine.Seen
+	packed := binary.AppendUvarint(make([]byte, 0, len(c.old)+len(c.new)+binary.MaxVarintLen32), uint64(len(c.old)))
+	return append(append(packed, c.old...), c.new...), nil
+}
+
+// unpack reverses [codec.Encode].
+func unpack(packed []byte) (change, error) {
+	length, n := binary.Uvarint(packed)
+	if n <= 0 || length > uint64(len(packed)-n) {
+		return change{}, errors.New("write session: no change in it")
 	}
-	return merged, taken
+	c := change{new: packed[n+int(length):]}
+	if length > 0 {
+		c.old = packed[n : n+int(length)]
+	}
+	return c, nil
+}
+
+// Decode implements [scs.Codec]; its errors are those of [DecodeRecord].
+func (codec) Decode(raw []byte) (time.Time, map[string]any, error) {
+	record, err := DecodeRecord(raw)
+	if err != nil {
+		return time.Time{}, nil, err
+	}
+	return record.ExpiresAt, map[string]any{recordKey: record}, nil
 }

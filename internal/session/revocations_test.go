@@ -32,8 +32,10 @@ func ends(m *session.Manager, w *world) map[string]func(b, other *browser) error
 		"log-in over it": func(b, _ *browser) error {
 			return b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil })
 		},
-		"renewal":             func(b, _ *browser) error { return b.try(renew) },
-		"end of all sessions": func(*browser, *browser) error { _, err := m.EndAll(ctx, "", session.EndedByOperator); return err },
+		"end of all sessions": func(*browser, *browser) error {
+			_, err := m.EndEverybody(ctx, session.EndedByOperator, func(int) {})
+			return err
+		},
 	}
 }
 
@@ -91,82 +93,82 @@ func copyFolder(t *testing.T, from, to string) {
 	}
 }
 
-// TestWithoutTheLedgerARestoredRedisIsNotBelieved: the database is away just
+// TestWithoutTheDevicesARestoredRedisIsNotBelieved: the database is away just
 // when Redis has come back.
-func TestWithoutTheLedgerARestoredRedisIsNotBelieved(t *testing.T) {
+func TestWithoutTheDevicesARestoredRedisIsNotBelieved(t *testing.T) {
 	w := on(t, func(w *world) { w.onRedis("--appendonly", "yes", "--appendfsync", "always") })
-	ledger := &absent{Ledger: w.cfg.Ledger}
-	m := w.open(brisk, func(cfg *session.Config) { cfg.Ledger = ledger })
+	devices := &absent{DeviceStore: w.cfg.Devices}
+	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m).logIn(w.ada)
-	ledger.away.Store(true)
+	devices.away.Store(true)
 	w.redis.Kill()
 	w.redis.Start()
 	for range 5 {
 		_, err := b.load()
 		mustFail(t, err, session.ErrUnavailable, "load")
 	}
-	ledger.away.Store(false)
-	soon(t, 2*time.Second, "with the ledger back", greeted(b, "Ada"))
+	devices.away.Store(false)
+	soon(t, 2*time.Second, "with the devices back", greeted(b, "Ada"))
 }
 
-// absent is a ledger that can be away.
+// absent is a devices that can be away.
 type absent struct {
-	session.Ledger
+	session.DeviceStore
 	away atomic.Bool
 	asks atomic.Int64
 	slow chan struct{} // where set, what ended is told when it is closed
 }
 
-func (l *absent) EndedSince(ctx context.Context, since, now time.Time) ([]string, error) {
+func (l *absent) EndedSince(ctx context.Context, since time.Time, yield func([]string) error) error {
 	l.asks.Add(1)
 	if l.slow != nil {
 		select {
 		case <-l.slow:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return ctx.Err()
 		}
 	}
 	if l.away.Load() {
-		return nil, errLedger
+		return errDevices
 	}
-	return l.Ledger.EndedSince(ctx, since, now)
+	return l.DeviceStore.EndedSince(ctx, since, yield)
 }
 
 // TestALongReplayIsDoneSomeTime: it takes longer than any request waits, and
 // yet it is done once, and not again by every request.
 func TestALongReplayIsDoneSomeTime(t *testing.T) {
 	w := on(t, func(w *world) { w.onRedis("--appendonly", "yes", "--appendfsync", "always") })
-	ledger := &absent{Ledger: w.cfg.Ledger}
-	m := w.open(brisk, func(cfg *session.Config) { cfg.Ledger = ledger })
+	devices := &absent{DeviceStore: w.cfg.Devices}
+	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m).logIn(w.ada)
 	w.redis.Kill()
-	ledger.slow = make(chan struct{})
-	asked := ledger.asks.Load()
+	devices.slow = make(chan struct{})
+	asked := devices.asks.Load()
 	w.redis.Start()
 	inParallel(10, func(int) {
 		err := within(t, "load", func() error { _, err := b.load(); return err })
 		mustFail(t, err, session.ErrUnavailable, "load")
 	})
-	if n := ledger.asks.Load() - asked; n != 1 {
-		t.Errorf("the ledger was asked %d times at once", n)
+	if n := devices.asks.Load() - asked; n != 1 {
+		t.Errorf("the devices was asked %d times at once", n)
 	}
-	close(ledger.slow)
+	close(devices.slow)
 	soon(t, 2*time.Second, "after the replay", greeted(b, "Ada"))
-	if n := ledger.asks.Load() - asked; n != 1 {
-		t.Errorf("the ledger was asked %d times", n)
+	if n := devices.asks.Load() - asked; n != 1 {
+		t.Errorf("the devices was asked %d times", n)
 	}
 }
 
 func TestClosingDoesNotWaitForAReplay(t *testing.T) {
 	w := on(t, onRedis)
-	ledger := &absent{Ledger: w.cfg.Ledger}
-	m := w.open(brisk, func(cfg *session.Config) { cfg.Ledger = ledger })
+	devices := &absent{DeviceStore: w.cfg.Devices}
+	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
 	w.redis.Kill()
-	ledger.slow = make(chan struct{})
+	devices.slow = make(chan struct{})
 	w.redis.Start()
 	_, err := m.Load(context.Background(), hash("anybody"))
 	mustFail(t, err, session.ErrUnavailable, "load")
-	if err := within(t, "close", m.Close); err != nil {
+	if err := within(t, "close", func() error { return w.close(m) }); err != nil {
 		t.Error(err)
 	}
 }
@@ -222,22 +224,22 @@ func TestAnOlderFilePutBackBringsNobodyBack(t *testing.T) {
 			old := *b
 			shut := func(m *session.Manager) {
 				t.Helper()
-				if err := m.Close(); err != nil {
+				if err := w.close(m); err != nil {
 					t.Fatal(err)
 				}
 			}
 			shut(m)
 			before := filepath.Join(t.TempDir(), "before")
-			copyFolder(t, w.cfg.DataDir, before)
+			copyFolder(t, w.cfg.store.DataDir, before)
 			m = w.open()
 			if err := old.at(m).try(logOut); err != nil {
 				t.Fatal(err)
 			}
 			shut(m)
-			if err := os.RemoveAll(w.cfg.DataDir); err != nil {
+			if err := os.RemoveAll(w.cfg.store.DataDir); err != nil {
 				t.Fatal(err)
 			}
-			copyFolder(t, before, w.cfg.DataDir)
+			copyFolder(t, before, w.cfg.store.DataDir)
 			m = w.open()
 			if who := old.at(m).who(); who != "" {
 				t.Errorf("the file put back greets the ended session as %q", who)

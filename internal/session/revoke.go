@@ -8,8 +8,8 @@ import (
 
 // The ways a session ends by a change of its person's account.
 const (
-	EndedByPassword Ending = "password" // the password was changed or reset
-	EndedByUndo     Ending = "undo"     // a change of address was undone
+	EndedByPassword EndReason = "password" // the password was changed or reset
+	EndedByUndo     EndReason = "undo"     // a change of address was undone
 )
 
 // Revocations are sessions that a change of an account has ended, in the
@@ -36,7 +36,7 @@ func (m *Manager) Revoke(ctx context.Context, list Revocations) error {
 			return err
 		}
 		for _, key := range keys {
-			if err := m.guard.cells.remove(ctx, key); err != nil {
+			if err := m.store.Delete(ctx, key); err != nil {
 				return fmt.Errorf("end session: %w", unavailable(err))
 			}
 			if err := list.Removed(ctx, key, m.now()); err != nil {

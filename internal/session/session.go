@@ -1,38 +1,38 @@
 // Package session owns one session's life: how a request's token is recognised,
 // how the record behind it is read, changed and stored without losing what
 // another request stored and without bringing back what has ended, how it ends,
-// and in which store it lies.
+// and the list of a person's devices.
 //
 // It knows nothing of HTTP routes, pages or people's passwords. Callers use
 // verbs ([Session.LogIn], [Session.LogOut], [Session.Flash] …) and never see a
-// key. Underneath are scs and its stores; docs/decisions says where and why
-// this package departs from them.
+// key. Underneath are scs and a [store.Store].
+//
+// The files follow a session's life: manager.go finds it, session.go changes
+// it, commit.go stores what changed, login.go begins one for a person,
+// devices.go lists and ends them.
 package session
 
 import (
 	"context"
 	"errors"
+	"holdfast/internal/text"
 	"maps"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
-
-	"holdfast/internal/learn/trace"
 )
 
-// The named failures of this package.
+// The named errors of this package.
 var (
-	// ErrUnavailable: the store did not answer in time or refused. Nothing was
-	// changed, and nobody is logged out by it.
+	// ErrUnavailable: the store did not answer in time or refused. Nobody is
+	// logged out by it.
 	ErrUnavailable = errors.New("session store is unavailable")
 	// ErrEnded: the session this request began with has ended meanwhile, and
 	// what the request wanted to store in it was not stored.
 	ErrEnded = errors.New("session has ended")
-	// ErrNoticeTaken: a notice on the page just made was shown by a parallel
+	// ErrFlashTaken: a flash on the page just made was shown by a parallel
 	// request. The page has to be made again.
-	ErrNoticeTaken = errors.New("notice was already shown")
+	ErrFlashTaken = errors.New("flash was already shown")
 	// ErrBadKey, ErrBadValue and ErrFull are about values put in at /session.
 	ErrBadKey   = errors.New("key must have 1 to 64 characters, none of them a control character")
 	ErrBadValue = errors.New("value must have at most 1,024 bytes of text")
@@ -54,45 +54,27 @@ const (
 // It belongs to one goroutine.
 type Session struct {
 	manager *Manager
-	ctx     context.Context // with the scs data and the visit of this session
-	outer   context.Context // without them, to begin another session in
-	record  Record
-	stored  bool // a record stood in the store when the request arrived
+	request context.Context // of the request
+	scs     context.Context // request with scs's data of this session
+	token   string          // that the request sent, if it is well-formed
+	lookup  Lookup
 
-	changed   bool   // the record differs from what was found
-	fresh     fresh  // whether, and why, to be stored under a new token
-	replaced  string // the device whose place a fresh session takes
-	from      Sender
-	loggedOut bool
-	cookie    cookieChange
+	base   Record // as it was read; empty for a guest without a session
+	record Record // as this request leaves it
 
-	committed, cookieDone bool // Commit and WriteCookie have done their part
+	changed    bool    // record differs from base
+	loggedOut  bool    // LogOut was called
+	login      *Sender // LogIn was called, from there
+	flashTaken bool    // a flash this request took was already taken elsewhere
+	cookie     cookieChange
 
-	trace       *trace.Recorder // nil: nobody watches this request
-	touchFailed error           // why the last use could not be noted
+	committed, cookieWritten bool
+	oldToken                 string  // before Commit
+	outcome                  Outcome // without its keys, which only a page that explains needs
 }
 
 // Sender is where a log-in comes from, as the list of devices shows it.
 type Sender struct{ UserAgent, Address string }
-
-// maxUserAgentBytes is as much of a User-Agent as the ledger keeps.
-const maxUserAgentBytes = 400
-
-type fresh int
-
-const (
-	notFresh fresh = iota
-	freshLogIn
-	freshRenewal
-)
-
-// ending is how the session ended that a fresh one took the place of.
-func (f fresh) ending() Ending {
-	if f == freshRenewal {
-		return EndedByRenewal
-	}
-	return EndedByLogIn
-}
 
 type cookieChange int
 
@@ -110,66 +92,15 @@ func (s *Session) Member() (member Member, ok bool) {
 	return *s.record.Member, true
 }
 
-// Stored reports whether a session stood in the store for this request's token.
-func (s *Session) Stored() bool { return s.stored }
+// Stored reports whether there was a session for this request's token.
+func (s *Session) Stored() bool { return s.base.raw != nil }
 
-// Created, Seen, IdleEnd and Deadline are the times in the session's life.
-func (s *Session) Created() time.Time  { return s.record.Created }
-func (s *Session) Seen() time.Time     { return s.record.Seen }
-func (s *Session) IdleEnd() time.Time  { return s.manager.limits.idleEnd(s.record) }
-func (s *Session) Deadline() time.Time { return s.record.Deadline }
-
-// LogIn begins a session of member, with a new token and new deadlines
-// (OWASP Session Management, "Renew the Session ID After Any Privilege Level
-// Change"). What a guest put in stays; of another person's session nothing
-// does. The session from before ends.
-func (s *Session) LogIn(member Member, from Sender) {
-	now := s.manager.now()
-	record := Record{Created: now, Seen: now, Deadline: now.Add(s.manager.limits.lifetime(member.Remember))}
-	if before, ok := s.Member(); !ok || before.ID == member.ID {
-		record.Values, record.Notices = s.record.Values, s.record.Notices
-	}
-	member.Start = s.manager.start
-	s.replace(freshLogIn, from)
-	s.record = record
-	s.record.Member = &member
-}
-
-// Renew gives this session a new token, for any change of what the person may
-// do. Its deadlines stay: only a fresh log-in moves them. A guest's session is
-// left alone.
-func (s *Session) Renew(from Sender) {
-	if s.record.Member == nil {
-		return
-	}
-	s.replace(freshRenewal, from)
-	s.record = s.record.clone()
-}
-
-func (s *Session) replace(why fresh, from Sender) {
-	if member, ok := s.Member(); ok && s.stored {
-		s.replaced = member.Device
-	}
-	s.fresh, s.from = why, from
-}
-
-// entry is the line in the ledger for a fresh session with this key.
-func (s *Session) entry(key string) Entry {
-	id := newID()
-	if s.fresh == freshRenewal && s.replaced != "" {
-		id = renewalID(s.replaced)
-	}
-	return Entry{
-		ID:         id,
-		Person:     s.record.Member.ID,
-		Key:        key,
-		UserAgent:  cut(s.from.UserAgent, maxUserAgentBytes),
-		Address:    s.from.Address,
-		Remembered: s.record.Member.Remember,
-		Created:    s.record.Created,
-		Deadline:   s.record.Deadline,
-	}
-}
+// CreatedAt, LastSeenAt, IdleExpiresAt and ExpiresAt are the times in the
+// session's life.
+func (s *Session) CreatedAt() time.Time     { return s.record.CreatedAt }
+func (s *Session) LastSeenAt() time.Time    { return s.record.LastSeenAt }
+func (s *Session) IdleExpiresAt() time.Time { return s.manager.limits.idleExpiresAt(s.record) }
+func (s *Session) ExpiresAt() time.Time     { return s.record.ExpiresAt }
 
 // LogOut ends this session. It is gone from the store when [Manager.Commit]
 // returns nil, and the browser's cookie is cleared.
@@ -179,21 +110,21 @@ func (s *Session) LogOut() { s.loggedOut = true }
 func (s *Session) LoggedOut() bool { return s.loggedOut }
 
 // Flash leaves a message that the next page shows once.
-func (s *Session) Flash(text string) {
-	s.record.Notices = append(slices.Clone(s.record.Notices), Notice{ID: newID(), Text: text})
+func (s *Session) Flash(message string) {
+	s.record.Flashes = append(slices.Clone(s.record.Flashes), Flash{ID: newID(), Text: message})
 	s.changed = true
 }
 
-// TakeNotices returns the messages waiting for this page and takes them away.
-func (s *Session) TakeNotices() []string {
-	if len(s.record.Notices) == 0 {
+// TakeFlashes returns the messages waiting for this page and takes them away.
+func (s *Session) TakeFlashes() []string {
+	if len(s.record.Flashes) == 0 {
 		return nil
 	}
 	var texts []string
-	for _, notice := range s.record.Notices {
-		texts = append(texts, notice.Text)
+	for _, flash := range s.record.Flashes {
+		texts = append(texts, flash.Text)
 	}
-	s.record.Notices, s.changed = nil, true
+	s.record.Flashes, s.changed = nil, true
 	return texts
 }
 
@@ -202,10 +133,10 @@ func (s *Session) Values() map[string]string { return maps.Clone(s.record.Values
 
 // Set puts a value into the session. Errors: ErrBadKey, ErrBadValue, ErrFull.
 func (s *Session) Set(key, value string) error {
-	if n := utf8.RuneCountInString(key); n < 1 || n > MaxKeyRunes || !plain(key) {
+	if n := utf8.RuneCountInString(key); n < 1 || n > MaxKeyRunes || !text.Plain(key) {
 		return ErrBadKey
 	}
-	if len(value) > MaxValueBytes || !plain(value) {
+	if len(value) > MaxValueBytes || !text.Plain(value) {
 		return ErrBadValue
 	}
 	values := maps.Clone(s.record.Values)
@@ -232,30 +163,10 @@ func fit(values map[string]string) bool {
 // Remove takes a value out of the session; removing what is not there changes
 // nothing.
 func (s *Session) Remove(key string) {
-	if _, stands := s.record.Values[key]; !stands {
+	if _, had := s.record.Values[key]; !had {
 		return
 	}
 	values := maps.Clone(s.record.Values)
 	delete(values, key)
 	s.record.Values, s.changed = values, true
-}
-
-// plain reports whether text is valid and free of control characters.
-func plain(text string) bool {
-	return utf8.ValidString(text) && !strings.ContainsFunc(text, unicode.IsControl)
-}
-
-// cut returns at most max bytes of text, and of a header only what is text.
-func cut(text string, max int) string {
-	text = strings.ToValidUTF8(strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return -1
-		}
-		return r
-	}, text), "")
-	for len(text) > max {
-		_, size := utf8.DecodeLastRuneInString(text)
-		text = text[:len(text)-size]
-	}
-	return text
 }

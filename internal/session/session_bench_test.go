@@ -2,7 +2,6 @@ package session_test
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"net/http/httptest"
 	"testing"
@@ -13,6 +12,7 @@ import (
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/password"
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // loggedIn is a Manager on a Redis of its own, and the token of a person who is
@@ -35,19 +35,21 @@ func loggedIn(b *testing.B) (*session.Manager, string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	m, err := session.Open(ctx, session.Config{
-		Store:    session.StoreRedis,
-		RedisURL: testservice.Redis(b).URL,
-		Limits:   session.Limits{Idle: 24 * time.Hour, Lifetime: 7 * 24 * time.Hour, Remember: 30 * 24 * time.Hour},
-		Pool:     session.PoolLimits{Size: 64, Connect: time.Second, Timeout: time.Second},
-		Ledger:   db.Devices(),
-		Start:    1,
-		Log:      slog.New(slog.NewTextHandler(io.Discard, nil)),
+	opened, err := store.Open(ctx, store.Config{
+		Kind: store.KindRedis, RedisURL: testservice.Redis(b).URL, Connect: time.Second, Timeout: time.Second,
+		Endings: db.Devices(), Belongs: session.Belongs, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() { _ = m.Close() })
+	b.Cleanup(func() { _ = opened.Close() })
+	m := session.New(session.Config{
+		Store:   opened,
+		Limits:  session.Limits{Idle: 24 * time.Hour, Lifetime: 7 * 24 * time.Hour, Remember: 30 * 24 * time.Hour},
+		Devices: db.Devices(),
+		Start:   1,
+		Log:     slog.New(slog.DiscardHandler),
+	})
 	s, err := m.Load(ctx, "")
 	if err != nil {
 		b.Fatal(err)

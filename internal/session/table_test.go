@@ -52,7 +52,7 @@ func TestAnExpiredRowIsNoSession(t *testing.T) {
 				t.Fatal(err)
 			}
 			expire := `UPDATE sessions SET expiry = julianday('now') - 1`
-			if w.cfg.Postgres != nil {
+			if w.cfg.store.Postgres != nil {
 				expire = `UPDATE sessions SET expiry = now() - interval '1 day'`
 			}
 			if _, err := w.db.SQL().Exec(expire); err != nil {

@@ -17,7 +17,9 @@ import (
 	"holdfast/internal/account"
 	"holdfast/internal/database"
 	"holdfast/internal/dev/testservice"
+	"holdfast/internal/product"
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // patience is time enough for one operation on a machine that is busy; how
@@ -35,32 +37,40 @@ var defaults = session.Limits{Idle: time.Hour, Lifetime: 8 * time.Hour, Remember
 
 // world is one store of sessions with the people's database beside it.
 type world struct {
-	t     testing.TB
-	db    *database.DB
-	redis *testservice.RedisServer // nil where there is none
-	cfg   session.Config
-	clock *clock
-	log   *logbook
-	ada   session.Member
-	grace session.Member
+	t      testing.TB
+	db     *database.DB
+	redis  *testservice.RedisServer // nil where there is none
+	cfg    config
+	clock  *clock
+	log    *logbook
+	opened map[*session.Manager]*store.Opened
+	ada    session.Member
+	grace  session.Member
+}
+
+// config is what a Manager and its store are made of.
+type config struct {
+	session.Config
+	store store.Config
+	wrap  func(store.Store) store.Store // what the Manager sees of its store; nil: all of it
 }
 
 // on makes a world; with what, the settings of its store.
 func on(t testing.TB, with func(w *world)) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{at: time.Now().Truncate(time.Millisecond).UTC()}, log: &logbook{}}
-	w.cfg = session.Config{
-		Limits: defaults,
-		Pool:   session.PoolLimits{Size: 16, Connect: patience, Timeout: patience},
-		Start:  7,
-		Now:    w.clock.Now,
-		Log:    slog.New(slog.NewTextHandler(w.log, nil)),
+	w := &world{t: t, clock: &clock{at: time.Now().Truncate(time.Millisecond).UTC()}, log: &logbook{}, opened: map[*session.Manager]*store.Opened{}}
+	log := slog.New(slog.NewTextHandler(w.log, nil))
+	w.cfg = config{
+		Config: session.Config{Limits: defaults, Start: 7, Now: w.clock.Now, Log: log},
+		store:  store.Config{Connect: patience, Timeout: patience, DatabaseTimeout: patience, Belongs: session.Belongs, Log: log},
 	}
 	with(w)
+	w.cfg.DataDir = t.TempDir()
 	if w.db == nil {
 		w.database(database.Config{DataDir: t.TempDir()})
 	}
-	w.cfg.Ledger = w.db.Devices()
+	w.cfg.Devices = w.db.Devices()
+	w.clock.advanced = w.age
 	w.ada, w.grace = w.person("Ada"), w.person("Grace")
 	return w
 }
@@ -69,21 +79,21 @@ func onRedis(w *world) { w.onRedis() }
 
 func (w *world) onRedis(args ...string) {
 	w.redis = testservice.Redis(w.t, args...)
-	w.cfg.Store, w.cfg.RedisURL = session.StoreRedis, w.redis.URL
+	w.cfg.store.Kind, w.cfg.store.RedisURL = store.KindRedis, w.redis.URL
 }
 
-func onEmbedded(w *world) { w.cfg.Store, w.cfg.DataDir = session.StoreRedis, w.t.TempDir() }
-func onMemory(w *world)   { w.cfg.Store = session.StoreMemory }
-func onFile(w *world)     { w.cfg.Store, w.cfg.DataDir = session.StoreFile, w.t.TempDir() }
+func onEmbedded(w *world) { w.cfg.store.Kind, w.cfg.store.DataDir = store.KindRedis, w.t.TempDir() }
+func onMemory(w *world)   { w.cfg.store.Kind = store.KindMemory }
+func onFile(w *world)     { w.cfg.store.Kind, w.cfg.store.DataDir = store.KindFile, w.t.TempDir() }
 
 func onSQLite(w *world) {
 	w.database(database.Config{DataDir: w.t.TempDir()})
-	w.cfg.Store, w.cfg.SQLite = session.StoreDatabase, w.db.SQL()
+	w.cfg.store.Kind, w.cfg.store.SQLite = store.KindDatabase, w.db.SQL()
 }
 
 func onPostgres(w *world) {
 	w.database(database.Config{URL: testservice.Postgres(w.t).URL})
-	w.cfg.Store, w.cfg.Postgres = session.StoreDatabase, w.db.Pool()
+	w.cfg.store.Kind, w.cfg.store.Postgres = store.KindDatabase, w.db.Pool()
 }
 
 func (w *world) database(cfg database.Config) {
@@ -136,23 +146,43 @@ func (w *world) person(name string) session.Member {
 }
 
 // open opens a Manager with these changes to the settings.
-func (w *world) open(changes ...func(*session.Config)) *session.Manager {
+func (w *world) open(changes ...func(*config)) *session.Manager {
 	w.t.Helper()
 	cfg := w.cfg
 	for _, change := range changes {
 		change(&cfg)
 	}
-	m, err := session.Open(context.Background(), cfg)
+	cfg.store.Endings = cfg.Devices
+	opened, err := store.Open(context.Background(), cfg.store)
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.t.Cleanup(func() { _ = m.Close() })
+	cfg.Store, cfg.Where = opened, opened.Where
+	if cfg.wrap != nil {
+		cfg.Store = cfg.wrap(opened)
+	}
+	m := session.New(cfg.Config)
+	w.opened[m] = opened
+	w.t.Cleanup(func() { _ = opened.Close() })
 	return m
 }
 
+// close closes the store of a Manager.
+func (w *world) close(m *session.Manager) error { return w.opened[m].Close() }
+
+// age makes all devices older: the database's clock cannot be set, but what is
+// compared with it can.
+func (w *world) age(by time.Duration) {
+	w.t.Helper()
+	_, err := w.db.SQL().Exec(`UPDATE devices SET created_ms = created_ms - $1, deadline_ms = deadline_ms - $1, ended_ms = ended_ms - $1`, by.Milliseconds())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // brisk gives every operation on Redis no more than the budget.
-func brisk(cfg *session.Config) {
-	cfg.Pool = session.PoolLimits{Size: 4, Connect: budget, Timeout: budget}
+func brisk(cfg *config) {
+	cfg.store.Connect, cfg.store.Timeout = budget, budget
 }
 
 // raw asks Redis, real or embedded, past the Manager.
@@ -160,12 +190,18 @@ func (w *world) raw(command string, args ...any) (any, error) {
 	if w.redis != nil {
 		return w.redis.Do(command, args...)
 	}
-	conn, err := redis.Dial("unix", filepath.Join(w.cfg.DataDir, "redis.sock"))
+	conn, err := redis.Dial("unix", filepath.Join(w.cfg.store.DataDir, "redis.sock"))
 	if err != nil {
 		return nil, err
 	}
 	defer conn.Close()
 	return conn.Do(command, args...)
+}
+
+// keys is how many sessions Redis holds.
+func (w *world) keys() (int, error) {
+	keys, err := redis.Strings(w.raw("KEYS", product.SessionKeys+strings.Repeat("?", 43)))
+	return len(keys), err
 }
 
 // stands reports whether Redis holds the session behind a token.
@@ -183,12 +219,13 @@ func hash(token string) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-func key(token string) string { return "holdfast:session:" + hash(token) }
+func key(token string) string { return product.SessionKeys + hash(token) }
 
 // clock is set by the test.
 type clock struct {
-	mu sync.Mutex
-	at time.Time
+	mu       sync.Mutex
+	at       time.Time
+	advanced func(by time.Duration)
 }
 
 func (c *clock) Now() time.Time {
@@ -199,8 +236,9 @@ func (c *clock) Now() time.Time {
 
 func (c *clock) advance(by time.Duration) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.at = c.at.Add(by)
+	c.mu.Unlock()
+	c.advanced(by)
 }
 
 // logbook keeps what was logged.

@@ -78,12 +78,13 @@ CREATE INDEX links_person_idx ON links (person_id);
 CREATE INDEX links_expires_idx ON links (expires_ms);
 
 -- Mail on its way. It is written with what it tells, and removed when a mail
--- server has taken it. person_id names nobody any more in the last mail to
--- somebody who has left. turn_ms is when a sender may take it next.
+-- server has taken it. about is the id of a person, or "" for an address of which
+-- only its owner, if any, may be told, and in the last mail to somebody who has
+-- left. turn_ms is when a sender may take it next.
 CREATE TABLE outbox (
     id         TEXT    NOT NULL PRIMARY KEY,
     kind       TEXT    NOT NULL,
-    person_id  TEXT    NOT NULL,
+    about      TEXT    NOT NULL,
     recipient  TEXT    NOT NULL,
     facts      TEXT    NOT NULL,
     created_ms INTEGER NOT NULL,
@@ -92,7 +93,7 @@ CREATE TABLE outbox (
 ) STRICT;
 
 CREATE INDEX outbox_turn_idx ON outbox (turn_ms);
-CREATE INDEX outbox_person_idx ON outbox (person_id);
+CREATE INDEX outbox_about_idx ON outbox (about);
 
 -- What happened to an account. Rows are added and, when they are old, removed.
 CREATE TABLE history (

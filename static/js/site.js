@@ -2,15 +2,16 @@
 'use strict';
 
 // A button beside each password shows it, and hides it again before it is sent.
+// Its name is the word on it, so that what is seen and what is read aloud agree.
 for (const field of document.querySelectorAll('input[type=password]')) {
   const button = document.createElement('button');
   button.type = 'button';
   button.className = 'show';
+  button.setAttribute('aria-controls', field.id);
   const set = (shown) => {
     field.type = shown ? 'text' : 'password';
     button.textContent = shown ? 'Hide' : 'Show';
-    button.setAttribute('aria-pressed', shown);
-    button.setAttribute('aria-label', 'Show password');
+    button.setAttribute('aria-label', shown ? 'Hide password' : 'Show password');
   };
   set(false);
   button.addEventListener('click', () => set(field.type === 'password'));
@@ -57,21 +58,39 @@ for (const command of navigator.clipboard ? document.querySelectorAll('[data-cop
   command.append(button, said);
 }
 
-// Deadlines count down, second by second. The words of the server stay where the clock of this device says nonsense.
-const two = (n) => String(n).padStart(2, '0');
-const left = (seconds) => {
-  const d = Math.floor(seconds / 86400), h = Math.floor(seconds / 3600) % 24, m = Math.floor(seconds / 60) % 60, s = seconds % 60;
-  if (d > 0) return `in ${d} ${d === 1 ? 'day' : 'days'} ${two(h)} h ${two(m)} min`;
-  if (h > 0) return `in ${h} h ${two(m)} min ${two(s)} s`;
-  return m > 0 ? `in ${m} min ${two(s)} s` : `in ${s} s`;
+// A form whose answer takes a while says so once it is sent, and is sent once.
+for (const form of document.querySelectorAll('form[data-waits]')) {
+  form.addEventListener('submit', () => {
+    const button = form.querySelector('button');
+    const said = document.createElement('span');
+    said.className = 'waits';
+    said.setAttribute('role', 'status');
+    form.append(said);
+    setTimeout(() => { button.disabled = true; said.textContent = form.dataset.waits; });
+  });
+}
+
+// Times say how far away they are in the words of the server (web/moment.go), and
+// go on saying it while the page stands. Where the clock of this device is not
+// the server's, within 3 seconds, the words stay as they came.
+const count = (n, unit) => `${n} ${unit}${n === 1 ? '' : 's'}`;
+const distance = (seconds) => {
+  const past = seconds <= 0, d = Math.abs(seconds);
+  if (past && d < 10) return 'just now';
+  const words = d < 120 ? count(Math.round(d), 'second') :
+    d < 7200 ? count(Math.round(d / 60), 'minute') :
+    d < 172800 ? count(Math.round(d / 3600), 'hour') : count(Math.round(d / 86400), 'day');
+  return past ? `${words} ago` : `in ${words}`;
 };
-const deadlines = [...document.querySelectorAll('time[data-ends]')].filter((t) => Date.parse(t.dateTime) > Date.now());
+const times = [...document.querySelectorAll('time[datetime]')].map((time) => {
+  const [words, ...date] = time.textContent.split(', ');
+  return { time, words, date, left: () => (Date.parse(time.dateTime) - Date.now()) / 1000 };
+});
 const tick = () => {
-  const now = Date.now();
-  for (const t of deadlines) {
-    const words = Date.parse(t.dateTime) > now ? left(Math.floor((Date.parse(t.dateTime) - now) / 1000)) : 'now';
-    if (t.textContent !== words) t.textContent = words;
+  for (const { time, date, left } of times) {
+    const words = [distance(left()), ...date].join(', ');
+    if (time.textContent !== words) time.textContent = words;
   }
-  setTimeout(tick, 1000 - (now % 1000));
+  setTimeout(tick, 1000);
 };
-if (deadlines.length > 0) tick();
+if (times.every(({ words, left }) => [0, -3, 3].some((skew) => distance(left() + skew) === words))) tick();

@@ -70,8 +70,14 @@ func TestEveryTestNamedInTheDocumentsExists(t *testing.T) {
 			}
 		})
 	}
+	texts := documents(t)
+	for _, text := range texts { // a document may show a test to write
+		for _, found := range declared.FindAllStringSubmatch(text, -1) {
+			known[found[1]] = true
+		}
+	}
 	named := 0
-	for name, text := range documents(t) {
+	for name, text := range texts {
 		for _, found := range regexp.MustCompile(`\b(?:Test|Fuzz)[A-Z]\w*`).FindAllString(text, -1) {
 			named++
 			if !known[found] {

@@ -9,17 +9,19 @@ import (
 	"io"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 )
 
-const module = "holdfast"
+// module is the path of this module: what stands before this package's own.
+var module = strings.TrimSuffix(reflect.TypeFor[pkg]().PkgPath(), "/internal/dev/architecture")
 
 // pkg is one package of the module as go list tells it.
 type pkg struct {
-	Dir, ImportPath string
-	Imports         []string
+	Dir, ImportPath                    string
+	Imports, TestImports, XTestImports []string
 }
 
 // name is the package's path within the module: "internal/form".
@@ -28,7 +30,7 @@ func (p pkg) name() string {
 }
 
 var packages = sync.OnceValues(func() ([]pkg, error) {
-	out, err := exec.Command("go", "list", "-e", "-json=Dir,ImportPath,Imports", module+"/...").Output()
+	out, err := exec.Command("go", "list", "-e", "-json=Dir,ImportPath,Imports,TestImports,XTestImports", module+"/...").Output()
 	if err != nil {
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {

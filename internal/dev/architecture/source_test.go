@@ -102,11 +102,13 @@ func (v variable) state(changed map[string]bool) string {
 	return ""
 }
 
-// readable allows tables, and what these functions make, which is fixed from then on.
+// readable allows tables, errors of other packages, and what these functions make, which is fixed from then on.
 func readable(value ast.Expr) bool {
 	switch value := value.(type) {
 	case *ast.CompositeLit:
 		return true
+	case *ast.SelectorExpr: // another package's error under a name of this one
+		return strings.HasPrefix(value.Sel.Name, "Err")
 	case *ast.CallExpr:
 		switch selector(value.Fun) {
 		case "errors.New", "fmt.Errorf", "regexp.MustCompile", "strings.NewReplacer",

@@ -2,8 +2,8 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,42 +11,34 @@ import (
 	"time"
 
 	"github.com/PuerkitoBio/goquery"
-	"github.com/alexedwards/scs/v2"
-	"github.com/labstack/echo/v4"
+	"github.com/alexedwards/scs/v2/memstore"
+
+	"holdfast/internal/learn/stock"
+	"holdfast/internal/learn/visitor"
 )
 
 // The comparison renders the site's own templates: this fails when they have
 // come to need a field that it does not have.
 func TestTheComparisonRendersTheProfile(t *testing.T) {
-	pages, err := newStockPages()
+	pages, err := parseStockPages()
 	if err != nil {
 		t.Fatal(err)
 	}
-	site := stockSite{sessions: scs.New(), started: time.Now()}
-	e := echo.New()
-	e.Renderer = pages
-	e.Use(echo.WrapMiddleware(site.sessions.LoadAndSave))
-	e.POST("/login", site.logIn)
-	e.GET("/profile", site.profile)
-	server := httptest.NewServer(e)
+	server := httptest.NewServer(stock.New(stock.Options{Store: memstore.New(), Lifetime: time.Hour, Greet: greetWith(pages, time.Now())}))
 	defer server.Close()
-	v, err := newVisitor(server.URL)
+	v := visitor.New(server.URL)
+	if err := visitor.Sent(v.Post(t.Context(), "/login", url.Values{"name": {ada().Name}})); err != nil {
+		t.Fatal(err)
+	}
+	page, err := v.Get(t.Context(), "/profile")
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx := context.Background()
-	if err := v.send(ctx, "/login", map[string]string{"name": visitorName}); err != nil {
-		t.Fatal(err)
-	}
-	page, _, err := v.get(ctx, "/profile", nil)
+	document, err := goquery.NewDocumentFromReader(bytes.NewReader(page.Body))
 	if err != nil {
 		t.Fatal(err)
 	}
-	document, err := goquery.NewDocumentFromReader(bytes.NewReader(page))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got, want := document.Find("h1").Text(), "Hello, "+visitorName+"!"; got != want {
+	if got, want := document.Find("h1").Text(), "Hello, "+ada().Name+"!"; got != want {
 		t.Errorf("h1 is %q, want %q", got, want)
 	}
 	if n := document.Find("footer li").Length(); n < 3 {

@@ -11,6 +11,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast/internal/dev/testservice"
+	"holdfast/internal/learn/launch"
+	"holdfast/internal/learn/visitor"
+	"holdfast/internal/product"
 )
 
 // town is a Holdfast on stores of its own, with one person who is looked at and
@@ -19,8 +22,8 @@ type town struct {
 	others   int
 	redis    *testservice.RedisServer
 	postgres *testservice.PostgresServer
-	run      *process
-	visitor  *visitor
+	run      *launch.Server
+	visitor  *visitor.Visitor
 	loads    []load
 }
 
@@ -49,7 +52,7 @@ func measureDevices(ctx context.Context, l *lab) (section, error) {
 	for round := range l.rounds + 1 {
 		for turn := range towns {
 			t := towns[(round+turn)%2]
-			seen, err := l.wrk(ctx, t.run, "/devices", t.visitor.cookie())
+			seen, err := l.wrk(ctx, page{server: t.run, redis: t.redis, path: "/devices", cookie: t.visitor.Cookie(), connections: l.connections})
 			if err != nil {
 				return section{}, err
 			}
@@ -71,25 +74,23 @@ func (t *town) found(ctx context.Context, l *lab) error {
 		return err
 	}
 	var err error
-	t.run, err = l.launch(ctx, l.binary, nil, serverSettings(t.redis.URL, "DATABASE_URL="+t.postgres.URL)...)
+	t.run, err = l.launch(ctx, l.binary, serveArgs(), serverSettings(t.redis.URL, "DATABASE_URL="+t.postgres.URL)...)
 	if err != nil {
 		return err
 	}
 	for device := range ownDevices {
-		if t.visitor, err = newVisitor(t.run.url); err != nil {
-			return err
-		}
-		enter := t.visitor.logIn
+		t.visitor = visitor.New(t.run.URL())
+		enter := t.visitor.LogIn
 		if device == 0 {
-			enter = t.visitor.register
+			enter = t.visitor.Register
 		}
-		if err := enter(ctx); err != nil {
+		if err := enter(ctx, ada()); err != nil {
 			return err
 		}
 	}
-	page, _, err := t.visitor.get(ctx, "/devices", nil)
-	if err == nil && strings.Count(string(page), `name="id"`) < ownDevices-1 {
-		err = fmt.Errorf("not all devices on the page:\n%s", page)
+	list, err := t.visitor.Get(ctx, "/devices")
+	if err == nil && strings.Count(string(list.Body), `name="id"`) < ownDevices-1 {
+		err = fmt.Errorf("not all devices on the page:\n%s", list.Body)
 	}
 	return err
 }
@@ -126,8 +127,7 @@ FROM (SELECT * FROM devices LIMIT 1) one, generate_series(1, $1::int) n`} {
 }
 
 func (t *town) fillRedis(person, device string) error {
-	_, token, _ := strings.Cut(t.visitor.cookie(), "=")
-	record, err := redis.String(t.redis.Do("GET", redisKey(token)))
+	record, err := redis.String(t.redis.Do("GET", visitor.Key(t.visitor.Token())))
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (t *town) fillRedis(person, device string) error {
 
 func digits(n, length int) string { return fmt.Sprintf("%0*d", length, n) }
 
-func otherKey(n int) string { return "holdfast:session:" + digits(n, keyLength) }
+func otherKey(n int) string { return product.SessionKeys + digits(n, keyLength) }
 
 func devicesSection(o options, few, many *town) (section, error) {
 	each, err := redis.Int64(many.redis.Do("MEMORY", "USAGE", otherKey(many.others/2), "SAMPLES", 0))
@@ -177,7 +177,7 @@ func devicesSection(o options, few, many *town) (section, error) {
 		slower := spreadOf(ratios(figures(few.loads, load.rate), figures(t.loads, load.rate)))
 		cost.row(fmt.Sprint(t.others), fmt.Sprintf("**%.2f**", slower.median), fmt.Sprintf("%.2f to %.2f", slower.least, slower.most),
 			milliseconds(spreadOf(figures(t.loads, load.wait)).median),
-			fmt.Sprintf("%.0f µs", 1e6*spreadOf(figures(t.loads, load.processor)).median))
+			microseconds(spreadOf(figures(t.loads, load.serverCPU)).median))
 	}
 	memory := table{head: []string{"Redis, with that many sessions", "bytes"}}
 	memory.row("MEMORY USAGE of one", fmt.Sprintf("**%d**", each))

@@ -9,10 +9,9 @@ import (
 	"strings"
 )
 
-// measureGo runs the Go benchmarks of the packages that a greeting goes
-// through.
+// measureGo runs the Go benchmarks of all packages.
 func measureGo(ctx context.Context, l *lab) (section, error) {
-	packages := []string{"holdfast/internal/session", "holdfast/web"}
+	packages := []string{"holdfast/internal/...", "holdfast/web/..."}
 	args := append([]string{"test", "-run", "^$", "-bench", ".", "-benchmem", "-count", "1"}, packages...)
 	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
 	if err != nil {
@@ -28,7 +27,7 @@ func measureGo(ctx context.Context, l *lab) (section, error) {
 	}
 	return section{
 		title:  "Inside",
-		text:   "Go benchmarks of the steps of a greeting; those with Redis in their name wait for a real one.",
+		text:   "Go benchmarks of the steps of a greeting and of a log-in; those with Redis in their name, and Do, wait for a real one.",
 		tables: []table{found},
 	}, nil
 }

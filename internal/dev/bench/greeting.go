@@ -1,9 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,13 +16,16 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/learn/launch"
+	"holdfast/internal/learn/visitor"
 )
 
 // contender is one server in the comparison of greetings.
 type contender struct {
 	name, what string
-	run        *process
-	visitor    *visitor
+	run        *launch.Server
+	visitor    *visitor.Visitor
 	cookie     string // of the visitor's session
 	loads      []load
 	commands   map[string]int64 // what Redis did for countedViews greetings
@@ -32,11 +40,15 @@ func measureGreeting(ctx context.Context, l *lab) (section, error) {
 	if err != nil {
 		return section{}, err
 	}
-	limit, err := startLimit(ctx, l, holdfast)
+	limit, err := startLimit(ctx, l, holdfast, false)
 	if err != nil {
 		return section{}, err
 	}
-	all := []*contender{limit, holdfast}
+	pipelined, err := startLimit(ctx, l, holdfast, true)
+	if err != nil {
+		return section{}, err
+	}
+	all := []*contender{limit, pipelined, holdfast}
 	for _, idle := range []time.Duration{0, 24 * time.Hour} {
 		stock, err := startStock(ctx, l, idle)
 		if err != nil {
@@ -65,27 +77,42 @@ func startHoldfast(ctx context.Context, l *lab, learn string) (*contender, error
 	if learn == "on" {
 		c.name, c.what = "Holdfast, LEARN=on", "the same while it keeps what `/explain` shows of each request, as it does on the machine of somebody who tries it"
 	}
-	if err := c.start(ctx, l, l.binary, nil, serverSettings(l.redis.URL, "LEARN="+learn)...); err != nil {
+	if err := c.start(ctx, l, l.binary, serveArgs(), serverSettings(l.redis.URL, "LEARN="+learn)...); err != nil {
 		return nil, err
 	}
-	return c, c.enter(ctx, c.visitor.register)
+	return c, c.enter(ctx, func(ctx context.Context) error { return c.visitor.Register(ctx, ada()) })
 }
 
 // startLimit has the bare server send the very bytes that Holdfast just sent.
-func startLimit(ctx context.Context, l *lab, holdfast *contender) (*contender, error) {
-	_, wire, err := holdfast.visitor.get(ctx, "/profile", nil)
+func startLimit(ctx context.Context, l *lab, holdfast *contender, pipelined bool) (*contender, error) {
+	sent, err := holdfast.visitor.Get(ctx, "/profile")
+	if err != nil {
+		return nil, err
+	}
+	travelled, err := wire(sent)
 	if err != nil {
 		return nil, err
 	}
 	answer := filepath.Join(l.folder, "answer")
-	if err := os.WriteFile(answer, wire, 0o600); err != nil {
+	if err := os.WriteFile(answer, travelled, 0o600); err != nil {
 		return nil, err
 	}
-	c := &contender{name: "The limit", what: "bare net/http: one GET through redigo, and the same bytes, made beforehand"}
-	_, token, _ := strings.Cut(holdfast.cookie, "=")
-	err = c.startSelf(ctx, l, "limit", "-redis", l.redis.URL, "-key", redisKey(token), "-answer", answer)
+	c := &contender{name: "The limit", what: "bare net/http: one GET through redigo, on a connection of a pool for each request, and the same bytes, made beforehand"}
+	if pipelined {
+		c.name, c.what = "The pipelined limit", "the same, with the GETs of all requests on one connection, through `internal/pipeline`"
+	}
+	err = c.startSelf(ctx, l, "limit", "-redis", l.redis.URL, "-key", visitor.Key(holdfast.visitor.Token()), "-answer", answer,
+		fmt.Sprintf("-pipelined=%t", pipelined))
 	c.cookie = holdfast.cookie
 	return c, err
+}
+
+// wire is an answer as it travelled.
+func wire(a visitor.Answer) ([]byte, error) {
+	return httputil.DumpResponse(&http.Response{
+		StatusCode: a.Code, ProtoMajor: 1, ProtoMinor: 1, Header: a.Header,
+		ContentLength: int64(len(a.Body)), Body: io.NopCloser(bytes.NewReader(a.Body)),
+	}, true)
 }
 
 func startStock(ctx context.Context, l *lab, idle time.Duration) (*contender, error) {
@@ -97,9 +124,17 @@ func startStock(ctx context.Context, l *lab, idle time.Duration) (*contender, er
 		return nil, err
 	}
 	return c, c.enter(ctx, func(ctx context.Context) error {
-		return c.visitor.send(ctx, "/login", map[string]string{"name": visitorName})
+		return visitor.Sent(c.visitor.Post(ctx, "/login", url.Values{"name": {ada().Name}}))
 	})
 }
+
+// ada is the person whose page is asked for.
+func ada() visitor.Person {
+	return visitor.Person{Name: "Ada Lovelace", Email: "ada@example.org", Password: "nine kelp forests at dawn"}
+}
+
+// serveArgs have Holdfast end with this process.
+func serveArgs() []string { return []string{"serve", "--stop-with-stdin"} }
 
 // serverSettings are Holdfast's settings for a server that is measured: as in
 // production, on a free port of this machine. What stands in more wins.
@@ -119,8 +154,8 @@ func (c *contender) start(ctx context.Context, l *lab, program string, args []st
 	if c.run, err = l.launch(ctx, program, args, env...); err != nil {
 		return err
 	}
-	c.visitor, err = newVisitor(c.run.url)
-	return err
+	c.visitor = visitor.New(c.run.URL())
+	return nil
 }
 
 // enter logs the visitor in and keeps the cookie for wrk.
@@ -128,15 +163,29 @@ func (c *contender) enter(ctx context.Context, logIn func(context.Context) error
 	if err := logIn(ctx); err != nil {
 		return fmt.Errorf("log in at %s: %w", c.name, err)
 	}
-	c.cookie = c.visitor.cookie()
+	c.cookie = c.visitor.Cookie()
 	return c.greeted(ctx)
 }
 
 func (c *contender) greeted(ctx context.Context) error {
-	if err := c.visitor.greeted(ctx); err != nil {
+	if err := greeted(ctx, c.visitor); err != nil {
 		return fmt.Errorf("%s: %w", c.name, err)
 	}
 	return nil
+}
+
+// greeted asks for the profile and is content with a greeting alone.
+func greeted(ctx context.Context, v *visitor.Visitor) error {
+	greeting, err := v.Greeting(ctx)
+	if want := "Hello, " + ada().Name + "!"; err == nil && greeting != want {
+		err = fmt.Errorf("the profile greets with %q, want %q", greeting, want)
+	}
+	return err
+}
+
+// page is the greeting as wrk asks for it.
+func (c *contender) page(l *lab) page {
+	return page{server: c.run, redis: l.redis, path: "/profile", cookie: c.cookie, connections: l.connections}
 }
 
 // count asks Redis which commands it runs for a greeting.
@@ -175,7 +224,7 @@ func (l *lab) race(ctx context.Context, all []*contender) error {
 	for round := range l.rounds + 1 {
 		for turn := range all {
 			c := all[(round+turn)%len(all)]
-			seen, err := l.wrk(ctx, c.run, "/profile", c.cookie)
+			seen, err := l.wrk(ctx, c.page(l))
 			if err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
@@ -185,7 +234,7 @@ func (l *lab) race(ctx context.Context, all []*contender) error {
 			if round > 0 {
 				c.loads = append(c.loads, seen)
 			}
-			l.say("  round %d of %d: %-26s %6.0f a second, %3.0f µs of processor time each", round, l.rounds, c.name, seen.perSecond, seen.busy*1e6)
+			l.say("  round %d of %d: %-26s %6.0f a second, %3.0f µs of processor time each, %4.1f of Redis", round, l.rounds, c.name, seen.perSecond, seen.cpu*1e6, seen.redis*1e6)
 		}
 	}
 	return nil
@@ -194,28 +243,35 @@ func (l *lab) race(ctx context.Context, all []*contender) error {
 func (c *contender) figures(of func(load) float64) []float64 { return figures(c.loads, of) }
 
 func greetingSection(o options, all []*contender) section {
-	limit, holdfast := all[0], all[1]
-	race := table{head: []string{"server", "of the limit", "least to most", "Holdfast against it", "least to most", "median wait", "99 % within", "processor time an answer", "bytes an answer"}}
-	commands := table{head: []string{"server", "Redis commands a view"}}
+	limit, pipelined, holdfast := all[0], all[1], all[2]
+	speed := table{head: []string{"server", "of the limit", "least to most", "of the pipelined limit", "Holdfast against it", "least to most", "median wait", "99 % within", "bytes an answer"}}
+	cost := table{head: []string{"server", "processor time an answer", "of the limit's", "least to most", "Redis' own", "Redis commands a view"}}
 	for _, c := range all {
 		ofLimit := spreadOf(ratios(c.figures(load.rate), limit.figures(load.rate)))
+		ofPipelined := spreadOf(ratios(c.figures(load.rate), pipelined.figures(load.rate)))
 		against := spreadOf(ratios(holdfast.figures(load.rate), c.figures(load.rate)))
-		race.row(c.name,
+		speed.row(c.name,
 			fmt.Sprintf("**%.2f**", ofLimit.median), fmt.Sprintf("%.2f to %.2f", ofLimit.least, ofLimit.most),
+			fmt.Sprintf("%.2f", ofPipelined.median),
 			fmt.Sprintf("%.2f times", against.median), fmt.Sprintf("%.2f to %.2f", against.least, against.most),
 			milliseconds(spreadOf(c.figures(load.wait)).median),
 			milliseconds(spreadOf(c.figures(load.longWait)).median),
-			fmt.Sprintf("%.0f µs", 1e6*spreadOf(c.figures(load.processor)).median),
 			fmt.Sprintf("%.0f", spreadOf(c.figures(load.size)).median))
-		commands.row(c.name, c.commandWords())
+		cpu := spreadOf(ratios(c.figures(load.serverCPU), limit.figures(load.serverCPU)))
+		cost.row(c.name,
+			microseconds(spreadOf(c.figures(load.serverCPU)).median),
+			fmt.Sprintf("**%.2f times**", cpu.median), fmt.Sprintf("%.2f to %.2f", cpu.least, cpu.most),
+			microseconds(spreadOf(c.figures(load.redisCPU)).median),
+			c.commandWords())
 	}
 	s := section{
 		title: "A greeting",
 		text: fmt.Sprintf("The page that greets a logged-in person by name, asked for by wrk over %d kept-alive connections: "+
 			"%d rounds of %s of each server, taking turns. Each server is a process of its own; all use the same Redis. "+
 			"A ratio is taken within a round, and what stands here is the median of the rounds. "+
-			"The processor time is that of the server alone.", o.connections, o.rounds, o.length),
-		tables: []table{race, commands},
+			"Processor time is that of the server's process and, apart from it, that of Redis, user and system; on a shared machine "+
+			"it varies less than the speed.", o.connections, o.rounds, o.length),
+		tables: []table{speed, cost},
 	}
 	for _, c := range all {
 		s.notes = append(s.notes, fmt.Sprintf("%s: %s.", c.name, c.what))
@@ -230,6 +286,8 @@ func (c *contender) commandWords() string {
 	}
 	return strings.Join(words, ", ")
 }
+
+func microseconds(seconds float64) string { return fmt.Sprintf("%.1f µs", seconds*1e6) }
 
 func milliseconds(seconds float64) string {
 	if seconds < 0.1 {

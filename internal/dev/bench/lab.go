@@ -11,7 +11,9 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
+	"holdfast/internal/learn/launch"
 )
 
 // lab is where the measuring is done: a temporary folder, a Redis, a binary of
@@ -22,39 +24,56 @@ type lab struct {
 	binary  string // Holdfast, built from this source
 	redis   *testservice.RedisServer
 	bench   *borrower
-	running []*process
+	running []*launch.Server
 }
 
 // openLab builds Holdfast and starts a Redis that keeps nothing on disk.
-func openLab(ctx context.Context, o options) (*lab, error) {
+func openLab(o options) (*lab, error) {
 	folder, err := os.MkdirTemp("", "holdfast-bench-")
 	if err != nil {
 		return nil, err
 	}
-	l := &lab{options: o, folder: folder, binary: filepath.Join(folder, "holdfast"), bench: &borrower{folder: folder}}
-	if err := l.furnish(ctx); err != nil {
+	l := &lab{options: o, folder: folder, bench: &borrower{folder: folder}}
+	if err := l.furnish(); err != nil {
 		return nil, errors.Join(err, l.close())
 	}
 	return l, nil
 }
 
-func (l *lab) furnish(ctx context.Context) error {
+func (l *lab) furnish() error {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		return fmt.Errorf("wrk, which asks for the pages, is not installed: %w", err)
 	}
 	l.say("build holdfast")
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", l.binary, "holdfast/cmd/holdfast")
-	if out, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("build holdfast: %w\n%s", err, out)
+	var err error
+	if l.binary, err = testprocess.Build(l.folder, "holdfast/cmd/holdfast"); err != nil {
+		return err
 	}
 	return l.bench.borrow(func(t testing.TB) { l.redis = testservice.Redis(t, "--loglevel", "warning") })
+}
+
+// launch starts a program in a new folder, with its log going to a file as in
+// production. Its settings are env alone. It runs until it is stopped, or the
+// measurement is over.
+func (l *lab) launch(ctx context.Context, program string, args []string, env ...string) (*launch.Server, error) {
+	folder, err := os.MkdirTemp(l.folder, "server-")
+	if err != nil {
+		return nil, err
+	}
+	s, err := launch.Start(ctx, launch.Command{
+		Program: program, Args: args, Dir: folder, Env: env, LogFile: filepath.Join(folder, "log"),
+	})
+	if err == nil {
+		l.running = append(l.running, s)
+	}
+	return s, err
 }
 
 // stopAll ends what a measurement has started.
 func (l *lab) stopAll() error {
 	var errs []error
 	for _, p := range l.running {
-		errs = append(errs, p.stop())
+		errs = append(errs, p.Stop())
 	}
 	l.running = nil
 	return errors.Join(errs...)

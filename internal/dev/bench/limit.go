@@ -14,15 +14,18 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/pipeline"
 )
 
 // serveLimit is the least a server can do that knows its sender from Redis: one
-// GET through redigo, and then a page made beforehand, in net/http and nothing
-// else.
+// GET through redigo, on a connection of a pool or on one connection for all,
+// and then a page made beforehand, in net/http and nothing else.
 func serveLimit(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("limit", flag.ContinueOnError)
 	address := flags.String("redis", "", "URL of Redis")
 	key := flags.String("key", "", "key to get")
+	pipelined := flags.Bool("pipelined", false, "one connection for all requests")
 	answer := flags.String("answer", "", "file with the whole answer, as it was on the wire")
 	if err := flags.Parse(args); err != nil {
 		return err
@@ -31,12 +34,12 @@ func serveLimit(ctx context.Context, args []string) error {
 	if err != nil {
 		return fmt.Errorf("read answer: %w", err)
 	}
-	pool := newPool(*address)
-	defer pool.Close()
+	do := pooled(newPool(*address))
+	if *pipelined {
+		do = newPipeline(*address).Do
+	}
 	return serveHTTP(ctx, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		conn := pool.Get()
-		stored, err := redis.Bytes(conn.Do("GET", *key))
-		_ = conn.Close() // gives it back; what went wrong is in err
+		stored, err := redis.Bytes(do("GET", *key))
 		if err != nil || len(stored) == 0 {
 			http.Error(w, "no session", http.StatusServiceUnavailable)
 			return
@@ -46,15 +49,36 @@ func serveLimit(ctx context.Context, args []string) error {
 	}))
 }
 
-// newPool has the size and the time limits that Holdfast's has by default.
+// redisLimit is the time limit that Holdfast has by default.
+const redisLimit = 500 * time.Millisecond
+
+// pooled sends each command over a connection taken from the pool.
+func pooled(pool *redis.Pool) func(command string, args ...any) (any, error) {
+	return func(command string, args ...any) (any, error) {
+		conn := pool.Get()
+		reply, err := conn.Do(command, args...)
+		_ = conn.Close() // gives it back; what went wrong is in err
+		return reply, err
+	}
+}
+
+// newPipeline sends the commands of all over one connection.
+func newPipeline(url string) *pipeline.Client {
+	return pipeline.New(pipeline.Options{
+		Dial:           func(ctx context.Context) (redis.Conn, error) { return redis.DialURLContext(ctx, url) },
+		ConnectTimeout: redisLimit,
+		Timeout:        redisLimit,
+	})
+}
+
+// newPool has as many connections as wrk by default.
 func newPool(url string) *redis.Pool {
-	const limit = 500 * time.Millisecond
 	return &redis.Pool{
 		MaxIdle:   64,
 		MaxActive: 64,
 		Wait:      true,
 		Dial: func() (redis.Conn, error) {
-			return redis.DialURL(url, redis.DialConnectTimeout(limit), redis.DialReadTimeout(limit), redis.DialWriteTimeout(limit))
+			return redis.DialURL(url, redis.DialConnectTimeout(redisLimit), redis.DialReadTimeout(redisLimit), redis.DialWriteTimeout(redisLimit))
 		},
 	}
 }
@@ -75,7 +99,8 @@ func readAnswer(path string) (http.Header, []byte, error) {
 	return response.Header, body, err
 }
 
-// serveHTTP says on standard output where it listens, and serves until ctx ends.
+// serveHTTP announces where it listens as Holdfast does, and serves until ctx
+// or the standard input ends.
 func serveHTTP(ctx context.Context, handler http.Handler) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -83,7 +108,11 @@ func serveHTTP(ctx context.Context, handler http.Handler) error {
 	}
 	server := &http.Server{Handler: handler}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
-	fmt.Printf("http://%s\n", listener.Addr())
+	go func() {
+		_, _ = io.Copy(io.Discard, os.Stdin) // ends with the process that measures
+		_ = server.Close()
+	}()
+	fmt.Printf("  open      http://%s\n", listener.Addr())
 	if err := server.Serve(listener); err != http.ErrServerClosed {
 		return err
 	}

@@ -3,8 +3,9 @@
 // found into docs/benchmarks.md.
 //
 // It owns what is measured, how, and the words around the figures. It looks at
-// Holdfast from outside, as a program it starts, and knows nothing of its
-// packages. Nothing here is a test: a shared machine is too noisy to fail for.
+// Holdfast from outside, as a program it starts; of its packages it knows the
+// templates, which the other servers show too, and the product's names. Nothing
+// here is a test: a shared machine is too noisy to fail for.
 //
 // To measure something more, write a measurement and add it to measurements.
 package main
@@ -32,6 +33,7 @@ type measurement struct {
 func measurements() []measurement {
 	return []measurement{
 		{"greeting", measureGreeting},
+		{"flood", measureFlood},
 		{"devices", measureDevices},
 		{"starts", measureStarts},
 		{"pages", measurePages},
@@ -60,7 +62,7 @@ func main() {
 	}
 }
 
-// run measures, or is one of the two servers that Holdfast is compared with.
+// run measures, or is one of the servers that Holdfast is compared with.
 func run(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		switch args[0] {
@@ -74,7 +76,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&o.rounds, "rounds", 9, "rounds of every server")
 	flags.DurationVar(&o.length, "length", 3*time.Second, "length of one round, in whole seconds")
-	flags.IntVar(&o.connections, "connections", 64, "connections that wrk keeps alive")
+	flags.IntVar(&o.connections, "connections", 64, "connections that wrk keeps alive, where a measurement does not say")
 	flags.IntVar(&o.starts, "starts", 11, "starts of each kind")
 	flags.IntVar(&o.others, "others", 1_000_000, "sessions of other people in the crowd")
 	flags.StringVar(&o.out, "out", "docs/benchmarks.md", "file of the report; empty: print it only")
@@ -107,7 +109,7 @@ func choose(name string) ([]measurement, error) {
 }
 
 func measure(ctx context.Context, o options, chosen []measurement) (err error) {
-	l, err := openLab(ctx, o)
+	l, err := openLab(o)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"holdfast/internal/dev/testservice"
+	"holdfast/internal/learn/launch"
+	"holdfast/internal/learn/visitor"
 )
 
 // measureStarts takes the time from starting the program to its first answer.
@@ -43,12 +45,8 @@ func measureStarts(ctx context.Context, l *lab) (section, error) {
 func (l *lab) embeddedStarts(ctx context.Context) ([]float64, error) {
 	var seconds []float64
 	for range l.starts {
-		took, err := l.timeStart(ctx, func(run *process) error {
-			visitor, err := newVisitor(run.url)
-			if err != nil {
-				return err
-			}
-			_, _, err = visitor.get(ctx, "/", nil)
+		took, err := l.timeStart(ctx, func(run *launch.Server) error {
+			_, err := visitor.New(run.URL()).Get(ctx, "/")
 			return err
 		}, serverSettings("")...)
 		if err != nil {
@@ -61,20 +59,18 @@ func (l *lab) embeddedStarts(ctx context.Context) ([]float64, error) {
 
 func (l *lab) realStarts(ctx context.Context, postgresURL string) ([]float64, error) {
 	settings := serverSettings(l.redis.URL, "DATABASE_URL="+postgresURL)
-	cookie := ""
+	token := ""
 	var seconds []float64
 	for range l.starts + 1 { // the first one makes the tables and logs in
-		took, err := l.timeStart(ctx, func(run *process) error {
-			visitor, err := newVisitor(run.url)
-			if err != nil {
+		took, err := l.timeStart(ctx, func(run *launch.Server) error {
+			v := visitor.New(run.URL())
+			if token == "" {
+				err := v.Register(ctx, ada())
+				token = v.Token()
 				return err
 			}
-			if cookie == "" {
-				err = visitor.register(ctx)
-				cookie = visitor.cookie()
-				return err
-			}
-			return visitor.as(cookie).greeted(ctx)
+			v.Take(token)
+			return greeted(ctx, v)
 		}, settings...)
 		if err != nil {
 			return nil, err
@@ -86,14 +82,14 @@ func (l *lab) realStarts(ctx context.Context, postgresURL string) ([]float64, er
 
 // timeStart starts Holdfast in an empty folder and returns how many seconds it
 // took until answered returned.
-func (l *lab) timeStart(ctx context.Context, answered func(*process) error, settings ...string) (seconds float64, err error) {
+func (l *lab) timeStart(ctx context.Context, answered func(*launch.Server) error, settings ...string) (seconds float64, err error) {
 	began := time.Now()
-	run, err := l.launch(ctx, l.binary, nil, settings...)
+	run, err := l.launch(ctx, l.binary, serveArgs(), settings...)
 	if err != nil {
 		return 0, err
 	}
 	if err := answered(run); err != nil {
 		return 0, err
 	}
-	return time.Since(began).Seconds(), run.stop()
+	return time.Since(began).Seconds(), run.Stop()
 }

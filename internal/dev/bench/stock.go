@@ -7,24 +7,22 @@ import (
 	"html/template"
 	"io"
 	"io/fs"
-	"net/http"
 	"os"
 	"regexp"
 	"time"
 
 	"github.com/alexedwards/scs/redisstore"
-	"github.com/alexedwards/scs/v2"
 	"github.com/labstack/echo/v4"
 	"github.com/labstack/echo/v4/middleware"
 
+	"holdfast/internal/learn/stock"
 	"holdfast/templates"
 )
 
-// serveStock is the same greeting as somebody makes it who follows the manuals:
-// Echo with its request logger and Recover, scs with its own codec and the
-// redisstore, LoadAndSave around the handler, and the page rendered by
-// html/template on its way out. Only the pool is larger than the ten idle
-// connections of the manual, which would have it dial all the time.
+// serveStock is the same greeting from the stock set-up: with Echo's request
+// logger and Recover, and the page rendered by html/template on its way out.
+// Only the pool is larger than the ten idle connections of the manual, which
+// would have it dial all the time.
 func serveStock(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("stock", flag.ContinueOnError)
 	address := flags.String("redis", "", "URL of Redis")
@@ -32,24 +30,19 @@ func serveStock(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	pool := newPool(*address)
-	defer pool.Close()
-	sessions := scs.New()
-	sessions.Store = redisstore.New(pool)
-	sessions.IdleTimeout = *idle
-	sessions.Lifetime = 7 * 24 * time.Hour
-
-	e := echo.New()
-	pages, err := newStockPages()
+	pages, err := parseStockPages()
 	if err != nil {
 		return err
 	}
-	e.Renderer = pages
-	e.Use(middleware.RequestLogger(), middleware.Recover(), stockHeaders, echo.WrapMiddleware(sessions.LoadAndSave))
-	site := stockSite{sessions: sessions, started: time.Now()}
-	e.POST("/login", site.logIn)
-	e.GET("/profile", site.profile)
-	return serveHTTP(ctx, e)
+	pool := newPool(*address)
+	defer pool.Close()
+	return serveHTTP(ctx, stock.New(stock.Options{
+		Store:       redisstore.New(pool),
+		Lifetime:    7 * 24 * time.Hour,
+		IdleTimeout: *idle,
+		Middleware:  []echo.MiddlewareFunc{middleware.RequestLogger(), middleware.Recover(), stockHeaders},
+		Greet:       greetWith(pages, time.Now()),
+	}))
 }
 
 // stockHeaders sends what Holdfast sends with this page, so that the same
@@ -58,7 +51,7 @@ func stockHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		h := c.Response().Header()
 		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "+
+		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self' data:; manifest-src 'self'; connect-src 'self'; "+
 			"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Referrer-Policy", "same-origin")
@@ -69,50 +62,30 @@ func stockHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-type stockSite struct {
-	sessions *scs.SessionManager
-	started  time.Time
-}
-
-func (s stockSite) logIn(c echo.Context) error {
-	ctx, now := c.Request().Context(), time.Now().Unix()
-	s.sessions.Put(ctx, "id", "AAAAAAAAAAAAAAAAAAAAAA")
-	s.sessions.Put(ctx, "name", c.FormValue("name"))
-	s.sessions.Put(ctx, "created", now)
-	s.sessions.Put(ctx, "seen", now)
-	s.sessions.Put(ctx, "start", 1)
-	s.sessions.Put(ctx, "remember", false)
-	return c.NoContent(http.StatusNoContent)
-}
-
-func (s stockSite) profile(c echo.Context) error {
-	ctx := c.Request().Context()
-	name := s.sessions.GetString(ctx, "name")
-	if name == "" {
-		return c.Redirect(http.StatusSeeOther, "/login")
+// greetWith renders the profile of Holdfast's own templates.
+func greetWith(pages *template.Template, started time.Time) func(io.Writer, stock.Member) error {
+	return func(w io.Writer, m stock.Member) error {
+		instance := fmt.Sprintf("start %d, process %d", 1, os.Getpid())
+		return pages.ExecuteTemplate(w, "base", stockView{
+			Layout: stockLayout{
+				Title: "Profile · Holdfast", Path: "/profile", Member: m.Name,
+				Version: "dev", Instance: instance, Store: "Redis at 127.0.0.1:6379",
+			},
+			Page: stockProfile{
+				Name:          m.Name,
+				LoggedInSince: stockMomentAt(m.Created),
+				LastSeen:      stockMomentAt(m.Seen),
+				IdleEnd:       stockMomentAt(m.Seen.Add(24 * time.Hour)),
+				LatestEnd:     stockMomentAt(m.Created.Add(7 * 24 * time.Hour)),
+				Remembered:    m.Remember,
+				Store:         "Redis at 127.0.0.1:6379",
+				OutlivedWords: "none yet",
+				ServerStarted: stockMomentAt(started),
+				StartNumber:   int64(m.Start),
+				Instance:      instance,
+			},
+		})
 	}
-	created := time.Unix(s.sessions.GetInt64(ctx, "created"), 0)
-	seen := time.Unix(s.sessions.GetInt64(ctx, "seen"), 0)
-	instance := fmt.Sprintf("start %d, process %d", 1, os.Getpid())
-	return c.Render(http.StatusOK, "base", stockView{
-		Layout: stockLayout{
-			Title: "Profile · Holdfast", Path: "/profile", Member: name,
-			Version: "dev", Instance: instance, Store: "Redis at 127.0.0.1:6379",
-		},
-		Page: stockProfile{
-			Name:          name,
-			LoggedInSince: stockMomentAt(created),
-			LastSeen:      stockMomentAt(seen),
-			IdleEnd:       stockMomentAt(seen.Add(24 * time.Hour)),
-			LatestEnd:     stockMomentAt(created.Add(7 * 24 * time.Hour)),
-			Remembered:    s.sessions.GetBool(ctx, "remember"),
-			Store:         "Redis at 127.0.0.1:6379",
-			OutlivedWords: "no server start yet",
-			ServerStarted: stockMomentAt(s.started),
-			StartNumber:   int64(s.sessions.GetInt(ctx, "start")),
-			Instance:      instance,
-		},
-	})
 }
 
 type stockView struct {
@@ -150,14 +123,11 @@ func stockMomentAt(t time.Time) stockMoment {
 	return stockMoment{ISO: t.Format(time.RFC3339), Exact: t.Format("2 January 2006, 15:04:05 UTC"), Words: away}
 }
 
-// stockPages renders with html/template, as Echo's manual shows.
-type stockPages struct{ templates *template.Template }
-
 var indentation = regexp.MustCompile(`\n\s+`)
 
-// newStockPages parses the profile page in its layout, without the indentation,
-// which Holdfast does not send either.
-func newStockPages() (*stockPages, error) {
+// parseStockPages parses the profile page in its layout, without the
+// indentation, which Holdfast does not send either.
+func parseStockPages() (*template.Template, error) {
 	t := template.New("base").Funcs(template.FuncMap{
 		"asset": func(name string) string { return "/static/0123456789abcdef/" + name },
 	})
@@ -176,10 +146,5 @@ func newStockPages() (*stockPages, error) {
 			return nil, fmt.Errorf("parse %s: %w", file, err)
 		}
 	}
-	return &stockPages{t}, nil
-}
-
-// Render implements [echo.Renderer].
-func (p *stockPages) Render(w io.Writer, name string, data any, _ echo.Context) error {
-	return p.templates.ExecuteTemplate(w, name, data)
+	return t, nil
 }

@@ -11,6 +11,9 @@ import (
 	"runtime"
 	"strconv"
 	"time"
+
+	"holdfast/internal/dev/testservice"
+	"holdfast/internal/learn/launch"
 )
 
 // wrkScript makes wrk print its figures in one line.
@@ -23,32 +26,50 @@ type load struct {
 	perSecond float64       // answers
 	p50, p99  time.Duration // from request to answer
 	bytes     float64       // of one answer
-	busy      float64       // seconds of processor time the server took for one answer
+	cpu       float64       // seconds of processor time the server took for one answer
+	redis     float64       // the same of its Redis
 }
 
 func (seen load) rate() float64      { return seen.perSecond }
 func (seen load) wait() float64      { return seen.p50.Seconds() }
 func (seen load) longWait() float64  { return seen.p99.Seconds() }
 func (seen load) size() float64      { return seen.bytes }
-func (seen load) processor() float64 { return seen.busy }
+func (seen load) serverCPU() float64 { return seen.cpu }
+func (seen load) redisCPU() float64  { return seen.redis }
 
-// wrk asks for one page again and again over kept-alive connections. One answer
-// that is no success makes the round worthless and is an error.
-func (l *lab) wrk(ctx context.Context, server *process, path, cookie string) (load, error) {
-	url := server.url + path
+// page is what wrk asks for.
+type page struct {
+	server       *launch.Server
+	redis        *testservice.RedisServer // of that server
+	path, cookie string
+	connections  int // kept alive
+}
+
+// wrk asks for one page again and again. One answer that is no success makes
+// the round worthless and is an error.
+func (l *lab) wrk(ctx context.Context, p page) (load, error) {
+	url := p.server.URL() + p.path
 	script := filepath.Join(l.folder, "wrk.lua")
 	if err := os.WriteFile(script, wrkScript, 0o600); err != nil {
 		return load{}, err
 	}
-	threads := min(2, runtime.NumCPU(), l.connections)
-	cmd := exec.CommandContext(ctx, "wrk", "--threads", strconv.Itoa(threads), "--connections", strconv.Itoa(l.connections),
+	threads := min(2, runtime.NumCPU(), p.connections)
+	cmd := exec.CommandContext(ctx, "wrk", "--threads", strconv.Itoa(threads), "--connections", strconv.Itoa(p.connections),
 		"--duration", fmt.Sprintf("%ds", max(1, int(l.length.Seconds()))), "--timeout", "10s",
-		"--header", "Cookie: "+cookie, "--script", script, url)
-	before := server.busy()
+		"--header", "Cookie: "+p.cookie, "--script", script, url)
+	redisBefore, err := redisCPU(p.redis)
+	if err != nil {
+		return load{}, err
+	}
+	cpu := processCPU(p.server.PID())
 	out, err := cmd.CombinedOutput()
-	busy := server.busy() - before
+	cpu = processCPU(p.server.PID()) - cpu
 	if err != nil {
 		return load{}, fmt.Errorf("run wrk: %w\n%s", err, out)
+	}
+	redisAfter, err := redisCPU(p.redis)
+	if err != nil {
+		return load{}, err
 	}
 	var answers, micros, bytesRead, failed, p50, p99 float64
 	_, last, _ := bytes.Cut(out, []byte("figures "))
@@ -64,6 +85,7 @@ func (l *lab) wrk(ctx context.Context, server *process, path, cookie string) (lo
 		p50:       time.Duration(p50 * micro),
 		p99:       time.Duration(p99 * micro),
 		bytes:     bytesRead / answers,
-		busy:      busy / answers,
+		cpu:       cpu / answers,
+		redis:     (redisAfter - redisBefore) / answers,
 	}, nil
 }

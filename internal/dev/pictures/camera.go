@@ -115,6 +115,33 @@ func (c *camera) part(name string, as look, selector string, around int) error {
 	return os.WriteFile(file, taken, 0o644)
 }
 
+// frame writes what a window of this size shows of the page that is open, in
+// CSS pixels times scale, to a file that the site serves.
+func (c *camera) frame(name string, width, height int64, scale float64) error {
+	ctx, cancel := context.WithTimeout(c.ctx, stepLimit)
+	defer cancel()
+	shot, err := shoot(ctx, width, height, scale)
+	if err == nil {
+		shot, err = compress(shot)
+	}
+	if err != nil {
+		return fmt.Errorf("picture %s: %w", name, err)
+	}
+	file := filepath.Join(served, name+".png")
+	fmt.Printf("%s  %d bytes\n", file, len(shot))
+	return os.WriteFile(file, shot, 0o644)
+}
+
+func shoot(ctx context.Context, width, height int64, scale float64) ([]byte, error) {
+	if _, err := chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		Width: width, Height: height, DeviceScaleFactor: scale,
+	}); err != nil {
+		return nil, err
+	}
+	shot, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{})
+	return shot.Data, err
+}
+
 func take(ctx context.Context, as look, selector string, around int) ([]byte, error) {
 	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 		Features: []*emulation.MediaFeature{

@@ -11,19 +11,21 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/cookiejar"
-	"net/url"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"syscall"
-	"time"
 
 	"github.com/chromedp/chromedp"
+
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/learn/launch"
+	"holdfast/internal/learn/visitor"
 )
 
 const (
 	pictures = "docs/pictures" // from the top of the repository
+	served   = "static/root"   // where the site's own pictures are
 	email    = "ada@example.org"
 	password = "analytical engine, 1843"
 )
@@ -49,17 +51,28 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	server, err := start(ctx, folder)
+	// Chromium leaves a folder of its own beside its profile.
+	if err := os.Setenv("TMPDIR", folder); err != nil {
+		return err
+	}
+	program, err := testprocess.Build(folder, "holdfast/cmd/holdfast")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, server.stop()) }()
+	server, err := launch.Start(ctx, launch.Command{
+		Program: program, Args: []string{"serve", "--stop-with-stdin"}, Dir: folder,
+		Env: []string{"PORT=0", "LOG_LEVEL=warn", "TMPDIR=" + folder},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Stop()) }()
 	camera, err := openCamera(ctx, filepath.Join(folder, "chromium"))
 	if err != nil {
 		return err
 	}
 	defer camera.close()
-	return walk(ctx, camera, server.url)
+	return walk(ctx, camera, server.URL())
 }
 
 // walk goes through the application as Ada and pictures what she sees.
@@ -67,6 +80,10 @@ func walk(ctx context.Context, c *camera, site string) error {
 	return inOrder(
 		func() error { return c.open(site + "/") },
 		func() error { return c.picture("home", wide) },
+		// What other sites show beside a link to this one, at the size they ask for.
+		func() error { return c.frame("social", 800, 420, 1.5) },
+		func() error { return c.do("open the icon", chromedp.Navigate(site+"/icon.svg")) },
+		func() error { return c.frame("apple-touch-icon", 180, 180, 1) },
 		func() error { return c.register(site) },
 		func() error { return c.picture("profile", wide) },
 		func() error { return c.picture("profile-phone", phone) },
@@ -110,25 +127,16 @@ func elsewhere() []string {
 
 // logInElsewhere logs Ada in from her other browsers, and out of a last one.
 func logInElsewhere(ctx context.Context, site string) error {
-	for _, browser := range elsewhere() {
-		if _, err := logIn(ctx, site, browser); err != nil {
+	var gone *visitor.Visitor
+	for _, agent := range append(elsewhere(), elsewhere()[0]) {
+		v := visitor.New(site)
+		v.Header = http.Header{"User-Agent": {agent}}
+		if err := v.LogIn(ctx, visitor.Person{Email: email, Password: password}); err != nil {
 			return err
 		}
+		gone = v
 	}
-	gone, err := logIn(ctx, site, elsewhere()[0])
-	if err != nil {
-		return err
-	}
-	return submit(ctx, gone, site+"/logout", elsewhere()[0], nil)
-}
-
-func logIn(ctx context.Context, site, browser string) (*http.Client, error) {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		return nil, err
-	}
-	client := &http.Client{Jar: jar, Timeout: 30 * time.Second}
-	return client, submit(ctx, client, site+"/login", browser, url.Values{"email": {email}, "password": {password}})
+	return gone.LogOut(ctx)
 }
 
 func (c *camera) register(site string) error {
@@ -142,14 +150,14 @@ func (c *camera) register(site string) error {
 	)
 }
 
-// keep puts a value into the session.
+// keep puts a value into the session, and waits for a page that has it.
 func (c *camera) keep(site, key, value string) error {
 	return c.do("keep "+key,
 		chromedp.Navigate(site+"/session"),
 		chromedp.SendKeys(chromedp.CSS("#key"), key),
 		chromedp.SendKeys(chromedp.CSS("#value"), value),
 		chromedp.Click(chromedp.CSS("form.pair .button")),
-		chromedp.WaitVisible(chromedp.CSS("table.values")),
+		chromedp.WaitReady(chromedp.CSS(fmt.Sprintf("table.values input[value=%q]", key))),
 	)
 }
 

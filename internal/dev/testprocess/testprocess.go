@@ -1,10 +1,10 @@
 // Package testprocess runs holdfast as people run it: the real program, in a
 // process and a folder of its own, told to stop or killed, and started again.
 //
-// It owns building the program, starting it with nothing but the settings a
-// test names, reading what it announces, ending it by its own process id, and
-// looking through what it said for data races, panics and secrets. It must not
-// know what the program does; only tests import it.
+// It owns building the program, running it with nothing but the settings a
+// test names, and looking through what it said for data races, panics and
+// secrets; package launch does the starting and ending. It must not know what
+// the program does.
 //
 // A process never outlives its test, nor the test process, however that ends.
 package testprocess
@@ -13,13 +13,15 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"holdfast/internal/dev/testservice"
 )
 
 const (
@@ -45,12 +47,14 @@ func Build(folder, pkg string) (string, error) {
 	return program, nil
 }
 
-// Settings are variables of the environment by name. A process gets these and
-// no others.
+// Settings are variables of the environment by name. A process gets these, the
+// folder for temporary files (TMPDIR), and no others.
 type Settings map[string]string
 
+// environ is the whole environment of a process. Its temporary files go where
+// the tests' go: a killed one leaves some behind.
 func (s Settings) environ() []string {
-	env := []string{}
+	env := []string{"TMPDIR=" + os.TempDir()}
 	for name, value := range s {
 		env = append(env, name+"="+value)
 	}
@@ -80,7 +84,7 @@ func Run(t testing.TB, program, dir string, settings Settings, args ...string) R
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("testprocess: start: %v", err)
 	}
-	release, err := guard(cmd.Process.Pid)
+	release, err := testservice.Guard(cmd.Process.Pid)
 	if err != nil {
 		t.Errorf("testprocess: guard: %v", err)
 	}
@@ -92,25 +96,6 @@ func Run(t testing.TB, program, dir string, settings Settings, args ...string) R
 	result := Result{cmd.ProcessState.ExitCode(), stdout.String(), stderr.String(), time.Since(started)}
 	lookThrough(t, result.Output(), nil)
 	return result
-}
-
-// output collects what a process writes while others read it.
-type output struct {
-	mu   sync.Mutex
-	said bytes.Buffer
-}
-
-// Write implements [io.Writer].
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.said.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.said.String()
 }
 
 // lookThrough fails the test when a process said what none ever may.

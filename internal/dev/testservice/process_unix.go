@@ -14,7 +14,7 @@ import (
 // guarded says that a server cannot outlive the test process here.
 const guarded = true
 
-// Both scripts wait for the end of their standard input. It is the read end of
+// The scripts wait for the end of their standard input. It is the read end of
 // a pipe whose other end only the test process holds, so it ends when that
 // process does. The word "released" says that there is nothing left to do.
 const (
@@ -28,7 +28,20 @@ rm -rf "$2"`
 	wakeAll = `trap '' HUP INT TERM
 read word; [ "$word" = released ] && exit
 kill -CONT "$@"`
+	killProcess = `trap '' HUP INT TERM
+read word; [ "$word" = released ] || kill -KILL "$1"`
+	// Servers and browsers write until they have ended.
+	removeFolder = `trap '' HUP INT TERM
+read word
+tries=0
+while [ -e "$1" ] && [ $tries -lt 300 ]; do rm -rf "$1" || sleep 0.2; tries=$((tries + 1)); done`
 )
+
+// Guard kills the process if the test process dies before it is released.
+func Guard(pid int) (release func(), err error) { return guard(killProcess, strconv.Itoa(pid)) }
+
+// guardFolder removes the folder when it is released or the test process ends.
+func guardFolder(folder string) (release func(), err error) { return guard(removeFolder, folder) }
 
 func guardServer(pid int, folder, last string) (release func(), err error) {
 	return guard(endServer, strconv.Itoa(pid), folder, last)
@@ -36,6 +49,7 @@ func guardServer(pid int, folder, last string) (release func(), err error) {
 
 func guard(script string, args ...string) (release func(), err error) {
 	cmd := exec.Command("/bin/sh", append([]string{"-c", script, "testservice-guard"}, args...)...)
+	cmd.Dir = "/" // not one that is to be removed
 	apart(cmd)
 	in, err := cmd.StdinPipe()
 	if err != nil {

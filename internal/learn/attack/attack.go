@@ -14,7 +14,9 @@ import (
 	"time"
 
 	"holdfast/internal/account"
+	"holdfast/internal/learn/stock"
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // The named failures of a run.
@@ -40,6 +42,7 @@ type Config struct {
 	Accounts     *account.Service
 	Sessions     *session.Manager
 	Unslowed     bool          // tries are not slowed down on this server
+	Store        *store.Opened // that Sessions are kept in
 	Limit        time.Duration // 0 for DefaultLimit
 	Log          *slog.Logger
 }
@@ -147,15 +150,15 @@ func (r *Runner) perform(ctx context.Context, a Attack) (*Report, error) {
 	}
 	here := newTarget(r.Server, r.Host, r.Sessions.CookieName(), victim)
 	defer r.tidy(ctx, here)
-	beside, noStock := startStock(ctx, r.Sessions, victim.password)
+	beside, noStock := startStock(ctx, r.Store, victim.password)
 	var there *target
 	if noStock == nil {
-		there = newTarget(beside.url, "", stockCookie, victim)
+		there = newTarget(beside.url, "", stock.CookieName, victim)
 		defer r.clear(ctx, beside, there)
 	}
 	report := &Report{}
 	if a.together != nil {
-		report.Here, report.Stock = a.together(ctx, r.Sessions, here, there)
+		report.Here, report.Stock = a.together(ctx, r.Store.Embedded, here, there)
 	} else {
 		report.Here = a.on(ctx, here, a.Holds, mustNotBe)
 		if there != nil {
@@ -173,9 +176,9 @@ func (r *Runner) notHere(a Attack) string {
 	switch {
 	case a.slowed && r.Unslowed:
 		return "this server was told with THROTTLE=off to look at every password."
-	case a.together == nil || r.Sessions.Embedded():
+	case a.together == nil || r.Store.Embedded != nil:
 		return ""
-	case r.Sessions.OnRedis():
+	case r.Store.Dial != nil:
 		return "this server does not stop a Redis that others may use too. By hand, where nobody else does: " +
 			`redis-cli -u "$REDIS_URL" CLIENT PAUSE 5000 ALL` + " has it answer nobody for 5 seconds. Load a page here meanwhile, and another one afterwards."
 	default:
@@ -184,7 +187,7 @@ func (r *Runner) notHere(a Attack) string {
 }
 
 func (r *Runner) notCompared(ctx context.Context, err error) string {
-	if errors.Is(err, session.ErrNoRedis) {
+	if errors.Is(err, errNoRedis) {
 		return "the stock set-up keeps sessions in Redis, and this server keeps them in " + r.Sessions.Where() + "."
 	}
 	r.Log.WarnContext(ctx, "stock set-up not started", "cause", err)

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"holdfast/internal/learn/visitor"
 )
 
 // weak is a server that makes every mistake the attacks look for: a log-in
@@ -128,13 +130,13 @@ func TestAnAttackThatCannotEndIsUndecided(t *testing.T) {
 func TestAnAnswerIsReadAndShownUpToALimit(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.SetCookie(w, &http.Cookie{Name: "other", Value: "not of interest"})
-		fmt.Fprint(w, invented(), strings.Repeat("é", maxBody))
+		fmt.Fprint(w, invented(), strings.Repeat("é", visitor.MaxBody))
 	}))
 	t.Cleanup(server.Close)
 	site := newTarget(server.URL, "", "session", victim{})
 	for range maxShown + 3 {
 		a, err := site.get(t.Context(), "Look.", "/", "")
-		if err != nil || len(a.body) != maxBody || a.touched {
+		if err != nil || len(a.body) != visitor.MaxBody || a.touched {
 			t.Fatalf("%d bytes, cookie touched %t, %v", len(a.body), a.touched, err)
 		}
 	}

@@ -3,15 +3,14 @@ package attack
 import (
 	"context"
 	"fmt"
+	"holdfast/internal/embeddedredis"
 	"net/http"
 	"sync"
 	"time"
-
-	"holdfast/internal/session"
 )
 
 const (
-	standstill = session.MaxStandstill
+	standstill = embeddedredis.MaxStandStill
 	// patience is how long a person waits for a page before it counts as hung.
 	patience = 3 * time.Second
 	// pace is the least time between two requests meanwhile.
@@ -20,7 +19,7 @@ const (
 
 // outage has Redis stand still under both servers at once, while their victims
 // load pages.
-func outage(ctx context.Context, sessions *session.Manager, here, there *target) (Trial, Trial) {
+func outage(ctx context.Context, server *embeddedredis.Server, here, there *target) (Trial, Trial) {
 	targets := []*target{here, there}
 	tokens, errs := make([]string, 2), make([]error, 2)
 	for i, t := range targets {
@@ -28,22 +27,17 @@ func outage(ctx context.Context, sessions *session.Manager, here, there *target)
 			tokens[i], errs[i] = t.known(ctx, "The victim logs in.", "")
 		}
 	}
-	over, err := sessions.StandStill(standstill)
+	over := server.StandStill(standstill)
 	won, facts := make([]bool, 2), make([]string, 2)
 	var all sync.WaitGroup
 	for i, t := range targets {
 		if t == nil || errs[i] != nil {
 			continue
 		}
-		if errs[i] = err; err != nil {
-			continue
-		}
 		all.Go(func() { won[i], facts[i], errs[i] = t.through(ctx, tokens[i], over) })
 	}
 	all.Wait()
-	if err == nil {
-		<-over // whoever comes next finds Redis answering
-	}
+	<-over // whoever comes next finds Redis answering
 	a, _ := find("outage")
 	trial := here.trial(won[0], facts[0], errs[0], a.Holds, mustNotBe)
 	if there == nil {
@@ -57,7 +51,7 @@ func (t *target) through(ctx context.Context, token string, over <-chan struct{}
 	answers := map[int]int{}
 	var slowest time.Duration
 	touched, out := false, false
-	note := "Redis stands still. The victim loads a page."
+	note := "Redis does not answer. The victim loads a page."
 	for standing := true; standing; {
 		a, err := t.get(ctx, note, "/profile", token)
 		if err != nil {
@@ -80,8 +74,8 @@ func (t *target) through(ctx context.Context, token string, over <-chan struct{}
 	if err != nil {
 		return false, "", err
 	}
-	facts = fmt.Sprintf("Redis stood still for %.0f seconds. Meanwhile the answers were %s, the slowest after %.1f s; the cookie was %s. Afterwards the victim was %s.",
-		standstill.Seconds(), counted(answers), slowest.Seconds(), choose(touched, "changed", "left alone"), choose(a.greeted(), "greeted again", "not known any more"))
+	facts = fmt.Sprintf("Redis did not answer for %.0f seconds. Meanwhile the answers were %s%s, the slowest after %.1f s; the cookie was %s. Afterwards the victim was %s.",
+		standstill.Seconds(), counted(answers), choose(answers[http.StatusOK] > 0, " (still waiting when Redis came back)", ""), slowest.Seconds(), choose(touched, "changed", "left alone"), choose(a.greeted(), "greeted again", "no longer known"))
 	return touched || out || slowest > patience || !a.greeted(), facts, nil
 }
 

@@ -3,7 +3,6 @@ package attack
 import (
 	"context"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -13,19 +12,20 @@ import (
 	"time"
 
 	"holdfast/internal/learn/trace"
+	"holdfast/internal/learn/visitor"
+	"holdfast/internal/product"
 )
 
 const (
-	maxShown = 10       // exchanges of one trial that are kept
-	maxBody  = 64 << 10 // bytes of an answer that are read
-	maxLine  = 160      // characters of the line that is shown of it
+	maxShown = 10  // exchanges of one trial that are kept
+	maxLine  = 160 // characters of the line that is shown of it
 )
 
 // target is one server under attack, and what was said to it.
 type target struct {
-	base, host, cookie string
-	victim             victim
-	client             *http.Client
+	host, cookie string
+	victim       victim
+	visitor      *visitor.Visitor
 
 	mu     sync.Mutex
 	sent   int
@@ -34,13 +34,7 @@ type target struct {
 }
 
 func newTarget(base, host, cookie string, v victim) *target {
-	return &target{
-		base: base, host: host, cookie: cookie, victim: v,
-		client: &http.Client{
-			Transport:     &http.Transport{MaxIdleConnsPerHost: inFlight + 1}, // no proxy: it is this very machine
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		},
-	}
+	return &target{host: host, cookie: cookie, victim: v, visitor: visitor.New(base)}
 }
 
 func (t *target) sentSoFar() (int, []Exchange) {
@@ -72,60 +66,48 @@ type answer struct {
 func (a answer) greeted() bool { return a.status == http.StatusOK }
 
 func (t *target) send(ctx context.Context, q request) (answer, error) {
-	var body io.Reader
-	if q.method == http.MethodPost {
-		body = strings.NewReader(q.form.Encode())
-	}
-	r, err := http.NewRequestWithContext(ctx, q.method, t.base+q.path, body)
-	if err != nil {
-		return answer{}, err
-	}
+	header := http.Header{"User-Agent": {product.Name + " lab"}}
 	if t.host != "" {
-		r.Host = t.host
-	}
-	r.Header.Set("User-Agent", "Holdfast lab")
-	if body != nil {
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		header.Set("Host", t.host)
 	}
 	for _, line := range q.headers {
 		name, value, _ := strings.Cut(line, ": ")
-		r.Header.Set(name, value)
+		header.Set(name, value)
 	}
 	if q.token != "" {
-		r.Header.Set("Cookie", t.cookie+"="+q.token)
+		header.Set("Cookie", t.cookie+"="+q.token)
 	}
-	began := time.Now()
-	response, err := t.client.Do(r)
+	form := q.form
+	if form == nil && q.method == http.MethodPost {
+		form = url.Values{}
+	}
+	// A new browser for each: which cookie is sent is for the attack to say.
+	got, err := t.visitor.Stranger().Do(ctx, visitor.Request{Method: q.method, Path: q.path, Header: header, Form: form})
 	if err != nil {
 		return answer{}, err
 	}
-	defer response.Body.Close()
-	page, err := io.ReadAll(io.LimitReader(response.Body, maxBody))
-	if err != nil {
-		return answer{}, err
-	}
-	a := answer{status: response.StatusCode, body: string(page), took: time.Since(began), retryAfter: response.Header.Get("Retry-After")}
-	t.note(q, response, &a)
+	a := answer{status: got.Code, body: string(got.Body), took: got.Took, retryAfter: got.Header.Get("Retry-After")}
+	t.record(q, got, &a)
 	return a, nil
 }
 
-// note takes the session cookie out of an answer, counts and, where the request
+// record takes the session cookie out of an answer, counts and, where the request
 // has something to tell, keeps both for the page.
-func (t *target) note(q request, response *http.Response, a *answer) {
+func (t *target) record(q request, got visitor.Answer, a *answer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sent++
-	lines := []string{response.Status}
+	lines := []string{got.Status}
 	if a.took >= 100*time.Millisecond {
 		lines[0] += fmt.Sprintf("   (after %.1f s)", a.took.Seconds())
 	}
 	if a.retryAfter != "" {
 		lines = append(lines, "Retry-After: "+a.retryAfter)
 	}
-	if to := response.Header.Get("Location"); to != "" {
+	if to := got.Header.Get("Location"); to != "" {
 		lines = append(lines, "Location: "+trace.Hide(to))
 	}
-	for _, c := range response.Cookies() {
+	for _, c := range got.Cookies {
 		if c.Name != t.cookie {
 			continue
 		}
@@ -138,7 +120,7 @@ func (t *target) note(q request, response *http.Response, a *answer) {
 	if q.note == "" || len(t.shown) == maxShown {
 		return
 	}
-	if line := telling(a.body); line != "" && response.Header.Get("Location") == "" {
+	if line := telling(a.body); line != "" && got.Header.Get("Location") == "" {
 		lines = append(lines, "", line)
 	}
 	t.shown = append(t.shown, Exchange{Note: q.note, Request: t.words(q), Answer: strings.Join(lines, "\n")})

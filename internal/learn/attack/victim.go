@@ -40,7 +40,7 @@ func (r *Runner) invent(ctx context.Context) (victim, error) {
 func (r *Runner) tidy(ctx context.Context, t *target) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.tidyLimit())
 	defer cancel()
-	defer t.client.CloseIdleConnections()
+	defer t.visitor.Close()
 	err := t.endGuests(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()

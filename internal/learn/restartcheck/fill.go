@@ -1,17 +1,16 @@
 package restartcheck
 
 import (
-	"bufio"
 	"context"
-	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/learn/visitor"
 )
 
 const (
@@ -28,14 +27,14 @@ const (
 // buffers are not taken for sessions.
 func (t *trial) fill(ctx context.Context) error {
 	t.progress("make %d sessions", t.Sessions)
-	if err := t.server.stop(); err != nil {
+	if err := t.server.Stop(); err != nil {
 		return err
 	}
 	before, err := t.place.size(ctx)
 	if err != nil {
 		return err
 	}
-	if err := t.start(ctx, "GOGC=10", "GOMEMLIMIT="); err != nil {
+	if err := t.start(ctx, "GOGC=10"); err != nil {
 		return err
 	}
 	first := min(t.Sessions, 100)
@@ -43,7 +42,7 @@ func (t *trial) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := t.server.stop(); err != nil {
+	if err := t.server.Stop(); err != nil {
 		return err
 	}
 	after, err := t.place.size(ctx)
@@ -59,71 +58,63 @@ func (t *trial) fill(ctx context.Context) error {
 }
 
 // growth is how much the server's heap grows with t.Sessions sessions, after
-// the first ones.
+// the first ones, in bytes.
 func (t *trial) growth(ctx context.Context, first int) (int64, error) {
-	client := t.place.client()
-	if err := t.makeSessions(ctx, client, first); err != nil {
+	if err := t.makeSessions(ctx, first); err != nil {
 		return 0, err
 	}
-	before, err := liveHeap(ctx, client, t.server)
+	before, err := t.liveHeap(ctx)
 	if err != nil {
 		return 0, err
 	}
-	if err := t.makeSessions(ctx, client, t.Sessions); err != nil {
+	if err := t.makeSessions(ctx, t.Sessions); err != nil {
 		return 0, err
 	}
-	after, err := liveHeap(ctx, client, t.server)
+	after, err := t.liveHeap(ctx)
 	return after - before, err
 }
 
 // makeSessions makes n sessions of guests.
-func (t *trial) makeSessions(ctx context.Context, client *http.Client, n int) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	var begun atomic.Int64
-	var workers sync.WaitGroup
-	for range parallel {
-		workers.Go(func() {
-			for ctx.Err() == nil {
-				number := begun.Add(1)
-				if number > int64(n) {
-					return
-				}
-				if err := makeSession(ctx, client, t.server, number); err != nil {
-					cancel(fmt.Errorf("session %d of %d: %w", number, n, err))
-				}
+func (t *trial) makeSessions(ctx context.Context, n int) error {
+	all, ctx := errgroup.WithContext(ctx)
+	all.SetLimit(parallel)
+	for number := range n {
+		all.Go(func() error {
+			guest := t.browser.Stranger()
+			form := url.Values{"key": {"number"}, "value": {strconv.Itoa(number)}}
+			err := visitor.Sent(guest.Post(ctx, "/session", form))
+			if err == nil && guest.Token() == "" {
+				err = fmt.Errorf("no cookie")
 			}
+			if err != nil {
+				return fmt.Errorf("session %d of %d: %w", number+1, n, err)
+			}
+			return nil
 		})
 	}
-	workers.Wait()
-	return context.Cause(ctx)
-}
-
-func makeSession(ctx context.Context, client *http.Client, at *child, number int64) error {
-	response, err := post(ctx, client, at, "/session", url.Values{
-		"key": {"number"}, "value": {strconv.FormatInt(number, 10)},
-	})
-	if err != nil {
-		return err
-	}
-	for _, cookie := range response.Cookies() {
-		if response.StatusCode == http.StatusSeeOther && cookie.Name == sessionCookie {
-			return nil
-		}
-	}
-	return fmt.Errorf("POST /session: status %d and no session\n%s", response.StatusCode, at.log)
+	return all.Wait()
 }
 
 // liveHeap is what the server's heap holds after collecting garbage, in bytes.
 // Each look at its metrics makes some garbage, so that a collection comes.
-func liveHeap(ctx context.Context, client *http.Client, at *child) (int64, error) {
+func (t *trial) liveHeap(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
+	at := visitor.New(strings.TrimSuffix(t.server.Says("metrics"), "/metrics"))
+	defer at.Close()
 	first := -1.0
 	for {
-		live, collections, err := readMetrics(ctx, client, at.says["metrics"])
+		said, err := at.Get(ctx, "/metrics")
 		if err != nil {
-			return 0, fmt.Errorf("%w\n%s", err, at.log)
+			return 0, err
+		}
+		live, err := metric(said.Body, "go_gc_heap_live_bytes")
+		if err != nil {
+			return 0, err
+		}
+		collections, err := metric(said.Body, "go_gc_cycles_total_gc_cycles_total")
+		if err != nil {
+			return 0, err
 		}
 		if first < 0 {
 			first = collections
@@ -134,37 +125,12 @@ func liveHeap(ctx context.Context, client *http.Client, at *child) (int64, error
 	}
 }
 
-func readMetrics(ctx context.Context, client *http.Client, at string) (live, collections float64, err error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
-	if err != nil {
-		return 0, 0, err
-	}
-	// A compressor would weigh as much as a thousand sessions.
-	request.Header.Set("Accept-Encoding", "identity")
-	response, err := client.Do(request)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer response.Body.Close()
-	live, collections = -1, -1
-	lines := bufio.NewScanner(response.Body)
-	for lines.Scan() {
-		name, value, _ := strings.Cut(lines.Text(), " ")
-		switch name {
-		case "go_gc_heap_live_bytes":
-			live, err = strconv.ParseFloat(value, 64)
-		case "go_gc_cycles_total_gc_cycles_total":
-			collections, err = strconv.ParseFloat(value, 64)
-		}
-		if err != nil {
-			return 0, 0, fmt.Errorf("read %s: %w", at, err)
+// metric reads one value in Prometheus' text format.
+func metric(said []byte, name string) (float64, error) {
+	for line := range strings.Lines(string(said)) {
+		if value, found := strings.CutPrefix(line, name+" "); found {
+			return strconv.ParseFloat(strings.TrimSpace(value), 64)
 		}
 	}
-	if err := lines.Err(); err != nil {
-		return 0, 0, fmt.Errorf("read %s: %w", at, err)
-	}
-	if live < 0 || collections < 0 {
-		return 0, 0, errors.New(at + " does not tell the size of the heap")
-	}
-	return live, collections, nil
+	return 0, fmt.Errorf("the metrics do not have %s", name)
 }

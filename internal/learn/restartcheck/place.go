@@ -5,10 +5,13 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
+	"slices"
 	"sync"
 	"time"
+
+	"holdfast/internal/learn/launch"
+	"holdfast/internal/product"
 )
 
 // cleanLimit bounds the removal of what was left in a real service.
@@ -20,6 +23,7 @@ type place struct {
 	store       string
 	folder      string
 	redisURL    string
+	shared      bool   // other servers use that Redis too
 	databaseURL string // with the schema; "" for SQLite in folder
 	schema      *schema
 
@@ -28,15 +32,19 @@ type place struct {
 }
 
 func openPlace(ctx context.Context, o Options, store string) (*place, error) {
-	folder, err := os.MkdirTemp("", "holdfast-restart-check-")
+	folder, err := os.MkdirTemp("", product.Slug+"-restart-check-")
 	if err != nil {
 		return nil, err
 	}
 	p := &place{store: store, folder: folder, redisURL: o.RedisURL}
+	if store == "redis" && o.RedisURL != "" {
+		// A Redis that cannot be reached is shown by the server's own words.
+		p.shared, _ = hasHeartbeat(ctx, o.RedisURL)
+	}
 	if o.DatabaseURL == "" {
 		return p, nil
 	}
-	p.schema, err = createSchema(ctx, o.DatabaseURL, "holdfast_restart_check_"+rand.Text())
+	p.schema, err = createSchema(ctx, o.DatabaseURL, product.Slug+"_restart_check_"+rand.Text())
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(folder))
 	}
@@ -44,59 +52,39 @@ func openPlace(ctx context.Context, o Options, store string) (*place, error) {
 	return p, nil
 }
 
-// settings is the environment of the servers. What is not in it stays as it is
-// for this process; the .env file of another folder is not read. Sessions have a
-// short life, so that those left in Redis by a killed check end by themselves.
-// Stores have a long time to answer: a busy machine is no reason to fail.
-func (p *place) settings() []string {
+// inherited are the variables that have to do with this machine and its user:
+// where temporary files go, and what a connection to a real service may need.
+func inherited() []string {
 	return []string{
-		"HOST=127.0.0.1", "PORT=0", "BASE_URL=", "TRUSTED_PROXIES=",
-		"METRICS_ADDR=127.0.0.1:0",
+		"TMPDIR", "TMP", "TEMP", "HOME", "USERPROFILE", "APPDATA", "SSL_CERT_FILE", "SSL_CERT_DIR",
+		"PGPASSFILE", "PGPASSWORD", "PGSERVICEFILE", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY",
+	}
+}
+
+// start starts a server on the place's stores, with extra in its environment.
+// Sessions have a short life, so that those left in Redis by a killed check end
+// by themselves. Stores have a long time to answer: a busy machine is no reason
+// to fail.
+func (p *place) start(ctx context.Context, program string, extra ...string) (*launch.Server, error) {
+	settings := []string{
+		"HOST=127.0.0.1", "PORT=0", "METRICS_ADDR=127.0.0.1:0",
 		"DATA_DIR=.data", "DATABASE_URL=" + p.databaseURL,
 		"SESSION_STORE=" + p.store, "REDIS_URL=" + p.redisURL,
 		"DATABASE_TIMEOUT=10s", "REDIS_TIMEOUT=10s", "REDIS_CONNECT_TIMEOUT=10s",
 		"SESSION_IDLE_TIMEOUT=1h", "SESSION_LIFETIME=1h", "SESSION_REMEMBER_LIFETIME=1h",
-		"SHUTDOWN_TIMEOUT=10s", "PASSWORD_MIN_LENGTH=15", "SMTP_URL=",
-		"LOG_LEVEL=warn", "LOG_FORMAT=text",
+		"SHUTDOWN_TIMEOUT=10s", "LOG_LEVEL=warn", "LOG_FORMAT=text",
 	}
+	return launch.Start(ctx, launch.Command{
+		Program: program, Args: []string{"serve", "--stop-with-stdin"}, Dir: p.folder, Until: "metrics",
+		Env: slices.Concat(launch.Inherit(inherited()...), settings, extra),
+	})
 }
 
-// client sends requests that count as this place's: the sessions they start
-// are remembered, to be removed later.
-func (p *place) client() *http.Client {
-	return &http.Client{
-		Transport:     &noting{place: p, inner: &http.Transport{MaxIdleConnsPerHost: parallel}},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-		Timeout:       requestLimit,
-	}
-}
-
-// noting is the transport of such a client.
-type noting struct {
-	place *place
-	inner *http.Transport
-}
-
-// RoundTrip implements [http.RoundTripper].
-func (n *noting) RoundTrip(r *http.Request) (*http.Response, error) {
-	response, err := n.inner.RoundTrip(r)
-	if err == nil {
-		n.place.note(response.Cookies())
-	}
-	return response, err
-}
-
-// sessionCookie is the session cookie's name on http.
-const sessionCookie = "session"
-
-func (p *place) note(cookies []*http.Cookie) {
+// remember keeps a token that a server has handed out.
+func (p *place) remember(token string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, cookie := range cookies {
-		if cookie.Name == sessionCookie && cookie.Value != "" {
-			p.tokens = append(p.tokens, cookie.Value)
-		}
-	}
+	p.tokens = append(p.tokens, token)
 }
 
 // size is what the place's store takes, in bytes. No server may be running.
@@ -118,7 +106,7 @@ func (p *place) clear(ctx context.Context) error {
 	defer cancel()
 	var failed []error
 	if p.store == "redis" && p.redisURL != "" {
-		failed = append(failed, removeSessions(ctx, p.redisURL, p.tokens))
+		failed = append(failed, removeSessions(ctx, p.redisURL, p.tokens, !p.shared))
 	}
 	if p.schema != nil {
 		failed = append(failed, p.schema.drop(ctx))

@@ -17,8 +17,6 @@ type Report struct {
 // page; "" means that the server asked to log in.
 type Row struct {
 	Store        string `json:"store"`
-	Sessions     string `json:"sessionsIn"` // where the server says that sessions are kept
-	People       string `json:"peopleIn"`   // and people
 	Before       string `json:"before"`
 	AfterRestart string `json:"afterRestart"`
 	AfterKill    string `json:"afterKill"`

@@ -1,17 +1,21 @@
 // Package restartcheck tries which session stores outlive the server. It owns
-// the experiment: it starts the server program as a child process, talks to it
-// over HTTP as a browser does, stops and kills it, and measures what sessions
-// cost. It must not know how the server works inside: all it relies on is the
-// settings, the pages, /metrics and what the server says when it starts. Where
-// it cleans up in a real Redis it also knows how a key is made of a token.
+// the experiment: it starts the server program as a child process, visits it as
+// a browser does, stops and kills it, and measures what sessions cost. It must
+// not know how the server works inside: all it relies on is the settings, the
+// pages, /metrics and what the server announces.
 package restartcheck
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
+
+	"holdfast/internal/learn/launch"
+	"holdfast/internal/learn/visitor"
 )
 
 // Stores are the values of SESSION_STORE, in the order of the report.
@@ -29,6 +33,8 @@ type Options struct {
 	Sessions int
 	// Progress, if set, is told what is about to be done, one call at a time.
 	Progress func(store, doing string)
+	// Tried, if set, is told what was found about each store as soon as it is.
+	Tried func(Row)
 }
 
 // Greetings that are timed, after some that are not.
@@ -48,6 +54,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if o.Progress == nil {
 		o.Progress = func(string, string) {}
 	}
+	if o.Tried == nil {
+		o.Tried = func(Row) {}
+	}
 	report := Report{Sessions: o.Sessions}
 	for _, store := range Stores() {
 		row, err := try(ctx, o, store)
@@ -58,6 +67,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 			return report, fmt.Errorf("try %s: %w", store, err)
 		}
 		report.Rows = append(report.Rows, row)
+		o.Tried(row)
 	}
 	return report, nil
 }
@@ -71,12 +81,12 @@ func try(ctx context.Context, o Options, store string) (row Row, err error) {
 	t := &trial{Options: o, place: where, row: Row{Store: store}}
 	defer func() {
 		if t.server != nil {
-			t.server.kill()
+			t.server.Kill()
 		}
 	}()
 	for _, step := range []func(context.Context) error{t.logIn, t.outlive, t.share, t.time, t.fill} {
 		if err := step(ctx); err != nil {
-			return Row{}, err
+			return Row{}, t.withLog(err)
 		}
 	}
 	return t.row, nil
@@ -85,21 +95,39 @@ func try(ctx context.Context, o Options, store string) (row Row, err error) {
 // trial is one store being tried.
 type trial struct {
 	Options
-	place  *place
-	row    Row
-	server *child // the one running now
-	person person
-	cookie *browser
+	place   *place
+	row     Row
+	server  *launch.Server // the latest
+	person  visitor.Person
+	browser *visitor.Visitor // with the session that is watched
+}
+
+// withLog adds the end of the server's log to an error that lacks it.
+func (t *trial) withLog(err error) error {
+	var ended *launch.EndedError
+	if t.server == nil || errors.As(err, &ended) {
+		return err
+	}
+	return fmt.Errorf("%w\n%s", err, t.server.LogTail())
 }
 
 func (t *trial) progress(format string, args ...any) {
 	t.Progress(t.row.Store, fmt.Sprintf(format, args...))
 }
 
-// start runs the server on the trial's stores, whatever ran before.
-func (t *trial) start(ctx context.Context, extra ...string) (err error) {
-	t.server, err = startChild(ctx, t.Executable, t.place, extra...)
-	return err
+// start runs the next server on the trial's stores.
+func (t *trial) start(ctx context.Context, extra ...string) error {
+	next, err := t.place.start(ctx, t.Executable, extra...)
+	if err != nil {
+		return err
+	}
+	t.server = next
+	if t.browser == nil {
+		t.browser = visitor.New(next.URL())
+		t.browser.Handed = t.place.remember
+	}
+	t.browser = t.browser.At(next.URL())
+	return nil
 }
 
 func (t *trial) logIn(ctx context.Context) (err error) {
@@ -107,36 +135,29 @@ func (t *trial) logIn(ctx context.Context) (err error) {
 	if err := t.start(ctx); err != nil {
 		return err
 	}
-	t.row.Sessions, t.row.People = t.server.says["sessions"], t.server.says["people"]
-	t.person = newPerson()
-	if err := newBrowser(t.place).register(ctx, t.server, t.person); err != nil {
+	t.person = visitor.Person{Name: "Ada", Email: strings.ToLower(rand.Text()) + "@example.org", Password: rand.Text()}
+	if err := t.browser.Stranger().Register(ctx, t.person); err != nil {
 		return err
 	}
-	if err := t.logInAgain(ctx); err != nil {
+	if err := t.browser.LogIn(ctx, t.person); err != nil {
 		return err
 	}
-	t.row.Before, err = t.cookie.greeting(ctx, t.server)
+	t.row.Before, err = t.browser.Greeting(ctx)
 	return err
-}
-
-// logInAgain opens a new browser, because the session of the one before is lost.
-func (t *trial) logInAgain(ctx context.Context) error {
-	t.cookie = newBrowser(t.place)
-	return t.cookie.logIn(ctx, t.server, t.person)
 }
 
 // outlive stops the server in good order and starts it again, and then does
 // the same with a kill.
 func (t *trial) outlive(ctx context.Context) (err error) {
 	t.progress("restart the server")
-	if err := t.server.stop(); err != nil {
+	if err := t.server.Stop(); err != nil {
 		return err
 	}
 	if t.row.AfterRestart, err = t.greetingOfNext(ctx); err != nil {
 		return err
 	}
 	t.progress("kill the server and start it again")
-	t.server.kill()
+	t.server.Kill()
 	t.row.AfterKill, err = t.greetingOfNext(ctx)
 	return err
 }
@@ -148,32 +169,35 @@ func (t *trial) greetingOfNext(ctx context.Context) (string, error) {
 	if err := t.start(ctx); err != nil {
 		return "", err
 	}
-	greeting, err := t.cookie.greeting(ctx, t.server)
+	greeting, err := t.browser.Greeting(ctx)
 	if err == nil && greeting == "" {
-		err = t.logInAgain(ctx)
+		err = t.browser.LogIn(ctx, t.person)
 	}
 	return greeting, err
 }
 
-// share starts a second server on the same stores and shows it the cookie.
+// share starts a second server on the same stores and shows it a copy of the
+// cookie.
 func (t *trial) share(ctx context.Context) error {
 	t.progress("start a second server beside it")
-	second, err := startChild(ctx, t.Executable, t.place)
-	var ended *endedError
+	second, err := t.place.start(ctx, t.Executable)
+	var ended *launch.EndedError
 	if errors.As(err, &ended) {
-		t.row.Refusal = ended.lastLine()
+		t.row.Refusal = ended.LastLine()
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	defer second.kill()
-	greeting, err := t.cookie.greeting(ctx, second)
+	defer second.Kill()
+	there := t.browser.Stranger().At(second.URL())
+	there.Take(t.browser.Token())
+	greeting, err := there.Greeting(ctx)
 	if err != nil {
 		return err
 	}
 	t.row.Shared = greeting != "" && greeting == t.row.Before
-	return second.stop()
+	return second.Stop()
 }
 
 // time takes the median of greetings asked for one after the other.
@@ -182,7 +206,7 @@ func (t *trial) time(ctx context.Context) error {
 	took := make([]time.Duration, 0, timedGreetings)
 	for i := range untimedGreeting + timedGreetings {
 		began := time.Now()
-		greeting, err := t.cookie.greeting(ctx, t.server)
+		greeting, err := t.browser.Greeting(ctx)
 		if err != nil {
 			return err
 		}

@@ -19,43 +19,28 @@ import (
 	"holdfast/internal/learn/restartcheck"
 )
 
-// built is the server program, built once, when the first test asks.
-var built struct {
-	sync.Once
-	program string
-	err     error
-}
-
-// folder is the one for temporary files while the tests run: at the end nothing
-// of a check may be left there.
-var folder string
-
+// TestMain fails the tests when a check has left a folder behind.
 func TestMain(m *testing.M) {
-	var err error
-	if folder, err = os.MkdirTemp("", "restartcheck-"); err != nil {
-		panic(err)
-	}
-	for _, name := range []string{"TMPDIR", "TMP"} { // Unix and Windows
-		if err := os.Setenv(name, folder); err != nil {
-			panic(err)
+	testservice.Main(m, func() error {
+		left, err := filepath.Glob(filepath.Join(os.TempDir(), "holdfast-restart-check-*"))
+		if len(left) > 0 {
+			err = fmt.Errorf("left behind: %q", left)
 		}
-	}
-	code := m.Run()
-	if left, _ := filepath.Glob(filepath.Join(folder, "holdfast-restart-check-*")); len(left) > 0 {
-		fmt.Println("left behind:", left)
-		code = 1
-	}
-	os.RemoveAll(folder)
-	os.Exit(code)
+		return err
+	})
 }
+
+var build = sync.OnceValues(func() (string, error) {
+	return testprocess.Build(os.TempDir(), "holdfast/cmd/holdfast")
+})
 
 func options(t *testing.T) restartcheck.Options {
 	t.Helper()
-	built.Do(func() { built.program, built.err = testprocess.Build(folder, "holdfast/cmd/holdfast") })
-	if built.err != nil {
-		t.Fatal(built.err)
+	program, err := build()
+	if err != nil {
+		t.Fatal(err)
 	}
-	return restartcheck.Options{Executable: built.program, Sessions: 50}
+	return restartcheck.Options{Executable: program, Sessions: 50}
 }
 
 func TestEveryStoreDoesWhatItIsForOnEmbeddedServices(t *testing.T) {
@@ -68,7 +53,7 @@ func TestEveryStoreDoesWhatItIsForOnEmbeddedServices(t *testing.T) {
 		t.Error(err)
 	}
 	for _, row := range report.Rows {
-		if row.Before != hello || row.Greeting <= 0 || row.Sessions == "" || !strings.Contains(row.People, "SQLite") {
+		if row.Before != hello || row.Greeting <= 0 {
 			t.Errorf("%s: %+v", row.Store, row)
 		}
 		if owned := row.Store == "redis" || row.Store == "file"; owned != strings.Contains(row.Refusal, "held by another") {
@@ -89,6 +74,11 @@ func TestEveryStoreDoesWhatItIsForOnRealServices(t *testing.T) {
 	before := schemas(t, people.URL)
 	o := options(t)
 	o.RedisURL, o.DatabaseURL, o.Sessions = cache.URL, people.URL, 1200
+	o.Progress = func(store, doing string) {
+		if strings.HasPrefix(doing, "time") && len(schemas(t, people.URL)) != len(before)+1 {
+			t.Errorf("%s: the servers use no schema of their own", store)
+		}
+	}
 	report, err := restartcheck.Run(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
@@ -97,9 +87,6 @@ func TestEveryStoreDoesWhatItIsForOnRealServices(t *testing.T) {
 		t.Error(err)
 	}
 	for _, row := range report.Rows {
-		if !strings.Contains(row.People, "PostgreSQL at 127.0.0.1:") {
-			t.Errorf("%s keeps people in %s", row.Store, row.People)
-		}
 		if row.Shared != (row.Store == "redis" || row.Store == "database") {
 			t.Errorf("%s: shared is %t, refusal %q", row.Store, row.Shared, row.Refusal)
 		}

@@ -2,9 +2,7 @@ package restartcheck
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,12 +17,14 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"holdfast/internal/learn/visitor"
+	"holdfast/internal/product"
 )
 
 const (
 	redisLimit = 10 * time.Second // one call to Redis
-	keyPrefix  = "holdfast:session:"
-	batch      = 500 // keys removed in one go
+	batch      = 500              // keys removed in one go
 )
 
 func dialRedis(ctx context.Context, at string) (redis.Conn, error) {
@@ -56,20 +56,34 @@ func usedMemory(ctx context.Context, at string) (int64, error) {
 	return 0, errors.New("ask Redis for its memory: it does not say")
 }
 
-// removeSessions removes the sessions of tokens and nothing else. The key of a
-// session is the SHA-256 of its token.
-func removeSessions(ctx context.Context, at string, tokens []string) error {
+// hasHeartbeat reports whether other servers keep a beat in this Redis.
+func hasHeartbeat(ctx context.Context, at string) (bool, error) {
+	conn, err := dialRedis(ctx, at)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	return redis.Bool(redis.DoContext(conn, ctx, "EXISTS", product.Heartbeat))
+}
+
+// removeSessions removes the sessions of tokens, the beat of servers that have
+// gone if there was none before, and nothing else.
+func removeSessions(ctx context.Context, at string, tokens []string, beat bool) error {
 	conn, err := dialRedis(ctx, at)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
+	if beat {
+		if _, err := redis.DoContext(conn, ctx, "DEL", product.Heartbeat); err != nil {
+			return fmt.Errorf("remove the heartbeat from Redis: %w", err)
+		}
+	}
 	for begin := 0; begin < len(tokens); begin += batch {
 		some := tokens[begin:min(begin+batch, len(tokens))]
 		// One command a key: a cluster takes no other.
 		for _, token := range some {
-			sum := sha256.Sum256([]byte(token))
-			if err := conn.Send("DEL", keyPrefix+base64.RawURLEncoding.EncodeToString(sum[:])); err != nil {
+			if err := conn.Send("DEL", visitor.Key(token)); err != nil {
 				return fmt.Errorf("remove sessions from Redis: %w", err)
 			}
 		}

@@ -34,7 +34,7 @@ type Recorder struct {
 	steps   []Step
 	room    [8]Step // as many as most requests take
 	left    int     // steps not kept
-	making  int     // where the present making of the page began
+	attempt int     // index of the first step of the present attempt
 	session string
 }
 
@@ -122,19 +122,28 @@ func (r *Recorder) add(s Step) {
 	r.steps = append(r.steps, s)
 }
 
-// Again tells that the page is made anew, because another request of the same
-// session came in between.
-func (r *Recorder) Again() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.making = len(r.steps)
+// Adopt adds steps that were taken by something this request waited for. Of
+// those nothing is known but that they were over in its time.
+func (r *Recorder) Adopt(steps []Step) {
+	for _, s := range steps {
+		s.At = 0
+		r.add(s)
+	}
 }
 
-// Making returns the steps since the page was last begun.
-func (r *Recorder) Making() []Step {
+// NextAttempt tells that the page is made once more, because another request of
+// the same session came in between.
+func (r *Recorder) NextAttempt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return append([]Step(nil), r.steps[r.making:]...)
+	r.attempt = len(r.steps)
+}
+
+// Attempt returns the steps since the page was last begun.
+func (r *Recorder) Attempt() []Step {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]Step(nil), r.steps[r.attempt:]...)
 }
 
 // Session is the store's name for the session that this request belongs to: the
@@ -151,9 +160,18 @@ func (r *Recorder) Elapsed() time.Duration { return time.Since(r.began) }
 // Source is the code that took this step, as the program itself knows it.
 func (s Step) Source() Source {
 	frame, _ := runtime.CallersFrames([]uintptr{s.pc}).Next()
-	folder, function := path.Split(frame.Function) // "holdfast/" and "web.(*Site).answer"
-	name, function, _ := strings.Cut(function, ".")
-	_, folder, _ = strings.Cut(folder+name, "/")
-	function, _, _ = strings.Cut(function, ".func") // a function inside it
-	return Source{File: path.Join(folder, path.Base(frame.File)), Function: function}
+	own := reflect.TypeFor[Recorder]().PkgPath()
+	return sourceOf(strings.TrimSuffix(own, "internal/learn/trace"), frame.Function, frame.File)
+}
+
+// sourceOf reads a function's full name, which begins with the import path of
+// its package. module is the module's path and a slash; the path may have more
+// slashes and dots.
+func sourceOf(module, name, file string) Source {
+	folder, function := path.Split(name)              // "example.com/kelp/" and "web.(*Site).answer"
+	last, function, _ := strings.Cut(function, ".")   // "web" and "(*Site).answer"
+	folder = strings.TrimSuffix(folder+last, "_test") // an external test stands beside its package
+	function, _, _ = strings.Cut(function, ".func")   // without the number of a function inside it
+	folder = strings.TrimPrefix(folder, module)
+	return Source{File: path.Join(folder, path.Base(file)), Function: function}
 }

@@ -82,9 +82,9 @@ func TestAStepKnowsWhoTookIt(t *testing.T) {
 	rec.AddOf(taker.measured, trace.Form{})
 	rec.AddOf((*taker).take, trace.Form{})
 	want := []string{"takeStep", "takeStepInside", "(*taker).take", "taker.measured", "(*taker).take"}
-	for i, step := range rec.Making() {
+	for i, step := range rec.Attempt() {
 		source := step.Source()
-		if source.Function != want[i] || source.File != "internal/trace_test/trace_test.go" && source.File != "internal/learn/trace/trace_test.go" {
+		if source.Function != want[i] || source.File != "internal/learn/trace/trace_test.go" {
 			t.Errorf("step %d was taken by %+v, want %s", i, source, want[i])
 		}
 	}
@@ -111,7 +111,7 @@ func TestARequestIsKeptWithinBounds(t *testing.T) {
 	for range 10_000 {
 		rec.Add(trace.Statement{Text: "SELECT 1"})
 	}
-	if n := len(rec.Making()); n != 200 {
+	if n := len(rec.Attempt()); n != 200 {
 		t.Errorf("%d steps are kept", n)
 	}
 	recent := trace.NewRecent()
@@ -129,9 +129,9 @@ func TestARequestIsKeptWithinBounds(t *testing.T) {
 func TestOnlyTheLastMakingIsTold(t *testing.T) {
 	rec := trace.New(true)
 	rec.Add(trace.Hash{Key: "first"})
-	rec.Again()
+	rec.NextAttempt()
 	rec.Add(trace.Hash{Key: "second"})
-	if got := rec.Making(); len(got) != 1 || got[0].What != (trace.Hash{Key: "second"}) {
+	if got := rec.Attempt(); len(got) != 1 || got[0].What != (trace.Hash{Key: "second"}) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -77,6 +77,14 @@ type Operation struct {
 	Cause string // why it failed; "" when it did not
 }
 
+// Connection is a new connection to the store, and all that was done before
+// anything that comes over it is believed.
+type Connection struct {
+	To    string
+	Beat  string // the key of the heartbeat
+	Cause string // why it is not believed; "" when it is
+}
+
 // Decoded is a stored record after it was read.
 type Decoded struct {
 	Version, Newest int // of the layout: the record's, and the one this server writes
@@ -109,6 +117,7 @@ const (
 	IllFormed  Reason = "ill-formed"
 	NotFound   Reason = "not found"
 	Unreadable Reason = "unreadable"
+	Newer      Reason = "newer"
 	Idle       Reason = "idle"
 	TooOld     Reason = "too old"
 	GuestToken Reason = "a guest's"
@@ -193,6 +202,7 @@ func (Cookie) what()     {}
 func (Form) what()       {}
 func (Hash) what()       {}
 func (Operation) what()  {}
+func (Connection) what() {}
 func (Decoded) what()    {}
 func (Check) what()      {}
 func (Recognised) what() {}

@@ -1,0 +1,93 @@
+//go:build unix
+
+package main_test
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+)
+
+// asVictim is set in a test process that is to be killed, to the program that
+// it starts.
+const asVictim = "HOLDFAST_TEST_VICTIM"
+
+// TestNothingIsLeftOfAKilledTestProcess starts this test again as a process
+// that runs a server and a browser, and kills it.
+func TestNothingIsLeftOfAKilledTestProcess(t *testing.T) {
+	if path := os.Getenv(asVictim); path != "" {
+		victim(t, path)
+		return
+	}
+	t.Parallel()
+	testservice.Program(t, chromiums()...)
+	folder, err := os.MkdirTemp("", "v") // short, as paths of sockets have to be
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(folder, 0o711); err != nil { // or root makes its folder elsewhere
+		t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
+	cmd.Env = append(os.Environ(), asVictim+"="+program(t), "TMPDIR="+folder)
+	in, err := cmd.StdinPipe() // held open: the victim waits for its end
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer in.Close()
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var said []string
+	for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "ready"; {
+		said = append(said, lines.Text())
+	}
+	made, err := os.ReadDir(folder)
+	if err := errors.Join(err, cmd.Process.Kill()); err != nil {
+		t.Fatal(err)
+	}
+	_ = cmd.Wait() // killed
+	if len(said) != 1 || len(made) == 0 {
+		t.Fatalf("the victim said %q and made %d folders", said, len(made))
+	}
+	testprocess.Eventually(t, time.Minute, "the end of the server", func() error {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(said[0], "http://"))
+		if err != nil {
+			return nil
+		}
+		conn.Close()
+		return errors.New("it takes connections")
+	})
+	testprocess.Eventually(t, time.Minute, "the end of all files", func() error {
+		left, err := os.ReadDir(folder)
+		if len(left) > 0 {
+			err = fmt.Errorf("%s is left", left)
+		}
+		return err
+	})
+}
+
+func victim(t *testing.T, path string) {
+	server := testprocess.Start(t, path, t.TempDir(), nil)
+	b := browse(t, t.TempDir())
+	b.first(chromedp.Navigate(server.URL))
+	fmt.Println(server.URL)
+	fmt.Println("ready")
+	_, _ = io.Copy(io.Discard, os.Stdin)
+}

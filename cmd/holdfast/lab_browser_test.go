@@ -1,0 +1,320 @@
+package main_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/PuerkitoBio/goquery"
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/chromedp"
+
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+)
+
+// screen is how a page is looked at.
+type screen struct {
+	width   int64
+	scripts bool
+}
+
+// on begins the browser with a screen.
+func (b *browser) on(s screen) {
+	b.t.Helper()
+	b.first(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !s.scripts})
+		if err != nil {
+			return err
+		}
+		_, err = chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+			Width: s.width, Height: 844, DeviceScaleFactor: 1, Mobile: s.width < 600,
+		})
+		return err
+	}))
+}
+
+// texts are the texts of all that the selector finds on the page, read in one
+// step, so that a page that is being replaced gives those of one page or none.
+func (b *browser) texts(selector string) ([]string, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
+	defer cancel()
+	nodes, err := chromedp.Run(ctx, chromedp.OuterHTML(chromedp.CSS("html")))
+	if err != nil {
+		return nil, err
+	}
+	return textsIn(nodes, selector)
+}
+
+// reads waits until what the selector finds reads as wanted.
+func (b *browser) reads(selector, when string, wanted func([]string) error) {
+	b.t.Helper()
+	poll := time.NewTicker(200 * time.Millisecond)
+	defer poll.Stop()
+	late := time.After(4 * time.Minute)
+	for {
+		texts, err := b.texts(selector)
+		if err == nil {
+			err = wanted(texts)
+		}
+		if err == nil {
+			return
+		}
+		select {
+		case <-late:
+			b.t.Fatalf("%s: %v (at %s)", when, err, b.where())
+		case <-poll.C:
+		}
+	}
+}
+
+func (b *browser) click(selector string) {
+	b.t.Helper()
+	b.do("click "+selector, chromedp.Click(chromedp.CSS(selector)))
+}
+
+// places are the stores of sessions, each in its own kind of server.
+func places() map[string]func(testing.TB) testprocess.Settings {
+	of := func(store string) func(testing.TB) testprocess.Settings {
+		return func(testing.TB) testprocess.Settings { return testprocess.Settings{"SESSION_STORE": store} }
+	}
+	return map[string]func(testing.TB) testprocess.Settings{
+		"embedded Redis": of("redis"), "file": of("file"), "database": of("database"), "memory": of("memory"),
+		"Redis": func(t testing.TB) testprocess.Settings { return onServices(testservice.Redis(t), nil) },
+		"PostgreSQL": func(t testing.TB) testprocess.Settings {
+			settings := onServices(nil, testservice.Postgres(t))
+			settings["SESSION_STORE"] = "database"
+			return settings
+		},
+	}
+}
+
+func TestInABrowserTheServerIsRestartedThreeTimesInEveryStore(t *testing.T) {
+	t.Parallel()
+	screens := []screen{{390, false}, {1280, true}}
+	n := 0
+	for name, settings := range places() {
+		look := screens[n%len(screens)]
+		n++
+		t.Run(name, func(t *testing.T) {
+			b := browse(t, t.TempDir())
+			server := start(t, settings(t))
+			b.on(look)
+			b.register(server, "Ada", "ada@example.org")
+			want := "Hello again, Ada!"
+			if name == "memory" {
+				want = "You are a stranger now"
+			}
+			for i := range 3 {
+				b.do("open the lab", chromedp.Navigate(server.URL+"/lab"))
+				b.click(`form[action="/lab/restart"] button`)
+				b.sees(want, fmt.Sprintf("after restart %d, at %d px, scripts %t", i+1, look.width, look.scripts))
+				if name == "memory" {
+					b.logIn(server, "ada@example.org", false)
+				}
+			}
+			b.quiet()
+		})
+	}
+}
+
+// What people do: restart and check and attack, one after the other, and look.
+func TestInABrowserTheCheckShowsItsProgressAndEndsByItself(t *testing.T) {
+	t.Parallel()
+	for name, look := range map[string]screen{"phone without scripts": {390, false}, "desktop": {1280, true}} {
+		t.Run(name, func(t *testing.T) {
+			b := browse(t, t.TempDir())
+			server := start(t, nil)
+			b.on(look)
+			b.register(server, "Ada", "ada@example.org")
+			b.do("open the lab", chromedp.Navigate(server.URL+"/lab"))
+			b.click(`form[action="/lab/restart"] button`)
+			b.sees("Hello again, Ada!", "after the restart")
+			b.click(`form[action="/lab/check"] button`)
+			for most := 4; most > 0; most-- {
+				b.reads("table.measured tbody tr", fmt.Sprintf("see at most %d stores wait", most), func(rows []string) error {
+					waiting := 0
+					for _, row := range rows {
+						if strings.Contains(row, "being tried: ") || strings.Contains(row, "not tried yet") {
+							waiting++
+						}
+					}
+					if len(rows) != 4 || waiting > most {
+						return fmt.Errorf("%d rows, %d waiting", len(rows), waiting)
+					}
+					return nil
+				})
+			}
+			b.reads("main", "see the end", func(all []string) error {
+				if len(all) != 1 || !strings.Contains(all[0], "Measured on this machine") || strings.Contains(all[0], "A check is under way") {
+					return errors.New("no end")
+				}
+				return nil
+			})
+			b.click(`a[href="/lab/attacks"]`)
+			b.click(`form[action="/lab/attacks/replay"] button`)
+			b.reads("#replay ~ *, .trial", "see the attack fail", func(all []string) error {
+				if !strings.Contains(strings.Join(all, " "), "The attack failed") {
+					return errors.New("no verdict")
+				}
+				return nil
+			})
+			b.do("open the lab again", chromedp.Navigate(server.URL+"/lab"))
+			b.click(`form[action="/lab/restart"] button`)
+			b.sees("Hello again, Ada!", "after the restart that followed")
+			b.quiet()
+		})
+	}
+}
+
+func TestInABrowserASecondServerIsAskedWithTheSameCookie(t *testing.T) {
+	t.Parallel()
+	for name, settings := range places() {
+		t.Run(name, func(t *testing.T) {
+			b := browse(t, t.TempDir())
+			server := start(t, settings(t))
+			b.on(screen{390, false})
+			b.register(server, "Ada", "ada@example.org")
+			b.do("open the page", chromedp.Navigate(server.URL+"/why"))
+			b.click(`form[action="/why/second"] button`)
+			said := ""
+			b.reads(".second-said", "hear of the second server", func(all []string) error {
+				if len(all) != 1 {
+					return fmt.Errorf("it says %q", all)
+				}
+				said = all[0]
+				return nil
+			})
+			switch name {
+			case "embedded Redis", "file":
+				if !strings.Contains(said, "holdfast") && !strings.Contains(said, "another") {
+					t.Errorf("it refused with %q", said)
+				}
+				b.do("see the button again", chromedp.WaitVisible(chromedp.CSS(`form[action="/why/second"] button`)))
+				t.Logf("refused: %s", said)
+				return
+			case "memory":
+				if said != "it wants you to log in" {
+					t.Errorf("with sessions in memory it says %q", said)
+				}
+				b.click("#second ~ .actions a.button")
+				b.sees("Log in", "at the second server")
+			default:
+				if said != "Hello, Ada!" {
+					t.Errorf("it says %q", said)
+				}
+				b.click("#second ~ .actions a.button")
+				b.sees("Hello, Ada!", "at the second server")
+			}
+			if at := b.where(); strings.HasPrefix(at, server.URL+"/") || !strings.HasPrefix(at, "http://127.0.0.1:") {
+				t.Errorf("the browser is at %s", at)
+			}
+			second := strings.TrimSuffix(b.where(), "/profile")
+			b.do("go back to the first", chromedp.Navigate(server.URL+"/why"))
+			b.click(`form[action="/why/second/stop"] button`)
+			b.do("see the button again", chromedp.WaitVisible(chromedp.CSS(`form[action="/why/second"] button`)))
+			if name != "memory" {
+				if _, err := http.Get(second + "/healthz"); err == nil {
+					t.Error("the second server still answers")
+				}
+			}
+		})
+	}
+}
+
+func TestASecondServerEndsWithTheFirst(t *testing.T) {
+	t.Parallel()
+	for name, end := range map[string]func(*testprocess.Server){
+		"killed":  func(s *testprocess.Server) { s.Kill() },
+		"stopped": func(s *testprocess.Server) { s.Stop() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := start(t, testprocess.Settings{"SESSION_STORE": "database"})
+			v := member(t, server)
+			if got, err := v.submit("/why", "/why/second", nil); err != nil || got.Code != http.StatusSeeOther {
+				t.Fatalf("start the second: %d, %v", got.Code, err)
+			}
+			at, found := v.get("/why").page.Find("#second ~ .actions a").Attr("href")
+			if !found {
+				t.Fatal("no second server")
+			}
+			alive := func() bool {
+				response, err := http.Get(strings.TrimSuffix(at, "/profile") + "/healthz")
+				if err == nil {
+					response.Body.Close()
+				}
+				return err == nil
+			}
+			if !alive() {
+				t.Fatal("the second server does not answer")
+			}
+			end(server)
+			testprocess.Eventually(t, 30*time.Second, "end with the first", func() error {
+				if alive() {
+					return errors.New("the second server still answers")
+				}
+				return nil
+			})
+		})
+	}
+}
+
+func TestInABrowserAPageOfAStoreThatIsAwayComesBackByItself(t *testing.T) {
+	t.Parallel()
+	for _, scripts := range []bool{true, false} {
+		t.Run(fmt.Sprintf("scripts %t", scripts), func(t *testing.T) {
+			redis := testservice.Redis(t)
+			b := browse(t, t.TempDir())
+			server := start(t, strict(onServices(redis, nil)))
+			b.on(screen{390, scripts})
+			b.register(server, "Ada", "ada@example.org")
+			redis.Pause()
+			b.do("reload", chromedp.Reload())
+			b.sees("Sessions cannot be reached just now", "with Redis hanging")
+			redis.Resume()
+			b.sees("Hello, Ada!", "when Redis is back")
+		})
+	}
+}
+
+func TestInABrowserWhoseSessionEndedIsToldAndTakenBack(t *testing.T) {
+	t.Parallel()
+	b := browse(t, t.TempDir())
+	server := start(t, nil)
+	b.on(screen{390, false})
+	v := member(t, server)
+	b.logIn(server, v.email, false)
+	b.do("look at the devices", chromedp.Navigate(server.URL+"/devices"))
+	if got, err := v.ask("POST", "/devices/end-others", map[string][]string{}); err != nil || got.Code != http.StatusSeeOther {
+		t.Fatalf("end the browser's session: %d, %v", got.Code, err)
+	}
+	b.do("reload", chromedp.Reload())
+	b.sees("Log in", "after the session ended")
+	notices, err := b.texts("[role=status] .notice")
+	if err != nil || len(notices) != 1 || notices[0] != "Your session has ended: it was logged out from another device. Log in to go on." {
+		t.Errorf("the log-in page says %q, %v", notices, err)
+	}
+	b.do("log in",
+		chromedp.SendKeys(chromedp.CSS("#email"), v.email),
+		chromedp.SendKeys(chromedp.CSS("#password"), password),
+		chromedp.Click(chromedp.CSS("main form .button")))
+	b.sees("Where you are logged in", "back where the session ended")
+}
+
+func textsIn(page, selector string) ([]string, error) {
+	document, err := goquery.NewDocumentFromReader(strings.NewReader(page))
+	if err != nil {
+		return nil, err
+	}
+	if document.Find("footer").Length() == 0 {
+		return nil, errors.New("the page is not there yet")
+	}
+	return document.Find(selector).Map(func(_ int, s *goquery.Selection) string {
+		return strings.Join(strings.Fields(s.Text()), " ")
+	}), nil
+}

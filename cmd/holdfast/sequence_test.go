@@ -1,0 +1,243 @@
+//go:build linux
+
+package main_test
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+)
+
+// What people do on /lab, one thing after the other.
+
+// childrenOf are the processes whose parent is pid, each with its state and its
+// environment. One that ends meanwhile is left out.
+func childrenOf(t testing.TB, pid int) (states map[int]string, environs map[int][]string) {
+	t.Helper()
+	states, environs = map[int]string{}, map[int][]string{}
+	own, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range stats {
+		stat, err := os.ReadFile(path)
+		if err != nil {
+			continue
+		}
+		// After the name in parentheses: state, parent.
+		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
+		if len(fields) < 2 || fields[1] != strconv.Itoa(pid) {
+			continue
+		}
+		child, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+		states[child] = fields[0]
+		environ, err := os.ReadFile(filepath.Join(filepath.Dir(path), "environ"))
+		// Before it runs its program, a child has that of its parent.
+		if err == nil && len(environ) > 0 && !bytes.Equal(environ, own) {
+			environs[child] = strings.Split(strings.TrimRight(string(environ), "\x00"), "\x00")
+		}
+	}
+	return states, environs
+}
+
+// watchChildren notes every name that begins with HOLDFAST_ in the environment
+// of the server's children, until stop is called.
+func watchChildren(t testing.TB, server *testprocess.Server) (stop func() (names []string, children int)) {
+	t.Helper()
+	end, done := make(chan struct{}), make(chan struct{})
+	found, seen := map[string]bool{}, map[int]bool{}
+	pid := server.PID()
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			_, environs := childrenOf(t, pid)
+			for child, environ := range environs {
+				seen[child] = true
+				for _, entry := range environ {
+					if name, _, _ := strings.Cut(entry, "="); strings.HasPrefix(name, "HOLDFAST_") {
+						found[name] = true
+					}
+				}
+			}
+			select {
+			case <-end:
+				return
+			case <-tick.C:
+			}
+		}
+	}()
+	return func() ([]string, int) {
+		close(end)
+		<-done
+		var names []string
+		for name := range found {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		return names, len(seen)
+	}
+}
+
+func pressCheck(t testing.TB, v *visitor) {
+	t.Helper()
+	got, err := v.ask("POST", "/lab/check", url.Values{})
+	if err != nil || got.Code != http.StatusSeeOther || got.Header.Get("Location") != "/lab#stores" {
+		t.Fatalf("press the button of the check: %d, %q, %v", got.Code, got.text("h1"), err)
+	}
+}
+
+// checked waits for the end of the check and returns the page.
+func checked(t testing.TB, v *visitor) (done answer) {
+	t.Helper()
+	look := time.NewTicker(500 * time.Millisecond) // nearly as often as the page itself
+	defer look.Stop()
+	late := time.After(4 * time.Minute)
+	for {
+		if done = v.get("/lab"); done.Header.Get("Refresh") == "" {
+			return done
+		}
+		select {
+		case <-look.C:
+		case <-late:
+			t.Fatalf("the check does not end: %s", done.text("table.measured"))
+		}
+	}
+}
+
+func mustHaveMeasured(t testing.TB, page answer) {
+	t.Helper()
+	if why := page.text("#stores ~ [role=alert]"); why != "" {
+		t.Fatalf("the check failed: %s", why)
+	}
+	if n := page.page.Find("table.measured tbody tr").Length(); n != 4 || page.page.Find("td.waiting").Length() != 0 {
+		t.Fatalf("the table has %d rows: %s", n, page.text("table.measured"))
+	}
+}
+
+func TestACheckAfterThreeRestartsMeasuresAndNoChildHearsOfTheSocket(t *testing.T) {
+	t.Parallel()
+	for name, settings := range map[string]func(testing.TB) testprocess.Settings{
+		"embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
+		"Redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
+			return onServices(testservice.Redis(t), testservice.Postgres(t))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := start(t, settings(t))
+			v := member(t, server)
+			for range 3 {
+				pressRestart(t, v, server)
+			}
+			stop := watchChildren(t, server)
+			pressCheck(t, v)
+			mustHaveMeasured(t, checked(t, v))
+			names, children := stop()
+			if len(names) > 0 || children == 0 {
+				t.Errorf("of %d children some had %q in their environment", children, names)
+			}
+			pressRestart(t, v, server) // and a check does not stand in the way of a restart
+			mustHaveMeasured(t, v.get("/lab"))
+		})
+	}
+}
+
+func TestARestartDuringACheckLeavesNothingBehindAndSaysSo(t *testing.T) {
+	t.Parallel()
+	for name, settings := range map[string]func(testing.TB) testprocess.Settings{
+		"embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
+		"Redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
+			return onServices(testservice.Redis(t), testservice.Postgres(t))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// Not t.TempDir: the path of a socket has to be short.
+			temporary, err := os.MkdirTemp("", "hf")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(temporary) })
+			set := settings(t)
+			set["TMPDIR"] = temporary
+			server := start(t, set)
+			v := member(t, server)
+			pressCheck(t, v)
+			testprocess.Eventually(t, time.Minute, "have tried one store", func() error {
+				if v.get("/lab").page.Find("td.waiting").Length() != 3 {
+					return errors.New("not yet")
+				}
+				return nil
+			})
+			pressRestart(t, v, server)
+			if states, _ := childrenOf(t, server.PID()); len(states) > 0 {
+				t.Errorf("the new server has children it never started: %v", states)
+			}
+			if left, err := filepath.Glob(filepath.Join(temporary, "holdfast-restart-check-*")); err != nil || len(left) > 0 {
+				t.Errorf("left in the temporary folder: %v, %v", left, err)
+			}
+			page := v.get("/lab")
+			if said := page.text("#stores ~ [role=alert]"); !strings.Contains(said, "The check was stopped at the store file: the server was restarted") {
+				t.Errorf("of the check that was stopped the page says %q", said)
+			}
+			if page.page.Find("td.waiting").Length() != 3 || page.text("#stores ~ .empty") != "" {
+				t.Errorf("what it had found is not shown: %s", page.text("table.measured"))
+			}
+			mustBe(t, greeted, v, "after the restart")
+		})
+	}
+}
+
+func TestACheckWhoseServerIsKilledIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	server := start(t, nil)
+	v := member(t, server)
+	pressCheck(t, v)
+	server.Kill()
+	server.Start()
+	if said := v.get("/lab").text("#stores ~ [role=alert]"); said != "The server ended while the check ran." {
+		t.Errorf("the page says %q", said)
+	}
+}
+
+func TestACheckThatFailsSaysWhy(t *testing.T) {
+	t.Parallel()
+	copied := filepath.Join(t.TempDir(), "holdfast")
+	if err := os.Link(program(t), copied); err != nil {
+		t.Fatal(err)
+	}
+	server := testprocess.Start(t, copied, t.TempDir(), nil)
+	v := member(t, server)
+	spoilt := copied + ".new"
+	if err := os.WriteFile(spoilt, []byte("#!/bin/sh\necho 'holdfast: the kelp tore loose' >&2\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(spoilt, copied); err != nil {
+		t.Fatal(err)
+	}
+	pressCheck(t, v)
+	page := checked(t, v)
+	want := "The check failed at the store redis, while it was to start the server, register, log in: the server ended (exit status 1). It said: the kelp tore loose"
+	if said := page.text("#stores ~ [role=alert]"); said != want {
+		t.Errorf("the page says %q, want %q", said, want)
+	}
+	if page.text("#stores ~ .empty") != "" {
+		t.Error("beside the failure it says that nothing has been measured")
+	}
+}

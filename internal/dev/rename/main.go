@@ -1,0 +1,48 @@
+// Command rename gives this code a name of your own: the product's name, its
+// slug, the module's path, and its cookies. docs/make-it-yours.md says what it
+// changes and what it leaves. It is not part of the application, and it stands
+// alone: it must work on code that does not build.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+)
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "rename:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string, stdout io.Writer) error {
+	flags := flag.NewFlagSet("rename", flag.ContinueOnError)
+	flags.SetOutput(stdout)
+	top := flags.String("C", ".", "`folder` of the code, where go.mod is")
+	name := flags.String("name", "", "what people read: \"Sea Farer\"")
+	slug := flags.String("slug", "", "name of the program and its files, keys and cookies: seafarer")
+	module := flags.String("module", "", "path of the Go module: example.com/kelp/seafarer")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	to := names{Name: *name, Slug: *slug, Module: *module}
+	if err := to.check(); err != nil {
+		return err
+	}
+	from, err := namesIn(*top)
+	if err != nil {
+		return err
+	}
+	done, err := rename(*top, from, to)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(stdout, "%s is %s now: %d files are changed.\n", from.Name, to.Name, done.files)
+	for _, line := range done.meaning {
+		fmt.Fprintf(stdout, "  write anew what the name means: %s\n", line)
+	}
+	return nil
+}

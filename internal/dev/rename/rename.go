@@ -1,0 +1,206 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"go/format"
+	"go/scanner"
+	"go/token"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"unicode"
+)
+
+// names are the three names of a product.
+type names struct{ Name, Slug, Module string }
+
+var (
+	nameShape   = regexp.MustCompile(`^\p{L}([\p{L}\p{N} .-]*[\p{L}\p{N}])?$`)
+	slugShape   = regexp.MustCompile(`^[a-z][a-z0-9]{0,31}$`)
+	moduleShape = regexp.MustCompile(`^[a-z0-9]([a-z0-9._~-]*[a-z0-9])?(/[A-Za-z0-9]([A-Za-z0-9._~-]*[A-Za-z0-9])?)*$`)
+)
+
+func (n names) check() error {
+	var problems []error
+	if !nameShape.MatchString(n.Name) {
+		problems = append(problems, errors.New("-name: letters, digits, spaces, dots and dashes are needed, a letter first"))
+	}
+	if !slugShape.MatchString(n.Slug) {
+		problems = append(problems, errors.New("-slug: at most 32 of a-z and 0-9 are needed, a letter first"))
+	}
+	if !moduleShape.MatchString(n.Module) {
+		problems = append(problems, errors.New("-module: the path of a Go module is needed, such as example.com/kelp/seafarer"))
+	}
+	return errors.Join(problems...)
+}
+
+// identifier is the name as a part of a name in Go: "Sea Farer" is SeaFarer.
+func (n names) identifier() string {
+	var b strings.Builder
+	for word := range strings.FieldsFuncSeq(n.Name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
+		b.WriteString(strings.ToUpper(word[:1]) + word[1:])
+	}
+	return b.String()
+}
+
+// namesIn reads what the code below top is called.
+func namesIn(top string) (names, error) {
+	read := func(file, pattern string) (string, error) {
+		text, err := os.ReadFile(filepath.Join(top, filepath.FromSlash(file)))
+		if err != nil {
+			return "", err
+		}
+		found := regexp.MustCompile(pattern).FindSubmatch(text)
+		if found == nil {
+			return "", fmt.Errorf("%s has no %s", file, pattern)
+		}
+		return string(found[1]), nil
+	}
+	var n names
+	var err1, err2, err3 error
+	n.Module, err1 = read("go.mod", `(?m)^module (\S+)`)
+	n.Name, err2 = read("internal/product/product.go", `(?m)^\tName = "(.*)"`)
+	n.Slug, err3 = read("internal/product/product.go", `(?m)^\tSlug = "(.*)"`)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return names{}, err
+	}
+	if own := (names{"Holdfast", "holdfast", "holdfast"}); n != own {
+		return names{}, fmt.Errorf("this code is called %s (%s) already; only %s can be renamed, because its name stands for nothing else in it",
+			n.Name, n.Module, own.Name)
+	}
+	return n, nil
+}
+
+// left are files and folders that keep the name: they are about Holdfast, whose
+// code this was, or are not text.
+var left = []string{".git", ".data", ".env", "LICENSE", "go.sum", "docs/pictures", "docs/make-it-yours.md", "internal/dev/rename"}
+
+type outcome struct {
+	files   int
+	meaning []string // lines that say what the old name means, as "file:line: text"
+}
+
+// rename changes every file below top.
+func rename(top string, from, to names) (outcome, error) {
+	var done outcome
+	change := changer(from, to)
+	err := filepath.WalkDir(top, func(at string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		file, err := filepath.Rel(top, at)
+		if err != nil {
+			return err
+		}
+		file = filepath.ToSlash(file)
+		if slices.Contains(left, file) {
+			return skip(entry)
+		}
+		if !entry.Type().IsRegular() {
+			return nil
+		}
+		before, err := os.ReadFile(at)
+		if err != nil || bytes.IndexByte(before, 0) >= 0 {
+			return err
+		}
+		after, err := change(file, before)
+		if err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		done.meaning = append(done.meaning, meaning(file, before, from)...)
+		if bytes.Equal(before, after) {
+			return nil
+		}
+		done.files++
+		return os.WriteFile(at, after, 0o644) // keeps the mode of a file that is there
+	})
+	if err != nil {
+		return done, err
+	}
+	program := func(n names) string { return filepath.Join(top, "cmd", n.Slug) }
+	return done, os.Rename(program(from), program(to))
+}
+
+func skip(entry fs.DirEntry) error {
+	if entry.IsDir() {
+		return fs.SkipDir
+	}
+	return nil
+}
+
+// changer returns the function that changes one file.
+func changer(from, to names) func(file string, text []byte) ([]byte, error) {
+	// The first part of an import path, and only that: cmd/holdfast/web is none.
+	imports := regexp.MustCompile(`(^|[^\w/.-])` + from.Module + `/(cmd|internal|migrations|static|templates|web)\b`)
+	module := regexp.MustCompile(`(?m)^module ` + from.Module + `$`)
+	// A mark that is no text keeps the new path from being read again.
+	const mark = "\x00"
+	prose := strings.NewReplacer(
+		from.Name, to.Name, strings.ToUpper(from.Slug), strings.ToUpper(to.Slug), from.Slug, to.Slug, mark, to.Module)
+	code := strings.NewReplacer(from.Name, to.identifier(), strings.ToUpper(from.Slug), strings.ToUpper(to.Slug), from.Slug, to.Slug)
+	return func(file string, text []byte) ([]byte, error) {
+		text = imports.ReplaceAll(text, []byte("${1}"+mark+"/$2"))
+		text = module.ReplaceAll(text, []byte("module "+mark))
+		if path.Ext(file) != ".go" {
+			return []byte(prose.Replace(string(text))), nil
+		}
+		if file == "internal/product/product.go" {
+			text = regexp.MustCompile(`(\tCookiePrefix = )".*"`).ReplaceAll(text, []byte(`${1}"`+to.Slug+`-"`))
+		}
+		// A longer name moves what gofmt has aligned, and a path its import.
+		return format.Source(changeGo(text, code.Replace, prose.Replace))
+	}
+}
+
+// changeGo changes names of Go in one way, comments and texts in another.
+func changeGo(text []byte, identifier, prose func(string) string) []byte {
+	var s scanner.Scanner
+	files := token.NewFileSet()
+	file := files.AddFile("", files.Base(), len(text))
+	s.Init(file, text, nil, scanner.ScanComments)
+	var out bytes.Buffer
+	end := 0
+	for {
+		position, kind, literal := s.Scan()
+		if kind == token.EOF {
+			break
+		}
+		if kind != token.IDENT && kind != token.STRING && kind != token.COMMENT {
+			continue
+		}
+		begin := file.Offset(position)
+		out.Write(text[end:begin])
+		end = begin + len(literal)
+		// The literal of a raw string or comment lacks its carriage returns.
+		if end > len(text) || string(text[begin:end]) != literal {
+			end = begin
+			continue
+		}
+		if kind == token.IDENT {
+			out.WriteString(identifier(literal))
+		} else {
+			out.WriteString(prose(literal))
+		}
+	}
+	out.Write(text[end:])
+	return out.Bytes()
+}
+
+// meaning finds lines that say what the name means, which no rename can.
+func meaning(file string, text []byte, from names) []string {
+	var found []string
+	number := 0
+	for line := range strings.Lines(string(text)) {
+		number++
+		if regexp.MustCompile(`(?i)\ba \*?` + from.Slug + `\*? is\b`).MatchString(line) {
+			found = append(found, fmt.Sprintf("%s:%d: %s", file, number, strings.TrimSpace(line)))
+		}
+	}
+	return found
+}

@@ -1,0 +1,82 @@
+package repository_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"holdfast/internal/dev/repository"
+	"holdfast/internal/product"
+)
+
+// keepTheName are files and folders that a rename leaves alone.
+var keepTheName = []string{"LICENSE", "go.sum", "docs/pictures", "docs/make-it-yours.md", "internal/dev/rename"}
+
+// TestARenamedCopyBuildsAndPassesItsTests takes about 30 s where nothing else
+// runs, most of it for building the copy and linking its tests.
+func TestARenamedCopyBuildsAndPassesItsTests(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a copy of the repository, which is not short")
+	}
+	original := "hold" + "fast" // in two parts, which a rename leaves alone
+	if product.Slug != original {
+		t.Skip("this code has a name of its own already: there is nothing to rename")
+	}
+	// A longer name, of several words, and a path with dots and slashes.
+	const name, slug, module = "Sea Farer of Kelp", "seafarerofkelp", "example.com/kelp.v2/seafarer"
+	top := repository.Copy(t)
+	repository.Go(t, top, "run", "./internal/dev/rename", "-name", name, "-slug", slug, "-module", module)
+	if out, err := repository.Try(t, top, "run", "./internal/dev/rename", "-name", "Kelp", "-slug", "kelp", "-module", "kelp"); err == nil {
+		t.Errorf("it is renamed a second time: %s", out)
+	}
+	for _, file := range filesThatSay(t, top, regexp.MustCompile("(?i)"+original)) {
+		t.Errorf("%s still has the old name", file)
+	}
+	if out := repository.Go(t, top, "run", "./cmd/"+slug, "version"); !strings.HasPrefix(out, slug+" ") {
+		t.Errorf("the program says %q", out)
+	}
+	repository.Go(t, top, "vet", "./...")
+	repository.Go(t, top, "test", "-count=1", "-short",
+		"./internal/product", "./internal/config", "./internal/form", "./internal/text", "./internal/password",
+		"./internal/learn/trace", "./internal/dev/architecture", "./internal/dev/rename", "./internal/dev/repository")
+	repository.Go(t, top, "test", "-count=1", "./web", "-run", "Cookie|Route|Page|Header|EveryStepNames|AWeakPassword")
+}
+
+func filesThatSay(t *testing.T, top string, name *regexp.Regexp) []string {
+	t.Helper()
+	var found []string
+	err := filepath.WalkDir(top, func(at string, entry os.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		file, err := filepath.Rel(top, at)
+		if err != nil {
+			return err
+		}
+		file = filepath.ToSlash(file)
+		if slices.Contains(keepTheName, file) {
+			if entry.IsDir() {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if name.MatchString(filepath.Base(file)) {
+			found = append(found, file)
+		}
+		if !entry.Type().IsRegular() {
+			return nil
+		}
+		text, err := os.ReadFile(at)
+		if err == nil && name.Match(text) {
+			found = append(found, file)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}

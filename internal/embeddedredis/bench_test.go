@@ -1,0 +1,83 @@
+package embeddedredis_test
+
+import (
+	"io"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/gomodule/redigo/redis"
+	"github.com/nalgeon/redka"
+	"github.com/nalgeon/redka/redsrv"
+)
+
+// BenchmarkCommands compares this server with Redka's own on the same commands
+// and the same kind of socket: one command at a time, and 64 in one piece.
+func BenchmarkCommands(b *testing.B) {
+	const together = 64
+	value := strings.Repeat("v", 300) // bytes, about a session's record
+	for _, server := range []struct {
+		name string
+		dial func(*testing.B) redis.Conn
+	}{
+		{"Redka", dialRedka},
+		{"ours", func(b *testing.B) redis.Conn { return dial(b, open(b, b.TempDir())) }},
+	} {
+		for _, command := range []struct {
+			name string
+			args []any
+		}{
+			{"PING", nil},
+			{"GET", []any{"key"}},
+			{"MGET", []any{"key", "other", "nothing"}},
+			{"SET", []any{"key", value, "PX", 60_000}},
+			{"DEL", []any{"nothing"}},
+		} {
+			b.Run(command.name+"/alone/"+server.name, func(b *testing.B) {
+				conn := server.dial(b)
+				do(b, conn, "SET", "key", value)
+				for b.Loop() {
+					do(b, conn, command.name, command.args...)
+				}
+			})
+			b.Run(command.name+"/together/"+server.name, func(b *testing.B) {
+				conn := server.dial(b)
+				do(b, conn, "SET", "key", value)
+				for b.Loop() {
+					for range together {
+						if err := conn.Send(command.name, command.args...); err != nil {
+							b.Fatal(err)
+						}
+					}
+					do(b, conn, "")
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*together), "ns/command")
+			})
+		}
+	}
+}
+
+func dialRedka(b *testing.B) redis.Conn {
+	b.Helper()
+	dir := b.TempDir()
+	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
+	db, err := redka.Open(filepath.Join(dir, "redis.db"), &redka.Options{DriverName: "sqlite", Logger: quiet})
+	if err != nil {
+		b.Fatal(err)
+	}
+	socket := filepath.Join(dir, "s")
+	server := redsrv.New("unix", socket, db)
+	ready := make(chan error, 1)
+	go server.Start(ready)
+	if err := <-ready; err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { server.Stop() })
+	conn, err := redis.Dial("unix", socket)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { conn.Close() })
+	return conn
+}

@@ -1,0 +1,487 @@
+package embeddedredis_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+	"github.com/nalgeon/redka"
+
+	"holdfast/internal/embeddedredis"
+)
+
+// withoutSockets starts a server on a system that has no unix sockets.
+func withoutSockets(t *testing.T) *embeddedredis.Server {
+	t.Helper()
+	return withoutSocketsFor(t, syscall.EAFNOSUPPORT, quiet)
+}
+
+func withoutSocketsFor(t *testing.T, why syscall.Errno, log *slog.Logger) *embeddedredis.Server {
+	t.Helper()
+	s, err := embeddedredis.StartWith(context.Background(), t.TempDir(), log, func(network, address string) (net.Listener, error) {
+		return nil, &net.OpError{Op: "listen", Net: network, Err: os.NewSyscallError("socket", why)}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+// bothWays runs a test through a socket and inside the process.
+func bothWays(t *testing.T, test func(t *testing.T, s *embeddedredis.Server)) {
+	t.Run("socket", func(t *testing.T) { test(t, open(t, t.TempDir())) })
+	t.Run("inside the process", func(t *testing.T) { test(t, withoutSockets(t)) })
+}
+
+func TestWithoutUnixSocketsTheServerIsReachedInsideTheProcess(t *testing.T) {
+	const wsaEAFNoSupport = syscall.Errno(10047)
+	for _, why := range []syscall.Errno{syscall.EAFNOSUPPORT, wsaEAFNoSupport} {
+		var log bytes.Buffer
+		s := withoutSocketsFor(t, why, slog.New(slog.NewTextHandler(&log, nil)))
+		if s.Socket() != "" {
+			t.Errorf("%v: socket %q", why, s.Socket())
+		}
+		if !strings.Contains(log.String(), "redis-cli cannot look into") {
+			t.Errorf("%v: logged %q", why, log.String())
+		}
+		conn, other := dial(t, s), dial(t, s)
+		do(t, conn, "SET", "name", "Ada")
+		if name, err := redis.String(other.Do("GET", "name")); err != nil || name != "Ada" {
+			t.Errorf("%v: %q, %v", why, name, err)
+		}
+		if list, err := redis.String(conn.Do("CLIENT", "LIST")); err != nil || strings.Count(list, "\n") != 2 {
+			t.Errorf("%v: %s, %v", why, list, err)
+		}
+	}
+}
+
+func TestAnotherFailureToListenIsOne(t *testing.T) {
+	_, err := embeddedredis.StartWith(context.Background(), t.TempDir(), quiet, func(string, string) (net.Listener, error) {
+		return nil, syscall.EACCES
+	})
+	if !errors.Is(err, syscall.EACCES) {
+		t.Errorf("%v", err)
+	}
+}
+
+// TestCommandsSentTogetherAreAnsweredInOrder writes more than a socket holds
+// before it reads anything.
+func TestCommandsSentTogetherAreAnsweredInOrder(t *testing.T) {
+	bothWays(t, func(t *testing.T, s *embeddedredis.Server) {
+		const rounds = 200
+		conn := dial(t, s)
+		big := strings.Repeat("b", 200)
+		for i := range rounds {
+			key := fmt.Sprint("key", i)
+			conn.Send("SET", key, i, "PX", 60_000)
+			conn.Send("INCR", key)
+			conn.Send("GET")
+			conn.Send("MGET", key, "nothing")
+			conn.Send("ECHO", big)
+			conn.Send("DEL", key)
+			conn.Send("EXISTS", key)
+		}
+		if err := conn.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		for i := range rounds {
+			for _, want := range []string{"OK", fmt.Sprint(i + 1), "ERR wrong number of arguments for 'get' command",
+				fmt.Sprintf("[%d <nil>]", i+1), big, "1", "0"} {
+				answer, err := conn.Receive()
+				got := fmt.Sprint(answer)
+				switch answer := answer.(type) {
+				case []byte:
+					got = string(answer)
+				case []any:
+					got = fmt.Sprintf("[%s %v]", answer[0], answer[1])
+				}
+				if err != nil {
+					got = err.Error()
+				}
+				if got != want {
+					t.Fatalf("round %d: %s, want %s", i, got, want)
+				}
+			}
+		}
+	})
+}
+
+func TestManyMegabytesCanBeOnTheirWay(t *testing.T) {
+	bothWays(t, func(t *testing.T, s *embeddedredis.Server) {
+		conn := dial(t, s)
+		value := strings.Repeat("v", 10<<20)
+		do(t, conn, "SET", "big", value)
+		if got, err := redis.String(conn.Do("GET", "big")); err != nil || got != value {
+			t.Errorf("%d bytes, %v", len(got), err)
+		}
+	})
+}
+
+func TestWhatIsNoRESPEndsItsConnection(t *testing.T) {
+	s := open(t, t.TempDir())
+	conn, err := net.Dial("unix", s.Socket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(patience))
+	if _, err := conn.Write([]byte("*1\r\n!4\r\nPING\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(conn)
+	if err != nil || string(got) != "-ERR Protocol error: expected '$', got '!'\r\n" {
+		t.Errorf("%q, %v", got, err)
+	}
+}
+
+func TestAStandStillHoldsCommandsAndEndsByItself(t *testing.T) {
+	bothWays(t, func(t *testing.T, s *embeddedredis.Server) {
+		const still = 1500 * time.Millisecond
+		conn := dial(t, s)
+		begun := time.Now()
+		over := s.StandStill(still)
+		if again := s.StandStill(time.Hour); again != over {
+			t.Error("a second standstill is another one")
+		}
+		hasty := dial(t, s, redis.DialWriteTimeout(50*time.Millisecond), redis.DialReadTimeout(50*time.Millisecond))
+		if _, err := hasty.Do("SET", "late", "1"); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Errorf("a client with little time: %v", err)
+		}
+		leaving := dial(t, s)
+		left := make(chan error, 1)
+		go func() {
+			_, err := leaving.Do("SET", "late", "1")
+			left <- err
+		}()
+		leaving.Close()
+		if err := <-left; err == nil {
+			t.Error("a closed connection was answered")
+		}
+		select {
+		case <-over:
+			t.Error("the closed connection waited for the end")
+		default:
+		}
+		if s.Socket() != "" {
+			if out := cliOf(t, s).run("PING"); out != "PONG\n" {
+				t.Errorf("redis-cli meanwhile: %s", out)
+			}
+		}
+		do(t, conn, "PING")
+		if took := time.Since(begun); took < still {
+			t.Errorf("answered after %s, want it to wait %s", took, still)
+		}
+		<-over
+		if took := time.Since(begun); took > patience {
+			t.Errorf("stood still for %s", took)
+		}
+		if n, err := redis.Int(conn.Do("EXISTS", "late")); err != nil || n != 0 {
+			t.Errorf("a command that was given up was carried out later: %d, %v", n, err)
+		}
+		select {
+		case <-s.StandStill(0):
+		case <-time.After(patience):
+			t.Error("no second standstill")
+		}
+	})
+}
+
+func TestAStandStillLastsFiveSecondsAtMost(t *testing.T) {
+	s := open(t, t.TempDir())
+	begun := time.Now()
+	<-s.StandStill(time.Hour)
+	if took := time.Since(begun); took < embeddedredis.MaxStandStill || took > embeddedredis.MaxStandStill+patience {
+		t.Errorf("stood still for %s", took)
+	}
+}
+
+func TestClosingWaitsForNothing(t *testing.T) {
+	bothWays(t, func(t *testing.T, s *embeddedredis.Server) {
+		conn, monitor := dial(t, s), dial(t, s)
+		do(t, conn, "SET", "name", "Ada")
+		do(t, monitor, "MONITOR")
+		over := s.StandStill(embeddedredis.MaxStandStill)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-over:
+			t.Error("waited for the end of the standstill")
+		default:
+		}
+		if _, err := conn.Do("GET", "name"); err == nil {
+			t.Error("a closed server answered")
+		}
+	})
+}
+
+func TestTheDataBelongsToOneProcessAtATimeAndToItsOwnerAlone(t *testing.T) {
+	dir := t.TempDir()
+	first, err := embeddedredis.Start(context.Background(), dir, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	do(t, dial(t, first), "SET", "name", "Ada")
+	if runtime.GOOS != "windows" {
+		for _, name := range []string{"redis.db", "redis.db-wal", "redis.db-shm", "redis.lock", filepath.Base(first.Socket())} {
+			path := filepath.Join(dir, name)
+			if name == "redis.sock" {
+				path = first.Socket()
+			}
+			if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("%s: %v, %v", name, info.Mode(), err)
+			}
+		}
+	}
+	if _, err := embeddedredis.Start(context.Background(), dir, quiet); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "redis.lock")+" is held by another running server") {
+		t.Errorf("a second server on the same folder: %v", err)
+	}
+	type started struct {
+		s   *embeddedredis.Server
+		err error
+	}
+	successor := make(chan started, 1)
+	go func() {
+		s, err := embeddedredis.Start(context.Background(), dir, quiet)
+		successor <- started{s, err}
+	}()
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	second := <-successor
+	if second.err != nil {
+		t.Fatalf("its successor: %v", second.err)
+	}
+	defer second.s.Close()
+	if name, err := redis.String(dial(t, second.s).Do("GET", "name")); err != nil || name != "Ada" {
+		t.Errorf("%q, %v", name, err)
+	}
+}
+
+func TestASocketWhosePathIsTooLongLiesElsewhere(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 25))
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s, err := embeddedredis.Start(context.Background(), dir, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !filepath.IsAbs(s.Socket()) || strings.HasPrefix(s.Socket(), dir) {
+		t.Errorf("socket %s", s.Socket())
+	}
+	if out := cliOf(t, s).run("PING"); out != "PONG\n" {
+		t.Errorf("redis-cli: %s", out)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Dir(s.Socket())); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("its folder is left: %v", err)
+	}
+}
+
+const asVictim = "HOLDFAST_EMBEDDEDREDIS_VICTIM"
+
+// TestWhatWasAnsweredOutlivesAKilledProcess starts this test again as a process
+// that stores as fast as it can and tells of each answer, and kills it.
+func TestWhatWasAnsweredOutlivesAKilledProcess(t *testing.T) {
+	if dir := os.Getenv(asVictim); dir != "" {
+		conn := dial(t, open(t, dir))
+		for i := 1; ; i++ {
+			do(t, conn, "SET", "key", i)
+			fmt.Println("stored", i)
+		}
+	}
+	dir := t.TempDir()
+	cmd := exec.Command(os.Args[0], "-test.run=^TestWhatWasAnsweredOutlivesAKilledProcess$")
+	cmd.Env = append(os.Environ(), asVictim+"="+dir, "TMPDIR="+dir)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	last := 0
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if _, err := fmt.Sscanf(lines.Text(), "stored %d", &last); err == nil && last == 20 {
+			cmd.Process.Kill()
+		}
+	}
+	cmd.Wait()
+	if last < 20 {
+		t.Fatalf("the victim stored %d times", last)
+	}
+	conn := dial(t, open(t, dir))
+	// One more may have been stored and not answered.
+	if n, err := redis.Int(conn.Do("GET", "key")); err != nil || (n != last && n != last+1) {
+		t.Errorf("%d is stored after %d was answered: %v", n, last, err)
+	}
+}
+
+func TestAKeyOfAnotherTypeIsNoString(t *testing.T) {
+	dir := t.TempDir()
+	db, err := redka.Open(filepath.Join(dir, "redis.db"), &redka.Options{DriverName: "sqlite"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := db.Hash().Set("hash", "field", "value"); err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	conn := dial(t, open(t, dir))
+	const wrongType = "WRONGTYPE Operation against a key holding the wrong kind of value"
+	for _, c := range []struct {
+		command string
+		args    []any
+		want    string
+	}{
+		{"TYPE", []any{"hash"}, "hash"},
+		{"GET", []any{"hash"}, wrongType},
+		{"STRLEN", []any{"hash"}, wrongType},
+		{"INCR", []any{"hash"}, wrongType},
+		{"APPEND", []any{"hash", "a"}, wrongType},
+		{"SET", []any{"hash", "a", "GET"}, wrongType},
+		{"MGET", []any{"hash"}, "[<nil>]"},
+		{"OBJECT", []any{"REFCOUNT", "hash"}, "1"},
+		{"SET", []any{"hash", "string", "PX", "60000"}, "OK"},
+		{"TYPE", []any{"hash"}, "string"},
+		{"GET", []any{"hash"}, "string"},
+	} {
+		answer, err := conn.Do(c.command, c.args...)
+		got := fmt.Sprint(answer)
+		if text, isText := answer.([]byte); isText {
+			got = string(text)
+		}
+		if err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s %v: %s, want %s", c.command, c.args, got, c.want)
+		}
+	}
+}
+
+// TestAnExpiredKeyIsGoneBeforeItIsSweptAway: Redka removes expired keys once a
+// minute.
+func TestAnExpiredKeyIsGoneBeforeItIsSweptAway(t *testing.T) {
+	conn := dial(t, open(t, t.TempDir()))
+	for _, key := range []string{"incr", "append", "setnx", "keep", "to"} {
+		do(t, conn, "SET", key, "5", "PX", 1)
+	}
+	eventually(t, "all have expired", func() bool {
+		n, err := redis.Int(conn.Do("EXISTS", "incr", "append", "setnx", "keep", "to"))
+		return err == nil && n == 0
+	})
+	do(t, conn, "SET", "from", "7")
+	for _, c := range []struct {
+		key     string
+		command string
+		args    []any
+		want    string
+	}{
+		{"incr", "INCR", []any{"incr"}, "1"},
+		{"append", "APPEND", []any{"append", "a"}, "a"},
+		{"setnx", "SETNX", []any{"setnx", "b"}, "b"},
+		{"keep", "SET", []any{"keep", "c", "KEEPTTL"}, "c"},
+		{"to", "RENAME", []any{"from", "to"}, "7"},
+	} {
+		do(t, conn, c.command, c.args...)
+		if got, err := redis.String(conn.Do("GET", c.key)); err != nil || got != c.want {
+			t.Errorf("%s: then %q, %v; want %q", c.command, got, err, c.want)
+		}
+		if ttl, err := redis.Int(conn.Do("TTL", c.key)); err != nil || ttl != -1 {
+			t.Errorf("%s: TTL %d, %v", c.command, ttl, err)
+		}
+	}
+}
+
+// TestWhatCannotBeStoredIsRefusedAsByARedisThatCannotWrite: another program
+// holds the data file.
+func TestWhatCannotBeStoredIsRefusedAsByARedisThatCannotWrite(t *testing.T) {
+	dir := t.TempDir()
+	conn := dial(t, open(t, dir))
+	do(t, conn, "SET", "name", "Ada")
+	db, err := sql.Open("sqlite", filepath.Join(dir, "redis.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec("BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	misconf := func(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "MISCONF ") }
+	if _, err := conn.Do("SET", "name", "Grace"); !misconf(err) {
+		t.Errorf("SET: %v", err)
+	}
+	conn.Send("SET", "name", "Grace")
+	conn.Send("GET", "name")
+	conn.Send("SET", "other", "Grace")
+	conn.Flush()
+	for range 3 {
+		if _, err := conn.Receive(); !misconf(err) {
+			t.Errorf("sent together: %v", err)
+		}
+	}
+	do(t, conn, "MULTI")
+	do(t, conn, "SET", "name", "Grace")
+	if _, err := conn.Do("EXEC"); !misconf(err) {
+		t.Errorf("EXEC: %v", err)
+	}
+	if name, err := redis.String(conn.Do("GET", "name")); err != nil || name != "Ada" {
+		t.Errorf("GET meanwhile: %q, %v", name, err)
+	}
+	if _, err := db.Exec("ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	do(t, conn, "SET", "name", "Grace")
+}
+
+func TestWhereNoPathIsShortEnoughItServesInsideTheProcess(t *testing.T) {
+	long := filepath.Join(t.TempDir(), strings.Repeat("kelp", 30))
+	if err := os.Mkdir(long, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", long)
+	s, err := embeddedredis.Start(t.Context(), long, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if s.Socket() != "" {
+		t.Errorf("a socket of %d characters", len(s.Socket()))
+	}
+	conn, err := s.Dial(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if pong, err := redis.String(conn.Do("PING")); pong != "PONG" || err != nil {
+		t.Errorf("%q, %v", pong, err)
+	}
+}

@@ -1,0 +1,159 @@
+package embeddedredis_test
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/dev/testservice"
+)
+
+// watched starts redis-cli MONITOR and returns what it has shown when a line
+// with the word "enough" comes.
+func watched(c cli, whileDo func()) []string {
+	c.t.Helper()
+	cmd := c.command("MONITOR")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	defer func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	}()
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() || lines.Text() != "OK" {
+		c.t.Fatalf("MONITOR begins with %q", lines.Text())
+	}
+	whileDo()
+	var shown []string
+	for lines.Scan() {
+		shown = append(shown, lines.Text())
+		if strings.Contains(lines.Text(), "enough") {
+			return shown
+		}
+	}
+	c.t.Fatalf("MONITOR ended after %q", shown)
+	return nil
+}
+
+func TestMonitorShowsWhatOthersDoAsRedisDoes(t *testing.T) {
+	work := func(conn redis.Conn) {
+		for _, command := range [][]any{
+			{"SET", "holdfast:session:key", "{\"name\":\"Ada\"}\x00\xff\t\r\n\a\b\\", "PX", 60_000},
+			{"get", "holdfast:session:key"},
+			{"AUTH", "default", "hidden"},
+			{"HELLO", "2", "AUTH", "default", "hidden", "SETNAME", "ada"},
+			{"CONFIG", "GET", "maxmemory"},
+			{"NOSUCHCOMMAND", "hidden"},
+			{"GET"},
+			{"MULTI"}, {"DEL", "a"}, {"EXEC"},
+			{"MULTI"}, {"DEL", "hidden"}, {"DISCARD"},
+			{"ECHO", "enough"},
+		} {
+			conn.Do(command[0].(string), command[1:]...) // some are refused
+		}
+	}
+	server := testservice.Redis(t)
+	real, err := redis.Dial("tcp", server.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer real.Close()
+	_, port, _ := net.SplitHostPort(server.Addr)
+	s := open(t, t.TempDir())
+	client := dial(t, s)
+	shown := [][]string{
+		watched(cli{t, []string{"-p", port}}, func() { work(real) }),
+		watched(cliOf(t, s), func() { work(client) }),
+	}
+	form := regexp.MustCompile(`^(\d{10}\.\d{6}) \[0 (\S+)\] "`)
+	for i, lines := range shown {
+		for j, line := range lines {
+			if strings.Contains(line, "hidden") && !strings.Contains(line, "DEL") {
+				t.Errorf("a password is shown: %s", line)
+			}
+			if parts := form.FindStringSubmatch(line); parts == nil || (i == 1 && parts[2] != "unix:"+s.Socket()) {
+				t.Errorf("not of the form of Redis: %s", line)
+			}
+			lines[j] = form.ReplaceAllString(line, `"`)
+		}
+	}
+	if !slices.Equal(shown[0], shown[1]) {
+		t.Errorf("Redis shows\n%s\nours\n%s", strings.Join(shown[0], "\n"), strings.Join(shown[1], "\n"))
+	}
+}
+
+// TestNobodyWaitsForAMonitorThatDoesNotRead sends it more than the socket and
+// the server hold for it.
+func TestNobodyWaitsForAMonitorThatDoesNotRead(t *testing.T) {
+	s := open(t, t.TempDir())
+	slow, err := net.Dial("unix", s.Socket())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	if _, err := slow.Write([]byte("MONITOR\r\n")); err != nil {
+		t.Fatal(err)
+	}
+	conn := dial(t, s)
+	monitors := func() int {
+		list, err := redis.String(conn.Do("CLIENT", "LIST"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.Count(list, "flags=OU")
+	}
+	eventually(t, "the monitor is there", func() bool { return monitors() == 1 })
+	line := strings.Repeat("x", 100<<10)
+	eventually(t, "the monitor is gone", func() bool {
+		do(t, conn, "ECHO", line)
+		return monitors() == 0
+	})
+}
+
+func TestAMonitorGoesOnAsAClientAsInRedis(t *testing.T) {
+	server := testservice.Redis(t)
+	s := open(t, t.TempDir())
+	stamp := regexp.MustCompile(`\d{10}\.\d{6} \[.*?\]`)
+	var heard []string
+	for network, address := range map[string]string{"tcp": server.Addr, "unix": s.Socket()} {
+		conn, err := net.Dial(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conn.SetDeadline(time.Now().Add(patience))
+		if _, err := conn.Write([]byte("MONITOR\r\nPING\r\nGET a\r\nRESET\r\nGET a\r\nQUIT\r\n")); err != nil {
+			t.Fatal(err)
+		}
+		all, err := io.ReadAll(conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		heard = append(heard, stamp.ReplaceAllString(string(all), ""))
+	}
+	if heard[0] != heard[1] {
+		t.Errorf("%q\n%q", heard[0], heard[1])
+	}
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !holds(); {
+		if time.Now().After(end) {
+			t.Fatalf("not within %s: %s", patience, what)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}

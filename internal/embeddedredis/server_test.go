@@ -1,0 +1,94 @@
+package embeddedredis_test
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/dev/testservice"
+	"holdfast/internal/embeddedredis"
+)
+
+// patience is time enough for anything on a machine that is busy.
+const patience = 20 * time.Second
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
+
+// open starts a server in dir and ends it with the test.
+func open(t testing.TB, dir string) *embeddedredis.Server {
+	t.Helper()
+	s, err := embeddedredis.Start(context.Background(), dir, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Errorf("close: %v", err)
+		}
+	})
+	return s
+}
+
+func dial(t testing.TB, s *embeddedredis.Server, options ...redis.DialOption) redis.Conn {
+	t.Helper()
+	conn, err := s.Dial(context.Background(), options...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+func do(t testing.TB, conn redis.Conn, command string, args ...any) any {
+	t.Helper()
+	answer, err := conn.Do(command, args...)
+	if err != nil {
+		t.Fatalf("%s %v: %v", command, args, err)
+	}
+	return answer
+}
+
+// cli runs redis-cli against a server and returns what it wrote.
+type cli struct {
+	t     testing.TB
+	where []string
+}
+
+func cliOf(t testing.TB, s *embeddedredis.Server) cli { return cli{t, []string{"-s", s.Socket()}} }
+
+func (c cli) command(args ...string) *exec.Cmd {
+	c.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	c.t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, testservice.Program(c.t, "redis-cli"), append(c.where, args...)...)
+	cmd.Env = append(os.Environ(), "REDISCLI_HISTFILE=/dev/null")
+	return cmd
+}
+
+func (c cli) run(args ...string) string {
+	c.t.Helper()
+	out, err := c.command(args...).CombinedOutput()
+	if err != nil {
+		c.t.Fatalf("redis-cli %q: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// typed runs redis-cli as a person does, one command a line.
+func (c cli) typed(lines ...string) string {
+	c.t.Helper()
+	cmd := c.command("--no-raw")
+	cmd.Stdin = strings.NewReader(strings.Join(lines, "\n") + "\n")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		c.t.Fatalf("redis-cli with %q: %v\n%s", lines, err, out)
+	}
+	return string(out)
+}

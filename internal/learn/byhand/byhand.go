@@ -1,0 +1,149 @@
+// Package byhand says how a stored session can be looked at past the server:
+// lines for a POSIX shell, for people who want to see for themselves. It owns
+// those lines for every store; it runs none of them, and none of them holds a
+// password.
+package byhand
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"holdfast/internal/session/store"
+)
+
+// Lines look at one stored session. Where there is no such line, it is "".
+type Lines struct {
+	Name string // what the store calls the session
+	Read string // prints the stored bytes
+	Size string // prints how many they are
+	Left string // prints how many seconds the store will keep them
+	Drop string // removes the session
+	Why  string // what there is to know about it, in a sentence; or ""
+}
+
+// Of returns the function that gives the lines for the session with a key.
+func Of(ctx context.Context, cfg store.Config, opened *store.Opened) (func(key string) Lines, error) {
+	switch {
+	case opened.Embedded != nil && opened.Embedded.Socket() != "":
+		return atRedis("redis-cli -s "+shell(opened.Embedded.Socket()), ""), nil
+	case opened.Embedded != nil:
+		return outOfReach("On this system the embedded Redis is inside the server's process, where redis-cli cannot look in."), nil
+	case cfg.Kind == store.KindRedis:
+		return atServer(cfg.RedisURL)
+	case cfg.Kind == store.KindDatabase && cfg.Postgres != nil:
+		return atPostgres(cfg.Postgres), nil
+	case cfg.Kind == store.KindDatabase:
+		return atSQLite(ctx, cfg.SQLite)
+	case cfg.Kind == store.KindFile:
+		return outOfReach("This server holds the file as long as it runs, so nothing else can look into it."), nil
+	default:
+		return outOfReach("There is no looking at it from outside. It is in the memory of this process, and goes when the process does: that is why a restart logs everybody out here."), nil
+	}
+}
+
+// Pretty lays a stored record out for people. What is no record stays as it is.
+func Pretty(stored []byte) string {
+	var out bytes.Buffer
+	if err := json.Indent(&out, stored, "", "  "); err != nil {
+		return string(stored)
+	}
+	return out.String()
+}
+
+// atRedis is for the Redis that a redis-cli line leads to.
+func atRedis(cli, why string) func(string) Lines {
+	return func(key string) Lines {
+		name := shell(store.Prefix + key)
+		return Lines{
+			Name: store.Prefix + key,
+			Read: cli + " GET " + name,
+			Size: cli + " STRLEN " + name,
+			Left: cli + " TTL " + name,
+			Drop: cli + " DEL " + name,
+			Why:  why,
+		}
+	}
+}
+
+func atServer(redisURL string) (func(string) Lines, error) {
+	u, err := url.Parse(redisURL)
+	if err != nil {
+		return nil, errors.New("REDIS_URL cannot be read")
+	}
+	port := u.Port()
+	if port == "" {
+		port = "6379"
+	}
+	cli, why := "redis-cli", ""
+	if u.Scheme == "rediss" {
+		cli += " --tls"
+	}
+	cli += " -h " + shell(u.Hostname()) + " -p " + port
+	if db := strings.Trim(u.Path, "/"); db != "" && db != "0" {
+		cli += " -n " + shell(db)
+	}
+	if password, set := u.User.Password(); set && password != "" {
+		if user := u.User.Username(); user != "" {
+			cli += " --user " + shell(user)
+		}
+		cli, why = cli+" --askpass", "It asks for the password of this Redis."
+	}
+	return atRedis(cli, why), nil
+}
+
+// outOfReach is for a store that no line leads to.
+func outOfReach(why string) func(string) Lines {
+	return func(key string) Lines { return Lines{Name: key, Why: why} }
+}
+
+// atTable is the table sessions, which this line runs SQL on. data is the
+// expression for the record as text, and left the one for the seconds.
+func atTable(sql, data, size, left, why string) func(string) Lines {
+	line := func(expression, key string) string {
+		// A key has letters, digits, - and _ only.
+		return sql + " " + shell("SELECT "+expression+" FROM sessions WHERE token = '"+key+"'")
+	}
+	return func(key string) Lines {
+		drop := sql + " " + shell("DELETE FROM sessions WHERE token = '"+key+"'")
+		return Lines{Name: key, Read: line(data, key), Size: line(size, key), Left: line(left, key), Drop: drop, Why: why}
+	}
+}
+
+func atPostgres(pool *pgxpool.Pool) func(string) Lines {
+	at := pool.Config().ConnConfig
+	line := fmt.Sprintf("psql -h %s -p %d -U %s -d %s -AXtqc", shell(at.Host), at.Port, shell(at.User), shell(at.Database))
+	why := ""
+	if at.Password != "" {
+		why = "It asks for the password of this database."
+	}
+	return atTable(line,
+		"convert_from(data, 'UTF8')", "length(data)", "ceil(extract(epoch FROM expiry - now()))", why)
+}
+
+func atSQLite(ctx context.Context, db *sql.DB) (func(string) Lines, error) {
+	var file string
+	if err := db.QueryRowContext(ctx, `SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&file); err != nil {
+		return nil, fmt.Errorf("find the file of the table sessions: %w", err)
+	}
+	return atTable("sqlite3 "+shell(file),
+		"CAST(data AS TEXT)", "length(data)", "CAST((expiry - julianday('now')) * 86400 AS INTEGER)", ""), nil
+}
+
+// shell quotes a word for a POSIX shell, where it needs that.
+func shell(word string) string {
+	plain := word != "" && !strings.ContainsFunc(word, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:", r))
+	})
+	if plain {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}

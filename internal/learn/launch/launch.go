@@ -1,0 +1,293 @@
+// Package launch starts a server program in a process of its own, reads what
+// the program announces, and ends it.
+//
+// It owns the start, the wait for the announcement, the log, and the ways to
+// end. A process gets the environment that its command lists and nothing of
+// its parent's, so that whatever the parent was handed, such as a listening
+// socket, stays with the parent. The package must not know what a server does.
+//
+// The standard input of a process is a pipe that only its parent holds, so that
+// a server told to stop at the end of its input (--stop-with-stdin) ends with
+// the parent, however that ends.
+package launch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"holdfast/internal/product"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+const (
+	defaultStartLimit = 30 * time.Second
+	stopLimit         = 30 * time.Second // from being told to stop to the end of the process
+	tailBytes         = 4 << 10          // of a log, for an error
+)
+
+// Command says what to start.
+type Command struct {
+	Program string
+	Args    []string
+	Dir     string
+	// Env is the whole environment, as NAME=value.
+	Env []string
+	// Until is the name of the announced line that Start waits for: "" for
+	// "open", the address.
+	Until string
+	// LogFile is where the process writes its log itself; "" keeps the log in
+	// memory.
+	LogFile string
+	// StartLimit is how long the announcement may take; 0 for 30 seconds.
+	StartLimit time.Duration
+}
+
+// Server is a process that has announced itself. It is safe for concurrent use.
+type Server struct {
+	// Took is the time from the start to the announcement.
+	Took time.Duration
+
+	cmd      *exec.Cmd
+	stdin    io.Closer
+	out, log output
+	logFile  string
+	done     chan struct{} // closed when the process has ended
+	ended    error         // of Wait, once done is closed
+}
+
+// Start starts the program and waits until it has announced itself or ctx ends,
+// which bounds the start alone: the server runs until it is stopped or killed.
+// Error: an [*EndedError] when the process ended instead.
+func Start(ctx context.Context, c Command) (*Server, error) {
+	s := &Server{cmd: exec.Command(c.Program, c.Args...), logFile: c.LogFile, done: make(chan struct{})}
+	s.out.wrote = make(chan struct{}, 1)
+	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = c.Dir, &s.out, &s.log
+	s.cmd.Env = append([]string{}, c.Env...) // nil would inherit
+	s.cmd.WaitDelay = time.Second
+	if c.LogFile != "" {
+		file, err := os.OpenFile(c.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("start %s: %w", filepath.Base(c.Program), err)
+		}
+		defer file.Close()
+		s.cmd.Stderr = file
+	}
+	began := time.Now()
+	if err := s.run(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", filepath.Base(c.Program), err)
+	}
+	limit, until := c.StartLimit, c.Until
+	if limit == 0 {
+		limit = defaultStartLimit
+	}
+	if until == "" {
+		until = "open"
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if err := s.await(ctx, until); err != nil {
+		s.Kill()
+		return nil, err
+	}
+	s.Took = time.Since(began)
+	return s, nil
+}
+
+func (s *Server) run() (err error) {
+	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
+		return err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	go func() {
+		s.ended = s.cmd.Wait()
+		close(s.done)
+	}()
+	return nil
+}
+
+// await waits for the announced line of this name.
+func (s *Server) await(ctx context.Context, name string) error {
+	for {
+		if s.Says(name) != "" {
+			return nil
+		}
+		select {
+		case <-s.out.wrote:
+		case <-s.done:
+			return s.endedError()
+		case <-ctx.Done():
+			return fmt.Errorf("%s announced no %s: %w\n%s", filepath.Base(s.cmd.Path), name, ctx.Err(), s.LogTail())
+		}
+	}
+}
+
+// URL is the address that the server announced last.
+func (s *Server) URL() string { return s.Says("open") }
+
+// Says returns what the server announced last under a name, from the lines of
+// a name, spaces and a value: "open", "sessions", "people", "metrics". It is ""
+// when no such line is complete.
+func (s *Server) Says(name string) string {
+	said := ""
+	for line := range strings.Lines(s.Announcement()) {
+		found, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		if found == name && strings.HasSuffix(line, "\n") {
+			said = strings.TrimSpace(value)
+		}
+	}
+	return said
+}
+
+// Announcement is all that the process has written for people so far.
+func (s *Server) Announcement() string { return s.out.String() }
+
+// Log is all that the process has logged so far.
+func (s *Server) Log() string {
+	if s.logFile == "" {
+		return s.log.String()
+	}
+	text, err := os.ReadFile(s.logFile)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
+
+// LogTail is the end of the log, for an error.
+func (s *Server) LogTail() string {
+	log := s.Log()
+	return log[max(0, len(log)-tailBytes):]
+}
+
+// PID is the id of the process.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Done is closed when the process has ended.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// ExitCode is the exit code of a process that has ended: -1 when a signal
+// ended it.
+func (s *Server) ExitCode() int {
+	<-s.done
+	return s.cmd.ProcessState.ExitCode()
+}
+
+// Signal sends a signal and returns at once. A process that has ended is no
+// error.
+func (s *Server) Signal(which os.Signal) error {
+	if err := s.cmd.Process.Signal(which); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("send %s: %w", which, err)
+	}
+	return nil
+}
+
+// Stop has the server stop in good order, by SIGTERM or, where there are no
+// signals, by the end of its input, and waits for its end. Errors: an
+// [*EndedError] when that was no success; one when the server had to be killed.
+func (s *Server) Stop() error {
+	var err error
+	if runtime.GOOS == "windows" {
+		err = s.stdin.Close()
+	} else {
+		err = s.Signal(syscall.SIGTERM)
+	}
+	if err != nil {
+		s.Kill()
+		return fmt.Errorf("stop the server: %w", err)
+	}
+	select {
+	case <-s.done:
+	case <-time.After(stopLimit):
+		s.Kill()
+		return fmt.Errorf("the server had not ended %s after it was told to stop\n%s", stopLimit, s.LogTail())
+	}
+	if s.ended != nil {
+		return s.endedError()
+	}
+	return nil
+}
+
+// Kill ends the server in the middle of whatever it does (SIGKILL), and waits
+// for its end.
+func (s *Server) Kill() {
+	_ = s.cmd.Process.Kill() // fails only when the process has ended
+	<-s.done
+}
+
+func (s *Server) endedError() *EndedError {
+	return &EndedError{Cause: s.ended, Log: s.LogTail()}
+}
+
+// EndedError says that a server ended that should not have, or not like that.
+type EndedError struct {
+	Cause error  // nil: with exit status 0
+	Log   string // the end of it
+}
+
+func (e *EndedError) Error() string { return "the server ended (" + e.how() + ")\n" + e.Log }
+
+func (e *EndedError) how() string {
+	if e.Cause == nil {
+		return "exit status 0"
+	}
+	return e.Cause.Error()
+}
+
+func (e *EndedError) Unwrap() error { return e.Cause }
+
+// LastLine is what the server said last, without the program's name; how it
+// ended when it said nothing.
+func (e *EndedError) LastLine() string {
+	lines := strings.Split(strings.TrimSpace(e.Log), "\n")
+	if last := strings.TrimPrefix(lines[len(lines)-1], product.Slug+": "); last != "" {
+		return last
+	}
+	return e.how()
+}
+
+// Inherit returns these variables of this process's environment, those that
+// are set, for [Command.Env].
+func Inherit(names ...string) []string {
+	var env []string
+	for _, name := range names {
+		if value, set := os.LookupEnv(name); set {
+			env = append(env, name+"="+value)
+		}
+	}
+	return env
+}
+
+// output collects what a process writes while others read it.
+type output struct {
+	mu    sync.Mutex
+	said  strings.Builder
+	wrote chan struct{} // if made, holds a value after a write
+}
+
+// Write implements [io.Writer].
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.said.Write(p)
+	select {
+	case o.wrote <- struct{}{}:
+	default:
+	}
+	return len(p), nil
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.said.String()
+}

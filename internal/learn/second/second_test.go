@@ -1,0 +1,82 @@
+package second_test
+
+import (
+	"errors"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"testing"
+	"time"
+
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/learn/second"
+)
+
+func program(t *testing.T) string {
+	t.Helper()
+	built, err := testprocess.Build(t.TempDir(), "holdfast/cmd/holdfast")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return built
+}
+
+func options(t *testing.T, program string, life time.Duration) second.Options {
+	t.Helper()
+	return second.Options{
+		Executable: program, Host: "127.0.0.1", Base: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, Life: life,
+		Settings: []string{"DATA_DIR=" + t.TempDir(), "SESSION_STORE=memory", "HOME=" + t.TempDir()},
+	}
+}
+
+// gone waits until nobody listens on the port any more.
+func gone(t *testing.T, port int, when string) {
+	t.Helper()
+	testprocess.Eventually(t, 30*time.Second, when, func() error {
+		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err == nil {
+			conn.Close()
+			return errors.New("it still listens")
+		}
+		return nil
+	})
+}
+
+func TestASecondServerEndsByItself(t *testing.T) {
+	program := program(t)
+	const life = 3 * time.Second
+	server := second.New(options(t, program, life))
+	if _, err := server.Ask(t.Context(), nil); !errors.Is(err, second.ErrNone) {
+		t.Errorf("asked before it runs: %v", err)
+	}
+	if err := server.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	state := server.State()
+	if left := time.Until(state.Ends); !state.Running || state.Process == os.Getpid() || left > life {
+		t.Errorf("after its start: %+v", state)
+	}
+	if err := server.Start(t.Context()); !errors.Is(err, second.ErrRunning) {
+		t.Errorf("started twice: %v", err)
+	}
+	if greeting, err := server.Ask(t.Context(), nil); err != nil || greeting != "" {
+		t.Errorf("a stranger is greeted with %q, %v", greeting, err)
+	}
+	gone(t, state.Port, "end by itself")
+	testprocess.Eventually(t, 10*time.Second, "know that it has ended", func() error {
+		if server.State().Running {
+			return errors.New("it is said to run")
+		}
+		return nil
+	})
+	if err := server.Start(t.Context()); err != nil {
+		t.Fatalf("start it again: %v", err)
+	}
+	port := server.State().Port
+	server.Close()
+	gone(t, port, "end when told to")
+	if err := server.Start(t.Context()); !errors.Is(err, second.ErrClosed) {
+		t.Errorf("started after the end: %v", err)
+	}
+}

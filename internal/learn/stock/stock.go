@@ -1,0 +1,157 @@
+// Package stock is a log-in as people wire it who follow the manuals: Echo, and
+// scs with its default codec and LoadAndSave around the handlers, over a store
+// that the caller makes as the manual of redisstore shows.
+//
+// It owns that site: RenewToken at log-in, Destroy at log-out, a page that
+// greets, values in the session, and one slow request. It checks no password and
+// looks at no origin: it is what Holdfast is compared with, in attacks and in
+// benchmarks, and must not know how Holdfast does it.
+package stock
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+	"github.com/labstack/echo/v4"
+)
+
+// CookieName is the session cookie's, scs's default.
+const CookieName = "session"
+
+// Options say how the site is set up.
+type Options struct {
+	Store       scs.Store     // redisstore's, with a pool as its manual shows it
+	Lifetime    time.Duration // of a session
+	IdleTimeout time.Duration // 0 for none
+	// Middleware runs before that of scs.
+	Middleware []echo.MiddlewareFunc
+	// Greet writes the page of somebody who is logged in; nil writes one line.
+	Greet func(w io.Writer, m Member) error
+	// Slow is what a POST to SlowPath waits for before it stores a value, given
+	// its field "wait"; nil for no such route.
+	SlowPath string
+	Slow     func(ctx context.Context, wait string) error
+}
+
+// Member is what the session of somebody who is logged in holds.
+type Member struct {
+	Name          string
+	Created, Seen time.Time
+	Remember      bool
+	Start         int
+}
+
+// Site is the set-up. It serves HTTP.
+type Site struct {
+	*echo.Echo
+	options  Options
+	sessions *scs.SessionManager
+}
+
+// New returns a Site.
+func New(o Options) *Site {
+	if o.Greet == nil {
+		o.Greet = func(w io.Writer, m Member) error {
+			_, err := io.WriteString(w, "Hello, "+m.Name+"!")
+			return err
+		}
+	}
+	s := &Site{Echo: echo.New(), options: o, sessions: scs.New()}
+	s.sessions.Store = o.Store
+	s.sessions.Lifetime, s.sessions.IdleTimeout = o.Lifetime, o.IdleTimeout
+	// As the default does, without its line in a log that may not be ours.
+	s.sessions.ErrorFunc = func(w http.ResponseWriter, _ *http.Request, _ error) {
+		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+	}
+	s.Renderer = renderer(o.Greet)
+	s.Use(o.Middleware...)
+	s.Use(echo.WrapMiddleware(s.sessions.LoadAndSave))
+	s.POST("/login", s.logIn)
+	s.POST("/logout", s.logOut)
+	s.GET("/profile", s.profile)
+	s.POST("/session", s.put)
+	s.GET("/session", s.show)
+	if o.Slow != nil {
+		s.POST(o.SlowPath, s.slow)
+	}
+	return s
+}
+
+// renderer is Greet as Echo wants it.
+type renderer func(io.Writer, Member) error
+
+// Render implements [echo.Renderer].
+func (r renderer) Render(w io.Writer, _ string, data any, _ echo.Context) error {
+	return r(w, data.(Member))
+}
+
+// logIn believes the name that the form gives, if any.
+func (s *Site) logIn(c echo.Context) error {
+	ctx, now := c.Request().Context(), time.Now().Unix()
+	if err := s.sessions.RenewToken(ctx); err != nil {
+		return err
+	}
+	name := c.FormValue("name")
+	if name == "" {
+		name = "Throw-away"
+	}
+	s.sessions.Put(ctx, "id", "AAAAAAAAAAAAAAAAAAAAAA")
+	s.sessions.Put(ctx, "name", name)
+	s.sessions.Put(ctx, "created", now)
+	s.sessions.Put(ctx, "seen", now)
+	s.sessions.Put(ctx, "start", 1)
+	s.sessions.Put(ctx, "remember", false)
+	return c.Redirect(http.StatusSeeOther, "/profile")
+}
+
+func (s *Site) logOut(c echo.Context) error {
+	if err := s.sessions.Destroy(c.Request().Context()); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, "/login")
+}
+
+func (s *Site) profile(c echo.Context) error {
+	ctx := c.Request().Context()
+	m := Member{
+		Name:     s.sessions.GetString(ctx, "name"),
+		Created:  time.Unix(s.sessions.GetInt64(ctx, "created"), 0),
+		Seen:     time.Unix(s.sessions.GetInt64(ctx, "seen"), 0),
+		Remember: s.sessions.GetBool(ctx, "remember"),
+		Start:    s.sessions.GetInt(ctx, "start"),
+	}
+	if m.Name == "" {
+		return c.Redirect(http.StatusSeeOther, "/login")
+	}
+	return c.Render(http.StatusOK, "profile", m)
+}
+
+func (s *Site) put(c echo.Context) error {
+	s.sessions.Put(c.Request().Context(), c.FormValue("key"), c.FormValue("value"))
+	return c.Redirect(http.StatusSeeOther, "/session")
+}
+
+func (s *Site) show(c echo.Context) error {
+	ctx := c.Request().Context()
+	values := map[string]any{}
+	for _, key := range s.sessions.Keys(ctx) {
+		values[key] = s.sessions.Get(ctx, key)
+	}
+	return c.JSON(http.StatusOK, values)
+}
+
+// slow stores a value after a while.
+func (s *Site) slow(c echo.Context) error {
+	ctx := c.Request().Context()
+	if s.sessions.GetString(ctx, "name") == "" {
+		return c.Redirect(http.StatusSeeOther, "/login")
+	}
+	if err := s.options.Slow(ctx, c.FormValue("wait")); err != nil {
+		return err
+	}
+	s.sessions.Put(ctx, "slow", "done")
+	return c.NoContent(http.StatusNoContent)
+}

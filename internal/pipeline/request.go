@@ -1,0 +1,97 @@
+package pipeline
+
+import (
+	"bytes"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+)
+
+// request is one command and its caller.
+type request struct {
+	cmd  string
+	args []any // never changed, so that they may be read without the lock
+	// done gets the outcome exactly once, from the one that took the request off its
+	// queue for good, as the last thing done with it. So a request whose outcome
+	// was received is known to its caller alone, and only such a one is reused.
+	done  chan result
+	limit *time.Timer // ends the wait; once stopped or reset it delivers no earlier time
+
+	// Guarded by Client.mu:
+	place place
+	link  *link     // where it was sent last
+	sent  time.Time // when it was sent there
+	tries int       // how often it was sent
+	left  bool      // nobody receives from done any more
+}
+
+// place is where a request is.
+type place int
+
+const (
+	pending  place = iota // in Client.pending
+	inFlight              // in link.sent
+	decided               // in no queue: its outcome is in done, or about to be
+)
+
+type result struct {
+	reply any
+	err   error
+}
+
+// request returns a request that is in no queue.
+func (c *Client) request(cmd string, args []any) *request {
+	r, _ := c.requests.Get().(*request)
+	if r == nil {
+		r = &request{done: make(chan result, 1), limit: time.NewTimer(c.o.Timeout)}
+	} else {
+		r.limit.Reset(c.o.Timeout)
+	}
+	r.cmd, r.args = cmd, frozen(args)
+	return r
+}
+
+// release keeps a request, whose outcome was received, for the next command.
+func (c *Client) release(r *request) {
+	r.limit.Stop()
+	*r = request{done: r.done, limit: r.limit}
+	c.requests.Put(r)
+}
+
+// frozen copies args such that the caller cannot change the copy, converted as
+// redigo would do.
+func frozen(args []any) []any {
+	own := make([]any, len(args))
+	for i, arg := range args {
+		if a, ok := arg.(redis.Argument); ok {
+			arg = a.RedisArg()
+		}
+		switch arg := arg.(type) {
+		case string, int, int64, float64, bool, nil:
+			own[i] = arg
+		case []byte:
+			own[i] = bytes.Clone(arg)
+		default:
+			own[i] = fmt.Sprint(arg)
+		}
+	}
+	return own
+}
+
+// needsOwnConnection reports whether cmd changes what later replies on its
+// connection mean (transactions, subscriptions, another protocol, database or
+// user), or holds them up (commands that wait).
+func needsOwnConnection(cmd string) bool {
+	switch strings.ToUpper(cmd) {
+	case "MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH",
+		"SUBSCRIBE", "PSUBSCRIBE", "SSUBSCRIBE", "UNSUBSCRIBE", "PUNSUBSCRIBE", "SUNSUBSCRIBE",
+		"MONITOR", "SYNC", "PSYNC", "REPLCONF",
+		"SELECT", "AUTH", "HELLO", "RESET", "QUIT", "CLIENT", "ASKING", "READONLY", "READWRITE",
+		"BLPOP", "BRPOP", "BRPOPLPUSH", "BLMOVE", "BLMPOP", "BZPOPMIN", "BZPOPMAX", "BZMPOP",
+		"XREAD", "XREADGROUP", "WAIT", "WAITAOF":
+		return true
+	}
+	return false
+}

@@ -1,0 +1,158 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"holdfast/internal/text"
+)
+
+// maxUserAgentBytes is as much of a User-Agent as the list of devices keeps.
+const maxUserAgentBytes = 400
+
+// LogIn begins a session of member, with a new token and new deadlines
+// (OWASP Session Management, "Renew the Session ID After Any Privilege Level
+// Change"). What a guest put in stays; of another person's session nothing
+// does. The session from before ends.
+//
+// LogIn only prepares it: [Manager.Commit] carries out the steps below, when
+// the handler has succeeded.
+func (s *Session) LogIn(member Member, from Sender) {
+	now := s.manager.now()
+	record := Record{CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(s.manager.limits.lifetime(member.Remember))}
+	if before, ok := s.Member(); !ok || before.ID == member.ID {
+		record.Values, record.Flashes = s.record.Values, s.record.Flashes
+	}
+	member.Start = s.manager.start
+	record.Member = &member
+	s.record, s.login = record, &from
+}
+
+// commitLogIn carries out a log-in. Its order is what makes a failure at any
+// step harmless: the old session lives until the last one, nobody is given the
+// new token, and nothing is stored that cannot be listed and ended.
+func (m *Manager) commitLogIn(s *Session) error {
+	ctx := s.request
+	old := *s // the session from before, which stays as it is until step 5
+	if err := m.begin(s); err != nil {
+		return err
+	}
+	s.base = Record{}
+	id := newID()
+	s.record.Member.Device = id
+
+	// Only now is the new key known: it is that of the token scs makes.
+	if err := m.scs.RenewToken(s.scs); err != nil {
+		return fmt.Errorf("make token: %w", err)
+	}
+
+	// 1. The row in the list of devices, unless the person may not log in.
+	if err := m.devices.Insert(ctx, s.device(id)); err != nil {
+		return fmt.Errorf("store the device: %w", err)
+	}
+	err := m.finishLogIn(s, old)
+	if err == nil {
+		s.cookie = cookieSet
+		return nil
+	}
+	// Taken back. While its record may be stored, the row stays, so that it can
+	// be ended; it counts for nothing until it is confirmed.
+	if undo := m.store.Delete(ctx, s.Key()); undo != nil {
+		m.log.WarnContext(ctx, "failed log-in not taken back", "cause", undo)
+		return err
+	}
+	return errors.Join(err, m.noteEnded(ctx, []string{id}, EndedByTime))
+}
+
+func (m *Manager) finishLogIn(s *Session, old Session) error {
+	ctx, id := s.request, s.record.Member.Device
+
+	// 2. The record, under the new token.
+	if err := m.write(s); err != nil {
+		return err
+	}
+
+	// 3. The row counts from here on, unless somebody has ended it meanwhile.
+	name, err := m.devices.Confirm(ctx, id)
+	if err != nil {
+		return fmt.Errorf("confirm the log-in: %w", err)
+	}
+
+	// 4. A name changed meanwhile, and room for this session.
+	ended, err := m.makeRoom(ctx, s.record.Member.ID, id)
+	if err != nil {
+		return fmt.Errorf("make room for the log-in: %w", err)
+	}
+	if ended > 0 {
+		s.Flash(fmt.Sprintf("You can be logged in %d times at once. The oldest session was ended.", MaxLive))
+	}
+	if name != s.record.Member.Name || ended > 0 {
+		s.record = s.record.clone()
+		s.record.Member.Name = name
+		if err := m.write(s); err != nil {
+			return err
+		}
+	}
+
+	// 5. The session from before ends.
+	if old.token == "" {
+		return nil
+	}
+	if err := m.replace(s, old); err != nil {
+		return fmt.Errorf("end the session from before: %w", err)
+	}
+	if before := old.base.Member; before != nil {
+		return m.noteEnded(ctx, []string{before.Device}, EndedByLogIn)
+	}
+	return nil
+}
+
+func (s *Session) device(id string) Device {
+	return Device{
+		ID:         id,
+		PersonID:   s.record.Member.ID,
+		SessionKey: s.Key(),
+		UserAgent:  text.Cut(s.login.UserAgent, maxUserAgentBytes),
+		Address:    s.login.Address,
+		Remembered: s.record.Member.Remember,
+		CreatedAt:  s.record.CreatedAt,
+		ExpiresAt:  s.record.ExpiresAt,
+	}
+}
+
+// replace removes the session from before. What other requests changed in it
+// since it was read is merged into the new one first, unless it was another
+// person's.
+func (m *Manager) replace(s *Session, old Session) error {
+	key, base := Key(old.token), old.base
+	if base.raw == nil { // it could not be read, or is not there
+		return unavailable(m.store.Delete(s.request, key))
+	}
+	err := retry(func() error {
+		return unavailable(m.store.CompareAndSwap(s.request, key, base.raw, nil, 0))
+	}, func() error {
+		theirs, err := m.read(s.request, key)
+		if err != nil {
+			return err
+		}
+		before := base
+		base = theirs
+		if theirs.Member != nil && theirs.Member.ID != s.record.Member.ID {
+			return nil
+		}
+		return m.carryOver(s, before, theirs)
+	})
+	if errors.Is(err, ErrEnded) {
+		return nil // it has ended by itself; the log-in does not depend on it
+	}
+	return err
+}
+
+// carryOver applies what led from before to after, in the old session, to the
+// new one.
+func (m *Manager) carryOver(s *Session, before, after Record) error {
+	member := s.record.Member
+	merged, _ := merge(before, after, s.record)
+	merged.Member = member
+	s.record = merged
+	return m.write(s)
+}

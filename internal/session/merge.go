@@ -1,0 +1,45 @@
+package session
+
+import "slices"
+
+// merge applies the changes that led from base to mine to theirs, the record
+// that another request stored meanwhile. taken reports that a flash which this
+// request took had already been taken by the other one.
+func merge(base, mine, theirs Record) (merged Record, taken bool) {
+	merged = theirs.clone()
+	if merged.Values == nil {
+		merged.Values = map[string]string{}
+	}
+	for key, value := range mine.Values {
+		if before, had := base.Values[key]; !had || before != value {
+			merged.Values[key] = value
+		}
+	}
+	for key := range base.Values {
+		if _, kept := mine.Values[key]; !kept {
+			delete(merged.Values, key)
+		}
+	}
+	for _, flash := range base.Flashes {
+		if slices.Contains(mine.Flashes, flash) {
+			continue
+		}
+		if !slices.Contains(merged.Flashes, flash) {
+			taken = true
+		}
+		merged.Flashes = slices.DeleteFunc(merged.Flashes, func(f Flash) bool { return f == flash })
+	}
+	for _, flash := range mine.Flashes {
+		if !slices.Contains(base.Flashes, flash) && !slices.Contains(merged.Flashes, flash) {
+			merged.Flashes = append(merged.Flashes, flash)
+		}
+	}
+	if mine.Member != nil && base.Member != nil && *mine.Member != *base.Member {
+		member := *mine.Member
+		merged.Member = &member
+	}
+	if mine.LastSeenAt.After(merged.LastSeenAt) {
+		merged.LastSeenAt = mine.LastSeenAt
+	}
+	return merged, taken
+}

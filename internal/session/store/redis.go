@@ -1,0 +1,344 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/alexedwards/scs/redisstore"
+	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/pipeline"
+	"holdfast/internal/product"
+)
+
+// Prefix is what every key in Redis begins with. The key that callers name
+// follows it.
+const Prefix = product.SessionKeys
+
+// redisValues are values in Redis. Reading and removing one go through scs's
+// redisstore, whose pool hands out handles on the one pipelined connection. Its
+// Commit, an unconditional MULTI/SET/PEXPIREAT, is not used.
+type redisValues struct {
+	name    string // for people
+	client  *pipeline.Client
+	stored  *redisstore.RedisStore
+	pool    *redis.Pool
+	belongs func(key string, value []byte) bool
+	waits   *waits // nil: the server runs in this process
+	log     *slog.Logger
+}
+
+func newRedisValues(name string, client *pipeline.Client, cfg Config) *redisValues {
+	pool := client.Pool()
+	return &redisValues{name: name, client: client, pool: pool, stored: redisstore.NewWithPrefix(pool, Prefix), belongs: cfg.Belongs, log: cfg.Log}
+}
+
+func (r *redisValues) Get(ctx context.Context, key string) ([]byte, error) {
+	began := time.Now()
+	value, _, err := r.stored.Find(key)
+	if err == nil {
+		err = r.check(key, value)
+	}
+	r.waits.adopt(ctx, began)
+	if err != nil {
+		value = nil
+	}
+	if watched(ctx) {
+		noteCommand(ctx, r.name, began, value, err, "GET", Prefix+key)
+	}
+	if isReply(err, "WRONGTYPE") {
+		err = fmt.Errorf("%w: %w", ErrWrongType, err)
+	}
+	return value, err
+}
+
+func (r *redisValues) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	values, err := redis.ByteSlices(r.do(ctx, "MGET", prefixed(keys)...))
+	if err != nil {
+		return nil, err
+	}
+	if len(values) != len(keys) {
+		return nil, r.misdelivered()
+	}
+	for i, value := range values {
+		if err := r.check(keys[i], value); err != nil {
+			return nil, err
+		}
+	}
+	return values, nil
+}
+
+func (r *redisValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	_, err := r.do(ctx, "SET", Prefix+key, value, "PX", ttl.Milliseconds())
+	return err
+}
+
+func (r *redisValues) Delete(ctx context.Context, keys ...string) error {
+	if len(keys) != 1 {
+		for batch := range slices.Chunk(keys, maxKeysAtOnce) {
+			if _, err := r.do(ctx, "DEL", prefixed(batch)...); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	began := time.Now()
+	err := r.stored.Delete(keys[0])
+	noteCommand(ctx, r.name, began, nil, err, "DEL", Prefix+keys[0])
+	return err
+}
+
+func (r *redisValues) DeleteAll(ctx context.Context) (int, error) {
+	removed := 0
+	for cursor := "0"; ; {
+		reply, err := redis.Values(r.client.DoContext(ctx, "SCAN", cursor, "MATCH", Prefix+"*", "COUNT", maxKeysAtOnce))
+		var found []string
+		if err == nil {
+			_, err = redis.Scan(reply, &cursor, &found)
+		}
+		if err != nil {
+			return removed, err
+		}
+		if len(found) > 0 {
+			n, err := redis.Int(r.client.DoContext(ctx, "DEL", redis.Args{}.AddFlat(found)...))
+			if err != nil {
+				return removed, err
+			}
+			removed += n
+		}
+		if cursor == "0" {
+			return removed, nil
+		}
+	}
+}
+
+func (r *redisValues) beat(ctx context.Context) (string, error) {
+	beat, err := redis.String(r.client.DoContext(ctx, "GET", beatKey))
+	if errors.Is(err, redis.ErrNil) {
+		return "", nil
+	}
+	return beat, err
+}
+
+func (r *redisValues) setBeat(ctx context.Context, beat string) error {
+	_, err := r.client.DoContext(ctx, "SET", beatKey, beat)
+	return err
+}
+
+func (r *redisValues) Ping(ctx context.Context) error {
+	_, err := r.do(ctx, "PING")
+	return err
+}
+
+// do sends one command and notes it.
+func (r *redisValues) do(ctx context.Context, cmd string, args ...any) (any, error) {
+	began := time.Now()
+	reply, err := r.client.Do(cmd, args...)
+	r.waits.adopt(ctx, began)
+	noteCommand(ctx, r.name, began, reply, err, cmd, args...)
+	return reply, err
+}
+
+// check makes sure that a value is the one that was asked for. The pipelined
+// connection matches replies to commands by their order; should it ever be
+// wrong, nobody sees another's record.
+func (r *redisValues) check(key string, value []byte) error {
+	if value == nil || r.belongs(key, value) {
+		return nil
+	}
+	return r.misdelivered()
+}
+
+func (r *redisValues) misdelivered() error {
+	r.log.Error("a reply of the session store was not used", "cause", ErrMisdelivered, "store", r.name)
+	r.client.Reset(ErrMisdelivered)
+	return ErrMisdelivered
+}
+
+// redisStore is a Redis server that any number of processes share. One script
+// makes its compare-and-swap one step, and what is read there is believed as
+// long as it takes the heartbeat.
+type redisStore struct {
+	*redisValues
+	beats  *heartbeat
+	health *health
+}
+
+func (r redisStore) Get(ctx context.Context, key string) ([]byte, error) {
+	value, err := r.redisValues.Get(ctx, key)
+	if err == nil {
+		err = r.beats.believable()
+	}
+	return value, err
+}
+
+func (r redisStore) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
+	values, err := r.redisValues.GetMany(ctx, keys)
+	if err == nil {
+		err = r.beats.believable()
+	}
+	return values, err
+}
+
+func (r redisStore) Ping(ctx context.Context) error {
+	if err := r.redisValues.Ping(ctx); err != nil {
+		return r.beats.explain(err)
+	}
+	return r.beats.believable()
+}
+
+// swapScript takes the key; the expected value ("" for none), the new one (""
+// to delete), and the milliseconds to keep it. It answers 1 when the new value
+// is in place: also when it was already, because a connection was cut after the
+// script had run and it was sent again.
+var swapScript = redis.NewScript(1, `
+local stored = redis.call('GET', KEYS[1]) or ''
+if stored ~= ARGV[1] then return stored ~= '' and stored == ARGV[2] and 1 or 0 end
+if ARGV[2] == '' then redis.call('DEL', KEYS[1])
+else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
+return 1`)
+
+func (r redisStore) CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) error {
+	conn := r.pool.Get()
+	defer conn.Close()
+	began := time.Now()
+	done, err := redis.Int(swapScript.Do(conn, Prefix+key, old, new, ttl.Milliseconds()))
+	switch {
+	case err != nil:
+	case done == 0:
+		err = ErrConflict
+	default:
+		r.health.writes.markUp()
+	}
+	r.waits.adopt(ctx, began)
+	noteCommand(ctx, r.name, began, nil, err, "EVALSHA", swapScript.Hash(), 1, Prefix+key, old, new, ttl.Milliseconds())
+	return err
+}
+
+func (r redisStore) Close() error {
+	err := r.client.Close() // also ends what the heartbeat waits for
+	r.beats.stopBeating()
+	return err
+}
+
+func openRedis(cfg Config) (*Opened, error) {
+	u, err := url.Parse(cfg.RedisURL)
+	if err != nil {
+		return nil, errors.New("REDIS_URL cannot be read")
+	}
+	dial := func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
+		return redis.DialURLContext(ctx, cfg.RedisURL, options...)
+	}
+	beats, health, waits := newHeartbeat(cfg), newHealth(cfg.Log), &waits{}
+	client := newClient(cfg, dial, waits.noting(beats.check), health)
+	beats.run(client)
+	values := newRedisValues("Redis", client, cfg)
+	values.waits = waits
+	return &Opened{
+		Store:   redisStore{values, beats, health},
+		Where:   "Redis at " + u.Host,
+		OneStep: "one Lua script, which Redis runs as a whole",
+		Redis:   client,
+		Dial:    dial,
+	}, nil
+}
+
+type dialFunc func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error)
+
+func newClient(cfg Config, dial dialFunc, check func(context.Context, redis.Conn) error, h *health) *pipeline.Client {
+	return pipeline.New(pipeline.Options{
+		Dial: func(ctx context.Context) (redis.Conn, error) {
+			return dial(ctx, redis.DialConnectTimeout(cfg.Connect), redis.DialTLSHandshakeTimeout(cfg.Connect), redis.DialWriteTimeout(cfg.Timeout))
+		},
+		Check:          check,
+		ConnectTimeout: cfg.Connect,
+		Timeout:        cfg.Timeout,
+		Observe:        h.observe,
+	})
+}
+
+// maxKeysAtOnce is how many keys one command takes.
+const maxKeysAtOnce = 1000
+
+func prefixed(keys []string) []any {
+	args := make([]any, len(keys))
+	for i, key := range keys {
+		args[i] = Prefix + key
+	}
+	return args
+}
+
+// health logs once when Redis stops answering, or stops taking what is to be
+// stored, and once when it does so again, however many requests notice.
+type health struct{ reads, writes condition }
+
+func newHealth(log *slog.Logger) *health {
+	return &health{
+		reads:  condition{log: log, level: slog.LevelError, down: "sessions cannot be reached", up: "sessions can be reached again"},
+		writes: condition{log: log, level: slog.LevelError, down: "sessions cannot be stored", up: "sessions can be stored again"},
+	}
+}
+
+func (h *health) observe(cmd string, err error) {
+	switch {
+	case err == nil:
+		h.reads.markUp()
+		if cmd == "SET" { // scripts of the heartbeat are taken without room, too
+			h.writes.markUp()
+		}
+	case errors.Is(err, context.Canceled), errors.Is(err, pipeline.ErrClosed), isReply(err, "NOSCRIPT", "WRONGTYPE"):
+	case isReply(err, "OOM", "MISCONF", "NOREPLICAS", "READONLY"):
+		h.writes.markDown(err)
+	default:
+		h.reads.markDown(err)
+	}
+}
+
+// condition is one thing that is up or down.
+type condition struct {
+	log      *slog.Logger
+	level    slog.Level // of down
+	down, up string
+	isDown   atomic.Bool
+}
+
+func (c *condition) markDown(cause error) {
+	if c.isDown.CompareAndSwap(false, true) {
+		c.log.Log(context.Background(), c.level, c.down, "cause", cause)
+	}
+}
+
+func (c *condition) markUp() {
+	if c.isDown.Load() && c.isDown.CompareAndSwap(true, false) {
+		c.log.Info(c.up)
+	}
+}
+
+// isReply reports whether err is an error reply of Redis with one of these
+// codes.
+func isReply(err error, codes ...string) bool {
+	if err == nil {
+		return false // as almost always; errors.As would cost an allocation
+	}
+	var reply redis.Error
+	if !errors.As(err, &reply) {
+		return false
+	}
+	code, _, _ := strings.Cut(string(reply), " ")
+	for _, known := range codes {
+		if code == known {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,185 @@
+// Package view turns templates into bytes. It owns how the template files are
+// read, parsed, escaped and filled: one layout, the partials that pages share,
+// and one file for each page. It must not know what a page is about, nor
+// anything of HTTP: its callers bring the files, the addresses of static files
+// and, for each rendering, the structs that the template reads.
+package view
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"html/template"
+	"io"
+	"io/fs"
+	"path"
+	"reflect"
+	"regexp"
+	"strings"
+	"sync"
+)
+
+// Data is what a template reads: {{.Layout.Title}}, {{.Page.Name}}.
+type Data struct {
+	Layout any // what surrounds every page
+	Page   any // the page's own struct
+}
+
+// Set holds every page, parsed and escaped. Any number of goroutines may render
+// from one Set.
+type Set struct {
+	pages map[string]*page
+	pool  sync.Pool // of *rendering
+}
+
+// rendering is what one call of Render works with, kept for the next.
+type rendering struct {
+	data Data // here, because reflect would move it to the heap each time
+	out  bytes.Buffer
+}
+
+// page is one of pages/*.html inside the layout.
+type page struct {
+	template *template.Template
+
+	// compiled writes what template writes, for Data with structs of these two
+	// types. It is made at the first rendering, which brings the types, and
+	// stays nil where the compiler does not know all of the template.
+	once     sync.Once
+	types    dataTypes
+	compiled code
+}
+
+type dataTypes struct{ layout, page reflect.Type }
+
+// Parse reads layouts/base.html and partials/*.html together with each of
+// pages/*.html. assetURL gives the address of a static file, or false for one
+// that does not exist; {{asset "css/site.css"}} in a template is replaced by
+// that address. A file that does not parse, cannot be escaped safely or names a
+// missing static file is an error.
+func Parse(templates fs.FS, assetURL func(name string) (string, bool)) (*Set, error) {
+	sources := sourceReader{
+		files:       templates,
+		assetURL:    assetURL,
+		assetCall:   regexp.MustCompile(`\{\{-?\s*asset\s+"([^"]*)"\s*-?\}\}`),
+		indentation: regexp.MustCompile(`\n\s+`),
+	}
+	base := template.New("base")
+	shared, err := fs.Glob(templates, "partials/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("list partials: %w", err)
+	}
+	for _, file := range append([]string{"layouts/base.html"}, shared...) {
+		if err := sources.parseInto(base, file); err != nil {
+			return nil, err
+		}
+	}
+
+	files, err := fs.Glob(templates, "pages/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("list pages: %w", err)
+	}
+	s := &Set{pages: make(map[string]*page, len(files))}
+	s.pool.New = func() any { return new(rendering) }
+	for _, file := range files {
+		t, err := base.Clone()
+		if err != nil {
+			return nil, fmt.Errorf("clone layout for %s: %w", file, err)
+		}
+		if err := sources.parseInto(t, file); err != nil {
+			return nil, err
+		}
+		if err := escape(t); err != nil {
+			return nil, fmt.Errorf("escape %s: %w", file, err)
+		}
+		s.pages[strings.TrimSuffix(path.Base(file), ".html")] = &page{template: t}
+	}
+	return s, nil
+}
+
+// Render writes pages/<name>.html, inside the layout, to w in one Write, or, on
+// an error, nothing. A page whose template the compiler knows is written by its
+// compiled form, every other by html/template, with the same bytes; Data that
+// holds pointers to structs is always left to html/template.
+func (s *Set) Render(w io.Writer, name string, data Data) error {
+	p, ok := s.pages[name]
+	if !ok {
+		return fmt.Errorf("render page %q: no such template", name)
+	}
+	r := s.pool.Get().(*rendering)
+	defer func() {
+		r.data = Data{}
+		r.out.Reset()
+		s.pool.Put(r)
+	}()
+	r.data = data
+	if err := p.render(r); err != nil {
+		return fmt.Errorf("render page %q: %w", name, err)
+	}
+	_, err := w.Write(r.out.Bytes())
+	return err
+}
+
+func (p *page) render(r *rendering) error {
+	if r.data.Layout == nil || r.data.Page == nil {
+		return p.template.Execute(&r.out, r.data)
+	}
+	types := dataTypes{reflect.TypeOf(r.data.Layout), reflect.TypeOf(r.data.Page)}
+	p.once.Do(func() {
+		p.types = types
+		p.compiled, _ = compile(p.template, types)
+	})
+	if p.compiled == nil || p.types != types {
+		return p.template.Execute(&r.out, r.data)
+	}
+	p.compiled.run(&r.out, reflect.ValueOf(&r.data).Elem())
+	return nil
+}
+
+// escape makes html/template do its contextual escaping now, which it otherwise
+// does, or fails to do, at the first request. Data without structs stops the
+// execution early; only a failure to escape counts.
+func escape(t *template.Template) error {
+	var unsafe *template.Error
+	if err := t.Execute(io.Discard, Data{}); errors.As(err, &unsafe) {
+		return err
+	}
+	return nil
+}
+
+// sourceReader reads template files and settles in their text what is the same
+// for every request.
+type sourceReader struct {
+	files     fs.FS
+	assetURL  func(string) (string, bool)
+	assetCall *regexp.Regexp
+	// indentation is left out of the pages. No template has a <pre> or
+	// <textarea> with text of its own, in which it would show.
+	indentation *regexp.Regexp
+}
+
+// parseInto adds one file to the template set t. Asset names become addresses
+// here, once, instead of by a function call in every rendering.
+func (s sourceReader) parseInto(t *template.Template, file string) error {
+	source, err := fs.ReadFile(s.files, file)
+	if err != nil {
+		return fmt.Errorf("read template: %w", err)
+	}
+	source = s.indentation.ReplaceAll(source, []byte("\n"))
+	var missing error
+	source = s.assetCall.ReplaceAllFunc(source, func(call []byte) []byte {
+		name := string(s.assetCall.FindSubmatch(call)[1])
+		url, ok := s.assetURL(name)
+		if !ok {
+			missing = fmt.Errorf("parse %s: no asset %q", file, name)
+		}
+		return []byte(url)
+	})
+	if missing != nil {
+		return missing
+	}
+	if _, err := t.Parse(string(bytes.TrimSpace(source))); err != nil {
+		return fmt.Errorf("parse %s: %w", file, err)
+	}
+	return nil
+}

@@ -1,0 +1,50 @@
+package web
+
+import (
+	"net/http"
+	"net/textproto"
+	"strings"
+)
+
+// maxCookies is how many cookies a request may have; of one with more none is
+// read, as in net/http.
+const maxCookies = 3000
+
+// findCookie returns the value of the first cookie of a request with this name,
+// and how many there are. It finds what [http.Request.CookiesNamed] finds,
+// without allocating a cookie for each. name must be a valid cookie name.
+func findCookie(h http.Header, name string) (value string, count int) {
+	lines := h["Cookie"]
+	cookies := 0
+	for _, line := range lines {
+		cookies += strings.Count(line, ";") + 1
+	}
+	if cookies > maxCookies {
+		return "", 0
+	}
+	for _, line := range lines {
+		for part := range strings.SplitSeq(line, ";") {
+			key, text, _ := strings.Cut(textproto.TrimString(part), "=")
+			if textproto.TrimString(key) != name {
+				continue
+			}
+			if len(text) > 1 && text[0] == '"' && text[len(text)-1] == '"' {
+				text = text[1 : len(text)-1]
+			}
+			if strings.ContainsFunc(text, notInCookieValue) {
+				continue
+			}
+			if count == 0 {
+				value = text
+			}
+			count++
+		}
+	}
+	return value, count
+}
+
+// notInCookieValue is every character that no value of a cookie can have (RFC
+// 6265, section 4.1.1), but for space and comma, which browsers send.
+func notInCookieValue(r rune) bool {
+	return r < ' ' || r > '~' || r == '"' || r == ';' || r == '\\'
+}

@@ -1,0 +1,138 @@
+package web_test
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/session"
+)
+
+func TestAnErrorPageKnowsWhoIsAsking(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { return errors.New("kelp tore loose") })
+		p := w.person("Ada <b>& Söhne</b>")
+		member, guest := w.member(p), w.browser()
+		for _, path := range []string{"/none", "/test/fault", "/devices/end/x"} {
+			page := member.get(path).wantErrorPage().wantNoCookie()
+			page.wantText("header .person", p.name)
+			if page.doc().Find("header a[href='/profile']").Length() != 1 || page.doc().Find("header form[action='/logout']").Length() != 1 {
+				t.Errorf("%s: a member has lost the navigation: %s", path, page.text("header"))
+			}
+			page = guest.get(path).wantErrorPage()
+			if page.doc().Find("header a[href='/login']").Length() != 1 || page.doc().Find("header form[action='/logout']").Length() != 0 {
+				t.Errorf("%s: a guest has lost the navigation: %s", path, page.text("header"))
+			}
+		}
+		member.post("/devices/end", url.Values{"id": {"none"}}).want(http.StatusNotFound).wantText("header .person", p.name)
+	})
+}
+
+func TestAnErrorPageSaysThatSessionsAreAway(t *testing.T) {
+	w := newWorld(t, services(t), options{})
+	b := w.member(w.person("Ada"))
+	w.stores.redis.Stop()
+	page := b.get("/profile?x=1").want(http.StatusServiceUnavailable).wantErrorPage()
+	if page.text("header nav, header .person") != "" || !strings.Contains(page.text("main"), "If you were logged in, you still are.") {
+		t.Errorf("with the store away the page says %q and %q", page.text("header"), page.text("main"))
+	}
+	b.get("/none").want(http.StatusNotFound).wantErrorPage().wantText("header nav", "")
+}
+
+func TestTheButtonOfAnErrorPageDoesWhatItSays(t *testing.T) {
+	w := newWorld(t, services(t), options{learn: true})
+	b := w.member(w.person("Ada"))
+	w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { return errors.New("kelp tore loose") })
+	button := func(page *answer, text, href string) {
+		t.Helper()
+		first := page.doc().Find("main .actions a").First()
+		if first.Text() != text || first.AttrOr("href", "") != href {
+			t.Errorf("%s %s: the button %q leads to %q, want %q to %q", page.request.Method, page.request.URL, first.Text(), first.AttrOr("href", ""), text, href)
+		}
+	}
+	button(b.get("/test/fault?a=1&b=%22%3E"), "Try again", "/test/fault?a=1&b=%22%3E")
+	button(b.get("/none"), "Go to the home page", "/")
+	button(b.post("/account/name", url.Values{"nome": {"x"}}), "Back to the form", "/account")
+	button(b.post("/session", url.Values{"nome": {"x"}}), "Back to the form", "/session")
+	w.stores.redis.Stop()
+	away := b.get("/profile?x=1")
+	button(away, "Try again", "/profile?x=1")
+	if away.header.Get("Refresh") != "5" || away.header.Get("Retry-After") != "5" {
+		t.Errorf("Refresh %q, Retry-After %q", away.header.Get("Refresh"), away.header.Get("Retry-After"))
+	}
+	failed := b.post("/devices/end-others", nil).want(http.StatusServiceUnavailable)
+	button(failed, "Back to the form", "/devices")
+	if failed.header.Get("Refresh") != "" {
+		t.Error("a form that failed is sent again by itself")
+	}
+	if b.json("/session").header.Get("Refresh") != "" {
+		t.Error("JSON tries again by itself")
+	}
+}
+
+func TestWhatTakesOnlyFormsLeadsBackToItsForm(t *testing.T) {
+	w := newWorld(t, embedded(t), options{learn: true})
+	b := w.member(w.person("Ada"))
+	for path, form := range map[string]string{
+		"/account/name": "/account", "/devices/end": "/devices", "/devices/end-others": "/devices", "/logout": "/",
+		"/lab/restart": "/lab", "/lab/check": "/lab", "/lab/attacks/replay": "/lab/attacks",
+		"/why/second": "/why", "/why/second/stop": "/why",
+	} {
+		b.get(path).wantRedirect(form).wantNoCookie()
+		b.get(path + "?x=1").wantRedirect(form)
+	}
+	if w.lab.restarts.Load() != 0 {
+		t.Error("looking restarted the server")
+	}
+	b.json("/logout").want(http.StatusMethodNotAllowed)
+}
+
+func TestALogOutWithoutABodyLogsOut(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	r := b.request(http.MethodPost, "/logout", nil) // as curl -X POST
+	b.do(r).wantRedirect("/login")
+	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+}
+
+// A browser takes a page of a foreign name that leads here (DNS rebinding) for
+// one of this site's own, so its requests look as this site's own do.
+func TestThePagesForLearningAnswerToTheServersOwnNameOnly(t *testing.T) {
+	w := newWorld(t, embedded(t), options{learn: true})
+	b := w.member(w.person("Ada"))
+	ask := func(method, path, host string) *answer {
+		r := b.request(method, path, strings.NewReader(""))
+		r.Host = host
+		r.Header.Set("Sec-Fetch-Site", "same-origin")
+		r.Header.Set("Origin", "http://"+host)
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		return b.do(r)
+	}
+	learning := map[string]string{
+		"/lab": "GET", "/lab/wait": "GET", "/explain": "GET", "/explain/recent": "GET", "/lab/attacks": "GET",
+		"/why": "GET", "/why/second": "POST", "/why/second/stop": "POST",
+		"/lab/restart": "POST", "/lab/check": "POST", "/lab/attacks/replay": "POST",
+	}
+	for path, method := range learning {
+		for _, host := range []string{"evil.example", "evil.example:3000", "127.0.0.1.evil.example", "localhost.evil.example", "192.0.2.7", "[2001:db8::1]:3000"} {
+			if page := ask(method, path, host); page.status != http.StatusMisdirectedRequest {
+				t.Errorf("%s %s at %s: %d", method, path, host, page.status)
+			} else {
+				page.wantErrorPage().wantNoCookie()
+			}
+		}
+		if method == "GET" && path != "/lab/wait" {
+			for _, host := range []string{w.base.Host, "localhost:3000", "LOCALHOST.", "app.localhost", "127.0.0.1", "[::1]:3000"} {
+				ask(method, path, host).want(http.StatusOK)
+			}
+		}
+	}
+	if w.lab.seconds.Load() != 0 || w.lab.restarts.Load() != 0 || w.lab.checks.Load() != 0 {
+		t.Errorf("%d restarts, %d checks", w.lab.restarts.Load(), w.lab.checks.Load())
+	}
+	ask("GET", "/session", "evil.example").want(http.StatusOK) // the proxy may call this server what it likes
+}

@@ -1,0 +1,40 @@
+package web
+
+import (
+	"testing"
+	"time"
+)
+
+func TestAMomentIsTheSameTimeInEverySpelling(t *testing.T) {
+	now := time.Date(2026, time.February, 28, 23, 59, 59, 999, time.UTC)
+	zone := time.FixedZone("", -7*60*60)
+	for d := -1000 * 24 * time.Hour; d < 1000*24*time.Hour; d += 7*time.Hour + 13*time.Minute + 1237*time.Millisecond {
+		at := now.Add(d).In(zone)
+		want := moment{
+			ISO:   at.UTC().Format(time.RFC3339),
+			Words: distance(d),
+		}
+		if d.Abs() >= time.Hour {
+			want.Words += ", " + at.In(now.Location()).Format("Mon 2 Jan 15:04 MST")
+		}
+		if got := momentAt(at, now); got != want {
+			t.Fatalf("%v is %+v, want %+v", at, got, want)
+		}
+	}
+	if got := momentAt(time.Time{}, now).ISO; got != "0001-01-01T00:00:00Z" {
+		t.Errorf("the zero time is %q", got)
+	}
+}
+
+func TestADistanceIsToldInOneUnit(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "just now", -9 * time.Second: "just now", -10 * time.Second: "10 seconds ago", time.Second: "in 1 second",
+		time.Minute: "in 60 seconds", -119 * time.Second: "119 seconds ago", -2 * time.Minute: "2 minutes ago",
+		time.Hour - 1: "in 60 minutes", 119 * time.Minute: "in 119 minutes", 2 * time.Hour: "in 2 hours", -47*time.Hour - 29*time.Minute: "47 hours ago",
+		-48*time.Hour + 1: "48 hours ago", 48 * time.Hour: "in 2 days", 6*24*time.Hour + 23*time.Hour: "in 7 days", -1000 * 24 * time.Hour: "1000 days ago",
+	} {
+		if got := distance(d); got != want {
+			t.Errorf("%v is %q, want %q", d, got, want)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package web_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// connectionBuffer is the size of the buffer through which net/http writes to a
+// connection. A response that fits into it, headers included, is one system
+// call and as few packets as possible; with one byte more it is two calls.
+const connectionBuffer = 4096
+
+func TestTheGreetingFitsIntoOneWrite(t *testing.T) {
+	for name, restarted := range map[string]bool{
+		"Ada Lovelace":                          false,
+		"Grace Hopper":                          true,
+		strings.Repeat("Wolfeschlegel", 7)[:80]: true,
+		strings.Repeat("각", 80):                 true,
+	} {
+		w := newWorld(t, embedded(t), options{learn: true})
+		b := w.member(w.person(name))
+		w.clock.advance(13 * time.Hour)
+		if restarted {
+			w.restart()
+		}
+		answer, writes := w.rawAnswer(fmt.Sprintf("GET /profile HTTP/1.1\r\nHost: %s\r\nCookie: session=%s\r\nConnection: close\r\n\r\n", w.base.Host, b.token()))
+		if !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 OK\r\n")) || !bytes.Contains(answer, []byte("<h1>Hello, "+name+"!</h1>")) {
+			t.Fatalf("not the greeting of %s:\n%s", name, answer)
+		}
+		if got := bytes.Contains(answer, []byte("older than the server")); got != restarted {
+			t.Errorf("%s: the page says that the session is older than the server: %v", name, got)
+		}
+		if len(answer) > connectionBuffer || writes != 1 {
+			t.Errorf("the greeting of %s is %d bytes with its headers, in %d writes, want at most %d in 1", name, len(answer), writes, connectionBuffer)
+		}
+	}
+}
+
+// countingListener counts the writes to all connections it has accepted.
+type countingListener struct {
+	net.Listener
+	writes atomic.Int64
+}
+
+type countingConn struct {
+	net.Conn
+	writes *atomic.Int64
+}
+
+func (l *countingListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return countingConn{conn, &l.writes}, nil
+}
+
+func (c countingConn) Write(p []byte) (int, error) {
+	c.writes.Add(1)
+	return c.Conn.Write(p)
+}
+
+// rawAnswer sends a request as it is written to the site and returns all bytes
+// that come back, and in how many writes they were sent.
+func (w *world) rawAnswer(request string) (answer []byte, writes int64) {
+	w.t.Helper()
+	plain, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	listener := &countingListener{Listener: plain}
+	server := &http.Server{Handler: w.handler.Load(), ReadHeaderTimeout: time.Minute}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	defer func() { server.Close(); <-served }()
+	conn, err := net.DialTimeout("tcp", plain.Addr().String(), 5*time.Second)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		w.t.Fatal(err)
+	}
+	if _, err := io.WriteString(conn, request); err != nil {
+		w.t.Fatal(err)
+	}
+	if answer, err = io.ReadAll(conn); err != nil {
+		w.t.Fatal(err)
+	}
+	return answer, listener.writes.Load()
+}

@@ -1,0 +1,119 @@
+package web_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/internal/session"
+)
+
+// askedWhy opens a page for members with the cookie of a session that has ended,
+// and returns what the log-in page says about it.
+func askedWhy(b *browser) []string {
+	b.w.t.Helper()
+	login := b.follow(b.get("/profile").wantRedirect("/login?next=%2Fprofile"))
+	login.want(http.StatusOK).wantText("h1", "Log in")
+	return login.notices()
+}
+
+func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		for how, c := range map[string]struct {
+			end  func(b *browser)
+			want string
+		}{
+			"from another device": {func(*browser) {
+				other := w.member(p)
+				other.post("/devices/end-others", nil).wantRedirect("/devices")
+			}, "Your session has ended: it was logged out from another device. Log in to go on."},
+			"by the operator": {func(*browser) {
+				if _, err := w.sessions.EndAll(t.Context(), p.id, session.EndedByOperator); err != nil {
+					t.Fatal(err)
+				}
+			}, "Your session has ended: the operator of this site ended it. Log in to go on."},
+			"by disuse": {func(*browser) { w.clock.advance(sessionIdle + time.Minute) },
+				"Your session has ended: it was not used for too long. Log in to go on."},
+			"by a store that lost it": {func(b *browser) { w.do("DEL", storedUnder(b.token())) },
+				"Your session has ended. Log in to go on."},
+		} {
+			b := w.member(p)
+			c.end(b)
+			if said := askedWhy(b); len(said) != 1 || said[0] != c.want {
+				t.Errorf("ended %s: %q, want %q", how, said, c.want)
+			}
+			// Once, and not on the log-in page whenever it is opened.
+			if said := b.get("/login").notices(); len(said) != 0 {
+				t.Errorf("ended %s, the log-in page opened again: %q", how, said)
+			}
+			b.logIn(p, "/devices").wantRedirect("/devices")
+			b.get("/profile").want(http.StatusOK)
+		}
+	})
+}
+
+func TestASessionThatGrewTooOldSaysSo(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	for range 7 {
+		w.clock.advance(23 * time.Hour)
+		b.get("/profile").want(http.StatusOK)
+	}
+	w.clock.advance(8 * time.Hour)
+	if said := askedWhy(b); len(said) != 1 || said[0] != "Your session has ended: it had reached its greatest age. Log in to go on." {
+		t.Errorf("the log-in page says %q", said)
+	}
+}
+
+func TestAStrangerLearnsNothingOfSessions(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	gone := w.member(p)
+	gone.post("/logout", nil).wantRedirect("/login")
+	for what, cookie := range map[string]string{
+		"no cookie": "", "an invented token": strings.Repeat("A", 43), "no token": "x",
+		"the stored name of a session": storedUnder(w.member(p).token())[len("holdfast:session:"):],
+	} {
+		headers := []string{"Sec-Fetch-Site: none"}
+		if cookie != "" {
+			headers = append(headers, "Cookie: session="+cookie)
+		}
+		if page := w.bare("GET", "/profile", "", headers...).wantRedirect("/login?next=%2Fprofile"); len(page.cookies) != 0 {
+			t.Errorf("with %s: %v", what, page.cookies)
+		}
+	}
+	// A parting word is one of ours or none.
+	for _, code := range []string{"ended", "ended.<b>", "ended.disabled", "kelp"} {
+		page := w.bare("GET", "/login", "", "Cookie: parting="+code)
+		for _, said := range page.notices() {
+			if said != "Your session has ended. Log in to go on." {
+				t.Errorf("parting=%s: %q", code, said)
+			}
+		}
+	}
+}
+
+func TestWhatWasTypedComesAlongThroughTheLogIn(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	b := w.member(p)
+	form := b.get("/account")
+	w.member(p).post("/devices/end-others", nil).wantRedirect("/devices")
+	sent := b.submit(form, "form[action='/account/name']", map[string]string{"name": "Ada & Söhne"})
+	login := b.follow(sent.wantRedirect("/login?next=%2Faccount%3Fname%3DAda%2B%2526%2BS%25C3%25B6hne"))
+	if said := login.notices(); len(said) != 1 || !strings.HasPrefix(said[0], "Your session has ended: it was logged out from another device.") {
+		t.Errorf("the log-in page says %q", said)
+	}
+	page := b.follow(b.submit(login, "form[action='/login']", map[string]string{"email": p.email, "password": p.password}))
+	if typed := page.doc().Find("#name").AttrOr("value", ""); typed != "Ada & Söhne" {
+		t.Errorf("after the log-in the name reads %q", typed)
+	}
+	b.get("/profile").wantText("h1", "Hello, Ada!") // nothing was changed by that
+	// A field that is no field, and one too long to come along.
+	guest := w.browser()
+	guest.post("/account/name", url.Values{"name": {"x"}, "password": {sharedPassword}}).wantRedirect("/login?next=%2Faccount")
+	guest.post("/account/name", url.Values{"name": {strings.Repeat("é", 1000)}}).wantRedirect("/login?next=%2Faccount")
+}

@@ -1,0 +1,57 @@
+package web
+
+import (
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+)
+
+// maxPage is the last page of a list that is shown: what lies further back is
+// asked for by nobody, and costs the database more the further it lies.
+const maxPage = 1000
+
+// paging is the page of a list that a request asks for with ?page=2.
+type paging struct {
+	path string // of the list, without a query
+	page int    // 1 is the first
+	size int    // how many rows one page shows
+}
+
+// pagingOf reads the page that is asked for; anything else is the first.
+func pagingOf(c echo.Context, size int) paging {
+	return paging{path: c.Path(), page: pageNumber(c.QueryParam("page")), size: size}
+}
+
+func pageNumber(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 || n > maxPage {
+		return 1
+	}
+	return n
+}
+
+// offset and limit are what to ask the store for: one row more than is shown
+// tells whether there is an older page.
+func (p paging) offset() int { return (p.page - 1) * p.size }
+func (p paging) limit() int  { return p.size + 1 }
+
+// neighbours are the addresses of the pages beside this one, or "".
+type neighbours struct{ Older, Newer string }
+
+// shown returns the rows of this page, of those that offset and limit have
+// brought, and what is beside it.
+func shown[T any](p paging, rows []T) ([]T, neighbours) {
+	var beside neighbours
+	if len(rows) > p.size {
+		rows = rows[:p.size]
+		if p.page < maxPage {
+			beside.Older = p.at(p.page + 1)
+		}
+	}
+	if p.page > 1 {
+		beside.Newer = p.at(p.page - 1)
+	}
+	return rows, beside
+}
+
+func (p paging) at(page int) string { return p.path + "?page=" + strconv.Itoa(page) }

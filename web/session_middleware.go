@@ -1,0 +1,161 @@
+package web
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"maps"
+	"net/http"
+	"strconv"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/learn/trace"
+	"holdfast/internal/session"
+)
+
+// maxAttempts limits how often one page is made because parallel requests of
+// the same session took the flash messages that were on it.
+const maxAttempts = 4
+
+// sessionMiddleware finds out who sent the request. It loads the session that
+// the cookie names, runs the handler with a buffered response, commits the
+// session, and only then sends the session cookie and the response, in one
+// write. If the handler fails or panics, or the store does not answer, the
+// stored session is unchanged and nothing of the handler's response is sent.
+func (s *Site) sessionMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		for attempt := 1; ; attempt++ {
+			err := s.serve(c, next)
+			if attempt == maxAttempts || !retryable(c, err) {
+				return err
+			}
+			if rec := watched(c); rec != nil {
+				rec.NextAttempt()
+			}
+		}
+	}
+}
+
+// retryable reports whether a request that failed with err is worth another
+// attempt: when a parallel request took the same flash messages, and, once and
+// with the messages left in the session, when the store refused to remove them.
+// So a store that is full still lets pages be read.
+func retryable(c echo.Context, err error) bool {
+	switch {
+	case !safe(c.Request()):
+		return false
+	case errors.Is(err, session.ErrFlashTaken):
+		return true
+	case errors.Is(err, session.ErrUnavailable) && c.Get(flashesKey) == flashesTaken:
+		c.Set(flashesKey, flashesKept)
+		return true
+	}
+	return false
+}
+
+// serve is one attempt at a request.
+func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
+	// A client that disconnects must not stop a log-out half-way. The time
+	// limits of the session store apply instead.
+	ctx := context.WithoutCancel(c.Request().Context())
+	sess, err := s.Sessions.Load(ctx, s.token(c), func(sess *session.Session) { s.noteRecord(c, sess) })
+	if err != nil {
+		return err
+	}
+	noteSender(c, sess)
+	c.Set(sessionKey, sess)
+	member, _ := sess.Member()
+	c.Set(senderKey, member.Name)
+	out := c.Response()
+	buffered := s.responses.Get().(*bufferedResponse)
+	defer func() { buffered.reset(); s.responses.Put(buffered) }()
+	buffered.echo = *echo.NewResponse(buffered, s.echo)
+	c.SetResponse(&buffered.echo)
+	err = recovering(next, c)
+	c.SetResponse(out)
+	if err != nil {
+		return err
+	}
+	if err := s.commit(c, buffered); err != nil {
+		return err
+	}
+	// No response that depends on a session may be cached, whatever the handler
+	// has set (ASVS 5.0 14.3.2).
+	buffered.header["Cache-Control"] = s.values.noStore
+	if sess.LoggedOut() {
+		// Pages in the browser's cache are dropped, so that Back shows nothing
+		// private (ASVS 5.0 14.3.1).
+		buffered.header.Set("Clear-Site-Data", `"cache"`)
+	}
+	return buffered.send(out)
+}
+
+// commit stores what changed in the session and adds the session cookie to w
+// when it has to be sent. A handler that shows what was stored calls commit
+// itself; the second call does nothing.
+func (s *Site) commit(c echo.Context, w http.ResponseWriter) error {
+	sess := current(c)
+	if err := s.Sessions.Commit(sess); err != nil {
+		return err
+	}
+	noteOutcome(c, sess)
+	s.Sessions.WriteCookie(w, sess)
+	if rec := watched(c); rec != nil {
+		rec.Add(trace.CookiesOf(w.Header()["Set-Cookie"]))
+	}
+	return nil
+}
+
+// token is the value of the session cookie; "" when there is none, and when
+// there are several, since nothing tells which of them this site has set.
+func (s *Site) token(c echo.Context) string {
+	value, count := findCookie(c.Request().Header, s.Sessions.CookieName())
+	if count != 1 {
+		value = ""
+	}
+	s.noteToken(c, value, count)
+	return value
+}
+
+// safe reports whether the request's method is one that must not change
+// anything (RFC 9110, section 9.2.1).
+func safe(r *http.Request) bool {
+	return r.Method == http.MethodGet || r.Method == http.MethodHead
+}
+
+// bufferedResponse holds a handler's response until the session is stored.
+type bufferedResponse struct {
+	header http.Header // the handler's own, without those of the middleware
+	status int
+	body   bytes.Buffer
+	echo   echo.Response // the handler's view of this one
+}
+
+func newBufferedResponse() *bufferedResponse {
+	return &bufferedResponse{header: http.Header{}, status: http.StatusOK}
+}
+
+// reset makes b as good as new.
+func (b *bufferedResponse) reset() {
+	clear(b.header)
+	b.status = http.StatusOK
+	b.body.Reset()
+	b.echo = echo.Response{}
+}
+
+func (b *bufferedResponse) Header() http.Header         { return b.header }
+func (b *bufferedResponse) WriteHeader(status int)      { b.status = status }
+func (b *bufferedResponse) Write(p []byte) (int, error) { return b.body.Write(p) }
+
+func (b *bufferedResponse) send(out *echo.Response) error {
+	maps.Copy(out.Header(), b.header)
+	if b.body.Len() > 0 {
+		out.Header()[echo.HeaderContentLength] = []string{strconv.Itoa(b.body.Len())}
+	}
+	out.WriteHeader(b.status)
+	// The status is already sent: an error now means that the client has
+	// disconnected.
+	_, _ = out.Write(b.body.Bytes())
+	return nil
+}
