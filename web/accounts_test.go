@@ -110,12 +110,12 @@ func TestGuessingIsSlowedButNotOnABrowserThatIsKnown(t *testing.T) {
 			known, unknown := guess(spellings[n%len(spellings)], n), guess(strings.Replace(spellings[n%len(spellings)], "1", "9", 1), n)
 			known.want(want)
 			unknown.want(want)
-			if known.header.Get("Retry-After") != unknown.header.Get("Retry-After") || known.text(".errors p") != unknown.text(".errors p") {
-				t.Errorf("try %d: %q for an account, %q for none", n, known.text(".errors p"), unknown.text(".errors p"))
+			if known.header.Get("Retry-After") != unknown.header.Get("Retry-After") || known.text("#email-error") != unknown.text("#email-error") {
+				t.Errorf("try %d: %q for an account, %q for none", n, known.text("#email-error"), unknown.text("#email-error"))
 			}
 			if want == http.StatusTooManyRequests {
-				if known.header.Get("Retry-After") != "5" || known.text(".errors p") != "Too many tries. Try again in 5 seconds." {
-					t.Errorf("Retry-After %q, %q", known.header.Get("Retry-After"), known.text(".errors p"))
+				if known.header.Get("Retry-After") != "5" || known.text("#email-error") != "Too many tries. Try again in 5 seconds." {
+					t.Errorf("Retry-After %q, %q", known.header.Get("Retry-After"), known.text("#email-error"))
 				}
 				if known.doc().Find("input#email").AttrOr("value", "") == "" || known.doc().Find("input#password").AttrOr("value", "") != "" {
 					t.Error("what was typed is not kept, or the password is")
@@ -487,7 +487,7 @@ func TestWhatMayDoHarmAsksForThePasswordAgainAfterTenMinutes(t *testing.T) {
 			"POST /devices/end-others": "/devices",
 			"GET /account/email":       "/account/email",
 			"POST /account/email":      "/account/email?email=bea%40kelp.example",
-			"GET /account/export":      "/account",
+			"GET /account/export":      "/account/export",
 			"GET /account/delete":      "/account/delete",
 			"POST /account/delete":     "/account/delete",
 		} {

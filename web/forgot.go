@@ -11,6 +11,7 @@ import (
 
 type forgotPage struct {
 	Email  string
+	Mails  bool // whether mail is read at /mail
 	Failed string
 	Errors form.Errors
 }
@@ -46,5 +47,6 @@ func (s *Site) submitForgot(c echo.Context) error {
 }
 
 func (s *Site) forgotPage(c echo.Context, status int, p forgotPage) error {
+	p.Mails = s.Mails != nil
 	return s.page(c, status, "forgot", "Forgotten password", p)
 }

@@ -93,22 +93,22 @@ func rows(w *world) map[string]row {
 		"POST /devices/end-others": {guest: "303 /login?next=%2Fdevices", member: "303 /devices", empty: "303 /devices", form: fields()},
 		"POST /account/name":       {guest: "303 /login?next=%2Faccount%3Fname%3DAda%2BLovelace", member: "303 /account", empty: "422", form: fields("name", "Ada Lovelace")},
 
-		"POST /account/confirm":            {guest: "303 /login", member: "303 /account", empty: "303 /account", form: fields()},
+		"POST /account/confirm":            {guest: "303 /login?next=%2Faccount", member: "303 /account", empty: "303 /account", form: fields()},
 		"GET /account/password":            {guest: "303 /login?next=%2Faccount%2Fpassword", member: "200"},
 		"GET /.well-known/change-password": {guest: "303 /account/password", member: "303 /account/password"},
-		"POST /account/password": {guest: "303 /login", member: "303 /account", empty: "422", form: func(_ *world, _ *browser, p person) url.Values {
+		"POST /account/password": {guest: "303 /login?next=%2Faccount%2Fpassword", member: "303 /account", empty: "422", form: func(_ *world, _ *browser, p person) url.Values {
 			return url.Values{"current": {p.password}, "new": {"quiet harbours freeze late"}}
 		}},
 		"GET /account/email":   {guest: "303 /login?next=%2Faccount%2Femail", member: "200"},
-		"POST /account/email":  {guest: "303 /login", member: "303 /account", empty: "422", form: fields("email", "other@kelp.example")},
+		"POST /account/email":  {guest: "303 /login?next=%2Faccount%2Femail%3Femail%3Dother%2540kelp.example", member: "303 /account", empty: "422", form: fields("email", "other@kelp.example")},
 		"GET /account/history": {guest: "303 /login?next=%2Faccount%2Fhistory", member: "200"},
 		"GET /account/proof":   {guest: "303 /login?next=%2Faccount%2Fproof", member: "200"},
-		"POST /account/proof": {guest: "303 /login", member: "303 /account", empty: "422", form: func(_ *world, _ *browser, p person) url.Values {
+		"POST /account/proof": {guest: "303 /login?next=%2Faccount%2Fproof", optional: "next", member: "303 /account", empty: "422", form: func(_ *world, _ *browser, p person) url.Values {
 			return url.Values{"password": {p.password}}
 		}},
 		"GET /account/export":  {guest: "303 /login?next=%2Faccount%2Fexport", member: "200"},
 		"GET /account/delete":  {guest: "303 /login?next=%2Faccount%2Fdelete", member: "200"},
-		"POST /account/delete": {guest: "303 /login", member: "303 /", empty: "303 /", form: fields()},
+		"POST /account/delete": {guest: "303 /login?next=%2Faccount%2Fdelete", member: "303 /", empty: "303 /", form: fields()},
 
 		"GET /forgot":  {guest: "200", member: "200"},
 		"POST /forgot": {guest: "303 /login", member: "303 /login", empty: "422", form: fields("email", "nobody@kelp.example")},
