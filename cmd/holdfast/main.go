@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		if command.Serve.StopWithStdin {
 			ctx = untilEnd(ctx, stdin)
 		}
-		return runs(ctx, cfg, before, log, stdout)
+		return serveUntilReplaced(ctx, cfg, before, log, stdout)
 	case "migrate":
 		return migrate(ctx, cfg, stdout)
 	case "restart-check":

@@ -191,10 +191,10 @@ func inheritedSocket(text string) (*net.TCPListener, error) {
 	return tcp, nil
 }
 
-// runs serves until there is no successor: each run opens the stores, serves
+// serveUntilReplaced serves until there is no successor: each run opens the stores, serves
 // and closes them; a run that is to be replaced is followed by the new program
 // in this process, or, where that fails, by another run.
-func runs(ctx context.Context, cfg config.Config, before predecessor, log *slog.Logger, stdout io.Writer) error {
+func serveUntilReplaced(ctx context.Context, cfg config.Config, before predecessor, log *slog.Logger, stdout io.Writer) error {
 	listener, err := listen(ctx, cfg, before)
 	if err != nil {
 		return err
@@ -211,7 +211,7 @@ func runs(ctx context.Context, cfg config.Config, before predecessor, log *slog.
 		if err != nil {
 			log.Warn("restart cut something off", "cause", err)
 		}
-		if err = kept.succeed(); err == nil {
+		if err = kept.execSuccessor(); err == nil {
 			return nil
 		}
 		log.Error("no replacement, serving on", "cause", err)

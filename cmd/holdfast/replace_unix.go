@@ -36,10 +36,10 @@ func (s *socket) listenAgain() (*net.TCPListener, error) {
 	return listener.(*net.TCPListener), nil
 }
 
-// succeed becomes the program as it is on disk now, in this very process: the
+// execSuccessor becomes the program as it is on disk now, in this very process: the
 // process id, the terminal and whoever supervises it stay. It returns only when
 // that failed.
-func (s *socket) succeed() error {
+func (s *socket) execSuccessor() error {
 	program, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)

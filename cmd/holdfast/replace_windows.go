@@ -22,8 +22,8 @@ func (s *socket) listenAgain() (*net.TCPListener, error) {
 	return net.ListenTCP("tcp", s.at)
 }
 
-// succeed starts the program as it is on disk now; this process is to end.
-func (s *socket) succeed() error {
+// execSuccessor starts the program as it is on disk now; this process is to end.
+func (s *socket) execSuccessor() error {
 	program, err := os.Executable()
 	if err != nil {
 		return fmt.Errorf("find this program: %w", err)

@@ -31,7 +31,7 @@ func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start
 		DataDir:         cfg.DataDir,
 		Connect:         cfg.RedisConnectTimeout,
 		Timeout:         cfg.RedisTimeout,
-		Endings:         db.Devices(),
+		Endings:         session.Endings(db.Devices(), cfg.DataDir),
 		Belongs:         session.Belongs,
 		Postgres:        db.Pool(),
 		DatabaseName:    db.Name(),

@@ -30,8 +30,8 @@ const (
 
 func (d devices) statement(text string) string { return strings.ReplaceAll(text, "NOW_MS", d.db.nowMS) }
 
-// maxIDsAtOnce bounds the placeholders of one statement.
-const maxIDsAtOnce = 500
+// maxNamedAtOnce bounds the placeholders of one statement.
+const maxNamedAtOnce = 500
 
 const deviceColumns = `id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, ended_ms, ended_how`
 
@@ -77,14 +77,27 @@ UPDATE devices
 SET confirmed = TRUE
 WHERE id = $1
   AND ended_ms IS NULL
-RETURNING (SELECT name FROM people WHERE people.id = devices.person_id)`
+RETURNING person_id`
 
-// Confirm implements [session.DeviceStore].
+const nameOfPerson = `
+SELECT name
+FROM people
+WHERE id = $1`
+
+// Confirm implements [session.DeviceStore]. The name is read when the device is
+// seen to be confirmed, not in the same statement: whoever changes the name
+// before that is read here, and whoever does so after it finds the device among
+// those that are to have it. One statement would see the name of its beginning
+// and be seen at its end.
 func (d devices) Confirm(ctx context.Context, id string) (name string, err error) {
 	ctx, cancel, failed := d.db.bounded(ctx, "confirm device")
 	defer cancel()
-	err = d.db.sql.QueryRowContext(ctx, confirmDevice, id).Scan(&name)
-	if errors.Is(err, sql.ErrNoRows) {
+	var person string
+	err = d.db.sql.QueryRowContext(ctx, confirmDevice, id).Scan(&person)
+	if err == nil {
+		err = d.db.sql.QueryRowContext(ctx, nameOfPerson, person).Scan(&name)
+	}
+	if errors.Is(err, sql.ErrNoRows) { // ended, or its person deleted
 		return "", session.ErrEnded
 	}
 	return name, failed(err)
@@ -173,7 +186,7 @@ const endDevices = `
 UPDATE devices
 SET ended_ms = NOW_MS, ended_how = $1
 WHERE ended_ms IS NULL
-  AND id IN `
+  AND session_key IN `
 
 // expireAfter is how long a device may take from being inserted to being
 // confirmed.
@@ -186,9 +199,9 @@ WHERE ended_ms IS NULL
   AND created_ms < NOW_MS - $2
   AND id IN `
 
-// End implements [session.DeviceStore].
-func (d devices) End(ctx context.Context, ids []string, why session.EndReason) error {
-	return d.mark(ctx, ids, endDevices, string(why))
+// EndByKey implements [session.DeviceStore].
+func (d devices) EndByKey(ctx context.Context, keys []string, why session.EndReason) error {
+	return d.mark(ctx, keys, endDevices, string(why))
 }
 
 // Expire implements [session.DeviceStore].
@@ -196,14 +209,14 @@ func (d devices) Expire(ctx context.Context, ids []string) error {
 	return d.mark(ctx, ids, expireDevices, string(session.EndedByTime), expireAfter.Milliseconds())
 }
 
-func (d devices) mark(ctx context.Context, ids []string, statement string, fixed ...any) error {
-	for len(ids) > 0 {
-		batch := ids[:min(maxIDsAtOnce, len(ids))]
-		ids = ids[len(batch):]
+func (d devices) mark(ctx context.Context, named []string, statement string, fixed ...any) error {
+	for len(named) > 0 {
+		batch := named[:min(maxNamedAtOnce, len(named))]
+		named = named[len(batch):]
 		args := append([]any{}, fixed...)
 		places := make([]string, len(batch))
-		for i, id := range batch {
-			args = append(args, id)
+		for i, name := range batch {
+			args = append(args, name)
 			places[i] = "$" + strconv.Itoa(len(args))
 		}
 		if _, err := d.exec(ctx, "end devices", statement+"("+strings.Join(places, ", ")+")", args...); err != nil {

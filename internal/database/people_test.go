@@ -145,7 +145,7 @@ func TestStoreDeletesAPersonWithTheirLogInsAndNobodyElse(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := devices.End(t.Context(), []string{logIn(1, 0).ID}, session.EndedByLogOut); err != nil {
+		if err := devices.EndByKey(t.Context(), []string{logIn(1, 0).SessionKey}, session.EndedByLogOut); err != nil {
 			t.Fatal(err)
 		}
 		if err := store.Close(t.Context(), record(1).ID, birth, account.Notes{}); err != nil {

@@ -51,7 +51,7 @@ func TestEveryStatementOfAWatchedRequestIsNoted(t *testing.T) {
 			{func(ctx context.Context) error { _, err := db.People().PageByEmailKey(ctx, "", 5); return err }, []string{"SELECT id, name"}, "internal/database/people.go people.PageByEmailKey"},
 			{func(ctx context.Context) error { return db.Devices().Insert(ctx, entry) }, []string{"BEGIN", "UPDATE people", "INSERT INTO devices", "COMMIT"}, "internal/database/devices.go devices.Insert"},
 			{func(ctx context.Context) error {
-				return db.Devices().End(ctx, []string{"entry"}, session.EndedByOwner)
+				return db.Devices().EndByKey(ctx, []string{"entry"}, session.EndedByOwner)
 			}, []string{"UPDATE devices"}, "internal/database/devices.go devices.exec"},
 		} {
 			statements, from := watched(t, c.do)

@@ -70,15 +70,24 @@ func (m *Manager) commitChange(s *Session) error {
 }
 
 // commitLogOut removes the session first, where it counts, and then marks its
-// row. What the token leads to is removed whether or not it could be read.
+// row. What the token leads to is removed whether or not it could be read; and
+// where nothing was there, the row is marked all the same: a log-out before may
+// have got no further.
 func (m *Manager) commitLogOut(s *Session) error {
+	keys := s.also
 	if s.token != "" {
-		if err := m.store.Delete(s.request, Key(s.token)); err != nil {
+		keys = append(keys, Key(s.token))
+	}
+	if len(keys) > 0 {
+		if err := m.store.Delete(s.request, keys...); err != nil {
 			return fmt.Errorf("end session: %w", unavailable(err))
 		}
 	}
-	if member, ok := s.Member(); ok {
-		if err := m.noteEnded(s.request, []string{member.Device}, EndedByLogOut); err != nil {
+	if s.Stored() && s.base.Member == nil {
+		keys = s.also // a guest's session is no device
+	}
+	if len(keys) > 0 {
+		if err := m.noteEnded(s.request, keys, EndedByLogOut); err != nil {
 			return err
 		}
 	}

@@ -234,10 +234,10 @@ func (l *overlapping) Insert(ctx context.Context, e session.Device) error {
 	return err
 }
 
-func (l *overlapping) End(ctx context.Context, ids []string, why session.EndReason) error {
+func (l *overlapping) EndByKey(ctx context.Context, keys []string, why session.EndReason) error {
 	l.once.Do(func() { close(l.cleared) })
 	<-l.in
-	return l.DeviceStore.End(ctx, ids, why)
+	return l.DeviceStore.EndByKey(ctx, keys, why)
 }
 
 // interrupted is a devices in which something happens right after the first

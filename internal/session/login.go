@@ -60,7 +60,12 @@ func (m *Manager) commitLogIn(s *Session) error {
 		m.log.WarnContext(ctx, "failed log-in not taken back", "cause", undo)
 		return err
 	}
-	return errors.Join(err, m.noteEnded(ctx, []string{id}, EndedByTime))
+	// Its token was given to nobody, so that no restored store can let anybody in
+	// by it: not noting its end leaves a row that counts for nothing.
+	if undo := m.noteEnded(ctx, []string{s.Key()}, EndedByTime); undo != nil {
+		m.log.WarnContext(ctx, "failed log-in not taken off the list", "cause", undo)
+	}
+	return err
 }
 
 func (m *Manager) finishLogIn(s *Session, old Session) error {
@@ -100,8 +105,8 @@ func (m *Manager) finishLogIn(s *Session, old Session) error {
 	if err := m.replace(s, old); err != nil {
 		return fmt.Errorf("end the session from before: %w", err)
 	}
-	if before := old.base.Member; before != nil {
-		return m.noteEnded(ctx, []string{before.Device}, EndedByLogIn)
+	if old.base.Member != nil {
+		return m.noteEnded(ctx, []string{Key(old.token)}, EndedByLogIn)
 	}
 	return nil
 }

@@ -41,7 +41,7 @@ type Manager struct {
 	store   store.Store
 	where   string
 	devices DeviceStore
-	journal *journal
+	journal journal
 	limits  Limits
 	start   int64
 	now     func() time.Time

@@ -34,9 +34,10 @@ func merge(base, mine, theirs Record) (merged Record, taken bool) {
 			merged.Flashes = append(merged.Flashes, flash)
 		}
 	}
-	if mine.Member != nil && base.Member != nil && *mine.Member != *base.Member {
-		member := *mine.Member
-		merged.Member = &member
+	// Of a member only the name changes. A name that another request has stored
+	// is later than the one this request read.
+	if mine.Member != nil && base.Member != nil && theirs.Member != nil && theirs.Member.Name == base.Member.Name {
+		merged.Member.Name = mine.Member.Name
 	}
 	if mine.LastSeenAt.After(merged.LastSeenAt) {
 		merged.LastSeenAt = mine.LastSeenAt

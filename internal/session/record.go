@@ -160,7 +160,7 @@ func parseAny(raw []byte) (stored storedRecord, err error) {
 	return stored, err
 }
 
-// keyField stands before the key's beginning in every record that has it.
+// keyField comes before the key's beginning in every record that has it.
 const keyField = `{"v":1,"key":"`
 
 // Belongs reports whether value may be what was stored under key: it names the

@@ -27,6 +27,10 @@ var (
 	// ErrUnavailable: the store did not answer in time or refused. Nobody is
 	// logged out by it.
 	ErrUnavailable = errors.New("session store is unavailable")
+	// ErrNotNoted: a session has ended, and neither the database nor the journal
+	// could take a note of it. Should the session store be restored from older
+	// data, the session would be there again. Ending it again tries again.
+	ErrNotNoted = errors.New("end of a session could not be noted")
 	// ErrEnded: the session this request began with has ended meanwhile, and
 	// what the request wanted to store in it was not stored.
 	ErrEnded = errors.New("session has ended")
@@ -62,10 +66,11 @@ type Session struct {
 	base   Record // as it was read; empty for a guest without a session
 	record Record // as this request leaves it
 
-	changed    bool    // record differs from base
-	loggedOut  bool    // LogOut was called
-	login      *Sender // LogIn was called, from there
-	flashTaken bool    // a flash this request took was already taken elsewhere
+	changed    bool     // record differs from base
+	loggedOut  bool     // LogOut was called
+	also       []string // keys of the sessions that LogOut ends beside this one
+	login      *Sender  // LogIn was called, from there
+	flashTaken bool     // a flash this request took was already taken elsewhere
 	cookie     cookieChange
 
 	committed, cookieWritten bool
@@ -102,9 +107,18 @@ func (s *Session) LastSeenAt() time.Time    { return s.record.LastSeenAt }
 func (s *Session) IdleExpiresAt() time.Time { return s.manager.limits.idleExpiresAt(s.record) }
 func (s *Session) ExpiresAt() time.Time     { return s.record.ExpiresAt }
 
-// LogOut ends this session. It is gone from the store when [Manager.Commit]
-// returns nil, and the browser's cookie is cleared.
-func (s *Session) LogOut() { s.loggedOut = true }
+// LogOut ends this session, and those behind other tokens that the browser sent:
+// with several cookies of the same name nobody can tell which one is its own.
+// They are gone from the store when [Manager.Commit] returns nil, and the
+// browser's cookie is cleared.
+func (s *Session) LogOut(tokens ...string) {
+	s.loggedOut = true
+	for _, token := range tokens {
+		if token != s.token && WellFormed(token) {
+			s.also = append(s.also, Key(token))
+		}
+	}
+}
 
 // LoggedOut reports whether LogOut was called in this request.
 func (s *Session) LoggedOut() bool { return s.loggedOut }

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -82,9 +83,20 @@ func (w *world) onRedis(args ...string) {
 	w.cfg.store.Kind, w.cfg.store.RedisURL = store.KindRedis, w.redis.URL
 }
 
-func onEmbedded(w *world) { w.cfg.store.Kind, w.cfg.store.DataDir = store.KindRedis, w.t.TempDir() }
-func onMemory(w *world)   { w.cfg.store.Kind = store.KindMemory }
-func onFile(w *world)     { w.cfg.store.Kind, w.cfg.store.DataDir = store.KindFile, w.t.TempDir() }
+// onEmbedded keeps data in a folder with a short path: t.TempDir has the test's
+// name in it, and a socket's path may have 103 bytes.
+func onEmbedded(w *world) {
+	w.t.Helper()
+	dir, err := os.MkdirTemp("", "")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	w.cfg.store.Kind, w.cfg.store.DataDir = store.KindRedis, dir
+}
+
+func onMemory(w *world) { w.cfg.store.Kind = store.KindMemory }
+func onFile(w *world)   { w.cfg.store.Kind, w.cfg.store.DataDir = store.KindFile, w.t.TempDir() }
 
 func onSQLite(w *world) {
 	w.database(database.Config{DataDir: w.t.TempDir()})
@@ -152,7 +164,7 @@ func (w *world) open(changes ...func(*config)) *session.Manager {
 	for _, change := range changes {
 		change(&cfg)
 	}
-	cfg.store.Endings = cfg.Devices
+	cfg.store.Endings = session.Endings(cfg.Devices, cfg.DataDir)
 	opened, err := store.Open(context.Background(), cfg.store)
 	if err != nil {
 		w.t.Fatal(err)

@@ -70,6 +70,7 @@ func find(name string) string {
 		return path
 	}
 	for _, pattern := range []string{
+		"/usr/sbin/",
 		"/usr/lib/postgresql/*/bin/",
 		"/opt/homebrew/opt/postgresql@*/bin/",
 		"/usr/local/opt/postgresql@*/bin/",

@@ -57,6 +57,10 @@ func New(base string) *Visitor {
 	}}
 }
 
+// Through sends the requests of v through transport, as one that reaches the
+// server behind a proxy.
+func (v *Visitor) Through(transport http.RoundTripper) { v.client.Transport = transport }
+
 func newJar() *cookiejar.Jar {
 	jar, err := cookiejar.New(nil)
 	if err != nil {

@@ -1,0 +1,162 @@
+package main_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+)
+
+// query runs statements on a PostgreSQL, whatever it thinks of writes.
+func query(t testing.TB, server *testservice.PostgresServer, statements ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(ctx)
+	for _, statement := range append([]string{"SET default_transaction_read_only = off"}, statements...) {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// readOnlyPostgres makes a PostgreSQL refuse writes, also on open connections.
+func readOnlyPostgres(t testing.TB, server *testservice.PostgresServer, on bool) {
+	t.Helper()
+	to := "off"
+	if on {
+		to = "on"
+	}
+	query(t, server, "ALTER SYSTEM SET default_transaction_read_only = "+to, "SELECT pg_reload_conf()")
+	testprocess.Eventually(t, backWithin, "PostgreSQL read-only "+to, func() error {
+		conn, err := pgx.Connect(t.Context(), server.URL)
+		if err != nil {
+			return err
+		}
+		defer conn.Close(t.Context())
+		var now string
+		if err := conn.QueryRow(t.Context(), "SHOW default_transaction_read_only").Scan(&now); err != nil {
+			return err
+		}
+		if now != to {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+}
+
+// thief has a copy of a visitor's cookie.
+func (v *visitor) thief() *visitor {
+	v.t.Helper()
+	thief := v.stranger()
+	thief.Take(v.token())
+	return thief
+}
+
+// redisFolder is a Redis whose whole data can be put back to before.
+type redisFolder struct {
+	*testservice.RedisServer
+	t      testing.TB
+	folder string
+	before string
+}
+
+func newRedisFolder(t testing.TB) *redisFolder {
+	folder := t.TempDir()
+	return &redisFolder{
+		RedisServer: testservice.Redis(t, "--appendonly", "yes", "--appendfsync", "always", "--dir", folder),
+		t:           t, folder: filepath.Join(folder, "appendonlydir"), before: filepath.Join(t.TempDir(), "before"),
+	}
+}
+
+func (r *redisFolder) save() {
+	r.t.Helper()
+	if err := os.CopyFS(r.before, os.DirFS(r.folder)); err != nil {
+		r.t.Fatal(err)
+	}
+}
+
+func (r *redisFolder) restore(who *visitor) {
+	r.t.Helper()
+	r.Kill()
+	if err := os.RemoveAll(r.folder); err != nil {
+		r.t.Fatal(err)
+	}
+	if err := os.CopyFS(r.folder, os.DirFS(r.before)); err != nil && !errors.Is(err, fs.ErrExist) {
+		r.t.Fatal(err)
+	}
+	r.Start()
+	if n, err := r.Do("EXISTS", keyOf(who)); n != int64(1) || err != nil {
+		r.t.Fatalf("the restored Redis does not have the old session: nothing is tested (%v)", err)
+	}
+}
+
+// TestALogOutWithoutThePostgresIsNotUndoneByARestoredRedis logs out while
+// PostgreSQL cannot take a note of it, kills the server at once, and puts back
+// Redis's data from before: once before the next start, and once under it.
+func TestALogOutWithoutThePostgresIsNotUndoneByARestoredRedis(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]struct {
+		begin, end func(t testing.TB, server *testservice.PostgresServer)
+	}{
+		"stopped": {
+			func(_ testing.TB, server *testservice.PostgresServer) { server.Stop() },
+			func(_ testing.TB, server *testservice.PostgresServer) { server.Start() },
+		},
+		"read-only": {
+			func(t testing.TB, server *testservice.PostgresServer) { readOnlyPostgres(t, server, true) },
+			func(t testing.TB, server *testservice.PostgresServer) { readOnlyPostgres(t, server, false) },
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store, postgres := newRedisFolder(t), testservice.PrivatePostgres(t)
+			settings := onServices(store.RedisServer, postgres)
+			first, second := start(t, settings), start(t, settings)
+			ada, bea := member(t, first), member(t, first)
+			mustBe(t, greeted, ada.at(second.URL), "at the other server")
+			thief := ada.thief()
+			store.save()
+
+			fault.begin(t, postgres)
+			ada.logOut()
+			first.Kill()
+			mustBe(t, asked, thief.at(second.URL), "having logged out")
+			fault.end(t, postgres)
+
+			// Nobody but the journal in the first server's folder knows of the end.
+			second.Stop()
+			store.restore(thief)
+			first.Start()
+			mustBe(t, asked, thief, "with Redis restored before the start")
+			testprocess.Eventually(t, 10*time.Second, "store what the journal has", func() error {
+				if !strings.Contains(first.Log(), "ends of sessions stored") {
+					return errors.New("not yet")
+				}
+				return nil
+			})
+			store.restore(thief)
+			second.Start()
+			for _, at := range []*testprocess.Server{first, second} {
+				testprocess.Eventually(t, 10*time.Second, "believed again", func() error { return greeted(bea.at(at.URL)) })
+				mustBe(t, asked, thief.at(at.URL), "with Redis restored again")
+			}
+			if files, err := filepath.Glob(filepath.Join(first.Dir, "*", "endings.journal")); err != nil || len(files) > 0 {
+				t.Errorf("the journal is still there: %q, %v", files, err)
+			}
+		})
+	}
+}

@@ -1,0 +1,211 @@
+package main_test
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"maps"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+	visit "holdfast/internal/learn/visitor"
+)
+
+// documented returns the first block of this language in docs/operations.md.
+func documented(t testing.TB, language string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "operations.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, found := strings.Cut(string(text), "```"+language+"\n")
+	block, _, closed := strings.Cut(block, "```")
+	if !found || !closed {
+		t.Fatalf("docs/operations.md has no block of %s", language)
+	}
+	return block
+}
+
+// certificate makes one for a host that nobody trusts.
+func certificate(t testing.TB, host string) (certificate, key string) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{host}, NotAfter: time.Now().Add(time.Hour)}
+	public, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	secret, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	certificate, key = filepath.Join(folder, "certificate.pem"), filepath.Join(folder, "key.pem")
+	for path, block := range map[string]*pem.Block{certificate: {Type: "CERTIFICATE", Bytes: public}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
+		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return certificate, key
+}
+
+// behindProxy starts two servers behind nginx as docs/operations.md has it, and
+// returns who to be there.
+func behindProxy(t testing.TB, settings testprocess.Settings) (servers []*testprocess.Server, visit func() *visitor) {
+	t.Helper()
+	const host = "login.example.org"
+	addr := "127.0.0.1:" + strconv.Itoa(testservice.FreePort(t))
+	public, private := certificate(t, host)
+	conf := documented(t, "nginx")
+	for from, to := range map[string]string{
+		"listen 443 ssl":                 "listen " + addr + " ssl",
+		"/etc/ssl/login.example.org.pem": public, "/etc/ssl/login.example.org.key": private,
+	} {
+		if strings.Count(conf, from) != 1 {
+			t.Fatalf("the documented configuration has %q %d times", from, strings.Count(conf, from))
+		}
+		conf = strings.Replace(conf, from, to, 1)
+	}
+	for _, documented := range []string{"127.0.0.1:3001", "127.0.0.1:3002"} {
+		own := testprocess.Settings{
+			"BASE_URL": "https://" + host, "TRUSTED_PROXIES": "127.0.0.1", "HOST": "127.0.0.1",
+			"PORT": strconv.Itoa(testservice.FreePort(t)), "LOG_LEVEL": "error",
+		}
+		maps.Copy(own, settings)
+		servers = append(servers, start(t, own))
+		if strings.Count(conf, documented) != 1 {
+			t.Fatalf("the documented configuration has %q %d times", documented, strings.Count(conf, documented))
+		}
+		conf = strings.Replace(conf, documented, "127.0.0.1:"+own["PORT"], 1)
+	}
+	testservice.Nginx(t, conf, addr)
+	return servers, func() *visitor {
+		v := newVisitor(t, "https://"+host)
+		v.Through(&http.Transport{
+			MaxIdleConnsPerHost: 4,
+			TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, // the certificate above
+			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+				return new(net.Dialer).DialContext(ctx, network, addr)
+			},
+		})
+		t.Cleanup(v.Close)
+		return v
+	}
+}
+
+// TestARollingRestartBehindTheDocumentedProxyFailsNobody restarts one server
+// after the other, waiting for each to be ready, while people look at pages and
+// change what is in their sessions.
+func TestARollingRestartBehindTheDocumentedProxyFailsNobody(t *testing.T) {
+	const readers, writers, rounds = 12, 4, 2
+	settings := onServices(testservice.Redis(t), testservice.Postgres(t))
+	servers, visit := behindProxy(t, settings)
+	var all errgroup.Group
+	var stop atomic.Bool
+	var answers, wrong sync.Map // how many by what they were
+	count := func(into *sync.Map, what string) {
+		n, _ := into.LoadOrStore(what, new(atomic.Int64))
+		n.(*atomic.Int64).Add(1)
+	}
+	var served atomic.Int64
+	for i := range readers + writers {
+		v := visit()
+		v.register()
+		all.Go(func() error {
+			for n := 0; !stop.Load(); n++ {
+				method, form, want := "GET", map[string][]string(nil), http.StatusOK
+				path := "/profile"
+				if i >= readers {
+					method, path, want = "POST", "/session", http.StatusSeeOther
+					form = map[string][]string{"key": {"n"}, "value": {strconv.Itoa(n)}}
+				}
+				got, err := v.ask(method, path, form)
+				if err != nil {
+					return err
+				}
+				what := fmt.Sprintf("%s %d", method, got.Code)
+				count(&answers, what)
+				if got.Code != want {
+					count(&wrong, what)
+				}
+				served.Add(1)
+			}
+			return nil
+		})
+	}
+	for range rounds {
+		for _, server := range servers {
+			reach(t, &served, 5*(readers+writers), answerLimit, "serve everyone")
+			server.Stop()
+			reach(t, &served, 5*(readers+writers), answerLimit, "serve everyone meanwhile")
+			server.Start()
+			ready(t, server)
+		}
+	}
+	stop.Store(true)
+	if err := all.Wait(); err != nil {
+		t.Error(err)
+	}
+	for what, counted := range map[string]*sync.Map{"answers": &answers, "wrong": &wrong} {
+		counted.Range(func(status, n any) bool {
+			t.Logf("%s: %v, %d times", what, status, n.(*atomic.Int64).Load())
+			if what == "wrong" {
+				t.Fail()
+			}
+			return true
+		})
+	}
+}
+
+// ready waits until a server behind a proxy says of itself that it is ready.
+func ready(t testing.TB, server *testprocess.Server) {
+	t.Helper()
+	v := newVisitor(t, server.URL)
+	testprocess.Eventually(t, answerLimit, "be ready", func() error {
+		got, err := v.ask("GET", "/readyz", nil)
+		if err == nil && got.Code != http.StatusOK {
+			err = fmt.Errorf("status %d", got.Code)
+		}
+		return err
+	})
+}
+
+func TestTheDocumentedProxyCompressesPagesAndSaysWhoAsked(t *testing.T) {
+	settings := onServices(testservice.Redis(t), testservice.Postgres(t))
+	_, browser := behindProxy(t, settings)
+	v := browser()
+	v.register()
+	got, err := v.Do(t.Context(), visit.Request{Method: http.MethodGet, Path: "/profile", Header: http.Header{
+		"Accept-Encoding": {"gzip"}, "X-Forwarded-For": {"192.0.2.66"},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if encoding := got.Header.Get("Content-Encoding"); got.Code != http.StatusOK || encoding != "gzip" {
+		t.Errorf("status %d, encoding %q", got.Code, encoding)
+	}
+	if page := v.get("/devices"); !strings.Contains(page.page.Text(), "127.0.0.1") || strings.Contains(page.page.Text(), "192.0.2.66") {
+		t.Error("the address of the log-in is not the one the proxy saw")
+	}
+}

@@ -1,0 +1,186 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"holdfast/internal/session"
+)
+
+// readOnly is a list of devices that can be read, and takes no endings while it
+// is told so.
+type readOnly struct {
+	session.DeviceStore
+	on atomic.Bool
+}
+
+func (r *readOnly) EndByKey(ctx context.Context, keys []string, why session.EndReason) error {
+	if r.on.Load() {
+		return errDevices
+	}
+	return r.DeviceStore.EndByKey(ctx, keys, why)
+}
+
+func (r *readOnly) Expire(ctx context.Context, ids []string) error {
+	if r.on.Load() {
+		return errDevices
+	}
+	return r.DeviceStore.Expire(ctx, ids)
+}
+
+// keptEnds are the endings that a read-only database does not refuse.
+func keptEnds(b, other *browser) map[string]func() error {
+	return map[string]func() error{
+		"log-out":           func() error { return b.try(logOut) },
+		"end of the device": func() error { id := b.device(); return other.try(endOf(id)) },
+		"end of all others": func() error {
+			return other.try(func(s *session.Session) error { _, err := s.EndOthers(context.Background()); return err })
+		},
+	}
+}
+
+func endOf(id string) func(s *session.Session) error {
+	return func(s *session.Session) error { return s.EndDevice(context.Background(), id) }
+}
+
+// TestAnEndingKeptInTheJournalIsNotUndoneByAnOlderFile: the database takes no
+// endings, the server stops, its sessions are put back to before, and the next
+// start knows of them by the journal alone.
+func TestAnEndingKeptInTheJournalIsNotUndoneByAnOlderFile(t *testing.T) {
+	for place, with := range map[string]func(*world){"embedded Redis": onEmbedded, "file": onFile} {
+		for name := range keptEnds(nil, nil) {
+			t.Run(place+", "+name, func(t *testing.T) {
+				w := on(t, with)
+				devices := &readOnly{DeviceStore: w.cfg.Devices}
+				withDevices := func(cfg *config) { cfg.Devices = devices }
+				m := w.open()
+				b, other := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
+				old := *b
+				if err := w.close(m); err != nil {
+					t.Fatal(err)
+				}
+				before := filepath.Join(t.TempDir(), "before")
+				copyFolder(t, w.cfg.store.DataDir, before)
+
+				devices.on.Store(true)
+				m = w.open(withDevices)
+				if err := keptEnds(b.at(m), other.at(m))[name](); err != nil {
+					t.Fatal(err)
+				}
+				if old.at(m).who() != "" {
+					t.Fatal("the session lives")
+				}
+				if err := w.close(m); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.RemoveAll(w.cfg.store.DataDir); err != nil {
+					t.Fatal(err)
+				}
+				copyFolder(t, before, w.cfg.store.DataDir)
+				m = w.open(withDevices)
+				if who := old.at(m).who(); who != "" {
+					t.Errorf("the file put back greets the ended session as %q", who)
+				}
+				if who := other.at(m).who(); who != "Ada" {
+					t.Errorf("the other session became %q", who)
+				}
+				devices.on.Store(false)
+				w.maintained(t, m, w.reasonOf(old.token))
+			})
+		}
+	}
+}
+
+// maintained waits until Maintain has stored an ending.
+func (w *world) maintained(t *testing.T, m *session.Manager, reason func() error) {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	over := make(chan struct{})
+	go func() { defer close(over); m.Maintain(ctx) }()
+	soon(t, 5*time.Second, "store what the journal has", reason)
+	stop()
+	<-over
+}
+
+// reasonOf is nil when the device of a token has ended.
+func (w *world) reasonOf(token string) func() error {
+	return func() error {
+		var ended bool
+		err := w.db.SQL().QueryRow(`SELECT ended_ms IS NOT NULL FROM devices WHERE session_key = $1`, hash(token)).Scan(&ended)
+		if err == nil && !ended {
+			err = errors.New("it is not marked")
+		}
+		return err
+	}
+}
+
+// TestALogOutThatCannotBeNotedAnywhereIsSaid: the database takes nothing, and
+// the journal's folder is of no use. The session is gone, and logging out once
+// more notes it.
+func TestALogOutThatCannotBeNotedAnywhereIsSaid(t *testing.T) {
+	w := on(t, onRedis)
+	if err := os.MkdirAll(filepath.Join(w.cfg.DataDir, "endings.journal.lock"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	devices := &readOnly{DeviceStore: w.cfg.Devices}
+	m := w.open(func(cfg *config) { cfg.Devices = devices })
+	b := w.browser(m).logIn(w.ada)
+	old, cookie := *b, b.cookie
+	devices.on.Store(true)
+	for range 2 {
+		mustFail(t, b.try(logOut), session.ErrNotNoted, "log-out")
+		if b.cookie != cookie || old.who() != "" {
+			t.Errorf("greeted as %q, with the cookie %v", old.who(), b.cookie)
+		}
+	}
+	devices.on.Store(false)
+	b.do(logOut)
+	if err := w.reasonOf(old.token)(); err != nil || b.token != "" {
+		t.Errorf("having logged out again: %v, the token is %q", err, b.token)
+	}
+}
+
+// TestDevicesAreListedWhileTheDatabaseIsReadOnly: that one of them has expired
+// cannot be marked.
+func TestDevicesAreListedWhileTheDatabaseIsReadOnly(t *testing.T) {
+	w := on(t, onRedis)
+	devices := &readOnly{DeviceStore: w.cfg.Devices}
+	m := w.open(func(cfg *config) { cfg.Devices = devices })
+	gone, b := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
+	w.must("DEL", key(gone.token))
+	devices.on.Store(true)
+	if listed, err := m.Devices(context.Background(), w.ada.ID); err != nil || len(listed) != 1 || listed[0].ID != b.device() {
+		t.Errorf("listed %+v, %v", listed, err)
+	}
+}
+
+// TestALogOutEndsEveryTokenThatWasSent: a browser that another port has given a
+// second cookie of the same name.
+func TestALogOutEndsEveryTokenThatWasSent(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world) {
+		m := w.open()
+		one, two, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace), w.browser(m).logIn(w.ada)
+		never := "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+		nobody := w.browser(m)
+		nobody.do(func(s *session.Session) error {
+			s.LogOut(one.token, "junk", "", never, two.token, one.token)
+			return nil
+		})
+		if one.who() != "" || two.who() != "" || kept.who() != "Ada" {
+			t.Errorf("greeted as %q, %q and %q", one.who(), two.who(), kept.who())
+		}
+		for _, b := range []*browser{one, two} {
+			if err := w.reasonOf(b.token)(); err != nil {
+				t.Error(err)
+			}
+		}
+		if nobody.cookie == nil || nobody.cookie.MaxAge >= 0 {
+			t.Errorf("the cookie was not cleared: %v", nobody.cookie)
+		}
+	})
+}
