@@ -8,7 +8,7 @@ RACE := $(shell test "$$($(GO) env CGO_ENABLED)" = 1 && command -v "$$($(GO) env
 
 SYSTEMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help run fmt lint test bench pictures check
+.PHONY: help run fmt lint test campaign bench pictures check
 .PHONY: format vet staticcheck imports cross tidy
 
 help: ## list the commands
@@ -27,6 +27,10 @@ lint: format vet staticcheck imports cross tidy ## all checks that need no serve
 test: ## install what the tests need where possible, then run them all
 	.ci/services
 	HOLDFAST_REQUIRE_SERVICES=1 $(GO) test $(RACE) -shuffle=on -count=1 -timeout=20m ./...
+
+campaign: ## the tests that take minutes: every order of two faults, millions of sessions (a quiet machine, 8 GB)
+	HOLDFAST_CAMPAIGN=1 HOLDFAST_REQUIRE_SERVICES=1 $(GO) test -v -count=1 -p=1 -timeout=60m -run 'Campaign|NoOrderOfFaults|NoReplyReaches' \
+		./internal/session/... ./internal/pipeline
 
 bench: ## compare a greeting with the least possible, and write docs/benchmarks.md (about 8 minutes)
 	$(GO) run ./internal/dev/bench

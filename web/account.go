@@ -42,11 +42,15 @@ func (s *Site) submitName(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := s.Sessions.Rename(ctx, person.ID, person.Name); err != nil {
-		return err
-	}
 	s.note(c, account.EventNameChanged, person.ID)
 	sess.Flash("Your name has been changed.")
+	err = s.Sessions.Rename(ctx, person.ID, person.Name)
+	if err == nil {
+		err = s.Sessions.Commit(sess)
+	}
+	if err != nil {
+		return unavailableAfter(errNameChanged, err)
+	}
 	return c.Redirect(http.StatusSeeOther, "/account")
 }
 

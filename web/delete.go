@@ -25,6 +25,9 @@ func (s *Site) submitDelete(c echo.Context) error {
 	s.tell(c, string(account.EventDeleted), member.ID)
 	s.revoke(c)
 	current(c).LogOut()
+	if err := s.commit(c, c.Response()); err != nil {
+		return unavailableAfter(errDeleted, err)
+	}
 	s.setFlashCookie(c, flashDeleted)
 	return c.Redirect(http.StatusSeeOther, "/")
 }

@@ -111,8 +111,7 @@ func (s *Site) submitEndDevice(c echo.Context) error {
 	}
 	member, _ := current(c).Member()
 	s.note(c, account.EventSessionEnded, member.ID)
-	current(c).Flash("That device has been logged out.")
-	return c.Redirect(http.StatusSeeOther, "/devices")
+	return s.toDevices(c, "That device has been logged out.")
 }
 
 func (s *Site) submitEndOthers(c echo.Context) error {
@@ -120,12 +119,23 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 		return err
 	}
 	ended, err := current(c).EndOthers(c.Request().Context())
+	if err != nil && ended > 0 {
+		return unavailableAfter(errDevicesEnded, err)
+	}
 	if err != nil {
 		return err
 	}
 	member, _ := current(c).Member()
 	s.note(c, account.EventSessionsEnded, member.ID)
-	current(c).Flash("You have been logged out on " + count(ended, "other device") + ".")
+	return s.toDevices(c, "You have been logged out on "+count(ended, "other device")+".")
+}
+
+// toDevices answers a request that has ended devices.
+func (s *Site) toDevices(c echo.Context, told string) error {
+	current(c).Flash(told)
+	if err := s.Sessions.Commit(current(c)); err != nil {
+		return unavailableAfter(errDevicesEnded, err)
+	}
 	return c.Redirect(http.StatusSeeOther, "/devices")
 }
 

@@ -48,7 +48,7 @@ func (s *Site) logIn(c echo.Context, person account.Person, remember bool, notic
 		whose.Flash(notice)
 	}
 	if err := s.commit(c, c.Response()); err != nil {
-		return err
+		return unavailableAfter(errNotLoggedIn, err)
 	}
 	stands, err := s.Accounts.Current(ctx, person)
 	if err == nil && stands {

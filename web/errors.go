@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"html/template"
 	"net/http"
 	stdpath "path"
@@ -43,6 +44,29 @@ func unexpected() failure {
 		message: "That was our fault, and nothing was changed. Please try again; if it happens again, tell us the number below."}
 }
 
+// What failed after the request had changed something, which its answer has to
+// tell. Handlers put these in front of the cause.
+var (
+	errNotLoggedIn   = errors.New("log-in not stored")
+	errAccountMade   = errors.New("account made, log-in not stored")
+	errDeleted       = errors.New("account deleted, session not ended in the store")
+	errPasswordSet   = errors.New("password changed, log-in not stored")
+	errNameChanged   = errors.New("name changed, not in every session")
+	errDevicesEnded  = errors.New("devices ended, and then a failure")
+	errLogOutUnknown = errors.New("log-out of unknown outcome")
+)
+
+// unavailableAfter puts done in front of an error that came because a store was
+// out of reach.
+func unavailableAfter(done, err error) error {
+	for _, cause := range []error{session.ErrUnavailable, fault.ErrUnavailable, session.ErrNotNoted} {
+		if errors.Is(err, cause) {
+			return fmt.Errorf("%w: %w", done, err)
+		}
+	}
+	return err
+}
+
 // named is the one table from errors to what people see of them.
 func named() []struct {
 	err error
@@ -67,6 +91,8 @@ func named() []struct {
 		message: "It was refused, and nothing was changed. Open the page here and try again."}
 	strange := failure{status: http.StatusMisdirectedRequest, heading: "These pages are not at this address",
 		message: "The pages for learning answer at the server's own address only, so that no other site can use them. Nothing was changed."}
+	outcomeUnknown := away("It is not known whether that was done",
+		"It may have been stored. Look before you try again.")
 	notReady := away("This instance is not ready",
 		"A store that it needs does not answer. Try again in a moment.")
 	attacking := failure{status: http.StatusConflict, heading: "An attack is under way",
@@ -75,6 +101,24 @@ func named() []struct {
 		err error
 		failure
 	}{
+		{errAccountMade, away("Your account has been created",
+			"Only logging in did not work just now. In a moment, log in, or send the same form again.")},
+		{errDeleted, away("Your account has been deleted",
+			"Its sessions have ended, or will in a moment.")},
+		{errPasswordSet, away("Your password has been changed",
+			"Your other sessions have ended, or will in a moment. If you are asked to, log in with the new password.")},
+		{errNotLoggedIn, away("Logging in did not work just now",
+			"Nobody was logged in. Try again in a moment.")},
+		{errNameChanged, away("Your name has been changed",
+			"Some of your sessions could not be told just now and may still greet you by the old one. Save it again in a moment.")},
+		{errDevicesEnded, away("Devices were logged out",
+			"Whether all of them were cannot be shown just now. Look at the list in a moment.")},
+		{errLogOutUnknown, away("It is not known whether you are logged out",
+			"You may be. Log out once more in a moment.")},
+		{session.ErrNotNoted, away("That could not be noted just now",
+			"The session has ended, but no note of it could be kept. Do the same once more in a moment.")},
+		{session.ErrOutcomeUnknown, outcomeUnknown},
+		{fault.ErrOutcomeUnknown, outcomeUnknown},
 		{session.ErrUnavailable, sessions},
 		{session.ErrEnded, ended},
 		{session.ErrFlashTaken, unexpected()},

@@ -292,7 +292,7 @@ func TestFiftySignUpsOfOneAddressMakeOneAccount(t *testing.T) {
 					email[at] = strings.ToUpper(string(email[at]))[0]
 				}
 			}
-			body := url.Values{"name": {fmt.Sprint("Ada ", i)}, "email": {string(email)}, "password": {"quiet harbours freeze late"}}.Encode()
+			body := url.Values{"name": {fmt.Sprint("Ada ", i)}, "email": {string(email)}, "password": {fmt.Sprint("quiet harbours freeze late ", i)}}.Encode()
 			go func() { answers <- w.bare("POST", "/register", body, "Content-Type: "+urlencoded) }()
 		}
 		made := 0

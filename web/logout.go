@@ -1,15 +1,18 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
+	"holdfast/internal/session"
 )
 
-// submitLogout ends the session of the request.
+// submitLogout ends this session; where several cookies of its name came, those
+// of all of them.
 func (s *Site) submitLogout(c echo.Context) error {
 	if _, err := form.Parse(c.Request()); err != nil {
 		return err
@@ -19,19 +22,29 @@ func (s *Site) submitLogout(c echo.Context) error {
 
 // leave ends this session now, so that it can be told of.
 func (s *Site) leave(c echo.Context) error {
+	var tokens []string
+	for _, cookie := range c.Request().CookiesNamed(s.Sessions.CookieName()) {
+		tokens = append(tokens, cookie.Value)
+	}
 	member, known := current(c).Member()
-	current(c).LogOut()
-	if err := s.commit(c, c.Response()); err != nil {
+	current(c).LogOut(tokens...)
+	if err := s.redirectLoggedOut(c); err != nil {
 		return err
 	}
 	if known {
 		s.note(c, account.EventLogOut, member.ID)
 	}
-	return s.redirectLoggedOut(c)
+	return nil
 }
 
-// redirectLoggedOut responds to a request that has ended its own session.
+// redirectLoggedOut responds to a request that has ended its own session. It
+// stores that first, so that its failure can be told.
 func (s *Site) redirectLoggedOut(c echo.Context) error {
+	if err := s.Sessions.Commit(current(c)); errors.Is(err, session.ErrOutcomeUnknown) {
+		return unavailableAfter(errLogOutUnknown, err)
+	} else if err != nil {
+		return err
+	}
 	s.setFlashCookie(c, flashLoggedOut)
 	return c.Redirect(http.StatusSeeOther, "/login")
 }

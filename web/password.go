@@ -59,7 +59,7 @@ func (s *Site) submitPassword(c echo.Context) error {
 	s.tell(c, string(account.EventPasswordChanged), person.ID)
 	s.revoke(c)
 	if err := s.logIn(c, person, member.Remember, "Your password is changed, and all other sessions have ended."); err != nil {
-		return err
+		return unavailableAfter(errPasswordSet, err)
 	}
 	return c.Redirect(http.StatusSeeOther, "/account")
 }

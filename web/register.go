@@ -62,13 +62,28 @@ func (s *Site) submitRegister(c echo.Context) error {
 		return s.signedUp(c, person, taken)
 	case taken:
 		// There is no other way to tell the owner.
+		// The same form sent twice, because its answer was lost or said that
+		// logging in had not worked, is a log-in, and a try of a password.
+		person, early, err := s.authenticate(c, sent["email"], sent["password"])
+		switch {
+		case early != "":
+			p.Failed = early
+			return s.registerPage(c, http.StatusTooManyRequests, p)
+		case err == nil:
+			if err := s.enter(c, person, remember, false); err != nil {
+				return err
+			}
+			return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
+		case !errors.Is(err, account.ErrInvalidCredentials):
+			return err
+		}
 		p.Taken = true
 		p.Errors.Add("email", "There is already an account with this e-mail. If it is yours, log in.")
 		return s.registerPage(c, http.StatusUnprocessableEntity, p)
 	}
 	s.tell(c, string(account.EventSignUp), person.ID)
 	if err := s.enter(c, person, remember, true); err != nil {
-		return err
+		return unavailableAfter(errAccountMade, err)
 	}
 	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
 }

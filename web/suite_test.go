@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -83,7 +84,8 @@ type options struct {
 	store   string // "" for Redis
 	mail    bool   // whether mail is on
 	slow    bool   // whether tries are slowed
-	attacks bool   // whether the lab makes them, or only counts
+	trusted []netip.Prefix
+	attacks bool // whether the lab makes them, or only counts
 	// redisTimeout bounds one operation; 0 for one that no busy machine needs.
 	redisTimeout time.Duration
 }

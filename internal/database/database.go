@@ -114,5 +114,12 @@ func (db *DB) bounded(ctx context.Context, doing string) (context.Context, conte
 	return inner, cancel, func(err error) error { return failure(ctx, doing, err) }
 }
 
+// boundedWrite is bounded for one statement that writes: its failure is also an
+// [fault.ErrOutcomeUnknown] unless it is certain that nothing was written.
+func (db *DB) boundedWrite(ctx context.Context, doing string) (context.Context, context.CancelFunc, func(error) error) {
+	inner, cancel, failed := db.bounded(ctx, doing)
+	return inner, cancel, func(err error) error { return ofWrite(failed(err)) }
+}
+
 // People returns the store of people.
 func (db *DB) People() account.Store { return people{db} }

@@ -235,17 +235,28 @@ func (d devices) Now(ctx context.Context) (time.Time, error) {
 	return time.UnixMilli(ms).UTC(), failed(err)
 }
 
-// endedPage is how many keys of ended devices are read in one statement.
+// endedPage is how many keys of ended devices are read in one statement: 900 kB
+// of them.
 const endedPage = 20_000
 
+// One row for a page of keys, because a row for each costs more than all the
+// rest. The index devices_ended_idx has every column.
 const endedSince = `
-SELECT ended_ms, id, session_key
-FROM devices
-WHERE ended_ms IS NOT NULL
-  AND (ended_ms, id) > ($1, $2)
-  AND deadline_ms > NOW_MS
-ORDER BY ended_ms, id
-LIMIT $3`
+WITH page AS (
+  SELECT ended_ms, id, session_key
+  FROM devices
+  WHERE ended_ms IS NOT NULL
+    AND (ended_ms, id) > ($1, $2)
+    AND deadline_ms > NOW_MS
+  ORDER BY ended_ms, id
+  LIMIT $3),
+last AS (
+  SELECT ended_ms, id
+  FROM page
+  ORDER BY ended_ms DESC, id DESC
+  LIMIT 1)
+SELECT last.ended_ms, last.id, (SELECT string_agg(session_key, ' ') FROM page)
+FROM last`
 
 // EndedSince implements [session.DeviceStore]. Each page is a call of its own
 // with its own time limit, however many there are.
@@ -274,20 +285,15 @@ func (d devices) EndedSince(ctx context.Context, since time.Time, yield func(key
 func (d devices) endedPage(ctx context.Context, ended *int64, id *string) ([]string, error) {
 	ctx, cancel, failed := d.db.bounded(ctx, "read ended devices")
 	defer cancel()
-	rows, err := d.db.sql.QueryContext(ctx, d.statement(endedSince), *ended, *id, endedPage)
+	var keys string
+	err := d.db.sql.QueryRowContext(ctx, d.statement(endedSince), *ended, *id, endedPage).Scan(ended, id, &keys)
+	if errors.Is(err, sql.ErrNoRows) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, failed(err)
 	}
-	defer rows.Close()
-	var keys []string
-	for rows.Next() {
-		var key string
-		if err := rows.Scan(ended, id, &key); err != nil {
-			return nil, failed(err)
-		}
-		keys = append(keys, key)
-	}
-	return keys, failed(rows.Err())
+	return strings.Fields(keys), nil
 }
 
 const endSomeDevices = `
@@ -311,19 +317,34 @@ SET ran_ms = NOW_MS
 WHERE name = $1
   AND ran_ms <= NOW_MS - $2`
 
+// forgetDevices keeps what could still be believed in a store that is restored
+// from older data, however long ago it ended.
 const forgetDevices = `
 DELETE FROM devices
-WHERE ended_ms < NOW_MS - $1
-   OR deadline_ms < NOW_MS - $1`
+WHERE id IN (
+  SELECT id
+  FROM devices
+  WHERE deadline_ms < NOW_MS
+    AND (ended_ms < NOW_MS - $1 OR deadline_ms < NOW_MS - $1)
+  LIMIT $2)`
 
-// Forget implements [session.DeviceStore].
+// forgottenAtOnce is how many devices one statement removes, within its limit of
+// time also after years.
+const forgottenAtOnce = 10_000
+
+// Forget implements [session.DeviceStore]. While the lifetime of an ended one
+// has not passed, a store restored from older data may hold its session.
 func (d devices) Forget(ctx context.Context, age time.Duration) error {
 	won, err := d.exec(ctx, "take a turn", takeTurn, "forget devices", (24 * time.Hour).Milliseconds())
 	if err != nil || won == 0 {
 		return err
 	}
-	_, err = d.exec(ctx, "forget old devices", forgetDevices, age.Milliseconds())
-	return err
+	for {
+		n, err := d.exec(ctx, "forget old devices", forgetDevices, age.Milliseconds(), forgottenAtOnce)
+		if err != nil || n < forgottenAtOnce {
+			return err
+		}
+	}
 }
 
 func (d devices) exec(ctx context.Context, doing, statement string, args ...any) (rows int, err error) {

@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"context"
 	"database/sql"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
 )
 
@@ -212,11 +214,115 @@ func TestWhatEndedIsKnownByItsKey(t *testing.T) {
 		if err := db.Devices().Forget(t.Context(), 5*time.Minute); err != nil {
 			t.Fatal(err)
 		}
+		// A restored store could hold the early one for most of an hour yet.
 		past, err := db.Devices().Past(t.Context(), ada, 0, 10)
-		sameDevices(t, "remembered", past, err, late)
+		sameDevices(t, "remembered", past, err, late, early)
 		live, err := db.Devices().Live(t.Context(), ada, 10)
 		sameDevices(t, "running", live, err, running)
 	})
+}
+
+// TestPastDevicesAreForgottenOnceADayByOneServer: several ask at once, again on
+// the same day, and on the next.
+func TestPastDevicesAreForgottenOnceADayByOneServer(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		servers := []*database.DB{open(), open(), open()}
+		db := servers[0]
+		migrate(t, db)
+		ada := addPerson(t, db, 1)
+		const day = 24 * time.Hour
+		left := func() (left int) {
+			t.Helper()
+			if err := db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM devices`).Scan(&left); err != nil {
+				t.Fatal(err)
+			}
+			return left
+		}
+		ask := func(want int, when string) {
+			t.Helper()
+			var all sync.WaitGroup
+			for _, server := range servers {
+				all.Go(func() {
+					if err := server.Devices().Forget(t.Context(), 90*day); err != nil {
+						t.Errorf("%s: %v", when, err)
+					}
+				})
+			}
+			all.Wait()
+			if n := left(); n != want {
+				t.Errorf("%s: %d devices are left, want %d", when, n, want)
+			}
+		}
+		insertDevices(t, db, deviceOf(ada, 1))
+		endDevices(t, db, session.EndedByLogOut, deviceOf(ada, 1).ID)
+		age(t, db, 91*day)
+		insertDevices(t, db, deviceOf(ada, 2), deviceOf(ada, 3))
+		endDevices(t, db, session.EndedByLogOut, deviceOf(ada, 2).ID)
+		ask(2, "at the first start")
+		age(t, db, 91*day)
+		ask(2, "on the same day")
+		if _, err := db.SQL().ExecContext(t.Context(), `UPDATE jobs SET ran_ms = ran_ms - $1`, day.Milliseconds()); err != nil {
+			t.Fatal(err)
+		}
+		ask(0, "a day later")
+	})
+}
+
+// TestALogInIsConfirmedWithTheNameOfThatMoment holds the statement that confirms
+// while the person is renamed: a rename that finds the device not yet confirmed
+// must be found by it.
+func TestALogInIsConfirmedWithTheNameOfThatMoment(t *testing.T) {
+	server := testservice.Postgres(t)
+	db := open(t, database.Config{URL: server.URL, Timeout: patience})
+	migrate(t, db)
+	ada := addPerson(t, db, 1)
+	d := deviceOf(ada, 1)
+	if err := db.Devices().Insert(t.Context(), d); err != nil {
+		t.Fatal(err)
+	}
+	for _, statement := range []string{
+		`CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$`,
+		`CREATE TRIGGER hold BEFORE UPDATE ON devices FOR EACH ROW EXECUTE FUNCTION hold()`,
+	} {
+		if _, err := db.SQL().ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	holder, err := db.SQL().BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Rollback()
+	if _, err := holder.ExecContext(t.Context(), `SELECT pg_advisory_xact_lock(1)`); err != nil {
+		t.Fatal(err)
+	}
+	confirmed := make(chan string, 1)
+	go func() {
+		name, err := db.Devices().Confirm(t.Context(), d.ID)
+		if err != nil {
+			t.Error(err)
+		}
+		confirmed <- name
+	}()
+	soon(t, patience, func(context.Context) error {
+		var waiting int
+		err := db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`).Scan(&waiting)
+		if err == nil && waiting == 0 {
+			err = errors.New("it does not wait")
+		}
+		return err
+	})
+	if _, err := db.People().UpdateName(t.Context(), ada, "Renamed"); err != nil {
+		t.Fatal(err)
+	}
+	live, err := db.Devices().Live(t.Context(), ada, 10)
+	sameDevices(t, "found by the rename", live, err)
+	if err := holder.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if name := <-confirmed; name != "Renamed" {
+		t.Errorf("confirmed with the name %q", name)
+	}
 }
 
 func endedSince(t *testing.T, db *database.DB, since time.Time) (all []string) {

@@ -13,6 +13,7 @@ import (
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 
+	"holdfast/internal/account"
 	"holdfast/internal/fault"
 )
 
@@ -31,6 +32,21 @@ func failure(caller context.Context, doing string, err error) error {
 		return fmt.Errorf("%s: %w: %w", doing, fault.ErrUnavailable, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// ofWrite adds fault.ErrOutcomeUnknown to the failure of a write, unless the
+// database refused it, or it was never sent.
+func ofWrite(err error) error {
+	if !errors.Is(err, account.ErrUnavailable) && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	_, postgres := errors.AsType[*pgconn.PgError](err)
+	_, lite := errors.AsType[*sqlite.Error](err)
+	_, unconnected := errors.AsType[*pgconn.ConnectError](err)
+	if postgres || lite || unconnected || errors.Is(err, driver.ErrBadConn) || pgconn.SafeToRetry(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", fault.ErrOutcomeUnknown, err)
 }
 
 // unavailable says whether an error means that the database could not do its

@@ -109,6 +109,45 @@ func TestPostgresHangingIsUnavailableUntilItGoesOn(t *testing.T) {
 	}
 }
 
+// TestAChangeThatFailsSaysWhetherItMayHaveBeenMade: one that PostgreSQL refused or
+// never got was not, one that it has not answered may have been.
+func TestAChangeThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
+	server := testservice.PrivatePostgres(t)
+	db := open(t, database.Config{URL: server.URL, Timeout: time.Second})
+	migrate(t, db)
+	insert(t, db.People(), record(1))
+	changes := map[string]bool{"Insert": true, "UpdateName": true, "UpdateDisabled": true, "UpdateDisabled off": true}
+	for _, fault := range []struct {
+		name       string
+		begin, end func()
+		unknown    bool
+	}{
+		{"read-only", func() { readOnly(t, db, "on") }, func() { readOnly(t, db, "off") }, false},
+		{"hanging", server.Pause, server.Resume, true},
+		{"stopped", server.Stop, server.Start, false},
+	} {
+		for name, call := range calls(db) {
+			soon(t, returnLimit, db.Ping) // on a connection that the call finds open
+			fault.begin()
+			err := call(context.Background())
+			fault.end()
+			if want := fault.unknown && changes[name]; errors.Is(err, account.ErrOutcomeUnknown) != want {
+				t.Errorf("%s, %s: %v; of unknown outcome: %t", fault.name, name, err, !want)
+			}
+		}
+	}
+}
+
+// readOnly makes PostgreSQL refuse writes on the connections there are.
+func readOnly(t *testing.T, db *database.DB, to string) {
+	t.Helper()
+	for _, statement := range []string{"SET default_transaction_read_only = off", "ALTER SYSTEM SET default_transaction_read_only = " + to, "SELECT pg_reload_conf()"} {
+		if _, err := db.Pool().Exec(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestCloseDoesNotWaitForAHangingServer(t *testing.T) {
 	server := testservice.PrivatePostgres(t)
 	db, err := database.Open(t.Context(), database.Config{URL: server.URL})

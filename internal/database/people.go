@@ -21,7 +21,7 @@ ON CONFLICT (email_key) DO NOTHING`
 // Insert lets the unique index decide, without asking first and without a
 // failed statement in the database's log.
 func (p people) Insert(ctx context.Context, r account.Record) error {
-	ctx, cancel, failed := p.db.bounded(ctx, "insert person")
+	ctx, cancel, failed := p.db.boundedWrite(ctx, "insert person")
 	defer cancel()
 	inserted, err := affected(p.db.sql.ExecContext(ctx, insertPerson,
 		r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli()))
@@ -56,7 +56,7 @@ WHERE id = $1
 RETURNING ` + personColumns
 
 func (p people) UpdateName(ctx context.Context, id, name string) (account.Record, error) {
-	return p.one(ctx, "update name of person", updatePersonName, id, name)
+	return p.change(ctx, "update name of person", updatePersonName, id, name)
 }
 
 const disablePerson = `
@@ -73,9 +73,9 @@ RETURNING ` + personColumns
 
 func (p people) UpdateDisabled(ctx context.Context, id string, at time.Time) (account.Record, error) {
 	if at.IsZero() {
-		return p.one(ctx, "enable person", enablePerson, id)
+		return p.change(ctx, "enable person", enablePerson, id)
 	}
-	return p.one(ctx, "disable person", disablePerson, id, at.UnixMilli())
+	return p.change(ctx, "disable person", disablePerson, id, at.UnixMilli())
 }
 
 const replacePasswordHash = `
@@ -127,6 +127,14 @@ func (p people) PageByEmailKey(ctx context.Context, after string, limit int) ([]
 
 func (p people) one(ctx context.Context, doing, query string, args ...any) (account.Record, error) {
 	ctx, cancel, failed := p.db.bounded(ctx, doing)
+	defer cancel()
+	r, err := scanPerson(p.db.sql.QueryRowContext(ctx, query, args...))
+	return r, failed(err)
+}
+
+// change is one for a statement that writes.
+func (p people) change(ctx context.Context, doing, query string, args ...any) (account.Record, error) {
+	ctx, cancel, failed := p.db.boundedWrite(ctx, doing)
 	defer cancel()
 	r, err := scanPerson(p.db.sql.QueryRowContext(ctx, query, args...))
 	return r, failed(err)

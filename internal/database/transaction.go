@@ -30,7 +30,7 @@ func (db *DB) transaction(ctx context.Context, doing string, do func(context.Con
 		}
 		return failed(err)
 	}
-	return failed(tx.Commit())
+	return ofWrite(failed(tx.Commit()))
 }
 
 // row is one statement that returns one row.

@@ -126,6 +126,13 @@ func TestParseReadsNoMoreThanTheLimit(t *testing.T) {
 			t.Errorf("announced %v: %d bytes: got %v", announced, len(fits)+1, err)
 		}
 	}
+	unread := &counter{}
+	announced := httptest.NewRequest("POST", "/", unread)
+	announced.Header.Set("Content-Type", urlencoded)
+	announced.ContentLength = form.MaxBytes + 1
+	if _, err := form.Parse(announced, "email"); !errors.Is(err, form.ErrTooLarge) || unread.read > 0 {
+		t.Errorf("a body announced as too large: got %v, read %d bytes of it", err, unread.read)
+	}
 	endless := &counter{}
 	r := httptest.NewRequest("POST", "/", endless)
 	r.Header.Set("Content-Type", urlencoded)

@@ -45,6 +45,11 @@ import (
 // context's deadline was the earlier one. Redis may have carried the command out.
 var ErrTimeout = fmt.Errorf("no reply from Redis in time: %w", os.ErrDeadlineExceeded)
 
+// ErrOutcomeUnknown is in the error of a command that was sent and whose reply was
+// lost: Redis may have carried it out. Without it, Redis has not: the command was
+// never sent, or refused by an error reply.
+var ErrOutcomeUnknown = errors.New("Redis may have carried the command out")
+
 // ErrClosed is the answer to every command after [Client.Close].
 var ErrClosed = errors.New("the connection to Redis was closed by this program")
 
@@ -107,7 +112,8 @@ func (c *Client) Do(cmd string, args ...any) (any, error) {
 // not read after it has returned. An error reply is a [redis.Error]. Otherwise
 // the error is, or wraps, [ErrTimeout], [ErrClosed], ctx's error, what Dial or
 // Check returned, what cut the connection twice, or [errors.ErrUnsupported] for a
-// command that a shared connection cannot carry.
+// command that a shared connection cannot carry; and [ErrOutcomeUnknown] where
+// that applies.
 //
 // When ctx ends first, the connection stays in use and the reply is dropped when
 // it comes.
@@ -132,6 +138,7 @@ func (c *Client) do(ctx context.Context, cmd string, args []any) (any, error) {
 	}
 	select {
 	case res := <-r.done:
+		res.err = r.named(res.err)
 		c.release(r)
 		return res.reply, res.err
 	case <-r.limit.C:
@@ -175,11 +182,11 @@ func (c *Client) leave(r *request, err error) (any, error) {
 	switch r.place {
 	case decided:
 		res := <-r.done // its sender needs no lock
-		return res.reply, res.err
+		return res.reply, r.named(res.err)
 	case pending:
 		i := slices.Index(c.pending, r)
 		c.pending = slices.Delete(c.pending, i, i+1)
-		return nil, err
+		return nil, r.named(err)
 	}
 	r.left = true
 	l := r.link
@@ -191,7 +198,7 @@ func (c *Client) leave(r *request, err error) (any, error) {
 			c.cut(l, errUnanswered)
 		}
 	})
-	return nil, err
+	return nil, r.named(err)
 }
 
 // Pool returns a pool whose connections pass Do on to the client; it lives as

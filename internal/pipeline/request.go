@@ -41,6 +41,23 @@ type result struct {
 	err   error
 }
 
+// named adds ErrOutcomeUnknown to the error of a request that was sent more often
+// than it was replied to. NOSCRIPT stays as it is, since redigo sends the whole
+// script then. The caller holds Client.mu, or r is decided.
+func (r *request) named(err error) error {
+	unanswered := r.tries
+	if reply, ok := err.(redis.Error); ok {
+		unanswered--
+		if strings.HasPrefix(string(reply), "NOSCRIPT") {
+			return err
+		}
+	}
+	if err == nil || unanswered <= 0 {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+}
+
 // request returns a request that is in no queue.
 func (c *Client) request(cmd string, args []any) *request {
 	r, _ := c.requests.Get().(*request)

@@ -90,8 +90,8 @@ type DeviceStore interface {
 	// EndSome marks at most limit devices of all people that have not ended yet,
 	// and returns how many those were.
 	EndSome(ctx context.Context, why EndReason, limit int) (int, error)
-	// Forget removes devices that ended or expired before an age, once a day
-	// however many servers ask.
+	// Forget removes devices that ended or expired before an age, and whose
+	// lifetime has passed, once a day however many servers ask.
 	Forget(ctx context.Context, age time.Duration) error
 }
 

@@ -93,7 +93,12 @@ func (m *Manager) CookieName() string { return m.scs.Cookie.Name }
 // Where says in a few words where sessions are kept, without any secret.
 func (m *Manager) Where() string { return m.where }
 
-// Ping asks the store whether it answers. Errors: ErrUnavailable.
+// Repair is the error of a store that ends sessions again in older data before it
+// believes anything that is read there. It says so in words for everybody.
+type Repair = store.Repair
+
+// Ping asks the store whether it answers, and is believed. Errors:
+// ErrUnavailable, [Repair].
 func (m *Manager) Ping(ctx context.Context) error { return unavailable(m.store.Ping(ctx)) }
 
 // Load finds the session behind token, the value of the session cookie. A
@@ -244,6 +249,9 @@ func unavailable(err error) error {
 		if errors.Is(err, named) {
 			return err
 		}
+	}
+	if errors.Is(err, store.ErrOutcomeUnknown) {
+		err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }

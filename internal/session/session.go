@@ -27,6 +27,9 @@ var (
 	// ErrUnavailable: the store did not answer in time or refused. Nobody is
 	// logged out by it.
 	ErrUnavailable = errors.New("session store is unavailable")
+	// ErrOutcomeUnknown: the store did not answer a write in time. It may have
+	// been made, or be made yet. It comes with ErrUnavailable.
+	ErrOutcomeUnknown = errors.New("the session store may have made the change")
 	// ErrNotNoted: a session has ended, and neither the database nor the journal
 	// could take a note of it. Should the session store be restored from older
 	// data, the session would be there again. Ending it again tries again.

@@ -3,9 +3,9 @@
 -- before that run beside this one, count from the start.
 ALTER TABLE devices ADD COLUMN confirmed INTEGER NOT NULL DEFAULT 1;
 
--- For going through ended devices, and a person's devices, page by page.
+-- For going through the keys of ended devices, and a person's devices, page by page.
 DROP INDEX devices_ended_idx;
-CREATE INDEX devices_ended_idx ON devices (ended_ms, id) WHERE ended_ms IS NOT NULL;
+CREATE INDEX devices_ended_idx ON devices (ended_ms, id, session_key, deadline_ms) WHERE ended_ms IS NOT NULL;
 CREATE INDEX devices_person_idx ON devices (person_id, id);
 
 -- When a job that one of all servers does now and then was done last.

@@ -95,7 +95,7 @@ type stockView struct {
 
 type stockLayout struct {
 	Title, Path, Member      string
-	Notices                  []string
+	Flashes                  []string
 	Neutral, Learn           bool
 	Version, Instance, Store string
 }
@@ -112,7 +112,7 @@ type stockProfile struct {
 	OlderThanServer                             bool
 }
 
-type stockMoment struct{ ISO, Exact, Words string }
+type stockMoment struct{ ISO, Words string }
 
 func stockMomentAt(t time.Time) stockMoment {
 	t = t.UTC()
@@ -120,7 +120,7 @@ func stockMomentAt(t time.Time) stockMoment {
 	if away == "in 0 hours" {
 		away = "just now"
 	}
-	return stockMoment{ISO: t.Format(time.RFC3339), Exact: t.Format("2 January 2006, 15:04:05 UTC"), Words: away}
+	return stockMoment{ISO: t.Format(time.RFC3339), Words: away + t.Format(", Mon 2 Jan 15:04 MST")}
 }
 
 var indentation = regexp.MustCompile(`\n\s+`)

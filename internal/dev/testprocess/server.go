@@ -93,6 +93,10 @@ func (s *Server) running() bool {
 	}
 }
 
+// Settings are what the server was started with, for a command that works on
+// the same stores.
+func (s *Server) Settings() Settings { return maps.Clone(s.settings) }
+
 // Keep names a secret that no run may ever say; it is looked for at the end of
 // each.
 func (s *Server) Keep(secret string) { s.secrets = append(s.secrets, secret) }

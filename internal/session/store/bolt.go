@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"log/slog"
@@ -61,16 +62,26 @@ func (v *boltValues) Delete(ctx context.Context, keys ...string) error {
 	return v.scsValues.Delete(ctx, keys...)
 }
 
+// DeleteAll leaves the bucket, without which boltstore panics, and the beat.
 func (v *boltValues) DeleteAll(context.Context) (removed int, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	err = v.db.Update(func(tx *bbolt.Tx) error {
-		bucket := tx.Bucket([]byte(boltBucket))
-		if bucket == nil {
-			return nil
+		name, beat := []byte(boltBucket), []byte(nil)
+		if bucket := tx.Bucket(name); bucket != nil {
+			removed = bucket.Stats().KeyN
+			if beat = bytes.Clone(bucket.Get([]byte(scsBeatKey))); beat != nil {
+				removed--
+			}
+			if err := tx.DeleteBucket(name); err != nil {
+				return err
+			}
 		}
-		removed = bucket.Stats().KeyN
-		return tx.DeleteBucket([]byte(boltBucket))
+		bucket, err := tx.CreateBucket(name)
+		if err == nil && beat != nil {
+			err = bucket.Put([]byte(scsBeatKey), beat)
+		}
+		return err
 	})
 	return removed, err
 }

@@ -49,15 +49,15 @@ const (
 const markFor = time.Minute
 
 // errOlder: the data does not continue from what this server last wrote there.
-var errOlder = errors.New("Redis holds older data than before")
+var errOlder = errors.New("store of sessions holds older data than before")
 
 // errNoBeat: Redis has not taken a beat for believedFor. It may be cut off from
 // the servers at which people log out.
-var errNoBeat = errors.New("Redis takes no heartbeat")
+var errNoBeat = errors.New("store of sessions takes no heartbeat")
 
 // errLapsed: data that was not believed for a while is taking steps again.
 // Sessions may have ended elsewhere meanwhile.
-var errLapsed = errors.New("Redis took no heartbeat for a while")
+var errLapsed = errors.New("store of sessions took no heartbeat for a while")
 
 // errChecked: the connection that a step was meant for was replaced meanwhile.
 var errChecked = errors.New("the connection to Redis was replaced")
@@ -290,7 +290,7 @@ func (h *heartbeat) proceed(check int64, keys []string, beat int64) error {
 	if err == nil {
 		err = h.took(next, sent)
 	}
-	if (errors.Is(err, errOlder) || errors.Is(err, errLapsed)) && h.forget(check) {
+	if (errors.Is(err, errOlder) || errors.Is(err, errLapsed) || isReply(err, "BEHIND")) && h.forget(check) {
 		h.log.Warn("sessions are checked before they are believed", "cause", err, "known", at.beat)
 		h.client.Reset(err)
 	}

@@ -80,6 +80,14 @@ func (r *redisValues) GetMany(ctx context.Context, keys []string) ([][]byte, err
 
 func (r *redisValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	_, err := r.do(ctx, "SET", Prefix+key, value, "PX", ttl.Milliseconds())
+	return ofWrite(err)
+}
+
+// ofWrite is the error of a write whose command failed with err.
+func ofWrite(err error) error {
+	if errors.Is(err, pipeline.ErrOutcomeUnknown) {
+		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	}
 	return err
 }
 
@@ -87,7 +95,7 @@ func (r *redisValues) Delete(ctx context.Context, keys ...string) error {
 	if len(keys) != 1 {
 		for batch := range slices.Chunk(keys, maxKeysAtOnce) {
 			if _, err := r.do(ctx, "DEL", prefixed(batch)...); err != nil {
-				return err
+				return ofWrite(err)
 			}
 		}
 		return nil
@@ -95,7 +103,7 @@ func (r *redisValues) Delete(ctx context.Context, keys ...string) error {
 	began := time.Now()
 	err := r.stored.Delete(keys[0])
 	noteCommand(ctx, r.name, began, nil, err, "DEL", Prefix+keys[0])
-	return err
+	return ofWrite(err)
 }
 
 func (r *redisValues) DeleteAll(ctx context.Context) (int, error) {
@@ -222,7 +230,7 @@ func (r redisStore) CompareAndSwap(ctx context.Context, key string, old, new []b
 	}
 	r.waits.adopt(ctx, began)
 	noteCommand(ctx, r.name, began, nil, err, "EVALSHA", swapScript.Hash(), 1, Prefix+key, old, new, ttl.Milliseconds())
-	return err
+	return ofWrite(err)
 }
 
 func (r redisStore) Close() error {

@@ -31,9 +31,10 @@ type Store interface {
 	// come between, and keeps new for ttl. old nil: only where there is nothing;
 	// new nil: delete. Every non-nil new must differ from all values before it,
 	// so that a repeated call recognises that it has succeeded.
-	// Errors: ErrConflict.
+	// Errors: ErrConflict, ErrOutcomeUnknown.
 	CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) error
 	// Delete removes keys; what is not there counts as removed.
+	// Errors: ErrOutcomeUnknown.
 	Delete(ctx context.Context, keys ...string) error
 	// DeleteAll removes every key and returns how many there were.
 	DeleteAll(ctx context.Context) (int, error)
@@ -46,6 +47,9 @@ type Store interface {
 var (
 	// ErrConflict: under the key is another value than the expected one.
 	ErrConflict = errors.New("stored value has changed")
+	// ErrOutcomeUnknown: a write was sent and its answer was lost. It may have
+	// been made, or be made yet. A write that fails without it was not made.
+	ErrOutcomeUnknown = errors.New("the outcome of a write is unknown")
 	// ErrWrongType: under the key is something that is no value of this package.
 	ErrWrongType = errors.New("stored value has the wrong type")
 	// ErrMisdelivered: the value read belongs to another key. The connection it
@@ -135,15 +139,24 @@ func open(ctx context.Context, cfg Config) (*Opened, error) {
 	return nil, fmt.Errorf("no session store is called %q", cfg.Kind)
 }
 
-// waitFor gives a store that starts at the same moment a little time.
+// waitFor gives a store that starts at the same moment a little time, and one
+// that ends sessions again as long as it does so: stopped half-way it would have
+// to begin anew.
 func waitFor(ctx context.Context, s Store) error {
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
-	defer cancel()
+	const patience = 3 * time.Second
+	deadline, ended := time.Now().Add(patience), -1
 	pause := time.NewTicker(100 * time.Millisecond)
 	defer pause.Stop()
 	for {
 		err := s.Ping(ctx)
 		if err == nil || isReply(err, "NOAUTH", "WRONGPASS", "NOPERM") {
+			return err
+		}
+		var repair Repair
+		if errors.As(err, &repair) && repair.Removed > ended {
+			deadline, ended = time.Now().Add(patience), repair.Removed
+		}
+		if time.Now().After(deadline) {
 			return err
 		}
 		select {

@@ -2,11 +2,14 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 
 	"github.com/alexedwards/scs/pgxstore"
 	"github.com/alexedwards/scs/sqlite3store"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // table keeps values in the table sessions of the people's database. Reading
@@ -52,14 +55,28 @@ WHERE token = $1
 func openPostgres(cfg Config) *Opened {
 	pool, store := cfg.Postgres, pgxstore.New(cfg.Postgres)
 	return openTable(cfg, &table{
-		find: store.FindCtx, remove: store.DeleteCtx, ping: pool.Ping, close: store.StopCleanup,
+		find: store.FindCtx, ping: pool.Ping, close: store.StopCleanup,
+		remove: func(ctx context.Context, key string) error { return ofStatement(store.DeleteCtx(ctx, key)) },
 		exec: func(ctx context.Context, query string, args ...any) (int64, error) {
 			done, err := pool.Exec(ctx, query, args...)
-			return done.RowsAffected(), err
+			return done.RowsAffected(), ofStatement(err)
 		},
 		dialect: strings.NewReplacer("NOW", "current_timestamp", "AT($3)", "$3"),
 		expiry:  func(at time.Time) any { return at },
 	})
+}
+
+// ofStatement is the error of a write whose statement failed with err in
+// PostgreSQL. One that PostgreSQL answered is rolled back, and one that is safe
+// to be sent again was not sent.
+func ofStatement(err error) error {
+	if err == nil || pgconn.SafeToRetry(err) {
+		return err
+	}
+	if _, answered := errors.AsType[*pgconn.PgError](err); answered {
+		return err
+	}
+	return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 }
 
 func openSQLite(cfg Config) *Opened {

@@ -1,0 +1,43 @@
+package main_test
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+)
+
+// TestAPersonIsDisabledBeforeTheirSessionsEnd: a log-in between the two would be
+// left.
+func TestAPersonIsDisabledBeforeTheirSessionsEnd(t *testing.T) {
+	t.Parallel()
+	postgres := testservice.PrivatePostgres(t)
+	server := start(t, onServices(testservice.Redis(t), postgres))
+	ada := member(t, server)
+	query(t, postgres,
+		`CREATE TABLE noted (disabled BOOLEAN NOT NULL)`,
+		`CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			INSERT INTO noted SELECT disabled_ms IS NOT NULL FROM people WHERE id = NEW.person_id; RETURN NEW; END $$`,
+		`CREATE TRIGGER note AFTER UPDATE OF ended_ms ON devices FOR EACH ROW EXECUTE FUNCTION note()`)
+	done := testprocess.Run(t, program(t), t.TempDir(), server.Settings(), "users", "disable", "--email", ada.email)
+	if done.Code != 0 || !strings.Contains(done.Stdout, "Sessions ended: 1") {
+		t.Fatalf("users disable: %d\n%s", done.Code, done.Output())
+	}
+	conn, err := pgx.Connect(t.Context(), postgres.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(t.Context()))
+	var ended, disabled int
+	if err := conn.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE disabled) FROM noted`).Scan(&ended, &disabled); err != nil {
+		t.Fatal(err)
+	}
+	if ended != 1 || disabled != 1 {
+		t.Errorf("%d sessions ended, %d of them of a person disabled by then", ended, disabled)
+	}
+	mustBe(t, asked, ada, "disabled")
+}

@@ -1,0 +1,349 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/dev/testservice"
+	"holdfast/internal/session"
+)
+
+// Bounds that the store states, and time for a busy machine.
+const (
+	onceASecond = time.Second     // between two beats of a server
+	believed    = 3 * time.Second // after the last beat that Redis took
+	slack       = 2 * time.Second
+)
+
+// guest is nil when a browser is a guest.
+func guest(b *browser) func() error { return greeted(b, "") }
+
+// out is nil when a browser is told nothing: neither greeted nor a guest.
+func out(b *browser) func() error {
+	return func() error {
+		s, err := b.load()
+		if errors.Is(err, session.ErrUnavailable) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		member, _ := s.Member()
+		return fmt.Errorf("answered as to %q", member.Name)
+	}
+}
+
+// beat is the heartbeat in Redis, and the keys of the servers' marks.
+func (w *world) beat() (beat int64, marks []any) {
+	w.t.Helper()
+	beat, err := redis.Int64(w.raw("GET", "holdfast:beat"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	keys, err := redis.Strings(w.raw("KEYS", "holdfast:beat:*"))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, key := range keys {
+		marks = append(marks, key)
+	}
+	return beat, marks
+}
+
+// TestEndingAllEndsTheEnded: however a session came back, the ways
+// to end sessions end it, though its row says that it has ended long ago.
+func TestEndingAllEndsTheEnded(t *testing.T) {
+	ctx := context.Background()
+	for name, act := range map[string]func(w *world, m *session.Manager, other *browser) (int, error){
+		"all": func(_ *world, m *session.Manager, _ *browser) (int, error) {
+			return m.EndEverybody(ctx, session.EndedByOperator, func(int) {})
+		},
+		"one": func(w *world, m *session.Manager, _ *browser) (int, error) {
+			return m.EndAll(ctx, w.ada.ID, session.EndedByDisable)
+		},
+		"others": func(_ *world, _ *session.Manager, other *browser) (ended int, err error) {
+			err = other.try(func(s *session.Session) error { ended, err = s.EndOthers(ctx); return err })
+			return ended, err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bothRedis(t, func(t *testing.T, w *world) {
+				m := w.open()
+				b, other := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
+				old := *b
+				stored, err := redis.Bytes(w.raw("GET", key(old.token)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.do(logOut)
+				w.age(2 * time.Hour)
+				w.putter()(old.token, stored)
+				if old.who() != "Ada" {
+					t.Fatal("the session does not live again: nothing is tested")
+				}
+				want := 1
+				if name != "others" {
+					want = 2
+				}
+				if n, err := act(w, m, other); n != want || err != nil {
+					t.Errorf("ended %d, %v; want %d", n, err, want)
+				}
+				if who := old.who(); who != "" || w.stands(old.token) {
+					t.Errorf("still greeted as %q", who)
+				}
+			})
+		})
+	}
+}
+
+// TestWhatWasLostBeforeALongOutageStaysEnded: the store lost its last second, and
+// was away for two hours. What is there two hours ago is made by making what is
+// there now older.
+func TestWhatWasLostBeforeALongOutageStaysEnded(t *testing.T) {
+	const away = 2 * time.Hour
+	older := func(w *world) {
+		t.Helper()
+		beat, marks := w.beat()
+		for _, command := range []redis.Args{append(redis.Args{"DEL", "none"}, marks...), {"SET", "holdfast:beat", beat - away.Milliseconds()}} {
+			if _, err := w.raw(command[0].(string), command[1:]...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.age(away - time.Second)
+	}
+	for name, with := range map[string]func(*world){"Redis": onRedis, "embedded Redis": onEmbedded, "file": onFile} {
+		t.Run(name, func(t *testing.T) {
+			w := on(t, with)
+			m := w.open()
+			b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
+			end := func() error {
+				return w.cfg.Devices.EndByKey(context.Background(), []string{hash(b.token)}, session.EndedByLogOut)
+			}
+			switch name {
+			case "Redis": // its server applies endings until it is closed
+				if err := errors.Join(w.close(m), end()); err != nil {
+					t.Fatal(err)
+				}
+				older(w)
+				if !w.stands(b.token) {
+					t.Fatal("the session does not stand any more: nothing is tested")
+				}
+			default: // out of reach once it is closed
+				if err := end(); err != nil {
+					t.Fatal(err)
+				}
+				if name == "embedded Redis" {
+					older(w)
+				}
+				if err := w.close(m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			m = w.open()
+			if who := b.at(m).who(); who != "" {
+				t.Errorf("the ended session is greeted as %q", who)
+			}
+			if who := kept.at(m).who(); who != "Grace" {
+				t.Errorf("somebody else became %q", who)
+			}
+		})
+	}
+}
+
+// TestOlderDataUnderAKeptConnectionIsNoticedWithinASecond: nothing but the data
+// tells the server. The older data has the beat that this server knows, a lower
+// one, or that of another server which has gone on beating.
+func TestOlderDataUnderAKeptConnectionIsNoticedWithinASecond(t *testing.T) {
+	for name, beat := range map[string]func(known int64) int64{
+		"same beat":   func(known int64) int64 { return known },
+		"lower beat":  func(known int64) int64 { return known - time.Hour.Milliseconds() },
+		"higher beat": func(known int64) int64 { return known + 1 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := on(t, onRedis)
+			m := w.open()
+			b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
+			old := *b
+			stored, err := redis.Bytes(w.raw("GET", key(old.token)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.do(logOut)
+			connections := w.connections()
+			known, marks := w.beat()
+			conn, err := redis.DialURL(w.redis.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			for _, command := range []redis.Args{
+				{"MULTI"}, append(redis.Args{"DEL"}, marks...), {"SET", "holdfast:beat", beat(known)}, {"SET", key(old.token), stored}, {"EXEC"},
+			} {
+				if _, err := conn.Do(command[0].(string), command[1:]...); err != nil {
+					t.Fatal(err)
+				}
+			}
+			soon(t, onceASecond+slack, "the ended session", guest(&old))
+			soon(t, slack, "another session", greeted(kept, "Grace"))
+			if w.stands(old.token) {
+				t.Error("the ended session still stands in Redis")
+			}
+			if w.connections() == connections+1 || w.log.count("checked before they are believed") == 0 {
+				t.Error("the connection was not replaced")
+			}
+		})
+	}
+}
+
+// replicate makes one Redis a replica of another and waits until it has a key.
+func replicate(t *testing.T, from, to *testservice.RedisServer, wanted string) {
+	t.Helper()
+	if _, err := to.Do("REPLICAOF", "127.0.0.1", from.Addr[len("127.0.0.1:"):]); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, patience, "replicate", func() error {
+		info, err := redis.String(to.Do("INFO", "replication"))
+		if err == nil && !strings.Contains(info, "master_link_status:up") {
+			err = errors.New("the link is down")
+		}
+		n, failed := redis.Int(to.Do("EXISTS", wanted))
+		if failed == nil && n != 1 {
+			failed = fmt.Errorf("%s is not there yet", wanted)
+		}
+		return errors.Join(err, failed)
+	})
+}
+
+func promote(t *testing.T, s *testservice.RedisServer) {
+	t.Helper()
+	if _, err := s.Do("REPLICAOF", "NO", "ONE"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// at opens a Manager that talks to another Redis.
+func (w *world) openAt(s *testservice.RedisServer, changes ...func(*config)) *session.Manager {
+	w.t.Helper()
+	return w.open(append(changes, func(cfg *config) { cfg.store.RedisURL = s.URL })...)
+}
+
+// TestAMasterThatWasALaggingReplicaBringsNobodyBack: the same process, the same
+// connections, and what the replica had.
+func TestAMasterThatWasALaggingReplicaBringsNobodyBack(t *testing.T) {
+	w := on(t, func(w *world) { w.onRedis("--repl-diskless-sync-delay", "0") })
+	lagging := testservice.Redis(t, "--repl-diskless-sync-delay", "0")
+	m, idle := w.open(), w.open()
+	b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
+	replicate(t, w.redis, lagging, key(kept.token))
+	promote(t, lagging)
+	old := *b
+	b.do(logOut)
+	replicate(t, lagging, w.redis, key(old.token))
+	promote(t, w.redis)
+	for name, m := range map[string]*session.Manager{"the busy server": m, "the idle server": idle} {
+		soon(t, onceASecond+slack, name, guest(old.at(m)))
+		soon(t, slack, name, greeted(kept.at(m), "Grace"))
+	}
+}
+
+// TestAnEndingAtOneMasterCountsAtTheOther: two masters after a fail-over, each
+// with a server that knows no other. What ends at the old one, and never gets
+// into the new one by replication, ends there too, and the other way round.
+func TestAnEndingAtOneMasterCountsAtTheOther(t *testing.T) {
+	w := on(t, onRedis)
+	a := w.open()
+	first, second, kept := w.browser(a).logIn(w.ada), w.browser(a).logIn(w.ada), w.browser(a).logIn(w.grace)
+	promoted := testservice.Redis(t)
+	replicate(t, w.redis, promoted, key(kept.token))
+	promote(t, promoted)
+	b := w.openAt(promoted)
+	atOld, atNew := *first, *second.at(b)
+	first.do(logOut)
+	second.at(b).do(logOut)
+	soon(t, 2*onceASecond+slack, "at the new master", guest(atOld.at(b)))
+	soon(t, 2*onceASecond+slack, "at the old master", guest(atNew.at(a)))
+	for _, m := range []*session.Manager{a, b} {
+		if who := kept.at(m).who(); who != "Grace" {
+			t.Errorf("somebody else became %q", who)
+		}
+	}
+}
+
+// TestAMasterThatIsCutOffIsNotBelieved: it has no replica any more and takes no
+// writes. Nobody is logged out, and what ended at the new master has ended when
+// the old one is in use again.
+func TestAMasterThatIsCutOffIsNotBelieved(t *testing.T) {
+	w := on(t, func(w *world) { w.onRedis("--min-replicas-max-lag", "1") })
+	a := w.open()
+	ada, kept := w.browser(a).logIn(w.ada), w.browser(a).logIn(w.grace)
+	promoted := testservice.Redis(t)
+	replicate(t, w.redis, promoted, key(kept.token))
+	w.config("min-replicas-to-write", "1")
+	promote(t, promoted)
+	old := *ada
+	ada.at(w.openAt(promoted)).do(logOut)
+	soon(t, patience, "refuse writes", func() error {
+		if _, err := w.redis.Do("SET", "written", "1"); err == nil || !strings.HasPrefix(err.Error(), "NOREPLICAS") {
+			return fmt.Errorf("answered %v", err)
+		}
+		return nil
+	})
+	soon(t, believed+slack, "the master that is cut off", out(kept))
+	for range 20 {
+		if err := errors.Join(out(kept)(), out(&old)()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := a.Ping(context.Background()); !errors.Is(err, session.ErrUnavailable) {
+		t.Errorf("ready: %v", err)
+	}
+	w.config("min-replicas-to-write", "0")
+	soon(t, onceASecond+slack, "with writes taken again", greeted(kept, "Grace"))
+	if who := old.who(); who != "" {
+		t.Errorf("who had logged out at the new master is greeted as %q", who)
+	}
+	if w.stands(old.token) {
+		t.Error("the ended session still stands in Redis")
+	}
+}
+
+// TestARedisThatCannotSaveGreets as long as nothing that has ended lives there.
+func TestARedisThatCannotSaveGreets(t *testing.T) {
+	folder := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(folder, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	w := on(t, func(w *world) { w.onRedis("--dir", folder, "--save", "3600 1000000") })
+	m := w.open()
+	b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
+	if err := os.RemoveAll(folder); err != nil {
+		t.Fatal(err)
+	}
+	w.must("BGSAVE")
+	soon(t, patience, "fail to save", func() error {
+		if _, err := w.redis.Do("SET", "written", "1"); err == nil || !strings.HasPrefix(err.Error(), "MISCONF") {
+			return fmt.Errorf("answered %v", err)
+		}
+		return nil
+	})
+	mustFail(t, b.try(logOut), session.ErrUnavailable, "log-out")
+	for began := time.Now(); time.Since(began) < believed+onceASecond; {
+		if kept.who() != "Grace" || b.who() != "Ada" {
+			t.Fatal("not greeted")
+		}
+	}
+	w.must("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+	soon(t, slack, "on a new connection", greeted(kept, "Grace"))
+	if err := w.cfg.Devices.EndByKey(context.Background(), []string{hash(b.token)}, session.EndedByLogOut); err != nil {
+		t.Fatal(err)
+	}
+	soon(t, believed+onceASecond+slack, "with an ended session there", out(b))
+}

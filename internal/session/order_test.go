@@ -1,0 +1,131 @@
+package session_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"holdfast/internal/session"
+)
+
+// TestADeviceIsNotMarkedBeforeItsSessionIsGone: the store takes nothing, so the
+// session goes on, and must stand in the list as one that does.
+func TestADeviceIsNotMarkedBeforeItsSessionIsGone(t *testing.T) {
+	w := on(t, func(w *world) { w.onRedis("--appendonly", "yes", "--appendfsync", "always") })
+	m := w.open(brisk)
+	b, other := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
+	leaving, err := b.load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaving.LogOut()
+	w.redis.Stop()
+	mustFail(t, b.finish(leaving), session.ErrUnavailable, "log-out")
+	mustFail(t, m.EndDevice(context.Background(), w.ada.ID, deviceOf(t, w, other.token), session.EndedByOwner), session.ErrUnavailable, "end of a device")
+	w.redis.Start()
+	soon(t, 5*time.Second, "Redis again", greeted(b, "Ada"))
+	if listed, err := m.Devices(context.Background(), w.ada.ID); err != nil || len(listed) != 2 {
+		t.Errorf("two sessions live, and the list has %d, %v", len(listed), err)
+	}
+}
+
+// deviceOf is the id of the device behind a token, from the database alone.
+func deviceOf(t *testing.T, w *world, token string) (id string) {
+	t.Helper()
+	if err := w.db.SQL().QueryRow(`SELECT id FROM devices WHERE session_key = $1`, hash(token)).Scan(&id); err != nil {
+		t.Fatal(err)
+	}
+	return id
+}
+
+// TestWhatAnotherPersonStoredMeanwhileIsNotTakenOver: Grace logs in where Ada
+// was, and a request of Ada's stores a value while she does.
+func TestWhatAnotherPersonStoredMeanwhileIsNotTakenOver(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world) {
+		devices := &renamedTwice{DeviceStore: w.cfg.Devices, before: func() {}, after: func() {}}
+		m := w.open(func(cfg *config) { cfg.Devices = devices })
+		ada := w.browser(m).logIn(w.ada)
+		ada.set("before", "hers")
+		shared := *ada
+		devices.after = func() { ada.set("meanwhile", "hers") }
+		shared.logIn(w.grace)
+		if values := shared.values(); shared.who() != "Grace" || len(values) > 0 {
+			t.Errorf("%s has %v", shared.who(), values)
+		}
+		if who := ada.who(); who != "" {
+			t.Errorf("the session from before greets %q", who)
+		}
+	})
+}
+
+// TestAnIdleSessionIsRemovedOnlyAsItWasRead: a server reads a session as idle
+// too long, and another one notes a use before it is removed.
+func TestAnIdleSessionIsRemovedOnlyAsItWasRead(t *testing.T) {
+	eachStore(t, func(t *testing.T, w *world) {
+		m := w.open()
+		b := w.browser(m).logIn(w.ada)
+		w.clock.advance(defaults.Idle / 2)
+		late := session.New(func() session.Config {
+			cfg := w.cfg.Config
+			cfg.Store, cfg.Now = w.opened[m], func() time.Time { return w.clock.Now().Add(defaults.Idle/2 + time.Second) }
+			return cfg
+		}())
+		s, err := late.Load(context.Background(), b.token, func(*session.Session) { b.do(nothing) })
+		if err != nil || s.Lookup().Reason != session.Idle {
+			t.Fatalf("the later server found %q, %v", s.Lookup().Reason, err)
+		}
+		if who := b.who(); who != "Ada" {
+			t.Errorf("the session that was used is greeted as %q", who)
+		}
+	})
+}
+
+// TestAWriteSentTwiceIsMadeOnce: its connection was cut after Redis had carried
+// it out.
+func TestAWriteSentTwiceIsMadeOnce(t *testing.T) {
+	w := on(t, onRedis)
+	opened := w.opened[w.open()]
+	ctx, key := context.Background(), hash("somebody's")
+	for _, swap := range [][2]string{{"", "first"}, {"first", "second"}} {
+		var old []byte
+		if swap[0] != "" {
+			old = []byte(swap[0])
+		}
+		for range 2 {
+			if err := opened.CompareAndSwap(ctx, key, old, []byte(swap[1]), time.Minute); err != nil {
+				t.Errorf("%q for %q: %v", swap[1], swap[0], err)
+			}
+		}
+	}
+	if err := opened.CompareAndSwap(ctx, key, []byte("first"), []byte("third"), time.Minute); err == nil {
+		t.Error("a write over another one's was made")
+	}
+}
+
+// TestFilesOfSessionsAreTheirOwnersAlone.
+func TestFilesOfSessionsAreTheirOwnersAlone(t *testing.T) {
+	for name, with := range map[string]func(*world){"embedded Redis": onEmbedded, "file": onFile} {
+		t.Run(name, func(t *testing.T) {
+			w := on(t, with)
+			w.cfg.store.DataDir = filepath.Join(w.cfg.store.DataDir, "made")
+			w.browser(w.open()).logIn(w.ada)
+			err := filepath.WalkDir(w.cfg.store.DataDir, func(path string, entry fs.DirEntry, err error) error {
+				info, failed := entry.Info()
+				if err := errors.Join(err, failed); err != nil {
+					return err
+				}
+				if info.Mode().Perm()&0o077 != 0 {
+					t.Errorf("%s is open to others: %s", path, info.Mode())
+				}
+				return nil
+			})
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -1,0 +1,69 @@
+package session_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"holdfast/internal/session"
+)
+
+// TestAWriteThatFailsSaysWhetherItMayHaveBeenMade on a real Redis in trouble.
+func TestAWriteThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
+	for name, c := range map[string]struct {
+		begin, end func(w *world)
+		unknown    bool
+	}{
+		"hanging":   {func(w *world) { w.redis.Pause() }, func(w *world) { w.redis.Resume() }, true},
+		"stopped":   {func(w *world) { w.redis.Stop() }, func(w *world) { w.redis.Start() }, false},
+		"full":      {func(w *world) { w.config("maxmemory", "1") }, func(w *world) { w.config("maxmemory", "0") }, false},
+		"read-only": {func(w *world) { w.must("REPLICAOF", "127.0.0.1", "1") }, func(w *world) { w.must("REPLICAOF", "NO", "ONE") }, false},
+		"not permitted": {func(w *world) { w.must("ACL", "SETUSER", "default", "-eval", "-evalsha", "-del") },
+			func(w *world) { w.must("ACL", "SETUSER", "default", "+@all") }, false},
+	} {
+		for act, do := range map[string]func(s *session.Session) error{
+			"change":  func(s *session.Session) error { return s.Set("colour", "green") },
+			"log-out": logOut,
+		} {
+			if name == "full" && act == "log-out" {
+				continue // a full Redis removes
+			}
+			t.Run(name+", "+act, func(t *testing.T) {
+				w := on(t, func(w *world) { w.onRedis("--appendonly", "yes", "--appendfsync", "always") })
+				m := w.open(brisk)
+				b := w.browser(m).logIn(w.ada)
+				old := *b
+				s, err := b.load()
+				if err == nil {
+					err = do(s)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				c.begin(w)
+				err = b.finish(s)
+				mustFail(t, err, session.ErrUnavailable, act)
+				if errors.Is(err, session.ErrOutcomeUnknown) != c.unknown {
+					t.Errorf("%v; of unknown outcome: %t", err, !c.unknown)
+				}
+				if _, err = b.load(); errors.Is(err, session.ErrOutcomeUnknown) {
+					t.Errorf("a read: %v", err)
+				}
+				c.end(w)
+				// What hung is carried out now: the answer was right to say that it may be.
+				soon(t, 5*time.Second, "read again", func() error {
+					s, err := old.load()
+					if err != nil {
+						return err
+					}
+					_, in := s.Member()
+					if made := !in || len(s.Values()) > 0; made != c.unknown {
+						return fmt.Errorf("it was made: %t", made)
+					}
+					return nil
+				})
+			})
+		}
+	}
+}

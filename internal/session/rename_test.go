@@ -1,0 +1,99 @@
+package session_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"holdfast/internal/database"
+	"holdfast/internal/dev/testservice"
+	"holdfast/internal/session"
+)
+
+// TestARenameReachesEveryLogInInFlight renames a person again and again while
+// they log in: no session keeps an older name than the last.
+func TestARenameReachesEveryLogInInFlight(t *testing.T) {
+	const renames, logIns = 40, 4
+	ctx := context.Background()
+	for engine, with := range map[string]func(*world){
+		"SQLite":     onRedis,
+		"PostgreSQL": func(w *world) { w.onRedis(); w.database(database.Config{URL: testservice.Postgres(w.t).URL}) },
+	} {
+		t.Run(engine, func(t *testing.T) {
+			w := on(t, with)
+			managers := []*session.Manager{w.open(), w.open()}
+			for n := range renames {
+				name := fmt.Sprintf("Ada %d", n)
+				browsers := make([]*browser, logIns)
+				inParallel(logIns+1, func(i int) {
+					if i < logIns {
+						browsers[i] = w.browser(managers[i%2])
+						person, err := w.db.People().ByID(ctx, w.ada.ID)
+						if err != nil {
+							t.Error(err)
+							return
+						}
+						if err := browsers[i].try(func(s *session.Session) error {
+							s.LogIn(session.Member{ID: person.ID, Name: person.Name}, laptop)
+							return nil
+						}); err != nil {
+							t.Error(err)
+						}
+						return
+					}
+					if _, err := w.db.People().UpdateName(ctx, w.ada.ID, name); err != nil {
+						t.Error(err)
+					}
+					if err := managers[n%2].Rename(ctx, w.ada.ID, name); err != nil {
+						t.Error(err)
+					}
+				})
+				for i, b := range browsers {
+					if who := b.who(); who != name {
+						t.Errorf("rename %d: log-in %d is greeted as %q", n, i, who)
+					}
+				}
+				if _, err := managers[0].EndAll(ctx, w.ada.ID, session.EndedByOperator); err != nil {
+					t.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// TestANameStoredMeanwhileIsNotOverwritten: a log-in that writes its record for
+// the second time, and a rename in between that is later than the name it read.
+func TestANameStoredMeanwhileIsNotOverwritten(t *testing.T) {
+	w := on(t, onRedis)
+	ctx := context.Background()
+	devices := &renamedTwice{DeviceStore: w.cfg.Devices}
+	m := w.open(func(cfg *config) { cfg.Devices = devices })
+	rename := func(name string) {
+		t.Helper()
+		if _, err := w.db.People().UpdateName(ctx, w.ada.ID, name); err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Rename(ctx, w.ada.ID, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	devices.before, devices.after = func() { rename("Second") }, func() { rename("Third") }
+	b := w.browser(m).logIn(w.ada)
+	if who := b.who(); who != "Third" {
+		t.Errorf("greeted as %q", who)
+	}
+}
+
+// renamedTwice is a list of devices in which something happens before and after
+// a log-in is confirmed.
+type renamedTwice struct {
+	session.DeviceStore
+	before, after func()
+}
+
+func (r *renamedTwice) Confirm(ctx context.Context, id string) (string, error) {
+	r.before()
+	name, err := r.DeviceStore.Confirm(ctx, id)
+	r.after()
+	return name, err
+}

@@ -1,0 +1,254 @@
+package web_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"holdfast/internal/session"
+)
+
+// impatient is a site on real services that waits no longer for Redis than a
+// test can.
+func impatient(t *testing.T) *world {
+	return newWorld(t, services(t), options{redisTimeout: 500 * time.Millisecond})
+}
+
+// wantSaid holds that this is the error page of an outage that says so.
+func (a *answer) wantSaid(words string) *answer {
+	a.t.Helper()
+	a.want(http.StatusServiceUnavailable).wantNoCookie().wantErrorPage()
+	if said := a.text("main"); !strings.Contains(said, words) {
+		a.fault("it says %q, want %q", said, words)
+	}
+	return a
+}
+
+const (
+	mayBeStored = "It may have been stored. Look before you try again."
+	madeAccount = "Your account is made"
+)
+
+// within waits until what is true.
+func (w *world) within(limit time.Duration, what string, is func() error) {
+	w.t.Helper()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.Now().Add(limit); ; <-tick.C {
+		err := is()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			w.t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// well waits until the store of sessions answers again.
+func (w *world) well() {
+	w.t.Helper()
+	w.within(10*time.Second, "Redis again", func() error { return w.sessions.Ping(context.Background()) })
+}
+
+func TestAValueThatHangsAtTheStoreMayHaveBeenStoredAndIsSaidToBe(t *testing.T) {
+	w := impatient(t)
+	value := url.Values{"key": {"colour"}, "value": {"green"}}
+	w.browser().post("/session", value).wantRedirect("/session") // Redis knows the script from here on
+	guest := w.browser()
+	w.stores.redis.Pause()
+	guest.post("/session", value).wantSaid(mayBeStored)
+	w.stores.redis.Resume()
+	w.within(10*time.Second, "carried out when Redis goes on", func() error {
+		if n := len(w.sessionKeys()); n != 2 {
+			return fmt.Errorf("%d sessions are stored", n)
+		}
+		return nil
+	})
+	w.well()
+	w.stores.redis.Stop()
+	page := guest.post("/session", value).want(http.StatusServiceUnavailable).wantErrorPage()
+	if said := page.text("main"); strings.Contains(said, "may have") {
+		t.Errorf("with Redis stopped it says %q", said)
+	}
+	w.stores.redis.Start()
+	w.well()
+	w.past = nil                           // was cut
+	if n := len(w.sessionKeys()); n != 0 { // it keeps nothing on disk
+		t.Errorf("%d sessions are stored", n)
+	}
+}
+
+func TestARegistrationWhoseSessionWasNotStoredSaysSoAndLogsInTheSecondTime(t *testing.T) {
+	w := impatient(t)
+	for name, fault := range map[string][2]func(){
+		"hanging": {w.stores.redis.Pause, w.stores.redis.Resume},
+		"full":    {func() { w.do("CONFIG", "SET", "maxmemory", "1") }, func() { w.do("CONFIG", "SET", "maxmemory", "0") }},
+	} {
+		form := url.Values{"name": {"Ada"}, "email": {name + "@kelp.example"}, "password": {sharedPassword}}
+		b := w.browser()
+		fault[0]()
+		b.post("/register", form).wantSaid(madeAccount)
+		fault[1]()
+		w.well()
+		for range 2 {
+			w.browser().post("/register", form).wantRedirect("/profile")
+		}
+		b.follow(b.post("/register", form).wantRedirect("/profile")).want(http.StatusOK).wantText("h1", "Hello, Ada!")
+		form.Set("password", "another long password")
+		page := w.browser().post("/register", form).want(http.StatusUnprocessableEntity).wantNoCookie()
+		if said := page.text("#email-error"); !strings.Contains(said, "registered with this e-mail already") {
+			t.Errorf("with another password it says %q", said)
+		}
+	}
+	if people, err := w.accounts.List(t.Context(), "", 10); len(people) != 2 || err != nil {
+		t.Errorf("%d people, %v", len(people), err)
+	}
+}
+
+func TestADisabledPersonIsNotLetInByRegisteringAgain(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	ada := w.person("Ada")
+	if _, err := w.accounts.SetDisabled(t.Context(), ada.id, true); err != nil {
+		t.Fatal(err)
+	}
+	form := url.Values{"name": {ada.name}, "email": {ada.email}, "password": {ada.password}}
+	w.browser().post("/register", form).want(http.StatusUnprocessableEntity).wantNoCookie()
+}
+
+func TestALogInThatWasNotStoredSaysThatNobodyIsIn(t *testing.T) {
+	w := impatient(t)
+	ada := w.person("Ada")
+	b := w.browser()
+	form := url.Values{"email": {ada.email}, "password": {ada.password}}
+	w.stores.redis.Pause()
+	b.post("/login", form).wantSaid("Nobody was logged in.")
+	w.stores.redis.Resume()
+	w.well()
+	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	b.post("/login", form).wantRedirect("/profile")
+	if cards := b.get("/devices").cards(); len(cards) != 1 {
+		t.Errorf("the list has %q", cards)
+	}
+}
+
+func TestANameChangedInTheDatabaseAloneIsSaidToBe(t *testing.T) {
+	w := impatient(t)
+	b := w.member(w.person("Ada"))
+	form := url.Values{"name": {"Ada Lovelace"}}
+	w.do("CONFIG", "SET", "maxmemory", "1")
+	b.post("/account/name", form).wantSaid("Your name is changed")
+	if got := b.get("/account").doc().Find("#name").AttrOr("value", ""); got != "Ada Lovelace" {
+		t.Errorf("the form begins with %q", got)
+	}
+	w.do("CONFIG", "SET", "maxmemory", "0")
+	b.follow(b.post("/account/name", form).wantRedirect("/account"))
+	b.get("/profile").wantText("h1", "Hello, Ada Lovelace!")
+}
+
+func TestDevicesThatWereLoggedOutAreSaidToBe(t *testing.T) {
+	w := impatient(t)
+	ada := w.person("Ada")
+	b, other := w.member(ada), w.member(ada)
+	id := b.otherDevices()[0]
+	w.do("CONFIG", "SET", "maxmemory", "1") // what is to be told cannot be stored
+	b.post("/devices/end", url.Values{"id": {id}}).wantSaid("Devices were logged out")
+	other.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	w.do("CONFIG", "SET", "maxmemory", "0")
+	b.post("/devices/end", url.Values{"id": {id}}).wantRedirect("/devices")
+}
+
+// TestALogOutThatHangsSaysThatItsOutcomeIsUnknown: Redis answers reads and holds
+// up writes.
+func TestALogOutThatHangsSaysThatItsOutcomeIsUnknown(t *testing.T) {
+	w := impatient(t)
+	ada := w.person("Ada")
+	for path, words := range map[string]string{
+		"/logout": "Whether you are logged out is not known", "/devices/end-others": mayBeStored, "/session": mayBeStored,
+	} {
+		b := w.member(ada)
+		w.member(ada)
+		form := url.Values{}
+		if path == "/session" {
+			form = url.Values{"key": {"colour"}, "value": {"green"}}
+		}
+		w.do("CLIENT", "PAUSE", "60000", "WRITE")
+		b.post(path, form).wantSaid(words)
+		w.do("CLIENT", "UNPAUSE")
+		w.well()
+		b.post(path, form).want(http.StatusSeeOther)
+	}
+}
+
+func TestOthersAreLoggedOutAlsoWhilePostgresIsReadOnly(t *testing.T) {
+	w := impatient(t)
+	ada := w.person("Ada")
+	b, other := w.member(ada), w.member(ada)
+	w.readOnlyDatabase("on")
+	page := b.follow(b.post("/devices/end-others", nil).wantRedirect("/devices"))
+	if got := page.notices(); len(got) != 1 || !strings.HasPrefix(got[0], "Logged out on 1 other device.") {
+		t.Errorf("told %q", got)
+	}
+	other.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	b.post("/account/name", url.Values{"name": {"Eve"}}).wantSaid("Nothing was changed.")
+	b.get("/profile").wantText("h1", "Hello, Ada!")
+	w.readOnlyDatabase("off")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go w.sessions.Maintain(ctx)
+	w.within(10*time.Second, "noted when PostgreSQL takes writes", func() error {
+		past, err := w.db.Devices().Past(t.Context(), ada.id, 0, 10)
+		if err == nil && (len(past) != 1 || past[0].EndReason != session.EndedByOwner) {
+			err = fmt.Errorf("past devices %+v", past)
+		}
+		return err
+	})
+}
+
+// readOnlyDatabase makes PostgreSQL take no writes to this world's database.
+func (w *world) readOnlyDatabase(on string) {
+	w.t.Helper()
+	conn, err := pgx.Connect(w.t.Context(), w.stores.databaseURL)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer conn.Close(context.WithoutCancel(w.t.Context()))
+	for _, statement := range []string{
+		"SET default_transaction_read_only = off",
+		"ALTER DATABASE " + conn.Config().Database + " SET default_transaction_read_only = " + on,
+		"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()",
+	} {
+		if _, err := conn.Exec(w.t.Context(), statement); err != nil {
+			w.t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	w.within(10*time.Second, "the database again", func() error { return w.db.Ping(w.t.Context()) })
+}
+
+// TestALogOutEndsTheSessionsOfAllCookiesThatCame: another port of the same host
+// can give a browser a second cookie of the same name.
+func TestALogOutEndsTheSessionsOfAllCookiesThatCame(t *testing.T) {
+	onBothStacks(t, func(t *testing.T, w *world) {
+		ada := w.person("Ada")
+		const never = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+		for _, cookies := range []string{"session=%[1]s; session=%[2]s", "session=junk; session=%[1]s; session=%[2]s; session=" + never, "session=%[1]s; session=%[2]s; session=%[1]s"} {
+			one, two, kept := w.member(ada), w.member(w.person("Bea")), w.member(ada)
+			sent := "Cookie: " + fmt.Sprintf(cookies, one.token(), two.token())
+			w.raw("GET", "/profile", "", sent).wantRedirect("/login?next=%2Fprofile")
+			out := w.raw("POST", "/logout", "", sent, "Content-Type: application/x-www-form-urlencoded", "Content-Length: 0").wantRedirect("/login")
+			if cookie := out.cookie("session"); cookie == nil || cookie.MaxAge >= 0 {
+				t.Errorf("%q: the cookie was not cleared: %v", cookies, cookie)
+			}
+			for _, b := range []*browser{one, two} {
+				b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+			}
+			kept.get("/profile").want(http.StatusOK)
+		}
+	})
+}

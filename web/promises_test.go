@@ -1,0 +1,126 @@
+package web_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/session"
+)
+
+// TestAForwardedAddressIsBelievedFromTrustedProxiesOnly: the request comes from
+// this machine, over a private network that the proxies are not named in.
+func TestAForwardedAddressIsBelievedFromTrustedProxiesOnly(t *testing.T) {
+	for _, c := range []struct{ trusted, forwarded, want string }{
+		{"", "203.0.113.9", "127.0.0.1"},
+		{"10.9.8.0/24", "203.0.113.9", "127.0.0.1"},
+		{"127.0.0.1/32", "203.0.113.9", "203.0.113.9"},
+		{"127.0.0.1/32", "203.0.113.9, 192.168.1.7", "192.168.1.7"},
+		{"127.0.0.1/32", "203.0.113.9, 10.1.2.3", "10.1.2.3"},
+		{"127.0.0.1/32", "203.0.113.9, 127.0.0.5", "127.0.0.5"},
+		{"127.0.0.1/32", "203.0.113.9, 169.254.1.1", "169.254.1.1"},
+	} {
+		o := options{}
+		if c.trusted != "" {
+			o.trusted = []netip.Prefix{netip.MustParsePrefix(c.trusted)}
+		}
+		w := newWorld(t, embedded(t), o)
+		ada := w.person("Ada")
+		r := w.browser().request(http.MethodPost, "/login", strings.NewReader("email="+ada.email+"&password="+strings.ReplaceAll(ada.password, " ", "+")))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("X-Forwarded-For", c.forwarded)
+		b := w.browser()
+		b.do(r).wantRedirect("/profile")
+		devices, err := w.sessions.Devices(t.Context(), ada.id)
+		if err != nil || len(devices) != 1 || devices[0].Address != c.want {
+			t.Errorf("trusting %q, %q came from %+v, %v; want %s", c.trusted, c.forwarded, devices, err, c.want)
+		}
+	}
+}
+
+// TestJSONIsNotKeptAndTellsNoCause.
+func TestJSONIsNotKeptAndTellsNoCause(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	const cause = "the cause, which is nobody's business"
+	w.site.AddPage("/test/fails", func(echo.Context, *session.Session) error { return fmt.Errorf("%s", cause) })
+	b := w.member(w.person("Ada"))
+	for path, status := range map[string]int{"/session": 200, "/test/fails": 500, "/nowhere": 404} {
+		page := b.json(path).want(status)
+		if page.header.Get("Cache-Control") != "no-store" || !strings.HasPrefix(page.header.Get("Content-Type"), "application/json") {
+			t.Errorf("%s: %v", path, page.header)
+		}
+		if strings.Contains(string(page.body), cause) {
+			t.Errorf("%s tells %s", path, page.body)
+		}
+	}
+}
+
+// TestALogOutHappensAlsoWhenItsSenderHasGone: Redis holds the removal up until
+// the browser has closed its connection.
+func TestALogOutHappensAlsoWhenItsSenderHasGone(t *testing.T) {
+	w := newWorld(t, services(t), options{})
+	ada := w.person("Ada")
+	b := w.member(ada)
+	token := b.token()
+	w.do("CLIENT", "PAUSE", "60000", "WRITE")
+	conn, err := net.Dial("tcp", w.base.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fmt.Fprintf(conn, "POST /logout HTTP/1.1\r\nHost: %s\r\nCookie: session=%s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n\r\n", w.base.Host, token)
+	w.within(10*time.Second, "held up in Redis", func() error {
+		if info := w.do("INFO", "clients"); !strings.Contains(fmt.Sprintf("%s", info), "blocked_clients:1") {
+			return fmt.Errorf("%s", info)
+		}
+		return nil
+	})
+	conn.Close()
+	w.do("CLIENT", "UNPAUSE")
+	w.within(10*time.Second, "logged out", func() error {
+		past, err := w.db.Devices().Past(t.Context(), ada.id, 0, 10)
+		if err == nil && (len(past) != 1 || past[0].EndReason != session.EndedByLogOut) {
+			err = fmt.Errorf("past devices %+v", past)
+		}
+		return err
+	})
+	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+}
+
+// TestAPostIsNeverMadeTwice: a parallel request of the same session showed the
+// notice that this one has taken.
+func TestAPostIsNeverMadeTwice(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	var calls atomic.Int64
+	var meanwhile func()
+	w.site.AddPage("/test/takes", func(c echo.Context, whose *session.Session) error {
+		if calls.Add(1) == 1 {
+			meanwhile()
+		}
+		whose.TakeFlashes()
+		return c.NoContent(http.StatusNoContent)
+	})
+	w.site.AddPage("/test/flash", func(c echo.Context, whose *session.Session) error {
+		whose.Flash("once")
+		return c.NoContent(http.StatusNoContent)
+	})
+	b := w.member(w.person("Ada"))
+	meanwhile = func() { b.get("/profile").want(http.StatusOK) }
+	for method, want := range map[string]struct {
+		calls  int64
+		status int
+	}{"GET": {2, http.StatusNoContent}, "POST": {1, http.StatusInternalServerError}} {
+		b.post("/test/flash", nil).want(http.StatusNoContent)
+		calls.Store(0)
+		b.do(b.request(method, "/test/takes", nil)).want(want.status)
+		if n := calls.Load(); n != want.calls {
+			t.Errorf("%s was made %d times, want %d", method, n, want.calls)
+		}
+	}
+}
