@@ -8,7 +8,10 @@ RACE := $(shell test "$$($(GO) env CGO_ENABLED)" = 1 && command -v "$$($(GO) env
 
 SYSTEMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-.PHONY: help run fmt lint test campaign bench pictures check
+# Packages whose tests take seconds.
+MUTANTS = ./internal/form ./internal/config
+
+.PHONY: help run fmt lint test campaign bench mutants pictures check
 .PHONY: format vet staticcheck imports cross tidy
 
 help: ## list the commands
@@ -34,6 +37,10 @@ campaign: ## the tests that take minutes: every order of two faults, millions of
 
 bench: ## compare a greeting with the least possible, and write docs/benchmarks.md (about 8 minutes)
 	$(GO) run ./internal/dev/bench
+
+mutants: ## change the code of MUTANTS in small ways and see which changes no test notices (a habit, no check)
+	@for package in $(MUTANTS); do \
+		$(GO) run github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0 unleash --workers 1 --timeout-coefficient 20 $$package; done
 
 pictures: ## take the pictures of docs/pictures anew, with Chromium
 	$(GO) run ./internal/dev/pictures

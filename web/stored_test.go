@@ -60,7 +60,7 @@ func (w *world) keys() []string {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	keys = slices.DeleteFunc(keys, func(key string) bool { return key == beatKey })
+	keys = slices.DeleteFunc(keys, func(key string) bool { return strings.HasPrefix(key, beatKey) })
 	slices.Sort(keys)
 	return keys
 }

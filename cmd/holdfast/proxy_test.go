@@ -181,7 +181,7 @@ func TestARollingRestartBehindTheDocumentedProxyFailsNobody(t *testing.T) {
 // ready waits until a server behind a proxy says of itself that it is ready.
 func ready(t testing.TB, server *testprocess.Server) {
 	t.Helper()
-	v := newVisitor(t, server.URL)
+	v := newVisitor(t, "http://127.0.0.1:"+server.Settings()["PORT"])
 	testprocess.Eventually(t, answerLimit, "be ready", func() error {
 		got, err := v.ask("GET", "/readyz", nil)
 		if err == nil && got.Code != http.StatusOK {

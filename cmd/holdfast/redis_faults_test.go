@@ -273,3 +273,26 @@ func newKeys(t testing.TB, store *testservice.RedisServer, but *visitor) []strin
 	}
 	return others
 }
+
+// TestRedisAnsweringWithAnothersRecordShowsItToNobody: a reply that is not the
+// one that was asked for is no page, and an alarm.
+func TestRedisAnsweringWithAnothersRecordShowsItToNobody(t *testing.T) {
+	t.Parallel()
+	store, server, ada := onRedis(t)
+	other := ada.stranger()
+	other.logIn()
+	record, err := redis.Bytes(store.Do("GET", keyOf(other)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, store, "SET", keyOf(ada), record, "KEEPTTL")
+	for _, path := range []string{"/", "/profile", "/session"} {
+		if err := refusedBriefly(ada.get(path)); err != nil {
+			t.Errorf("%s with another's record: %v", path, err)
+		}
+	}
+	if !strings.Contains(server.Log(), `level=ERROR msg="a reply of the session store was not used" cause="ALARM`) {
+		t.Error("there is no alarm in the log")
+	}
+	mustBe(t, greeted, other, "whose record it is")
+}

@@ -425,3 +425,30 @@ func TestManyEndAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestEveryEndingIsPassedOnPageByPage: more than one statement reads, many of
+// them stamped in the same millisecond.
+func TestEveryEndingIsPassedOnPageByPage(t *testing.T) {
+	const devices = 45_000
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		migrate(t, db)
+		ada := addPerson(t, db, 1)
+		now := time.Now().UnixMilli()
+		_, err := db.SQL().ExecContext(t.Context(), `
+			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+			INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, ended_ms, ended_how)
+			SELECT 'device' || i, $2, '0000000000000000000000000000000000000' || CAST(100000 + i AS TEXT), '', '', FALSE, $3, $4, $5, 'log-out'
+			FROM n`, devices, ada, now-1000, now+3_600_000, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := map[string]bool{}
+		for _, key := range endedSince(t, db, time.UnixMilli(now)) {
+			seen[key] = true
+		}
+		if len(seen) != devices {
+			t.Errorf("%d endings were passed on, want %d", len(seen), devices)
+		}
+	})
+}

@@ -40,17 +40,21 @@ func measureGreeting(ctx context.Context, l *lab) (section, error) {
 	if err != nil {
 		return section{}, err
 	}
-	limit, err := startLimit(ctx, l, holdfast, false)
+	answer, err := keepAnswer(ctx, l, holdfast)
 	if err != nil {
 		return section{}, err
 	}
-	pipelined, err := startLimit(ctx, l, holdfast, true)
+	limit, err := startLimit(ctx, l, holdfast, answer, false)
+	if err != nil {
+		return section{}, err
+	}
+	pipelined, err := startLimit(ctx, l, holdfast, answer, true)
 	if err != nil {
 		return section{}, err
 	}
 	all := []*contender{limit, pipelined, holdfast}
 	for _, idle := range []time.Duration{0, 24 * time.Hour} {
-		stock, err := startStock(ctx, l, idle)
+		stock, err := startStock(ctx, l, answer, idle)
 		if err != nil {
 			return section{}, err
 		}
@@ -83,25 +87,27 @@ func startHoldfast(ctx context.Context, l *lab, learn string) (*contender, error
 	return c, c.enter(ctx, func(ctx context.Context) error { return c.visitor.Register(ctx, ada()) })
 }
 
-// startLimit has the bare server send the very bytes that Holdfast just sent.
-func startLimit(ctx context.Context, l *lab, holdfast *contender, pipelined bool) (*contender, error) {
+// keepAnswer writes what Holdfast just sent into a file, for the other servers.
+func keepAnswer(ctx context.Context, l *lab, holdfast *contender) (path string, err error) {
 	sent, err := holdfast.visitor.Get(ctx, "/profile")
 	if err != nil {
-		return nil, err
+		return "", err
 	}
 	travelled, err := wire(sent)
 	if err != nil {
-		return nil, err
+		return "", err
 	}
-	answer := filepath.Join(l.folder, "answer")
-	if err := os.WriteFile(answer, travelled, 0o600); err != nil {
-		return nil, err
-	}
+	path = filepath.Join(l.folder, "answer")
+	return path, os.WriteFile(path, travelled, 0o600)
+}
+
+// startLimit has the bare server send those very bytes.
+func startLimit(ctx context.Context, l *lab, holdfast *contender, answer string, pipelined bool) (*contender, error) {
 	c := &contender{name: "The limit", what: "bare net/http: one GET through redigo, on a connection of a pool for each request, and the same bytes, made beforehand"}
 	if pipelined {
 		c.name, c.what = "The pipelined limit", "the same, with the GETs of all requests on one connection, through `internal/pipeline`"
 	}
-	err = c.startSelf(ctx, l, "limit", "-redis", l.redis.URL, "-key", visitor.Key(holdfast.visitor.Token()), "-answer", answer,
+	err := c.startSelf(ctx, l, "limit", "-redis", l.redis.URL, "-key", visitor.Key(holdfast.visitor.Token()), "-answer", answer,
 		fmt.Sprintf("-pipelined=%t", pipelined))
 	c.cookie = holdfast.cookie
 	return c, err
@@ -115,12 +121,12 @@ func wire(a visitor.Answer) ([]byte, error) {
 	}, true)
 }
 
-func startStock(ctx context.Context, l *lab, idle time.Duration) (*contender, error) {
+func startStock(ctx context.Context, l *lab, answer string, idle time.Duration) (*contender, error) {
 	c := &contender{name: "Echo and scs", what: "as their manuals say: gob codec, redisstore, LoadAndSave, request logger; the same template"}
 	if idle > 0 {
 		c.name, c.what = "Echo and scs, IdleTimeout", "the same with `IdleTimeout` set"
 	}
-	if err := c.startSelf(ctx, l, "stock", "-redis", l.redis.URL, "-idle", idle.String()); err != nil {
+	if err := c.startSelf(ctx, l, "stock", "-redis", l.redis.URL, "-answer", answer, "-idle", idle.String()); err != nil {
 		return nil, err
 	}
 	return c, c.enter(ctx, func(ctx context.Context) error {

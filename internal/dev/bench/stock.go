@@ -7,6 +7,8 @@ import (
 	"html/template"
 	"io"
 	"io/fs"
+	"maps"
+	"net/http"
 	"os"
 	"regexp"
 	"time"
@@ -27,8 +29,13 @@ func serveStock(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("stock", flag.ContinueOnError)
 	address := flags.String("redis", "", "URL of Redis")
 	idle := flags.Duration("idle", 0, "IdleTimeout of scs")
+	answer := flags.String("answer", "", "file with an answer of Holdfast's, for its headers")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	header, _, err := readAnswer(*answer)
+	if err != nil {
+		return fmt.Errorf("read answer: %w", err)
 	}
 	pages, err := parseStockPages()
 	if err != nil {
@@ -40,48 +47,42 @@ func serveStock(ctx context.Context, args []string) error {
 		Store:       redisstore.New(pool),
 		Lifetime:    7 * 24 * time.Hour,
 		IdleTimeout: *idle,
-		Middleware:  []echo.MiddlewareFunc{middleware.RequestLogger(), middleware.Recover(), stockHeaders},
+		Middleware:  []echo.MiddlewareFunc{middleware.RequestLogger(), middleware.Recover(), sending(header)},
 		Greet:       greetWith(pages, time.Now()),
 	}))
 }
 
-// stockHeaders sends what Holdfast sends with this page, so that the same
-// bytes travel.
-func stockHeaders(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		h := c.Response().Header()
-		h.Set("Cache-Control", "no-store")
-		h.Set("Content-Security-Policy", "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self' data:; manifest-src 'self'; connect-src 'self'; "+
-			"form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("Cross-Origin-Opener-Policy", "same-origin")
-		h.Set("Cross-Origin-Resource-Policy", "same-origin")
-		h.Set("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()")
-		return next(c)
+// sending sets the headers of an answer of Holdfast's, so that as many bytes
+// travel.
+func sending(header http.Header) echo.MiddlewareFunc {
+	header.Del(echo.HeaderContentLength)
+	return func(next echo.HandlerFunc) echo.HandlerFunc {
+		return func(c echo.Context) error {
+			maps.Copy(c.Response().Header(), header)
+			return next(c)
+		}
 	}
 }
 
 // greetWith renders the profile of Holdfast's own templates.
 func greetWith(pages *template.Template, started time.Time) func(io.Writer, stock.Member) error {
 	return func(w io.Writer, m stock.Member) error {
-		instance := fmt.Sprintf("start %d, process %d", 1, os.Getpid())
+		instance, now := fmt.Sprintf("start %d, process %d", 1, os.Getpid()), time.Now()
 		return pages.ExecuteTemplate(w, "base", stockView{
 			Layout: stockLayout{
 				Title: "Profile · Holdfast", Path: "/profile", Member: m.Name,
-				Version: "dev", Instance: instance, Store: "Redis at 127.0.0.1:6379",
+				Version: "dev", Instance: instance, Store: "Redis",
 			},
 			Page: stockProfile{
 				Name:          m.Name,
-				LoggedInSince: stockMomentAt(m.Created),
-				LastSeen:      stockMomentAt(m.Seen),
-				IdleEnd:       stockMomentAt(m.Seen.Add(24 * time.Hour)),
-				LatestEnd:     stockMomentAt(m.Created.Add(7 * 24 * time.Hour)),
+				LoggedInSince: stockMomentAt(m.Created, now),
+				LastSeen:      stockMomentAt(m.Seen, now),
+				IdleEnd:       stockMomentAt(m.Seen.Add(24*time.Hour), now),
+				LatestEnd:     stockMomentAt(m.Created.Add(7*24*time.Hour), now),
 				Remembered:    m.Remember,
 				Store:         "Redis at 127.0.0.1:6379",
 				OutlivedWords: "none yet",
-				ServerStarted: stockMomentAt(started),
-				StartNumber:   int64(m.Start),
+				ServerStarted: stockMomentAt(started, now),
 				Instance:      instance,
 			},
 		})
@@ -107,20 +108,18 @@ type stockProfile struct {
 	Store                                       string
 	OutlivedWords                               string
 	ServerStarted                               stockMoment
-	StartNumber                                 int64
 	Instance                                    string
 	OlderThanServer                             bool
 }
 
 type stockMoment struct{ ISO, Words string }
 
-func stockMomentAt(t time.Time) stockMoment {
-	t = t.UTC()
-	away := fmt.Sprintf("in %d hours", int(time.Until(t).Hours()))
-	if away == "in 0 hours" {
-		away = "just now"
+func stockMomentAt(t, now time.Time) stockMoment {
+	words := "just now"
+	if hours := int(t.Sub(now).Hours()); hours != 0 {
+		words = fmt.Sprintf("in %d hours, %s", hours, t.Format("Mon 2 Jan 15:04 MST"))
 	}
-	return stockMoment{ISO: t.Format(time.RFC3339), Words: away + t.Format(", Mon 2 Jan 15:04 MST")}
+	return stockMoment{ISO: t.UTC().Format(time.RFC3339), Words: words}
 }
 
 var indentation = regexp.MustCompile(`\n\s+`)

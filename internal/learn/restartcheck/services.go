@@ -66,8 +66,30 @@ func hasHeartbeat(ctx context.Context, at string) (bool, error) {
 	return redis.Bool(redis.DoContext(conn, ctx, "EXISTS", product.Heartbeat))
 }
 
-// removeSessions removes the sessions of tokens, the beat of servers that have
-// gone if there was none before, and nothing else.
+// removeHeartbeat removes the beat and the marks of servers that have gone.
+func removeHeartbeat(ctx context.Context, conn redis.Conn) error {
+	for cursor := "0"; ; {
+		reply, err := redis.Values(redis.DoContext(conn, ctx, "SCAN", cursor, "MATCH", product.Heartbeat+"*", "COUNT", batch))
+		var keys []string
+		if err == nil {
+			_, err = redis.Scan(reply, &cursor, &keys)
+		}
+		for _, key := range keys {
+			if err == nil {
+				_, err = redis.DoContext(conn, ctx, "DEL", key)
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("remove the heartbeat from Redis: %w", err)
+		}
+		if cursor == "0" {
+			return nil
+		}
+	}
+}
+
+// removeSessions removes the sessions of tokens, the heartbeat if no other
+// server has one there, and nothing else.
 func removeSessions(ctx context.Context, at string, tokens []string, beat bool) error {
 	conn, err := dialRedis(ctx, at)
 	if err != nil {
@@ -75,8 +97,8 @@ func removeSessions(ctx context.Context, at string, tokens []string, beat bool) 
 	}
 	defer conn.Close()
 	if beat {
-		if _, err := redis.DoContext(conn, ctx, "DEL", product.Heartbeat); err != nil {
-			return fmt.Errorf("remove the heartbeat from Redis: %w", err)
+		if err := removeHeartbeat(ctx, conn); err != nil {
+			return err
 		}
 	}
 	for begin := 0; begin < len(tokens); begin += batch {

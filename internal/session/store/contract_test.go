@@ -21,6 +21,8 @@ import (
 	"holdfast/internal/session/store"
 )
 
+func TestMain(m *testing.M) { testservice.Main(m) }
+
 const patience = 20 * time.Second
 
 // place is somewhere a store can be opened any number of times, one after the

@@ -360,6 +360,8 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 	h.mu.Unlock()
 
 	timed := timed{conn, h.timeout}
+	h.awaitTurn(ctx, timed)
+	defer func() { _, _ = timed.Do("DEL", turnKey) }()
 	found, err := redis.Strings(timed.Do("MGET", h.markKey, beatKey))
 	if err == nil && len(found) != 2 {
 		err = errors.New("answer of another command")
@@ -377,6 +379,7 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 				return err
 			}
 		}
+		_, _ = timed.Do("SET", turnKey, "", "PX", turnFor.Milliseconds())
 		removed += len(keys)
 		h.repair.Store(&Repair{removed})
 		if time.Since(told) > beatEvery {
@@ -397,6 +400,31 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 	defer h.mu.Unlock()
 	h.take(at, sent)
 	return nil
+}
+
+// Of servers that meet the same older data at once, one does the work, and the
+// others find its beat. That only saves work: whoever has waited for turnFor
+// without a sign of another goes ahead.
+const (
+	turnKey  = beatKey + ".turn"
+	turnFor  = time.Second
+	turnTick = 20 * time.Millisecond
+)
+
+func (h *heartbeat) awaitTurn(ctx context.Context, conn redis.Conn) {
+	tick := time.NewTicker(turnTick)
+	defer tick.Stop()
+	for {
+		reply, err := conn.Do("SET", turnKey, "", "NX", "PX", turnFor.Milliseconds())
+		if reply != nil || err != nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
 }
 
 // timed is a connection whose commands have a time limit.
