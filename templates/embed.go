@@ -1,13 +1,15 @@
-// Package templates owns the HTML of every page: the layout that all pages
-// share, the partials that several use, and one file a page. The files are
+// Package templates owns the HTML of every page and the words of every mail: the
+// layout that all pages share, the partials that several use, one file a page,
+// and in mail/ one file a mail. The files are
 // html/template sources and know nothing of Go but the names of the fields they
-// show; package web parses them at start and fills them.
+// show, text/template for mails; packages web and mail parse them at start and
+// fill them.
 package templates
 
 import "embed"
 
-// FS holds layouts/, partials/ and pages/, as they were when the program was
+// FS holds layouts/, partials/, pages/ and mail/, as they were when the program was
 // built.
 //
-//go:embed layouts partials pages
+//go:embed layouts partials pages mail
 var FS embed.FS

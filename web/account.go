@@ -13,6 +13,9 @@ import (
 type accountPage struct {
 	Name, Email string
 	MaxName     int // code points
+	Verified    bool
+	MailOn      bool
+	Failed      string
 	Errors      form.Errors
 }
 
@@ -39,6 +42,7 @@ func (s *Site) submitName(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	s.note(c, account.EventNameChanged, person.ID)
 	sess.Flash("Your name has been changed.")
 	err = s.Sessions.Rename(ctx, person.ID, person.Name)
 	if err == nil {
@@ -60,5 +64,6 @@ func (s *Site) accountPage(c echo.Context, status int, p accountPage) error {
 		p.Name = person.Name
 	}
 	p.Email, p.MaxName = person.Email, account.MaxNameRunes
+	p.Verified, p.MailOn = person.Verified, s.MailOn
 	return s.page(c, status, "account", "Account", p)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -29,6 +30,16 @@ type attackSection struct {
 	Name, Title, What string
 	Test, File        string        // what keeps it true
 	Report            *attackReport // nil: not run yet
+	Waits             []waitBar     // of the attack that has to wait, drawn
+}
+
+// waitBar is one wait, as a bar whose length grows by the same piece each time
+// that the wait doubles.
+type waitBar struct {
+	Tries        string
+	Wait         string
+	Y, TextY     int
+	Width, TextX int
 }
 
 type attackReport struct {
@@ -101,6 +112,9 @@ func (s *Site) attacksPage(c echo.Context, status int, busy bool) error {
 	p := attacksPage{Busy: busy}
 	for _, a := range s.Lab.Attacks.All() {
 		section := attackSection{Name: a.Name, Title: a.Title, What: a.What, Test: a.Test, File: a.File}
+		if a.Name == "password" && s.Throttle != nil {
+			section.Waits = waitBars()
+		}
 		if r := s.Lab.Attacks.Latest(a.Name); r != nil {
 			section.Report = &attackReport{
 				At:       momentAt(r.At, s.Now()),
@@ -114,4 +128,41 @@ func (s *Site) attacksPage(c echo.Context, status int, busy bool) error {
 		p.Attacks = append(p.Attacks, section)
 	}
 	return s.page(c, status, "attacks", "Attacks", p)
+}
+
+// exactly is a wait to the second: "40 s", "2 min 40 s".
+func exactly(wait time.Duration) string {
+	minutes, seconds := int(wait/time.Minute), int(wait%time.Minute/time.Second)
+	switch {
+	case minutes == 0:
+		return fmt.Sprintf("%d s", seconds)
+	case seconds == 0:
+		return fmt.Sprintf("%d min", minutes)
+	default:
+		return fmt.Sprintf("%d min %d s", minutes, seconds)
+	}
+}
+
+// waitBars draws how long an account holds up each further wrong password.
+func waitBars() []waitBar {
+	const (
+		rowHeight = 26
+		left      = 112 // where bars begin
+		piece     = 19  // what a doubling adds
+	)
+	rule := accountRule()
+	var bars []waitBar
+	for tries, doublings := rule.Free, 0; ; tries++ {
+		wait := rule.Wait(tries)
+		y := len(bars) * rowHeight
+		width := piece/2 + piece*doublings
+		bars = append(bars, waitBar{
+			Tries: fmt.Sprintf("after %d", tries), Wait: exactly(wait),
+			Y: y + 3, TextY: y + 18, Width: width, TextX: left + width + 8,
+		})
+		if wait == rule.Most {
+			return bars
+		}
+		doublings++
+	}
 }

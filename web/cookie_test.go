@@ -47,7 +47,7 @@ func TestCookiesAreHeldToThisSiteAndKeptFromScripts(t *testing.T) {
 			out := b.submit(b.get("/profile").want(http.StatusOK), "form[action='/logout']", nil)
 			last := b.follow(out).want(http.StatusOK)
 			for _, cookie := range []*http.Cookie{
-				in.cookie(prefix + product.SessionCookie), out.cookie(prefix + product.SessionCookie), out.cookie(prefix + product.PartingCookie), last.cookie(prefix + product.PartingCookie),
+				in.cookie(prefix + product.SessionCookie), in.cookie(prefix + "device"), out.cookie(prefix + product.SessionCookie), out.cookie(prefix + product.PartingCookie), last.cookie(prefix + product.PartingCookie),
 			} {
 				if !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" || cookie.Domain != "" ||
 					cookie.Secure != (scheme == "https") || len(cookie.Name)+len(cookie.Value) > 4096 {
@@ -57,7 +57,7 @@ func TestCookiesAreHeldToThisSiteAndKeptFromScripts(t *testing.T) {
 			if gone := out.cookie(prefix + product.SessionCookie); gone.Value != "" || gone.MaxAge >= 0 {
 				t.Errorf("logging out leaves %s", gone.Raw)
 			}
-			if len(in.cookies)+len(out.cookies)+len(last.cookies) != 4 {
+			if len(in.cookies)+len(out.cookies)+len(last.cookies) != 5 {
 				t.Errorf("other cookies are set: %q %q %q", in.header["Set-Cookie"], out.header["Set-Cookie"], last.header["Set-Cookie"])
 			}
 		})

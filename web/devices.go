@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 	"github.com/mileusna/useragent"
 
+	"holdfast/internal/account"
 	"holdfast/internal/form"
 	"holdfast/internal/session"
 )
@@ -106,8 +107,10 @@ func (s *Site) submitEndDevice(c echo.Context) error {
 		return err
 	}
 	if current(c).LoggedOut() {
-		return s.redirectLoggedOut(c)
+		return s.leave(c)
 	}
+	member, _ := current(c).Member()
+	s.note(c, account.EventSessionEnded, member.ID)
 	return s.toDevices(c, "That device has been logged out.")
 }
 
@@ -122,6 +125,8 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	member, _ := current(c).Member()
+	s.note(c, account.EventSessionsEnded, member.ID)
 	return s.toDevices(c, "You have been logged out on "+count(ended, "other device")+".")
 }
 
@@ -176,9 +181,16 @@ func endingWords(how session.EndReason) string {
 		return "Ended when the account was disabled"
 	case session.EndedByLimit:
 		return "Ended to make room for a newer session"
+	case session.EndedByPassword:
+		return "Ended when the password was changed"
+	case session.EndedByUndo:
+		return "Ended when a change of address was undone"
 	case session.EndedByLogIn:
 		return "Replaced when you logged in again"
 	default:
 		return "Expired"
 	}
 }
+
+// BrowserWords puts a User-Agent into words, for mails.
+func BrowserWords(userAgent string) string { return deviceTitle(userAgent) }

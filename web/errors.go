@@ -49,6 +49,8 @@ func unexpected() failure {
 var (
 	errNotLoggedIn   = errors.New("log-in not stored")
 	errAccountMade   = errors.New("account made, log-in not stored")
+	errDeleted       = errors.New("account deleted, session not ended in the store")
+	errPasswordSet   = errors.New("password changed, log-in not stored")
 	errNameChanged   = errors.New("name changed, not in every session")
 	errDevicesEnded  = errors.New("devices ended, and then a failure")
 	errLogOutUnknown = errors.New("log-out of unknown outcome")
@@ -101,6 +103,10 @@ func named() []struct {
 	}{
 		{errAccountMade, away("Your account has been created",
 			"Only logging in did not work just now. In a moment, log in, or send the same form again.")},
+		{errDeleted, away("Your account has been deleted",
+			"Its sessions have ended, or will in a moment.")},
+		{errPasswordSet, away("Your password has been changed",
+			"Your other sessions have ended, or will in a moment. If you are asked to, log in with the new password.")},
 		{errNotLoggedIn, away("Logging in did not work just now",
 			"Nobody was logged in. Try again in a moment.")},
 		{errNameChanged, away("Your name has been changed",

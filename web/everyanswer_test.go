@@ -18,7 +18,7 @@ func (a *answer) hold(w *world) {
 		"Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; font-src 'self' data:; manifest-src 'self'; connect-src 'self'; " +
 			"form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
 		"X-Content-Type-Options":       "nosniff",
-		"Referrer-Policy":              "same-origin",
+		"Referrer-Policy":              referrerPolicy(a.request.URL.Path),
 		"Cross-Origin-Opener-Policy":   "same-origin",
 		"Cross-Origin-Resource-Policy": "same-origin",
 	} {
@@ -100,4 +100,12 @@ func (a *answer) holdAttribute(element string, attribute html.Attribute) {
 func (a *answer) fault(format string, args ...any) {
 	a.t.Helper()
 	a.t.Errorf("%s %s, status %d: "+format, append([]any{a.request.Method, a.request.URL, a.status}, args...)...)
+}
+
+// referrerPolicy is stricter where the address has a mailed link in it.
+func referrerPolicy(path string) string {
+	if path == "/reset" || path == "/verify" {
+		return "no-referrer"
+	}
+	return "same-origin"
 }

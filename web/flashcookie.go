@@ -16,15 +16,37 @@ import (
 const (
 	flashCookieSeconds = 60
 
-	flashLoggedOut = "logged-out"
+	flashLoggedOut    = "logged-out"
+	flashSignedUp     = "signed-up"
+	flashResetAsked   = "reset-asked"
+	flashReset        = "reset"
+	flashConfirmed    = "confirmed"
+	flashEmailChanged = "email-changed"
+	flashUndone       = "undone"
+	flashDeleted      = "deleted"
 	// flashEnded begins the code of a session that has ended; the reason follows.
 	flashEnded = "ended."
 )
 
 // flashText is the message for a code; "" for an unknown one.
-func flashText(code string) string {
-	if code == flashLoggedOut {
+func (s *Site) flashText(code string) string {
+	switch code {
+	case flashLoggedOut:
 		return "You are logged out."
+	case flashSignedUp:
+		return "A mail is on its way to that address. If the address is new here, your account is ready: log in."
+	case flashResetAsked:
+		return "If that address has an account, a mail with a link is on its way to it. The link is good for one hour." + s.whereMailIs()
+	case flashReset:
+		return "Your new password is set, and all sessions have ended. Log in with it."
+	case flashConfirmed:
+		return "Your e-mail address is confirmed."
+	case flashEmailChanged:
+		return "You log in with the new e-mail address from now on."
+	case flashUndone:
+		return "The account belongs to that address again, and all sessions have ended. Now ask for a new password."
+	case flashDeleted:
+		return "Your account is deleted, and all its sessions have ended."
 	}
 	if why, ended := strings.CutPrefix(code, flashEnded); ended {
 		return "Your session has ended" + becauseOf(session.EndReason(why)) + ". Log in to go on."
@@ -41,6 +63,10 @@ func becauseOf(how session.EndReason) string {
 		return ": the operator of this site ended it"
 	case session.EndedByLimit:
 		return ": you have logged in on so many devices since that the oldest had to go"
+	case session.EndedByPassword:
+		return ": the password was changed"
+	case session.EndedByUndo:
+		return ": a change of the e-mail address was undone"
 	case session.EndedByIdleness:
 		return ": it was not used for too long"
 	case session.EndedByAge:
@@ -65,7 +91,7 @@ func (s *Site) takeFlashCookie(c echo.Context) []string {
 		return nil
 	}
 	c.SetCookie(s.flashCookie("", -1))
-	text := flashText(code)
+	text := s.flashText(code)
 	if text == "" {
 		return nil
 	}

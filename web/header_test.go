@@ -52,8 +52,8 @@ func TestTheHeaderIsForWhoeverIsAsking(t *testing.T) {
 }
 
 // notForPeople are what nothing links to: programs ask for them, or a redirect
-// leads there.
-var notForPeople = []string{"/healthz", "/readyz", "/favicon.ico", "/lab/wait"}
+// or a mail leads there.
+var notForPeople = []string{"/healthz", "/readyz", "/favicon.ico", "/lab/wait", "/account/proof", "/reset", "/verify"}
 
 func TestEveryPageCanBeFoundByItsLinks(t *testing.T) {
 	w := newWorld(t, embedded(t), options{learn: true})

@@ -202,7 +202,7 @@ func TestWhatAPersonCanMendIsSaidAtTheField(t *testing.T) {
 	}{
 		{"", "bea@kelp.example", "name"},
 		{" \t ", "bea@kelp.example", "name"},
-		{strings.Repeat("é", 81), "bea@kelp.example", "name"},
+		{strings.Repeat("é", 121), "bea@kelp.example", "name"},
 		{"Bea\nBea", "bea@kelp.example", "name"},
 		{"Bea\x1b[31m", "bea@kelp.example", "name"},
 		{"\u202eaeB", "bea@kelp.example", "name"},

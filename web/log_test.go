@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -87,8 +88,11 @@ func TestNobodyCanForgeALineOfTheLog(t *testing.T) {
 			t.Errorf("the log holds %.60q", logged[i:])
 		}
 		lines := strings.Split(strings.TrimSuffix(logged, "\n"), "\n")
-		if len(lines) != sent {
-			t.Errorf("%d requests, %d lines", sent, len(lines))
+		requests := slices.DeleteFunc(slices.Clone(lines), func(line string) bool {
+			return strings.Contains(line, "msg=event ") || strings.Contains(line, `"msg":"event"`)
+		})
+		if len(requests) != sent {
+			t.Errorf("%d requests, %d lines of requests", sent, len(requests))
 		}
 		for _, line := range lines {
 			switch {
@@ -96,7 +100,7 @@ func TestNobodyCanForgeALineOfTheLog(t *testing.T) {
 				t.Errorf("line %.200q", line)
 			case !text:
 				var read struct{ Msg string }
-				if err := json.Unmarshal([]byte(line), &read); err != nil || read.Msg != "request" {
+				if err := json.Unmarshal([]byte(line), &read); err != nil || read.Msg != "request" && read.Msg != "event" {
 					t.Errorf("line %.200q: %v", line, err)
 				}
 			}

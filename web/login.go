@@ -9,7 +9,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
-	"holdfast/internal/session"
+	"holdfast/internal/throttle"
 )
 
 type loginPage struct {
@@ -45,25 +45,53 @@ func (s *Site) submitLogin(c echo.Context) error {
 	if len(p.Errors) > 0 {
 		return s.loginPage(c, http.StatusUnprocessableEntity, p)
 	}
-	person, err := s.Accounts.Authenticate(c.Request().Context(), sent["email"], sent["password"])
-	if errors.Is(err, account.ErrInvalidCredentials) {
+	person, early, err := s.authenticate(c, sent["email"], sent["password"])
+	switch {
+	case early != "":
+		p.Errors.Add("email", early)
+		return s.loginPage(c, http.StatusTooManyRequests, p)
+	case errors.Is(err, account.ErrInvalidCredentials):
 		p.Errors.Add("email", "That e-mail and password do not match.")
 		return s.loginPage(c, http.StatusUnprocessableEntity, p)
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
-	return s.letIn(c, person, remember, sent["next"])
+	if err := s.enter(c, person, remember, false); err != nil {
+		return err
+	}
+	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
 }
 
-// letIn logs in a person who has proved who they are, and sends them on. It
-// stores the session, so that its failure can be told.
-func (s *Site) letIn(c echo.Context, person account.Person, remember bool, next string) error {
-	current(c).LogIn(session.Member{ID: person.ID, Name: person.Name, Remember: remember}, sender(c))
-	if err := s.Sessions.Commit(current(c)); err != nil {
-		return unavailableAfter(errNotLoggedIn, err)
+// authenticate verifies an e-mail and a password, as often as that may be tried:
+// by account and by address, or for a browser that has logged in to the account
+// before by that browser alone.
+func (s *Site) authenticate(c echo.Context, email, pass string) (person account.Person, early string, err error) {
+	ctx := c.Request().Context()
+	known, err := s.Accounts.KnownBrowser(ctx, email, s.deviceTokens(c.Request()))
+	if err != nil {
+		return person, "", err
 	}
-	return c.Redirect(http.StatusSeeOther, s.afterLogin(next))
+	keys := []throttle.Key{byEmail(accountRule(), email), byAddress(addressRule(), c)}
+	if known != "" {
+		keys = []throttle.Key{{Rule: deviceRule(), Of: known}}
+	}
+	if early, err = s.take(c, keys...); early != "" || err != nil {
+		return person, early, err
+	}
+	person, err = s.Accounts.Authenticate(ctx, email, pass)
+	switch {
+	case err == nil:
+		s.clear(ctx, keys[0])
+		s.giveBack(ctx, keys[1:]...)
+	case errors.Is(err, account.ErrInvalidCredentials):
+		s.tell(c, string(account.EventLogInFailed), "")
+		if failed := s.Accounts.NoteFailure(ctx, email, from(c)); failed != nil {
+			return person, "", failed
+		}
+	default:
+		s.giveBack(ctx, keys...) // nothing was tried
+	}
+	return person, "", err
 }
 
 func (s *Site) loginPage(c echo.Context, status int, p loginPage) error {

@@ -6,6 +6,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/account"
 	"holdfast/internal/form"
 	"holdfast/internal/session"
 )
@@ -16,12 +17,24 @@ func (s *Site) submitLogout(c echo.Context) error {
 	if _, err := form.Parse(c.Request()); err != nil {
 		return err
 	}
+	return s.leave(c)
+}
+
+// leave ends this session now, so that it can be told of.
+func (s *Site) leave(c echo.Context) error {
 	var tokens []string
 	for _, cookie := range c.Request().CookiesNamed(s.Sessions.CookieName()) {
 		tokens = append(tokens, cookie.Value)
 	}
+	member, known := current(c).Member()
 	current(c).LogOut(tokens...)
-	return s.redirectLoggedOut(c)
+	if err := s.redirectLoggedOut(c); err != nil {
+		return err
+	}
+	if known {
+		s.note(c, account.EventLogOut, member.ID)
+	}
+	return nil
 }
 
 // redirectLoggedOut responds to a request that has ended its own session. It

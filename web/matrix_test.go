@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/account"
 	"holdfast/internal/learn/attack"
 )
 
@@ -91,6 +92,35 @@ func rows(w *world) map[string]row {
 		}},
 		"POST /devices/end-others": {guest: "303 /login?next=%2Fdevices", member: "303 /devices", empty: "303 /devices", form: fields()},
 		"POST /account/name":       {guest: "303 /login?next=%2Faccount%3Fname%3DAda%2BLovelace", member: "303 /account", empty: "422", form: fields("name", "Ada Lovelace")},
+
+		"POST /account/confirm":            {guest: "303 /login?next=%2Faccount", member: "303 /account", empty: "303 /account", form: fields()},
+		"GET /account/password":            {guest: "303 /login?next=%2Faccount%2Fpassword", member: "200"},
+		"GET /.well-known/change-password": {guest: "303 /account/password", member: "303 /account/password"},
+		"POST /account/password": {guest: "303 /login?next=%2Faccount%2Fpassword", member: "303 /account", empty: "422", form: func(_ *world, _ *browser, p person) url.Values {
+			return url.Values{"current": {p.password}, "new": {"quiet harbours freeze late"}}
+		}},
+		"GET /account/email":   {guest: "303 /login?next=%2Faccount%2Femail", member: "200"},
+		"POST /account/email":  {guest: "303 /login?next=%2Faccount%2Femail%3Femail%3Dother%2540kelp.example", member: "303 /account", empty: "422", form: fields("email", "other@kelp.example")},
+		"GET /account/history": {guest: "303 /login?next=%2Faccount%2Fhistory", member: "200"},
+		"GET /account/proof":   {guest: "303 /login?next=%2Faccount%2Fproof", member: "200"},
+		"POST /account/proof": {guest: "303 /login?next=%2Faccount%2Fproof", optional: "next", member: "303 /account", empty: "422", form: func(_ *world, _ *browser, p person) url.Values {
+			return url.Values{"password": {p.password}}
+		}},
+		"GET /account/export":  {guest: "303 /login?next=%2Faccount%2Fexport", member: "200"},
+		"GET /account/delete":  {guest: "303 /login?next=%2Faccount%2Fdelete", member: "200"},
+		"POST /account/delete": {guest: "303 /login?next=%2Faccount%2Fdelete", member: "303 /", empty: "303 /", form: fields()},
+
+		"GET /forgot":  {guest: "200", member: "200"},
+		"POST /forgot": {guest: "303 /login", member: "303 /login", empty: "422", form: fields("email", "nobody@kelp.example")},
+		"GET /reset":   {guest: "410", member: "410"},
+		"POST /reset": {guest: "303 /login", member: "303 /login", empty: "410", form: func(w *world, _ *browser, p person) url.Values {
+			return url.Values{"token": {w.link(account.PurposeReset, p)}, "password": {"quiet harbours freeze late"}}
+		}},
+		"GET /verify": {guest: "410", member: "410"},
+		"POST /verify": {guest: "303 /login", member: "303 /account", empty: "410", form: func(w *world, _ *browser, p person) url.Values {
+			return url.Values{"token": {w.link(account.PurposeConfirm, p)}}
+		}},
+		"GET /mail": {guest: "200", member: "200"},
 
 		"GET /why":              open,
 		"POST /why/second":      {guest: "303 /why#second", member: "303 /why#second", empty: "303 /why#second", form: fields()},
@@ -184,7 +214,7 @@ func TestEveryRouteAnswersEachRoleAndRefusesForgery(t *testing.T) {
 				}
 			}
 		}
-		w.wantUnchanged(before, route+", forged or only looking")
+		w.wantUnchangedBut(before, route+", forged or only looking", "links") // which the forms need
 	}
 	for _, route := range routes {
 		for from, origin := range origins(w.base.String()) {
@@ -244,6 +274,16 @@ func (r row) body(w *world, who *browser, p person) string {
 // brief is the status and where the answer leads.
 func (a *answer) brief() string {
 	return strings.TrimSpace(fmt.Sprint(a.status, " ", a.header.Get("Location")))
+}
+
+// link is the token of a link that a mail would bring.
+func (w *world) link(purpose account.Purpose, p person) string {
+	w.t.Helper()
+	token, err := w.accounts.MakeLink(w.t.Context(), purpose, p.id, p.email)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return token
 }
 
 // otherDevices are the ids of the person's sessions on other devices, as the

@@ -46,6 +46,8 @@ func carried(path string) []string {
 	switch path {
 	case "/account/name":
 		return []string{"name"}
+	case "/account/email":
+		return []string{"email"}
 	default:
 		return nil
 	}

@@ -8,6 +8,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
+	"holdfast/internal/throttle"
 )
 
 type registerPage struct {
@@ -17,6 +18,7 @@ type registerPage struct {
 	MaxName           int  // code points
 	MinPassword       int  // code points
 	Taken             bool // someone has an account with Email
+	Failed            string
 	Errors            form.Errors
 }
 
@@ -32,35 +34,68 @@ func (s *Site) submitRegister(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	person, err := s.Accounts.Register(c.Request().Context(), account.Registration{
-		Name: sent["name"], Email: sent["email"], Password: sent["password"],
-	})
 	remember := sent["remember"] != ""
 	p := registerPage{Name: sent["name"], Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
-	if errors.Is(err, account.ErrEmailTaken) {
+	keys := []throttle.Key{byAddress(signUpRule(), c)}
+	if s.MailOn {
+		keys = append(keys, byEmail(mailRule(), sent["email"]))
+	}
+	p.Failed, err = s.take(c, keys...)
+	if err != nil {
+		return err
+	}
+	if p.Failed != "" {
+		return s.registerPage(c, http.StatusTooManyRequests, p)
+	}
+	person, err := s.Accounts.SignUp(c.Request().Context(), account.Registration{
+		Name: sent["name"], Email: sent["email"], Password: sent["password"],
+	}, s.MailOn, from(c))
+	taken := errors.Is(err, account.ErrEmailTaken)
+	switch {
+	case errors.As(err, &p.Errors):
+		s.giveBack(c.Request().Context(), keys...)
+		return s.registerPage(c, http.StatusUnprocessableEntity, p)
+	case err != nil && !taken:
+		s.giveBack(c.Request().Context(), keys...)
+		return err
+	case s.MailOn:
+		return s.signedUp(c, person, taken)
+	case taken:
+		// There is no other way to tell the owner.
 		// The same form sent twice, because its answer was lost or said that
-		// logging in had not worked, is a log-in.
-		person, err := s.Accounts.Authenticate(c.Request().Context(), sent["email"], sent["password"])
-		if err == nil {
-			return s.letIn(c, person, remember, sent["next"])
-		}
-		if !errors.Is(err, account.ErrInvalidCredentials) {
+		// logging in had not worked, is a log-in, and a try of a password.
+		person, early, err := s.authenticate(c, sent["email"], sent["password"])
+		switch {
+		case early != "":
+			p.Failed = early
+			return s.registerPage(c, http.StatusTooManyRequests, p)
+		case err == nil:
+			if err := s.enter(c, person, remember, false); err != nil {
+				return err
+			}
+			return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
+		case !errors.Is(err, account.ErrInvalidCredentials):
 			return err
 		}
 		p.Taken = true
 		p.Errors.Add("email", "There is already an account with this e-mail. If it is yours, log in.")
 		return s.registerPage(c, http.StatusUnprocessableEntity, p)
 	}
-	if errors.As(err, &p.Errors) {
-		return s.registerPage(c, http.StatusUnprocessableEntity, p)
-	}
-	if err != nil {
-		return err
-	}
-	if err := s.letIn(c, person, remember, sent["next"]); err != nil {
+	s.tell(c, string(account.EventSignUp), person.ID)
+	if err := s.enter(c, person, remember, true); err != nil {
 		return unavailableAfter(errAccountMade, err)
 	}
-	return nil
+	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
+}
+
+// signedUp answers alike whether or not the address was taken (ASVS 5.0.0,
+// 6.3.8), and so logs nobody in: the mail tells its owner which it was.
+func (s *Site) signedUp(c echo.Context, person account.Person, taken bool) error {
+	if !taken {
+		s.tell(c, string(account.EventSignUp), person.ID)
+	}
+	s.setFlashCookie(c, flashSignedUp)
+	return c.Redirect(http.StatusSeeOther, "/login")
 }
 
 func (s *Site) registerPage(c echo.Context, status int, p registerPage) error {

@@ -123,7 +123,7 @@ func samplePages() map[string][]any {
 			Began: then, Measured: then,
 		}, labPage{Check: CheckState{Running: true, Heads: []string{"store", "kept"}, Now: []CheckRow{{Store: "redis", Waiting: "being tried"}}}, Began: then}},
 		"attacks": {attacksPage{}, attacksPage{Busy: true, Attacks: []attackSection{
-			{Name: "one", Title: "One", What: "It tries.", Test: "TestOne", File: "one_test.go"},
+			{Name: "one", Title: "One", What: "It tries.", Test: "TestOne", File: "one_test.go", Waits: waitBars()},
 			{Name: "two", Title: "Two", What: "It tries.", Report: &attackReport{At: then, Clock: "18:04 UTC", Open: true, Took: "0.2 s", Requests: "8 requests", Trials: []attackTrial{
 				{Where: "This server", Outcome: "failed", Verdict: "The attack failed", Reason: ", because", Facts: "None.", Exchanges: []attack.Exchange{{Note: "Look.", Request: "GET /", Answer: "200 OK"}}},
 				{Where: "A stock set-up", Outcome: "succeeded", Verdict: "The attack succeeded"},
@@ -135,9 +135,25 @@ func samplePages() map[string][]any {
 			Endings: sessionEndings(), States: sessionStates(), Thieves: thieves(), Wire: wireRows(), HTTPS: true, Cookie: "session",
 		}, whyPage{Learn: true, Second: secondPart{Refusal: "It is locked.", Means: "One at a time.", Failed: "Not now."}},
 			whyPage{Learn: true, Second: secondPart{Blocked: "Not here."}}},
-		"labwait": {labWaitPage{Try: 1}, labWaitPage{Given: true, Try: maxTries}},
-		"account": {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", MaxName: 80, Errors: wrong}},
-		"error":   {errorPage{}, errorPage{Status: 404, Heading: "No such page", Message: "Look again.", RequestID: "abc", OnURL: "/x", OnText: "Again", Back: true}},
+		"labwait":  {labWaitPage{Try: 1}, labWaitPage{Given: true, Try: maxTries}},
+		"account":  {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", MaxName: 120, Errors: wrong}, accountPage{Email: "a@b", MailOn: true, Failed: "Too early."}, accountPage{Email: "a@b", Verified: true}},
+		"email":    {emailPage{}, emailPage{Now: "ada@example.com", Email: "a@b", Failed: "Too early.", Errors: wrong}},
+		"password": {passwordPage{MinPassword: 15}, passwordPage{Email: "ada@example.com", MinPassword: 15, Failed: "Too early.", Errors: wrong}},
+		"proof":    {proofPage{}, proofPage{Next: "/devices", Failed: "Too early.", Errors: wrong}},
+		"forgot":   {forgotPage{}, forgotPage{Email: "a@b", Failed: "Too early.", Errors: wrong}},
+		"reset":    {resetPage{MinPassword: 15}, resetPage{Token: "t", MinPassword: 15, Failed: "Too early.", Errors: wrong}},
+		"verify":   {verifyPage{}, verifyPage{Token: "t", Email: "a@b", Heading: "Confirm", What: "With this:", Button: "Go", Failed: "Too early."}},
+		"linkover": {struct{}{}, struct{}{}},
+		"delete":   {struct{}{}, struct{}{}},
+		"history": {historyPage{}, historyPage{
+			Events:     []historyEvent{{What: "Logged in", Browser: "Firefox on Linux", Address: "::1", At: then}, {What: "Failed", At: then}},
+			neighbours: neighbours{Older: "/account/history?page=3", Newer: "/account/history?page=1"},
+		}},
+		"mail": {mailsPage{}, mailsPage{Mails: []shownMail{
+			{From: "a@b", To: "c@d", Subject: "Hello", At: then, Paragraphs: []mailParagraph{{Text: "One"}, {Items: []string{"Two"}}, {Text: "Go", Href: "/reset?token=t"}}},
+			{Subject: "Another", At: then},
+		}}},
+		"error": {errorPage{}, errorPage{Status: 404, Heading: "No such page", Message: "Look again.", RequestID: "abc", OnURL: "/x", OnText: "Again", Back: true}},
 	}
 }
 

@@ -14,11 +14,12 @@ import (
 // guest to the log-in page. A new route belongs to the members' group unless
 // there is a reason to put it elsewhere.
 func (s *Site) routes() {
-	s.echo.Use(s.requestLog, s.securityHeaders, s.csrf)
+	s.echo.Use(s.requestLog, s.securityHeaders, tellNoReferrer, s.csrf)
 
 	stateless := s.group()
 	public := s.withSession()
 	members := s.withSession(s.membersOnly)
+	proven := s.withSession(s.membersOnly, s.proven)
 
 	stateless.get("/healthz", s.healthz)
 	stateless.get("/readyz", s.readyz)
@@ -27,6 +28,7 @@ func (s *Site) routes() {
 	for name := range s.rootFiles {
 		stateless.get("/"+name, s.rootFile(name))
 	}
+	stateless.get("/.well-known/change-password", s.changePassword)
 
 	public.page("/", s.showHome)
 	public.page("/register", s.showRegister)
@@ -34,16 +36,36 @@ func (s *Site) routes() {
 	public.page("/login", s.showLogin)
 	public.post("/login", s.submitLogin)
 	public.post("/logout", s.submitLogout)
+	public.page("/forgot", s.showForgot)
+	public.post("/forgot", s.submitForgot)
+	public.get("/reset", s.showReset)
+	public.post("/reset", s.submitReset)
+	public.get("/verify", s.showVerify)
+	public.post("/verify", s.submitVerify)
 	public.page("/session", s.showSession)
 	public.post("/session", s.submitSession)
 
 	members.page("/profile", s.showProfile)
 	members.page("/devices", s.showDevices)
-	members.post("/devices/end", s.submitEndDevice)
-	members.post("/devices/end-others", s.submitEndOthers)
+	proven.post("/devices/end", s.submitEndDevice)
+	proven.post("/devices/end-others", s.submitEndOthers)
 	members.page("/account", s.showAccount)
 	members.post("/account/name", s.submitName)
+	members.post("/account/confirm", s.submitConfirmAgain)
+	members.page("/account/password", s.showPassword)
+	members.post("/account/password", s.submitPassword)
+	members.page("/account/history", s.showHistory)
+	members.page("/account/proof", s.showProof)
+	members.post("/account/proof", s.submitProof)
+	proven.page("/account/email", s.showEmail)
+	proven.post("/account/email", s.submitEmail)
+	proven.get("/account/export", s.showExport)
+	proven.page("/account/delete", s.showDelete)
+	proven.post("/account/delete", s.submitDelete)
 
+	if s.Mails != nil {
+		public.inside(s.ownHost).page("/mail", s.showMails)
+	}
 	if !s.Learn {
 		public.page("/why", s.showWhy)
 	} else {

@@ -21,8 +21,10 @@ import (
 	"holdfast/internal/account"
 	"holdfast/internal/learn/byhand"
 	"holdfast/internal/learn/trace"
+	"holdfast/internal/mail"
 	"holdfast/internal/session"
 	"holdfast/internal/text"
+	"holdfast/internal/throttle"
 	"holdfast/internal/view"
 	"holdfast/static"
 	"holdfast/templates"
@@ -32,6 +34,15 @@ import (
 type Config struct {
 	Accounts *account.Service
 	Sessions *session.Manager
+	// Revocations are the sessions that a change of an account has ended.
+	Revocations session.Revocations
+	// Throttle slows tries; nil lets all through.
+	Throttle *throttle.Limiter
+	// MailOn says that mail is sent: then the site tells nobody who is
+	// registered, and asks to confirm addresses.
+	MailOn bool
+	// Mails, if set, returns the mail that is kept in files, for the page /mail.
+	Mails func() ([]mail.Shown, error)
 	// Ready answers nil when the people's database can be reached.
 	Ready func(context.Context) error
 	Log   *slog.Logger

@@ -159,6 +159,20 @@ func (w *world) rows(query string, args ...any) []string {
 	return rows
 }
 
+// wantUnchangedBut is wantUnchanged but for some tables.
+func (w *world) wantUnchangedBut(before map[string]string, doing string, tables ...string) {
+	w.t.Helper()
+	after := w.everything()
+	for key := range after {
+		for _, table := range tables {
+			if strings.HasPrefix(key, "table "+table+" ") {
+				before[key] = after[key]
+			}
+		}
+	}
+	w.wantUnchanged(before, doing)
+}
+
 // wantUnchanged holds that nothing was stored since before was taken.
 func (w *world) wantUnchanged(before map[string]string, doing string) {
 	w.t.Helper()

@@ -26,9 +26,11 @@ import (
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/learn/attack"
 	"holdfast/internal/learn/byhand"
+	"holdfast/internal/mail"
 	"holdfast/internal/password"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
+	"holdfast/internal/throttle"
 	"holdfast/web"
 )
 
@@ -38,6 +40,14 @@ type stores struct {
 	databaseURL string // "" for SQLite in dataDir
 	redisURL    string // "" for the embedded Redis in dataDir
 	redis       *testservice.RedisServer
+}
+
+// dir is a folder for what is neither people nor sessions.
+func (s stores) dir(t *testing.T) string {
+	if s.dataDir != "" {
+		return s.dataDir
+	}
+	return t.TempDir()
 }
 
 // embedded are the stores of a machine that has nothing but Go.
@@ -72,6 +82,8 @@ type options struct {
 	textLog bool
 	learn   bool
 	store   string // "" for Redis
+	mail    bool   // whether mail is on
+	slow    bool   // whether tries are slowed
 	trusted []netip.Prefix
 	attacks bool // whether the lab makes them, or only counts
 	// redisTimeout bounds one operation; 0 for one that no busy machine needs.
@@ -108,6 +120,8 @@ type world struct {
 	people  atomic.Int64
 	lab     lab
 	attacks attacks
+	folder  *mail.Folder
+	post    *mail.Post
 	held    sync.Map   // pages that holdPage has looked through
 	past    redis.Conn // to the store of sessions, past the site
 }
@@ -193,12 +207,25 @@ func (w *world) open() {
 		Log:     log,
 	})
 	w.accounts = account.New(w.db.People(), password.NewHasher(2, time.Minute), password.Policy{MinRunes: minPassword}, w.clock.now)
+	w.folder = mail.NewFolder(filepath.Join(w.stores.dir(w.t), "mail"), "Holdfast <holdfast@localhost>", log)
+	w.post, err = mail.New(mail.Config{
+		Outbox: w.db.Outbox(), Accounts: w.accounts, Way: w.folder, BaseURL: w.base.String(), Browser: web.BrowserWords, Now: w.clock.now, Log: log,
+	})
+	must(err)
+	var limiter *throttle.Limiter
+	if w.options.slow {
+		limiter = throttle.New(w.db.Tries(), w.clock.now)
+	}
 	w.attacks.make, w.attacks.Runner = w.options.attacks, attack.New(attack.Config{
-		Server: w.base.String(), Accounts: w.accounts, Sessions: w.sessions, Store: w.store, Limit: time.Minute, Log: log,
+		Server: w.base.String(), Accounts: w.accounts, Sessions: w.sessions, Store: w.store, Unslowed: !w.options.slow, Limit: time.Minute, Log: log,
 	})
 	w.site, err = web.New(web.Config{
 		Accounts:    w.accounts,
 		Sessions:    w.sessions,
+		Revocations: w.db.Revocations(),
+		Throttle:    limiter,
+		MailOn:      w.options.mail,
+		Mails:       w.folder.Latest,
 		Ready:       w.db.Ping,
 		Log:         log,
 		Now:         w.clock.now,
@@ -269,10 +296,27 @@ func (w *world) person(name string) person {
 	return p
 }
 
-// clock runs with the system's, ahead by what the test has added.
-type clock struct{ ahead atomic.Int64 }
+// clock runs with the system's, ahead by what the test has added, or stands
+// still but for that.
+type clock struct {
+	ahead   atomic.Int64
+	stopped atomic.Pointer[time.Time]
+}
 
-func (c *clock) now() time.Time          { return time.Now().Add(time.Duration(c.ahead.Load())) }
+func (c *clock) now() time.Time {
+	at := time.Now()
+	if stopped := c.stopped.Load(); stopped != nil {
+		at = *stopped
+	}
+	return at.Add(time.Duration(c.ahead.Load()))
+}
+
+// stop has the clock stand still from now on.
+func (c *clock) stop() {
+	now := time.Now()
+	c.stopped.Store(&now)
+}
+
 func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
 
 // logBook is the log of one world.

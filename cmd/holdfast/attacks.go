@@ -18,6 +18,7 @@ func newAttacks(cfg config.Config, base *url.URL, accounts *account.Service, ses
 		Accounts: accounts,
 		Sessions: sessions.Manager,
 		Store:    sessions.store,
+		Unslowed: cfg.Throttle == "off",
 		Log:      log,
 	})
 }

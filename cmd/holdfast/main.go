@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	case "version":
 		_, err := fmt.Fprintln(stdout, product.Slug, version())
 		return err
-	case "users list", "users show", "users add", "users disable", "users enable",
+	case "users list", "users show", "users add", "users disable", "users enable", "users reset-link",
 		"sessions list", "sessions end", "sessions end-all":
 		return operate(ctx, command, cfg, log, stdin, stdout)
 	default:

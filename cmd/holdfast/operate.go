@@ -23,6 +23,7 @@ import (
 type operator struct {
 	accounts *account.Service
 	sessions *sessions
+	base     string // BASE_URL
 	in       io.Reader
 	out      io.Writer
 }
@@ -40,7 +41,12 @@ func operate(ctx context.Context, command config.Command, cfg config.Config, log
 	if _, err := db.Migrate(ctx); err != nil {
 		return fmt.Errorf("migrate %s: %w", db.Name(), err)
 	}
-	o := operator{accounts: newAccounts(cfg, db), in: in, out: out}
+	accounts, closeAccounts, err := newAccounts(cfg, db)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeAccounts()) }()
+	o := operator{accounts: accounts, base: cfg.BaseURL, in: in, out: out}
 	if endsSessions(command.Name) {
 		// Opened first: where it cannot be, nothing has been changed yet.
 		if o.sessions, err = openSessions(ctx, cfg, db, 0, log); err != nil {
@@ -59,6 +65,8 @@ func operate(ctx context.Context, command config.Command, cfg config.Config, log
 		return o.disableUser(ctx, command.Users.Disable.Email)
 	case "users enable":
 		return o.enableUser(ctx, command.Users.Enable.Email)
+	case "users reset-link":
+		return o.resetLink(ctx, command.Users.ResetLink.Email)
 	case "sessions list":
 		return o.listSessions(ctx, command.Sessions.List.Email)
 	case "sessions end":
@@ -159,6 +167,25 @@ func (o operator) enableUser(ctx context.Context, email string) error {
 		return err
 	}
 	_, err = fmt.Fprintf(o.out, "%s may log in again.\n", p.Email)
+	return err
+}
+
+// resetLink prints a link with which a person chooses a new password, for where
+// no mail is sent.
+func (o operator) resetLink(ctx context.Context, email string) error {
+	p, err := o.find(ctx, email)
+	if err != nil {
+		return err
+	}
+	token, err := o.accounts.MakeLink(ctx, account.PurposeReset, p.ID, p.Email)
+	if err != nil {
+		return err
+	}
+	if err := o.accounts.Note(ctx, p.ID, account.EventResetAsked, account.Sender{UserAgent: "holdfast users reset-link"}); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(o.out, "%s/reset?token=%s\nGood for %d minutes, once. Give it to nobody but %s.\n",
+		o.base, token, account.ResetLife/time.Minute, p.Email)
 	return err
 }
 

@@ -85,7 +85,12 @@ func (s site) stores(use func(m *session.Manager, person string)) {
 		s.t.Fatal(err)
 	}
 	defer m.Close()
-	person, err := newAccounts(cfg, db).FindByEmail(ctx, "ada@example.org")
+	accounts, closeAccounts, err := newAccounts(cfg, db)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer closeAccounts()
+	person, err := accounts.FindByEmail(ctx, "ada@example.org")
 	if err != nil {
 		s.t.Fatal(err)
 	}

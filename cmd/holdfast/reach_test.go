@@ -106,7 +106,7 @@ const weigh = `(all => ({requests: all.length, bytes: all.reduce((sum, e) => sum
 func TestInABrowserEveryPageIsLightAndFitsASmallPhone(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{
-		"Ada", strings.Repeat("n", 80), "عائشة بنت عبد الله", "🧜🏽 Ada 🐚",
+		"Ada", strings.Repeat("n", 120), "عائشة بنت عبد الله", "🧜🏽 Ada 🐚",
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/account"
 	"holdfast/internal/config"
 	"holdfast/internal/database"
+	"holdfast/internal/mail"
 	"holdfast/internal/password"
 	"holdfast/internal/product"
 	"holdfast/web"
@@ -57,6 +58,15 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, metrics.close()) }()
+	accounts, closeAccounts, err := newAccounts(cfg, db)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closeAccounts()) }()
+	way, err := wayOfMail(cfg, log)
+	if err != nil {
+		return nil, err
+	}
 	replacing := &replacing{listener: listener, end: end, log: log}
 	check := newCheck(run, cfg, log)
 	defer func() { err = errors.Join(err, check.close(cfg.ShutdownTimeout)) }()
@@ -69,7 +79,7 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 		return nil, err
 	}
 	defer second.Close()
-	site, err := newSite(cfg, base, db, sessions, process, metrics, web.Lab{
+	site, err := newSite(cfg, base, db, accounts, sessions, way, process, metrics, web.Lab{
 		Restart: replacing.restart,
 		StartOf: startOf(db),
 		Check:   check,
@@ -81,6 +91,11 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 	maintained := make(chan struct{})
 	go func() { defer close(maintained); sessions.Maintain(run) }()
 	defer func() { end(); <-maintained }()
+	finish, err := inBackground(run, cfg, db, accounts, sessions.Manager, way, log)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { end(); finish() }()
 	announce(stdout, cfg, db, sessions, process, metrics)
 	followed := func() bool { return replacing.socket.Load() != nil }
 	err = newServer(site, site.AlwaysSent(), log).serve(run, listener, cfg.ShutdownTimeout, followed)
@@ -96,12 +111,15 @@ func openDatabase(ctx context.Context, cfg config.Config) (*database.DB, error) 
 	})
 }
 
-func newSite(cfg config.Config, base *url.URL, db *database.DB, sessions *sessions, process web.Process, metrics *metrics, lab web.Lab, log *slog.Logger) (*web.Site, error) {
-	accounts := newAccounts(cfg, db)
+func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *account.Service, sessions *sessions, way mail.Way, process web.Process, metrics *metrics, lab web.Lab, log *slog.Logger) (*web.Site, error) {
 	lab.Attacks = newAttacks(cfg, base, accounts, sessions, log)
 	return web.New(web.Config{
 		Accounts:       accounts,
 		Sessions:       sessions.Manager,
+		Revocations:    db.Revocations(),
+		Throttle:       newThrottle(cfg, db),
+		MailOn:         cfg.SMTPURL != "",
+		Mails:          shownMails(cfg, base, way),
 		OneStep:        sessions.store.OneStep,
 		ByHand:         sessions.byHand,
 		Ready:          db.Ping,
@@ -120,8 +138,18 @@ func newSite(cfg config.Config, base *url.URL, db *database.DB, sessions *sessio
 	})
 }
 
-func newAccounts(cfg config.Config, db *database.DB) *account.Service {
-	return account.New(db.People(), newHasher(cfg), password.Policy{MinRunes: cfg.PasswordMinLength}, time.Now)
+// newAccounts makes the service, and a function that lets go of what it opened.
+func newAccounts(cfg config.Config, db *database.DB) (*account.Service, func() error, error) {
+	policy := password.Policy{MinRunes: cfg.PasswordMinLength}
+	closing := func() error { return nil }
+	if cfg.BreachedPasswords != "" {
+		breached, err := password.OpenBreached(cfg.BreachedPasswords)
+		if err != nil {
+			return nil, nil, fmt.Errorf("BREACHED_PASSWORDS: %w", err)
+		}
+		policy.Breached, closing = breached, breached.Close
+	}
+	return account.New(db.People(), newHasher(cfg), policy, time.Now), closing, nil
 }
 
 func newHasher(cfg config.Config) *password.Hasher {

@@ -47,6 +47,10 @@ type Person struct {
 	Created time.Time
 	// Disabled says that the person may not log in.
 	Disabled bool
+	// Verified says that the person has shown to read mail at this address.
+	Verified bool
+	// Epoch is how often the password was set after the first time.
+	Epoch int64
 }
 
 // Registration is what a person fills in to get an account.
@@ -75,11 +79,11 @@ type Store interface {
 	// ReplacePasswordHash puts a new hash where the old one still stands, and
 	// otherwise returns ErrNotFound.
 	ReplacePasswordHash(ctx context.Context, id, old, new string) error
-	// Delete removes a person and what was noted of their log-ins.
-	Delete(ctx context.Context, id string) error
 	// PageByEmailKey returns at most limit people with a key above after, in
 	// the byte order of the keys.
 	PageByEmailKey(ctx context.Context, after string, limit int) ([]Record, error)
+
+	Changes
 }
 
 // Service is the one way to people. It is safe for concurrent use.
@@ -100,6 +104,18 @@ func New(store Store, hasher *password.Hasher, policy password.Policy, now func(
 // [ErrUnavailable] or [ErrBusy]. Of any number of registrations of
 // one address at the same time exactly one succeeds.
 func (s *Service) Register(ctx context.Context, r Registration) (Person, error) {
+	record, err := s.record(ctx, r)
+	if err != nil {
+		return Person{}, err
+	}
+	if err := s.store.Insert(ctx, record); err != nil {
+		return Person{}, fmt.Errorf("register person: %w", err)
+	}
+	return record.Person, nil
+}
+
+// record makes a person of what somebody filled in, or [form.Errors].
+func (s *Service) record(ctx context.Context, r Registration) (Record, error) {
 	var problems form.Errors
 	name, problem := cleanName(r.Name)
 	if problem != "" {
@@ -110,21 +126,21 @@ func (s *Service) Register(ctx context.Context, r Registration) (Person, error) 
 		problems.Add("email", problem)
 	}
 	var weak *password.Weak
-	if err := s.policy.Check(r.Password, name, email); errors.As(err, &weak) {
+	switch err := s.policy.Check(r.Password, name, email); {
+	case errors.As(err, &weak):
 		problems.Add("password", weak.Reason)
+	case err != nil:
+		return Record{}, fmt.Errorf("check password: %w", err)
 	}
 	if err := problems.Err(); err != nil {
-		return Person{}, err
+		return Record{}, err
 	}
 	hash, err := s.hasher.Hash(ctx, r.Password)
 	if err != nil {
-		return Person{}, fmt.Errorf("hash password: %w", busy(err))
+		return Record{}, fmt.Errorf("hash password: %w", busy(err))
 	}
 	person := Person{ID: text.NewID(), Name: name, Email: email, Created: s.instant()}
-	if err := s.store.Insert(ctx, Record{Person: person, EmailKey: key, PasswordHash: hash}); err != nil {
-		return Person{}, fmt.Errorf("register person: %w", err)
-	}
-	return person, nil
+	return Record{Person: person, EmailKey: key, PasswordHash: hash}, nil
 }
 
 // Authenticate returns the person whose e-mail and password these are. It
@@ -244,14 +260,15 @@ func (s *Service) SetDisabled(ctx context.Context, id string, disabled bool) (Pe
 	return record.Person, nil
 }
 
-// Delete removes a person and the list of their log-ins, for good. It ends no
-// session: that comes first and is for the caller, who has nothing left to find
-// the sessions by afterwards. It returns [ErrNotFound] or [ErrUnavailable].
+// Delete removes a person and all that is kept of them, for good, as an
+// operator does: no mail tells them. Their sessions are ended in the same step;
+// the store of sessions lets go of them when it is told to. It returns
+// [ErrNotFound] or [ErrUnavailable].
 func (s *Service) Delete(ctx context.Context, id string) error {
 	if !text.IsID(id) {
 		return ErrNotFound
 	}
-	if err := s.store.Delete(ctx, id); err != nil {
+	if err := s.store.Close(ctx, id, s.instant(), Notes{}); err != nil {
 		return fmt.Errorf("delete person: %w", err)
 	}
 	return nil

@@ -13,7 +13,7 @@ import (
 
 const (
 	// MaxNameRunes is the longest name, in code points after NFC.
-	MaxNameRunes = 80
+	MaxNameRunes = 120
 	// MaxEmailBytes is the longest address: what fits between the angle
 	// brackets of a path (RFC 5321, section 4.5.3.1.3).
 	MaxEmailBytes = 254

@@ -38,7 +38,7 @@ func TestNamesThatAreRefused(t *testing.T) {
 		"a\x00b", "\x00", "a\xffb", "\xed\xa0\x80", // not text
 		"a\nb", "a\rb", "a\tb", "a\x1b[31mb", "a\x7fb", "a\u0085b", "a\u2028b", "a\u2029b", // would break a line
 		"a\u202eb", "a\u2066b\u2069", "a\u200fb", "a\u061cb", // would turn what follows
-		strings.Repeat("a", 81), strings.Repeat("🪸", 81), strings.Repeat("a", 1<<20),
+		strings.Repeat("a", account.MaxNameRunes+1), strings.Repeat("🪸", account.MaxNameRunes+1), strings.Repeat("a", 1<<20),
 	} {
 		if problem(t, s, "name", account.Registration{Name: name, Email: "ada@example.org"}) == "" {
 			t.Errorf("%.40q accepted", name)
@@ -69,7 +69,7 @@ func TestNamesAndAddressesThatAreAccepted(t *testing.T) {
 		for _, r := range []account.Registration{
 			{Name: "A", Email: "a@b"},
 			{Name: strings.Repeat("🪸", account.MaxNameRunes), Email: strings.Repeat("a", 242) + "@example.org"}, // 254 bytes
-			{Name: strings.Repeat("e\u0301", account.MaxNameRunes), Email: "tag+more@example.org"},              // 80 in NFC
+			{Name: strings.Repeat("e\u0301", account.MaxNameRunes), Email: "tag+more@example.org"},              // as many in NFC
 			{Name: "عائشة", Email: "عائشة@example.org"},
 			{Name: "क्षत्रिय", Email: "o'brien@example.org"},
 			{Name: "👩\u200d🔬 Marie", Email: `"quoted"@example.org`}, // a joiner inside an emoji

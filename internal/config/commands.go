@@ -47,6 +47,9 @@ type Users struct {
 	Enable struct {
 		ByEmail
 	} `cmd:"" help:"Let a disabled person log in again."`
+	ResetLink struct {
+		ByEmail
+	} `cmd:"" name:"reset-link" help:"Print a link with which a person chooses a new password."`
 }
 
 // Sessions is the commands about sessions.

@@ -30,12 +30,14 @@ type Config struct {
 	MetricsAddr     string         `group:"Web server" check:"hostport" unset:"off" help:"host:port of a second listener with /metrics for Prometheus; keep it off the public network."`
 	ShutdownTimeout time.Duration  `group:"Web server" initial:"10s" min:"1ms" max:"1h" help:"How long requests in flight may take to finish after SIGTERM."`
 
-	DataDir                 string        `group:"People" initial:".data" help:"Folder of the embedded stores."`
+	DataDir                 string        `group:"People" initial:".data" help:"Folder of the embedded stores and of mail that is not sent."`
 	DatabaseURL             SecretURL     `group:"People" name:"database-url" schemes:"postgres,postgresql" unset:"SQLite in DATA_DIR" help:"PostgreSQL server: postgres://USER:PASSWORD@HOST:5432/DATABASE."`
 	DatabasePoolSize        int           `group:"People" initial:"16" min:"1" max:"10000" help:"Connections to the database at most."`
 	DatabaseTimeout         time.Duration `group:"People" initial:"2s" min:"1ms" max:"10s" help:"Limit of one database call, waiting for a connection included; at most the margin of the heartbeat in Redis."`
 	PasswordMinLength       int           `group:"People" initial:"15" min:"8" max:"256" help:"Characters a new password needs at least."`
 	PasswordHashConcurrency int           `group:"People" min:"1" max:"1024" unset:"one less than the processors, at least 1" help:"Passwords hashed at once at most, each with 19 MiB and a processor of its own."`
+	BreachedPasswords       string        `group:"People" unset:"none" help:"File of passwords that are refused because they are known: SHA-1, ordered by hash, as Have I Been Pwned offers it."`
+	Throttle                string        `group:"People" initial:"on" oneof:"on,off" help:"Slow down wrong log-ins and other tries, by account and by address. off is for a test that makes many."`
 
 	SessionStore            string        `group:"Sessions" initial:"redis" oneof:"redis,memory,file,database" help:"Where sessions live. memory forgets them at a restart."`
 	RedisURL                SecretURL     `group:"Sessions" name:"redis-url" schemes:"redis,rediss" unset:"embedded, in DATA_DIR" help:"Redis server: redis://USER:PASSWORD@HOST:6379/0, or rediss:// for TLS."`
@@ -44,6 +46,9 @@ type Config struct {
 	SessionIdleTimeout      time.Duration `group:"Sessions" initial:"24h" min:"1s" max:"400d" help:"A session unused for this long ends."`
 	SessionLifetime         time.Duration `group:"Sessions" initial:"7d" min:"1s" max:"400d" help:"A session ends this long after log-in, however much it is used."`
 	SessionRememberLifetime time.Duration `group:"Sessions" initial:"30d" min:"1s" max:"400d" help:"The same for a session that the person asked to keep."`
+
+	SMTPURL  SecretURL `group:"Mail" name:"smtp-url" schemes:"smtp,smtps" unset:"files in DATA_DIR/mail" help:"Mail server: smtp://USER:PASSWORD@HOST:587, or smtps:// for TLS from the start."`
+	MailFrom string    `group:"Mail" initial:"Holdfast <holdfast@localhost>" check:"mail" help:"Sender of mail; needed with SMTP_URL."`
 
 	LearnMode string     `group:"Learning and logs" name:"learn" initial:"auto" oneof:"auto,on,off" help:"Pages /explain, /lab and /why; auto has them when HOST and BASE_URL are this machine alone."`
 	LogLevel  slog.Level `group:"Learning and logs" initial:"info" oneof:"debug,info,warn,error" help:"Least level of what is logged."`

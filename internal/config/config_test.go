@@ -114,7 +114,7 @@ func TestEverySettingIsReadBySomething(t *testing.T) {
 }
 
 func TestALineOfDotenvThatIsNoSettingIsIgnored(t *testing.T) {
-	_, c := mustParse(t, nil, nil, "SMTP_URL=not even an address\nMAIL_FROM=nobody\nPORT=4000\n")
+	_, c := mustParse(t, nil, nil, "POP3_URL=not even an address\nMAIL_TO=nobody\nPORT=4000\n")
 	if c.Port != 4000 || strings.Contains(c.String(), "nobody") {
 		t.Errorf("got\n%s", c)
 	}

@@ -151,6 +151,9 @@ func (c *Config) compare(wrong Problems) Problems {
 		add(life, "%s is more than %s, which is %s",
 			showDuration(c.SessionLifetime), remember, showDuration(c.SessionRememberLifetime))
 	}
+	if fine("SMTP_URL", "MAIL_FROM") && c.SMTPURL != "" && strings.HasSuffix(c.MailFrom, "@localhost>") {
+		add("MAIL_FROM", "mail servers refuse %s: with SMTP_URL, set an address of your own", c.MailFrom)
+	}
 	_, port, err := net.SplitHostPort(c.MetricsAddr)
 	if fine("METRICS_ADDR", "PORT") && err == nil && port == strconv.Itoa(c.Port) && port != "0" {
 		add("METRICS_ADDR", "port %s is PORT already; metrics need one of their own", port)

@@ -86,6 +86,8 @@ func (s setting) text(text string) (string, error) {
 		return text, checkHostPort(text)
 	case "base":
 		return checkBase(text)
+	case "mail":
+		return text, checkMail(text)
 	}
 	if allowed := s.tag.Get("oneof"); allowed != "" {
 		return oneOf(text, allowed)

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/mail"
 	"net/netip"
 	"net/url"
 	"regexp"
@@ -127,14 +128,20 @@ func checkServer(text string, schemes []string) error {
 	if _, err := parsePort(server.Port()); server.Port() != "" && err != nil {
 		return need
 	}
-	if schemes[0] == "postgres" { // a host in the query is the folder of a Unix socket
+	switch schemes[0] {
+	case "postgres": // a host in the query is the folder of a Unix socket
 		if server.Hostname() == "" && server.Query().Get("host") == "" {
 			return need
 		}
 		return nil
-	}
-	if !databaseNumber.MatchString(server.Path) || server.RawQuery != "" {
-		return errors.New("after the host may stand only the number of a database, such as /0")
+	case "redis":
+		if !databaseNumber.MatchString(server.Path) || server.RawQuery != "" {
+			return errors.New("after the host may stand only the number of a database, such as /0")
+		}
+	default:
+		if server.Path != "" && server.Path != "/" || server.RawQuery != "" {
+			return errors.New("nothing may stand after the host and port")
+		}
 	}
 	if checkHost(server.Hostname()) != nil {
 		return need
@@ -143,6 +150,13 @@ func checkServer(text string, schemes []string) error {
 }
 
 var databaseNumber = regexp.MustCompile(`^(/[0-9]{0,4})?$`)
+
+func checkMail(text string) error {
+	if _, err := mail.ParseAddress(text); err != nil {
+		return errors.New("an e-mail address is needed, such as Holdfast <login@example.org>")
+	}
+	return nil
+}
 
 func parseNetworks(text string) ([]netip.Prefix, error) {
 	var networks []netip.Prefix

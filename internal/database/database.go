@@ -54,7 +54,7 @@ type DB struct {
 
 // Open opens the database and asks it for a sign of life. The error names the
 // database and the reason, never the password; it is an
-// [fault.ErrUnavailable] when the database does not answer.
+// [account.ErrUnavailable] when the database does not answer.
 func Open(ctx context.Context, c Config) (*DB, error) {
 	if c.Timeout <= 0 {
 		c.Timeout = DefaultTimeout
@@ -80,7 +80,7 @@ func (db *DB) SQL() *sql.DB { return db.sql.DB }
 func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 
 // Ping returns nil when the database answers a query in time, or
-// [fault.ErrUnavailable].
+// [account.ErrUnavailable].
 func (db *DB) Ping(ctx context.Context) error {
 	ctx, cancel, failed := db.bounded(ctx, "ping database")
 	defer cancel()

@@ -268,12 +268,17 @@ func (d devices) EndedSince(ctx context.Context, since time.Time, yield func(key
 			return err
 		}
 		if len(keys) == 0 {
-			return nil
+			break
 		}
 		if err := yield(keys); err != nil {
 			return err
 		}
 	}
+	keys, err := revocations(d).since(ctx, since)
+	if err != nil || len(keys) == 0 {
+		return err
+	}
+	return yield(keys)
 }
 
 // endedPage returns the keys after ended and id, and moves these on.

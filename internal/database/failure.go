@@ -110,3 +110,12 @@ func sqliteUnavailable(code int) bool {
 	}
 	return false
 }
+
+// duplicate says whether a unique index has refused a row.
+func duplicate(err error) bool {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return pg.Code == "23505"
+	}
+	lite, ok := errors.AsType[*sqlite.Error](err)
+	return ok && lite.Code() == sqlitelib.SQLITE_CONSTRAINT_UNIQUE
+}

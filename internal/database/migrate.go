@@ -33,7 +33,7 @@ func advisoryLock() int64 {
 // Migrate applies every step that is missing and returns the file names of
 // those that this call applied, in order. Any number of processes may call it
 // at once: one applies, the others wait and find nothing to do. It returns
-// [fault.ErrUnavailable] when the database cannot be reached.
+// [account.ErrUnavailable] when the database cannot be reached.
 func (db *DB) Migrate(ctx context.Context) ([]string, error) {
 	inner, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()

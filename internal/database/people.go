@@ -11,7 +11,7 @@ import (
 // people is account's store.
 type people struct{ db *DB }
 
-const personColumns = `id, name, email, email_key, password_hash, created_ms, disabled_ms`
+const personColumns = `id, name, email, email_key, password_hash, created_ms, disabled_ms, verified_ms, epoch`
 
 const insertPerson = `
 INSERT INTO people (id, name, email, email_key, password_hash, created_ms)
@@ -99,39 +99,6 @@ UPDATE people
 SET id = id
 WHERE id = $1`
 
-const deleteDevices = `
-DELETE FROM devices
-WHERE person_id = $1`
-
-const deletePerson = `
-DELETE FROM people
-WHERE id = $1`
-
-// Delete takes the person's row first: a log-in on its way is either written
-// before, and removed with the others, or finds nobody (see holdPerson).
-func (p people) Delete(ctx context.Context, id string) error {
-	ctx, cancel, failed := p.db.bounded(ctx, "delete person")
-	defer cancel()
-	tx, err := p.db.sql.BeginTx(ctx, nil)
-	if err != nil {
-		return failed(err)
-	}
-	defer tx.Rollback()
-	locked, err := affected(tx.ExecContext(ctx, lockPerson, id))
-	if err != nil {
-		return failed(err)
-	}
-	if locked == 0 {
-		return account.ErrNotFound
-	}
-	for _, remove := range []string{deleteDevices, deletePerson} {
-		if _, err := tx.ExecContext(ctx, remove, id); err != nil {
-			return failed(err)
-		}
-	}
-	return ofWrite(failed(tx.Commit()))
-}
-
 const peoplePage = `
 SELECT ` + personColumns + `
 FROM people
@@ -176,12 +143,12 @@ func (p people) change(ctx context.Context, doing, query string, args ...any) (a
 func scanPerson(row interface{ Scan(...any) error }) (account.Record, error) {
 	var r account.Record
 	var created int64
-	var disabled sql.NullInt64
-	err := row.Scan(&r.ID, &r.Name, &r.Email, &r.EmailKey, &r.PasswordHash, &created, &disabled)
+	var disabled, verified sql.NullInt64
+	err := row.Scan(&r.ID, &r.Name, &r.Email, &r.EmailKey, &r.PasswordHash, &created, &disabled, &verified, &r.Epoch)
 	if err != nil {
 		return account.Record{}, err
 	}
-	r.Created, r.Disabled = time.UnixMilli(created).UTC(), disabled.Valid
+	r.Created, r.Disabled, r.Verified = time.UnixMilli(created).UTC(), disabled.Valid, verified.Valid
 	return r, nil
 }
 

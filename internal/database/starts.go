@@ -26,7 +26,7 @@ RETURNING number`
 
 // RecordStart writes a start down and returns its number: 1 for the first, and
 // one more for each, without gap or repeat however many processes start at
-// once. It returns [fault.ErrUnavailable] when that could not be done in
+// once. It returns [account.ErrUnavailable] when that could not be done in
 // time.
 func (db *DB) RecordStart(ctx context.Context, s Start) (int64, error) {
 	ctx, cancel, failed := db.bounded(ctx, "record start")
@@ -47,8 +47,8 @@ SELECT instance, version, started_ms
 FROM starts
 WHERE number = $1`
 
-// StartOf returns the start with a number, [fault.ErrNotFound], or
-// [fault.ErrUnavailable].
+// StartOf returns the start with a number, [account.ErrNotFound], or
+// [account.ErrUnavailable].
 func (db *DB) StartOf(ctx context.Context, number int64) (Start, error) {
 	ctx, cancel, failed := db.bounded(ctx, "read start")
 	defer cancel()

@@ -38,6 +38,8 @@ type Policy struct {
 	// MinRunes is the fewest code points, counted after NFC. Zero stands for
 	// DefaultMinRunes; below LeastMinRunes, LeastMinRunes holds.
 	MinRunes int
+	// Breached, if set, are passwords that are refused because they are known.
+	Breached *Breached
 }
 
 // Hashable says whether a password could ever have been accepted: at most
@@ -51,8 +53,9 @@ func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune
 // Check returns nil, or a *[Weak] that says why the password is refused: too
 // short, too long, not text, a sequence or repetition, mostly made of the
 // words in about (the person's name and e-mail address) or of this service's
-// name, or well known. Letter case does not matter for any of these. It asks
-// no other computer.
+// name, well known, or breached. Letter case does not matter for any of these but
+// the last. It asks no other computer. Any other error says that the file of
+// breached passwords could not be read.
 func (p Policy) Check(password string, about ...string) error {
 	switch {
 	case len(password) > MaxBytes:
@@ -78,7 +81,18 @@ func (p Policy) Check(password string, about ...string) error {
 	case wellKnown(folded):
 		return &Weak{"This is one of the passwords that are guessed first. Use a few unrelated words."}
 	}
-	return nil
+	return p.breached(password)
+}
+
+func (p Policy) breached(password string) error {
+	if p.Breached == nil {
+		return nil
+	}
+	has, err := p.Breached.Has(password)
+	if err == nil && has {
+		return &Weak{"This password has been in a data breach, so others know it. Use a few words that do not belong together."}
+	}
+	return err
 }
 
 func (p Policy) minRunes() int {

@@ -22,6 +22,24 @@ for (const field of document.querySelectorAll('input[type=password]')) {
   row.append(field, button);
 }
 
+// A line under a new password tells how it looks while it is typed. The server decides; this only spares a try.
+const looks = (text, least) => {
+  const letters = [...text.toLowerCase()];
+  const length = letters.length;
+  if (length === 0) return '';
+  if (length < least) return `${length} of at least ${least} characters`;
+  const runs = letters.filter((c, i) => i > 0 && Math.abs(c.codePointAt(0) - letters[i - 1].codePointAt(0)) <= 1).length;
+  if (new Set(letters).size < 6 || runs > length / 2) return 'Easy to guess: it repeats itself or runs in order';
+  return /[^\p{L}]/u.test(text) || length >= 1.5 * least ? 'Hard to guess' : 'Long enough';
+};
+for (const field of document.querySelectorAll('input[data-least]')) {
+  const line = document.createElement('p');
+  line.className = 'help';
+  line.setAttribute('role', 'status');
+  field.addEventListener('input', () => { line.textContent = looks(field.value, Number(field.dataset.least)); });
+  field.closest('.field').append(line);
+}
+
 // A button on each command copies it. Browsers allow that on https and on localhost only.
 for (const command of navigator.clipboard ? document.querySelectorAll('[data-copy]') : []) {
   const text = command.textContent;

@@ -36,6 +36,10 @@ func Start(t testing.TB, program, dir string, settings Settings) *Server {
 	s := &Server{Dir: dir, t: t, program: program, settings: Settings{"HOST": "127.0.0.1"}}
 	maps.Copy(s.settings, settings)
 	t.Cleanup(s.end)
+	// Tests sign up and log in many from one address.
+	if _, set := s.settings["THROTTLE"]; !set {
+		s.settings["THROTTLE"] = "off"
+	}
 	if _, set := s.settings["PORT"]; set {
 		s.Start()
 		return s
@@ -96,6 +100,16 @@ func (s *Server) Settings() Settings { return maps.Clone(s.settings) }
 // Keep names a secret that no run may ever say; it is looked for at the end of
 // each.
 func (s *Server) Keep(secret string) { s.secrets = append(s.secrets, secret) }
+
+// Setting is the value that this server was given.
+func (s *Server) Setting(name string) string { return s.settings[name] }
+
+// Command runs another command of the same program, with this server's settings
+// and in its folder.
+func (s *Server) Command(args ...string) Result {
+	s.t.Helper()
+	return Run(s.t, s.program, s.Dir, s.settings, args...)
+}
 
 // Terminate asks the server to stop (SIGTERM) and returns at once.
 func (s *Server) Terminate() {

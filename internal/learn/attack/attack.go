@@ -1,4 +1,4 @@
-// Package attack makes six attempts on a session, for real and over HTTP,
+// Package attack makes seven attempts on a session, for real and over HTTP,
 // against the very server it runs in, and against a set-up as the manuals of scs
 // and its redisstore show it, and tells what was sent, what came back and who
 // won. It owns the attempts, the throw-away people they are made with, and the
@@ -41,6 +41,7 @@ type Config struct {
 	Server, Host string
 	Accounts     *account.Service
 	Sessions     *session.Manager
+	Unslowed     bool          // tries are not slowed down on this server
 	Store        *store.Opened // that Sessions are kept in
 	Limit        time.Duration // 0 for DefaultLimit
 	Log          *slog.Logger
@@ -149,7 +150,7 @@ func (r *Runner) perform(ctx context.Context, a Attack) (*Report, error) {
 	}
 	here := newTarget(r.Server, r.Host, r.Sessions.CookieName(), victim)
 	defer r.tidy(ctx, here)
-	beside, noStock := startStock(ctx, r.Store)
+	beside, noStock := startStock(ctx, r.Store, victim.password)
 	var there *target
 	if noStock == nil {
 		there = newTarget(beside.url, "", stock.CookieName, victim)
@@ -173,6 +174,8 @@ func (r *Runner) perform(ctx context.Context, a Attack) (*Report, error) {
 // notHere says why an attack cannot be made on this server; "": it can.
 func (r *Runner) notHere(a Attack) string {
 	switch {
+	case a.slowed && r.Unslowed:
+		return "this server was told with THROTTLE=off to look at every password."
 	case a.together == nil || r.Store.Embedded != nil:
 		return ""
 	case r.Store.Dial != nil:

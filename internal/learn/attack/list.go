@@ -5,7 +5,7 @@ import (
 	"holdfast/internal/embeddedredis"
 )
 
-// Attack is one of the six.
+// Attack is one of the seven.
 type Attack struct {
 	Name  string // in the address
 	Title string
@@ -13,6 +13,8 @@ type Attack struct {
 	Holds string // why it fails here
 	Test  string // the test that keeps it so
 	File  string // where that test is
+
+	slowed bool // whether it rests on tries being slowed
 
 	stockHolds, stockFalls string // the same of the stock set-up
 
@@ -77,6 +79,14 @@ func all() []Attack {
 			Test:  "TestTokensAreSpreadEvenly", File: "web/cookie_test.go",
 			stockHolds: "its tokens are as long and as random.",
 			stockFalls: "a guess was someone’s session.",
+		},
+		{
+			Name: "password", Title: "Guess a password", try: guessPassword, slowed: true,
+			What:  "The attacker knows an e-mail address and works through a list of common passwords, as fast as the server answers.",
+			Holds: "after 5 wrong ones each further try has to wait, twice as long every time, up to 15 minutes: 110 a day at most, from however many addresses. The count is kept in the database, so that neither a restart nor another instance forgets it. A browser that has logged in before does not wait for what others fail.",
+			Test:  "TestGuessingIsSlowedButNotOnABrowserThatIsKnown", File: "web/accounts_test.go",
+			stockHolds: "it stopped looking at passwords.",
+			stockFalls: "nothing in it counts tries. It looks at every password as fast as they come; only the work of hashing would slow that down.",
 		},
 		{
 			Name: "outage", Title: "Stop Redis under you", together: outage,

@@ -57,7 +57,9 @@ type answer struct {
 	body    string
 	token   string // newly set; "" for none
 	touched bool   // the session cookie was set or cleared
-	took    time.Duration
+	// retryAfter is how many seconds the sender is asked to wait; "" for none.
+	retryAfter string
+	took       time.Duration
 }
 
 // greeted reports whether the profile page was shown: the sender is logged in.
@@ -84,7 +86,7 @@ func (t *target) send(ctx context.Context, q request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	a := answer{status: got.Code, body: string(got.Body), took: got.Took}
+	a := answer{status: got.Code, body: string(got.Body), took: got.Took, retryAfter: got.Header.Get("Retry-After")}
 	t.record(q, got, &a)
 	return a, nil
 }
@@ -98,6 +100,9 @@ func (t *target) record(q request, got visitor.Answer, a *answer) {
 	lines := []string{got.Status}
 	if a.took >= 100*time.Millisecond {
 		lines[0] += fmt.Sprintf("   (after %.1f s)", a.took.Seconds())
+	}
+	if a.retryAfter != "" {
+		lines = append(lines, "Retry-After: "+a.retryAfter)
 	}
 	if to := got.Header.Get("Location"); to != "" {
 		lines = append(lines, "Location: "+trace.Hide(to))

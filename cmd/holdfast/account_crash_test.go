@@ -1,0 +1,241 @@
+package main_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/PuerkitoBio/goquery"
+
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+)
+
+const newPassword = "gulls 77 above cold granite"
+
+// leaseOver is how long a mail waits at most whose sender was killed.
+const leaseOver = 3 * time.Minute
+
+// killRounds is how often each change is interrupted: a few times always, and
+// with HOLDFAST_KILL_ROUNDS=100 as a campaign.
+func killRounds(t *testing.T) int {
+	t.Helper()
+	rounds, err := strconv.Atoi(os.Getenv("HOLDFAST_KILL_ROUNDS"))
+	if err != nil {
+		return 3
+	}
+	return rounds
+}
+
+// change is something a person does to their account, and how to tell whether
+// it has happened. Both are looked at after the server has started again.
+type change struct {
+	// prepare does what comes before, and returns what sends the change.
+	prepare func(t *testing.T, server *testprocess.Server, who, other *visitor) (send func() (answer, error))
+	// happened is nil when the change has happened as a whole, not when none of
+	// it has.
+	happened, not func(server *testprocess.Server, who, other *visitor) error
+}
+
+func changesOfAccounts() map[string]change {
+	passwordSet := func(_ *testprocess.Server, who, other *visitor) error {
+		return all(logsIn(who, newPassword), staysOut(who, password), asked(other))
+	}
+	passwordKept := func(_ *testprocess.Server, who, other *visitor) error {
+		return all(logsIn(who, password), staysOut(who, newPassword), greeted(other))
+	}
+	return map[string]change{
+		"password": {
+			prepare: func(_ *testing.T, _ *testprocess.Server, who, _ *visitor) func() (answer, error) {
+				return func() (answer, error) {
+					return who.submit("/account/password", "/account/password", map[string]string{"current": password, "new": newPassword})
+				}
+			},
+			happened: passwordSet, not: passwordKept,
+		},
+		"reset": {
+			prepare: func(t *testing.T, server *testprocess.Server, who, _ *visitor) func() (answer, error) {
+				link := resetLink(t, server, who)
+				stranger := who.stranger()
+				return func() (answer, error) {
+					return stranger.submit(link, "/reset", map[string]string{"password": newPassword})
+				}
+			},
+			happened: passwordSet, not: passwordKept,
+		},
+		"deletion": {
+			prepare: func(_ *testing.T, _ *testprocess.Server, who, _ *visitor) func() (answer, error) {
+				return func() (answer, error) { return who.submit("/account/delete", "/account/delete", nil) }
+			},
+			happened: func(_ *testprocess.Server, who, other *visitor) error {
+				return all(staysOut(who, password), asked(who), asked(other))
+			},
+			not: func(_ *testprocess.Server, who, other *visitor) error {
+				return all(logsIn(who, password), greeted(who), greeted(other))
+			},
+		},
+		"e-mail": {
+			prepare: func(t *testing.T, _ *testprocess.Server, who, _ *visitor) func() (answer, error) {
+				if got, err := who.submit("/account/email", "/account/email", map[string]string{"email": "new-" + who.email}); err != nil || got.Code != http.StatusSeeOther {
+					t.Fatalf("ask for a change of address: %d, %v", got.Code, err)
+				}
+				var link string
+				testprocess.Eventually(t, answerLimit, "the mail to the new address", func() (err error) {
+					link, err = linkTo(who, "new-"+who.email, "Confirm your new e-mail address")
+					return err
+				})
+				return func() (answer, error) { return who.submit(link, "/verify", nil) }
+			},
+			happened: func(_ *testprocess.Server, who, other *visitor) error {
+				moved := *who
+				moved.email = "new-" + who.email
+				if err := all(logsIn(&moved, password), staysOut(who, password), greeted(other)); err != nil {
+					return err
+				}
+				_, err := linkTo(who, who.email, "Your e-mail address was changed")
+				return err
+			},
+			not: func(_ *testprocess.Server, who, other *visitor) error {
+				moved := *who
+				moved.email = "new-" + who.email
+				return all(logsIn(who, password), staysOut(&moved, password), greeted(other))
+			},
+		},
+	}
+}
+
+func TestNoChangeOfAnAccountIsLeftHalfDoneByKill9(t *testing.T) {
+	t.Parallel()
+	for name, on := range map[string]func(testing.TB) testprocess.Settings{
+		"embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
+		"Redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
+			return onServices(testservice.Redis(t), testservice.Postgres(t))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seed := rand.Uint64()
+			random := rand.New(rand.NewPCG(seed, 0))
+			server := start(t, on(t))
+			server.Keep(password)
+			server.Keep(newPassword)
+			for what, change := range changesOfAccounts() {
+				done := 0
+				for round := range killRounds(t) {
+					moment := time.Duration(random.IntN(400)) * time.Millisecond
+					happened, err := interrupt(t, server, change, moment)
+					if err != nil {
+						t.Errorf("seed %d, %s, round %d, killed after %s: %v", seed, what, round, moment, err)
+					}
+					if happened {
+						done++
+					}
+				}
+				t.Logf("%s: done in %d rounds of %d", what, done, killRounds(t))
+			}
+		})
+	}
+}
+
+// interrupt kills the server a moment after a change was sent, and reports
+// whether it has happened: if it was acknowledged it must have.
+func interrupt(t *testing.T, server *testprocess.Server, c change, moment time.Duration) (happened bool, err error) {
+	t.Helper()
+	who := newVisitor(t, server.URL)
+	who.register()
+	other := who.stranger()
+	if err := entered(other.tryLogIn()); err != nil {
+		t.Fatal(err)
+	}
+	send := c.prepare(t, server, who, other)
+	acknowledged := make(chan bool, 1)
+	go func() {
+		got, err := send()
+		acknowledged <- err == nil && got.Code == http.StatusSeeOther
+	}()
+	<-time.After(moment) // some place in the middle
+	server.Kill()
+	said := <-acknowledged
+	server.Start()
+	// The mail that tells of it is on its way; everything else stands at once.
+	done := c.happened(server, who, other)
+	if done != nil && strings.Contains(done.Error(), "no mail") {
+		testprocess.Eventually(t, leaseOver, "what tells of the change", func() error { return c.happened(server, who, other) })
+		done = nil
+	}
+	if done == nil {
+		return true, nil
+	}
+	if said {
+		return false, fmt.Errorf("acknowledged, and did not happen: %w", done)
+	}
+	if not := c.not(server, who, other); not != nil {
+		return false, fmt.Errorf("neither done (%w) nor left alone (%w)", done, not)
+	}
+	return false, nil
+}
+
+func all(errs ...error) error {
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// logsIn is nil when a person gets in with a password, on a browser not seen before.
+func logsIn(who *visitor, pass string) error {
+	got, err := who.stranger().submit("/login", "/login", map[string]string{"email": who.email, "password": pass})
+	if err := entered(got, err); err != nil {
+		return fmt.Errorf("log in as %s: %w", who.email, err)
+	}
+	return nil
+}
+
+// staysOut is nil when a person does not get in with a password.
+func staysOut(who *visitor, pass string) error {
+	got, err := who.stranger().submit("/login", "/login", map[string]string{"email": who.email, "password": pass})
+	if err != nil || got.Code != http.StatusUnprocessableEntity {
+		return fmt.Errorf("log in as %s: %d, %v; want to be refused", who.email, got.Code, err)
+	}
+	return nil
+}
+
+var mailedLink = regexp.MustCompile(`^/(reset|verify)\?token=\S+$`)
+
+// linkTo is the link in the latest mail to an address with a subject.
+func linkTo(who *visitor, email, subject string) (string, error) {
+	got, err := who.ask("GET", "/mail", nil)
+	if err != nil {
+		return "", err
+	}
+	link := ""
+	got.page.Find("article").EachWithBreak(func(_ int, mail *goquery.Selection) bool {
+		if strings.TrimSpace(mail.Find("dt:contains('To') + dd").Text()) == email && mail.Find("h2").Text() == subject {
+			link = mail.Find("a.button").First().AttrOr("href", "")
+		}
+		return link == ""
+	})
+	if !mailedLink.MatchString(link) {
+		return "", fmt.Errorf("no mail to %s with subject %q and a link", email, subject)
+	}
+	return link, nil
+}
+
+// resetLink has the operator print a link.
+func resetLink(t *testing.T, server *testprocess.Server, who *visitor) string {
+	t.Helper()
+	end := server.Command("users", "reset-link", "--email", who.email)
+	found := regexp.MustCompile(`/reset\?token=\S+`).FindString(end.Stdout)
+	if end.Code != 0 || found == "" {
+		t.Fatalf("users reset-link: %d, %s", end.Code, end.Output())
+	}
+	return found
+}

@@ -1,0 +1,113 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/internal/dev/testprocess"
+)
+
+// A mail server that is not there, and one that takes the connection and says
+// nothing, slow no page down and stop no sign-up.
+func TestADeadOrHangingMailServerSlowsNoPage(t *testing.T) {
+	t.Parallel()
+	hanging, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { hanging.Close() }) // its connections are never accepted
+	gone, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone.Close()
+	for name, address := range map[string]string{"dead": gone.Addr().String(), "hanging": hanging.Addr().String()} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := start(t, testprocess.Settings{
+				"SMTP_URL": "smtp://ada:sesame-kelp@" + address, "MAIL_FROM": "login@kelp.example", "SHUTDOWN_TIMEOUT": "2s",
+			})
+			server.Keep("sesame-kelp")
+			for range 8 {
+				who := newVisitor(t, server.URL)
+				got, err := who.trySignUp()
+				if err != nil || got.Code != http.StatusSeeOther || got.Header.Get("Location") != "/login" {
+					t.Fatalf("sign up: %d to %q, %v", got.Code, got.Header.Get("Location"), err)
+				}
+				if err := entered(who.tryLogIn()); err != nil {
+					t.Fatal(err)
+				}
+				if page := who.get("/profile"); page.Took > 5*time.Second {
+					t.Errorf("a page took %s", page.Took)
+				}
+				if got, err := who.submit("/forgot", "/forgot", map[string]string{"email": who.email}); err != nil || got.Took > 5*time.Second {
+					t.Errorf("asking for a new password took %s, %v", got.Took, err)
+				}
+			}
+			if name == "dead" {
+				testprocess.Eventually(t, answerLimit, "a line about mail", func() error {
+					if !strings.Contains(server.Log(), "mail not sent yet") {
+						return fmt.Errorf("the log says nothing of mail")
+					}
+					return nil
+				})
+			}
+			if strings.Contains(server.Log(), "@example.org") {
+				t.Error("the log names an address")
+			}
+			server.Terminate()
+			if end := server.Wait(20 * time.Second); end.Code != 0 {
+				t.Errorf("ended with %d", end.Code)
+			}
+		})
+	}
+}
+
+// The page with everybody's mail is for learning on this machine alone.
+func TestMailIsShownOnThisMachineOnly(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		settings testprocess.Settings
+		want     int
+	}{
+		"learning here":               {testprocess.Settings{}, http.StatusOK},
+		"not learning":                {testprocess.Settings{"LEARN": "off"}, http.StatusNotFound},
+		"learning for others":         {testprocess.Settings{"LEARN": "on", "BASE_URL": "http://login.kelp.example"}, http.StatusNotFound},
+		"learning on every network":   {testprocess.Settings{"LEARN": "on", "HOST": "0.0.0.0"}, http.StatusNotFound},
+		"learning with a mail server": {testprocess.Settings{"SMTP_URL": "smtp://127.0.0.1:9", "MAIL_FROM": "a@kelp.example"}, http.StatusNotFound},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server := start(t, c.settings)
+			base := server.URL
+			if strings.Contains(base, "kelp.example") {
+				base = "http://127.0.0.1:" + server.Setting("PORT")
+			}
+			if got := newVisitor(t, base).get("/mail"); got.Code != c.want {
+				t.Errorf("/mail: %d, want %d", got.Code, c.want)
+			}
+		})
+	}
+}
+
+func TestAnOperatorPrintsALinkForANewPassword(t *testing.T) {
+	t.Parallel()
+	server := start(t, testprocess.Settings{})
+	who := member(t, server)
+	link := resetLink(t, server, who)
+	got, err := who.stranger().submit(link, "/reset", map[string]string{"password": newPassword})
+	if err != nil || got.Code != http.StatusSeeOther {
+		t.Fatalf("reset: %d, %v", got.Code, err)
+	}
+	if err := all(asked(who), logsIn(who, newPassword), staysOut(who, password)); err != nil {
+		t.Error(err)
+	}
+	if end := server.Command("users", "reset-link", "--email", "nobody@kelp.example"); end.Code == 0 || strings.Contains(end.Output(), "token=") {
+		t.Errorf("for nobody: %d, %s", end.Code, end.Output())
+	}
+}

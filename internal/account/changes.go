@@ -1,0 +1,371 @@
+package account
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"holdfast/internal/form"
+	"holdfast/internal/password"
+	"holdfast/internal/text"
+)
+
+// Changes is what else an account's store does. Each method writes the notes in
+// the same transaction as what they tell of, or nothing at all. Those that
+// change a person take the person's row first, so that a log-in that is being
+// written down comes either before or after.
+type Changes interface {
+	// SignUp adds a person where the key is free, with the notes. With always,
+	// the letters are written in any case.
+	SignUp(ctx context.Context, r Record, n Notes, always bool) (added bool, err error)
+	// Note writes events and letters. Events of nobody are left out.
+	Note(ctx context.Context, n Notes) error
+	// NoteByEmail writes an event for whoever has the key, if anybody.
+	NoteByEmail(ctx context.Context, key string, e Event) error
+	// Browsers returns which of these hashes are known of the person with the key.
+	Browsers(ctx context.Context, key string, hashes []string) ([]string, error)
+	// LogIn notes that a browser has logged in: known now, where it was not.
+	LogIn(ctx context.Context, person, hash string, at time.Time, n Notes) error
+	// SetPassword puts a hash in the place of the old one, which must still
+	// stand; with a link that must still be good, in the place of whatever
+	// stands, and the address is confirmed. It raises the epoch, ends all
+	// sessions but the device named keep, spends all links and takes back
+	// letters that would carry one. ErrNotFound: the old hash does not stand.
+	SetPassword(ctx context.Context, p NewPassword, n Notes) (Record, error)
+
+	InsertLink(ctx context.Context, l Link) error
+	FindLink(ctx context.Context, hash string, now time.Time) (Link, error)
+	// ConfirmEmail spends a link and notes that the address of the key, if it
+	// is still the person's, is confirmed. ErrLinkOver.
+	ConfirmEmail(ctx context.Context, l Link, key string, at time.Time, n Notes) (Record, error)
+	// MoveEmail spends a link and gives the person, whose key is before, another
+	// address, confirmed. With all it ends all sessions and spends all links;
+	// otherwise those of the change. ErrLinkOver, ErrEmailTaken.
+	MoveEmail(ctx context.Context, l Link, before, email, key string, at time.Time, all bool, n Notes) (Record, error)
+
+	// History returns events of a person, latest first.
+	History(ctx context.Context, person string, offset, limit int) ([]Event, error)
+	// Close removes a person and all that was noted of them but the store's
+	// names of their sessions, which stay ended.
+	Close(ctx context.Context, id string, at time.Time, n Notes) error
+}
+
+// NewPassword is one to be set. Hash is its hash; Old is the hash that it
+// replaces, or Link what allows it.
+type NewPassword struct {
+	Person    string
+	Hash, Old string
+	Link      *Link
+	Keep      string // the device whose session goes on; "" for none
+	At        time.Time
+}
+
+// SignUp makes an account, as [Service.Register] does, for somebody at a
+// browser, and has a mail ask to confirm the address. With always, its owner gets
+// a mail where it is taken: the caller then does not tell [ErrEmailTaken] from
+// success, for the work was the same. Errors: [form.Errors], [ErrEmailTaken],
+// [ErrUnavailable], [ErrBusy].
+func (s *Service) SignUp(ctx context.Context, r Registration, always bool, from Sender) (Person, error) {
+	record, err := s.record(ctx, r)
+	if err != nil {
+		return Person{}, err
+	}
+	added, err := s.store.SignUp(ctx, record, Notes{
+		Events:  []Event{s.event(record.ID, EventSignUp, from)},
+		Letters: []Letter{s.letter(LetterWelcome, record.ID, record.Email, "", from)},
+	}, always)
+	if err != nil {
+		return Person{}, fmt.Errorf("sign up: %w", err)
+	}
+	if !added {
+		return Person{}, ErrEmailTaken
+	}
+	return record.Person, nil
+}
+
+// Current reports whether a person may still log in with the password that was
+// verified when p was read.
+func (s *Service) Current(ctx context.Context, p Person) (bool, error) {
+	now, err := s.Find(ctx, p.ID)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return err == nil && now.Epoch == p.Epoch && !now.Disabled, err
+}
+
+// Prove verifies the password of a person who is logged in. Errors:
+// [ErrInvalidCredentials], [ErrUnavailable], [ErrBusy].
+func (s *Service) Prove(ctx context.Context, id, pass string) (Person, error) {
+	record, err := s.verified(ctx, id, pass)
+	return record.Person, err
+}
+
+func (s *Service) verified(ctx context.Context, id, pass string) (Record, error) {
+	if !password.Hashable(pass) || !text.IsID(id) {
+		return Record{}, ErrInvalidCredentials
+	}
+	record, err := s.store.ByID(ctx, id)
+	if errors.Is(err, ErrNotFound) {
+		return Record{}, ErrInvalidCredentials
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("find person to verify: %w", err)
+	}
+	ok, _, err := s.hasher.Verify(ctx, record.PasswordHash, pass)
+	if err != nil {
+		return Record{}, fmt.Errorf("verify password of person %s: %w", record.ID, busy(err))
+	}
+	if !ok || record.Disabled {
+		return Record{}, ErrInvalidCredentials
+	}
+	return record, nil
+}
+
+// ChangePassword sets a new password for a person who gives the current one,
+// ends all their sessions but the device named keep, and spends their links.
+// Errors: [form.Errors] (field "new"), [ErrInvalidCredentials], [ErrUnavailable], [ErrBusy].
+func (s *Service) ChangePassword(ctx context.Context, id, current, fresh, keep string, from Sender) (Person, error) {
+	record, err := s.verified(ctx, id, current)
+	if err != nil {
+		return Person{}, err
+	}
+	if current == fresh {
+		return Person{}, form.Errors{{Field: "new", Message: "This is your present password. Choose another one."}}
+	}
+	hash, err := s.acceptable(ctx, "new", fresh, record.Person)
+	if err != nil {
+		return Person{}, err
+	}
+	changed, err := s.store.SetPassword(ctx,
+		NewPassword{Person: id, Hash: hash, Old: record.PasswordHash, Keep: keep, At: s.instant()},
+		Notes{
+			Events:  []Event{s.event(id, EventPasswordChanged, from)},
+			Letters: []Letter{s.letter(LetterPassword, id, record.Email, record.greeting(), from)},
+		})
+	if errors.Is(err, ErrNotFound) {
+		return Person{}, ErrInvalidCredentials // another change came first
+	}
+	if err != nil {
+		return Person{}, fmt.Errorf("change password: %w", err)
+	}
+	return changed.Person, nil
+}
+
+// ResetPassword spends a mailed link: it sets a new password, ends all sessions
+// and logs nobody in. Errors: [form.Errors] (field "password"), [ErrLinkOver],
+// [ErrUnavailable], [ErrBusy].
+func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from Sender) (Person, error) {
+	link, err := s.findLinkFor(ctx, token, PurposeReset)
+	if err != nil {
+		return Person{}, err
+	}
+	person, err := s.Find(ctx, link.Person)
+	if err != nil {
+		return Person{}, linkOver(err)
+	}
+	hash, err := s.acceptable(ctx, "password", fresh, person)
+	if err != nil {
+		return Person{}, err
+	}
+	changed, err := s.store.SetPassword(ctx,
+		NewPassword{Person: person.ID, Hash: hash, Link: &link, At: s.instant()},
+		Notes{
+			Events:  []Event{s.event(person.ID, EventPasswordReset, from)},
+			Letters: []Letter{s.letter(LetterPassword, person.ID, person.Email, person.greeting(), from)},
+		})
+	if err != nil {
+		return Person{}, fmt.Errorf("reset password: %w", linkOver(err))
+	}
+	return changed.Person, nil
+}
+
+// acceptable returns the hash of a password that the policy lets pass, or
+// form.Errors for the field.
+func (s *Service) acceptable(ctx context.Context, field, pass string, p Person) (string, error) {
+	var weak *password.Weak
+	switch err := s.policy.Check(pass, p.Name, p.Email); {
+	case errors.As(err, &weak):
+		return "", form.Errors{{Field: field, Message: weak.Reason}}
+	case err != nil:
+		return "", fmt.Errorf("check password: %w", err)
+	}
+	hash, err := s.hasher.Hash(ctx, pass)
+	if err != nil {
+		return "", fmt.Errorf("hash password: %w", busy(err))
+	}
+	return hash, nil
+}
+
+// AskReset has a mail sent to whoever has the address, if anybody: who that is
+// is looked for when the mail is sent, so that this answers alike for all.
+// Errors: [form.Errors] (field "email"), [ErrUnavailable].
+func (s *Service) AskReset(ctx context.Context, email string, from Sender) error {
+	email, _, problem := cleanEmail(email)
+	if problem != "" {
+		return form.Errors{{Field: "email", Message: problem}}
+	}
+	if err := s.store.Note(ctx, Notes{Letters: []Letter{s.letter(LetterReset, "", email, "", from)}}); err != nil {
+		return fmt.Errorf("ask for a reset: %w", err)
+	}
+	return nil
+}
+
+// AskConfirm has the mail that confirms a person's address sent once more.
+// Errors: [ErrNotFound], [ErrUnavailable].
+func (s *Service) AskConfirm(ctx context.Context, id string, from Sender) error {
+	p, err := s.Find(ctx, id)
+	if err != nil || p.Verified {
+		return err
+	}
+	if err := s.store.Note(ctx, Notes{Letters: []Letter{s.letter(LetterConfirm, id, p.Email, p.greeting(), from)}}); err != nil {
+		return fmt.Errorf("ask to confirm: %w", err)
+	}
+	return nil
+}
+
+// AskEmail has a mail sent to the address that a person wants to log in with.
+// Nothing changes before it is confirmed; whether the address is free is looked
+// for when the mail is sent. Errors: [form.Errors] (field "email"),
+// [ErrNotFound], [ErrUnavailable].
+func (s *Service) AskEmail(ctx context.Context, id, email string, from Sender) error {
+	p, err := s.Find(ctx, id)
+	if err != nil {
+		return err
+	}
+	email, _, problem := cleanEmail(email)
+	if problem == "" && email == p.Email {
+		problem = "This is your address already."
+	}
+	if problem != "" {
+		return form.Errors{{Field: "email", Message: problem}}
+	}
+	if err := s.store.Note(ctx, Notes{
+		Events:  []Event{s.event(id, EventEmailChangeAsked, from)},
+		Letters: []Letter{s.letter(LetterChange, id, email, "", from)},
+	}); err != nil {
+		return fmt.Errorf("ask to change address: %w", err)
+	}
+	return nil
+}
+
+// Close deletes a person's account, and everything that is kept of them. Errors:
+// [ErrNotFound], [ErrUnavailable].
+func (s *Service) Close(ctx context.Context, id string, from Sender) error {
+	p, err := s.Find(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := s.store.Close(ctx, id, s.instant(), Notes{Letters: []Letter{s.letter(LetterDeleted, "", p.Email, p.greeting(), from)}}); err != nil {
+		return fmt.Errorf("close account: %w", err)
+	}
+	return nil
+}
+
+// Note writes down what a person did. Errors: [ErrUnavailable].
+func (s *Service) Note(ctx context.Context, person string, kind EventKind, from Sender) error {
+	if err := s.store.Note(ctx, Notes{Events: []Event{s.event(person, kind, from)}}); err != nil {
+		return fmt.Errorf("note %s: %w", kind, err)
+	}
+	return nil
+}
+
+// NoteFailure writes down that somebody failed to log in with an address, for
+// its owner to read, if it has one. Errors: [ErrUnavailable].
+func (s *Service) NoteFailure(ctx context.Context, email string, from Sender) error {
+	_, key, problem := cleanEmail(email)
+	if problem != "" {
+		key = "" // nobody's; the same statement all the same
+	}
+	if err := s.store.NoteByEmail(ctx, key, s.event("", EventLogInFailed, from)); err != nil {
+		return fmt.Errorf("note failed log-in: %w", err)
+	}
+	return nil
+}
+
+// maxHistory is the most events that History returns at once.
+const maxHistory = 1000
+
+// History returns what happened to an account, latest first. Errors:
+// [ErrUnavailable].
+func (s *Service) History(ctx context.Context, person string, offset, limit int) ([]Event, error) {
+	events, err := s.store.History(ctx, person, max(offset, 0), min(max(limit, 1), maxHistory))
+	if err != nil {
+		return nil, fmt.Errorf("read history: %w", err)
+	}
+	return events, nil
+}
+
+// KnownBrowser returns the hash of that of the tokens with which the person of
+// this address has logged in before, or "". Errors: [ErrUnavailable].
+func (s *Service) KnownBrowser(ctx context.Context, email string, tokens []string) (hash string, err error) {
+	var hashes []string
+	for _, token := range tokens {
+		if wellFormedToken(token) {
+			hashes = append(hashes, hashToken(token))
+		}
+	}
+	_, key, problem := cleanEmail(email)
+	if problem != "" || len(hashes) == 0 {
+		return "", nil
+	}
+	known, err := s.store.Browsers(ctx, key, hashes)
+	if err != nil {
+		return "", fmt.Errorf("look for browser: %w", err)
+	}
+	if len(known) == 0 {
+		return "", nil
+	}
+	return known[0], nil
+}
+
+// LoggedIn notes a log-in before its session is made: a mail that tells of one
+// which then fails is better than none of one that stands. A browser that has
+// not logged in to the account before is known from now on, by the token that is
+// returned, and the person is told by mail, unless it is where they signed up.
+// Errors: [ErrUnavailable].
+func (s *Service) LoggedIn(ctx context.Context, p Person, tokens []string, signedUp bool, from Sender) (token string, err error) {
+	hash, err := s.KnownBrowser(ctx, p.Email, tokens)
+	if err != nil {
+		return "", err
+	}
+	var n Notes
+	switch {
+	case hash != "":
+		n.Events = []Event{s.event(p.ID, EventLogIn, from)}
+	case signedUp:
+		token, hash = newToken()
+		n.Events = []Event{s.event(p.ID, EventLogIn, from)}
+	default:
+		token, hash = newToken()
+		n.Events = []Event{s.event(p.ID, EventLogInNewBrowser, from)}
+		n.Letters = []Letter{s.letter(LetterBrowser, p.ID, p.Email, p.greeting(), from)}
+	}
+	if err := s.store.LogIn(ctx, p.ID, hash, s.instant(), n); err != nil {
+		return "", fmt.Errorf("note log-in: %w", err)
+	}
+	return token, nil
+}
+
+// EmailKey is the form of an address by which two spellings of one are the same,
+// and whether it is an address.
+func EmailKey(email string) (key string, ok bool) {
+	_, key, problem := cleanEmail(email)
+	return key, problem == ""
+}
+
+// LinkOf says which link a mail carries; "" for none.
+func (k LetterKind) LinkOf() Purpose {
+	switch k {
+	case LetterWelcome, LetterConfirm:
+		return PurposeConfirm
+	case LetterReset, LetterBrowser:
+		return PurposeReset
+	case LetterChange:
+		return PurposeChange
+	case LetterChanged:
+		return PurposeUndo
+	default:
+		return ""
+	}
+}

@@ -1,0 +1,158 @@
+package account_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"holdfast/internal/account"
+)
+
+const other = "nine kelp forests at dawn"
+
+func link(t *testing.T, s *account.Service, purpose account.Purpose, person account.Person, detail string) string {
+	t.Helper()
+	token, err := s.MakeLink(t.Context(), purpose, person.ID, detail)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func TestALinkIsSpentOnceHoweverManyUseItAtOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, store account.Store) {
+		s := serve(store)
+		ada := register(t, s, "Ada", "ada@example.org")
+		for name, use := range map[string]func(token string) error{
+			"confirm": func(token string) error {
+				_, err := s.ConfirmEmail(context.Background(), token, account.Sender{})
+				return err
+			},
+			"reset": func(token string) error {
+				_, err := s.ResetPassword(context.Background(), token, other, account.Sender{})
+				return err
+			},
+		} {
+			token := link(t, s, account.Purpose(name), ada, ada.Email)
+			var done, over atomic.Int64
+			var all sync.WaitGroup
+			for range 12 {
+				all.Go(func() {
+					switch err := use(token); {
+					case err == nil:
+						done.Add(1)
+					case errors.Is(err, account.ErrLinkOver):
+						over.Add(1)
+					default:
+						t.Error(err)
+					}
+				})
+			}
+			all.Wait()
+			if done.Load() != 1 || over.Load() != 11 {
+				t.Errorf("%s: used %d times, over %d times", name, done.Load(), over.Load())
+			}
+		}
+		if now, err := s.Find(t.Context(), ada.ID); err != nil || now.Epoch != 1 || !now.Verified {
+			t.Errorf("%+v, %v", now, err)
+		}
+	})
+}
+
+func TestAnAddressTakenMeanwhileChangesNothingAndSpendsNothing(t *testing.T) {
+	onBoth(t, func(t *testing.T, store account.Store) {
+		s := serve(store)
+		ada := register(t, s, "Ada", "ada@example.org")
+		token := link(t, s, account.PurposeChange, ada, "bob@example.org")
+		bob := register(t, s, "Bob", "BOB@example.org")
+		if _, err := s.ChangeEmail(t.Context(), token, account.Sender{}); !errors.Is(err, account.ErrEmailTaken) {
+			t.Errorf("%v", err)
+		}
+		if now, err := s.Find(t.Context(), ada.ID); err != nil || now != ada {
+			t.Errorf("%+v, %v", now, err)
+		}
+		if err := s.Delete(t.Context(), bob.ID); err != nil {
+			t.Fatal(err)
+		}
+		if now, err := s.ChangeEmail(t.Context(), token, account.Sender{}); err != nil || now.Email != "bob@example.org" || !now.Verified {
+			t.Errorf("once it is free: %+v, %v", now, err)
+		}
+	})
+}
+
+func TestOfManyWhoWantOneAddressOneGetsIt(t *testing.T) {
+	onBoth(t, func(t *testing.T, store account.Store) {
+		s := serve(store)
+		const callers = 8
+		var done, taken atomic.Int64
+		var all sync.WaitGroup
+		for n := range callers {
+			p := register(t, s, "Person", fmt.Sprintf("person%d@example.org", n))
+			token := link(t, s, account.PurposeChange, p, mixCase("wanted.by.all@example.org", n))
+			all.Go(func() {
+				switch _, err := s.ChangeEmail(context.Background(), token, account.Sender{}); {
+				case err == nil:
+					done.Add(1)
+				case errors.Is(err, account.ErrEmailTaken):
+					taken.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if done.Load() != 1 || taken.Load() != callers-1 {
+			t.Errorf("%d got it, %d were told that it is taken", done.Load(), taken.Load())
+		}
+	})
+}
+
+func TestChangesOfOneAccountAtOnceWaitForEachOther(t *testing.T) {
+	onBoth(t, func(t *testing.T, store account.Store) {
+		s := serve(store)
+		for range 3 {
+			ada := register(t, s, "Ada", "ada@example.org")
+			reset, change := link(t, s, account.PurposeReset, ada, ada.Email), link(t, s, account.PurposeChange, ada, "new@example.org")
+			named := func(err error) {
+				if err != nil && !errors.Is(err, account.ErrLinkOver) && !errors.Is(err, account.ErrInvalidCredentials) && !errors.Is(err, account.ErrNotFound) {
+					t.Error(err)
+				}
+			}
+			var all sync.WaitGroup
+			all.Go(func() {
+				_, err := s.ResetPassword(context.Background(), reset, other, account.Sender{})
+				named(err)
+			})
+			all.Go(func() { _, err := s.ChangeEmail(context.Background(), change, account.Sender{}); named(err) })
+			all.Go(func() {
+				_, err := s.ChangePassword(context.Background(), ada.ID, right, "eight tides a week is a lot", "", account.Sender{})
+				named(err)
+			})
+			all.Go(func() { named(s.AskEmail(context.Background(), ada.ID, "third@example.org", account.Sender{})) })
+			all.Wait()
+			if err := s.Close(t.Context(), ada.ID, account.Sender{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+func TestWhatIsNoTokenOfALinkIsOver(t *testing.T) {
+	s := over(t)
+	ada := register(t, s, "Ada", "ada@example.org")
+	good := link(t, s, account.PurposeReset, ada, ada.Email)
+	for _, token := range []string{"", "x", good + "A", good[:42], good[:42] + "!", "%00", "\xff", good[:20] + "\x00" + good[21:]} {
+		if _, err := s.FindLink(t.Context(), token); !errors.Is(err, account.ErrLinkOver) {
+			t.Errorf("%q: %v", token, err)
+		}
+	}
+	if _, err := s.ConfirmEmail(t.Context(), good, account.Sender{}); !errors.Is(err, account.ErrLinkOver) {
+		t.Errorf("a link for something else: %v", err)
+	}
+	if got, err := s.FindLink(t.Context(), good); err != nil || got.Person != ada.ID {
+		t.Errorf("%+v, %v", got, err)
+	}
+}

@@ -1,0 +1,159 @@
+package account
+
+import (
+	"crypto/rand"
+	"strings"
+	"time"
+
+	"holdfast/internal/text"
+)
+
+// Sender is where a request comes from, for the history and for mails.
+type Sender struct{ UserAgent, Address string }
+
+// maxUserAgentBytes is as much of a User-Agent as is kept.
+const maxUserAgentBytes = 400
+
+// plain is the sender as text that breaks out of no page, mail or line of a log.
+func (s Sender) plain() Sender {
+	return Sender{UserAgent: cut(s.UserAgent, maxUserAgentBytes), Address: cut(s.Address, maxUserAgentBytes)}
+}
+
+// cut returns at most max bytes of a header, without what would break a text.
+func cut(header string, max int) string {
+	return text.Cut(strings.Map(func(r rune) rune {
+		if text.Breaks(r) {
+			return -1
+		}
+		return r
+	}, strings.ToValidUTF8(header, "")), max)
+}
+
+// EventKind names what happened to an account, in the history and in the log.
+type EventKind string
+
+// The events. The words are stored and read by programs, so they do not change.
+const (
+	EventSignUp            EventKind = "sign_up"
+	EventSignUpAgain       EventKind = "sign_up_again" // with the address of somebody registered
+	EventLogIn             EventKind = "log_in"
+	EventLogInNewBrowser   EventKind = "log_in_new_browser"
+	EventLogInFailed       EventKind = "log_in_failed"
+	EventProof             EventKind = "password_proof" // the password was given again
+	EventProofFailed       EventKind = "password_proof_failed"
+	EventLogOut            EventKind = "log_out"
+	EventSessionEnded      EventKind = "session_ended" // another session, by its owner
+	EventSessionsEnded     EventKind = "sessions_ended"
+	EventNameChanged       EventKind = "name_changed"
+	EventEmailConfirmed    EventKind = "email_confirmed"
+	EventEmailChangeAsked  EventKind = "email_change_asked"
+	EventEmailChanged      EventKind = "email_changed"
+	EventEmailChangeUndone EventKind = "email_change_undone"
+	EventPasswordChanged   EventKind = "password_changed"
+	EventResetAsked        EventKind = "password_reset_asked"
+	EventPasswordReset     EventKind = "password_reset"
+	EventExported          EventKind = "account_exported"
+	EventDeleted           EventKind = "account_deleted" // in the log alone
+)
+
+// EventKinds lists every event, for the list that documents them.
+func EventKinds() []EventKind {
+	return []EventKind{
+		EventSignUp, EventSignUpAgain, EventLogIn, EventLogInNewBrowser, EventLogInFailed, EventProof, EventProofFailed,
+		EventLogOut, EventSessionEnded, EventSessionsEnded, EventNameChanged, EventEmailConfirmed, EventEmailChangeAsked,
+		EventEmailChanged, EventEmailChangeUndone, EventPasswordChanged, EventResetAsked, EventPasswordReset,
+		EventExported, EventDeleted,
+	}
+}
+
+// Event is one row of an account's history.
+type Event struct {
+	ID     string
+	Person string
+	Kind   EventKind
+	At     time.Time
+	From   Sender
+}
+
+// LetterKind says which mail is to be written.
+type LetterKind string
+
+// The mails. The words are stored until a mail is sent, so they do not change.
+const (
+	LetterWelcome        LetterKind = "welcome" // asks to confirm the address of a new account
+	LetterTaken          LetterKind = "taken"   // somebody signed up with the address of an account
+	LetterConfirm        LetterKind = "confirm" // asks to confirm the address, once more
+	LetterReset          LetterKind = "reset"
+	LetterChange         LetterKind = "change" // to a new address: confirm it
+	LetterChanged        LetterKind = "changed"
+	LetterUndone         LetterKind = "undone"
+	LetterPassword       LetterKind = "password" // the password was changed
+	LetterBrowser        LetterKind = "browser"  // a log-in from a browser not seen before
+	LetterDeleted        LetterKind = "deleted"
+	LetterChangeConflict LetterKind = "conflict" // to the owner of an address that another account wanted
+)
+
+// LetterKinds lists every mail.
+func LetterKinds() []LetterKind {
+	return []LetterKind{
+		LetterWelcome, LetterTaken, LetterConfirm, LetterReset, LetterChange, LetterChanged,
+		LetterUndone, LetterPassword, LetterBrowser, LetterDeleted, LetterChangeConflict,
+	}
+}
+
+// Letter is a mail to be sent, as it waits in the outbox. It holds no link: the
+// token of one is made when the mail is, and stands nowhere else.
+type Letter struct {
+	ID     string
+	Kind   LetterKind
+	Person string // whom it is about; "" where only the recipient's address is known
+	To     string // address
+	Facts  Facts
+	// Created is when it was written, Tries how often it was begun to be sent,
+	// Turn until when it is the sender's who has it.
+	Created time.Time
+	Tries   int
+	Turn    time.Time
+}
+
+// Facts are what a mail tells, as they were when it was written.
+type Facts struct {
+	Name    string    `json:"name,omitempty"`
+	Email   string    `json:"email,omitempty"` // the other address, of a change
+	Agent   string    `json:"agent,omitempty"` // User-Agent
+	Address string    `json:"address,omitempty"`
+	At      time.Time `json:"at"`
+}
+
+// Notes are written together with what they tell of, or not at all.
+type Notes struct {
+	Events  []Event
+	Letters []Letter
+}
+
+// newNoteID returns 130 random bits as text.
+func newNoteID() string { return rand.Text() }
+
+// event is one of this service's, now.
+func (s *Service) event(person string, kind EventKind, from Sender) Event {
+	return Event{ID: newNoteID(), Person: person, Kind: kind, At: s.instant(), From: from.plain()}
+}
+
+// letter is one of this service's, now.
+func (s *Service) letter(kind LetterKind, person, to, name string, from Sender) Letter {
+	now, from := s.instant(), from.plain()
+	return Letter{
+		ID: newNoteID(), Kind: kind, Person: person, To: to, Created: now, Turn: now,
+		Facts: Facts{Name: name, Agent: from.UserAgent, Address: from.Address, At: now},
+	}
+}
+
+// greeting is the name by which a mail greets a person: none before the address
+// is confirmed, or a name that somebody signs up with would carry their own
+// words to an address that is not theirs.
+func (p Person) greeting() string {
+	if !p.Verified {
+		return ""
+	}
+	return p.Name
+}

@@ -1,0 +1,51 @@
+package database
+
+import (
+	"context"
+	"time"
+
+	"holdfast/internal/account"
+)
+
+const browsersOf = `
+SELECT b.hash
+FROM browsers b
+JOIN people p ON p.id = b.person_id
+WHERE p.email_key = $1
+  AND b.hash = $2`
+
+// Browsers implements [account.Changes].
+func (p people) Browsers(ctx context.Context, key string, hashes []string) ([]string, error) {
+	ctx, cancel, failed := p.db.bounded(ctx, "look for browser")
+	defer cancel()
+	var known []string
+	for _, hash := range hashes {
+		var found string
+		err := noRows(p.db.sql.QueryRowContext(ctx, browsersOf, key, hash).Scan(&found))
+		switch {
+		case err == nil:
+			known = append(known, found)
+		case err != account.ErrNotFound:
+			return nil, failed(err)
+		}
+	}
+	return known, nil
+}
+
+const noteBrowser = `
+INSERT INTO browsers (hash, person_id, created_ms, used_ms)
+SELECT $1, id, $3, $4
+FROM people
+WHERE id = $2
+ON CONFLICT (hash) DO UPDATE
+SET used_ms = excluded.used_ms`
+
+// LogIn implements [account.Changes].
+func (p people) LogIn(ctx context.Context, person, hash string, at time.Time, n account.Notes) error {
+	return p.db.transaction(ctx, "note log-in", func(ctx context.Context, tx tracedTx) error {
+		if _, err := tx.ExecContext(ctx, noteBrowser, hash, person, at.UnixMilli(), at.UnixMilli()); err != nil {
+			return err
+		}
+		return tx.notes(ctx, n)
+	})
+}

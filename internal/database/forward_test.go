@@ -1,0 +1,106 @@
+package database_test
+
+import (
+	"database/sql"
+	"io/fs"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+
+	"holdfast/internal/account"
+	"holdfast/internal/database"
+	"holdfast/internal/dev/testservice"
+	"holdfast/migrations"
+)
+
+// firstSteps are the steps up to a number, as an earlier version had them.
+func firstSteps(t *testing.T, folder, last string) fs.FS {
+	t.Helper()
+	steps := fstest.MapFS{}
+	for _, name := range stepsUpTo(t, folder, last) {
+		source, err := fs.ReadFile(migrations.FS, folder+"/"+name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		steps[name] = &fstest.MapFile{Data: source}
+	}
+	return steps
+}
+
+func stepsUpTo(t *testing.T, folder, last string) (names []string) {
+	for _, name := range steps(t, folder) {
+		if name <= last {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// A database that version 5 made, with people and their devices in it, keeps
+// them all, and takes what the present version allows.
+func TestADatabaseWithPeopleInItGoesForward(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) {
+		db := open(t, database.Config{DataDir: t.TempDir()})
+		goForward(t, db, db.SQL(), goose.DialectSQLite3, "sqlite")
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		db := open(t, database.Config{URL: testservice.Postgres(t).URL})
+		goForward(t, db, stdlib.OpenDBFromPool(db.Pool()), goose.DialectPostgres, "postgres")
+	})
+}
+
+func goForward(t *testing.T, db *database.DB, handle *sql.DB, dialect goose.Dialect, folder string) {
+	t.Helper()
+	before, err := goose.NewProvider(dialect, handle, firstSteps(t, folder, "00005_confirmed_devices.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := before.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		r := record(n)
+		if _, err := handle.ExecContext(t.Context(), `
+INSERT INTO people (id, name, email, email_key, password_hash, created_ms, disabled_ms)
+VALUES ($1, $2, $3, $4, $5, $6, $7)`, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli(), sql.NullInt64{Int64: 7, Valid: n == 2}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := handle.ExecContext(t.Context(), `
+INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms)
+VALUES ($1, $2, $3, 'Firefox', '192.0.2.1', $4, 1, 2)`, r.ID, r.ID, strings.Repeat("k", 42)+r.ID[21:], n == 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	applied, err := db.Migrate(t.Context())
+	if err != nil || len(applied) != len(steps(t, folder))-5 {
+		t.Fatalf("applied %q, %v", applied, err)
+	}
+	people := db.People()
+	for n := range 3 {
+		want := record(n)
+		want.Disabled = n == 2
+		if got, err := people.ByID(t.Context(), want.ID); err != nil || got != want {
+			t.Errorf("%+v, %v; want %+v", got, err, want)
+		}
+	}
+	var devices int
+	if err := db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM devices d JOIN people p ON p.id = d.person_id`).Scan(&devices); err != nil || devices != 3 {
+		t.Errorf("%d devices with a person, %v", devices, err)
+	}
+	if _, err := db.SQL().ExecContext(t.Context(), `DELETE FROM people WHERE id = $1`, record(0).ID); err == nil {
+		t.Error("devices no longer hold their person")
+	}
+	if _, err := people.UpdateName(t.Context(), record(1).ID, strings.Repeat("é", account.MaxNameRunes)); err != nil {
+		t.Errorf("a name of %d letters: %v", account.MaxNameRunes, err)
+	}
+	// What an older version beside this one still writes.
+	r := record(9)
+	if _, err := db.SQL().ExecContext(t.Context(), `
+INSERT INTO people (id, name, email, email_key, password_hash, created_ms)
+VALUES ($1, $2, $3, $4, $5, $6)`, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli()); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,91 @@
+package database
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	"holdfast/internal/account"
+)
+
+const insertEvent = `
+INSERT INTO history (id, person_id, event, at_ms, user_agent, address)
+SELECT $1, id, $3, $4, $5, $6
+FROM people
+WHERE id = $2`
+
+const insertEventByEmail = `
+INSERT INTO history (id, person_id, event, at_ms, user_agent, address)
+SELECT $1, id, $3, $4, $5, $6
+FROM people
+WHERE email_key = $2`
+
+const insertLetter = `
+INSERT INTO outbox (id, kind, about, recipient, facts, created_ms, turn_ms)
+VALUES ($1, $2, $3, $4, $5, $6, $7)`
+
+// notes writes events and letters as part of a transaction.
+func (t tracedTx) notes(ctx context.Context, n account.Notes) error {
+	for _, e := range n.Events {
+		_, err := t.ExecContext(ctx, insertEvent, e.ID, e.Person, string(e.Kind), e.At.UnixMilli(), e.From.UserAgent, e.From.Address)
+		if err != nil {
+			return err
+		}
+	}
+	for _, l := range n.Letters {
+		facts, err := json.Marshal(l.Facts)
+		if err != nil {
+			return err
+		}
+		_, err = t.ExecContext(ctx, insertLetter,
+			l.ID, string(l.Kind), l.Person, l.To, string(facts), l.Created.UnixMilli(), l.Turn.UnixMilli())
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Note implements [account.Changes].
+func (p people) Note(ctx context.Context, n account.Notes) error {
+	return p.db.transaction(ctx, "write notes", func(ctx context.Context, tx tracedTx) error { return tx.notes(ctx, n) })
+}
+
+// NoteByEmail implements [account.Changes].
+func (p people) NoteByEmail(ctx context.Context, key string, e account.Event) error {
+	ctx, cancel, failed := p.db.bounded(ctx, "write event")
+	defer cancel()
+	_, err := p.db.sql.ExecContext(ctx, insertEventByEmail,
+		e.ID, key, string(e.Kind), e.At.UnixMilli(), e.From.UserAgent, e.From.Address)
+	return failed(err)
+}
+
+const historyOfPerson = `
+SELECT id, event, at_ms, user_agent, address
+FROM history
+WHERE person_id = $1
+ORDER BY at_ms DESC, id
+LIMIT $2
+OFFSET $3`
+
+// History implements [account.Changes].
+func (p people) History(ctx context.Context, person string, offset, limit int) ([]account.Event, error) {
+	ctx, cancel, failed := p.db.bounded(ctx, "read history")
+	defer cancel()
+	rows, err := p.db.sql.QueryContext(ctx, historyOfPerson, person, limit, offset)
+	if err != nil {
+		return nil, failed(err)
+	}
+	defer rows.Close()
+	var events []account.Event
+	for rows.Next() {
+		e := account.Event{Person: person}
+		var at int64
+		if err := rows.Scan(&e.ID, &e.Kind, &at, &e.From.UserAgent, &e.From.Address); err != nil {
+			return nil, failed(err)
+		}
+		e.At = time.UnixMilli(at).UTC()
+		events = append(events, e)
+	}
+	return events, failed(rows.Err())
+}

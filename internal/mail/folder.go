@@ -1,0 +1,155 @@
+package mail
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"mime"
+	"mime/multipart"
+	"mime/quotedprintable"
+	netmail "net/mail"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Folder keeps mail in files, one each, where no mail server is set.
+type Folder struct {
+	dir  string
+	from string
+	log  *slog.Logger
+}
+
+// NewFolder returns the way into a folder, which is made when the first mail is.
+func NewFolder(dir, from string, log *slog.Logger) *Folder {
+	return &Folder{dir: dir, from: from, log: log}
+}
+
+// Where implements [Way].
+func (f *Folder) Where() string { return "files in " + f.dir }
+
+// Send implements [Way]. A file is whole or not there.
+func (f *Folder) Send(ctx context.Context, m Message) error {
+	message, err := compose(m, f.from, "localhost")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(f.dir, 0o700); err != nil {
+		return fmt.Errorf("make folder of mail: %w", err)
+	}
+	temporary, err := os.CreateTemp(f.dir, ".mail-*") // 0600
+	if err != nil {
+		return fmt.Errorf("write mail: %w", err)
+	}
+	defer os.Remove(temporary.Name())
+	_, err = message.WriteTo(temporary)
+	if err := errors.Join(err, temporary.Close()); err != nil {
+		return fmt.Errorf("write mail: %w", err)
+	}
+	path := filepath.Join(f.dir, m.Date.UTC().Format("20060102T150405.000")+"-"+m.ListedAs+"-"+m.ID+suffix)
+	if err := os.Rename(temporary.Name(), path); err != nil {
+		return fmt.Errorf("write mail: %w", err)
+	}
+	f.log.InfoContext(ctx, "mail written, for there is no SMTP_URL", "file", path)
+	return nil
+}
+
+const suffix = ".eml"
+
+// Shown is a mail of the folder, as a mail client shows it.
+type Shown struct {
+	From, To, Subject string
+	Date              time.Time
+	Text              string
+}
+
+// maxShown is the most mails that Latest reads.
+const maxShown = 100
+
+// Latest returns the latest mails, newest first, at most 100.
+func (f *Folder) Latest() ([]Shown, error) {
+	names, err := os.ReadDir(f.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read folder of mail: %w", err)
+	}
+	slices.Reverse(names) // their names begin with the time
+	var all []Shown
+	for _, name := range names {
+		if !strings.HasSuffix(name.Name(), suffix) || len(all) == maxShown {
+			continue
+		}
+		source, err := os.ReadFile(filepath.Join(f.dir, name.Name()))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return nil, fmt.Errorf("read mail: %w", err)
+		}
+		shown, err := read(source)
+		if err != nil {
+			return nil, fmt.Errorf("read mail %s: %w", name.Name(), err)
+		}
+		all = append(all, shown)
+	}
+	return all, nil
+}
+
+// read reads a mail as compose writes it, and of its parts the text.
+func read(source []byte) (Shown, error) {
+	message, err := netmail.ReadMessage(bytes.NewReader(source))
+	if err != nil {
+		return Shown{}, err
+	}
+	var words mime.WordDecoder
+	var shown Shown
+	if shown.From, err = addressIn(message, "From"); err != nil {
+		return Shown{}, err
+	}
+	if shown.To, err = addressIn(message, "To"); err != nil {
+		return Shown{}, err
+	}
+	if shown.Subject, err = words.DecodeHeader(message.Header.Get("Subject")); err != nil {
+		return Shown{}, err
+	}
+	if shown.Date, err = message.Header.Date(); err != nil {
+		return Shown{}, err
+	}
+	_, params, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
+	if err != nil {
+		return Shown{}, err
+	}
+	parts := multipart.NewReader(message.Body, params["boundary"])
+	for {
+		part, err := parts.NextRawPart()
+		if err != nil {
+			return Shown{}, err
+		}
+		if kind, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type")); kind != "text/plain" {
+			continue
+		}
+		text, err := io.ReadAll(quotedprintable.NewReader(part))
+		shown.Text = strings.ReplaceAll(string(text), "\r\n", "\n")
+		return shown, err
+	}
+}
+
+// addressIn is the one address of a header field, as people write it.
+func addressIn(message *netmail.Message, field string) (string, error) {
+	address, err := netmail.ParseAddress(message.Header.Get(field))
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", field, err)
+	}
+	if address.Name == "" {
+		return address.Address, nil
+	}
+	return address.Name + " <" + address.Address + ">", nil
+}

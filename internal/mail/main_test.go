@@ -1,0 +1,9 @@
+package mail_test
+
+import (
+	"testing"
+
+	"holdfast/internal/dev/testservice"
+)
+
+func TestMain(m *testing.M) { testservice.Main(m) }

@@ -1,0 +1,177 @@
+// Package mail owns how mail leaves: the outbox it waits in, the senders that
+// share the work, the words of each mail in text and HTML, and the ways out, by
+// a mail server or into a folder. It must not know SQL, nor pages, nor who is to
+// be told what: that is account's.
+package mail
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"holdfast/internal/account"
+)
+
+// Outbox is where letters wait, beside the people they are about. Each method
+// is one atomic step, seen by all instances.
+type Outbox interface {
+	// Take returns a letter whose turn has come, which is the caller's until a
+	// time: of any number of callers one gets it. ok is false when none waits.
+	Take(ctx context.Context, now, until time.Time) (l account.Letter, ok bool, err error)
+	// Remove removes a letter that the caller has taken; nothing, when another
+	// has taken it since.
+	Remove(ctx context.Context, l account.Letter) error
+	// Postpone gives a letter that the caller has taken its next turn.
+	Postpone(ctx context.Context, l account.Letter, turn time.Time) error
+}
+
+// Way is how a mail leaves.
+type Way interface {
+	// Send hands a message over and returns nil when it was taken. It ends in
+	// bounded time. ErrRefused: it will not be taken later either.
+	Send(ctx context.Context, m Message) error
+	// Where says for people where mail goes, without any secret.
+	Where() string
+}
+
+// ErrRefused says that a mail server has refused a mail for good.
+var ErrRefused = errors.New("mail is refused for good")
+
+// Message is one mail, written.
+type Message struct {
+	ID       string // the same for each time that the mail is sent
+	To       string
+	Subject  string
+	Text     string
+	HTML     string
+	Date     time.Time
+	ListedAs string // what a folder calls it
+}
+
+const (
+	// senders is how many mails one instance sends at once.
+	senders = 2
+	// lease is how long a letter is its sender's. It is longer than any way
+	// takes, so that two send one mail only when the first was killed, or stood
+	// still, after handing it over: mail is sent at least once.
+	lease = 2 * time.Minute
+	// giveUpAfter is how long a mail is tried (RFC 5321, section 4.5.4.1, says
+	// 4 to 5 days; a link in it is of no use by then).
+	giveUpAfter = 24 * time.Hour
+	// firstPause is the wait after the first failure; each further one is twice
+	// as long, up to mostPause.
+	firstPause = 15 * time.Second
+	mostPause  = time.Hour
+)
+
+// Config is what a Post needs.
+type Config struct {
+	Outbox   Outbox
+	Accounts *account.Service
+	Way      Way
+	BaseURL  string // where links lead, without a path
+	// Browser puts a User-Agent into words.
+	Browser func(userAgent string) string
+	Now     func() time.Time
+	// Every is how often an empty outbox is looked at. Zero means each second.
+	Every time.Duration
+	Log   *slog.Logger
+}
+
+// Post sends what waits in an outbox. Any number of them share the work.
+type Post struct {
+	Config
+	words *words
+}
+
+// New returns a Post. A broken template is an error.
+func New(cfg Config) (*Post, error) {
+	words, err := newWords(cfg.BaseURL, cfg.Browser)
+	if err != nil {
+		return nil, fmt.Errorf("load templates of mail: %w", err)
+	}
+	if cfg.Every <= 0 {
+		cfg.Every = time.Second
+	}
+	return &Post{Config: cfg, words: words}, nil
+}
+
+// Run sends mail until ctx ends, and lets what is being sent then be finished.
+func (p *Post) Run(ctx context.Context) {
+	var all sync.WaitGroup
+	for range senders {
+		all.Go(func() { p.send(ctx) })
+	}
+	all.Wait()
+}
+
+// send sends one letter after the other.
+func (p *Post) send(ctx context.Context) {
+	pause := time.NewTimer(0)
+	defer pause.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
+		}
+		// What has been begun is finished; each step is bounded by itself.
+		sent, err := p.Next(context.WithoutCancel(ctx))
+		if err != nil {
+			p.Log.WarnContext(ctx, "outbox not reached", "cause", err)
+		}
+		wait := p.Every
+		if sent {
+			wait = 0
+		}
+		pause.Reset(wait)
+	}
+}
+
+// Next sends the letter whose turn it is. It returns false when none waits, and
+// an error only when the outbox cannot be reached: a letter that could not be
+// sent has its next turn later.
+func (p *Post) Next(ctx context.Context) (found bool, err error) {
+	now := p.Now()
+	l, ok, err := p.Outbox.Take(ctx, now, now.Add(lease))
+	if err != nil || !ok {
+		return false, err
+	}
+	m, err := p.deliver(ctx, l)
+	switch {
+	case err == nil:
+		p.Log.InfoContext(ctx, "mail sent", "kind", m.Kind, "mail", l.ID, "tries", l.Tries)
+	case errors.Is(err, account.ErrNotToSend):
+		// Nothing is logged: whether an address has an account is not for the log.
+	case errors.Is(err, ErrRefused), p.Now().Sub(l.Created) >= giveUpAfter:
+		p.Log.ErrorContext(ctx, "mail given up", "kind", l.Kind, "mail", l.ID, "tries", l.Tries, "cause", err)
+	default:
+		p.Log.WarnContext(ctx, "mail not sent yet", "kind", l.Kind, "mail", l.ID, "tries", l.Tries, "cause", err)
+		return true, p.Outbox.Postpone(ctx, l, p.Now().Add(pauseAfter(l.Tries)))
+	}
+	return true, p.Outbox.Remove(ctx, l)
+}
+
+func pauseAfter(tries int) time.Duration {
+	pause := firstPause
+	for n := 1; n < tries && pause < mostPause; n++ {
+		pause *= 2
+	}
+	return min(pause, mostPause)
+}
+
+func (p *Post) deliver(ctx context.Context, l account.Letter) (account.Mail, error) {
+	m, err := p.Accounts.Address(ctx, l)
+	if err != nil {
+		return m, err
+	}
+	written, err := p.words.write(m)
+	if err != nil {
+		return m, err
+	}
+	written.ID, written.Date = l.ID, l.Created
+	return m, p.Way.Send(ctx, written)
+}

@@ -1,0 +1,371 @@
+package mail_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"holdfast/internal/account"
+	"holdfast/internal/database"
+	"holdfast/internal/dev/testservice"
+	"holdfast/internal/mail"
+	"holdfast/internal/password"
+)
+
+// office is an outbox over a real database, with people and a clock.
+type office struct {
+	t        *testing.T
+	config   database.Config
+	db       *database.DB
+	accounts *account.Service
+	ahead    atomic.Int64
+	log      logBook
+}
+
+type logBook struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logBook) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logBook) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+func onBoth(t *testing.T, test func(t *testing.T, o *office)) {
+	t.Run("SQLite", func(t *testing.T) { test(t, newOffice(t, database.Config{DataDir: t.TempDir()})) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, newOffice(t, database.Config{URL: testservice.Postgres(t).URL})) })
+}
+
+func newOffice(t *testing.T, c database.Config) *office {
+	t.Helper()
+	c.Timeout = 20 * time.Second // to queue on a busy machine
+	o := &office{t: t, config: c}
+	o.db = o.open()
+	o.accounts = account.New(o.db.People(), password.NewHasher(2, time.Minute), password.Policy{}, o.now)
+	return o
+}
+
+func (o *office) open() *database.DB {
+	o.t.Helper()
+	db, err := database.Open(o.t.Context(), o.config)
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	o.t.Cleanup(func() { db.Close() })
+	if _, err := db.Migrate(o.t.Context()); err != nil {
+		o.t.Fatal(err)
+	}
+	return db
+}
+
+func (o *office) now() time.Time { return time.Now().Add(time.Duration(o.ahead.Load())) }
+
+// post is one sender; each has a handle of its own, as another instance has.
+func (o *office) post(way mail.Way) *mail.Post {
+	o.t.Helper()
+	post, err := mail.New(mail.Config{
+		Outbox: o.open().Outbox(), Accounts: o.accounts, Way: way, BaseURL: "https://login.kelp.example",
+		Browser: func(string) string { return "Firefox on Linux" }, Now: o.now, Every: 10 * time.Millisecond,
+		Log: slog.New(slog.NewTextHandler(&o.log, nil)),
+	})
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return post
+}
+
+func (o *office) ask(email string) {
+	o.t.Helper()
+	if err := o.accounts.AskReset(o.t.Context(), email, account.Sender{UserAgent: "x", Address: "192.0.2.1"}); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+func (o *office) person(email string) {
+	o.t.Helper()
+	if _, err := o.accounts.Register(o.t.Context(), account.Registration{Name: "Ada", Email: email, Password: "nine kelp forests at dawn"}); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
+// waiting is how many letters are in the outbox.
+func (o *office) waiting() int {
+	o.t.Helper()
+	var n int
+	if err := o.db.SQL().QueryRowContext(o.t.Context(), `SELECT count(*) FROM outbox`).Scan(&n); err != nil {
+		o.t.Fatal(err)
+	}
+	return n
+}
+
+func (o *office) next(p *mail.Post) bool {
+	o.t.Helper()
+	found, err := p.Next(o.t.Context())
+	if err != nil {
+		o.t.Fatal(err)
+	}
+	return found
+}
+
+func TestManySendersShareTheWorkAndSendEachMailOnce(t *testing.T) {
+	onBoth(t, func(t *testing.T, o *office) {
+		p := startPostmaster(t, postmasterOptions{starttls: true})
+		o.person("ada@kelp.example")
+		const letters = 30
+		for range letters {
+			o.ask("ada@kelp.example")
+		}
+		ctx, stop := context.WithCancel(t.Context())
+		var all sync.WaitGroup
+		for range 3 {
+			post := o.post(p.way(t, "smtp", ""))
+			all.Go(func() { post.Run(ctx) })
+		}
+		deadline := time.Now().Add(time.Minute)
+		for o.waiting() > 0 && time.Now().Before(deadline) {
+			time.Sleep(10 * time.Millisecond)
+		}
+		stop()
+		all.Wait()
+		ids := map[string]int{}
+		for _, m := range p.mails() {
+			_, rest, _ := strings.Cut(m, "Message-ID: ")
+			id, _, _ := strings.Cut(rest, "\r\n")
+			ids[id]++
+		}
+		if len(ids) != letters || len(p.mails()) != letters {
+			t.Errorf("%d mails of %d letters", len(p.mails()), len(ids))
+		}
+	})
+}
+
+func TestAMailNobodyHasAnAccountForIsNotSentNorLogged(t *testing.T) {
+	onBoth(t, func(t *testing.T, o *office) {
+		p := startPostmaster(t, postmasterOptions{starttls: true})
+		o.ask("nobody@kelp.example")
+		post := o.post(p.way(t, "smtp", ""))
+		if !o.next(post) || o.next(post) || o.waiting() != 0 || len(p.mails()) != 0 || o.log.String() != "" {
+			t.Errorf("%d waiting, %d mails, log %q", o.waiting(), len(p.mails()), o.log.String())
+		}
+	})
+}
+
+func TestGreylistedMailIsTriedAgainAndLater(t *testing.T) {
+	onBoth(t, func(t *testing.T, o *office) {
+		p := startPostmaster(t, postmasterOptions{starttls: true})
+		p.refuse = func(_ string, tries int) error {
+			if tries < 3 {
+				return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "come back later"}
+			}
+			return nil
+		}
+		o.person("ada@kelp.example")
+		o.ask("ada@kelp.example")
+		post := o.post(p.way(t, "smtp", ""))
+		for _, pause := range []time.Duration{15 * time.Second, 30 * time.Second} {
+			if !o.next(post) || o.next(post) {
+				t.Fatal("not tried, or tried again at once")
+			}
+			o.ahead.Add(int64(pause - time.Second))
+			if o.next(post) {
+				t.Fatal("tried again too early")
+			}
+			o.ahead.Add(int64(2 * time.Second))
+		}
+		if !o.next(post) || o.waiting() != 0 || len(p.mails()) != 1 {
+			t.Errorf("%d waiting, %d mails", o.waiting(), len(p.mails()))
+		}
+	})
+}
+
+func TestAMailIsGivenUpAfterADayOrARefusalForGoodWithALineInTheLog(t *testing.T) {
+	onBoth(t, func(t *testing.T, o *office) {
+		p := startPostmaster(t, postmasterOptions{starttls: true})
+		p.refuse = func(to string, _ int) error {
+			if strings.HasPrefix(to, "gone") {
+				return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}
+			}
+			return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "not now"}
+		}
+		o.person("gone@kelp.example")
+		o.ask("gone@kelp.example")
+		post := o.post(p.way(t, "smtp", ""))
+		if !o.next(post) || o.waiting() != 0 || strings.Count(o.log.String(), "mail given up") != 1 {
+			t.Errorf("refused for good: %d waiting, log %s", o.waiting(), o.log.String())
+		}
+		o.person("ada@kelp.example")
+		o.ask("ada@kelp.example")
+		began := o.now()
+		tries := 0
+		for o.waiting() > 0 && tries < 100 {
+			if o.next(post) {
+				tries++
+			}
+			o.ahead.Add(int64(5 * time.Minute))
+		}
+		if took := o.now().Sub(began); took < 24*time.Hour || took > 26*time.Hour || tries < 10 || tries > 40 {
+			t.Errorf("given up after %s and %d tries", took, tries)
+		}
+		if log := o.log.String(); strings.Count(log, "mail given up") != 2 || strings.Contains(log, "@kelp") {
+			t.Errorf("log %s", log)
+		}
+	})
+}
+
+func TestAMailWhoseSenderWasKilledIsSentByAnother(t *testing.T) {
+	onBoth(t, func(t *testing.T, o *office) {
+		p := startPostmaster(t, postmasterOptions{starttls: true})
+		o.person("ada@kelp.example")
+		o.ask("ada@kelp.example")
+		// The first sender takes the letter and is never heard of again.
+		if _, ok, err := o.db.Outbox().Take(t.Context(), o.now(), o.now().Add(2*time.Minute)); !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		post := o.post(p.way(t, "smtp", ""))
+		if o.next(post) {
+			t.Fatal("sent while it is another's")
+		}
+		o.ahead.Add(int64(2*time.Minute + time.Second))
+		if !o.next(post) || o.waiting() != 0 || len(p.mails()) != 1 {
+			t.Errorf("%d waiting, %d mails", o.waiting(), len(p.mails()))
+		}
+	})
+}
+
+// stuck is a way that takes its time.
+type stuck struct{ until chan struct{} }
+
+func (s stuck) Where() string { return "nowhere" }
+func (s stuck) Send(context.Context, mail.Message) error {
+	<-s.until
+	return errors.New("too late")
+}
+
+func TestALateSenderTakesNothingFromTheOneAfterIt(t *testing.T) {
+	onBoth(t, func(t *testing.T, o *office) {
+		o.person("ada@kelp.example")
+		o.ask("ada@kelp.example")
+		way := stuck{make(chan struct{})}
+		late := o.post(way)
+		done := make(chan error, 1)
+		go func() { _, err := late.Next(context.Background()); done <- err }()
+		deadline := time.Now().Add(30 * time.Second)
+		for time.Now().Before(deadline) {
+			var tries int
+			if err := o.db.SQL().QueryRowContext(t.Context(), `SELECT tries FROM outbox`).Scan(&tries); err != nil {
+				t.Fatal(err)
+			}
+			if tries == 1 {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		o.ahead.Add(int64(3 * time.Minute))
+		l, ok, err := o.db.Outbox().Take(t.Context(), o.now(), o.now().Add(2*time.Minute))
+		if !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		close(way.until)
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		var turn int64
+		if err := o.db.SQL().QueryRowContext(t.Context(), `SELECT turn_ms FROM outbox`).Scan(&turn); err != nil || turn != l.Turn.UnixMilli() {
+			t.Errorf("its turn is %d, want %d, %v", turn, l.Turn.UnixMilli(), err)
+		}
+	})
+}
+
+func TestAMailServerThatHangsIsGivenUpInBoundedTime(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes as long as the limit")
+	}
+	p := startPostmaster(t, postmasterOptions{starttls: true})
+	p.hang = make(chan struct{})
+	t.Cleanup(func() { close(p.hang) })
+	began := time.Now()
+	if err := p.way(t, "smtp", "").Send(t.Context(), message("ada@kelp.example")); err == nil || errors.Is(err, mail.ErrRefused) {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 90*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+func TestEveryMailIsWordedInTextAndHTMLAlike(t *testing.T) {
+	o := newOffice(t, database.Config{DataDir: t.TempDir()})
+	o.person("ada@kelp.example")
+	people, err := o.accounts.List(t.Context(), "", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(t.TempDir(), "mail")
+	way := mail.NewFolder(folder, "Holdfast <holdfast@localhost>", slog.New(slog.DiscardHandler))
+	post := o.post(way)
+	evil := account.Facts{Name: "<b>Ada</b>", Email: "x@y", Agent: "<i>", Address: "192.0.2.1", At: o.now()}
+	for n, kind := range account.LetterKinds() {
+		to := fmt.Sprintf("somebody%d@kelp.example", n)
+		if kind == account.LetterReset || kind == account.LetterWelcome {
+			to = "ada@kelp.example"
+		}
+		err := o.db.People().Note(t.Context(), account.Notes{Letters: []account.Letter{{
+			ID: fmt.Sprintf("letter%02d", n), Kind: kind, Person: people[0].ID, To: to, Facts: evil, Created: o.now(), Turn: o.now(),
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for o.next(post) {
+	}
+	shown, err := way.Latest()
+	if err != nil || len(shown) != len(account.LetterKinds()) {
+		t.Fatalf("%d mails of %d, %v", len(shown), len(account.LetterKinds()), err)
+	}
+	for _, m := range shown {
+		for line := range strings.Lines(m.Text) {
+			if len([]rune(line)) > 77 && !strings.HasPrefix(line, "https://") {
+				t.Errorf("%s: a line of %d characters", m.Subject, len([]rune(line)))
+			}
+		}
+		if strings.Contains(m.Text, "{{") || strings.Contains(m.Text, "<no value>") || m.Subject == "" || strings.Contains(m.Text, "\n> ") {
+			t.Errorf("%s:\n%s", m.Subject, m.Text)
+		}
+	}
+	files, err := os.ReadDir(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		info, err := file.Info()
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, %v", file.Name(), info.Mode(), err)
+		}
+		source, err := os.ReadFile(filepath.Join(folder, file.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, html, _ := strings.Cut(string(source), "text/html")
+		if strings.Contains(html, "<b>Ada") || !strings.Contains(html, "</html>") {
+			t.Errorf("%s: %s", file.Name(), html)
+		}
+	}
+}

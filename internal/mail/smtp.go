@@ -1,0 +1,137 @@
+package mail
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/mail"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"time"
+
+	gomail "github.com/wneessen/go-mail"
+)
+
+// smtpTimeout bounds connecting, and then again the sending of one mail: half
+// of a lease in all.
+const smtpTimeout = 20 * time.Second
+
+// SMTP hands mail to a mail server.
+type SMTP struct {
+	from    string
+	where   string
+	domain  string
+	options []gomail.Option
+	host    string
+}
+
+// NewSMTP returns the way over the server at address, smtp://user:password@host:port
+// (STARTTLS, without which nothing is sent unless the server is on this machine)
+// or smtps:// (TLS from the start). from is the sender, "Name <address>". roots
+// are the authorities that may vouch for the server; nil for the system's.
+func NewSMTP(address, from string, roots *x509.CertPool) (*SMTP, error) {
+	u, err := url.Parse(address)
+	if err != nil || u.Hostname() == "" {
+		return nil, errors.New("SMTP_URL cannot be read")
+	}
+	sender, err := mail.ParseAddress(from)
+	if err != nil {
+		return nil, fmt.Errorf("MAIL_FROM cannot be read: %w", err)
+	}
+	port := map[string]int{"smtp": 587, "smtps": 465}[u.Scheme]
+	if u.Port() != "" {
+		if port, err = strconv.Atoi(u.Port()); err != nil {
+			return nil, errors.New("the port of SMTP_URL cannot be read")
+		}
+	}
+	s := &SMTP{from: from, host: u.Hostname(), domain: domainOf(sender.Address)}
+	s.where = net.JoinHostPort(s.host, strconv.Itoa(port))
+	s.options = []gomail.Option{
+		gomail.WithTLSConfig(&tls.Config{ServerName: s.host, RootCAs: roots, MinVersion: tls.VersionTLS12}),
+		gomail.WithTimeout(smtpTimeout),
+	}
+	switch {
+	case u.Scheme == "smtps":
+		s.options = append(s.options, gomail.WithSSL())
+	case loopback(s.host):
+		s.options = append(s.options, gomail.WithTLSPolicy(gomail.TLSOpportunistic))
+	default:
+		s.options = append(s.options, gomail.WithTLSPolicy(gomail.TLSMandatory))
+	}
+	s.options = append(s.options, gomail.WithPort(port))
+	if u.User != nil {
+		password, _ := u.User.Password()
+		s.options = append(s.options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover),
+			gomail.WithUsername(u.User.Username()), gomail.WithPassword(password))
+	}
+	return s, nil
+}
+
+// Where implements [Way].
+func (s *SMTP) Where() string { return "mail server " + s.where }
+
+// Send implements [Way]. What the server has taken counts as sent, whatever
+// goes wrong while saying goodbye.
+func (s *SMTP) Send(ctx context.Context, m Message) error {
+	client, err := gomail.NewClient(s.host, s.options...)
+	if err != nil {
+		return fmt.Errorf("prepare mail server: %w", err)
+	}
+	message, err := compose(m, s.from, s.domain)
+	if err != nil {
+		return err
+	}
+	err = client.DialAndSendWithContext(ctx, message)
+	if err == nil || message.IsDelivered() {
+		return nil
+	}
+	var refused *gomail.SendError
+	if errors.As(err, &refused) && refused.Reason == gomail.ErrSMTPRcptTo && !refused.IsTemp() && refused.ErrorCode() >= 500 {
+		return fmt.Errorf("%w: the recipient: code %d", ErrRefused, refused.ErrorCode())
+	}
+	if errors.As(err, &refused) {
+		// Not wrapped: its text names the recipient.
+		return fmt.Errorf("hand mail over: %v: code %d", refused.Reason, refused.ErrorCode())
+	}
+	return fmt.Errorf("hand mail over: %w", err)
+}
+
+// compose writes a message as mail (RFC 5322, MIME).
+func compose(m Message, from, domain string) (*gomail.Msg, error) {
+	message := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
+	if err := message.From(from); err != nil {
+		return nil, fmt.Errorf("compose mail: sender: %w", err)
+	}
+	if err := message.To(m.To); err != nil {
+		return nil, fmt.Errorf("%w: the recipient's address is none that mail can be sent to", ErrRefused)
+	}
+	message.Subject(m.Subject)
+	message.SetDateWithValue(m.Date)
+	message.SetMessageIDWithValue(m.ID + "@" + domain)
+	// Nobody's holiday notice answers it (RFC 3834, section 5).
+	message.SetGenHeader("Auto-Submitted", "auto-generated")
+	message.SetBodyString(gomail.TypeTextPlain, m.Text)
+	message.AddAlternativeString(gomail.TypeTextHTML, m.HTML)
+	return message, nil
+}
+
+func domainOf(address string) string {
+	for i := len(address) - 1; i >= 0; i-- {
+		if address[i] == '@' {
+			return address[i+1:]
+		}
+	}
+	return "localhost"
+}
+
+func loopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback()
+}

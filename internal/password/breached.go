@@ -1,0 +1,123 @@
+package password
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// Breached is a file of passwords that have been in data breaches, as Have I
+// Been Pwned offers it (Pwned Passwords, SHA-1, ordered by hash): a line each of
+// 40 hexadecimal digits in capitals, a colon and a count. It is searched where
+// it lies, by halving, and never loaded: it has 40 GB. It is safe for concurrent
+// use.
+type Breached struct {
+	file *os.File
+	size int64
+}
+
+const (
+	hashDigits = 2 * sha1.Size
+	// maxBreachedLine is the longest line of such a file, in bytes: hash, colon,
+	// a count of up to 20 digits, and the end.
+	maxBreachedLine = hashDigits + 1 + 20 + 2
+)
+
+// ErrBreachedFile says that a file is not one of breached passwords.
+var ErrBreachedFile = errors.New("not a file of SHA-1 hashes ordered by hash, one a line as HASH:COUNT")
+
+// OpenBreached opens a file of breached passwords and looks at its first and
+// last line. Errors: [ErrBreachedFile], and those of the system.
+func OpenBreached(path string) (*Breached, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("open file of breached passwords: %w", err)
+	}
+	b := &Breached{file: file}
+	if err := b.check(); err != nil {
+		return nil, errors.Join(fmt.Errorf("open file of breached passwords %s: %w", path, err), file.Close())
+	}
+	return b, nil
+}
+
+func (b *Breached) check() error {
+	info, err := b.file.Stat()
+	if err != nil {
+		return err
+	}
+	if b.size = info.Size(); !info.Mode().IsRegular() || b.size <= hashDigits {
+		return ErrBreachedFile
+	}
+	first, _, err := b.lineAt(0)
+	if err != nil {
+		return err
+	}
+	last, _, err := b.lineAt(b.size - 1)
+	if err != nil {
+		return err
+	}
+	if first > last {
+		return ErrBreachedFile
+	}
+	return nil
+}
+
+// Close lets go of the file.
+func (b *Breached) Close() error { return b.file.Close() }
+
+// Has says whether a password is in the file.
+func (b *Breached) Has(password string) (bool, error) {
+	sum := sha1.Sum([]byte(password)) // the file's choice; nothing rests on it
+	wanted := strings.ToUpper(hex.EncodeToString(sum[:]))
+	low, high := int64(0), b.size
+	for low < high {
+		middle := low + (high-low)/2
+		hash, line, err := b.lineAt(middle)
+		if err != nil {
+			return false, fmt.Errorf("search breached passwords: %w", err)
+		}
+		switch {
+		case hash == wanted:
+			return true, nil
+		case hash < wanted:
+			low = line.end
+		default:
+			high = line.start
+		}
+	}
+	return false, nil
+}
+
+// place is where a line begins and where the next one does.
+type place struct{ start, end int64 }
+
+// lineAt returns the hash of the line that has the byte at a position.
+func (b *Breached) lineAt(at int64) (hash string, line place, err error) {
+	from := max(at-maxBreachedLine, 0)
+	around := make([]byte, 2*maxBreachedLine)
+	n, err := b.file.ReadAt(around, from)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", place{}, err
+	}
+	text := string(around[:n])
+	within := int(at - from)
+	if within >= len(text) {
+		return "", place{}, ErrBreachedFile // cut short since it was opened
+	}
+	start := strings.LastIndexByte(text[:within], '\n') + 1
+	end := strings.IndexByte(text[within:], '\n')
+	if end < 0 {
+		end = len(text)
+	} else {
+		end += within + 1
+	}
+	hash, _, ok := strings.Cut(text[start:end], ":")
+	if !ok || len(hash) != hashDigits || strings.Trim(hash, "0123456789ABCDEF") != "" {
+		return "", place{}, ErrBreachedFile
+	}
+	return hash, place{from + int64(start), from + int64(end)}, nil
+}

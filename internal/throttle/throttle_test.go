@@ -1,0 +1,249 @@
+package throttle_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"holdfast/internal/database"
+	"holdfast/internal/dev/testservice"
+	"holdfast/internal/throttle"
+)
+
+var rule = throttle.Rule{Name: "test", Free: 5, First: 5 * time.Second, Most: 15 * time.Minute, Memory: 24 * time.Hour}
+
+// onBoth runs a test over the real stores. Every store that open returns leads
+// to the same database.
+func onBoth(t *testing.T, test func(t *testing.T, open func() throttle.Store)) {
+	opener := func(t *testing.T, c database.Config) func() throttle.Store {
+		c.Timeout = 20 * time.Second // to queue on a busy machine
+		return func() throttle.Store {
+			db, err := database.Open(t.Context(), c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { db.Close() })
+			if _, err := db.Migrate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			return db.Tries()
+		}
+	}
+	t.Run("SQLite", func(t *testing.T) { test(t, opener(t, database.Config{DataDir: t.TempDir()})) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, opener(t, database.Config{URL: testservice.Postgres(t).URL})) })
+}
+
+// clock stands still but for what a test adds.
+type clock struct{ at atomic.Int64 }
+
+func newClock() *clock {
+	c := &clock{}
+	c.at.Store(time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC).UnixNano())
+	return c
+}
+func (c *clock) now() time.Time          { return time.Unix(0, c.at.Load()) }
+func (c *clock) advance(d time.Duration) { c.at.Add(int64(d)) }
+
+// held is how long a try has to wait; zero: it was let through.
+func held(t *testing.T, err error) time.Duration {
+	t.Helper()
+	if err == nil {
+		return 0
+	}
+	var held *throttle.Held
+	if !errors.As(err, &held) || held.Wait <= 0 {
+		t.Fatal(err)
+	}
+	return held.Wait
+}
+
+func TestWaitsGrowFromTryToTryUpToTheMost(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() throttle.Store) {
+		now := newClock()
+		l, key := throttle.New(open(), now.now), throttle.Key{Rule: rule, Of: "ada"}
+		for n := range rule.Free {
+			if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
+				t.Fatalf("free try %d waits %s", n, wait)
+			}
+		}
+		for _, want := range []time.Duration{5, 10, 20, 40, 80, 160, 320, 640, 900, 900} {
+			want *= time.Second
+			if wait := held(t, l.Take(t.Context(), key)); wait != want {
+				t.Fatalf("waits %s, want %s", wait, want)
+			}
+			now.advance(want - time.Millisecond)
+			if wait := held(t, l.Take(t.Context(), key)); wait != time.Millisecond {
+				t.Fatalf("waits %s just before its turn", wait)
+			}
+			now.advance(time.Millisecond)
+			if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
+				t.Fatalf("waits %s when its turn has come", wait)
+			}
+		}
+	})
+}
+
+func TestTenThousandTriesInADayLetFewThrough(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() throttle.Store) {
+		now := newClock()
+		l, key := throttle.New(open(), now.now), throttle.Key{Rule: rule, Of: "ada"}
+		let := 0
+		for range 10_000 {
+			if held(t, l.Take(t.Context(), key)) == 0 {
+				let++
+			}
+			now.advance(24 * time.Hour / 10_000)
+		}
+		if let < 50 || let > 200 {
+			t.Errorf("%d of 10,000 were let through", let)
+		}
+	})
+}
+
+func TestOfManyAtOnceNoMoreAreLetThroughThanOneAfterTheOther(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() throttle.Store) {
+		now := newClock()
+		instances := []*throttle.Limiter{throttle.New(open(), now.now), throttle.New(open(), now.now)}
+		var let atomic.Int64
+		var all sync.WaitGroup
+		for n := range 200 {
+			all.Go(func() {
+				err := instances[n%2].Take(context.Background(), throttle.Key{Rule: rule, Of: "ada"})
+				if err == nil {
+					let.Add(1)
+					return
+				}
+				var held *throttle.Held
+				if !errors.As(err, &held) {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+		if let.Load() != int64(rule.Free) {
+			t.Errorf("%d of 200 were let through, want %d", let.Load(), rule.Free)
+		}
+	})
+}
+
+func TestARestartForgetsNothingAndADayForgetsAll(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() throttle.Store) {
+		now, key := newClock(), throttle.Key{Rule: rule, Of: "ada"}
+		before := throttle.New(open(), now.now)
+		for range rule.Free {
+			held(t, before.Take(t.Context(), key))
+		}
+		after := throttle.New(open(), now.now)
+		if wait := held(t, after.Take(t.Context(), key)); wait != rule.First {
+			t.Errorf("waits %s after a restart", wait)
+		}
+		if wait := held(t, after.Take(t.Context(), throttle.Key{Rule: rule, Of: "bob"})); wait != 0 {
+			t.Errorf("somebody else waits %s", wait)
+		}
+		now.advance(rule.Memory)
+		for n := range rule.Free {
+			if wait := held(t, after.Take(t.Context(), key)); wait != 0 {
+				t.Errorf("a day later, try %d waits %s", n, wait)
+			}
+		}
+	})
+}
+
+func TestATryThatIsHeldUnderOneKeyCountsUnderNone(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() throttle.Store) {
+		now := newClock()
+		l := throttle.New(open(), now.now)
+		address, account := throttle.Key{Rule: rule, Of: "192.0.2.1"}, throttle.Key{Rule: rule, Of: "ada"}
+		for range rule.Free {
+			held(t, l.Take(t.Context(), account))
+		}
+		for range 20 {
+			if held(t, l.Take(t.Context(), address, account)) == 0 {
+				t.Fatal("let through")
+			}
+		}
+		if wait := held(t, l.Take(t.Context(), address)); wait != 0 {
+			t.Errorf("the address waits %s for tries that were none", wait)
+		}
+	})
+}
+
+func TestWhatIsGivenBackOrClearedCountsNoMore(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() throttle.Store) {
+		now := newClock()
+		l, key := throttle.New(open(), now.now), throttle.Key{Rule: rule, Of: "ada"}
+		for range 20 {
+			if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
+				t.Fatalf("waits %s", wait)
+			}
+			if err := l.GiveBack(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range rule.Free {
+			held(t, l.Take(t.Context(), key))
+		}
+		if err := l.GiveBack(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
+			t.Errorf("waits %s after one was given back", wait)
+		}
+		if err := l.Clear(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
+			t.Errorf("waits %s after all were cleared", wait)
+		}
+	})
+}
+
+func TestAClockSetBackHoldsNobodyUntilItHasCaughtUp(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() throttle.Store) {
+		now := newClock()
+		l, key := throttle.New(open(), now.now), throttle.Key{Rule: rule, Of: "ada"}
+		for range rule.Free {
+			held(t, l.Take(t.Context(), key))
+		}
+		now.advance(-30 * 24 * time.Hour)
+		for n := range rule.Free {
+			if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
+				t.Errorf("try %d waits %s", n, wait)
+			}
+		}
+		if wait := held(t, l.Take(t.Context(), key)); wait != rule.First {
+			t.Errorf("waits %s after the free ones, want %s", wait, rule.First)
+		}
+	})
+}
+
+func TestAnAddressIsCountedByItsNetwork(t *testing.T) {
+	for address, want := range map[string]string{
+		"192.0.2.7":                  "192.0.2.7",
+		"::ffff:192.0.2.7":           "192.0.2.7",
+		"2001:db8:1:2:3:4:5:6":       "2001:db8:1:2::/64",
+		"2001:db8:1:2:ffff:ffff::1":  "2001:db8:1:2::/64",
+		"2001:db8:1:3::1":            "2001:db8:1:3::/64",
+		"fe80::1%eth0":               "fe80::/64",
+		"":                           "unknown",
+		"192.0.2.7, 192.0.2.8":       "unknown",
+		"'; DROP TABLE throttle; --": "unknown",
+	} {
+		if got := throttle.Network(address); got != want {
+			t.Errorf("%q is counted as %q, want %q", address, got, want)
+		}
+	}
+}
+
+func TestANilLimiterLetsEverythingThrough(t *testing.T) {
+	var l *throttle.Limiter
+	key := throttle.Key{Rule: rule, Of: "ada"}
+	for range 100 {
+		if err := errors.Join(l.Take(t.Context(), key), l.GiveBack(t.Context(), key), l.Clear(t.Context(), key)); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

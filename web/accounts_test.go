@@ -1,0 +1,682 @@
+package web_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"holdfast/internal/account"
+	"holdfast/internal/mail"
+)
+
+// onBothStacksWith is onBothStacks with other options.
+func onBothStacksWith(t *testing.T, o options, test func(t *testing.T, w *world)) {
+	t.Helper()
+	t.Run("embedded Redis and SQLite", func(t *testing.T) { test(t, newWorld(t, embedded(t), o)) })
+	t.Run("Redis and PostgreSQL", func(t *testing.T) { test(t, newWorld(t, services(t), o)) })
+}
+
+// sendMail sends what waits in the outbox, and returns what is in the folder,
+// newest first.
+func (w *world) sendMail() []mail.Shown {
+	w.t.Helper()
+	for {
+		found, err := w.post.Next(w.t.Context())
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		if !found {
+			break
+		}
+	}
+	mails, err := w.folder.Latest()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return mails
+}
+
+// mailTo sends what waits and returns the latest mail to an address with a
+// subject.
+func (w *world) mailTo(to, subject string) mail.Shown {
+	w.t.Helper()
+	for _, m := range w.sendMail() {
+		if strings.Trim(m.To, "<>") == to && m.Subject == subject {
+			return m
+		}
+	}
+	w.t.Fatalf("no mail to %s with subject %q", to, subject)
+	return mail.Shown{}
+}
+
+var linkLine = regexp.MustCompile(`(?m)^https?://\S+\?token=(\S+)$`)
+
+// linkIn is the address of the one link in a mail, and holds its token out of
+// the log.
+func (w *world) linkIn(m mail.Shown) string {
+	w.t.Helper()
+	found := linkLine.FindAllStringSubmatch(m.Text, -1)
+	if len(found) != 1 {
+		w.t.Fatalf("%d links in %q", len(found), m.Text)
+	}
+	w.t.Cleanup(func() {
+		if strings.Contains(w.log.String(), found[0][1]) {
+			w.t.Error("the log has the token of a mailed link")
+		}
+	})
+	if !strings.HasPrefix(found[0][0], w.base.String()+"/") {
+		w.t.Errorf("the link %s leads elsewhere than %s", found[0][0], w.base)
+	}
+	return strings.TrimPrefix(found[0][0], w.base.String())
+}
+
+func credentials(email, password string) url.Values {
+	return url.Values{"email": {email}, "password": {password}}
+}
+
+const (
+	otherPassword = "quiet harbours freeze late"
+	wrongPassword = "loud harbours freeze never"
+)
+
+func TestGuessingIsSlowedButNotOnABrowserThatIsKnown(t *testing.T) {
+	onBothStacksWith(t, options{slow: true}, func(t *testing.T, w *world) {
+		w.clock.stop()
+		p := w.person("Ada")
+		owner := w.browser()
+		owner.logIn(p, "").wantRedirect("/profile")
+		owner.submit(owner.get("/profile"), "form[action='/logout']", nil).wantRedirect("/login")
+
+		spellings := []string{p.email, strings.ToUpper(p.email), "  " + p.email + " ", "\t" + p.email, strings.ToUpper(p.email[:3]) + p.email[3:]}
+		guess := func(email string, n int) *answer {
+			attacker := w.browser() // keeps no cookie
+			r := attacker.request("POST", "/login", strings.NewReader(credentials(email, wrongPassword).Encode()))
+			r.Header.Set("Content-Type", urlencoded)
+			r.Header.Set("X-Forwarded-For", fmt.Sprintf("198.51.100.%d", n))
+			r.Header.Set("X-Real-IP", fmt.Sprintf("198.51.100.%d", n))
+			return attacker.do(r)
+		}
+		for n := range 12 {
+			want := http.StatusUnprocessableEntity
+			if n >= 5 {
+				want = http.StatusTooManyRequests
+			}
+			known, unknown := guess(spellings[n%len(spellings)], n), guess(strings.Replace(spellings[n%len(spellings)], "1", "9", 1), n)
+			known.want(want)
+			unknown.want(want)
+			if known.header.Get("Retry-After") != unknown.header.Get("Retry-After") || known.text("#email-error") != unknown.text("#email-error") {
+				t.Errorf("try %d: %q for an account, %q for none", n, known.text("#email-error"), unknown.text("#email-error"))
+			}
+			if want == http.StatusTooManyRequests {
+				if known.header.Get("Retry-After") != "5" || known.text("#email-error") != "Too many tries. Try again in 5 seconds." {
+					t.Errorf("Retry-After %q, %q", known.header.Get("Retry-After"), known.text("#email-error"))
+				}
+				if known.doc().Find("input#email").AttrOr("value", "") == "" || known.doc().Find("input#password").AttrOr("value", "") != "" {
+					t.Error("what was typed is not kept, or the password is")
+				}
+			}
+		}
+		w.browser().post("/login", credentials(p.email, p.password)).want(http.StatusTooManyRequests)
+		w.restart()
+		w.browser().post("/login", credentials(p.email, p.password)).want(http.StatusTooManyRequests)
+		owner.logIn(p, "").wantRedirect("/profile")
+		w.clock.advance(5 * time.Second)
+		w.browser().post("/login", credentials(p.email, p.password)).wantRedirect("/profile")
+	})
+}
+
+func TestAKnownBrowserIsSlowedByWhatItFailsItself(t *testing.T) {
+	w := newWorld(t, embedded(t), options{slow: true})
+	w.clock.stop()
+	p := w.person("Ada")
+	b := w.browser()
+	b.logIn(p, "").wantRedirect("/profile")
+	for n := range 8 {
+		want := http.StatusUnprocessableEntity
+		if n >= 5 {
+			want = http.StatusTooManyRequests
+		}
+		b.post("/login", credentials(p.email, wrongPassword)).want(want)
+	}
+	// What it has is good for this account alone.
+	other := w.person("Bob")
+	for range 5 {
+		w.browser().post("/login", credentials(other.email, wrongPassword)).want(http.StatusUnprocessableEntity)
+	}
+	b.post("/login", credentials(other.email, other.password)).want(http.StatusTooManyRequests)
+}
+
+func TestOfABurstOfWrongPasswordsFewAreHashed(t *testing.T) {
+	onBothStacksWith(t, options{slow: true}, func(t *testing.T, w *world) {
+		w.clock.stop()
+		p := w.person("Ada")
+		var mu sync.Mutex
+		var all sync.WaitGroup
+		statuses := map[int]int{}
+		for range 200 {
+			all.Go(func() {
+				a := w.browser().post("/login", credentials(p.email, wrongPassword))
+				mu.Lock()
+				defer mu.Unlock()
+				statuses[a.status]++
+			})
+		}
+		all.Wait()
+		if tried := statuses[http.StatusUnprocessableEntity]; tried != 5 || tried+statuses[http.StatusTooManyRequests] != 200 {
+			t.Errorf("answers by status: %v", statuses)
+		}
+	})
+}
+
+func TestAnAddressThatTriesManyAccountsIsSlowed(t *testing.T) {
+	w := newWorld(t, embedded(t), options{slow: true})
+	w.clock.stop()
+	slowed := 0
+	for n := range 40 {
+		a := w.browser().post("/login", credentials(fmt.Sprintf("somebody%d@kelp.example", n), wrongPassword))
+		if a.status == http.StatusTooManyRequests {
+			slowed++
+		}
+	}
+	if slowed != 10 {
+		t.Errorf("%d of 40 tries were held, want 10", slowed)
+	}
+}
+
+func TestEveryFormOfAnAccountIsSlowed(t *testing.T) {
+	w := newWorld(t, embedded(t), options{slow: true})
+	w.clock.stop()
+	p := w.person("Ada")
+	member := w.member(p)
+	for path, form := range map[string]url.Values{
+		"/register":         {"name": {"Bea"}, "email": {p.email}, "password": {otherPassword}},
+		"/forgot":           {"email": {"nobody@kelp.example"}},
+		"/reset":            {"token": {"x"}, "password": {otherPassword}},
+		"/verify":           {"token": {"x"}},
+		"/account/email":    {"email": {"bea@kelp.example"}},
+		"/account/confirm":  {},
+		"/account/password": {"current": {wrongPassword}, "new": {otherPassword}},
+		"/account/proof":    {"password": {wrongPassword}},
+	} {
+		held := false
+		for range 45 {
+			a := member.post(path, form)
+			if path == "/register" {
+				a = w.browser().post(path, form)
+			}
+			if a.status == http.StatusTooManyRequests && a.header.Get("Retry-After") != "" && strings.Contains(a.text("[role=alert]"), "Too many tries. Try again in ") {
+				held = true
+				break
+			}
+		}
+		if !held {
+			t.Errorf("%s takes any number of tries", path)
+		}
+		w.clock.advance(25 * time.Hour)
+		member = w.member(p)
+	}
+}
+
+func TestAForgottenPasswordIsReplacedByAMailedLink(t *testing.T) {
+	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		old := w.member(p)
+		b := w.browser()
+		asked := b.submit(b.get("/forgot").want(http.StatusOK), "form[action='/forgot']", map[string]string{"email": strings.ToUpper(p.email)}).wantRedirect("/login")
+		nobody := w.browser().post("/forgot", url.Values{"email": {"nobody@kelp.example"}}).wantRedirect("/login")
+		if a, b := fmt.Sprint(asked.cookies), fmt.Sprint(nobody.cookies); a != b || string(asked.body) != string(nobody.body) {
+			t.Errorf("an account is told from none: %s, %s", a, b)
+		}
+		if notices := b.follow(asked).want(http.StatusOK).notices(); len(notices) != 1 || !strings.HasPrefix(notices[0], "If that address has an account, a mail") {
+			t.Errorf("notices %q", notices)
+		}
+		mails := w.sendMail()
+		if len(mails) != 1 {
+			t.Fatalf("%d mails: %+v", len(mails), mails)
+		}
+		link := w.linkIn(w.mailTo(p.email, "Choose a new password"))
+		other := w.link(account.PurposeReset, p)
+
+		before := w.everything()
+		for range 3 {
+			page := b.get(link).want(http.StatusOK)
+			if page.header.Get("Referrer-Policy") != "no-referrer" {
+				t.Errorf("Referrer-Policy %q", page.header.Get("Referrer-Policy"))
+			}
+		}
+		b.do(b.request("HEAD", link, nil))
+		w.wantUnchanged(before, "opening the link")
+
+		b.submit(b.get(link), "form[action='/reset']", map[string]string{"password": "short"}).want(http.StatusUnprocessableEntity)
+		set := b.submit(b.get(link), "form[action='/reset']", map[string]string{"password": otherPassword}).wantRedirect("/login")
+		if b.token() != "" {
+			t.Error("a reset logs in")
+		}
+		if notices := b.follow(set).notices(); len(notices) != 1 || !strings.HasPrefix(notices[0], "Your new password is set") {
+			t.Errorf("notices %q", notices)
+		}
+		old.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		b.get(link).want(http.StatusGone)
+		b.post("/reset", url.Values{"token": {strings.TrimPrefix(link, "/reset?token=")}, "password": {sharedPassword}}).want(http.StatusGone)
+		b.get("/reset?token=" + other).want(http.StatusGone)
+		b.post("/login", credentials(p.email, p.password)).want(http.StatusUnprocessableEntity)
+		b.post("/login", credentials(p.email, otherPassword)).wantRedirect("/profile")
+		w.mailTo(p.email, "Your password was changed")
+	})
+}
+
+func TestALinkIsGoodForItsTimeAndFromThisSite(t *testing.T) {
+	w := newWorld(t, embedded(t), options{mail: true})
+	p := w.person("Ada")
+	r := w.browser().request("POST", "/forgot", strings.NewReader(url.Values{"email": {p.email}}.Encode()))
+	r.Header.Set("Content-Type", urlencoded)
+	r.Host = "evil.example"
+	r.Header.Set("X-Forwarded-Host", "evil.example")
+	r.Header.Del("Origin")
+	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	w.browser().do(r).wantRedirect("/login")
+	m := w.mailTo(p.email, "Choose a new password")
+	if strings.Contains(m.Text, "evil") {
+		t.Errorf("the mail says %q", m.Text)
+	}
+	link := w.linkIn(m)
+	w.browser().get(link).want(http.StatusOK)
+	for purpose, life := range map[account.Purpose]time.Duration{
+		account.PurposeReset: time.Hour, account.PurposeConfirm: 24 * time.Hour, account.PurposeChange: 24 * time.Hour, account.PurposeUndo: 7 * 24 * time.Hour,
+	} {
+		path := "/verify?token="
+		if purpose == account.PurposeReset {
+			path = "/reset?token="
+		}
+		token := w.link(purpose, p)
+		w.clock.advance(life - time.Minute)
+		w.browser().get(path + token).want(http.StatusOK)
+		w.clock.advance(time.Minute)
+		w.browser().get(path + token).want(http.StatusGone)
+		w.browser().get(map[string]string{"/reset?token=": "/verify?token=", "/verify?token=": "/reset?token="}[path] + w.link(purpose, p)).want(http.StatusGone)
+	}
+}
+
+func TestSigningUpTellsNobodyWhoIsRegisteredWhereMailIsOn(t *testing.T) {
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		sign := func(email string) *answer {
+			b := w.browser()
+			a := b.submit(b.get("/register"), "form[action='/register']", map[string]string{
+				"name": "Bea", "email": email, "password": otherPassword,
+			}).wantRedirect("/login")
+			if b.token() != "" {
+				t.Error("signing up logs in")
+			}
+			return a
+		}
+		fresh, taken := sign("bea@kelp.example"), sign(p.email)
+		for name := range fresh.header {
+			if name != "Date" && fmt.Sprint(fresh.header[name]) != fmt.Sprint(taken.header[name]) {
+				t.Errorf("header %s: %q and %q", name, fresh.header[name], taken.header[name])
+			}
+		}
+		if len(fresh.header) != len(taken.header) || string(fresh.body) != string(taken.body) {
+			t.Error("the answers differ")
+		}
+		bea := w.browser()
+		page := bea.follow(bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile"))
+		if notices := page.notices(); len(notices) != 1 || !strings.Contains(notices[0], "not confirmed yet") {
+			t.Errorf("notices %q", notices)
+		}
+		w.browser().post("/login", credentials(p.email, otherPassword)).want(http.StatusUnprocessableEntity)
+
+		told := w.mailTo(p.email, "You have an account already")
+		if strings.Contains(told.Text, "Bea") || len(linkLine.FindString(told.Text)) > 0 {
+			t.Errorf("the owner is told %q", told.Text)
+		}
+		link := w.linkIn(w.mailTo("bea@kelp.example", "Confirm your e-mail address"))
+		bea.get("/account").want(http.StatusOK).wantText("#mail + p strong", "bea@kelp.examplenot confirmed yet")
+		confirmed := bea.submit(bea.get(link).want(http.StatusOK), "form[action='/verify']", nil).wantRedirect("/account")
+		if notices := bea.follow(confirmed).notices(); len(notices) != 1 || notices[0] != "Your e-mail address is confirmed." {
+			t.Errorf("notices %q", notices)
+		}
+		bea.get(link).want(http.StatusGone)
+		if page := bea.get("/account"); strings.Contains(string(page.body), "not confirmed") {
+			t.Error("the address is still not confirmed")
+		}
+	})
+}
+
+func TestAChangedPasswordEndsEveryOtherSessionAndRenewsThisOne(t *testing.T) {
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		b, others := w.member(p), []*browser{w.member(p), w.member(p)}
+		before, link := b.token(), w.link(account.PurposeReset, p)
+		for name, form := range map[string]url.Values{
+			"none":  {"new": {otherPassword}},
+			"wrong": {"current": {wrongPassword}, "new": {otherPassword}},
+			"weak":  {"current": {p.password}, "new": {"short"}},
+			"same":  {"current": {p.password}, "new": {p.password}},
+		} {
+			page := b.post("/account/password", form).want(http.StatusUnprocessableEntity)
+			if page.doc().Find("input[type=password][value]").Length() > 0 || page.text(".field-error") == "" {
+				t.Errorf("%s: a password comes back, or nothing is said", name)
+			}
+		}
+		for _, other := range others {
+			other.get("/profile").want(http.StatusOK)
+		}
+		changed := b.submit(b.get("/account/password"), "form[action='/account/password']", map[string]string{"current": p.password, "new": otherPassword}).wantRedirect("/account")
+		if b.token() == before || b.token() == "" {
+			t.Error("the token is the old one")
+		}
+		b.follow(changed).want(http.StatusOK)
+		thief := w.browser()
+		thief.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: "session", Value: before}})
+		for _, out := range append(others, thief) {
+			out.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		}
+		if past := b.get("/devices").text(".past"); !strings.Contains(past, "Ended when the password was changed") {
+			t.Errorf("past sessions: %q", past)
+		}
+		w.browser().get("/reset?token=" + link).want(http.StatusGone)
+		w.browser().post("/login", credentials(p.email, p.password)).want(http.StatusUnprocessableEntity)
+		w.mailTo(p.email, "Your password was changed")
+	})
+}
+
+func TestNoLogInWithTheOldPasswordOutlivesTheChange(t *testing.T) {
+	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
+		for range 6 {
+			p := w.person("Ada")
+			b := w.member(p)
+			others := make([]*browser, 8)
+			var all sync.WaitGroup
+			for i := range others {
+				others[i] = w.browser()
+				all.Go(func() { others[i].post("/login", credentials(p.email, p.password)) })
+			}
+			all.Go(func() {
+				b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
+			})
+			all.Wait()
+			for _, other := range others {
+				if other.get("/profile").status == http.StatusOK {
+					t.Error("a session of the old password is alive")
+				}
+			}
+			b.get("/profile").want(http.StatusOK)
+		}
+	})
+}
+
+func TestAnAddressIsChangedByTheNewOneAndRestoredByTheOld(t *testing.T) {
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		p, other := w.person("Ada"), w.person("Bob")
+		b := w.member(p)
+		free := b.submit(b.get("/account/email").want(http.StatusOK), "form[action='/account/email']", map[string]string{"email": "new@kelp.example"}).wantRedirect("/account")
+		taken := b.post("/account/email", url.Values{"email": {other.email}}).wantRedirect("/account")
+		if string(free.body) != string(taken.body) || len(free.cookies) != len(taken.cookies) {
+			t.Error("a taken address is told from a free one")
+		}
+		w.mailTo(other.email, "Somebody wanted to use your e-mail address")
+		link := w.linkIn(w.mailTo("new@kelp.example", "Confirm your new e-mail address"))
+		w.browser().post("/login", credentials("new@kelp.example", p.password)).want(http.StatusUnprocessableEntity)
+		w.browser().get(link).want(http.StatusOK).wantText("main strong", "new@kelp.example")
+		b.submit(b.get(link), "form[action='/verify']", nil).wantRedirect("/account")
+		b.get(link).want(http.StatusGone)
+		w.browser().post("/login", credentials("new@kelp.example", p.password)).wantRedirect("/profile")
+		w.browser().post("/login", credentials(p.email, p.password)).want(http.StatusUnprocessableEntity)
+
+		// Whoever has taken the account over cannot cut the way back off.
+		b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
+		undo := w.linkIn(w.mailTo(p.email, "Your e-mail address was changed"))
+		w.clock.advance(6 * 24 * time.Hour)
+		owner := w.browser()
+		owner.submit(owner.get(undo).want(http.StatusOK), "form[action='/verify']", nil).wantRedirect("/forgot")
+		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		w.browser().post("/login", credentials("new@kelp.example", otherPassword)).want(http.StatusUnprocessableEntity)
+		owner.submit(owner.get("/forgot"), "form[action='/forgot']", map[string]string{"email": p.email}).wantRedirect("/login")
+		reset := w.linkIn(w.mailTo(p.email, "Choose a new password"))
+		owner.submit(owner.get(reset), "form[action='/reset']", map[string]string{"password": "nine otters share a kettle"}).wantRedirect("/login")
+		owner.post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")
+	})
+}
+
+func TestADeletedAccountLeavesNothingOfThePerson(t *testing.T) {
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		p := w.person("Ada Nobody-Else")
+		b, other := w.browser(), w.member(p)
+		b.logIn(p, "").wantRedirect("/profile")
+		link := w.link(account.PurposeReset, p)
+		w.sendMail()
+		page := b.get("/account/delete").want(http.StatusOK)
+		b.follow(b.submit(page, "form[action='/account/delete']", nil).wantRedirect("/")).want(http.StatusOK).wantText(".notice", "Your account is deleted, and all its sessions have ended.")
+		for _, out := range []*browser{b, other} {
+			out.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		}
+		w.browser().get("/reset?token=" + link).want(http.StatusGone)
+		w.browser().post("/login", credentials(p.email, p.password)).want(http.StatusUnprocessableEntity)
+		w.mailTo(p.email, "Your account is deleted")
+		for key, value := range w.everything() {
+			for _, mark := range []string{p.id, p.name, p.email, "Chrome"} {
+				if strings.Contains(key+value, mark) {
+					t.Errorf("%s still has %q: %.200s", key, mark, value)
+				}
+			}
+		}
+		if rows := w.rows(`SELECT session_key FROM revocations`); len(rows) != 2 {
+			t.Errorf("%d hashes keep sessions ended, want 2", len(rows))
+		}
+	})
+}
+
+func TestWhatMayDoHarmAsksForThePasswordAgainAfterTenMinutes(t *testing.T) {
+	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		b := w.member(p)
+		w.member(p)
+		id := b.otherDevices()[0]
+		w.clock.advance(10 * time.Minute)
+		b.get("/profile").want(http.StatusOK) // notes the last use
+		before := w.everything()
+		for route, next := range map[string]string{
+			"POST /devices/end":        "/devices",
+			"POST /devices/end-others": "/devices",
+			"GET /account/email":       "/account/email",
+			"POST /account/email":      "/account/email?email=bea%40kelp.example",
+			"GET /account/export":      "/account/export",
+			"GET /account/delete":      "/account/delete",
+			"POST /account/delete":     "/account/delete",
+		} {
+			method, path, _ := strings.Cut(route, " ")
+			var a *answer
+			if method == "GET" {
+				a = b.get(path)
+			} else {
+				a = b.post(path, map[string]url.Values{"/devices/end": {"id": {id}}, "/account/email": {"email": {"bea@kelp.example"}}}[path])
+			}
+			a.wantRedirect("/account/proof?next=" + url.QueryEscape(next))
+		}
+		old, page := b.token(), b.get("/account/proof?next=%2Faccount%2Femail%3Femail%3Dbea%2540kelp.example").want(http.StatusOK)
+		b.submit(page, "form[action='/account/proof']", map[string]string{"password": wrongPassword}).want(http.StatusUnprocessableEntity).wantNoCookie()
+		w.wantUnchangedBut(before, "asking without proof", "history", "devices")
+		given := b.submit(page, "form[action='/account/proof']", map[string]string{"password": p.password}).wantRedirect("/account/email?email=bea%40kelp.example")
+		if b.token() == old {
+			t.Error("the token is the old one")
+		}
+		if got := b.follow(given).want(http.StatusOK).doc().Find("input#email").AttrOr("value", ""); got != "bea@kelp.example" {
+			t.Errorf("what was typed became %q", got)
+		}
+		b.get("/profile").wantText("dl.facts dt:contains('Logged in') + dd", "just now")
+		b.post("/devices/end-others", nil).wantRedirect("/devices")
+		b.get("/account/export").want(http.StatusOK)
+		w.clock.advance(9 * time.Minute)
+		b.get("/account/delete").want(http.StatusOK)
+	})
+}
+
+func TestTheHistoryTellsWhatHappenedAPageAtATime(t *testing.T) {
+	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		b := w.browser()
+		b.agent = `<script>alert(1)</script> Firefox`
+		w.browser().post("/login", credentials(p.email, wrongPassword)).want(http.StatusUnprocessableEntity)
+		b.logIn(p, "").wantRedirect("/profile")
+		w.member(p)
+		b.post("/devices/end-others", nil).wantRedirect("/devices")
+		b.post("/account/name", url.Values{"name": {"Ada King"}}).wantRedirect("/account")
+		b.post("/account/proof", url.Values{"password": {wrongPassword}}).want(http.StatusUnprocessableEntity)
+		b.post("/account/proof", url.Values{"password": {p.password}}).wantRedirect("/account")
+		b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
+		b.submit(b.get("/profile"), "form[action='/logout']", nil).wantRedirect("/login")
+		b.post("/login", credentials(p.email, otherPassword)).wantRedirect("/profile")
+		var got []string
+		for _, item := range b.get("/account/history").want(http.StatusOK).doc().Find(".past b").EachIter() {
+			got = append(got, item.Text())
+		}
+		want := "Logged in|Logged out|Password changed|Password given again|Wrong password given while logged in|Name changed|" +
+			"All other sessions ended|Logged in from a browser not seen before|Failed to log in: wrong password"
+		if strings.Join(got, "|") != want {
+			t.Errorf("history %q", got)
+		}
+		for range 40 {
+			if err := w.accounts.Note(t.Context(), p.id, account.EventLogIn, account.Sender{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		first := b.get("/account/history").want(http.StatusOK)
+		second := b.get(first.doc().Find("a[rel=next]").AttrOr("href", "")).want(http.StatusOK)
+		if n := first.doc().Find(".past li").Length() + second.doc().Find(".past li").Length(); n != 49 {
+			t.Errorf("%d events on two pages, want 49", n)
+		}
+		w.member(w.person("Bob")).get("/account/history").want(http.StatusOK).wantText(".past", "").wantText(".empty", "There is nothing.")
+
+		if err := w.db.Tidy(t.Context(), w.clock.now().Add(89*24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(w.rows(`SELECT id FROM history`)); n != 49 {
+			t.Errorf("%d events after 89 days", n)
+		}
+		if err := w.db.Tidy(t.Context(), w.clock.now().Add(91*24*time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(w.rows(`SELECT id FROM history`)); n != 0 {
+			t.Errorf("%d events after 91 days", n)
+		}
+	})
+}
+
+func TestTheDownloadHasAllThatIsKeptOfThePersonAndNothingToLogInWith(t *testing.T) {
+	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		b := w.browser()
+		b.logIn(p, "").wantRedirect("/profile")
+		w.member(p)
+		b.post("/devices/end-others", nil).wantRedirect("/devices")
+		a := b.get("/account/export").want(http.StatusOK)
+		var all struct {
+			Person   map[string]any
+			Sessions []map[string]any
+			History  []map[string]any
+		}
+		if err := json.Unmarshal(a.body, &all); err != nil {
+			t.Fatal(err)
+		}
+		if all.Person["email"] != p.email || all.Person["name"] != p.name || len(all.Sessions) != 2 || len(all.History) != 2 {
+			t.Errorf("%s", a.body)
+		}
+		if !strings.HasPrefix(a.header.Get("Content-Disposition"), "attachment") || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("headers %v", a.header)
+		}
+		for _, row := range append(w.rows(`SELECT session_key FROM devices`), w.rows(`SELECT hash FROM browsers`)...) {
+			if strings.Contains(string(a.body), row) {
+				t.Errorf("the download has the hash %s", row)
+			}
+		}
+		if strings.Contains(string(a.body), "argon2") {
+			t.Error("the download has the password's hash")
+		}
+	})
+}
+
+func TestALogInFromABrowserNotSeenBeforeIsToldWithALinkThatEndsIt(t *testing.T) {
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		owner := w.browser()
+		owner.logIn(p, "").wantRedirect("/profile")
+		w.mailTo(p.email, "A log-in from a browser not seen before")
+		mails := len(w.sendMail())
+		owner.submit(owner.get("/profile"), "form[action='/logout']", nil).wantRedirect("/login")
+		owner.logIn(p, "").wantRedirect("/profile")
+		if n := len(w.sendMail()); n != mails {
+			t.Errorf("a known browser is told of: %d mails, then %d", mails, n)
+		}
+		thief := w.browser()
+		thief.agent = "Mozilla/5.0 (Windows NT 10.0; rv:128.0) Gecko/20100101 Firefox/128.0"
+		thief.logIn(p, "").wantRedirect("/profile")
+		m := w.mailTo(p.email, "A log-in from a browser not seen before")
+		if !strings.Contains(m.Text, "- Browser: Firefox on Windows\n- Address: 127.0.0.1\n- Time: ") {
+			t.Errorf("the mail says %q", m.Text)
+		}
+		link := w.linkIn(m)
+		owner.submit(owner.get(link).want(http.StatusOK), "form[action='/reset']", map[string]string{"password": otherPassword}).wantRedirect("/login")
+		thief.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		thief.post("/login", credentials(p.email, p.password)).want(http.StatusUnprocessableEntity)
+	})
+}
+
+func TestTheDeviceCookieIsHashedIsOnesOwnAndLogsNobodyIn(t *testing.T) {
+	w := newWorld(t, embedded(t), options{slow: true})
+	p, other := w.person("Ada"), w.person("Bob")
+	b := w.browser()
+	cookie := b.logIn(p, "").cookie("device")
+	if len(cookie.Value) != 43 || cookie.MaxAge != int((400*24*time.Hour).Seconds()) {
+		t.Errorf("cookie %s", cookie.Raw)
+	}
+	for key, value := range w.everything() {
+		if strings.Contains(value, cookie.Value) {
+			t.Errorf("%s holds the token", key)
+		}
+	}
+	thief := w.browser()
+	thief.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: "device", Value: cookie.Value}, {Name: "session", Value: cookie.Value}})
+	thief.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	// Another person on the same browser: both are known there from then on.
+	b.post("/logout", nil)
+	both := b.logIn(other, "").cookie("device")
+	if parts := strings.Split(both.Value, "."); len(parts) != 2 || parts[1] != cookie.Value {
+		t.Errorf("cookie %s", both.Raw)
+	}
+	b.post("/logout", nil)
+	if again := b.logIn(p, ""); len(again.header["Set-Cookie"]) != 1 {
+		t.Errorf("a known browser gets %q", again.header["Set-Cookie"])
+	}
+	// What the server did not make is nobody's.
+	invented := w.browser()
+	invented.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: "device", Value: strings.Repeat("A", 43)}})
+	if got := invented.logIn(p, "").cookie("device").Value; strings.HasPrefix(got, "AAAA") {
+		t.Errorf("an invented token is kept in front: %s", got)
+	}
+}
+
+func TestMailIsReadOnItsPageWithALinkToFollow(t *testing.T) {
+	w := newWorld(t, embedded(t), options{learn: true})
+	b := w.browser()
+	b.get("/mail").want(http.StatusOK).wantText("article", "")
+	b.submit(b.get("/register"), "form[action='/register']", map[string]string{
+		"name": "<b>Bea</b>", "email": "bea@kelp.example", "password": otherPassword,
+	}).wantRedirect("/profile")
+	w.sendMail()
+	page := b.get("/mail").want(http.StatusOK).wantText("article h2", "Confirm your e-mail address")
+	link := page.doc().Find("article a.button").AttrOr("href", "")
+	b.submit(b.get(link).want(http.StatusOK), "form[action='/verify']", nil).wantRedirect("/account")
+}
+
+func TestPasswordManagersFindWhereToChangeThePassword(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	b.follow(b.get("/.well-known/change-password").wantRedirect("/account/password")).want(http.StatusOK).wantText("h1", "Change your password")
+}

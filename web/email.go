@@ -1,0 +1,97 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/account"
+	"holdfast/internal/form"
+)
+
+type emailPage struct {
+	Now    string
+	Email  string
+	Failed string
+	Errors form.Errors
+}
+
+func (s *Site) showEmail(c echo.Context) error {
+	return s.emailPage(c, http.StatusOK, emailPage{Email: c.QueryParam("email")})
+}
+
+// submitEmail has a mail sent to the new address, which changes nothing before
+// it is confirmed. The answer is the same whether or not the address is free.
+func (s *Site) submitEmail(c echo.Context) error {
+	sent, err := form.Parse(c.Request(), "email")
+	if err != nil {
+		return err
+	}
+	member, _ := current(c).Member()
+	again := emailPage{Email: sent["email"]}
+	again.Failed, err = s.take(c, byAddress(formRule(), c), byEmail(mailRule(), sent["email"]))
+	if err != nil {
+		return err
+	}
+	if again.Failed != "" {
+		return s.emailPage(c, http.StatusTooManyRequests, again)
+	}
+	err = s.Accounts.AskEmail(c.Request().Context(), member.ID, sent["email"], from(c))
+	if errors.As(err, &again.Errors) {
+		return s.emailPage(c, http.StatusUnprocessableEntity, again)
+	}
+	if err != nil {
+		return err
+	}
+	s.tell(c, string(account.EventEmailChangeAsked), member.ID)
+	current(c).Flash("A mail is on its way to the new address. Nothing changes before you open its link." + s.whereMailIs())
+	return c.Redirect(http.StatusSeeOther, "/account")
+}
+
+func (s *Site) emailPage(c echo.Context, status int, p emailPage) error {
+	member, _ := current(c).Member()
+	person, err := s.Accounts.Find(c.Request().Context(), member.ID)
+	if err != nil {
+		return err
+	}
+	p.Now = person.Email
+	return s.page(c, status, "email", "Change your e-mail address", p)
+}
+
+// submitConfirmAgain sends the mail that confirms the address once more.
+func (s *Site) submitConfirmAgain(c echo.Context) error {
+	if _, err := form.Parse(c.Request()); err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	member, _ := current(c).Member()
+	person, err := s.Accounts.Find(ctx, member.ID)
+	if err != nil {
+		return err
+	}
+	early, err := s.take(c, byAddress(formRule(), c), byEmail(mailRule(), person.Email))
+	if err != nil {
+		return err
+	}
+	if early != "" {
+		return s.accountPage(c, http.StatusTooManyRequests, accountPage{Name: person.Name, Failed: early})
+	}
+	if err := s.Accounts.AskConfirm(ctx, member.ID, from(c)); err != nil {
+		return err
+	}
+	current(c).Flash("A mail is on its way to " + person.Email + "." + s.whereMailIs())
+	return c.Redirect(http.StatusSeeOther, "/account")
+}
+
+// whereMailIs goes on after a sentence about mail, where no mail server is set.
+func (s *Site) whereMailIs() string {
+	switch {
+	case s.MailOn:
+		return ""
+	case s.Mails != nil:
+		return " This server sends none: read it at /mail."
+	default:
+		return " This server sends none: its operator can pass it on."
+	}
+}

@@ -1,0 +1,110 @@
+package web
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/account"
+	"holdfast/internal/session"
+)
+
+// enter logs a person in who has given their password: it notes the log-in, and
+// has the browser known from now on.
+func (s *Site) enter(c echo.Context, person account.Person, remember, signedUp bool) error {
+	tokens := s.deviceTokens(c.Request())
+	token, err := s.Accounts.LoggedIn(c.Request().Context(), person, tokens, signedUp, from(c))
+	if err != nil {
+		return err
+	}
+	var notice []string
+	if s.MailOn && !person.Verified {
+		notice = []string{"Your e-mail address is not confirmed yet. Your account page can send you the mail again."}
+	}
+	if err := s.logIn(c, person, remember, notice...); err != nil {
+		return err
+	}
+	if token != "" {
+		c.SetCookie(s.deviceCookie(append([]string{token}, tokens...)))
+	}
+	kind := account.EventLogIn
+	if token != "" && !signedUp {
+		kind = account.EventLogInNewBrowser
+	}
+	s.tell(c, string(kind), person.ID)
+	return nil
+}
+
+// logIn begins a session and stores it. Then it looks whether the password that
+// was verified still stands: a session that was being stored while the password
+// was changed is not left alive, whichever came first.
+func (s *Site) logIn(c echo.Context, person account.Person, remember bool, notices ...string) error {
+	ctx, whose := c.Request().Context(), current(c)
+	whose.LogIn(session.Member{ID: person.ID, Name: person.Name, Remember: remember}, sender(c))
+	for _, notice := range notices {
+		whose.Flash(notice)
+	}
+	if err := s.commit(c, c.Response()); err != nil {
+		return unavailableAfter(errNotLoggedIn, err)
+	}
+	stands, err := s.Accounts.Current(ctx, person)
+	if err == nil && stands {
+		return nil
+	}
+	member, _ := whose.Member()
+	if ended := s.Sessions.EndDevice(ctx, person.ID, member.Device, session.EndedByPassword); ended != nil {
+		s.Log.WarnContext(ctx, "session of a former password not ended, and its token given to nobody", "cause", ended)
+	}
+	if err != nil {
+		return err
+	}
+	return session.ErrEnded
+}
+
+const (
+	// maxDeviceTokens is how many people share one browser and are all known.
+	maxDeviceTokens = 5
+	// deviceCookieLife is as long as browsers keep a cookie (RFC 6265bis,
+	// section 5.5).
+	deviceCookieLife = 400 * 24 * time.Hour
+)
+
+// deviceCookie keeps the tokens by which this browser is known, one a person.
+// They log nobody in.
+func (s *Site) deviceCookie(tokens []string) *http.Cookie {
+	cookie := &http.Cookie{
+		Name:     s.deviceCookieName(),
+		Value:    strings.Join(tokens[:min(len(tokens), maxDeviceTokens)], "."),
+		Path:     "/",
+		MaxAge:   int(deviceCookieLife / time.Second),
+		HttpOnly: true,
+		Secure:   s.BaseURL.Scheme == "https",
+		SameSite: http.SameSiteLaxMode,
+	}
+	return cookie
+}
+
+func (s *Site) deviceCookieName() string {
+	if s.BaseURL.Scheme == "https" {
+		return "__Host-device"
+	}
+	return "device"
+}
+
+// deviceTokens are the tokens that came with a request; of two cookies nobody
+// can say which is the right one.
+func (s *Site) deviceTokens(r *http.Request) []string {
+	cookies := r.CookiesNamed(s.deviceCookieName())
+	if len(cookies) != 1 || cookies[0].Value == "" {
+		return nil
+	}
+	tokens := strings.SplitN(cookies[0].Value, ".", maxDeviceTokens+1)
+	tokens = tokens[:min(len(tokens), maxDeviceTokens)]
+	return slices.DeleteFunc(tokens, func(token string) bool { return len(token) != deviceTokenLength })
+}
+
+// deviceTokenLength is that of 256 bits as base64url.
+const deviceTokenLength = 43

@@ -1,0 +1,129 @@
+package web_test
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// enumerating are the requests by which somebody could ask who is registered,
+// of an address that has an account and of one that has none.
+func enumerating(member *browser) map[string]func(w *world, email string) *answer {
+	return map[string]func(w *world, email string) *answer{
+		"log in": func(w *world, email string) *answer {
+			return w.browser().post("/login", credentials(email, wrongPassword))
+		},
+		"sign up": func(w *world, email string) *answer {
+			return w.browser().post("/register", url.Values{"name": {"Bea"}, "email": {email}, "password": {otherPassword}})
+		},
+		"forgot": func(w *world, email string) *answer {
+			return w.browser().post("/forgot", url.Values{"email": {email}})
+		},
+		"change of e-mail": func(_ *world, email string) *answer {
+			member.get("/account") // takes the notice of the last time
+			return member.post("/account/email", url.Values{"email": {email}})
+		},
+	}
+}
+
+func TestTheServerDoesTheSameForAnAddressWithAnAccountAndOneWithout(t *testing.T) {
+	onBothStacksWith(t, options{learn: true, mail: true}, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		member := w.member(w.person("Bob"))
+		for name, ask := range enumerating(member) {
+			did := func(email string) (string, string) {
+				a := ask(w, email)
+				statements := "none noted"
+				for _, r := range w.site.Recent() {
+					if r.Path != a.request.URL.Path || r.Method != http.MethodPost {
+						continue
+					}
+					var texts []string
+					for _, call := range r.Calls {
+						texts = append(texts, strings.Join(strings.Fields(call.Text), " "))
+					}
+					statements = strings.Join(texts, "\n")
+				}
+				headers := a.header.Clone()
+				headers.Del("Date")
+				page := strings.ReplaceAll(string(a.body), email, "ADDRESS")
+				return statements, fmt.Sprintf("%d %v %d bytes\n%s", a.status, headers, len(page), page)
+			}
+			known, saidOfKnown := did(p.email)
+			unknown, saidOfUnknown := did(strings.Replace(p.email, "person", "nobody", 1))
+			if known != unknown {
+				t.Errorf("%s: with an account\n%s\nwithout\n%s", name, known, unknown)
+			}
+			if name != "change of e-mail" && saidOfKnown != saidOfUnknown {
+				t.Errorf("%s: with an account\n%s\nwithout\n%s", name, saidOfKnown, saidOfUnknown)
+			}
+		}
+	})
+}
+
+// TestTimeTellsNobodyWhoIsRegistered is a campaign: HOLDFAST_TIMING_SAMPLES=1000
+// on a quiet machine. It compares the ranks of the times (Mann and Whitney).
+func TestTimeTellsNobodyWhoIsRegistered(t *testing.T) {
+	samples, err := strconv.Atoi(os.Getenv("HOLDFAST_TIMING_SAMPLES"))
+	if err != nil {
+		t.Skip("takes long and a quiet machine: set HOLDFAST_TIMING_SAMPLES=1000")
+	}
+	w := newWorld(t, services(t), options{mail: true})
+	member := w.member(w.person("Bob"))
+	for name, ask := range enumerating(member) {
+		var known, unknown []time.Duration
+		for n := range samples {
+			p := w.person("Ada")
+			for _, first := range []bool{n%2 == 0, n%2 != 0} {
+				email, times := p.email, &known
+				if !first {
+					email, times = fmt.Sprintf("nobody%d-%s@kelp.example", n, strings.ReplaceAll(name, " ", "")), &unknown
+				}
+				began := time.Now()
+				if a := ask(w, email); a.status >= http.StatusInternalServerError {
+					t.Fatalf("%s: %d", name, a.status)
+				}
+				*times = append(*times, time.Since(began))
+			}
+		}
+		if p := rankTest(known, unknown); p < 0.01 {
+			t.Errorf("%s: the times differ, p = %.4f", name, p)
+		} else {
+			t.Logf("%s: p = %.3f", name, p)
+		}
+	}
+}
+
+// rankTest is how likely times as different as these are if they are of one
+// kind, by the normal approximation, which holds from 20 of each on.
+func rankTest(a, b []time.Duration) float64 {
+	type sample struct {
+		took time.Duration
+		ofA  bool
+	}
+	var all []sample
+	for _, took := range a {
+		all = append(all, sample{took, true})
+	}
+	for _, took := range b {
+		all = append(all, sample{took, false})
+	}
+	slices.SortFunc(all, func(x, y sample) int { return int(x.took - y.took) })
+	ranks := 0.0
+	for i, s := range all {
+		if s.ofA {
+			ranks += float64(i + 1)
+		}
+	}
+	n, m := float64(len(a)), float64(len(b))
+	u := ranks - n*(n+1)/2
+	z := (u - n*m/2) / math.Sqrt(n*m*(n+m+1)/12)
+	return math.Erfc(math.Abs(z) / math.Sqrt2)
+}

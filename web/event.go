@@ -1,0 +1,41 @@
+package web
+
+import (
+	"log/slog"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/account"
+)
+
+// from is where this request comes from, for the history and for mails.
+func from(c echo.Context) account.Sender {
+	return account.Sender{UserAgent: c.Request().UserAgent(), Address: c.RealIP()}
+}
+
+// tell writes an event to the log, after it has happened: docs/operations.md
+// lists the names. person is "" where nobody is known.
+func (s *Site) tell(c echo.Context, event, person string, more ...slog.Attr) {
+	id, _ := c.Get(requestIDKey).(string)
+	attrs := []slog.Attr{
+		slog.String("event", event),
+		slog.String("request_id", id),
+		slog.String("address", c.RealIP()),
+	}
+	if person != "" {
+		attrs = append(attrs, slog.String("user_id", person))
+	}
+	if member, ok := memberOf(c); ok {
+		attrs = append(attrs, slog.String("device", member.Device))
+	}
+	s.Log.LogAttrs(c.Request().Context(), slog.LevelInfo, "event", append(attrs, more...)...)
+}
+
+// note writes an event to the history and the log that has happened already: it
+// stands whether or not it can be written down.
+func (s *Site) note(c echo.Context, kind account.EventKind, person string) {
+	s.tell(c, string(kind), person)
+	if err := s.Accounts.Note(c.Request().Context(), person, kind, from(c)); err != nil {
+		s.Log.WarnContext(c.Request().Context(), "event not written to the history", "event", kind, "cause", err)
+	}
+}

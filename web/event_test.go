@@ -1,0 +1,77 @@
+package web_test
+
+import (
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/internal/account"
+)
+
+func TestEveryEventIsInTheLogAndInTheDocuments(t *testing.T) {
+	w := newWorld(t, embedded(t), options{mail: true, slow: true})
+	w.secrets.add(otherPassword)
+	p := w.person("Ada")
+	bea := w.browser()
+	sign := func(email string) {
+		w.browser().post("/register", url.Values{"name": {"Bea"}, "email": {email}, "password": {otherPassword}}).wantRedirect("/login")
+	}
+	sign("bea@kelp.example")
+	sign(p.email)
+	bea.post("/login", credentials("bea@kelp.example", wrongPassword)).want(http.StatusUnprocessableEntity)
+	bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
+	bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
+	confirm := w.linkIn(w.mailTo("bea@kelp.example", "Confirm your e-mail address"))
+	bea.submit(bea.get(confirm), "form[action='/verify']", nil).wantRedirect("/account")
+	bea.post("/account/name", url.Values{"name": {"Bea\u2019s name"}}).wantRedirect("/account")
+	bea.post("/account/proof", url.Values{"password": {wrongPassword}}).want(http.StatusUnprocessableEntity)
+	bea.post("/account/proof", url.Values{"password": {otherPassword}}).wantRedirect("/account")
+	other := w.browser()
+	other.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
+	bea.post("/devices/end", url.Values{"id": {bea.otherDevices()[0]}}).wantRedirect("/devices")
+	bea.post("/devices/end-others", nil).wantRedirect("/devices")
+	bea.get("/account/export").want(http.StatusOK)
+	bea.post("/account/email", url.Values{"email": {"new@kelp.example"}}).wantRedirect("/account")
+	change := w.linkIn(w.mailTo("new@kelp.example", "Confirm your new e-mail address"))
+	bea.submit(bea.get(change), "form[action='/verify']", nil).wantRedirect("/account")
+	bea.post("/account/password", url.Values{"current": {otherPassword}, "new": {sharedPassword}}).wantRedirect("/account")
+	undo := w.linkIn(w.mailTo("bea@kelp.example", "Your e-mail address was changed"))
+	bea.submit(bea.get(undo), "form[action='/verify']", nil).wantRedirect("/forgot")
+	w.clock.advance(25 * time.Hour)
+	bea.post("/forgot", url.Values{"email": {"bea@kelp.example"}}).wantRedirect("/login")
+	reset := w.linkIn(w.mailTo("bea@kelp.example", "Choose a new password"))
+	bea.submit(bea.get(reset), "form[action='/reset']", map[string]string{"password": otherPassword}).wantRedirect("/login")
+	bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
+	bea.post("/logout", nil).wantRedirect("/login")
+	for range 6 {
+		w.browser().post("/login", credentials(p.email, wrongPassword))
+	}
+	history := strings.Join(w.rows(`SELECT event FROM history`), "\n")
+	bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
+	bea.post("/account/delete", nil).wantRedirect("/")
+	w.sendMail()
+
+	documents, err := os.ReadFile("../docs/operations.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	log := w.log.String()
+	historyAlone := []account.EventKind{account.EventSignUpAgain, account.EventResetAsked}
+	logAlone := []account.EventKind{account.EventExported, account.EventDeleted}
+	for _, kind := range append(account.EventKinds(), "throttled") {
+		if !strings.Contains(string(documents), "`"+string(kind)+"`") {
+			t.Errorf("docs/operations.md does not list %s", kind)
+		}
+		if !strings.Contains(log, `"event":"`+string(kind)+`"`) && !slices.Contains(historyAlone, kind) {
+			t.Errorf("the log has no %s", kind)
+		}
+		if !regexp.MustCompile(`(?m)^`+string(kind)+`$`).MatchString(history) && !slices.Contains(logAlone, kind) && kind != "throttled" {
+			t.Errorf("the history has no %s", kind)
+		}
+	}
+}

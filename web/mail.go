@@ -1,0 +1,62 @@
+package web
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+)
+
+type mailsPage struct{ Mails []shownMail }
+
+type shownMail struct {
+	From, To, Subject string
+	At                moment
+	Paragraphs        []mailParagraph
+}
+
+// mailParagraph is one of a mail's text: a sentence or more, a list, or a link.
+type mailParagraph struct {
+	Text  string
+	Items []string
+	Href  string // where Text leads, on this site
+}
+
+// showMails shows the mail that is kept in files, as a mail client would.
+func (s *Site) showMails(c echo.Context) error {
+	mails, err := s.Mails()
+	if err != nil {
+		return err
+	}
+	var p mailsPage
+	for _, m := range mails {
+		shown := shownMail{From: m.From, To: m.To, Subject: m.Subject, At: momentAt(m.Date, s.Now())}
+		for part := range strings.SplitSeq(strings.TrimSpace(m.Text), "\n\n") {
+			shown.Paragraphs = append(shown.Paragraphs, s.paragraph(part))
+		}
+		p.Mails = append(p.Mails, shown)
+	}
+	return s.page(c, http.StatusOK, "mail", "Mail", p)
+}
+
+func (s *Site) paragraph(part string) mailParagraph {
+	lines := strings.Split(part, "\n")
+	last := lines[len(lines)-1]
+	switch {
+	case len(lines) == 2 && strings.HasPrefix(last, s.BaseURL.String()+"/"):
+		p := mailParagraph{Text: strings.TrimSuffix(lines[0], ":")}
+		if u, err := url.Parse(last); err == nil {
+			p.Href = u.RequestURI()
+		}
+		return p
+	case strings.HasPrefix(last, "- "):
+		var items []string
+		for _, line := range lines {
+			items = append(items, strings.TrimPrefix(line, "- "))
+		}
+		return mailParagraph{Items: items}
+	default:
+		return mailParagraph{Text: strings.Join(lines, " ")}
+	}
+}

@@ -1,0 +1,92 @@
+package web
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/account"
+	"holdfast/internal/form"
+)
+
+type resetPage struct {
+	Token       string
+	MinPassword int // code points
+	Failed      string
+	Errors      form.Errors
+}
+
+// tellNoReferrer has the browser tell nobody the address of a page that has a
+// mailed link in it.
+func tellNoReferrer(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		switch c.Request().URL.Path {
+		case "/reset", "/verify":
+			c.Response().Header().Set("Referrer-Policy", "no-referrer")
+		}
+		return next(c)
+	}
+}
+
+// showReset looks at a link, and spends nothing: a mail scanner opens links too.
+func (s *Site) showReset(c echo.Context) error {
+	link, err := s.Accounts.FindLink(c.Request().Context(), c.QueryParam("token"))
+	if errors.Is(err, account.ErrLinkOver) || err == nil && link.Purpose != account.PurposeReset {
+		return s.linkOver(c)
+	}
+	if err != nil {
+		return err
+	}
+	return s.resetPage(c, http.StatusOK, resetPage{Token: c.QueryParam("token")})
+}
+
+// submitReset sets a new password and logs nobody in.
+func (s *Site) submitReset(c echo.Context) error {
+	sent, err := form.Parse(c.Request(), "token", "password")
+	if err != nil {
+		return err
+	}
+	ctx := c.Request().Context()
+	again := resetPage{Token: sent["token"]}
+	again.Failed, err = s.take(c, byAddress(formRule(), c))
+	if err != nil {
+		return err
+	}
+	if again.Failed != "" {
+		return s.resetPage(c, http.StatusTooManyRequests, again)
+	}
+	person, err := s.Accounts.ResetPassword(ctx, sent["token"], sent["password"], from(c))
+	switch {
+	case errors.Is(err, account.ErrLinkOver):
+		return s.linkOver(c)
+	case errors.As(err, &again.Errors):
+		return s.resetPage(c, http.StatusUnprocessableEntity, again)
+	case err != nil:
+		return err
+	}
+	s.tell(c, string(account.EventPasswordReset), person.ID)
+	s.revoke(c)
+	// The owner has shown who they are; what others failed holds them no more.
+	s.clear(ctx, byEmail(accountRule(), person.Email))
+	s.setFlashCookie(c, flashReset)
+	return c.Redirect(http.StatusSeeOther, "/login")
+}
+
+// revoke has the store of sessions let go of those that a change has ended. They
+// have ended whether or not it can now: it is tried again until it has.
+func (s *Site) revoke(c echo.Context) {
+	if err := s.Sessions.Revoke(c.Request().Context(), s.Revocations); err != nil {
+		s.Log.WarnContext(c.Request().Context(), "ended sessions are still in the store, and will be removed", "cause", err)
+	}
+}
+
+func (s *Site) resetPage(c echo.Context, status int, p resetPage) error {
+	p.MinPassword = s.MinPassword
+	return s.page(c, status, "reset", "Choose a new password", p)
+}
+
+// linkOver is the one page for links that were used, are too old, or never were.
+func (s *Site) linkOver(c echo.Context) error {
+	return s.page(c, http.StatusGone, "linkover", "This link is good no more", struct{}{})
+}
