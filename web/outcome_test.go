@@ -170,7 +170,7 @@ func TestALogOutThatHangsSaysThatItsOutcomeIsUnknown(t *testing.T) {
 	w := impatient(t)
 	ada := w.person("Ada")
 	for path, words := range map[string]string{
-		"/logout": "Whether you are logged out is not known", "/devices/end-others": mayBeStored, "/session": mayBeStored,
+		"/logout": "It is not known whether you are logged out", "/devices/end-others": mayBeStored, "/session": mayBeStored,
 	} {
 		b := w.member(ada)
 		w.member(ada)
