@@ -32,7 +32,7 @@ func (a *answer) wantSaid(words string) *answer {
 
 const (
 	mayBeStored = "It may have been stored. Look before you try again."
-	madeAccount = "Your account is made"
+	madeAccount = "Your account has been created"
 )
 
 // within waits until what is true.
@@ -143,7 +143,7 @@ func TestANameChangedInTheDatabaseAloneIsSaidToBe(t *testing.T) {
 	b := w.member(w.person("Ada"))
 	form := url.Values{"name": {"Ada Lovelace"}}
 	w.do("CONFIG", "SET", "maxmemory", "1")
-	b.post("/account/name", form).wantSaid("Your name is changed")
+	b.post("/account/name", form).wantSaid("Your name has been changed")
 	if got := b.get("/account").doc().Find("#name").AttrOr("value", ""); got != "Ada Lovelace" {
 		t.Errorf("the form begins with %q", got)
 	}
