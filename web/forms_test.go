@@ -13,7 +13,7 @@ func TestATakenAddressLeadsToLogInWithItFilledIn(t *testing.T) {
 	ada := w.person("Ada")
 	b := w.browser()
 	again := b.submit(b.get("/register?next=/devices"), "form[action='/register']", map[string]string{
-		"name": "Ada", "email": ada.email, "password": ada.password,
+		"name": "Ada", "email": ada.email, "password": "another long password",
 	}).want(http.StatusUnprocessableEntity)
 	link := again.doc().Find("main a[href^='/login?email=']").AttrOr("href", "")
 	page := b.get(link).want(http.StatusOK)

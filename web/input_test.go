@@ -229,6 +229,9 @@ func TestWhatAPersonCanMendIsSaidAtTheField(t *testing.T) {
 			t.Errorf("%.30q <%.40q>: nothing said at the field %s", c.name, c.email, c.field)
 		}
 	}
+	if _, err := w.db.SQL().Exec(`DELETE FROM history WHERE event = 'log_in_failed'`); err != nil { // two were log-ins
+		t.Fatal(err)
+	}
 	w.wantUnchanged(before, "forms to mend")
 }
 

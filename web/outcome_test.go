@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -73,6 +74,12 @@ func TestAValueThatHangsAtTheStoreMayHaveBeenStoredAndIsSaidToBe(t *testing.T) {
 	})
 	w.well()
 	w.stores.redis.Stop()
+	w.within(10*time.Second, "the stop noticed", func() error {
+		if w.sessions.Ping(context.Background()) == nil {
+			return errors.New("Redis answers")
+		}
+		return nil
+	})
 	page := guest.post("/session", value).want(http.StatusServiceUnavailable).wantErrorPage()
 	if said := page.text("main"); strings.Contains(said, "may have") {
 		t.Errorf("with Redis stopped it says %q", said)
@@ -103,7 +110,7 @@ func TestARegistrationWhoseSessionWasNotStoredSaysSoAndLogsInTheSecondTime(t *te
 		b.follow(b.post("/register", form).wantRedirect("/profile")).want(http.StatusOK).wantText("h1", "Hello, Ada!")
 		form.Set("password", "another long password")
 		page := w.browser().post("/register", form).want(http.StatusUnprocessableEntity).wantNoCookie()
-		if said := page.text("#email-error"); !strings.Contains(said, "registered with this e-mail already") {
+		if said := page.text("#email-error"); !strings.Contains(said, "There is already an account") {
 			t.Errorf("with another password it says %q", said)
 		}
 	}
@@ -192,7 +199,7 @@ func TestOthersAreLoggedOutAlsoWhilePostgresIsReadOnly(t *testing.T) {
 	b, other := w.member(ada), w.member(ada)
 	w.readOnlyDatabase("on")
 	page := b.follow(b.post("/devices/end-others", nil).wantRedirect("/devices"))
-	if got := page.notices(); len(got) != 1 || !strings.HasPrefix(got[0], "Logged out on 1 other device.") {
+	if got := page.notices(); len(got) != 1 || !strings.HasPrefix(got[0], "You have been logged out on 1 other device.") {
 		t.Errorf("told %q", got)
 	}
 	other.get("/profile").wantRedirect("/login?next=%2Fprofile")
