@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/crypto/argon2"
 
 	"holdfast/internal/account"
@@ -96,6 +97,33 @@ func TestAnAbsurdStoredHashIsRefusedQuickly(t *testing.T) {
 	_, err = s.Authenticate(t.Context(), person.Email, right)
 	if !errors.Is(err, password.ErrHash) || time.Since(begun) > 100*time.Millisecond {
 		t.Errorf("%v after %s", err, time.Since(begun))
+	}
+}
+
+func TestAFailedLogInIsWrittenWhetherOrNotAnybodyHasTheAddress(t *testing.T) {
+	server := testservice.PrivatePostgres(t)
+	s := serve(openStore(t, database.Config{URL: server.URL}))
+	register(t, s, "Ada", "ada@example.org")
+	conn, err := pgx.Connect(t.Context(), server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	written := func() (position string) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), "SELECT pg_current_wal_flush_lsn()::text").Scan(&position); err != nil {
+			t.Fatal(err)
+		}
+		return position
+	}
+	for _, email := range []string{"ada@example.org", "nobody@example.org", "no address"} {
+		before := written()
+		if err := s.NoteFailure(t.Context(), email, account.Sender{}); err != nil {
+			t.Fatal(err)
+		}
+		if written() == before {
+			t.Errorf("%s: nothing was written", email)
+		}
 	}
 }
 
