@@ -438,6 +438,9 @@ func TestAnAddressIsChangedByTheNewOneAndRestoredByTheOld(t *testing.T) {
 		owner.submit(owner.get(undo).want(http.StatusOK), "form[action='/verify']", nil).wantRedirect("/forgot")
 		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
 		w.browser().post("/login", credentials("new@kelp.example", otherPassword)).want(http.StatusUnprocessableEntity)
+		for _, known := range []string{p.password, otherPassword} {
+			w.browser().post("/login", credentials(p.email, known)).want(http.StatusUnprocessableEntity)
+		}
 		owner.submit(owner.get("/forgot"), "form[action='/forgot']", map[string]string{"email": p.email}).wantRedirect("/login")
 		reset := w.linkIn(w.mailTo(p.email, "Choose a new password"))
 		owner.submit(owner.get(reset), "form[action='/reset']", map[string]string{"password": "nine otters share a kettle"}).wantRedirect("/login")

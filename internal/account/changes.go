@@ -40,9 +40,10 @@ type Changes interface {
 	// is still the person's, is confirmed. ErrLinkOver.
 	ConfirmEmail(ctx context.Context, l Link, key string, at time.Time, n Notes) (Record, error)
 	// MoveEmail spends a link and gives the person, whose key is before, another
-	// address, confirmed. With all it ends all sessions and spends all links;
-	// otherwise those of the change. ErrLinkOver, ErrEmailTaken.
-	MoveEmail(ctx context.Context, l Link, before, email, key string, at time.Time, all bool, n Notes) (Record, error)
+	// address, confirmed. With a hash it puts that in the place of the
+	// password's, raises the epoch, ends all sessions and spends all links; with
+	// "" only those of the change. ErrLinkOver, ErrEmailTaken.
+	MoveEmail(ctx context.Context, l Link, before, email, key, hash string, at time.Time, n Notes) (Record, error)
 
 	// History returns events of a person, latest first.
 	History(ctx context.Context, person string, offset, limit int) ([]Event, error)

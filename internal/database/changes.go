@@ -113,13 +113,15 @@ WHERE email_key = $2
 
 const moveEmail = `
 UPDATE people
-SET email = $3, email_key = $4, verified_ms = $5
+SET email = $3, email_key = $4, verified_ms = $5,
+    password_hash = CASE WHEN $6 = '' THEN password_hash ELSE $6 END,
+    epoch = CASE WHEN $6 = '' THEN epoch ELSE epoch + 1 END
 WHERE id = $1
   AND email_key = $2
 RETURNING ` + personColumns
 
 // MoveEmail implements [account.Changes].
-func (p people) MoveEmail(ctx context.Context, l account.Link, before, email, key string, at time.Time, all bool, n account.Notes) (changed account.Record, err error) {
+func (p people) MoveEmail(ctx context.Context, l account.Link, before, email, key, hash string, at time.Time, n account.Notes) (changed account.Record, err error) {
 	err = p.db.transaction(ctx, "change address", func(ctx context.Context, tx tracedTx) error {
 		if err := tx.take(ctx, l.Person); err != nil {
 			return err
@@ -135,14 +137,14 @@ func (p people) MoveEmail(ctx context.Context, l account.Link, before, email, ke
 		if others > 0 {
 			return account.ErrEmailTaken
 		}
-		changed, err = scanPerson(tx.row(ctx, moveEmail, l.Person, before, email, key, at.UnixMilli()))
+		changed, err = scanPerson(tx.row(ctx, moveEmail, l.Person, before, email, key, at.UnixMilli(), hash))
 		if duplicate(err) {
 			return account.ErrEmailTaken
 		}
 		if err != nil {
 			return noRows(err)
 		}
-		if !all {
+		if hash == "" {
 			if err := tx.spendAll(ctx, l.Person, at, account.PurposeUndo); err != nil {
 				return err
 			}
