@@ -13,6 +13,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/mail"
+	"holdfast/web"
 )
 
 // onBothStacksWith is onBothStacks with other options.
@@ -662,6 +663,21 @@ func TestTheDeviceCookieIsHashedIsOnesOwnAndLogsNobodyIn(t *testing.T) {
 	invented.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: "device", Value: strings.Repeat("A", 43)}})
 	if got := invented.logIn(p, "").cookie("device").Value; strings.HasPrefix(got, "AAAA") {
 		t.Errorf("an invented token is kept in front: %s", got)
+	}
+}
+
+func TestNoAddressInAUserAgentGetsIntoAMail(t *testing.T) {
+	for userAgent, want := range map[string]string{
+		"Your account is locked: go to evil.example/1": "An unknown browser",
+		"call 0800123456":   "An unknown browser",
+		"evil.example/1.0":  "An unknown browser",
+		"curl/8.5.0":        "curl",
+		"python-requests/2": "python-requests",
+		"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0": "Firefox on Linux",
+	} {
+		if got := web.BrowserWords(userAgent); got != want {
+			t.Errorf("%q: %q, want %q", userAgent, got, want)
+		}
 	}
 }
 
