@@ -190,6 +190,16 @@ func TestAnAddressThatTriesManyAccountsIsSlowed(t *testing.T) {
 	}
 }
 
+func TestWhatIsNoAddressHoldsNobodyElseUp(t *testing.T) {
+	w := newWorld(t, embedded(t), options{slow: true, mail: true})
+	w.clock.stop()
+	for n := range 8 {
+		slip := fmt.Sprintf("ada%d", n)
+		w.browser().post("/forgot", url.Values{"email": {slip}}).want(http.StatusUnprocessableEntity)
+		w.browser().post("/login", credentials(slip, wrongPassword)).want(http.StatusUnprocessableEntity)
+	}
+}
+
 func TestEveryFormOfAnAccountIsSlowed(t *testing.T) {
 	w := newWorld(t, embedded(t), options{slow: true})
 	w.clock.stop()
