@@ -178,3 +178,38 @@ func TestAnOutageIsNamedAndEndsNothing(t *testing.T) {
 		}
 	}
 }
+
+func TestNoMoreThanTheLatestBrowsersAreKnown(t *testing.T) {
+	onBoth(t, func(t *testing.T, store account.Store) {
+		s := serve(store)
+		ada, bob := register(t, s, "Ada", "ada@example.org"), register(t, s, "Bob", "bob@example.org")
+		log := func(p account.Person) string {
+			t.Helper()
+			token, err := s.LoggedIn(t.Context(), p, nil, false, account.Sender{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return token
+		}
+		others := log(bob)
+		var tokens []string
+		for range 30 {
+			tokens = append(tokens, log(ada))
+		}
+		known := 0
+		for _, token := range tokens {
+			if hash, err := s.KnownBrowser(t.Context(), ada.Email, []string{token}); err != nil {
+				t.Fatal(err)
+			} else if hash != "" {
+				known++
+			}
+		}
+		latest, err := s.KnownBrowser(t.Context(), ada.Email, tokens[29:])
+		if known != 20 || latest == "" || err != nil {
+			t.Errorf("%d are known, the latest as %q, %v", known, latest, err)
+		}
+		if hash, err := s.KnownBrowser(t.Context(), bob.Email, []string{others}); hash == "" || err != nil {
+			t.Errorf("somebody else's browser: %q, %v", hash, err)
+		}
+	})
+}
