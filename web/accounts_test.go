@@ -282,6 +282,30 @@ func TestAForgottenPasswordIsReplacedByAMailedLink(t *testing.T) {
 	})
 }
 
+func TestAMailedLinksFormCanBeSentByPlainHTTPFromAnotherMachine(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	served := w.base.String()
+	for base, want := range map[string]string{
+		"http://192.0.2.1:3000": "strict-origin", "http://localhost:3000": "no-referrer", "https://kelp.example": "no-referrer",
+	} {
+		var err error
+		if w.base, err = url.Parse(base); err != nil {
+			t.Fatal(err)
+		}
+		w.restart()
+		for _, path := range []string{"/reset", "/verify"} {
+			a, err := http.Get(served + path + "?token=x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.Body.Close()
+			if got := a.Header.Get("Referrer-Policy"); got != want {
+				t.Errorf("%s%s: %q, want %q", base, path, got, want)
+			}
+		}
+	}
+}
+
 func TestALinkIsGoodForItsTimeAndFromThisSite(t *testing.T) {
 	w := newWorld(t, embedded(t), options{mail: true})
 	p := w.person("Ada")
