@@ -49,7 +49,7 @@ type Changes interface {
 	History(ctx context.Context, person string, offset, limit int) ([]Event, error)
 	// Close removes a person and all that was noted of them but the store's
 	// names of their sessions, which stay ended.
-	Close(ctx context.Context, id string, at time.Time, n Notes) error
+	Close(ctx context.Context, id string, n Notes) error
 }
 
 // NewPassword is one to be set. Hash is its hash; Old is the hash that it
@@ -257,7 +257,7 @@ func (s *Service) Close(ctx context.Context, id string, from Sender) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.Close(ctx, id, s.instant(), Notes{Letters: []Letter{s.letter(LetterDeleted, "", p.Email, p.greeting(), from)}}); err != nil {
+	if err := s.store.Close(ctx, id, Notes{Letters: []Letter{s.letter(LetterDeleted, "", p.Email, p.greeting(), from)}}); err != nil {
 		return fmt.Errorf("close account: %w", err)
 	}
 	return nil
