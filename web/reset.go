@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -18,12 +19,19 @@ type resetPage struct {
 }
 
 // tellNoReferrer has the browser tell nobody the address of a page that has a
-// mailed link in it.
-func tellNoReferrer(next echo.HandlerFunc) echo.HandlerFunc {
+// mailed link in it. With no-referrer, a browser sends the form of such a page
+// with Origin: null (Fetch, "append a request Origin header"). Where it does not
+// send Sec-Fetch-Site either, by plain http to another machine, csrf would refuse
+// that: there it tells the host, without the path and the query.
+func (s *Site) tellNoReferrer(next echo.HandlerFunc) echo.HandlerFunc {
+	policy := "no-referrer"
+	if s.BaseURL.Scheme == "http" && !loopback(strings.ToLower(s.BaseURL.Hostname())) {
+		policy = "strict-origin"
+	}
 	return func(c echo.Context) error {
 		switch c.Request().URL.Path {
 		case "/reset", "/verify":
-			c.Response().Header().Set("Referrer-Policy", "no-referrer")
+			c.Response().Header().Set("Referrer-Policy", policy)
 		}
 		return next(c)
 	}

@@ -34,7 +34,7 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		"UpdateDisabled":      func(ctx context.Context) error { _, err := store.UpdateDisabled(ctx, id, birth); return err },
 		"UpdateDisabled off":  func(ctx context.Context) error { _, err := store.UpdateDisabled(ctx, id, time.Time{}); return err },
 		"ReplacePasswordHash": func(ctx context.Context) error { return store.ReplacePasswordHash(ctx, id, hash, hash) },
-		"Close":               func(ctx context.Context) error { return store.Close(ctx, id, birth, account.Notes{}) },
+		"Close":               func(ctx context.Context) error { return store.Close(ctx, id, account.Notes{}) },
 		"PageByEmailKey":      func(ctx context.Context) error { _, err := store.PageByEmailKey(ctx, "", 10); return err },
 	}
 }
