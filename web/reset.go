@@ -17,13 +17,21 @@ type resetPage struct {
 	Errors      form.Errors
 }
 
-// tellNoReferrer has the browser tell nobody the address of a page that has a
-// mailed link in it.
-func tellNoReferrer(next echo.HandlerFunc) echo.HandlerFunc {
+// linkReferrer keeps the address of a page that has a mailed link in it from
+// being told as a Referer: no-referrer, where the browser says with a form where
+// it is from in Sec-Fetch-Site. On plain http to another machine it does not
+// (Fetch Metadata, section 2), and with no-referrer its Origin would be null
+// (Fetch, section 3.2), which csrf refuses as it must. There the Referer is the
+// origin alone.
+func (s *Site) linkReferrer(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		switch c.Request().URL.Path {
 		case "/reset", "/verify":
-			c.Response().Header().Set("Referrer-Policy", "no-referrer")
+			policy := "strict-origin"
+			if s.BaseURL.Scheme == "https" || loopback(hostname(c.Request())) {
+				policy = "no-referrer"
+			}
+			c.Response().Header().Set("Referrer-Policy", policy)
 		}
 		return next(c)
 	}
