@@ -121,10 +121,22 @@ func TestInABrowserEveryPageIsLightAndFitsASmallPhone(t *testing.T) {
 				_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "screen"})
 				return err
 			}))
-			b.fits(server)
+			guest := b.fits(server, "/reset?token=unknown", "/verify?token=unknown")
 			b.register(server, name, "ada@example.org")
 			b.sees("Hello, "+name+"!", "after registering")
-			b.fits(server)
+			who := newVisitor(t, server.URL)
+			who.email = "ada@example.org"
+			member := b.fits(server, "/account/proof", resetLink(t, server, who), mailed(t, who, who.email, "Confirm your e-mail address"))
+			for _, path := range []string{"/login", "/register", "/forgot", "/mail"} {
+				if !slices.Contains(guest, path) {
+					t.Errorf("no link leads a guest to %s", path)
+				}
+			}
+			for _, path := range []string{"/account", "/account/email", "/account/password", "/account/history", "/account/delete", "/devices", "/mail"} {
+				if !slices.Contains(member, path) {
+					t.Errorf("no link leads a member to %s", path)
+				}
+			}
 		})
 	}
 }
@@ -133,19 +145,19 @@ func TestInABrowserEveryPageIsLightAndFitsASmallPhone(t *testing.T) {
 // long documents about sessions, which no visit begins with, 20 kB more text.
 func mostBytes(path string) int {
 	switch path {
-	case "/explain", "/explain/recent", "/why":
+	case "/explain", "/explain/recent", "/why", "/lab/attacks":
 		return 50_000
 	default:
 		return 30_000
 	}
 }
 
-// fits checks every page that links lead to, and one that is not there: nothing
-// scrolls sideways, at most three requests and 30 kB, one heading of the first
-// rank, a language.
-func (b *browser) fits(server *testprocess.Server) {
+// fits checks every page that links lead to, one that is not there, and more:
+// nothing scrolls sideways, at most three requests and 30 kB, one heading of the
+// first rank, a language. It returns where it has been.
+func (b *browser) fits(server *testprocess.Server, more ...string) []string {
 	b.t.Helper()
-	paths := []string{"/", "/nowhere"}
+	paths := append([]string{"/", "/nowhere"}, more...)
 	for i := 0; i < len(paths); i++ {
 		path := paths[i]
 		b.do("open "+path, chromedp.Navigate(server.URL+path))
@@ -162,7 +174,7 @@ func (b *browser) fits(server *testprocess.Server) {
 			b.t.Errorf("%s has the language %q", path, lang)
 		}
 		for _, linked := range ask[[]string](b, `[...document.querySelectorAll("a[href^='/']")].map(a => a.pathname)`) {
-			if !slices.Contains(paths, linked) {
+			if !slices.Contains(paths, linked) && linked != "/account/export" { // a file, not a page
 				paths = append(paths, linked)
 			}
 		}
@@ -170,6 +182,7 @@ func (b *browser) fits(server *testprocess.Server) {
 	if len(paths) < 8 {
 		b.t.Errorf("links lead only to %q", paths)
 	}
+	return paths
 }
 
 // The script goes on telling times in the words that the server began with.
