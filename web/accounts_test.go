@@ -13,6 +13,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/mail"
+	"holdfast/web"
 )
 
 // onBothStacksWith is onBothStacks with other options.
@@ -189,6 +190,16 @@ func TestAnAddressThatTriesManyAccountsIsSlowed(t *testing.T) {
 	}
 }
 
+func TestWhatIsNoAddressHoldsNobodyElseUp(t *testing.T) {
+	w := newWorld(t, embedded(t), options{slow: true, mail: true})
+	w.clock.stop()
+	for n := range 8 {
+		slip := fmt.Sprintf("ada%d", n)
+		w.browser().post("/forgot", url.Values{"email": {slip}}).want(http.StatusUnprocessableEntity)
+		w.browser().post("/login", credentials(slip, wrongPassword)).want(http.StatusUnprocessableEntity)
+	}
+}
+
 func TestEveryFormOfAnAccountIsSlowed(t *testing.T) {
 	w := newWorld(t, embedded(t), options{slow: true})
 	w.clock.stop()
@@ -269,6 +280,30 @@ func TestAForgottenPasswordIsReplacedByAMailedLink(t *testing.T) {
 		b.post("/login", credentials(p.email, otherPassword)).wantRedirect("/profile")
 		w.mailTo(p.email, "Your password was changed")
 	})
+}
+
+func TestAMailedLinksFormCanBeSentByPlainHTTPFromAnotherMachine(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	served := w.base.String()
+	for base, want := range map[string]string{
+		"http://192.0.2.1:3000": "strict-origin", "http://localhost:3000": "no-referrer", "https://kelp.example": "no-referrer",
+	} {
+		var err error
+		if w.base, err = url.Parse(base); err != nil {
+			t.Fatal(err)
+		}
+		w.restart()
+		for _, path := range []string{"/reset", "/verify"} {
+			a, err := http.Get(served + path + "?token=x")
+			if err != nil {
+				t.Fatal(err)
+			}
+			a.Body.Close()
+			if got := a.Header.Get("Referrer-Policy"); got != want {
+				t.Errorf("%s%s: %q, want %q", base, path, got, want)
+			}
+		}
+	}
 }
 
 func TestALinkIsGoodForItsTimeAndFromThisSite(t *testing.T) {
@@ -438,6 +473,9 @@ func TestAnAddressIsChangedByTheNewOneAndRestoredByTheOld(t *testing.T) {
 		owner.submit(owner.get(undo).want(http.StatusOK), "form[action='/verify']", nil).wantRedirect("/forgot")
 		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
 		w.browser().post("/login", credentials("new@kelp.example", otherPassword)).want(http.StatusUnprocessableEntity)
+		for _, known := range []string{p.password, otherPassword} {
+			w.browser().post("/login", credentials(p.email, known)).want(http.StatusUnprocessableEntity)
+		}
 		owner.submit(owner.get("/forgot"), "form[action='/forgot']", map[string]string{"email": p.email}).wantRedirect("/login")
 		reset := w.linkIn(w.mailTo(p.email, "Choose a new password"))
 		owner.submit(owner.get(reset), "form[action='/reset']", map[string]string{"password": "nine otters share a kettle"}).wantRedirect("/login")
@@ -659,6 +697,21 @@ func TestTheDeviceCookieIsHashedIsOnesOwnAndLogsNobodyIn(t *testing.T) {
 	invented.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: "device", Value: strings.Repeat("A", 43)}})
 	if got := invented.logIn(p, "").cookie("device").Value; strings.HasPrefix(got, "AAAA") {
 		t.Errorf("an invented token is kept in front: %s", got)
+	}
+}
+
+func TestNoAddressInAUserAgentGetsIntoAMail(t *testing.T) {
+	for userAgent, want := range map[string]string{
+		"Your account is locked: go to evil.example/1": "An unknown browser",
+		"call 0800123456":   "An unknown browser",
+		"evil.example/1.0":  "An unknown browser",
+		"curl/8.5.0":        "curl",
+		"python-requests/2": "python-requests",
+		"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0": "Firefox on Linux",
+	} {
+		if got := web.BrowserWords(userAgent); got != want {
+			t.Errorf("%q: %q, want %q", userAgent, got, want)
+		}
 	}
 }
 

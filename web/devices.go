@@ -3,7 +3,9 @@ package web
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/labstack/echo/v4"
 	"github.com/mileusna/useragent"
@@ -143,13 +145,19 @@ func (s *Site) toDevices(c echo.Context, told string) error {
 func deviceTitle(userAgent string) string {
 	ua := useragent.Parse(userAgent)
 	browser, system := ua.Name, ua.OS
-	if browser == "" || len(browser) > 40 {
+	// A browser that is not known is named by what it sends, and stands in mails
+	// to people who never used it: no address may come of that.
+	if len(browser) > 40 || strings.ContainsFunc(browser, notInBrowserName) || browser == "" {
 		browser = "An unknown browser"
 	}
 	if system == "" {
 		return browser
 	}
 	return browser + " on " + system
+}
+
+func notInBrowserName(r rune) bool {
+	return !unicode.IsLetter(r) && r != ' ' && r != '-' && r != '_'
 }
 
 // deviceKind is which icon a User-Agent gets: "computer", "phone", "tablet",

@@ -153,18 +153,13 @@ var errStrangeHost = errors.New("request for a host that is not this one")
 // it apart. For pages that show or do more than a stranger may see or do.
 func (s *Site) ownHost(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		name := hostname(c.Request())
+		asked := &url.URL{Host: c.Request().Host}
+		name := strings.ToLower(strings.TrimSuffix(asked.Hostname(), "."))
 		if name != strings.ToLower(s.BaseURL.Hostname()) && !loopback(name) {
 			return fmt.Errorf("%w: %.100q", errStrangeHost, name)
 		}
 		return next(c)
 	}
-}
-
-// hostname is the name that a request is for, in small letters.
-func hostname(r *http.Request) string {
-	asked := &url.URL{Host: r.Host}
-	return strings.ToLower(strings.TrimSuffix(asked.Hostname(), "."))
 }
 
 // loopback reports whether a name in small letters always means the machine it

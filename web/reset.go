@@ -3,6 +3,7 @@ package web
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -17,20 +18,19 @@ type resetPage struct {
 	Errors      form.Errors
 }
 
-// linkReferrer keeps the address of a page that has a mailed link in it from
-// being told as a Referer: no-referrer, where the browser says with a form where
-// it is from in Sec-Fetch-Site. On plain http to another machine it does not
-// (Fetch Metadata, section 2), and with no-referrer its Origin would be null
-// (Fetch, section 3.2), which csrf refuses as it must. There the Referer is the
-// origin alone.
-func (s *Site) linkReferrer(next echo.HandlerFunc) echo.HandlerFunc {
+// tellNoReferrer has the browser tell nobody the address of a page that has a
+// mailed link in it. With no-referrer, a browser sends the form of such a page
+// with Origin: null (Fetch, "append a request Origin header"). Where it does not
+// send Sec-Fetch-Site either, by plain http to another machine, csrf would refuse
+// that: there it tells the host, without the path and the query.
+func (s *Site) tellNoReferrer(next echo.HandlerFunc) echo.HandlerFunc {
+	policy := "no-referrer"
+	if s.BaseURL.Scheme == "http" && !loopback(strings.ToLower(s.BaseURL.Hostname())) {
+		policy = "strict-origin"
+	}
 	return func(c echo.Context) error {
 		switch c.Request().URL.Path {
 		case "/reset", "/verify":
-			policy := "strict-origin"
-			if s.BaseURL.Scheme == "https" || loopback(hostname(c.Request())) {
-				policy = "no-referrer"
-			}
 			c.Response().Header().Set("Referrer-Policy", policy)
 		}
 		return next(c)

@@ -14,7 +14,7 @@ import (
 // guest to the log-in page. A new route belongs to the members' group unless
 // there is a reason to put it elsewhere.
 func (s *Site) routes() {
-	s.echo.Use(s.requestLog, s.securityHeaders, s.linkReferrer, s.csrf)
+	s.echo.Use(s.requestLog, s.securityHeaders, s.tellNoReferrer, s.csrf)
 
 	stateless := s.group()
 	public := s.withSession()

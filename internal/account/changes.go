@@ -40,15 +40,16 @@ type Changes interface {
 	// is still the person's, is confirmed. ErrLinkOver.
 	ConfirmEmail(ctx context.Context, l Link, key string, at time.Time, n Notes) (Record, error)
 	// MoveEmail spends a link and gives the person, whose key is before, another
-	// address, confirmed. With all it ends all sessions and spends all links;
-	// otherwise those of the change. ErrLinkOver, ErrEmailTaken.
-	MoveEmail(ctx context.Context, l Link, before, email, key string, at time.Time, all bool, n Notes) (Record, error)
+	// address, confirmed. With a hash it puts that in the place of the
+	// password's, raises the epoch, ends all sessions and spends all links; with
+	// "" only those of the change. ErrLinkOver, ErrEmailTaken.
+	MoveEmail(ctx context.Context, l Link, before, email, key, hash string, at time.Time, n Notes) (Record, error)
 
 	// History returns events of a person, latest first.
 	History(ctx context.Context, person string, offset, limit int) ([]Event, error)
 	// Close removes a person and all that was noted of them but the store's
 	// names of their sessions, which stay ended.
-	Close(ctx context.Context, id string, at time.Time, n Notes) error
+	Close(ctx context.Context, id string, n Notes) error
 }
 
 // NewPassword is one to be set. Hash is its hash; Old is the hash that it
@@ -256,7 +257,7 @@ func (s *Service) Close(ctx context.Context, id string, from Sender) error {
 	if err != nil {
 		return err
 	}
-	if err := s.store.Close(ctx, id, s.instant(), Notes{Letters: []Letter{s.letter(LetterDeleted, "", p.Email, p.greeting(), from)}}); err != nil {
+	if err := s.store.Close(ctx, id, Notes{Letters: []Letter{s.letter(LetterDeleted, "", p.Email, p.greeting(), from)}}); err != nil {
 		return fmt.Errorf("close account: %w", err)
 	}
 	return nil

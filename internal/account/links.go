@@ -147,7 +147,7 @@ func (s *Service) ChangeEmail(ctx context.Context, token string, from Sender) (P
 	}
 	told := s.letter(LetterChanged, before.ID, before.Email, before.greeting(), from)
 	told.Facts.Email = email
-	record, err := s.store.MoveEmail(ctx, link, before.EmailKey, email, key, s.instant(), false, Notes{
+	record, err := s.store.MoveEmail(ctx, link, before.EmailKey, email, key, "", s.instant(), Notes{
 		Events:  []Event{s.event(link.Person, EventEmailChanged, from)},
 		Letters: []Letter{told},
 	})
@@ -158,8 +158,9 @@ func (s *Service) ChangeEmail(ctx context.Context, token string, from Sender) (P
 }
 
 // UndoEmail spends a link sent to the former address: the person logs in with
-// that again, all sessions end, and every other link is spent. Errors:
-// [ErrLinkOver], [ErrEmailTaken], [ErrUnavailable].
+// that again, all sessions end, and every other link is spent. Whoever changed
+// the address knew the password, so that one is good no more: a reset sets the
+// next. Errors: [ErrLinkOver], [ErrEmailTaken], [ErrUnavailable], [ErrBusy].
 func (s *Service) UndoEmail(ctx context.Context, token string, from Sender) (Person, error) {
 	link, err := s.findLinkFor(ctx, token, PurposeUndo)
 	if err != nil {
@@ -173,9 +174,14 @@ func (s *Service) UndoEmail(ctx context.Context, token string, from Sender) (Per
 	if problem != "" {
 		return Person{}, ErrLinkOver
 	}
+	nobodys, _ := newToken()
+	hash, err := s.hasher.Hash(ctx, nobodys)
+	if err != nil {
+		return Person{}, fmt.Errorf("hash password: %w", busy(err))
+	}
 	told := s.letter(LetterUndone, before.ID, email, before.greeting(), from)
 	told.Facts.Email = before.Email
-	record, err := s.store.MoveEmail(ctx, link, before.EmailKey, email, key, s.instant(), true, Notes{
+	record, err := s.store.MoveEmail(ctx, link, before.EmailKey, email, key, hash, s.instant(), Notes{
 		Events:  []Event{s.event(link.Person, EventEmailChangeUndone, from)},
 		Letters: []Letter{told},
 	})

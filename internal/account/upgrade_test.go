@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
 	"golang.org/x/crypto/argon2"
 
 	"holdfast/internal/account"
@@ -99,6 +100,33 @@ func TestAnAbsurdStoredHashIsRefusedQuickly(t *testing.T) {
 	}
 }
 
+func TestAFailedLogInIsWrittenWhetherOrNotAnybodyHasTheAddress(t *testing.T) {
+	server := testservice.PrivatePostgres(t)
+	s := serve(openStore(t, database.Config{URL: server.URL}))
+	register(t, s, "Ada", "ada@example.org")
+	conn, err := pgx.Connect(t.Context(), server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close(context.Background()) })
+	written := func() (position string) {
+		t.Helper()
+		if err := conn.QueryRow(t.Context(), "SELECT pg_current_wal_flush_lsn()::text").Scan(&position); err != nil {
+			t.Fatal(err)
+		}
+		return position
+	}
+	for _, email := range []string{"ada@example.org", "nobody@example.org", "no address"} {
+		before := written()
+		if err := s.NoteFailure(t.Context(), email, account.Sender{}); err != nil {
+			t.Fatal(err)
+		}
+		if written() == before {
+			t.Errorf("%s: nothing was written", email)
+		}
+	}
+}
+
 func TestAnOutageIsNamedAndEndsNothing(t *testing.T) {
 	server := testservice.PrivatePostgres(t)
 	db, err := database.Open(t.Context(), database.Config{URL: server.URL})
@@ -149,4 +177,39 @@ func TestAnOutageIsNamedAndEndsNothing(t *testing.T) {
 			t.Fatalf("after the outage: %v", err)
 		}
 	}
+}
+
+func TestNoMoreThanTheLatestBrowsersAreKnown(t *testing.T) {
+	onBoth(t, func(t *testing.T, store account.Store) {
+		s := serve(store)
+		ada, bob := register(t, s, "Ada", "ada@example.org"), register(t, s, "Bob", "bob@example.org")
+		log := func(p account.Person) string {
+			t.Helper()
+			token, err := s.LoggedIn(t.Context(), p, nil, false, account.Sender{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return token
+		}
+		others := log(bob)
+		var tokens []string
+		for range 30 {
+			tokens = append(tokens, log(ada))
+		}
+		known := 0
+		for _, token := range tokens {
+			if hash, err := s.KnownBrowser(t.Context(), ada.Email, []string{token}); err != nil {
+				t.Fatal(err)
+			} else if hash != "" {
+				known++
+			}
+		}
+		latest, err := s.KnownBrowser(t.Context(), ada.Email, tokens[29:])
+		if known != 20 || latest == "" || err != nil {
+			t.Errorf("%d are known, the latest as %q, %v", known, latest, err)
+		}
+		if hash, err := s.KnownBrowser(t.Context(), bob.Email, []string{others}); hash == "" || err != nil {
+			t.Errorf("somebody else's browser: %q, %v", hash, err)
+		}
+	})
 }

@@ -40,10 +40,29 @@ WHERE id = $2
 ON CONFLICT (hash) DO UPDATE
 SET used_ms = excluded.used_ms`
 
+// maxBrowsers is how many browsers of one person are known: each has tries of
+// its own, and whoever once knew the password could otherwise have collected any
+// number of them to guess the next one with.
+const maxBrowsers = 20
+
+const forgetBrowsers = `
+DELETE FROM browsers
+WHERE hash IN (
+  SELECT hash
+  FROM browsers
+  WHERE person_id = $1
+    AND hash <> $2
+  ORDER BY used_ms DESC, hash
+  LIMIT 1000
+  OFFSET $3)`
+
 // LogIn implements [account.Changes].
 func (p people) LogIn(ctx context.Context, person, hash string, at time.Time, n account.Notes) error {
 	return p.db.transaction(ctx, "note log-in", func(ctx context.Context, tx tracedTx) error {
 		if _, err := tx.ExecContext(ctx, noteBrowser, hash, person, at.UnixMilli(), at.UnixMilli()); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, forgetBrowsers, person, hash, maxBrowsers-1); err != nil {
 			return err
 		}
 		return tx.notes(ctx, n)

@@ -67,7 +67,7 @@ func (p people) SetPassword(ctx context.Context, set account.NewPassword, n acco
 		if err != nil {
 			return noRows(err)
 		}
-		if err := tx.endSessions(ctx, set.Person, set.Keep, session.EndedByPassword, set.At); err != nil {
+		if err := p.endSessions(ctx, tx, set.Person, set.Keep, session.EndedByPassword); err != nil {
 			return err
 		}
 		// The former address keeps its way back: whoever has taken an account
@@ -113,13 +113,15 @@ WHERE email_key = $2
 
 const moveEmail = `
 UPDATE people
-SET email = $3, email_key = $4, verified_ms = $5
+SET email = $3, email_key = $4, verified_ms = $5,
+    password_hash = CASE WHEN $6 = '' THEN password_hash ELSE $6 END,
+    epoch = CASE WHEN $6 = '' THEN epoch ELSE epoch + 1 END
 WHERE id = $1
   AND email_key = $2
 RETURNING ` + personColumns
 
 // MoveEmail implements [account.Changes].
-func (p people) MoveEmail(ctx context.Context, l account.Link, before, email, key string, at time.Time, all bool, n account.Notes) (changed account.Record, err error) {
+func (p people) MoveEmail(ctx context.Context, l account.Link, before, email, key, hash string, at time.Time, n account.Notes) (changed account.Record, err error) {
 	err = p.db.transaction(ctx, "change address", func(ctx context.Context, tx tracedTx) error {
 		if err := tx.take(ctx, l.Person); err != nil {
 			return err
@@ -135,20 +137,20 @@ func (p people) MoveEmail(ctx context.Context, l account.Link, before, email, ke
 		if others > 0 {
 			return account.ErrEmailTaken
 		}
-		changed, err = scanPerson(tx.row(ctx, moveEmail, l.Person, before, email, key, at.UnixMilli()))
+		changed, err = scanPerson(tx.row(ctx, moveEmail, l.Person, before, email, key, at.UnixMilli(), hash))
 		if duplicate(err) {
 			return account.ErrEmailTaken
 		}
 		if err != nil {
 			return noRows(err)
 		}
-		if !all {
+		if hash == "" {
 			if err := tx.spendAll(ctx, l.Person, at, account.PurposeUndo); err != nil {
 				return err
 			}
 			return tx.notes(ctx, n)
 		}
-		if err := tx.endSessions(ctx, l.Person, "", session.EndedByUndo, at); err != nil {
+		if err := p.endSessions(ctx, tx, l.Person, "", session.EndedByUndo); err != nil {
 			return err
 		}
 		if err := tx.spendAll(ctx, l.Person, at, ""); err != nil {
@@ -161,46 +163,48 @@ func (p people) MoveEmail(ctx context.Context, l account.Link, before, email, ke
 
 const revokeDevices = `
 INSERT INTO revocations (session_key, ended_ms, deadline_ms)
-SELECT session_key, $2, deadline_ms
+SELECT session_key, NOW_MS, deadline_ms
 FROM devices
 WHERE person_id = $1
   AND ended_ms IS NULL
-  AND deadline_ms > $3
-  AND id <> $4
+  AND deadline_ms > NOW_MS
+  AND id <> $2
 ON CONFLICT (session_key) DO NOTHING`
 
 const endDevicesOfPerson = `
 UPDATE devices
-SET ended_ms = $2, ended_how = $3
+SET ended_ms = NOW_MS, ended_how = $2
 WHERE person_id = $1
   AND ended_ms IS NULL
-  AND id <> $4`
+  AND id <> $3`
 
 // endSessions ends a person's sessions but that of one device: for good in the
-// database now, and in the store as soon as somebody tells it.
-func (t tracedTx) endSessions(ctx context.Context, person, keep string, how session.EndReason, at time.Time) error {
-	if _, err := t.ExecContext(ctx, revokeDevices, person, at.UnixMilli(), at.UnixMilli(), keep); err != nil {
+// database now, and in the store as soon as somebody tells it. The database's
+// clock stamps it: a store that has lost its latest seconds is told again of what
+// ended since then by that clock.
+func (p people) endSessions(ctx context.Context, t tracedTx, person, keep string, how session.EndReason) error {
+	if _, err := t.ExecContext(ctx, devices(p).statement(revokeDevices), person, keep); err != nil {
 		return err
 	}
-	_, err := t.ExecContext(ctx, endDevicesOfPerson, person, at.UnixMilli(), string(how), keep)
+	_, err := t.ExecContext(ctx, devices(p).statement(endDevicesOfPerson), person, string(how), keep)
 	return err
 }
 
 const revokeAllOfPerson = `
 INSERT INTO revocations (session_key, ended_ms, deadline_ms, removed_ms)
-SELECT session_key, COALESCE(ended_ms, $2), deadline_ms, ended_ms
+SELECT session_key, COALESCE(ended_ms, NOW_MS), deadline_ms, ended_ms
 FROM devices
 WHERE person_id = $1
-  AND deadline_ms > $3
+  AND deadline_ms > NOW_MS
 ON CONFLICT (session_key) DO NOTHING`
 
 // Close implements [account.Changes].
-func (p people) Close(ctx context.Context, id string, at time.Time, n account.Notes) error {
+func (p people) Close(ctx context.Context, id string, n account.Notes) error {
 	return p.db.transaction(ctx, "delete person", func(ctx context.Context, tx tracedTx) error {
 		if err := tx.take(ctx, id); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, revokeAllOfPerson, id, at.UnixMilli(), at.UnixMilli()); err != nil {
+		if _, err := tx.ExecContext(ctx, devices(p).statement(revokeAllOfPerson), id); err != nil {
 			return err
 		}
 		remove := []string{

@@ -51,13 +51,26 @@ func (p people) Note(ctx context.Context, n account.Notes) error {
 	return p.db.transaction(ctx, "write notes", func(ctx context.Context, tx tracedTx) error { return tx.notes(ctx, n) })
 }
 
-// NoteByEmail implements [account.Changes].
+const beginWrite = `
+INSERT INTO throttle (key, tries, next_ms, last_ms)
+VALUES ($1, 1, 0, 0)`
+
+// NoteByEmail implements [account.Changes]. A transaction that has written
+// waits for the disk, and one that has written nothing does not, which would
+// tell who is registered: so each writes a row and takes it back.
 func (p people) NoteByEmail(ctx context.Context, key string, e account.Event) error {
-	ctx, cancel, failed := p.db.bounded(ctx, "write event")
-	defer cancel()
-	_, err := p.db.sql.ExecContext(ctx, insertEventByEmail,
-		e.ID, key, string(e.Kind), e.At.UnixMilli(), e.From.UserAgent, e.From.Address)
-	return failed(err)
+	return p.db.transaction(ctx, "write event", func(ctx context.Context, tx tracedTx) error {
+		if _, err := tx.ExecContext(ctx, beginWrite, e.ID); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, insertEventByEmail,
+			e.ID, key, string(e.Kind), e.At.UnixMilli(), e.From.UserAgent, e.From.Address)
+		if err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, forgetTries, e.ID)
+		return err
+	})
 }
 
 const historyOfPerson = `

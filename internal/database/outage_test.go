@@ -73,16 +73,16 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 			return err
 		},
 		"People.MoveEmail": func(ctx context.Context) error {
-			_, err := store.MoveEmail(ctx, link, record(1).EmailKey, record(4).Email, record(4).EmailKey, birth, false, notes)
+			_, err := store.MoveEmail(ctx, link, record(1).EmailKey, record(4).Email, record(4).EmailKey, "", birth, notes)
 			return err
 		},
 		"People.MoveEmail back": func(ctx context.Context) error {
-			_, err := store.MoveEmail(ctx, link, record(1).EmailKey, record(4).Email, record(4).EmailKey, birth, true, notes)
+			_, err := store.MoveEmail(ctx, link, record(1).EmailKey, record(4).Email, record(4).EmailKey, hash, birth, notes)
 			return err
 		},
 		"People.History": func(ctx context.Context) error { _, err := store.History(ctx, id, 0, 10); return err },
 		"People.Close": func(ctx context.Context) error {
-			return store.Close(ctx, id, birth, account.Notes{Letters: notes.Letters})
+			return store.Close(ctx, id, account.Notes{Letters: notes.Letters})
 		},
 
 		"Outbox.Take": func(ctx context.Context) error {

@@ -106,7 +106,9 @@ func compose(m Message, from, domain string) (*gomail.Msg, error) {
 	if err := message.From(from); err != nil {
 		return nil, fmt.Errorf("compose mail: sender: %w", err)
 	}
-	if err := message.To(m.To); err != nil {
+	// An address that means another one, as <ada@example.org> or a comment would,
+	// is none: each spelling would be counted for itself, and reach one mailbox.
+	if to, err := mail.ParseAddress(m.To); err != nil || to.Address != m.To || message.To(m.To) != nil {
 		return nil, fmt.Errorf("%w: the recipient's address is none that mail can be sent to", ErrRefused)
 	}
 	message.Subject(m.Subject)

@@ -24,6 +24,19 @@ import (
 	"holdfast/internal/mail"
 )
 
+func TestAMailGoesToTheVeryAddressOrNowhere(t *testing.T) {
+	folder := mail.NewFolder(t.TempDir(), "Holdfast <holdfast@example.org>", slog.New(slog.DiscardHandler))
+	for to, refused := range map[string]bool{
+		"ada@example.org": false, "ü@example.org": false, "ada+x@münchen.example": false,
+		"<ada@example.org>": true, "x<ada@example.org>": true, "ada@example.org(x)": true, `"ada"@example.org`: true,
+	} {
+		err := folder.Send(t.Context(), mail.Message{ID: "ID", To: to, Subject: "S", Text: "T", Date: time.Now(), ListedAs: "kind"})
+		if errors.Is(err, mail.ErrRefused) != refused || err != nil && !refused {
+			t.Errorf("%s: %v", to, err)
+		}
+	}
+}
+
 // postmaster is a real mail server on a free port of this machine, and what it
 // does to whoever hands it a mail.
 type postmaster struct {

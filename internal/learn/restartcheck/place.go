@@ -73,6 +73,7 @@ func (p *place) start(ctx context.Context, program string, extra ...string) (*la
 		"DATABASE_TIMEOUT=10s", "REDIS_TIMEOUT=10s", "REDIS_CONNECT_TIMEOUT=10s",
 		"SESSION_IDLE_TIMEOUT=1h", "SESSION_LIFETIME=1h", "SESSION_REMEMBER_LIFETIME=1h",
 		"SHUTDOWN_TIMEOUT=10s", "LOG_LEVEL=warn", "LOG_FORMAT=text",
+		"LEARN=off", // its pages keep recent requests in memory, up to a bound
 	}
 	return launch.Start(ctx, launch.Command{
 		Program: program, Args: []string{"serve", "--stop-with-stdin"}, Dir: p.folder, Until: "metrics",
