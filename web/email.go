@@ -45,8 +45,7 @@ func (s *Site) submitEmail(c echo.Context) error {
 		return err
 	}
 	s.tell(c, string(account.EventEmailChangeAsked), member.ID)
-	current(c).Flash("A mail is on its way to the new address. Nothing changes before you open its link." + s.whereMailIs())
-	return c.Redirect(http.StatusSeeOther, "/account")
+	return s.mailAsked(c, "A mail is on its way to the new address. Nothing changes before you open its link.")
 }
 
 func (s *Site) emailPage(c echo.Context, status int, p emailPage) error {
@@ -80,7 +79,16 @@ func (s *Site) submitConfirmAgain(c echo.Context) error {
 	if err := s.Accounts.AskConfirm(ctx, member.ID, from(c)); err != nil {
 		return err
 	}
-	current(c).Flash("A mail is on its way to " + person.Email + "." + s.whereMailIs())
+	return s.mailAsked(c, "A mail is on its way to "+person.Email+".")
+}
+
+// mailAsked tells somebody who is logged in of a mail that will be sent, also
+// where the session cannot be told.
+func (s *Site) mailAsked(c echo.Context, notice string) error {
+	current(c).Flash(notice + s.whereMailIs())
+	if err := s.commit(c, c.Response()); err != nil {
+		return unavailableAfter(errMailAsked, err)
+	}
 	return c.Redirect(http.StatusSeeOther, "/account")
 }
 

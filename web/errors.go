@@ -49,6 +49,7 @@ func unexpected() failure {
 var (
 	errNotLoggedIn   = errors.New("log-in not stored")
 	errAccountMade   = errors.New("account made, log-in not stored")
+	errMailAsked     = errors.New("mail asked for, session not stored")
 	errDeleted       = errors.New("account deleted, session not ended in the store")
 	errPasswordSet   = errors.New("password changed, log-in not stored")
 	errNameChanged   = errors.New("name changed, not in every session")
@@ -103,6 +104,8 @@ func named() []struct {
 	}{
 		{errAccountMade, away("Your account has been created",
 			"Only logging in did not work just now. In a moment, log in, or send the same form again.")},
+		{errMailAsked, away("A mail is on its way",
+			"Only the page after that cannot be shown just now. Nothing else changes before you open the link in the mail.")},
 		{errDeleted, away("Your account has been deleted",
 			"Its sessions have ended, or will in a moment.")},
 		{errPasswordSet, away("Your password has been changed",

@@ -2,7 +2,10 @@ package web_test
 
 import (
 	"errors"
+	"maps"
 	"net/http"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,5 +47,122 @@ func TestWhatAChangeHasEndedStaysEndedThroughAnOutageOfTheStore(t *testing.T) {
 				t.Errorf("%d sessions still wait", len(waiting))
 			}
 		})
+	}
+}
+
+// stored is what the database has of accounts.
+func (w *world) stored() map[string]string {
+	w.t.Helper()
+	all := map[string]string{}
+	for _, table := range []string{"people", "links", "outbox", "history", "devices", "revocations"} {
+		all[table] = strings.Join(w.rows(`SELECT * FROM `+table), "\n")
+	}
+	return all
+}
+
+// redisFaults are the ways in which a Redis is away before a request.
+func (w *world) redisFaults() map[string][2]func() {
+	return map[string][2]func(){
+		"hanging": {w.stores.redis.Pause, w.stores.redis.Resume},
+		"stopped": {func() { w.do("SAVE"); w.stores.redis.Stop() }, func() { w.stores.redis.Start(); w.past = nil }},
+	}
+}
+
+// Whoever is logged in is not known while Redis is away, and so nothing is done.
+func TestNoChangeOfAnAccountIsBegunWhileTheStoreOfSessionsIsAway(t *testing.T) {
+	w := impatient(t)
+	for name, fault := range w.redisFaults() {
+		p := w.person("Ada")
+		b, link := w.member(p), w.link(account.PurposeConfirm, p)
+		before := w.stored()
+		fault[0]()
+		for path, form := range map[string]url.Values{
+			"/account/password": {"current": {p.password}, "new": {otherPassword}},
+			"/account/email":    {"email": {"new@kelp.example"}},
+			"/account/confirm":  {},
+			"/account/delete":   {},
+			"/account/proof":    {"password": {p.password}},
+			"/account/name":     {"name": {"Eve"}},
+			"/verify":           {"token": {link}},
+			"/reset":            {"token": {link}, "password": {otherPassword}},
+			"/register":         {"name": {"Eve"}, "email": {"eve@kelp.example"}, "password": {sharedPassword}},
+			"/forgot":           {"email": {p.email}},
+		} {
+			b.post(path, form).wantSaid("Sessions cannot be reached just now")
+		}
+		if after := w.stored(); !maps.Equal(before, after) {
+			t.Errorf("%s: stored %v, before %v", name, after, before)
+		}
+		fault[1]()
+		w.well()
+		b.post("/verify", url.Values{"token": {link}}).wantRedirect("/account")
+	}
+}
+
+// A guest's request needs no store of sessions: what a link allows is done whole,
+// and the sessions that it ends are let go of when the store is back.
+func TestALinkWorksWhileTheStoreOfSessionsIsAway(t *testing.T) {
+	w := impatient(t)
+	for name, fault := range w.redisFaults() {
+		reset, moved := w.person("Ada"), w.person("Bob")
+		ofReset, ofMoved := w.member(reset), w.member(moved)
+		token, undo := w.link(account.PurposeReset, reset), w.link(account.PurposeUndo, moved)
+		fault[0]()
+		b := w.browser()
+		page := b.follow(b.post("/reset", url.Values{"token": {token}, "password": {otherPassword}}).wantRedirect("/login"))
+		if got := page.notices(); len(got) != 1 || !strings.HasPrefix(got[0], "Your new password is set") {
+			t.Errorf("%s: told %q", name, got)
+		}
+		w.browser().post("/verify", url.Values{"token": {undo}}).wantRedirect("/forgot")
+		w.browser().post("/login", credentials(reset.email, otherPassword)).wantSaid("Nobody was logged in.")
+		fault[1]()
+		w.well()
+		for _, out := range []*browser{ofReset, ofMoved} {
+			out.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		}
+		w.browser().post("/login", credentials(reset.email, reset.password)).want(http.StatusUnprocessableEntity)
+		w.browser().post("/login", credentials(reset.email, otherPassword)).wantRedirect("/profile")
+	}
+}
+
+// TestAChangeMadeBeforeTheSessionCouldBeStoredIsSaidToBe: Redis answers reads, and
+// refuses or holds up writes.
+func TestAChangeMadeBeforeTheSessionCouldBeStoredIsSaidToBe(t *testing.T) {
+	w := impatient(t)
+	for name, fault := range map[string][2]func(){
+		"refused": {func() { w.do("CONFIG", "SET", "maxmemory", "1") }, func() { w.do("CONFIG", "SET", "maxmemory", "0") }},
+		"held-up": {func() { w.do("CLIENT", "PAUSE", "60000", "WRITE") }, func() { w.do("CLIENT", "UNPAUSE") }},
+	} {
+		during := func(b *browser, path string, form url.Values) *answer {
+			fault[0]()
+			defer w.well()
+			defer fault[1]()
+			return b.post(path, form)
+		}
+		p := w.person("Ada")
+		b, other := w.member(p), w.member(p)
+		during(b, "/account/email", url.Values{"email": {name + "@kelp.example"}}).wantSaid("A mail is on its way")
+		during(b, "/account/confirm", nil).wantSaid("A mail is on its way")
+		if letters := w.rows(`SELECT kind FROM outbox WHERE about = $1`, p.id); len(letters) != 2 {
+			t.Errorf("%s: letters %q", name, letters)
+		}
+		during(b, "/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantSaid("Your password has been changed")
+		other.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		w.browser().post("/login", credentials(p.email, p.password)).want(http.StatusUnprocessableEntity)
+		again := w.browser()
+		again.post("/login", credentials(p.email, otherPassword)).wantRedirect("/profile")
+
+		link := w.link(account.PurposeConfirm, p)
+		during(again, "/verify", url.Values{"token": {link}}).wantRedirect("/account")
+		again.get("/verify?token=" + link).want(http.StatusGone)
+
+		deleted := during(again, "/account/delete", nil)
+		if deleted.status != http.StatusSeeOther {
+			deleted.wantSaid("Your account has been deleted")
+		}
+		again.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		if left := w.rows(`SELECT id FROM people WHERE id = $1`, p.id); len(left) != 0 {
+			t.Errorf("%s: %q is left", name, left)
+		}
 	}
 }

@@ -53,6 +53,11 @@ func inBackground(ctx context.Context, cfg config.Config, db *database.DB, accou
 			if err := db.Tidy(ctx, time.Now()); err != nil {
 				log.WarnContext(ctx, "what is over not removed", "cause", err)
 			}
+			if folder, ok := way.(*mail.Folder); ok {
+				if err := folder.Prune(ctx, time.Now()); err != nil {
+					log.WarnContext(ctx, "old mail not removed", "cause", err)
+				}
+			}
 		})
 	})
 	return func() { waitAtMost(cfg.ShutdownTimeout, all.Wait) }, nil

@@ -35,7 +35,7 @@ type browser struct {
 func chromiums() []string { return []string{"chromium", "chromium-browser", "google-chrome"} }
 
 // browse opens Chromium with its profile in folder, which outlives it.
-func browse(t testing.TB, folder string) *browser {
+func browse(t testing.TB, folder string, more ...chromedp.ExecAllocatorOption) *browser {
 	t.Helper()
 	options := []chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(testservice.Program(t, chromiums()...)),
@@ -48,6 +48,7 @@ func browse(t testing.TB, folder string) *browser {
 	} {
 		options = append(options, chromedp.Flag(flag, true))
 	}
+	options = append(options, more...)
 	allocator, release := chromedp.NewExecAllocator(t.Context(), options...)
 	b := &browser{t: t}
 	ctx, cancel := chromedp.NewContext(allocator, chromedp.WithListener(b.listen))

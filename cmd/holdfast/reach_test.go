@@ -121,10 +121,22 @@ func TestInABrowserEveryPageIsLightAndFitsASmallPhone(t *testing.T) {
 				_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "screen"})
 				return err
 			}))
-			b.fits(server)
+			guest := b.fits(server, "/reset?token=unknown", "/verify?token=unknown")
 			b.register(server, name, "ada@example.org")
 			b.sees("Hello, "+name+"!", "after registering")
-			b.fits(server)
+			who := newVisitor(t, server.URL)
+			who.email = "ada@example.org"
+			member := b.fits(server, "/account/proof", resetLink(t, server, who), mailed(t, who, who.email, "Confirm your e-mail address"))
+			for _, path := range []string{"/login", "/register", "/forgot", "/mail"} {
+				if !slices.Contains(guest, path) {
+					t.Errorf("no link leads a guest to %s", path)
+				}
+			}
+			for _, path := range []string{"/account", "/account/email", "/account/password", "/account/history", "/account/delete", "/devices", "/mail"} {
+				if !slices.Contains(member, path) {
+					t.Errorf("no link leads a member to %s", path)
+				}
+			}
 		})
 	}
 }
@@ -140,12 +152,12 @@ func mostBytes(path string) int {
 	}
 }
 
-// fits checks every page that links lead to, and one that is not there: nothing
-// scrolls sideways, at most three requests and 30 kB, one heading of the first
-// rank, a language.
-func (b *browser) fits(server *testprocess.Server) {
+// fits checks every page that links lead to, one that is not there, and more:
+// nothing scrolls sideways, at most three requests and 30 kB, one heading of the
+// first rank, a language. It returns where it has been.
+func (b *browser) fits(server *testprocess.Server, more ...string) []string {
 	b.t.Helper()
-	paths := []string{"/", "/nowhere"}
+	paths := append([]string{"/", "/nowhere"}, more...)
 	for i := 0; i < len(paths); i++ {
 		path := paths[i]
 		b.do("open "+path, chromedp.Navigate(server.URL+path))
@@ -170,6 +182,7 @@ func (b *browser) fits(server *testprocess.Server) {
 	if len(paths) < 8 {
 		b.t.Errorf("links lead only to %q", paths)
 	}
+	return paths
 }
 
 // The script goes on telling times in the words that the server began with.

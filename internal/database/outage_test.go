@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"io"
+	"reflect"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -11,6 +13,9 @@ import (
 	"holdfast/internal/account"
 	"holdfast/internal/database"
 	"holdfast/internal/dev/testservice"
+	"holdfast/internal/mail"
+	"holdfast/internal/session"
+	"holdfast/internal/throttle"
 )
 
 // In an outage a call answers within this, and the service is back this soon
@@ -20,22 +25,126 @@ const (
 	returnLimit = 2 * time.Second
 )
 
-// calls is everything one can ask of a database.
+// calls is everything one can ask of a database, by store and method; after a
+// space stands a variant of one.
 func calls(db *database.DB) map[string]func(context.Context) error {
-	store, id := db.People(), record(1).ID
+	store, devices, outbox, tries, revocations, id := db.People(), db.Devices(), db.Outbox(), db.Tries(), db.Revocations(), record(1).ID
+	link := account.Link{Hash: strings.Repeat("l", 43), Purpose: account.PurposeReset, Person: id, Detail: record(1).Email, Created: birth, Expires: birth.Add(time.Hour)}
+	event := account.Event{ID: strings.Repeat("e", 26), Person: id, Kind: account.EventLogIn, At: birth}
+	letter := account.Letter{ID: strings.Repeat("m", 26), Kind: account.LetterReset, Person: id, To: record(1).Email, Created: birth, Turn: birth}
+	notes := account.Notes{Events: []account.Event{event}, Letters: []account.Letter{letter}}
+	try := throttle.State{Tries: 1, Next: birth, Last: birth}
+	device, browser := deviceOf(id, 1), strings.Repeat("b", 43)
 	return map[string]func(context.Context) error{
-		"Ping":                db.Ping,
-		"Migrate":             func(ctx context.Context) error { _, err := db.Migrate(ctx); return err },
-		"RecordStart":         func(ctx context.Context) error { _, err := db.RecordStart(ctx, database.Start{At: birth}); return err },
-		"Insert":              func(ctx context.Context) error { return store.Insert(ctx, record(2)) },
-		"ByID":                func(ctx context.Context) error { _, err := store.ByID(ctx, id); return err },
-		"ByEmailKey":          func(ctx context.Context) error { _, err := store.ByEmailKey(ctx, record(1).EmailKey); return err },
-		"UpdateName":          func(ctx context.Context) error { _, err := store.UpdateName(ctx, id, "Ada"); return err },
-		"UpdateDisabled":      func(ctx context.Context) error { _, err := store.UpdateDisabled(ctx, id, birth); return err },
-		"UpdateDisabled off":  func(ctx context.Context) error { _, err := store.UpdateDisabled(ctx, id, time.Time{}); return err },
-		"ReplacePasswordHash": func(ctx context.Context) error { return store.ReplacePasswordHash(ctx, id, hash, hash) },
-		"Close":               func(ctx context.Context) error { return store.Close(ctx, id, account.Notes{}) },
-		"PageByEmailKey":      func(ctx context.Context) error { _, err := store.PageByEmailKey(ctx, "", 10); return err },
+		"DB.Ping":        db.Ping,
+		"DB.Migrate":     func(ctx context.Context) error { _, err := db.Migrate(ctx); return err },
+		"DB.RecordStart": func(ctx context.Context) error { _, err := db.RecordStart(ctx, database.Start{At: birth}); return err },
+		"DB.StartOf":     func(ctx context.Context) error { _, err := db.StartOf(ctx, 1); return err },
+		"DB.Tidy":        func(ctx context.Context) error { return db.Tidy(ctx, birth) },
+
+		"People.Insert":              func(ctx context.Context) error { return store.Insert(ctx, record(2)) },
+		"People.ByID":                func(ctx context.Context) error { _, err := store.ByID(ctx, id); return err },
+		"People.ByEmailKey":          func(ctx context.Context) error { _, err := store.ByEmailKey(ctx, record(1).EmailKey); return err },
+		"People.UpdateName":          func(ctx context.Context) error { _, err := store.UpdateName(ctx, id, "Ada"); return err },
+		"People.UpdateDisabled":      func(ctx context.Context) error { _, err := store.UpdateDisabled(ctx, id, birth); return err },
+		"People.UpdateDisabled off":  func(ctx context.Context) error { _, err := store.UpdateDisabled(ctx, id, time.Time{}); return err },
+		"People.ReplacePasswordHash": func(ctx context.Context) error { return store.ReplacePasswordHash(ctx, id, hash, hash) },
+		"People.PageByEmailKey":      func(ctx context.Context) error { _, err := store.PageByEmailKey(ctx, "", 10); return err },
+		"People.SignUp":              func(ctx context.Context) error { _, err := store.SignUp(ctx, record(3), notes, true); return err },
+		"People.Note":                func(ctx context.Context) error { return store.Note(ctx, notes) },
+		"People.NoteByEmail":         func(ctx context.Context) error { return store.NoteByEmail(ctx, record(1).EmailKey, event) },
+		"People.Browsers": func(ctx context.Context) error {
+			_, err := store.Browsers(ctx, record(1).EmailKey, []string{browser})
+			return err
+		},
+		"People.LogIn": func(ctx context.Context) error { return store.LogIn(ctx, id, browser, birth, notes) },
+		"People.SetPassword": func(ctx context.Context) error {
+			_, err := store.SetPassword(ctx, account.NewPassword{Person: id, Hash: hash, Old: hash, At: birth}, notes)
+			return err
+		},
+		"People.SetPassword by link": func(ctx context.Context) error {
+			_, err := store.SetPassword(ctx, account.NewPassword{Person: id, Hash: hash, Link: &link, At: birth}, notes)
+			return err
+		},
+		"People.InsertLink": func(ctx context.Context) error { return store.InsertLink(ctx, link) },
+		"People.FindLink":   func(ctx context.Context) error { _, err := store.FindLink(ctx, link.Hash, birth); return err },
+		"People.ConfirmEmail": func(ctx context.Context) error {
+			_, err := store.ConfirmEmail(ctx, link, record(1).EmailKey, birth, notes)
+			return err
+		},
+		"People.MoveEmail": func(ctx context.Context) error {
+			_, err := store.MoveEmail(ctx, link, record(1).EmailKey, record(4).Email, record(4).EmailKey, "", birth, notes)
+			return err
+		},
+		"People.MoveEmail back": func(ctx context.Context) error {
+			_, err := store.MoveEmail(ctx, link, record(1).EmailKey, record(4).Email, record(4).EmailKey, hash, birth, notes)
+			return err
+		},
+		"People.History": func(ctx context.Context) error { _, err := store.History(ctx, id, 0, 10); return err },
+		"People.Close": func(ctx context.Context) error {
+			return store.Close(ctx, id, account.Notes{Letters: notes.Letters})
+		},
+
+		"Outbox.Take": func(ctx context.Context) error {
+			_, _, err := outbox.Take(ctx, birth, birth.Add(time.Hour))
+			return err
+		},
+		"Outbox.Remove":   func(ctx context.Context) error { return outbox.Remove(ctx, letter) },
+		"Outbox.Postpone": func(ctx context.Context) error { return outbox.Postpone(ctx, letter, birth) },
+
+		"Tries.Find":       func(ctx context.Context) error { _, err := tries.Find(ctx, "try"); return err },
+		"Tries.Swap":       func(ctx context.Context) error { _, err := tries.Swap(ctx, "try", throttle.State{}, try); return err },
+		"Tries.Swap again": func(ctx context.Context) error { _, err := tries.Swap(ctx, "try", try, try); return err },
+		"Tries.Remove":     func(ctx context.Context) error { return tries.Remove(ctx, "try") },
+
+		"Revocations.Waiting": func(ctx context.Context) error { _, err := revocations.Waiting(ctx, 10); return err },
+		"Revocations.Removed": func(ctx context.Context) error { return revocations.Removed(ctx, device.SessionKey, birth) },
+
+		"Devices.Insert":     func(ctx context.Context) error { return devices.Insert(ctx, device) },
+		"Devices.Confirm":    func(ctx context.Context) error { _, err := devices.Confirm(ctx, device.ID); return err },
+		"Devices.Find":       func(ctx context.Context) error { _, err := devices.Find(ctx, id, device.ID); return err },
+		"Devices.FindByKey":  func(ctx context.Context) error { _, err := devices.FindByKey(ctx, device.SessionKey); return err },
+		"Devices.Live":       func(ctx context.Context) error { _, err := devices.Live(ctx, id, 10); return err },
+		"Devices.Past":       func(ctx context.Context) error { _, err := devices.Past(ctx, id, 0, 10); return err },
+		"Devices.Believable": func(ctx context.Context) error { _, err := devices.Believable(ctx, id, "", 10); return err },
+		"Devices.EndByKey": func(ctx context.Context) error {
+			return devices.EndByKey(ctx, []string{device.SessionKey}, session.EndedByOwner)
+		},
+		"Devices.Expire": func(ctx context.Context) error { return devices.Expire(ctx, []string{device.ID}) },
+		"Devices.Now":    func(ctx context.Context) error { _, err := devices.Now(ctx); return err },
+		"Devices.EndedSince": func(ctx context.Context) error {
+			return devices.EndedSince(ctx, birth, func([]string) error { return nil })
+		},
+		"Devices.EndSome": func(ctx context.Context) error { _, err := devices.EndSome(ctx, session.EndedByOwner, 10); return err },
+		"Devices.Forget":  func(ctx context.Context) error { return devices.Forget(ctx, time.Hour) },
+	}
+}
+
+func TestEveryCallOfTheDatabaseIsTriedInAnOutage(t *testing.T) {
+	db := open(t, database.Config{DataDir: t.TempDir()})
+	tried := map[string]bool{}
+	for name := range calls(db) {
+		call, _, _ := strings.Cut(name, " ")
+		tried[call] = true
+	}
+	asked := reflect.TypeFor[context.Context]()
+	for name, kind := range map[string]reflect.Type{
+		"People": reflect.TypeFor[account.Store](), "Outbox": reflect.TypeFor[mail.Outbox](), "Tries": reflect.TypeFor[throttle.Store](),
+		"Revocations": reflect.TypeFor[session.Revocations](), "Devices": reflect.TypeFor[session.DeviceStore](), "DB": reflect.TypeOf(db),
+	} {
+		for i := range kind.NumMethod() {
+			method, context := kind.Method(i), 0
+			if kind.Kind() != reflect.Interface {
+				context = 1 // after the receiver
+			}
+			if in := method.Type; in.NumIn() > context && in.In(context) == asked && !tried[name+"."+method.Name] {
+				t.Errorf("%s.%s is not tried", name, method.Name)
+			}
+			delete(tried, name+"."+method.Name)
+		}
+	}
+	if len(tried) != 0 {
+		t.Errorf("there are no calls %v", tried)
 	}
 }
 
@@ -110,13 +219,16 @@ func TestPostgresHangingIsUnavailableUntilItGoesOn(t *testing.T) {
 }
 
 // TestAChangeThatFailsSaysWhetherItMayHaveBeenMade: one that PostgreSQL refused or
-// never got was not, one that it has not answered may have been.
+// never got was not, one that it has not answered may have been. Of several
+// statements the first is not answered, so nothing was made.
 func TestAChangeThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 	server := testservice.PrivatePostgres(t)
-	db := open(t, database.Config{URL: server.URL, Timeout: time.Second})
+	db := open(t, database.Config{URL: server.URL, Timeout: time.Second, MaxConns: 100})
 	migrate(t, db)
 	insert(t, db.People(), record(1))
-	changes := map[string]bool{"Insert": true, "UpdateName": true, "UpdateDisabled": true, "UpdateDisabled off": true}
+	changes := map[string]bool{
+		"People.Insert": true, "People.UpdateName": true, "People.UpdateDisabled": true, "People.UpdateDisabled off": true,
+	}
 	for _, fault := range []struct {
 		name       string
 		begin, end func()
@@ -126,15 +238,72 @@ func TestAChangeThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 		{"hanging", server.Pause, server.Resume, true},
 		{"stopped", server.Stop, server.Start, false},
 	} {
-		for name, call := range calls(db) {
-			soon(t, returnLimit, db.Ping) // on a connection that the call finds open
-			fault.begin()
-			err := call(context.Background())
-			fault.end()
-			if want := fault.unknown && changes[name]; errors.Is(err, account.ErrOutcomeUnknown) != want {
-				t.Errorf("%s, %s: %v; of unknown outcome: %t", fault.name, name, err, !want)
-			}
+		all := calls(db)
+		openConnections(t, db, len(all)) // each call finds one open
+		fault.begin()
+		var done sync.WaitGroup
+		for name, call := range all {
+			done.Go(func() {
+				err := call(context.Background())
+				if want := fault.unknown && changes[name]; errors.Is(err, account.ErrOutcomeUnknown) != want {
+					t.Errorf("%s, %s: %v; of unknown outcome: %t", fault.name, name, err, !want)
+				}
+			})
 		}
+		done.Wait()
+		fault.end()
+		soon(t, returnLimit, db.Ping)
+	}
+}
+
+// openConnections has n connections open and free.
+func openConnections(t *testing.T, db *database.DB, n int) {
+	t.Helper()
+	for range n {
+		conn, err := db.Pool().Acquire(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Release()
+	}
+}
+
+// TestAChangeWhoseCommitIsNotAnsweredSaysThatItMayHaveBeenMade: everything else of
+// the transaction was answered.
+func TestAChangeWhoseCommitIsNotAnsweredSaysThatItMayHaveBeenMade(t *testing.T) {
+	db := open(t, database.Config{URL: testservice.PrivatePostgres(t).URL, Timeout: time.Minute})
+	migrate(t, db)
+	insert(t, db.People(), record(1))
+	all := calls(db)
+	if err := all["People.InsertLink"](t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	exec := func(statement string) {
+		t.Helper()
+		if _, err := db.Pool().Exec(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	exec(`CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END'`)
+	for _, table := range []string{"people", "history", "outbox"} {
+		exec(`CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT OR UPDATE OR DELETE ON ` + table + ` DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()`)
+	}
+	for _, name := range []string{
+		"People.Insert", "People.UpdateName", "People.UpdateDisabled", "People.UpdateDisabled off",
+		"People.SignUp", "People.Note", "People.LogIn", "People.SetPassword", "People.SetPassword by link",
+		"People.ConfirmEmail", "People.MoveEmail", "People.MoveEmail back", "People.Close",
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		err := all[name](ctx)
+		cancel()
+		if !errors.Is(err, account.ErrUnavailable) || !errors.Is(err, account.ErrOutcomeUnknown) {
+			t.Errorf("%s: %v", name, err)
+		}
+		// Takes back what was about to be committed, for the next to find.
+		soon(t, returnLimit, func(ctx context.Context) error {
+			_, err := db.Pool().Exec(ctx, `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+			return err
+		})
 	}
 }
 
@@ -173,7 +342,7 @@ func TestAFullPoolShedsLoadInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	calls := calls(db)
-	delete(calls, "Migrate") // it has a connection of its own
+	delete(calls, "DB.Migrate") // it has a connection of its own
 	for name, call := range calls {
 		begun := time.Now()
 		// The caller may be more impatient than the default.

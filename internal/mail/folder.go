@@ -43,7 +43,7 @@ func (f *Folder) Send(ctx context.Context, m Message) error {
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
 		return fmt.Errorf("make folder of mail: %w", err)
 	}
-	temporary, err := os.CreateTemp(f.dir, ".mail-*") // 0600
+	temporary, err := os.CreateTemp(f.dir, unfinished+"*") // 0600
 	if err != nil {
 		return fmt.Errorf("write mail: %w", err)
 	}
@@ -52,7 +52,7 @@ func (f *Folder) Send(ctx context.Context, m Message) error {
 	if err := errors.Join(err, temporary.Close()); err != nil {
 		return fmt.Errorf("write mail: %w", err)
 	}
-	path := filepath.Join(f.dir, m.Date.UTC().Format("20060102T150405.000")+"-"+m.ListedAs+"-"+m.ID+suffix)
+	path := filepath.Join(f.dir, m.Date.UTC().Format(timeInName)+"-"+m.ListedAs+"-"+m.ID+suffix)
 	if err := os.Rename(temporary.Name(), path); err != nil {
 		return fmt.Errorf("write mail: %w", err)
 	}
@@ -60,7 +60,53 @@ func (f *Folder) Send(ctx context.Context, m Message) error {
 	return nil
 }
 
-const suffix = ".eml"
+const (
+	suffix     = ".eml"
+	unfinished = ".mail-"              // begins the name of a mail that is being written
+	timeInName = "20060102T150405.000" // UTC
+)
+
+// keepFor is how long a mail is kept in its file: longer than any of its links is
+// good, and not as long as a history of who got mail when.
+const keepFor = 30 * 24 * time.Hour
+
+// Prune removes mails from before 30 days, and no file that Send has not
+// written. It is to be called once a day; any number of instances may do so at
+// once.
+func (f *Folder) Prune(ctx context.Context, now time.Time) error {
+	entries, err := os.ReadDir(f.dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read folder of mail: %w", err)
+	}
+	for _, entry := range entries {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if !entry.Type().IsRegular() || !old(entry, now) {
+			continue
+		}
+		err := os.Remove(filepath.Join(f.dir, entry.Name()))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("remove old mail: %w", err)
+		}
+	}
+	return nil
+}
+
+// old says whether a file is a mail from before keepFor, or the beginning of one
+// whose writer was killed that long ago.
+func old(entry fs.DirEntry, now time.Time) bool {
+	if strings.HasPrefix(entry.Name(), unfinished) {
+		info, err := entry.Info()
+		return err == nil && now.Sub(info.ModTime()) > keepFor
+	}
+	stamp, _, _ := strings.Cut(entry.Name(), "-")
+	date, err := time.Parse(timeInName, stamp)
+	return err == nil && now.Sub(date) > keepFor && filepath.Ext(entry.Name()) == suffix
+}
 
 // Shown is a mail of the folder, as a mail client shows it.
 type Shown struct {

@@ -33,6 +33,20 @@ func processCPU(pid int) float64 {
 	return (user + system) / ticksPerSecond
 }
 
+// residentMemory is what a process holds of the machine's memory, in bytes, where
+// the system tells it (Linux); elsewhere 0.
+func residentMemory(pid int) float64 {
+	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0
+	}
+	var size, resident float64 // pages; see proc(5)
+	if _, err := fmt.Sscan(string(statm), &size, &resident); err != nil {
+		return 0
+	}
+	return resident * float64(os.Getpagesize())
+}
+
 // redisCPU is the same of a Redis, as it tells it itself (getrusage).
 func redisCPU(of *testservice.RedisServer) (seconds float64, err error) {
 	info, err := redis.String(of.Do("INFO", "cpu"))

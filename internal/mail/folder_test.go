@@ -1,0 +1,69 @@
+package mail_test
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"holdfast/internal/mail"
+)
+
+func TestMailInFilesIsRemovedAfterThirtyDaysAndNothingElseIs(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "mail")
+	folder := mail.NewFolder(dir, "Holdfast <holdfast@localhost>", slog.New(slog.DiscardHandler))
+	now := time.Date(2026, 3, 31, 12, 0, 0, 0, time.UTC)
+	if err := folder.Prune(t.Context(), now); err != nil {
+		t.Errorf("with no folder yet: %v", err)
+	}
+	const day = 24 * time.Hour
+	for name, age := range map[string]time.Duration{"new": 0, "kept": 30*day - time.Second, "old": 30*day + time.Second, "oldest": 4000 * day} {
+		m := mail.Message{
+			ID: name, To: "ada@kelp.example", ListedAs: "reset", Date: now.Add(-age),
+			Subject: name, Text: "Text.\n", HTML: "<p>Text.</p>",
+		}
+		if err := folder.Send(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, age := range map[string]time.Duration{".mail-1": 31 * day, ".mail-2": 29 * day} {
+		path := filepath.Join(dir, name)
+		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, now.Add(-age), now.Add(-age))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	others := []string{"19990101T000000.000-by-hand.txt", "notes.eml", "20010101T000000.000-folder.eml"}
+	for _, name := range others[:2] {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, others[2]), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := folder.Prune(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := map[string]bool{}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		left[e.Name()] = true
+	}
+	for _, name := range append(others, ".mail-2", "20260331T120000.000-reset-new.eml", "20260301T120001.000-reset-kept.eml") {
+		if !left[name] {
+			t.Errorf("%s is gone", name)
+		}
+		delete(left, name)
+	}
+	if len(left) != 0 {
+		t.Errorf("left besides: %s", fmt.Sprint(left))
+	}
+}
