@@ -13,6 +13,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/mail"
+	"holdfast/internal/product"
 	"holdfast/web"
 )
 
@@ -409,7 +410,7 @@ func TestAChangedPasswordEndsEveryOtherSessionAndRenewsThisOne(t *testing.T) {
 		}
 		b.follow(changed).want(http.StatusOK)
 		thief := w.browser()
-		thief.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: "session", Value: before}})
+		thief.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: product.SessionCookie, Value: before}})
 		for _, out := range append(others, thief) {
 			out.get("/profile").wantRedirect("/login?next=%2Fprofile")
 		}
@@ -680,7 +681,7 @@ func TestTheDeviceCookieIsHashedIsOnesOwnAndLogsNobodyIn(t *testing.T) {
 		}
 	}
 	thief := w.browser()
-	thief.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: "device", Value: cookie.Value}, {Name: "session", Value: cookie.Value}})
+	thief.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: "device", Value: cookie.Value}, {Name: product.SessionCookie, Value: cookie.Value}})
 	thief.get("/profile").wantRedirect("/login?next=%2Fprofile")
 	// Another person on the same browser: both are known there from then on.
 	b.post("/logout", nil)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"holdfast/internal/product"
 	"holdfast/internal/session"
 )
 
@@ -245,11 +246,12 @@ func TestALogOutEndsTheSessionsOfAllCookiesThatCame(t *testing.T) {
 		ada := w.person("Ada")
 		const never = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 		for _, cookies := range []string{"session=%[1]s; session=%[2]s", "session=junk; session=%[1]s; session=%[2]s; session=" + never, "session=%[1]s; session=%[2]s; session=%[1]s"} {
+			cookies = strings.ReplaceAll(cookies, "session=", product.SessionCookie+"=")
 			one, two, kept := w.member(ada), w.member(w.person("Bea")), w.member(ada)
 			sent := "Cookie: " + fmt.Sprintf(cookies, one.token(), two.token())
 			w.raw("GET", "/profile", "", sent).wantRedirect("/login?next=%2Fprofile")
 			out := w.raw("POST", "/logout", "", sent, "Content-Type: application/x-www-form-urlencoded", "Content-Length: 0").wantRedirect("/login")
-			if cookie := out.cookie("session"); cookie == nil || cookie.MaxAge >= 0 {
+			if cookie := out.cookie(product.SessionCookie); cookie == nil || cookie.MaxAge >= 0 {
 				t.Errorf("%q: the cookie was not cleared: %v", cookies, cookie)
 			}
 			for _, b := range []*browser{one, two} {
