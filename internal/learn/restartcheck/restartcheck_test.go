@@ -40,7 +40,7 @@ func options(t *testing.T) restartcheck.Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return restartcheck.Options{Executable: program, Sessions: 50}
+	return restartcheck.Options{Executable: program, Sessions: 500}
 }
 
 func TestEveryStoreDoesWhatItIsForOnEmbeddedServices(t *testing.T) {
