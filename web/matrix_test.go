@@ -56,7 +56,7 @@ func rows(w *world) map[string]row {
 		"GET /static/*":    {guest: "200", member: "200", path: sheet},
 
 		"GET /robots.txt":           open,
-		"GET /site.webmanifest": open,
+		"GET /site.webmanifest":     open,
 		"GET /icon.svg":             open,
 		"GET /apple-touch-icon.png": open,
 		"GET /social.png":           open,
