@@ -191,9 +191,9 @@ func inheritedSocket(text string) (*net.TCPListener, error) {
 	return tcp, nil
 }
 
-// serveUntilReplaced serves until there is no successor: each run opens the stores, serves
-// and closes them; a run that is to be replaced is followed by the new program
-// in this process, or, where that fails, by another run.
+// serveUntilReplaced serves until there is no successor: each run opens the
+// stores, serves and closes them; a run that is to be replaced is followed by the
+// new program in this process, or, where that fails, by another run.
 func serveUntilReplaced(ctx context.Context, cfg config.Config, before predecessor, log *slog.Logger, stdout io.Writer) error {
 	listener, err := listen(ctx, cfg, before)
 	if err != nil {

@@ -256,7 +256,6 @@ func openRedis(cfg Config) (*Opened, error) {
 		Store:   redisStore{values, beats, health},
 		Where:   "Redis at " + u.Host,
 		OneStep: "one Lua script, which Redis runs as a whole",
-		Redis:   client,
 		Dial:    dial,
 	}, nil
 }

@@ -202,7 +202,6 @@ func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
 		Store:    s,
 		Where:    "embedded Redis in " + path,
 		OneStep:  lockedInProcess,
-		Redis:    client,
 		Dial:     server.Dial,
 		Embedded: server,
 	}, nil

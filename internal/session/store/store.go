@@ -17,7 +17,6 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"holdfast/internal/embeddedredis"
-	"holdfast/internal/pipeline"
 )
 
 // Store keeps values under keys. Implementations are safe for concurrent use,
@@ -91,9 +90,8 @@ type Config struct {
 // Opened is a store with what is known of it.
 type Opened struct {
 	Store
-	Where   string           // in a few words, without any secret
-	OneStep string           // what makes its compare-and-swap one step, in a few words
-	Redis   *pipeline.Client // nil for other stores
+	Where   string // in a few words, without any secret
+	OneStep string // what makes its compare-and-swap one step, in a few words
 	// Dial opens a connection of the caller's own to the Redis that sessions are
 	// kept in, with no time limits but the caller's; nil for other stores.
 	Dial     func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error)
