@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"holdfast/internal/session"
 )
 
@@ -259,18 +261,38 @@ SELECT last.ended_ms, last.id, (SELECT string_agg(session_key, ' ') FROM page)
 FROM last`
 
 // EndedSince implements [session.DeviceStore]. Each page is a call of its own
-// with its own time limit, however many there are.
+// with its own time limit, however many there are. The next one is read while
+// yield works on the one before.
 func (d devices) EndedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error {
+	pages := make(chan []string, 1)
+	both, ctx := errgroup.WithContext(ctx)
+	both.Go(func() error {
+		defer close(pages)
+		return d.readEnded(ctx, since, pages)
+	})
+	both.Go(func() error {
+		for keys := range pages {
+			if err := yield(keys); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return both.Wait()
+}
+
+// readEnded sends the keys to pages until ctx ends.
+func (d devices) readEnded(ctx context.Context, since time.Time, pages chan<- []string) error {
 	ended, id := since.UnixMilli()-1, "~" // after every id of that millisecond
 	for {
 		keys, err := d.endedPage(ctx, &ended, &id)
-		if err != nil {
-			return err
-		}
-		if len(keys) == 0 {
+		if err == nil && len(keys) == 0 {
 			break
 		}
-		if err := yield(keys); err != nil {
+		if err == nil {
+			err = send(ctx, pages, keys)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -278,7 +300,16 @@ func (d devices) EndedSince(ctx context.Context, since time.Time, yield func(key
 	if err != nil || len(keys) == 0 {
 		return err
 	}
-	return yield(keys)
+	return send(ctx, pages, keys)
+}
+
+func send(ctx context.Context, pages chan<- []string, keys []string) error {
+	select {
+	case pages <- keys:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // endedPage returns the keys after ended and id, and moves these on.
@@ -296,18 +327,36 @@ func (d devices) endedPage(ctx context.Context, ended *int64, id *string) ([]str
 	return strings.Fields(keys), nil
 }
 
-const endSomeDevices = `
-UPDATE devices
-SET ended_ms = NOW_MS, ended_how = $1
-WHERE id IN (
+// A page of devices is found first and marked by the range of its ids: looking
+// for any that have not ended would pass over those just marked, again for each
+// page.
+const someDevices = `
+SELECT count(*), coalesce(max(id), '')
+FROM (
   SELECT id
   FROM devices
   WHERE ended_ms IS NULL
-  LIMIT $2)`
+    AND id > $1
+  ORDER BY id
+  LIMIT $2) AS page`
+
+const endSomeDevices = `
+UPDATE devices
+SET ended_ms = NOW_MS, ended_how = $1
+WHERE ended_ms IS NULL
+  AND id > $2
+  AND id <= $3`
 
 // EndSome implements [session.DeviceStore].
-func (d devices) EndSome(ctx context.Context, why session.EndReason, limit int) (int, error) {
-	return d.exec(ctx, "end devices", endSomeDevices, string(why), limit)
+func (d devices) EndSome(ctx context.Context, why session.EndReason, after string, limit int) (ended int, last string, err error) {
+	ctx, cancel, failed := d.db.bounded(ctx, "end devices")
+	defer cancel()
+	var found int
+	if err := d.db.sql.QueryRowContext(ctx, someDevices, after, limit).Scan(&found, &last); err != nil || found == 0 {
+		return 0, "", failed(err)
+	}
+	ended, err = d.exec(ctx, "end devices", endSomeDevices, string(why), after, last)
+	return ended, last, err
 }
 
 // takeTurn is won by one server a day.

@@ -88,8 +88,9 @@ type DeviceStore interface {
 	// whose lifetime has not passed, to yield, batch by batch.
 	EndedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error
 	// EndSome marks at most limit devices of all people that have not ended yet,
-	// and returns how many those were.
-	EndSome(ctx context.Context, why EndReason, limit int) (int, error)
+	// in the order of their ids from after on. It returns how many those were,
+	// and the last of them: "" when there was none.
+	EndSome(ctx context.Context, why EndReason, after string, limit int) (ended int, last string, err error)
 	// Forget removes devices that ended or expired before an age, and whose
 	// lifetime has passed, once a day however many servers ask.
 	Forget(ctx context.Context, age time.Duration) error
@@ -228,16 +229,18 @@ func (m *Manager) EndEverybody(ctx context.Context, why EndReason, progress func
 	if err != nil {
 		return ended, fmt.Errorf("end sessions: %w", unavailable(err))
 	}
-	for marked := 0; ; {
-		n, err := m.devices.EndSome(ctx, why, endedAtOnce)
-		if err != nil {
-			return ended, err
-		}
-		if n == 0 {
-			break
-		}
-		if marked += n; n == endedAtOnce {
-			progress(marked)
+	// The second time finds those who have logged in during the first one.
+	marked := 0
+	for range 2 {
+		for after := ""; ; progress(marked) {
+			n, last, err := m.devices.EndSome(ctx, why, after, endedAtOnce)
+			if err != nil {
+				return ended, err
+			}
+			if last == "" {
+				break
+			}
+			marked, after = marked+n, last
 		}
 	}
 	// A log-in under way may have stored its session after the first time and

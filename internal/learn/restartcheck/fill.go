@@ -3,6 +3,7 @@ package restartcheck
 import (
 	"context"
 	"fmt"
+	"math"
 	"net/url"
 	"strconv"
 	"strings"
@@ -15,10 +16,10 @@ import (
 
 const (
 	parallel = 8 // sessions made at the same time
-	// A heap has settled after three collections: one that was already under
-	// way, and two until pooled buffers are let go (sync.Pool keeps them for
-	// one more).
-	settled     = 3
+	// A heap has settled when so many collections in a row have found no less
+	// than the ones before: what a start or a request still held is let go
+	// (sync.Pool keeps it for two more).
+	settled     = 4
 	settleLimit = 30 * time.Second
 )
 
@@ -95,14 +96,15 @@ func (t *trial) makeSessions(ctx context.Context, n int) error {
 	return all.Wait()
 }
 
-// liveHeap is what the server's heap holds after collecting garbage, in bytes.
-// Each look at its metrics makes some garbage, so that a collection comes.
+// liveHeap is what the server's heap holds at least, after collecting garbage,
+// in bytes. Each look at its metrics makes some garbage, so that a collection
+// comes.
 func (t *trial) liveHeap(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	at := visitor.New(strings.TrimSuffix(t.server.Says("metrics"), "/metrics"))
 	defer at.Close()
-	first := -1.0
+	lowest, since := math.Inf(1), 0.0 // since which collection nothing lower was found
 	for {
 		said, err := at.Get(ctx, "/metrics")
 		if err != nil {
@@ -116,11 +118,11 @@ func (t *trial) liveHeap(ctx context.Context) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if first < 0 {
-			first = collections
+		if live < lowest {
+			lowest, since = live, collections
 		}
-		if collections >= first+settled {
-			return int64(live), nil
+		if collections >= since+settled {
+			return int64(lowest), nil
 		}
 	}
 }
