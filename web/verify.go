@@ -103,7 +103,12 @@ func (s *Site) spend(c echo.Context, purpose account.Purpose, token string) erro
 	case errors.Is(err, account.ErrLinkOver):
 		return s.linkOver(c)
 	case errors.Is(err, account.ErrEmailTaken):
-		return s.verifyPage(c, http.StatusConflict, token, "Another account has this address by now, so nothing was changed.")
+		taken := "Another account has this address by now, so nothing was changed."
+		if purpose == account.PurposeUndo {
+			// Whoever took the account over may have made that one, to be in the way.
+			taken += " This link stays good. If you do not know that account, choose a new password for it with Forgotten password, log in and delete it, and then open this link again."
+		}
+		return s.verifyPage(c, http.StatusConflict, token, taken)
 	case err != nil:
 		return err
 	}

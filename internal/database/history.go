@@ -22,10 +22,10 @@ WHERE email_key = $2`
 
 const insertLetter = `
 INSERT INTO outbox (id, kind, about, recipient, facts, created_ms, turn_ms)
-VALUES ($1, $2, $3, $4, $5, $6, $7)`
+VALUES ($1, $2, $3, $4, $5, NOW_MS, NOW_MS)`
 
 // notes writes events and letters as part of a transaction.
-func (t tracedTx) notes(ctx context.Context, n account.Notes) error {
+func (p people) notes(ctx context.Context, t tracedTx, n account.Notes) error {
 	for _, e := range n.Events {
 		_, err := t.ExecContext(ctx, insertEvent, e.ID, e.Person, string(e.Kind), e.At.UnixMilli(), e.From.UserAgent, e.From.Address)
 		if err != nil {
@@ -37,8 +37,7 @@ func (t tracedTx) notes(ctx context.Context, n account.Notes) error {
 		if err != nil {
 			return err
 		}
-		_, err = t.ExecContext(ctx, insertLetter,
-			l.ID, string(l.Kind), l.Person, l.To, string(facts), l.Created.UnixMilli(), l.Turn.UnixMilli())
+		_, err = t.ExecContext(ctx, devices(p).statement(insertLetter), l.ID, string(l.Kind), l.Person, l.To, string(facts))
 		if err != nil {
 			return err
 		}
@@ -48,7 +47,7 @@ func (t tracedTx) notes(ctx context.Context, n account.Notes) error {
 
 // Note implements [account.Changes].
 func (p people) Note(ctx context.Context, n account.Notes) error {
-	return p.db.transaction(ctx, "write notes", func(ctx context.Context, tx tracedTx) error { return tx.notes(ctx, n) })
+	return p.db.transaction(ctx, "write notes", func(ctx context.Context, tx tracedTx) error { return p.notes(ctx, tx, n) })
 }
 
 const beginWrite = `
