@@ -8,7 +8,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
-	"holdfast/internal/form"
 )
 
 type verifyPage struct {
@@ -60,7 +59,7 @@ func (s *Site) verifyPage(c echo.Context, status int, token, failed string) erro
 
 // submitVerify spends a link, for whichever purpose it was made.
 func (s *Site) submitVerify(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "token")
+	sent, err := parseLinkForm(c, "token")
 	if err != nil {
 		return err
 	}
