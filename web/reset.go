@@ -1,6 +1,7 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/url"
@@ -106,17 +107,28 @@ func (s *Site) submitReset(c echo.Context) error {
 		return err
 	}
 	s.tell(c, string(account.EventPasswordReset), person.ID)
-	s.revoke(c)
+	s.revoke(c, person.ID)
 	// The owner has shown who they are; what others failed holds them no more.
 	s.clear(ctx, byEmail(accountRule(), person.Email))
 	s.setFlashCookie(c, flashReset)
 	return c.Redirect(http.StatusSeeOther, "/login")
 }
 
-// revoke has the store of sessions let go of those that a change has ended. They
-// have ended whether or not it can now: it is tried again until it has.
-func (s *Site) revoke(c echo.Context) {
-	if err := s.Sessions.Revoke(c.Request().Context(), s.Revocations); err != nil {
+// revoke has the store of sessions let go of those of a person that a change has
+// ended.
+func (s *Site) revoke(c echo.Context, person string) {
+	ctx := context.WithoutCancel(c.Request().Context())
+	keys, err := s.Revocations.WaitingOf(ctx, person)
+	if err == nil {
+		err = s.Sessions.RevokeKeys(ctx, s.Revocations, keys)
+	}
+	s.revoked(c, err)
+}
+
+// revoked logs that the store has not let go of sessions yet. They have ended all
+// the same, and it is tried again until it has.
+func (s *Site) revoked(c echo.Context, err error) {
+	if err != nil {
 		s.Log.WarnContext(c.Request().Context(), "ended sessions are still in the store, and will be removed", "cause", err)
 	}
 }

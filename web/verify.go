@@ -113,7 +113,7 @@ func (s *Site) spend(c echo.Context, purpose account.Purpose, token string) erro
 	}
 	s.tell(c, string(event), person.ID)
 	if purpose == account.PurposeUndo {
-		s.revoke(c)
+		s.revoke(c, person.ID)
 	} else if _, ok := current(c).Member(); ok {
 		next = "/account"
 	}

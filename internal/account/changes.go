@@ -54,8 +54,9 @@ type Changes interface {
 	// History returns events of a person, latest first.
 	History(ctx context.Context, person string, offset, limit int) ([]Event, error)
 	// Close removes a person and all that was noted of them but the store's
-	// names of their sessions, which stay ended.
-	Close(ctx context.Context, id string, n Notes) error
+	// names of their sessions, which stay ended. It returns those that the store
+	// has to let go of.
+	Close(ctx context.Context, id string, n Notes) (ended []string, err error)
 }
 
 // NewPassword is one to be set. Hash is its hash; Old is the hash that it
@@ -259,17 +260,19 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from Sender) e
 	return nil
 }
 
-// Close deletes a person's account, and everything that is kept of them. Errors:
+// Close deletes a person's account, and everything that is kept of them. It
+// returns the names of the sessions that the store has to let go of. Errors:
 // [ErrNotFound], [ErrUnavailable].
-func (s *Service) Close(ctx context.Context, id string, from Sender) error {
+func (s *Service) Close(ctx context.Context, id string, from Sender) (ended []string, err error) {
 	p, err := s.Find(ctx, id)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := s.store.Close(ctx, id, Notes{Letters: []Letter{s.letter(LetterDeleted, "", p.Email, p.greeting(), from)}}); err != nil {
-		return fmt.Errorf("close account: %w", err)
+	ended, err = s.store.Close(ctx, id, Notes{Letters: []Letter{s.letter(LetterDeleted, "", p.Email, p.greeting(), from)}})
+	if err != nil {
+		return nil, fmt.Errorf("close account: %w", err)
 	}
-	return nil
+	return ended, nil
 }
 
 // Note writes down what a person did. Errors: [ErrUnavailable].

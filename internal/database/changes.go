@@ -203,12 +203,19 @@ WHERE person_id = $1
 ON CONFLICT (session_key) DO NOTHING`
 
 // Close implements [account.Changes].
-func (p people) Close(ctx context.Context, id string, n account.Notes) error {
-	return p.db.transaction(ctx, "delete person", func(ctx context.Context, tx tracedTx) error {
+func (p people) Close(ctx context.Context, id string, n account.Notes) (ended []string, err error) {
+	err = p.db.transaction(ctx, "delete person", func(ctx context.Context, tx tracedTx) error {
 		if err := tx.take(ctx, id); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, devices(p).statement(revokeAllOfPerson), id); err != nil {
+			return err
+		}
+		rows, err := tx.QueryContext(ctx, waitingRevocationsOf, id)
+		if err != nil {
+			return err
+		}
+		if ended, err = scanKeys(rows); err != nil {
 			return err
 		}
 		remove := []string{
@@ -225,6 +232,7 @@ func (p people) Close(ctx context.Context, id string, n account.Notes) error {
 		}
 		return p.notes(ctx, tx, n)
 	})
+	return ended, err
 }
 
 // noRows names a statement that found nobody, inside a transaction.

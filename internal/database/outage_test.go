@@ -82,7 +82,8 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		},
 		"People.History": func(ctx context.Context) error { _, err := store.History(ctx, id, 0, 10); return err },
 		"People.Close": func(ctx context.Context) error {
-			return store.Close(ctx, id, account.Notes{Letters: notes.Letters})
+			_, err := store.Close(ctx, id, account.Notes{Letters: notes.Letters})
+			return err
 		},
 
 		"Outbox.Take": func(ctx context.Context) error {
@@ -97,8 +98,9 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		"Tries.Swap again": func(ctx context.Context) error { _, err := tries.Swap(ctx, "try", try, try); return err },
 		"Tries.Remove":     func(ctx context.Context) error { return tries.Remove(ctx, "try") },
 
-		"Revocations.Waiting": func(ctx context.Context) error { _, err := revocations.Waiting(ctx, 10); return err },
-		"Revocations.Removed": func(ctx context.Context) error { return revocations.Removed(ctx, device.SessionKey, birth) },
+		"Revocations.Waiting":   func(ctx context.Context) error { _, err := revocations.Waiting(ctx, 10); return err },
+		"Revocations.WaitingOf": func(ctx context.Context) error { _, err := revocations.WaitingOf(ctx, id); return err },
+		"Revocations.Removed":   func(ctx context.Context) error { return revocations.Removed(ctx, []string{device.SessionKey}) },
 
 		"Devices.Insert":     func(ctx context.Context) error { return devices.Insert(ctx, device) },
 		"Devices.Confirm":    func(ctx context.Context) error { _, err := devices.Confirm(ctx, device.ID); return err },
