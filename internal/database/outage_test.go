@@ -96,6 +96,7 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		"Tries.Find":       func(ctx context.Context) error { _, err := tries.Find(ctx, "try"); return err },
 		"Tries.Swap":       func(ctx context.Context) error { _, err := tries.Swap(ctx, "try", throttle.State{}, try); return err },
 		"Tries.Swap again": func(ctx context.Context) error { _, err := tries.Swap(ctx, "try", try, try); return err },
+		"Tries.Swap away":  func(ctx context.Context) error { _, err := tries.Swap(ctx, "try", try, throttle.State{}); return err },
 		"Tries.Remove":     func(ctx context.Context) error { return tries.Remove(ctx, "try") },
 
 		"Revocations.Waiting":   func(ctx context.Context) error { _, err := revocations.Waiting(ctx, 10); return err },
