@@ -44,6 +44,7 @@ const (
 	EventLogOut            EventKind = "log_out"
 	EventSessionEnded      EventKind = "session_ended" // another session, by its owner
 	EventSessionsEnded     EventKind = "sessions_ended"
+	EventSessionExpired    EventKind = "session_expired" // in the history alone, which finds it among the devices
 	EventNameChanged       EventKind = "name_changed"
 	EventEmailConfirmed    EventKind = "email_confirmed"
 	EventEmailChangeAsked  EventKind = "email_change_asked"
@@ -60,7 +61,7 @@ const (
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventSignUp, EventSignUpAgain, EventLogIn, EventLogInNewBrowser, EventLogInFailed, EventProof, EventProofFailed,
-		EventLogOut, EventSessionEnded, EventSessionsEnded, EventNameChanged, EventEmailConfirmed, EventEmailChangeAsked,
+		EventLogOut, EventSessionEnded, EventSessionsEnded, EventSessionExpired, EventNameChanged, EventEmailConfirmed, EventEmailChangeAsked,
 		EventEmailChanged, EventEmailChangeUndone, EventPasswordChanged, EventResetAsked, EventPasswordReset,
 		EventExported, EventDeleted,
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"holdfast/internal/account"
+	"holdfast/internal/session"
 )
 
 const insertEvent = `
@@ -72,10 +73,20 @@ func (p people) NoteByEmail(ctx context.Context, key string, e account.Event) er
 	})
 }
 
+// Nobody does anything when a session expires, so that no event is written. Its
+// device tells of it: one marked as expired, or one that has passed its deadline.
 const historyOfPerson = `
 SELECT id, event, at_ms, user_agent, address
-FROM history
-WHERE person_id = $1
+FROM (
+  SELECT id, event, at_ms, user_agent, address
+  FROM history
+  WHERE person_id = $1
+  UNION ALL
+  SELECT id, CAST($4 AS TEXT), CASE WHEN ended_ms < deadline_ms THEN ended_ms ELSE deadline_ms END, user_agent, address
+  FROM devices
+  WHERE person_id = $1
+    AND confirmed
+    AND (ended_how = $5 OR ended_ms IS NULL AND deadline_ms <= NOW_MS)) AS events
 ORDER BY at_ms DESC, id
 LIMIT $2
 OFFSET $3`
@@ -84,7 +95,8 @@ OFFSET $3`
 func (p people) History(ctx context.Context, person string, offset, limit int) ([]account.Event, error) {
 	ctx, cancel, failed := p.db.bounded(ctx, "read history")
 	defer cancel()
-	rows, err := p.db.sql.QueryContext(ctx, historyOfPerson, person, limit, offset)
+	rows, err := p.db.sql.QueryContext(ctx, devices(p).statement(historyOfPerson),
+		person, limit, offset, string(account.EventSessionExpired), string(session.EndedByTime))
 	if err != nil {
 		return nil, failed(err)
 	}
