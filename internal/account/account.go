@@ -19,7 +19,7 @@ import (
 // The failures that callers tell apart, with errors.Is.
 var (
 	// ErrEmailTaken says that another person has this address, in whatever
-	// letter case.
+	// letter case, or has left it and can still take it back.
 	ErrEmailTaken = errors.New("e-mail address is taken")
 	// ErrInvalidCredentials says that e-mail and password do not belong together, and no
 	// more: unknown, wrong and disabled are one answer.
@@ -68,10 +68,14 @@ type Record struct {
 // time. Any method may return [ErrUnavailable]; those that look for one person
 // return [ErrNotFound].
 type Store interface {
-	// Insert adds a person, or returns ErrEmailTaken when the key is in use.
+	// Insert adds a person, or returns ErrEmailTaken when the key is in use, or kept
+	// for an account that can still take it back.
 	Insert(ctx context.Context, r Record) error
 	ByID(ctx context.Context, id string) (Record, error)
 	ByEmailKey(ctx context.Context, key string) (Record, error)
+	// ByFormerEmailKey returns the person for whose account a key is kept, and the
+	// address as they wrote it.
+	ByFormerEmailKey(ctx context.Context, key string, now time.Time) (r Record, address string, err error)
 	UpdateName(ctx context.Context, id, name string) (Record, error)
 	// UpdateDisabled disables a person at a time, or enables one with the zero
 	// time. Disabling twice keeps the first time.

@@ -16,8 +16,8 @@ import (
 // change a person take the person's row first, so that a log-in that is being
 // written down comes either before or after.
 type Changes interface {
-	// SignUp adds a person where the key is free, with the notes. With always,
-	// the letters are written in any case.
+	// SignUp adds a person where Insert would, with the notes. With always, the
+	// letters are written in any case.
 	SignUp(ctx context.Context, r Record, n Notes, always bool) (added bool, err error)
 	// Note writes events and letters. Events of nobody are left out.
 	Note(ctx context.Context, n Notes) error
@@ -43,13 +43,13 @@ type Changes interface {
 	// still the person's, is confirmed, and takes back letters that ask for that.
 	// ErrLinkOver.
 	ConfirmEmail(ctx context.Context, l Link, key string, at time.Time, n Notes) (Record, error)
-	// MoveEmail spends a link and gives the person, whose key is before, another
-	// address, confirmed. All other links are spent, and letters that would carry
-	// one are taken back, but for the ways back to former addresses. With a hash it
-	// puts that in the place of the password's, raises the epoch, ends all sessions,
-	// and spends the ways back to addresses that the account has left since the
-	// link's change. ErrLinkOver, ErrEmailTaken.
-	MoveEmail(ctx context.Context, l Link, before, email, key, hash string, at time.Time, n Notes) (Record, error)
+	// MoveEmail spends a link and gives the person another address, confirmed. All
+	// other links are spent, and letters that would carry one are taken back, but for
+	// the ways back to former addresses. With a hash it puts that in the place of the
+	// password's, raises the epoch, ends all sessions, and spends the ways back to
+	// addresses that the account has left since the link's change. The notes are
+	// about the person as they were found then. ErrLinkOver, ErrEmailTaken.
+	MoveEmail(ctx context.Context, l Link, to Move, tell func(before Record) Notes) (Record, error)
 
 	// History returns events of a person, latest first.
 	History(ctx context.Context, person string, offset, limit int) ([]Event, error)
@@ -67,6 +67,14 @@ type NewPassword struct {
 	Link      *Link
 	Keep      string // the device whose session goes on; "" for none
 	At        time.Time
+}
+
+// Move is the address that a person is given; Hash is that of a new password, or
+// "".
+type Move struct {
+	Email, Key string
+	Hash       string
+	At         time.Time
 }
 
 // SignUp makes an account, as [Service.Register] does, for somebody at a

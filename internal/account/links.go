@@ -141,19 +141,14 @@ func (s *Service) ChangeEmail(ctx context.Context, token string, from Sender) (P
 	if err != nil {
 		return Person{}, err
 	}
-	before, err := s.store.ByID(ctx, link.Person)
-	if err != nil {
-		return Person{}, fmt.Errorf("find person to change the address of: %w", linkOver(err))
-	}
 	email, key, problem := cleanEmail(link.Detail)
 	if problem != "" {
 		return Person{}, ErrLinkOver
 	}
-	told := s.letter(LetterChanged, before.ID, before.Email, before.greeting(), from)
-	told.Facts.Email = email
-	record, err := s.store.MoveEmail(ctx, link, before.EmailKey, email, key, "", s.instant(), Notes{
-		Events:  []Event{s.event(link.Person, EventEmailChanged, from)},
-		Letters: []Letter{told},
+	record, err := s.store.MoveEmail(ctx, link, Move{Email: email, Key: key, At: s.instant()}, func(before Record) Notes {
+		told := s.letter(LetterChanged, before.ID, before.Email, before.greeting(), from)
+		told.Facts.Email = email
+		return Notes{Events: []Event{s.event(before.ID, EventEmailChanged, from)}, Letters: []Letter{told}}
 	})
 	if err != nil {
 		return Person{}, fmt.Errorf("change address: %w", linkOver(err))
@@ -171,10 +166,6 @@ func (s *Service) UndoEmail(ctx context.Context, token string, from Sender) (Per
 	if err != nil {
 		return Person{}, err
 	}
-	before, err := s.store.ByID(ctx, link.Person)
-	if err != nil {
-		return Person{}, fmt.Errorf("find person to restore the address of: %w", linkOver(err))
-	}
 	email, key, problem := cleanEmail(link.Detail)
 	if problem != "" {
 		return Person{}, ErrLinkOver
@@ -184,13 +175,12 @@ func (s *Service) UndoEmail(ctx context.Context, token string, from Sender) (Per
 	if err != nil {
 		return Person{}, fmt.Errorf("hash password: %w", busy(err))
 	}
-	told := s.letter(LetterUndone, before.ID, email, before.greeting(), from)
-	told.Facts.Email = before.Email
-	left := s.letter(LetterTakenBack, before.ID, before.Email, before.greeting(), from)
-	left.Facts.Email = email
-	record, err := s.store.MoveEmail(ctx, link, before.EmailKey, email, key, hash, s.instant(), Notes{
-		Events:  []Event{s.event(link.Person, EventEmailChangeUndone, from)},
-		Letters: []Letter{told, left},
+	record, err := s.store.MoveEmail(ctx, link, Move{Email: email, Key: key, Hash: hash, At: s.instant()}, func(before Record) Notes {
+		told := s.letter(LetterUndone, before.ID, email, before.greeting(), from)
+		told.Facts.Email = before.Email
+		left := s.letter(LetterTakenBack, before.ID, before.Email, before.greeting(), from)
+		left.Facts.Email = email
+		return Notes{Events: []Event{s.event(before.ID, EventEmailChangeUndone, from)}, Letters: []Letter{told, left}}
 	})
 	if err != nil {
 		return Person{}, fmt.Errorf("restore address: %w", linkOver(err))

@@ -110,6 +110,73 @@ func TestOfManyWhoWantOneAddressOneGetsIt(t *testing.T) {
 	})
 }
 
+// meets is a store in which something happens before an address is given.
+type meets struct {
+	account.Store
+	first func()
+}
+
+func (m meets) MoveEmail(ctx context.Context, l account.Link, to account.Move, tell func(account.Record) account.Notes) (account.Record, error) {
+	m.first()
+	return m.Store.MoveEmail(ctx, l, to, tell)
+}
+
+// TestAWayBackThatMeetsAFurtherChangeLeadsBack: what was read of the person
+// before is no longer so.
+func TestAWayBackThatMeetsAFurtherChangeLeadsBack(t *testing.T) {
+	onBoth(t, func(t *testing.T, store account.Store) {
+		s := serve(store)
+		ada := register(t, s, "Ada", "ada@example.org")
+		change := func(to string) {
+			if _, err := s.ChangeEmail(t.Context(), link(t, s, account.PurposeChange, ada, to), account.Sender{}); err != nil {
+				t.Error(err)
+			}
+		}
+		change("thief@example.org")
+		undo := link(t, s, account.PurposeUndo, ada, ada.Email)
+		met := serve(meets{store, func() { change("second@example.org") }})
+		if now, err := met.UndoEmail(t.Context(), undo, account.Sender{}); err != nil || now.Email != ada.Email {
+			t.Errorf("%+v, %v", now, err)
+		}
+	})
+}
+
+// TestWhoeverSignsUpWhileAnAddressIsLeftDoesNotGetIt: it is kept for the account
+// that leaves it from the same moment on as it would be free.
+func TestWhoeverSignsUpWhileAnAddressIsLeftDoesNotGetIt(t *testing.T) {
+	onBoth(t, func(t *testing.T, store account.Store) {
+		s := serve(store)
+		for n := range 6 {
+			left := fmt.Sprintf("left%d@example.org", n)
+			p, bob := register(t, s, "Person", left), register(t, s, "Bob", fmt.Sprintf("bob%d@example.org", n))
+			leaves := link(t, s, account.PurposeChange, p, fmt.Sprintf("new%d@example.org", n))
+			wants := link(t, s, account.PurposeChange, bob, left)
+			taken := func(err error) {
+				if !errors.Is(err, account.ErrEmailTaken) {
+					t.Errorf("round %d: %v", n, err)
+				}
+			}
+			var all sync.WaitGroup
+			all.Go(func() {
+				if _, err := s.ChangeEmail(context.Background(), leaves, account.Sender{}); err != nil {
+					t.Error(err)
+				}
+			})
+			for range 3 {
+				all.Go(func() {
+					_, err := s.SignUp(context.Background(), account.Registration{Name: "Eve", Email: left, Password: right}, true, account.Sender{})
+					taken(err)
+				})
+			}
+			all.Go(func() { _, err := s.ChangeEmail(context.Background(), wants, account.Sender{}); taken(err) })
+			all.Wait()
+			if _, err := s.FindByEmail(t.Context(), left); !errors.Is(err, account.ErrNotFound) {
+				t.Errorf("round %d: somebody has the address: %v", n, err)
+			}
+		}
+	})
+}
+
 func TestChangesOfOneAccountAtOnceWaitForEachOther(t *testing.T) {
 	onBoth(t, func(t *testing.T, store account.Store) {
 		s := serve(store)

@@ -13,6 +13,7 @@ type Mail struct {
 	Facts   Facts
 	Purpose Purpose // of the link; "" for none
 	Token   string  // of the link, which stands here and nowhere else
+	Former  bool    // whether the account that is in the way has left the address
 }
 
 // ErrNotToSend says that a letter is not to be sent: whom it is for has no
@@ -57,6 +58,16 @@ func (s *Service) addressed(ctx context.Context, l Letter) (m Mail, person strin
 		return m, l.Person, nil
 	}
 	owner, err := s.findByEmail(ctx, l.To)
+	if errors.Is(err, ErrNotFound) && l.Kind != LetterReset {
+		left, address, err := s.findByFormerEmail(ctx, l.To)
+		switch {
+		case err == nil && left.ID != l.Person:
+			// No name: whoever took the account over may have given it one.
+			return Mail{Kind: kind, To: address, Facts: Facts{Agent: l.Facts.Agent, Address: l.Facts.Address, At: l.Facts.At}, Former: true}, left.ID, nil
+		case err != nil && !errors.Is(err, ErrNotFound):
+			return Mail{}, "", fmt.Errorf("find whom a letter is for: %w", err)
+		}
+	}
 	switch {
 	case errors.Is(err, ErrNotFound) && l.Kind == LetterChange:
 		return m, l.Person, nil // nobody has it
@@ -79,4 +90,12 @@ func (s *Service) addressed(ctx context.Context, l Letter) (m Mail, person strin
 		return Mail{}, "", err
 	}
 	return m, owner.ID, nil
+}
+
+func (s *Service) findByFormerEmail(ctx context.Context, email string) (r Record, address string, err error) {
+	_, key, problem := cleanEmail(email)
+	if problem != "" {
+		return Record{}, "", ErrNotFound
+	}
+	return s.store.ByFormerEmailKey(ctx, key, s.instant())
 }

@@ -13,12 +13,8 @@ import (
 // whether or not the address is free.
 func (p people) SignUp(ctx context.Context, r account.Record, n account.Notes, always bool) (added bool, err error) {
 	err = p.db.transaction(ctx, "sign up", func(ctx context.Context, tx tracedTx) error {
-		inserted, err := tx.change(ctx, insertPerson, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli())
-		if err != nil {
+		if added, err = tx.insert(ctx, r); err != nil || !added && !always {
 			return err
-		}
-		if added = inserted == 1; !added && !always {
-			return nil
 		}
 		return p.notes(ctx, tx, n)
 	})
@@ -115,54 +111,72 @@ FROM people
 WHERE email_key = $2
   AND id <> $1`
 
+const addressIsKept = `
+SELECT count(*)
+FROM (` + waysBackOfOthers + `) AS others`
+
 const moveEmail = `
 UPDATE people
-SET email = $3, email_key = $4, verified_ms = $5,
-    password_hash = CASE WHEN $6 = '' THEN password_hash ELSE $6 END,
-    epoch = CASE WHEN $6 = '' THEN epoch ELSE epoch + 1 END
+SET email = $2, email_key = $3, verified_ms = $4,
+    password_hash = CASE WHEN $5 = '' THEN password_hash ELSE $5 END,
+    epoch = CASE WHEN $5 = '' THEN epoch ELSE epoch + 1 END
 WHERE id = $1
-  AND email_key = $2
 RETURNING ` + personColumns
 
 // MoveEmail implements [account.Changes].
-func (p people) MoveEmail(ctx context.Context, l account.Link, before, email, key, hash string, at time.Time, n account.Notes) (changed account.Record, err error) {
+func (p people) MoveEmail(ctx context.Context, l account.Link, to account.Move, tell func(before account.Record) account.Notes) (changed account.Record, err error) {
 	err = p.db.transaction(ctx, "change address", func(ctx context.Context, tx tracedTx) error {
 		if err := tx.take(ctx, l.Person); err != nil {
 			return err
 		}
-		if err := tx.spend(ctx, l, at); err != nil {
+		if err := tx.spend(ctx, l, to.At); err != nil {
 			return err
+		}
+		// With the row taken: another change may have come first.
+		before, err := scanPerson(tx.row(ctx, personByID, l.Person))
+		if err != nil {
+			return noRows(err)
 		}
 		// Asked first only so that no statement fails; the index decides.
-		var others int
-		if err := tx.row(ctx, addressIsFree, l.Person, key).Scan(&others); err != nil {
+		if err := tx.none(ctx, addressIsFree, l.Person, to.Key); err != nil {
 			return err
 		}
-		if others > 0 {
-			return account.ErrEmailTaken
-		}
-		changed, err = scanPerson(tx.row(ctx, moveEmail, l.Person, before, email, key, at.UnixMilli(), hash))
+		changed, err = scanPerson(tx.row(ctx, moveEmail, l.Person, to.Email, to.Key, to.At.UnixMilli(), to.Hash))
 		if duplicate(err) {
 			return account.ErrEmailTaken
 		}
 		if err != nil {
 			return noRows(err)
 		}
-		if err := tx.spendLinks(ctx, l.Person, at); err != nil {
+		// Asked afterwards: see removeWhereKept.
+		if err := tx.none(ctx, addressIsKept, l.Person, to.Key, to.At.UnixMilli()); err != nil {
 			return err
 		}
-		if hash == "" {
-			return p.notes(ctx, tx, n)
+		if err := tx.spendLinks(ctx, l.Person, to.At); err != nil {
+			return err
+		}
+		if to.Hash == "" {
+			return p.notes(ctx, tx, tell(before))
 		}
 		if err := p.endSessions(ctx, tx, l.Person, "", session.EndedByUndo); err != nil {
 			return err
 		}
-		if err := tx.spendWaysBack(ctx, l.Person, l.Created, at); err != nil {
+		if err := tx.spendWaysBack(ctx, l.Person, l.Created, to.At); err != nil {
 			return err
 		}
-		return p.notes(ctx, tx, n)
+		return p.notes(ctx, tx, tell(before))
 	})
 	return changed, err
+}
+
+// none returns ErrEmailTaken unless a statement counts none.
+func (t tracedTx) none(ctx context.Context, query string, args ...any) error {
+	var others int
+	err := t.row(ctx, query, args...).Scan(&others)
+	if err == nil && others > 0 {
+		return account.ErrEmailTaken
+	}
+	return err
 }
 
 const revokeDevices = `

@@ -22,8 +22,8 @@ FROM people
 WHERE email_key = $2`
 
 const insertLetter = `
-INSERT INTO outbox (id, kind, about, recipient, facts, created_ms, turn_ms)
-VALUES ($1, $2, $3, $4, $5, NOW_MS, NOW_MS)`
+INSERT INTO outbox (id, kind, about, recipient, email_key, facts, created_ms, turn_ms)
+VALUES ($1, $2, $3, $4, $5, $6, NOW_MS, NOW_MS)`
 
 // notes writes events and letters as part of a transaction.
 func (p people) notes(ctx context.Context, t tracedTx, n account.Notes) error {
@@ -38,7 +38,8 @@ func (p people) notes(ctx context.Context, t tracedTx, n account.Notes) error {
 		if err != nil {
 			return err
 		}
-		_, err = t.ExecContext(ctx, devices(p).statement(insertLetter), l.ID, string(l.Kind), l.Person, l.To, string(facts))
+		key, _ := account.EmailKey(l.To) // none of what is no address
+		_, err = t.ExecContext(ctx, devices(p).statement(insertLetter), l.ID, string(l.Kind), l.Person, l.To, key, string(facts))
 		if err != nil {
 			return err
 		}

@@ -13,8 +13,8 @@ FROM outbox
 WHERE id = $1`
 
 const insertLink = `
-INSERT INTO links (hash, purpose, person_id, detail, created_ms, expires_ms)
-VALUES ($1, $2, $3, $4, $5, $6)`
+INSERT INTO links (hash, purpose, person_id, detail, email_key, created_ms, expires_ms)
+VALUES ($1, $2, $3, $4, $5, $6, $7)`
 
 // InsertLink implements [account.Changes]. Whoever spends links and takes letters
 // back has the person's row, too: a link is made either before, and spent with
@@ -33,8 +33,9 @@ func (p people) InsertLink(ctx context.Context, l account.Link) error {
 				return account.ErrNotFound
 			}
 		}
+		key, _ := account.EmailKey(l.Detail) // none of what is no address
 		_, err := tx.ExecContext(ctx, insertLink,
-			l.Hash, string(l.Purpose), l.Person, l.Detail, l.Created.UnixMilli(), l.Expires.UnixMilli())
+			l.Hash, string(l.Purpose), l.Person, l.Detail, key, l.Created.UnixMilli(), l.Expires.UnixMilli())
 		return err
 	})
 }
@@ -133,6 +134,24 @@ func (t tracedTx) spendWaysBack(ctx context.Context, person string, since, at ti
 	_, err := t.ExecContext(ctx, takeBackUndoLetters, person, since.UnixMilli())
 	return err
 }
+
+// waysBackOfOthers are the ways back of others than a person ($1) to an address
+// ($2), at a time ($3), and the letters that will carry one: as long as there is
+// one, nobody else gets the address.
+const waysBackOfOthers = `
+  SELECT person_id
+  FROM links
+  WHERE email_key = $2
+    AND purpose = 'undo'
+    AND spent_ms IS NULL
+    AND expires_ms > $3
+    AND person_id <> $1
+  UNION ALL
+  SELECT about
+  FROM outbox
+  WHERE email_key = $2
+    AND kind = 'changed'
+    AND about <> $1`
 
 const waysBack = `
 SELECT detail, created_ms

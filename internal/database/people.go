@@ -18,17 +18,35 @@ INSERT INTO people (id, name, email, email_key, password_hash, created_ms)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (email_key) DO NOTHING`
 
-// Insert lets the unique index decide, without asking first and without a
-// failed statement in the database's log.
+// removeWhereKept takes a person back whose address is kept for another account.
+// The insertion has waited for whoever was leaving the address, and a later
+// statement sees what they kept; in the insertion it might not be seen.
+const removeWhereKept = `
+DELETE FROM people
+WHERE id = $1
+  AND EXISTS (` + waysBackOfOthers + `)`
+
+// Insert implements [account.Store].
 func (p people) Insert(ctx context.Context, r account.Record) error {
-	ctx, cancel, failed := p.db.boundedWrite(ctx, "insert person")
-	defer cancel()
-	inserted, err := affected(p.db.sql.ExecContext(ctx, insertPerson,
-		r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli()))
-	if err == nil && inserted == 0 {
-		return account.ErrEmailTaken
+	return p.db.transaction(ctx, "insert person", func(ctx context.Context, tx tracedTx) error {
+		added, err := tx.insert(ctx, r)
+		if err == nil && !added {
+			return account.ErrEmailTaken
+		}
+		return err
+	})
+}
+
+// insert lets the unique index decide, without asking first and without a failed
+// statement in the database's log. It does the same whether or not the address
+// is free.
+func (t tracedTx) insert(ctx context.Context, r account.Record) (added bool, err error) {
+	inserted, err := t.change(ctx, insertPerson, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli())
+	if err != nil {
+		return false, err
 	}
-	return failed(err)
+	removed, err := t.change(ctx, removeWhereKept, r.ID, r.EmailKey, r.Created.UnixMilli())
+	return inserted > removed, err
 }
 
 const personByID = `
@@ -54,6 +72,32 @@ UPDATE people
 SET name = $2
 WHERE id = $1
 RETURNING ` + personColumns
+
+// A way back that was mailed more than once leads to one person.
+const personByFormerKey = `
+SELECT former.address, ` + personColumns + `
+FROM people
+JOIN (
+  SELECT person_id, detail AS address
+  FROM links
+  WHERE email_key = $1
+    AND purpose = 'undo'
+    AND spent_ms IS NULL
+    AND expires_ms > $2
+  UNION ALL
+  SELECT about, recipient
+  FROM outbox
+  WHERE email_key = $1
+    AND kind = 'changed') AS former ON former.person_id = people.id
+LIMIT 1`
+
+// ByFormerEmailKey implements [account.Store].
+func (p people) ByFormerEmailKey(ctx context.Context, key string, now time.Time) (r account.Record, address string, err error) {
+	ctx, cancel, failed := p.db.bounded(ctx, "read person by former e-mail")
+	defer cancel()
+	r, err = scanPerson(p.db.sql.QueryRowContext(ctx, personByFormerKey, key, now.UnixMilli()), &address)
+	return r, address, failed(err)
+}
 
 func (p people) UpdateName(ctx context.Context, id, name string) (account.Record, error) {
 	return p.change(ctx, "update name of person", updatePersonName, id, name)
@@ -140,11 +184,13 @@ func (p people) change(ctx context.Context, doing, query string, args ...any) (a
 	return r, failed(err)
 }
 
-func scanPerson(row interface{ Scan(...any) error }) (account.Record, error) {
+// scanPerson reads the columns of a person after others.
+func scanPerson(row interface{ Scan(...any) error }, before ...any) (account.Record, error) {
 	var r account.Record
 	var created int64
 	var disabled, verified sql.NullInt64
-	err := row.Scan(&r.ID, &r.Name, &r.Email, &r.EmailKey, &r.PasswordHash, &created, &disabled, &verified, &r.Epoch)
+	err := row.Scan(append(before,
+		&r.ID, &r.Name, &r.Email, &r.EmailKey, &r.PasswordHash, &created, &disabled, &verified, &r.Epoch)...)
 	if err != nil {
 		return account.Record{}, err
 	}

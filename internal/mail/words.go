@@ -48,6 +48,7 @@ type facts struct {
 	Browser, Address, When string
 	Site, Forgot, Password string // addresses here
 	LinkLife               string
+	Former                 bool
 }
 
 // paragraph is one of a mail, for the HTML.
@@ -69,7 +70,7 @@ func (w *words) write(m account.Mail) (Message, error) {
 		Browser: w.browser(m.Facts.Agent), Address: m.Facts.Address,
 		When: m.Facts.At.UTC().Format("2 January 2006, 15:04 UTC"),
 		Site: w.base, Forgot: w.base + "/forgot", Password: w.base + "/account/password",
-		LinkLife: lifeWords(m.Purpose.Life()),
+		LinkLife: lifeWords(m.Purpose.Life()), Former: m.Former,
 	})
 	if err != nil {
 		return Message{}, fmt.Errorf("write mail: %w", err)
