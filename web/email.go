@@ -30,7 +30,7 @@ func (s *Site) submitEmail(c echo.Context) error {
 	}
 	member, _ := current(c).Member()
 	again := emailPage{Email: sent["email"]}
-	again.Failed, err = s.take(c, byAddress(formRule(), c), byEmail(mailRule(), sent["email"]))
+	again.Failed, err = s.take(c, byAddress(formRule(), c), byEmail(mailRule(account.LetterChange), sent["email"]))
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (s *Site) submitConfirmAgain(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	early, err := s.take(c, byAddress(formRule(), c), byEmail(mailRule(), person.Email))
+	early, err := s.take(c, byAddress(formRule(), c), byEmail(mailRule(account.LetterConfirm), person.Email))
 	if err != nil {
 		return err
 	}

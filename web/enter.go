@@ -16,7 +16,9 @@ import (
 // has the browser known from now on.
 func (s *Site) enter(c echo.Context, person account.Person, remember, signedUp bool) error {
 	tokens := s.deviceTokens(c.Request())
-	token, err := s.Accounts.LoggedIn(c.Request().Context(), person, tokens, signedUp, from(c))
+	token, err := s.Accounts.LoggedIn(c.Request().Context(), person, account.Entry{
+		Tokens: tokens, SignedUp: signedUp, MayMail: s.mayMail, From: from(c),
+	})
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/account"
 	"holdfast/internal/form"
 )
 
@@ -28,7 +29,8 @@ func (s *Site) submitForgot(c echo.Context) error {
 		return err
 	}
 	again := forgotPage{Email: sent["email"]}
-	again.Failed, err = s.take(c, byAddress(formRule(), c), byEmail(mailRule(), sent["email"]))
+	mails := byEmail(mailRule(account.LetterReset), sent["email"])
+	again.Failed, err = s.take(c, byAddress(formRule(), c), mails)
 	if err != nil {
 		return err
 	}
@@ -40,6 +42,7 @@ func (s *Site) submitForgot(c echo.Context) error {
 		return s.forgotPage(c, http.StatusUnprocessableEntity, again)
 	}
 	if err != nil {
+		s.giveBack(c.Request().Context(), mails) // none will be sent
 		return err
 	}
 	s.setFlashCookie(c, flashResetAsked)

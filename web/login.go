@@ -64,7 +64,7 @@ func (s *Site) submitLogin(c echo.Context) error {
 
 // authenticate verifies an e-mail and a password, as often as that may be tried:
 // by account and by address, or for a browser that has logged in to the account
-// before by that browser alone.
+// before by that browser, and by all such browsers together.
 func (s *Site) authenticate(c echo.Context, email, pass string) (person account.Person, early string, err error) {
 	ctx := c.Request().Context()
 	known, err := s.Accounts.KnownBrowser(ctx, email, s.deviceTokens(c.Request()))
@@ -73,7 +73,7 @@ func (s *Site) authenticate(c echo.Context, email, pass string) (person account.
 	}
 	keys := []throttle.Key{byEmail(accountRule(), email), byAddress(addressRule(), c)}
 	if known != "" {
-		keys = []throttle.Key{{Rule: deviceRule(), Of: known}}
+		keys = []throttle.Key{{Rule: deviceRule(), Of: known}, byEmail(devicesRule(), email)}
 	}
 	if early, err = s.take(c, keys...); early != "" || err != nil {
 		return person, early, err

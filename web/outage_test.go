@@ -18,7 +18,7 @@ import (
 func TestWhatAChangeHasEndedStaysEndedThroughAnOutageOfTheStore(t *testing.T) {
 	for name, change := range map[string]func(w *world, p person) error{
 		"password": func(w *world, p person) error {
-			_, err := w.accounts.ChangePassword(w.t.Context(), p.id, p.password, otherPassword, "", account.Sender{})
+			_, err := w.accounts.ChangePassword(w.t.Context(), p.id, account.PasswordChange{Current: p.password, New: otherPassword})
 			return err
 		},
 		"deletion": func(w *world, p person) error {

@@ -43,7 +43,10 @@ func (s *Site) submitPassword(c echo.Context) error {
 	if again.Failed != "" {
 		return s.passwordPage(c, http.StatusTooManyRequests, again)
 	}
-	person, err := s.Accounts.ChangePassword(ctx, member.ID, sent["current"], sent["new"], member.Device, from(c))
+	person, err := s.Accounts.ChangePassword(ctx, member.ID, account.PasswordChange{
+		Current: sent["current"], New: sent["new"], Keep: member.Device,
+		Tokens: s.deviceTokens(c.Request()), MayMail: s.mayMail, From: from(c),
+	})
 	if errors.As(err, &again.Errors) {
 		s.clear(ctx, key) // the present one was right
 		return s.passwordPage(c, http.StatusUnprocessableEntity, again)

@@ -38,7 +38,7 @@ func (s *Site) submitRegister(c echo.Context) error {
 	p := registerPage{Name: sent["name"], Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
 	keys := []throttle.Key{byAddress(signUpRule(), c)}
 	if s.MailOn {
-		keys = append(keys, byEmail(mailRule(), sent["email"]))
+		keys = append(keys, byEmail(mailRule(account.LetterWelcome), sent["email"]))
 	}
 	p.Failed, err = s.take(c, keys...)
 	if err != nil {

@@ -110,6 +110,7 @@ func (s *Site) submitReset(c echo.Context) error {
 	s.revoke(c, person.ID)
 	// The owner has shown who they are; what others failed holds them no more.
 	s.clear(ctx, byEmail(accountRule(), person.Email))
+	s.clear(ctx, byEmail(devicesRule(), person.Email))
 	s.setFlashCookie(c, flashReset)
 	return c.Redirect(http.StatusSeeOther, "/login")
 }

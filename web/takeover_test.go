@@ -11,7 +11,11 @@ import (
 	"holdfast/internal/account"
 )
 
-const tellsTaken = "You have an account already"
+const (
+	tellsTaken    = "You have an account already"
+	tellsLogIn    = "A log-in from a browser not seen before"
+	tellsPassword = "Your password was changed"
+)
 
 // signUp is a sign-up of a stranger with an address.
 func (w *world) signUp(email string) *answer {
@@ -101,5 +105,96 @@ func TestAnAddressIsFreeWhenTheWayBackToItIsOver(t *testing.T) {
 		w.signUp(other.email).want(http.StatusUnprocessableEntity)
 		w.clock.advance(2 * time.Minute)
 		w.signUp(other.email).wantRedirect("/profile")
+	})
+}
+
+// told counts the mails to an address, by subject.
+func (w *world) told(to string) map[string]int {
+	w.t.Helper()
+	counts := map[string]int{}
+	for _, m := range w.sendMail() {
+		if strings.Trim(m.To, "<>") == to {
+			counts[m.Subject]++
+		}
+	}
+	return counts
+}
+
+// TestNobodysMailboxIsFloodedWithNoticesOfAnAccount: whoever signs up with an
+// address needs no mailbox, and can log in and change the password without end.
+func TestNobodysMailboxIsFloodedWithNoticesOfAnAccount(t *testing.T) {
+	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {
+		w.clock.stop()
+		const victim = "victim@kelp.example"
+		w.signUp(victim).wantRedirect("/login")
+		p := w.person("Ada")
+		w.verify(p)
+		for email, password := range map[string]string{victim: otherPassword, p.email: p.password} {
+			var b *browser
+			for range 12 {
+				b = w.browser() // that keeps no cookie
+				b.post("/login", credentials(email, password)).wantRedirect("/profile")
+			}
+			w.sendMail() // a new password takes back what waits
+			for range 6 {
+				fresh := password + "."
+				b.post("/account/password", url.Values{"current": {password}, "new": {fresh}}).wantRedirect("/account")
+				password = fresh
+			}
+			if n := strings.Count(b.get("/account/history").text(".past"), "Password changed"); n != 6 {
+				t.Errorf("%s: the history tells of %d changes", email, n)
+			}
+		}
+		if told := w.told(victim); told[asksConfirm] != 1 || told[tellsLogIn]+told[tellsPassword] != 1 {
+			t.Errorf("an address that is not confirmed got %v", told)
+		}
+		if told := w.told(p.email); told[tellsLogIn] != 3 || told[tellsPassword] != 3 {
+			t.Errorf("an address that is confirmed got %v", told)
+		}
+		w.clock.advance(time.Hour)
+		w.browser().post("/login", credentials(victim, otherPassword+"......")).wantRedirect("/profile")
+		if told := w.told(victim); told[tellsLogIn]+told[tellsPassword] != 2 {
+			t.Errorf("after an hour, %v", told)
+		}
+	})
+}
+
+// verify has somebody confirm their address.
+func (w *world) verify(p person) {
+	w.t.Helper()
+	w.browser().post("/verify", url.Values{"token": {w.link(account.PurposeConfirm, p)}}).wantRedirect("/login")
+}
+
+// TestStrangersDoNotKeepAnOwnerFromTheMailThatResetsThePassword: what strangers can
+// ask for with somebody's address is counted apart, and what counts for the reset
+// has mailed its owner a link.
+func TestStrangersDoNotKeepAnOwnerFromTheMailThatResetsThePassword(t *testing.T) {
+	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {
+		w.clock.stop()
+		p := w.person("Ada")
+		stranger := w.member(w.person("Bob"))
+		for n, ask := range []func() *answer{
+			func() *answer { return w.signUp(p.email) },
+			func() *answer { return stranger.post("/account/email", url.Values{"email": {p.email}}) },
+		} {
+			for tries := 0; ask().status != http.StatusTooManyRequests; tries++ {
+				if tries > 5 {
+					t.Fatalf("request %d is not held", n)
+				}
+			}
+		}
+		forgot := func() int { return w.browser().post("/forgot", url.Values{"email": {p.email}}).status }
+		for range 3 {
+			if status := forgot(); status != http.StatusSeeOther {
+				t.Fatalf("the owner's own try is answered with %d", status)
+			}
+		}
+		if status := forgot(); status != http.StatusTooManyRequests {
+			t.Errorf("the fourth mail in a moment is answered with %d", status)
+		}
+		if told := w.told(p.email); told[asksReset] != 3 {
+			t.Errorf("mailed: %v", told)
+		}
+		w.browser().get(w.linkIn(w.mailTo(p.email, asksReset))).want(http.StatusOK)
 	})
 }

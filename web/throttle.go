@@ -2,8 +2,6 @@ package web
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"log/slog"
 	"strconv"
@@ -16,7 +14,8 @@ import (
 )
 
 // How tries are slowed. An account lets 110 wrong passwords a day through at
-// most, however many addresses they come from: growing waits are one of the ways
+// most, however many addresses they come from, and not 200 together with those
+// from browsers that it knows and from sessions: growing waits are one of the ways
 // of NIST SP 800-63B-4, section 3.2.2, which do not lock the owner out. An
 // address is somebody's home or a whole office, so it has more tries to itself
 // and shorter waits, and what succeeds does not count.
@@ -37,10 +36,14 @@ func deviceRule() throttle.Rule {
 	return rule
 }
 
+// devicesRule is by account, for all browsers together that it knows: whoever has
+// collected many of their cookies has no more tries than with a few.
+func devicesRule() throttle.Rule {
+	return throttle.Rule{Name: "devices", Free: 10, First: 5 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
+}
+
 func proofRule() throttle.Rule {
-	rule := accountRule()
-	rule.Name = "proof"
-	return rule
+	return throttle.Rule{Name: "proof", Free: 5, First: 5 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
 }
 
 // signUpRule is by address: each sign-up that is let through makes an account.
@@ -49,9 +52,31 @@ func signUpRule() throttle.Rule {
 }
 
 // mailRule is by the address that would get the mail: nobody's mailbox is
-// flooded from here.
-func mailRule() throttle.Rule {
-	return throttle.Rule{Name: "mail", Free: 3, First: time.Minute, Most: time.Hour, Memory: 24 * time.Hour}
+// flooded from here. Each purpose is counted by itself, so that nobody is kept
+// from one mail by others that somebody else asked for. What counts for a reset
+// has had a link mailed that is good for as long as the longest wait.
+func mailRule(purpose account.LetterKind) throttle.Rule {
+	return throttle.Rule{Name: "mail-" + string(purpose), Free: 3, First: time.Minute, Most: account.ResetLife, Memory: 24 * time.Hour}
+}
+
+// unconfirmedRule is mailRule for all that is mailed to an address of which
+// nobody has shown that it is theirs, but for what they ask for.
+func unconfirmedRule() throttle.Rule {
+	return throttle.Rule{Name: "mail-unconfirmed", Free: 1, First: time.Hour, Most: time.Hour, Memory: 24 * time.Hour}
+}
+
+// mayMail counts a mail that tells of what whoever knows the password can do
+// without end. When there have been enough, the history alone tells of it.
+func (s *Site) mayMail(ctx context.Context, p account.Person, kind account.LetterKind) (bool, error) {
+	rule := mailRule(kind)
+	if !p.Verified {
+		rule = unconfirmedRule()
+	}
+	err := s.Throttle.Take(ctx, byEmail(rule, p.Email))
+	if _, held := errors.AsType[*throttle.Held](err); held {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 // formRule is by address, for forms that hash no password: asking for links and
@@ -67,8 +92,7 @@ func byEmail(rule throttle.Rule, email string) throttle.Key {
 	if !ok {
 		key = "no address: " + email // everybody's slips counted together would hold all up
 	}
-	sum := sha256.Sum256([]byte(key))
-	return throttle.Key{Rule: rule, Of: base64.RawURLEncoding.EncodeToString(sum[:])}
+	return throttle.Key{Rule: rule, Of: throttle.Hidden(key)}
 }
 
 func byAddress(rule throttle.Rule, c echo.Context) throttle.Key {

@@ -25,12 +25,14 @@ type Changes interface {
 	NoteByEmail(ctx context.Context, key string, e Event) error
 	// Browsers returns which of these hashes are known of the person with the key.
 	Browsers(ctx context.Context, key string, hashes []string) ([]string, error)
-	// LogIn notes that a browser has logged in: known now, where it was not.
-	LogIn(ctx context.Context, person, hash string, at time.Time, n Notes) error
+	// LogIn notes that a browser has logged in: known now, where it was not, if the
+	// person's epoch is still this one.
+	LogIn(ctx context.Context, p Person, hash string, at time.Time, n Notes) error
 	// SetPassword puts a hash in the place of the old one, which must still
 	// stand; with a link that must still be good, in the place of whatever
 	// stands, and the address is confirmed. It raises the epoch, ends all
-	// sessions but the device named keep, spends links and takes back letters that
+	// sessions but the device named Keep, has no browser known but the one of the hash
+	// KeepBrowser, spends links and takes back letters that
 	// would carry one: all but the ways back to addresses that the account had
 	// before the one it has. ErrNotFound: the old hash does not stand.
 	SetPassword(ctx context.Context, p NewPassword, n Notes) (Record, error)
@@ -46,16 +48,17 @@ type Changes interface {
 	// MoveEmail spends a link and gives the person another address, confirmed. All
 	// other links are spent, and letters that would carry one are taken back, but for
 	// the ways back to former addresses. With a hash it puts that in the place of the
-	// password's, raises the epoch, ends all sessions, and spends the ways back to
-	// addresses that the account has left since the link's change. The notes are
-	// about the person as they were found then. ErrLinkOver, ErrEmailTaken.
+	// password's, raises the epoch, ends all sessions, has no browser known, and spends
+	// the ways back to addresses that the account has left since the link's change. The
+	// notes are about the person as they were found then. ErrLinkOver, ErrEmailTaken.
 	MoveEmail(ctx context.Context, l Link, to Move, tell func(before Record) Notes) (Record, error)
 
 	// History returns events of a person, latest first.
 	History(ctx context.Context, person string, offset, limit int) ([]Event, error)
-	// Close removes a person and all that was noted of them but the store's
-	// names of their sessions, which stay ended. It returns those that the store
-	// has to let go of.
+	// Close removes a person and all that was noted of them, letters to their address
+	// and counted tries too, but the store's names of their sessions, which stay
+	// ended, and the tries under an address that was never confirmed. It returns the
+	// sessions that the store has to let go of.
 	Close(ctx context.Context, id string, n Notes) (ended []string, err error)
 }
 
@@ -66,7 +69,9 @@ type NewPassword struct {
 	Hash, Old string
 	Link      *Link
 	Keep      string // the device whose session goes on; "" for none
-	At        time.Time
+	// KeepBrowser is the hash of the browser that stays known; "" for none.
+	KeepBrowser string
+	At          time.Time
 }
 
 // Move is the address that a person is given; Hash is that of a new password, or
@@ -138,28 +143,55 @@ func (s *Service) verified(ctx context.Context, id, pass string) (Record, error)
 	return record, nil
 }
 
+// MayMail reports whether a person is to be mailed of something that whoever
+// knows the password can do any number of times.
+type MayMail func(ctx context.Context, p Person, kind LetterKind) (bool, error)
+
+func (may MayMail) ask(ctx context.Context, p Person, kind LetterKind) (bool, error) {
+	if may == nil {
+		return true, nil
+	}
+	return may(ctx, p, kind)
+}
+
+// PasswordChange is what somebody who is logged in sends for a new password.
+type PasswordChange struct {
+	Current, New string
+	Keep         string   // the device whose session goes on; "" for none
+	Tokens       []string // by which the browser that sends it may be known
+	MayMail      MayMail  // nil: yes
+	From         Sender
+}
+
 // ChangePassword sets a new password for a person who gives the current one,
-// ends all their sessions but the device named keep, and spends their links as
-// ResetPassword does.
+// ends all their sessions but one, has no browser known but the one that sent it,
+// and spends their links as ResetPassword does.
 // Errors: [form.Errors] (field "new"), [ErrInvalidCredentials], [ErrUnavailable], [ErrBusy].
-func (s *Service) ChangePassword(ctx context.Context, id, current, fresh, keep string, from Sender) (Person, error) {
-	record, err := s.verified(ctx, id, current)
+func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChange) (Person, error) {
+	record, err := s.verified(ctx, id, c.Current)
 	if err != nil {
 		return Person{}, err
 	}
-	if current == fresh {
+	if c.Current == c.New {
 		return Person{}, form.Errors{{Field: "new", Message: "This is your present password. Choose another one."}}
 	}
-	hash, err := s.acceptable(ctx, "new", fresh, record.Person)
+	hash, err := s.acceptable(ctx, "new", c.New, record.Person)
 	if err != nil {
 		return Person{}, err
 	}
+	browser, err := s.KnownBrowser(ctx, record.Email, c.Tokens)
+	if err != nil {
+		return Person{}, err
+	}
+	n := Notes{Events: []Event{s.event(id, EventPasswordChanged, c.From)}}
+	switch tell, err := c.MayMail.ask(ctx, record.Person, LetterPassword); {
+	case err != nil:
+		return Person{}, fmt.Errorf("ask whether to mail: %w", err)
+	case tell:
+		n.Letters = []Letter{s.letter(LetterPassword, id, record.Email, record.greeting(), c.From)}
+	}
 	changed, err := s.store.SetPassword(ctx,
-		NewPassword{Person: id, Hash: hash, Old: record.PasswordHash, Keep: keep, At: s.instant()},
-		Notes{
-			Events:  []Event{s.event(id, EventPasswordChanged, from)},
-			Letters: []Letter{s.letter(LetterPassword, id, record.Email, record.greeting(), from)},
-		})
+		NewPassword{Person: id, Hash: hash, Old: record.PasswordHash, Keep: c.Keep, KeepBrowser: browser, At: s.instant()}, n)
 	if errors.Is(err, ErrNotFound) {
 		return Person{}, ErrInvalidCredentials // another change came first
 	}
@@ -169,8 +201,8 @@ func (s *Service) ChangePassword(ctx context.Context, id, current, fresh, keep s
 	return changed.Person, nil
 }
 
-// ResetPassword spends a mailed link: it sets a new password, ends all sessions
-// and logs nobody in. All other links are spent, but for the ways back to
+// ResetPassword spends a mailed link: it sets a new password, ends all sessions,
+// has no browser known and logs nobody in. All other links are spent, but for the ways back to
 // addresses that the account had before the one it has: a thief who gave it
 // their own would cut its owner off with a reset. Errors: [form.Errors] (field "password"), [ErrLinkOver],
 // [ErrUnavailable], [ErrBusy].
@@ -340,29 +372,43 @@ func (s *Service) KnownBrowser(ctx context.Context, email string, tokens []strin
 	return known[0], nil
 }
 
+// Entry is a log-in as it is noted.
+type Entry struct {
+	Tokens   []string // by which the browser may be known
+	SignedUp bool     // whether it is where the account was just made
+	MayMail  MayMail  // nil: yes
+	From     Sender
+}
+
 // LoggedIn notes a log-in before its session is made: a mail that tells of one
 // which then fails is better than none of one that stands. A browser that has
 // not logged in to the account before is known from now on, by the token that is
 // returned, and the person is told by mail, unless it is where they signed up.
 // Errors: [ErrUnavailable].
-func (s *Service) LoggedIn(ctx context.Context, p Person, tokens []string, signedUp bool, from Sender) (token string, err error) {
-	hash, err := s.KnownBrowser(ctx, p.Email, tokens)
+func (s *Service) LoggedIn(ctx context.Context, p Person, e Entry) (token string, err error) {
+	hash, err := s.KnownBrowser(ctx, p.Email, e.Tokens)
 	if err != nil {
 		return "", err
 	}
 	var n Notes
 	switch {
 	case hash != "":
-		n.Events = []Event{s.event(p.ID, EventLogIn, from)}
-	case signedUp:
+		n.Events = []Event{s.event(p.ID, EventLogIn, e.From)}
+	case e.SignedUp:
 		token, hash = newToken()
-		n.Events = []Event{s.event(p.ID, EventLogIn, from)}
+		n.Events = []Event{s.event(p.ID, EventLogIn, e.From)}
 	default:
 		token, hash = newToken()
-		n.Events = []Event{s.event(p.ID, EventLogInNewBrowser, from)}
-		n.Letters = []Letter{s.letter(LetterBrowser, p.ID, p.Email, p.greeting(), from)}
+		n.Events = []Event{s.event(p.ID, EventLogInNewBrowser, e.From)}
+		tell, err := e.MayMail.ask(ctx, p, LetterBrowser)
+		if err != nil {
+			return "", fmt.Errorf("ask whether to mail: %w", err)
+		}
+		if tell {
+			n.Letters = []Letter{s.letter(LetterBrowser, p.ID, p.Email, p.greeting(), e.From)}
+		}
 	}
-	if err := s.store.LogIn(ctx, p.ID, hash, s.instant(), n); err != nil {
+	if err := s.store.LogIn(ctx, p, hash, s.instant(), n); err != nil {
 		return "", fmt.Errorf("note log-in: %w", err)
 	}
 	return token, nil

@@ -195,7 +195,7 @@ func TestChangesOfOneAccountAtOnceWaitForEachOther(t *testing.T) {
 			})
 			all.Go(func() { _, err := s.ChangeEmail(context.Background(), change, account.Sender{}); named(err) })
 			all.Go(func() {
-				_, err := s.ChangePassword(context.Background(), ada.ID, right, "eight tides a week is a lot", "", account.Sender{})
+				_, err := s.ChangePassword(context.Background(), ada.ID, account.PasswordChange{Current: right, New: "eight tides a week is a lot"})
 				named(err)
 			})
 			all.Go(func() { named(s.AskEmail(context.Background(), ada.ID, "third@example.org", account.Sender{})) })

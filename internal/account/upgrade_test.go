@@ -185,7 +185,7 @@ func TestNoMoreThanTheLatestBrowsersAreKnown(t *testing.T) {
 		ada, bob := register(t, s, "Ada", "ada@example.org"), register(t, s, "Bob", "bob@example.org")
 		log := func(p account.Person) string {
 			t.Helper()
-			token, err := s.LoggedIn(t.Context(), p, nil, false, account.Sender{})
+			token, err := s.LoggedIn(t.Context(), p, account.Entry{})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -32,11 +32,15 @@ func (p people) Browsers(ctx context.Context, key string, hashes []string) ([]st
 	return known, nil
 }
 
+// With the lock, a log-in with a password that is being changed waits, and then
+// finds another epoch: a browser that gave the former one is not known.
 const noteBrowser = `
 INSERT INTO browsers (hash, person_id, created_ms, used_ms)
 SELECT $1, id, $3, $4
 FROM people
 WHERE id = $2
+  AND epoch = $5
+FOR SHARE
 ON CONFLICT (hash) DO UPDATE
 SET used_ms = excluded.used_ms`
 
@@ -57,14 +61,20 @@ WHERE hash IN (
   OFFSET $3)`
 
 // LogIn implements [account.Changes].
-func (p people) LogIn(ctx context.Context, person, hash string, at time.Time, n account.Notes) error {
+func (p people) LogIn(ctx context.Context, person account.Person, hash string, at time.Time, n account.Notes) error {
 	return p.db.transaction(ctx, "note log-in", func(ctx context.Context, tx tracedTx) error {
-		if _, err := tx.ExecContext(ctx, noteBrowser, hash, person, at.UnixMilli(), at.UnixMilli()); err != nil {
+		_, err := tx.ExecContext(ctx, p.db.locking(noteBrowser), hash, person.ID, at.UnixMilli(), at.UnixMilli(), person.Epoch)
+		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, forgetBrowsers, person, hash, maxBrowsers-1); err != nil {
+		if _, err := tx.ExecContext(ctx, forgetBrowsers, person.ID, hash, maxBrowsers-1); err != nil {
 			return err
 		}
 		return p.notes(ctx, tx, n)
 	})
 }
+
+const forgetOtherBrowsers = `
+DELETE FROM browsers
+WHERE person_id = $1
+  AND hash <> $2`

@@ -7,6 +7,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/session"
+	"holdfast/internal/throttle"
 )
 
 // SignUp implements [account.Changes]. With always, the statements are the same
@@ -64,6 +65,9 @@ func (p people) SetPassword(ctx context.Context, set account.NewPassword, n acco
 			return noRows(err)
 		}
 		if err := p.endSessions(ctx, tx, set.Person, set.Keep, session.EndedByPassword); err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, forgetOtherBrowsers, set.Person, set.KeepBrowser); err != nil {
 			return err
 		}
 		if err := tx.spendLinks(ctx, set.Person, set.At); err != nil {
@@ -161,6 +165,9 @@ func (p people) MoveEmail(ctx context.Context, l account.Link, to account.Move, 
 		if err := p.endSessions(ctx, tx, l.Person, "", session.EndedByUndo); err != nil {
 			return err
 		}
+		if _, err := tx.ExecContext(ctx, forgetOtherBrowsers, l.Person, ""); err != nil {
+			return err
+		}
 		if err := tx.spendWaysBack(ctx, l.Person, l.Created, to.At); err != nil {
 			return err
 		}
@@ -216,11 +223,34 @@ WHERE person_id = $1
   AND deadline_ms > NOW_MS
 ON CONFLICT (session_key) DO NOTHING`
 
+// forgetTriesOf finds tries by the end of their key: the person's id, their
+// browsers' hashes, and what their address ($2) is counted as.
+const forgetTriesOf = `
+DELETE FROM throttle
+WHERE substr(key, length(key) - 43) IN (
+  SELECT ':' || hash
+  FROM browsers
+  WHERE person_id = $1
+  UNION ALL
+  SELECT CAST($2 AS TEXT))
+   OR substr(key, length(key) - 22) = ':' || $1`
+
+// personToClose takes the row so that nothing that refers to the person is
+// written meanwhile: take does not exclude the check of a foreign key.
+const personToClose = personByID + `
+FOR UPDATE`
+
+const takeBackLettersTo = `
+DELETE FROM outbox
+WHERE about = $1
+   OR email_key = $2`
+
 // Close implements [account.Changes].
 func (p people) Close(ctx context.Context, id string, n account.Notes) (ended []string, err error) {
 	err = p.db.transaction(ctx, "delete person", func(ctx context.Context, tx tracedTx) error {
-		if err := tx.take(ctx, id); err != nil {
-			return err
+		person, err := scanPerson(tx.row(ctx, p.db.locking(personToClose), id))
+		if err != nil {
+			return noRows(err)
 		}
 		if _, err := tx.ExecContext(ctx, devices(p).statement(revokeAllOfPerson), id); err != nil {
 			return err
@@ -232,13 +262,23 @@ func (p people) Close(ctx context.Context, id string, n account.Notes) (ended []
 		if ended, err = scanKeys(rows); err != nil {
 			return err
 		}
+		if _, err := tx.ExecContext(ctx, takeBackLettersTo, id, person.EmailKey); err != nil {
+			return err
+		}
+		// Where the address was never confirmed, it may be somebody else's, whose
+		// mailbox the counts guard.
+		address := ""
+		if person.Verified {
+			address = ":" + throttle.Hidden(person.EmailKey)
+		}
+		if _, err := tx.ExecContext(ctx, forgetTriesOf, id, address); err != nil {
+			return err
+		}
 		remove := []string{
-			takeBackResets,
 			`DELETE FROM devices WHERE person_id = $1`,
 			`DELETE FROM links WHERE person_id = $1`,
 			`DELETE FROM browsers WHERE person_id = $1`,
 			`DELETE FROM history WHERE person_id = $1`,
-			`DELETE FROM outbox WHERE about = $1`,
 			`DELETE FROM people WHERE id = $1`,
 		}
 		if err := tx.each(ctx, remove, id); err != nil {

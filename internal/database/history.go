@@ -9,17 +9,21 @@ import (
 	"holdfast/internal/session"
 )
 
+// With the lock, an event of somebody who is being deleted waits, and then finds
+// nobody; the check of the foreign key alone would fail.
 const insertEvent = `
 INSERT INTO history (id, person_id, event, at_ms, user_agent, address)
 SELECT $1, id, $3, $4, $5, $6
 FROM people
-WHERE id = $2`
+WHERE id = $2
+FOR KEY SHARE`
 
 const insertEventByEmail = `
 INSERT INTO history (id, person_id, event, at_ms, user_agent, address)
 SELECT $1, id, $3, $4, $5, $6
 FROM people
-WHERE email_key = $2`
+WHERE email_key = $2
+FOR KEY SHARE`
 
 const insertLetter = `
 INSERT INTO outbox (id, kind, about, recipient, email_key, facts, created_ms, turn_ms)
@@ -28,7 +32,7 @@ VALUES ($1, $2, $3, $4, $5, $6, NOW_MS, NOW_MS)`
 // notes writes events and letters as part of a transaction.
 func (p people) notes(ctx context.Context, t tracedTx, n account.Notes) error {
 	for _, e := range n.Events {
-		_, err := t.ExecContext(ctx, insertEvent, e.ID, e.Person, string(e.Kind), e.At.UnixMilli(), e.From.UserAgent, e.From.Address)
+		_, err := t.ExecContext(ctx, p.db.locking(insertEvent), e.ID, e.Person, string(e.Kind), e.At.UnixMilli(), e.From.UserAgent, e.From.Address)
 		if err != nil {
 			return err
 		}
@@ -64,7 +68,7 @@ func (p people) NoteByEmail(ctx context.Context, key string, e account.Event) er
 		if _, err := tx.ExecContext(ctx, beginWrite, e.ID); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, insertEventByEmail,
+		_, err := tx.ExecContext(ctx, p.db.locking(insertEventByEmail),
 			e.ID, key, string(e.Kind), e.At.UnixMilli(), e.From.UserAgent, e.From.Address)
 		if err != nil {
 			return err

@@ -62,7 +62,9 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 			_, err := store.Browsers(ctx, record(1).EmailKey, []string{browser})
 			return err
 		},
-		"People.LogIn": func(ctx context.Context) error { return store.LogIn(ctx, id, browser, birth, notes) },
+		"People.LogIn": func(ctx context.Context) error {
+			return store.LogIn(ctx, account.Person{ID: id}, browser, birth, notes)
+		},
 		"People.SetPassword": func(ctx context.Context) error {
 			_, err := store.SetPassword(ctx, account.NewPassword{Person: id, Hash: hash, Old: hash, At: birth}, notes)
 			return err

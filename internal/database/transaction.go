@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"holdfast/internal/account"
@@ -31,6 +32,16 @@ func (db *DB) transaction(ctx context.Context, doing string, do func(context.Con
 		return failed(err)
 	}
 	return ofWrite(failed(tx.Commit()))
+}
+
+// locking returns a statement that says how PostgreSQL is to lock the rows it
+// selects as this database understands it: SQLite has one writer at a time, and no
+// words for locks.
+func (db *DB) locking(text string) string {
+	if db.pool != nil {
+		return text
+	}
+	return strings.NewReplacer("FOR KEY SHARE", "", "FOR SHARE", "", "FOR UPDATE", "").Replace(text)
 }
 
 // row is one statement that returns one row.

@@ -1,0 +1,99 @@
+package web_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"holdfast/internal/throttle"
+)
+
+// TestDeletingAnAccountWhileItIsUsedFailsForNobody: what is written for a person
+// is written before they are deleted, or not at all.
+func TestDeletingAnAccountWhileItIsUsedFailsForNobody(t *testing.T) {
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		for range 12 {
+			p := w.person("Ada")
+			b, other := w.member(p), w.member(p)
+			var all sync.WaitGroup
+			do := func(a func() *answer) {
+				all.Go(func() {
+					for range 3 {
+						if a := a(); a.status >= http.StatusInternalServerError {
+							t.Errorf("%s %s answered %d", a.request.Method, a.request.URL.Path, a.status)
+						}
+					}
+				})
+			}
+			do(func() *answer { return w.browser().post("/login", credentials(p.email, wrongPassword)) })
+			do(func() *answer { return w.browser().post("/login", credentials(p.email, p.password)) })
+			do(func() *answer { return other.post("/account/email", url.Values{"email": {"new@kelp.example"}}) })
+			do(func() *answer { return other.post("/account/name", url.Values{"name": {"Ada King"}}) })
+			all.Go(func() { b.post("/account/delete", nil).wantRedirect("/") })
+			all.Wait()
+			if rows := w.rows(`SELECT id FROM people WHERE id = '` + p.id + `'`); len(rows) > 0 {
+				t.Error("the account is still there")
+			}
+		}
+	})
+}
+
+// TestADeletedAccountLeavesNoCountedTryAndNoMail: a hash of an address tells
+// whether somebody with that address was here.
+func TestADeletedAccountLeavesNoCountedTryAndNoMail(t *testing.T) {
+	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {
+		p, bob := w.person("Ada"), w.person("Bob")
+		w.verify(p)
+		b := w.browser()
+		b.logIn(p, "").wantRedirect("/profile")
+		b.withoutSession().post("/login", credentials(p.email, wrongPassword)).want(http.StatusUnprocessableEntity)
+		w.browser().post("/login", credentials(p.email, wrongPassword)).want(http.StatusUnprocessableEntity)
+		w.browser().post("/login", credentials(bob.email, wrongPassword)).want(http.StatusUnprocessableEntity)
+		w.browser().post("/forgot", url.Values{"email": {p.email}}).wantRedirect("/login")
+		b.post("/account/proof", url.Values{"password": {wrongPassword}}).want(http.StatusUnprocessableEntity)
+		w.member(bob).post("/account/email", url.Values{"email": {strings.ToUpper(p.email)}}).wantRedirect("/account")
+
+		of := []string{throttle.Hidden(p.email), p.id}
+		of = append(of, w.rows(`SELECT hash FROM browsers WHERE person_id = '`+p.id+`'`)...)
+		counted := func(of string) bool {
+			return len(w.rows(`SELECT key FROM throttle WHERE key LIKE '%`+of+`'`)) > 0
+		}
+		for _, of := range of {
+			if !counted(of) {
+				t.Fatalf("nothing is counted of %s", of)
+			}
+		}
+		b.post("/account/delete", nil).wantRedirect("/")
+		for _, of := range of {
+			if counted(of) {
+				t.Errorf("tries of %s are still counted", of)
+			}
+		}
+		if !counted(throttle.Hidden(bob.email)) {
+			t.Error("those of somebody else are not")
+		}
+		if rows := w.rows(`SELECT kind FROM outbox WHERE lower(recipient) = '` + p.email + `'`); strings.Join(rows, " ") != "deleted" {
+			t.Errorf("to the address wait %q", rows)
+		}
+	})
+}
+
+// TestDeletingAnAccountDoesNotFreeAMailboxThatWasNeverItsOwnOfItsGuard: whoever
+// signs up with somebody's address and deletes the account could begin anew.
+func TestDeletingAnAccountDoesNotFreeAMailboxThatWasNeverItsOwnOfItsGuard(t *testing.T) {
+	w := newWorld(t, embedded(t), options{mail: true, slow: true})
+	w.clock.stop()
+	const victim = "victim@kelp.example"
+	for tries := range 4 {
+		a := w.signUp(victim)
+		if tries == 3 {
+			a.want(http.StatusTooManyRequests)
+			break
+		}
+		b := w.browser()
+		b.post("/login", credentials(victim, otherPassword)).wantRedirect("/profile")
+		b.post("/account/delete", nil).wantRedirect("/")
+	}
+}

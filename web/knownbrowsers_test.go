@@ -1,0 +1,167 @@
+package web_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"holdfast/internal/account"
+)
+
+// guess is a try of a wrong password from an address of its own, and how long
+// the next one has to wait; hashed is false for one that came too early.
+func (b *browser) guess(path string, sent url.Values, n int) (hashed bool, wait time.Duration) {
+	b.w.t.Helper()
+	r := b.request("POST", path, strings.NewReader(sent.Encode()))
+	r.Header.Set("Content-Type", urlencoded)
+	r.Header.Set("X-Forwarded-For", fmt.Sprintf("198.51.%d.%d", n/250, n%250))
+	a := b.do(r)
+	switch a.status {
+	case http.StatusUnprocessableEntity:
+		return true, 0
+	case http.StatusTooManyRequests:
+		seconds, err := strconv.Atoi(a.header.Get("Retry-After"))
+		if err != nil || seconds < 1 {
+			b.w.t.Fatalf("Retry-After %q", a.header.Get("Retry-After"))
+		}
+		return false, time.Duration(seconds) * time.Second
+	}
+	b.w.t.Fatalf("%s: %d", path, a.status)
+	return false, 0
+}
+
+// TestOfADaysTriesAtMostTwoHundredAreHashedWhateverCookiesAreHeld: whoever guesses
+// has 10 device cookies and a session, any number of addresses, and tries again
+// as soon as that is let through.
+func TestOfADaysTriesAtMostTwoHundredAreHashedWhateverCookiesAreHeld(t *testing.T) {
+	w := newWorld(t, embedded(t), options{slow: true, trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	w.clock.stop()
+	p := w.person("Ada")
+	known := make([]*browser, 10)
+	for n := range known {
+		known[n] = w.known(p)
+	}
+	// Nothing matches this, at a cost that a day's tries take no time for.
+	cheap := "$argon2id$v=19$m=8,t=1,p=1$" + strings.Repeat("A", 22) + "$" + strings.Repeat("A", 43)
+	if _, err := w.db.SQL().ExecContext(t.Context(), `UPDATE people SET password_hash = $1`, cheap); err != nil {
+		t.Fatal(err)
+	}
+	hashed := map[string]int{}
+	tries := 0
+	for day := time.Duration(0); day < 24*time.Hour; {
+		next := 24 * time.Hour
+		for kind, from := range map[string]struct {
+			path    string
+			browser *browser
+		}{
+			"stranger":      {"/login", w.browser()},
+			"known browser": {"/login", known[tries%len(known)].withoutSession()},
+			"session":       {"/account/proof", known[tries%len(known)]},
+		} {
+			sent := credentials(p.email, wrongPassword)
+			if kind == "session" {
+				sent.Del("email")
+			}
+			tries++
+			done, wait := from.browser.guess(from.path, sent, tries)
+			if done {
+				hashed[kind]++
+				wait = 0
+			}
+			next = min(next, wait)
+		}
+		w.clock.advance(next)
+		day += next
+	}
+	t.Logf("hashed: %v", hashed)
+	all := 0
+	for _, n := range hashed {
+		all += n
+	}
+	if all > 200 || len(hashed) != 3 {
+		t.Errorf("hashed: %v", hashed)
+	}
+}
+
+// known is a browser that has logged in to an account.
+func (w *world) known(p person) *browser {
+	w.t.Helper()
+	b := w.browser()
+	b.logIn(p, "").wantRedirect("/profile")
+	return b
+}
+
+// withoutSession is a browser that has the device cookie of this one alone.
+func (b *browser) withoutSession() *browser {
+	only := b.w.browser()
+	for _, cookie := range b.client.Jar.Cookies(b.w.base) {
+		if cookie.Name == "device" {
+			only.client.Jar.SetCookies(b.w.base, []*http.Cookie{cookie})
+		}
+	}
+	return only
+}
+
+// TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt: whoever has logged in with
+// the former password has no tries of their own at the next one.
+func TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt(t *testing.T) {
+	for name, test := range map[string]struct {
+		sets func(w *world, b *browser, p person)
+		left int
+	}{
+		"reset": {func(w *world, _ *browser, p person) {
+			w.browser().post("/reset", url.Values{"token": {w.link(account.PurposeReset, p)}, "password": {otherPassword}}).wantRedirect("/login")
+		}, 0},
+		"undo": {func(w *world, _ *browser, p person) { w.undoes("/verify?token=" + w.link(account.PurposeUndo, p)) }, 0},
+		"change": {func(_ *world, b *browser, p person) {
+			b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
+		}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBothStacksWith(t, options{slow: true}, func(t *testing.T, w *world) {
+				w.clock.stop()
+				p := w.person("Ada")
+				b := w.known(p)
+				for range 4 {
+					w.known(p)
+				}
+				test.sets(w, b, p)
+				if rows := w.rows(`SELECT hash FROM browsers`); len(rows) != test.left {
+					t.Errorf("%d browsers are known, want %d", len(rows), test.left)
+				}
+				if test.left == 0 {
+					return
+				}
+				for range 5 {
+					w.browser().post("/login", credentials(p.email, wrongPassword)).want(http.StatusUnprocessableEntity)
+				}
+				w.browser().post("/login", credentials(p.email, otherPassword)).want(http.StatusTooManyRequests)
+				b.withoutSession().post("/login", credentials(p.email, otherPassword)).wantRedirect("/profile")
+			})
+		})
+	}
+}
+
+// TestALogInWithAFormerPasswordHasNoBrowserKnown: the password was right when it
+// was verified, and was changed before the log-in was noted.
+func TestALogInWithAFormerPasswordHasNoBrowserKnown(t *testing.T) {
+	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		before, err := w.accounts.Authenticate(t.Context(), p.email, p.password)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.browser().post("/reset", url.Values{"token": {w.link(account.PurposeReset, p)}, "password": {otherPassword}}).wantRedirect("/login")
+		if _, err := w.accounts.LoggedIn(t.Context(), before, account.Entry{}); err != nil {
+			t.Fatal(err)
+		}
+		if rows := w.rows(`SELECT hash FROM browsers`); len(rows) != 0 {
+			t.Errorf("%d browsers are known", len(rows))
+		}
+	})
+}
