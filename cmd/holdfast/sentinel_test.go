@@ -64,7 +64,7 @@ func newReplicated(t testing.TB) *replicated {
 		node.URL = "redis://operator:operator@" + node.Addr
 		r.nodes = append(r.nodes, node)
 	}
-	testprocess.Eventually(t, answerLimit, "replicate", func() error { return r.leads(r.nodes[0], 2) })
+	testprocess.Eventually(t, answerLimit, "replicate", func() error { return leads(r.nodes[0], 2) })
 	host, port, _ := net.SplitHostPort(r.nodes[0].Addr)
 	for range 3 {
 		addr := testservice.Sentinel(t, replace(t, documented(t, "sentinel"), 1,
@@ -96,7 +96,7 @@ func newReplicated(t testing.TB) *replicated {
 }
 
 // leads is nil when node is a master with so many replicas that have all it has.
-func (r *replicated) leads(node *testservice.RedisServer, replicas int) error {
+func leads(node *testservice.RedisServer, replicas int) error {
 	conn, err := redis.DialURL(node.URL, redis.DialReadTimeout(5*time.Second))
 	if err != nil {
 		return err
@@ -130,7 +130,7 @@ func (r *replicated) master(replicas int) (node *testservice.RedisServer, err er
 			}
 		}
 	}
-	return node, r.leads(node, replicas)
+	return node, leads(node, replicas)
 }
 
 // known is nil when all Sentinels take node for a replica that is up to date.
@@ -165,6 +165,20 @@ func (r *replicated) proxied() string {
 		"127.0.0.1:6379", addr,
 		"10.0.0.11:6379", r.nodes[0].Addr, "10.0.0.12:6379", r.nodes[1].Addr, "10.0.0.13:6379", r.nodes[2].Addr,
 	), addr)
+	// Before its first checks HAProxy takes all of them for masters.
+	operator := &testservice.RedisServer{URL: "redis://operator:operator@" + addr}
+	testprocess.Eventually(r.t, answerLimit, "use the master alone", func() error {
+		for range r.nodes {
+			role, err := redis.Values(operator.Do("ROLE"))
+			if err != nil {
+				return err
+			}
+			if name, err := redis.String(role[0], nil); err != nil || name != "master" {
+				return fmt.Errorf("led to a %s, %w", name, err)
+			}
+		}
+		return nil
+	})
 	return "redis://holdfast:CHANGE-ME@" + addr + "/0"
 }
 
@@ -248,7 +262,7 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 	}
 	bea := member(t, servers[1])
 	w.isIn(bea)
-	testprocess.Eventually(t, answerLimit, "have all sessions everywhere", func() error { return r.leads(old, 2) })
+	testprocess.Eventually(t, answerLimit, "have all sessions everywhere", func() error { return leads(old, 2) })
 
 	var all errgroup.Group
 	end := make(chan struct{})
@@ -325,7 +339,7 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 	w.isOut(thieves[later])
 	cleo := member(t, servers[1])
 	w.isIn(cleo)
-	testprocess.Eventually(t, answerLimit, "have the new session", func() error { return r.leads(promoted, 1) })
+	testprocess.Eventually(t, answerLimit, "have the new session", func() error { return leads(promoted, 1) })
 	old.Start()
 	stands(old, thieves[later])
 	testprocess.Eventually(t, answerLimit, "make a replica of the old master", func() error {
