@@ -1,10 +1,11 @@
 package web
 
 import (
-	"holdfast/internal/session/store"
 	"net/http"
 	"strings"
 	"time"
+
+	"holdfast/internal/session/store"
 )
 
 // meaning tells what a field of the record is for.

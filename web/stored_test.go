@@ -4,12 +4,13 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"holdfast/internal/product"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"holdfast/internal/product"
 
 	"github.com/gomodule/redigo/redis"
 )

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -327,36 +328,58 @@ func (d devices) endedPage(ctx context.Context, ended *int64, id *string) ([]str
 	return strings.Fields(keys), nil
 }
 
-// A page of devices is found first and marked by the range of its ids: looking
-// for any that have not ended would pass over those just marked, again for each
-// page.
-const someDevices = `
-SELECT count(*), coalesce(max(id), '')
+// markedAtOnce is how many devices one statement of EndEverybody goes through.
+const markedAtOnce = 10_000
+
+const endOfPage = `
+SELECT coalesce(max(id), '')
 FROM (
   SELECT id
   FROM devices
-  WHERE ended_ms IS NULL
-    AND id > $1
+  WHERE id > $1
   ORDER BY id
   LIMIT $2) AS page`
 
-const endSomeDevices = `
+const endPage = `
 UPDATE devices
 SET ended_ms = NOW_MS, ended_how = $1
 WHERE ended_ms IS NULL
   AND id > $2
   AND id <= $3`
 
-// EndSome implements [session.DeviceStore].
-func (d devices) EndSome(ctx context.Context, why session.EndReason, after string, limit int) (ended int, last string, err error) {
-	ctx, cancel, failed := d.db.bounded(ctx, "end devices")
-	defer cancel()
-	var found int
-	if err := d.db.sql.QueryRowContext(ctx, someDevices, after, limit).Scan(&found, &last); err != nil || found == 0 {
-		return 0, "", failed(err)
+// EndEverybody implements [session.DeviceStore]. It goes through all devices by
+// their ids: looking for any that have not ended would pass over those just
+// marked, again and again. Several pages are marked at a time.
+func (d devices) EndEverybody(ctx context.Context, why session.EndReason, progress func(marked int)) error {
+	pages, ctx := errgroup.WithContext(ctx)
+	pages.SetLimit(d.db.writers)
+	var mu sync.Mutex
+	marked := 0
+	for after := ""; ; {
+		last, err := d.endOfPage(ctx, after)
+		if err != nil || last == "" {
+			return errors.Join(pages.Wait(), err)
+		}
+		first := after
+		pages.Go(func() error {
+			n, err := d.exec(ctx, "end devices", endPage, string(why), first, last)
+			mu.Lock()
+			defer mu.Unlock()
+			if marked += n; marked/markedAtOnce > (marked-n)/markedAtOnce {
+				progress(marked)
+			}
+			return err
+		})
+		after = last
 	}
-	ended, err = d.exec(ctx, "end devices", endSomeDevices, string(why), after, last)
-	return ended, last, err
+}
+
+// endOfPage is the id of the last device of the page after an id, "" for none.
+func (d devices) endOfPage(ctx context.Context, after string) (last string, err error) {
+	ctx, cancel, failed := d.db.bounded(ctx, "read devices")
+	defer cancel()
+	err = d.db.sql.QueryRowContext(ctx, endOfPage, after, markedAtOnce).Scan(&last)
+	return last, failed(err)
 }
 
 // takeTurn is won by one server a day.

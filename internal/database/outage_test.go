@@ -115,9 +115,8 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		"Devices.EndedSince": func(ctx context.Context) error {
 			return devices.EndedSince(ctx, birth, func([]string) error { return nil })
 		},
-		"Devices.EndSome": func(ctx context.Context) error {
-			_, _, err := devices.EndSome(ctx, session.EndedByOwner, "", 10)
-			return err
+		"Devices.EndEverybody": func(ctx context.Context) error {
+			return devices.EndEverybody(ctx, session.EndedByOwner, func(int) {})
 		},
 		"Devices.Forget": func(ctx context.Context) error { return devices.Forget(ctx, time.Hour) },
 	}

@@ -20,6 +20,9 @@ import (
 // times this must stay below the server's max_connections (100 by default).
 const DefaultMaxConns = 10
 
+// postgresWriters leaves most connections to others.
+const postgresWriters = 4
+
 // openPostgres opens a pool. A call waits for a connection, connects and runs
 // within db.timeout; the server gives up by itself what the client gave up.
 func openPostgres(ctx context.Context, c Config) (*DB, error) {
@@ -37,6 +40,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 		sql:     traced{stdlib.OpenDBFromPool(pool)},
 		name:    fmt.Sprintf("PostgreSQL at %s/%s", hostPort(at.Host, at.Port), at.Database),
 		timeout: c.Timeout,
+		writers: postgresWriters,
 		pool:    pool,
 		conf:    at,
 	}

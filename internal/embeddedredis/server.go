@@ -16,7 +16,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/internal/product"
 	"io"
 	"log/slog"
 	"net"
@@ -31,6 +30,8 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"github.com/nalgeon/redka"
 	_ "modernc.org/sqlite" // the driver Redka keeps its data with
+
+	"holdfast/internal/product"
 )
 
 const (

@@ -87,10 +87,10 @@ type DeviceStore interface {
 	// EndedSince passes the keys of devices that ended at since or later, and
 	// whose lifetime has not passed, to yield, batch by batch.
 	EndedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error
-	// EndSome marks at most limit devices of all people that have not ended yet,
-	// in the order of their ids from after on. It returns how many those were,
-	// and the last of them: "" when there was none.
-	EndSome(ctx context.Context, why EndReason, after string, limit int) (ended int, last string, err error)
+	// EndEverybody marks the devices of all people that have not ended yet, page
+	// by page, and passes how many those were so far to progress, one call at a
+	// time. It may miss one that is inserted meanwhile.
+	EndEverybody(ctx context.Context, why EndReason, progress func(marked int)) error
 	// Forget removes devices that ended or expired before an age, and whose
 	// lifetime has passed, once a day however many servers ask.
 	Forget(ctx context.Context, age time.Duration) error
@@ -217,9 +217,6 @@ func (m *Manager) endAll(ctx context.Context, person, except string, why EndReas
 	}
 }
 
-// endedAtOnce is how many devices of all people are marked in one statement.
-const endedAtOnce = 10_000
-
 // EndEverybody ends every session there is, guests' included, and returns how
 // many there were in the store. It does not rest on the list of devices: what
 // the store holds is removed by its keys. progress is told now and then how many
@@ -229,19 +226,12 @@ func (m *Manager) EndEverybody(ctx context.Context, why EndReason, progress func
 	if err != nil {
 		return ended, fmt.Errorf("end sessions: %w", unavailable(err))
 	}
-	// The second time finds those who have logged in during the first one.
-	marked := 0
-	for range 2 {
-		for after := ""; ; progress(marked) {
-			n, last, err := m.devices.EndSome(ctx, why, after, endedAtOnce)
-			if err != nil {
-				return ended, err
-			}
-			if last == "" {
-				break
-			}
-			marked, after = marked+n, last
-		}
+	if err := m.devices.EndEverybody(ctx, why, progress); err != nil {
+		return ended, err
+	}
+	// Those who have logged in meanwhile.
+	if err := m.devices.EndEverybody(ctx, why, func(int) {}); err != nil {
+		return ended, err
 	}
 	// A log-in under way may have stored its session after the first time and
 	// been confirmed before the mark.

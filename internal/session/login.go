@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+
 	"holdfast/internal/text"
 )
 

@@ -15,11 +15,12 @@ package session
 import (
 	"context"
 	"errors"
-	"holdfast/internal/text"
 	"maps"
 	"slices"
 	"time"
 	"unicode/utf8"
+
+	"holdfast/internal/text"
 )
 
 // The named errors of this package.

@@ -185,7 +185,7 @@ func (c *cluster) create(t testing.TB) error {
 func (c *cluster) start() error {
 	run, err := launch(c.command("postgres", "-D", c.data(), "-p", strconv.Itoa(c.port),
 		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
-		"-c", "max_connections=200", "-c", "shared_buffers=32MB",
+		"-c", "max_connections=200",
 		"-c", "fsync=off", "-c", "full_page_writes=off",
 	), c.log(), c.folder, "QUIT")
 	if err != nil {

@@ -2,6 +2,7 @@ package attack
 
 import (
 	"context"
+
 	"holdfast/internal/embeddedredis"
 )
 

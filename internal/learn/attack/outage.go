@@ -3,10 +3,11 @@ package attack
 import (
 	"context"
 	"fmt"
-	"holdfast/internal/embeddedredis"
 	"net/http"
 	"sync"
 	"time"
+
+	"holdfast/internal/embeddedredis"
 )
 
 const (

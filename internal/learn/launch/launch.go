@@ -15,7 +15,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"holdfast/internal/product"
 	"io"
 	"os"
 	"os/exec"
@@ -25,6 +24,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"holdfast/internal/product"
 )
 
 const (

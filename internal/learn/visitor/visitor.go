@@ -12,13 +12,14 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"holdfast/internal/product"
 	"io"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
 	"strings"
 	"time"
+
+	"holdfast/internal/product"
 )
 
 const (
