@@ -51,9 +51,9 @@ const markFor = time.Minute
 // errOlder: the data does not continue from what this server last wrote there.
 var errOlder = errors.New("older data in Redis than before")
 
-// errNoBeat: Redis has not taken a beat for believedFor. It may be cut off from
+// ErrNoHeartbeat: Redis has not taken a beat for believedFor. It may be cut off from
 // the servers at which people log out.
-var errNoBeat = errors.New("no heartbeat taken by Redis")
+var ErrNoHeartbeat = errors.New("no heartbeat taken by Redis")
 
 // errLapsed: data that was not believed for a while is taking steps again.
 // Sessions may have ended elsewhere meanwhile.
@@ -187,7 +187,7 @@ func (h *heartbeat) believable() error {
 	if int64(time.Since(h.started)) < h.believed.Load() {
 		return nil
 	}
-	return h.explain(errNoBeat)
+	return h.explain(ErrNoHeartbeat)
 }
 
 // explain adds to an error what takes long, if anything does.
@@ -360,6 +360,7 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 	h.mu.Unlock()
 
 	timed := timed{conn, h.timeout}
+	defer h.repair.Store(nil)
 	h.awaitTurn(ctx, timed)
 	defer func() { _, _ = timed.Do("DEL", turnKey) }()
 	found, err := redis.Strings(timed.Do("MGET", h.markKey, beatKey))
@@ -372,7 +373,7 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 	at := step{mark: found[0]}
 	at.beat, _ = strconv.ParseInt(found[1], 10, 64) // 0 for none
 	removed, told := 0, time.Now()
-	defer h.repair.Store(nil)
+	h.repair.Store(&Repair{})
 	next, err := h.apply(ctx, at.beat, func(keys []string) error {
 		for batch := range slices.Chunk(keys, maxKeysAtOnce) {
 			if at, err = h.step(timed, at, batch, 0); err != nil {
@@ -419,6 +420,7 @@ func (h *heartbeat) awaitTurn(ctx context.Context, conn redis.Conn) {
 		if reply != nil || err != nil {
 			return
 		}
+		h.repair.Store(&Repair{}) // another one is at it
 		select {
 		case <-ctx.Done():
 			return
