@@ -50,6 +50,13 @@ func newCheck(server context.Context, cfg config.Config, log *slog.Logger) *chec
 	return &check{server: server, cfg: cfg, log: log}
 }
 
+// sweep removes what a check has left that was killed with its server.
+func (c *check) sweep() {
+	if err := restartcheck.Sweep(c.server, c.cfg.DataDir, c.cfg.DatabaseURL.Reveal()); err != nil {
+		c.log.Warn("restart-check before this start", "cause", err)
+	}
+}
+
 // Start implements [web.Check].
 func (c *check) Start() error {
 	program, err := os.Executable()
@@ -102,6 +109,7 @@ func (c *check) run(program string, running chan struct{}) {
 		Executable:  program,
 		RedisURL:    c.cfg.RedisURL.Reveal(),
 		DatabaseURL: c.cfg.DatabaseURL.Reveal(),
+		Notes:       c.cfg.DataDir,
 		Sessions:    labSessions,
 		Progress: func(store, doing string) {
 			c.mu.Lock()

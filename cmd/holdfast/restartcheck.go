@@ -33,6 +33,7 @@ func restartCheck(ctx context.Context, cfg config.Config, flags config.RestartCh
 		Executable:  program,
 		RedisURL:    cfg.RedisURL.Reveal(),
 		DatabaseURL: cfg.DatabaseURL.Reveal(),
+		Notes:       cfg.DataDir,
 		Sessions:    flags.Sessions,
 		Progress:    func(store, doing string) { fmt.Fprintf(stderr, "%-8s  %s\n", store, doing) },
 	})

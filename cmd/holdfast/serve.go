@@ -69,6 +69,9 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 	}
 	replacing := &replacing{listener: listener, end: end, log: log}
 	check := newCheck(run, cfg, log)
+	if cfg.Learn() {
+		check.sweep()
+	}
 	defer func() { err = errors.Join(err, check.close(cfg.ShutdownTimeout)) }()
 	base, err := url.Parse(cfg.BaseURL)
 	if err != nil {
