@@ -136,3 +136,17 @@ func TestHelpSaysWhatKindOfValueASettingTakes(t *testing.T) {
 		}
 	}
 }
+
+func TestOfAnAddressAllButTheSecretIsShown(t *testing.T) {
+	for raw, want := range map[config.SecretURL]string{
+		"redis://@h:6379/0":                       "redis://***@h:6379/0",
+		"postgres://?host=/run&password=sesame":   "postgres://?***",
+		"postgres://u:sesame@h/d?sslmode=disable": "postgres://***@h/d?***",
+		"postgres://h1:5432,h2:5432/d#sesame":     "postgres://h1:5432,h2:5432/d#***",
+		"redis://sesame:no:host":                  "redis://***",
+	} {
+		if got := raw.String(); got != want {
+			t.Errorf("%s is shown as %s, want %s", raw.Reveal(), got, want)
+		}
+	}
+}
