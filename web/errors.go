@@ -265,6 +265,10 @@ func (s *Site) fail(err error, c echo.Context) {
 		h.Set("Retry-After", retryAfter)
 	}
 	id, _ := c.Get(requestIDKey).(string)
+	if why := (*unready)(nil); errors.As(err, &why) {
+		_ = c.String(f.status, "not ready\n"+strings.Join(why.reasons, "\n")+"\n")
+		return
+	}
 	if wantsJSON(r) {
 		_ = c.JSON(f.status, map[string]string{"error": f.heading + ". " + f.message, "request_id": id})
 		return

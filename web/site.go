@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -185,16 +186,44 @@ func (s *Site) healthz(c echo.Context) error {
 	return c.String(http.StatusOK, "alive\n")
 }
 
-// errNotReady: a store that this instance needs cannot be reached.
+// errNotReady: a store that this instance needs cannot be reached, or is not
+// believed.
 var errNotReady = errors.New("not ready")
 
-// readyz responds 200 if both stores can be reached within a second.
-// Errors: errNotReady.
+// unready is errNotReady with the reasons, in words for an operator. They name
+// no address and no cause: anybody may ask.
+type unready struct {
+	reasons []string
+	cause   error // for the log
+}
+
+func (n *unready) Error() string {
+	return errNotReady.Error() + " (" + strings.Join(n.reasons, "; ") + "): " + n.cause.Error()
+}
+
+func (n *unready) Unwrap() []error { return []error{errNotReady, n.cause} }
+
+// readyz responds 200 if both stores can be reached within a second, and what is
+// in them is believed. Errors: an unready.
 func (s *Site) readyz(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), time.Second)
 	defer cancel()
-	if err := errors.Join(s.Sessions.Ping(ctx), s.Ready(ctx)); err != nil {
-		return fmt.Errorf("%w: %w", errNotReady, err)
+	sessions, people := s.Sessions.Ping(ctx), s.Ready(ctx)
+	var reasons []string
+	var repair session.Repair
+	switch {
+	case errors.As(sessions, &repair):
+		reasons = append(reasons, fmt.Sprintf("sessions are checked before they are believed: %d ended again so far", repair.Removed))
+	case errors.Is(sessions, session.ErrNoHeartbeat):
+		reasons = append(reasons, "sessions are not believed: their store takes no heartbeat")
+	case sessions != nil:
+		reasons = append(reasons, "the store of sessions cannot be reached")
+	}
+	if people != nil {
+		reasons = append(reasons, "people's database cannot be reached")
+	}
+	if reasons != nil {
+		return &unready{reasons, errors.Join(sessions, people)}
 	}
 	return c.String(http.StatusOK, "ready\n")
 }

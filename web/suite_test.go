@@ -232,6 +232,7 @@ func (w *world) open() {
 		BaseURL:        w.base,
 		TrustedProxies: w.options.trusted,
 		MinPassword:    minPassword,
+		SessionStore:   settings.Kind,
 		RememberFor:    sessionLonger,
 		Learn:          w.options.learn,
 		Lab:            web.Lab{Restart: w.lab.restart, Check: &w.lab, Attacks: &w.attacks, Second: secondOf{&w.lab}},

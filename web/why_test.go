@@ -2,8 +2,15 @@ package web_test
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"holdfast/internal/session"
+	"holdfast/internal/session/store"
+	"holdfast/web"
 )
 
 func TestThePageThatSaysWhyIsThereForEverybodyAndStartsNothingWithoutLearn(t *testing.T) {
@@ -46,4 +53,49 @@ func TestOnHTTPSNoSecondServerIsStarted(t *testing.T) {
 		t.Errorf("%d second servers", got)
 	}
 	page.wantText("#https ~ p code", "__Host-session")
+}
+
+// TestEveryWayASessionEndsIsOnThePage takes the ways from the code of sessions.
+func TestEveryWayASessionEndsIsOnThePage(t *testing.T) {
+	files, err := filepath.Glob("../internal/session/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := newWorld(t, embedded(t), options{}).browser().get("/why").text("h2#endings ~ table")
+	ways := 0
+	for _, file := range files {
+		code, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range regexp.MustCompile(`(?m)^\s+EndedBy\w+\s+EndReason = "(.+?)"`).FindAllSubmatch(code, -1) {
+			ways++
+			if words := web.EndingWords(session.EndReason(found[1])); !strings.Contains(told, "“"+words+"”") {
+				t.Errorf("%s: the page does not say %q", found[0], words)
+			}
+		}
+	}
+	if ways < 10 {
+		t.Errorf("%d ways found", ways)
+	}
+}
+
+// A server that keeps sessions in its memory claims nothing that is not so.
+func TestPagesOfAServerWithSessionsInMemoryClaimNothingElse(t *testing.T) {
+	for _, kind := range []string{store.KindMemory, store.KindRedis} {
+		w := newWorld(t, embedded(t), options{learn: true, store: kind})
+		b := w.member(w.person("Bob Smith"))
+		all := ""
+		for _, path := range []string{"/", "/why", "/explain", "/lab"} {
+			all += w.browser().get(path).text("main") + b.get(path).text("main")
+		}
+		for _, claim := range []string{"keeps nothing itself", "kept nothing itself", "It still knows you", "it still knows you"} {
+			if strings.Contains(all, claim) != (kind == store.KindRedis) {
+				t.Errorf("with sessions in %s: is it said %q?", kind, claim)
+			}
+		}
+		if own := b.get("/").text("main"); !strings.Contains(own, "name: Bob Smith") || strings.Contains(own, "Ada") {
+			t.Errorf("the page of Bob draws %q", own)
+		}
+	}
 }

@@ -21,7 +21,7 @@ import (
 // What the button on /lab asks of this machine: fewer sessions than the
 // command makes, and not for longer than this.
 const (
-	labSessions = 500
+	labSessions = 2000
 	labTimeout  = 5 * time.Minute
 )
 
@@ -48,6 +48,13 @@ type check struct {
 
 func newCheck(server context.Context, cfg config.Config, log *slog.Logger) *check {
 	return &check{server: server, cfg: cfg, log: log}
+}
+
+// sweep removes what a check has left that was killed with its server.
+func (c *check) sweep() {
+	if err := restartcheck.Sweep(c.server, c.cfg.DataDir, c.cfg.DatabaseURL.Reveal()); err != nil {
+		c.log.Warn("restart-check before this start", "cause", err)
+	}
 }
 
 // Start implements [web.Check].
@@ -102,6 +109,7 @@ func (c *check) run(program string, running chan struct{}) {
 		Executable:  program,
 		RedisURL:    c.cfg.RedisURL.Reveal(),
 		DatabaseURL: c.cfg.DatabaseURL.Reveal(),
+		Notes:       c.cfg.DataDir,
 		Sessions:    labSessions,
 		Progress: func(store, doing string) {
 			c.mu.Lock()

@@ -70,15 +70,17 @@ func (v *visitor) thief() *visitor {
 type redisFolder struct {
 	*testservice.RedisServer
 	t      testing.TB
+	args   []string // with which another one has the same data
 	folder string
 	before string
 }
 
 func newRedisFolder(t testing.TB) *redisFolder {
 	folder := t.TempDir()
+	args := []string{"--appendonly", "yes", "--appendfsync", "always", "--dir", folder}
 	return &redisFolder{
-		RedisServer: testservice.Redis(t, "--appendonly", "yes", "--appendfsync", "always", "--dir", folder),
-		t:           t, folder: filepath.Join(folder, "appendonlydir"), before: filepath.Join(t.TempDir(), "before"),
+		RedisServer: testservice.Redis(t, args...), args: args,
+		t: t, folder: filepath.Join(folder, "appendonlydir"), before: filepath.Join(t.TempDir(), "before"),
 	}
 }
 
@@ -89,15 +91,23 @@ func (r *redisFolder) save() {
 	}
 }
 
-func (r *redisFolder) restore(who *visitor) {
+// putBack puts the data from before into the folder of a Redis that is stopped.
+func (r *redisFolder) putBack() {
 	r.t.Helper()
-	r.Kill()
 	if err := os.RemoveAll(r.folder); err != nil {
 		r.t.Fatal(err)
 	}
 	if err := os.CopyFS(r.folder, os.DirFS(r.before)); err != nil && !errors.Is(err, fs.ErrExist) {
 		r.t.Fatal(err)
 	}
+}
+
+// restore puts the data from before under a Redis, in which the session of
+// somebody lives.
+func (r *redisFolder) restore(who *visitor) {
+	r.t.Helper()
+	r.Kill()
+	r.putBack()
 	r.Start()
 	if n, err := r.Do("EXISTS", keyOf(who)); n != int64(1) || err != nil {
 		r.t.Fatalf("the restored Redis does not have the old session: nothing is tested (%v)", err)

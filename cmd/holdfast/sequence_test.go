@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
@@ -214,6 +216,91 @@ func TestACheckWhoseServerIsKilledIsNotForgotten(t *testing.T) {
 	if said := v.get("/lab").text("#stores ~ [role=alert]"); said != "The server ended while the check ran." {
 		t.Errorf("the page says %q", said)
 	}
+}
+
+// TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart: kill -9 of a server whose
+// check runs leaves a folder, and a schema in PostgreSQL.
+func TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart(t *testing.T) {
+	t.Parallel()
+	for name, postgres := range map[string]func(testing.TB) *testservice.PostgresServer{
+		"embedded": func(testing.TB) *testservice.PostgresServer { return nil }, "PostgreSQL": testservice.Postgres,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			// Not t.TempDir: the path of a socket has to be short.
+			temporary, err := os.MkdirTemp("", "hf")
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { os.RemoveAll(temporary) })
+			database := postgres(t)
+			settings := onServices(nil, database)
+			settings["TMPDIR"] = temporary
+			server := start(t, settings)
+			left := func() (names []string) {
+				t.Helper()
+				for _, pattern := range []string{
+					filepath.Join(temporary, "holdfast-restart-check-*"), filepath.Join(server.Dir, ".data", "holdfast-restart-check-*"),
+				} {
+					found, err := filepath.Glob(pattern)
+					if err != nil {
+						t.Fatal(err)
+					}
+					names = append(names, found...)
+				}
+				if database != nil {
+					names = append(names, schemas(t, database)...)
+				}
+				return names
+			}
+			v := member(t, server)
+			pressCheck(t, v)
+			testprocess.Eventually(t, time.Minute, "a server of the check", func() error {
+				if states, environs := childrenOf(t, server.PID()); len(states) == 0 || len(environs) == 0 {
+					return errors.New("not yet")
+				}
+				return nil
+			})
+			server.Kill()
+			if names := left(); len(names) < 3 {
+				t.Fatalf("killed too early: only %q are left", names)
+			}
+			testprocess.Eventually(t, time.Minute, "the end of the check's server", func() error {
+				environs, err := filepath.Glob("/proc/[0-9]*/environ")
+				if err != nil {
+					return err
+				}
+				for _, path := range environs {
+					if environ, err := os.ReadFile(path); err == nil && bytes.Contains(environ, []byte("TMPDIR="+temporary)) {
+						return errors.New(path)
+					}
+				}
+				return nil
+			})
+			server.Start()
+			if names := left(); len(names) > 0 {
+				t.Errorf("after the next start %q are left", names)
+			}
+		})
+	}
+}
+
+// schemas are those of checks.
+func schemas(t testing.TB, postgres *testservice.PostgresServer) (names []string) {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), postgres.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	rows, err := conn.Query(t.Context(), `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'holdfast_restart_check_%'`)
+	if err == nil {
+		names, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
 }
 
 func TestACheckThatFailsSaysWhy(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // setting is one field of a Config with what its tags say.
@@ -44,7 +45,7 @@ func settingsOf(c *Config) []setting {
 func dashed(name string) string {
 	var b strings.Builder
 	for i, r := range name {
-		if i > 0 && r >= 'A' && r <= 'Z' {
+		if i > 0 && unicode.IsUpper(r) {
 			b.WriteByte('-')
 		}
 		b.WriteRune(r)

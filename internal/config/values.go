@@ -24,23 +24,25 @@ var days = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)d`)
 // parseDuration is time.ParseDuration with days, always of 24 hours, in front.
 func parseDuration(text string) (time.Duration, error) {
 	need := errors.New("a duration is needed, such as 500ms, 10s, 24h or 7d")
-	var total time.Duration
-	rest := text
-	if match := days.FindStringSubmatch(text); match != nil {
-		number, err := strconv.ParseFloat(match[1], 64)
-		if err != nil || number > 100_000 { // a time.Duration holds 106,751 days
+	match := days.FindStringSubmatch(text)
+	if match == nil {
+		d, err := time.ParseDuration(text)
+		if err != nil {
 			return 0, need
 		}
-		total = time.Duration(number * float64(day))
-		if rest = text[len(match[0]):]; rest == "" {
-			return total, nil
-		}
-		if rest[0] == '-' || rest[0] == '+' {
-			return 0, need
-		}
+		return d, nil
+	}
+	number, err := strconv.ParseFloat(match[1], 64)
+	if err != nil || number > 100_000 { // a time.Duration holds 106,751 days
+		return 0, need
+	}
+	total := time.Duration(number * float64(day))
+	rest := text[len(match[0]):]
+	if rest == "" {
+		return total, nil
 	}
 	more, err := time.ParseDuration(rest)
-	if err != nil || total+more < total && total > 0 {
+	if err != nil || rest[0] == '-' || rest[0] == '+' || total+more < total {
 		return 0, need
 	}
 	return total + more, nil

@@ -106,6 +106,17 @@ func (d devices) Confirm(ctx context.Context, id string) (name string, err error
 	return name, failed(err)
 }
 
+// NameOf implements [session.DeviceStore].
+func (d devices) NameOf(ctx context.Context, person string) (name string, err error) {
+	ctx, cancel, failed := d.db.bounded(ctx, "read name of person")
+	defer cancel()
+	err = d.db.sql.QueryRowContext(ctx, nameOfPerson, person).Scan(&name)
+	if errors.Is(err, sql.ErrNoRows) {
+		return "", session.ErrEnded
+	}
+	return name, failed(err)
+}
+
 const findDevice = `
 SELECT ` + deviceColumns + `
 FROM devices
@@ -144,7 +155,6 @@ SELECT ` + deviceColumns + `
 FROM devices
 WHERE ended_ms IS NULL
   AND confirmed
-  AND deadline_ms > NOW_MS
   AND person_id = $1
 ORDER BY created_ms DESC, id
 LIMIT $2`

@@ -39,6 +39,7 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"DB.Ping":        db.Ping,
 		"DB.Migrate":     func(ctx context.Context) error { _, err := db.Migrate(ctx); return err },
+		"DB.LatestStart": func(ctx context.Context) error { _, err := db.LatestStart(ctx); return err },
 		"DB.RecordStart": func(ctx context.Context) error { _, err := db.RecordStart(ctx, database.Start{At: birth}); return err },
 		"DB.StartOf":     func(ctx context.Context) error { _, err := db.StartOf(ctx, 1); return err },
 		"DB.Tidy":        db.Tidy,

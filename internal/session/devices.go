@@ -61,13 +61,17 @@ type DeviceStore interface {
 	// Confirm makes a device count whose session is stored, and returns the
 	// person's name. ErrEnded when the device has ended meanwhile.
 	Confirm(ctx context.Context, id string) (name string, err error)
+	// NameOf returns the name that a person has now, or ErrEnded when the person is
+	// there no more.
+	NameOf(ctx context.Context, person string) (string, error)
 	// Find returns one device of a person, ended or not, or ErrNoDevice.
 	Find(ctx context.Context, person, id string) (Device, error)
 	// FindByKey returns the device whose session has this key, ended or not, or
 	// ErrNoDevice.
 	FindByKey(ctx context.Context, key string) (Device, error)
-	// Live returns at most limit confirmed devices of a person that have neither
-	// ended nor passed their lifetime, newest first.
+	// Live returns at most limit confirmed devices of a person that have not
+	// ended, newest first. Those past their lifetime are among them until they are
+	// marked as expired.
 	Live(ctx context.Context, person string, limit int) ([]Device, error)
 	// Past returns ended devices of a person, latest first.
 	Past(ctx context.Context, person string, offset, limit int) ([]Device, error)
@@ -312,19 +316,27 @@ func (m *Manager) live(ctx context.Context, person string) ([]Device, []Record, 
 	return live, records, nil
 }
 
-// Rename has every session of a person greet by a new name from its next
-// request on.
+// Rename has every session of a person greet by a new name, which is stored, from
+// its next request on. Of several renames at once the one stored last counts: each
+// reads the name again after it has written its own, and goes on until that is
+// what it wrote, so that the last of all writes has the name that is stored.
 func (m *Manager) Rename(ctx context.Context, person, name string) error {
-	devices, records, err := m.live(ctx, person)
-	if err != nil {
-		return err
-	}
-	for i, d := range devices {
-		if err := m.renameOne(ctx, d.SessionKey, records[i], name); err != nil {
-			return fmt.Errorf("rename in session: %w", err)
+	for range maxTries {
+		devices, records, err := m.live(ctx, person)
+		if err != nil {
+			return err
+		}
+		for i, d := range devices {
+			if err := m.renameOne(ctx, d.SessionKey, records[i], name); err != nil {
+				return fmt.Errorf("rename in session: %w", err)
+			}
+		}
+		written := name
+		if name, err = m.devices.NameOf(ctx, person); err != nil || name == written {
+			return err
 		}
 	}
-	return nil
+	return fmt.Errorf("rename in sessions: %w: %w", ErrUnavailable, errConflicts)
 }
 
 func (m *Manager) renameOne(ctx context.Context, key string, r Record, name string) error {

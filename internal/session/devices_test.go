@@ -133,16 +133,12 @@ func TestANewNameGreetsEverywhereAtTheNextRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 		ending.LogOut()
-		if err := m.Rename(context.Background(), w.ada.ID, "Ada King"); err != nil {
-			t.Fatal(err)
-		}
+		w.rename(m, "Ada King")
 		old := *all[2]
 		if err := all[2].finish(ending); err != nil {
 			t.Fatal(err)
 		}
-		if err := m.Rename(context.Background(), w.ada.ID, "Ada Lovelace"); err != nil {
-			t.Fatal(err)
-		}
+		w.rename(m, "Ada Lovelace")
 		if err := all[1].finish(inFlight); err != nil {
 			t.Fatal(err)
 		}

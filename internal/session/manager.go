@@ -97,8 +97,12 @@ func (m *Manager) Where() string { return m.where }
 // believes anything that is read there. It says so in words for everybody.
 type Repair = store.Repair
 
+// ErrNoHeartbeat: the store answers, and takes no writes, so that it is not
+// believed. It comes with ErrUnavailable.
+var ErrNoHeartbeat = store.ErrNoHeartbeat
+
 // Ping asks the store whether it answers, and is believed. Errors:
-// ErrUnavailable, [Repair].
+// ErrUnavailable, and with it [Repair] or ErrNoHeartbeat where they are the cause.
 func (m *Manager) Ping(ctx context.Context) error { return unavailable(m.store.Ping(ctx)) }
 
 // Load finds the session behind token, the value of the session cookie. A

@@ -10,6 +10,17 @@ import (
 	"holdfast/internal/session"
 )
 
+// rename gives Ada another name.
+func (w *world) rename(m *session.Manager, name string) {
+	w.t.Helper()
+	if _, err := w.db.People().UpdateName(context.Background(), w.ada.ID, name); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := m.Rename(context.Background(), w.ada.ID, name); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 // TestARenameReachesEveryLogInInFlight renames a person again and again while
 // they log in: no session keeps an older name than the last.
 func TestARenameReachesEveryLogInInFlight(t *testing.T) {
@@ -61,23 +72,47 @@ func TestARenameReachesEveryLogInInFlight(t *testing.T) {
 	}
 }
 
+// TestOfRenamesAtOnceEverySessionHasTheLast: whichever name the database has when
+// all are done is that of every session.
+func TestOfRenamesAtOnceEverySessionHasTheLast(t *testing.T) {
+	const rounds, sessions, renames = 60, 6, 3
+	ctx := context.Background()
+	w := on(t, func(w *world) { w.onRedis(); w.database(database.Config{URL: testservice.Postgres(w.t).URL}) })
+	managers := []*session.Manager{w.open(), w.open()}
+	browsers := make([]*browser, sessions)
+	for i := range browsers {
+		browsers[i] = w.browser(managers[i%2]).logIn(w.ada)
+	}
+	for round := range rounds {
+		inParallel(renames, func(i int) {
+			name := fmt.Sprintf("Ada %d.%d", round, i)
+			_, err := w.db.People().UpdateName(ctx, w.ada.ID, name)
+			if err == nil {
+				err = managers[i%2].Rename(ctx, w.ada.ID, name)
+			}
+			if err != nil {
+				t.Error(err)
+			}
+		})
+		person, err := w.db.People().ByID(ctx, w.ada.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, b := range browsers {
+			if who := b.who(); who != person.Name {
+				t.Errorf("round %d: session %d is greeted as %q, and the name is %q", round, i, who, person.Name)
+			}
+		}
+	}
+}
+
 // TestANameStoredMeanwhileIsNotOverwritten: a log-in that writes its record for
 // the second time, and a rename in between that is later than the name it read.
 func TestANameStoredMeanwhileIsNotOverwritten(t *testing.T) {
 	w := on(t, onRedis)
-	ctx := context.Background()
 	devices := &renamedTwice{DeviceStore: w.cfg.Devices}
 	m := w.open(func(cfg *config) { cfg.Devices = devices })
-	rename := func(name string) {
-		t.Helper()
-		if _, err := w.db.People().UpdateName(ctx, w.ada.ID, name); err != nil {
-			t.Fatal(err)
-		}
-		if err := m.Rename(ctx, w.ada.ID, name); err != nil {
-			t.Fatal(err)
-		}
-	}
-	devices.before, devices.after = func() { rename("Second") }, func() { rename("Third") }
+	devices.before, devices.after = func() { w.rename(m, "Second") }, func() { w.rename(m, "Third") }
 	b := w.browser(m).logIn(w.ada)
 	if who := b.who(); who != "Third" {
 		t.Errorf("greeted as %q", who)

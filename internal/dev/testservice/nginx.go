@@ -1,13 +1,9 @@
 package testservice
 
 import (
-	"context"
-	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 )
 
@@ -34,29 +30,7 @@ SERVERS
 // the test's end. It returns when addr takes connections.
 func Nginx(t testing.TB, servers, addr string) {
 	t.Helper()
-	program, folder := Program(t, "nginx"), t.TempDir()
-	conf := filepath.Join(folder, "nginx.conf")
-	if err := os.WriteFile(conf, []byte(strings.Replace(nginxFrame, "SERVERS", servers, 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	log := filepath.Join(folder, "nginx.log")
-	run, err := launch(exec.Command(program, "-p", folder, "-c", conf), log, folder, "QUIT")
-	if err != nil {
-		t.Fatalf("testservice: start nginx: %v", err)
-	}
-	t.Cleanup(func() {
-		if err := run.end(syscall.SIGTERM); err != nil {
-			t.Errorf("testservice: end nginx: %v", err)
-		}
-	})
-	err = poll(run, startLimit, func(ctx context.Context) error {
-		conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
-		if err != nil {
-			return err
-		}
-		return conn.Close()
-	})
-	if err != nil {
-		t.Fatalf("testservice: start nginx: %v\n%s", err, tail(log))
-	}
+	path := written(t, "nginx.conf", strings.Replace(nginxFrame, "SERVERS", servers, 1))
+	folder := filepath.Dir(path)
+	serve(t, exec.Command(Program(t, "nginx"), "-p", folder, "-c", path), folder, addr, "QUIT")
 }

@@ -59,14 +59,19 @@ func (p *process) running() bool {
 	}
 }
 
-// end wakes the server if it is paused, sends it how and waits until it is
-// gone. A server that does not obey is killed, and that is an error.
+// end sends the server how and waits until it is gone. One that is paused is
+// woken, and does nothing more when it is killed. A server that does not obey is
+// killed, and that is an error.
 func (p *process) end(how syscall.Signal) error {
 	if !p.running() {
 		return nil
 	}
+	if how != syscall.SIGKILL {
+		p.resume()
+	}
+	err := send(p.cmd.Process, how)
 	p.resume()
-	if err := send(p.cmd.Process, how); err != nil && p.running() {
+	if err != nil && p.running() {
 		return err
 	}
 	select {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,29 +28,38 @@ type place struct {
 	shared      bool   // other servers use that Redis too
 	databaseURL string // with the schema; "" for SQLite in folder
 	schema      *schema
+	note        note
 
 	mu     sync.Mutex
 	tokens []string // of all sessions the servers have handed out
 }
 
 func openPlace(ctx context.Context, o Options, store string) (*place, error) {
-	folder, err := os.MkdirTemp("", product.Slug+"-restart-check-")
-	if err != nil {
-		return nil, err
+	name := rand.Text()[:10] // the path of a socket below it has to be short
+	p := &place{store: store, redisURL: o.RedisURL}
+	p.folder = filepath.Join(os.TempDir(), product.Slug+"-restart-check-"+name)
+	p.note.Folder = p.folder
+	if o.DatabaseURL != "" {
+		var err error
+		if p.schema, err = openSchema(o.DatabaseURL, strings.ToLower(product.Slug+"_restart_check_"+name)); err != nil {
+			return nil, err
+		}
+		p.databaseURL, p.note.Schema = p.schema.url, p.schema.name
 	}
-	p := &place{store: store, folder: folder, redisURL: o.RedisURL}
 	if store == "redis" && o.RedisURL != "" {
 		// A Redis that cannot be reached is shown by the server's own words.
 		p.shared, _ = hasHeartbeat(ctx, o.RedisURL)
 	}
-	if o.DatabaseURL == "" {
-		return p, nil
+	if err := p.note.keep(o.Notes, product.Slug+"-restart-check-"+name); err != nil {
+		return nil, err
 	}
-	p.schema, err = createSchema(ctx, o.DatabaseURL, product.Slug+"_restart_check_"+rand.Text())
+	err := os.Mkdir(p.folder, 0o700)
+	if err == nil && p.schema != nil {
+		err = p.schema.create(ctx)
+	}
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(folder))
+		return nil, errors.Join(err, p.clear(ctx))
 	}
-	p.databaseURL = p.schema.url
 	return p, nil
 }
 
@@ -113,7 +124,13 @@ func (p *place) clear(ctx context.Context) error {
 		failed = append(failed, p.schema.drop(ctx))
 	}
 	failed = append(failed, os.RemoveAll(p.folder))
-	if err := errors.Join(failed...); err != nil {
+	err := errors.Join(failed...)
+	if err == nil {
+		err = p.note.drop()
+	} else {
+		err = errors.Join(err, p.note.lock.Unlock()) // for the next one to sweep
+	}
+	if err != nil {
 		return fmt.Errorf("clean up: %w", err)
 	}
 	return nil

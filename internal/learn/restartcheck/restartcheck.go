@@ -29,6 +29,9 @@ type Options struct {
 	// embedded ones, in a temporary folder. Everything the check puts into them
 	// is gone when Run returns, also when it fails.
 	RedisURL, DatabaseURL string
+	// Notes is a folder in which the check notes what it would leave if it were
+	// killed, for [Sweep]. It is made where there is none.
+	Notes string
 	// Sessions is how many sessions are made to measure what they cost.
 	Sessions int
 	// Progress, if set, is told what is about to be done, one call at a time.
@@ -58,6 +61,9 @@ func Run(ctx context.Context, o Options) (Report, error) {
 		o.Tried = func(Row) {}
 	}
 	report := Report{Sessions: o.Sessions}
+	if err := Sweep(ctx, o.Notes, o.DatabaseURL); err != nil {
+		return report, err
+	}
 	for _, store := range Stores() {
 		row, err := try(ctx, o, store)
 		if ctx.Err() != nil {

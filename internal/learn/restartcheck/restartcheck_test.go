@@ -40,7 +40,7 @@ func options(t *testing.T) restartcheck.Options {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return restartcheck.Options{Executable: program, Sessions: 500}
+	return restartcheck.Options{Executable: program, Notes: t.TempDir(), Sessions: 500}
 }
 
 func TestEveryStoreDoesWhatItIsForOnEmbeddedServices(t *testing.T) {
@@ -100,6 +100,27 @@ func TestEveryStoreDoesWhatItIsForOnRealServices(t *testing.T) {
 	}
 	if after := schemas(t, people.URL); !slices.Equal(after, before) {
 		t.Errorf("schemas were %q and are %q", before, after)
+	}
+}
+
+// TestACheckUnderWayIsNotSweptAway by another one that begins with the same notes.
+func TestACheckUnderWayIsNotSweptAway(t *testing.T) {
+	t.Parallel()
+	o := options(t)
+	o.Progress = func(_, doing string) {
+		notes, err := filepath.Glob(filepath.Join(o.Notes, "*.left.json"))
+		if len(notes) != 1 || err != nil {
+			t.Errorf("while it was to %s the notes are %q, %v", doing, notes, err)
+		}
+		if err := restartcheck.Sweep(t.Context(), o.Notes, o.DatabaseURL); err != nil {
+			t.Error(err)
+		}
+	}
+	if _, err := restartcheck.Try(t.Context(), o, "file"); err != nil {
+		t.Error(err)
+	}
+	if left, err := os.ReadDir(o.Notes); len(left) > 0 || err != nil {
+		t.Errorf("notes left: %v, %v", left, err)
 	}
 }
 

@@ -124,19 +124,22 @@ type schema struct {
 	conf *pgx.ConnConfig
 }
 
-func createSchema(ctx context.Context, database, name string) (*schema, error) {
+// openSchema is the schema of this name, which need not be there.
+func openSchema(database, name string) (*schema, error) {
 	pool, err := pgxpool.ParseConfig(database)
 	at, errURL := url.Parse(database)
 	if err != nil || errURL != nil {
 		// The parsers' own words may quote the password.
 		return nil, errors.New("DATABASE_URL cannot be used")
 	}
-	name = strings.ToLower(name)
 	query := at.Query()
 	query.Set("search_path", name)
 	at.RawQuery = query.Encode()
-	s := &schema{name: name, url: at.String(), conf: pool.ConnConfig}
-	return s, s.query(ctx, "CREATE SCHEMA "+name)
+	return &schema{name: name, url: at.String(), conf: pool.ConnConfig}, nil
+}
+
+func (s *schema) create(ctx context.Context) error {
+	return s.query(ctx, "CREATE SCHEMA "+s.name)
 }
 
 // size is what all tables of the schema take with their indexes, in bytes.

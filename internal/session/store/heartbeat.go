@@ -51,9 +51,9 @@ const markFor = time.Minute
 // errOlder: the data does not continue from what this server last wrote there.
 var errOlder = errors.New("older data in Redis than before")
 
-// errNoBeat: Redis has not taken a beat for believedFor. It may be cut off from
+// ErrNoHeartbeat: Redis has not taken a beat for believedFor. It may be cut off from
 // the servers at which people log out.
-var errNoBeat = errors.New("no heartbeat taken by Redis")
+var ErrNoHeartbeat = errors.New("no heartbeat taken by Redis")
 
 // errLapsed: data that was not believed for a while is taking steps again.
 // Sessions may have ended elsewhere meanwhile.
@@ -128,15 +128,17 @@ type step struct {
 // least. It answers the beat that is there then, or OLDER.
 //
 // After a removal Redis takes the rest of a script even when it has no room.
-// When it refuses all writes because it cannot save them (MISCONF), that is the
-// answer if none of the keys is there, and BEHIND if one is.
+// When it refuses all writes because it cannot save them (MISCONF) or has no
+// replicas (NOREPLICAS), that is the answer if none of the keys is there, and
+// BEHIND if one is.
 var stepScript = redis.NewScript(-1, `
 local mark, beat = unpack(redis.call('MGET', KEYS[1], KEYS[2]))
 beat = tonumber(beat or '') or 0
 if (mark or '') ~= ARGV[1] or beat < tonumber(ARGV[4]) then return 'OLDER' end
 local removed = redis.pcall('DEL', unpack(KEYS, 3))
 if type(removed) == 'table' then
-  if string.find(removed.err, 'MISCONF', 1, true) and redis.call('EXISTS', unpack(KEYS, 3)) > 0 then
+  local refused = string.find(removed.err, 'MISCONF', 1, true) or string.find(removed.err, 'NOREPLICAS', 1, true)
+  if refused and redis.call('EXISTS', unpack(KEYS, 3)) > 0 then
     return redis.error_reply('BEHIND ended sessions cannot be removed')
   end
   return removed
@@ -187,7 +189,7 @@ func (h *heartbeat) believable() error {
 	if int64(time.Since(h.started)) < h.believed.Load() {
 		return nil
 	}
-	return h.explain(errNoBeat)
+	return h.explain(ErrNoHeartbeat)
 }
 
 // explain adds to an error what takes long, if anything does.
@@ -290,11 +292,19 @@ func (h *heartbeat) proceed(check int64, keys []string, beat int64) error {
 	if err == nil {
 		err = h.took(next, sent)
 	}
-	if (errors.Is(err, errOlder) || errors.Is(err, errLapsed) || isReply(err, "BEHIND")) && h.forget(check) {
-		h.log.Warn("sessions are checked before they are believed", "cause", err, "known", at.beat)
-		h.client.Reset(err)
+	if errors.Is(err, errOlder) || errors.Is(err, errLapsed) || isReply(err, "BEHIND") {
+		h.distrust(at, err)
 	}
 	return err
+}
+
+// distrust has nothing believed that is read on the connection of a step, if that
+// is in use, and a new one checked.
+func (h *heartbeat) distrust(at step, cause error) {
+	if h.forget(at.check) {
+		h.log.Warn("sessions are checked before they are believed", "cause", cause, "known", at.beat)
+		h.client.Reset(cause)
+	}
 }
 
 // forget has nothing believed that is read on the connection that passed this
@@ -360,6 +370,7 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 	h.mu.Unlock()
 
 	timed := timed{conn, h.timeout}
+	defer h.repair.Store(nil)
 	h.awaitTurn(ctx, timed)
 	defer func() { _, _ = timed.Do("DEL", turnKey) }()
 	found, err := redis.Strings(timed.Do("MGET", h.markKey, beatKey))
@@ -372,7 +383,7 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 	at := step{mark: found[0]}
 	at.beat, _ = strconv.ParseInt(found[1], 10, 64) // 0 for none
 	removed, told := 0, time.Now()
-	defer h.repair.Store(nil)
+	h.repair.Store(&Repair{})
 	next, err := h.apply(ctx, at.beat, func(keys []string) error {
 		for batch := range slices.Chunk(keys, maxKeysAtOnce) {
 			if at, err = h.step(timed, at, batch, 0); err != nil {
@@ -419,6 +430,7 @@ func (h *heartbeat) awaitTurn(ctx context.Context, conn redis.Conn) {
 		if reply != nil || err != nil {
 			return
 		}
+		h.repair.Store(&Repair{}) // another one is at it
 		select {
 		case <-ctx.Done():
 			return

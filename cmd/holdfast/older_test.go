@@ -1,0 +1,213 @@
+package main_test
+
+import (
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+)
+
+// Older data in Redis, and people who have logged out since.
+
+// Bounds that docs/operations.md states, and time for a busy machine.
+const (
+	noticedWithin  = 1*time.Second + 2*time.Second // older data under a kept connection
+	believedWithin = 3*time.Second + 2*time.Second // a master that takes no writes any more
+)
+
+// earlier moves all endings that are noted into the past.
+func earlier(t testing.TB, postgres *testservice.PostgresServer, by time.Duration) {
+	t.Helper()
+	query(t, postgres, fmt.Sprintf(`UPDATE devices SET ended_ms = ended_ms - %d WHERE ended_ms IS NOT NULL`, by.Milliseconds()))
+}
+
+// TestWhateverEndsSessionsEndsWhatRestoredDataHolds: the session in the data
+// that was put back ended, by its row, two hours before that data was last known
+// to be up to date, so that nothing ends it again by itself.
+func TestWhateverEndsSessionsEndsWhatRestoredDataHolds(t *testing.T) {
+	t.Parallel()
+	for name, act := range map[string]func(server *testprocess.Server, ada *visitor) (answer string){
+		"end everybody's": func(server *testprocess.Server, _ *visitor) string {
+			return server.Command("sessions", "end-all", "--everybody").Output()
+		},
+		"disable the person": func(server *testprocess.Server, ada *visitor) string {
+			return server.Command("users", "disable", "--email", ada.email).Output()
+		},
+		"end the others": func(_ *testprocess.Server, ada *visitor) string {
+			got, err := ada.submit("/devices", "/devices/end-others", nil)
+			if err != nil || got.Code != http.StatusSeeOther {
+				return fmt.Sprintf("status %d, %v", got.Code, err)
+			}
+			return ada.get("/devices").text(".notices")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			store, postgres := newRedisFolder(t), testservice.PrivatePostgres(t)
+			settings := onServices(store.RedisServer, postgres)
+			first, second := start(t, settings), start(t, settings)
+			ada := member(t, first)
+			leaver, other := ada.stranger(), ada.stranger() // another device makes the page offer to end the others
+			leaver.logIn()
+			other.logIn()
+			thief := leaver.thief()
+			store.save()
+			leaver.logOut()
+			earlier(t, postgres, 2*time.Hour)
+			store.restore(thief)
+			for _, server := range []*testprocess.Server{first, second} {
+				testprocess.Eventually(t, answerLimit, "live again: nothing is tested", func() error { return greeted(thief.at(server.URL)) })
+			}
+			said := act(second, ada)
+			want := "Sessions ended: 3."
+			if name == "end the others" {
+				want = "You have been logged out on 2 other devices."
+			}
+			if !strings.Contains(said, want) {
+				t.Errorf("it said %q, want %q", said, want)
+			}
+			for _, server := range []*testprocess.Server{first, second} {
+				mustBe(t, asked, thief.at(server.URL), "after that")
+				mustBe(t, asked, other.at(server.URL), "after that")
+			}
+			if n, err := redis.Int(store.Do("EXISTS", keyOf(ada))); err != nil || (n == 1) != (name == "end the others") {
+				t.Errorf("of her own session %d are there, %v", n, err)
+			}
+		})
+	}
+}
+
+// TestWhatRedisLostBeforeALongOutageStaysEnded: it lost its last second, in
+// which somebody logged out, and was away for an hour and a minute. That time
+// passes by making older what is in the two stores.
+func TestWhatRedisLostBeforeALongOutageStaysEnded(t *testing.T) {
+	t.Parallel()
+	const away = time.Hour + time.Minute
+	store, postgres := newRedisFolder(t), testservice.PrivatePostgres(t)
+	settings := onServices(store.RedisServer, postgres)
+	first, second := start(t, settings), start(t, settings)
+	ada, bea := member(t, first), member(t, first)
+	thief := ada.thief()
+	store.save()
+	ada.logOut()
+	store.Kill()
+	mustBe(t, func(v *visitor) error { return refusedBriefly(v.get("/profile")) }, thief, "with Redis away")
+
+	store.putBack()
+	earlier(t, postgres, away)
+	aside := testservice.Redis(t, store.args...)
+	beat, err := redis.Int64(aside.Do("GET", "holdfast:beat"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, aside, "SET", "holdfast:beat", beat-away.Milliseconds())
+	if n, err := redis.Int(aside.Do("EXISTS", keyOf(thief))); n != 1 || err != nil {
+		t.Fatalf("the session that ended is not there: nothing is tested (%v)", err)
+	}
+	aside.Stop()
+	store.Start()
+	for _, server := range []*testprocess.Server{first, second} {
+		testprocess.Eventually(t, answerLimit, "greeted again", func() error { return greeted(bea.at(server.URL)) })
+		mustBe(t, asked, thief.at(server.URL), "with Redis back")
+	}
+}
+
+// follow makes a Redis a replica of another, with all it has.
+func follow(t testing.TB, leader, follower *testservice.RedisServer) {
+	t.Helper()
+	host, port, err := net.SplitHostPort(leader.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	must(t, follower, "REPLICAOF", host, port)
+	testprocess.Eventually(t, answerLimit, "replicate", func() error { return leads(leader, 1) })
+}
+
+// connectionsTo are the ids of the servers' connections.
+func connectionsTo(t testing.TB, store *testservice.RedisServer) (ids []string) {
+	t.Helper()
+	clients, err := redis.String(store.Do("CLIENT", "LIST", "TYPE", "normal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for client := range strings.Lines(clients) {
+		if !strings.Contains(client, "cmd=client") { // the one that asks
+			ids = append(ids, strings.Fields(client)[0])
+		}
+	}
+	return ids
+}
+
+// TestAMasterMadeAReplicaOfAnOlderOneAndBackBringsNobodyBack: its run id stays the
+// same, and connections to it stay open.
+func TestAMasterMadeAReplicaOfAnOlderOneAndBackBringsNobodyBack(t *testing.T) {
+	t.Parallel()
+	store := testservice.Redis(t, "--repl-diskless-sync-delay", "0")
+	lagging := testservice.Redis(t, "--repl-diskless-sync-delay", "0")
+	settings := strict(onServices(store, testservice.Postgres(t)))
+	busy, idle := start(t, settings), start(t, settings)
+	ada, bea := member(t, busy), member(t, busy)
+	thief := ada.thief()
+	mustBe(t, greeted, thief.at(idle.URL), "at the idle server")
+	follow(t, store, lagging)
+	must(t, lagging, "REPLICAOF", "NO", "ONE")
+	ada.logOut()
+	mustBe(t, asked, thief.at(busy.URL), "having logged out")
+	if n, err := redis.Int(lagging.Do("EXISTS", keyOf(thief))); n != 1 || err != nil {
+		t.Fatalf("the lagging Redis does not have the session: nothing is tested (%v)", err)
+	}
+	connections := connectionsTo(t, store)
+	follow(t, lagging, store)
+	must(t, store, "REPLICAOF", "NO", "ONE")
+	if now := connectionsTo(t, store); !slices.Equal(now, connections) {
+		t.Logf("connections %q became %q: a server has met the replica, and will look anyway", connections, now)
+	}
+	for _, server := range []*testprocess.Server{idle, busy} {
+		testprocess.Eventually(t, noticedWithin, "out again", func() error { return asked(thief.at(server.URL)) })
+		testprocess.Eventually(t, backWithin, "greeted again", func() error { return greeted(bea.at(server.URL)) })
+		mustBe(t, asked, thief.at(server.URL), "after that")
+	}
+}
+
+// TestAMasterWithoutItsReplicaIsNotBelieved: the server that talks to it greets
+// for some seconds, then says that it cannot tell, and logs nobody out. Who has
+// logged out at the promoted replica meanwhile is out when writes are taken again.
+func TestAMasterWithoutItsReplicaIsNotBelieved(t *testing.T) {
+	t.Parallel()
+	alone := testservice.Redis(t, "--repl-diskless-sync-delay", "0")
+	promoted := testservice.Redis(t)
+	postgres := testservice.Postgres(t)
+	there, here := start(t, strict(onServices(alone, postgres))), start(t, strict(onServices(promoted, postgres)))
+	ada, bea := member(t, there), member(t, there)
+	thief := ada.thief()
+	follow(t, alone, promoted)
+	must(t, alone, "CONFIG", "SET", "min-replicas-to-write", "1")
+	must(t, promoted, "REPLICAOF", "NO", "ONE")
+	lonely := time.Now()
+	testprocess.Eventually(t, believedWithin, "greeted at the promoted one", func() error { return greeted(bea.at(here.URL)) })
+	ada.at(here.URL).logOut()
+
+	told := func(v *visitor) error { return refusedBriefly(v.at(there.URL).get("/profile")) }
+	for _, v := range []*visitor{thief, bea} {
+		testprocess.Eventually(t, believedWithin-time.Since(lonely), "not be believed any more", func() error { return told(v) })
+	}
+	for range 20 {
+		mustBe(t, told, thief, "with the replica gone")
+		mustBe(t, told, bea, "with the replica gone")
+	}
+	mustBe(t, greeted, bea.at(here.URL), "at the promoted one")
+	if n, err := redis.Int(alone.Do("EXISTS", keyOf(thief))); n != 1 || err != nil {
+		t.Fatalf("the session that ended is not there: nothing is tested (%v)", err)
+	}
+	must(t, alone, "CONFIG", "SET", "min-replicas-to-write", "0")
+	testprocess.Eventually(t, noticedWithin, "greeted again", func() error { return greeted(bea.at(there.URL)) })
+	mustBe(t, asked, thief.at(there.URL), "with writes taken again")
+}

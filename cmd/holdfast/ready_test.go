@@ -1,0 +1,111 @@
+package main_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+	visit "holdfast/internal/learn/visitor"
+)
+
+// unready is what /readyz says to a program, without its first line; "" when the
+// server is ready.
+func unready(server *testprocess.Server, accept string) (string, error) {
+	v := visit.New(server.URL)
+	defer v.Close()
+	got, err := v.Do(context.Background(), visit.Request{Method: http.MethodGet, Path: "/readyz", Header: http.Header{"Accept": {accept}}})
+	body := string(got.Body)
+	switch {
+	case err != nil:
+		return "", err
+	case got.Code == http.StatusOK && body == "ready\n":
+		return "", nil
+	}
+	why, found := strings.CutPrefix(body, "not ready\n")
+	if kind := got.Header.Get("Content-Type"); got.Code != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" || !found || kind != "text/plain; charset=UTF-8" {
+		return "", fmt.Errorf("status %d, %s, %q", got.Code, kind, body)
+	}
+	return why, nil
+}
+
+// mustSay waits until /readyz says this.
+func mustSay(t testing.TB, server *testprocess.Server, want string) {
+	t.Helper()
+	for _, accept := range []string{"*/*", "application/json", "text/html"} {
+		testprocess.Eventually(t, answerLimit, "say why", func() error {
+			why, err := unready(server, accept)
+			if err == nil && why != want {
+				err = fmt.Errorf("it says %q, want %q", why, want)
+			}
+			return err
+		})
+	}
+}
+
+func TestReadyzSaysWhyInWordsAndTheLogSaysMore(t *testing.T) {
+	t.Parallel()
+	const (
+		noDatabase  = "people's database cannot be reached\n"
+		noSessions  = "the store of sessions cannot be reached\n"
+		noHeartbeat = "sessions are not believed: their store takes no heartbeat\n"
+	)
+	store, postgres := testservice.Redis(t), testservice.PrivatePostgres(t)
+	server := start(t, strict(onServices(store, postgres)))
+	logged := func(cause string) {
+		t.Helper()
+		line := regexp.MustCompile(`msg=request .*route=/readyz status=503 .*cause=".*` + cause)
+		testprocess.Eventually(t, answerLimit, "log the cause", func() error {
+			if !line.MatchString(server.Log()) {
+				return fmt.Errorf("no line is like %s", line)
+			}
+			return nil
+		})
+	}
+	mustSay(t, server, "")
+
+	postgres.Stop()
+	mustSay(t, server, noDatabase)
+	logged("ping database: ")
+	store.Stop()
+	mustSay(t, server, noSessions+noDatabase)
+	postgres.Start()
+	mustSay(t, server, noSessions)
+	logged("connect to Redis: ")
+	store.Start()
+	mustSay(t, server, "")
+
+	must(t, store, "CONFIG", "SET", "min-replicas-to-write", "1")
+	mustSay(t, server, noHeartbeat)
+	logged("no heartbeat taken by Redis")
+	must(t, store, "CONFIG", "SET", "min-replicas-to-write", "0")
+	mustSay(t, server, "")
+}
+
+// TestReadyzCountsTheEndingsThatAreAppliedAgain to a Redis that has lost all.
+func TestReadyzCountsTheEndingsThatAreAppliedAgain(t *testing.T) {
+	t.Parallel()
+	const endings = 100_000
+	store, postgres := testservice.Redis(t), testservice.PrivatePostgres(t)
+	server := start(t, strict(onServices(store, postgres)))
+	member(t, server)
+	query(t, postgres, fmt.Sprintf(`INSERT INTO devices
+		(id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, ended_ms, ended_how)
+		SELECT 'ended' || n, p.id, lpad(n::text, 43, '0'), '', '', false, d.ms, d.ms + 86400000, d.ms, 'log-out'
+		FROM generate_series(1, %d) n, (SELECT id FROM people) p, (SELECT (extract(epoch FROM now()) * 1000)::bigint AS ms) d`, endings))
+	counted := regexp.MustCompile(`^sessions are checked before they are believed: ([1-9]\d*) ended again so far\n$`)
+	must(t, store, "FLUSHALL")
+	must(t, store, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+	testprocess.Eventually(t, answerLimit, "count the endings", func() error {
+		why, err := unready(server, "*/*")
+		if err == nil && !counted.MatchString(why) {
+			err = fmt.Errorf("it says %q", why)
+		}
+		return err
+	})
+	mustSay(t, server, "")
+}

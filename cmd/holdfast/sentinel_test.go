@@ -1,0 +1,372 @@
+package main_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+)
+
+// replicated is three Redis, a master and two replicas, that three Sentinels
+// watch, configured as docs/operations.md has it.
+type replicated struct {
+	t         testing.TB
+	nodes     []*testservice.RedisServer
+	sentinels []*testservice.RedisServer // only to ask them
+}
+
+// replace puts each new text in the place of an old one, which must stand in
+// conf so many times.
+func replace(t testing.TB, conf string, times int, pairs ...string) string {
+	t.Helper()
+	for i := 0; i < len(pairs); i += 2 {
+		if n := strings.Count(conf, pairs[i]); n != times {
+			t.Fatalf("the documented configuration has %q %d times, want %d", pairs[i], n, times)
+		}
+		conf = strings.ReplaceAll(conf, pairs[i], pairs[i+1])
+	}
+	return conf
+}
+
+func newReplicated(t testing.TB) *replicated {
+	t.Helper()
+	const operator = "user operator on >operator allkeys allchannels +@all\n"
+	conf := filepath.Join(t.TempDir(), "redis.conf")
+	if err := os.WriteFile(conf, []byte(documented(t, "redis")+documented(t, "redis-replicated")+operator), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := &replicated{t: t}
+	for i := range 3 {
+		// The first one is promoted before the other: a fail-back leads to it.
+		args := []string{"--include", conf, "--repl-diskless-sync-delay", "0", "--replica-priority", strconv.Itoa(1 + i)}
+		if i > 0 {
+			host, port, _ := net.SplitHostPort(r.nodes[0].Addr)
+			args = append(args, "--replicaof", host, port)
+		}
+		node := testservice.Redis(t, args...)
+		node.URL = "redis://operator:operator@" + node.Addr
+		r.nodes = append(r.nodes, node)
+	}
+	testprocess.Eventually(t, answerLimit, "replicate", func() error { return leads(r.nodes[0], 2) })
+	host, port, _ := net.SplitHostPort(r.nodes[0].Addr)
+	for range 3 {
+		addr := testservice.Sentinel(t, replace(t, documented(t, "sentinel"), 1,
+			"10.0.0.11 6379", host+" "+port,
+			"down-after-milliseconds sessions 15000", "down-after-milliseconds sessions 1000",
+			"failover-timeout sessions 60000", "failover-timeout sessions 5000",
+		))
+		sentinel := &testservice.RedisServer{URL: "redis://" + addr, Addr: addr}
+		// How often it looks: seconds, where nothing is set.
+		must(t, sentinel, "SENTINEL", "DEBUG", "INFO-PERIOD", 250, "PUBLISH-PERIOD", 250)
+		r.sentinels = append(r.sentinels, sentinel)
+	}
+	testprocess.Eventually(t, answerLimit, "know one another", func() error {
+		for _, sentinel := range r.sentinels {
+			if _, err := sentinel.Do("SENTINEL", "CKQUORUM", "sessions"); err != nil {
+				return err
+			}
+			replicas, err := redis.Values(sentinel.Do("SENTINEL", "REPLICAS", "sessions"))
+			if err == nil && len(replicas) != 2 {
+				err = fmt.Errorf("%d replicas", len(replicas))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return r
+}
+
+// leads is nil when node is a master with so many replicas that have all it has.
+func leads(node *testservice.RedisServer, replicas int) error {
+	conn, err := redis.DialURL(node.URL, redis.DialReadTimeout(5*time.Second))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.Do("SET", "holdfast:session:none", "", "PX", 1); err != nil {
+		return err
+	}
+	n, err := redis.Int(conn.Do("WAIT", replicas, 1000))
+	if err == nil && n != replicas {
+		err = fmt.Errorf("%d replicas have it", n)
+	}
+	return err
+}
+
+// master is the node that all Sentinels take for the master, and that is one
+// with so many replicas.
+func (r *replicated) master(replicas int) (node *testservice.RedisServer, err error) {
+	for _, sentinel := range r.sentinels {
+		addr, err := redis.Strings(sentinel.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "sessions"))
+		if err != nil {
+			return nil, err
+		}
+		at := net.JoinHostPort(addr[0], addr[1])
+		if node != nil && node.Addr != at {
+			return nil, errors.New("the Sentinels do not agree")
+		}
+		for _, candidate := range r.nodes {
+			if candidate.Addr == at {
+				node = candidate
+			}
+		}
+	}
+	return node, leads(node, replicas)
+}
+
+// known is nil when all Sentinels take node for a replica that is up to date.
+func (r *replicated) known(node *testservice.RedisServer) error {
+	for _, sentinel := range r.sentinels {
+		replicas, err := redis.Values(sentinel.Do("SENTINEL", "REPLICAS", "sessions"))
+		if err != nil {
+			return err
+		}
+		found := false
+		for _, replica := range replicas {
+			facts, err := redis.StringMap(replica, nil)
+			if err != nil {
+				return err
+			}
+			found = found || facts["name"] == node.Addr && facts["flags"] == "slave" && facts["role-reported"] == "slave" &&
+				facts["master-link-status"] == "ok" && facts["slave-priority"] == "1"
+		}
+		if !found {
+			return fmt.Errorf("the Sentinel at %s does not know the replica at %s", sentinel.Addr, node.Addr)
+		}
+	}
+	return nil
+}
+
+// proxied runs the documented HAProxy in front of the nodes, and returns its URL
+// for a server.
+func (r *replicated) proxied() string {
+	r.t.Helper()
+	addr := "127.0.0.1:" + strconv.Itoa(testservice.FreePort(r.t))
+	testservice.HAProxy(r.t, replace(r.t, documented(r.t, "haproxy"), 1,
+		"127.0.0.1:6379", addr,
+		"10.0.0.11:6379", r.nodes[0].Addr, "10.0.0.12:6379", r.nodes[1].Addr, "10.0.0.13:6379", r.nodes[2].Addr,
+	), addr)
+	// Before its first checks HAProxy takes all of them for masters.
+	operator := &testservice.RedisServer{URL: "redis://operator:operator@" + addr}
+	testprocess.Eventually(r.t, answerLimit, "use the master alone", func() error {
+		for range r.nodes {
+			role, err := redis.Values(operator.Do("ROLE"))
+			if err != nil {
+				return err
+			}
+			if name, err := redis.String(role[0], nil); err != nil || name != "master" {
+				return fmt.Errorf("led to a %s, %w", name, err)
+			}
+		}
+		return nil
+	})
+	return "redis://holdfast:CHANGE-ME@" + addr + "/0"
+}
+
+// watch asks with cookies of people who are in and of people who are out.
+type watch struct {
+	mu           sync.Mutex
+	in           []*visitor
+	out          map[*visitor]string // the cookie each has stolen
+	told, untold atomic.Int64
+}
+
+func (w *watch) isIn(v ...*visitor) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.in = append(w.in, v...)
+}
+
+// isOut takes the cookie of somebody who has been told to be out.
+func (w *watch) isOut(thief *visitor) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.out[thief] = thief.token()
+}
+
+// look asks once with every cookie at one server. That nothing can be said just
+// now (503) is no error, and counted.
+func (w *watch) look(base string) error {
+	w.mu.Lock()
+	in, out := slices.Clone(w.in), maps.Clone(w.out)
+	w.mu.Unlock()
+	for _, v := range in {
+		if err := w.see(v.at(base), "Hello, "+v.name+"!"); err != nil {
+			return err
+		}
+	}
+	for v, token := range out {
+		thief := v.at(base)
+		thief.Take(token)
+		if err := w.see(thief, ""); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// see is nil when a visitor is greeted so, or not at all where want is "".
+func (w *watch) see(v *visitor, want string) error {
+	got, err := v.ask("GET", "/profile", nil)
+	if err != nil {
+		return err
+	}
+	switch {
+	case got.Code == http.StatusServiceUnavailable:
+		w.untold.Add(1)
+		return nil
+	case want == "" && got.Code == http.StatusSeeOther, got.Code == http.StatusOK && got.text("h1") == want:
+		w.told.Add(1)
+		return nil
+	}
+	return fmt.Errorf("%s was answered %d, %q; want %q", v.email, got.Code, got.text("h1"), want)
+}
+
+// TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut: the
+// power fails at all three Redis just after a log-out; the replicas come back
+// without it, and one of them is promoted; then the old master comes back, with
+// what has ended since, and is promoted again.
+func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *testing.T) {
+	t.Parallel()
+	r := newReplicated(t)
+	old := r.nodes[0]
+	database := testservice.Postgres(t)
+	var servers []*testprocess.Server
+	for range 2 {
+		servers = append(servers, start(t, strict(testprocess.Settings{"REDIS_URL": r.proxied(), "DATABASE_URL": database.URL})))
+	}
+	w := &watch{out: map[*visitor]string{}}
+	ada, lost, later, meanwhile := member(t, servers[0]), member(t, servers[0]), member(t, servers[0]), member(t, servers[0])
+	thieves := map[*visitor]*visitor{}
+	for _, v := range []*visitor{ada, lost, later, meanwhile} {
+		thieves[v] = v.thief()
+	}
+	bea := member(t, servers[1])
+	w.isIn(bea)
+	testprocess.Eventually(t, answerLimit, "have all sessions everywhere", func() error { return leads(old, 2) })
+
+	var all errgroup.Group
+	end := make(chan struct{})
+	for _, server := range servers {
+		all.Go(func() error {
+			for {
+				select {
+				case <-end:
+					return nil
+				default:
+				}
+				if err := w.look(server.URL); err != nil {
+					return fmt.Errorf("at %s: %w", server.URL, err)
+				}
+			}
+		})
+	}
+	stop := sync.OnceFunc(func() {
+		close(end)
+		if err := all.Wait(); err != nil {
+			t.Error(err)
+		}
+	})
+	defer stop()
+	told := func(when string) {
+		t.Helper()
+		for _, server := range servers {
+			testprocess.Eventually(t, answerLimit, when, func() error { return greeted(bea.at(server.URL)) })
+		}
+	}
+	logOut := func(v *visitor, server *testprocess.Server) {
+		t.Helper()
+		testprocess.Eventually(t, answerLimit, "log out", func() error {
+			got, err := v.at(server.URL).ask("POST", "/logout", url.Values{})
+			if err == nil && got.Code != http.StatusSeeOther {
+				err = fmt.Errorf("status %d", got.Code)
+			}
+			return err
+		})
+	}
+	stands := func(at *testservice.RedisServer, thief *visitor) {
+		t.Helper()
+		if n, err := redis.Int(at.Do("EXISTS", keyOf(thief))); n != 1 || err != nil {
+			t.Fatalf("the Redis at %s does not have the session that ended: nothing is tested (%v)", at.Addr, err)
+		}
+	}
+
+	logOut(ada, servers[0])
+	w.isOut(thieves[ada])
+
+	for _, replica := range r.nodes[1:] {
+		replica.Pause()
+	}
+	logOut(lost, servers[0])
+	w.isOut(thieves[lost])
+	for _, node := range r.nodes {
+		node.Kill()
+	}
+	for _, replica := range r.nodes[1:] {
+		replica.Start()
+		stands(replica, thieves[lost])
+	}
+	var promoted *testservice.RedisServer
+	testprocess.Eventually(t, answerLimit, "promote a replica", func() (err error) {
+		promoted, err = r.master(1)
+		return err
+	})
+	told("greeted after the fail-over")
+	for _, server := range servers {
+		mustBe(t, asked, thieves[lost].at(server.URL), "having logged out before the fail-over")
+	}
+
+	logOut(later, servers[1])
+	w.isOut(thieves[later])
+	cleo := member(t, servers[1])
+	w.isIn(cleo)
+	testprocess.Eventually(t, answerLimit, "have the new session", func() error { return leads(promoted, 1) })
+	old.Start()
+	stands(old, thieves[later])
+	testprocess.Eventually(t, answerLimit, "make a replica of the old master", func() error {
+		_, err := r.master(2)
+		return errors.Join(err, r.known(old))
+	})
+
+	must(t, r.sentinels[0], "SENTINEL", "FAILOVER", "sessions")
+	logOut(meanwhile, servers[0])
+	testprocess.Eventually(t, answerLimit, "fail back", func() error {
+		now, err := r.master(2)
+		if err == nil && now != old {
+			err = fmt.Errorf("the master is %s", now.Addr)
+		}
+		return err
+	})
+	told("greeted after the fail-back")
+	w.isOut(thieves[meanwhile])
+	for _, server := range servers {
+		mustBe(t, greeted, cleo.at(server.URL), "having logged in at the master in between")
+		if err := w.look(server.URL); err != nil {
+			t.Error(err)
+		}
+	}
+	stop()
+	t.Logf("answers: %d that said who is in, %d that nothing can be said", w.told.Load(), w.untold.Load())
+	if w.untold.Load() == 0 {
+		t.Error("no fail-over was noticed")
+	}
+}

@@ -1,0 +1,114 @@
+package restartcheck
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gofrs/flock"
+)
+
+// note says what a trial leaves when it is killed: a file, and a lock beside it
+// that the operating system gives up with the process.
+type note struct {
+	Folder string `json:"folder"`
+	Schema string `json:"schema,omitempty"` // in PostgreSQL
+
+	path string
+	lock *flock.Flock
+}
+
+const (
+	noteSuffix = ".left.json"
+	lockSuffix = ".lock"
+)
+
+// keep writes the note into a folder that exists or is made, before there is
+// anything that it names. name is of this trial alone.
+func (n *note) keep(folder, name string) error {
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		return fmt.Errorf("note what a check leaves: %w", err)
+	}
+	n.path = filepath.Join(folder, name+noteSuffix)
+	n.lock = flock.New(strings.TrimSuffix(n.path, noteSuffix)+lockSuffix, flock.SetPermissions(0o600))
+	// Nobody else takes the lock before the note is there.
+	if locked, err := n.lock.TryLock(); err != nil || !locked {
+		return fmt.Errorf("note what a check leaves: %s cannot be locked: %w", n.lock.Path(), err)
+	}
+	text, err := json.Marshal(n)
+	if err == nil {
+		err = os.WriteFile(n.path, text, 0o600)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("note what a check leaves: %w", err), n.drop())
+	}
+	return nil
+}
+
+// drop removes the note: what it names is gone.
+func (n *note) drop() error {
+	failed := []error{os.Remove(n.path), n.lock.Unlock(), os.Remove(n.lock.Path())}
+	for i, err := range failed {
+		if errors.Is(err, os.ErrNotExist) { // another one has swept at the same time
+			failed[i] = nil
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// Sweep removes what checks have left that were killed, as noted in a folder, but
+// for sessions in Redis, which end by themselves within an hour. databaseURL is
+// where their schemas are. What cannot be removed stays noted.
+func Sweep(ctx context.Context, folder, databaseURL string) error {
+	paths, err := filepath.Glob(filepath.Join(folder, "*"+noteSuffix))
+	if err != nil {
+		return fmt.Errorf("look for what checks have left: %w", err)
+	}
+	var failed []error
+	for _, path := range paths {
+		if err := sweep(ctx, path, databaseURL); err != nil {
+			failed = append(failed, fmt.Errorf("remove what a check has left: %w", err))
+		}
+	}
+	return errors.Join(failed...)
+}
+
+func sweep(ctx context.Context, path, databaseURL string) error {
+	n := note{path: path, lock: flock.New(strings.TrimSuffix(path, noteSuffix)+lockSuffix, flock.SetPermissions(0o600))}
+	if locked, err := n.lock.TryLock(); err != nil || !locked {
+		return err // a check under way has it
+	}
+	err := n.remove(ctx, databaseURL)
+	if err != nil {
+		return errors.Join(err, n.lock.Unlock())
+	}
+	return n.drop()
+}
+
+// remove removes what the note on the disk names.
+func (n *note) remove(ctx context.Context, databaseURL string) error {
+	text, err := os.ReadFile(n.path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil // somebody else has done it
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(text, n); err != nil || n.Folder == "" {
+		return nil // written half: nothing was made yet
+	}
+	if n.Schema != "" {
+		s, err := openSchema(databaseURL, n.Schema)
+		if err == nil {
+			err = s.drop(ctx)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return os.RemoveAll(n.Folder)
+}
