@@ -701,13 +701,16 @@ func TestTheDeviceCookieIsHashedIsOnesOwnAndLogsNobodyIn(t *testing.T) {
 	}
 }
 
-func TestNoAddressInAUserAgentGetsIntoAMail(t *testing.T) {
+func TestNobodysWordsInAUserAgentGetIntoAMail(t *testing.T) {
 	for userAgent, want := range map[string]string{
 		"Your account is locked: go to evil.example/1": "An unknown browser",
-		"call 0800123456":   "An unknown browser",
-		"evil.example/1.0":  "An unknown browser",
-		"curl/8.5.0":        "curl",
-		"python-requests/2": "python-requests",
+		"call 0800123456":                              "An unknown browser",
+		"evil.example/1.0":                             "An unknown browser",
+		"Call Zero Eight Hundred Now To Save/1":        "An unknown browser",
+		"Call-Zero-Eight-Hundred":                      "An unknown browser",
+		"Mozilla/5.0 (X11; Linux x86_64) Call Now/1.0": "An unknown browser on Linux",
+		"curl/8.5.0":                                   "curl",
+		"python-requests/2":                            "python-requests",
 		"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0": "Firefox on Linux",
 	} {
 		if got := web.BrowserWords(userAgent); got != want {

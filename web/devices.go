@@ -3,15 +3,14 @@ package web
 import (
 	"net/http"
 	"slices"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/labstack/echo/v4"
 	"github.com/mileusna/useragent"
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
+	"holdfast/internal/product"
 	"holdfast/internal/session"
 )
 
@@ -146,8 +145,8 @@ func deviceTitle(userAgent string) string {
 	ua := useragent.Parse(userAgent)
 	browser, system := ua.Name, ua.OS
 	// A browser that is not known is named by what it sends, and stands in mails
-	// to people who never used it: no address may come of that.
-	if len(browser) > 40 || strings.ContainsFunc(browser, notInBrowserName) || browser == "" {
+	// to people who never used it: nobody's words may come of that.
+	if !knownBrowser(browser) {
 		browser = "An unknown browser"
 	}
 	if system == "" {
@@ -156,9 +155,24 @@ func deviceTitle(userAgent string) string {
 	return browser + " on " + system
 }
 
-func notInBrowserName(r rune) bool {
-	return !unicode.IsLetter(r) && r != ' ' && r != '-' && r != '_'
+// knownBrowser reports whether a name is that of a browser or a program, and not
+// anything that a header may hold.
+func knownBrowser(name string) bool {
+	switch name {
+	case useragent.Chrome, useragent.HeadlessChrome, useragent.Firefox, useragent.Safari, useragent.Edge,
+		useragent.Opera, useragent.OperaMini, useragent.OperaTouch, useragent.Vivaldi, useragent.InternetExplorer,
+		useragent.SamsungBrowser, "Miui Browser", "Huawei Browser", "Android browser", useragent.BlackBerry, useragent.NetFront,
+		useragent.FacebookApp, useragent.InstagramApp, useragent.TiktokApp,
+		useragent.Googlebot, useragent.Bingbot, useragent.Applebot, useragent.YandexBot,
+		"curl", "Wget", "HTTPie", "python-requests", "Go-http-client", "okhttp", "PostmanRuntime",
+		operatorAgent:
+		return true
+	}
+	return false
 }
+
+// operatorAgent is what the program itself notes as the User-Agent of its command.
+const operatorAgent = product.Slug + " users reset-link"
 
 // deviceKind is which icon a User-Agent gets: "computer", "phone", "tablet",
 // "program" or "unknown".

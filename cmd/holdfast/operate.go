@@ -177,7 +177,8 @@ func (o operator) resetLink(ctx context.Context, email string) error {
 	if err != nil {
 		return err
 	}
-	token, err := o.accounts.MakeLink(ctx, account.PurposeReset, p.ID, p.Email)
+	// For no address: no mail shows that it is the person's.
+	token, err := o.accounts.MakeLink(ctx, account.PurposeReset, p.ID, "")
 	if err != nil {
 		return err
 	}

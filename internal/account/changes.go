@@ -30,7 +30,7 @@ type Changes interface {
 	LogIn(ctx context.Context, p Person, hash string, at time.Time, n Notes) error
 	// SetPassword puts a hash in the place of the old one, which must still
 	// stand; with a link that must still be good, in the place of whatever
-	// stands, and the address is confirmed. It raises the epoch, ends all
+	// stands, and the address is confirmed if the link was mailed to it. It raises the epoch, ends all
 	// sessions but the device named Keep, has no browser known but the one of the hash
 	// KeepBrowser, spends links and takes back letters that
 	// would carry one: all but the ways back to addresses that the account had

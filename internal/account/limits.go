@@ -44,7 +44,7 @@ func cleanEmail(email string) (clean, key, problem string) {
 		return "", "", "E-mail must be text. Type it again."
 	}
 	email = text.Clean(email)
-	key = norm.NFC.String(strings.ToLower(email))
+	key = norm.NFC.String(strings.Map(lower, email))
 	local, domain, _ := strings.Cut(email, "@")
 	switch {
 	case email == "":
@@ -60,4 +60,15 @@ func cleanEmail(email string) (clean, key, problem string) {
 		return "", "", fmt.Sprintf("E-mail must be %d characters or fewer.", MaxEmailBytes)
 	}
 	return email, key, ""
+}
+
+// lower lowers a letter, but for those outside ASCII whose small letter is in
+// it: with U+0130, which would become i, two mailboxes had one key. What Unicode
+// calls the same character, as U+212A and K, is one by then (text.Clean).
+func lower(r rune) rune {
+	small := unicode.ToLower(r)
+	if r > unicode.MaxASCII && small <= unicode.MaxASCII {
+		return r
+	}
+	return small
 }

@@ -9,6 +9,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
+	"holdfast/internal/text"
 )
 
 // problem registers with everything else in order and returns the message for
@@ -36,6 +37,7 @@ func TestNamesThatAreRefused(t *testing.T) {
 	for _, name := range []string{
 		"", " ", "\t\n", "\u00a0\u3000", // nothing
 		"\u200b", "\u200b\u2060\ufeff", // nothing that can be seen
+		"\u3164", "\u2800\u2800", "\u115f\u1160", "\uffa0", "\u034f\ufe0f",
 		"a\x00b", "\x00", "a\xffb", "\xed\xa0\x80", // not text
 		"a\nb", "a\rb", "a\tb", "a\x1b[31mb", "a\x7fb", "a\u0085b", "a\u2028b", "a\u2029b", // would break a line
 		"a\u202eb", "a\u2066b\u2069", "a\u200fb", "a\u061cb", // would turn what follows
@@ -106,4 +108,41 @@ func TestTheKeyOfAKeyIsItself(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestNoAddressOutsideOfASCIISharesAKeyWithOneInIt: they are two mailboxes.
+// The Kelvin sign and others that Unicode calls the same character as one of ASCII
+// are that character from the start, in the address to which mail goes too.
+func TestNoAddressOutsideOfASCIISharesAKeyWithOneInIt(t *testing.T) {
+	ascii := func(s string) bool {
+		return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
+	}
+	for r := rune(unicode.MaxASCII + 1); r <= unicode.MaxRune; r++ {
+		for _, email := range []string{"a" + string(r) + "@example.org", "a@" + string(r) + ".example", "I" + string(r) + "@example.org"} {
+			if key, ok := account.EmailKey(email); ok && ascii(key) && !ascii(text.Clean(email)) {
+				t.Errorf("%+q has the key %q", email, key)
+			}
+		}
+	}
+	for email, want := range map[string]string{
+		"\u0130x@example.org": "\u0130x@example.org", "I\u0307x@example.org": "\u0130x@example.org", "\u0131x@example.org": "\u0131x@example.org",
+		"\u212a@example.org": "k@example.org", "\u017f@example.org": "\u017f@example.org",
+		"\u212b@example.org": "\u00e5@example.org", "\u2126@example.org": "\u03c9@example.org", "\u00c9@Example.org": "\u00e9@example.org",
+	} {
+		if key, _ := account.EmailKey(email); key != want {
+			t.Errorf("%+q has the key %+q, want %+q", email, key, want)
+		}
+	}
+}
+
+func TestTwoMailboxesHaveTwoAccounts(t *testing.T) {
+	onBoth(t, func(t *testing.T, store account.Store) {
+		s := serve(store)
+		other, ascii := register(t, s, "Eve", "\u0130ris@example.org"), register(t, s, "Iris", "iris@example.org")
+		for _, want := range []account.Person{other, ascii} {
+			if got, err := s.FindByEmail(t.Context(), want.Email); err != nil || got.ID != want.ID {
+				t.Errorf("%+q: %+v, %v", want.Email, got, err)
+			}
+		}
+	})
 }

@@ -51,7 +51,7 @@ type Link struct {
 	Hash    string
 	Purpose Purpose
 	Person  string
-	Detail  string // the address that it is about
+	Detail  string // the address that it is about; of a reset, to which it was mailed, if it was
 	Letter  string // id of the letter that is to carry it; "" for none
 	// Created is when it was made; of a way back, when the account left the address,
 	// by the outbox's clock.

@@ -43,7 +43,8 @@ RETURNING ` + personColumns
 
 const resetPassword = `
 UPDATE people
-SET password_hash = $2, epoch = epoch + 1, verified_ms = COALESCE(verified_ms, $3)
+SET password_hash = $2, epoch = epoch + 1,
+    verified_ms = CASE WHEN email_key = $4 THEN COALESCE(verified_ms, $3) ELSE verified_ms END
 WHERE id = $1
 RETURNING ` + personColumns
 
@@ -58,7 +59,8 @@ func (p people) SetPassword(ctx context.Context, set account.NewPassword, n acco
 			if err := tx.spend(ctx, *set.Link, set.At); err != nil {
 				return err
 			}
-			query, args = resetPassword, []any{set.Person, set.Hash, set.At.UnixMilli()}
+			mailed, _ := account.EmailKey(set.Link.Detail)
+			query, args = resetPassword, []any{set.Person, set.Hash, set.At.UnixMilli(), mailed}
 		}
 		changed, err = scanPerson(tx.row(ctx, query, args...))
 		if err != nil {

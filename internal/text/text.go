@@ -49,8 +49,17 @@ func Breaks(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Zl, unicode.Zp, unicode.Bidi_Control)
 }
 
-// Visible reports whether a character leaves a mark on a page.
-func Visible(r rune) bool { return unicode.IsGraphic(r) && !unicode.IsSpace(r) }
+// brailleBlank is a Braille pattern without a dot, a symbol to Unicode.
+const brailleBlank = '\u2800'
+
+// Visible reports whether a character leaves a mark on a page. Letters that are
+// blank, such as the fillers of Hangul, and marks that only choose the form of
+// what they follow are to be ignored where they cannot be shown (Unicode, UAX #44,
+// Default_Ignorable_Code_Point).
+func Visible(r rune) bool {
+	return unicode.IsGraphic(r) && !unicode.IsSpace(r) && r != brailleBlank &&
+		!unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
 
 // Plain reports whether a text is valid UTF-8 without control characters.
 func Plain(s string) bool {

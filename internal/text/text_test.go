@@ -40,7 +40,10 @@ func TestCharactersThatBreakOutAreKnown(t *testing.T) {
 			t.Errorf("Breaks(%U) is not %v", r, want)
 		}
 	}
-	for r, want := range map[rune]bool{'a': true, ' ': false, '\u00a0': false, '\u200b': false, '1': true} {
+	for r, want := range map[rune]bool{
+		'a': true, ' ': false, '\u00a0': false, '\u200b': false, '1': true, '\u0301': true, '\u1100': true, '\u2801': true,
+		'\u115f': false, '\u1160': false, '\u3164': false, '\uffa0': false, '\u2800': false, '\u034f': false, '\ufe0f': false, '\u17b4': false,
+	} {
 		if text.Visible(r) != want {
 			t.Errorf("Visible(%U) is not %v", r, want)
 		}
