@@ -107,6 +107,13 @@ func TestAnOperatorPrintsALinkForANewPassword(t *testing.T) {
 	if err := all(asked(who), logsIn(who, newPassword), staysOut(who, password)); err != nil {
 		t.Error(err)
 	}
+	// No mail has shown that the address is theirs.
+	if err := entered(who.submit("/login", "/login", map[string]string{"email": who.email, "password": newPassword})); err != nil {
+		t.Fatal(err)
+	}
+	if kept := who.get("/account/export"); !strings.Contains(string(kept.Body), `"email_confirmed": false`) {
+		t.Errorf("the person's own data: %.300s", kept.Body)
+	}
 	if end := server.Command("users", "reset-link", "--email", "nobody@kelp.example"); end.Code == 0 || strings.Contains(end.Output(), "token=") {
 		t.Errorf("for nobody: %d, %s", end.Code, end.Output())
 	}
