@@ -30,6 +30,18 @@ func TestColoursAreNamedInOneFile(t *testing.T) {
 	}
 }
 
+// A browser drops a rule that it cannot read, and says nothing.
+func TestEveryLineOfAStyleSheetIsPartOfARule(t *testing.T) {
+	comment := regexp.MustCompile(`(?s)/\*.*?\*/`)
+	for _, part := range styleSheetParts() {
+		for line := range strings.Lines(comment.ReplaceAllString(readStyle(t, part), "")) {
+			if line = strings.TrimSpace(line); line != "" && !strings.ContainsAny(line[len(line)-1:], "{},;") {
+				t.Errorf("%s.css: %q is no part of a rule", part, line)
+			}
+		}
+	}
+}
+
 // A field looks like a field whatever it is made of.
 func TestWhatHoldsForAnInputHoldsForATextarea(t *testing.T) {
 	input := regexp.MustCompile(`\binput\b`)
