@@ -386,7 +386,7 @@ func functions(t *testing.T, path string) []string {
 
 func TestWhereNobodyCanLookThePageSaysSo(t *testing.T) {
 	w := newWorld(t, embedded(t), options{learn: true, store: store.KindMemory})
-	asked := step(t, way(w.member(w.person("Ada")).get("/explain")), "The server's own memory was asked")
+	asked := step(t, way(w.member(w.person("Ada")).get("/explain")), "The server’s own memory was asked")
 	if len(asked.hand) != 0 {
 		t.Errorf("lines that look into a process: %q", asked.hand)
 	}

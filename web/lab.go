@@ -218,7 +218,7 @@ func (s *Site) restartOutcome(c echo.Context) (*restartOutcome, error) {
 		o.Why = "Your browser sent the same cookie to a server that had never seen you; it looked the key up in " + s.Sessions.Where() + ", and your values were there."
 	case s.SessionStore == store.KindMemory:
 		o.Heading = "You are a stranger now"
-		o.Why = "Sessions were in the old server's own memory, and that ended with it. Your browser still sends its cookie; nobody is left who knows it. The same has just happened to everyone who was logged in here."
+		o.Why = "Sessions were in the old server’s own memory, and that ended with it. Your browser still sends its cookie; nobody is left who knows it. The same has just happened to everyone who was logged in here."
 	default:
 		o.Heading = "Your session has ended"
 		o.Why = "It is not in " + s.Sessions.Where() + " any more. It may have ended meanwhile; a restart alone does not end it there."
