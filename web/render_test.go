@@ -68,7 +68,7 @@ func samplePages() map[string][]any {
 	then := moment{"2026-11-20T18:04:05Z", "3 days ago"}
 	drawn := wayDrawing{
 		Words: wayWords, Greeting: "Hello, Ada!", Store: "Redis", Record: "name: Ada", Linked: true,
-		Cookie: wayPart{"qUdM…hYsf", true}, Key: wayPart{"8BMV…JvWw", true}, Page: wayPart{"Hello, Ada!", true},
+		Cookie: wayPart{Value: "qUdM…hYsf", Linked: true}, Key: wayPart{Value: "8BMV…JvWw", Linked: true}, Page: wayPart{Value: "Hello, Ada!", Linked: true},
 	}
 	wrong := everyFieldWrong()
 	return map[string][]any{
@@ -112,7 +112,7 @@ func samplePages() map[string][]any {
 			{Method: "GET", Path: "/", Status: 200, At: then, Took: "1.00 ms", Changes: "nothing"},
 		}}},
 		"lab": {labPage{}, labPage{
-			Store: "this server's memory", Memory: true, Member: true, Failed: "It did not restart.",
+			Store: "this server’s memory", Memory: true, Member: true, Failed: "It did not restart.",
 			Outcome: &restartOutcome{Heading: "Hello again, Ada!", Why: "It was there.", Kept: true, Before: Process{1, 2, time.Unix(0, 0)}, Began: then, BeganNext: then},
 			Devices: []deviceCard{{ID: "1", Title: "Firefox on Linux", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true}}, Others: 1,
 			Check: CheckState{
