@@ -185,6 +185,11 @@ func TestWhyNobodyIsBelieved(t *testing.T) {
 			}
 			page := w.bare("GET", "/explain", "", headers...).wantNoCookie().wantText("h1", "How the server looked for you")
 			wantTitles(t, c.what, way(page), append(c.want, end...)...)
+			arrow := page.doc().Find(".drawing.across .d-part").First()
+			drawn, dashed := arrow.Find(".d-value").Text(), arrow.HasClass("d-off")
+			if none := c.want[0] == "Your browser sent no session cookie"; dashed != none || (drawn == "none") != none || (drawn == "several") != (c.what == "two cookies") {
+				t.Errorf("%s: the drawing says %q, dashed: %v", c.what, drawn, dashed)
+			}
 		}
 
 		w.clock.advance(sessionIdle + time.Second)
