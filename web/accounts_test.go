@@ -6,10 +6,14 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/PuerkitoBio/goquery"
 
 	"holdfast/internal/account"
 	"holdfast/internal/mail"
@@ -725,8 +729,33 @@ func TestMailIsReadOnItsPageWithALinkToFollow(t *testing.T) {
 	}).wantRedirect("/profile")
 	w.sendMail()
 	page := b.get("/mail").want(http.StatusOK).wantText("article h2", "Confirm your e-mail address")
+	if page.doc().Find("article details[open]").Length() != 1 {
+		t.Error("the only mail is not open")
+	}
 	link := page.doc().Find("article a.button").AttrOr("href", "")
+	b.get("/account").want(http.StatusOK).wantText("main a[href='/mail']", "read it here")
+	asked := b.follow(b.post("/account/confirm", nil).wantRedirect("/account"))
+	asked.wantText("[role=status] a[href='/mail']", "Read it here")
+	if want := []string{"A mail is on its way to bea@kelp.example. This server sends none. Read it here."}; !slices.Equal(asked.notices(), want) {
+		t.Errorf("the notice of the mail is %q, want %q", asked.notices(), want)
+	}
 	b.submit(b.get(link).want(http.StatusOK), "form[action='/verify']", nil).wantRedirect("/account")
+}
+
+func TestTheLatestMailIsOpenAndTwentyAreShown(t *testing.T) {
+	w := newWorld(t, embedded(t), options{learn: true})
+	for n := range 21 {
+		sent := mail.Message{To: "ada@kelp.example", Subject: "Mail " + strconv.Itoa(n), Text: "Hello.", Date: w.clock.now().Add(time.Duration(n) * time.Second)}
+		if err := w.folder.Send(t.Context(), sent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page := w.browser().get("/mail").want(http.StatusOK)
+	subjects := page.doc().Find("article h2").Map(func(_ int, h2 *goquery.Selection) string { return h2.Text() })
+	if len(subjects) != 20 || subjects[0] != "Mail 20" || subjects[19] != "Mail 1" {
+		t.Errorf("of 21 mails it shows %q", subjects)
+	}
+	page.wantText("article details[open] h2", "Mail 20")
 }
 
 func TestPasswordManagersFindWhereToChangeThePassword(t *testing.T) {

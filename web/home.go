@@ -10,6 +10,8 @@ type homePage struct {
 	Name string // "" for a guest
 	URL  string // of this site, for those who link to it; "" for a member
 	Way  wayDrawing
+	// Attacks is how many there are to try, in words; "" without LEARN.
+	Attacks string
 }
 
 func (s *Site) showHome(c echo.Context) error {
@@ -18,6 +20,9 @@ func (s *Site) showHome(c echo.Context) error {
 		p.Name = member.Name
 	} else {
 		p.URL = s.BaseURL.JoinPath("/").String()
+	}
+	if s.Learn {
+		p.Attacks = inWords(len(s.Lab.Attacks.All()))
 	}
 	return s.page(c, http.StatusOK, "home", "", p)
 }

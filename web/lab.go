@@ -82,6 +82,7 @@ type labPage struct {
 	Failed   string // why the server did not restart
 	Devices  []deviceCard
 	Others   int
+	Attacks  string // how many there are, in words
 	Check    CheckState
 	Began    moment // the check that runs or failed
 	Measured moment
@@ -229,6 +230,7 @@ func (s *Site) restartOutcome(c echo.Context) (*restartOutcome, error) {
 func (s *Site) labPage(c echo.Context, status int, p labPage) error {
 	_, p.Member = current(c).Member()
 	p.Store, p.Memory = s.Sessions.Where(), s.SessionStore == store.KindMemory
+	p.Attacks = inWords(len(s.Lab.Attacks.All()))
 	if p.Member {
 		live, err := current(c).Devices(c.Request().Context())
 		if err != nil {
@@ -248,5 +250,5 @@ func (s *Site) labPage(c echo.Context, status int, p labPage) error {
 	}
 	p.Began = momentAt(p.Check.Began, s.Now())
 	p.Measured = momentAt(p.Check.Measured, s.Now())
-	return s.page(c, status, "lab", "Lab", p)
+	return s.page(c, status, "lab", "Restart lab", p)
 }

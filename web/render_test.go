@@ -136,7 +136,7 @@ func samplePages() map[string][]any {
 		}, whyPage{Learn: true, Second: secondPart{Refusal: "It is locked.", Means: "One at a time.", Failed: "Not now."}},
 			whyPage{Learn: true, Second: secondPart{Blocked: "Not here."}}},
 		"labwait":  {labWaitPage{Try: 1}, labWaitPage{Given: true, Try: maxTries}},
-		"account":  {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", MaxName: 120, Errors: wrong}, accountPage{Email: "a@b", MailOn: true, Failed: "Too early."}, accountPage{Email: "a@b", Verified: true}},
+		"account":  {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", MaxName: 120, Errors: wrong}, accountPage{Email: "a@b", MailOn: true, Failed: "Too early."}, accountPage{Email: "a@b", Verified: true, Mails: true}},
 		"email":    {emailPage{}, emailPage{Now: "ada@example.com", Email: "a@b", Failed: "Too early.", Errors: wrong}},
 		"password": {passwordPage{MinPassword: 15}, passwordPage{Email: "ada@example.com", MinPassword: 15, Failed: "Too early.", Errors: wrong}},
 		"proof":    {proofPage{}, proofPage{Next: "/devices", Failed: "Too early.", Errors: wrong}},
@@ -149,8 +149,8 @@ func samplePages() map[string][]any {
 			Events:     []historyEvent{{What: "Logged in", Browser: "Firefox on Linux", Address: "::1", At: then}, {What: "Failed", At: then}},
 			neighbours: neighbours{Older: "/account/history?page=3", Newer: "/account/history?page=1"},
 		}},
-		"mail": {mailsPage{}, mailsPage{Mails: []shownMail{
-			{From: "a@b", To: "c@d", Subject: "Hello", At: then, Paragraphs: []mailParagraph{{Text: "One"}, {Items: []string{"Two"}}, {Text: "Go", Href: "/reset?token=t"}}},
+		"mail": {mailsPage{}, mailsPage{Most: 20, Mails: []shownMail{
+			{From: "a@b", To: "c@d", Subject: "Hello", At: then, Open: true, Paragraphs: []mailParagraph{{Text: "One"}, {Items: []string{"Two"}}, {Text: "Go", Href: "/reset?token=t"}}},
 			{Subject: "Another", At: then},
 		}}},
 		"error": {errorPage{}, errorPage{Status: 404, Heading: "No such page", Message: "Look again.", RequestID: "abc", OnURL: "/x", OnText: "Again", Back: true}},
@@ -201,7 +201,7 @@ func sampleData(t testing.TB) map[string][]view.Data {
 			data[name] = append(data[name],
 				inLayout(layout{Title: "Sample", Path: "/" + name, Learn: true}, page),
 				inLayout(layout{
-					Title: "Sample", Path: "/" + name, Member: "Ada", Flashes: []string{"Done.", "And done."},
+					Title: "Sample", Path: "/" + name, Member: "Ada", Flashes: []notice{{Text: "Done."}, {"A mail is on its way.", true}},
 					Version: "1.2.3", Instance: "start 17", Store: "Redis",
 				}, page),
 				inLayout(layout{Title: "Sample", Neutral: true, Version: "1.2.3"}, page),

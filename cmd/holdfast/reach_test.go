@@ -80,7 +80,7 @@ func TestInABrowserTheKeyboardAloneIsEnough(t *testing.T) {
 
 	b.tabTo("Restart lab")
 	b.press(kb.Enter)
-	b.sees("The restart lab", "following the link")
+	b.sees("Restart lab", "following the link")
 	b.tabTo("Restart the server now")
 	b.press(kb.Enter)
 	b.sees("Hello again, Ada!", "after the page came back by itself")
