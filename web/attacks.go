@@ -149,8 +149,8 @@ func exactly(wait time.Duration) string {
 func waitBars() []waitBar {
 	const (
 		rowHeight = 26
-		left      = 112 // where bars begin
-		piece     = 19  // what a doubling adds
+		left      = 76 // where bars begin
+		piece     = 19 // what a doubling adds
 	)
 	rule := accountRule()
 	var bars []waitBar
