@@ -146,7 +146,7 @@ func samplePages() map[string][]any {
 		"linkover": {struct{}{}, struct{}{}},
 		"delete":   {struct{}{}, struct{}{}},
 		"history": {historyPage{}, historyPage{
-			Events:     []historyEvent{{What: "Logged in", Browser: "Firefox on Linux", Address: "::1", At: then}, {What: "Failed", At: then}},
+			Events:     []historyEvent{{What: "Logged in", Browser: "Firefox on Linux", Kind: "computer", Address: "::1", At: then}, {What: "Failed", At: then}},
 			neighbours: neighbours{Older: "/account/history?page=3", Newer: "/account/history?page=1"},
 		}},
 		"mail": {mailsPage{}, mailsPage{Most: 20, Mails: []shownMail{
