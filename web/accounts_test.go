@@ -745,7 +745,7 @@ func TestMailIsReadOnItsPageWithALinkToFollow(t *testing.T) {
 func TestTheLatestMailIsOpenAndTwentyAreShown(t *testing.T) {
 	w := newWorld(t, embedded(t), options{learn: true})
 	for n := range 21 {
-		sent := mail.Message{To: "ada@kelp.example", Subject: "Mail " + strconv.Itoa(n), Text: "Hello.", Date: w.clock.now().Add(time.Duration(n) * time.Second)}
+		sent := mail.Message{To: "ada@kelp.example", Subject: "Mail " + strconv.Itoa(n), Text: "After that, go to\n" + w.base.String() + "/forgot.", Date: w.clock.now().Add(time.Duration(n) * time.Second)}
 		if err := w.folder.Send(t.Context(), sent); err != nil {
 			t.Fatal(err)
 		}
@@ -755,7 +755,7 @@ func TestTheLatestMailIsOpenAndTwentyAreShown(t *testing.T) {
 	if len(subjects) != 20 || subjects[0] != "Mail 20" || subjects[19] != "Mail 1" {
 		t.Errorf("of 21 mails it shows %q", subjects)
 	}
-	page.wantText("article details[open] h2", "Mail 20")
+	page.wantText("article details[open] h2", "Mail 20").wantText("article details[open] p", "After that, go to "+w.base.String()+"/forgot.").wantText("article .button", "")
 }
 
 func TestPasswordManagersFindWhereToChangeThePassword(t *testing.T) {

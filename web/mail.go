@@ -50,7 +50,7 @@ func (s *Site) paragraph(part string) mailParagraph {
 	lines := strings.Split(part, "\n")
 	last := lines[len(lines)-1]
 	switch {
-	case len(lines) == 2 && strings.HasPrefix(last, s.BaseURL.String()+"/"):
+	case len(lines) == 2 && strings.HasSuffix(lines[0], ":") && strings.HasPrefix(last, s.BaseURL.String()+"/"):
 		p := mailParagraph{Text: strings.TrimSuffix(lines[0], ":")}
 		if u, err := url.Parse(last); err == nil {
 			p.Href = u.RequestURI()
