@@ -577,7 +577,7 @@ func TestTheHistoryTellsWhatHappenedAPageAtATime(t *testing.T) {
 		b.submit(b.get("/profile"), "form[action='/logout']", nil).wantRedirect("/login")
 		b.post("/login", credentials(p.email, otherPassword)).wantRedirect("/profile")
 		var got []string
-		for _, item := range b.get("/account/history").want(http.StatusOK).doc().Find(".past b").EachIter() {
+		for _, item := range b.get("/account/history").want(http.StatusOK).doc().Find(".ended b").EachIter() {
 			got = append(got, item.Text())
 		}
 		want := "Logged in|Logged out|Password changed|Password given again|Wrong password given while logged in|Name changed|" +
@@ -592,10 +592,10 @@ func TestTheHistoryTellsWhatHappenedAPageAtATime(t *testing.T) {
 		}
 		first := b.get("/account/history").want(http.StatusOK)
 		second := b.get(first.doc().Find("a[rel=next]").AttrOr("href", "")).want(http.StatusOK)
-		if n := first.doc().Find(".past li").Length() + second.doc().Find(".past li").Length(); n != 49 {
+		if n := first.doc().Find(".ended li").Length() + second.doc().Find(".ended li").Length(); n != 49 {
 			t.Errorf("%d events on two pages, want 49", n)
 		}
-		w.member(w.person("Bob")).get("/account/history").want(http.StatusOK).wantText(".past", "").wantText(".empty", "There is nothing.")
+		w.member(w.person("Bob")).get("/account/history").want(http.StatusOK).wantText(".ended", "").wantText(".empty", "There is nothing.")
 
 		if err := w.db.Tidy(t.Context(), w.clock.now().Add(89*24*time.Hour)); err != nil {
 			t.Fatal(err)
