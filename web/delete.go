@@ -19,11 +19,12 @@ func (s *Site) submitDelete(c echo.Context) error {
 		return err
 	}
 	member, _ := current(c).Member()
-	if err := s.Accounts.Close(c.Request().Context(), member.ID, from(c)); err != nil {
+	ended, err := s.Accounts.Close(c.Request().Context(), member.ID, from(c))
+	if err != nil {
 		return err
 	}
 	s.tell(c, string(account.EventDeleted), member.ID)
-	s.revoke(c)
+	s.revoked(c, s.Sessions.RevokeKeys(c.Request().Context(), s.Revocations, ended))
 	current(c).LogOut()
 	if err := s.commit(c, c.Response()); err != nil {
 		return unavailableAfter(errDeleted, err)

@@ -277,7 +277,7 @@ func (s *Site) fail(err error, c echo.Context) {
 	if f.status == http.StatusServiceUnavailable && safe(r) {
 		h.Set("Refresh", retryAfter)
 	}
-	onURL, onText := s.wayOn(f, r)
+	onURL, onText := s.wayOn(f, c)
 	who, name := s.whoAsks(c, err)
 	page := s.failures[failureForm{f, who, onURL != "", onURL != "/"}]
 	_ = c.HTMLBlob(f.status, fillIn(page, map[string]string{
@@ -296,11 +296,15 @@ func fillIn(page []byte, words map[string]string) []byte {
 }
 
 // wayOn is where the button of an error page leads, and its words.
-func (s *Site) wayOn(f failure, r *http.Request) (url, text string) {
+func (s *Site) wayOn(f failure, c echo.Context) (url, text string) {
+	r := c.Request()
 	switch {
 	case f.login:
 		return loginURL(s.formPage(r.URL.Path)), "Log in"
 	case !safe(r) && f.status != http.StatusNotFound && f.status != http.StatusMethodNotAllowed:
+		if mailedLink(r.URL.Path) {
+			return linkPage(c, f.status != http.StatusForbidden), "Back to the form"
+		}
 		return s.formPage(r.URL.Path), "Back to the form"
 	case !f.again:
 		return "", ""

@@ -6,9 +6,11 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/account"
 	"holdfast/internal/session"
 )
 
@@ -135,4 +137,54 @@ func TestThePagesForLearningAnswerToTheServersOwnNameOnly(t *testing.T) {
 		t.Errorf("%d restarts, %d checks", w.lab.restarts.Load(), w.lab.checks.Load())
 	}
 	ask("GET", "/session", "evil.example").want(http.StatusOK) // the proxy may call this server what it likes
+}
+
+// TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm: with the link that the
+// form came from, since no other page has the form.
+func TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm(t *testing.T) {
+	w := newWorld(t, services(t), options{mail: true, redisTimeout: time.Second})
+	p := w.person("Ada")
+	b := w.member(w.person("Bob"))
+	button := func(page *answer, href string) {
+		t.Helper()
+		page.wantErrorPage()
+		first := page.doc().Find("main .actions a").First()
+		if first.Text() != "Back to the form" || first.AttrOr("href", "") != href {
+			t.Errorf("%s answered %d: the button %q leads to %q, want %q", page.request.URL, page.status, first.Text(), first.AttrOr("href", ""), href)
+		}
+		if got := page.header.Get("Referrer-Policy"); got != "no-referrer" {
+			t.Errorf("Referrer-Policy %q", got)
+		}
+	}
+	reset, confirm := w.link(account.PurposeReset, p), w.link(account.PurposeConfirm, p)
+	resetForm := url.Values{"token": {reset}, "password": {otherPassword}}
+	w.stores.redis.Pause()
+	button(b.post("/reset", resetForm).want(http.StatusServiceUnavailable), "/reset?token="+reset)
+	button(b.post("/verify", url.Values{"token": {confirm}}).want(http.StatusServiceUnavailable), "/verify?token="+confirm)
+	button(b.post("/reset", url.Values{"password": {otherPassword}}).want(http.StatusServiceUnavailable), "/forgot")
+	w.stores.redis.Resume()
+	w.until("the store is back", func() bool { return b.get("/reset?token="+reset).status == http.StatusOK })
+
+	button(b.post("/reset", url.Values{"nome": {"x"}}).want(http.StatusBadRequest), "/forgot")
+	button(b.post("/verify", url.Values{"nome": {"x"}}).want(http.StatusBadRequest), "/account")
+	forged := b.request(http.MethodPost, "/reset", strings.NewReader(resetForm.Encode()))
+	forged.Header.Set("Content-Type", urlencoded)
+	forged.Header.Set("Sec-Fetch-Site", "cross-site")
+	button(b.do(forged).want(http.StatusForbidden), "/forgot")
+
+	w.sets(b, "/reset?token="+reset, otherPassword)
+	over := b.post("/reset", resetForm).want(http.StatusGone)
+	if over.doc().Find("main a[href='/forgot']").Length() != 1 {
+		t.Error("a link that is used up does not lead to another one")
+	}
+	if err := w.db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	failed := b.post("/verify", url.Values{"token": {confirm}})
+	button(failed, "/verify?token="+confirm)
+	for _, token := range []string{reset, confirm} {
+		if strings.Contains(w.log.String(), token) {
+			t.Error("the log has the token of a mailed link")
+		}
+	}
 }

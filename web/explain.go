@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/session/store"
 )
 
 // explainPath is the page whose own request is watched closely.
@@ -35,6 +37,7 @@ type explainStep struct {
 	Hand        []string // lines for a shell that show the same
 	Token       bool     // the first of them that need $TOKEN
 	HandWords   string   // what they print, or why there are none
+	ToDo        bool     // it was not taken: it is for the reader to take
 }
 
 type explainFact struct {
@@ -78,6 +81,9 @@ func (e *explanation) summary(took time.Duration) string {
 	asked, written, statements := "no question to a store", "", "no SQL"
 	if e.reads > 0 {
 		asked = count(e.reads, "question") + " to " + storeName(e.store)
+		if e.store == store.KindDatabase {
+			statements = "no other SQL"
+		}
 	}
 	if len(e.writes) > 0 {
 		written = ", " + strconv.Itoa(len(e.writes)) + " more to store what changed"

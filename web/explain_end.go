@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"holdfast/internal/learn/trace"
+	"holdfast/internal/session/store"
 )
 
 // The second half of the way: who it is, what was stored, what went back.
@@ -55,6 +56,10 @@ func (e *explanation) noSQL() {
 	s := explainStep{
 		Title: "SQL needed: none",
 		Text:  "The database knows your e-mail and the hash of your password. Logging in needs it; recognising you does not. So every page is fast, and you are greeted even while the database is down.",
+	}
+	if e.site.SessionStore == store.KindDatabase && e.reads > 0 {
+		s.Title = "SQL needed: for the record alone"
+		s.Text = "Sessions are a table of the database here, so the question above was SQL. Your e-mail and the hash of your password were not looked at. With the database down nobody is greeted: that is what a store apart from it is for."
 	}
 	if len(e.sql) > 0 {
 		s.Title = "SQL needed: " + count(len(e.sql), "statement")

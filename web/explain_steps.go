@@ -54,10 +54,8 @@ func (e *explanation) all() []explainStep {
 
 // way draws what was told, each arrow with its value.
 func (e *explanation) way(name string) wayDrawing {
-	d := wayDrawing{
-		Words: wayWords, Linked: true, Greeting: "Hello, stranger", Store: storeLabel(e.site.SessionStore), Record: e.answered,
-		Page: wayPart{Value: "no new cookie", Linked: true},
-	}
+	d := e.site.newWay()
+	d.Linked, d.Greeting, d.Record, d.Page = true, "Hello, stranger", e.answered, wayPart{Value: "no new cookie", Linked: true}
 	if name != "" {
 		d.Greeting = greeting(name)
 	}
@@ -73,7 +71,7 @@ func (e *explanation) way(name string) wayDrawing {
 		d.Cookie = wayPart{Value: "several", Linked: true}
 	}
 	if e.key != "" {
-		d.Key = wayPart{Value: e.key[:4] + "…" + e.key[len(e.key)-4:], Linked: true}
+		d.Key = wayPart{Value: shortKey(e.key), Linked: true}
 		d.Answer = wayPart{Value: e.answered, Linked: e.answered != ""}
 	}
 	return d
@@ -90,6 +88,7 @@ func (e *explanation) deleteIt() {
 		Text:      "The server has nothing but this record to know you by. Take it away, and the same cookie leads to nobody; log in again to get a new one.",
 		Hand:      []string{e.byHand.Drop},
 		HandWords: "It removes the record from the store. Then reload this page.",
+		ToDo:      true,
 	}
 	if e.byHand.Drop == "" {
 		s.Hand = []string{e.curl(" -o /dev/null -d ''", "logout")}

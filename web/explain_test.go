@@ -400,6 +400,19 @@ func TestWhereNobodyCanLookThePageSaysSo(t *testing.T) {
 	}
 }
 
+// With sessions in the database, knowing somebody needs it.
+func TestWhereSessionsAreInTheDatabaseThePageSaysThatItIsNeeded(t *testing.T) {
+	w := newWorld(t, services(t), options{learn: true, store: store.KindDatabase})
+	page := w.member(w.person("Ada")).get("/explain")
+	step(t, way(page), "SQL needed: for the record alone")
+	if !strings.Contains(page.text(".path"), "With the database down nobody is greeted") {
+		t.Error("the page does not say what the database is needed for")
+	}
+	if said := page.text(".summary"); !strings.Contains(said, "1 question to the table of sessions, no other SQL") {
+		t.Errorf("in short: %q", said)
+	}
+}
+
 func TestWithoutLearnNobodyIsWatched(t *testing.T) {
 	for _, learn := range []bool{false, true} {
 		w := newWorld(t, embedded(t), options{learn: learn})

@@ -33,5 +33,8 @@ func (s *Site) ShowPage(c echo.Context, name string, page any) error {
 	return s.page(c, 200, name, name, page)
 }
 
+// EndingWords is how the page of devices puts the end of a session.
+func EndingWords(how session.EndReason) string { return endingWords(how) }
+
 // Recent is all that is kept of requests that are over.
 func (s *Site) Recent() []trace.Request { return s.recent.All() }

@@ -24,6 +24,8 @@ const (
 	flashEmailChanged = "email-changed"
 	flashUndone       = "undone"
 	flashDeleted      = "deleted"
+	// flashForgotten is for a session that the server's memory does not have.
+	flashForgotten = "forgotten"
 	// flashEnded begins the code of a session that has ended; the reason follows.
 	flashEnded = "ended."
 )
@@ -47,6 +49,8 @@ func (s *Site) flashText(code string) string {
 		return "The account belongs to that address again, and all sessions have ended. Now ask for a new password."
 	case flashDeleted:
 		return "Your account is deleted, and all its sessions have ended."
+	case flashForgotten:
+		return "This server keeps sessions in its own memory, and yours is not there. Log in to continue."
 	}
 	if why, ended := strings.CutPrefix(code, flashEnded); ended {
 		return "Your session has ended" + becauseOf(session.EndReason(why)) + ". Log in to continue."

@@ -24,6 +24,10 @@ type historyEvent struct {
 
 func (s *Site) showHistory(c echo.Context) error {
 	member, _ := current(c).Member()
+	// Sessions that were not used for too long are found by looking for them.
+	if _, err := current(c).Devices(c.Request().Context()); err != nil {
+		return err
+	}
 	list := pagingOf(c, eventsPerPage)
 	events, err := s.Accounts.History(c.Request().Context(), member.ID, list.offset(), list.limit())
 	if err != nil {
@@ -62,6 +66,8 @@ func eventWords(kind account.EventKind) string {
 		return "Another session ended"
 	case account.EventSessionsEnded:
 		return "All other sessions ended"
+	case account.EventSessionExpired:
+		return "A session expired"
 	case account.EventNameChanged:
 		return "Name changed"
 	case account.EventEmailConfirmed:

@@ -180,15 +180,26 @@ func (s *Site) membersOnly(next echo.HandlerFunc) echo.HandlerFunc {
 		if _, ok := current(c).Member(); ok {
 			return next(c)
 		}
-		how, over, err := current(c).Over(c.Request().Context())
-		if err != nil {
-			// Why a session ended is not worth failing for.
-			s.Log.WarnContext(c.Request().Context(), "how a session ended is not known", "cause", err)
-		}
-		if over {
-			s.setFlashCookie(c, flashEnded+string(how))
-		}
+		s.tellEnded(c)
 		return c.Redirect(http.StatusSeeOther, loginURL(s.whereTo(c.Request())))
+	}
+}
+
+// tellEnded has the next page say that the session which a request came with has
+// ended, if that is so.
+func (s *Site) tellEnded(c echo.Context) {
+	how, over, err := current(c).Over(c.Request().Context())
+	if err != nil {
+		// Why a session ended is not worth failing for.
+		s.Log.WarnContext(c.Request().Context(), "how a session ended is not known", "cause", err)
+	}
+	lost := how == "" || how == session.EndedByIdleness
+	switch {
+	case !over:
+	case lost && s.inMemory():
+		s.setFlashCookie(c, flashForgotten)
+	default:
+		s.setFlashCookie(c, flashEnded+string(how))
 	}
 }
 

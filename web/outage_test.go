@@ -21,7 +21,10 @@ func TestWhatAChangeHasEndedStaysEndedThroughAnOutageOfTheStore(t *testing.T) {
 			_, err := w.accounts.ChangePassword(w.t.Context(), p.id, p.password, otherPassword, "", account.Sender{})
 			return err
 		},
-		"deletion": func(w *world, p person) error { return w.accounts.Close(w.t.Context(), p.id, account.Sender{}) },
+		"deletion": func(w *world, p person) error {
+			_, err := w.accounts.Close(w.t.Context(), p.id, account.Sender{})
+			return err
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := newWorld(t, services(t), options{redisTimeout: time.Second})

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 )
 
 // askedWhy opens a page for members with the cookie of a session that has ended,
@@ -22,25 +23,30 @@ func askedWhy(b *browser) []string {
 func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
-		for how, c := range map[string]struct {
+		for _, c := range []struct {
+			how  string
 			end  func(b *browser)
 			want string
 		}{
-			"from another device": {func(*browser) {
+			{"from another device", func(*browser) {
 				other := w.member(p)
 				other.post("/devices/end-others", nil).wantRedirect("/devices")
 			}, "Your session has ended: it was logged out from another device. Log in to continue."},
-			"by the operator": {func(*browser) {
+			{"by the operator", func(*browser) {
 				if _, err := w.sessions.EndAll(t.Context(), p.id, session.EndedByOperator); err != nil {
 					t.Fatal(err)
 				}
 			}, "Your session has ended: the operator of this site ended it. Log in to continue."},
-			"by disuse": {func(*browser) { w.clock.advance(sessionIdle + time.Minute) },
-				"Your session has ended: it was not used for too long. Log in to continue."},
-			"by a store that lost it": {func(b *browser) { w.do("DEL", storedUnder(b.token())) },
+			{"by a store that lost it", func(b *browser) { w.do("DEL", storedUnder(b.token())) },
 				"Your session has ended. Log in to continue."},
+			{"by disuse", func(*browser) { w.clock.advance(sessionIdle + time.Minute) },
+				"Your session has ended: it was not used for too long. Log in to continue."},
+			{"by a store that let it expire", func(b *browser) {
+				w.clock.advance(sessionIdle + time.Minute)
+				w.do("DEL", storedUnder(b.token()))
+			}, "Your session has ended: it was not used for too long. Log in to continue."},
 		} {
-			b := w.member(p)
+			how, b := c.how, w.member(p)
 			c.end(b)
 			if said := askedWhy(b); len(said) != 1 || said[0] != c.want {
 				t.Errorf("ended %s: %q, want %q", how, said, c.want)
@@ -116,4 +122,32 @@ func TestWhatWasTypedComesAlongThroughTheLogIn(t *testing.T) {
 	guest := w.browser()
 	guest.post("/account/name", url.Values{"name": {"x"}, "password": {sharedPassword}}).wantRedirect("/login?next=%2Faccount")
 	guest.post("/account/name", url.Values{"name": {strings.Repeat("é", 1000)}}).wantRedirect("/login?next=%2Faccount")
+}
+
+// A form of a page for everybody is done all the same, for a guest. That it was
+// not done for the person is said.
+func TestAValueSetWithAnEndedSessionIsSaidToBeAGuests(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	b := w.member(p)
+	form := b.get("/session")
+	w.member(p).post("/devices/end-others", nil).wantRedirect("/devices")
+	page := b.follow(b.submit(form, "form:has(#value)", map[string]string{"key": "note", "value": "kelp"}).wantRedirect("/session"))
+	said := strings.Join(page.notices(), " ")
+	if !strings.Contains(said, "note has been set.") || !strings.Contains(said, "Your session has ended: it was logged out from another device.") {
+		t.Errorf("the page says %q", said)
+	}
+}
+
+// With sessions in memory, what is not there was lost by a restart, or is in the
+// memory of another server.
+func TestAServersMemorySaysThatASessionIsNotThere(t *testing.T) {
+	w := newWorld(t, embedded(t), options{store: store.KindMemory})
+	b := w.member(w.person("Ada"))
+	w.close()
+	w.open()
+	const want = "This server keeps sessions in its own memory, and yours is not there. Log in to continue."
+	if said := askedWhy(b); len(said) != 1 || said[0] != want {
+		t.Errorf("the log-in page says %q, want %q", said, want)
+	}
 }

@@ -107,6 +107,10 @@ func (s *Site) where() string {
 	}
 }
 
+// inMemory reports whether sessions are in the memory of this server, to show
+// what a restart does then.
+func (s *Site) inMemory() bool { return s.SessionStore == store.KindMemory }
+
 // instanceName names a process, as pages show it.
 func instanceName(p Process) string {
 	return "start " + strconv.FormatInt(p.Start, 10) + ", process " + strconv.Itoa(p.ID)

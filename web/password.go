@@ -57,7 +57,7 @@ func (s *Site) submitPassword(c echo.Context) error {
 		return err
 	}
 	s.tell(c, string(account.EventPasswordChanged), person.ID)
-	s.revoke(c)
+	s.revoke(c, person.ID)
 	if err := s.logIn(c, person, member.Remember, "Your password is changed, and all other sessions have ended."); err != nil {
 		return unavailableAfter(errPasswordSet, err)
 	}

@@ -1,8 +1,10 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -29,12 +31,43 @@ func (s *Site) tellNoReferrer(next echo.HandlerFunc) echo.HandlerFunc {
 		policy = "strict-origin"
 	}
 	return func(c echo.Context) error {
-		switch c.Request().URL.Path {
-		case "/reset", "/verify":
+		if mailedLink(c.Request().URL.Path) {
 			c.Response().Header().Set("Referrer-Policy", policy)
 		}
 		return next(c)
 	}
+}
+
+// mailedLink reports whether a path is one that mailed links lead to.
+func mailedLink(path string) bool { return path == "/reset" || path == "/verify" }
+
+// linkTokenKey is where the token of a form of such a page is kept while the form
+// is answered.
+const linkTokenKey = "link token"
+
+// parseLinkForm reads the form of a page that a mailed link leads to.
+func parseLinkForm(c echo.Context, fields ...string) (form.Values, error) {
+	c.Set(linkTokenKey, "")
+	sent, err := form.Parse(c.Request(), fields...)
+	c.Set(linkTokenKey, sent["token"])
+	return sent, err
+}
+
+// linkPage is where the form that failed is: the page of its link, or where one
+// gets another link when none came with it. A form of another site (own false)
+// is not shown with a link that may be that site's.
+func linkPage(c echo.Context, own bool) string {
+	r := c.Request()
+	if _, parsed := c.Get(linkTokenKey).(string); own && !parsed { // it failed before its handler
+		_, _ = parseLinkForm(c, "token", "password")
+	}
+	if token, _ := c.Get(linkTokenKey).(string); token != "" {
+		return r.URL.Path + "?token=" + url.QueryEscape(token)
+	}
+	if r.URL.Path == "/reset" {
+		return "/forgot"
+	}
+	return "/account" // which has the mail sent again
 }
 
 // showReset looks at a link, and spends nothing: a mail scanner opens links too.
@@ -51,7 +84,7 @@ func (s *Site) showReset(c echo.Context) error {
 
 // submitReset sets a new password and logs nobody in.
 func (s *Site) submitReset(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "token", "password")
+	sent, err := parseLinkForm(c, "token", "password")
 	if err != nil {
 		return err
 	}
@@ -74,17 +107,28 @@ func (s *Site) submitReset(c echo.Context) error {
 		return err
 	}
 	s.tell(c, string(account.EventPasswordReset), person.ID)
-	s.revoke(c)
+	s.revoke(c, person.ID)
 	// The owner has shown who they are; what others failed holds them no more.
 	s.clear(ctx, byEmail(accountRule(), person.Email))
 	s.setFlashCookie(c, flashReset)
 	return c.Redirect(http.StatusSeeOther, "/login")
 }
 
-// revoke has the store of sessions let go of those that a change has ended. They
-// have ended whether or not it can now: it is tried again until it has.
-func (s *Site) revoke(c echo.Context) {
-	if err := s.Sessions.Revoke(c.Request().Context(), s.Revocations); err != nil {
+// revoke has the store of sessions let go of those of a person that a change has
+// ended.
+func (s *Site) revoke(c echo.Context, person string) {
+	ctx := context.WithoutCancel(c.Request().Context())
+	keys, err := s.Revocations.WaitingOf(ctx, person)
+	if err == nil {
+		err = s.Sessions.RevokeKeys(ctx, s.Revocations, keys)
+	}
+	s.revoked(c, err)
+}
+
+// revoked logs that the store has not let go of sessions yet. They have ended all
+// the same, and it is tried again until it has.
+func (s *Site) revoked(c echo.Context, err error) {
+	if err != nil {
 		s.Log.WarnContext(c.Request().Context(), "ended sessions are still in the store, and will be removed", "cause", err)
 	}
 }

@@ -59,7 +59,7 @@ func (s *Site) routes() {
 	members.post("/account/proof", s.submitProof)
 	proven.page("/account/email", s.showEmail)
 	proven.post("/account/email", s.submitEmail)
-	proven.get("/account/export", s.showExport)
+	proven.page("/account/export", s.showExport)
 	proven.page("/account/delete", s.showDelete)
 	proven.post("/account/delete", s.submitDelete)
 
@@ -129,7 +129,7 @@ func (g group) post(path string, h echo.HandlerFunc) {
 	g.site.echo.POST(path, g.wrap(h))
 }
 
-// page registers a GET that afterLogin may redirect to.
+// page registers a GET that a log-in, or giving the password again, may redirect to.
 func (g group) page(path string, h echo.HandlerFunc) {
 	g.get(path, h)
 	g.site.getPaths[path] = true

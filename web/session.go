@@ -58,6 +58,7 @@ func (s *Site) submitSession(c echo.Context) error {
 		return err
 	}
 	sess, key, value, action := current(c), sent["key"], sent["value"], sent["action"]
+	s.tellEnded(c) // what is set here is set in a guest's session then
 	if action == actionRemove || action == "" && value == "" && key != "" {
 		_, stood := sess.Values()[key]
 		sess.Remove(key)

@@ -86,7 +86,7 @@ type Site struct {
 	failures    failurePages
 	instance    string          // Process, as pages show it
 	recent      *trace.Recent   // with LEARN
-	getPaths    map[string]bool // paths that a log-in may redirect to
+	getPaths    map[string]bool // paths that may be redirected to, see group.page
 	crossOrigin *http.CrossOriginProtection
 	headers     http.Header // set on every response
 	values      headerValues

@@ -209,7 +209,7 @@ func (w *world) open() {
 	w.accounts = account.New(w.db.People(), password.NewHasher(2, time.Minute), password.Policy{MinRunes: minPassword}, w.clock.now)
 	w.folder = mail.NewFolder(filepath.Join(w.stores.dir(w.t), "mail"), "Holdfast <holdfast@localhost>", log)
 	w.post, err = mail.New(mail.Config{
-		Outbox: w.db.Outbox(), Accounts: w.accounts, Way: w.folder, BaseURL: w.base.String(), Browser: web.BrowserWords, Now: w.clock.now, Log: log,
+		Outbox: w.db.Outbox(), Accounts: w.accounts, Way: w.folder, BaseURL: w.base.String(), Browser: web.BrowserWords, Log: log,
 	})
 	must(err)
 	var limiter *throttle.Limiter
@@ -232,6 +232,7 @@ func (w *world) open() {
 		BaseURL:        w.base,
 		TrustedProxies: w.options.trusted,
 		MinPassword:    minPassword,
+		SessionStore:   settings.Kind,
 		RememberFor:    sessionLonger,
 		Learn:          w.options.learn,
 		Lab:            web.Lab{Restart: w.lab.restart, Check: &w.lab, Attacks: &w.attacks, Second: secondOf{&w.lab}},

@@ -8,7 +8,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
-	"holdfast/internal/form"
 )
 
 type verifyPage struct {
@@ -60,7 +59,7 @@ func (s *Site) verifyPage(c echo.Context, status int, token, failed string) erro
 
 // submitVerify spends a link, for whichever purpose it was made.
 func (s *Site) submitVerify(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "token")
+	sent, err := parseLinkForm(c, "token")
 	if err != nil {
 		return err
 	}
@@ -103,13 +102,18 @@ func (s *Site) spend(c echo.Context, purpose account.Purpose, token string) erro
 	case errors.Is(err, account.ErrLinkOver):
 		return s.linkOver(c)
 	case errors.Is(err, account.ErrEmailTaken):
-		return s.verifyPage(c, http.StatusConflict, token, "Another account has this address by now, so nothing was changed.")
+		taken := "Another account has this address by now, so nothing was changed."
+		if purpose == account.PurposeUndo {
+			// Whoever took the account over may have made that one, to be in the way.
+			taken += " This link stays good. If you do not know that account, choose a new password for it with Forgotten password, log in and delete it, and then open this link again."
+		}
+		return s.verifyPage(c, http.StatusConflict, token, taken)
 	case err != nil:
 		return err
 	}
 	s.tell(c, string(event), person.ID)
 	if purpose == account.PurposeUndo {
-		s.revoke(c)
+		s.revoke(c, person.ID)
 	} else if _, ok := current(c).Member(); ok {
 		next = "/account"
 	}

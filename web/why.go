@@ -32,6 +32,7 @@ type SecondServer interface {
 type whyPage struct {
 	Learn    bool
 	Member   bool
+	Memory   bool // whether sessions are in the server's memory
 	Store    string
 	Faults   []memoryFault
 	Measured moment
@@ -103,7 +104,7 @@ func (s *Site) submitSecondStop(c echo.Context) error {
 
 func (s *Site) whyPage(c echo.Context, status int, failed string) error {
 	p := whyPage{
-		Learn: s.Learn, Store: s.Sessions.Where(), HTTPS: s.BaseURL.Scheme == "https", Cookie: s.Sessions.CookieName(),
+		Learn: s.Learn, Memory: s.inMemory(), Store: s.Sessions.Where(), HTTPS: s.BaseURL.Scheme == "https", Cookie: s.Sessions.CookieName(),
 		Endings: sessionEndings(), States: sessionStates(), Thieves: thieves(), Wire: wireRows(),
 	}
 	_, p.Member = current(c).Member()
@@ -155,7 +156,7 @@ func (s *Site) secondPart(c echo.Context, member bool) secondPart {
 		p.Means = "Another process, which has never seen you, made the same key of your cookie and found the same record in the same place: " + s.Sessions.Where() + ". The two are interchangeable; a proxy may send you to either."
 	case !member:
 		p.Means = "You are not logged in here, so there is nothing to find there either. Log in, and load this page again."
-	case s.SessionStore == store.KindMemory:
+	case s.inMemory():
 		p.Means = "Your session is in the memory of the first server, where no other process can look. With two copies behind a proxy you would be logged in only on every other click."
 	default:
 		p.Means = "Your session is not where the second server looks. Has it ended meanwhile?"
@@ -199,19 +200,33 @@ func memoryFaults(rows []CheckRow) []memoryFault {
 	for i, f := range faults {
 		faults[i].Memory, faults[i].Here = cell(store.KindMemory, f.Memory), cell(store.KindRedis, f.Memory)
 	}
+	if shared := &faults[1]; strings.HasPrefix(shared.Here, "refused") {
+		shared.Here += ": the embedded Redis belongs to one process. The database, measured beside it: " + cell(store.KindDatabase, "second server")
+	}
 	return faults
 }
 
 func sessionEndings() []sessionEnding {
-	const gone = "the record is removed before the answer is sent; the line under Devices says how it ended"
+	// What Devices says under Past sessions.
+	past := func(hows ...session.EndReason) string {
+		var words []string
+		for _, how := range hows {
+			words = append(words, "“"+endingWords(how)+"”")
+		}
+		return "an entry under Past sessions: " + strings.Join(words, " or ")
+	}
+	const arrives = "when the form arrives; on other devices, with the next request"
 	return []sessionEnding{
-		{"Log out", "you, on this device", "when the form arrives", gone + "; your browser drops the cookie"},
-		{"Log out a device, or everywhere else", "you, from another device", "when the form arrives; there, with the next request", gone + "; the cookie there leads nowhere"},
-		{"A new log-in in the same browser", "you", "when the password is right", "a new token and a new record; the old record is removed"},
-		{"The oldest of more than " + strconv.Itoa(session.MaxLive), "the server, at a log-in", "when a session is added", gone},
-		{"Not used for too long", "nobody", "with every request, by the server’s clock; the store drops the record by itself, too", "nothing but the line under Devices"},
-		{"Too old, however much it is used", "nobody", "with every request, by the server’s clock", "nothing but the line under Devices"},
-		{"The operator ends it, or disables the account", "whoever runs the command", "when the command runs", gone},
+		{"Log out", "you, on this device", "when the form arrives", past(session.EndedByLogOut) + "; your browser drops the cookie"},
+		{"Log out a device, or everywhere else", "you, from another device", arrives, past(session.EndedByOwner) + "; the cookie there leads nowhere"},
+		{"A new log-in in the same browser", "you", "when the password is right", past(session.EndedByLogIn) + ", a new token and a new record"},
+		{"A new password", "you: all other sessions end; by a mailed link, all of them", arrives, past(session.EndedByPassword)},
+		{"A change of address is undone", "whoever has the mail to the old address: all sessions end", arrives, past(session.EndedByUndo)},
+		{"The account is deleted", "you: all sessions end", arrives, "no name and no address; the keys of the ended sessions, until they could not be believed anyway"},
+		{"The oldest of more than " + strconv.Itoa(session.MaxLive), "the server, at a log-in", "when a session is added", past(session.EndedByLimit)},
+		{"Not used for too long", "nobody", "with every request, by the server’s clock; the store drops the record by itself, too", past(session.EndedByTime)},
+		{"Too old, however much it is used", "nobody", "with every request, by the server’s clock", past(session.EndedByTime)},
+		{"The operator ends it, or disables the account", "whoever runs the command", "when the command runs", past(session.EndedByOperator, session.EndedByDisable)},
 		{"The browser drops the cookie", "the browser, when it closes and does not restore its tabs", "not at all: the server hears nothing of it", "the record, until it was not used for too long"},
 		{"The store forgets it", "a restart, with sessions in memory", "with the next request", "a cookie that leads nowhere"},
 		{"An older copy of the store comes back", "whoever restores a backup", "before any session in it is believed", "what had ended is ended again"},

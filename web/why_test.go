@@ -2,11 +2,18 @@ package web_test
 
 import (
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/PuerkitoBio/goquery"
+
+	"holdfast/internal/session"
+	"holdfast/internal/session/store"
+	"holdfast/web"
 )
 
 func TestThePageThatSaysWhyIsThereForEverybodyAndStartsNothingWithoutLearn(t *testing.T) {
@@ -54,7 +61,7 @@ func TestOnHTTPSNoSecondServerIsStarted(t *testing.T) {
 // A narrow screen folds what a wide one shows; nothing is missing there.
 func TestFoldedRowsSayWhatWideScreensShow(t *testing.T) {
 	page := newWorld(t, embedded(t), options{}).browser().get("/why").want(http.StatusOK)
-	for section, rows := range map[string]int{"endings": 10, "thieves": 5, "https": 4} {
+	for section, rows := range map[string]int{"endings": 13, "thieves": 5, "https": 4} {
 		words := func(selector, cells string) (all []string) {
 			for _, row := range page.doc().Find("section[aria-labelledby=" + section + "] " + selector).EachIter() {
 				all = append(all, strings.Join(row.Find(cells).Map(func(_ int, cell *goquery.Selection) string { return cell.Text() }), " | "))
@@ -78,5 +85,50 @@ func TestFoldedRowsSayWhatWideScreensShow(t *testing.T) {
 	})
 	if len(list) != 4 || !slices.Equal(list, folded) {
 		t.Errorf("the list of states says %q, its folded rows %q", list, folded)
+	}
+}
+
+// TestEveryWayASessionEndsIsOnThePage takes the ways from the code of sessions.
+func TestEveryWayASessionEndsIsOnThePage(t *testing.T) {
+	files, err := filepath.Glob("../internal/session/*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := newWorld(t, embedded(t), options{}).browser().get("/why").text("h2#endings ~ table")
+	ways := 0
+	for _, file := range files {
+		code, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, found := range regexp.MustCompile(`(?m)^\s+EndedBy\w+\s+EndReason = "(.+?)"`).FindAllSubmatch(code, -1) {
+			ways++
+			if words := web.EndingWords(session.EndReason(found[1])); !strings.Contains(told, "“"+words+"”") {
+				t.Errorf("%s: the page does not say %q", found[0], words)
+			}
+		}
+	}
+	if ways < 10 {
+		t.Errorf("%d ways found", ways)
+	}
+}
+
+// A server that keeps sessions in its memory claims nothing that is not so.
+func TestPagesOfAServerWithSessionsInMemoryClaimNothingElse(t *testing.T) {
+	for _, kind := range []string{store.KindMemory, store.KindRedis} {
+		w := newWorld(t, embedded(t), options{learn: true, store: kind})
+		b := w.member(w.person("Bob Smith"))
+		all := ""
+		for _, path := range []string{"/", "/why", "/explain", "/lab"} {
+			all += w.browser().get(path).text("main") + b.get(path).text("main")
+		}
+		for _, claim := range []string{"keeps nothing itself", "kept nothing itself", "It still knows you", "it still knows you"} {
+			if strings.Contains(all, claim) != (kind == store.KindRedis) {
+				t.Errorf("with sessions in %s: is it said %q?", kind, claim)
+			}
+		}
+		if own := b.get("/").text("main"); !strings.Contains(own, "name: Bob Smith") || strings.Contains(own, "Ada") {
+			t.Errorf("the page of Bob draws %q", own)
+		}
 	}
 }

@@ -34,7 +34,7 @@ const (
 func inBackground(ctx context.Context, cfg config.Config, db *database.DB, accounts *account.Service, sessions *session.Manager, way mail.Way, log *slog.Logger) (finish func(), err error) {
 	post, err := mail.New(mail.Config{
 		Outbox: db.Outbox(), Accounts: accounts, Way: way, BaseURL: cfg.BaseURL,
-		Browser: web.BrowserWords, Now: time.Now, Log: log,
+		Browser: web.BrowserWords, Log: log,
 	})
 	if err != nil {
 		return nil, err
@@ -50,7 +50,7 @@ func inBackground(ctx context.Context, cfg config.Config, db *database.DB, accou
 	})
 	all.Go(func() {
 		every(ctx, tidyFirst, tidyEvery, func() {
-			if err := db.Tidy(ctx, time.Now()); err != nil {
+			if err := db.Tidy(ctx); err != nil {
 				log.WarnContext(ctx, "what is over not removed", "cause", err)
 			}
 			if folder, ok := way.(*mail.Folder); ok {

@@ -21,7 +21,7 @@ import (
 // What the button on /lab asks of this machine: fewer sessions than the
 // command makes, and not for longer than this.
 const (
-	labSessions = 500
+	labSessions = 2000
 	labTimeout  = 5 * time.Minute
 )
 

@@ -209,6 +209,9 @@ func TestInABrowserASecondServerIsAskedWithTheSameCookie(t *testing.T) {
 				}
 				b.click("#second ~ .actions a.button")
 				b.sees("Hello, Ada!", "at the second server")
+				if ask[bool](b, `document.querySelector(".warm") !== null`) {
+					t.Error("the second server says that the session survived a restart: none has been restarted")
+				}
 			}
 			if at := b.where(); strings.HasPrefix(at, server.URL+"/") || !strings.HasPrefix(at, "http://127.0.0.1:") {
 				t.Errorf("the browser is at %s", at)

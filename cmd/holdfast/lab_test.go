@@ -71,7 +71,7 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 	mustBe(t, greeted, v, "after the check")
 	// The page that says why has the figures beside the faults.
 	why := v.get("/why")
-	for fault, want := range map[string]string{"It forgets": "a stranger Hello, Ada!", "It cannot be shared": "a stranger refused to start"} {
+	for fault, want := range map[string]string{"It forgets": "a stranger Hello, Ada!", "It cannot be shared": "a stranger refused to start: the embedded Redis belongs to one process. The database, measured beside it: greeted"} {
 		row := why.page.Find("table.measured tr").FilterFunction(func(_ int, row *goquery.Selection) bool { return row.Find("th").Text() == fault })
 		if said := row.Find("td").Eq(1).Text() + " " + row.Find("td").Eq(2).Text(); said != want {
 			t.Errorf("%s: measured %q, want %q", fault, said, want)

@@ -18,14 +18,24 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	// The first signal drains; with the handler gone, a second one ends the
-	// process at once.
-	context.AfterFunc(ctx, stop)
-	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr); err != nil {
+	if err := run(untilSignal(), os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, product.Slug+":", err)
 		os.Exit(1)
 	}
+}
+
+// untilSignal returns a context that ends with the first signal to end. By then
+// the handler is gone, so that a second one ends the process at once.
+func untilSignal() context.Context {
+	ctx, end := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		signal.Stop(signals)
+		end()
+	}()
+	return ctx
 }
 
 // run is the whole program: args without the program's name, the environment
@@ -52,7 +62,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		if command.Serve.StopWithStdin {
 			ctx = untilEnd(ctx, stdin)
 		}
-		return serveUntilReplaced(ctx, cfg, before, log, stdout)
+		return serveUntilReplaced(ctx, cfg, command.Serve, before, log, stdout)
 	case "migrate":
 		return migrate(ctx, cfg, stdout)
 	case "restart-check":

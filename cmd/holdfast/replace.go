@@ -194,14 +194,14 @@ func inheritedSocket(text string) (*net.TCPListener, error) {
 // serveUntilReplaced serves until there is no successor: each run opens the
 // stores, serves and closes them; a run that is to be replaced is followed by the
 // new program in this process, or, where that fails, by another run.
-func serveUntilReplaced(ctx context.Context, cfg config.Config, before predecessor, log *slog.Logger, stdout io.Writer) error {
+func serveUntilReplaced(ctx context.Context, cfg config.Config, flags config.Serve, before predecessor, log *slog.Logger, stdout io.Writer) error {
 	listener, err := listen(ctx, cfg, before)
 	if err != nil {
 		return err
 	}
 	cfg = cfg.WithPort(listener.Addr().(*net.TCPAddr).Port)
 	for {
-		kept, err := serve(ctx, cfg, listener, log, stdout)
+		kept, err := serve(ctx, cfg, flags, listener, log, stdout)
 		if kept == nil {
 			return err
 		}

@@ -104,7 +104,7 @@ func reportCells(report restartcheck.Report) [][]string {
 	for _, row := range report.Rows {
 		cells = append(cells, []string{
 			row.Store, greeted(row.Before), greeted(row.AfterRestart), greeted(row.AfterKill), shared(row),
-			signed(row.MemoryGrowth), showBytes(row.SessionSize),
+			growth(report, row), showBytes(row.SessionSize),
 			fmt.Sprintf("%.2f ms", float64(row.Greeting)/float64(time.Millisecond)),
 		})
 	}
@@ -129,11 +129,14 @@ func shared(row restartcheck.Row) string {
 	}
 }
 
-func signed(n int64) string {
-	if n > 0 {
-		return "+" + showBytes(n)
+func growth(report restartcheck.Report, row restartcheck.Row) string {
+	switch each, known := report.Growth(row); {
+	case !known:
+		return "too few to tell"
+	case each == 0:
+		return "does not grow"
 	}
-	return showBytes(n)
+	return "+" + showBytes(row.MemoryGrowth)
 }
 
 func showBytes(n int64) string {

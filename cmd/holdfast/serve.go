@@ -29,7 +29,7 @@ const hashWait = 10 * time.Second
 // serve opens the stores and answers requests from listener until ctx ends, or
 // until the server is to be replaced: then it returns its socket for the
 // successor, which still listens, with nothing in flight and nothing else open.
-func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, log *slog.Logger, stdout io.Writer) (kept *socket, err error) {
+func serve(ctx context.Context, cfg config.Config, flags config.Serve, listener *net.TCPListener, log *slog.Logger, stdout io.Writer) (kept *socket, err error) {
 	started := time.Now()
 	defer listener.Close()
 	run, end := context.WithCancel(ctx)
@@ -44,7 +44,11 @@ func serve(ctx context.Context, cfg config.Config, listener *net.TCPListener, lo
 		return nil, fmt.Errorf("migrate %s: %w", db.Name(), err)
 	}
 	process := web.Process{ID: os.Getpid(), Started: started}
-	process.Start, err = db.RecordStart(ctx, database.Start{Instance: instance(), Version: version(), At: started})
+	if flags.Uncounted {
+		process.Start, err = db.LatestStart(ctx)
+	} else {
+		process.Start, err = db.RecordStart(ctx, database.Start{Instance: instance(), Version: version(), At: started})
+	}
 	if err != nil {
 		return nil, err
 	}

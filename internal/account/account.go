@@ -268,7 +268,7 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 	if !text.IsID(id) {
 		return ErrNotFound
 	}
-	if err := s.store.Close(ctx, id, Notes{}); err != nil {
+	if _, err := s.store.Close(ctx, id, Notes{}); err != nil {
 		return fmt.Errorf("delete person: %w", err)
 	}
 	return nil

@@ -30,26 +30,33 @@ type Changes interface {
 	// SetPassword puts a hash in the place of the old one, which must still
 	// stand; with a link that must still be good, in the place of whatever
 	// stands, and the address is confirmed. It raises the epoch, ends all
-	// sessions but the device named keep, spends all links and takes back
-	// letters that would carry one. ErrNotFound: the old hash does not stand.
+	// sessions but the device named keep, spends links and takes back letters that
+	// would carry one: all but the ways back to addresses that the account had
+	// before the one it has. ErrNotFound: the old hash does not stand.
 	SetPassword(ctx context.Context, p NewPassword, n Notes) (Record, error)
 
+	// InsertLink adds a link. ErrNotFound: the person is gone, or the letter that
+	// was to carry it.
 	InsertLink(ctx context.Context, l Link) error
 	FindLink(ctx context.Context, hash string, now time.Time) (Link, error)
-	// ConfirmEmail spends a link and notes that the address of the key, if it
-	// is still the person's, is confirmed. ErrLinkOver.
+	// ConfirmEmail spends a link, notes that the address of the key, if it is
+	// still the person's, is confirmed, and takes back letters that ask for that.
+	// ErrLinkOver.
 	ConfirmEmail(ctx context.Context, l Link, key string, at time.Time, n Notes) (Record, error)
 	// MoveEmail spends a link and gives the person, whose key is before, another
-	// address, confirmed. With a hash it puts that in the place of the
-	// password's, raises the epoch, ends all sessions and spends all links; with
-	// "" only those of the change. ErrLinkOver, ErrEmailTaken.
+	// address, confirmed. All other links are spent, and letters that would carry
+	// one are taken back, but for the ways back to former addresses. With a hash it
+	// puts that in the place of the password's, raises the epoch, ends all sessions,
+	// and spends the ways back to addresses that the account has left since the
+	// link's change. ErrLinkOver, ErrEmailTaken.
 	MoveEmail(ctx context.Context, l Link, before, email, key, hash string, at time.Time, n Notes) (Record, error)
 
 	// History returns events of a person, latest first.
 	History(ctx context.Context, person string, offset, limit int) ([]Event, error)
 	// Close removes a person and all that was noted of them but the store's
-	// names of their sessions, which stay ended.
-	Close(ctx context.Context, id string, n Notes) error
+	// names of their sessions, which stay ended. It returns those that the store
+	// has to let go of.
+	Close(ctx context.Context, id string, n Notes) (ended []string, err error)
 }
 
 // NewPassword is one to be set. Hash is its hash; Old is the hash that it
@@ -124,7 +131,8 @@ func (s *Service) verified(ctx context.Context, id, pass string) (Record, error)
 }
 
 // ChangePassword sets a new password for a person who gives the current one,
-// ends all their sessions but the device named keep, and spends their links.
+// ends all their sessions but the device named keep, and spends their links as
+// ResetPassword does.
 // Errors: [form.Errors] (field "new"), [ErrInvalidCredentials], [ErrUnavailable], [ErrBusy].
 func (s *Service) ChangePassword(ctx context.Context, id, current, fresh, keep string, from Sender) (Person, error) {
 	record, err := s.verified(ctx, id, current)
@@ -154,7 +162,9 @@ func (s *Service) ChangePassword(ctx context.Context, id, current, fresh, keep s
 }
 
 // ResetPassword spends a mailed link: it sets a new password, ends all sessions
-// and logs nobody in. Errors: [form.Errors] (field "password"), [ErrLinkOver],
+// and logs nobody in. All other links are spent, but for the ways back to
+// addresses that the account had before the one it has: a thief who gave it
+// their own would cut its owner off with a reset. Errors: [form.Errors] (field "password"), [ErrLinkOver],
 // [ErrUnavailable], [ErrBusy].
 func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from Sender) (Person, error) {
 	link, err := s.findLinkFor(ctx, token, PurposeReset)
@@ -202,11 +212,11 @@ func (s *Service) acceptable(ctx context.Context, field, pass string, p Person) 
 // is looked for when the mail is sent, so that this answers alike for all.
 // Errors: [form.Errors] (field "email"), [ErrUnavailable].
 func (s *Service) AskReset(ctx context.Context, email string, from Sender) error {
-	email, _, problem := cleanEmail(email)
+	_, key, problem := cleanEmail(email)
 	if problem != "" {
 		return form.Errors{{Field: "email", Message: problem}}
 	}
-	if err := s.store.Note(ctx, Notes{Letters: []Letter{s.letter(LetterReset, "", email, "", from)}}); err != nil {
+	if err := s.store.Note(ctx, Notes{Letters: []Letter{s.letter(LetterReset, "", key, "", from)}}); err != nil {
 		return fmt.Errorf("ask for a reset: %w", err)
 	}
 	return nil
@@ -250,17 +260,19 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from Sender) e
 	return nil
 }
 
-// Close deletes a person's account, and everything that is kept of them. Errors:
+// Close deletes a person's account, and everything that is kept of them. It
+// returns the names of the sessions that the store has to let go of. Errors:
 // [ErrNotFound], [ErrUnavailable].
-func (s *Service) Close(ctx context.Context, id string, from Sender) error {
+func (s *Service) Close(ctx context.Context, id string, from Sender) (ended []string, err error) {
 	p, err := s.Find(ctx, id)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := s.store.Close(ctx, id, Notes{Letters: []Letter{s.letter(LetterDeleted, "", p.Email, p.greeting(), from)}}); err != nil {
-		return fmt.Errorf("close account: %w", err)
+	ended, err = s.store.Close(ctx, id, Notes{Letters: []Letter{s.letter(LetterDeleted, "", p.Email, p.greeting(), from)}})
+	if err != nil {
+		return nil, fmt.Errorf("close account: %w", err)
 	}
-	return nil
+	return ended, nil
 }
 
 // Note writes down what a person did. Errors: [ErrUnavailable].

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf8"
 
 	"holdfast/internal/account"
@@ -86,4 +87,23 @@ func TestNamesAndAddressesThatAreAccepted(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestTheKeyOfAKeyIsItself: a letter may know of its recipient no more than the
+// key, and finds them by it.
+func TestTheKeyOfAKeyIsItself(t *testing.T) {
+	for r := rune(0); r <= unicode.MaxRune; r++ {
+		if !unicode.IsLetter(r) && !unicode.IsMark(r) {
+			continue
+		}
+		for _, email := range []string{string(r) + "@example.org", "A" + string(r) + "\u0307@example.org"} {
+			key, ok := account.EmailKey(email)
+			if !ok {
+				continue
+			}
+			if again, ok := account.EmailKey(key); !ok || again != key {
+				t.Errorf("%+q has the key %+q, and that has %+q", email, key, again)
+			}
+		}
+	}
 }

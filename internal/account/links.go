@@ -52,6 +52,9 @@ type Link struct {
 	Purpose Purpose
 	Person  string
 	Detail  string // the address that it is about
+	Letter  string // id of the letter that is to carry it; "" for none
+	// Created is when it was made; of a way back, when the account left the address,
+	// by the outbox's clock.
 	Created time.Time
 	Expires time.Time
 }
@@ -83,12 +86,13 @@ func wellFormedToken(token string) bool {
 // MakeLink makes a link for a person and returns its token, which stands
 // nowhere else. Errors: [ErrNotFound], [ErrUnavailable].
 func (s *Service) MakeLink(ctx context.Context, purpose Purpose, person, detail string) (token string, err error) {
-	token, hash := newToken()
-	now := s.instant()
-	err = s.store.InsertLink(ctx, Link{
-		Hash: hash, Purpose: purpose, Person: person, Detail: detail, Created: now, Expires: now.Add(purpose.Life()),
-	})
-	if err != nil {
+	return s.makeLink(ctx, Link{Purpose: purpose, Person: person, Detail: detail, Created: s.instant()})
+}
+
+func (s *Service) makeLink(ctx context.Context, l Link) (token string, err error) {
+	token, l.Hash = newToken()
+	l.Expires = s.instant().Add(l.Purpose.Life())
+	if err := s.store.InsertLink(ctx, l); err != nil {
 		return "", fmt.Errorf("make link: %w", err)
 	}
 	return token, nil
@@ -158,7 +162,8 @@ func (s *Service) ChangeEmail(ctx context.Context, token string, from Sender) (P
 }
 
 // UndoEmail spends a link sent to the former address: the person logs in with
-// that again, all sessions end, and every other link is spent. Whoever changed
+// that again, all sessions end, and every other link is spent but the ways back
+// to still earlier addresses. Whoever changed
 // the address knew the password, so that one is good no more: a reset sets the
 // next. Errors: [ErrLinkOver], [ErrEmailTaken], [ErrUnavailable], [ErrBusy].
 func (s *Service) UndoEmail(ctx context.Context, token string, from Sender) (Person, error) {
@@ -181,9 +186,11 @@ func (s *Service) UndoEmail(ctx context.Context, token string, from Sender) (Per
 	}
 	told := s.letter(LetterUndone, before.ID, email, before.greeting(), from)
 	told.Facts.Email = before.Email
+	left := s.letter(LetterTakenBack, before.ID, before.Email, before.greeting(), from)
+	left.Facts.Email = email
 	record, err := s.store.MoveEmail(ctx, link, before.EmailKey, email, key, hash, s.instant(), Notes{
 		Events:  []Event{s.event(link.Person, EventEmailChangeUndone, from)},
-		Letters: []Letter{told},
+		Letters: []Letter{told, left},
 	})
 	if err != nil {
 		return Person{}, fmt.Errorf("restore address: %w", linkOver(err))

@@ -133,7 +133,7 @@ func TestChangesOfOneAccountAtOnceWaitForEachOther(t *testing.T) {
 			})
 			all.Go(func() { named(s.AskEmail(context.Background(), ada.ID, "third@example.org", account.Sender{})) })
 			all.Wait()
-			if err := s.Close(t.Context(), ada.ID, account.Sender{}); err != nil {
+			if _, err := s.Close(t.Context(), ada.ID, account.Sender{}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -16,7 +16,7 @@ type Mail struct {
 }
 
 // ErrNotToSend says that a letter is not to be sent: whom it is for has no
-// account, or none any more.
+// account, or none any more, or its link would be over.
 var ErrNotToSend = errors.New("letter is not to be sent")
 
 // Address makes a letter ready to be sent, once for each time that is tried: it
@@ -30,7 +30,11 @@ func (s *Service) Address(ctx context.Context, l Letter) (Mail, error) {
 	if m.Purpose = m.Kind.LinkOf(); m.Purpose == "" {
 		return m, nil
 	}
-	m.Token, err = s.MakeLink(ctx, m.Purpose, person, m.To)
+	link := Link{Purpose: m.Purpose, Person: person, Detail: m.To, Letter: l.ID, Created: s.instant()}
+	if m.Purpose == PurposeUndo {
+		link.Created = l.Created
+	}
+	m.Token, err = s.makeLink(ctx, link)
 	if errors.Is(err, ErrNotFound) {
 		return Mail{}, ErrNotToSend
 	}

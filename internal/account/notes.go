@@ -44,6 +44,7 @@ const (
 	EventLogOut            EventKind = "log_out"
 	EventSessionEnded      EventKind = "session_ended" // another session, by its owner
 	EventSessionsEnded     EventKind = "sessions_ended"
+	EventSessionExpired    EventKind = "session_expired" // in the history alone, which finds it among the devices
 	EventNameChanged       EventKind = "name_changed"
 	EventEmailConfirmed    EventKind = "email_confirmed"
 	EventEmailChangeAsked  EventKind = "email_change_asked"
@@ -60,7 +61,7 @@ const (
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventSignUp, EventSignUpAgain, EventLogIn, EventLogInNewBrowser, EventLogInFailed, EventProof, EventProofFailed,
-		EventLogOut, EventSessionEnded, EventSessionsEnded, EventNameChanged, EventEmailConfirmed, EventEmailChangeAsked,
+		EventLogOut, EventSessionEnded, EventSessionsEnded, EventSessionExpired, EventNameChanged, EventEmailConfirmed, EventEmailChangeAsked,
 		EventEmailChanged, EventEmailChangeUndone, EventPasswordChanged, EventResetAsked, EventPasswordReset,
 		EventExported, EventDeleted,
 	}
@@ -87,8 +88,9 @@ const (
 	LetterChange         LetterKind = "change" // to a new address: confirm it
 	LetterChanged        LetterKind = "changed"
 	LetterUndone         LetterKind = "undone"
-	LetterPassword       LetterKind = "password" // the password was changed
-	LetterBrowser        LetterKind = "browser"  // a log-in from a browser not seen before
+	LetterTakenBack      LetterKind = "takenback" // to the address from which an account was taken back
+	LetterPassword       LetterKind = "password"  // the password was changed
+	LetterBrowser        LetterKind = "browser"   // a log-in from a browser not seen before
 	LetterDeleted        LetterKind = "deleted"
 	LetterChangeConflict LetterKind = "conflict" // to the owner of an address that another account wanted
 )
@@ -97,7 +99,7 @@ const (
 func LetterKinds() []LetterKind {
 	return []LetterKind{
 		LetterWelcome, LetterTaken, LetterConfirm, LetterReset, LetterChange, LetterChanged,
-		LetterUndone, LetterPassword, LetterBrowser, LetterDeleted, LetterChangeConflict,
+		LetterUndone, LetterTakenBack, LetterPassword, LetterBrowser, LetterDeleted, LetterChangeConflict,
 	}
 }
 
@@ -107,13 +109,15 @@ type Letter struct {
 	ID     string
 	Kind   LetterKind
 	Person string // whom it is about; "" where only the recipient's address is known
-	To     string // address
+	To     string // address; where nothing else is known, in the form that no two people share
 	Facts  Facts
-	// Created is when it was written, Tries how often it was begun to be sent,
-	// Turn until when it is the sender's who has it.
+	// The outbox knows the rest, by its own clock: when the letter was written,
+	// how long ago that was when it was taken, since when it was anybody's turn to
+	// take it, and how often it was begun to be sent.
 	Created time.Time
-	Tries   int
+	Age     time.Duration
 	Turn    time.Time
+	Tries   int
 }
 
 // Facts are what a mail tells, as they were when it was written.
@@ -141,10 +145,10 @@ func (s *Service) event(person string, kind EventKind, from Sender) Event {
 
 // letter is one of this service's, now.
 func (s *Service) letter(kind LetterKind, person, to, name string, from Sender) Letter {
-	now, from := s.instant(), from.plain()
+	from = from.plain()
 	return Letter{
-		ID: newNoteID(), Kind: kind, Person: person, To: to, Created: now, Turn: now,
-		Facts: Facts{Name: name, Agent: from.UserAgent, Address: from.Address, At: now},
+		ID: newNoteID(), Kind: kind, Person: person, To: to,
+		Facts: Facts{Name: name, Agent: from.UserAgent, Address: from.Address, At: s.instant()},
 	}
 }
 

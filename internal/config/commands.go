@@ -22,6 +22,7 @@ type Commands struct {
 // Serve is the flags of the command serve.
 type Serve struct {
 	StopWithStdin bool `hidden:"" help:"Stop in good order when the standard input ends: for a program that starts this one and must not leave it behind."`
+	Uncounted     bool `hidden:"" help:"Count no server start, and go by the latest one: for a server that is started beside another to be compared with it."`
 }
 
 // RestartCheck is the flags of the command restart-check.

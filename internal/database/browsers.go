@@ -65,6 +65,6 @@ func (p people) LogIn(ctx context.Context, person, hash string, at time.Time, n 
 		if _, err := tx.ExecContext(ctx, forgetBrowsers, person, hash, maxBrowsers-1); err != nil {
 			return err
 		}
-		return tx.notes(ctx, n)
+		return p.notes(ctx, tx, n)
 	})
 }

@@ -20,7 +20,7 @@ func (p people) SignUp(ctx context.Context, r account.Record, n account.Notes, a
 		if added = inserted == 1; !added && !always {
 			return nil
 		}
-		return tx.notes(ctx, n)
+		return p.notes(ctx, tx, n)
 	})
 	return added && err == nil, err
 }
@@ -70,12 +70,13 @@ func (p people) SetPassword(ctx context.Context, set account.NewPassword, n acco
 		if err := p.endSessions(ctx, tx, set.Person, set.Keep, session.EndedByPassword); err != nil {
 			return err
 		}
-		// The former address keeps its way back: whoever has taken an account
-		// over would otherwise cut it off with a new password.
-		if err := tx.spendAll(ctx, set.Person, set.At, account.PurposeUndo); err != nil {
+		if err := tx.spendLinks(ctx, set.Person, set.At); err != nil {
 			return err
 		}
-		return tx.notes(ctx, n)
+		if err := tx.spendWaysBackTo(ctx, changed.EmailKey, set.Person, set.At); err != nil {
+			return err
+		}
+		return p.notes(ctx, tx, n)
 	})
 	return changed, err
 }
@@ -100,7 +101,10 @@ func (p people) ConfirmEmail(ctx context.Context, l account.Link, key string, at
 		if err != nil {
 			return noRows(err)
 		}
-		return tx.notes(ctx, n)
+		if _, err := tx.ExecContext(ctx, takeBackConfirmations, l.Person); err != nil {
+			return err
+		}
+		return p.notes(ctx, tx, n)
 	})
 	return changed, err
 }
@@ -144,19 +148,19 @@ func (p people) MoveEmail(ctx context.Context, l account.Link, before, email, ke
 		if err != nil {
 			return noRows(err)
 		}
+		if err := tx.spendLinks(ctx, l.Person, at); err != nil {
+			return err
+		}
 		if hash == "" {
-			if err := tx.spendAll(ctx, l.Person, at, account.PurposeUndo); err != nil {
-				return err
-			}
-			return tx.notes(ctx, n)
+			return p.notes(ctx, tx, n)
 		}
 		if err := p.endSessions(ctx, tx, l.Person, "", session.EndedByUndo); err != nil {
 			return err
 		}
-		if err := tx.spendAll(ctx, l.Person, at, ""); err != nil {
+		if err := tx.spendWaysBack(ctx, l.Person, l.Created, at); err != nil {
 			return err
 		}
-		return tx.notes(ctx, n)
+		return p.notes(ctx, tx, n)
 	})
 	return changed, err
 }
@@ -199,15 +203,23 @@ WHERE person_id = $1
 ON CONFLICT (session_key) DO NOTHING`
 
 // Close implements [account.Changes].
-func (p people) Close(ctx context.Context, id string, n account.Notes) error {
-	return p.db.transaction(ctx, "delete person", func(ctx context.Context, tx tracedTx) error {
+func (p people) Close(ctx context.Context, id string, n account.Notes) (ended []string, err error) {
+	err = p.db.transaction(ctx, "delete person", func(ctx context.Context, tx tracedTx) error {
 		if err := tx.take(ctx, id); err != nil {
 			return err
 		}
 		if _, err := tx.ExecContext(ctx, devices(p).statement(revokeAllOfPerson), id); err != nil {
 			return err
 		}
+		rows, err := tx.QueryContext(ctx, waitingRevocationsOf, id)
+		if err != nil {
+			return err
+		}
+		if ended, err = scanKeys(rows); err != nil {
+			return err
+		}
 		remove := []string{
+			takeBackResets,
 			`DELETE FROM devices WHERE person_id = $1`,
 			`DELETE FROM links WHERE person_id = $1`,
 			`DELETE FROM browsers WHERE person_id = $1`,
@@ -218,8 +230,9 @@ func (p people) Close(ctx context.Context, id string, n account.Notes) error {
 		if err := tx.each(ctx, remove, id); err != nil {
 			return err
 		}
-		return tx.notes(ctx, n)
+		return p.notes(ctx, tx, n)
 	})
+	return ended, err
 }
 
 // noRows names a statement that found nobody, inside a transaction.

@@ -144,7 +144,6 @@ SELECT ` + deviceColumns + `
 FROM devices
 WHERE ended_ms IS NULL
   AND confirmed
-  AND deadline_ms > NOW_MS
   AND person_id = $1
 ORDER BY created_ms DESC, id
 LIMIT $2`

@@ -34,7 +34,10 @@ func TestWhatAChangeEndsIsStampedByTheDatabasesClock(t *testing.T) {
 					_, err := db.People().SetPassword(t.Context(), account.NewPassword{Person: r.ID, Hash: r.PasswordHash, Old: r.PasswordHash, At: late}, account.Notes{})
 					return err
 				},
-				func(r account.Record) error { return db.People().Close(t.Context(), r.ID, account.Notes{}) },
+				func(r account.Record) error {
+					_, err := db.People().Close(t.Context(), r.ID, account.Notes{})
+					return err
+				},
 			} {
 				id := strings.Repeat(string(rune('a'+n)), 22)
 				r := account.Record{

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"holdfast/internal/account"
+	"holdfast/internal/session"
 )
 
 const insertEvent = `
@@ -22,10 +23,10 @@ WHERE email_key = $2`
 
 const insertLetter = `
 INSERT INTO outbox (id, kind, about, recipient, facts, created_ms, turn_ms)
-VALUES ($1, $2, $3, $4, $5, $6, $7)`
+VALUES ($1, $2, $3, $4, $5, NOW_MS, NOW_MS)`
 
 // notes writes events and letters as part of a transaction.
-func (t tracedTx) notes(ctx context.Context, n account.Notes) error {
+func (p people) notes(ctx context.Context, t tracedTx, n account.Notes) error {
 	for _, e := range n.Events {
 		_, err := t.ExecContext(ctx, insertEvent, e.ID, e.Person, string(e.Kind), e.At.UnixMilli(), e.From.UserAgent, e.From.Address)
 		if err != nil {
@@ -37,8 +38,7 @@ func (t tracedTx) notes(ctx context.Context, n account.Notes) error {
 		if err != nil {
 			return err
 		}
-		_, err = t.ExecContext(ctx, insertLetter,
-			l.ID, string(l.Kind), l.Person, l.To, string(facts), l.Created.UnixMilli(), l.Turn.UnixMilli())
+		_, err = t.ExecContext(ctx, devices(p).statement(insertLetter), l.ID, string(l.Kind), l.Person, l.To, string(facts))
 		if err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func (t tracedTx) notes(ctx context.Context, n account.Notes) error {
 
 // Note implements [account.Changes].
 func (p people) Note(ctx context.Context, n account.Notes) error {
-	return p.db.transaction(ctx, "write notes", func(ctx context.Context, tx tracedTx) error { return tx.notes(ctx, n) })
+	return p.db.transaction(ctx, "write notes", func(ctx context.Context, tx tracedTx) error { return p.notes(ctx, tx, n) })
 }
 
 const beginWrite = `
@@ -73,10 +73,20 @@ func (p people) NoteByEmail(ctx context.Context, key string, e account.Event) er
 	})
 }
 
+// Nobody does anything when a session expires, so that no event is written. Its
+// device tells of it: one marked as expired, or one that has passed its deadline.
 const historyOfPerson = `
 SELECT id, event, at_ms, user_agent, address
-FROM history
-WHERE person_id = $1
+FROM (
+  SELECT id, event, at_ms, user_agent, address
+  FROM history
+  WHERE person_id = $1
+  UNION ALL
+  SELECT id, CAST($4 AS TEXT), CASE WHEN ended_ms < deadline_ms THEN ended_ms ELSE deadline_ms END, user_agent, address
+  FROM devices
+  WHERE person_id = $1
+    AND confirmed
+    AND (ended_how = $5 OR ended_ms IS NULL AND deadline_ms <= NOW_MS)) AS events
 ORDER BY at_ms DESC, id
 LIMIT $2
 OFFSET $3`
@@ -85,7 +95,8 @@ OFFSET $3`
 func (p people) History(ctx context.Context, person string, offset, limit int) ([]account.Event, error) {
 	ctx, cancel, failed := p.db.bounded(ctx, "read history")
 	defer cancel()
-	rows, err := p.db.sql.QueryContext(ctx, historyOfPerson, person, limit, offset)
+	rows, err := p.db.sql.QueryContext(ctx, devices(p).statement(historyOfPerson),
+		person, limit, offset, string(account.EventSessionExpired), string(session.EndedByTime))
 	if err != nil {
 		return nil, failed(err)
 	}

@@ -7,22 +7,36 @@ import (
 	"holdfast/internal/account"
 )
 
+const letterWaits = `
+SELECT count(*)
+FROM outbox
+WHERE id = $1`
+
 const insertLink = `
 INSERT INTO links (hash, purpose, person_id, detail, created_ms, expires_ms)
-SELECT $1, $2, id, $4, $5, $6
-FROM people
-WHERE id = $3`
+VALUES ($1, $2, $3, $4, $5, $6)`
 
-// InsertLink implements [account.Changes].
+// InsertLink implements [account.Changes]. Whoever spends links and takes letters
+// back has the person's row, too: a link is made either before, and spent with
+// the others, or after, and its letter is found to be gone.
 func (p people) InsertLink(ctx context.Context, l account.Link) error {
-	ctx, cancel, failed := p.db.bounded(ctx, "insert link")
-	defer cancel()
-	inserted, err := affected(p.db.sql.ExecContext(ctx, insertLink,
-		l.Hash, string(l.Purpose), l.Person, l.Detail, l.Created.UnixMilli(), l.Expires.UnixMilli()))
-	if err == nil && inserted == 0 {
-		return account.ErrNotFound
-	}
-	return failed(err)
+	return p.db.transaction(ctx, "insert link", func(ctx context.Context, tx tracedTx) error {
+		if err := tx.take(ctx, l.Person); err != nil {
+			return err
+		}
+		if l.Letter != "" {
+			var waits int
+			if err := tx.row(ctx, letterWaits, l.Letter).Scan(&waits); err != nil {
+				return err
+			}
+			if waits == 0 {
+				return account.ErrNotFound
+			}
+		}
+		_, err := tx.ExecContext(ctx, insertLink,
+			l.Hash, string(l.Purpose), l.Person, l.Detail, l.Created.UnixMilli(), l.Expires.UnixMilli())
+		return err
+	})
 }
 
 const linkByHash = `
@@ -65,30 +79,94 @@ UPDATE links
 SET spent_ms = $2
 WHERE person_id = $1
   AND spent_ms IS NULL
-  AND purpose <> $3`
+  AND purpose <> 'undo'`
 
 const takeBackLetters = `
 DELETE FROM outbox
 WHERE about = $1
-  AND kind IN ('welcome', 'confirm', 'reset', 'browser', 'change')`
+  AND kind IN ('welcome', 'confirm', 'browser', 'change')`
+
+const takeBackConfirmations = `
+DELETE FROM outbox
+WHERE about = $1
+  AND kind IN ('welcome', 'confirm')`
+
+// takeBackResets finds letters by their address: whom they are about is looked
+// for when they are sent.
+const takeBackResets = `
+DELETE FROM outbox
+WHERE kind = 'reset'
+  AND recipient = (
+    SELECT email_key
+    FROM people
+    WHERE id = $1)`
+
+// spendLinks spends a person's links but the ways back to former addresses, and
+// takes back the letters that would carry such a link.
+func (t tracedTx) spendLinks(ctx context.Context, person string, at time.Time) error {
+	if _, err := t.ExecContext(ctx, spendLinksOfPerson, person, at.UnixMilli()); err != nil {
+		return err
+	}
+	return t.each(ctx, []string{takeBackLetters, takeBackResets}, person)
+}
+
+const spendUndoLinks = `
+UPDATE links
+SET spent_ms = $2
+WHERE person_id = $1
+  AND spent_ms IS NULL
+  AND purpose = 'undo'
+  AND created_ms >= $3`
 
 const takeBackUndoLetters = `
 DELETE FROM outbox
 WHERE about = $1
+  AND kind = 'changed'
+  AND created_ms >= $2`
+
+// spendWaysBack spends the ways back to the addresses that an account has left
+// since a time. Those to earlier ones stay: see docs/decisions.
+func (t tracedTx) spendWaysBack(ctx context.Context, person string, since, at time.Time) error {
+	if _, err := t.ExecContext(ctx, spendUndoLinks, person, at.UnixMilli(), since.UnixMilli()); err != nil {
+		return err
+	}
+	_, err := t.ExecContext(ctx, takeBackUndoLetters, person, since.UnixMilli())
+	return err
+}
+
+const waysBack = `
+SELECT detail, created_ms
+FROM links
+WHERE person_id = $1
+  AND spent_ms IS NULL
+  AND purpose = 'undo'
+UNION ALL
+SELECT recipient, created_ms
+FROM outbox
+WHERE about = $1
   AND kind = 'changed'`
 
-// spendAll spends a person's links but those of one purpose, and takes back the
-// letters that would carry such a link.
-func (t tracedTx) spendAll(ctx context.Context, person string, at time.Time, but account.Purpose) error {
-	if _, err := t.ExecContext(ctx, spendLinksOfPerson, person, at.UnixMilli(), string(but)); err != nil {
+// spendWaysBackTo spends the way back to an address, if there is one, and those
+// to the addresses that the account has left since.
+func (t tracedTx) spendWaysBackTo(ctx context.Context, key, person string, at time.Time) error {
+	rows, err := t.QueryContext(ctx, waysBack, person)
+	if err != nil {
 		return err
 	}
-	if _, err := t.ExecContext(ctx, takeBackLetters, person); err != nil {
+	defer rows.Close()
+	first := int64(-1)
+	for rows.Next() {
+		var address string
+		var left int64
+		if err := rows.Scan(&address, &left); err != nil {
+			return err
+		}
+		if found, ok := account.EmailKey(address); ok && found == key && (first < 0 || left < first) {
+			first = left
+		}
+	}
+	if err := rows.Err(); err != nil || first < 0 {
 		return err
 	}
-	if but == account.PurposeUndo {
-		return nil
-	}
-	_, err := t.ExecContext(ctx, takeBackUndoLetters, person)
-	return err
+	return t.spendWaysBack(ctx, person, time.UnixMilli(first), at)
 }

@@ -31,16 +31,17 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 	store, devices, outbox, tries, revocations, id := db.People(), db.Devices(), db.Outbox(), db.Tries(), db.Revocations(), record(1).ID
 	link := account.Link{Hash: strings.Repeat("l", 43), Purpose: account.PurposeReset, Person: id, Detail: record(1).Email, Created: birth, Expires: birth.Add(time.Hour)}
 	event := account.Event{ID: strings.Repeat("e", 26), Person: id, Kind: account.EventLogIn, At: birth}
-	letter := account.Letter{ID: strings.Repeat("m", 26), Kind: account.LetterReset, Person: id, To: record(1).Email, Created: birth, Turn: birth}
+	letter := account.Letter{ID: strings.Repeat("m", 26), Kind: account.LetterReset, Person: id, To: record(1).Email, Created: birth}
 	notes := account.Notes{Events: []account.Event{event}, Letters: []account.Letter{letter}}
 	try := throttle.State{Tries: 1, Next: birth, Last: birth}
 	device, browser := deviceOf(id, 1), strings.Repeat("b", 43)
 	return map[string]func(context.Context) error{
 		"DB.Ping":        db.Ping,
 		"DB.Migrate":     func(ctx context.Context) error { _, err := db.Migrate(ctx); return err },
+		"DB.LatestStart": func(ctx context.Context) error { _, err := db.LatestStart(ctx); return err },
 		"DB.RecordStart": func(ctx context.Context) error { _, err := db.RecordStart(ctx, database.Start{At: birth}); return err },
 		"DB.StartOf":     func(ctx context.Context) error { _, err := db.StartOf(ctx, 1); return err },
-		"DB.Tidy":        func(ctx context.Context) error { return db.Tidy(ctx, birth) },
+		"DB.Tidy":        db.Tidy,
 
 		"People.Insert":              func(ctx context.Context) error { return store.Insert(ctx, record(2)) },
 		"People.ByID":                func(ctx context.Context) error { _, err := store.ByID(ctx, id); return err },
@@ -82,23 +83,26 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		},
 		"People.History": func(ctx context.Context) error { _, err := store.History(ctx, id, 0, 10); return err },
 		"People.Close": func(ctx context.Context) error {
-			return store.Close(ctx, id, account.Notes{Letters: notes.Letters})
+			_, err := store.Close(ctx, id, account.Notes{Letters: notes.Letters})
+			return err
 		},
 
 		"Outbox.Take": func(ctx context.Context) error {
-			_, _, err := outbox.Take(ctx, birth, birth.Add(time.Hour))
+			_, _, err := outbox.Take(ctx, time.Hour)
 			return err
 		},
 		"Outbox.Remove":   func(ctx context.Context) error { return outbox.Remove(ctx, letter) },
-		"Outbox.Postpone": func(ctx context.Context) error { return outbox.Postpone(ctx, letter, birth) },
+		"Outbox.Postpone": func(ctx context.Context) error { return outbox.Postpone(ctx, letter, time.Hour) },
 
 		"Tries.Find":       func(ctx context.Context) error { _, err := tries.Find(ctx, "try"); return err },
 		"Tries.Swap":       func(ctx context.Context) error { _, err := tries.Swap(ctx, "try", throttle.State{}, try); return err },
 		"Tries.Swap again": func(ctx context.Context) error { _, err := tries.Swap(ctx, "try", try, try); return err },
+		"Tries.Swap away":  func(ctx context.Context) error { _, err := tries.Swap(ctx, "try", try, throttle.State{}); return err },
 		"Tries.Remove":     func(ctx context.Context) error { return tries.Remove(ctx, "try") },
 
-		"Revocations.Waiting": func(ctx context.Context) error { _, err := revocations.Waiting(ctx, 10); return err },
-		"Revocations.Removed": func(ctx context.Context) error { return revocations.Removed(ctx, device.SessionKey, birth) },
+		"Revocations.Waiting":   func(ctx context.Context) error { _, err := revocations.Waiting(ctx, 10); return err },
+		"Revocations.WaitingOf": func(ctx context.Context) error { _, err := revocations.WaitingOf(ctx, id); return err },
+		"Revocations.Removed":   func(ctx context.Context) error { return revocations.Removed(ctx, []string{device.SessionKey}) },
 
 		"Devices.Insert":     func(ctx context.Context) error { return devices.Insert(ctx, device) },
 		"Devices.Confirm":    func(ctx context.Context) error { _, err := devices.Confirm(ctx, device.ID); return err },

@@ -2,6 +2,7 @@ package database
 
 import (
 	"context"
+	"database/sql"
 	"time"
 
 	"holdfast/internal/session"
@@ -24,22 +25,20 @@ LIMIT $1`
 
 // Waiting implements [session.Revocations].
 func (r revocations) Waiting(ctx context.Context, limit int) ([]string, error) {
-	ctx, cancel, failed := r.db.bounded(ctx, "read ended sessions")
-	defer cancel()
-	rows, err := r.db.sql.QueryContext(ctx, waitingRevocations, limit)
-	if err != nil {
-		return nil, failed(err)
-	}
-	defer rows.Close()
-	var keys []string
-	for rows.Next() {
-		var key string
-		if err := rows.Scan(&key); err != nil {
-			return nil, failed(err)
-		}
-		keys = append(keys, key)
-	}
-	return keys, failed(rows.Err())
+	return r.keys(ctx, waitingRevocations, limit)
+}
+
+// The devices are the person's; of somebody who was deleted there are none left.
+const waitingRevocationsOf = `
+SELECT r.session_key
+FROM devices d
+JOIN revocations r ON r.session_key = d.session_key
+WHERE d.person_id = $1
+  AND r.removed_ms IS NULL`
+
+// WaitingOf implements [session.Revocations].
+func (r revocations) WaitingOf(ctx context.Context, person string) ([]string, error) {
+	return r.keys(ctx, waitingRevocationsOf, person)
 }
 
 const revokedSince = `
@@ -51,34 +50,41 @@ WHERE ended_ms >= $1
 // since returns the keys of sessions that changes of accounts have ended since a
 // time: of people who were deleted, no device is left to tell.
 func (r revocations) since(ctx context.Context, since time.Time) ([]string, error) {
+	return r.keys(ctx, devices(r).statement(revokedSince), since.UnixMilli())
+}
+
+const revocationsRemoved = `
+UPDATE revocations
+SET removed_ms = NOW_MS
+WHERE removed_ms IS NULL
+  AND session_key IN `
+
+// Removed implements [session.Revocations].
+func (r revocations) Removed(ctx context.Context, keys []string) error {
+	return devices(r).mark(ctx, keys, revocationsRemoved)
+}
+
+func (r revocations) keys(ctx context.Context, query string, args ...any) ([]string, error) {
 	ctx, cancel, failed := r.db.bounded(ctx, "read ended sessions")
 	defer cancel()
-	rows, err := r.db.sql.QueryContext(ctx, devices(r).statement(revokedSince), since.UnixMilli())
+	rows, err := r.db.sql.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, failed(err)
 	}
+	keys, err := scanKeys(rows)
+	return keys, failed(err)
+}
+
+// scanKeys reads rows of one text, and closes them.
+func scanKeys(rows *sql.Rows) ([]string, error) {
 	defer rows.Close()
 	var keys []string
 	for rows.Next() {
 		var key string
 		if err := rows.Scan(&key); err != nil {
-			return nil, failed(err)
+			return nil, err
 		}
 		keys = append(keys, key)
 	}
-	return keys, failed(rows.Err())
-}
-
-const revocationRemoved = `
-UPDATE revocations
-SET removed_ms = $2
-WHERE session_key = $1
-  AND removed_ms IS NULL`
-
-// Removed implements [session.Revocations].
-func (r revocations) Removed(ctx context.Context, key string, at time.Time) error {
-	ctx, cancel, failed := r.db.bounded(ctx, "note ended session")
-	defer cancel()
-	_, err := r.db.sql.ExecContext(ctx, revocationRemoved, key, at.UnixMilli())
-	return failed(err)
+	return keys, rows.Err()
 }

@@ -42,6 +42,19 @@ func (db *DB) RecordStart(ctx context.Context, s Start) (int64, error) {
 	}
 }
 
+const latestStart = `
+SELECT COALESCE(MAX(number), 0)
+FROM starts`
+
+// LatestStart returns the number of the latest start, 0 when there was none, or
+// [account.ErrUnavailable].
+func (db *DB) LatestStart(ctx context.Context) (number int64, err error) {
+	ctx, cancel, failed := db.bounded(ctx, "read latest start")
+	defer cancel()
+	err = db.sql.QueryRowContext(ctx, latestStart).Scan(&number)
+	return number, failed(err)
+}
+
 const startByNumber = `
 SELECT instance, version, started_ms
 FROM starts

@@ -52,16 +52,31 @@ WHERE key = $1
   AND next_ms = $6
   AND last_ms = $7`
 
+const lastTry = `
+DELETE FROM throttle
+WHERE key = $1
+  AND tries = $2
+  AND next_ms = $3
+  AND last_ms = $4`
+
 // Swap implements [throttle.Store].
 func (s tries) Swap(ctx context.Context, key string, found, next throttle.State) (bool, error) {
 	ctx, cancel, failed := s.db.bounded(ctx, "count try")
 	defer cancel()
-	query, args := firstTry, []any{key, next.Tries, next.Next.UnixMilli(), next.Last.UnixMilli()}
-	if found.Tries > 0 {
-		query, args = nextTry, append(args, found.Tries, found.Next.UnixMilli(), found.Last.UnixMilli())
+	was, is := stateColumns(found), stateColumns(next)
+	query, args := nextTry, append(append([]any{key}, is...), was...)
+	switch {
+	case next.Tries == 0:
+		query, args = lastTry, append([]any{key}, was...)
+	case found.Tries == 0:
+		query, args = firstTry, append([]any{key}, is...)
 	}
 	swapped, err := affected(s.db.sql.ExecContext(ctx, query, args...))
 	return swapped == 1, failed(err)
+}
+
+func stateColumns(s throttle.State) []any {
+	return []any{s.Tries, s.Next.UnixMilli(), s.Last.UnixMilli()}
 }
 
 const forgetTries = `

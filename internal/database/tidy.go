@@ -16,28 +16,29 @@ const (
 // Tidy removes what is over: old history, links, counted tries, browsers that
 // have not logged in for over a year, and revocations of sessions that would
 // have ended by now. It is to be called once a day. Any number of instances may
-// do so at once. It returns [account.ErrUnavailable].
-func (db *DB) Tidy(ctx context.Context, now time.Time) error {
+// do so at once; the database's clock says what is old. It returns
+// [account.ErrUnavailable].
+func (db *DB) Tidy(ctx context.Context) error {
 	for _, old := range []struct {
-		query  string
-		before time.Time
+		query string
+		kept  time.Duration
 	}{
-		{`DELETE FROM history WHERE at_ms < $1`, now.Add(-KeepHistory)},
-		{`DELETE FROM links WHERE expires_ms < $1`, now.Add(-keepLinks)},
-		{`DELETE FROM throttle WHERE last_ms < $1`, now.Add(-keepTries)},
-		{`DELETE FROM browsers WHERE used_ms < $1`, now.Add(-keepBrowsers)},
-		{`DELETE FROM revocations WHERE deadline_ms < $1`, now},
+		{`DELETE FROM history WHERE at_ms < (SELECT NOW_MS) - $1`, KeepHistory},
+		{`DELETE FROM links WHERE expires_ms < (SELECT NOW_MS) - $1`, keepLinks},
+		{`DELETE FROM throttle WHERE last_ms < (SELECT NOW_MS) - $1`, keepTries},
+		{`DELETE FROM browsers WHERE used_ms < (SELECT NOW_MS) - $1`, keepBrowsers},
+		{`DELETE FROM revocations WHERE deadline_ms < (SELECT NOW_MS) - $1`, 0},
 	} {
-		if err := db.tidy(ctx, old.query, old.before); err != nil {
+		if err := db.tidy(ctx, old.query, old.kept); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (db *DB) tidy(ctx context.Context, query string, before time.Time) error {
+func (db *DB) tidy(ctx context.Context, query string, kept time.Duration) error {
 	ctx, cancel, failed := db.bounded(ctx, "remove what is over")
 	defer cancel()
-	_, err := db.sql.ExecContext(ctx, query, before.UnixMilli())
+	_, err := db.sql.ExecContext(ctx, devices{db}.statement(query), kept.Milliseconds())
 	return failed(err)
 }

@@ -76,6 +76,16 @@ func (t tracedTx) ExecContext(ctx context.Context, query string, args ...any) (s
 	return result, err
 }
 
+// QueryContext shadows [sql.Tx.QueryContext].
+func (t tracedTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	began := time.Now()
+	rows, err := t.Tx.QueryContext(ctx, query, args...)
+	if t.rec != nil {
+		addStep(t.rec, began, query, err)
+	}
+	return rows, err
+}
+
 // Commit shadows [sql.Tx.Commit].
 func (t tracedTx) Commit() error {
 	began := time.Now()

@@ -16,16 +16,17 @@ import (
 )
 
 // Outbox is where letters wait, beside the people they are about. Each method
-// is one atomic step, seen by all instances.
+// is one atomic step, seen by all instances. Its own clock says whose turn it is,
+// so that servers whose clocks differ agree.
 type Outbox interface {
-	// Take returns a letter whose turn has come, which is the caller's until a
-	// time: of any number of callers one gets it. ok is false when none waits.
-	Take(ctx context.Context, now, until time.Time) (l account.Letter, ok bool, err error)
+	// Take returns a letter whose turn has come, which is the caller's for a time:
+	// of any number of callers one gets it. ok is false when none waits.
+	Take(ctx context.Context, lease time.Duration) (l account.Letter, ok bool, err error)
 	// Remove removes a letter that the caller has taken; nothing, when another
 	// has taken it since.
 	Remove(ctx context.Context, l account.Letter) error
-	// Postpone gives a letter that the caller has taken its next turn.
-	Postpone(ctx context.Context, l account.Letter, turn time.Time) error
+	// Postpone gives a letter that the caller has taken its next turn, after a pause.
+	Postpone(ctx context.Context, l account.Letter, pause time.Duration) error
 }
 
 // Way is how a mail leaves.
@@ -75,7 +76,6 @@ type Config struct {
 	BaseURL  string // where links lead, without a path
 	// Browser puts a User-Agent into words.
 	Browser func(userAgent string) string
-	Now     func() time.Time
 	// Every is how often an empty outbox is looked at. Zero means each second.
 	Every time.Duration
 	Log   *slog.Logger
@@ -135,8 +135,7 @@ func (p *Post) send(ctx context.Context) {
 // an error only when the outbox cannot be reached: a letter that could not be
 // sent has its next turn later.
 func (p *Post) Next(ctx context.Context) (found bool, err error) {
-	now := p.Now()
-	l, ok, err := p.Outbox.Take(ctx, now, now.Add(lease))
+	l, ok, err := p.Outbox.Take(ctx, lease)
 	if err != nil || !ok {
 		return false, err
 	}
@@ -146,11 +145,11 @@ func (p *Post) Next(ctx context.Context) (found bool, err error) {
 		p.Log.InfoContext(ctx, "mail sent", "kind", m.Kind, "mail", l.ID, "tries", l.Tries)
 	case errors.Is(err, account.ErrNotToSend):
 		// Nothing is logged: whether an address has an account is not for the log.
-	case errors.Is(err, ErrRefused), p.Now().Sub(l.Created) >= giveUpAfter:
+	case errors.Is(err, ErrRefused), l.Age >= giveUpAfter:
 		p.Log.ErrorContext(ctx, "mail given up", "kind", l.Kind, "mail", l.ID, "tries", l.Tries, "cause", err)
 	default:
 		p.Log.WarnContext(ctx, "mail not sent yet", "kind", l.Kind, "mail", l.ID, "tries", l.Tries, "cause", err)
-		return true, p.Outbox.Postpone(ctx, l, p.Now().Add(pauseAfter(l.Tries)))
+		return true, p.Outbox.Postpone(ctx, l, pauseAfter(l.Tries))
 	}
 	return true, p.Outbox.Remove(ctx, l)
 }

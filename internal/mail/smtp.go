@@ -10,6 +10,7 @@ import (
 	"net/mail"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -25,6 +26,7 @@ type SMTP struct {
 	from    string
 	where   string
 	domain  string
+	timeout time.Duration
 	options []gomail.Option
 	host    string
 }
@@ -48,11 +50,10 @@ func NewSMTP(address, from string, roots *x509.CertPool) (*SMTP, error) {
 			return nil, errors.New("the port of SMTP_URL cannot be read")
 		}
 	}
-	s := &SMTP{from: from, host: u.Hostname(), domain: domainOf(sender.Address)}
+	s := &SMTP{from: from, host: u.Hostname(), domain: domainOf(sender.Address), timeout: smtpTimeout}
 	s.where = net.JoinHostPort(s.host, strconv.Itoa(port))
 	s.options = []gomail.Option{
 		gomail.WithTLSConfig(&tls.Config{ServerName: s.host, RootCAs: roots, MinVersion: tls.VersionTLS12}),
-		gomail.WithTimeout(smtpTimeout),
 	}
 	switch {
 	case u.Scheme == "smtps":
@@ -77,7 +78,7 @@ func (s *SMTP) Where() string { return "mail server " + s.where }
 // Send implements [Way]. What the server has taken counts as sent, whatever
 // goes wrong while saying goodbye.
 func (s *SMTP) Send(ctx context.Context, m Message) error {
-	client, err := gomail.NewClient(s.host, s.options...)
+	client, err := gomail.NewClient(s.host, append(slices.Clone(s.options), gomail.WithTimeout(s.timeout))...)
 	if err != nil {
 		return fmt.Errorf("prepare mail server: %w", err)
 	}

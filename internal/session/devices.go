@@ -66,8 +66,9 @@ type DeviceStore interface {
 	// FindByKey returns the device whose session has this key, ended or not, or
 	// ErrNoDevice.
 	FindByKey(ctx context.Context, key string) (Device, error)
-	// Live returns at most limit confirmed devices of a person that have neither
-	// ended nor passed their lifetime, newest first.
+	// Live returns at most limit confirmed devices of a person that have not
+	// ended, newest first. Those past their lifetime are among them until they are
+	// marked as expired.
 	Live(ctx context.Context, person string, limit int) ([]Device, error)
 	// Past returns ended devices of a person, latest first.
 	Past(ctx context.Context, person string, offset, limit int) ([]Device, error)

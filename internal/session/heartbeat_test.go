@@ -315,6 +315,36 @@ func TestAMasterThatIsCutOffIsNotBelieved(t *testing.T) {
 	}
 }
 
+// TestARedisThatRefusesToRemoveWhatEndedIsNotBelieved: the session has ended in
+// the database, by a reset of the password perhaps, and Redis refuses to let go
+// of it. It is not believed for the rest of the time that a beat is good for.
+func TestARedisThatRefusesToRemoveWhatEndedIsNotBelieved(t *testing.T) {
+	w := on(t, func(w *world) { w.onRedis() })
+	a, b := w.open(), w.open()
+	ada, kept := w.browser(a).logIn(w.ada), w.browser(a).logIn(w.grace)
+	there := ada.at(b)
+	ctx, keys := context.Background(), []string{session.Key(ada.token)}
+	w.config("min-replicas-to-write", "1")
+	if err := w.db.Devices().EndByKey(ctx, keys, session.EndedByPassword); err != nil {
+		t.Fatal(err)
+	}
+	mustFail(t, a.RevokeKeys(ctx, w.db.Revocations(), keys), session.ErrUnavailable, "revoke")
+	if err := out(ada)(); err != nil {
+		t.Errorf("where it was refused: %v", err)
+	}
+	soon(t, onceASecond+slack, "the other server", out(there))
+	for range 20 {
+		if err := errors.Join(out(ada)(), out(there)()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.config("min-replicas-to-write", "0")
+	soon(t, onceASecond+slack, "with writes taken again", greeted(kept, "Grace"))
+	if who := ada.who(); who != "" {
+		t.Errorf("she is greeted as %q", who)
+	}
+}
+
 // TestARedisThatCannotSaveGreets as long as nothing that has ended lives there.
 func TestARedisThatCannotSaveGreets(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "data")

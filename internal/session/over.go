@@ -34,8 +34,16 @@ func (s *Session) Over(ctx context.Context) (why EndReason, over bool, err error
 	if err != nil {
 		return "", false, err
 	}
-	if device.EndReason == "" && !s.manager.now().Before(device.ExpiresAt) {
+	now := s.manager.now()
+	switch {
+	case device.EndReason != "":
+		return device.EndReason, true, nil
+	case !now.Before(device.ExpiresAt):
 		return EndedByAge, true, nil
+	case !device.Remembered && !now.Before(device.CreatedAt.Add(s.manager.limits.Idle)):
+		// A store drops an idle session by itself. One that has lost it within that
+		// time cannot be told from it.
+		return EndedByIdleness, true, nil
 	}
-	return device.EndReason, true, nil
+	return "", true, nil
 }

@@ -60,7 +60,7 @@ type Store interface {
 	// Find returns the state of a key.
 	Find(ctx context.Context, key string) (State, error)
 	// Swap puts a state in the place of the one that was found, if that still
-	// stands, and reports whether it did.
+	// stands, and reports whether it did. The zero State forgets the key.
 	Swap(ctx context.Context, key string, found, next State) (swapped bool, err error)
 	// Remove forgets a key.
 	Remove(ctx context.Context, key string) error
@@ -143,13 +143,11 @@ func (l *Limiter) GiveBack(ctx context.Context, key Key) error {
 		if err != nil || found.Tries == 0 {
 			return err
 		}
-		if found.Tries == 1 {
-			return l.store.Remove(ctx, key.name())
-		}
-		next := found
-		next.Tries--
-		if key.Rule.Wait(next.Tries) == 0 {
-			next.Next = found.Last
+		var next State
+		if tries := found.Tries - 1; tries > 0 {
+			// When the one before was let through is not known: its wait is counted
+			// from the latest.
+			next = State{Tries: tries, Next: found.Last.Add(key.Rule.Wait(tries)), Last: found.Last}
 		}
 		swapped, err := l.store.Swap(ctx, key.name(), found, next)
 		if err != nil || swapped {

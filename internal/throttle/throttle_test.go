@@ -247,3 +247,65 @@ func TestANilLimiterLetsEverythingThrough(t *testing.T) {
 		}
 	}
 }
+
+// between calls do once, after the first state was found.
+type between struct {
+	throttle.Store
+	once sync.Once
+	do   func()
+}
+
+func (b *between) Find(ctx context.Context, key string) (throttle.State, error) {
+	found, err := b.Store.Find(ctx, key)
+	b.once.Do(b.do)
+	return found, err
+}
+
+func TestATryCountedWhileTheOnlyOneIsGivenBackStaysCounted(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() throttle.Store) {
+		now, store := newClock(), open()
+		one := rule
+		one.Free = 2
+		l, key := throttle.New(store, now.now), throttle.Key{Rule: one, Of: "ada"}
+		held(t, l.Take(t.Context(), key))
+		giver := throttle.New(&between{Store: store, do: func() { held(t, l.Take(t.Context(), key)) }}, now.now)
+		if err := giver.GiveBack(t.Context(), key); err != nil {
+			t.Fatal(err)
+		}
+		if found, err := store.Find(t.Context(), "test:ada"); err != nil || found.Tries != 1 {
+			t.Errorf("%d tries are counted, want 1: %v", found.Tries, err)
+		}
+	})
+}
+
+func TestATryGivenBackLeavesTheWaitOfThoseBeforeIt(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() throttle.Store) {
+		now := newClock()
+		one := rule
+		one.Free = 1
+		l, key := throttle.New(open(), now.now), throttle.Key{Rule: one, Of: "ada"}
+		giveBack := func() {
+			t.Helper()
+			if err := l.GiveBack(t.Context(), key); err != nil {
+				t.Fatal(err)
+			}
+		}
+		held(t, l.Take(t.Context(), key))
+		giveBack()
+		for _, want := range []time.Duration{0, one.First} {
+			if wait := held(t, l.Take(t.Context(), key)); wait != want {
+				t.Fatalf("waits %s, want %s", wait, want)
+			}
+		}
+		now.advance(one.First)
+		held(t, l.Take(t.Context(), key))
+		giveBack()
+		if wait := held(t, l.Take(t.Context(), key)); wait != one.First {
+			t.Errorf("waits %s after one that counts, want %s", wait, one.First)
+		}
+		giveBack() // and the other: none is left
+		if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
+			t.Errorf("waits %s after none that counts", wait)
+		}
+	})
+}

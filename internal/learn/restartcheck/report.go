@@ -84,8 +84,17 @@ func (r Row) verdict() error {
 // something can be said at all when this many were made.
 const (
 	grows  = 64
-	enough = 5000
+	enough = 2000
 )
+
+// Growth is by how many bytes the server's memory grew for each session, 0 for
+// none; known is false where too few were made to tell.
+func (r Report) Growth(row Row) (each int64, known bool) {
+	if each = row.MemoryGrowth / int64(max(r.Sessions, 1)); each < grows {
+		each = 0
+	}
+	return each, r.Sessions >= enough
+}
 
 // Sentence says what r means for whoever has to choose a store.
 func (r Report) Sentence(row Row) string {
@@ -108,9 +117,9 @@ func (r Report) Sentence(row Row) string {
 	default:
 		parts = append(parts, "a second server knows nobody")
 	}
-	switch each := row.MemoryGrowth / int64(max(r.Sessions, 1)); {
-	case r.Sessions < enough:
-	case each >= grows:
+	switch each, known := r.Growth(row); {
+	case !known:
+	case each > 0:
 		parts = append(parts, fmt.Sprintf("the server grows by %d bytes for each session", each))
 	default:
 		parts = append(parts, "the server does not grow with the number of sessions")

@@ -128,15 +128,17 @@ type step struct {
 // least. It answers the beat that is there then, or OLDER.
 //
 // After a removal Redis takes the rest of a script even when it has no room.
-// When it refuses all writes because it cannot save them (MISCONF), that is the
-// answer if none of the keys is there, and BEHIND if one is.
+// When it refuses all writes because it cannot save them (MISCONF) or has no
+// replicas (NOREPLICAS), that is the answer if none of the keys is there, and
+// BEHIND if one is.
 var stepScript = redis.NewScript(-1, `
 local mark, beat = unpack(redis.call('MGET', KEYS[1], KEYS[2]))
 beat = tonumber(beat or '') or 0
 if (mark or '') ~= ARGV[1] or beat < tonumber(ARGV[4]) then return 'OLDER' end
 local removed = redis.pcall('DEL', unpack(KEYS, 3))
 if type(removed) == 'table' then
-  if string.find(removed.err, 'MISCONF', 1, true) and redis.call('EXISTS', unpack(KEYS, 3)) > 0 then
+  local refused = string.find(removed.err, 'MISCONF', 1, true) or string.find(removed.err, 'NOREPLICAS', 1, true)
+  if refused and redis.call('EXISTS', unpack(KEYS, 3)) > 0 then
     return redis.error_reply('BEHIND ended sessions cannot be removed')
   end
   return removed
@@ -290,11 +292,19 @@ func (h *heartbeat) proceed(check int64, keys []string, beat int64) error {
 	if err == nil {
 		err = h.took(next, sent)
 	}
-	if (errors.Is(err, errOlder) || errors.Is(err, errLapsed) || isReply(err, "BEHIND")) && h.forget(check) {
-		h.log.Warn("sessions are checked before they are believed", "cause", err, "known", at.beat)
-		h.client.Reset(err)
+	if errors.Is(err, errOlder) || errors.Is(err, errLapsed) || isReply(err, "BEHIND") {
+		h.distrust(at, err)
 	}
 	return err
+}
+
+// distrust has nothing believed that is read on the connection of a step, if that
+// is in use, and a new one checked.
+func (h *heartbeat) distrust(at step, cause error) {
+	if h.forget(at.check) {
+		h.log.Warn("sessions are checked before they are believed", "cause", cause, "known", at.beat)
+		h.client.Reset(cause)
+	}
 }
 
 // forget has nothing believed that is read on the connection that passed this

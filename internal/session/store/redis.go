@@ -198,6 +198,17 @@ func (r redisStore) GetMany(ctx context.Context, keys []string) ([][]byte, error
 	return values, err
 }
 
+// Delete has nothing believed any more where Redis refuses to remove a session:
+// it may have ended elsewhere, in the database for instance.
+func (r redisStore) Delete(ctx context.Context, keys ...string) error {
+	at := r.beats.current()
+	err := r.redisValues.Delete(ctx, keys...)
+	if isReply(err, "NOREPLICAS", "MISCONF") {
+		r.beats.distrust(at, err)
+	}
+	return err
+}
+
 func (r redisStore) Ping(ctx context.Context) error {
 	if err := r.redisValues.Ping(ctx); err != nil {
 		return r.beats.explain(err)

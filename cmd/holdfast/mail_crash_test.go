@@ -1,0 +1,242 @@
+package main_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	netmail "net/mail"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/emersion/go-smtp"
+
+	"holdfast/internal/database"
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+)
+
+// lease is how long a mail is its sender's; the outbox is made older by that
+// while nobody serves.
+const lease = 2 * time.Minute
+
+// mailHold is where the mail server stops until the sender has been killed.
+type mailHold int
+
+const (
+	holdNowhere mailHold = iota
+	holdBefore           // with the whole mail read, and not taken
+	holdAfter            // with the mail taken, and not said so
+)
+
+// mailServer is a real one on a free port, and what it has taken.
+type mailServer struct {
+	addr string
+
+	mu       sync.Mutex
+	by       map[string]int // how often each mail was taken, by its Message-ID
+	to       map[string]int // and by its recipient
+	where    mailHold
+	underWay chan struct{} // gets one for each mail that is held
+	killed   chan struct{} // closed when its sender is
+}
+
+func startMailServer(t *testing.T) *mailServer {
+	t.Helper()
+	m := &mailServer{by: map[string]int{}, to: map[string]int{}}
+	server := smtp.NewServer(smtp.BackendFunc(func(*smtp.Conn) (smtp.Session, error) { return mailSession{m}, nil }))
+	server.Domain = "localhost"
+	server.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.addr = listener.Addr().String()
+	done := make(chan struct{})
+	go func() { defer close(done); _ = server.Serve(listener) }()
+	t.Cleanup(func() { server.Close(); <-done })
+	m.holdAt(holdNowhere)
+	return m
+}
+
+// holdAt has the next mails held.
+func (m *mailServer) holdAt(where mailHold) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.where, m.underWay, m.killed = where, make(chan struct{}, 100), make(chan struct{})
+}
+
+// release lets those go that are held.
+func (m *mailServer) release() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.killed)
+	m.where = holdNowhere
+}
+
+// take handles a mail that was read as a whole.
+func (m *mailServer) take(id, to string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	where, underWay, killed := m.where, m.underWay, m.killed
+	if where != holdBefore {
+		m.by[id]++
+		m.to[to]++
+	}
+	if where == holdNowhere {
+		return nil
+	}
+	m.mu.Unlock()
+	underWay <- struct{}{}
+	<-killed
+	m.mu.Lock()
+	if where == holdBefore {
+		return errors.New("its sender has gone")
+	}
+	return nil
+}
+
+// mailSession is one connection.
+type mailSession struct{ m *mailServer }
+
+func (mailSession) Mail(string, *smtp.MailOptions) error { return nil }
+func (mailSession) Rcpt(string, *smtp.RcptOptions) error { return nil }
+func (mailSession) Reset()                               {}
+func (mailSession) Logout() error                        { return nil }
+
+func (s mailSession) Data(r io.Reader) error {
+	message, err := netmail.ReadMessage(r)
+	if err != nil {
+		return err
+	}
+	if _, err := io.Copy(io.Discard, message.Body); err != nil {
+		return err // cut off
+	}
+	return s.m.take(strings.Trim(message.Header.Get("Message-ID"), "<>"), strings.Trim(message.Header.Get("To"), "<>"))
+}
+
+// TestNoMailIsLostByKill9AndOnlyThoseUnderWayAreSentTwice kills the server while
+// it hands mail over: at any moment, when the mail server has read a mail, and
+// when it has taken one and not said so.
+func TestNoMailIsLostByKill9AndOnlyThoseUnderWayAreSentTwice(t *testing.T) {
+	t.Parallel()
+	for name, on := range map[string]func(testing.TB) testprocess.Settings{
+		"embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
+		"Redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
+			return onServices(testservice.Redis(t), testservice.Postgres(t))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seed := rand.Uint64()
+			random := rand.New(rand.NewPCG(seed, 0))
+			mails := startMailServer(t)
+			settings := on(t)
+			settings["SMTP_URL"], settings["MAIL_FROM"] = "smtp://"+mails.addr, "login@kelp.example"
+			server := start(t, settings)
+			server.Keep(password)
+			owner := newVisitor(t, server.URL)
+			if got, err := owner.trySignUp(); err != nil || got.Code != http.StatusSeeOther {
+				t.Fatalf("sign up: %d, %v", got.Code, err)
+			}
+			asked, mayBeTwice, twice := map[string]bool{}, map[string]int{}, 0
+			for round := range max(10, killRounds(t)) {
+				mails.holdAt(mailHold(round % 3))
+				if err := askForMails(t, owner, round, asked); err != nil {
+					t.Fatal(err)
+				}
+				if round%3 == int(holdNowhere) {
+					<-time.After(time.Duration(random.IntN(1200)) * time.Millisecond) // some place in the middle
+				} else {
+					select {
+					case <-mails.underWay:
+					case <-time.After(answerLimit):
+						t.Fatalf("seed %d, round %d: no mail came", seed, round)
+					}
+				}
+				server.Kill()
+				mails.release()
+				for _, id := range underWay(t, server) {
+					mayBeTwice[id+"@kelp.example"]++
+				}
+				server.Start()
+			}
+			testprocess.Eventually(t, answerLimit, "every mail", func() error {
+				mails.mu.Lock()
+				defer mails.mu.Unlock()
+				for to := range asked {
+					if mails.to[to] == 0 {
+						return fmt.Errorf("seed %d: none came to %s", seed, to)
+					}
+				}
+				return nil
+			})
+			server.Stop()
+			mails.mu.Lock()
+			defer mails.mu.Unlock()
+			for id, times := range mails.by {
+				if times > 1+mayBeTwice[id] {
+					t.Errorf("seed %d: mail %s came %d times, and was under way at %d kills", seed, id, times, mayBeTwice[id])
+				}
+				if times > 1 {
+					twice++
+				}
+			}
+			if twice == 0 {
+				t.Errorf("seed %d: no mail came twice: none was under way", seed)
+			}
+			t.Logf("%d mails, %d of them more than once", len(mails.by), twice)
+		})
+	}
+}
+
+// askForMails has some mails sent, each to an address of its own, and notes them.
+func askForMails(t *testing.T, owner *visitor, round int, asked map[string]bool) error {
+	t.Helper()
+	who := owner.stranger()
+	if err := entered(who.tryLogIn()); err != nil {
+		return err
+	}
+	for n := range 5 {
+		to := fmt.Sprintf("round%d-%d@kelp.example", round, n)
+		got, err := who.submit("/account/email", "/account/email", map[string]string{"email": to})
+		if err != nil || got.Code != http.StatusSeeOther {
+			return fmt.Errorf("ask for a mail: %d, %w", got.Code, err)
+		}
+		asked[to] = true
+	}
+	return nil
+}
+
+// underWay are the mails that a killed server had begun to send; they are
+// anybody's from now on.
+func underWay(t *testing.T, server *testprocess.Server) (ids []string) {
+	t.Helper()
+	db, err := database.Open(t.Context(), database.Config{URL: server.Setting("DATABASE_URL"), DataDir: filepath.Join(server.Dir, ".data")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	rows, err := db.SQL().QueryContext(t.Context(), `UPDATE outbox SET turn_ms = turn_ms - $1 WHERE tries > 0 RETURNING id`, lease.Milliseconds())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return ids
+}

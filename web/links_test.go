@@ -1,0 +1,307 @@
+package web_test
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"holdfast/internal/account"
+)
+
+const (
+	asksReset   = "Choose a new password"
+	asksChange  = "Confirm your new e-mail address"
+	asksConfirm = "Confirm your e-mail address"
+	tellsChange = "Your e-mail address was changed"
+)
+
+// moves has b, who is logged in, give its account another address.
+func (w *world) moves(b *browser, to string) {
+	w.t.Helper()
+	b.post("/account/email", url.Values{"email": {to}}).wantRedirect("/account")
+	b.submit(b.get(w.linkIn(w.mailTo(to, asksChange))), "form[action='/verify']", nil).wantRedirect("/account")
+}
+
+// resets has somebody who reads the mail of an address choose a new password.
+func (w *world) resets(email, password string) {
+	w.t.Helper()
+	b := w.browser()
+	b.post("/forgot", url.Values{"email": {email}}).wantRedirect("/login")
+	w.sets(b, w.linkIn(w.mailTo(email, asksReset)), password)
+}
+
+func (w *world) sets(b *browser, link, password string) {
+	w.t.Helper()
+	b.submit(b.get(link).want(http.StatusOK), "form[action='/reset']", map[string]string{"password": password}).wantRedirect("/login")
+}
+
+// undoes uses a link that leads back to a former address.
+func (w *world) undoes(link string) {
+	w.t.Helper()
+	b := w.browser()
+	b.submit(b.get(link).want(http.StatusOK), "form[action='/verify']", nil).wantRedirect("/forgot")
+}
+
+// holdMail puts off what waits for a recipient, as a mail server does that does
+// not answer, and returns what ends that.
+func (w *world) holdMail(to string) (release func()) {
+	w.t.Helper()
+	turn := func(by time.Duration) {
+		w.t.Helper()
+		if _, err := w.db.SQL().ExecContext(w.t.Context(), `UPDATE outbox SET turn_ms = turn_ms + $1 WHERE recipient = $2`, by.Milliseconds(), to); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+	turn(time.Hour)
+	return func() { w.t.Helper(); turn(-time.Hour) }
+}
+
+// TestWhoeverTookAnAccountOverCannotCutTheFormerAddressOff: the thief knows the
+// password and reads the mail of each address that they give the account.
+func TestWhoeverTookAnAccountOverCannotCutTheFormerAddressOff(t *testing.T) {
+	for name, does := range map[string]func(w *world, thief *browser, p person){
+		"by changing the password": func(w *world, thief *browser, p person) {
+			thief.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
+		},
+		"by a reset": func(w *world, _ *browser, _ person) { w.resets("thief@kelp.example", otherPassword) },
+		"by changing the address again": func(w *world, thief *browser, _ person) {
+			w.moves(thief, "second@kelp.example")
+		},
+		"by changing the address again, undoing that, and a reset": func(w *world, thief *browser, _ person) {
+			w.moves(thief, "second@kelp.example")
+			w.undoes(w.linkIn(w.mailTo("thief@kelp.example", tellsChange)))
+			w.resets("thief@kelp.example", otherPassword)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for when, waits := range map[string]bool{"after the mail": false, "before the mail": true} {
+				t.Run(when, func(t *testing.T) {
+					onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+						p := w.person("Ada")
+						thief := w.member(p)
+						thief.post("/account/email", url.Values{"email": {"thief@kelp.example"}}).wantRedirect("/account")
+						confirm := w.linkIn(w.mailTo("thief@kelp.example", asksChange))
+						thief.submit(thief.get(confirm), "form[action='/verify']", nil).wantRedirect("/account")
+						if waits {
+							release := w.holdMail(p.email)
+							does(w, thief, p)
+							release()
+						} else {
+							w.sendMail()
+							does(w, thief, p)
+						}
+						undo := w.linkIn(w.mailTo(p.email, tellsChange))
+						w.undoes(undo)
+						thief.get("/profile").wantRedirect("/login?next=%2Fprofile")
+						w.resets(p.email, "nine otters share a kettle")
+						w.browser().post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")
+						for _, m := range w.sendMail() {
+							if link := linkLine.FindStringSubmatch(m.Text); m.Subject == tellsChange && link != nil {
+								w.browser().get("/verify?token=" + link[1]).want(http.StatusGone)
+							}
+						}
+					})
+				})
+			}
+		})
+	}
+}
+
+// TestANewPasswordSpendsTheWaysBackToTheAddressTheAccountHas: a copy of such a
+// link, in a mailbox that somebody else has read, would be a reset for a week.
+func TestANewPasswordSpendsTheWaysBackToTheAddressTheAccountHas(t *testing.T) {
+	for name, sets := range map[string]func(w *world, b *browser, p person){
+		"reset": func(w *world, _ *browser, p person) { w.resets(p.email, otherPassword) },
+		"change": func(_ *world, b *browser, p person) {
+			b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+				p := w.person("Ada")
+				b := w.member(p)
+				w.moves(b, "Thief@kelp.example")
+				first := w.linkIn(w.mailTo(p.email, tellsChange))
+				w.moves(b, p.email)
+				second := w.linkIn(w.mailTo("Thief@kelp.example", tellsChange))
+				w.browser().get(first).want(http.StatusOK)
+				sets(w, b, p)
+				for _, link := range []string{first, second} {
+					w.browser().get(link).want(http.StatusGone)
+				}
+			})
+		})
+	}
+}
+
+// TestAnEarlierAddressGoesBeforeALaterOne: the owner moved the account back by
+// the form, and the thief's own way back is still good.
+func TestAnEarlierAddressGoesBeforeALaterOne(t *testing.T) {
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		b := w.member(p)
+		w.moves(b, "thief@kelp.example")
+		first := w.linkIn(w.mailTo(p.email, tellsChange))
+		w.moves(b, p.email)
+		w.undoes(w.linkIn(w.mailTo("thief@kelp.example", tellsChange)))
+		told := w.mailTo(p.email, "Your account was taken back by a former address")
+		if linkLine.MatchString(told.Text) {
+			t.Errorf("the address that lost the account gets a link: %s", told.Text)
+		}
+		w.undoes(first)
+		w.resets(p.email, otherPassword)
+		w.browser().post("/login", credentials(p.email, otherPassword)).wantRedirect("/profile")
+	})
+}
+
+func TestALetterWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
+	for name, test := range map[string]struct {
+		ask     func(w *world, b *browser, p person)
+		subject string
+		does    func(w *world, b *browser, p person)
+	}{
+		"a reset, and the password was changed": {
+			func(w *world, _ *browser, p person) {
+				w.browser().post("/forgot", url.Values{"email": {"PERSON1@Kelp.Example"}}).wantRedirect("/login")
+			}, asksReset,
+			func(_ *world, b *browser, p person) {
+				b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
+			},
+		},
+		"a reset, and another link of it was used": {
+			func(w *world, _ *browser, p person) {
+				w.browser().post("/forgot", url.Values{"email": {p.email}}).wantRedirect("/login")
+			}, asksReset,
+			func(w *world, _ *browser, p person) {
+				w.sets(w.browser(), "/reset?token="+w.link(account.PurposeReset, p), otherPassword)
+			},
+		},
+		"a reset, and the account was deleted": {
+			func(w *world, _ *browser, p person) {
+				w.browser().post("/forgot", url.Values{"email": {p.email}}).wantRedirect("/login")
+			}, asksReset,
+			func(w *world, b *browser, _ person) {
+				b.post("/account/delete", nil).wantRedirect("/")
+				if rows := w.rows(`SELECT recipient FROM outbox WHERE kind <> 'deleted'`); len(rows) > 0 {
+					w.t.Errorf("the outbox still has %q", rows)
+				}
+			},
+		},
+		"a confirmation, and the address is confirmed": {
+			func(w *world, b *browser, _ person) {
+				b.post("/account/confirm", nil).wantRedirect("/account")
+			}, asksConfirm,
+			func(w *world, _ *browser, p person) {
+				b := w.browser()
+				b.submit(b.get("/verify?token="+w.link(account.PurposeConfirm, p)), "form[action='/verify']", nil).wantRedirect("/login")
+			},
+		},
+		"a change of address, and another one was confirmed": {
+			func(w *world, b *browser, _ person) {
+				b.post("/account/email", url.Values{"email": {"first@kelp.example"}}).wantRedirect("/account")
+			}, asksChange,
+			func(w *world, b *browser, p person) {
+				token, err := w.accounts.MakeLink(w.t.Context(), account.PurposeChange, p.id, "second@kelp.example")
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.submit(b.get("/verify?token="+token), "form[action='/verify']", nil).wantRedirect("/account")
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+				p := w.person("Ada")
+				b := w.member(p)
+				w.sendMail()
+				test.ask(w, b, p)
+				held := w.rows(`SELECT recipient FROM outbox`)
+				if len(held) != 1 {
+					t.Fatalf("%q wait", held)
+				}
+				release := w.holdMail(held[0])
+				test.does(w, b, p)
+				release()
+				for _, m := range w.sendMail() {
+					if m.Subject == test.subject {
+						t.Errorf("sent all the same: to %s, %q", m.To, m.Text)
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestALetterThatIsBeingSentCarriesNoLinkThatOutlivesAReset: its sender has taken
+// it, and makes its link while the password is reset.
+func TestALetterThatIsBeingSentCarriesNoLinkThatOutlivesAReset(t *testing.T) {
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		for round := range 12 {
+			used := w.link(account.PurposeReset, p)
+			if err := w.accounts.AskReset(t.Context(), p.email, account.Sender{}); err != nil {
+				t.Fatal(err)
+			}
+			l, ok, err := w.db.Outbox().Take(t.Context(), time.Minute)
+			for ok && err == nil && l.Kind != account.LetterReset { // one that tells of the round before
+				if err = w.db.Outbox().Remove(t.Context(), l); err == nil {
+					l, ok, err = w.db.Outbox().Take(t.Context(), time.Minute)
+				}
+			}
+			if !ok || err != nil {
+				t.Fatal(ok, err)
+			}
+			reset := func() {
+				if _, err := w.accounts.ResetPassword(t.Context(), used, otherPassword, account.Sender{}); err != nil {
+					t.Error(err)
+				}
+			}
+			var all sync.WaitGroup
+			if round == 0 {
+				reset() // before the link is made, and then at the same time
+			} else {
+				all.Go(reset)
+			}
+			m, err := w.accounts.Address(t.Context(), l)
+			all.Wait()
+			switch {
+			case errors.Is(err, account.ErrNotToSend):
+			case err != nil:
+				t.Fatal(err)
+			default:
+				w.browser().get("/reset?token=" + m.Token).want(http.StatusGone)
+			}
+			if round == 0 && err == nil {
+				t.Error("a link was made after the reset")
+			}
+		}
+	})
+}
+
+// TestAFormerAddressThatSomebodySignedUpWithIsTakenBackAllTheSame: the thief has
+// made an account with the address that the owner's account has left.
+func TestAFormerAddressThatSomebodySignedUpWithIsTakenBackAllTheSame(t *testing.T) {
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		w.moves(w.member(p), "thief@kelp.example")
+		undo := w.linkIn(w.mailTo(p.email, tellsChange))
+		thief := w.browser()
+		thief.post("/register", url.Values{"name": {"Ada"}, "email": {p.email}, "password": {otherPassword}}).wantRedirect("/login")
+
+		owner := w.browser()
+		page := owner.submit(owner.get(undo), "form[action='/verify']", nil).want(http.StatusConflict)
+		if told := page.text("[role=alert]"); !strings.Contains(told, "choose a new password for it with Forgotten password, log in and delete it") {
+			t.Errorf("the owner is told %q", told)
+		}
+		w.resets(p.email, "nine otters share a kettle")
+		owner.post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")
+		owner.submit(owner.get("/account/delete"), "form[action='/account/delete']", nil).wantRedirect("/")
+		w.undoes(undo)
+		w.resets(p.email, "nine otters share a kettle")
+		w.browser().post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")
+	})
+}
