@@ -42,6 +42,17 @@ func TestEveryLineOfAStyleSheetIsPartOfARule(t *testing.T) {
 	}
 }
 
+func TestTheSheetThatBrowsersGetHasTheLicenceAndNoOtherComment(t *testing.T) {
+	sheet, err := joinStyleSheets(static.FS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?s)/\*.*?\*/`).FindAllString(string(sheet), -1)
+	if len(found) != 1 || !strings.Contains(found[0], "SIL Open Font License") {
+		t.Errorf("comments %q", found)
+	}
+}
+
 // A field looks like a field whatever it is made of.
 func TestWhatHoldsForAnInputHoldsForATextarea(t *testing.T) {
 	input := regexp.MustCompile(`\binput\b`)
