@@ -140,7 +140,7 @@ func (s *Service) ChangePassword(ctx context.Context, id, current, fresh, keep s
 		return Person{}, err
 	}
 	if current == fresh {
-		return Person{}, form.Errors{{Field: "new", Message: "This is your present password. Choose another one."}}
+		return Person{}, form.Errors{{Field: "new", Message: "This is your current password. Choose another one."}}
 	}
 	hash, err := s.acceptable(ctx, "new", fresh, record.Person)
 	if err != nil {
