@@ -72,7 +72,7 @@ func TestInABrowserTheKeyboardAloneIsEnoughForAnAccount(t *testing.T) {
 		b.press(kb.Enter)
 		b.sees(heading, "following "+link)
 	}
-	follow("What happened to your account", "What happened to your account")
+	follow("What happened to your account in the last 90 days", "What happened to your account")
 	follow("Back to your account", "Your account")
 	b.tabTo("Your name")
 	b.press(kb.End + " Lovelace" + kb.Enter)
