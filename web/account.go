@@ -15,6 +15,7 @@ type accountPage struct {
 	MaxName     int // code points
 	Verified    bool
 	MailOn      bool
+	Mails       bool // whether mail is read at /mail
 	Failed      string
 	Errors      form.Errors
 }
@@ -64,6 +65,6 @@ func (s *Site) accountPage(c echo.Context, status int, p accountPage) error {
 		p.Name = person.Name
 	}
 	p.Email, p.MaxName = person.Email, account.MaxNameRunes
-	p.Verified, p.MailOn = person.Verified, s.MailOn
+	p.Verified, p.MailOn, p.Mails = person.Verified, s.MailOn, s.Mails != nil
 	return s.page(c, status, "account", "Account", p)
 }

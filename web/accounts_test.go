@@ -6,10 +6,14 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/PuerkitoBio/goquery"
 
 	"holdfast/internal/account"
 	"holdfast/internal/mail"
@@ -573,7 +577,7 @@ func TestTheHistoryTellsWhatHappenedAPageAtATime(t *testing.T) {
 		b.submit(b.get("/profile"), "form[action='/logout']", nil).wantRedirect("/login")
 		b.post("/login", credentials(p.email, otherPassword)).wantRedirect("/profile")
 		var got []string
-		for _, item := range b.get("/account/history").want(http.StatusOK).doc().Find(".past b").EachIter() {
+		for _, item := range b.get("/account/history").want(http.StatusOK).doc().Find(".ended b").EachIter() {
 			got = append(got, item.Text())
 		}
 		want := "Logged in|Logged out|Password changed|Password given again|Wrong password given while logged in|Name changed|" +
@@ -588,10 +592,10 @@ func TestTheHistoryTellsWhatHappenedAPageAtATime(t *testing.T) {
 		}
 		first := b.get("/account/history").want(http.StatusOK)
 		second := b.get(first.doc().Find("a[rel=next]").AttrOr("href", "")).want(http.StatusOK)
-		if n := first.doc().Find(".past li").Length() + second.doc().Find(".past li").Length(); n != 49 {
+		if n := first.doc().Find(".ended li").Length() + second.doc().Find(".ended li").Length(); n != 49 {
 			t.Errorf("%d events on two pages, want 49", n)
 		}
-		w.member(w.person("Bob")).get("/account/history").want(http.StatusOK).wantText(".past", "").wantText(".empty", "There is nothing.")
+		w.member(w.person("Bob")).get("/account/history").want(http.StatusOK).wantText(".ended", "").wantText(".empty", "There is nothing.")
 
 		for _, days := range []int64{89, 91} {
 			want := map[int64]int{89: 49, 91: 0}[days]
@@ -728,8 +732,33 @@ func TestMailIsReadOnItsPageWithALinkToFollow(t *testing.T) {
 	}).wantRedirect("/profile")
 	w.sendMail()
 	page := b.get("/mail").want(http.StatusOK).wantText("article h2", "Confirm your e-mail address")
+	if page.doc().Find("article details[open]").Length() != 1 {
+		t.Error("the only mail is not open")
+	}
 	link := page.doc().Find("article a.button").AttrOr("href", "")
+	b.get("/account").want(http.StatusOK).wantText("main a[href='/mail']", "read it here")
+	asked := b.follow(b.post("/account/confirm", nil).wantRedirect("/account"))
+	asked.wantText("[role=status] a[href='/mail']", "Read it here")
+	if want := []string{"A mail is on its way to bea@kelp.example. This server sends none. Read it here."}; !slices.Equal(asked.notices(), want) {
+		t.Errorf("the notice of the mail is %q, want %q", asked.notices(), want)
+	}
 	b.submit(b.get(link).want(http.StatusOK), "form[action='/verify']", nil).wantRedirect("/account")
+}
+
+func TestTheLatestMailIsOpenAndTwentyAreShown(t *testing.T) {
+	w := newWorld(t, embedded(t), options{learn: true})
+	for n := range 21 {
+		sent := mail.Message{To: "ada@kelp.example", Subject: "Mail " + strconv.Itoa(n), Text: "After that, go to\n" + w.base.String() + "/forgot.", Date: w.clock.now().Add(time.Duration(n) * time.Second)}
+		if err := w.folder.Send(t.Context(), sent); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page := w.browser().get("/mail").want(http.StatusOK)
+	subjects := page.doc().Find("article h2").Map(func(_ int, h2 *goquery.Selection) string { return h2.Text() })
+	if len(subjects) != 20 || subjects[0] != "Mail 20" || subjects[19] != "Mail 1" {
+		t.Errorf("of 21 mails it shows %q", subjects)
+	}
+	page.wantText("article details[open] h2", "Mail 20").wantText("article details[open] p", "After that, go to "+w.base.String()+"/forgot.").wantText("article .button", "")
 }
 
 func TestPasswordManagersFindWhereToChangeThePassword(t *testing.T) {

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,6 +84,9 @@ func joinStyleSheets(files fs.FS) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list style sheets: %w", err)
 	}
+	// Comments are for those who read the source, but for a licence, /*!: each
+	// page waits for the sheet.
+	comments := regexp.MustCompile(`(?s)/\*[^!].*?\*/\n?`)
 	var sheet bytes.Buffer
 	for _, part := range styleSheetParts() {
 		name := "css/" + part + ".css"
@@ -90,7 +94,7 @@ func joinStyleSheets(files fs.FS) ([]byte, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read style sheet: %w", err)
 		}
-		sheet.Write(body)
+		sheet.Write(comments.ReplaceAll(body, nil))
 		found = slices.DeleteFunc(found, func(f string) bool { return f == name })
 	}
 	if len(found) > 0 {

@@ -22,7 +22,8 @@ type Attacks interface {
 }
 
 type attacksPage struct {
-	Busy    bool // another one was under way
+	Busy    bool   // another one was under way
+	Number  string // of attacks, in words
 	Attacks []attackSection
 }
 
@@ -109,8 +110,9 @@ func (s *Site) submitSlowRequest(c echo.Context) error {
 }
 
 func (s *Site) attacksPage(c echo.Context, status int, busy bool) error {
-	p := attacksPage{Busy: busy}
-	for _, a := range s.Lab.Attacks.All() {
+	all := s.Lab.Attacks.All()
+	p := attacksPage{Busy: busy, Number: inWords(len(all))}
+	for _, a := range all {
 		section := attackSection{Name: a.Name, Title: a.Title, What: a.What, Test: a.Test, File: a.File}
 		if a.Name == "password" && s.Throttle != nil {
 			section.Waits = waitBars()
@@ -147,8 +149,8 @@ func exactly(wait time.Duration) string {
 func waitBars() []waitBar {
 	const (
 		rowHeight = 26
-		left      = 112 // where bars begin
-		piece     = 19  // what a doubling adds
+		left      = 76 // where bars begin
+		piece     = 19 // what a doubling adds
 	)
 	rule := accountRule()
 	var bars []waitBar

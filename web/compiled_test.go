@@ -41,7 +41,7 @@ func hostileCopy(v any) any {
 func TestNoTextBecomesMarkup(t *testing.T) {
 	views, _ := newTestViews(t)
 	for _, name := range pageNames(t) {
-		evil := view.Data{Layout: hostileCopy(layout{Flashes: []string{""}}), Page: hostileCopy(samplePages()[name][1])}
+		evil := view.Data{Layout: hostileCopy(layout{Flashes: []notice{{}}}), Page: hostileCopy(samplePages()[name][1])}
 		_, doc := rendered(t, views, name, evil)
 		if n := doc.Find("x-evil, [onload]").Length(); n > 0 {
 			t.Errorf("%s: %d pieces of text became elements", name, n)

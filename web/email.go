@@ -92,13 +92,17 @@ func (s *Site) mailAsked(c echo.Context, notice string) error {
 	return c.Redirect(http.StatusSeeOther, "/account")
 }
 
+// readMail ends a notice of mail that is read on this site. Pages show it as a
+// link.
+const readMail = " Read it at /mail."
+
 // whereMailIs goes on after a sentence about mail, where no mail server is set.
 func (s *Site) whereMailIs() string {
 	switch {
 	case s.MailOn:
 		return ""
 	case s.Mails != nil:
-		return " This server sends none: read it at /mail."
+		return " This server sends none." + readMail
 	default:
 		return " This server sends none: its operator can pass it on."
 	}

@@ -91,7 +91,7 @@ func named() []struct {
 	forged := failure{status: http.StatusForbidden, heading: "That request came from another site",
 		message: "It was refused, and nothing was changed. Open the page here and try again."}
 	strange := failure{status: http.StatusMisdirectedRequest, heading: "These pages are not at this address",
-		message: "The pages for learning answer at the server's own address only, so that no other site can use them. Nothing was changed."}
+		message: "The pages for learning answer at the server’s own address only, so that no other site can use them. Nothing was changed."}
 	outcomeUnknown := away("It is not known whether that was done",
 		"It may have been stored. Look before you try again.")
 	notReady := away("This instance is not ready",
@@ -103,7 +103,7 @@ func named() []struct {
 		failure
 	}{
 		{errAccountMade, away("Your account has been created",
-			"Only logging in did not work just now. In a moment, log in, or send the same form again.")},
+			"But you could not be logged in just now. Log in in a moment, or send the same form again.")},
 		{errMailAsked, away("A mail is on its way",
 			"Only the page after that cannot be shown just now. Nothing else changes before you open the link in the mail.")},
 		{errDeleted, away("Your account has been deleted",
@@ -148,7 +148,7 @@ func byStatus(status int) failure {
 	case http.StatusBadRequest:
 		return failure{status: status, heading: "That request cannot be understood", message: "Nothing was changed. Go back to the page and try again."}
 	case http.StatusNotFound:
-		return failure{status: status, heading: "There is no such page", message: "The address may have a slip in it, or the page has gone."}
+		return failure{status: status, heading: "There is no such page", message: "Check the address for typing mistakes; the page may also have moved."}
 	case http.StatusMethodNotAllowed:
 		return failure{status: status, heading: "That cannot be done here", message: "This address does not take that kind of request."}
 	case http.StatusRequestEntityTooLarge:

@@ -62,9 +62,13 @@ func (e *explanation) way(name string) wayDrawing {
 	if d.Record == "" {
 		d.Record = "not asked"
 	}
-	d.Cookie = wayPart{Value: "none", Linked: true}
-	if e.sent.Count == 1 {
-		d.Cookie.Value = e.sent.Value.String()
+	switch e.sent.Count {
+	case 0:
+		d.Cookie = wayPart{Value: "none", Linked: true, Empty: true}
+	case 1:
+		d.Cookie = wayPart{Value: e.sent.Value.String(), Linked: true}
+	default:
+		d.Cookie = wayPart{Value: "several", Linked: true}
 	}
 	if e.key != "" {
 		d.Key = wayPart{Value: shortKey(e.key), Linked: true}
@@ -185,7 +189,7 @@ func (e *explanation) cookie(step trace.Step, what trace.Cookie) {
 func (e *explanation) form(step trace.Step, what trace.Form) {
 	s := explainStep{
 		Title: "It has the form of a token",
-		Text:  "This server’s tokens are 32 random bytes, far more possibilities than anyone can try, written as 43 characters. It did not make anything else, and does not look it up.",
+		Text:  "This server’s tokens are 32 random bytes, far more possibilities than anyone can try, written as 43 characters. It looks up nothing of any other form.",
 		Facts: []explainFact{
 			{Term: "Characters", Value: fmt.Sprintf("%d of %d", what.Length, what.Want)},
 			{Term: "Alphabet", Value: yes(what.Alphabet, "letters, digits, - and _", "other characters, or a broken end")},

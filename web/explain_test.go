@@ -185,6 +185,11 @@ func TestWhyNobodyIsBelieved(t *testing.T) {
 			}
 			page := w.bare("GET", "/explain", "", headers...).wantNoCookie().wantText("h1", "How the server looked for you")
 			wantTitles(t, c.what, way(page), append(c.want, end...)...)
+			arrow := page.doc().Find(".drawing.across .d-part").First()
+			drawn, dashed := arrow.Find(".d-value").Text(), arrow.HasClass("d-off")
+			if none := c.want[0] == "Your browser sent no session cookie"; dashed != none || (drawn == "none") != none || (drawn == "several") != (c.what == "two cookies") {
+				t.Errorf("%s: the drawing says %q, dashed: %v", c.what, drawn, dashed)
+			}
 		}
 
 		w.clock.advance(sessionIdle + time.Second)
@@ -386,7 +391,7 @@ func functions(t *testing.T, path string) []string {
 
 func TestWhereNobodyCanLookThePageSaysSo(t *testing.T) {
 	w := newWorld(t, embedded(t), options{learn: true, store: store.KindMemory})
-	asked := step(t, way(w.member(w.person("Ada")).get("/explain")), "The server's own memory was asked")
+	asked := step(t, way(w.member(w.person("Ada")).get("/explain")), "The server’s own memory was asked")
 	if len(asked.hand) != 0 {
 		t.Errorf("lines that look into a process: %q", asked.hand)
 	}

@@ -50,7 +50,7 @@ func span(d time.Duration) string { return strings.TrimPrefix(distance(d), "in "
 func storeName(kind string) string {
 	switch kind {
 	case store.KindMemory:
-		return "the server's own memory"
+		return "the server’s own memory"
 	case store.KindFile:
 		return "the file of sessions"
 	case store.KindDatabase:

@@ -53,7 +53,7 @@ func (s *Site) flashText(code string) string {
 		return "This server keeps sessions in its own memory, and yours is not there. Log in to continue."
 	}
 	if why, ended := strings.CutPrefix(code, flashEnded); ended {
-		return "Your session has ended" + becauseOf(session.EndReason(why)) + ". Log in to go on."
+		return "Your session has ended" + becauseOf(session.EndReason(why)) + ". Log in to continue."
 	}
 	return ""
 }
@@ -74,9 +74,9 @@ func becauseOf(how session.EndReason) string {
 	case session.EndedByIdleness:
 		return ": it was not used for too long"
 	case session.EndedByAge:
-		return ": it had reached its greatest age"
+		return ": it had reached its maximum age"
 	case session.EndedByTime:
-		return ": it was not used for too long, or had reached its greatest age"
+		return ": it was not used for too long, or had reached its maximum age"
 	default:
 		return ""
 	}

@@ -18,6 +18,7 @@ type historyPage struct {
 
 type historyEvent struct {
 	What, Browser, Address string
+	Kind                   string // of device: its icon
 	At                     moment
 }
 
@@ -36,7 +37,7 @@ func (s *Site) showHistory(c echo.Context) error {
 	events, p.neighbours = shown(list, events)
 	for _, e := range events {
 		p.Events = append(p.Events, historyEvent{
-			What: eventWords(e.Kind), Browser: deviceTitle(e.From.UserAgent), Address: e.From.Address,
+			What: eventWords(e.Kind), Browser: deviceTitle(e.From.UserAgent), Kind: deviceKind(e.From.UserAgent), Address: e.From.Address,
 			At: momentAt(e.At, s.Now()),
 		})
 	}

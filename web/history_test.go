@@ -9,7 +9,7 @@ import (
 )
 
 func (a *answer) events() []string {
-	return a.doc().Find(".past b").Map(func(_ int, s *goquery.Selection) string { return s.Text() })
+	return a.doc().Find(".ended b").Map(func(_ int, s *goquery.Selection) string { return s.Text() })
 }
 
 // TestTheHistoryTellsOfASessionThatExpiredOnce: nobody ended it, so nothing was

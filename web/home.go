@@ -11,6 +11,8 @@ type homePage struct {
 	URL    string // of this site, for those who link to it; "" for a member
 	Memory bool   // whether sessions are in the server's memory
 	Way    wayDrawing
+	// Attacks is how many there are to try, in words; "" without LEARN.
+	Attacks string
 }
 
 func (s *Site) showHome(c echo.Context) error {
@@ -21,6 +23,9 @@ func (s *Site) showHome(c echo.Context) error {
 		p.Way = s.wayOf(member.Name, token, current(c).Key())
 	} else {
 		p.URL = s.BaseURL.JoinPath("/").String()
+	}
+	if s.Learn {
+		p.Attacks = inWords(len(s.Lab.Attacks.All()))
 	}
 	return s.page(c, http.StatusOK, "home", "", p)
 }

@@ -82,6 +82,7 @@ type labPage struct {
 	Failed   string // why the server did not restart
 	Devices  []deviceCard
 	Others   int
+	Attacks  string // how many there are, in words
 	Check    CheckState
 	Began    moment // the check that runs or failed
 	Measured moment
@@ -218,7 +219,7 @@ func (s *Site) restartOutcome(c echo.Context) (*restartOutcome, error) {
 		o.Why = "Your browser sent the same cookie to a server that had never seen you; it looked the key up in " + s.Sessions.Where() + ", and your values were there."
 	case s.SessionStore == store.KindMemory:
 		o.Heading = "You are a stranger now"
-		o.Why = "Sessions were in the old server's own memory, and that ended with it. Your browser still sends its cookie; nobody is left who knows it. The same has just happened to everyone who was logged in here."
+		o.Why = "Sessions were in the old server’s own memory, and that ended with it. Your browser still sends its cookie; nobody is left who knows it. The same has just happened to everyone who was logged in here."
 	default:
 		o.Heading = "Your session has ended"
 		o.Why = "It is not in " + s.Sessions.Where() + " any more. It may have ended meanwhile; a restart alone does not end it there."
@@ -229,6 +230,7 @@ func (s *Site) restartOutcome(c echo.Context) (*restartOutcome, error) {
 func (s *Site) labPage(c echo.Context, status int, p labPage) error {
 	_, p.Member = current(c).Member()
 	p.Store, p.Memory = s.Sessions.Where(), s.SessionStore == store.KindMemory
+	p.Attacks = inWords(len(s.Lab.Attacks.All()))
 	if p.Member {
 		live, err := current(c).Devices(c.Request().Context())
 		if err != nil {
@@ -248,5 +250,5 @@ func (s *Site) labPage(c echo.Context, status int, p labPage) error {
 	}
 	p.Began = momentAt(p.Check.Began, s.Now())
 	p.Measured = momentAt(p.Check.Measured, s.Now())
-	return s.page(c, status, "lab", "Lab", p)
+	return s.page(c, status, "lab", "Restart lab", p)
 }

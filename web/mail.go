@@ -6,13 +6,19 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/mail"
 )
 
-type mailsPage struct{ Mails []shownMail }
+type mailsPage struct {
+	Mails []shownMail // newest first
+	Most  int         // how many are shown
+}
 
 type shownMail struct {
 	From, To, Subject string
 	At                moment
+	Open              bool // the latest is
 	Paragraphs        []mailParagraph
 }
 
@@ -29,9 +35,9 @@ func (s *Site) showMails(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	var p mailsPage
-	for _, m := range mails {
-		shown := shownMail{From: m.From, To: m.To, Subject: m.Subject, At: momentAt(m.Date, s.Now())}
+	p := mailsPage{Most: mail.MaxShown}
+	for i, m := range mails {
+		shown := shownMail{From: m.From, To: m.To, Subject: m.Subject, At: momentAt(m.Date, s.Now()), Open: i == 0}
 		for part := range strings.SplitSeq(strings.TrimSpace(m.Text), "\n\n") {
 			shown.Paragraphs = append(shown.Paragraphs, s.paragraph(part))
 		}
@@ -44,7 +50,7 @@ func (s *Site) paragraph(part string) mailParagraph {
 	lines := strings.Split(part, "\n")
 	last := lines[len(lines)-1]
 	switch {
-	case len(lines) == 2 && strings.HasPrefix(last, s.BaseURL.String()+"/"):
+	case len(lines) == 2 && strings.HasSuffix(lines[0], ":") && strings.HasPrefix(last, s.BaseURL.String()+"/"):
 		p := mailParagraph{Text: strings.TrimSuffix(lines[0], ":")}
 		if u, err := url.Parse(last); err == nil {
 			p.Href = u.RequestURI()

@@ -5,6 +5,14 @@ import (
 	"time"
 )
 
+func TestANumberBeginsASentenceInWords(t *testing.T) {
+	for n, want := range map[int]string{0: "No", 1: "One", 7: "Seven", 12: "Twelve", 13: "13", 100: "100"} {
+		if got := inWords(n); got != want {
+			t.Errorf("%d is %q, want %q", n, got, want)
+		}
+	}
+}
+
 func TestAMomentIsTheSameTimeInEverySpelling(t *testing.T) {
 	now := time.Date(2026, time.February, 28, 23, 59, 59, 999, time.UTC)
 	zone := time.FixedZone("", -7*60*60)

@@ -31,20 +31,20 @@ func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
 			{"from another device", func(*browser) {
 				other := w.member(p)
 				other.post("/devices/end-others", nil).wantRedirect("/devices")
-			}, "Your session has ended: it was logged out from another device. Log in to go on."},
+			}, "Your session has ended: it was logged out from another device. Log in to continue."},
 			{"by the operator", func(*browser) {
 				if _, err := w.sessions.EndAll(t.Context(), p.id, session.EndedByOperator); err != nil {
 					t.Fatal(err)
 				}
-			}, "Your session has ended: the operator of this site ended it. Log in to go on."},
+			}, "Your session has ended: the operator of this site ended it. Log in to continue."},
 			{"by a store that lost it", func(b *browser) { w.do("DEL", storedUnder(b.token())) },
-				"Your session has ended. Log in to go on."},
+				"Your session has ended. Log in to continue."},
 			{"by disuse", func(*browser) { w.clock.advance(sessionIdle + time.Minute) },
-				"Your session has ended: it was not used for too long. Log in to go on."},
+				"Your session has ended: it was not used for too long. Log in to continue."},
 			{"by a store that let it expire", func(b *browser) {
 				w.clock.advance(sessionIdle + time.Minute)
 				w.do("DEL", storedUnder(b.token()))
-			}, "Your session has ended: it was not used for too long. Log in to go on."},
+			}, "Your session has ended: it was not used for too long. Log in to continue."},
 		} {
 			how, b := c.how, w.member(p)
 			c.end(b)
@@ -69,7 +69,7 @@ func TestASessionThatGrewTooOldSaysSo(t *testing.T) {
 		b.get("/profile").want(http.StatusOK)
 	}
 	w.clock.advance(8 * time.Hour)
-	if said := askedWhy(b); len(said) != 1 || said[0] != "Your session has ended: it had reached its greatest age. Log in to go on." {
+	if said := askedWhy(b); len(said) != 1 || said[0] != "Your session has ended: it had reached its maximum age. Log in to continue." {
 		t.Errorf("the log-in page says %q", said)
 	}
 }
@@ -95,7 +95,7 @@ func TestAStrangerLearnsNothingOfSessions(t *testing.T) {
 	for _, code := range []string{"ended", "ended.<b>", "ended.disabled", "kelp"} {
 		page := w.bare("GET", "/login", "", "Cookie: parting="+code)
 		for _, said := range page.notices() {
-			if said != "Your session has ended. Log in to go on." {
+			if said != "Your session has ended. Log in to continue." {
 				t.Errorf("parting=%s: %q", code, said)
 			}
 		}

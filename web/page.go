@@ -3,6 +3,7 @@ package web
 import (
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -17,12 +18,30 @@ type layout struct {
 	Title   string   // the whole text of <title>: "Profile · Holdfast"
 	Path    string   // the request's path: the link to it is marked as the current page
 	Member  string   // the person's name; "" for a guest
-	Flashes []string // shown once, under the header
+	Flashes []notice // shown once, under the header
 	Neutral bool     // an error page, which has no session
 	Learn   bool     // whether /explain and /lab are there to link to
 
 	// The footer; what is "" is left out.
 	Version, Instance, Store string
+}
+
+// notice is a flash message as pages show it.
+type notice struct {
+	Text string
+	Mail bool // it goes on with a link to /mail
+}
+
+func (s *Site) notices(flashes []string) []notice {
+	var all []notice
+	for _, text := range flashes {
+		before, mail := strings.CutSuffix(text, readMail)
+		if mail = mail && s.Mails != nil; !mail {
+			before = text
+		}
+		all = append(all, notice{before, mail})
+	}
+	return all
 }
 
 // page responds with a page of the site inside the layout.
@@ -53,7 +72,7 @@ func (s *Site) pageWith(c echo.Context, status int, name, heading string, flashe
 	if member, ok := memberOf(c); ok {
 		l.Member = member.Name
 	}
-	l.Flashes = flashes
+	l.Flashes = s.notices(flashes)
 	c.Response().Header()[echo.HeaderContentType] = s.values.html
 	c.Response().WriteHeader(status)
 	return s.views.Render(c.Response(), name, view.Data{Layout: l, Page: page})

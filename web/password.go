@@ -33,7 +33,7 @@ func (s *Site) submitPassword(c echo.Context) error {
 	member, _ := current(c).Member()
 	var again passwordPage
 	if sent["current"] == "" {
-		again.Errors.Add("current", "Enter your present password.")
+		again.Errors.Add("current", "Enter your current password.")
 		return s.passwordPage(c, http.StatusUnprocessableEntity, again)
 	}
 	key := throttle.Key{Rule: proofRule(), Of: member.ID}
@@ -53,7 +53,7 @@ func (s *Site) submitPassword(c echo.Context) error {
 	}
 	s.proofDone(c, key, member.ID, err)
 	if errors.Is(err, account.ErrInvalidCredentials) {
-		again.Errors.Add("current", "That is not your present password.")
+		again.Errors.Add("current", "That is not your current password.")
 		return s.passwordPage(c, http.StatusUnprocessableEntity, again)
 	}
 	if err != nil {

@@ -68,7 +68,7 @@ func samplePages() map[string][]any {
 	then := moment{"2026-11-20T18:04:05Z", "3 days ago"}
 	drawn := wayDrawing{
 		Words: wayWords, Greeting: "Hello, Ada!", Store: "Redis", Record: "name: Ada", Linked: true,
-		Cookie: wayPart{"qUdM…hYsf", true}, Key: wayPart{"8BMV…JvWw", true}, Page: wayPart{"Hello, Ada!", true},
+		Cookie: wayPart{Value: "qUdM…hYsf", Linked: true}, Key: wayPart{Value: "8BMV…JvWw", Linked: true}, Page: wayPart{Value: "Hello, Ada!", Linked: true},
 	}
 	wrong := everyFieldWrong()
 	return map[string][]any{
@@ -112,7 +112,7 @@ func samplePages() map[string][]any {
 			{Method: "GET", Path: "/", Status: 200, At: then, Took: "1.00 ms", Changes: "nothing"},
 		}}},
 		"lab": {labPage{}, labPage{
-			Store: "this server's memory", Memory: true, Member: true, Failed: "It did not restart.",
+			Store: "this server’s memory", Memory: true, Member: true, Failed: "It did not restart.",
 			Outcome: &restartOutcome{Heading: "Hello again, Ada!", Why: "It was there.", Kept: true, Before: Process{1, 2, time.Unix(0, 0)}, Began: then, BeganNext: then},
 			Devices: []deviceCard{{ID: "1", Title: "Firefox on Linux", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true}}, Others: 1,
 			Check: CheckState{
@@ -136,7 +136,7 @@ func samplePages() map[string][]any {
 		}, whyPage{Learn: true, Second: secondPart{Refusal: "It is locked.", Means: "One at a time.", Failed: "Not now."}},
 			whyPage{Learn: true, Second: secondPart{Blocked: "Not here."}}},
 		"labwait":  {labWaitPage{Try: 1}, labWaitPage{Given: true, Try: maxTries}},
-		"account":  {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", MaxName: 120, Errors: wrong}, accountPage{Email: "a@b", MailOn: true, Failed: "Too early."}, accountPage{Email: "a@b", Verified: true}},
+		"account":  {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", MaxName: 120, Errors: wrong}, accountPage{Email: "a@b", MailOn: true, Failed: "Too early."}, accountPage{Email: "a@b", Verified: true, Mails: true}},
 		"email":    {emailPage{}, emailPage{Now: "ada@example.com", Email: "a@b", Failed: "Too early.", Errors: wrong}},
 		"password": {passwordPage{MinPassword: 15}, passwordPage{Email: "ada@example.com", MinPassword: 15, Failed: "Too early.", Errors: wrong}},
 		"proof":    {proofPage{}, proofPage{Next: "/devices", Failed: "Too early.", Errors: wrong}},
@@ -146,11 +146,11 @@ func samplePages() map[string][]any {
 		"linkover": {struct{}{}, struct{}{}},
 		"delete":   {struct{}{}, struct{}{}},
 		"history": {historyPage{}, historyPage{
-			Events:     []historyEvent{{What: "Logged in", Browser: "Firefox on Linux", Address: "::1", At: then}, {What: "Failed", At: then}},
+			Events:     []historyEvent{{What: "Logged in", Browser: "Firefox on Linux", Kind: "computer", Address: "::1", At: then}, {What: "Failed", At: then}},
 			neighbours: neighbours{Older: "/account/history?page=3", Newer: "/account/history?page=1"},
 		}},
-		"mail": {mailsPage{}, mailsPage{Mails: []shownMail{
-			{From: "a@b", To: "c@d", Subject: "Hello", At: then, Paragraphs: []mailParagraph{{Text: "One"}, {Items: []string{"Two"}}, {Text: "Go", Href: "/reset?token=t"}}},
+		"mail": {mailsPage{}, mailsPage{Most: 20, Mails: []shownMail{
+			{From: "a@b", To: "c@d", Subject: "Hello", At: then, Open: true, Paragraphs: []mailParagraph{{Text: "One"}, {Items: []string{"Two"}}, {Text: "Go", Href: "/reset?token=t"}}},
 			{Subject: "Another", At: then},
 		}}},
 		"error": {errorPage{}, errorPage{Status: 404, Heading: "No such page", Message: "Look again.", RequestID: "abc", OnURL: "/x", OnText: "Again", Back: true}},
@@ -201,7 +201,7 @@ func sampleData(t testing.TB) map[string][]view.Data {
 			data[name] = append(data[name],
 				inLayout(layout{Title: "Sample", Path: "/" + name, Learn: true}, page),
 				inLayout(layout{
-					Title: "Sample", Path: "/" + name, Member: "Ada", Flashes: []string{"Done.", "And done."},
+					Title: "Sample", Path: "/" + name, Member: "Ada", Flashes: []notice{{Text: "Done."}, {"A mail is on its way.", true}},
 					Version: "1.2.3", Instance: "start 17", Store: "Redis",
 				}, page),
 				inLayout(layout{Title: "Sample", Neutral: true, Version: "1.2.3"}, page),

@@ -30,6 +30,29 @@ func TestColoursAreNamedInOneFile(t *testing.T) {
 	}
 }
 
+// A browser drops a rule that it cannot read, and says nothing.
+func TestEveryLineOfAStyleSheetIsPartOfARule(t *testing.T) {
+	comment := regexp.MustCompile(`(?s)/\*.*?\*/`)
+	for _, part := range styleSheetParts() {
+		for line := range strings.Lines(comment.ReplaceAllString(readStyle(t, part), "")) {
+			if line = strings.TrimSpace(line); line != "" && !strings.ContainsAny(line[len(line)-1:], "{},;") {
+				t.Errorf("%s.css: %q is no part of a rule", part, line)
+			}
+		}
+	}
+}
+
+func TestTheSheetThatBrowsersGetHasTheLicenceAndNoOtherComment(t *testing.T) {
+	sheet, err := joinStyleSheets(static.FS)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := regexp.MustCompile(`(?s)/\*.*?\*/`).FindAllString(string(sheet), -1)
+	if len(found) != 1 || !strings.Contains(found[0], "SIL Open Font License") {
+		t.Errorf("comments %q", found)
+	}
+}
+
 // A field looks like a field whatever it is made of.
 func TestWhatHoldsForAnInputHoldsForATextarea(t *testing.T) {
 	input := regexp.MustCompile(`\binput\b`)

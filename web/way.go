@@ -23,6 +23,7 @@ type wayDrawing struct {
 type wayPart struct {
 	Value  string
 	Linked bool
+	Empty  bool // it was gone with nothing to carry
 }
 
 const wayWords = "A browser sends a cookie to the server. The server makes a key of it and asks the store. " +

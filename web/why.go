@@ -153,11 +153,11 @@ func (s *Site) secondPart(c echo.Context, member bool) secondPart {
 		c.Set(causeKey, err)
 		p.Failed = "The second server could not be asked just now. Load this page again."
 	case p.Greeting != "":
-		p.Means = "Another process, which has never seen you, made the same key of your cookie and found the same record in the same place: " + s.Sessions.Where() + ". Both servers are copies of each other; a proxy may send you to either."
+		p.Means = "Another process, which has never seen you, made the same key of your cookie and found the same record in the same place: " + s.Sessions.Where() + ". The two are interchangeable; a proxy may send you to either."
 	case !member:
 		p.Means = "You are not logged in here, so there is nothing to find there either. Log in, and load this page again."
 	case s.inMemory():
-		p.Means = "Your session is in the memory of the first server, where no other process can look. With two copies behind a proxy you would be logged in at every second click."
+		p.Means = "Your session is in the memory of the first server, where no other process can look. With two copies behind a proxy you would be logged in only on every other click."
 	default:
 		p.Means = "Your session is not where the second server looks. Has it ended meanwhile?"
 	}
@@ -194,7 +194,7 @@ func memoryFaults(rows []CheckRow) []memoryFault {
 	}
 	faults := []memoryFault{
 		{Fault: "It forgets", Why: "Memory ends with its process. A restart, a crash or a new version logs everybody out at once.", Memory: "after restart"},
-		{Fault: "It cannot be shared", Why: "No other process can read it. A second server beside the first knows nobody, so one server is the most there can be.", Memory: "second server"},
+		{Fault: "It cannot be shared", Why: "No other process can read it. A second server beside the first knows nobody, so there can only be one server.", Memory: "second server"},
 		{Fault: "It grows", Why: "Every session stays until it ends, also those of visitors who never come back, in the memory that the program needs for its work.", Memory: "server memory"},
 	}
 	for i, f := range faults {
@@ -235,10 +235,10 @@ func sessionEndings() []sessionEnding {
 
 func sessionStates() []sessionState {
 	return []sessionState{
-		{"No session", "No cookie, no record.", "Looking at pages changes nothing. A value put in at /session begins a guest’s session, and logging in a member’s."},
-		{"A guest’s session", "A token in the cookie, and a record with values and no name.",
+		{"No session", "No cookie, no record.", "Looking at pages changes nothing. A value put in at /session begins a guest session, and logging in a member session."},
+		{"A guest session", "A token in the cookie, and a record with values and no name.",
 			"Logging in replaces the token, so that nobody who knew the old one is logged in with you."},
-		{"A member’s session", "A token in the cookie, and a record with the name.",
+		{"A member session", "A token in the cookie, and a record with the name.",
 			"Every request reads it; its last use is written down now and then. Logging in again replaces the token."},
 		{"Ended", "No record. The cookie, if it is still there, leads nowhere.",
 			"There is no way back: an ended session never returns, whatever is under way and whatever copy of the store is restored."},
@@ -249,7 +249,7 @@ func thieves() []thief {
 	return []thief{
 		{"The cookie", "be you, from anywhere: see and do what you can without typing your password",
 			"learn your password, see who else is logged in as somebody else, or go on after the session has ended",
-			"Log out, here or from another device: the copy is worthless in the same moment. Devices shows since when each session has been there"},
+			"Log out, here or from another device: the copy is worthless at once. Devices shows since when each session has been there"},
 		{"The store, to read", "read names, values and times of all sessions",
 			"log in: the store has SHA-256 hashes of tokens, and no hash leads back to its token",
 			"Nothing has to be ended. Keep secrets out of sessions"},
@@ -257,9 +257,9 @@ func thieves() []thief {
 			"learn a password",
 			"A Redis of its own, with a user and a password, reached by this server alone"},
 		{"A backup of the store", "the same as somebody who reads it, as it was then",
-			"log in; and putting it back revives nobody who has logged out since",
+			"log in; and putting it back logs nobody back in",
 			"Keep it as you keep the store"},
-		{"A backup of the database", "read names, e-mails and when who was where, and try passwords against their hashes",
+		{"A backup of the database", "read names, e-mails and who logged in when and from where, and try passwords against their hashes",
 			"log in, or try more than a few passwords a second on each processor: they are hashed with Argon2id",
 			"Long passwords. Tell people, and have them choose new ones"},
 	}

@@ -5,8 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/PuerkitoBio/goquery"
 
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
@@ -53,6 +56,36 @@ func TestOnHTTPSNoSecondServerIsStarted(t *testing.T) {
 		t.Errorf("%d second servers", got)
 	}
 	page.wantText("#https ~ p code", "__Host-session")
+}
+
+// A narrow screen folds what a wide one shows; nothing is missing there.
+func TestFoldedRowsSayWhatWideScreensShow(t *testing.T) {
+	page := newWorld(t, embedded(t), options{}).browser().get("/why").want(http.StatusOK)
+	for section, rows := range map[string]int{"endings": 13, "thieves": 5, "https": 4} {
+		words := func(selector, cells string) (all []string) {
+			for _, row := range page.doc().Find("section[aria-labelledby=" + section + "] " + selector).EachIter() {
+				all = append(all, strings.Join(row.Find(cells).Map(func(_ int, cell *goquery.Selection) string { return cell.Text() }), " | "))
+			}
+			return all
+		}
+		heads := words(".across thead tr", "th")
+		table, folded := words(".across tbody tr", "th, td"), words(".rows details", "summary, dd")
+		if len(table) != rows || !slices.Equal(table, folded) {
+			t.Errorf("%s: the table says %q, its folded rows %q", section, table, folded)
+		}
+		for _, terms := range words(".rows dl", "dt") {
+			if !strings.HasSuffix(heads[0], terms) {
+				t.Errorf("%s: the table has the heads %q, a folded row %q", section, heads[0], terms)
+			}
+		}
+	}
+	list := page.doc().Find("ol.states li").Map(func(_ int, li *goquery.Selection) string { return li.Find("h3").Text() + " | " + li.Find("p").Text() })
+	folded := page.doc().Find("#states ~ figure .rows details").Map(func(_ int, row *goquery.Selection) string {
+		return row.Find("summary").Text() + " | " + row.Find("p").Text()
+	})
+	if len(list) != 4 || !slices.Equal(list, folded) {
+		t.Errorf("the list of states says %q, its folded rows %q", list, folded)
+	}
 }
 
 // TestEveryWayASessionEndsIsOnThePage takes the ways from the code of sessions.

@@ -72,9 +72,9 @@ func TestInABrowserTheKeyboardAloneIsEnoughForAnAccount(t *testing.T) {
 		b.press(kb.Enter)
 		b.sees(heading, "following "+link)
 	}
-	follow("What happened to your account", "What happened to your account")
+	follow("What happened to your account in the last 90 days", "What happened to your account")
 	follow("Back to your account", "Your account")
-	b.tabTo("What you are called")
+	b.tabTo("Your name")
 	b.press(kb.End + " Lovelace" + kb.Enter)
 	b.reads("header .person", "the name saved", func(names []string) error {
 		if !slices.Equal(names, []string{"Ada Lovelace"}) {
@@ -94,7 +94,7 @@ func TestInABrowserTheKeyboardAloneIsEnoughForAnAccount(t *testing.T) {
 	b.sees("Your account", "using the address")
 
 	follow("Change your password", "Change your password")
-	b.tabTo("Present password")
+	b.tabTo("Current password")
 	b.press(password)
 	b.tabTo("New password")
 	b.press(newPassword + kb.Enter)

@@ -299,7 +299,7 @@ func TestInABrowserWhoseSessionEndedIsToldAndTakenBack(t *testing.T) {
 	b.do("reload", chromedp.Reload())
 	b.sees("Log in", "after the session ended")
 	notices, err := b.texts("[role=status] .notice")
-	if err != nil || len(notices) != 1 || notices[0] != "Your session has ended: it was logged out from another device. Log in to go on." {
+	if err != nil || len(notices) != 1 || notices[0] != "Your session has ended: it was logged out from another device. Log in to continue." {
 		t.Errorf("the log-in page says %q, %v", notices, err)
 	}
 	b.do("log in",

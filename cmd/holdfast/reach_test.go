@@ -2,11 +2,13 @@ package main_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
@@ -80,7 +82,7 @@ func TestInABrowserTheKeyboardAloneIsEnough(t *testing.T) {
 
 	b.tabTo("Restart lab")
 	b.press(kb.Enter)
-	b.sees("The restart lab", "following the link")
+	b.sees("Restart lab", "following the link")
 	b.tabTo("Restart the server now")
 	b.press(kb.Enter)
 	b.sees("Hello again, Ada!", "after the page came back by itself")
@@ -152,9 +154,48 @@ func mostBytes(path string) int {
 	}
 }
 
+// narrow are the targets less than 44 px high (WCAG 2.2, 2.5.8 and 2.5.5), but
+// for links within a sentence or a drawing, and boxes, which their labels widen.
+const narrow = `[...document.querySelectorAll("a[href], button, summary, .field input, textarea, .check label")].
+	filter(e => e.checkVisibility() && getComputedStyle(e).display != "inline" && !e.closest("svg, .skip")).
+	filter(e => e.getBoundingClientRect().height < 44).
+	map(e => e.textContent.trim() + ": " + e.getBoundingClientRect().height)`
+
+// nameless are what a person can follow, press or fill in, and a screen reader
+// has no name for, by role.
+func (b *browser) nameless() (roles []string) {
+	b.t.Helper()
+	b.do("read the page as a screen reader does", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		tree, err := chromedp.Call(ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
+		if err != nil {
+			return err
+		}
+		targets := 0
+		for _, node := range tree.Nodes {
+			if node.Ignored || node.Role == nil {
+				continue
+			}
+			role := strings.Trim(string(node.Role.Value), `"`)
+			if !slices.Contains([]string{"link", "button", "textbox", "checkbox", "DisclosureTriangle"}, role) {
+				continue
+			}
+			targets++
+			if node.Name == nil || strings.TrimSpace(strings.Trim(string(node.Name.Value), `"`)) == "" {
+				roles = append(roles, role)
+			}
+		}
+		if targets == 0 {
+			return errors.New("the page has nothing to follow, press or fill in")
+		}
+		return nil
+	}))
+	return roles
+}
+
 // fits checks every page that links lead to, one that is not there, and more:
 // nothing scrolls sideways, at most three requests and 30 kB, one heading of the
-// first rank, a language. It returns where it has been.
+// first rank, a language, a name for each target and 44 px of height. It returns
+// where it has been.
 func (b *browser) fits(server *testprocess.Server, more ...string) []string {
 	b.t.Helper()
 	paths := append([]string{"/", "/nowhere"}, more...)
@@ -169,6 +210,12 @@ func (b *browser) fits(server *testprocess.Server, more ...string) []string {
 		}
 		if n := ask[int](b, `document.querySelectorAll("h1").length`); n != 1 {
 			b.t.Errorf("%s has %d headings of the first rank", path, n)
+		}
+		for _, role := range b.nameless() {
+			b.t.Errorf("%s has a %s without a name", path, role)
+		}
+		for _, target := range ask[[]string](b, narrow) {
+			b.t.Errorf("%s has a target of less than 44 px: %s", path, target)
 		}
 		if lang := ask[string](b, `document.documentElement.lang`); lang != "en" {
 			b.t.Errorf("%s has the language %q", path, lang)

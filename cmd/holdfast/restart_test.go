@@ -30,7 +30,7 @@ func TestWhoSurvivesARestart(t *testing.T) {
 		{"file", embedded, "file", "file .data", true},
 		{"SQLite", embedded, "database", "table sessions of SQLite in .data", true},
 		{"PostgreSQL", postgres, "database", "table sessions of PostgreSQL at 127.0.0.1:", true},
-		{"memory", embedded, "memory", "this server's memory", false},
+		{"memory", embedded, "memory", "this server’s memory", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

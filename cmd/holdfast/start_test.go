@@ -76,7 +76,7 @@ func TestReadsDotenv(t *testing.T) {
 	if want := "http://127.0.0.1:" + port; server.URL != want {
 		t.Errorf("serves %s, want %s", server.URL, want)
 	}
-	for _, want := range []string{"this server's memory", filepath.Join("kept here", "holdfast.db")} {
+	for _, want := range []string{"this server’s memory", filepath.Join("kept here", "holdfast.db")} {
 		if !strings.Contains(server.Announcement(), want) {
 			t.Errorf("announced\n%swithout %q", server.Announcement(), want)
 		}

@@ -173,7 +173,7 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 		return Person{}, err
 	}
 	if c.Current == c.New {
-		return Person{}, form.Errors{{Field: "new", Message: "This is your present password. Choose another one."}}
+		return Person{}, form.Errors{{Field: "new", Message: "This is your current password. Choose another one."}}
 	}
 	hash, err := s.acceptable(ctx, "new", c.New, record.Person)
 	if err != nil {

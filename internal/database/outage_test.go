@@ -113,6 +113,7 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 
 		"Devices.Insert":     func(ctx context.Context) error { return devices.Insert(ctx, device) },
 		"Devices.Confirm":    func(ctx context.Context) error { _, err := devices.Confirm(ctx, device.ID); return err },
+		"Devices.NameOf":     func(ctx context.Context) error { _, err := devices.NameOf(ctx, id); return err },
 		"Devices.Find":       func(ctx context.Context) error { _, err := devices.Find(ctx, id, device.ID); return err },
 		"Devices.FindByKey":  func(ctx context.Context) error { _, err := devices.FindByKey(ctx, device.SessionKey); return err },
 		"Devices.Live":       func(ctx context.Context) error { _, err := devices.Live(ctx, id, 10); return err },

@@ -115,10 +115,10 @@ type Shown struct {
 	Text              string
 }
 
-// maxShown is the most mails that Latest reads.
-const maxShown = 100
+// MaxShown is the most mails that [Folder.Latest] reads.
+const MaxShown = 20
 
-// Latest returns the latest mails, newest first, at most 100.
+// Latest returns the latest mails, newest first, at most [MaxShown].
 func (f *Folder) Latest() ([]Shown, error) {
 	names, err := os.ReadDir(f.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -130,7 +130,7 @@ func (f *Folder) Latest() ([]Shown, error) {
 	slices.Reverse(names) // their names begin with the time
 	var all []Shown
 	for _, name := range names {
-		if !strings.HasSuffix(name.Name(), suffix) || len(all) == maxShown {
+		if !strings.HasSuffix(name.Name(), suffix) || len(all) == MaxShown {
 			continue
 		}
 		source, err := os.ReadFile(filepath.Join(f.dir, name.Name()))

@@ -104,6 +104,20 @@ func TestAnOutageSucceedsWhereARequestHangs(t *testing.T) {
 	}
 }
 
+func TestAnOutageTellsWhoWaitedHowLong(t *testing.T) {
+	for want, w := range map[string]waited{
+		"7 got 503 within 0.5 s; 1 was still waiting when Redis came back and got 200 after 0.4 s": {
+			503: append(make([]time.Duration, 6), 460*time.Millisecond), 200: {380 * time.Millisecond},
+		},
+		"2 were still waiting when Redis came back and got 200 after 5.0 s": {200: {time.Second, 5 * time.Second}},
+		"1 got 303 within 0.0 s": {303: {time.Millisecond}},
+	} {
+		if got := w.words(); got != want {
+			t.Errorf("%v: %q, want %q", w, got, want)
+		}
+	}
+}
+
 func TestAnAttackThatCannotEndIsUndecided(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }))
 	address := server.URL

@@ -6,7 +6,7 @@ import (
 	"holdfast/internal/embeddedredis"
 )
 
-// Attack is one of the seven.
+// Attack is one of those that [Runner.All] lists.
 type Attack struct {
 	Name  string // in the address
 	Title string

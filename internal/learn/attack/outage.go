@@ -3,7 +3,10 @@ package attack
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,8 +52,7 @@ func outage(ctx context.Context, server *embeddedredis.Server, here, there *targ
 
 // through loads pages until Redis answers again, and one more.
 func (t *target) through(ctx context.Context, token string, over <-chan struct{}) (won bool, facts string, err error) {
-	answers := map[int]int{}
-	var slowest time.Duration
+	answers := waited{}
 	touched, out := false, false
 	note := "Redis does not answer. The victim loads a page."
 	for standing := true; standing; {
@@ -59,8 +61,7 @@ func (t *target) through(ctx context.Context, token string, over <-chan struct{}
 			return false, "", err
 		}
 		note = ""
-		answers[a.status]++
-		slowest = max(slowest, a.took)
+		answers[a.status] = append(answers[a.status], a.took)
 		touched = touched || a.touched
 		out = out || a.status == http.StatusSeeOther
 		select {
@@ -75,9 +76,35 @@ func (t *target) through(ctx context.Context, token string, over <-chan struct{}
 	if err != nil {
 		return false, "", err
 	}
-	facts = fmt.Sprintf("Redis did not answer for %.0f seconds. Meanwhile the answers were %s%s, the slowest after %.1f s; the cookie was %s. Afterwards the victim was %s.",
-		standstill.Seconds(), counted(answers), choose(answers[http.StatusOK] > 0, " (still waiting when Redis came back)", ""), slowest.Seconds(), choose(touched, "changed", "left alone"), choose(a.greeted(), "greeted again", "no longer known"))
-	return touched || out || slowest > patience || !a.greeted(), facts, nil
+	facts = fmt.Sprintf("Redis did not answer for %.0f seconds. Meanwhile %s; the cookie was %s. Afterwards the victim was %s.",
+		standstill.Seconds(), answers.words(), choose(touched, "changed", "left alone"), choose(a.greeted(), "greeted again", "no longer known"))
+	return touched || out || answers.slowest() > patience || !a.greeted(), facts, nil
+}
+
+// waited is how long each page took that was loaded, by the status it came with.
+type waited map[int][]time.Duration
+
+func (w waited) slowest() time.Duration {
+	var slowest time.Duration
+	for _, took := range w {
+		slowest = max(slowest, slices.Max(took))
+	}
+	return slowest
+}
+
+// words tells of the refused first. A page that came with its status 200 had
+// waited for Redis: nothing else can say who asks.
+func (w waited) words() string {
+	var words []string
+	for _, status := range slices.Backward(slices.Sorted(maps.Keys(w))) {
+		n, most := len(w[status]), slices.Max(w[status]).Seconds()
+		if status == http.StatusOK {
+			words = append(words, fmt.Sprintf("%d %s still waiting when Redis came back and got %d after %.1f s", n, choose(n == 1, "was", "were"), status, most))
+			continue
+		}
+		words = append(words, fmt.Sprintf("%d got %d within %.1f s", n, status, most))
+	}
+	return strings.Join(words, "; ")
 }
 
 func choose(first bool, yes, no string) string {

@@ -106,7 +106,7 @@ func slow(ctx context.Context, t *target) (won bool, facts string, err error) {
 	if late == 0 {
 		return false, "", unclear("no slow request was under way at the log-out. A busy machine can be the reason; try again.")
 	}
-	return alive > 0, fmt.Sprintf("%d rounds with %d slow requests each, answered %s; %d finished after the log-out. Then the old cookie was logged in in %d of %d rounds.",
+	return alive > 0, fmt.Sprintf("%d rounds with %d slow requests each, answered %s; %d finished after the log-out. The old cookie worked afterwards in %d of %d rounds.",
 		rounds, inFlight, counted(answers), late, alive, rounds), nil
 }
 

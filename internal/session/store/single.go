@@ -161,7 +161,7 @@ func openMemory() *Opened {
 	// Its sweeper ends with the process: StopCleanup is a data race (scs v2.9.0
 	// makes the channel it reads in the sweeper itself).
 	v := scsValues{name: KindMemory, store: memstore.New()}
-	return &Opened{Store: newSingle(v, localTimeout, func() error { return nil }), Where: "this server's memory", OneStep: lockedInProcess}
+	return &Opened{Store: newSingle(v, localTimeout, func() error { return nil }), Where: "this server’s memory", OneStep: lockedInProcess}
 }
 
 func openFile(cfg Config) (*Opened, error) {
