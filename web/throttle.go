@@ -28,7 +28,7 @@ func addressRule() throttle.Rule {
 }
 
 // A browser that has logged in to the account before is counted by itself, and
-// so is somebody who is logged in: what others fail holds neither up (OWASP,
+// so is somebody who is logged in: what strangers fail holds neither up (OWASP,
 // "Slow Down Online Guessing Attacks with Device Cookies").
 func deviceRule() throttle.Rule {
 	rule := accountRule()

@@ -2,6 +2,7 @@ package database_test
 
 import (
 	"database/sql"
+	"errors"
 	"io/fs"
 	"strings"
 	"testing"
@@ -102,5 +103,64 @@ VALUES ($1, $2, $3, 'Firefox', '192.0.2.1', $4, 1, 2)`, r.ID, r.ID, strings.Repe
 INSERT INTO people (id, name, email, email_key, password_hash, created_ms)
 VALUES ($1, $2, $3, $4, $5, $6)`, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestAWayBackOfBeforeKeepsItsAddress: links and letters that an earlier version
+// wrote, without the key of their address, keep it as those of this one do.
+func TestAWayBackOfBeforeKeepsItsAddress(t *testing.T) {
+	t.Run("SQLite", func(t *testing.T) {
+		db := open(t, database.Config{DataDir: t.TempDir()})
+		waysBackOfBefore(t, db, db.SQL(), goose.DialectSQLite3, "sqlite")
+	})
+	t.Run("PostgreSQL", func(t *testing.T) {
+		db := open(t, database.Config{URL: testservice.Postgres(t).URL})
+		waysBackOfBefore(t, db, stdlib.OpenDBFromPool(db.Pool()), goose.DialectPostgres, "postgres")
+	})
+}
+
+func waysBackOfBefore(t *testing.T, db *database.DB, handle *sql.DB, dialect goose.Dialect, folder string) {
+	t.Helper()
+	before, err := goose.NewProvider(dialect, handle, firstSteps(t, folder, "00006_accounts.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := before.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	owner, linked, mailed := record(1), record(2), record(3)
+	expires := birth.Add(account.UndoLife)
+	for _, row := range []struct {
+		query string
+		args  []any
+	}{
+		{`
+INSERT INTO people (id, name, email, email_key, password_hash, created_ms)
+VALUES ($1, $2, $3, $4, $5, 1)`, []any{owner.ID, owner.Name, owner.Email, owner.EmailKey, owner.PasswordHash}},
+		{`
+INSERT INTO links (hash, purpose, person_id, detail, created_ms, expires_ms)
+VALUES ($1, 'undo', $2, $3, 1, $4)`, []any{strings.Repeat("l", 43), owner.ID, strings.ToUpper(linked.Email), expires.UnixMilli()}},
+		{`
+INSERT INTO outbox (id, kind, about, recipient, facts, created_ms, turn_ms)
+VALUES ('letter', 'changed', $1, $2, '{}', 1, 1)`, []any{owner.ID, strings.ToUpper(mailed.Email)}},
+	} {
+		if _, err := handle.ExecContext(t.Context(), row.query, row.args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := db.Migrate(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, kept := range []account.Record{linked, mailed} {
+		if err := db.People().Insert(t.Context(), kept); !errors.Is(err, account.ErrEmailTaken) {
+			t.Errorf("%s: %v", kept.Email, err)
+		}
+		if r, address, err := db.People().ByFormerEmailKey(t.Context(), kept.EmailKey, birth); err != nil || r.ID != owner.ID || address != strings.ToUpper(kept.Email) {
+			t.Errorf("%s is kept for %+v, %q, %v", kept.Email, r, address, err)
+		}
+	}
+	linked.Created = expires
+	if err := db.People().Insert(t.Context(), linked); err != nil {
+		t.Errorf("when the way back is over: %v", err)
 	}
 }
