@@ -24,7 +24,7 @@ func TestTheReportIsAnAlignedTableAndASentenceAStore(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := `store   before       after restart  after kill -9  second server  server memory, 10000 sessions  a session takes  a greeting takes
-redis   Hello, Ada!  Hello, Ada!    Hello, Ada!    greeted        -1.5 kB                        280 B            0.59 ms
+redis   Hello, Ada!  Hello, Ada!    Hello, Ada!    greeted        does not grow                  280 B            0.59 ms
 memory  Hello, Ada!  a stranger     a stranger     a stranger     +2.7 MB                        1.3 kB           0.38 ms
 
 `
