@@ -47,7 +47,8 @@ type DB struct {
 	name    string
 	nowMS   string // SQL for the database's clock, in Unix milliseconds
 	timeout time.Duration
-	writers int             // how many statements of one job may write at the same time
+	writers int // how many statements of one job may write at the same time
+	places  places
 	pool    *pgxpool.Pool   // PostgreSQL only
 	conf    *pgx.ConnConfig // PostgreSQL only
 	file    string          // SQLite only

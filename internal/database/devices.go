@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"strconv"
 	"strings"
 	"sync"
@@ -338,58 +339,73 @@ func (d devices) endedPage(ctx context.Context, ended *int64, id *string) ([]str
 	return strings.Fields(keys), nil
 }
 
-// markedAtOnce is how many devices one statement of EndEverybody goes through.
-const markedAtOnce = 10_000
+// places are where the rows of devices lie in the database's files, counted from
+// 0. Going through them in this order is many times quicker than by a key.
+type places struct {
+	end    string // statement for the first place after all of them
+	within string // condition: the row lies at $2 or later, and before $3
+	step   int64  // places of some 10,000 rows
+	at     func(place int64) any
+}
 
-const endOfPage = `
-SELECT coalesce(max(id), '')
-FROM (
-  SELECT id
-  FROM devices
-  WHERE id > $1
-  ORDER BY id
-  LIMIT $2) AS page`
+func postgresPlaces() places {
+	return places{
+		end:    `SELECT pg_relation_size('devices') / current_setting('block_size')::bigint`,
+		within: `ctid >= $2 AND ctid < $3`,
+		step:   200, // blocks of some 50 rows
+		at:     func(block int64) any { return fmt.Sprintf("(%d,0)", block) },
+	}
+}
+
+func sqlitePlaces() places {
+	return places{
+		end:    `SELECT COALESCE(MAX(rowid), 0) + 1 FROM devices`,
+		within: `rowid >= $2 AND rowid < $3`,
+		step:   10_000,
+		at:     func(row int64) any { return row },
+	}
+}
 
 const endPage = `
 UPDATE devices
 SET ended_ms = NOW_MS, ended_how = $1
 WHERE ended_ms IS NULL
-  AND id > $2
-  AND id <= $3`
+  AND `
 
-// EndEverybody implements [session.DeviceStore]. It goes through all devices by
-// their ids: looking for any that have not ended would pass over those just
-// marked, again and again. Several pages are marked at a time.
+// toldEvery is after how many marked devices EndEverybody tells.
+const toldEvery = 10_000
+
+// EndEverybody implements [session.DeviceStore]. Several pages are marked at a
+// time, each by a statement of its own, with its own time limit.
 func (d devices) EndEverybody(ctx context.Context, why session.EndReason, progress func(marked int)) error {
+	end, err := d.placesEnd(ctx)
+	if err != nil {
+		return err
+	}
+	at := d.db.places
 	pages, ctx := errgroup.WithContext(ctx)
 	pages.SetLimit(d.db.writers)
 	var mu sync.Mutex
 	marked := 0
-	for after := ""; ; {
-		last, err := d.endOfPage(ctx, after)
-		if err != nil || last == "" {
-			return errors.Join(pages.Wait(), err)
-		}
-		first := after
+	for first := int64(0); first < end; first += at.step {
 		pages.Go(func() error {
-			n, err := d.exec(ctx, "end devices", endPage, string(why), first, last)
+			n, err := d.exec(ctx, "end devices", endPage+at.within, string(why), at.at(first), at.at(first+at.step))
 			mu.Lock()
 			defer mu.Unlock()
-			if marked += n; marked/markedAtOnce > (marked-n)/markedAtOnce {
+			if marked += n; marked/toldEvery > (marked-n)/toldEvery {
 				progress(marked)
 			}
 			return err
 		})
-		after = last
 	}
+	return pages.Wait()
 }
 
-// endOfPage is the id of the last device of the page after an id, "" for none.
-func (d devices) endOfPage(ctx context.Context, after string) (last string, err error) {
+func (d devices) placesEnd(ctx context.Context) (end int64, err error) {
 	ctx, cancel, failed := d.db.bounded(ctx, "read devices")
 	defer cancel()
-	err = d.db.sql.QueryRowContext(ctx, endOfPage, after, markedAtOnce).Scan(&last)
-	return last, failed(err)
+	err = d.db.sql.QueryRowContext(ctx, d.db.places.end).Scan(&end)
+	return end, failed(err)
 }
 
 // takeTurn is won by one server a day.

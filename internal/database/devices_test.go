@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -449,6 +450,46 @@ func TestEveryEndingIsPassedOnPageByPage(t *testing.T) {
 		}
 		if len(seen) != devices {
 			t.Errorf("%d endings were passed on, want %d", len(seen), devices)
+		}
+	})
+}
+
+// TestEverybodysDevicesAreEndedPageByPage has several pages of rows, some of
+// which have ended, and some of which were written again since.
+func TestEverybodysDevicesAreEndedPageByPage(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		migrate(t, db)
+		ada := addPerson(t, db, 1)
+		const many, atOnce = 25_000, 500
+		for first := 0; first < many; first += atOnce {
+			var rows []string
+			for n := first; n < first+atOnce; n++ {
+				ended := "NULL, NULL"
+				if n%5 == 0 {
+					ended = "2, 'owner'"
+				}
+				rows = append(rows, fmt.Sprintf("('%d', '%s', '%043d', '', '', FALSE, 1, 9000000000000, %s)", n, ada, n, ended))
+			}
+			_, err := db.SQL().Exec(`INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, ended_ms, ended_how) VALUES ` + strings.Join(rows, ", "))
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := db.SQL().Exec(`UPDATE devices SET address = '::1' WHERE session_key < $1`, fmt.Sprintf("%043d", many/3)); err != nil {
+			t.Fatal(err)
+		}
+		var told []int
+		if err := db.Devices().EndEverybody(t.Context(), session.EndedByOperator, func(marked int) { told = append(told, marked) }); err != nil {
+			t.Fatal(err)
+		}
+		if len(told) < 2 || !slices.IsSorted(told) {
+			t.Errorf("told %d", told)
+		}
+		var operator, owner int
+		err := db.SQL().QueryRowContext(t.Context(), `SELECT COUNT(*) FILTER (WHERE ended_how = 'operator'), COUNT(*) FILTER (WHERE ended_how = 'owner') FROM devices`).Scan(&operator, &owner)
+		if operator != many*4/5 || owner != many/5 || err != nil {
+			t.Errorf("%d ended now, %d before, %v", operator, owner, err)
 		}
 	})
 }

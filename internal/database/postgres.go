@@ -41,6 +41,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 		name:    fmt.Sprintf("PostgreSQL at %s/%s", hostPort(at.Host, at.Port), at.Database),
 		timeout: c.Timeout,
 		writers: postgresWriters,
+		places:  postgresPlaces(),
 		pool:    pool,
 		conf:    at,
 	}

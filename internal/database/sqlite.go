@@ -26,7 +26,7 @@ const (
 // openSQLite opens the file, which any number of processes may share.
 func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	file := filepath.Join(c.DataDir, sqliteFile)
-	db := &DB{name: "SQLite in " + file, nowMS: sqliteNowMS, timeout: c.Timeout, writers: 1, file: file}
+	db := &DB{name: "SQLite in " + file, nowMS: sqliteNowMS, timeout: c.Timeout, writers: 1, places: sqlitePlaces(), file: file}
 	if err := db.createFile(); err != nil {
 		return nil, fmt.Errorf("open %s: %w", db.name, err)
 	}
