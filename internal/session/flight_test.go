@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -21,10 +22,14 @@ const inFlight = 8
 
 // rounds is how often every race is run.
 func rounds() int {
-	if testing.Short() {
+	switch {
+	case testing.Short():
 		return 30
+	case os.Getenv(campaign) == "1":
+		return 300
+	default:
+		return 100
 	}
-	return 300
 }
 
 // TestNoRequestInFlightBringsAnEndedSessionBack ends sessions in every way
