@@ -142,7 +142,14 @@ func TestADeviceIsInsertedListedAndEnded(t *testing.T) {
 		sameDevices(t, "the next believable", all, err, three)
 		age(t, db, time.Hour)
 		live, err = devices.Live(t.Context(), ada, 10)
-		sameDevices(t, "live after their lifetime", live, err)
+		sameDevices(t, "live after their lifetime, until it is marked", live, err, three)
+		if err := devices.Expire(t.Context(), []string{three.ID}); err != nil {
+			t.Fatal(err)
+		}
+		live, err = devices.Live(t.Context(), ada, 10)
+		sameDevices(t, "live then", live, err)
+		past, err = devices.Past(t.Context(), ada, 0, 1)
+		sameDevices(t, "past then", past, err, three)
 		all, err = devices.Believable(t.Context(), ada, "", 10)
 		sameDevices(t, "believable after their lifetime", all, err)
 	})
