@@ -14,7 +14,6 @@ import (
 	"github.com/PuerkitoBio/goquery"
 
 	"holdfast/internal/dev/testprocess"
-	"holdfast/internal/dev/testservice"
 )
 
 const newPassword = "gulls 77 above cold granite"
@@ -112,12 +111,7 @@ func changesOfAccounts() map[string]change {
 
 func TestNoChangeOfAnAccountIsLeftHalfDoneByKill9(t *testing.T) {
 	t.Parallel()
-	for name, on := range map[string]func(testing.TB) testprocess.Settings{
-		"embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
-		"Redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
-			return onServices(testservice.Redis(t), testservice.Postgres(t))
-		},
-	} {
+	for name, on := range bothStacks() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			seed := rand.Uint64()

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"holdfast/internal/dev/testprocess"
-	"holdfast/internal/dev/testservice"
 )
 
 // attempt is one person's sign-up and whether the server said that it worked.
@@ -20,12 +19,7 @@ type attempt struct {
 
 func TestNoAcknowledgedSignUpIsLostAndNoneIsStuckByKill9(t *testing.T) {
 	t.Parallel()
-	for name, on := range map[string]func(testing.TB) testprocess.Settings{
-		"embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
-		"Redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
-			return onServices(testservice.Redis(t), testservice.Postgres(t))
-		},
-	} {
+	for name, on := range bothStacks() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			seed := rand.Uint64()

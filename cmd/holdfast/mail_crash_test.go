@@ -19,7 +19,6 @@ import (
 
 	"holdfast/internal/database"
 	"holdfast/internal/dev/testprocess"
-	"holdfast/internal/dev/testservice"
 )
 
 // lease is how long a mail is its sender's; the outbox is made older by that
@@ -126,12 +125,7 @@ func (s mailSession) Data(r io.Reader) error {
 // when it has taken one and not said so.
 func TestNoMailIsLostByKill9AndOnlyThoseUnderWayAreSentTwice(t *testing.T) {
 	t.Parallel()
-	for name, on := range map[string]func(testing.TB) testprocess.Settings{
-		"embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
-		"Redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
-			return onServices(testservice.Redis(t), testservice.Postgres(t))
-		},
-	} {
+	for name, on := range bothStacks() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			seed := rand.Uint64()

@@ -62,6 +62,16 @@ func onServices(redis *testservice.RedisServer, postgres *testservice.PostgresSe
 	return settings
 }
 
+// bothStacks are the settings for what is embedded, and for real services.
+func bothStacks() map[string]func(testing.TB) testprocess.Settings {
+	return map[string]func(testing.TB) testprocess.Settings{
+		"embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
+		"Redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
+			return onServices(testservice.Redis(t), testservice.Postgres(t))
+		},
+	}
+}
+
 // greeted is nil when this visitor's profile greets them by name.
 func greeted(v *visitor) error {
 	got, err := v.ask("GET", "/profile", nil)

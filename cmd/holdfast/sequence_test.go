@@ -135,12 +135,7 @@ func mustHaveMeasured(t testing.TB, page answer) {
 
 func TestACheckAfterThreeRestartsMeasuresAndNoChildHearsOfTheSocket(t *testing.T) {
 	t.Parallel()
-	for name, settings := range map[string]func(testing.TB) testprocess.Settings{
-		"embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
-		"Redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
-			return onServices(testservice.Redis(t), testservice.Postgres(t))
-		},
-	} {
+	for name, settings := range bothStacks() {
 		t.Run(name, func(t *testing.T) {
 			server := start(t, settings(t))
 			v := member(t, server)
@@ -162,12 +157,7 @@ func TestACheckAfterThreeRestartsMeasuresAndNoChildHearsOfTheSocket(t *testing.T
 
 func TestARestartDuringACheckLeavesNothingBehindAndSaysSo(t *testing.T) {
 	t.Parallel()
-	for name, settings := range map[string]func(testing.TB) testprocess.Settings{
-		"embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
-		"Redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
-			return onServices(testservice.Redis(t), testservice.Postgres(t))
-		},
-	} {
+	for name, settings := range bothStacks() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			// Not t.TempDir: the path of a socket has to be short.

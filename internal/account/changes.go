@@ -30,9 +30,9 @@ type Changes interface {
 	LogIn(ctx context.Context, p Person, hash string, at time.Time, n Notes) error
 	// SetPassword puts a hash in the place of the old one, which must still
 	// stand; with a link that must still be good, in the place of whatever
-	// stands, and the address is confirmed if the link was mailed to it. It raises the epoch, ends all
-	// sessions but the device named Keep, has no browser known but the one of the hash
-	// KeepBrowser, spends links and takes back letters that
+	// stands, and the address is confirmed if the link was mailed to it. It raises
+	// the epoch, ends all sessions but the device named Keep, has no browser known
+	// but the one of the hash KeepBrowser, spends links and takes back letters that
 	// would carry one: all but the ways back to addresses that the account had
 	// before the one it has. ErrNotFound: the old hash does not stand.
 	SetPassword(ctx context.Context, p NewPassword, n Notes) (Record, error)
@@ -202,10 +202,10 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 }
 
 // ResetPassword spends a mailed link: it sets a new password, ends all sessions,
-// has no browser known and logs nobody in. All other links are spent, but for the ways back to
-// addresses that the account had before the one it has: a thief who gave it
-// their own would cut its owner off with a reset. Errors: [form.Errors] (field "password"), [ErrLinkOver],
-// [ErrUnavailable], [ErrBusy].
+// has no browser known and logs nobody in. All other links are spent, but for the
+// ways back to addresses that the account had before the one it has: a thief who
+// gave it their own would cut its owner off with a reset. Errors: [form.Errors]
+// (field "password"), [ErrLinkOver], [ErrUnavailable], [ErrBusy].
 func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from Sender) (Person, error) {
 	link, err := s.findLinkFor(ctx, token, PurposeReset)
 	if err != nil {

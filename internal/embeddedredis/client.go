@@ -33,8 +33,8 @@ type client struct {
 	lastAt   atomic.Int64 // UnixNano of the last command
 	last     atomic.Pointer[command]
 
-	mu                     sync.Mutex // what CLIENT LIST of others reads
-	name, library, version string
+	mu                        sync.Mutex // what CLIENT LIST of others reads
+	name, libName, libVersion string
 }
 
 // call is a command with its arguments, the name among them.
@@ -302,7 +302,7 @@ func (c *client) describe() string {
 	}
 	idle := now.Sub(time.Unix(0, c.lastAt.Load()))
 	return fmt.Sprintf("id=%d addr=%s laddr=%[2]s name=%s age=%d idle=%d flags=%s db=0 cmd=%s user=default lib-name=%s lib-ver=%s resp=2",
-		c.id, c.address(), c.name, int(now.Sub(c.since).Seconds()), int(idle.Seconds()), flags, command, c.library, c.version)
+		c.id, c.address(), c.name, int(now.Sub(c.since).Seconds()), int(idle.Seconds()), flags, command, c.libName, c.libVersion)
 }
 
 // connected lists the clients by age.

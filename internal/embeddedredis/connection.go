@@ -192,9 +192,9 @@ func (c *client) setInfo(option, value []byte) error {
 	defer c.mu.Unlock()
 	switch {
 	case is(option, "lib-name"):
-		c.library = string(value)
+		c.libName = string(value)
 	case is(option, "lib-ver"):
-		c.version = string(value)
+		c.libVersion = string(value)
 	default:
 		return reply("ERR Unrecognized option '" + string(option) + "'")
 	}

@@ -151,11 +151,6 @@ func TestTheLinesPastTheServerWork(t *testing.T) {
 			return
 		}
 		program, _, _ := strings.Cut(by.Read, " ")
-		if program == "sqlite3" {
-			if _, err := exec.LookPath(program); err != nil {
-				t.Skip("sqlite3 is not installed")
-			}
-		}
 		path := testservice.Program(t, program)
 		run := func(line string) string {
 			ctx, cancel := context.WithTimeout(t.Context(), patience)

@@ -57,15 +57,14 @@ func NewRecent() *Recent {
 
 // Keep files what rec saw of a request that is over: at the session it began,
 // or else the one it came with. Of a request without a session nothing is kept,
-// and of a session that ended nothing stays. A renewed session keeps its
-// history under its new name.
+// and of a session that ended, or that a log-in took the place of, nothing stays.
 func (m *Recent) Keep(rec *Recorder, r Request) {
 	before := rec.summarise(&r)
 	key := rec.Session()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if before != "" && before != key {
-		m.leave(before, key, r.Act == Renewed)
+		m.forget(before)
 	}
 	if key == "" {
 		return
@@ -87,19 +86,12 @@ func (m *Recent) Keep(rec *Recorder, r Request) {
 	}
 }
 
-// leave forgets the session before, or has its history go on as that of key.
-func (m *Recent) leave(before, key string, goesOn bool) {
-	place, known := m.sessions[before]
-	if !known {
-		return
-	}
-	delete(m.sessions, before)
-	if _, taken := m.sessions[key]; !goesOn || taken {
+// forget drops the history of a session.
+func (m *Recent) forget(key string) {
+	if place, known := m.sessions[key]; known {
+		delete(m.sessions, key)
 		m.order.Remove(place)
-		return
 	}
-	place.Value.(*history).key = key
-	m.sessions[key] = place
 }
 
 // Of returns the requests of one session, the latest first.

@@ -147,7 +147,6 @@ const (
 	Touched  Act = "touched" // the last use was noted
 	Stored   Act = "stored"  // something was changed
 	LoggedIn Act = "logged in"
-	Renewed  Act = "renewed"
 	Ended    Act = "ended"
 )
 

@@ -1,0 +1,81 @@
+package database
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"golang.org/x/sync/errgroup"
+
+	"holdfast/internal/session"
+)
+
+// places are where the rows of devices lie in the database's files, counted from
+// 0. Going through them in this order is many times quicker than by a key.
+type places struct {
+	end    string // statement for the first place after all of them
+	within string // condition: the row lies at $2 or later, and before $3
+	step   int64  // places of some 10,000 rows
+	at     func(place int64) any
+}
+
+func postgresPlaces() places {
+	return places{
+		end:    `SELECT pg_relation_size('devices') / current_setting('block_size')::bigint`,
+		within: `ctid >= $2 AND ctid < $3`,
+		step:   200, // blocks of some 50 rows
+		at:     func(block int64) any { return fmt.Sprintf("(%d,0)", block) },
+	}
+}
+
+func sqlitePlaces() places {
+	return places{
+		end:    `SELECT COALESCE(MAX(rowid), 0) + 1 FROM devices`,
+		within: `rowid >= $2 AND rowid < $3`,
+		step:   10_000,
+		at:     func(row int64) any { return row },
+	}
+}
+
+// The clock is read once for a page, which costs less than once for a row.
+const endPage = `
+UPDATE devices
+SET ended_ms = (SELECT NOW_MS), ended_how = $1
+WHERE ended_ms IS NULL
+  AND `
+
+// toldEvery is after how many marked devices EndEverybody tells.
+const toldEvery = 10_000
+
+// EndEverybody implements [session.DeviceStore]. Several pages are marked at a
+// time, each by a statement of its own, with its own time limit.
+func (d devices) EndEverybody(ctx context.Context, why session.EndReason, progress func(marked int)) error {
+	end, err := d.placesEnd(ctx)
+	if err != nil {
+		return err
+	}
+	at := d.db.places
+	pages, ctx := errgroup.WithContext(ctx)
+	pages.SetLimit(d.db.writers)
+	var mu sync.Mutex
+	marked := 0
+	for first := int64(0); first < end; first += at.step {
+		pages.Go(func() error {
+			n, err := d.exec(ctx, "end devices", endPage+at.within, string(why), at.at(first), at.at(first+at.step))
+			mu.Lock()
+			defer mu.Unlock()
+			if marked += n; marked/toldEvery > (marked-n)/toldEvery {
+				progress(marked)
+			}
+			return err
+		})
+	}
+	return pages.Wait()
+}
+
+func (d devices) placesEnd(ctx context.Context) (end int64, err error) {
+	ctx, cancel, failed := d.db.bounded(ctx, "read devices")
+	defer cancel()
+	err = d.db.sql.QueryRowContext(ctx, d.db.places.end).Scan(&end)
+	return end, failed(err)
+}
