@@ -34,7 +34,7 @@ func benchSite(b *testing.B, learn bool) *web.Site {
 		b.Fatal(err)
 	}
 	opened, err := store.Open(ctx, store.Config{
-		Kind: store.KindRedis, RedisURL: testservice.Redis(b).URL, Connect: time.Second, Timeout: time.Second,
+		Kind: store.KindRedis, RedisURL: testservice.PrivateRedis(b).URL, Connect: time.Second, Timeout: time.Second,
 		Endings: db.Devices(), Belongs: session.Belongs, Log: log,
 	})
 	if err != nil {

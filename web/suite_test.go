@@ -65,7 +65,7 @@ func embedded(t *testing.T) stores {
 // services are a Redis of this test's own and an empty PostgreSQL database.
 func services(t *testing.T) stores {
 	t.Helper()
-	server := testservice.Redis(t)
+	server := testservice.PrivateRedis(t)
 	return stores{redis: server, redisURL: server.URL, databaseURL: testservice.Postgres(t).URL}
 }
 

@@ -15,7 +15,7 @@ import (
 func TestPostgresOutOfReach(t *testing.T) {
 	t.Parallel()
 	postgres := testservice.PrivatePostgres(t)
-	settings := onServices(testservice.Redis(t), postgres)
+	settings := onServices(testservice.PrivateRedis(t), postgres)
 	settings["DATABASE_TIMEOUT"] = "1s"
 	server := start(t, settings)
 	ada := member(t, server)

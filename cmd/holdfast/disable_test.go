@@ -16,7 +16,7 @@ import (
 func TestAPersonIsDisabledBeforeTheirSessionsEnd(t *testing.T) {
 	t.Parallel()
 	postgres := testservice.PrivatePostgres(t)
-	server := start(t, onServices(testservice.Redis(t), postgres))
+	server := start(t, onServices(testservice.PrivateRedis(t), postgres))
 	ada := member(t, server)
 	query(t, postgres,
 		`CREATE TABLE noted (disabled BOOLEAN NOT NULL)`,

@@ -79,7 +79,7 @@ func newRedisFolder(t testing.TB) *redisFolder {
 	folder := t.TempDir()
 	args := []string{"--appendonly", "yes", "--appendfsync", "always", "--dir", folder}
 	return &redisFolder{
-		RedisServer: testservice.Redis(t, args...), args: args,
+		RedisServer: testservice.PrivateRedis(t, args...), args: args,
 		t: t, folder: filepath.Join(folder, "appendonlydir"), before: filepath.Join(t.TempDir(), "before"),
 	}
 }

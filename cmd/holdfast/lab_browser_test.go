@@ -84,7 +84,7 @@ func places() map[string]func(testing.TB) testprocess.Settings {
 	}
 	return map[string]func(testing.TB) testprocess.Settings{
 		"embedded Redis": of("redis"), "file": of("file"), "database": of("database"), "memory": of("memory"),
-		"Redis": func(t testing.TB) testprocess.Settings { return onServices(testservice.Redis(t), nil) },
+		"Redis": func(t testing.TB) testprocess.Settings { return onServices(testservice.PrivateRedis(t), nil) },
 		"PostgreSQL": func(t testing.TB) testprocess.Settings {
 			settings := onServices(nil, testservice.Postgres(t))
 			settings["SESSION_STORE"] = "database"
@@ -271,7 +271,7 @@ func TestInABrowserAPageOfAStoreThatIsAwayComesBackByItself(t *testing.T) {
 	t.Parallel()
 	for _, scripts := range []bool{true, false} {
 		t.Run(fmt.Sprintf("scripts %t", scripts), func(t *testing.T) {
-			redis := testservice.Redis(t)
+			redis := testservice.PrivateRedis(t)
 			b := browse(t, t.TempDir())
 			server := start(t, strict(onServices(redis, nil)))
 			b.on(screen{390, scripts})

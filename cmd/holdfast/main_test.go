@@ -67,7 +67,7 @@ func bothStacks() map[string]func(testing.TB) testprocess.Settings {
 	return map[string]func(testing.TB) testprocess.Settings{
 		"embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
 		"Redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
-			return onServices(testservice.Redis(t), testservice.Postgres(t))
+			return onServices(testservice.PrivateRedis(t), testservice.Postgres(t))
 		},
 	}
 }

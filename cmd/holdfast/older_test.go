@@ -103,7 +103,7 @@ func TestWhatRedisLostBeforeALongOutageStaysEnded(t *testing.T) {
 
 	store.putBack()
 	earlier(t, postgres, away)
-	aside := testservice.Redis(t, store.args...)
+	aside := testservice.PrivateRedis(t, store.args...)
 	beat, err := redis.Int64(aside.Do("GET", "holdfast:beat"))
 	if err != nil {
 		t.Fatal(err)
@@ -150,8 +150,8 @@ func connectionsTo(t testing.TB, store *testservice.RedisServer) (ids []string) 
 // same, and connections to it stay open.
 func TestAMasterMadeAReplicaOfAnOlderOneAndBackBringsNobodyBack(t *testing.T) {
 	t.Parallel()
-	store := testservice.Redis(t, "--repl-diskless-sync-delay", "0")
-	lagging := testservice.Redis(t, "--repl-diskless-sync-delay", "0")
+	store := testservice.PrivateRedis(t, "--repl-diskless-sync-delay", "0")
+	lagging := testservice.PrivateRedis(t, "--repl-diskless-sync-delay", "0")
 	settings := strict(onServices(store, testservice.Postgres(t)))
 	busy, idle := start(t, settings), start(t, settings)
 	ada, bea := member(t, busy), member(t, busy)
@@ -182,8 +182,8 @@ func TestAMasterMadeAReplicaOfAnOlderOneAndBackBringsNobodyBack(t *testing.T) {
 // logged out at the promoted replica meanwhile is out when writes are taken again.
 func TestAMasterWithoutItsReplicaIsNotBelieved(t *testing.T) {
 	t.Parallel()
-	alone := testservice.Redis(t, "--repl-diskless-sync-delay", "0")
-	promoted := testservice.Redis(t)
+	alone := testservice.PrivateRedis(t, "--repl-diskless-sync-delay", "0")
+	promoted := testservice.PrivateRedis(t)
 	postgres := testservice.Postgres(t)
 	there, here := start(t, strict(onServices(alone, postgres))), start(t, strict(onServices(promoted, postgres)))
 	ada, bea := member(t, there), member(t, there)

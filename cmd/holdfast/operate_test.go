@@ -27,7 +27,7 @@ func embeddedSite(t *testing.T) site {
 
 func servedSite(t *testing.T) site {
 	s := embeddedSite(t)
-	s.settings["REDIS_URL"], s.settings["DATABASE_URL"] = testservice.Redis(t).URL, testservice.Postgres(t).URL
+	s.settings["REDIS_URL"], s.settings["DATABASE_URL"] = testservice.PrivateRedis(t).URL, testservice.Postgres(t).URL
 	return s
 }
 

@@ -119,7 +119,7 @@ func behindProxy(t testing.TB, settings testprocess.Settings) (servers []*testpr
 // change what is in their sessions.
 func TestARollingRestartBehindTheDocumentedProxyFailsNobody(t *testing.T) {
 	const readers, writers, rounds = 12, 4, 2
-	settings := onServices(testservice.Redis(t), testservice.Postgres(t))
+	settings := onServices(testservice.PrivateRedis(t), testservice.Postgres(t))
 	servers, visit := behindProxy(t, settings)
 	var all errgroup.Group
 	var stop atomic.Bool
@@ -192,7 +192,7 @@ func ready(t testing.TB, server *testprocess.Server) {
 }
 
 func TestTheDocumentedProxyCompressesPagesAndSaysWhoAsked(t *testing.T) {
-	settings := onServices(testservice.Redis(t), testservice.Postgres(t))
+	settings := onServices(testservice.PrivateRedis(t), testservice.Postgres(t))
 	_, browser := behindProxy(t, settings)
 	v := browser()
 	v.register()

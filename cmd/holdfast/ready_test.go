@@ -54,7 +54,7 @@ func TestReadyzSaysWhyInWordsAndTheLogSaysMore(t *testing.T) {
 		noSessions  = "the store of sessions cannot be reached\n"
 		noHeartbeat = "sessions are not believed: their store takes no heartbeat\n"
 	)
-	store, postgres := testservice.Redis(t), testservice.PrivatePostgres(t)
+	store, postgres := testservice.PrivateRedis(t), testservice.PrivatePostgres(t)
 	server := start(t, strict(onServices(store, postgres)))
 	logged := func(cause string) {
 		t.Helper()
@@ -90,7 +90,7 @@ func TestReadyzSaysWhyInWordsAndTheLogSaysMore(t *testing.T) {
 func TestReadyzCountsTheEndingsThatAreAppliedAgain(t *testing.T) {
 	t.Parallel()
 	const endings = 100_000
-	store, postgres := testservice.Redis(t), testservice.PrivatePostgres(t)
+	store, postgres := testservice.PrivateRedis(t), testservice.PrivatePostgres(t)
 	server := start(t, strict(onServices(store, postgres)))
 	member(t, server)
 	query(t, postgres, fmt.Sprintf(`INSERT INTO devices

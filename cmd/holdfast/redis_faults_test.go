@@ -21,7 +21,7 @@ const backWithin = 2 * time.Second
 // onRedis starts a server on a Redis of the test's own, with Ada logged in.
 func onRedis(t testing.TB, args ...string) (*testservice.RedisServer, *testprocess.Server, *visitor) {
 	t.Helper()
-	store := testservice.Redis(t, args...)
+	store := testservice.PrivateRedis(t, args...)
 	server := start(t, onServices(store, nil))
 	return store, server, member(t, server)
 }

@@ -84,7 +84,7 @@ func reach(t testing.TB, counter *atomic.Int64, n int64, within time.Duration, w
 // Not parallel: it measures time.
 func TestRedisHangingDelaysNobodyForLong(t *testing.T) {
 	const size = 32
-	store := testservice.Redis(t)
+	store := testservice.PrivateRedis(t)
 	settings := strict(onServices(store, nil))
 	settings["LOG_LEVEL"] = "error"
 	server := start(t, settings)
@@ -137,7 +137,7 @@ func boundedFiles(t testing.TB, server *testprocess.Server, clients int) {
 
 func TestSIGTERMEndsTheServerAlsoWhenItsStoresHang(t *testing.T) {
 	t.Parallel()
-	redis, postgres := testservice.Redis(t), testservice.PrivatePostgres(t)
+	redis, postgres := testservice.PrivateRedis(t), testservice.PrivatePostgres(t)
 	server := start(t, strict(onServices(redis, postgres)))
 	ada := member(t, server)
 	redis.Pause()

@@ -68,7 +68,7 @@ func TestTheRestartButtonKeepsWhoeverIsLoggedIn(t *testing.T) {
 		"file":            func(testing.TB) testprocess.Settings { return testprocess.Settings{"SESSION_STORE": "file"} },
 		"database":        func(testing.TB) testprocess.Settings { return testprocess.Settings{"SESSION_STORE": "database"} },
 		"redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
-			return onServices(testservice.Redis(t), testservice.Postgres(t))
+			return onServices(testservice.PrivateRedis(t), testservice.Postgres(t))
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -196,7 +196,7 @@ func TestOfSeveralRestartsAtOnceOneHappens(t *testing.T) {
 func TestTwentyRestartsUnderLoadLoseNoRequest(t *testing.T) {
 	t.Parallel()
 	const restarts, clients = 20, 32
-	server := start(t, onServices(testservice.Redis(t), nil))
+	server := start(t, onServices(testservice.PrivateRedis(t), nil))
 	v := member(t, server)
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()

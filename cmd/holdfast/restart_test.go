@@ -25,7 +25,7 @@ func TestWhoSurvivesARestart(t *testing.T) {
 	}{
 		{"embedded Redis and SQLite", embedded, "redis", "embedded Redis in .data", true},
 		{"Redis and PostgreSQL", func(t testing.TB) testprocess.Settings {
-			return onServices(testservice.Redis(t), testservice.Postgres(t))
+			return onServices(testservice.PrivateRedis(t), testservice.Postgres(t))
 		}, "redis", "Redis at 127.0.0.1:", true},
 		{"file", embedded, "file", "file .data", true},
 		{"SQLite", embedded, "database", "table sessions of SQLite in .data", true},
@@ -106,7 +106,7 @@ func forget(t *testing.T, server *testprocess.Server, ada *visitor) {
 
 func TestInstancesShareSessionsAndCountStartsRight(t *testing.T) {
 	t.Parallel()
-	settings := onServices(testservice.Redis(t), testservice.Postgres(t))
+	settings := onServices(testservice.PrivateRedis(t), testservice.Postgres(t))
 	first := start(t, settings)
 	ada := member(t, first)
 	second := start(t, settings)
@@ -141,7 +141,7 @@ func TestInstancesShareSessionsAndCountStartsRight(t *testing.T) {
 
 func TestRedisHoldsTheHashedTokenWithATimeToLive(t *testing.T) {
 	t.Parallel()
-	server := testservice.Redis(t)
+	server := testservice.PrivateRedis(t)
 	settings := onServices(server, nil)
 	settings["SESSION_IDLE_TIMEOUT"] = "20m"
 	ada := member(t, start(t, settings))

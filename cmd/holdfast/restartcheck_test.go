@@ -83,7 +83,7 @@ func TestRestartCheckSucceedsWhereEveryStoreDoesWhatItIsFor(t *testing.T) {
 
 func TestRestartCheckFailsWhenRedisForgets(t *testing.T) {
 	t.Parallel()
-	cache := testservice.Redis(t)
+	cache := testservice.PrivateRedis(t)
 	out, err := checking(t, testprocess.Settings{"REDIS_URL": cache.URL, "TMPDIR": t.TempDir()}, func(line string, _ *os.Process) {
 		// The server takes half a second to stop; this takes no time.
 		if strings.HasPrefix(line, "redis     restart") {

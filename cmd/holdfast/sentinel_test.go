@@ -60,7 +60,7 @@ func newReplicated(t testing.TB) *replicated {
 			host, port, _ := net.SplitHostPort(r.nodes[0].Addr)
 			args = append(args, "--replicaof", host, port)
 		}
-		node := testservice.Redis(t, args...)
+		node := testservice.PrivateRedis(t, args...)
 		node.URL = "redis://operator:operator@" + node.Addr
 		r.nodes = append(r.nodes, node)
 	}

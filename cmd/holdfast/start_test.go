@@ -174,7 +174,7 @@ func TestSaysThatTheDataFolderIsHeldByAnotherServer(t *testing.T) {
 func TestFailsLoudlyWhenAStoreCannotBeUsed(t *testing.T) {
 	t.Parallel()
 	nobody := "127.0.0.1:" + strconv.Itoa(testservice.FreePort(t))
-	guarded := testservice.Redis(t, "--requirepass", "right-word")
+	guarded := testservice.PrivateRedis(t, "--requirepass", "right-word")
 	postgres := testservice.Postgres(t)
 	wrong := strings.Replace(postgres.URL, "://holdfast:", "://holdfast:secret-word-", 1)
 	for _, c := range []struct {

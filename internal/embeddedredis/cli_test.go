@@ -215,7 +215,7 @@ FLUSHALL ASYNC
 `
 
 func TestRedisCLIIsAnsweredAsByRedis(t *testing.T) {
-	_, port, _ := net.SplitHostPort(testservice.Redis(t, "--databases", "1").Addr)
+	_, port, _ := net.SplitHostPort(testservice.PrivateRedis(t, "--databases", "1").Addr)
 	real, ours := cli{t, []string{"-p", port}}, cliOf(t, open(t, t.TempDir()))
 	numbers := regexp.MustCompile(`\d+`)
 	for line := range strings.Lines(strings.TrimSpace(said)) {
@@ -235,7 +235,7 @@ func TestRedisCLIIsAnsweredAsByRedis(t *testing.T) {
 }
 
 func TestTransactionsAreAnsweredAsByRedis(t *testing.T) {
-	_, port, _ := net.SplitHostPort(testservice.Redis(t).Addr)
+	_, port, _ := net.SplitHostPort(testservice.PrivateRedis(t).Addr)
 	real, ours := cli{t, []string{"-p", port}}, cliOf(t, open(t, t.TempDir()))
 	for _, lines := range [][]string{
 		{"MULTI", "SET a 1", "INCR a", "GET a", "EXEC", "GET a"},
@@ -270,7 +270,7 @@ func sorted(answer string) string {
 // TestAnswersHaveTheTypesOfRedis compares what no two servers say in the same
 // words.
 func TestAnswersHaveTheTypesOfRedis(t *testing.T) {
-	address := testservice.Redis(t).Addr
+	address := testservice.PrivateRedis(t).Addr
 	real, err := redis.Dial("tcp", address)
 	if err != nil {
 		t.Fatal(err)

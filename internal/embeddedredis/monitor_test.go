@@ -64,7 +64,7 @@ func TestMonitorShowsWhatOthersDoAsRedisDoes(t *testing.T) {
 			conn.Do(command[0].(string), command[1:]...) // some are refused
 		}
 	}
-	server := testservice.Redis(t)
+	server := testservice.PrivateRedis(t)
 	real, err := redis.Dial("tcp", server.Addr)
 	if err != nil {
 		t.Fatal(err)
@@ -123,7 +123,7 @@ func TestNobodyWaitsForAMonitorThatDoesNotRead(t *testing.T) {
 }
 
 func TestAMonitorGoesOnAsAClientAsInRedis(t *testing.T) {
-	server := testservice.Redis(t)
+	server := testservice.PrivateRedis(t)
 	s := open(t, t.TempDir())
 	stamp := regexp.MustCompile(`\d{10}\.\d{6} \[.*?\]`)
 	var heard []string

@@ -136,7 +136,7 @@ func TestNoReplyReachesAnothersRequestWhateverFails(t *testing.T) {
 	if os.Getenv(longCampaign) != "" {
 		reads = 1_000_000
 	}
-	server := testservice.Redis(t)
+	server := testservice.PrivateRedis(t)
 	conn, err := to(server.Addr)(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -198,7 +198,7 @@ func TestTheCampaignNoticesSwappedReplies(t *testing.T) {
 }
 
 func BenchmarkDo(b *testing.B) {
-	server := testservice.Redis(b)
+	server := testservice.PrivateRedis(b)
 	if _, err := server.Do("SET", "key", strings.Repeat("v", 400)); err != nil {
 		b.Fatal(err)
 	}

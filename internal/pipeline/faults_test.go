@@ -139,7 +139,7 @@ func TestAReplyAfterItsWaiterLeftIsThrownAway(t *testing.T) {
 }
 
 func TestAHangingRedisCostsItsWaitersTheirLimit(t *testing.T) {
-	server := testservice.Redis(t)
+	server := testservice.PrivateRedis(t)
 	const timeout = 300 * time.Millisecond
 	c := open(t, pipeline.Options{Dial: to(server.Addr), Timeout: timeout})
 	wantPong(t, c)
@@ -164,7 +164,7 @@ func wantPong(t *testing.T, c *pipeline.Client) {
 }
 
 func TestARedisThatWasStartedAgainIsUsedAtOnce(t *testing.T) {
-	server := testservice.Redis(t)
+	server := testservice.PrivateRedis(t)
 	c := open(t, pipeline.Options{Dial: to(server.Addr)})
 	for name, end := range map[string]func(){"stopped": server.Stop, "killed": server.Kill} {
 		t.Run(name, func(t *testing.T) {
@@ -257,7 +257,7 @@ func TestAnUnfitServerIsLeftAfterItsReplies(t *testing.T) {
 }
 
 func TestAFailoverBehindOneAddressIsNoticed(t *testing.T) {
-	server := testservice.Redis(t)
+	server := testservice.PrivateRedis(t)
 	dials := 0
 	c := open(t, pipeline.Options{Dial: func(ctx context.Context) (redis.Conn, error) {
 		dials++
@@ -279,7 +279,7 @@ func TestAFailoverBehindOneAddressIsNoticed(t *testing.T) {
 }
 
 func TestARedisThatWantsAPasswordAnswersSo(t *testing.T) {
-	server := testservice.Redis(t, "--requirepass", "secret")
+	server := testservice.PrivateRedis(t, "--requirepass", "secret")
 	for password, code := range map[string]string{"": "NOAUTH ", "wrong": "WRONGPASS "} {
 		c := open(t, pipeline.Options{Dial: func(ctx context.Context) (redis.Conn, error) {
 			return redis.DialContext(ctx, "tcp", server.Addr, redis.DialPassword(password))

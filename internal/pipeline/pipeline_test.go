@@ -51,7 +51,7 @@ func TestCommandsThatWaitTogetherLeaveInOneWrite(t *testing.T) {
 func TestCommandsOfManyGoroutinesShareWrites(t *testing.T) {
 	const askers, each = 64, 200
 	w := new(wire)
-	c := open(t, pipeline.Options{Dial: w.to(testservice.Redis(t).Addr)})
+	c := open(t, pipeline.Options{Dial: w.to(testservice.PrivateRedis(t).Addr)})
 	var running sync.WaitGroup
 	for range askers {
 		running.Go(func() {
@@ -106,7 +106,7 @@ func TestTenThousandWaitersAtOnce(t *testing.T) {
 }
 
 func TestRepliesOfAMegabyteAreHandedOut(t *testing.T) {
-	server := testservice.Redis(t)
+	server := testservice.PrivateRedis(t)
 	c := open(t, pipeline.Options{Dial: to(server.Addr)})
 	var values [8][]byte
 	for i := range values {
@@ -232,7 +232,7 @@ func TestObserveIsToldEachOutcomeOnce(t *testing.T) {
 }
 
 func TestRedisstoreAndScriptsRunOnThePool(t *testing.T) {
-	server := testservice.Redis(t)
+	server := testservice.PrivateRedis(t)
 	dials := 0
 	c := open(t, pipeline.Options{Dial: func(ctx context.Context) (redis.Conn, error) {
 		dials++

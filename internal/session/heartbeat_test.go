@@ -239,7 +239,7 @@ func (w *world) openAt(s *testservice.RedisServer, changes ...func(*config)) *se
 // connections, and what the replica had.
 func TestAMasterThatWasALaggingReplicaBringsNobodyBack(t *testing.T) {
 	w := on(t, func(w *world) { w.onRedis("--repl-diskless-sync-delay", "0") })
-	lagging := testservice.Redis(t, "--repl-diskless-sync-delay", "0")
+	lagging := testservice.PrivateRedis(t, "--repl-diskless-sync-delay", "0")
 	m, idle := w.open(), w.open()
 	b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
 	replicate(t, w.redis, lagging, key(kept.token))
@@ -261,7 +261,7 @@ func TestAnEndingAtOneMasterCountsAtTheOther(t *testing.T) {
 	w := on(t, onRedis)
 	a := w.open()
 	first, second, kept := w.browser(a).logIn(w.ada), w.browser(a).logIn(w.ada), w.browser(a).logIn(w.grace)
-	promoted := testservice.Redis(t)
+	promoted := testservice.PrivateRedis(t)
 	replicate(t, w.redis, promoted, key(kept.token))
 	promote(t, promoted)
 	b := w.openAt(promoted)
@@ -284,7 +284,7 @@ func TestAMasterThatIsCutOffIsNotBelieved(t *testing.T) {
 	w := on(t, func(w *world) { w.onRedis("--min-replicas-max-lag", "1") })
 	a := w.open()
 	ada, kept := w.browser(a).logIn(w.ada), w.browser(a).logIn(w.grace)
-	promoted := testservice.Redis(t)
+	promoted := testservice.PrivateRedis(t)
 	replicate(t, w.redis, promoted, key(kept.token))
 	w.config("min-replicas-to-write", "1")
 	promote(t, promoted)

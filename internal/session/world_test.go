@@ -79,7 +79,7 @@ func on(t testing.TB, with func(w *world)) *world {
 func onRedis(w *world) { w.onRedis() }
 
 func (w *world) onRedis(args ...string) {
-	w.redis = testservice.Redis(w.t, args...)
+	w.redis = testservice.PrivateRedis(w.t, args...)
 	w.cfg.store.Kind, w.cfg.store.RedisURL = store.KindRedis, w.redis.URL
 }
 

@@ -68,7 +68,7 @@ func measureDevices(ctx context.Context, l *lab) (section, error) {
 // found starts the stores and the server, and logs the person in.
 func (t *town) found(ctx context.Context, l *lab) error {
 	if err := l.bench.borrow(func(b testing.TB) {
-		t.redis = testservice.Redis(b, "--loglevel", "warning")
+		t.redis = testservice.PrivateRedis(b, "--loglevel", "warning")
 		t.postgres = testservice.Postgres(b)
 	}); err != nil {
 		return err

@@ -49,7 +49,7 @@ func (l *lab) furnish() error {
 	if l.binary, err = testprocess.Build(l.folder, "holdfast/cmd/holdfast"); err != nil {
 		return err
 	}
-	return l.bench.borrow(func(t testing.TB) { l.redis = testservice.Redis(t, "--loglevel", "warning") })
+	return l.bench.borrow(func(t testing.TB) { l.redis = testservice.PrivateRedis(t, "--loglevel", "warning") })
 }
 
 // launch starts a program in a new folder, with its log going to a file as in

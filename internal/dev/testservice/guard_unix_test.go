@@ -82,7 +82,7 @@ func TestServersEndWithAKilledTestProcess(t *testing.T) {
 
 func victim(t *testing.T) {
 	for _, paused := range []bool{false, true} {
-		redis, postgres := testservice.Redis(t), testservice.PrivatePostgres(t)
+		redis, postgres := testservice.PrivateRedis(t), testservice.PrivatePostgres(t)
 		conn, err := pgx.Connect(t.Context(), postgres.URL)
 		if err != nil {
 			t.Fatal(err)

@@ -32,6 +32,9 @@ func run(m *testing.M, last []func() error) (code int) {
 	if shared.cluster != nil {
 		left = errors.Join(left, shared.cluster.run.end(syscall.SIGQUIT))
 	}
+	if sharedRedis.server != nil {
+		left = errors.Join(left, sharedRedis.server.run.end(syscall.SIGKILL))
+	}
 	if left = errors.Join(left, os.RemoveAll(folder)); left != nil {
 		fmt.Fprintln(os.Stderr, "testservice: after the tests:", left)
 		return 1

@@ -46,18 +46,23 @@ func TestAMissingProgramSkipsOrFailsAsAsked(t *testing.T) {
 }
 
 func TestASharedServerCannotBeStopped(t *testing.T) {
-	for name, act := range map[string]func(*testservice.PostgresServer){
-		"Stop":   (*testservice.PostgresServer).Stop,
-		"Start":  (*testservice.PostgresServer).Start,
-		"Pause":  (*testservice.PostgresServer).Pause,
-		"Resume": (*testservice.PostgresServer).Resume,
+	for name, act := range map[string]func(testing.TB){
+		"PostgreSQL Stop":   func(t testing.TB) { testservice.Postgres(t).Stop() },
+		"PostgreSQL Start":  func(t testing.TB) { testservice.Postgres(t).Start() },
+		"PostgreSQL Pause":  func(t testing.TB) { testservice.Postgres(t).Pause() },
+		"PostgreSQL Resume": func(t testing.TB) { testservice.Postgres(t).Resume() },
+		"Redis Stop":        func(t testing.TB) { testservice.Redis(t).Stop() },
+		"Redis Kill":        func(t testing.TB) { testservice.Redis(t).Kill() },
+		"Redis Start":       func(t testing.TB) { testservice.Redis(t).Start() },
+		"Redis Pause":       func(t testing.TB) { testservice.Redis(t).Pause() },
+		"Redis Resume":      func(t testing.TB) { testservice.Redis(t).Resume() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := &witness{TB: t}
 			done := make(chan struct{})
 			go func() {
 				defer close(done)
-				act(testservice.Postgres(got))
+				act(got)
 			}()
 			<-done
 			if !got.failed {

@@ -41,6 +41,47 @@ func Postgres(t testing.TB) *PostgresServer {
 	if !guarded {
 		return PrivatePostgres(t)
 	}
+	return sharedCluster(t).database(t, false, "")
+}
+
+// FilledPostgres is like [Postgres], but the database is a copy of one that fill
+// has filled: once for each name in this test process.
+func FilledPostgres(t testing.TB, name string, fill func(url string) error) *PostgresServer {
+	t.Helper()
+	if !guarded {
+		s := PrivatePostgres(t)
+		if err := fill(s.URL); err != nil {
+			t.Fatalf("testservice: fill the database: %v", err)
+		}
+		return s
+	}
+	c := sharedCluster(t)
+	if err := c.template(name, fill); err != nil {
+		t.Fatalf("testservice: make the database that is copied: %v", err)
+	}
+	return c.database(t, false, name)
+}
+
+// template makes the database that [FilledPostgres] copies.
+func (c *cluster) template(name string, fill func(url string) error) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	err, made := c.templates[name]
+	if made {
+		return err
+	}
+	if err = c.exec("CREATE DATABASE " + name); err == nil {
+		err = fill(c.url(name))
+	}
+	if c.templates == nil {
+		c.templates = map[string]error{}
+	}
+	c.templates[name] = err
+	return err
+}
+
+func sharedCluster(t testing.TB) *cluster {
+	t.Helper()
 	programs(t)
 	shared.Lock()
 	if shared.cluster == nil && shared.err == nil {
@@ -51,7 +92,7 @@ func Postgres(t testing.TB) *PostgresServer {
 	if err != nil {
 		t.Fatalf("testservice: start PostgreSQL: %v", err)
 	}
-	return c.database(t, false)
+	return c
 }
 
 // PrivatePostgres returns an empty database on a server of this test's own,
@@ -69,7 +110,7 @@ func PrivatePostgres(t testing.TB) *PostgresServer {
 		}
 		os.RemoveAll(c.folder)
 	})
-	return c.database(t, true)
+	return c.database(t, true, "")
 }
 
 func programs(t testing.TB) {
@@ -144,6 +185,9 @@ type cluster struct {
 	attr     *syscall.SysProcAttr
 	run      *process
 	made     atomic.Int64 // databases made so far
+
+	mu        sync.Mutex
+	templates map[string]error // by name: how making it ended
 }
 
 func newCluster(t testing.TB) (*cluster, error) {
@@ -225,12 +269,16 @@ func (c *cluster) url(database string) string {
 	}).String()
 }
 
-// database makes an empty database and, on a shared server, drops it at the
-// test's end, whoever is still connected.
-func (c *cluster) database(t testing.TB, private bool) *PostgresServer {
+// database makes a database, empty or a copy of template, and, on a shared
+// server, drops it at the test's end with all connections to it.
+func (c *cluster) database(t testing.TB, private bool, template string) *PostgresServer {
 	t.Helper()
 	name := "test_" + strconv.FormatInt(c.made.Add(1), 10)
-	if err := c.exec("CREATE DATABASE " + name); err != nil {
+	create := "CREATE DATABASE " + name
+	if template != "" {
+		create += " TEMPLATE " + template
+	}
+	if err := c.exec(create); err != nil {
 		t.Fatalf("testservice: create database: %v", err)
 	}
 	if !private {

@@ -14,7 +14,7 @@ import (
 )
 
 func TestRedisStopsAndStartsOnTheSamePortWithItsData(t *testing.T) {
-	s := testservice.Redis(t, "--appendonly", "yes", "--appendfsync", "always")
+	s := testservice.PrivateRedis(t, "--appendonly", "yes", "--appendfsync", "always")
 	addr := s.Addr
 	do(t, s, "SET", "kelp", "rock")
 	for _, stop := range []func(){s.Stop, s.Kill} {
@@ -33,7 +33,7 @@ func TestRedisStopsAndStartsOnTheSamePortWithItsData(t *testing.T) {
 }
 
 func TestRedisKeepsNothingUnlessAskedTo(t *testing.T) {
-	s := testservice.Redis(t)
+	s := testservice.PrivateRedis(t)
 	do(t, s, "SET", "kelp", "rock")
 	s.Stop()
 	s.Start()
@@ -43,7 +43,7 @@ func TestRedisKeepsNothingUnlessAskedTo(t *testing.T) {
 }
 
 func TestRedisPausedAcceptsButDoesNotAnswer(t *testing.T) {
-	s := testservice.Redis(t)
+	s := testservice.PrivateRedis(t)
 	s.Pause()
 	conn, err := redis.Dial("tcp", s.Addr, redis.DialReadTimeout(200*time.Millisecond))
 	if err != nil {
@@ -60,7 +60,7 @@ func TestRedisPausedAcceptsButDoesNotAnswer(t *testing.T) {
 }
 
 func TestRedisWithAPasswordStarts(t *testing.T) {
-	s := testservice.Redis(t, "--requirepass", "secret")
+	s := testservice.PrivateRedis(t, "--requirepass", "secret")
 	if _, err := s.Do("PING"); err == nil {
 		t.Fatal("answers without the password")
 	}
@@ -131,4 +131,48 @@ func query(url, sql string) error {
 	defer conn.Close(context.Background())
 	_, err = conn.Exec(ctx, sql)
 	return err
+}
+
+func TestADatabaseOfTheSharedRedisIsEmptyAndItsOwn(t *testing.T) {
+	one, other := testservice.Redis(t), testservice.Redis(t)
+	if one.Addr != other.Addr || one.URL == other.URL {
+		t.Fatalf("%s and %s, want two databases of one server", one.URL, other.URL)
+	}
+	if _, err := one.Do("SET", "key", "value"); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := redis.Int(other.Do("DBSIZE")); n != 0 || err != nil {
+		t.Fatalf("%d keys of another test, %v", n, err)
+	}
+}
+
+func TestACopyOfAFilledDatabaseIsItsOwn(t *testing.T) {
+	filled := 0
+	fill := func(url string) error {
+		filled++
+		return execute(url, "CREATE TABLE kelp (n int)")
+	}
+	for range 2 {
+		if err := execute(testservice.FilledPostgres(t, "kelp", fill).URL, "INSERT INTO kelp VALUES (1)", "ALTER TABLE kelp RENAME TO wrack"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if filled != 1 {
+		t.Errorf("filled %d times", filled)
+	}
+}
+
+func execute(url string, statements ...string) error {
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer conn.Close(ctx)
+	for _, sql := range statements {
+		if _, err := conn.Exec(ctx, sql); err != nil {
+			return err
+		}
+	}
+	return nil
 }

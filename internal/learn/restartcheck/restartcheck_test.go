@@ -67,7 +67,7 @@ func TestEveryStoreDoesWhatItIsForOnEmbeddedServices(t *testing.T) {
 
 func TestEveryStoreDoesWhatItIsForOnRealServices(t *testing.T) {
 	t.Parallel()
-	cache, people := testservice.Redis(t), testservice.Postgres(t)
+	cache, people := testservice.PrivateRedis(t), testservice.Postgres(t)
 	if _, err := cache.Do("SET", "holdfast:session:of-somebody-else", "kept"); err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +127,7 @@ func TestACheckUnderWayIsNotSweptAway(t *testing.T) {
 func TestARedisThatForgetsIsFoundOut(t *testing.T) {
 	for _, at := range []string{"restart", "kill"} {
 		t.Run(at, func(t *testing.T) {
-			cache := testservice.Redis(t)
+			cache := testservice.PrivateRedis(t)
 			o := options(t)
 			o.RedisURL = cache.URL
 			o.Progress = func(_, doing string) {
@@ -155,7 +155,7 @@ func TestARedisThatForgetsIsFoundOut(t *testing.T) {
 
 func TestARunThatIsStoppedLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
-	cache, people := testservice.Redis(t), testservice.Postgres(t)
+	cache, people := testservice.PrivateRedis(t), testservice.Postgres(t)
 	before := schemas(t, people.URL)
 	o := options(t)
 	o.RedisURL, o.DatabaseURL = cache.URL, people.URL

@@ -83,7 +83,7 @@ func (p *place) database(cfg database.Config) *database.DB {
 
 func onRedis(t *testing.T) *place {
 	p := newPlace(t)
-	p.redis = testservice.Redis(t)
+	p.redis = testservice.PrivateRedis(t)
 	p.cfg.Kind, p.cfg.RedisURL = store.KindRedis, p.redis.URL
 	return p
 }

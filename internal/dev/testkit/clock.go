@@ -1,0 +1,43 @@
+package testkit
+
+import (
+	"sync"
+	"time"
+)
+
+// Clock is a clock that a test sets. The zero value runs with the system's
+// clock; [StoppedAt] returns one that does not run. It is safe for concurrent
+// use.
+type Clock struct {
+	mu      sync.Mutex
+	ahead   time.Duration
+	stopped time.Time // zero while the clock runs
+}
+
+// StoppedAt returns a clock that shows at until the test advances it.
+func StoppedAt(at time.Time) *Clock { return &Clock{stopped: at} }
+
+// Now is the time that the clock shows.
+func (c *Clock) Now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := c.stopped
+	if at.IsZero() {
+		at = time.Now()
+	}
+	return at.Add(c.ahead)
+}
+
+// Stop stops the clock.
+func (c *Clock) Stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stopped = time.Now()
+}
+
+// Advance puts the clock forward, or back for a negative d.
+func (c *Clock) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += d
+}
