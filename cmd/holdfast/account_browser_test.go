@@ -9,6 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 )
 
@@ -132,7 +133,7 @@ func TestInABrowserTheKeyboardAloneIsEnoughForAnAccount(t *testing.T) {
 // mailed waits for the link in a mail.
 func mailed(t *testing.T, who *visitor, to, subject string) (link string) {
 	t.Helper()
-	testprocess.Eventually(t, answerLimit, "the mail "+subject, func() (err error) {
+	testkit.Eventually(t, answerLimit, "the mail "+subject, func() (err error) {
 		link, err = linkTo(who, to, subject)
 		return err
 	})

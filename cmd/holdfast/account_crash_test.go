@@ -13,6 +13,7 @@ import (
 
 	"github.com/PuerkitoBio/goquery"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 )
 
@@ -85,7 +86,7 @@ func changesOfAccounts() map[string]change {
 					t.Fatalf("ask for a change of address: %d, %v", got.Code, err)
 				}
 				var link string
-				testprocess.Eventually(t, answerLimit, "the mail to the new address", func() (err error) {
+				testkit.Eventually(t, answerLimit, "the mail to the new address", func() (err error) {
 					link, err = linkTo(who, "new-"+who.email, "Confirm your new e-mail address")
 					return err
 				})
@@ -160,7 +161,7 @@ func interrupt(t *testing.T, server *testprocess.Server, c change, moment time.D
 	// The mail that tells of it is on its way; everything else stands at once.
 	done := c.happened(server, who, other)
 	if done != nil && strings.Contains(done.Error(), "no mail") {
-		testprocess.Eventually(t, leaseOver, "what tells of the change", func() error { return c.happened(server, who, other) })
+		testkit.Eventually(t, leaseOver, "what tells of the change", func() error { return c.happened(server, who, other) })
 		done = nil
 	}
 	if done == nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/product"
@@ -132,7 +133,7 @@ func (b *browser) heading() (string, error) {
 // replaced by the next has none to read.
 func (b *browser) sees(heading, when string) {
 	b.t.Helper()
-	testprocess.Eventually(b.t, stepLimit, when, func() error {
+	testkit.Eventually(b.t, stepLimit, when, func() error {
 		got, err := b.heading()
 		if err == nil && got != heading {
 			err = fmt.Errorf("the heading is %q, want %q (at %s)", got, heading, b.where())
@@ -231,7 +232,7 @@ func (b *browser) back() {
 	}); err != nil {
 		b.t.Fatalf("go back: %v", err)
 	}
-	testprocess.Eventually(b.t, stepLimit, "go back", func() error {
+	testkit.Eventually(b.t, stepLimit, "go back", func() error {
 		now, err := chromedp.Run(ctx, chromedp.NavigationEntries())
 		if err != nil {
 			return err

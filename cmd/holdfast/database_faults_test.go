@@ -6,7 +6,7 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 )
 
@@ -51,7 +51,7 @@ func TestPostgresOutOfReach(t *testing.T) {
 			}
 		}
 		fault.mend()
-		testprocess.Eventually(t, backWithin, "log in after PostgreSQL was "+fault.name, func() error {
+		testkit.Eventually(t, backWithin, "log in after PostgreSQL was "+fault.name, func() error {
 			return entered(ada.stranger().tryLogIn())
 		})
 		if got := ada.get("/readyz"); got.Code != http.StatusOK {

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/product"
 )
@@ -74,7 +75,7 @@ func hostOf(server *testprocess.Server) string { return strings.TrimPrefix(serve
 // refusesConnections waits until the server takes no new ones: it drains.
 func refusesConnections(t testing.TB, server *testprocess.Server) {
 	t.Helper()
-	testprocess.Eventually(t, 5*time.Second, "refuse new connections", func() error {
+	testkit.Eventually(t, 5*time.Second, "refuse new connections", func() error {
 		conn, err := net.DialTimeout("tcp", hostOf(server), time.Second)
 		if err == nil {
 			conn.Close()

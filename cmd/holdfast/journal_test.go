@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
@@ -41,7 +42,7 @@ func readOnlyPostgres(t testing.TB, server *testservice.PostgresServer, on bool)
 		to = "on"
 	}
 	query(t, server, "ALTER SYSTEM SET default_transaction_read_only = "+to, "SELECT pg_reload_conf()")
-	testprocess.Eventually(t, backWithin, "PostgreSQL read-only "+to, func() error {
+	testkit.Eventually(t, backWithin, "PostgreSQL read-only "+to, func() error {
 		conn, err := pgx.Connect(t.Context(), server.URL)
 		if err != nil {
 			return err
@@ -152,7 +153,7 @@ func TestALogOutWithoutThePostgresIsNotUndoneByARestoredRedis(t *testing.T) {
 			store.restore(thief)
 			first.Start()
 			mustBe(t, asked, thief, "with Redis restored before the start")
-			testprocess.Eventually(t, 10*time.Second, "store what the journal has", func() error {
+			testkit.Eventually(t, 10*time.Second, "store what the journal has", func() error {
 				if !strings.Contains(first.Log(), "ends of sessions stored") {
 					return errors.New("not yet")
 				}
@@ -161,7 +162,7 @@ func TestALogOutWithoutThePostgresIsNotUndoneByARestoredRedis(t *testing.T) {
 			store.restore(thief)
 			second.Start()
 			for _, at := range []*testprocess.Server{first, second} {
-				testprocess.Eventually(t, 10*time.Second, "believed again", func() error { return greeted(bea.at(at.URL)) })
+				testkit.Eventually(t, 10*time.Second, "believed again", func() error { return greeted(bea.at(at.URL)) })
 				mustBe(t, asked, thief.at(at.URL), "with Redis restored again")
 			}
 			if files, err := filepath.Glob(filepath.Join(first.Dir, "*", "endings.journal")); err != nil || len(files) > 0 {

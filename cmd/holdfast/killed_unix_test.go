@@ -16,6 +16,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
@@ -66,7 +67,7 @@ func TestNothingIsLeftOfAKilledTestProcess(t *testing.T) {
 	if len(said) != 1 || len(made) == 0 {
 		t.Fatalf("the victim said %q and made %d folders", said, len(made))
 	}
-	testprocess.Eventually(t, time.Minute, "the end of the server", func() error {
+	testkit.Eventually(t, time.Minute, "the end of the server", func() error {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(said[0], "http://"))
 		if err != nil {
 			return nil
@@ -74,7 +75,7 @@ func TestNothingIsLeftOfAKilledTestProcess(t *testing.T) {
 		conn.Close()
 		return errors.New("it takes connections")
 	})
-	testprocess.Eventually(t, time.Minute, "the end of all files", func() error {
+	testkit.Eventually(t, time.Minute, "the end of all files", func() error {
 		left, err := os.ReadDir(folder)
 		if len(left) > 0 {
 			err = fmt.Errorf("%s is left", left)

@@ -13,6 +13,7 @@ import (
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
@@ -257,7 +258,7 @@ func TestASecondServerEndsWithTheFirst(t *testing.T) {
 				t.Fatal("the second server does not answer")
 			}
 			end(server)
-			testprocess.Eventually(t, 30*time.Second, "end with the first", func() error {
+			testkit.Eventually(t, 30*time.Second, "end with the first", func() error {
 				if alive() {
 					return errors.New("the second server still answers")
 				}

@@ -11,7 +11,7 @@ import (
 
 	"github.com/PuerkitoBio/goquery"
 
-	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testkit"
 )
 
 func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
@@ -39,7 +39,7 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 	press() // one at a time: this changes nothing
 	var done answer
 	partly := false // some stores done, others not
-	testprocess.Eventually(t, 4*time.Minute, "finish the check", func() error {
+	testkit.Eventually(t, 4*time.Minute, "finish the check", func() error {
 		var err error
 		if done, err = v.ask("GET", "/lab", nil); err != nil {
 			return err

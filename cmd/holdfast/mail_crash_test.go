@@ -18,6 +18,7 @@ import (
 	"github.com/emersion/go-smtp"
 
 	"holdfast/internal/database"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 )
 
@@ -161,7 +162,7 @@ func TestNoMailIsLostByKill9AndOnlyThoseUnderWayAreSentTwice(t *testing.T) {
 				}
 				server.Start()
 			}
-			testprocess.Eventually(t, answerLimit, "every mail", func() error {
+			testkit.Eventually(t, answerLimit, "every mail", func() error {
 				mails.mu.Lock()
 				defer mails.mu.Unlock()
 				for to := range asked {

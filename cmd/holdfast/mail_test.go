@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 )
 
@@ -50,7 +51,7 @@ func TestADeadOrHangingMailServerSlowsNoPage(t *testing.T) {
 				}
 			}
 			if name == "dead" {
-				testprocess.Eventually(t, answerLimit, "a line about mail", func() error {
+				testkit.Eventually(t, answerLimit, "a line about mail", func() error {
 					if !strings.Contains(server.Log(), "mail not sent yet") {
 						return fmt.Errorf("the log says nothing of mail")
 					}

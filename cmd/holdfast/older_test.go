@@ -11,6 +11,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
@@ -64,7 +65,7 @@ func TestWhateverEndsSessionsEndsWhatRestoredDataHolds(t *testing.T) {
 			earlier(t, postgres, 2*time.Hour)
 			store.restore(thief)
 			for _, server := range []*testprocess.Server{first, second} {
-				testprocess.Eventually(t, answerLimit, "live again: nothing is tested", func() error { return greeted(thief.at(server.URL)) })
+				testkit.Eventually(t, answerLimit, "live again: nothing is tested", func() error { return greeted(thief.at(server.URL)) })
 			}
 			said := act(second, ada)
 			want := "Sessions ended: 3."
@@ -115,7 +116,7 @@ func TestWhatRedisLostBeforeALongOutageStaysEnded(t *testing.T) {
 	aside.Stop()
 	store.Start()
 	for _, server := range []*testprocess.Server{first, second} {
-		testprocess.Eventually(t, answerLimit, "greeted again", func() error { return greeted(bea.at(server.URL)) })
+		testkit.Eventually(t, answerLimit, "greeted again", func() error { return greeted(bea.at(server.URL)) })
 		mustBe(t, asked, thief.at(server.URL), "with Redis back")
 	}
 }
@@ -128,7 +129,7 @@ func follow(t testing.TB, leader, follower *testservice.RedisServer) {
 		t.Fatal(err)
 	}
 	must(t, follower, "REPLICAOF", host, port)
-	testprocess.Eventually(t, answerLimit, "replicate", func() error { return leads(leader, 1) })
+	testkit.Eventually(t, answerLimit, "replicate", func() error { return leads(leader, 1) })
 }
 
 // connectionsTo are the ids of the servers' connections.
@@ -171,8 +172,8 @@ func TestAMasterMadeAReplicaOfAnOlderOneAndBackBringsNobodyBack(t *testing.T) {
 		t.Logf("connections %q became %q: a server has met the replica, and will look anyway", connections, now)
 	}
 	for _, server := range []*testprocess.Server{idle, busy} {
-		testprocess.Eventually(t, noticedWithin, "out again", func() error { return asked(thief.at(server.URL)) })
-		testprocess.Eventually(t, backWithin, "greeted again", func() error { return greeted(bea.at(server.URL)) })
+		testkit.Eventually(t, noticedWithin, "out again", func() error { return asked(thief.at(server.URL)) })
+		testkit.Eventually(t, backWithin, "greeted again", func() error { return greeted(bea.at(server.URL)) })
 		mustBe(t, asked, thief.at(server.URL), "after that")
 	}
 }
@@ -192,12 +193,12 @@ func TestAMasterWithoutItsReplicaIsNotBelieved(t *testing.T) {
 	must(t, alone, "CONFIG", "SET", "min-replicas-to-write", "1")
 	must(t, promoted, "REPLICAOF", "NO", "ONE")
 	lonely := time.Now()
-	testprocess.Eventually(t, believedWithin, "greeted at the promoted one", func() error { return greeted(bea.at(here.URL)) })
+	testkit.Eventually(t, believedWithin, "greeted at the promoted one", func() error { return greeted(bea.at(here.URL)) })
 	ada.at(here.URL).logOut()
 
 	told := func(v *visitor) error { return refusedBriefly(v.at(there.URL).get("/profile")) }
 	for _, v := range []*visitor{thief, bea} {
-		testprocess.Eventually(t, believedWithin-time.Since(lonely), "not be believed any more", func() error { return told(v) })
+		testkit.Eventually(t, believedWithin-time.Since(lonely), "not be believed any more", func() error { return told(v) })
 	}
 	for range 20 {
 		mustBe(t, told, thief, "with the replica gone")
@@ -208,6 +209,6 @@ func TestAMasterWithoutItsReplicaIsNotBelieved(t *testing.T) {
 		t.Fatalf("the session that ended is not there: nothing is tested (%v)", err)
 	}
 	must(t, alone, "CONFIG", "SET", "min-replicas-to-write", "0")
-	testprocess.Eventually(t, noticedWithin, "greeted again", func() error { return greeted(bea.at(there.URL)) })
+	testkit.Eventually(t, noticedWithin, "greeted again", func() error { return greeted(bea.at(there.URL)) })
 	mustBe(t, asked, thief.at(there.URL), "with writes taken again")
 }

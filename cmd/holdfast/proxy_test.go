@@ -24,6 +24,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 	visit "holdfast/internal/learn/visitor"
@@ -182,7 +183,7 @@ func TestARollingRestartBehindTheDocumentedProxyFailsNobody(t *testing.T) {
 func ready(t testing.TB, server *testprocess.Server) {
 	t.Helper()
 	v := newVisitor(t, "http://127.0.0.1:"+server.Settings()["PORT"])
-	testprocess.Eventually(t, answerLimit, "be ready", func() error {
+	testkit.Eventually(t, answerLimit, "be ready", func() error {
 		got, err := v.ask("GET", "/readyz", nil)
 		if err == nil && got.Code != http.StatusOK {
 			err = fmt.Errorf("status %d", got.Code)

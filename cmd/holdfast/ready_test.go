@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 	visit "holdfast/internal/learn/visitor"
@@ -37,7 +38,7 @@ func unready(server *testprocess.Server, accept string) (string, error) {
 func mustSay(t testing.TB, server *testprocess.Server, want string) {
 	t.Helper()
 	for _, accept := range []string{"*/*", "application/json", "text/html"} {
-		testprocess.Eventually(t, answerLimit, "say why", func() error {
+		testkit.Eventually(t, answerLimit, "say why", func() error {
 			why, err := unready(server, accept)
 			if err == nil && why != want {
 				err = fmt.Errorf("it says %q, want %q", why, want)
@@ -59,7 +60,7 @@ func TestReadyzSaysWhyInWordsAndTheLogSaysMore(t *testing.T) {
 	logged := func(cause string) {
 		t.Helper()
 		line := regexp.MustCompile(`msg=request .*route=/readyz status=503 .*cause=".*` + cause)
-		testprocess.Eventually(t, answerLimit, "log the cause", func() error {
+		testkit.Eventually(t, answerLimit, "log the cause", func() error {
 			if !line.MatchString(server.Log()) {
 				return fmt.Errorf("no line is like %s", line)
 			}
@@ -100,7 +101,7 @@ func TestReadyzCountsTheEndingsThatAreAppliedAgain(t *testing.T) {
 	counted := regexp.MustCompile(`^sessions are checked before they are believed: ([1-9]\d*) ended again so far\n$`)
 	must(t, store, "FLUSHALL")
 	must(t, store, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-	testprocess.Eventually(t, answerLimit, "count the endings", func() error {
+	testkit.Eventually(t, answerLimit, "count the endings", func() error {
 		why, err := unready(server, "*/*")
 		if err == nil && !counted.MatchString(why) {
 			err = fmt.Errorf("it says %q", why)

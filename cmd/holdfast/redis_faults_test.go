@@ -10,6 +10,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
@@ -59,14 +60,14 @@ func cannotEnter(t testing.TB, v *visitor) {
 // canEnterAgain: logging in works within the time for coming back.
 func canEnterAgain(t testing.TB, v *visitor) {
 	t.Helper()
-	testprocess.Eventually(t, backWithin, "log in again", func() error {
+	testkit.Eventually(t, backWithin, "log in again", func() error {
 		return entered(v.stranger().tryLogIn())
 	})
 }
 
 func backAgain(t testing.TB, v *visitor) {
 	t.Helper()
-	testprocess.Eventually(t, backWithin, "greeted again", func() error { return greeted(v) })
+	testkit.Eventually(t, backWithin, "greeted again", func() error { return greeted(v) })
 }
 
 // mustKeepAda checks what a visitor meets while sessions cannot be read: Ada
@@ -113,7 +114,7 @@ func TestRedisStoppedEndsNoSession(t *testing.T) {
 		t.Error("the cookie changed")
 	}
 	canEnterAgain(t, ada)
-	testprocess.Eventually(t, backWithin, "ready again", func() error {
+	testkit.Eventually(t, backWithin, "ready again", func() error {
 		if got := ada.get("/readyz"); got.Code != http.StatusOK {
 			return fmt.Errorf("status %d", got.Code)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
@@ -73,7 +74,7 @@ func (c *crowd) ask(one *caller) error {
 func reach(t testing.TB, counter *atomic.Int64, n int64, within time.Duration, what string) {
 	t.Helper()
 	goal := counter.Load() + n
-	testprocess.Eventually(t, within, what, func() error {
+	testkit.Eventually(t, within, what, func() error {
 		if now := counter.Load(); now < goal {
 			return fmt.Errorf("%d to go", goal-now)
 		}

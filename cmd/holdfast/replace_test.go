@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 	visit "holdfast/internal/learn/visitor"
@@ -42,7 +43,7 @@ func pressRestart(t testing.TB, v *visitor, server *testprocess.Server) (waitPag
 	if err != nil || got.Code != http.StatusSeeOther {
 		t.Fatalf("restart: %d, heading %q, %v", got.Code, got.text("h1"), err)
 	}
-	testprocess.Eventually(t, time.Minute, "start again", func() error {
+	testkit.Eventually(t, time.Minute, "start again", func() error {
 		if now := latestStart(server); now != before+1 {
 			return fmt.Errorf("start %d after %d", now, before)
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
@@ -125,7 +126,7 @@ func TestServersEndWithAKilledRestartCheck(t *testing.T) {
 	if len(locks) != 1 {
 		t.Fatalf("locks of the embedded Redis: %v", locks)
 	}
-	testprocess.Eventually(t, 30*time.Second, "the end of the server", func() error {
+	testkit.Eventually(t, 30*time.Second, "the end of the server", func() error {
 		lock := flock.New(locks[0])
 		if free, err := lock.TryLock(); err != nil || !free {
 			return fmt.Errorf("%s is held by a server (%v)", locks[0], err)

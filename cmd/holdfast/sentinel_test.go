@@ -20,6 +20,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
@@ -64,7 +65,7 @@ func newReplicated(t testing.TB) *replicated {
 		node.URL = "redis://operator:operator@" + node.Addr
 		r.nodes = append(r.nodes, node)
 	}
-	testprocess.Eventually(t, answerLimit, "replicate", func() error { return leads(r.nodes[0], 2) })
+	testkit.Eventually(t, answerLimit, "replicate", func() error { return leads(r.nodes[0], 2) })
 	host, port, _ := net.SplitHostPort(r.nodes[0].Addr)
 	for range 3 {
 		addr := testservice.Sentinel(t, replace(t, documented(t, "sentinel"), 1,
@@ -77,7 +78,7 @@ func newReplicated(t testing.TB) *replicated {
 		must(t, sentinel, "SENTINEL", "DEBUG", "INFO-PERIOD", 250, "PUBLISH-PERIOD", 250)
 		r.sentinels = append(r.sentinels, sentinel)
 	}
-	testprocess.Eventually(t, answerLimit, "know one another", func() error {
+	testkit.Eventually(t, answerLimit, "know one another", func() error {
 		for _, sentinel := range r.sentinels {
 			if _, err := sentinel.Do("SENTINEL", "CKQUORUM", "sessions"); err != nil {
 				return err
@@ -167,7 +168,7 @@ func (r *replicated) proxied() string {
 	), addr)
 	// Before its first checks HAProxy takes all of them for masters.
 	operator := &testservice.RedisServer{URL: "redis://operator:operator@" + addr}
-	testprocess.Eventually(r.t, answerLimit, "use the master alone", func() error {
+	testkit.Eventually(r.t, answerLimit, "use the master alone", func() error {
 		for range r.nodes {
 			role, err := redis.Values(operator.Do("ROLE"))
 			if err != nil {
@@ -262,7 +263,7 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 	}
 	bea := member(t, servers[1])
 	w.isIn(bea)
-	testprocess.Eventually(t, answerLimit, "have all sessions everywhere", func() error { return leads(old, 2) })
+	testkit.Eventually(t, answerLimit, "have all sessions everywhere", func() error { return leads(old, 2) })
 
 	var all errgroup.Group
 	end := make(chan struct{})
@@ -290,12 +291,12 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 	told := func(when string) {
 		t.Helper()
 		for _, server := range servers {
-			testprocess.Eventually(t, answerLimit, when, func() error { return greeted(bea.at(server.URL)) })
+			testkit.Eventually(t, answerLimit, when, func() error { return greeted(bea.at(server.URL)) })
 		}
 	}
 	logOut := func(v *visitor, server *testprocess.Server) {
 		t.Helper()
-		testprocess.Eventually(t, answerLimit, "log out", func() error {
+		testkit.Eventually(t, answerLimit, "log out", func() error {
 			got, err := v.at(server.URL).ask("POST", "/logout", url.Values{})
 			if err == nil && got.Code != http.StatusSeeOther {
 				err = fmt.Errorf("status %d", got.Code)
@@ -326,7 +327,7 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 		stands(replica, thieves[lost])
 	}
 	var promoted *testservice.RedisServer
-	testprocess.Eventually(t, answerLimit, "promote a replica", func() (err error) {
+	testkit.Eventually(t, answerLimit, "promote a replica", func() (err error) {
 		promoted, err = r.master(1)
 		return err
 	})
@@ -339,17 +340,17 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 	w.isOut(thieves[later])
 	cleo := member(t, servers[1])
 	w.isIn(cleo)
-	testprocess.Eventually(t, answerLimit, "have the new session", func() error { return leads(promoted, 1) })
+	testkit.Eventually(t, answerLimit, "have the new session", func() error { return leads(promoted, 1) })
 	old.Start()
 	stands(old, thieves[later])
-	testprocess.Eventually(t, answerLimit, "make a replica of the old master", func() error {
+	testkit.Eventually(t, answerLimit, "make a replica of the old master", func() error {
 		_, err := r.master(2)
 		return errors.Join(err, r.known(old))
 	})
 
 	must(t, r.sentinels[0], "SENTINEL", "FAILOVER", "sessions")
 	logOut(meanwhile, servers[0])
-	testprocess.Eventually(t, answerLimit, "fail back", func() error {
+	testkit.Eventually(t, answerLimit, "fail back", func() error {
 		now, err := r.master(2)
 		if err == nil && now != old {
 			err = fmt.Errorf("the master is %s", now.Addr)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
@@ -171,7 +172,7 @@ func TestARestartDuringACheckLeavesNothingBehindAndSaysSo(t *testing.T) {
 			server := start(t, set)
 			v := member(t, server)
 			pressCheck(t, v)
-			testprocess.Eventually(t, time.Minute, "have tried one store", func() error {
+			testkit.Eventually(t, time.Minute, "have tried one store", func() error {
 				if v.get("/lab").page.Find("td.waiting").Length() != 3 {
 					return errors.New("not yet")
 				}
@@ -245,7 +246,7 @@ func TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart(t *testing.T) {
 			}
 			v := member(t, server)
 			pressCheck(t, v)
-			testprocess.Eventually(t, time.Minute, "a server of the check", func() error {
+			testkit.Eventually(t, time.Minute, "a server of the check", func() error {
 				if states, environs := childrenOf(t, server.PID()); len(states) == 0 || len(environs) == 0 {
 					return errors.New("not yet")
 				}
@@ -255,7 +256,7 @@ func TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart(t *testing.T) {
 			if names := left(); len(names) < 3 {
 				t.Fatalf("killed too early: only %q are left", names)
 			}
-			testprocess.Eventually(t, time.Minute, "the end of the check's server", func() error {
+			testkit.Eventually(t, time.Minute, "the end of the check's server", func() error {
 				environs, err := filepath.Glob("/proc/[0-9]*/environ")
 				if err != nil {
 					return err

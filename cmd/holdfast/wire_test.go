@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 	visit "holdfast/internal/learn/visitor"
@@ -223,7 +224,7 @@ func TestASlowFormHoldsNobodyUpDuringARestart(t *testing.T) {
 			t.Errorf("a form %s: %v, %v, want %d", what, response, err, c.status)
 		}
 	}
-	testprocess.Eventually(t, time.Minute, "start again", func() error {
+	testkit.Eventually(t, time.Minute, "start again", func() error {
 		if latestStart(server) != 2 {
 			return fmt.Errorf("start %d", latestStart(server))
 		}

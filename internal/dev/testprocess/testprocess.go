@@ -27,7 +27,6 @@ import (
 const (
 	startLimit = 60 * time.Second // an announcement must come within this after the start
 	runLimit   = 60 * time.Second // a command must end within this
-	pollEvery  = 5 * time.Millisecond
 )
 
 // Build compiles the package into folder and returns the program's path. It
@@ -109,32 +108,6 @@ func lookThrough(t testing.TB, said string, secrets []string) {
 	for _, secret := range secrets {
 		if strings.Contains(said, secret) {
 			t.Errorf("testprocess: the program said the secret %q", secret)
-		}
-	}
-}
-
-// Eventually asks until try returns nil, for at most limit.
-func Eventually(t testing.TB, limit time.Duration, what string, try func() error) {
-	t.Helper()
-	if err := poll(limit, try); err != nil {
-		t.Fatalf("%s: not within %s: %v", what, limit, err)
-	}
-}
-
-func poll(limit time.Duration, try func() error) error {
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
-	for {
-		err := try()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-deadline.C:
-			return err
-		case <-tick.C:
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/learn/second"
 )
@@ -33,7 +34,7 @@ func options(t *testing.T, program string, life time.Duration) second.Options {
 // gone waits until nobody listens on the port any more.
 func gone(t *testing.T, port int, when string) {
 	t.Helper()
-	testprocess.Eventually(t, 30*time.Second, when, func() error {
+	testkit.Eventually(t, 30*time.Second, when, func() error {
 		conn, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		if err == nil {
 			conn.Close()
@@ -64,7 +65,7 @@ func TestASecondServerEndsByItself(t *testing.T) {
 		t.Errorf("a stranger is greeted with %q, %v", greeting, err)
 	}
 	gone(t, state.Port, "end by itself")
-	testprocess.Eventually(t, 10*time.Second, "know that it has ended", func() error {
+	testkit.Eventually(t, 10*time.Second, "know that it has ended", func() error {
 		if server.State().Running {
 			return errors.New("it is said to run")
 		}

@@ -1,0 +1,56 @@
+package testkit
+
+import (
+	"errors"
+	"testing"
+	"time"
+)
+
+const (
+	pollEvery = 5 * time.Millisecond
+	// steadyRounds is how many good answers in a row make a steady state. After a
+	// fault the first good answer proves little: a promoted Redis refuses writes
+	// again until its replicas have reported, and a proxy checks its servers one
+	// after the other.
+	steadyRounds = 5
+	steadyEvery  = 50 * time.Millisecond
+)
+
+// Eventually polls try until it returns nil, for at most limit.
+func Eventually(t testing.TB, limit time.Duration, what string, try func() error) {
+	t.Helper()
+	if err := poll(limit, 1, pollEvery, try); err != nil {
+		t.Fatalf("%s: not within %s: %v", what, limit, err)
+	}
+}
+
+// Steadily polls try until it has returned nil several times in a row, for at most
+// limit. Use it after a fault, before the test expects anything to succeed.
+func Steadily(t testing.TB, limit time.Duration, what string, try func() error) {
+	t.Helper()
+	if err := poll(limit, steadyRounds, steadyEvery, try); err != nil {
+		t.Fatalf("%s: not steady within %s: %v", what, limit, err)
+	}
+}
+
+// poll asks every so often until try has returned nil rounds times in a row. It
+// returns nil, or the last error within limit.
+func poll(limit time.Duration, rounds int, every time.Duration, try func() error) error {
+	deadline := time.NewTimer(limit)
+	defer deadline.Stop()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	last := errors.New("not asked")
+	for good := 0; ; {
+		if err := try(); err != nil {
+			good, last = 0, err
+		} else if good++; good == rounds {
+			return nil
+		}
+		select {
+		case <-deadline.C:
+			return last
+		case <-tick.C:
+		}
+	}
+}
