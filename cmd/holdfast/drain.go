@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -68,19 +67,15 @@ func newServer(handler http.Handler, always http.Header, log *slog.Logger) *serv
 	return s
 }
 
-// closing asks clients to leave once the server drains, and notes on each
+// closing has clients leave once the server drains, and records on each
 // connection how far its request is.
 func (s *server) closing(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if s.draining.Load() {
+		if s.draining.Load() || endUncertain(r) {
 			w.Header().Set("Connection", "close")
 		}
 		if c := connOf(r); c != nil {
 			c.handled.Store(true)
-			if c.framing.both.Load() {
-				s.refuse(w)
-				return
-			}
 			if r.Body != http.NoBody {
 				c.receiving.Store(true)
 				r.Body = &arriving{r.Body, c, s}
@@ -90,12 +85,12 @@ func (s *server) closing(next http.Handler) http.Handler {
 	})
 }
 
-// refuse answers a request of which nobody can say where it ends.
-func (s *server) refuse(w http.ResponseWriter) {
-	maps.Copy(w.Header(), s.always)
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("Connection", "close")
-	http.Error(w, "400 Bad Request: Content-Length and Transfer-Encoding", http.StatusBadRequest)
+// endUncertain reports whether a proxy in front may see another end of r than
+// net/http does, so that the connection has to close after it (RFC 9112 section
+// 6.1). net/http follows Transfer-Encoding and drops a Content-Length beside it;
+// in HTTP/1.0 it drops Transfer-Encoding, and no handler learns of it.
+func endUncertain(r *http.Request) bool {
+	return len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1)
 }
 
 // arriving is the body of a request.

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"maps"
 	"math/big"
 	"net"
@@ -72,8 +73,8 @@ func certificate(t testing.TB, host string) (certificate, key string) {
 }
 
 // behindProxy starts two servers behind nginx as docs/operations.md has it, and
-// returns who to be there.
-func behindProxy(t testing.TB, settings testprocess.Settings) (servers []*testprocess.Server, visit func() *visitor) {
+// returns who to be there, and connections to it for requests of another kind.
+func behindProxy(t testing.TB, settings testprocess.Settings) (servers []*testprocess.Server, visit func() *visitor, transport func() *http.Transport) {
 	t.Helper()
 	const host = "login.example.org"
 	addr := "127.0.0.1:" + strconv.Itoa(testservice.FreePort(t))
@@ -101,18 +102,21 @@ func behindProxy(t testing.TB, settings testprocess.Settings) (servers []*testpr
 		conf = strings.Replace(conf, documented, "127.0.0.1:"+own["PORT"], 1)
 	}
 	testservice.Nginx(t, conf, addr)
-	return servers, func() *visitor {
-		v := newVisitor(t, "https://"+host)
-		v.Through(&http.Transport{
+	transport = func() *http.Transport {
+		return &http.Transport{
 			MaxIdleConnsPerHost: 4,
 			TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, // the certificate above
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, addr)
 			},
-		})
+		}
+	}
+	return servers, func() *visitor {
+		v := newVisitor(t, "https://"+host)
+		v.Through(transport())
 		t.Cleanup(v.Close)
 		return v
-	}
+	}, transport
 }
 
 // TestARollingRestartBehindTheDocumentedProxyFailsNobody restarts one server
@@ -121,7 +125,7 @@ func behindProxy(t testing.TB, settings testprocess.Settings) (servers []*testpr
 func TestARollingRestartBehindTheDocumentedProxyFailsNobody(t *testing.T) {
 	const readers, writers, rounds = 12, 4, 2
 	settings := onServices(testservice.PrivateRedis(t), testservice.Postgres(t))
-	servers, visit := behindProxy(t, settings)
+	servers, visit, _ := behindProxy(t, settings)
 	var all errgroup.Group
 	var stop atomic.Bool
 	var answers, wrong sync.Map // how many by what they were
@@ -194,7 +198,7 @@ func ready(t testing.TB, server *testprocess.Server) {
 
 func TestTheDocumentedProxyCompressesPagesAndSaysWhoAsked(t *testing.T) {
 	settings := onServices(testservice.PrivateRedis(t), testservice.Postgres(t))
-	_, browser := behindProxy(t, settings)
+	_, browser, _ := behindProxy(t, settings)
 	v := browser()
 	v.register()
 	got, err := v.Do(t.Context(), visit.Request{Method: http.MethodGet, Path: "/profile", Header: http.Header{
@@ -208,5 +212,66 @@ func TestTheDocumentedProxyCompressesPagesAndSaysWhoAsked(t *testing.T) {
 	}
 	if page := v.get("/devices"); !strings.Contains(page.page.Text(), "127.0.0.1") || strings.Contains(page.page.Text(), "192.0.2.66") {
 		t.Error("the address of the log-in is not the one the proxy saw")
+	}
+}
+
+// TestBehindTheDocumentedProxyNoBodyChangesRequestsOfOthers has two clients send
+// forms that read like headers, on the connections that nginx shares among all.
+func TestBehindTheDocumentedProxyNoBodyChangesRequestsOfOthers(t *testing.T) {
+	const others, rounds = 2, 20
+	_, visit, transport := behindProxy(t, onServices(testservice.PrivateRedis(t), testservice.Postgres(t)))
+	var attacks, honest errgroup.Group
+	var stop atomic.Bool
+	var forged atomic.Int64
+	for _, body := range forgedHeaders {
+		client := &http.Client{Transport: transport(), Timeout: answerLimit}
+		defer client.CloseIdleConnections()
+		attacks.Go(func() error {
+			for !stop.Load() {
+				response, err := client.Post("https://login.example.org/login", "application/x-www-form-urlencoded", strings.NewReader(body))
+				if err != nil {
+					return err
+				}
+				if _, err := io.Copy(io.Discard, response.Body); err != nil {
+					return err
+				}
+				response.Body.Close()
+				if response.StatusCode != http.StatusBadRequest {
+					return fmt.Errorf("a forged form: status %d", response.StatusCode)
+				}
+				forged.Add(1)
+			}
+			return nil
+		})
+	}
+	reach(t, &forged, 20, answerLimit, "answer forged forms")
+	for range others {
+		v := visit()
+		v.register()
+		honest.Go(func() error {
+			for range rounds {
+				if err := greeted(v); err != nil {
+					return err
+				}
+				got, err := v.submit("/profile", "/logout", nil)
+				if err != nil {
+					return err
+				}
+				if got.Code != http.StatusSeeOther {
+					return fmt.Errorf("log out: status %d", got.Code)
+				}
+				if err := entered(v.tryLogIn()); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	if err := honest.Wait(); err != nil {
+		t.Error(err)
+	}
+	stop.Store(true)
+	if err := attacks.Wait(); err != nil {
+		t.Error(err)
 	}
 }

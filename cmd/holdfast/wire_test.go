@@ -64,16 +64,15 @@ func TestAnswersThatNoHandlerMakesHaveTheSecurityHeaders(t *testing.T) {
 			text   string
 			status int
 		}{
-			"no HTTP":                     {"kelp\r\n\r\n", 400},
-			"no Host":                     {"GET / HTTP/1.1\r\n\r\n", 400},
-			"a space in a name":           {"GET / HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n", 400},
-			"two lengths":                 {"POST /logout HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400},
-			"a header too large":          {"GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 64<<10) + "\r\n\r\n", 431},
-			"an unknown encoding":         {"POST /logout HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501},
-			"an unknown version":          {"GET / HTTP/3.0\r\nHost: x\r\n\r\n", 505},
-			"an unknown expectation":      {"POST /logout HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nExpect: kelp\r\n\r\n", 417},
-			"OPTIONS *":                   {"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404},
-			"length and encoding at once": {"POST /logout HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+			"no HTTP":                {"kelp\r\n\r\n", 400},
+			"no Host":                {"GET / HTTP/1.1\r\n\r\n", 400},
+			"a space in a name":      {"GET / HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n", 400},
+			"two lengths":            {"POST /logout HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", 400},
+			"a header too large":     {"GET / HTTP/1.1\r\nHost: x\r\nA: " + strings.Repeat("a", 64<<10) + "\r\n\r\n", 431},
+			"an unknown encoding":    {"POST /logout HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip\r\n\r\n", 501},
+			"an unknown version":     {"GET / HTTP/3.0\r\nHost: x\r\n\r\n", 505},
+			"an unknown expectation": {"POST /logout HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nExpect: kelp\r\n\r\n", 417},
+			"OPTIONS *":              {"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", 404},
 		} {
 			response, body, closed := sendRaw(t, server, c.text)
 			if response.StatusCode != c.status || !closed {
@@ -94,34 +93,23 @@ func TestAnswersThatNoHandlerMakesHaveTheSecurityHeaders(t *testing.T) {
 	}
 }
 
-func TestARequestWithTwoEndsIsRefusedHoweverItIsWritten(t *testing.T) {
+// forgedHeaders are bodies of forms that read like the headers of requests: the
+// end of some, and some with requests behind them.
+var forgedHeaders = []string{
+	"x=1\nTransfer-Encoding: chunked\ny=2",
+	"x=1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" +
+		"\nTransfer-Encoding: chunked\nContent-Length: 7\n\n" +
+		"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\ny=2\nTransfer-Encoding: ",
+}
+
+const formHead = "POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+
+func TestABodyOfHeaderLinesChangesNoLaterRequest(t *testing.T) {
 	t.Parallel()
 	server := start(t, nil)
-	const both = "POST /logout HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-	for what, text := range map[string]string{
-		"encoding first":         both + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n",
-		"in small letters":       both + "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n",
-		"an encoding folded":     both + "Content-Length: 5\r\nTransfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
-		"lines ended by LF":      strings.ReplaceAll(both+"Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n", "\r\n", "\n") + "0\r\n\r\n",
-		"with HTTP/1.0":          strings.Replace(both, "1.1", "1.0", 1) + "Content-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\n",
-		"a great header between": both + "Content-Length: 5\r\nA: " + strings.Repeat("a", 20<<10) + "\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-	} {
-		if response, body, closed := sendRaw(t, server, text); response.StatusCode != http.StatusBadRequest || !closed {
-			t.Errorf("%s: %d, closed %v\n%s", what, response.StatusCode, closed, body)
-		}
-	}
-	// On a connection that has served before, behind another request in the
-	// same packet, its header in two halves.
-	conn, err := net.DialTimeout("tcp", hostOf(server), answerLimit)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(answerLimit)); err != nil {
-		t.Fatal(err)
-	}
+	conn := open(t, server)
 	reader := bufio.NewReader(conn)
-	ask := func(text string, want int) {
+	ask := func(text string, want int) *http.Response {
 		t.Helper()
 		if _, err := io.WriteString(conn, text); err != nil {
 			t.Fatal(err)
@@ -136,16 +124,57 @@ func TestARequestWithTwoEndsIsRefusedHoweverItIsWritten(t *testing.T) {
 		if response.StatusCode != want {
 			t.Errorf("%.40q: %d, want %d", text, response.StatusCode, want)
 		}
+		return response
 	}
-	chunked := both + "Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\n=b\r\n0\r\n\r\n"
-	plain := both + "Content-Length: 0\r\n\r\n"
-	ask(chunked, http.StatusBadRequest) // an unknown field: a form was read
-	ask(plain, http.StatusSeeOther)
-	ask(chunked, http.StatusBadRequest)
-	ask(plain+both+"Content-Leng", http.StatusSeeOther)
-	ask("th: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", http.StatusBadRequest)
-	if _, err := reader.ReadByte(); err != io.EOF {
-		t.Errorf("the connection was not closed: %v", err)
+	const honest = "email=a%40b.c&password=x"
+	login := fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", formHead, len(honest), honest)
+	for _, body := range forgedHeaders {
+		forged := fmt.Sprintf("%sContent-Length: %d\r\n\r\n%s", formHead, len(body), body)
+		ask(forged, http.StatusBadRequest) // unknown fields
+		if response := ask(login, http.StatusUnprocessableEntity); response.Close {
+			t.Error("the connection is closed after a log-in")
+		}
+	}
+	// The server, not a handler, answers the last request: the state of the
+	// connection must not be that of the requests before it.
+	response := ask("kelp\r\n\r\n", http.StatusBadRequest)
+	if n := len(response.Header.Values("Content-Security-Policy")); n != 1 || !response.Close {
+		t.Errorf("%d headers Content-Security-Policy, closed %v", n, response.Close)
+	}
+}
+
+// TestARequestWithTransferEncodingIsTheLastOfItsConnection holds RFC 9112
+// section 6.1: in front of a server that follows Transfer-Encoding, a proxy that
+// follows Content-Length takes the end of one request for the next.
+func TestARequestWithTransferEncodingIsTheLastOfItsConnection(t *testing.T) {
+	t.Parallel()
+	server := start(t, nil)
+	const (
+		both     = formHead + "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n"
+		empty    = "0\r\n\r\n"
+		form     = "18\r\nemail=a%40b.c&password=x\r\n" + empty
+		smuggled = "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+	)
+	for what, c := range map[string]struct {
+		text   string
+		status int
+	}{
+		"encoding alone":       {formHead + "Transfer-Encoding: chunked\r\n\r\n" + form, 422},
+		"length first":         {both + form, 422},
+		"encoding first":       {formHead + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n" + form, 422},
+		"in small letters":     {formHead + "content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n" + form, 422},
+		"lines ended by LF":    {strings.ReplaceAll(both, "\r\n", "\n") + form, 422},
+		"a folded encoding":    {formHead + "Content-Length: 5\r\nTransfer-Encoding:\r\n chunked\r\n\r\n" + form, 422},
+		"a long header":        {formHead + "Content-Length: 5\r\nA: " + strings.Repeat("a", 20<<10) + "\r\nTransfer-Encoding: chunked\r\n\r\n" + form, 422},
+		"no form in it":        {both + empty, 422},
+		"a page":               {"GET /login HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" + empty, 200},
+		"HTTP/1.0":             {strings.Replace(both, "HTTP/1.1", "HTTP/1.0", 1) + empty, 400},
+		"HTTP/1.0, keep-alive": {"POST /login HTTP/1.0\r\nHost: x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n" + empty, 422},
+	} {
+		response, _, closed := sendRaw(t, server, c.text+smuggled)
+		if response.StatusCode != c.status || !closed {
+			t.Errorf("%s: %d, closed %v, want %d and closed", what, response.StatusCode, closed, c.status)
+		}
 	}
 }
 
