@@ -51,7 +51,7 @@ func benchSite(b *testing.B, learn bool) *web.Site {
 	})
 	policy := password.Policy{MinRunes: 15}
 	site, err := web.New(web.Config{
-		Accounts:    account.New(db.People(), password.NewHasher(1, time.Minute), policy, time.Now),
+		Accounts:    account.New(db.People(), password.NewHasher(password.DefaultCost(), 1, time.Minute), policy, time.Now),
 		Sessions:    sessions,
 		Ready:       db.Ping,
 		Log:         log,

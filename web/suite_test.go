@@ -206,7 +206,7 @@ func (w *world) open() {
 		Now:     w.clock.now,
 		Log:     log,
 	})
-	w.accounts = account.New(w.db.People(), password.NewHasher(2, time.Minute), password.Policy{MinRunes: minPassword}, w.clock.now)
+	w.accounts = account.New(w.db.People(), password.NewHasher(password.DefaultCost(), 2, time.Minute), password.Policy{MinRunes: minPassword}, w.clock.now)
 	w.folder = mail.NewFolder(filepath.Join(w.stores.dir(w.t), "mail"), "Holdfast <holdfast@localhost>", log)
 	w.post, err = mail.New(mail.Config{
 		Outbox: w.db.Outbox(), Accounts: w.accounts, Way: w.folder, BaseURL: w.base.String(), Browser: web.BrowserWords, Log: log,
@@ -269,7 +269,7 @@ type person struct{ id, name, email, password string }
 const sharedPassword = "granite swims seven leagues"
 
 var hashSharedPassword = sync.OnceValues(func() (string, error) {
-	return password.NewHasher(1, time.Minute).Hash(context.Background(), sharedPassword)
+	return password.NewHasher(password.DefaultCost(), 1, time.Minute).Hash(context.Background(), sharedPassword)
 })
 
 // person gives someone an account without a browser.

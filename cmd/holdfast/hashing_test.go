@@ -2,10 +2,18 @@ package main
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 
 	"holdfast/internal/config"
 )
+
+func TestTheProgramHashesAtTheStatedCost(t *testing.T) {
+	hash, err := newHasher(config.Config{}).Hash(t.Context(), "granite swims seven leagues")
+	if want := "$argon2id$v=19$m=19456,t=2,p=1$"; err != nil || !strings.HasPrefix(hash, want) {
+		t.Errorf("hash %q, %v, want %s...", hash, err, want)
+	}
+}
 
 func TestAsManyPasswordsAreHashedAtOnceAsIsSet(t *testing.T) {
 	for _, setting := range []string{"1", "3"} {

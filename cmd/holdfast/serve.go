@@ -160,7 +160,7 @@ func newAccounts(cfg config.Config, db *database.DB) (*account.Service, func() e
 }
 
 func newHasher(cfg config.Config) *password.Hasher {
-	return password.NewHasher(cfg.PasswordHashConcurrency, hashWait)
+	return password.NewHasher(password.DefaultCost(), cfg.PasswordHashConcurrency, hashWait)
 }
 
 // announce tells who started it where to look.

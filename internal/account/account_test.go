@@ -49,7 +49,7 @@ func openStore(t *testing.T, c database.Config) account.Store {
 }
 
 func serve(store account.Store) *account.Service {
-	return account.New(store, password.NewHasher(2, time.Minute), password.Policy{}, func() time.Time { return noon })
+	return account.New(store, password.NewHasher(password.DefaultCost(), 2, time.Minute), password.Policy{}, func() time.Time { return noon })
 }
 
 // over is a service on SQLite, for rules that no database has a part in.

@@ -48,7 +48,7 @@ func TestNoMatchIsOneAnswer(t *testing.T) {
 
 func TestNoMatchTakesTheSameWork(t *testing.T) {
 	store := openStore(t, database.Config{DataDir: t.TempDir()})
-	hasher := password.NewHasher(1, time.Minute)
+	hasher := password.NewHasher(password.DefaultCost(), 1, time.Minute)
 	s := account.New(store, hasher, password.Policy{}, time.Now)
 	register(t, s, "Ada", "ada@example.org")
 	bob := register(t, s, "Bob", "bob@example.org")

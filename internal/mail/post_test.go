@@ -61,7 +61,7 @@ func newOffice(t *testing.T, c database.Config) *office {
 	c.Timeout = 20 * time.Second // to queue on a busy machine
 	o := &office{t: t, config: c}
 	o.db = o.open()
-	o.accounts = account.New(o.db.People(), password.NewHasher(2, time.Minute), password.Policy{}, o.now)
+	o.accounts = account.New(o.db.People(), password.NewHasher(password.DefaultCost(), 2, time.Minute), password.Policy{}, o.now)
 	return o
 }
 
@@ -412,7 +412,7 @@ func TestServersWhoseClocksDifferSendOneMailOnceAndAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, o *office) {
 		o.person("ada@kelp.example")
 		for _, apart := range []time.Duration{10 * time.Minute, -10 * time.Minute} {
-			there := account.New(o.open().People(), password.NewHasher(2, time.Minute), password.Policy{}, func() time.Time { return time.Now().Add(apart) })
+			there := account.New(o.open().People(), password.NewHasher(password.DefaultCost(), 2, time.Minute), password.Policy{}, func() time.Time { return time.Now().Add(apart) })
 			if err := there.AskReset(t.Context(), "ada@kelp.example", account.Sender{}); err != nil {
 				t.Fatal(err)
 			}

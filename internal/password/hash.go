@@ -15,12 +15,18 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// The cost of a hash: argon2id with 19 MiB, two passes, one lane (OWASP
-// Password Storage Cheat Sheet; OWASP ASVS 5.0.0, 11.4.2), with a salt of 128
-// bits (RFC 9106, section 3.1) and a key of 256 bits.
+// Cost is the work of one argon2id hash.
+type Cost struct {
+	MemoryKiB, Passes uint32
+}
+
+// DefaultCost is 19 MiB and two passes (OWASP Password Storage Cheat Sheet;
+// OWASP ASVS 5.0.0, 11.4.2).
+func DefaultCost() Cost { return Cost{MemoryKiB: 19456, Passes: 2} }
+
+// A hash has one lane, a salt of 128 bits (RFC 9106, section 3.1) and a key of
+// 256 bits.
 const (
-	memoryKiB = 19456
-	passes    = 2
 	lanes     = 1
 	saltBytes = 16
 	keyBytes  = 32
@@ -36,9 +42,10 @@ var (
 )
 
 // Hasher hashes and verifies passwords, a bounded number at a time: each hash
-// takes 19 MiB, and without a bound a burst of log-ins takes all memory
+// takes 19 MiB by default, and without a bound a burst of log-ins takes all memory
 // (OWASP ASVS 5.0.0, 15.2.2). It is safe for concurrent use.
 type Hasher struct {
+	cost  Cost
 	slots chan struct{}
 	wait  time.Duration
 	work  atomic.Int64
@@ -46,10 +53,11 @@ type Hasher struct {
 	idKey func(password, salt []byte, passes, memoryKiB uint32, lanes uint8, keyLen uint32) []byte
 }
 
-// NewHasher returns a hasher that runs at most slots hashes at once (at least
-// one) and lets a caller wait for a slot no longer than wait.
-func NewHasher(slots int, wait time.Duration) *Hasher {
-	return &Hasher{slots: make(chan struct{}, max(slots, 1)), wait: wait, idKey: argon2.IDKey}
+// NewHasher returns a hasher of new hashes at this cost that runs at most slots
+// hashes at once (at least one) and lets a caller wait for a slot no longer than
+// wait.
+func NewHasher(cost Cost, slots int, wait time.Duration) *Hasher {
+	return &Hasher{cost: cost, slots: make(chan struct{}, max(slots, 1)), wait: wait, idKey: argon2.IDKey}
 }
 
 // Slots is how many hashes h runs at once at most.
@@ -63,9 +71,8 @@ func (h *Hasher) Work() int64 { return h.work.Load() }
 // as a PHC string. It returns [ErrUnhashable], [ErrBusy], or the context's
 // error if that ends first.
 func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	salt := make([]byte, saltBytes)
-	rand.Read(salt) // never fails, never returns short
-	own := encoded{memoryKiB: memoryKiB, passes: passes, lanes: lanes, salt: salt, key: make([]byte, keyBytes)}
+	own := h.blank()
+	rand.Read(own.salt) // never fails, never returns short
 	key, err := h.derive(ctx, own, password)
 	if err != nil {
 		return "", err
@@ -88,7 +95,7 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, outdate
 	if err != nil {
 		return false, false, err
 	}
-	return subtle.ConstantTimeCompare(key, stored.key) == 1, stored.outdated(), nil
+	return subtle.ConstantTimeCompare(key, stored.key) == 1, h.outdated(stored), nil
 }
 
 // VerifyNobody takes as long as a [Hasher.Verify] of a present-day hash, so
@@ -96,12 +103,20 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, outdate
 // password (OWASP ASVS 5.0.0, 6.3.8). It returns [ErrUnhashable], [ErrBusy] or
 // the context's error.
 func (h *Hasher) VerifyNobody(ctx context.Context, password string) error {
-	nobody := encoded{
-		memoryKiB: memoryKiB, passes: passes, lanes: lanes,
+	_, err := h.derive(ctx, h.blank(), password)
+	return err
+}
+
+// blank is a hash of the cost of h, with salt and key zero.
+func (h *Hasher) blank() encoded {
+	return encoded{
+		memoryKiB: h.cost.MemoryKiB, passes: h.cost.Passes, lanes: lanes,
 		salt: make([]byte, saltBytes), key: make([]byte, keyBytes),
 	}
-	_, err := h.derive(ctx, nobody, password)
-	return err
+}
+
+func (h *Hasher) outdated(e encoded) bool {
+	return e.memoryKiB < h.cost.MemoryKiB || e.passes < h.cost.Passes || len(e.salt) < saltBytes || len(e.key) < keyBytes
 }
 
 func (h *Hasher) derive(ctx context.Context, e encoded, password string) ([]byte, error) {
@@ -159,10 +174,6 @@ const (
 func (e encoded) String() string {
 	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, e.memoryKiB, e.passes, e.lanes,
 		base64.RawStdEncoding.EncodeToString(e.salt), base64.RawStdEncoding.EncodeToString(e.key))
-}
-
-func (e encoded) outdated() bool {
-	return e.memoryKiB < memoryKiB || e.passes < passes || len(e.salt) < saltBytes || len(e.key) < keyBytes
 }
 
 // decode reads a PHC string and accepts only the spelling that String writes.

@@ -28,7 +28,7 @@ func hashOf(t testing.TB, h *password.Hasher, pass string) string {
 }
 
 func TestHashIsArgon2idAtTheStatedCostWithItsOwnSalt(t *testing.T) {
-	h := password.NewHasher(2, time.Minute)
+	h := password.NewHasher(password.DefaultCost(), 2, time.Minute)
 	one, two := hashOf(t, h, right), hashOf(t, h, right)
 	shape := regexp.MustCompile(`^\$argon2id\$v=19\$m=19456,t=2,p=1\$[A-Za-z0-9+/]{22}\$[A-Za-z0-9+/]{43}$`)
 	if !shape.MatchString(one) {
@@ -40,7 +40,7 @@ func TestHashIsArgon2idAtTheStatedCostWithItsOwnSalt(t *testing.T) {
 }
 
 func TestVerifyKnowsThePasswordInEitherUnicodeForm(t *testing.T) {
-	h := password.NewHasher(2, time.Minute)
+	h := password.NewHasher(password.DefaultCost(), 2, time.Minute)
 	for _, c := range []struct {
 		hashed, tried string
 		want          bool
@@ -69,7 +69,7 @@ func phc(memory, passes uint32, lanes uint8, salt string, keyLen uint32) string 
 }
 
 func TestVerifyReadsOtherCostsAndNamesTheOutdated(t *testing.T) {
-	h := password.NewHasher(2, time.Minute)
+	h := password.NewHasher(password.DefaultCost(), 2, time.Minute)
 	for _, c := range []struct {
 		hash     string
 		outdated bool
@@ -90,7 +90,7 @@ func TestVerifyReadsOtherCostsAndNamesTheOutdated(t *testing.T) {
 }
 
 func TestVerifyRefusesAbsurdAndBrokenHashesAtOnce(t *testing.T) {
-	h := password.NewHasher(1, 0)
+	h := password.NewHasher(password.DefaultCost(), 1, 0)
 	const salt, key = "MDEyMzQ1Njc4OWFiY2RlZg", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	for _, hash := range []string{
 		"", "$", "$$$$$", "nonsense", strings.Repeat("$", 1000),
@@ -129,7 +129,7 @@ func TestVerifyRefusesAbsurdAndBrokenHashesAtOnce(t *testing.T) {
 }
 
 func TestNothingUnacceptableIsEverHashed(t *testing.T) {
-	h := password.NewHasher(1, time.Minute)
+	h := password.NewHasher(password.DefaultCost(), 1, time.Minute)
 	hash := hashOf(t, h, right)
 	for _, pass := range []string{strings.Repeat("a", 1025), strings.Repeat("a", 1<<20), "a\x00b", "\xff"} {
 		if password.Hashable(pass) {
@@ -152,7 +152,7 @@ func TestNothingUnacceptableIsEverHashed(t *testing.T) {
 // Many callers, one slot, no patience: those who get through hash, the rest
 // hear ErrBusy, and the slot is free again afterwards.
 func TestHasherShedsWhatItHasNoSlotFor(t *testing.T) {
-	h := password.NewHasher(1, 0)
+	h := password.NewHasher(password.DefaultCost(), 1, 0)
 	const callers = 64
 	start := make(chan struct{})
 	failures := make(chan error, callers)
@@ -188,7 +188,7 @@ func TestHasherShedsWhatItHasNoSlotFor(t *testing.T) {
 func TestNeverAreMoreHashesMadeAtOnceThanThereAreSlots(t *testing.T) {
 	for _, slots := range []int{1, 2, 5} {
 		for _, wait := range []time.Duration{0, time.Millisecond} {
-			h := password.NewHasher(slots, wait)
+			h := password.NewHasher(password.DefaultCost(), slots, wait)
 			if h.Slots() != slots {
 				t.Errorf("%d slots, want %d", h.Slots(), slots)
 			}
@@ -225,7 +225,7 @@ func TestNeverAreMoreHashesMadeAtOnceThanThereAreSlots(t *testing.T) {
 }
 
 func TestHasherWaitsItsTurnAndStopsWithItsCaller(t *testing.T) {
-	patient := password.NewHasher(1, time.Minute)
+	patient := password.NewHasher(password.DefaultCost(), 1, time.Minute)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {
@@ -243,7 +243,7 @@ func TestHasherWaitsItsTurnAndStopsWithItsCaller(t *testing.T) {
 }
 
 func TestVerifyNobodyIsAsMuchWorkAsVerify(t *testing.T) {
-	h := password.NewHasher(1, time.Minute)
+	h := password.NewHasher(password.DefaultCost(), 1, time.Minute)
 	hash := hashOf(t, h, right)
 	begun := h.Work()
 	if _, _, err := h.Verify(t.Context(), hash, "wrong"); err != nil {
@@ -259,7 +259,7 @@ func TestVerifyNobodyIsAsMuchWorkAsVerify(t *testing.T) {
 }
 
 func BenchmarkHash(b *testing.B) {
-	h := password.NewHasher(1, time.Minute)
+	h := password.NewHasher(password.DefaultCost(), 1, time.Minute)
 	b.ReportAllocs()
 	for b.Loop() {
 		hashOf(b, h, right)
@@ -267,7 +267,7 @@ func BenchmarkHash(b *testing.B) {
 }
 
 func BenchmarkVerify(b *testing.B) {
-	h := password.NewHasher(1, time.Minute)
+	h := password.NewHasher(password.DefaultCost(), 1, time.Minute)
 	hash := hashOf(b, h, right)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -28,7 +28,7 @@ func loggedIn(b *testing.B) (*session.Manager, string) {
 	if _, err := db.Migrate(ctx); err != nil {
 		b.Fatal(err)
 	}
-	people := account.New(db.People(), password.NewHasher(1, time.Minute), password.Policy{MinRunes: 15}, time.Now)
+	people := account.New(db.People(), password.NewHasher(password.DefaultCost(), 1, time.Minute), password.Policy{MinRunes: 15}, time.Now)
 	person, err := people.Register(ctx, account.Registration{
 		Name: "Ada Lovelace", Email: "ada@example.org", Password: "nine kelp forests at dawn",
 	})
