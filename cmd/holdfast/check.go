@@ -18,12 +18,8 @@ import (
 	"holdfast/web"
 )
 
-// What the button on /lab asks of this machine: fewer sessions than the
-// command makes, and not for longer than this.
-const (
-	labSessions = 2000
-	labTimeout  = 5 * time.Minute
-)
+// labTimeout is how long the button on /lab may keep this machine busy.
+const labTimeout = 5 * time.Minute
 
 // The causes for which a check ends before its end.
 var (
@@ -35,9 +31,10 @@ var (
 // It ends with the server: its own servers are gone, and what they left is
 // removed, before another program takes this one's place.
 type check struct {
-	server context.Context // ends with the server
-	cfg    config.Config
-	log    *slog.Logger
+	server   context.Context // ends with the server
+	cfg      config.Config
+	sessions int // made to measure what one costs
+	log      *slog.Logger
 
 	mu      sync.Mutex
 	running chan struct{} // closed when the check under way is over; nil: none is
@@ -46,8 +43,8 @@ type check struct {
 	doing   string        // and how far it is
 }
 
-func newCheck(server context.Context, cfg config.Config, log *slog.Logger) *check {
-	return &check{server: server, cfg: cfg, log: log}
+func newCheck(server context.Context, cfg config.Config, sessions int, log *slog.Logger) *check {
+	return &check{server: server, cfg: cfg, sessions: sessions, log: log}
 }
 
 // sweep removes what a check has left that was killed with its server.
@@ -71,7 +68,7 @@ func (c *check) Start() error {
 	if c.running != nil {
 		return web.ErrChecking
 	}
-	begun := unfinished{Began: time.Now().UTC(), Report: restartcheck.Report{Sessions: labSessions}, Failed: "The server ended while the check ran."}
+	begun := unfinished{Began: time.Now().UTC(), Report: restartcheck.Report{Sessions: c.sessions}, Failed: "The server ended while the check ran."}
 	// Kept from the start: a server that is killed cannot say anything any more.
 	if err := writeJSON(unfinishedFile(c.cfg), begun); err != nil {
 		return err
@@ -110,7 +107,7 @@ func (c *check) run(program string, running chan struct{}) {
 		RedisURL:    c.cfg.RedisURL.Reveal(),
 		DatabaseURL: c.cfg.DatabaseURL.Reveal(),
 		Notes:       c.cfg.DataDir,
-		Sessions:    labSessions,
+		Sessions:    c.sessions,
 		Progress: func(store, doing string) {
 			c.mu.Lock()
 			defer c.mu.Unlock()

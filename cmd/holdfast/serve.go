@@ -72,7 +72,7 @@ func serve(ctx context.Context, cfg config.Config, flags config.Serve, listener 
 		return nil, err
 	}
 	replacing := &replacing{listener: listener, end: end, log: log}
-	check := newCheck(run, cfg, log)
+	check := newCheck(run, cfg, flags.LabSessions, log)
 	if cfg.Learn() {
 		check.sweep()
 	}

@@ -23,6 +23,7 @@ type Commands struct {
 type Serve struct {
 	StopWithStdin bool `hidden:"" help:"Stop in good order when the standard input ends: for a program that starts this one and must not leave it behind."`
 	Uncounted     bool `hidden:"" help:"Count no server start, and go by the latest one: for a server that is started beside another to be compared with it."`
+	LabSessions   int  `hidden:"" default:"2000" help:"Sessions that the check on /lab makes of each kind: fewer for a test whose subject is something else."`
 }
 
 // RestartCheck is the flags of the command restart-check.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/campaign"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/learn/launch"
 )
@@ -71,7 +72,7 @@ func (s *Server) start() error {
 	}
 	run, err := launch.Start(s.t.Context(), launch.Command{
 		// The end of its input ends it with the test process.
-		Program: s.program, Args: []string{"--stop-with-stdin"}, Dir: s.Dir,
+		Program: s.program, Args: []string{"--stop-with-stdin", "--lab-sessions=" + strconv.Itoa(campaign.Number(20, 2000))}, Dir: s.Dir,
 		Env: s.settings.environ(), Until: "people", StartLimit: startLimit,
 	})
 	if err != nil {
