@@ -21,6 +21,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/campaign"
 	"holdfast/internal/dev/testservice"
 )
 
@@ -30,14 +31,15 @@ const (
 )
 
 // Build compiles the package into folder and returns the program's path. It
-// has the race detector when the tests have it.
+// has the race detector in make campaign only: what the program does, the tests
+// of its packages do with the race detector in their own process.
 func Build(folder, pkg string) (string, error) {
 	program := filepath.Join(folder, "holdfast")
 	if runtime.GOOS == "windows" {
 		program += ".exe"
 	}
 	args := []string{"build", "-o", program}
-	if raceEnabled {
+	if campaign.On() {
 		args = append(args, "-race")
 	}
 	if out, err := exec.Command("go", append(args, pkg)...).CombinedOutput(); err != nil {
