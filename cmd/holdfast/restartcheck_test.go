@@ -54,7 +54,13 @@ func checking(t *testing.T, settings testprocess.Settings, heard func(line strin
 func TestRestartCheckSucceedsWhereEveryStoreDoesWhatItIsFor(t *testing.T) {
 	t.Parallel()
 	begun := map[string]bool{}
-	out, err := checking(t, testprocess.Settings{"TMPDIR": t.TempDir()}, func(line string, _ *os.Process) {
+	// SQLite would end this path at ? and #.
+	parent := t.TempDir()
+	folder := filepath.Join(parent, "a#b?c%41 [d]")
+	if err := os.Mkdir(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	out, err := checking(t, testprocess.Settings{"TMPDIR": folder}, func(line string, _ *os.Process) {
 		store, _, _ := strings.Cut(line, " ")
 		begun[store] = true
 	}, "--sessions=20", "--json")
@@ -79,6 +85,9 @@ func TestRestartCheckSucceedsWhereEveryStoreDoesWhatItIsFor(t *testing.T) {
 		if !begun[row.Store] {
 			t.Errorf("no progress was shown for %s", row.Store)
 		}
+	}
+	if entries, err := os.ReadDir(parent); err != nil || len(entries) != 1 {
+		t.Errorf("%d files beside the folder, %v", len(entries), err)
 	}
 }
 

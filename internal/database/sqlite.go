@@ -2,19 +2,16 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
-	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"holdfast/internal/product"
+	"holdfast/internal/sqlitefile"
 )
 
 const (
@@ -27,14 +24,8 @@ const (
 func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	file := filepath.Join(c.DataDir, sqliteFile)
 	db := &DB{name: "SQLite in " + file, nowMS: sqliteNowMS, timeout: c.Timeout, writers: 1, places: sqlitePlaces(), file: file}
-	if err := db.createFile(); err != nil {
-		return nil, fmt.Errorf("open %s: %w", db.name, err)
-	}
-	dsn, err := sqliteDSN(file, c.Timeout)
-	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", db.name, err)
-	}
-	if db.sql.DB, err = sql.Open("sqlite", dsn); err != nil {
+	var err error
+	if db.sql.DB, err = sqlitefile.Open(file, sqliteParams(c.Timeout)); err != nil {
 		return nil, fmt.Errorf("open %s: %w", db.name, err)
 	}
 	db.sql.SetMaxOpenConns(sqliteMaxConns)
@@ -43,19 +34,6 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", db.name, err), db.sql.Close())
 	}
 	return db, nil
-}
-
-// createFile makes folder and file before SQLite does, which would let others
-// read them. SQLite gives its log files the permissions of the main one.
-func (db *DB) createFile() error {
-	if err := os.MkdirAll(filepath.Dir(db.file), 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(db.file, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	return f.Close()
 }
 
 // firstConnection switches a new file to WAL, for which SQLite waits for
@@ -78,18 +56,8 @@ func (db *DB) lockFile(ctx context.Context) (unlock func() error, err error) {
 	return lock.Unlock, nil
 }
 
-// sqliteDSN writes the file as a URI, in which Windows paths and every
-// character of a file name have a spelling.
-func sqliteDSN(file string, timeout time.Duration) (string, error) {
-	path, err := filepath.Abs(file)
-	if err != nil {
-		return "", err
-	}
-	path = filepath.ToSlash(path)
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path // C:/x is /C:/x in a URI
-	}
-	query := url.Values{
+func sqliteParams(timeout time.Duration) url.Values {
+	return url.Values{
 		// A writer takes its lock when it begins, so that none fails midway.
 		"_txlock": {"immediate"},
 		"_pragma": {
@@ -103,6 +71,4 @@ func sqliteDSN(file string, timeout time.Duration) (string, error) {
 			"trusted_schema(0)",
 		},
 	}
-	uri := url.URL{Scheme: "file", Path: path, RawQuery: query.Encode()}
-	return uri.String(), nil
 }

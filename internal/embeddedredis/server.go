@@ -19,6 +19,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -29,9 +30,9 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/gomodule/redigo/redis"
 	"github.com/nalgeon/redka"
-	_ "modernc.org/sqlite" // the driver Redka keeps its data with
 
 	"holdfast/internal/product"
+	"holdfast/internal/sqlitefile"
 )
 
 const (
@@ -131,21 +132,22 @@ func takeLock(ctx context.Context, lock *flock.Flock) error {
 }
 
 func (s *Server) openData() error {
-	// Made here, for its owner alone: SQLite would let everybody read it.
 	file := filepath.Join(s.dir, dataFile)
-	made, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	s.reportMisplaced(file)
+	// One handle writes and one reads, as in redka.Open, which takes no path with
+	// ?, # or %41 in it.
+	rw, err := sqlitefile.Open(file, url.Values{"_txlock": {"immediate"}})
 	if err != nil {
-		return fmt.Errorf("make embedded Redis: %w", err)
+		return fmt.Errorf("open embedded Redis: %w", err)
 	}
-	if err := made.Close(); err != nil {
-		return fmt.Errorf("make embedded Redis: %w", err)
+	ro, err := sqlitefile.Open(file, url.Values{"mode": {"ro"}})
+	if err != nil {
+		return errors.Join(fmt.Errorf("open embedded Redis: %w", err), rw.Close())
 	}
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	s.db, err = redka.Open(filepath.ToSlash(file), &redka.Options{
-		DriverName: "sqlite", Logger: quiet, Timeout: transactionLimit,
-	})
+	s.db, err = redka.OpenDB(rw, ro, &redka.Options{DriverName: sqlitefile.Driver, Logger: quiet, Timeout: transactionLimit})
 	if err != nil {
-		return fmt.Errorf("open embedded Redis in %s: %w", s.dir, err)
+		return errors.Join(fmt.Errorf("open embedded Redis in %s: %w", s.dir, err), rw.Close(), ro.Close())
 	}
 	s.store = storeOf(s.db)
 	return nil

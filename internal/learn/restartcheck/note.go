@@ -64,13 +64,16 @@ func (n *note) drop() error {
 // for sessions in Redis, which end by themselves within an hour. databaseURL is
 // where their schemas are. What cannot be removed stays noted.
 func Sweep(ctx context.Context, folder, databaseURL string) error {
-	paths, err := filepath.Glob(filepath.Join(folder, "*"+noteSuffix))
-	if err != nil {
+	entries, err := os.ReadDir(folder)
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("look for what checks have left: %w", err)
 	}
 	var failed []error
-	for _, path := range paths {
-		if err := sweep(ctx, path, databaseURL); err != nil {
+	for _, entry := range entries {
+		if !strings.HasSuffix(entry.Name(), noteSuffix) {
+			continue
+		}
+		if err := sweep(ctx, filepath.Join(folder, entry.Name()), databaseURL); err != nil {
 			failed = append(failed, fmt.Errorf("remove what a check has left: %w", err))
 		}
 	}

@@ -237,3 +237,25 @@ func ask[T any](t *testing.T, at, question string) (answer T) {
 	}
 	return answer
 }
+
+func TestWhatAKilledCheckHasLeftIsSweptFromNotesInAFolderOfAnyName(t *testing.T) {
+	t.Parallel()
+	notes, left := filepath.Join(t.TempDir(), "[a]?*"), filepath.Join(t.TempDir(), "left")
+	for _, folder := range []string{notes, left} {
+		if err := os.Mkdir(folder, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(filepath.Join(notes, "x.left.json"), fmt.Appendf(nil, `{"folder": %q}`, left), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := restartcheck.Sweep(t.Context(), notes, ""); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(left); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("still there: %v", err)
+	}
+	if entries, err := os.ReadDir(notes); err != nil || len(entries) > 0 {
+		t.Errorf("notes left: %v, %v", entries, err)
+	}
+}

@@ -2,7 +2,6 @@ package restartcheck
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -16,10 +15,10 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
-	_ "modernc.org/sqlite" // the driver "sqlite"
 
 	"holdfast/internal/learn/visitor"
 	"holdfast/internal/product"
+	"holdfast/internal/sqlitefile"
 )
 
 const (
@@ -200,7 +199,7 @@ func folderSize(ctx context.Context, folder string) (int64, error) {
 }
 
 func checkpoint(ctx context.Context, path string) (err error) {
-	db, err := sql.Open("sqlite", path)
+	db, err := sqlitefile.Open(path, nil)
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,226 @@
+//go:build unix
+
+package main_test
+
+import (
+	"errors"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"holdfast/internal/dev/testkit"
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+)
+
+// startIn starts a server in this folder, which is made.
+func startIn(t testing.TB, folder string, settings testprocess.Settings) *testprocess.Server {
+	t.Helper()
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	patient := testprocess.Settings{"REDIS_TIMEOUT": "10s", "DATABASE_TIMEOUT": "10s"}
+	maps.Copy(patient, settings)
+	return testprocess.Start(t, program(t), folder, patient)
+}
+
+// filesBelow returns the files below a folder by their paths in it, and fails
+// for one that others can read.
+func filesBelow(t testing.TB, folder string) map[string]bool {
+	t.Helper()
+	files := map[string]bool{}
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		name, err := filepath.Rel(folder, path)
+		if info.Mode().Perm()&0o077 != 0 {
+			t.Errorf("%s can be read by others: %s", name, info.Mode())
+		}
+		files[filepath.ToSlash(name)] = true
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+func TestServersInFoldersBesideEachOtherShareNoSession(t *testing.T) {
+	t.Parallel()
+	for what, folders := range map[string][2]string{
+		"a fragment": {"holdfast#1", "holdfast#2"},
+		"a query":    {"holdfast?1", "holdfast?2"},
+		"an escape":  {"%41", "A"},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			parent := t.TempDir()
+			first, second := startIn(t, filepath.Join(parent, folders[0]), nil), startIn(t, filepath.Join(parent, folders[1]), nil)
+			ada, bea := member(t, first), member(t, second)
+			mustBe(t, asked, ada.at(second.URL), "at the other server")
+			mustBe(t, asked, bea.at(first.URL), "at the other server")
+			files := filesBelow(t, parent)
+			for _, folder := range folders {
+				if data := folder + "/.data/redis.db"; !files[data] {
+					t.Errorf("%s is missing", data)
+				}
+			}
+			for name := range files {
+				if folder, _, _ := strings.Cut(name, "/"); folder != folders[0] && folder != folders[1] {
+					t.Errorf("%s is outside both folders", name)
+				}
+			}
+			first.Stop()
+			first.Start()
+			mustBe(t, greeted, ada, "after a restart")
+			mustBe(t, asked, ada.at(second.URL), "at the other server")
+		})
+	}
+}
+
+func TestEveryStoreWorksWhateverItsFolderIsCalled(t *testing.T) {
+	t.Parallel()
+	const longest = 504 // bytes of a path that SQLite opens
+	names := []string{"a b", `it's "q"x`, "Größe 日本", "a#b?c%41", "%zz%00", "x&y;z:w=[a]*", "-rf", "file:x", "long"}
+	for store, file := range map[string]string{"redis": "redis.db", "file": "sessions.bolt", "database": "holdfast.db", "memory": "holdfast.db"} {
+		survives := greeted
+		if store == "memory" {
+			survives = asked
+		}
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			for _, name := range names {
+				parent := t.TempDir()
+				folder, dataDir := filepath.Join(parent, "in "+name), name
+				if name == "long" {
+					for len(folder)+len("/"+name+"/holdfast.db")+201 <= longest {
+						folder = filepath.Join(folder, strings.Repeat("d", 200))
+					}
+					rest := longest - len(folder) - len("//holdfast.db")
+					dataDir = strings.Repeat("e", rest)
+				}
+				server := startIn(t, folder, testprocess.Settings{"SESSION_STORE": store, "DATA_DIR": dataDir})
+				v := member(t, server)
+				server.Stop()
+				server.Start()
+				if err := survives(v); err != nil {
+					t.Errorf("%q: after a restart: %v", name, err)
+				}
+				testkit.Eventually(t, answerLimit, "keep the mail to "+v.email, func() error {
+					mails, err := os.ReadDir(filepath.Join(folder, dataDir, "mail"))
+					if err == nil && len(mails) == 0 {
+						err = errors.New("no mail")
+					}
+					return err
+				})
+				found := filesBelow(t, folder)
+				for path := range found {
+					if !strings.HasPrefix(path, dataDir+"/") {
+						t.Errorf("%q: %s is outside DATA_DIR", name, path)
+					}
+				}
+				for _, path := range []string{dataDir + "/holdfast.db", dataDir + "/" + file} {
+					if !found[path] {
+						t.Errorf("%q: %s is missing", name, path)
+					}
+				}
+				if entries, err := os.ReadDir(parent); err != nil || len(entries) != 1 {
+					t.Errorf("%q: %d files beside the folder, %v", name, len(entries), err)
+				}
+				server.Stop()
+			}
+		})
+	}
+}
+
+func TestTheJournalIsInAFolderOfAnyName(t *testing.T) {
+	t.Parallel()
+	postgres := testservice.PrivatePostgres(t)
+	settings := onServices(nil, postgres)
+	settings["DATA_DIR"] = "a#b?c%41 'x'"
+	server := start(t, settings)
+	ada := member(t, server)
+	readOnlyPostgres(t, postgres, true)
+	ada.logOut()
+	if files := filesBelow(t, server.Dir); !files[settings["DATA_DIR"]+"/endings.journal"] {
+		t.Errorf("no journal among %v", files)
+	}
+}
+
+func TestAPathTooLongForSQLiteIsRefusedInWords(t *testing.T) {
+	t.Parallel()
+	dataDir := filepath.Join(strings.Repeat("d", 250), strings.Repeat("e", 250))
+	end := testprocess.Run(t, program(t), t.TempDir(), testprocess.Settings{"DATA_DIR": dataDir}, "serve")
+	if end.Code == 0 || !strings.Contains(end.Output(), "SQLite opens at most 504") {
+		t.Errorf("exit %d: %s", end.Code, end.Output())
+	}
+}
+
+func TestDataOfAnEarlierReleaseOutsideItsFolderIsReportedAndNotRead(t *testing.T) {
+	t.Parallel()
+	for what, c := range map[string]struct {
+		folder, shared string // shared is where earlier releases kept the sessions of that folder
+		again          bool   // whether the next start reports it too
+	}{
+		"a fragment": {"holdfast#1", "holdfast", true},
+		"a query":    {"holdfast?1", "holdfast", true},
+		"an escape":  {"%41", filepath.Join("A", ".data", "redis.db"), false}, // folder A's own from now on
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			parent := t.TempDir()
+			shared, own := filepath.Join(parent, c.shared), filepath.Join(parent, c.folder, ".data", "redis.db")
+			old := startIn(t, filepath.Join(parent, "old"), nil)
+			ada := member(t, old)
+			old.Stop()
+			for _, file := range []string{shared, own} {
+				if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := os.Rename(filepath.Join(old.Dir, ".data", "redis.db"), shared); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(own, nil, 0o600); err != nil { // earlier releases left it empty
+				t.Fatal(err)
+			}
+			before, err := os.ReadFile(shared)
+			if err != nil {
+				t.Fatal(err)
+			}
+			reported := func(server *testprocess.Server) bool {
+				return strings.Contains(server.Log(), `level=WARN msg="data of an earlier release is outside its folder`) &&
+					strings.Contains(server.Log(), shared)
+			}
+			server := startIn(t, filepath.Join(parent, c.folder), nil)
+			mustBe(t, asked, ada.at(server.URL), "with a session in the file outside")
+			if !reported(server) {
+				t.Errorf("the log does not report it:\n%s", server.Log())
+			}
+			server.Stop()
+			server.Start()
+			if reported(server) != c.again {
+				t.Errorf("reported by the next start: %v\n%s", !c.again, server.Log())
+			}
+			server.Stop()
+			if after, err := os.ReadFile(shared); err != nil || string(after) != string(before) {
+				t.Errorf("the file outside was changed (%v)", err)
+			}
+			if err := os.Remove(shared); err != nil {
+				t.Fatal(err)
+			}
+			server.Start()
+			if reported(server) {
+				t.Errorf("the log reports what is gone:\n%s", server.Log())
+			}
+		})
+	}
+}

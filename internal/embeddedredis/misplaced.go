@@ -1,0 +1,54 @@
+package embeddedredis
+
+import (
+	"encoding/hex"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// misplaced returns the path at which earlier releases had SQLite look for file.
+// They gave it the path as a URI in which nothing was escaped: it ended at ? and
+// #, and %41 was an A, so that folders beside each other could share one file.
+func misplaced(file string) string {
+	path := filepath.ToSlash(file)
+	if end := strings.IndexAny(path, "?#"); end >= 0 {
+		path = path[:end]
+	}
+	path = regexp.MustCompile("%[0-9A-Fa-f]{2}").ReplaceAllStringFunc(path, func(escape string) string {
+		octet, _ := hex.DecodeString(escape[1:]) // it has two digits
+		return string(octet)
+	})
+	return filepath.FromSlash(path)
+}
+
+// reportMisplaced reports a file of an earlier release that was used instead of
+// file. It is not used: its data may be another folder's. A file redis.db can be
+// another folder's own, so it is reported only if file is empty, as the earlier
+// release left it.
+func (s *Server) reportMisplaced(file string) {
+	other := misplaced(file)
+	if other == file || !isSQLite(other) {
+		return
+	}
+	if info, err := os.Stat(file); filepath.Base(other) == dataFile && (err != nil || info.Size() > 0) {
+		return
+	}
+	s.log.Warn("data of an earlier release is outside its folder, where other folders may use it: it is not read",
+		"file", other, "folder", s.dir, "advice", "delete it, with its -wal and -shm files, if no other server uses it")
+}
+
+// isSQLite reports whether path is a file that begins as SQLite's do.
+func isSQLite(path string) bool {
+	const magic = "SQLite format 3\x00"
+	file, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer file.Close()
+	begin := make([]byte, len(magic))
+	_, err = io.ReadFull(file, begin)
+	return err == nil && string(begin) == magic
+}

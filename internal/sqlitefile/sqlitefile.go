@@ -1,0 +1,55 @@
+// Package sqlitefile opens the files of SQLite databases, whatever their path
+// looks like. It must not know what a file holds.
+package sqlitefile
+
+import (
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	_ "modernc.org/sqlite" // the driver
+)
+
+// Driver is the name under which the driver is registered.
+const Driver = "sqlite"
+
+// maxPath is the longest absolute path that SQLite opens on Unix, in bytes: its
+// limit for a path is 512, of which it reserves 8 for the name of a journal.
+const maxPath = 504
+
+// Open makes file and its folder, for their owner alone, if they are missing, and
+// returns a handle with these parameters, in the driver's words. It connects to
+// nothing yet.
+//
+// SQLite itself would let others read a new file; it gives its log files the
+// permissions of this one. The URI escapes the path: unescaped, ? and # end it and
+// %41 is an A.
+func Open(file string, params url.Values) (*sql.DB, error) {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return nil, err
+	}
+	if len(path) > maxPath && runtime.GOOS != "windows" {
+		return nil, fmt.Errorf("the path %s has %d bytes: SQLite opens at most %d", path, len(path), maxPath)
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return nil, err
+	}
+	made, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := made.Close(); err != nil {
+		return nil, err
+	}
+	path = filepath.ToSlash(path)
+	if !strings.HasPrefix(path, "/") {
+		path = "/" + path // C:/x is /C:/x in a URI
+	}
+	uri := url.URL{Scheme: "file", Path: path, RawQuery: params.Encode()}
+	return sql.Open(Driver, uri.String())
+}
