@@ -59,6 +59,9 @@ func (s setting) set(text string) (err error) {
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
 		return errors.New("text in UTF-8 without control characters is needed")
 	}
+	if last := len(text) - 1; last > 0 && strings.ContainsRune(`'"`, rune(text[0])) && text[0] == text[last] {
+		return errors.New("a value without quotes around it is needed") // docker --env-file keeps them
+	}
 	switch target := s.field.Addr().Interface().(type) {
 	case *string:
 		*target, err = s.text(text)
