@@ -31,14 +31,17 @@ type Config struct {
 	// connect_timeout (seconds) and PostgreSQL's own, such as
 	// statement_timeout (milliseconds).
 	URL string
-	// DataDir is the folder of the SQLite file holdfast.db; both are made when
-	// missing, for their owner alone.
+	// DataDir is the folder of the SQLite file holdfast.db; unless MustExist is
+	// set, both are made when missing, for their owner alone.
 	DataDir string
 	// MaxConns is the most connections one process holds to PostgreSQL. Zero
 	// means DefaultMaxConns.
 	MaxConns int
 	// Timeout bounds each call. Zero means DefaultTimeout.
 	Timeout time.Duration
+	// MustExist makes nothing: Open returns ErrMissing when the SQLite file is
+	// not there. A PostgreSQL database is never made.
+	MustExist bool
 }
 
 // DB is an open database. It is safe for concurrent use.

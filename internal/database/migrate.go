@@ -80,7 +80,62 @@ func (waitingLocker) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-func up(ctx context.Context, d goose.Dialect, folder string, on *sql.DB, opts ...goose.ProviderOption) ([]string, error) {
+// The named errors of opening a database that must be ready for use.
+var (
+	// ErrMissing: there is no database, and none was to be made.
+	ErrMissing = errors.New("there is no database")
+	// ErrNotMigrated: migrations of this version have not been applied.
+	ErrNotMigrated = errors.New("the database lacks migrations of this version")
+)
+
+// CheckMigrated changes nothing. It returns ErrNotMigrated when a migration of
+// this version has not been applied, and [account.ErrUnavailable] when the
+// database cannot be asked. A database that is ahead of this version is fine:
+// its migrations let the version before go on.
+func (db *DB) CheckMigrated(ctx context.Context) error {
+	dialect, folder, known := goose.DialectSQLite3, "sqlite", sqliteKnowsTable
+	if db.pool != nil {
+		dialect, folder, known = goose.DialectPostgres, "postgres", postgresKnowsTable
+	}
+	steps, err := migrator(dialect, folder, db.sql.DB)
+	if err != nil {
+		return err
+	}
+	ctx, cancel, failed := db.bounded(ctx, "read version of "+db.name)
+	defer cancel()
+	var migrated bool
+	if err := failed(db.sql.QueryRowContext(ctx, known, goose.DefaultTablename).Scan(&migrated)); err != nil {
+		return err
+	}
+	if !migrated {
+		return ErrNotMigrated
+	}
+	var version int64
+	if err := failed(db.sql.QueryRowContext(ctx, latestVersion).Scan(&version)); err != nil {
+		return err
+	}
+	sources := steps.ListSources() // in order
+	if version < sources[len(sources)-1].Version {
+		return ErrNotMigrated
+	}
+	return nil
+}
+
+const (
+	sqliteKnowsTable = `
+SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = $1)`
+
+	postgresKnowsTable = `
+SELECT to_regclass($1) IS NOT NULL`
+
+	latestVersion = `
+SELECT COALESCE(MAX(version_id), 0)
+FROM ` + goose.DefaultTablename + `
+WHERE is_applied`
+)
+
+// migrator has the migrations in a folder ready. It asks the database nothing.
+func migrator(d goose.Dialect, folder string, on *sql.DB, opts ...goose.ProviderOption) (*goose.Provider, error) {
 	steps, err := fs.Sub(migrations.FS, folder)
 	if err != nil {
 		return nil, err
@@ -89,6 +144,14 @@ func up(ctx context.Context, d goose.Dialect, folder string, on *sql.DB, opts ..
 	provider, err := goose.NewProvider(d, on, steps, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
+	}
+	return provider, nil
+}
+
+func up(ctx context.Context, d goose.Dialect, folder string, on *sql.DB, opts ...goose.ProviderOption) ([]string, error) {
+	provider, err := migrator(d, folder, on, opts...)
+	if err != nil {
+		return nil, err
 	}
 	results, err := provider.Up(ctx)
 	if partial, ok := errors.AsType[*goose.PartialError](err); ok {

@@ -44,6 +44,15 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		"DB.StartOf":     func(ctx context.Context) error { _, err := db.StartOf(ctx, 1); return err },
 		"DB.Tidy":        db.Tidy,
 
+		"DB.CheckMigrated": db.CheckMigrated,
+		"DB.RecordSessionStore": func(ctx context.Context) error {
+			return db.RecordSessionStore(ctx, database.SessionStore{Kind: "kind"})
+		},
+		"DB.ReplaceSessionStore": func(ctx context.Context) error {
+			return db.ReplaceSessionStore(ctx, database.SessionStore{Kind: "kind"}, database.SessionStore{Kind: "other"})
+		},
+		"DB.RecordedSessionStore": func(ctx context.Context) error { _, _, err := db.RecordedSessionStore(ctx); return err },
+
 		"People.Insert":     func(ctx context.Context) error { return store.Insert(ctx, record(2)) },
 		"People.ByID":       func(ctx context.Context) error { _, err := store.ByID(ctx, id); return err },
 		"People.ByEmailKey": func(ctx context.Context) error { _, err := store.ByEmailKey(ctx, record(1).EmailKey); return err },

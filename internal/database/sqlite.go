@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/url"
 	"path/filepath"
 	"time"
@@ -24,8 +25,16 @@ const (
 func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	file := filepath.Join(c.DataDir, sqliteFile)
 	db := &DB{name: "SQLite in " + file, nowMS: sqliteNowMS, timeout: c.Timeout, writers: 1, places: sqlitePlaces(), file: file}
+	params := sqliteParams(c.Timeout)
+	if c.MustExist {
+		params.Set("mode", "rw")
+	}
 	var err error
-	if db.sql.DB, err = sqlitefile.Open(file, sqliteParams(c.Timeout)); err != nil {
+	db.sql.DB, err = sqlitefile.Open(file, params)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = ErrMissing
+	}
+	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", db.name, err)
 	}
 	db.sql.SetMaxOpenConns(sqliteMaxConns)

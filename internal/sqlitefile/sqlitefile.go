@@ -23,7 +23,8 @@ const maxPath = 504
 
 // Open makes file and its folder, for their owner alone, if they are missing, and
 // returns a handle with these parameters, in the driver's words. It connects to
-// nothing yet.
+// nothing yet. With a mode among the parameters (ro, rw) it makes nothing, and a
+// missing file is a [fs.ErrNotExist].
 //
 // SQLite itself would let others read a new file; it gives its log files the
 // permissions of this one. The URI escapes the path: unescaped, ? and # end it and
@@ -36,14 +37,7 @@ func Open(file string, params url.Values) (*sql.DB, error) {
 	if len(path) > maxPath && runtime.GOOS != "windows" {
 		return nil, fmt.Errorf("the path %s has %d bytes: SQLite opens at most %d", path, len(path), maxPath)
 	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	made, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := made.Close(); err != nil {
+	if err := provide(path, !params.Has("mode")); err != nil {
 		return nil, err
 	}
 	path = filepath.ToSlash(path)
@@ -52,4 +46,20 @@ func Open(file string, params url.Values) (*sql.DB, error) {
 	}
 	uri := url.URL{Scheme: "file", Path: path, RawQuery: params.Encode()}
 	return sql.Open(Driver, uri.String())
+}
+
+// provide makes a file, or makes sure that there is one.
+func provide(path string, create bool) error {
+	if !create {
+		_, err := os.Stat(path)
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return err
+	}
+	made, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	return made.Close()
 }

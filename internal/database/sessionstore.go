@@ -1,0 +1,60 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"time"
+)
+
+// SessionStore says which session store the servers of this database use. What
+// the fields mean is up to the caller.
+type SessionStore struct{ Kind, ID, Place string }
+
+const recordSessionStore = `
+INSERT INTO session_store (only_row, kind, id, place, recorded_ms)
+VALUES (1, $1, $2, $3, $4)
+ON CONFLICT (only_row) DO UPDATE
+SET kind = EXCLUDED.kind, id = EXCLUDED.id, place = EXCLUDED.place, recorded_ms = EXCLUDED.recorded_ms`
+
+// RecordSessionStore records the store of a server that starts, in place of any
+// other. It returns [account.ErrUnavailable] when that could not be done.
+func (db *DB) RecordSessionStore(ctx context.Context, s SessionStore) error {
+	ctx, cancel, failed := db.boundedWrite(ctx, "record session store")
+	defer cancel()
+	_, err := db.sql.ExecContext(ctx, recordSessionStore, s.Kind, s.ID, s.Place, time.Now().UnixMilli())
+	return failed(err)
+}
+
+const replaceSessionStore = `
+UPDATE session_store
+SET kind = $1, id = $2, place = $3, recorded_ms = $4
+WHERE kind = $5
+  AND id = $6
+  AND place = $7`
+
+// ReplaceSessionStore records a store that is now called otherwise, unless
+// another one was recorded meanwhile. It returns [account.ErrUnavailable] when
+// that could not be done.
+func (db *DB) ReplaceSessionStore(ctx context.Context, before, now SessionStore) error {
+	ctx, cancel, failed := db.boundedWrite(ctx, "record session store")
+	defer cancel()
+	_, err := db.sql.ExecContext(ctx, replaceSessionStore, now.Kind, now.ID, now.Place, time.Now().UnixMilli(), before.Kind, before.ID, before.Place)
+	return failed(err)
+}
+
+const recordedSessionStore = `
+SELECT kind, id, place
+FROM session_store`
+
+// RecordedSessionStore returns what was recorded last, found false before the
+// first time, or [account.ErrUnavailable].
+func (db *DB) RecordedSessionStore(ctx context.Context) (s SessionStore, found bool, err error) {
+	ctx, cancel, failed := db.bounded(ctx, "read session store")
+	defer cancel()
+	err = db.sql.QueryRowContext(ctx, recordedSessionStore).Scan(&s.Kind, &s.ID, &s.Place)
+	if errors.Is(err, sql.ErrNoRows) {
+		return SessionStore{}, false, nil
+	}
+	return s, err == nil, failed(err)
+}
