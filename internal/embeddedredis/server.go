@@ -48,8 +48,9 @@ const (
 	// his connection; this one only has to end.
 	transactionLimit = time.Minute
 
-	// dataFile lies in the server's folder.
-	dataFile = "redis.db"
+	// dataFile and socketFile lie in the server's folder.
+	dataFile   = "redis.db"
+	socketFile = "redis.sock"
 
 	// errNoUnixSockets is WSAEAFNOSUPPORT, which Windows answers where it has
 	// no unix sockets.
@@ -185,8 +186,7 @@ func (s *Server) listen(listen func(network, address string) (net.Listener, erro
 // socketPath is where the socket is made: in the data folder, or in one of its
 // own where that path is too long; "" where all are.
 func (s *Server) socketPath() (string, error) {
-	const name = "redis.sock"
-	if path := filepath.Join(s.dir, name); len(path) <= maxSocketPath {
+	if path := filepath.Join(s.dir, socketFile); len(path) <= maxSocketPath {
 		return path, nil
 	}
 	own, err := os.MkdirTemp("", product.Slug)
@@ -194,7 +194,7 @@ func (s *Server) socketPath() (string, error) {
 		return "", fmt.Errorf("make a folder for the socket: %w", err)
 	}
 	s.own = own
-	if path := filepath.Join(own, name); len(path) <= maxSocketPath {
+	if path := filepath.Join(own, socketFile); len(path) <= maxSocketPath {
 		return path, nil
 	}
 	return "", nil
@@ -254,6 +254,13 @@ func (s *Server) dismiss(c *client) {
 // Dial opens a connection. [Server.StandStill] holds what is written to it.
 func (s *Server) Dial(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
 	return redis.DialContext(ctx, "unix", s.socket, append(options, redis.DialContextFunc(s.dial))...)
+}
+
+// DialSocket opens a connection to the server that another process runs in dir.
+// It fails where no server runs, and where dir is no place for a socket: see
+// [Start].
+func DialSocket(ctx context.Context, dir string, options ...redis.DialOption) (redis.Conn, error) {
+	return redis.DialContext(ctx, "unix", filepath.Join(dir, socketFile), options...)
 }
 
 func (s *Server) dial(ctx context.Context, network, address string) (net.Conn, error) {

@@ -50,10 +50,22 @@ func (v *boltValues) GetMany(ctx context.Context, keys []string) ([][]byte, erro
 	return getEach(ctx, v.Get, keys)
 }
 
-func (v *boltValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+func (v *boltValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration, replace bool) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.scsValues.Set(ctx, key, value, ttl)
+	return v.scsValues.Set(ctx, key, value, ttl, replace)
+}
+
+func (v *boltValues) property(ctx context.Context, p property) (string, error) {
+	v.mu.RLock()
+	defer v.mu.RUnlock()
+	return v.scsValues.property(ctx, p)
+}
+
+func (v *boltValues) setProperty(ctx context.Context, p property, value string) error {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.scsValues.setProperty(ctx, p, value)
 }
 
 func (v *boltValues) Delete(ctx context.Context, keys ...string) error {
@@ -62,26 +74,35 @@ func (v *boltValues) Delete(ctx context.Context, keys ...string) error {
 	return v.scsValues.Delete(ctx, keys...)
 }
 
-// DeleteAll leaves the bucket, without which boltstore panics, and the beat.
+// DeleteAll leaves the bucket, without which boltstore panics, and what the data
+// says of itself.
 func (v *boltValues) DeleteAll(context.Context) (removed int, err error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	err = v.db.Update(func(tx *bbolt.Tx) error {
-		name, beat := []byte(boltBucket), []byte(nil)
+		name, kept := []byte(boltBucket), map[string][]byte{}
 		if bucket := tx.Bucket(name); bucket != nil {
-			removed = bucket.Stats().KeyN
-			if beat = bytes.Clone(bucket.Get([]byte(scsBeatKey))); beat != nil {
-				removed--
+			for _, p := range []property{beatProperty, idProperty} {
+				key := scsBeatKey + string(p)
+				if value := bucket.Get([]byte(key)); value != nil {
+					kept[key] = bytes.Clone(value)
+				}
 			}
+			removed = bucket.Stats().KeyN - len(kept)
 			if err := tx.DeleteBucket(name); err != nil {
 				return err
 			}
 		}
 		bucket, err := tx.CreateBucket(name)
-		if err == nil && beat != nil {
-			err = bucket.Put([]byte(scsBeatKey), beat)
+		if err != nil {
+			return err
 		}
-		return err
+		for key, value := range kept {
+			if err := bucket.Put([]byte(key), value); err != nil {
+				return err
+			}
+		}
+		return nil
 	})
 	return removed, err
 }

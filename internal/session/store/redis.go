@@ -78,8 +78,15 @@ func (r *redisValues) GetMany(ctx context.Context, keys []string) ([][]byte, err
 	return values, nil
 }
 
-func (r *redisValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	_, err := r.do(ctx, "SET", Prefix+key, value, "PX", ttl.Milliseconds())
+func (r *redisValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration, replace bool) error {
+	args := []any{Prefix + key, value, "PX", ttl.Milliseconds()}
+	if replace {
+		args = append(args, "XX")
+	}
+	reply, err := r.do(ctx, "SET", args...)
+	if err == nil && reply == nil {
+		return ErrConflict
+	}
 	return ofWrite(err)
 }
 
@@ -130,16 +137,19 @@ func (r *redisValues) DeleteAll(ctx context.Context) (int, error) {
 	}
 }
 
-func (r *redisValues) beat(ctx context.Context) (string, error) {
-	beat, err := redis.String(r.client.DoContext(ctx, "GET", beatKey))
+// redisKey is where Redis keeps a property.
+func redisKey(p property) string { return beatKey + string(p) }
+
+func (r *redisValues) property(ctx context.Context, p property) (string, error) {
+	value, err := redis.String(r.client.DoContext(ctx, "GET", redisKey(p)))
 	if errors.Is(err, redis.ErrNil) {
 		return "", nil
 	}
-	return beat, err
+	return value, err
 }
 
-func (r *redisValues) setBeat(ctx context.Context, beat string) error {
-	_, err := r.client.DoContext(ctx, "SET", beatKey, beat)
+func (r *redisValues) setProperty(ctx context.Context, p property, value string) error {
+	_, err := r.client.DoContext(ctx, "SET", redisKey(p), value)
 	return err
 }
 
@@ -244,6 +254,13 @@ func (r redisStore) CompareAndSwap(ctx context.Context, key string, old, new []b
 	return ofWrite(err)
 }
 
+func (r redisStore) id(ctx context.Context) (string, error) { return r.property(ctx, idProperty) }
+
+func (r redisStore) setID(ctx context.Context, id string) error {
+	_, err := r.client.DoContext(ctx, "SET", redisKey(idProperty), id, "NX")
+	return err
+}
+
 func (r redisStore) Close() error {
 	err := r.client.Close() // also ends what the heartbeat waits for
 	r.beats.stopBeating()
@@ -259,15 +276,23 @@ func openRedis(cfg Config) (*Opened, error) {
 		return redis.DialURLContext(ctx, cfg.RedisURL, options...)
 	}
 	beats, health, waits := newHeartbeat(cfg), newHealth(cfg.Log), &waits{}
-	client := newClient(cfg, dial, waits.noting(beats.check), health)
+	identity := Identity{Kind: KindRedis, Place: placeOfRedis(u)}
+	check := func(ctx context.Context, conn redis.Conn) error {
+		if err := acceptOn(cfg, identity, conn); err != nil {
+			return err
+		}
+		return beats.check(ctx, conn)
+	}
+	client := newClient(cfg, dial, waits.noting(check), health)
 	beats.run(client)
 	values := newRedisValues("Redis", client, cfg)
 	values.waits = waits
 	return &Opened{
-		Store:   redisStore{values, beats, health},
-		Where:   "Redis at " + u.Host,
-		OneStep: "one Lua script, which Redis runs as a whole",
-		Dial:    dial,
+		Store:    redisStore{values, beats, health},
+		Where:    whereRedis(u),
+		OneStep:  "one Lua script, which Redis runs as a whole",
+		Dial:     dial,
+		identity: identity,
 	}, nil
 }
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/alexedwards/scs/v2"
 	"github.com/alexedwards/scs/v2/memstore"
+	"github.com/gomodule/redigo/redis"
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
 
@@ -35,16 +36,28 @@ type single struct {
 type values interface {
 	Get(ctx context.Context, key string) ([]byte, error)
 	GetMany(ctx context.Context, keys []string) ([][]byte, error)
-	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
+	// Set stores a value. With replace there was one before: where another process
+	// may have removed it meanwhile, that is an ErrConflict.
+	Set(ctx context.Context, key string, value []byte, ttl time.Duration, replace bool) error
 	Delete(ctx context.Context, keys ...string) error
 	DeleteAll(ctx context.Context) (int, error)
-	// beat and setBeat are about the beat in this data; "" is none.
-	beat(ctx context.Context) (string, error)
-	setBeat(ctx context.Context, beat string) error
+	// property and setProperty are about what this data says of itself; "" is
+	// nothing.
+	property(ctx context.Context, p property) (string, error)
+	setProperty(ctx context.Context, p property, value string) error
 	Ping(ctx context.Context) error
 }
 
-const lockedInProcess = "a lock in this server, taken before the record is read again and let go after it is written; no other process has the store open"
+// property is something that data says of itself: the end of the key it is kept
+// under, after that of the beat.
+type property string
+
+const (
+	beatProperty property = ""       // see heartbeat
+	idProperty   property = ".store" // see [Identity]
+)
+
+const lockedInProcess = "a lock in this server, taken before the record is read again and let go after it is written; no other process stores anything there"
 
 func newSingle(v values, timeout time.Duration, close func() error) *single {
 	return &single{values: v, timeout: timeout, writing: make(chan struct{}, 1), close: close, stop: func() {}}
@@ -67,7 +80,7 @@ func (s *single) CompareAndSwap(ctx context.Context, key string, old, new []byte
 		case new == nil:
 			return s.values.Delete(ctx, key)
 		}
-		return s.values.Set(ctx, key, new, ttl)
+		return s.values.Set(ctx, key, new, ttl, old != nil)
 	})
 }
 
@@ -78,6 +91,12 @@ func (s *single) Delete(ctx context.Context, keys ...string) error {
 func (s *single) DeleteAll(ctx context.Context) (removed int, err error) {
 	err = s.alone(ctx, func() error { removed, err = s.values.DeleteAll(ctx); return err })
 	return removed, err
+}
+
+func (s *single) id(ctx context.Context) (string, error) { return s.values.property(ctx, idProperty) }
+
+func (s *single) setID(ctx context.Context, id string) error {
+	return s.alone(ctx, func() error { return s.values.setProperty(ctx, idProperty, id) })
 }
 
 func (s *single) Ping(ctx context.Context) error { return s.values.Ping(ctx) }
@@ -97,7 +116,7 @@ const singleBeatEvery = time.Minute
 // keeps it beating from then on.
 func (s *single) applyEndings(ctx context.Context, cfg Config) error {
 	beats := newHeartbeat(cfg)
-	stored, err := s.values.beat(ctx)
+	stored, err := s.values.property(ctx, beatProperty)
 	if err != nil {
 		return fmt.Errorf("read the beat: %w", err)
 	}
@@ -110,7 +129,7 @@ func (s *single) applyEndings(ctx context.Context, cfg Config) error {
 		return err
 	}
 	write := func(ctx context.Context, beat int64) error {
-		return s.alone(ctx, func() error { return s.values.setBeat(ctx, strconv.FormatInt(beat, 10)) })
+		return s.alone(ctx, func() error { return s.values.setProperty(ctx, beatProperty, strconv.FormatInt(beat, 10)) })
 	}
 	if err := write(ctx, next); err != nil {
 		return fmt.Errorf("write the beat: %w", err)
@@ -157,16 +176,23 @@ func (s *single) alone(ctx context.Context, write func() error) error {
 // structure of this process and cannot hang for long.
 const localTimeout = 5 * time.Second
 
-func openMemory() *Opened {
+func openMemory(cfg Config) (*Opened, error) {
+	identity := Identity{Kind: KindMemory, Place: "the server’s own memory"}
+	if err := accept(cfg, identity); err != nil {
+		return nil, err
+	}
 	// Its sweeper ends with the process: StopCleanup is a data race (scs v2.9.0
 	// makes the channel it reads in the sweeper itself).
 	v := scsValues{name: KindMemory, store: memstore.New()}
-	return &Opened{Store: newSingle(v, localTimeout, func() error { return nil }), Where: "this server’s memory", OneStep: lockedInProcess}
+	return &Opened{Store: newSingle(v, localTimeout, func() error { return nil }), Where: "this server’s memory", OneStep: lockedInProcess, identity: identity}, nil
 }
 
 func openFile(cfg Config) (*Opened, error) {
 	path, err := inDataDir(cfg, "sessions.bolt")
 	if err != nil {
+		return nil, err
+	}
+	if err := mustBeThere(cfg, path); err != nil {
 		return nil, err
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 3 * time.Second})
@@ -178,10 +204,26 @@ func openFile(cfg Config) (*Opened, error) {
 	}
 	v := newBoltValues(db, cfg.Log)
 	s := newSingle(v, localTimeout, v.close)
-	if err := s.applyEndings(context.Background(), cfg); err != nil {
+	identity := Identity{Kind: KindFile, Place: placeOfFile("the file", path)}
+	if err := s.begin(context.Background(), cfg, identity); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	return &Opened{Store: s, Where: "file " + path, OneStep: lockedInProcess}, nil
+	return &Opened{Store: s, Where: "file " + path, OneStep: lockedInProcess, identity: identity}, nil
+}
+
+// begin makes sure that data is the right one and lacks no ending, before it is
+// used.
+func (s *single) begin(ctx context.Context, cfg Config, identity Identity) error {
+	if cfg.Accept != nil {
+		var err error
+		if identity.ID, err = s.id(ctx); err != nil {
+			return fmt.Errorf("read which store this is: %w", err)
+		}
+		if err := accept(cfg, identity); err != nil {
+			return err
+		}
+	}
+	return s.applyEndings(ctx, cfg)
 }
 
 func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
@@ -189,17 +231,28 @@ func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := mustBeThere(cfg, path); err != nil {
+		return nil, err
+	}
+	identity := Identity{Kind: KindEmbedded, Place: placeOfFile("the embedded Redis in", path)}
+	if cfg.Accept != nil {
+		if conn, err := embeddedredis.DialSocket(ctx, cfg.DataDir); err == nil {
+			_ = conn.Close() // it has shown that a server runs
+			return openSocket(cfg, path, identity), nil
+		}
+	}
 	server, err := embeddedredis.Start(ctx, cfg.DataDir, cfg.Log)
 	if err != nil {
 		return nil, err
 	}
 	client := newClient(cfg, server.Dial, nil, newHealth(cfg.Log))
 	s := newSingle(newRedisValues("embedded Redis", client, cfg), cfg.Timeout, func() error { return errors.Join(client.Close(), server.Close()) })
-	if err := s.applyEndings(ctx, cfg); err != nil {
+	if err := s.begin(ctx, cfg, identity); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return &Opened{
 		Store:    s,
+		identity: identity,
 		Where:    "embedded Redis in " + path,
 		OneStep:  lockedInProcess,
 		Dial:     server.Dial,
@@ -207,9 +260,38 @@ func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
 	}, nil
 }
 
+// openSocket opens the embedded Redis of a server that runs, for a command.
+func openSocket(cfg Config, path string, identity Identity) *Opened {
+	dial := func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
+		return embeddedredis.DialSocket(ctx, cfg.DataDir, options...)
+	}
+	client := newClient(cfg, dial, func(_ context.Context, conn redis.Conn) error { return acceptOn(cfg, identity, conn) }, newHealth(cfg.Log))
+	return &Opened{
+		Store:    besideServer{newRedisValues("embedded Redis", client, cfg)},
+		Where:    "embedded Redis in " + path + ", through its server",
+		Dial:     dial,
+		identity: identity,
+	}
+}
+
+// besideServer is the embedded Redis of another process. It reads and removes:
+// the server, whose writes replace only what is there, notices a removal at any
+// moment. A write from here could come between a read and a write of the server.
+type besideServer struct{ *redisValues }
+
+// CompareAndSwap implements [Store]. It does nothing.
+func (besideServer) CompareAndSwap(context.Context, string, []byte, []byte, time.Duration) error {
+	return errors.New("sessions in the embedded Redis are written by its server alone")
+}
+
+// Close implements [Store].
+func (b besideServer) Close() error { return b.client.Close() }
+
 func inDataDir(cfg Config, name string) (path string, err error) {
-	if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-		return "", fmt.Errorf("make DATA_DIR: %w", err)
+	if cfg.Accept == nil {
+		if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+			return "", fmt.Errorf("make DATA_DIR: %w", err)
+		}
 	}
 	return filepath.Join(cfg.DataDir, name), nil
 }
@@ -234,7 +316,7 @@ func (v scsValues) GetMany(ctx context.Context, keys []string) ([][]byte, error)
 	return getEach(ctx, v.Get, keys)
 }
 
-func (v scsValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+func (v scsValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration, _ bool) error {
 	began := time.Now()
 	err := v.store.Commit(key, value, began.Add(ttl))
 	noteWrite(ctx, v.name, began, "Commit "+key+" "+size(value), err)
@@ -268,17 +350,17 @@ func (v scsValues) DeleteAll(context.Context) (int, error) {
 
 func (scsValues) Ping(context.Context) error { return nil }
 
-// scsBeatKey is where a store of scs keeps the beat. No session has that key:
-// theirs are 43 characters long.
+// scsBeatKey is where a store of scs keeps the beat; other properties are under
+// keys that begin with it. No session has such a key: theirs are 43 characters long.
 const scsBeatKey = "beat"
 
-func (v scsValues) beat(context.Context) (string, error) {
-	value, _, err := v.store.Find(scsBeatKey)
+func (v scsValues) property(_ context.Context, p property) (string, error) {
+	value, _, err := v.store.Find(scsBeatKey + string(p))
 	return string(value), err
 }
 
-func (v scsValues) setBeat(_ context.Context, beat string) error {
-	return v.store.Commit(scsBeatKey, []byte(beat), time.Now().AddDate(10, 0, 0))
+func (v scsValues) setProperty(_ context.Context, p property, value string) error {
+	return v.store.Commit(scsBeatKey+string(p), []byte(value), time.Now().AddDate(10, 0, 0))
 }
 
 func getEach(ctx context.Context, get func(context.Context, string) ([]byte, error), keys []string) ([][]byte, error) {

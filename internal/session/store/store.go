@@ -49,6 +49,8 @@ var (
 	// ErrOutcomeUnknown: a write was sent and its answer was lost. It may have
 	// been made, or be made yet. A write that fails without it was not made.
 	ErrOutcomeUnknown = errors.New("the outcome of a write is unknown")
+	// ErrMissing: there is no such store, and none was to be made.
+	ErrMissing = errors.New("there is no such session store")
 	// ErrWrongType: under the key is something that is no value of this package.
 	ErrWrongType = errors.New("stored value has the wrong type")
 	// ErrMisdelivered: the value read belongs to another key. The connection it
@@ -73,6 +75,10 @@ type Config struct {
 	// Timeout is the whole budget of one operation on Redis: waiting, sending,
 	// receiving.
 	Timeout time.Duration
+	// Accept makes Open that of a command: it makes no store, and before anything
+	// is written to one, it returns the error of Accept for that store. Nil: that
+	// of a server.
+	Accept func(Identity) error
 	// Endings are applied to data that may have lost them.
 	Endings Endings
 	// Belongs reports whether value may be what was stored under key. It is
@@ -97,7 +103,8 @@ type Opened struct {
 	Dial     func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error)
 	Embedded *embeddedredis.Server // nil unless this process runs it
 
-	close func() error
+	identity Identity // without its ID
+	close    func() error
 }
 
 // Close lets go of the store. Closing twice is closing once.
@@ -111,7 +118,11 @@ func Open(ctx context.Context, cfg Config) (*Opened, error) {
 		return nil, fmt.Errorf("open sessions: %w", err)
 	}
 	opened.close = sync.OnceValue(opened.Store.Close)
-	if err := waitFor(ctx, opened); err != nil {
+	err = waitFor(ctx, opened)
+	if refused, ok := errors.AsType[refusal](err); ok {
+		return nil, errors.Join(fmt.Errorf("open sessions: %w", refused.error), opened.Close())
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open sessions: %s does not answer: %w", opened.Where, err), opened.Close())
 	}
 	return opened, nil
@@ -124,13 +135,13 @@ func open(ctx context.Context, cfg Config) (*Opened, error) {
 	case cfg.Kind == KindRedis:
 		return openEmbedded(ctx, cfg)
 	case cfg.Kind == KindMemory:
-		return openMemory(), nil
+		return openMemory(cfg)
 	case cfg.Kind == KindFile:
 		return openFile(cfg)
 	case cfg.Kind == KindDatabase && cfg.Postgres != nil:
-		return openPostgres(cfg), nil
+		return openPostgres(cfg)
 	case cfg.Kind == KindDatabase && cfg.SQLite != nil:
-		return openSQLite(cfg), nil
+		return openSQLite(cfg)
 	case cfg.Kind == KindDatabase:
 		return nil, errors.New("SESSION_STORE=database without a database")
 	}
@@ -148,6 +159,9 @@ func waitFor(ctx context.Context, s Store) error {
 	for {
 		err := s.Ping(ctx)
 		if err == nil || isReply(err, "NOAUTH", "WRONGPASS", "NOPERM") {
+			return err
+		}
+		if _, refused := errors.AsType[refusal](err); refused {
 			return err
 		}
 		var repair Repair

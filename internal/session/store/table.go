@@ -52,7 +52,7 @@ WHERE token = $1
   AND expiry > NOW`
 )
 
-func openPostgres(cfg Config) *Opened {
+func openPostgres(cfg Config) (*Opened, error) {
 	pool, store := cfg.Postgres, pgxstore.New(cfg.Postgres)
 	return openTable(cfg, &table{
 		find: store.FindCtx, ping: pool.Ping, close: store.StopCleanup,
@@ -79,7 +79,7 @@ func ofStatement(err error) error {
 	return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 }
 
-func openSQLite(cfg Config) *Opened {
+func openSQLite(cfg Config) (*Opened, error) {
 	db, store := cfg.SQLite, sqlite3store.New(cfg.SQLite)
 	return openTable(cfg, &table{
 		// This store takes no context; the driver waits for a lock for its own limit.
@@ -98,9 +98,15 @@ func openSQLite(cfg Config) *Opened {
 	})
 }
 
-func openTable(cfg Config, t *table) *Opened {
+func openTable(cfg Config, t *table) (*Opened, error) {
 	t.timeout = cfg.DatabaseTimeout
-	return &Opened{Store: t, Where: "table sessions of " + cfg.DatabaseName, OneStep: "one SQL statement, with the record as it was read in its WHERE"}
+	where := "table sessions of " + cfg.DatabaseName
+	identity := Identity{Kind: KindDatabase, Place: where}
+	if err := accept(cfg, identity); err != nil {
+		t.close()
+		return nil, err
+	}
+	return &Opened{Store: t, Where: where, OneStep: "one SQL statement, with the record as it was read in its WHERE", identity: identity}, nil
 }
 
 func (t *table) Get(ctx context.Context, key string) ([]byte, error) {
