@@ -39,7 +39,8 @@ func untilSignal() context.Context {
 }
 
 // run is the whole program: args without the program's name, the environment
-// through getenv, a new person's password on stdin, what people read on stdout and the log on stderr. It returns
+// through getenv, a new person's password on stdin, what people read on stdout, and on
+// stderr the log and the names of the stores that a command acts on. It returns
 // when the command is done or ctx has ended and everything is closed.
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
 	before, err := hearPredecessor(getenv)
@@ -74,7 +75,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 		return err
 	case "users list", "users show", "users add", "users disable", "users enable", "users reset-link",
 		"sessions list", "sessions end", "sessions end-all":
-		return operate(ctx, command, cfg, log, stdin, stdout)
+		return operate(ctx, command, cfg, log, stdin, stdout, stderr)
 	default:
 		return fmt.Errorf("command %q is not wired", command.Name)
 	}

@@ -7,15 +7,17 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"holdfast/internal/account"
 	"holdfast/internal/config"
+	"holdfast/internal/database"
 	"holdfast/internal/form"
+	"holdfast/internal/product"
 	"holdfast/internal/session"
-	"holdfast/internal/session/store"
 )
 
 // operator is the person at the command line, with people and sessions in
@@ -28,19 +30,18 @@ type operator struct {
 	out      io.Writer
 }
 
-// operate runs one command of an operator.
-func operate(ctx context.Context, command config.Command, cfg config.Config, log *slog.Logger, in io.Reader, out io.Writer) (err error) {
-	if cfg.SessionStore == store.KindMemory && endsSessions(command.Name) {
-		return errors.New("with SESSION_STORE=memory sessions are in the server's own memory, out of a command's reach: stopping the server ends them all")
+// operate runs one command of an operator, on stores that are there, and says on
+// stderr which they are.
+func operate(ctx context.Context, command config.Command, cfg config.Config, log *slog.Logger, in io.Reader, out, stderr io.Writer) (err error) {
+	// Whole, because a command may be run in any folder.
+	if cfg.DataDir, err = filepath.Abs(cfg.DataDir); err != nil {
+		return fmt.Errorf("find DATA_DIR: %w", err)
 	}
-	db, err := openDatabase(ctx, cfg)
+	db, err := openExisting(ctx, cfg)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	if _, err := db.Migrate(ctx); err != nil {
-		return fmt.Errorf("migrate %s: %w", db.Name(), err)
-	}
 	accounts, closeAccounts, err := newAccounts(cfg, db)
 	if err != nil {
 		return err
@@ -49,10 +50,14 @@ func operate(ctx context.Context, command config.Command, cfg config.Config, log
 	o := operator{accounts: accounts, base: cfg.BaseURL, in: in, out: out}
 	if endsSessions(command.Name) {
 		// Opened first: where it cannot be, nothing has been changed yet.
-		if o.sessions, err = openSessions(ctx, cfg, db, 0, log); err != nil {
+		if o.sessions, err = openRecordedSessions(ctx, cfg, db, log); err != nil {
 			return err
 		}
 		defer func() { err = errors.Join(err, o.sessions.Close()) }()
+	}
+	fmt.Fprintln(stderr, "Database:", db.Name())
+	if o.sessions != nil {
+		fmt.Fprintln(stderr, "Sessions:", o.sessions.Where())
 	}
 	switch command.Name {
 	case "users list":
@@ -74,6 +79,26 @@ func operate(ctx context.Context, command config.Command, cfg config.Config, log
 	default:
 		return o.endAllSessions(ctx, command.Sessions.EndAll.Email)
 	}
+}
+
+// openExisting opens a database that is there and ready for this version.
+func openExisting(ctx context.Context, cfg config.Config) (*database.DB, error) {
+	settings := databaseSettings(cfg)
+	settings.MustExist = true
+	db, err := database.Open(ctx, settings)
+	if errors.Is(err, database.ErrMissing) {
+		return nil, fmt.Errorf("%w: run this where the server runs, with its DATA_DIR or DATABASE_URL; %s migrate makes a new one", err, product.Slug)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := db.CheckMigrated(ctx); err != nil {
+		if errors.Is(err, database.ErrNotMigrated) {
+			err = fmt.Errorf("%s: %w: run %s migrate if it is the right one", db.Name(), err, product.Slug)
+		}
+		return nil, errors.Join(err, db.Close())
+	}
+	return db, nil
 }
 
 // endsSessions reports whether a command needs the session store.

@@ -22,12 +22,15 @@ type site struct {
 }
 
 func embeddedSite(t *testing.T) site {
-	return site{t, map[string]string{"DATA_DIR": t.TempDir(), "HOST": "127.0.0.1", "PORT": strconv.Itoa(testservice.FreePort(t))}}
+	s := site{t, map[string]string{"DATA_DIR": t.TempDir(), "HOST": "127.0.0.1", "PORT": strconv.Itoa(testservice.FreePort(t))}}
+	s.must("migrate")
+	return s
 }
 
 func servedSite(t *testing.T) site {
 	s := embeddedSite(t)
 	s.settings["REDIS_URL"], s.settings["DATABASE_URL"] = testservice.PrivateRedis(t).URL, testservice.Postgres(t).URL
+	s.must("migrate")
 	return s
 }
 
@@ -215,8 +218,9 @@ func TestACommandThatCannotReachTheSessionsChangesNothing(t *testing.T) {
 		}
 		notDisabled(s)
 	})
-	t.Run("embedded Redis of a running server", func(t *testing.T) {
+	t.Run("file of a running server", func(t *testing.T) {
 		s := embeddedSite(t)
+		s.settings["SESSION_STORE"] = "file"
 		s.add("Ada", "ada@example.org")
 		s.serve()
 		for _, args := range ending {
@@ -228,6 +232,7 @@ func TestACommandThatCannotReachTheSessionsChangesNothing(t *testing.T) {
 
 func TestWhatIsNotThereIsSaid(t *testing.T) {
 	s := embeddedSite(t)
+	s.serve()
 	for _, args := range [][]string{
 		{"users", "show", "--email", "nobody@example.org"}, {"users", "disable", "--email", "nobody@example.org"}, {"users", "enable", "--email", "nobody@example.org"},
 		{"sessions", "list", "--email", "nobody@example.org"}, {"sessions", "end-all", "--email", "nobody@example.org"},

@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"holdfast/internal/account"
@@ -57,6 +58,12 @@ func serve(ctx context.Context, cfg config.Config, flags config.Serve, listener 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, sessions.Close()) }()
+	recordAgain := func() {}
+	if !flags.Uncounted {
+		if recordAgain, err = recordStore(run, sessions.store, db, log); err != nil {
+			return nil, err
+		}
+	}
 	metrics, err := openMetrics(ctx, cfg.MetricsAddr, log)
 	if err != nil {
 		return nil, err
@@ -95,9 +102,10 @@ func serve(ctx context.Context, cfg config.Config, flags config.Serve, listener 
 	if err != nil {
 		return nil, err
 	}
-	maintained := make(chan struct{})
-	go func() { defer close(maintained); sessions.Maintain(run) }()
-	defer func() { end(); <-maintained }()
+	var maintained sync.WaitGroup
+	maintained.Go(func() { sessions.Maintain(run) })
+	maintained.Go(func() { every(run, recordEvery, recordEvery, recordAgain) })
+	defer func() { end(); maintained.Wait() }()
 	finish, err := inBackground(run, cfg, db, accounts, sessions.Manager, way, log)
 	if err != nil {
 		return nil, err
@@ -110,12 +118,16 @@ func serve(ctx context.Context, cfg config.Config, flags config.Serve, listener 
 }
 
 func openDatabase(ctx context.Context, cfg config.Config) (*database.DB, error) {
-	return database.Open(ctx, database.Config{
+	return database.Open(ctx, databaseSettings(cfg))
+}
+
+func databaseSettings(cfg config.Config) database.Config {
+	return database.Config{
 		URL:      cfg.DatabaseURL.Reveal(),
 		DataDir:  cfg.DataDir,
 		MaxConns: cfg.DatabasePoolSize,
 		Timeout:  cfg.DatabaseTimeout,
-	})
+	}
 }
 
 func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *account.Service, sessions *sessions, way mail.Way, process web.Process, metrics *metrics, lab web.Lab, log *slog.Logger) (*web.Site, error) {

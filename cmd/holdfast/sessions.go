@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
+	"time"
 
 	"holdfast/internal/config"
 	"holdfast/internal/database"
@@ -16,15 +18,95 @@ import (
 type sessions struct {
 	*session.Manager
 	store  *store.Opened
-	byHand func(key string) byhand.Lines
+	byHand func(key string) byhand.Lines // a server's
 }
 
 // Close lets go of the store.
 func (s *sessions) Close() error { return s.store.Close() }
 
-// openSessions opens the store of sessions; start is the number of this server
-// start.
+// openSessions opens the session store of a server, and makes it when it is
+// missing; start is the number of this server start.
 func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start int64, log *slog.Logger) (*sessions, error) {
+	settings := storeSettings(cfg, db, log)
+	opened, err := store.Open(ctx, settings)
+	if err != nil {
+		return nil, err
+	}
+	byHand, err := byhand.Of(ctx, settings, opened)
+	if err != nil {
+		return nil, errors.Join(err, opened.Close())
+	}
+	return &sessions{newManager(cfg, db, opened, cfg.DataDir, start, log), opened, byHand}, nil
+}
+
+// openRecordedSessions opens the session store for a command, if it is the one
+// that the server recorded. Before a server has recorded one, any will do that
+// is there.
+//
+// The command has no journal for endings that the database does not take: its
+// folder need not be one that a server looks into.
+func openRecordedSessions(ctx context.Context, cfg config.Config, db *database.DB, log *slog.Logger) (*sessions, error) {
+	record, recorded, err := db.RecordedSessionStore(ctx)
+	if err != nil {
+		return nil, err
+	}
+	servers := store.Identity(record)
+	if cfg.SessionStore == store.KindMemory && (!recorded || servers.Kind == store.KindMemory) {
+		return nil, errors.New("with SESSION_STORE=memory sessions are in the server's own memory, out of a command's reach: stopping the server ends them all")
+	}
+	elsewhere := ""
+	if recorded {
+		elsewhere = fmt.Sprintf("; the server keeps sessions in %s, as it recorded in %s", servers.Place, db.Name())
+	}
+	settings := storeSettings(cfg, db, log)
+	settings.Accept = func(given store.Identity) error {
+		switch {
+		case !recorded || given.Same(servers):
+			return nil
+		case given.Place == servers.Place:
+			return fmt.Errorf("%s holds other data than when the server last recorded it: start the server, which records the store it uses", given.Place)
+		default:
+			return fmt.Errorf("this command was given %s%s: run it with the server's settings, or start the server if it has moved", given.Place, elsewhere)
+		}
+	}
+	opened, err := store.Open(ctx, settings)
+	if errors.Is(err, store.ErrMissing) {
+		return nil, fmt.Errorf("%w%s", err, elsewhere)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &sessions{Manager: newManager(cfg, db, opened, "", 0, log), store: opened}, nil
+}
+
+// recordEvery is how often a server looks whether its store has lost its ID.
+const recordEvery = 5 * time.Second
+
+// recordStore records the store that a server uses, for commands. The function
+// it returns records it again if the store has another ID by then, because it
+// was emptied, or an older copy was put back.
+func recordStore(ctx context.Context, opened *store.Opened, db *database.DB, log *slog.Logger) (again func(), err error) {
+	identity, err := opened.Mark(ctx)
+	if err != nil {
+		// A store that takes no writes still greets people.
+		log.WarnContext(ctx, "session store recorded by its place alone", "cause", err)
+	}
+	recorded := database.SessionStore(identity)
+	if err := db.RecordSessionStore(ctx, recorded); err != nil {
+		return nil, err
+	}
+	return func() {
+		identity, err := opened.Mark(ctx)
+		if err != nil || database.SessionStore(identity) == recorded {
+			return // a store that is away is logged when it is needed
+		}
+		if err := db.ReplaceSessionStore(ctx, recorded, database.SessionStore(identity)); err == nil {
+			recorded = database.SessionStore(identity)
+		}
+	}, nil
+}
+
+func storeSettings(cfg config.Config, db *database.DB, log *slog.Logger) store.Config {
 	settings := store.Config{
 		Kind:            cfg.SessionStore,
 		RedisURL:        cfg.RedisURL.Reveal(),
@@ -41,19 +123,15 @@ func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start
 	if db.Pool() == nil {
 		settings.SQLite = db.SQL()
 	}
-	opened, err := store.Open(ctx, settings)
-	if err != nil {
-		return nil, err
-	}
-	byHand, err := byhand.Of(ctx, settings, opened)
-	if err != nil {
-		return nil, errors.Join(err, opened.Close())
-	}
-	manager := session.New(session.Config{
+	return settings
+}
+
+func newManager(cfg config.Config, db *database.DB, opened *store.Opened, journalDir string, start int64, log *slog.Logger) *session.Manager {
+	return session.New(session.Config{
 		Store:   opened,
 		Where:   opened.Where,
 		Devices: db.Devices(),
-		DataDir: cfg.DataDir,
+		DataDir: journalDir,
 		Limits: session.Limits{
 			Idle:     cfg.SessionIdleTimeout,
 			Lifetime: cfg.SessionLifetime,
@@ -63,5 +141,4 @@ func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start
 		Start:  start,
 		Log:    log,
 	})
-	return &sessions{manager, opened, byHand}, nil
 }

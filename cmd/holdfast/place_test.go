@@ -1,0 +1,394 @@
+package main_test
+
+import (
+	"fmt"
+	"io/fs"
+	"maps"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/config"
+	"holdfast/internal/database"
+	"holdfast/internal/dev/testkit"
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+	"holdfast/internal/learn/launch"
+)
+
+// Commands in the wrong place: in another folder, or with another store than the
+// server's.
+
+// stores are what a command acts on.
+type stores int
+
+const (
+	none      stores = iota
+	people           // the database
+	sessions         // the database and the session store
+	makesThem        // what is missing, or stores of its own
+)
+
+// commands are all there are.
+var commands = map[string]stores{
+	"serve": makesThem, "migrate": makesThem, "restart-check": makesThem, "healthcheck": none, "version": none,
+	"users list": people, "users show": people, "users add": people, "users enable": people, "users reset-link": people,
+	"users disable": sessions, "sessions list": sessions, "sessions end": sessions, "sessions end-all": sessions,
+}
+
+// commandLine is a command with what it asks for.
+func commandLine(name, email string) []string {
+	args := strings.Fields(name)
+	switch name {
+	case "users add":
+		return append(args, "--name", "Bea", "--email", "bea@example.org")
+	case "users list", "healthcheck", "version":
+		return args
+	case "sessions end":
+		return append(args, "--email", email, "--id", "x")
+	}
+	return append(args, "--email", email)
+}
+
+func TestTheTableOfCommandsIsWhole(t *testing.T) {
+	var names []string
+	var walk func(of reflect.Type, prefix string)
+	walk = func(of reflect.Type, prefix string) {
+		for field := range of.Fields() {
+			if _, command := field.Tag.Lookup("cmd"); !command {
+				continue
+			}
+			name := field.Tag.Get("name")
+			if name == "" {
+				name = strings.ToLower(strings.Join(words(field.Name), "-"))
+			}
+			before := len(names)
+			if field.Type.Kind() == reflect.Struct {
+				walk(field.Type, prefix+name+" ")
+			}
+			if len(names) == before {
+				names = append(names, prefix+name)
+			}
+		}
+	}
+	walk(reflect.TypeFor[config.Commands](), "")
+	slices.Sort(names)
+	if known := slices.Sorted(maps.Keys(commands)); !slices.Equal(names, known) {
+		t.Errorf("the program has the commands %q, the table %q", names, known)
+	}
+}
+
+// words are those of a name such as RestartCheck.
+func words(name string) (all []string) {
+	for i, r := range name {
+		if i == 0 || 'A' <= r && r <= 'Z' {
+			all = append(all, "")
+		}
+		all[len(all)-1] += string(r)
+	}
+	return all
+}
+
+// listing is every file and folder below dir.
+func listing(t *testing.T, dir string) (all []string) {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		all = append(all, path)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// mustLeave runs a command in dir, and fails the test when it leaves anything
+// behind.
+func mustLeave(t *testing.T, dir string, settings testprocess.Settings, args ...string) testprocess.Result {
+	t.Helper()
+	before := listing(t, dir)
+	got := testprocess.Run(t, program(t), dir, settings, args...)
+	if after := listing(t, dir); !slices.Equal(before, after) {
+		t.Errorf("%q left %q, before there was %q", args, after, before)
+	}
+	return got
+}
+
+// mustRefuse runs a command that has to fail with these words, and to say and
+// leave nothing else.
+func mustRefuse(t *testing.T, dir string, settings testprocess.Settings, args []string, words ...string) {
+	t.Helper()
+	got := mustLeave(t, dir, settings, args...)
+	if got.Code != 1 || got.Stdout != "" {
+		t.Errorf("%q ended with %d and said %q, want 1 and nothing", args, got.Code, got.Stdout)
+	}
+	mustName(t, got.Stderr, words...)
+	mustNotName(t, got.Stderr, "secret-word")
+}
+
+func TestACommandInTheWrongFolderFailsAndMakesNothing(t *testing.T) {
+	t.Parallel()
+	for name, on := range commands {
+		if on == makesThem {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			args := commandLine(name, "ada@example.org")
+			if on == none {
+				mustLeave(t, t.TempDir(), nil, args...)
+				mustLeave(t, t.TempDir(), nil, append(args, "--help")...)
+				return
+			}
+			elsewhere := t.TempDir()
+			mustRefuse(t, elsewhere, nil, args, "there is no database", filepath.Join(elsewhere, ".data", "holdfast.db"), "DATA_DIR", "DATABASE_URL")
+			empty := t.TempDir()
+			mustRefuse(t, t.TempDir(), testprocess.Settings{"DATA_DIR": empty}, args, "there is no database", filepath.Join(empty, "holdfast.db"))
+			if left := listing(t, empty); len(left) != 1 {
+				t.Errorf("in the empty DATA_DIR is %q", left)
+			}
+			unused := testservice.Postgres(t)
+			mustRefuse(t, t.TempDir(), testprocess.Settings{"DATABASE_URL": unused.URL}, args, "PostgreSQL at 127.0.0.1:", "holdfast migrate")
+			mustRefuse(t, t.TempDir(), testprocess.Settings{"PORT": "none"}, args, "PORT")
+		})
+	}
+}
+
+// TestACommandMigratesNothing: it is refused until the database is ready, and a
+// database that is ahead is none of its business.
+func TestACommandMigratesNothing(t *testing.T) {
+	t.Parallel()
+	for name, settings := range map[string]testprocess.Settings{"SQLite": {}, "PostgreSQL": onServices(nil, testservice.Postgres(t))} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			mustRun := func(args ...string) {
+				t.Helper()
+				if got := testprocess.Run(t, program(t), dir, settings, args...); got.Code != 0 {
+					t.Errorf("%q: %d\n%s", args, got.Code, got.Output())
+				}
+			}
+			mustRun("migrate")
+			db, err := database.Open(t.Context(), database.Config{URL: settings["DATABASE_URL"], DataDir: filepath.Join(dir, ".data"), MustExist: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer db.Close()
+			do := func(query string) {
+				t.Helper()
+				if _, err := db.SQL().ExecContext(t.Context(), query); err != nil {
+					t.Fatal(err)
+				}
+			}
+			mustRun("users", "list")
+			do(`DELETE FROM goose_db_version WHERE version_id >= 8`)
+			do(`DROP TABLE session_store`)
+			for range 2 {
+				got := testprocess.Run(t, program(t), dir, settings, "users", "list")
+				if got.Code != 1 || got.Stdout != "" {
+					t.Errorf("an older database: %d\n%s", got.Code, got.Output())
+				}
+				mustName(t, got.Stderr, name, "holdfast migrate")
+			}
+			mustRun("migrate")
+			do(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (90000, true)`)
+			mustRun("users", "list")
+		})
+	}
+}
+
+// TestACommandWithAnotherStoreIsRefused: it changes nothing, here or there.
+func TestACommandWithAnotherStoreIsRefused(t *testing.T) {
+	t.Parallel()
+	right, other := testservice.PrivateRedis(t), testservice.PrivateRedis(t, "--requirepass", "secret-word")
+	others := "redis://:secret-word@" + other.Addr
+	server := start(t, testprocess.Settings{"REDIS_URL": right.URL, "DATABASE_URL": testservice.Postgres(t).URL})
+	elsewhere := start(t, testprocess.Settings{"REDIS_URL": others + "/2"}) // another installation's
+	foreign := member(t, elsewhere)
+	ada := member(t, server)
+	for name, given := range map[string]struct {
+		settings testprocess.Settings
+		place    string
+	}{
+		"no Redis":             {testprocess.Settings{"REDIS_URL": ""}, "redis.db does not exist"},
+		"an unused Redis":      {testprocess.Settings{"REDIS_URL": others}, "given Redis at " + other.Addr},
+		"a Redis of others":    {testprocess.Settings{"REDIS_URL": others + "/2"}, "given Redis at " + other.Addr + ", database 2"},
+		"another database":     {testprocess.Settings{"REDIS_URL": right.URL + "/1"}, "given Redis at " + right.Addr + ", database 1"},
+		"the store file":       {testprocess.Settings{"SESSION_STORE": "file"}, "sessions.bolt does not exist"},
+		"the store database":   {testprocess.Settings{"SESSION_STORE": "database"}, "given table sessions"},
+		"the store memory":     {testprocess.Settings{"SESSION_STORE": "memory"}, "given the server’s own memory"},
+		"a file of other data": {testprocess.Settings{"SESSION_STORE": "file", "DATA_DIR": fileOf(t)}, "given the file "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			settings := server.Settings()
+			maps.Copy(settings, given.settings)
+			for command, on := range commands {
+				if on != sessions {
+					continue
+				}
+				mustRefuse(t, t.TempDir(), settings, commandLine(command, ada.email), given.place, "the server keeps sessions in Redis at "+right.Addr)
+			}
+			mustBe(t, greeted, ada, "after "+name)
+		})
+	}
+	mustBe(t, greeted, foreign, "at the other installation")
+	for url, unused := range map[string]string{others: "Redis", right.URL + "/1": "database"} {
+		client, err := redis.DialURL(url)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer client.Close()
+		if n, err := redis.Int(client.Do("DBSIZE")); err != nil || n != 0 {
+			t.Errorf("in the unused %s are %d keys, %v", unused, n, err)
+		}
+	}
+	if got := server.Command("users", "show", "--email", ada.email); got.Code != 0 || strings.Contains(got.Stdout, "disabled") {
+		t.Errorf("users show: %d\n%s", got.Code, got.Output())
+	}
+}
+
+// fileOf is a folder in which a server has kept sessions in a file.
+func fileOf(t *testing.T) string {
+	server := start(t, testprocess.Settings{"SESSION_STORE": "file"})
+	server.Stop()
+	return filepath.Join(server.Dir, ".data")
+}
+
+// TestTheServersStoreIsAcceptedByAnyName: also after it was emptied, or an older
+// copy was put back.
+func TestTheServersStoreIsAcceptedByAnyName(t *testing.T) {
+	t.Parallel()
+	store := testservice.PrivateRedis(t, "--requirepass", "right-word")
+	right := func(host string) string {
+		return strings.Replace("redis://:right-word@"+store.Addr, "127.0.0.1", host, 1)
+	}
+	server := start(t, testprocess.Settings{"REDIS_URL": right("127.0.0.1"), "DATABASE_URL": testservice.Postgres(t).URL})
+	ada := member(t, server)
+	ends := func(url string) error {
+		settings := server.Settings()
+		settings["REDIS_URL"] = url
+		got := testprocess.Run(t, program(t), t.TempDir(), settings, "sessions", "end-all", "--email", ada.email)
+		mustNotName(t, got.Output(), "right-word")
+		if got.Code != 0 || !strings.Contains(got.Stdout, "Sessions ended: 1.") {
+			return fmt.Errorf("%d\n%s", got.Code, got.Output())
+		}
+		return asked(ada)
+	}
+	if err := ends(right("localhost")); err != nil {
+		t.Fatalf("by another name: %v", err)
+	}
+	const id = "holdfast:beat.store"
+	client, err := redis.DialURL(right("127.0.0.1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	do := func(command string, args ...any) {
+		t.Helper()
+		if _, err := client.Do(command, args...); err != nil {
+			t.Fatal(err)
+		}
+	}
+	do("FLUSHALL")
+	ada.logIn()
+	if err := ends(right("127.0.0.1")); err != nil {
+		t.Errorf("after it was emptied: %v", err)
+	}
+	for _, change := range [][]any{{"DEL", id}, {"SET", id, "from an older copy"}} {
+		do(change[0].(string), change[1:]...)
+		ada.logIn()
+		testkit.Eventually(t, answerLimit, fmt.Sprintf("accepted by another name after %q", change), func() error { return ends(right("localhost")) })
+	}
+}
+
+// TestCommandsActOnTheStoresOfTheServer: they say which those are, apart from
+// what they print.
+func TestCommandsActOnTheStoresOfTheServer(t *testing.T) {
+	t.Parallel()
+	for store, want := range map[string]struct {
+		place       string
+		whileItRuns bool
+	}{
+		"redis": {"redis.db", true}, "file": {"sessions.bolt", false}, "database": {"holdfast.db", true},
+	} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			server := start(t, testprocess.Settings{"SESSION_STORE": store})
+			ada, bea := member(t, server), member(t, server)
+			elsewhere := server.Settings() // the same, seen from another folder
+			elsewhere["DATA_DIR"] = filepath.Join(server.Dir, ".data")
+			act := func(args ...string) string {
+				t.Helper()
+				got := mustLeave(t, t.TempDir(), elsewhere, args...)
+				if got.Code != 0 {
+					t.Fatalf("%q: %d\n%s", args, got.Code, got.Output())
+				}
+				mustName(t, got.Stderr, "Database: SQLite in "+filepath.Join(elsewhere["DATA_DIR"], "holdfast.db"))
+				if commands[args[0]+" "+args[1]] == sessions {
+					mustName(t, got.Stderr, "\nSessions: ", filepath.Join(elsewhere["DATA_DIR"], want.place))
+				}
+				mustNotName(t, got.Stdout, elsewhere["DATA_DIR"])
+				return got.Stdout
+			}
+			mustName(t, act("users", "list"), ada.email, bea.email)
+			if want.whileItRuns {
+				list := act("sessions", "list", "--email", ada.email)
+				id := strings.Fields(strings.Split(list, "\n")[1])[0]
+				mustName(t, act("sessions", "end", "--email", ada.email, "--id", id), "Ended.")
+				mustBe(t, asked, ada, "with the session ended")
+				mustBe(t, greeted, bea, "with another session ended")
+				mustName(t, act("sessions", "end-all", "--everybody"), "Sessions ended: 1.")
+				mustBe(t, asked, bea, "with all sessions ended")
+				bea.logIn()
+				mustName(t, act("users", "disable", "--email", bea.email), "Sessions ended: 1.")
+				mustBe(t, asked, bea, "disabled")
+				act("users", "enable", "--email", bea.email)
+				bea.logIn()
+			} else {
+				mustRefuse(t, t.TempDir(), elsewhere, commandLine("sessions end-all", bea.email), "held by another running server")
+			}
+			server.Stop()
+			mustName(t, act("sessions", "end-all", "--email", bea.email), "Sessions ended: 1.")
+			server.Start()
+			mustBe(t, asked, bea.at(server.URL), "after a start")
+			mustName(t, act("users", "list"), bea.email)
+		})
+	}
+}
+
+// TestAServerThatMovesTakesCommandsAlong: and one that is started to be thrown
+// away does not.
+func TestAServerThatMovesTakesCommandsAlong(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	before, after := testprocess.Settings{"SESSION_STORE": "file"}, testprocess.Settings{"SESSION_STORE": "database"}
+	list := func(settings testprocess.Settings) testprocess.Result {
+		return testprocess.Run(t, program(t), dir, settings, "sessions", "end-all", "--everybody")
+	}
+	testprocess.Start(t, program(t), dir, before).Stop()
+	thrownAway, err := launch.Start(t.Context(), launch.Command{
+		Program: program(t), Args: []string{"serve", "--stop-with-stdin", "--uncounted"}, Dir: dir,
+		Env: []string{"HOST=127.0.0.1", "PORT=0", "SESSION_STORE=database"}, Until: "people",
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := thrownAway.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if got := list(before); got.Code != 0 {
+		t.Errorf("after a throw-away start: %d\n%s", got.Code, got.Output())
+	}
+	testprocess.Start(t, program(t), dir, after).Stop()
+	if got := list(after); got.Code != 0 {
+		t.Errorf("after the move: %d\n%s", got.Code, got.Output())
+	}
+	if got := list(before); got.Code != 1 {
+		t.Errorf("with the store of before the move: %d\n%s", got.Code, got.Output())
+	}
+	mustName(t, list(before).Stderr, "given the file "+filepath.Join(dir, ".data", "sessions.bolt"), "table sessions of SQLite in")
+}
