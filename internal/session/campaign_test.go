@@ -9,8 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/database"
-	"holdfast/internal/dev/testservice"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
 )
 
@@ -51,8 +50,8 @@ func onCampaign(t *testing.T) *world {
 		t.Skipf("needs minutes and a quiet machine: set %s=1", campaign)
 	}
 	return on(t, func(w *world) {
-		w.database(database.Config{URL: testservice.Postgres(t).URL})
-		w.onRedis()
+		onPrivateRedis(w)
+		w.db = testkit.OpenDatabase(t, testkit.Postgres(t))
 	})
 }
 
@@ -78,7 +77,7 @@ func TestCampaignEndsMillionsAgainAtThreeServers(t *testing.T) {
 			w.must("DEL", append(marks, "holdfast:beat")...)
 			for _, m := range managers {
 				told := 0
-				soon(t, 20*limit, "end them again", func() error {
+				testkit.Eventually(t, 20*limit, "end them again", func() error {
 					err := m.Ping(context.Background())
 					var repair session.Repair
 					if errors.As(err, &repair) && repair.Removed > told {

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
 )
 
@@ -17,8 +18,9 @@ func TestServersWhoseClocksDifferAgreeOnWhoIsLoggedIn(t *testing.T) {
 	const each = 24
 	for _, apart := range []time.Duration{3 * time.Minute, time.Hour - time.Minute} {
 		t.Run(apart.String(), func(t *testing.T) {
+			t.Parallel()
 			w := on(t, func(w *world) {
-				w.onRedis()
+				onRedis(w)
 				w.cfg.Limits = session.Limits{Idle: 3 * time.Hour, Lifetime: 8 * time.Hour, Remember: 30 * 24 * time.Hour}
 			})
 			var managers []*session.Manager
@@ -69,8 +71,9 @@ func TestServersWhoseClocksDifferAgreeOnWhoIsLoggedIn(t *testing.T) {
 // TestLogInsThatFailedEndNoSession: Redis is away for a minute, while a person
 // tries again and again with the right password. Of those nothing counts.
 func TestLogInsThatFailedEndNoSession(t *testing.T) {
-	w := on(t, func(w *world) { w.onRedis("--appendonly", "yes", "--appendfsync", "always") })
-	m := w.open(func(cfg *config) { cfg.store.Connect, cfg.store.Timeout = 2*time.Second, 2*time.Second })
+	t.Parallel()
+	w := on(t, onDurableRedis)
+	m := w.open(brisk)
 	before := []*browser{w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)}
 	w.redis.Kill()
 	for i := range session.MaxLive - 1 {
@@ -80,7 +83,7 @@ func TestLogInsThatFailedEndNoSession(t *testing.T) {
 		}
 	}
 	w.redis.Start()
-	soon(t, patience, "after the outage", greeted(before[0], "Ada"))
+	testkit.Steadily(t, patience, "after the outage", greeted(before[0], "Ada"))
 	last := w.browser(m).logIn(w.ada)
 	for i, b := range append(before, last) {
 		if who := b.who(); who != "Ada" {
@@ -120,13 +123,14 @@ func (p *paged) EndedSince(ctx context.Context, since time.Time, yield func([]st
 
 // TestARepairSaysHowFarItIs, and does not begin anew when a server starts in it.
 func TestARepairSaysHowFarItIs(t *testing.T) {
-	w := on(t, onRedis)
+	t.Parallel()
+	w := on(t, onPrivateRedis)
 	devices := &paged{DeviceStore: w.cfg.Devices, next: make(chan struct{})}
 	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m).logIn(w.ada)
 	devices.waits.Store(true)
 	w.must("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-	soon(t, patience, "how far it is", func() error {
+	testkit.Eventually(t, patience, "how far it is", func() error {
 		err := m.Ping(context.Background())
 		var repair session.Repair
 		if !errors.As(err, &repair) || repair.Removed != 3 || !errors.Is(err, session.ErrUnavailable) {
@@ -136,5 +140,5 @@ func TestARepairSaysHowFarItIs(t *testing.T) {
 	})
 	mustFail(t, out(b)(), nil, "a person meanwhile")
 	close(devices.next)
-	soon(t, patience, "after it", greeted(b, "Ada"))
+	testkit.Steadily(t, patience, "after it", greeted(b, "Ada"))
 }

@@ -107,7 +107,7 @@ func TestOnlyALogInMovesTheDeadline(t *testing.T) {
 	eachStore(t, func(t *testing.T, w *world) {
 		b := w.browser(w.open()).logIn(w.ada)
 		begun, _ := b.load()
-		w.clock.advance(30 * time.Minute)
+		w.advance(30 * time.Minute)
 		b.set("colour", "green")
 		used, _ := b.load()
 		if !used.ExpiresAt().Equal(begun.ExpiresAt()) || !used.CreatedAt().Equal(begun.CreatedAt()) {
@@ -181,7 +181,7 @@ func TestAnEndedSessionStaysEnded(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				w.clock.advance(2 * time.Minute) // so that a mere look is written down too
+				w.advance(2 * time.Minute) // so that a mere look is written down too
 				look, err := old.load()
 				if err != nil {
 					t.Fatal(err)
@@ -206,7 +206,7 @@ func TestAnEndedSessionStaysEnded(t *testing.T) {
 }
 
 func TestACommitWithoutTheStoreNamesIt(t *testing.T) {
-	eachStore(t, func(t *testing.T, w *world) {
+	eachStoreAnd(t, onPrivateRedis, func(t *testing.T, w *world) {
 		m := w.open()
 		b := w.browser(m).logIn(w.ada)
 		if err := m.Ping(context.Background()); err != nil {

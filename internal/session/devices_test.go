@@ -12,6 +12,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"holdfast/internal/database"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
@@ -29,7 +30,7 @@ func TestDevicesAreListedThisOneFirstThenTheLatestUsed(t *testing.T) {
 				return nil
 			})
 			all = append(all, b)
-			w.clock.advance(2 * time.Minute)
+			w.advance(2 * time.Minute)
 		}
 		w.browser(m).logIn(w.grace)
 		all[0].do(nothing) // is used again
@@ -87,6 +88,7 @@ func TestNobodyEndsAnothersSession(t *testing.T) {
 }
 
 func TestEndingTwiceIsEndingOnceAndKeepsHow(t *testing.T) {
+	t.Parallel()
 	ctx := context.Background()
 	w := on(t, onRedis)
 	m := w.open()
@@ -154,6 +156,7 @@ func TestANewNameGreetsEverywhereAtTheNextRequest(t *testing.T) {
 }
 
 func TestAJunkRecordUnderADevicesKeyHarmsNoOtherDevice(t *testing.T) {
+	t.Parallel()
 	w := on(t, onRedis)
 	m := w.open()
 	b, broken := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
@@ -169,13 +172,14 @@ func TestAJunkRecordUnderADevicesKeyHarmsNoOtherDevice(t *testing.T) {
 	}
 	w.must("DEL", key(broken.token))
 	w.must("RPUSH", key(broken.token), "a list")
-	if broken.who() != "" || w.stands(broken.token) || w.log.count("cannot be read") == 0 {
+	if broken.who() != "" || w.stands(broken.token) || w.log.Count("cannot be read") == 0 {
 		t.Error("a key of another type is not removed, or not logged")
 	}
 	broken.do(nothing)
 }
 
 func TestASessionIsSmallInRedis(t *testing.T) {
+	t.Parallel()
 	w := on(t, onRedis)
 	member := w.ada
 	member.Name = "Augusta Ada King"
@@ -187,6 +191,7 @@ func TestASessionIsSmallInRedis(t *testing.T) {
 }
 
 func TestOfAUserAgentOnlyTextIsKept(t *testing.T) {
+	t.Parallel()
 	w := on(t, onMemory)
 	m := w.open()
 	for sent, want := range map[string]string{
@@ -242,7 +247,7 @@ func TestClosingLeavesNothingRunning(t *testing.T) {
 			for range times {
 				shut()
 			}
-			soon(t, 5*time.Second, "goroutines", func() error {
+			testkit.Eventually(t, patience, "goroutines", func() error {
 				if after := runtime.NumGoroutine(); after > before+times*store.libraries {
 					return fmt.Errorf("%d became %d", before, after)
 				}
@@ -253,10 +258,14 @@ func TestClosingLeavesNothingRunning(t *testing.T) {
 }
 
 func TestATableThatHangsIsSaidInTime(t *testing.T) {
+	t.Parallel()
 	var server *testservice.PostgresServer
 	w := on(t, func(w *world) {
 		server = testservice.PrivatePostgres(t)
-		w.database(database.Config{URL: server.URL})
+		w.db = testkit.OpenDatabase(t, database.Config{URL: server.URL, Timeout: patience})
+		if _, err := w.db.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 		w.cfg.store.Kind, w.cfg.store.Postgres, w.cfg.store.DatabaseTimeout = store.KindDatabase, w.db.Pool(), budget
 	})
 	b := w.browser(w.open()).logIn(w.ada)
@@ -267,9 +276,9 @@ func TestATableThatHangsIsSaidInTime(t *testing.T) {
 	s.Flash("never stored")
 	server.Pause()
 	mustFail(t, within(t, "commit", func() error { return b.finish(s) }), session.ErrUnavailable, "commit")
-	inParallel(20, func(int) {
+	inParallel(many, func(int) {
 		mustFail(t, within(t, "load", func() error { _, err := b.load(); return err }), session.ErrUnavailable, "load")
 	})
 	server.Resume()
-	soon(t, 5*time.Second, "afterwards", greeted(b, "Ada"))
+	testkit.Steadily(t, patience, "afterwards", greeted(b, "Ada"))
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"time"
 
 	"github.com/gomodule/redigo/redis"
 
@@ -72,14 +71,17 @@ func (l *faulty) EndByKey(ctx context.Context, keys []string, why session.EndRea
 // TestFailingAtAnyStepLeavesNothingHalfDone lets each step of what changes a
 // session's life fail in turn: the devices, or Redis just before it is asked.
 func TestFailingAtAnyStepLeavesNothingHalfDone(t *testing.T) {
-	faults := map[string]func(w *world) error{
-		"list of devices fails": func(*world) error { return errDevices },
-		"Redis killed":          func(w *world) error { w.redis.Kill(); return nil },
-	}
-	for name, fault := range faults {
+	for name, fault := range map[string]struct {
+		with   func(*world)
+		happen func(*world) error
+	}{
+		"list of devices fails": {onRedis, func(*world) error { return errDevices }},
+		"Redis killed":          {onDurableRedis, func(w *world) error { w.redis.Kill(); return nil }},
+	} {
 		t.Run(name, func(t *testing.T) {
-			w := on(t, func(w *world) { w.onRedis("--appendonly", "yes", "--appendfsync", "always") })
-			devices := &faulty{DeviceStore: w.cfg.Devices, fault: func() error { return fault(w) }}
+			t.Parallel()
+			w := on(t, fault.with)
+			devices := &faulty{DeviceStore: w.cfg.Devices, fault: func() error { return fault.happen(w) }}
 			m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
 			for what, act := range steps() {
 				t.Run(what, func(t *testing.T) {
@@ -91,8 +93,7 @@ func TestFailingAtAnyStepLeavesNothingHalfDone(t *testing.T) {
 						err := b.try(func(s *session.Session) error { return act(s, id) })
 						devices.at = 0
 						reached := devices.calls >= at
-						w.revive()
-						soon(t, 5*time.Second, "Redis again", func() error { return m.Ping(context.Background()) })
+						w.revive(m)
 						check(t, w, m, b, &old, err, at)
 						if !reached {
 							if err != nil {
@@ -153,12 +154,14 @@ func check(t *testing.T, w *world, m *session.Manager, b, old *browser, err erro
 	}
 }
 
-// revive starts Redis again if it was killed.
-func (w *world) revive() {
+// revive starts Redis again if it was killed, and waits until a Manager has it.
+func (w *world) revive(m *session.Manager) {
 	w.t.Helper()
-	if _, err := w.redis.Do("PING"); err != nil {
-		w.redis.Start()
+	if _, err := w.redis.Do("PING"); err == nil {
+		return
 	}
+	w.redis.Start()
+	w.steady(m)
 }
 
 // hooked is a list of devices in which something happens once they are read.
@@ -176,6 +179,7 @@ func (h *hooked) Believable(ctx context.Context, person, after string, limit int
 }
 
 func TestAnEndingThatWasBegunIsNoted(t *testing.T) {
+	t.Parallel()
 	w := on(t, onRedis)
 	devices := &hooked{DeviceStore: w.cfg.Devices}
 	m := w.open(func(cfg *config) { cfg.Devices = devices })
@@ -195,20 +199,18 @@ func TestAnEndingThatWasBegunIsNoted(t *testing.T) {
 	}
 }
 
-// TestAFailedLogInThatCannotBeTakenBackCanBeEnded hangs Redis between storing a
-// session and taking it back: Redis does what it was asked when it goes on.
+// TestAFailedLogInThatCannotBeTakenBackCanBeEnded kills Redis between storing a
+// session and taking it back.
 func TestAFailedLogInThatCannotBeTakenBackCanBeEnded(t *testing.T) {
-	w := on(t, onRedis)
+	t.Parallel()
+	w := on(t, onDurableRedis)
 	devices := &faulty{DeviceStore: w.cfg.Devices, fault: func() error { w.redis.Kill(); return errDevices }}
-	w.redis.Stop()
-	w.redis = nil
-	w.onRedis("--appendonly", "yes", "--appendfsync", "always")
 	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m)
 	devices.at = 2 // inserted, stored; then the confirmation
 	mustFail(t, b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil }), errDevices, "log-in")
 	w.redis.Start()
-	soon(t, 5*time.Second, "ping", func() error { return m.Ping(context.Background()) })
+	w.steady(m)
 	if n, err := w.keys(); err != nil || n != 1 {
 		t.Errorf("%d sessions are stored, want the one that could not be taken back, %v", n, err)
 	}

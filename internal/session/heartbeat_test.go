@@ -12,6 +12,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
 )
@@ -20,7 +21,7 @@ import (
 const (
 	onceASecond = time.Second     // between two beats of a server
 	believed    = 3 * time.Second // after the last beat that Redis took
-	slack       = 2 * time.Second
+	slack       = patience
 )
 
 // guest is nil when a browser is a guest.
@@ -121,6 +122,7 @@ func TestWhatWasLostBeforeALongOutageStaysEnded(t *testing.T) {
 	}
 	for name, with := range map[string]func(*world){"Redis": onRedis, "embedded Redis": onEmbedded, "file": onFile} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := on(t, with)
 			m := w.open()
 			b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
@@ -168,7 +170,8 @@ func TestOlderDataUnderAKeptConnectionIsNoticedWithinASecond(t *testing.T) {
 		"higher beat": func(known int64) int64 { return known + 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := on(t, onRedis)
+			t.Parallel()
+			w := on(t, onPrivateRedis)
 			m := w.open()
 			b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
 			old := *b
@@ -191,17 +194,24 @@ func TestOlderDataUnderAKeptConnectionIsNoticedWithinASecond(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			soon(t, onceASecond+slack, "the ended session", guest(&old))
-			soon(t, slack, "another session", greeted(kept, "Grace"))
+			testkit.Eventually(t, onceASecond+slack, "the ended session", guest(&old))
+			testkit.Steadily(t, slack, "another session", greeted(kept, "Grace"))
 			if w.stands(old.token) {
 				t.Error("the ended session still stands in Redis")
 			}
-			if w.connections() == connections+1 || w.log.count("checked before they are believed") == 0 {
+			if w.connections() == connections+1 || w.log.Count("checked before they are believed") == 0 {
 				t.Error("the connection was not replaced")
 			}
 		})
 	}
 }
+
+// syncAtOnce has a master serve a replica without waiting for others, which it
+// does for 5 seconds otherwise.
+var syncAtOnce = []string{"--repl-diskless-sync-delay", "0"}
+
+// onMaster gives a world a server that others replicate.
+func onMaster(w *world) { w.use(testservice.PrivateRedis(w.t, syncAtOnce...)) }
 
 // replicate makes one Redis a replica of another and waits until it has a key.
 func replicate(t *testing.T, from, to *testservice.RedisServer, wanted string) {
@@ -209,7 +219,7 @@ func replicate(t *testing.T, from, to *testservice.RedisServer, wanted string) {
 	if _, err := to.Do("REPLICAOF", "127.0.0.1", from.Addr[len("127.0.0.1:"):]); err != nil {
 		t.Fatal(err)
 	}
-	soon(t, patience, "replicate", func() error {
+	testkit.Eventually(t, patience, "replicate", func() error {
 		info, err := redis.String(to.Do("INFO", "replication"))
 		if err == nil && !strings.Contains(info, "master_link_status:up") {
 			err = errors.New("the link is down")
@@ -238,8 +248,9 @@ func (w *world) openAt(s *testservice.RedisServer, changes ...func(*config)) *se
 // TestAMasterThatWasALaggingReplicaBringsNobodyBack: the same process, the same
 // connections, and what the replica had.
 func TestAMasterThatWasALaggingReplicaBringsNobodyBack(t *testing.T) {
-	w := on(t, func(w *world) { w.onRedis("--repl-diskless-sync-delay", "0") })
-	lagging := testservice.PrivateRedis(t, "--repl-diskless-sync-delay", "0")
+	t.Parallel()
+	w := on(t, onMaster)
+	lagging := testservice.PrivateRedis(t, syncAtOnce...)
 	m, idle := w.open(), w.open()
 	b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
 	replicate(t, w.redis, lagging, key(kept.token))
@@ -249,8 +260,8 @@ func TestAMasterThatWasALaggingReplicaBringsNobodyBack(t *testing.T) {
 	replicate(t, lagging, w.redis, key(old.token))
 	promote(t, w.redis)
 	for name, m := range map[string]*session.Manager{"the busy server": m, "the idle server": idle} {
-		soon(t, onceASecond+slack, name, guest(old.at(m)))
-		soon(t, slack, name, greeted(kept.at(m), "Grace"))
+		testkit.Steadily(t, onceASecond+slack, name, guest(old.at(m)))
+		testkit.Steadily(t, slack, name, greeted(kept.at(m), "Grace"))
 	}
 }
 
@@ -258,7 +269,8 @@ func TestAMasterThatWasALaggingReplicaBringsNobodyBack(t *testing.T) {
 // with a server that knows no other. What ends at the old one, and never gets
 // into the new one by replication, ends there too, and the other way round.
 func TestAnEndingAtOneMasterCountsAtTheOther(t *testing.T) {
-	w := on(t, onRedis)
+	t.Parallel()
+	w := on(t, onMaster)
 	a := w.open()
 	first, second, kept := w.browser(a).logIn(w.ada), w.browser(a).logIn(w.ada), w.browser(a).logIn(w.grace)
 	promoted := testservice.PrivateRedis(t)
@@ -268,8 +280,8 @@ func TestAnEndingAtOneMasterCountsAtTheOther(t *testing.T) {
 	atOld, atNew := *first, *second.at(b)
 	first.do(logOut)
 	second.at(b).do(logOut)
-	soon(t, 2*onceASecond+slack, "at the new master", guest(atOld.at(b)))
-	soon(t, 2*onceASecond+slack, "at the old master", guest(atNew.at(a)))
+	testkit.Steadily(t, 2*onceASecond+slack, "at the new master", guest(atOld.at(b)))
+	testkit.Steadily(t, 2*onceASecond+slack, "at the old master", guest(atNew.at(a)))
 	for _, m := range []*session.Manager{a, b} {
 		if who := kept.at(m).who(); who != "Grace" {
 			t.Errorf("somebody else became %q", who)
@@ -281,22 +293,24 @@ func TestAnEndingAtOneMasterCountsAtTheOther(t *testing.T) {
 // writes. Nobody is logged out, and what ended at the new master has ended when
 // the old one is in use again.
 func TestAMasterThatIsCutOffIsNotBelieved(t *testing.T) {
-	w := on(t, func(w *world) { w.onRedis("--min-replicas-max-lag", "1") })
+	t.Parallel()
+	w := on(t, onMaster)
 	a := w.open()
 	ada, kept := w.browser(a).logIn(w.ada), w.browser(a).logIn(w.grace)
 	promoted := testservice.PrivateRedis(t)
 	replicate(t, w.redis, promoted, key(kept.token))
+	w.config("min-replicas-max-lag", "1")
 	w.config("min-replicas-to-write", "1")
 	promote(t, promoted)
 	old := *ada
 	ada.at(w.openAt(promoted)).do(logOut)
-	soon(t, patience, "refuse writes", func() error {
+	testkit.Eventually(t, patience, "refuse writes", func() error {
 		if _, err := w.redis.Do("SET", "written", "1"); err == nil || !strings.HasPrefix(err.Error(), "NOREPLICAS") {
 			return fmt.Errorf("answered %v", err)
 		}
 		return nil
 	})
-	soon(t, believed+slack, "the master that is cut off", out(kept))
+	testkit.Eventually(t, believed+slack, "the master that is cut off", out(kept))
 	for range 20 {
 		if err := errors.Join(out(kept)(), out(&old)()); err != nil {
 			t.Fatal(err)
@@ -306,7 +320,7 @@ func TestAMasterThatIsCutOffIsNotBelieved(t *testing.T) {
 		t.Errorf("ready: %v", err)
 	}
 	w.config("min-replicas-to-write", "0")
-	soon(t, onceASecond+slack, "with writes taken again", greeted(kept, "Grace"))
+	testkit.Steadily(t, onceASecond+slack, "with writes taken again", greeted(kept, "Grace"))
 	if who := old.who(); who != "" {
 		t.Errorf("who had logged out at the new master is greeted as %q", who)
 	}
@@ -319,7 +333,8 @@ func TestAMasterThatIsCutOffIsNotBelieved(t *testing.T) {
 // the database, by a reset of the password perhaps, and Redis refuses to let go
 // of it. It is not believed for the rest of the time that a beat is good for.
 func TestARedisThatRefusesToRemoveWhatEndedIsNotBelieved(t *testing.T) {
-	w := on(t, func(w *world) { w.onRedis() })
+	t.Parallel()
+	w := on(t, onPrivateRedis)
 	a, b := w.open(), w.open()
 	ada, kept := w.browser(a).logIn(w.ada), w.browser(a).logIn(w.grace)
 	there := ada.at(b)
@@ -332,14 +347,14 @@ func TestARedisThatRefusesToRemoveWhatEndedIsNotBelieved(t *testing.T) {
 	if err := out(ada)(); err != nil {
 		t.Errorf("where it was refused: %v", err)
 	}
-	soon(t, onceASecond+slack, "the other server", out(there))
+	testkit.Eventually(t, onceASecond+slack, "the other server", out(there))
 	for range 20 {
 		if err := errors.Join(out(ada)(), out(there)()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	w.config("min-replicas-to-write", "0")
-	soon(t, onceASecond+slack, "with writes taken again", greeted(kept, "Grace"))
+	testkit.Steadily(t, onceASecond+slack, "with writes taken again", greeted(kept, "Grace"))
 	if who := ada.who(); who != "" {
 		t.Errorf("she is greeted as %q", who)
 	}
@@ -347,18 +362,19 @@ func TestARedisThatRefusesToRemoveWhatEndedIsNotBelieved(t *testing.T) {
 
 // TestARedisThatCannotSaveGreets as long as nothing that has ended lives there.
 func TestARedisThatCannotSaveGreets(t *testing.T) {
+	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "data")
 	if err := os.Mkdir(folder, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	w := on(t, func(w *world) { w.onRedis("--dir", folder, "--save", "3600 1000000") })
+	w := on(t, func(w *world) { w.use(testservice.PrivateRedis(t, "--dir", folder, "--save", "3600 1000000")) })
 	m := w.open()
 	b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
 	if err := os.RemoveAll(folder); err != nil {
 		t.Fatal(err)
 	}
 	w.must("BGSAVE")
-	soon(t, patience, "fail to save", func() error {
+	testkit.Eventually(t, patience, "fail to save", func() error {
 		if _, err := w.redis.Do("SET", "written", "1"); err == nil || !strings.HasPrefix(err.Error(), "MISCONF") {
 			return fmt.Errorf("answered %v", err)
 		}
@@ -371,9 +387,9 @@ func TestARedisThatCannotSaveGreets(t *testing.T) {
 		}
 	}
 	w.must("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-	soon(t, slack, "on a new connection", greeted(kept, "Grace"))
+	testkit.Steadily(t, slack, "on a new connection", greeted(kept, "Grace"))
 	if err := w.cfg.Devices.EndByKey(context.Background(), []string{hash(b.token)}, session.EndedByLogOut); err != nil {
 		t.Fatal(err)
 	}
-	soon(t, believed+onceASecond+slack, "with an ended session there", out(b))
+	testkit.Eventually(t, believed+onceASecond+slack, "with an ended session there", out(b))
 }

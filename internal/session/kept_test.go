@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"testing"
-	"time"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
 )
 
@@ -55,6 +55,7 @@ func TestAnEndingKeptInTheJournalIsNotUndoneByAnOlderFile(t *testing.T) {
 	for place, with := range map[string]func(*world){"embedded Redis": onEmbedded, "file": onFile} {
 		for name := range keptEnds(nil, nil) {
 			t.Run(place+", "+name, func(t *testing.T) {
+				t.Parallel()
 				w := on(t, with)
 				devices := &readOnly{DeviceStore: w.cfg.Devices}
 				withDevices := func(cfg *config) { cfg.Devices = devices }
@@ -102,7 +103,7 @@ func (w *world) maintained(t *testing.T, m *session.Manager, reason func() error
 	ctx, stop := context.WithCancel(context.Background())
 	over := make(chan struct{})
 	go func() { defer close(over); m.Maintain(ctx) }()
-	soon(t, 5*time.Second, "store what the journal has", reason)
+	testkit.Eventually(t, patience, "store what the journal has", reason)
 	stop()
 	<-over
 }
@@ -123,6 +124,7 @@ func (w *world) reasonOf(token string) func() error {
 // the journal's folder is of no use. The session is gone, and logging out once
 // more notes it.
 func TestALogOutThatCannotBeNotedAnywhereIsSaid(t *testing.T) {
+	t.Parallel()
 	w := on(t, onRedis)
 	if err := os.MkdirAll(filepath.Join(w.cfg.DataDir, "endings.journal.lock"), 0o700); err != nil {
 		t.Fatal(err)
@@ -148,6 +150,7 @@ func TestALogOutThatCannotBeNotedAnywhereIsSaid(t *testing.T) {
 // TestDevicesAreListedWhileTheDatabaseIsReadOnly: that one of them has expired
 // cannot be marked.
 func TestDevicesAreListedWhileTheDatabaseIsReadOnly(t *testing.T) {
+	t.Parallel()
 	w := on(t, onRedis)
 	devices := &readOnly{DeviceStore: w.cfg.Devices}
 	m := w.open(func(cfg *config) { cfg.Devices = devices })

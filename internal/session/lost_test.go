@@ -54,6 +54,7 @@ func TestParallelRequestsLoseNothing(t *testing.T) {
 // TestWhatConflictsAtEveryTryIsSaid: another writer is quicker each time. The
 // request is told so, and nothing of it is stored.
 func TestWhatConflictsAtEveryTryIsSaid(t *testing.T) {
+	t.Parallel()
 	w := on(t, onRedis)
 	quicker := &quicker{w: w}
 	m := w.open(func(cfg *config) {
@@ -126,6 +127,7 @@ func TestANoticeIsShownExactlyOnce(t *testing.T) {
 }
 
 func TestManyValuesAtOnceKeepToTheLimit(t *testing.T) {
+	t.Parallel()
 	w := on(t, onRedis)
 	b := w.browser(w.open()).logIn(w.ada)
 	requests := make([]*session.Session, 2*session.MaxValues)

@@ -9,13 +9,15 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
 )
 
 // TestADeviceIsNotMarkedBeforeItsSessionIsGone: the store takes nothing, so the
 // session goes on, and must stand in the list as one that does.
 func TestADeviceIsNotMarkedBeforeItsSessionIsGone(t *testing.T) {
-	w := on(t, func(w *world) { w.onRedis("--appendonly", "yes", "--appendfsync", "always") })
+	t.Parallel()
+	w := on(t, onDurableRedis)
 	m := w.open(brisk)
 	b, other := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
 	leaving, err := b.load()
@@ -27,7 +29,7 @@ func TestADeviceIsNotMarkedBeforeItsSessionIsGone(t *testing.T) {
 	mustFail(t, b.finish(leaving), session.ErrUnavailable, "log-out")
 	mustFail(t, m.EndDevice(context.Background(), w.ada.ID, deviceOf(t, w, other.token), session.EndedByOwner), session.ErrUnavailable, "end of a device")
 	w.redis.Start()
-	soon(t, 5*time.Second, "Redis again", greeted(b, "Ada"))
+	testkit.Steadily(t, patience, "Redis again", greeted(b, "Ada"))
 	if listed, err := m.Devices(context.Background(), w.ada.ID); err != nil || len(listed) != 2 {
 		t.Errorf("two sessions live, and the list has %d, %v", len(listed), err)
 	}
@@ -68,7 +70,7 @@ func TestAnIdleSessionIsRemovedOnlyAsItWasRead(t *testing.T) {
 	eachStore(t, func(t *testing.T, w *world) {
 		m := w.open()
 		b := w.browser(m).logIn(w.ada)
-		w.clock.advance(defaults.Idle / 2)
+		w.advance(defaults.Idle / 2)
 		late := session.New(func() session.Config {
 			cfg := w.cfg.Config
 			cfg.Store, cfg.Now = w.opened[m], func() time.Time { return w.clock.Now().Add(defaults.Idle/2 + time.Second) }
@@ -87,6 +89,7 @@ func TestAnIdleSessionIsRemovedOnlyAsItWasRead(t *testing.T) {
 // TestAWriteSentTwiceIsMadeOnce: its connection was cut after Redis had carried
 // it out.
 func TestAWriteSentTwiceIsMadeOnce(t *testing.T) {
+	t.Parallel()
 	w := on(t, onRedis)
 	opened := w.opened[w.open()]
 	ctx, key := context.Background(), hash("somebody's")
@@ -110,6 +113,7 @@ func TestAWriteSentTwiceIsMadeOnce(t *testing.T) {
 func TestFilesOfSessionsAreTheirOwnersAlone(t *testing.T) {
 	for name, with := range map[string]func(*world){"embedded Redis": onEmbedded, "file": onFile} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := on(t, with)
 			w.cfg.store.DataDir = filepath.Join(w.cfg.store.DataDir, "made")
 			w.browser(w.open()).logIn(w.ada)

@@ -5,8 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"testing"
-	"time"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
 )
 
@@ -31,8 +31,9 @@ func TestAWriteThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 				continue // a full Redis removes
 			}
 			t.Run(name+", "+act, func(t *testing.T) {
-				w := on(t, func(w *world) { w.onRedis("--appendonly", "yes", "--appendfsync", "always") })
-				m := w.open(func(cfg *config) { cfg.store.Connect, cfg.store.Timeout = time.Second, time.Second })
+				t.Parallel()
+				w := on(t, onDurableRedis)
+				m := w.open(brisk)
 				b := w.browser(m).logIn(w.ada)
 				old := *b
 				s, err := b.load()
@@ -44,7 +45,7 @@ func TestAWriteThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 				}
 				c.begin(w)
 				if name == "stopped" { // what is sent before the end is noticed may arrive
-					soon(t, 5*time.Second, "notice", func() error {
+					testkit.Eventually(t, patience, "notice", func() error {
 						if m.Ping(context.Background()) == nil {
 							return errors.New("it answers")
 						}
@@ -61,7 +62,7 @@ func TestAWriteThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 				}
 				c.end(w)
 				// What hung is carried out now: the answer was right to say that it may be.
-				soon(t, 5*time.Second, "read again", func() error {
+				testkit.Steadily(t, patience, "read again", func() error {
 					s, err := old.load()
 					if err != nil {
 						return err

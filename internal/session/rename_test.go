@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"testing"
 
-	"holdfast/internal/database"
-	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
 )
 
@@ -28,9 +26,10 @@ func TestARenameReachesEveryLogInInFlight(t *testing.T) {
 	ctx := context.Background()
 	for engine, with := range map[string]func(*world){
 		"SQLite":     onRedis,
-		"PostgreSQL": func(w *world) { w.onRedis(); w.database(database.Config{URL: testservice.Postgres(w.t).URL}) },
+		"PostgreSQL": onRedisAndPostgres,
 	} {
 		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
 			w := on(t, with)
 			managers := []*session.Manager{w.open(), w.open()}
 			for n := range renames {
@@ -75,9 +74,10 @@ func TestARenameReachesEveryLogInInFlight(t *testing.T) {
 // TestOfRenamesAtOnceEverySessionHasTheLast: whichever name the database has when
 // all are done is that of every session.
 func TestOfRenamesAtOnceEverySessionHasTheLast(t *testing.T) {
+	t.Parallel()
 	const rounds, sessions, renames = 60, 6, 3
 	ctx := context.Background()
-	w := on(t, func(w *world) { w.onRedis(); w.database(database.Config{URL: testservice.Postgres(w.t).URL}) })
+	w := on(t, onRedisAndPostgres)
 	managers := []*session.Manager{w.open(), w.open()}
 	browsers := make([]*browser, sessions)
 	for i := range browsers {
@@ -109,6 +109,7 @@ func TestOfRenamesAtOnceEverySessionHasTheLast(t *testing.T) {
 // TestANameStoredMeanwhileIsNotOverwritten: a log-in that writes its record for
 // the second time, and a rename in between that is later than the name it read.
 func TestANameStoredMeanwhileIsNotOverwritten(t *testing.T) {
+	t.Parallel()
 	w := on(t, onRedis)
 	devices := &renamedTwice{DeviceStore: w.cfg.Devices}
 	m := w.open(func(cfg *config) { cfg.Devices = devices })

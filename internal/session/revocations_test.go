@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io/fs"
@@ -12,6 +13,8 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/testkit"
+	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
 )
 
@@ -45,9 +48,10 @@ func ends(m *session.Manager, w *world) map[string]func(b, other *browser) error
 func TestARestoredRedisBringsNobodyBack(t *testing.T) {
 	for name := range ends(nil, nil) {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			folder := t.TempDir()
 			w := on(t, func(w *world) {
-				w.onRedis("--appendonly", "yes", "--appendfsync", "always", "--dir", folder, "--save", "")
+				w.use(testservice.PrivateRedis(t, "--appendonly", "yes", "--appendfsync", "always", "--dir", folder, "--save", ""))
 			})
 			m, second := w.open(), w.open()
 			b, other := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
@@ -58,6 +62,9 @@ func TestARestoredRedisBringsNobodyBack(t *testing.T) {
 			old := *b
 			before := filepath.Join(t.TempDir(), "before")
 			copyFolder(t, filepath.Join(folder, "appendonlydir"), before)
+			if !holds(t, before, key(old.token)) {
+				t.Fatal("the copy does not have the session: nothing is tested")
+			}
 			if err := ends(m, w)[name](b, other); err != nil {
 				t.Fatal(err)
 			}
@@ -67,11 +74,8 @@ func TestARestoredRedisBringsNobodyBack(t *testing.T) {
 			}
 			copyFolder(t, before, filepath.Join(folder, "appendonlydir"))
 			w.redis.Start()
-			if !w.stands(old.token) {
-				t.Fatal("the restored Redis does not have the old session: nothing is tested")
-			}
 			for place, m := range map[string]*session.Manager{"the first server": m, "the second server": second, "a new server": w.open()} {
-				soon(t, 5*time.Second, place, func() error { return m.Ping(context.Background()) })
+				w.steady(m)
 				if who := old.at(m).who(); who != "" {
 					t.Errorf("%s greets the ended session as %q", place, who)
 				}
@@ -86,6 +90,23 @@ func TestARestoredRedisBringsNobodyBack(t *testing.T) {
 	}
 }
 
+// holds reports whether a file in folder has text in it.
+func holds(t *testing.T, folder, text string) (found bool) {
+	t.Helper()
+	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		found = found || bytes.Contains(content, []byte(text))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
 func copyFolder(t *testing.T, from, to string) {
 	t.Helper()
 	if err := os.CopyFS(to, os.DirFS(from)); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -96,7 +117,8 @@ func copyFolder(t *testing.T, from, to string) {
 // TestWithoutTheDevicesARestoredRedisIsNotBelieved: the database is away just
 // when Redis has come back.
 func TestWithoutTheDevicesARestoredRedisIsNotBelieved(t *testing.T) {
-	w := on(t, func(w *world) { w.onRedis("--appendonly", "yes", "--appendfsync", "always") })
+	t.Parallel()
+	w := on(t, onDurableRedis)
 	devices := &absent{DeviceStore: w.cfg.Devices}
 	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m).logIn(w.ada)
@@ -108,7 +130,7 @@ func TestWithoutTheDevicesARestoredRedisIsNotBelieved(t *testing.T) {
 		mustFail(t, err, session.ErrUnavailable, "load")
 	}
 	devices.away.Store(false)
-	soon(t, 2*time.Second, "with the devices back", greeted(b, "Ada"))
+	testkit.Steadily(t, patience, "with the devices back", greeted(b, "Ada"))
 }
 
 // absent is a devices that can be away.
@@ -116,14 +138,14 @@ type absent struct {
 	session.DeviceStore
 	away atomic.Bool
 	asks atomic.Int64
-	slow chan struct{} // where set, what ended is told when it is closed
+	slow atomic.Pointer[chan struct{}] // where set, what ended is told when it is closed
 }
 
 func (l *absent) EndedSince(ctx context.Context, since time.Time, yield func([]string) error) error {
 	l.asks.Add(1)
-	if l.slow != nil {
+	if slow := l.slow.Load(); slow != nil {
 		select {
-		case <-l.slow:
+		case <-*slow:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -137,34 +159,42 @@ func (l *absent) EndedSince(ctx context.Context, since time.Time, yield func([]s
 // TestALongReplayIsDoneSomeTime: it takes longer than any request waits, and
 // yet it is done once, and not again by every request.
 func TestALongReplayIsDoneSomeTime(t *testing.T) {
-	w := on(t, func(w *world) { w.onRedis("--appendonly", "yes", "--appendfsync", "always") })
+	t.Parallel()
+	w := on(t, onDurableRedis)
 	devices := &absent{DeviceStore: w.cfg.Devices}
 	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m).logIn(w.ada)
+	slow := make(chan struct{})
+	devices.slow.Store(&slow)
 	w.redis.Kill()
-	devices.slow = make(chan struct{})
-	asked := devices.asks.Load()
+	began, asked := time.Now(), devices.asks.Load()
 	w.redis.Start()
-	inParallel(10, func(int) {
+	once := func(when string) {
+		t.Helper()
+		// Besides the replay, the server asks every second for what has ended lately.
+		heartbeats := 2 + int64(time.Since(began)/onceASecond)
+		if n := devices.asks.Load() - asked; n < 1 || n > 1+heartbeats {
+			t.Errorf("%s: what has ended was asked for %d times by %d requests", when, n, many)
+		}
+	}
+	inParallel(many, func(int) {
 		err := within(t, "load", func() error { _, err := b.load(); return err })
 		mustFail(t, err, session.ErrUnavailable, "load")
 	})
-	if n := devices.asks.Load() - asked; n != 1 {
-		t.Errorf("the devices was asked %d times at once", n)
-	}
-	close(devices.slow)
-	soon(t, 2*time.Second, "after the replay", greeted(b, "Ada"))
-	if n := devices.asks.Load() - asked; n != 1 {
-		t.Errorf("the devices was asked %d times", n)
-	}
+	once("during the replay")
+	close(slow)
+	testkit.Steadily(t, patience, "after the replay", greeted(b, "Ada"))
+	once("after the replay")
 }
 
 func TestClosingDoesNotWaitForAReplay(t *testing.T) {
-	w := on(t, onRedis)
+	t.Parallel()
+	w := on(t, onPrivateRedis)
 	devices := &absent{DeviceStore: w.cfg.Devices}
 	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
+	never := make(chan struct{})
+	devices.slow.Store(&never)
 	w.redis.Kill()
-	devices.slow = make(chan struct{})
 	w.redis.Start()
 	_, err := m.Load(context.Background(), hash("anybody"))
 	mustFail(t, err, session.ErrUnavailable, "load")
@@ -176,35 +206,24 @@ func TestClosingDoesNotWaitForAReplay(t *testing.T) {
 // TestAReplicaThatLagsBringsNobodyBack: it stopped listening before the log-out
 // and then took over at the same address.
 func TestAReplicaThatLagsBringsNobodyBack(t *testing.T) {
-	w := on(t, onRedis)
+	t.Parallel()
+	w := on(t, onMaster)
 	m := w.open()
 	b := w.browser(m).logIn(w.ada)
 	kept := w.browser(m).logIn(w.grace)
-	replica := on(t, onRedis) // a world of its own; only its Redis is used
-	host, port := "127.0.0.1", w.redis.Addr[len("127.0.0.1:"):]
-	if _, err := replica.redis.Do("REPLICAOF", host, port); err != nil {
-		t.Fatal(err)
-	}
-	soon(t, 20*time.Second, "replicate", func() error {
-		n, err := redis.Int(replica.redis.Do("EXISTS", key(b.token)))
-		if err == nil && n != 1 {
-			err = errors.New("not there yet")
-		}
-		return err
-	})
-	if _, err := replica.redis.Do("REPLICAOF", "NO", "ONE"); err != nil { // cut off, and promoted
-		t.Fatal(err)
-	}
+	replica := testservice.PrivateRedis(t)
+	replicate(t, w.redis, replica, key(kept.token))
+	promote(t, replica) // cut off
 	old := *b
 	b.do(logOut)
-	if n, err := redis.Int(replica.redis.Do("EXISTS", key(old.token))); n != 1 || err != nil {
+	if n, err := redis.Int(replica.Do("EXISTS", key(old.token))); n != 1 || err != nil {
 		t.Fatal("the replica does not have the old session: nothing is tested", err)
 	}
 	w.redis.Kill()
-	if _, err := replica.redis.Do("CONFIG", "SET", "port", port); err != nil {
+	if _, err := replica.Do("CONFIG", "SET", "port", w.redis.Addr[len("127.0.0.1:"):]); err != nil {
 		t.Fatal(err)
 	}
-	soon(t, 5*time.Second, "the promoted replica", func() error { return m.Ping(context.Background()) })
+	w.steady(m)
 	if who := old.who(); who != "" {
 		t.Errorf("the promoted replica greets the ended session as %q", who)
 	}
@@ -218,6 +237,7 @@ func TestAReplicaThatLagsBringsNobodyBack(t *testing.T) {
 func TestAnOlderFilePutBackBringsNobodyBack(t *testing.T) {
 	for name, store := range map[string]func(*world){"embedded Redis": onEmbedded, "file": onFile} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := on(t, store)
 			m := w.open()
 			b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)

@@ -36,7 +36,7 @@ func loggedIn(b *testing.B) (*session.Manager, string) {
 		b.Fatal(err)
 	}
 	opened, err := store.Open(ctx, store.Config{
-		Kind: store.KindRedis, RedisURL: testservice.PrivateRedis(b).URL, Connect: time.Second, Timeout: time.Second,
+		Kind: store.KindRedis, RedisURL: testservice.Redis(b).URL, Connect: time.Second, Timeout: time.Second,
 		Endings: db.Devices(), Belongs: session.Belongs, Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {

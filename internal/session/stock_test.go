@@ -16,7 +16,7 @@ import (
 // TestTheStockStoreBringsThemBack shows what the guard is for: the same steps
 // through scs and its redisstore as they come.
 func TestTheStockStoreBringsThemBack(t *testing.T) {
-	server := testservice.PrivateRedis(t)
+	server := testservice.Redis(t)
 	stock := scs.New()
 	stock.IdleTimeout = time.Hour
 	pool := &redis.Pool{MaxIdle: 16, Dial: func() (redis.Conn, error) { return redis.DialURL(server.URL) }}
@@ -79,7 +79,7 @@ func TestTheStockStoreBringsThemBack(t *testing.T) {
 
 // TestTheStockStoreLosesThem shows what laying changes over each other is for.
 func TestTheStockStoreLosesThem(t *testing.T) {
-	server := testservice.PrivateRedis(t)
+	server := testservice.Redis(t)
 	stock := scs.New()
 	pool := &redis.Pool{MaxIdle: writers, Dial: func() (redis.Conn, error) { return redis.DialURL(server.URL) }}
 	t.Cleanup(func() { _ = pool.Close() })

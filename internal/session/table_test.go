@@ -14,6 +14,7 @@ import (
 func TestTwoProcessesCanShareTheTable(t *testing.T) {
 	for name, with := range map[string]func(*world){"SQLite": onSQLite, "PostgreSQL": onPostgres} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := on(t, with)
 			managers := []*session.Manager{w.open(), w.open()}
 			for range rounds() / 10 {
@@ -45,6 +46,7 @@ func TestTwoProcessesCanShareTheTable(t *testing.T) {
 func TestAnExpiredRowIsNoSession(t *testing.T) {
 	for name, with := range map[string]func(*world){"SQLite": onSQLite, "PostgreSQL": onPostgres} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			w := on(t, with)
 			b := w.browser(w.open()).logIn(w.ada)
 			s, err := b.load()

@@ -17,21 +17,21 @@ func TestASessionEndsWhenItWasIdleTooLong(t *testing.T) {
 	eachStore(t, func(t *testing.T, w *world) {
 		b := w.browser(w.open()).logIn(w.ada)
 		for range 3 {
-			w.clock.advance(defaults.Idle - time.Second)
+			w.advance(defaults.Idle - time.Second)
 			b.do(nothing)
 			if who := b.who(); who != "Ada" {
 				t.Fatalf("a session in use is greeted as %q", who)
 			}
 		}
-		w.clock.advance(defaults.Idle - 2*time.Millisecond)
+		w.advance(defaults.Idle - 2*time.Millisecond)
 		if b.who() != "Ada" {
 			t.Error("it ended before its time")
 		}
-		w.clock.advance(2 * time.Millisecond) // nothing was committed meanwhile
+		w.advance(2 * time.Millisecond) // nothing was committed meanwhile
 		if who := b.who(); who != "" {
 			t.Errorf("after the idle limit somebody is greeted as %q", who)
 		}
-		w.clock.advance(-time.Hour)
+		w.advance(-time.Hour)
 		if who := b.who(); who != "" {
 			t.Errorf("a clock that was put back greets %q again: the record was not removed", who)
 		}
@@ -43,12 +43,12 @@ func TestASessionEndsAtItsLifetimeWhateverIsDone(t *testing.T) {
 		b := w.browser(w.open()).logIn(w.ada)
 		for past := time.Duration(0); past < defaults.Lifetime-time.Minute; past += 30 * time.Minute {
 			b.do(func(s *session.Session) error { s.Flash("busy"); return nil })
-			w.clock.advance(min(30*time.Minute, defaults.Lifetime-time.Minute-past))
+			w.advance(min(30*time.Minute, defaults.Lifetime-time.Minute-past))
 		}
 		if b.who() != "Ada" {
 			t.Fatal("it ended before its time")
 		}
-		w.clock.advance(time.Minute)
+		w.advance(time.Minute)
 		if who := b.who(); who != "" {
 			t.Errorf("after its lifetime a session in constant use is greeted as %q", who)
 		}
@@ -57,10 +57,11 @@ func TestASessionEndsAtItsLifetimeWhateverIsDone(t *testing.T) {
 
 // TestTheRecordItselfEndsASession: the time to live is gone from Redis.
 func TestTheRecordItselfEndsASession(t *testing.T) {
+	t.Parallel()
 	w := on(t, onRedis)
 	b := w.browser(w.open()).logIn(w.ada)
 	w.must("PERSIST", key(b.token))
-	w.clock.advance(defaults.Idle)
+	w.advance(defaults.Idle)
 	if who := b.who(); who != "" || w.stands(b.token) {
 		t.Errorf("without a time to live the session is greeted as %q", who)
 	}
@@ -68,6 +69,7 @@ func TestTheRecordItselfEndsASession(t *testing.T) {
 
 // TestRedisKeepsAKeyAsLongAsIsDue reads the key's time to live.
 func TestRedisKeepsAKeyAsLongAsIsDue(t *testing.T) {
+	t.Parallel()
 	w := on(t, onRedis)
 	m := w.open()
 	left := func(b *browser) time.Duration {
@@ -86,14 +88,14 @@ func TestRedisKeepsAKeyAsLongAsIsDue(t *testing.T) {
 	}
 	b := w.browser(m).logIn(w.ada)
 	due(b, defaults.Idle, "after the log-in")
-	w.clock.advance(40 * time.Minute)
+	w.advance(40 * time.Minute)
 	b.do(nothing)
 	due(b, defaults.Idle, "after a use")
 	for range 10 {
-		w.clock.advance(40 * time.Minute)
+		w.advance(40 * time.Minute)
 		b.do(nothing)
 	}
-	w.clock.advance(30 * time.Minute)
+	w.advance(30 * time.Minute)
 	b.do(nothing)
 	due(b, defaults.Lifetime-470*time.Minute, "shortly before the end")
 	remembered := w.ada
@@ -105,8 +107,9 @@ func TestRedisKeepsAKeyAsLongAsIsDue(t *testing.T) {
 }
 
 func TestLastSeenIsWrittenOnceAMinuteOrATwentiethOfAShortLimit(t *testing.T) {
+	t.Parallel()
 	for idle, every := range map[time.Duration]time.Duration{time.Hour: time.Minute, 2 * time.Minute: 6 * time.Second} {
-		w := on(t, onRedis)
+		w := on(t, onPrivateRedis)
 		m := w.open(func(cfg *config) { cfg.Limits.Idle = idle })
 		b := w.browser(m).logIn(w.ada)
 		stored := func() string {
@@ -118,7 +121,7 @@ func TestLastSeenIsWrittenOnceAMinuteOrATwentiethOfAShortLimit(t *testing.T) {
 			return record
 		}
 		before := stored()
-		w.clock.advance(every - time.Millisecond)
+		w.advance(every - time.Millisecond)
 		reads := w.monitor()
 		for range 10 {
 			b.do(nothing)
@@ -129,7 +132,7 @@ func TestLastSeenIsWrittenOnceAMinuteOrATwentiethOfAShortLimit(t *testing.T) {
 		if did := reads(); len(did) != 11 { // one by the test itself
 			t.Errorf("idle %s: 10 page views were %q", idle, did)
 		}
-		w.clock.advance(time.Millisecond)
+		w.advance(time.Millisecond)
 		b.do(nothing)
 		after := stored()
 		if after == before {
@@ -173,6 +176,7 @@ func (w *world) monitor() func() []string {
 }
 
 func TestClocksFiveMinutesApartLogNobodyOut(t *testing.T) {
+	t.Parallel()
 	w := on(t, onRedis)
 	const apart = 5 * time.Minute
 	ahead := func() time.Time { return w.clock.Now().Add(apart) }
@@ -191,9 +195,9 @@ func TestClocksFiveMinutesApartLogNobodyOut(t *testing.T) {
 				t.Fatalf("minute %d: listed %+v, %v", 5*step, devices, err)
 			}
 		}
-		w.clock.advance(5 * time.Minute)
+		w.advance(5 * time.Minute)
 	}
-	w.clock.advance(defaults.Lifetime - 80*5*time.Minute + apart)
+	w.advance(defaults.Lifetime - 80*5*time.Minute + apart)
 	for _, m := range []*session.Manager{slow, fast} {
 		if b.at(m).who() != "" || c.at(m).who() != "" {
 			t.Error("a session lived beyond its lifetime and the distance of the clocks")
@@ -202,9 +206,10 @@ func TestClocksFiveMinutesApartLogNobodyOut(t *testing.T) {
 }
 
 func TestAClockPutBackLogsNobodyOut(t *testing.T) {
+	t.Parallel()
 	w := on(t, onRedis)
 	b := w.browser(w.open()).logIn(w.ada)
-	w.clock.advance(-24 * time.Hour)
+	w.advance(-24 * time.Hour)
 	b.do(nothing)
 	b.set("colour", "green")
 	if b.who() != "Ada" {
@@ -226,7 +231,7 @@ func TestRememberedSessionsLiveLongerAndTheirCookiePersists(t *testing.T) {
 		if kept.cookie.MaxAge < want-int(patience.Seconds()) || kept.cookie.MaxAge > want+1 {
 			t.Errorf("the cookie is kept %d s, want about %d", kept.cookie.MaxAge, want)
 		}
-		w.clock.advance(defaults.Remember - time.Minute)
+		w.advance(defaults.Remember - time.Minute)
 		if plain.who() != "" || kept.who() != "Ada" {
 			t.Errorf("a minute before the end: ordinary %q, remembered %q", plain.who(), kept.who())
 		}
@@ -237,7 +242,7 @@ func TestRememberedSessionsLiveLongerAndTheirCookiePersists(t *testing.T) {
 		if devices, err := s.Devices(context.Background()); err != nil || len(devices) != 1 || !devices[0].Remembered {
 			t.Errorf("listed %+v, %v", devices, err)
 		}
-		w.clock.advance(time.Minute)
+		w.advance(time.Minute)
 		if who := kept.who(); who != "" {
 			t.Errorf("after its lifetime it is greeted as %q", who)
 		}
@@ -245,6 +250,7 @@ func TestRememberedSessionsLiveLongerAndTheirCookiePersists(t *testing.T) {
 }
 
 func TestTheCookieOnHTTPSIsBoundToTheHost(t *testing.T) {
+	t.Parallel()
 	w := on(t, onMemory)
 	b := w.browser(w.open(func(cfg *config) { cfg.Secure = true })).logIn(w.ada)
 	c := b.cookie

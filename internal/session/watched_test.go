@@ -75,7 +75,7 @@ func TestWhatARequestDidIsToldTheSameOnEveryStore(t *testing.T) {
 		act("a look", session.Looked, nothing)
 		act("a value", session.Stored, func(s *session.Session) error { return s.Set("colour", "green") })
 		act("a flash", session.Stored, func(s *session.Session) error { s.Flash("Hello."); return nil })
-		w.clock.advance(2 * time.Minute)
+		w.advance(2 * time.Minute)
 		act("a visit", session.Touched, nothing)
 		act("a log-in", session.LoggedIn, func(s *session.Session) error { s.LogIn(w.grace, laptop); return nil })
 		act("a log-out", session.Ended, logOut)
@@ -111,6 +111,7 @@ func TestACommitIsMadeOnce(t *testing.T) {
 }
 
 func TestACookieGoesOutOnce(t *testing.T) {
+	t.Parallel()
 	w := on(t, onMemory)
 	m := w.open()
 	b := w.browser(m)

@@ -5,11 +5,9 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +15,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/product"
 	"holdfast/internal/session"
@@ -25,10 +24,10 @@ import (
 
 // patience is time enough for one operation on a machine that is busy; how
 // fast things fail is tested where budget is used instead.
-const patience = 20 * time.Second
+const patience = testkit.Patience
 
 // budget is the whole time one operation on Redis gets in tests of outages.
-const budget = 300 * time.Millisecond
+const budget = time.Second
 
 // noTime is the zero time, which lets a disabled person in again.
 var noTime time.Time
@@ -42,8 +41,8 @@ type world struct {
 	db     *database.DB
 	redis  *testservice.RedisServer // nil where there is none
 	cfg    config
-	clock  *clock
-	log    *logbook
+	clock  *testkit.Clock
+	log    testkit.Log
 	opened map[*session.Manager]*store.Opened
 	ada    session.Member
 	grace  session.Member
@@ -59,8 +58,8 @@ type config struct {
 // on makes a world; with what, the settings of its store.
 func on(t testing.TB, with func(w *world)) *world {
 	t.Helper()
-	w := &world{t: t, clock: &clock{at: time.Now().Truncate(time.Millisecond).UTC()}, log: &logbook{}, opened: map[*session.Manager]*store.Opened{}}
-	log := slog.New(slog.NewTextHandler(w.log, nil))
+	w := &world{t: t, clock: testkit.StoppedAt(time.Now().Truncate(time.Millisecond).UTC()), opened: map[*session.Manager]*store.Opened{}}
+	log := w.log.Logger()
 	w.cfg = config{
 		Config: session.Config{Limits: defaults, Start: 7, Now: w.clock.Now, Log: log},
 		store:  store.Config{Connect: patience, Timeout: patience, DatabaseTimeout: patience, Belongs: session.Belongs, Log: log},
@@ -68,19 +67,27 @@ func on(t testing.TB, with func(w *world)) *world {
 	with(w)
 	w.cfg.DataDir = t.TempDir()
 	if w.db == nil {
-		w.database(database.Config{DataDir: t.TempDir()})
+		w.db = testkit.OpenDatabase(t, testkit.SQLite(t))
 	}
 	w.cfg.Devices = w.db.Devices()
-	w.clock.advanced = w.age
 	w.ada, w.grace = w.person("Ada"), w.person("Grace")
 	return w
 }
 
-func onRedis(w *world) { w.onRedis() }
+// onRedis gives a world a database on the server that tests share.
+func onRedis(w *world) { w.use(testservice.Redis(w.t)) }
 
-func (w *world) onRedis(args ...string) {
-	w.redis = testservice.PrivateRedis(w.t, args...)
-	w.cfg.store.Kind, w.cfg.store.RedisURL = store.KindRedis, w.redis.URL
+// onPrivateRedis gives a world a server that it may stop, change and count on.
+func onPrivateRedis(w *world) { w.use(testservice.PrivateRedis(w.t)) }
+
+// onDurableRedis is onPrivateRedis with a server that keeps its data.
+func onDurableRedis(w *world) {
+	w.use(testservice.PrivateRedis(w.t, "--appendonly", "yes", "--appendfsync", "always"))
+}
+
+func (w *world) use(server *testservice.RedisServer) {
+	w.redis = server
+	w.cfg.store.Kind, w.cfg.store.RedisURL = store.KindRedis, server.URL
 }
 
 // onEmbedded keeps data in a folder with a short path: t.TempDir has the test's
@@ -99,46 +106,54 @@ func onMemory(w *world) { w.cfg.store.Kind = store.KindMemory }
 func onFile(w *world)   { w.cfg.store.Kind, w.cfg.store.DataDir = store.KindFile, w.t.TempDir() }
 
 func onSQLite(w *world) {
-	w.database(database.Config{DataDir: w.t.TempDir()})
+	w.db = testkit.OpenDatabase(w.t, testkit.SQLite(w.t))
 	w.cfg.store.Kind, w.cfg.store.SQLite = store.KindDatabase, w.db.SQL()
 }
 
 func onPostgres(w *world) {
-	w.database(database.Config{URL: testservice.Postgres(w.t).URL})
+	w.db = testkit.OpenDatabase(w.t, testkit.Postgres(w.t))
 	w.cfg.store.Kind, w.cfg.store.Postgres = store.KindDatabase, w.db.Pool()
 }
 
-func (w *world) database(cfg database.Config) {
-	w.t.Helper()
-	cfg.Timeout = patience
-	db, err := database.Open(context.Background(), cfg)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	w.t.Cleanup(func() { _ = db.Close() })
-	if _, err := db.Migrate(context.Background()); err != nil {
-		w.t.Fatal(err)
-	}
-	w.db = db
+// onRedisAndPostgres puts sessions into Redis and people into PostgreSQL.
+func onRedisAndPostgres(w *world) {
+	onRedis(w)
+	w.db = testkit.OpenDatabase(w.t, testkit.Postgres(w.t))
 }
 
-// eachStore runs a test on every place a session can lie.
+// eachStore runs a test on every place a session can lie, in parallel with others.
 func eachStore(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	eachStoreAnd(t, onRedis, test)
+}
+
+// eachStoreAnd is eachStore with this Redis.
+func eachStoreAnd(t *testing.T, redis func(*world), test func(t *testing.T, w *world)) {
+	t.Parallel()
 	for _, store := range []struct {
 		name string
 		with func(*world)
 	}{
-		{"Redis", onRedis}, {"embedded Redis", onEmbedded}, {"memory", onMemory}, {"file", onFile},
+		{"Redis", redis}, {"embedded Redis", onEmbedded}, {"memory", onMemory}, {"file", onFile},
 		{"SQLite", onSQLite}, {"PostgreSQL", onPostgres},
 	} {
-		t.Run(store.name, func(t *testing.T) { test(t, on(t, store.with)) })
+		t.Run(store.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, on(t, store.with))
+		})
 	}
 }
 
-// bothRedis runs a test on a Redis server and on the embedded one.
+// bothRedis runs a test on a Redis server and on the embedded one, in parallel
+// with others.
 func bothRedis(t *testing.T, test func(t *testing.T, w *world)) {
-	t.Run("Redis", func(t *testing.T) { test(t, on(t, onRedis)) })
-	t.Run("embedded Redis", func(t *testing.T) { test(t, on(t, onEmbedded)) })
+	t.Parallel()
+	for name, with := range map[string]func(*world){"Redis": onRedis, "embedded Redis": onEmbedded} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, on(t, with))
+		})
+	}
 }
 
 // person adds one to the database.
@@ -182,6 +197,13 @@ func (w *world) open(changes ...func(*config)) *session.Manager {
 // close closes the store of a Manager.
 func (w *world) close(m *session.Manager) error { return w.opened[m].Close() }
 
+// advance puts the clock forward, and makes all devices older.
+func (w *world) advance(by time.Duration) {
+	w.t.Helper()
+	w.clock.Advance(by)
+	w.age(by)
+}
+
 // age makes all devices older: the database's clock cannot be set, but what is
 // compared with it can.
 func (w *world) age(by time.Duration) {
@@ -195,6 +217,12 @@ func (w *world) age(by time.Duration) {
 // brisk gives every operation on Redis no more than the budget.
 func brisk(cfg *config) {
 	cfg.store.Connect, cfg.store.Timeout = budget, budget
+}
+
+// steady waits until a Manager has a store that answers, and goes on answering.
+func (w *world) steady(m *session.Manager) {
+	w.t.Helper()
+	testkit.Steadily(w.t, patience, "the store answers", func() error { return m.Ping(context.Background()) })
 }
 
 // raw asks Redis, real or embedded, past the Manager.
@@ -232,41 +260,3 @@ func hash(token string) string {
 }
 
 func key(token string) string { return product.SessionKeys + hash(token) }
-
-// clock is set by the test.
-type clock struct {
-	mu       sync.Mutex
-	at       time.Time
-	advanced func(by time.Duration)
-}
-
-func (c *clock) Now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.at
-}
-
-func (c *clock) advance(by time.Duration) {
-	c.mu.Lock()
-	c.at = c.at.Add(by)
-	c.mu.Unlock()
-	c.advanced(by)
-}
-
-// logbook keeps what was logged.
-type logbook struct {
-	mu   sync.Mutex
-	said strings.Builder
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.said.Write(p)
-}
-
-func (l *logbook) count(text string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.said.String(), text)
-}
