@@ -9,13 +9,10 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/campaign"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
 )
-
-// campaign names the variable that has tests run which take minutes and
-// gigabytes, and whose limits hold on a machine that does nothing else.
-const campaign = "HOLDFAST_CAMPAIGN"
 
 // crowd makes rows of a person's sessions, and their keys in Redis.
 func (w *world) crowd(many int, ended bool) {
@@ -46,9 +43,8 @@ FROM generate_series($3::bigint, $4::bigint) AS n`, endedMS, how), w.ada.ID, lap
 }
 
 func onCampaign(t *testing.T) *world {
-	if os.Getenv(campaign) != "1" {
-		t.Skipf("needs minutes and a quiet machine: set %s=1", campaign)
-	}
+	t.Helper()
+	campaign.Only(t)
 	return on(t, func(w *world) {
 		onPrivateRedis(w)
 		w.db = testkit.OpenDatabase(t, testkit.Postgres(t))

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/campaign"
 	"holdfast/internal/product"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
@@ -21,12 +21,7 @@ import (
 const inFlight = 8
 
 // rounds is how often every race is run.
-func rounds() int {
-	if os.Getenv(campaign) == "1" {
-		return 300
-	}
-	return 30
-}
+func rounds() int { return campaign.Number(30, 300) }
 
 // TestNoRequestInFlightBringsAnEndedSessionBack ends sessions in every way
 // while slow requests that have read them write, on two Managers where Redis
