@@ -11,7 +11,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
-	"holdfast/internal/dev/testservice"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/form"
 	"holdfast/internal/password"
 )
@@ -26,36 +26,29 @@ var noon = time.Date(2026, 3, 4, 12, 0, 0, 123_456_789, time.UTC)
 
 // onBoth runs a test over the real stores.
 func onBoth(t *testing.T, test func(t *testing.T, store account.Store)) {
-	t.Run("SQLite", func(t *testing.T) {
-		test(t, openStore(t, database.Config{DataDir: t.TempDir()}))
-	})
-	t.Run("PostgreSQL", func(t *testing.T) {
-		test(t, openStore(t, database.Config{URL: testservice.Postgres(t).URL}))
-	})
-}
-
-func openStore(t *testing.T, c database.Config) account.Store {
 	t.Helper()
-	c.Timeout = 20 * time.Second // to queue on a busy machine
-	db, err := database.Open(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { db.Close() })
-	if _, err := db.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return db.People()
+	t.Parallel()
+	testkit.BothDatabases(t, func(t *testing.T, cfg database.Config) {
+		test(t, testkit.OpenDatabase(t, cfg).People())
+	})
 }
 
-func serve(store account.Store) *account.Service {
-	return account.New(store, password.NewHasher(password.DefaultCost(), 2, time.Minute), password.Policy{}, func() time.Time { return noon })
+func serve(store account.Store) *account.Service { return serveWith(store, testkit.Hasher()) }
+
+func serveWith(store account.Store, hasher *password.Hasher) *account.Service {
+	return account.New(store, hasher, password.Policy{}, func() time.Time { return noon })
 }
 
-// over is a service on SQLite, for rules that no database has a part in.
+// onSQLite is a store for rules that no database has a part in.
+func onSQLite(t *testing.T) account.Store {
+	t.Helper()
+	return testkit.OpenDatabase(t, testkit.SQLite(t)).People()
+}
+
+// over is a service on SQLite.
 func over(t *testing.T) *account.Service {
 	t.Helper()
-	return serve(openStore(t, database.Config{DataDir: t.TempDir()}))
+	return serve(onSQLite(t))
 }
 
 func register(t *testing.T, s *account.Service, name, email string) account.Person {

@@ -4,10 +4,9 @@ import (
 	"errors"
 	"strings"
 	"testing"
-	"time"
 
 	"holdfast/internal/account"
-	"holdfast/internal/database"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/password"
 )
 
@@ -47,9 +46,8 @@ func TestNoMatchIsOneAnswer(t *testing.T) {
 }
 
 func TestNoMatchTakesTheSameWork(t *testing.T) {
-	store := openStore(t, database.Config{DataDir: t.TempDir()})
-	hasher := password.NewHasher(password.DefaultCost(), 1, time.Minute)
-	s := account.New(store, hasher, password.Policy{}, time.Now)
+	hasher := password.NewHasher(password.DefaultCost(), 1, testkit.Patience)
+	s := serveWith(onSQLite(t), hasher)
 	register(t, s, "Ada", "ada@example.org")
 	bob := register(t, s, "Bob", "bob@example.org")
 	if _, err := s.SetDisabled(t.Context(), bob.ID, true); err != nil {

@@ -94,13 +94,14 @@ func TestNamesAndAddressesThatAreAccepted(t *testing.T) {
 // TestTheKeyOfAKeyIsItself: a letter may know of its recipient no more than the
 // key, and finds them by it.
 func TestTheKeyOfAKeyIsItself(t *testing.T) {
+	t.Parallel()
 	for r := rune(0); r <= unicode.MaxRune; r++ {
 		if !unicode.IsLetter(r) && !unicode.IsMark(r) {
 			continue
 		}
-		for _, email := range []string{string(r) + "@example.org", "A" + string(r) + "\u0307@example.org"} {
+		for _, email := range []string{string(r) + "@a", "A" + string(r) + "\u0307@a"} {
 			key, ok := account.EmailKey(email)
-			if !ok {
+			if !ok || key == email {
 				continue
 			}
 			if again, ok := account.EmailKey(key); !ok || again != key {
@@ -114,11 +115,15 @@ func TestTheKeyOfAKeyIsItself(t *testing.T) {
 // The Kelvin sign and others that Unicode calls the same character as one of ASCII
 // are that character from the start, in the address to which mail goes too.
 func TestNoAddressOutsideOfASCIISharesAKeyWithOneInIt(t *testing.T) {
+	t.Parallel()
 	ascii := func(s string) bool {
 		return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
 	}
 	for r := rune(unicode.MaxASCII + 1); r <= unicode.MaxRune; r++ {
-		for _, email := range []string{"a" + string(r) + "@example.org", "a@" + string(r) + ".example", "I" + string(r) + "@example.org"} {
+		if !unicode.IsGraphic(r) { // refused, or without a small letter and another form
+			continue
+		}
+		for _, email := range []string{"a" + string(r) + "@a", "a@" + string(r) + "a", "I" + string(r) + "@a"} {
 			if key, ok := account.EmailKey(email); ok && ascii(key) && !ascii(text.Clean(email)) {
 				t.Errorf("%+q has the key %q", email, key)
 			}

@@ -1,7 +1,6 @@
 package mail_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,7 +17,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
-	"holdfast/internal/dev/testservice"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/mail"
 	"holdfast/internal/password"
 )
@@ -30,61 +28,38 @@ type office struct {
 	config   database.Config
 	db       *database.DB
 	accounts *account.Service
-	ahead    atomic.Int64
-	log      logBook
-}
-
-type logBook struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logBook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+	clock    testkit.Clock
+	log      testkit.Log
 }
 
 func onBoth(t *testing.T, test func(t *testing.T, o *office)) {
-	t.Run("SQLite", func(t *testing.T) { test(t, newOffice(t, database.Config{DataDir: t.TempDir()})) })
-	t.Run("PostgreSQL", func(t *testing.T) { test(t, newOffice(t, database.Config{URL: testservice.Postgres(t).URL})) })
+	t.Helper()
+	t.Parallel()
+	testkit.BothDatabases(t, func(t *testing.T, cfg database.Config) { test(t, newOffice(t, cfg)) })
 }
 
-func newOffice(t *testing.T, c database.Config) *office {
+func newOffice(t *testing.T, cfg database.Config) *office {
 	t.Helper()
-	c.Timeout = 20 * time.Second // to queue on a busy machine
-	o := &office{t: t, config: c}
+	o := &office{t: t, config: cfg}
 	o.db = o.open()
-	o.accounts = account.New(o.db.People(), password.NewHasher(password.DefaultCost(), 2, time.Minute), password.Policy{}, o.now)
+	o.accounts = o.accountsAt(o.clock.Now)
 	return o
 }
 
 func (o *office) open() *database.DB {
 	o.t.Helper()
-	db, err := database.Open(o.t.Context(), o.config)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	o.t.Cleanup(func() { db.Close() })
-	if _, err := db.Migrate(o.t.Context()); err != nil {
-		o.t.Fatal(err)
-	}
-	return db
+	return testkit.OpenDatabase(o.t, o.config)
 }
 
-func (o *office) now() time.Time { return time.Now().Add(time.Duration(o.ahead.Load())) }
+func (o *office) accountsAt(now func() time.Time) *account.Service {
+	return account.New(o.db.People(), testkit.Hasher(), password.Policy{}, now)
+}
 
 // pass has time pass for everybody: the database's clock cannot be set, so what
 // is in the outbox gets older.
 func (o *office) pass(d time.Duration) {
 	o.t.Helper()
-	o.ahead.Add(int64(d))
+	o.clock.Advance(d)
 	_, err := o.db.SQL().ExecContext(o.t.Context(), `UPDATE outbox SET created_ms = created_ms - $1, turn_ms = turn_ms - $1`, d.Milliseconds())
 	if err != nil {
 		o.t.Fatal(err)
@@ -97,7 +72,7 @@ func (o *office) post(way mail.Way) *mail.Post {
 	post, err := mail.New(mail.Config{
 		Outbox: o.open().Outbox(), Accounts: o.accounts, Way: way, BaseURL: "https://login.kelp.example",
 		Browser: func(string) string { return "Firefox on Linux" }, Every: 10 * time.Millisecond,
-		Log: slog.New(slog.NewTextHandler(&o.log, nil)),
+		Log: o.log.Logger(),
 	})
 	if err != nil {
 		o.t.Fatal(err)
@@ -147,6 +122,16 @@ func (o *office) tries() (n int) {
 	return n
 }
 
+func (o *office) awaitFirstTry() {
+	o.t.Helper()
+	testkit.Eventually(o.t, testkit.Patience, "begin to send the letter", func() error {
+		if n := o.tries(); n != 1 {
+			return fmt.Errorf("begun %d times", n)
+		}
+		return nil
+	})
+}
+
 func (o *office) next(p *mail.Post) bool {
 	o.t.Helper()
 	found, err := p.Next(o.t.Context())
@@ -170,10 +155,12 @@ func TestManySendersShareTheWorkAndSendEachMailOnce(t *testing.T) {
 			post := o.post(p.way(t, "smtp", ""))
 			all.Go(func() { post.Run(ctx) })
 		}
-		deadline := time.Now().Add(time.Minute)
-		for o.waiting() > 0 && time.Now().Before(deadline) {
-			time.Sleep(10 * time.Millisecond)
-		}
+		testkit.Eventually(t, time.Minute, "empty the outbox", func() error {
+			if n := o.waiting(); n > 0 {
+				return fmt.Errorf("%d letters wait", n)
+			}
+			return nil
+		})
 		stop()
 		all.Wait()
 		ids := map[string]int{}
@@ -244,7 +231,7 @@ func TestAMailIsGivenUpAfterADayOrARefusalForGoodWithALineInTheLog(t *testing.T)
 		}
 		o.person("ada@kelp.example")
 		o.ask("ada@kelp.example")
-		began := o.now()
+		began := o.clock.Now()
 		tries := 0
 		for o.waiting() > 0 && tries < 100 {
 			if o.next(post) {
@@ -252,7 +239,7 @@ func TestAMailIsGivenUpAfterADayOrARefusalForGoodWithALineInTheLog(t *testing.T)
 			}
 			o.pass(5 * time.Minute)
 		}
-		if took := o.now().Sub(began); took < 24*time.Hour || took > 26*time.Hour || tries < 10 || tries > 40 {
+		if took := o.clock.Now().Sub(began); took < 24*time.Hour || took > 26*time.Hour || tries < 10 || tries > 40 {
 			t.Errorf("given up after %s and %d tries", took, tries)
 		}
 		if log := o.log.String(); strings.Count(log, "mail given up") != 2 || strings.Contains(log, "@kelp") {
@@ -298,13 +285,7 @@ func TestALateSenderTakesNothingFromTheOneAfterIt(t *testing.T) {
 		late := o.post(way)
 		done := make(chan error, 1)
 		go func() { _, err := late.Next(context.Background()); done <- err }()
-		deadline := time.Now().Add(30 * time.Second)
-		for time.Now().Before(deadline) {
-			if o.tries() == 1 {
-				break
-			}
-			time.Sleep(time.Millisecond)
-		}
+		o.awaitFirstTry()
 		o.pass(3 * time.Minute)
 		if _, ok, err := o.db.Outbox().Take(t.Context(), 2*time.Minute); !ok || err != nil {
 			t.Fatal(ok, err)
@@ -321,6 +302,7 @@ func TestALateSenderTakesNothingFromTheOneAfterIt(t *testing.T) {
 }
 
 func TestAMailServerThatHangsIsGivenUpInBoundedTime(t *testing.T) {
+	t.Parallel()
 	const limit = time.Second
 	p := startPostmaster(t, postmasterOptions{starttls: true})
 	p.hang = make(chan struct{})
@@ -336,19 +318,17 @@ func TestAMailServerThatHangsIsGivenUpInBoundedTime(t *testing.T) {
 	}
 	for name, way := range map[string]*mail.SMTP{"in the middle of a mail": p.way(t, "smtp", ""), "from the start": mute} {
 		way.GiveUpAfter(limit)
-		began := time.Now()
-		if err := way.Send(t.Context(), message("ada@kelp.example")); err == nil || errors.Is(err, mail.ErrRefused) {
+		ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
+		err := way.Send(ctx, message("ada@kelp.example"))
+		if err == nil || errors.Is(err, mail.ErrRefused) || ctx.Err() != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		// Connecting and sending have the limit each; the rest is a busy machine's.
-		if took := time.Since(began); took > 2*limit+5*time.Second {
-			t.Errorf("%s: it took %s", name, took)
-		}
+		cancel()
 	}
 }
 
 func TestEveryMailIsWordedInTextAndHTMLAlike(t *testing.T) {
-	o := newOffice(t, database.Config{DataDir: t.TempDir()})
+	o := newOffice(t, testkit.SQLite(t))
 	o.person("ada@kelp.example")
 	people, err := o.accounts.List(t.Context(), "", 1)
 	if err != nil {
@@ -357,7 +337,7 @@ func TestEveryMailIsWordedInTextAndHTMLAlike(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "mail")
 	way := mail.NewFolder(folder, "Holdfast <holdfast@localhost>", slog.New(slog.DiscardHandler))
 	post := o.post(way)
-	evil := account.Facts{Name: "<b>Ada</b>", Email: "x@y", Agent: "<i>", Address: "192.0.2.1", At: o.now()}
+	evil := account.Facts{Name: "<b>Ada</b>", Email: "x@y", Agent: "<i>", Address: "192.0.2.1", At: o.clock.Now()}
 	for n, kind := range account.LetterKinds() {
 		to := fmt.Sprintf("somebody%d@kelp.example", n)
 		if kind == account.LetterReset || kind == account.LetterWelcome {
@@ -412,7 +392,7 @@ func TestServersWhoseClocksDifferSendOneMailOnceAndAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, o *office) {
 		o.person("ada@kelp.example")
 		for _, apart := range []time.Duration{10 * time.Minute, -10 * time.Minute} {
-			there := account.New(o.open().People(), password.NewHasher(password.DefaultCost(), 2, time.Minute), password.Policy{}, func() time.Time { return time.Now().Add(apart) })
+			there := o.accountsAt(func() time.Time { return time.Now().Add(apart) })
 			if err := there.AskReset(t.Context(), "ada@kelp.example", account.Sender{}); err != nil {
 				t.Fatal(err)
 			}
@@ -421,13 +401,7 @@ func TestServersWhoseClocksDifferSendOneMailOnceAndAtOnce(t *testing.T) {
 			first := o.post(way)
 			first.Accounts = there
 			go func() { _, err := first.Next(context.Background()); done <- err }()
-			deadline := time.Now().Add(30 * time.Second)
-			for o.tries() == 0 && time.Now().Before(deadline) {
-				time.Sleep(time.Millisecond)
-			}
-			if o.tries() != 1 {
-				t.Fatal("the letter waits although nothing was sent before it")
-			}
+			o.awaitFirstTry()
 			if o.next(o.post(way)) {
 				t.Errorf("%s apart: the other takes what is being sent", apart)
 			}

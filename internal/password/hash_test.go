@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -17,6 +18,11 @@ import (
 )
 
 const right = "correct horse battery staple"
+
+// cheap is a hasher for tests in which the cost of a hash is not the subject.
+func cheap(slots int, wait time.Duration) *password.Hasher {
+	return password.NewHasher(password.Cost{MemoryKiB: 16, Passes: 1}, slots, wait)
+}
 
 func hashOf(t testing.TB, h *password.Hasher, pass string) string {
 	t.Helper()
@@ -40,7 +46,7 @@ func TestHashIsArgon2idAtTheStatedCostWithItsOwnSalt(t *testing.T) {
 }
 
 func TestVerifyKnowsThePasswordInEitherUnicodeForm(t *testing.T) {
-	h := password.NewHasher(password.DefaultCost(), 2, time.Minute)
+	h := cheap(2, time.Minute)
 	for _, c := range []struct {
 		hashed, tried string
 		want          bool
@@ -90,7 +96,7 @@ func TestVerifyReadsOtherCostsAndNamesTheOutdated(t *testing.T) {
 }
 
 func TestVerifyRefusesAbsurdAndBrokenHashesAtOnce(t *testing.T) {
-	h := password.NewHasher(password.DefaultCost(), 1, 0)
+	h := cheap(1, 0)
 	const salt, key = "MDEyMzQ1Njc4OWFiY2RlZg", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
 	for _, hash := range []string{
 		"", "$", "$$$$$", "nonsense", strings.Repeat("$", 1000),
@@ -129,7 +135,7 @@ func TestVerifyRefusesAbsurdAndBrokenHashesAtOnce(t *testing.T) {
 }
 
 func TestNothingUnacceptableIsEverHashed(t *testing.T) {
-	h := password.NewHasher(password.DefaultCost(), 1, time.Minute)
+	h := cheap(1, time.Minute)
 	hash := hashOf(t, h, right)
 	for _, pass := range []string{strings.Repeat("a", 1025), strings.Repeat("a", 1<<20), "a\x00b", "\xff"} {
 		if password.Hashable(pass) {
@@ -149,36 +155,37 @@ func TestNothingUnacceptableIsEverHashed(t *testing.T) {
 	}
 }
 
-// Many callers, one slot, no patience: those who get through hash, the rest
-// hear ErrBusy, and the slot is free again afterwards.
+// Many callers, one slot, no patience: the one that gets it hashes, the rest
+// hear ErrBusy meanwhile, and the slot is free again afterwards.
 func TestHasherShedsWhatItHasNoSlotFor(t *testing.T) {
-	h := password.NewHasher(password.DefaultCost(), 1, 0)
+	h := cheap(1, 0)
 	const callers = 64
-	start := make(chan struct{})
-	failures := make(chan error, callers)
+	var done, busy atomic.Int64
+	othersRefused := make(chan struct{})
+	h.CallBefore(func() {
+		select {
+		case <-othersRefused:
+		case <-time.After(20 * time.Second):
+		}
+	})
 	var all sync.WaitGroup
 	for range callers {
 		all.Go(func() {
-			<-start
-			failures <- h.VerifyNobody(context.Background(), right)
+			switch err := h.VerifyNobody(context.Background(), right); {
+			case err == nil:
+				done.Add(1)
+			case errors.Is(err, password.ErrBusy):
+				if busy.Add(1) == callers-1 {
+					close(othersRefused)
+				}
+			default:
+				t.Error(err)
+			}
 		})
 	}
-	close(start)
 	all.Wait()
-	close(failures)
-	done, busy := 0, 0
-	for err := range failures {
-		switch {
-		case err == nil:
-			done++
-		case errors.Is(err, password.ErrBusy):
-			busy++
-		default:
-			t.Error(err)
-		}
-	}
-	if done == 0 || busy == 0 {
-		t.Errorf("%d hashed, %d were refused; want some of each", done, busy)
+	if done.Load() != 1 || busy.Load() != callers-1 {
+		t.Errorf("%d hashed, %d were refused; want 1 and %d", done.Load(), busy.Load(), callers-1)
 	}
 	if err := h.VerifyNobody(t.Context(), right); err != nil {
 		t.Errorf("afterwards: %v", err)
@@ -188,7 +195,7 @@ func TestHasherShedsWhatItHasNoSlotFor(t *testing.T) {
 func TestNeverAreMoreHashesMadeAtOnceThanThereAreSlots(t *testing.T) {
 	for _, slots := range []int{1, 2, 5} {
 		for _, wait := range []time.Duration{0, time.Millisecond} {
-			h := password.NewHasher(password.DefaultCost(), slots, wait)
+			h := cheap(slots, wait)
 			if h.Slots() != slots {
 				t.Errorf("%d slots, want %d", h.Slots(), slots)
 			}
@@ -225,7 +232,7 @@ func TestNeverAreMoreHashesMadeAtOnceThanThereAreSlots(t *testing.T) {
 }
 
 func TestHasherWaitsItsTurnAndStopsWithItsCaller(t *testing.T) {
-	patient := password.NewHasher(password.DefaultCost(), 1, time.Minute)
+	patient := cheap(1, time.Minute)
 	var all sync.WaitGroup
 	for range 8 {
 		all.Go(func() {

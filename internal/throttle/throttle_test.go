@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"holdfast/internal/database"
-	"holdfast/internal/dev/testservice"
+	"holdfast/internal/dev/campaign"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/throttle"
 )
 
@@ -18,34 +19,16 @@ var rule = throttle.Rule{Name: "test", Free: 5, First: 5 * time.Second, Most: 15
 // onBoth runs a test over the real stores. Every store that open returns leads
 // to the same database.
 func onBoth(t *testing.T, test func(t *testing.T, open func() throttle.Store)) {
-	opener := func(t *testing.T, c database.Config) func() throttle.Store {
-		c.Timeout = 20 * time.Second // to queue on a busy machine
-		return func() throttle.Store {
-			db, err := database.Open(t.Context(), c)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { db.Close() })
-			if _, err := db.Migrate(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			return db.Tries()
-		}
-	}
-	t.Run("SQLite", func(t *testing.T) { test(t, opener(t, database.Config{DataDir: t.TempDir()})) })
-	t.Run("PostgreSQL", func(t *testing.T) { test(t, opener(t, database.Config{URL: testservice.Postgres(t).URL})) })
+	t.Helper()
+	t.Parallel()
+	testkit.BothDatabases(t, func(t *testing.T, cfg database.Config) {
+		test(t, func() throttle.Store { return testkit.OpenDatabase(t, cfg).Tries() })
+	})
 }
 
-// clock stands still but for what a test adds.
-type clock struct{ at atomic.Int64 }
-
-func newClock() *clock {
-	c := &clock{}
-	c.at.Store(time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC).UnixNano())
-	return c
+func newClock() *testkit.Clock {
+	return testkit.StoppedAt(time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC))
 }
-func (c *clock) now() time.Time          { return time.Unix(0, c.at.Load()) }
-func (c *clock) advance(d time.Duration) { c.at.Add(int64(d)) }
 
 // held is how long a try has to wait; zero: it was let through.
 func held(t *testing.T, err error) time.Duration {
@@ -63,7 +46,7 @@ func held(t *testing.T, err error) time.Duration {
 func TestWaitsGrowFromTryToTryUpToTheMost(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
 		now := newClock()
-		l, key := throttle.New(open(), now.now), throttle.Key{Rule: rule, Of: "ada"}
+		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: rule, Of: "ada"}
 		for n := range rule.Free {
 			if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
 				t.Fatalf("free try %d waits %s", n, wait)
@@ -74,11 +57,11 @@ func TestWaitsGrowFromTryToTryUpToTheMost(t *testing.T) {
 			if wait := held(t, l.Take(t.Context(), key)); wait != want {
 				t.Fatalf("waits %s, want %s", wait, want)
 			}
-			now.advance(want - time.Millisecond)
+			now.Advance(want - time.Millisecond)
 			if wait := held(t, l.Take(t.Context(), key)); wait != time.Millisecond {
 				t.Fatalf("waits %s just before its turn", wait)
 			}
-			now.advance(time.Millisecond)
+			now.Advance(time.Millisecond)
 			if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
 				t.Fatalf("waits %s when its turn has come", wait)
 			}
@@ -86,19 +69,20 @@ func TestWaitsGrowFromTryToTryUpToTheMost(t *testing.T) {
 	})
 }
 
-func TestTenThousandTriesInADayLetFewThrough(t *testing.T) {
+func TestOfADaysManyTriesFewAreLetThrough(t *testing.T) {
+	tries := campaign.Number(1000, 10_000)
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
 		now := newClock()
-		l, key := throttle.New(open(), now.now), throttle.Key{Rule: rule, Of: "ada"}
+		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: rule, Of: "ada"}
 		let := 0
-		for range 10_000 {
+		for range tries {
 			if held(t, l.Take(t.Context(), key)) == 0 {
 				let++
 			}
-			now.advance(24 * time.Hour / 10_000)
+			now.Advance(24 * time.Hour / time.Duration(tries))
 		}
 		if let < 50 || let > 200 {
-			t.Errorf("%d of 10,000 were let through", let)
+			t.Errorf("%d of %d were let through", let, tries)
 		}
 	})
 }
@@ -106,7 +90,7 @@ func TestTenThousandTriesInADayLetFewThrough(t *testing.T) {
 func TestOfManyAtOnceNoMoreAreLetThroughThanOneAfterTheOther(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
 		now := newClock()
-		instances := []*throttle.Limiter{throttle.New(open(), now.now), throttle.New(open(), now.now)}
+		instances := []*throttle.Limiter{throttle.New(open(), now.Now), throttle.New(open(), now.Now)}
 		var let atomic.Int64
 		var all sync.WaitGroup
 		for n := range 200 {
@@ -132,18 +116,18 @@ func TestOfManyAtOnceNoMoreAreLetThroughThanOneAfterTheOther(t *testing.T) {
 func TestARestartForgetsNothingAndADayForgetsAll(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
 		now, key := newClock(), throttle.Key{Rule: rule, Of: "ada"}
-		before := throttle.New(open(), now.now)
+		before := throttle.New(open(), now.Now)
 		for range rule.Free {
 			held(t, before.Take(t.Context(), key))
 		}
-		after := throttle.New(open(), now.now)
+		after := throttle.New(open(), now.Now)
 		if wait := held(t, after.Take(t.Context(), key)); wait != rule.First {
 			t.Errorf("waits %s after a restart", wait)
 		}
 		if wait := held(t, after.Take(t.Context(), throttle.Key{Rule: rule, Of: "bob"})); wait != 0 {
 			t.Errorf("somebody else waits %s", wait)
 		}
-		now.advance(rule.Memory)
+		now.Advance(rule.Memory)
 		for n := range rule.Free {
 			if wait := held(t, after.Take(t.Context(), key)); wait != 0 {
 				t.Errorf("a day later, try %d waits %s", n, wait)
@@ -155,7 +139,7 @@ func TestARestartForgetsNothingAndADayForgetsAll(t *testing.T) {
 func TestATryThatIsHeldUnderOneKeyCountsUnderNone(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
 		now := newClock()
-		l := throttle.New(open(), now.now)
+		l := throttle.New(open(), now.Now)
 		address, account := throttle.Key{Rule: rule, Of: "192.0.2.1"}, throttle.Key{Rule: rule, Of: "ada"}
 		for range rule.Free {
 			held(t, l.Take(t.Context(), account))
@@ -174,7 +158,7 @@ func TestATryThatIsHeldUnderOneKeyCountsUnderNone(t *testing.T) {
 func TestWhatIsGivenBackOrClearedCountsNoMore(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
 		now := newClock()
-		l, key := throttle.New(open(), now.now), throttle.Key{Rule: rule, Of: "ada"}
+		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: rule, Of: "ada"}
 		for range 20 {
 			if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
 				t.Fatalf("waits %s", wait)
@@ -204,11 +188,11 @@ func TestWhatIsGivenBackOrClearedCountsNoMore(t *testing.T) {
 func TestAClockSetBackHoldsNobodyUntilItHasCaughtUp(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
 		now := newClock()
-		l, key := throttle.New(open(), now.now), throttle.Key{Rule: rule, Of: "ada"}
+		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: rule, Of: "ada"}
 		for range rule.Free {
 			held(t, l.Take(t.Context(), key))
 		}
-		now.advance(-30 * 24 * time.Hour)
+		now.Advance(-30 * 24 * time.Hour)
 		for n := range rule.Free {
 			if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
 				t.Errorf("try %d waits %s", n, wait)
@@ -266,9 +250,9 @@ func TestATryCountedWhileTheOnlyOneIsGivenBackStaysCounted(t *testing.T) {
 		now, store := newClock(), open()
 		one := rule
 		one.Free = 2
-		l, key := throttle.New(store, now.now), throttle.Key{Rule: one, Of: "ada"}
+		l, key := throttle.New(store, now.Now), throttle.Key{Rule: one, Of: "ada"}
 		held(t, l.Take(t.Context(), key))
-		giver := throttle.New(&between{Store: store, do: func() { held(t, l.Take(t.Context(), key)) }}, now.now)
+		giver := throttle.New(&between{Store: store, do: func() { held(t, l.Take(t.Context(), key)) }}, now.Now)
 		if err := giver.GiveBack(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
@@ -283,7 +267,7 @@ func TestATryGivenBackLeavesTheWaitOfThoseBeforeIt(t *testing.T) {
 		now := newClock()
 		one := rule
 		one.Free = 1
-		l, key := throttle.New(open(), now.now), throttle.Key{Rule: one, Of: "ada"}
+		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: one, Of: "ada"}
 		giveBack := func() {
 			t.Helper()
 			if err := l.GiveBack(t.Context(), key); err != nil {
@@ -297,7 +281,7 @@ func TestATryGivenBackLeavesTheWaitOfThoseBeforeIt(t *testing.T) {
 				t.Fatalf("waits %s, want %s", wait, want)
 			}
 		}
-		now.advance(one.First)
+		now.Advance(one.First)
 		held(t, l.Take(t.Context(), key))
 		giveBack()
 		if wait := held(t, l.Take(t.Context(), key)); wait != one.First {
