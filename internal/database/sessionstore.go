@@ -18,9 +18,10 @@ ON CONFLICT (only_row) DO UPDATE
 SET kind = EXCLUDED.kind, id = EXCLUDED.id, place = EXCLUDED.place, recorded_ms = EXCLUDED.recorded_ms`
 
 // RecordSessionStore records the store of a server that starts, in place of any
-// other. It returns [account.ErrUnavailable] when that could not be done.
+// other. Recording it twice is recording it once. It returns
+// [account.ErrUnavailable] when that could not be done in time.
 func (db *DB) RecordSessionStore(ctx context.Context, s SessionStore) error {
-	ctx, cancel, failed := db.boundedWrite(ctx, "record session store")
+	ctx, cancel, failed := db.bounded(ctx, "record session store")
 	defer cancel()
 	_, err := db.sql.ExecContext(ctx, recordSessionStore, s.Kind, s.ID, s.Place, time.Now().UnixMilli())
 	return failed(err)
@@ -35,9 +36,9 @@ WHERE kind = $5
 
 // ReplaceSessionStore records a store that is now called otherwise, unless
 // another one was recorded meanwhile. It returns [account.ErrUnavailable] when
-// that could not be done.
+// that could not be done in time.
 func (db *DB) ReplaceSessionStore(ctx context.Context, before, now SessionStore) error {
-	ctx, cancel, failed := db.boundedWrite(ctx, "record session store")
+	ctx, cancel, failed := db.bounded(ctx, "record session store")
 	defer cancel()
 	_, err := db.sql.ExecContext(ctx, replaceSessionStore, now.Kind, now.ID, now.Place, time.Now().UnixMilli(), before.Kind, before.ID, before.Place)
 	return failed(err)
