@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"net"
 	"strings"
 	"sync"
@@ -16,40 +14,20 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
-	"holdfast/internal/database"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session/store"
 )
 
 func TestMain(m *testing.M) { testservice.Main(m) }
 
-const patience = 20 * time.Second
-
 // place is somewhere a store can be opened any number of times, one after the
 // other, with the same content.
 type place struct {
 	t     *testing.T
 	cfg   store.Config
-	log   *logbook
+	log   testkit.Log
 	redis *testservice.RedisServer // nil for others
-}
-
-// logbook keeps what was logged.
-type logbook struct {
-	mu   sync.Mutex
-	said bytes.Buffer
-}
-
-func (l *logbook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.said.Write(p)
-}
-
-func (l *logbook) has(text string) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Contains(l.said.String(), text)
 }
 
 // belongs is this suite's rule: a value begins with its key.
@@ -58,33 +36,23 @@ func belongs(key string, value []byte) bool {
 }
 
 func newPlace(t *testing.T) *place {
-	p := &place{t: t, log: &logbook{}}
-	db := p.database(database.Config{DataDir: t.TempDir()})
+	p := &place{t: t}
 	p.cfg = store.Config{
-		Connect: patience, Timeout: patience, DatabaseTimeout: patience, DataDir: t.TempDir(),
-		Endings: db.Devices(), Belongs: belongs, Log: slog.New(slog.NewTextHandler(p.log, nil)),
+		Connect: testkit.Patience, Timeout: testkit.Patience, DatabaseTimeout: testkit.Patience, DataDir: t.TempDir(),
+		Endings: testkit.OpenDatabase(t, testkit.SQLite(t)).Devices(), Belongs: belongs, Log: p.log.Logger(),
 	}
 	return p
 }
 
-func (p *place) database(cfg database.Config) *database.DB {
-	p.t.Helper()
-	cfg.Timeout = patience
-	db, err := database.Open(context.Background(), cfg)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	p.t.Cleanup(func() { _ = db.Close() })
-	if _, err := db.Migrate(context.Background()); err != nil {
-		p.t.Fatal(err)
-	}
-	return db
-}
+func onRedis(t *testing.T) *place { return onServer(t, testservice.Redis(t)) }
 
-func onRedis(t *testing.T) *place {
+// onPrivateRedis is for tests that count the connections of a server.
+func onPrivateRedis(t *testing.T) *place { return onServer(t, testservice.PrivateRedis(t)) }
+
+func onServer(t *testing.T, server *testservice.RedisServer) *place {
 	p := newPlace(t)
-	p.redis = testservice.PrivateRedis(t)
-	p.cfg.Kind, p.cfg.RedisURL = store.KindRedis, p.redis.URL
+	p.redis = server
+	p.cfg.Kind, p.cfg.RedisURL = store.KindRedis, server.URL
 	return p
 }
 
@@ -108,19 +76,24 @@ var places = map[string]func(t *testing.T) *place{
 	},
 	"SQLite": func(t *testing.T) *place {
 		p := newPlace(t)
-		p.cfg.Kind, p.cfg.SQLite = store.KindDatabase, p.database(database.Config{DataDir: t.TempDir()}).SQL()
+		p.cfg.Kind, p.cfg.SQLite = store.KindDatabase, testkit.OpenDatabase(t, testkit.SQLite(t)).SQL()
 		return p
 	},
 	"PostgreSQL": func(t *testing.T) *place {
 		p := newPlace(t)
-		p.cfg.Kind, p.cfg.Postgres = store.KindDatabase, p.database(database.Config{URL: testservice.Postgres(t).URL}).Pool()
+		p.cfg.Kind, p.cfg.Postgres = store.KindDatabase, testkit.OpenDatabase(t, testkit.Postgres(t)).Pool()
 		return p
 	},
 }
 
+// everywhere runs a test on all of them, in parallel with others.
 func everywhere(t *testing.T, test func(t *testing.T, p *place)) {
+	t.Parallel()
 	for name, at := range places {
-		t.Run(name, func(t *testing.T) { test(t, at(t)) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, at(t))
+		})
 	}
 }
 
@@ -248,20 +221,19 @@ func TestAValueGoesWhenItsTimeHasCome(t *testing.T) {
 		for _, key := range []string{"gone", "again"} {
 			s.must(s.CompareAndSwap(s.ctx, key, nil, []byte(key+"=1"), short))
 		}
-		s.must(s.CompareAndSwap(s.ctx, "longer", nil, []byte("longer=1"), short))
-		s.swap("longer", "longer=1", "longer=2", nil)
-		tick := time.NewTicker(10 * time.Millisecond)
-		defer tick.Stop()
-		for deadline := time.Now().Add(patience); ; <-tick.C {
+		testkit.Eventually(t, testkit.Patience, "replace a value before its time has come", func() error {
+			if err := s.CompareAndSwap(s.ctx, "longer", nil, []byte("longer=1"), short); err != nil {
+				return err
+			}
+			return s.CompareAndSwap(s.ctx, "longer", []byte("longer=1"), []byte("longer=2"), time.Hour)
+		})
+		testkit.Eventually(t, testkit.Patience, "expire", func() error {
 			values, err := s.GetMany(s.ctx, []string{"gone", "again"})
-			s.must(err)
-			if values[0] == nil && values[1] == nil {
-				break
+			if err == nil && (values[0] != nil || values[1] != nil) {
+				err = fmt.Errorf("there are %q", values)
 			}
-			if time.Now().After(deadline) {
-				t.Fatal("still there")
-			}
-		}
+			return err
+		})
 		s.swap("gone", "gone=1", "gone=2", store.ErrConflict)
 		s.swap("gone", "gone=1", "", store.ErrConflict)
 		s.has("gone", "")
@@ -328,9 +300,10 @@ func TestWhatIsStoredOutlivesTheStore(t *testing.T) {
 // TestAWriteIsRecognisedWhenItIsMadeAgain: Redis carried it out, and the
 // connection was cut before the answer came.
 func TestAWriteIsRecognisedWhenItIsMadeAgain(t *testing.T) {
+	t.Parallel()
 	p := onRedis(t)
 	proxy := newProxy(t, p.redis.Addr)
-	p.cfg.RedisURL = "redis://" + proxy.addr
+	p.cfg.RedisURL = strings.Replace(p.redis.URL, p.redis.Addr, proxy.addr, 1)
 	s := suite{t, t.Context(), p.open()}
 	s.swap("a", "", "a=0", nil)
 	for i, write := range [][2]string{{"a=0", "a=1"}, {"a=1", "a=2"}} {
@@ -415,6 +388,7 @@ func newProxy(t *testing.T, to string) *proxy {
 }
 
 func TestAnotherTypeUnderAKeyIsSaid(t *testing.T) {
+	t.Parallel()
 	p := onRedis(t)
 	s := suite{t, t.Context(), p.open()}
 	if _, err := p.redis.Do("LPUSH", store.Prefix+"a", "x"); err != nil {
@@ -439,11 +413,12 @@ func TestTheValueOfAnotherKeyIsShownToNobody(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := onRedis(t)
+			t.Parallel()
+			p := onPrivateRedis(t)
 			s := suite{t, t.Context(), p.open()}
 			s.swap("a", "", "a=1", nil)
 			s.swap("b", "", "b=1", nil)
-			if p.log.has(alarm) {
+			if p.log.Has(alarm) {
 				t.Fatal("an alarm for nothing")
 			}
 			before := connections(t, p.redis)
@@ -453,7 +428,7 @@ func TestTheValueOfAnotherKeyIsShownToNobody(t *testing.T) {
 			if value, err := read(s); !errors.Is(err, store.ErrMisdelivered) || len(value) > 0 {
 				t.Errorf("read %q, %v", value, err)
 			}
-			if !p.log.has("level=ERROR") || !p.log.has(alarm) {
+			if !p.log.Has("level=ERROR") || !p.log.Has(alarm) {
 				t.Error("there is no alarm in the log")
 			}
 			s.has("b", "b=1") // on a new connection
@@ -489,7 +464,6 @@ func TestAStoreThatIsNotThereIsSaid(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPlace(t)
-			p.cfg.Log = slog.New(slog.NewTextHandler(io.Discard, nil))
 			change(&p.cfg)
 			opened, err := store.Open(t.Context(), p.cfg)
 			if err == nil {
