@@ -52,6 +52,7 @@ type DB struct {
 	timeout time.Duration
 	writers int // how many statements of one job may write at the same time
 	places  places
+	page    int             // rows of a page where a test asks for fewer than usual
 	pool    *pgxpool.Pool   // PostgreSQL only
 	conf    *pgx.ConnConfig // PostgreSQL only
 	file    string          // SQLite only
@@ -71,6 +72,15 @@ func Open(ctx context.Context, c Config) (*DB, error) {
 		return openSQLite(ctx, c)
 	}
 	return openPostgres(ctx, c)
+}
+
+// pageOf is how many rows one statement of a long job takes: usual, or what a
+// test set.
+func (db *DB) pageOf(usual int) int {
+	if db.page > 0 {
+		return db.page
+	}
+	return usual
 }
 
 // Name says for people which database this is: "PostgreSQL at

@@ -64,7 +64,6 @@ WHERE t.type = 'table'
 func TestDeletingAPersonEmptiesEveryTableThatRefersToPeople(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		references, named := sqliteReferencesToPeople, sqliteColumnsNamedForPeople
 		if db.Pool() != nil {
 			references, named = postgresReferencesToPeople, postgresColumnsNamedForPeople

@@ -327,7 +327,7 @@ func (d devices) endedPage(ctx context.Context, ended *int64, id *string) ([]str
 	ctx, cancel, failed := d.db.bounded(ctx, "read ended devices")
 	defer cancel()
 	var keys string
-	err := d.db.sql.QueryRowContext(ctx, d.statement(endedSince), *ended, *id, endedPage).Scan(ended, id, &keys)
+	err := d.db.sql.QueryRowContext(ctx, d.statement(endedSince), *ended, *id, d.db.pageOf(endedPage)).Scan(ended, id, &keys)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -366,9 +366,10 @@ func (d devices) Forget(ctx context.Context, age time.Duration) error {
 	if err != nil || won == 0 {
 		return err
 	}
+	atOnce := d.db.pageOf(forgottenAtOnce)
 	for {
-		n, err := d.exec(ctx, "forget old devices", forgetDevices, age.Milliseconds(), forgottenAtOnce)
-		if err != nil || n < forgottenAtOnce {
+		n, err := d.exec(ctx, "forget old devices", forgetDevices, age.Milliseconds(), atOnce)
+		if err != nil || n < atOnce {
 			return err
 		}
 	}

@@ -1,12 +1,12 @@
 package database_test
 
 import (
-	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -14,7 +14,8 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
-	"holdfast/internal/dev/testservice"
+	"holdfast/internal/dev/campaign"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
 )
 
@@ -98,7 +99,6 @@ func sameDevices(t *testing.T, what string, got []session.Device, err error, wan
 func TestADeviceIsInsertedListedAndEnded(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		devices := db.Devices()
 		ada, bea := addPerson(t, db, 1), addPerson(t, db, 2)
 		one, two, three, hers := deviceOf(ada, 1), deviceOf(ada, 2), deviceOf(ada, 3), deviceOf(bea, 4)
@@ -160,7 +160,6 @@ func TestADeviceIsInsertedListedAndEnded(t *testing.T) {
 func TestOnlyWhatIsConfirmedCounts(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		devices := db.Devices()
 		ada := addPerson(t, db, 1)
 		half, ended := deviceOf(ada, 1), deviceOf(ada, 2)
@@ -187,7 +186,6 @@ func TestOnlyWhatIsConfirmedCounts(t *testing.T) {
 func TestOnlyADeviceOlderThanAMinuteIsFoundExpired(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		ada := addPerson(t, db, 1)
 		old, young := deviceOf(ada, 1), deviceOf(ada, 2)
 		insertDevices(t, db, old)
@@ -206,7 +204,6 @@ func TestOnlyADeviceOlderThanAMinuteIsFoundExpired(t *testing.T) {
 func TestWhatEndedIsKnownByItsKey(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		ada := addPerson(t, db, 1)
 		early, late, running, over := deviceOf(ada, 1), deviceOf(ada, 2), deviceOf(ada, 3), deviceOf(ada, 4)
 		over.ExpiresAt = over.CreatedAt.Add(time.Minute)
@@ -236,7 +233,6 @@ func TestPastDevicesAreForgottenOnceADayByOneServer(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		servers := []*database.DB{open(), open(), open()}
 		db := servers[0]
-		migrate(t, db)
 		ada := addPerson(t, db, 1)
 		const day = 24 * time.Hour
 		left := func() (left int) {
@@ -280,9 +276,7 @@ func TestPastDevicesAreForgottenOnceADayByOneServer(t *testing.T) {
 // while the person is renamed: a rename that finds the device not yet confirmed
 // must be found by it.
 func TestALogInIsConfirmedWithTheNameOfThatMoment(t *testing.T) {
-	server := testservice.Postgres(t)
-	db := open(t, database.Config{URL: server.URL, Timeout: patience})
-	migrate(t, db)
+	db := open(t, testkit.Postgres(t))
 	ada := addPerson(t, db, 1)
 	d := deviceOf(ada, 1)
 	if err := db.Devices().Insert(t.Context(), d); err != nil {
@@ -312,7 +306,7 @@ func TestALogInIsConfirmedWithTheNameOfThatMoment(t *testing.T) {
 		}
 		confirmed <- name
 	}()
-	soon(t, patience, func(context.Context) error {
+	testkit.Eventually(t, testkit.Patience, "wait for the lock", func() error {
 		var waiting int
 		err := db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted`).Scan(&waiting)
 		if err == nil && waiting == 0 {
@@ -345,7 +339,6 @@ func endedSince(t *testing.T, db *database.DB, since time.Time) (all []string) {
 func TestWhoMayNotLogInIsNotWrittenDown(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		ada := addPerson(t, db, 1)
 		if _, err := db.People().UpdateDisabled(t.Context(), ada, dawn); err != nil {
 			t.Fatal(err)
@@ -369,7 +362,6 @@ func TestWhoMayNotLogInIsNotWrittenDown(t *testing.T) {
 func TestDisablingComesBeforeOrAfterALogInNeverWithin(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db, other := open(), open()
-		migrate(t, db)
 		for round := range 20 {
 			person := addPerson(t, db, round+1)
 			var group sync.WaitGroup
@@ -404,27 +396,38 @@ func TestDisablingComesBeforeOrAfterALogInNeverWithin(t *testing.T) {
 	})
 }
 
+// manyDevices stores devices of one person, the last of whose rows has the number
+// many. ended is what ended_ms and ended_how are.
+func manyDevices(t *testing.T, db *database.DB, person string, many int, ended string) {
+	t.Helper()
+	_, err := db.SQL().ExecContext(t.Context(), `
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
+INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, ended_ms, ended_how)
+SELECT CAST(i AS TEXT), $2, '0000000000000000000000000000000000000' || CAST(100000 + i AS TEXT), '', '', FALSE, 1, 9000000000000, `+ended+`
+FROM n`, many, person)
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// smallPages lets a few rows be many pages; the campaign has pages of the usual
+// size, and as many rows.
+func smallPages(db *database.DB) {
+	if !campaign.On() {
+		db.SmallPages(500)
+	}
+}
+
 func TestManyEndAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
+		smallPages(db)
 		ada := addPerson(t, db, 1)
-		const many = 12_003 // more than two pages, and more than two statements take
-		var ids []string
-		tx, err := db.SQL().Begin()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i := range many {
-			e := deviceOf(ada, i)
-			ids = append(ids, e.ID)
-			if _, err := tx.Exec(`INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms) VALUES ($1, $2, $3, '', '', $4, $5, $6)`,
-				e.ID, ada, e.SessionKey, false, 1, time.Now().Add(time.Hour).UnixMilli()); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := tx.Commit(); err != nil {
-			t.Fatal(err)
+		many := campaign.Number(1203, 45_003) // more than two statements take, and more than two pages
+		manyDevices(t, db, ada, many, "NULL, NULL")
+		ids := make([]string, many)
+		for i := range ids {
+			ids[i] = strconv.Itoa(i + 1)
 		}
 		began := time.Now().Add(-time.Second)
 		endDevices(t, db, session.EndedByOperator, ids...)
@@ -437,26 +440,18 @@ func TestManyEndAtOnce(t *testing.T) {
 // TestEveryEndingIsPassedOnPageByPage: more than one statement reads, many of
 // them stamped in the same millisecond.
 func TestEveryEndingIsPassedOnPageByPage(t *testing.T) {
-	const devices = 45_000
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
+		smallPages(db)
 		ada := addPerson(t, db, 1)
-		now := time.Now().UnixMilli()
-		_, err := db.SQL().ExecContext(t.Context(), `
-			WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
-			INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, ended_ms, ended_how)
-			SELECT 'device' || i, $2, '0000000000000000000000000000000000000' || CAST(100000 + i AS TEXT), '', '', FALSE, $3, $4, $5, 'log-out'
-			FROM n`, devices, ada, now-1000, now+3_600_000, now)
-		if err != nil {
-			t.Fatal(err)
-		}
+		many, now := campaign.Number(1250, 45_000), time.Now()
+		manyDevices(t, db, ada, many, fmt.Sprintf("%d, 'log-out'", now.UnixMilli()))
 		seen := map[string]bool{}
-		for _, key := range endedSince(t, db, time.UnixMilli(now)) {
+		for _, key := range endedSince(t, db, now) {
 			seen[key] = true
 		}
-		if len(seen) != devices {
-			t.Errorf("%d endings were passed on, want %d", len(seen), devices)
+		if len(seen) != many {
+			t.Errorf("%d endings were passed on, want %d", len(seen), many)
 		}
 	})
 }
@@ -466,24 +461,11 @@ func TestEveryEndingIsPassedOnPageByPage(t *testing.T) {
 func TestEverybodysDevicesAreEndedPageByPage(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
+		smallPages(db)
 		ada := addPerson(t, db, 1)
-		const many, atOnce = 25_000, 500
-		for first := 0; first < many; first += atOnce {
-			var rows []string
-			for n := first; n < first+atOnce; n++ {
-				ended := "NULL, NULL"
-				if n%5 == 0 {
-					ended = "2, 'owner'"
-				}
-				rows = append(rows, fmt.Sprintf("('%d', '%s', '%043d', '', '', FALSE, 1, 9000000000000, %s)", n, ada, n, ended))
-			}
-			_, err := db.SQL().Exec(`INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, ended_ms, ended_how) VALUES ` + strings.Join(rows, ", "))
-			if err != nil {
-				t.Fatal(err)
-			}
-		}
-		if _, err := db.SQL().Exec(`UPDATE devices SET address = '::1' WHERE session_key < $1`, fmt.Sprintf("%043d", many/3)); err != nil {
+		many := campaign.Number(1250, 25_000)
+		manyDevices(t, db, ada, many, "CASE WHEN i % 5 = 0 THEN 2 END, CASE WHEN i % 5 = 0 THEN 'owner' END")
+		if _, err := db.SQL().Exec(`UPDATE devices SET address = '::1' WHERE session_key < $1`, fmt.Sprintf("%043d", 100_000+many/3)); err != nil {
 			t.Fatal(err)
 		}
 		var told []int

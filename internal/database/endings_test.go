@@ -8,7 +8,6 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
-	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
 )
 
@@ -16,56 +15,45 @@ import (
 // hour behind ends sessions, and a store that has lost its latest seconds is told
 // of them.
 func TestWhatAChangeEndsIsStampedByTheDatabasesClock(t *testing.T) {
-	for name, c := range map[string]database.Config{
-		"SQLite": {DataDir: t.TempDir()}, "PostgreSQL": {URL: testservice.Postgres(t).URL},
-	} {
-		t.Run(name, func(t *testing.T) {
-			db, err := database.Open(t.Context(), c)
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		late := time.Now().Add(-time.Hour)
+		for n, change := range []func(account.Record) error{
+			func(r account.Record) error {
+				_, err := db.People().SetPassword(t.Context(), account.NewPassword{Person: r.ID, Hash: r.PasswordHash, Old: r.PasswordHash, At: late}, account.Notes{})
+				return err
+			},
+			func(r account.Record) error {
+				_, err := db.People().Close(t.Context(), r.ID, account.Notes{})
+				return err
+			},
+		} {
+			id := strings.Repeat(string(rune('a'+n)), 22)
+			r := account.Record{
+				Person: account.Person{ID: id, Name: "Ada", Email: id + "@example.org", Created: late}, EmailKey: id + "@example.org",
+				PasswordHash: "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
+			}
+			if err := db.People().Insert(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			key := strings.Repeat(string(rune('k'+n)), 43)
+			if err := db.Devices().Insert(t.Context(), session.Device{ID: id[:16], PersonID: id, SessionKey: key, CreatedAt: late, ExpiresAt: late.Add(24 * time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+			beat, err := db.Devices().Now(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { db.Close() })
-			if _, err := db.Migrate(t.Context()); err != nil {
+			if err := change(r); err != nil {
 				t.Fatal(err)
 			}
-			late := time.Now().Add(-time.Hour)
-			for n, change := range []func(account.Record) error{
-				func(r account.Record) error {
-					_, err := db.People().SetPassword(t.Context(), account.NewPassword{Person: r.ID, Hash: r.PasswordHash, Old: r.PasswordHash, At: late}, account.Notes{})
-					return err
-				},
-				func(r account.Record) error {
-					_, err := db.People().Close(t.Context(), r.ID, account.Notes{})
-					return err
-				},
-			} {
-				id := strings.Repeat(string(rune('a'+n)), 22)
-				r := account.Record{
-					Person: account.Person{ID: id, Name: "Ada", Email: id + "@example.org", Created: late}, EmailKey: id + "@example.org",
-					PasswordHash: "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
-				}
-				if err := db.People().Insert(t.Context(), r); err != nil {
-					t.Fatal(err)
-				}
-				key := strings.Repeat(string(rune('k'+n)), 43)
-				if err := db.Devices().Insert(t.Context(), session.Device{ID: id[:16], PersonID: id, SessionKey: key, CreatedAt: late, ExpiresAt: late.Add(24 * time.Hour)}); err != nil {
-					t.Fatal(err)
-				}
-				beat, err := db.Devices().Now(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := change(r); err != nil {
-					t.Fatal(err)
-				}
-				var told []string
-				if err := db.Devices().EndedSince(t.Context(), beat, func(keys []string) error { told = append(told, keys...); return nil }); err != nil {
-					t.Fatal(err)
-				}
-				if !slices.Contains(told, key) {
-					t.Errorf("change %d: told of %q only", n, told)
-				}
+			var told []string
+			if err := db.Devices().EndedSince(t.Context(), beat, func(keys []string) error { told = append(told, keys...); return nil }); err != nil {
+				t.Fatal(err)
 			}
-		})
-	}
+			if !slices.Contains(told, key) {
+				t.Errorf("change %d: told of %q only", n, told)
+			}
+		}
+	})
 }

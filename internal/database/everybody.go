@@ -54,7 +54,7 @@ func (d devices) EndEverybody(ctx context.Context, why session.EndReason, progre
 	if err != nil {
 		return err
 	}
-	at := d.db.places
+	at, told := d.db.places, d.db.pageOf(toldEvery)
 	pages, ctx := errgroup.WithContext(ctx)
 	pages.SetLimit(d.db.writers)
 	var mu sync.Mutex
@@ -64,7 +64,7 @@ func (d devices) EndEverybody(ctx context.Context, why session.EndReason, progre
 			n, err := d.exec(ctx, "end devices", endPage+at.within, string(why), at.at(first), at.at(first+at.step))
 			mu.Lock()
 			defer mu.Unlock()
-			if marked += n; marked/toldEvery > (marked-n)/toldEvery {
+			if marked += n; marked/told > (marked-n)/told {
 				progress(marked)
 			}
 			return err

@@ -13,7 +13,6 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
-	"holdfast/internal/dev/testservice"
 	"holdfast/migrations"
 )
 
@@ -44,11 +43,11 @@ func stepsUpTo(t *testing.T, folder, last string) (names []string) {
 // them all, and takes what the present version allows.
 func TestADatabaseWithPeopleInItGoesForward(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
-		db := open(t, database.Config{DataDir: t.TempDir()})
+		db := open(t, emptySQLite(t))
 		goForward(t, db, db.SQL(), goose.DialectSQLite3, "sqlite")
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
-		db := open(t, database.Config{URL: testservice.Postgres(t).URL})
+		db := open(t, emptyPostgres(t))
 		goForward(t, db, stdlib.OpenDBFromPool(db.Pool()), goose.DialectPostgres, "postgres")
 	})
 }
@@ -110,11 +109,11 @@ VALUES ($1, $2, $3, $4, $5, $6)`, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordH
 // wrote, without the key of their address, keep it as those of this one do.
 func TestAWayBackOfBeforeKeepsItsAddress(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
-		db := open(t, database.Config{DataDir: t.TempDir()})
+		db := open(t, emptySQLite(t))
 		waysBackOfBefore(t, db, db.SQL(), goose.DialectSQLite3, "sqlite")
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
-		db := open(t, database.Config{URL: testservice.Postgres(t).URL})
+		db := open(t, emptyPostgres(t))
 		waysBackOfBefore(t, db, stdlib.OpenDBFromPool(db.Pool()), goose.DialectPostgres, "postgres")
 	})
 }

@@ -17,7 +17,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
-	"holdfast/internal/dev/testservice"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/product"
 	"holdfast/migrations"
 )
@@ -42,10 +42,8 @@ func TestBothFoldersHaveTheSameSteps(t *testing.T) {
 }
 
 func TestBothDatabasesEndUpWithTheSameTables(t *testing.T) {
-	lite := open(t, database.Config{DataDir: t.TempDir()})
-	migrate(t, lite)
-	post := open(t, database.Config{URL: testservice.Postgres(t).URL})
-	migrate(t, post)
+	lite := open(t, testkit.SQLite(t))
+	post := open(t, testkit.Postgres(t))
 	onLite := shape(t, lite, `
 SELECT m.name, c.name, CASE c."notnull" WHEN 1 THEN 'NO' ELSE 'YES' END
 FROM sqlite_schema m JOIN pragma_table_info(m.name) c
@@ -89,10 +87,10 @@ func shape(t *testing.T, db *database.DB, query string) map[string][]string {
 
 func TestManyOpenersMigrateOnce(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
-		migrateAtOnce(t, database.Config{DataDir: t.TempDir()}, steps(t, "sqlite"))
+		migrateAtOnce(t, emptySQLite(t), steps(t, "sqlite"))
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
-		migrateAtOnce(t, database.Config{URL: testservice.Postgres(t).URL}, steps(t, "postgres"))
+		migrateAtOnce(t, emptyPostgres(t), steps(t, "postgres"))
 	})
 }
 
@@ -100,7 +98,6 @@ func TestManyOpenersMigrateOnce(t *testing.T) {
 // new database, and compares what they applied between them.
 func migrateAtOnce(t *testing.T, c database.Config, want []string) {
 	t.Helper()
-	c.Timeout = patience
 	var applied []string
 	var mu sync.Mutex
 	var all sync.WaitGroup
@@ -137,17 +134,16 @@ func migrateAtOnce(t *testing.T, c database.Config, want []string) {
 // The lock's name never changes: versions that start side by side share it.
 func TestMigrateWaitsForAnother(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
-		folder := t.TempDir()
-		db := open(t, database.Config{DataDir: folder})
-		other := flock.New(filepath.Join(folder, "holdfast.db.lock"))
+		cfg := emptySQLite(t)
+		db := open(t, cfg)
+		other := flock.New(filepath.Join(cfg.DataDir, "holdfast.db.lock"))
 		if locked, err := other.TryLock(); err != nil || !locked {
 			t.Fatal(locked, err)
 		}
 		migrateOnceUnlocked(t, db, other.Unlock)
 	})
 	t.Run("PostgreSQL", func(t *testing.T) {
-		server := testservice.Postgres(t)
-		db := open(t, database.Config{URL: server.URL})
+		db := open(t, emptyPostgres(t))
 		other, err := db.SQL().Conn(t.Context())
 		if err != nil {
 			t.Fatal(err)

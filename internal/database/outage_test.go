@@ -12,18 +12,24 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/campaign"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/mail"
 	"holdfast/internal/session"
 	"holdfast/internal/throttle"
 )
 
-// In an outage a call answers within this, and the service is back this soon
+// In an outage a call answers within this: its limit is DefaultTimeout.
+func answerLimit() time.Duration { return campaign.Number(testkit.Patience, 3*time.Second) }
+
+// awaitPing waits until the service is back, which takes no longer than this
 // after the database is.
-const (
-	answerLimit = 3 * time.Second
-	returnLimit = 2 * time.Second
-)
+func awaitPing(t *testing.T, db *database.DB) {
+	t.Helper()
+	limit := campaign.Number(testkit.Patience, 2*time.Second)
+	testkit.Steadily(t, limit, "ping", func() error { return db.Ping(t.Context()) })
+}
 
 // calls is everything one can ask of a database, by store and method; after a
 // space stands a variant of one.
@@ -184,7 +190,7 @@ func allUnavailable(t *testing.T, db *database.DB) {
 				if !errors.Is(err, account.ErrUnavailable) || err.Error() == account.ErrUnavailable.Error() {
 					t.Errorf("%s: %v; want ErrUnavailable with its cause", name, err)
 				}
-				if took := time.Since(begun); took > answerLimit {
+				if took := time.Since(begun); took > answerLimit() {
 					t.Errorf("%s: answered after %s", name, took)
 				}
 			})
@@ -194,6 +200,7 @@ func allUnavailable(t *testing.T, db *database.DB) {
 }
 
 func TestPostgresStoppedIsUnavailableUntilItIsBack(t *testing.T) {
+	t.Parallel()
 	server := testservice.PrivatePostgres(t)
 	db := open(t, database.Config{URL: server.URL})
 	migrate(t, db)
@@ -203,12 +210,12 @@ func TestPostgresStoppedIsUnavailableUntilItIsBack(t *testing.T) {
 		allUnavailable(t, db)
 		begun := time.Now()
 		_, err := database.Open(t.Context(), database.Config{URL: server.URL})
-		if !errors.Is(err, account.ErrUnavailable) || time.Since(begun) > answerLimit {
+		if !errors.Is(err, account.ErrUnavailable) || time.Since(begun) > answerLimit() {
 			t.Errorf("open a stopped server: %v after %s", err, time.Since(begun))
 		}
 		server.Start()
 		// With the handle from before.
-		soon(t, returnLimit, db.Ping)
+		awaitPing(t, db)
 		if got, err := db.People().ByID(t.Context(), record(1).ID); err != nil || got.Name != record(1).Name {
 			t.Errorf("after the outage: %+v, %v", got, err)
 		}
@@ -216,6 +223,7 @@ func TestPostgresStoppedIsUnavailableUntilItIsBack(t *testing.T) {
 }
 
 func TestPostgresHangingIsUnavailableUntilItGoesOn(t *testing.T) {
+	t.Parallel()
 	server := testservice.PrivatePostgres(t)
 	db := open(t, database.Config{URL: server.URL})
 	migrate(t, db)
@@ -224,12 +232,12 @@ func TestPostgresHangingIsUnavailableUntilItGoesOn(t *testing.T) {
 	allUnavailable(t, db)
 	begun := time.Now()
 	_, err := database.Open(t.Context(), database.Config{URL: server.URL})
-	if !errors.Is(err, account.ErrUnavailable) || time.Since(begun) > answerLimit {
+	if !errors.Is(err, account.ErrUnavailable) || time.Since(begun) > answerLimit() {
 		t.Errorf("open a hanging server: %v after %s", err, time.Since(begun))
 	}
 	other := make(chan error, 1)
 	server.Resume()
-	soon(t, returnLimit, db.Ping)
+	awaitPing(t, db)
 	// Not one connection came back, but all that may be open.
 	for range database.DefaultMaxConns {
 		go func() { other <- db.Ping(context.Background()) }()
@@ -245,8 +253,9 @@ func TestPostgresHangingIsUnavailableUntilItGoesOn(t *testing.T) {
 // never got was not, one that it has not answered may have been. Of several
 // statements the first is not answered, so nothing was made.
 func TestAChangeThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
+	t.Parallel()
 	server := testservice.PrivatePostgres(t)
-	db := open(t, database.Config{URL: server.URL, Timeout: time.Second, MaxConns: 100})
+	db := open(t, database.Config{URL: server.URL, Timeout: 5 * time.Second, MaxConns: 100})
 	migrate(t, db)
 	insert(t, db.People(), record(1))
 	changes := map[string]bool{
@@ -275,7 +284,7 @@ func TestAChangeThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 		}
 		done.Wait()
 		fault.end()
-		soon(t, returnLimit, db.Ping)
+		awaitPing(t, db)
 	}
 }
 
@@ -294,8 +303,10 @@ func openConnections(t *testing.T, db *database.DB, n int) {
 // TestAChangeWhoseCommitIsNotAnsweredSaysThatItMayHaveBeenMade: everything else of
 // the transaction was answered.
 func TestAChangeWhoseCommitIsNotAnsweredSaysThatItMayHaveBeenMade(t *testing.T) {
-	db := open(t, database.Config{URL: testservice.PrivatePostgres(t).URL, Timeout: time.Minute})
-	migrate(t, db)
+	t.Parallel()
+	cfg := testkit.Postgres(t)
+	cfg.Timeout = time.Minute
+	db := open(t, cfg)
 	insert(t, db.People(), record(1))
 	all := calls(db)
 	if err := all["People.InsertLink"](t.Context()); err != nil {
@@ -316,17 +327,43 @@ func TestAChangeWhoseCommitIsNotAnsweredSaysThatItMayHaveBeenMade(t *testing.T) 
 		"People.SignUp", "People.Note", "People.LogIn", "People.SetPassword", "People.SetPassword by link",
 		"People.ConfirmEmail", "People.MoveEmail", "People.MoveEmail back", "People.Close",
 	} {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		err := all[name](ctx)
-		cancel()
+		over, answered := make(chan struct{}), make(chan error, 1)
+		go func() { answered <- all[name](timedOut{t.Context(), over}) }()
+		testkit.Eventually(t, testkit.Patience, name+" waits in its commit", func() error {
+			var waiting int
+			err := db.Pool().QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'`).Scan(&waiting)
+			if err == nil && waiting == 0 {
+				err = errors.New("nothing waits")
+			}
+			return err
+		})
+		close(over)
+		err := <-answered
 		if !errors.Is(err, account.ErrUnavailable) || !errors.Is(err, account.ErrOutcomeUnknown) {
 			t.Errorf("%s: %v", name, err)
 		}
 		// Takes back what was about to be committed, for the next to find.
-		soon(t, returnLimit, func(ctx context.Context) error {
-			_, err := db.Pool().Exec(ctx, `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		testkit.Eventually(t, testkit.Patience, "end the connections", func() error {
+			_, err := db.Pool().Exec(t.Context(), `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 			return err
 		})
+	}
+}
+
+// timedOut is a context whose time is up when over is closed.
+type timedOut struct {
+	context.Context
+	over chan struct{}
+}
+
+func (c timedOut) Done() <-chan struct{} { return c.over }
+
+func (c timedOut) Err() error {
+	select {
+	case <-c.over:
+		return context.DeadlineExceeded
+	default:
+		return nil
 	}
 }
 
@@ -341,6 +378,7 @@ func readOnly(t *testing.T, db *database.DB, to string) {
 }
 
 func TestCloseDoesNotWaitForAHangingServer(t *testing.T) {
+	t.Parallel()
 	server := testservice.PrivatePostgres(t)
 	db, err := database.Open(t.Context(), database.Config{URL: server.URL})
 	if err != nil {
@@ -352,14 +390,14 @@ func TestCloseDoesNotWaitForAHangingServer(t *testing.T) {
 		t.Errorf("ping: %v", err)
 	}
 	begun := time.Now()
-	if err := db.Close(); err != nil || time.Since(begun) > answerLimit {
+	if err := db.Close(); err != nil || time.Since(begun) > answerLimit() {
 		t.Errorf("closed after %s: %v", time.Since(begun), err)
 	}
 }
 
 func TestAFullPoolShedsLoadInTime(t *testing.T) {
-	db := open(t, database.Config{URL: testservice.Postgres(t).URL + "?pool_max_conns=1"})
-	migrate(t, db)
+	t.Parallel()
+	db := open(t, database.Config{URL: testkit.Postgres(t).URL + "?pool_max_conns=1"})
 	tx, err := db.SQL().BeginTx(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -370,7 +408,7 @@ func TestAFullPoolShedsLoadInTime(t *testing.T) {
 		begun := time.Now()
 		// The caller may be more impatient than the default.
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-		if err := call(ctx); !errors.Is(err, account.ErrUnavailable) || time.Since(begun) > answerLimit {
+		if err := call(ctx); !errors.Is(err, account.ErrUnavailable) || time.Since(begun) > answerLimit() {
 			t.Errorf("%s: %v after %s", name, err, time.Since(begun))
 		}
 		cancel()
@@ -384,9 +422,9 @@ func TestAFullPoolShedsLoadInTime(t *testing.T) {
 }
 
 func TestPostgresThatCannotServeIsUnavailable(t *testing.T) {
-	server := testservice.PrivatePostgres(t)
+	t.Parallel()
+	server := testkit.Postgres(t)
 	db := open(t, database.Config{URL: server.URL})
-	migrate(t, db)
 	insert(t, db.People(), record(1))
 	rename := func() error { _, err := db.People().UpdateName(t.Context(), record(1).ID, "Ada"); return err }
 	exec := func(query string) {
@@ -405,7 +443,7 @@ func TestPostgresThatCannotServeIsUnavailable(t *testing.T) {
 			t.Fatal(err)
 		}
 		begun := time.Now()
-		if err := rename(); !errors.Is(err, account.ErrUnavailable) || time.Since(begun) > answerLimit {
+		if err := rename(); !errors.Is(err, account.ErrUnavailable) || time.Since(begun) > answerLimit() {
 			t.Errorf("%v after %s", err, time.Since(begun))
 		}
 		if err := tx.Rollback(); err != nil {
@@ -417,6 +455,7 @@ func TestPostgresThatCannotServeIsUnavailable(t *testing.T) {
 	})
 	t.Run("too many connections", func(t *testing.T) {
 		exec(`CREATE ROLE narrow LOGIN PASSWORD 'narrow' CONNECTION LIMIT 1`)
+		defer exec(`DROP ROLE narrow`)
 		url := testURL(t, server.URL, "narrow", "narrow")
 		first := open(t, database.Config{URL: url})
 		_, err := database.Open(t.Context(), database.Config{URL: url})
@@ -437,8 +476,8 @@ func TestPostgresThatCannotServeIsUnavailable(t *testing.T) {
 		}
 	})
 	t.Run("connections cut", func(t *testing.T) {
-		exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'holdfast' AND pid <> pg_backend_pid()`)
-		soon(t, returnLimit, db.Ping)
+		exec(`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		awaitPing(t, db)
 	})
 	t.Run("not migrated", func(t *testing.T) {
 		exec(`DROP TABLE starts`)

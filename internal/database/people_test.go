@@ -45,7 +45,6 @@ func insert(t *testing.T, store account.Store, records ...account.Record) {
 func TestStoreReturnsWhatWasInserted(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		store := db.People()
 		plain, odd := record(1), record(2)
 		odd.Name = strings.Repeat("🪸", account.MaxNameRunes)
@@ -68,7 +67,6 @@ func TestStoreReturnsWhatWasInserted(t *testing.T) {
 func TestStoreNamesWhoIsNotThere(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		store := db.People()
 		insert(t, store, record(1))
 		for name, call := range map[string]func(context.Context) error{
@@ -93,7 +91,6 @@ func TestStoreNamesWhoIsNotThere(t *testing.T) {
 func TestStoreChangesOnePersonOnly(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		store := db.People()
 		insert(t, store, record(1), record(2))
 		ctx := t.Context()
@@ -137,7 +134,6 @@ func TestStoreChangesOnePersonOnly(t *testing.T) {
 func TestStoreDeletesAPersonWithTheirLogInsAndNobodyElse(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		store, devices := db.People(), db.Devices()
 		insert(t, store, record(1), record(2))
 		for n := range 4 {
@@ -177,7 +173,6 @@ func TestStoreDeletesAPersonWithTheirLogInsAndNobodyElse(t *testing.T) {
 func TestStoreDeletesWhileThePersonLogsIn(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		insert(t, db.People(), record(1))
 		var all sync.WaitGroup
 		for n := range 8 {
@@ -211,7 +206,6 @@ func logIn(person, n int) session.Device {
 func TestStoreLetsTheIndexDecideDuplicates(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		one, two := open(), open()
-		migrate(t, one)
 		const callers = 40
 		var taken, added int
 		var all sync.WaitGroup
@@ -249,7 +243,6 @@ func TestStoreLetsTheIndexDecideDuplicates(t *testing.T) {
 func TestStorePagesInTheByteOrderOfKeys(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		store := db.People()
 		want := []string{"Z@x", "_@x", "a@x", "b-c@x", "b@x", "ba@x", "zz@x", "é@x", "潮@x", "🪸@x"}
 		for n, at := range []int{3, 9, 0, 7, 5, 1, 8, 2, 6, 4} {
@@ -287,7 +280,6 @@ func TestStorePagesInTheByteOrderOfKeys(t *testing.T) {
 func TestDatabaseRefusesWhatTheDomainWould(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		long := strings.Repeat("a", account.MaxEmailBytes)
 		for name, spoil := range map[string]func(*account.Record){
 			"id too short":        func(r *account.Record) { r.ID = r.ID[1:] },
@@ -319,7 +311,6 @@ func TestDatabaseRefusesWhatTheDomainWould(t *testing.T) {
 func TestStoreStopsWithItsCaller(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
 		err := db.People().Insert(gone, record(1))

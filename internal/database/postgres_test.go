@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -10,6 +11,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 )
 
@@ -124,11 +126,16 @@ func TestServerGivesUpWhatTheClientGaveUp(t *testing.T) {
 }
 
 func TestOpenRefusesADatabaseThatIsNotUTF8(t *testing.T) {
-	server := testservice.PrivatePostgres(t)
-	db := open(t, database.Config{URL: server.URL})
-	if _, err := db.SQL().ExecContext(t.Context(), `CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0`); err != nil {
-		t.Fatal(err)
+	server := testservice.Postgres(t)
+	db := open(t, database.Config{URL: server.URL, Timeout: testkit.Patience})
+	exec := func(statement string) {
+		t.Helper()
+		if _, err := db.SQL().ExecContext(context.Background(), statement); err != nil {
+			t.Fatal(err)
+		}
 	}
+	exec(`CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0`)
+	defer exec(`DROP DATABASE latin WITH (FORCE)`)
 	u, err := url.Parse(server.URL)
 	if err != nil {
 		t.Fatal(err)

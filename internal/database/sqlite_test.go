@@ -16,6 +16,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 )
 
@@ -48,7 +49,7 @@ func insertMany(folder string) error {
 	if err != nil {
 		return err
 	}
-	db, err := database.Open(context.Background(), database.Config{DataDir: folder})
+	db, err := database.Open(context.Background(), database.Config{DataDir: folder, Timeout: testkit.Patience})
 	if err != nil {
 		return err
 	}
@@ -81,11 +82,11 @@ func child(t *testing.T, folder string, first, count int) (*exec.Cmd, *bufio.Sca
 }
 
 func TestSQLiteServesTwoProcessesAtOnce(t *testing.T) {
-	folder := t.TempDir()
-	db := open(t, database.Config{DataDir: folder})
-	migrate(t, db)
+	t.Parallel()
+	cfg := testkit.SQLite(t)
+	db := open(t, cfg)
 	const each = 100
-	other, lines := child(t, folder, 1000, each)
+	other, lines := child(t, cfg.DataDir, 1000, each)
 	for n := range each {
 		insert(t, db.People(), record(n))
 	}
@@ -101,11 +102,11 @@ func TestSQLiteServesTwoProcessesAtOnce(t *testing.T) {
 }
 
 func TestSQLiteKeepsWhatItAcknowledgedWhenKilled(t *testing.T) {
-	folder := t.TempDir()
-	migrate(t, open(t, database.Config{DataDir: folder}))
+	t.Parallel()
+	cfg := testkit.SQLite(t)
 	first := 0
 	for range 3 {
-		other, lines := child(t, folder, first, 1_000_000)
+		other, lines := child(t, cfg.DataDir, first, 1_000_000)
 		var last int
 		for range 20 {
 			if !lines.Scan() {
@@ -120,7 +121,7 @@ func TestSQLiteKeepsWhatItAcknowledgedWhenKilled(t *testing.T) {
 			last, _ = strconv.Atoi(lines.Text())
 		}
 		_ = other.Wait() // it was killed
-		db := open(t, database.Config{DataDir: folder})
+		db := open(t, cfg)
 		for n := first; n <= last; n++ {
 			if _, err := db.People().ByID(t.Context(), record(n).ID); err != nil {
 				t.Errorf("acknowledged person %d: %v", n, err)
@@ -196,7 +197,7 @@ func TestSQLiteLockedByAnotherIsUnavailableInTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	begun := time.Now()
-	if err := db.People().Insert(t.Context(), record(1)); !errors.Is(err, account.ErrUnavailable) || time.Since(begun) > answerLimit {
+	if err := db.People().Insert(t.Context(), record(1)); !errors.Is(err, account.ErrUnavailable) || time.Since(begun) > answerLimit() {
 		t.Errorf("locked: %v after %s", err, time.Since(begun))
 	}
 	if _, err := db.People().ByID(t.Context(), record(1).ID); !errors.Is(err, account.ErrNotFound) {

@@ -13,7 +13,6 @@ import (
 func TestStartsAreNumberedWithoutGapOrRepeat(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		handles := []*database.DB{open(), open()}
-		migrate(t, handles[0])
 		const starts = 20
 		numbers := make([]int64, starts)
 		begin := make(chan struct{})

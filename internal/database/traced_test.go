@@ -35,7 +35,6 @@ func watched(t *testing.T, do func(ctx context.Context) error) (statements, from
 func TestEveryStatementOfAWatchedRequestIsNoted(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		person, now := record(1), time.Now()
 		insert(t, db.People(), person)
 		entry := session.Device{
@@ -77,7 +76,6 @@ func TestEveryStatementOfAWatchedRequestIsNoted(t *testing.T) {
 func TestAStatementThatFailsIsNotedWithItsCause(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
-		migrate(t, db)
 		insert(t, db.People(), record(1))
 		same := record(2)
 		same.ID = record(1).ID

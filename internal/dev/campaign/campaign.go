@@ -10,6 +10,7 @@ package campaign
 import (
 	"os"
 	"testing"
+	"time"
 )
 
 // variable is set to 1 by "make campaign".
@@ -26,11 +27,11 @@ func Only(t testing.TB) {
 	}
 }
 
-// Number returns how many rounds, rows or servers a test takes: few in "make
-// test", many in the campaign.
-func Number(few, many int) int {
+// Number returns how many rounds, rows or servers a test takes, or how much time
+// it grants: the first in "make test", the second in the campaign.
+func Number[T int | time.Duration](test, campaign T) T {
 	if On() {
-		return many
+		return campaign
 	}
-	return few
+	return test
 }
