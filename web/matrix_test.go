@@ -108,7 +108,9 @@ func rows(w *world) map[string]row {
 		}},
 		"GET /account/export":  {guest: "303 /login?next=%2Faccount%2Fexport", member: "200"},
 		"GET /account/delete":  {guest: "303 /login?next=%2Faccount%2Fdelete", member: "200"},
-		"POST /account/delete": {guest: "303 /login?next=%2Faccount%2Fdelete", member: "303 /", empty: "303 /", form: fields()},
+		"POST /account/delete": {guest: "303 /login?next=%2Faccount%2Fdelete", member: "303 /", empty: "422", form: func(_ *world, _ *browser, p person) url.Values {
+			return url.Values{"email": {p.email}}
+		}},
 
 		"GET /forgot":  {guest: "200", member: "200"},
 		"POST /forgot": {guest: "303 /login", member: "303 /login", empty: "422", form: fields("email", "nobody@kelp.example")},

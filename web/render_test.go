@@ -144,7 +144,7 @@ func samplePages() map[string][]any {
 		"reset":    {resetPage{MinPassword: 15}, resetPage{Token: "t", MinPassword: 15, Failed: "Too early.", Errors: wrong}},
 		"verify":   {verifyPage{}, verifyPage{Token: "t", Email: "a@b", Heading: "Confirm", What: "With this:", Button: "Go", Failed: "Too early."}},
 		"linkover": {struct{}{}, struct{}{}},
-		"delete":   {struct{}{}, struct{}{}},
+		"delete":   {deletePage{}, deletePage{Now: "ada@example.com", Email: "ada", Errors: wrong}},
 		"history": {historyPage{}, historyPage{
 			Events:     []historyEvent{{What: "Logged in", Browser: "Firefox on Linux", Kind: "computer", Address: "::1", At: then}, {What: "Failed", At: then}},
 			neighbours: neighbours{Older: "/account/history?page=3", Newer: "/account/history?page=1"},
