@@ -13,7 +13,7 @@ SYSTEMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 window
 # Packages whose tests take seconds.
 MUTANTS = ./internal/form ./internal/config
 
-.PHONY: help run fmt lint test campaign bench mutants pictures check
+.PHONY: help run fmt lint test steady campaign bench mutants pictures check
 .PHONY: format vet staticcheck imports cross tidy
 
 help: ## list the commands
@@ -31,7 +31,10 @@ lint: format vet staticcheck imports cross tidy ## all checks that need no serve
 
 test: ## install what the tests need where possible, then run them all
 	.ci/services
-	HOLDFAST_REQUIRE_SERVICES=1 $(GO) test $(RACE) -shuffle=on -count=1 -timeout=30m ./...
+	HOLDFAST_REQUIRE_SERVICES=1 $(GO) test $(RACE) -shuffle=on -count=1 -timeout=15m ./...
+
+steady: ## make test N=12 times, PAIRS=4 of them with a second copy beside it, and write down which failed
+	.ci/steady
 
 campaign: ## every test at its full size: every order of two faults, 300 rounds of each race, millions of sessions (an idle machine, 8 GB)
 	.ci/services
