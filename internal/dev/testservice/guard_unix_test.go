@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gomodule/redigo/redis"
 	"github.com/jackc/pgx/v5"
 
 	"holdfast/internal/dev/testservice"
@@ -60,7 +61,7 @@ func TestServersEndWithAKilledTestProcess(t *testing.T) {
 	}
 	cmd.Process.Signal(syscall.SIGKILL)
 	cmd.Wait()
-	if len(addresses) != 4 || len(folders) != 2 {
+	if len(addresses) != 6 || len(folders) != 7 {
 		t.Fatalf("the victim started %q with %q", addresses, folders)
 	}
 	for _, address := range addresses {
@@ -80,35 +81,43 @@ func TestServersEndWithAKilledTestProcess(t *testing.T) {
 	}
 }
 
+// victim starts servers of its own, which run and which are paused, and the
+// shared ones.
 func victim(t *testing.T) {
-	for _, paused := range []bool{false, true} {
-		redis, postgres := testservice.PrivateRedis(t), testservice.PrivatePostgres(t)
+	announce := func(redisServer *testservice.RedisServer, postgres *testservice.PostgresServer) {
+		dir, err := redis.Strings(redisServer.Do("CONFIG", "GET", "dir"))
+		if err != nil {
+			t.Fatal(err)
+		}
 		conn, err := pgx.Connect(t.Context(), postgres.URL)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close(context.Background())
+		t.Cleanup(func() { conn.Close(context.Background()) })
 		var folder string
 		if err := conn.QueryRow(t.Context(), "SHOW data_directory").Scan(&folder); err != nil {
 			t.Fatal(err)
 		}
-		fmt.Printf("address %s\naddress %s:%d\nfolder %s\n", redis.Addr, conn.Config().Host, conn.Config().Port, folder)
-		if paused {
-			redis.Pause()
-			postgres.Pause()
-		}
+		fmt.Printf("address %s\nfolder %s\naddress %s:%d\nfolder %s\n", redisServer.Addr, dir[1], conn.Config().Host, conn.Config().Port, folder)
 	}
-	fmt.Println("ready")
+	announce(testservice.Redis(t), testservice.Postgres(t))
+	announce(testservice.PrivateRedis(t), testservice.PrivatePostgres(t))
+	pausedRedis, pausedPostgres := testservice.PrivateRedis(t), testservice.PrivatePostgres(t)
+	announce(pausedRedis, pausedPostgres)
+	pausedRedis.Pause()
+	pausedPostgres.Pause()
+	fmt.Printf("folder %s\nready\n", os.TempDir())
 	io.Copy(io.Discard, os.Stdin)
 }
 
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	deadline := time.After(30 * time.Second)
+	const limit = 2 * time.Minute
+	deadline := time.After(limit)
 	for !holds() {
 		select {
 		case <-deadline:
-			t.Fatalf("not within 30 s: %s", what)
+			t.Fatalf("not within %s: %s", limit, what)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

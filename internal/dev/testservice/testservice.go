@@ -13,8 +13,6 @@ package testservice
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,25 +27,6 @@ const (
 	stopLimit  = 20 * time.Second // and be gone within this after being told to stop
 	pollEvery  = 10 * time.Millisecond
 )
-
-// FreePort returns a TCP port of 127.0.0.1 that nobody listened on a moment
-// ago. It lies below the ranges from which operating systems take the ports of
-// outgoing connections (Linux from 32768, others from 49152), so that a
-// stopped server finds its port still free when it starts again.
-func FreePort(t testing.TB) int {
-	t.Helper()
-	for range 200 {
-		port := 15000 + rand.IntN(17000)
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port))
-		if err != nil {
-			continue
-		}
-		listener.Close()
-		return port
-	}
-	t.Fatal("testservice: no free port on 127.0.0.1 between 15000 and 31999")
-	return 0
-}
 
 // Program returns the path of the first of names that is installed. When none
 // is, the test is skipped with the reason, or fails when

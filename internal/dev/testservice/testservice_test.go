@@ -176,3 +176,14 @@ func execute(url string, statements ...string) error {
 	}
 	return nil
 }
+
+func TestNoPortIsReturnedTwice(t *testing.T) {
+	seen := map[int]bool{}
+	for range 250 { // of more than two blocks
+		port := testservice.FreePort(t)
+		if seen[port] {
+			t.Fatalf("%d is returned twice", port)
+		}
+		seen[port] = true
+	}
+}
