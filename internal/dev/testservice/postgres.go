@@ -41,11 +41,12 @@ func Postgres(t testing.TB) *PostgresServer {
 	if !guarded {
 		return PrivatePostgres(t)
 	}
-	return sharedCluster(t).database(t, false, "")
+	return sharedCluster(t).database(t, false)
 }
 
 // FilledPostgres is like [Postgres], but the database is a copy of one that fill
-// has filled: once for each name in this test process.
+// has filled: once for each name in this test process. A copy that a test leaves
+// as the original was, but for rows in tables that were empty, is used again.
 func FilledPostgres(t testing.TB, name string, fill func(url string) error) *PostgresServer {
 	t.Helper()
 	if !guarded {
@@ -55,29 +56,7 @@ func FilledPostgres(t testing.TB, name string, fill func(url string) error) *Pos
 		}
 		return s
 	}
-	c := sharedCluster(t)
-	if err := c.template(name, fill); err != nil {
-		t.Fatalf("testservice: make the database that is copied: %v", err)
-	}
-	return c.database(t, false, name)
-}
-
-// template makes the database that [FilledPostgres] copies.
-func (c *cluster) template(name string, fill func(url string) error) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	err, made := c.templates[name]
-	if made {
-		return err
-	}
-	if err = c.exec("CREATE DATABASE " + name); err == nil {
-		err = fill(c.url(name))
-	}
-	if c.templates == nil {
-		c.templates = map[string]error{}
-	}
-	c.templates[name] = err
-	return err
+	return sharedCluster(t).copied(t, name, fill)
 }
 
 func sharedCluster(t testing.TB) *cluster {
@@ -110,7 +89,7 @@ func PrivatePostgres(t testing.TB) *PostgresServer {
 		}
 		os.RemoveAll(c.folder)
 	})
-	return c.database(t, true, "")
+	return c.database(t, true)
 }
 
 func programs(t testing.TB) {
@@ -187,7 +166,7 @@ type cluster struct {
 	made     atomic.Int64 // databases made so far
 
 	mu        sync.Mutex
-	templates map[string]error // by name: how making it ended
+	templates map[string]*template
 }
 
 func newCluster(t testing.TB) (*cluster, error) {
@@ -213,7 +192,7 @@ func (c *cluster) create(t testing.TB) error {
 		return err
 	}
 	initdb := c.command("initdb", "-D", c.data(), "--username=holdfast", "--pwfile="+secret,
-		"--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--no-sync")
+		"--auth=password", "--encoding=UTF8", "--locale=C", "--no-sync")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
@@ -269,36 +248,32 @@ func (c *cluster) url(database string) string {
 	}).String()
 }
 
-// database makes a database, empty or a copy of template, and, on a shared
-// server, drops it at the test's end with all connections to it.
-func (c *cluster) database(t testing.TB, private bool, template string) *PostgresServer {
+// database makes an empty database and, on a shared server, drops it at the
+// test's end with all connections to it.
+func (c *cluster) database(t testing.TB, private bool) *PostgresServer {
 	t.Helper()
-	name := "test_" + strconv.FormatInt(c.made.Add(1), 10)
-	create := "CREATE DATABASE " + name
-	if template != "" {
-		create += " TEMPLATE " + template
-	}
-	if err := c.exec(create); err != nil {
+	name := c.newName()
+	if err := c.exec("CREATE DATABASE " + name); err != nil {
 		t.Fatalf("testservice: create database: %v", err)
 	}
 	if !private {
-		t.Cleanup(func() {
-			if err := c.exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
-				t.Errorf("testservice: drop database: %v", err)
-			}
-		})
+		t.Cleanup(func() { c.drop(t, name) })
 	}
 	return &PostgresServer{URL: c.url(name), t: t, cluster: c, private: private}
 }
 
-func (c *cluster) exec(sql string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, c.url("postgres"))
-	if err != nil {
-		return err
+func (c *cluster) newName() string { return "test_" + strconv.FormatInt(c.made.Add(1), 10) }
+
+func (c *cluster) drop(t testing.TB, name string) {
+	t.Helper()
+	if err := c.exec("DROP DATABASE " + name + " WITH (FORCE)"); err != nil {
+		t.Errorf("testservice: drop database: %v", err)
 	}
-	defer conn.Close(ctx)
-	_, err = conn.Exec(ctx, sql)
-	return err
+}
+
+func (c *cluster) exec(sql string) error {
+	return c.in("postgres", func(ctx context.Context, conn *pgx.Conn) error {
+		_, err := conn.Exec(ctx, sql)
+		return err
+	})
 }

@@ -146,19 +146,49 @@ func TestADatabaseOfTheSharedRedisIsEmptyAndItsOwn(t *testing.T) {
 	}
 }
 
-func TestACopyOfAFilledDatabaseIsItsOwn(t *testing.T) {
+func TestACopyOfAFilledDatabaseIsAsTheOriginal(t *testing.T) {
 	filled := 0
 	fill := func(url string) error {
 		filled++
-		return execute(url, "CREATE TABLE kelp (n int)")
+		return execute(url, "CREATE TABLE kelp (n int)", "CREATE TABLE wrack (n int)", "INSERT INTO wrack VALUES (1)", "CREATE SEQUENCE place")
 	}
-	for range 2 {
-		if err := execute(testservice.FilledPostgres(t, "kelp", fill).URL, "INSERT INTO kelp VALUES (1)", "ALTER TABLE kelp RENAME TO wrack"); err != nil {
-			t.Fatal(err)
-		}
+	changed := map[string]string{} // databases that have to go, by what was done to them
+	for does, again := range map[string]bool{
+		"INSERT INTO kelp VALUES (1)":                                true,
+		"ALTER TABLE kelp RENAME TO dulse":                           false,
+		"ALTER TABLE kelp ADD m int":                                 false,
+		"DROP TABLE kelp":                                            false,
+		"CREATE INDEX ON kelp (n)":                                   false,
+		"UPDATE wrack SET n = 2":                                     false,
+		"SELECT nextval('place')":                                    false,
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'": false,
+		"DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET work_mem = 1024'; END $$": false,
+	} {
+		t.Run(does, func(t *testing.T) {
+			url := testservice.FilledPostgres(t, "kelp", fill).URL
+			if before, gone := changed[url]; gone {
+				t.Errorf("a database is used again after %s", before)
+			}
+			if !again {
+				changed[url] = does
+			}
+			if err := execute(url, "INSERT INTO kelp SELECT 1 / (n - n) FROM kelp", does); err != nil { // fails if another test has left a row
+				t.Fatal(err)
+			}
+		})
 	}
 	if filled != 1 {
 		t.Errorf("filled %d times", filled)
+	}
+}
+
+func TestADatabaseInUseIsGivenToNoOtherTest(t *testing.T) {
+	fill := func(url string) error { return execute(url, "CREATE TABLE kelp (n int)") }
+	var before string
+	t.Run("first", func(t *testing.T) { before = testservice.FilledPostgres(t, "wrack", fill).URL })
+	one, other := testservice.FilledPostgres(t, "wrack", fill), testservice.FilledPostgres(t, "wrack", fill)
+	if one.URL != before || one.URL == other.URL {
+		t.Errorf("%s, then %s and %s at the same time", before, one.URL, other.URL)
 	}
 }
 
