@@ -9,6 +9,7 @@ import (
 )
 
 func TestANewNameGreetsOnEveryDevice(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		ada, bea := w.person("Ada"), w.person("Bea")
 		here, there, other := w.member(ada), w.member(ada), w.member(bea)
@@ -31,6 +32,7 @@ func TestANewNameGreetsOnEveryDevice(t *testing.T) {
 }
 
 func TestANameThatCannotBeIsSaidAndChangesNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	b := w.member(w.person("Ada"))
 	for _, name := range []string{"", "   ", strings.Repeat("a", 121), "A\tda", "A\u202eda"} {
@@ -40,5 +42,5 @@ func TestANameThatCannotBeIsSaidAndChangesNothing(t *testing.T) {
 		}
 	}
 	b.get("/profile").wantText("h1", "Hello, Ada!")
-	w.browser().post("/account/name", url.Values{"name": {"Eve"}}).wantRedirect("/login?next=%2Faccount")
+	w.browser().post("/account/name", url.Values{"name": {"Eve"}}).wantRedirect("/login?next=%2Faccount%3Fname%3DEve")
 }

@@ -39,6 +39,7 @@ func body(t *testing.T, r io.Reader) []byte {
 }
 
 func TestEveryAssetIsServedWholeUnderItsHash(t *testing.T) {
+	t.Parallel()
 	_, files := newTestViews(t)
 	for name, onWire := range files.names {
 		file, ok := files.find(onWire)
@@ -125,6 +126,7 @@ func checkRevalidation(t *testing.T, name string, file *asset) {
 }
 
 func TestCompressionIsForThoseWhoTakeIt(t *testing.T) {
+	t.Parallel()
 	for accepted, want := range map[string]bool{
 		"": false, "identity": false, "br": false, "gzipped": false,
 		"gzip": true, "GZip": true, "br, gzip": true, "deflate , gzip;q=0.5": true, "*": true, "x-gzip": true,
@@ -137,6 +139,7 @@ func TestCompressionIsForThoseWhoTakeIt(t *testing.T) {
 }
 
 func TestNoOtherNameIsServed(t *testing.T) {
+	t.Parallel()
 	_, files := newTestViews(t)
 	for _, name := range []string{
 		"", ".", "/", "css", "css/", "css/site.css", "css/base.css", "css/site.0000000000000000.css", "embed.go",
@@ -149,6 +152,7 @@ func TestNoOtherNameIsServed(t *testing.T) {
 }
 
 func TestAFileWithoutAPlaceStopsTheStart(t *testing.T) {
+	t.Parallel()
 	for _, stray := range []string{"css/stray.css", "stray.php"} {
 		all := fstest.MapFS{stray: {Data: []byte("x")}}
 		for _, part := range styleSheetParts() {
@@ -169,6 +173,7 @@ func TestAFileWithoutAPlaceStopsTheStart(t *testing.T) {
 }
 
 func TestTheFirstPageIsLight(t *testing.T) {
+	t.Parallel()
 	views, files := newTestViews(t)
 	weigh := func(name string) int {
 		file, _ := files.find(files.names[name])
@@ -207,6 +212,7 @@ func TestTheFirstPageIsLight(t *testing.T) {
 }
 
 func TestTheFaviconIsAnImage(t *testing.T) {
+	t.Parallel()
 	ico, err := static.FS.ReadFile(favicon)
 	if err != nil {
 		t.Fatal(err)

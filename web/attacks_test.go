@@ -47,8 +47,10 @@ var verdicts = map[string][2]attack.Outcome{
 var tokenAlone = regexp.MustCompile(`(?:^|[^A-Za-z0-9_-])[A-Za-z0-9_-]{43}(?:[^A-Za-z0-9_-]|$)`)
 
 func TestEveryAttackFailsHereAndLeavesNothingBehind(t *testing.T) {
-	for name, at := range map[string]func(*testing.T) stores{"embedded Redis and SQLite": embedded, "Redis and PostgreSQL": services} {
+	t.Parallel()
+	for name, at := range bothStacks {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			// Long enough for a busy machine, short enough not to count as hung.
 			w := newWorld(t, at(t), options{learn: true, attacks: true, slow: true, redisTimeout: 1500 * time.Millisecond})
 			ada := w.member(w.person("Ada"))
@@ -117,6 +119,7 @@ func (w *world) checkReport(name string, want [2]attack.Outcome) {
 }
 
 func TestWithoutRedisTheStockSetUpIsLeftOut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true, attacks: true, store: store.KindMemory})
 	b := w.browser()
 	for name, want := range map[string]attack.Outcome{"replay": attack.Failed, "outage": attack.NotTried} {
@@ -129,6 +132,7 @@ func TestWithoutRedisTheStockSetUpIsLeftOut(t *testing.T) {
 }
 
 func TestAttacksTakeTurns(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true, attacks: true})
 	first := make(chan int)
 	go func() {
@@ -170,6 +174,7 @@ func (w *world) until(what string, happened func() bool) {
 }
 
 func TestAttacksAreThereOnlyWhereTheyWereAskedFor(t *testing.T) {
+	t.Parallel()
 	for _, learn := range []bool{true, false} {
 		w := newWorld(t, embedded(t), options{learn: learn})
 		b := w.member(w.person("Ada"))
@@ -184,11 +189,13 @@ func TestAttacksAreThereOnlyWhereTheyWereAskedFor(t *testing.T) {
 }
 
 func TestAnUnknownAttackIsNoPage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true, attacks: true})
 	w.browser().post("/lab/attacks/none", nil).want(http.StatusNotFound).wantErrorPage()
 }
 
 func TestASlowRequestIsNeverSlowerThanItsBound(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	begun := time.Now()
@@ -207,6 +214,7 @@ func TestASlowRequestIsNeverSlowerThanItsBound(t *testing.T) {
 
 // TestEveryAttackNamesATestThatIsThere keeps the words on the page true.
 func TestEveryAttackNamesATestThatIsThere(t *testing.T) {
+	t.Parallel()
 	for _, a := range attack.New(attack.Config{}).All() {
 		source, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(a.File)))
 		if err != nil {

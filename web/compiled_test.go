@@ -39,6 +39,7 @@ func hostileCopy(v any) any {
 }
 
 func TestNoTextBecomesMarkup(t *testing.T) {
+	t.Parallel()
 	views, _ := newTestViews(t)
 	for _, name := range pageNames(t) {
 		evil := view.Data{Layout: hostileCopy(layout{Flashes: []notice{{}}}), Page: hostileCopy(samplePages()[name][1])}
@@ -65,6 +66,7 @@ func interpreted(data view.Data) view.Data {
 }
 
 func TestACompiledPageIsThePageOfHTMLTemplate(t *testing.T) {
+	t.Parallel()
 	views, _ := newTestViews(t)
 	for name, samples := range sampleData(t) {
 		for _, data := range samples {
@@ -83,6 +85,7 @@ func TestACompiledPageIsThePageOfHTMLTemplate(t *testing.T) {
 // The two pages that members open most are compiled: html/template allocates
 // some 200 times for one of them.
 func TestTheGreetingPagesAreCompiled(t *testing.T) {
+	// AllocsPerRun counts for the whole process.
 	views, _ := newTestViews(t)
 	for _, name := range []string{"home", "profile"} {
 		data := inLayout(layout{Title: "Sample", Member: "Ada"}, samplePages()[name][1])

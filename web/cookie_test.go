@@ -12,6 +12,7 @@ import (
 )
 
 func TestTheSessionCookieGoesWithTheBrowserUnlessRemembered(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	b := w.browser()
@@ -39,8 +40,10 @@ func TestTheSessionCookieGoesWithTheBrowserUnlessRemembered(t *testing.T) {
 }
 
 func TestCookiesAreHeldToThisSiteAndKeptFromScripts(t *testing.T) {
+	t.Parallel()
 	for scheme, prefix := range map[string]string{"http": "", "https": "__Host-"} {
 		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, embedded(t), options{https: scheme == "https"})
 			b := w.browser()
 			in := b.logIn(w.person("Ada"), "").wantRedirect("/profile")
@@ -65,6 +68,7 @@ func TestCookiesAreHeldToThisSiteAndKeptFromScripts(t *testing.T) {
 }
 
 func TestATokenIsNewAtEveryLogIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	shape := regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
@@ -89,6 +93,7 @@ func TestATokenIsNewAtEveryLogIn(t *testing.T) {
 }
 
 func TestAnInventedTokenIsNeverAdopted(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		invented := strings.Repeat("A", 42) + "E" // well-formed, known to nobody
@@ -124,6 +129,7 @@ func illFormed(token string) []string {
 }
 
 func TestAnIllFormedCookieIsAGuestsAndAsksNoStore(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
 		before := w.everything()
@@ -145,6 +151,7 @@ func TestAnIllFormedCookieIsAGuestsAndAsksNoStore(t *testing.T) {
 }
 
 func TestATokenCountsInTheCookieOnly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	token := w.member(w.person("Ada")).token()
 	w.bare("GET", "/profile", "", "Cookie: "+product.SessionCookie+"="+token).want(http.StatusOK)
@@ -162,6 +169,7 @@ func TestATokenCountsInTheCookieOnly(t *testing.T) {
 }
 
 func TestTheStoreHoldsNothingToLogInWith(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		b := w.member(p)
@@ -188,6 +196,7 @@ func TestTheStoreHoldsNothingToLogInWith(t *testing.T) {
 }
 
 func TestTokensAreSpreadEvenly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	const sessions = 300
 	ones := 0

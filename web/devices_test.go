@@ -22,6 +22,7 @@ func (a *answer) cards() []string {
 }
 
 func TestAPersonSeesTheirDevicesAndEndsThem(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		here, there := w.browser(), w.browser()
@@ -54,6 +55,7 @@ func TestAPersonSeesTheirDevicesAndEndsThem(t *testing.T) {
 }
 
 func TestASessionIsEndedByItsOwnerOnly(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		ada, bea := w.person("Ada"), w.person("Bea")
 		a, b := w.member(ada), w.member(bea)
@@ -73,6 +75,7 @@ func TestASessionIsEndedByItsOwnerOnly(t *testing.T) {
 }
 
 func TestTheOneHundredAndFirstSessionEndsTheOldest(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, services(t), options{})
 	p := w.person("Ada")
 	oldest := w.member(p)
@@ -94,11 +97,12 @@ func TestTheOneHundredAndFirstSessionEndsTheOldest(t *testing.T) {
 }
 
 func TestPastSessionsSayHowTheyEndedAPageAtATime(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	out := w.member(p)
 	out.submit(out.get("/profile"), "form[action='/logout']", nil)
-	w.clock.advance(time.Minute)
+	w.clock.Advance(time.Minute)
 	here := w.member(p)
 	for range 25 {
 		w.member(p)
@@ -130,6 +134,7 @@ func TestPastSessionsSayHowTheyEndedAPageAtATime(t *testing.T) {
 }
 
 func TestAUserAgentStaysTextOnThePage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	here := w.member(p)
@@ -159,6 +164,7 @@ func TestAUserAgentStaysTextOnThePage(t *testing.T) {
 }
 
 func TestADoubleClickEndsOnceAndNobodySeesAnError(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		here := w.member(p)
@@ -173,6 +179,7 @@ func TestADoubleClickEndsOnceAndNobodySeesAnError(t *testing.T) {
 }
 
 func TestEndingThisDeviceByItsIDIsALogOut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	here, there := w.member(p), w.member(p)

@@ -34,6 +34,7 @@ func enumerating(member *browser) map[string]func(w *world, email string) *answe
 }
 
 func TestTheServerDoesTheSameForAnAddressWithAnAccountAndOneWithout(t *testing.T) {
+	t.Parallel()
 	onBothStacksWith(t, options{learn: true, mail: true}, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		member := w.member(w.person("Bob"))

@@ -15,6 +15,7 @@ import (
 )
 
 func TestAnErrorPageKnowsWhoIsAsking(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { return errors.New("kelp tore loose") })
 		p := w.person("Ada <b>& Söhne</b>")
@@ -35,7 +36,8 @@ func TestAnErrorPageKnowsWhoIsAsking(t *testing.T) {
 }
 
 func TestAnErrorPageSaysThatSessionsAreAway(t *testing.T) {
-	w := newWorld(t, services(t), options{})
+	t.Parallel()
+	w := newWorld(t, privateServices(t), options{})
 	b := w.member(w.person("Ada"))
 	w.stores.redis.Stop()
 	page := b.get("/profile?x=1").want(http.StatusServiceUnavailable).wantErrorPage()
@@ -46,7 +48,8 @@ func TestAnErrorPageSaysThatSessionsAreAway(t *testing.T) {
 }
 
 func TestTheButtonOfAnErrorPageDoesWhatItSays(t *testing.T) {
-	w := newWorld(t, services(t), options{learn: true})
+	t.Parallel()
+	w := newWorld(t, privateServices(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { return errors.New("kelp tore loose") })
 	button := func(page *answer, text, href string) {
@@ -77,6 +80,7 @@ func TestTheButtonOfAnErrorPageDoesWhatItSays(t *testing.T) {
 }
 
 func TestWhatTakesOnlyFormsLeadsBackToItsForm(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	for path, form := range map[string]string{
@@ -94,6 +98,7 @@ func TestWhatTakesOnlyFormsLeadsBackToItsForm(t *testing.T) {
 }
 
 func TestALogOutWithoutABodyLogsOut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	b := w.member(w.person("Ada"))
 	r := b.request(http.MethodPost, "/logout", nil) // as curl -X POST
@@ -104,6 +109,7 @@ func TestALogOutWithoutABodyLogsOut(t *testing.T) {
 // A browser takes a page of a foreign name that leads here (DNS rebinding) for
 // one of this site's own, so its requests look as this site's own do.
 func TestThePagesForLearningAnswerToTheServersOwnNameOnly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	ask := func(method, path, host string) *answer {
@@ -142,7 +148,8 @@ func TestThePagesForLearningAnswerToTheServersOwnNameOnly(t *testing.T) {
 // TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm: with the link that the
 // form came from, since no other page has the form.
 func TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm(t *testing.T) {
-	w := newWorld(t, services(t), options{mail: true, redisTimeout: time.Second})
+	t.Parallel()
+	w := newWorld(t, privateServices(t), options{mail: true, redisTimeout: time.Second})
 	p := w.person("Ada")
 	b := w.member(w.person("Bob"))
 	button := func(page *answer, href string) {

@@ -20,7 +20,7 @@ import (
 	"github.com/PuerkitoBio/goquery"
 	"github.com/labstack/echo/v4"
 
-	"holdfast/internal/dev/testservice"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/product"
 	"holdfast/internal/session"
@@ -94,15 +94,17 @@ func wantTitles(t *testing.T, what string, steps []told, want ...string) {
 
 func onBothLearning(t *testing.T, test func(t *testing.T, w *world, asked string)) {
 	t.Helper()
-	t.Run("embedded", func(t *testing.T) {
-		test(t, newWorld(t, embedded(t), options{learn: true}), "Embedded Redis was asked")
-	})
-	t.Run("services", func(t *testing.T) {
-		test(t, newWorld(t, services(t), options{learn: true}), "Redis was asked")
+	onBothStacks(t, func(t *testing.T, w *world) {
+		asked := "Redis was asked"
+		if w.stores.redis == nil {
+			asked = "Embedded Redis was asked"
+		}
+		test(t, w, asked)
 	})
 }
 
 func TestTheWayIsToldAsItWas(t *testing.T) {
+	t.Parallel()
 	onBothLearning(t, func(t *testing.T, w *world, asked string) {
 		b := w.member(w.person("Ada"))
 		stored := w.record(b.token())
@@ -132,10 +134,10 @@ func TestTheWayIsToldAsItWas(t *testing.T) {
 			t.Errorf("shown: %s\nstored: %s", shown, stored)
 		}
 		ends := step(t, steps, "The session was checked").ends
-		if idle := ends["Not idle too long"].Sub(w.clock.now()); idle < sessionIdle-time.Minute || idle > sessionIdle {
+		if idle := ends["Not idle too long"].Sub(w.clock.Now()); idle < sessionIdle-time.Minute || idle > sessionIdle {
 			t.Errorf("ends idle in %s, want about %s", idle, sessionIdle)
 		}
-		if left := ends["Not too old"].Sub(w.clock.now()); left < sessionLife-time.Minute || left > sessionLife {
+		if left := ends["Not too old"].Sub(w.clock.Now()); left < sessionLife-time.Minute || left > sessionLife {
 			t.Errorf("ends in %s, want about %s", left, sessionLife)
 		}
 		if said := page.text(".summary"); !strings.Contains(said, "1 question to ") || !strings.Contains(said, "no SQL") {
@@ -159,6 +161,7 @@ func compact(t *testing.T, laidOut string) string {
 
 // TestWhyNobodyIsBelieved asks with cookies that lead to nobody.
 func TestWhyNobodyIsBelieved(t *testing.T) {
+	t.Parallel()
 	onBothLearning(t, func(t *testing.T, w *world, asked string) {
 		const sent, form, key = "Your browser sent a cookie", "It has the form of a token", "The token became a key"
 		end := []string{"SQL needed: none", "Nothing was written", "No session cookie was sent back"}
@@ -192,7 +195,7 @@ func TestWhyNobodyIsBelieved(t *testing.T) {
 			}
 		}
 
-		w.clock.advance(sessionIdle + time.Second)
+		w.clock.Advance(sessionIdle + time.Second)
 		idle := []string{sent, form, key, asked, "These bytes came back", "The bytes became a record", "The session was checked"}
 		if w.stores.redis == nil { // no script: it is read once more under a lock
 			idle = append(idle, asked, "These bytes came back")
@@ -204,17 +207,19 @@ func TestWhyNobodyIsBelieved(t *testing.T) {
 }
 
 func TestASessionThatIsTooOldIsToldSo(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	for range 7 {
-		w.clock.advance(sessionIdle - time.Second)
+		w.clock.Advance(sessionIdle - time.Second)
 		b.get("/profile").want(http.StatusOK)
 	}
-	w.clock.advance(8 * time.Second)
+	w.clock.Advance(8 * time.Second)
 	step(t, way(b.get("/explain")), "Nobody: the session is too old")
 }
 
 func TestAGuestWithValuesIsTheSameNobody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.browser()
 	b.post("/session", url.Values{"key": {"colour"}, "value": {"green"}}).wantRedirect("/session")
@@ -228,10 +233,11 @@ func TestAGuestWithValuesIsTheSameNobody(t *testing.T) {
 // TestAVisitIsNotedOnceAndTold: the page stores the session before it is made,
 // and tells what was stored.
 func TestAVisitIsNotedOnceAndTold(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, services(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	b.get("/explain")
-	w.clock.advance(2 * time.Minute)
+	w.clock.Advance(2 * time.Minute)
 	before := w.record(b.token())
 	var steps []told
 	calls := w.redisCalls(func() { steps = way(b.get("/explain").wantNoCookie()) })
@@ -249,6 +255,7 @@ func TestAVisitIsNotedOnceAndTold(t *testing.T) {
 }
 
 func TestWhatMakesAWriteOneStepIsToldForEveryStore(t *testing.T) {
+	t.Parallel()
 	for kind, c := range map[string]struct {
 		world func(t *testing.T) *world
 		want  string
@@ -263,13 +270,13 @@ func TestWhatMakesAWriteOneStepIsToldForEveryStore(t *testing.T) {
 		}, "a lock in this server"},
 		"database": {func(t *testing.T) *world {
 			at := embedded(t)
-			at.databaseURL = testservice.Postgres(t).URL
+			at.databaseURL = testkit.Postgres(t).URL
 			return newWorld(t, at, options{learn: true, store: store.KindDatabase})
 		}, "one SQL statement"},
 	} {
 		w := c.world(t)
 		b := w.member(w.person("Ada"))
-		w.clock.advance(2 * time.Minute)
+		w.clock.Advance(2 * time.Minute)
 		page := b.get("/explain")
 		step(t, way(page), "Your visit was noted")
 		if said := page.text("ol.path"); !strings.Contains(said, "What makes them one here is "+c.want) {
@@ -284,7 +291,8 @@ func TestWhatMakesAWriteOneStepIsToldForEveryStore(t *testing.T) {
 // A request that waits for a new connection waits for what is done before that
 // is believed.
 func TestWhatARequestWaitedForBelongsToItsRecord(t *testing.T) {
-	w := newWorld(t, services(t), options{learn: true})
+	t.Parallel()
+	w := newWorld(t, privateServices(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	gone := w.member(w.person("Bea"))
 	gone.post("/logout", nil).wantRedirect("/login")
@@ -301,6 +309,7 @@ func TestWhatARequestWaitedForBelongsToItsRecord(t *testing.T) {
 }
 
 func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, services(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	b.post("/account/name", url.Values{"name": {"Ada Lovelace"}}).wantRedirect("/account")
@@ -333,15 +342,16 @@ func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
 }
 
 func TestEveryStepNamesCodeThatExists(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, services(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	pages := []*answer{b.get("/explain"), w.bare("GET", "/explain", ""), w.bare("GET", "/explain", "", "Cookie: "+product.SessionCookie+"=x")}
-	w.clock.advance(2 * time.Minute)
+	w.clock.Advance(2 * time.Minute)
 	pages = append(pages, b.get("/explain"))
 	for _, store := range []string{store.KindMemory, store.KindFile} {
 		other := newWorld(t, embedded(t), options{learn: true, store: store})
 		who := other.member(other.person("Ada"))
-		other.clock.advance(2 * time.Minute)
+		other.clock.Advance(2 * time.Minute)
 		pages = append(pages, who.get("/explain"))
 	}
 	seen := map[string]bool{}
@@ -390,6 +400,7 @@ func functions(t *testing.T, path string) []string {
 }
 
 func TestWhereNobodyCanLookThePageSaysSo(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true, store: store.KindMemory})
 	asked := step(t, way(w.member(w.person("Ada")).get("/explain")), "The server’s own memory was asked")
 	if len(asked.hand) != 0 {
@@ -402,6 +413,7 @@ func TestWhereNobodyCanLookThePageSaysSo(t *testing.T) {
 
 // With sessions in the database, knowing somebody needs it.
 func TestWhereSessionsAreInTheDatabaseThePageSaysThatItIsNeeded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, services(t), options{learn: true, store: store.KindDatabase})
 	page := w.member(w.person("Ada")).get("/explain")
 	step(t, way(page), "SQL needed: for the record alone")
@@ -414,6 +426,7 @@ func TestWhereSessionsAreInTheDatabaseThePageSaysThatItIsNeeded(t *testing.T) {
 }
 
 func TestWithoutLearnNobodyIsWatched(t *testing.T) {
+	t.Parallel()
 	for _, learn := range []bool{false, true} {
 		w := newWorld(t, embedded(t), options{learn: learn})
 		var watched bool
@@ -435,6 +448,7 @@ func TestWithoutLearnNobodyIsWatched(t *testing.T) {
 }
 
 func TestTheCookieIsExplainedAsItWasSet(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		https    bool
 		remember url.Values

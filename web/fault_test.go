@@ -72,6 +72,7 @@ var doings = map[string]func(c echo.Context, sess *session.Session){
 }
 
 func TestARequestThatFailsLeavesTheSessionAsItWas(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		for did, do := range doings {
 			for how, failing := range faults {
@@ -141,11 +142,12 @@ func (a *answer) wantErrorPage() *answer {
 }
 
 func TestTheNumberOnTheErrorPageIsInTheLog(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { panic("kelp tore loose") })
-	mark := w.log.mark()
+	mark := w.log.Mark()
 	page := w.browser().get("/test/fault").want(http.StatusInternalServerError)
-	logged := w.log.since(mark)
+	logged := w.log.Since(mark)
 	if strings.Count(logged, "\n") != 1 || !strings.Contains(logged, page.text("main code")) ||
 		!strings.Contains(logged, "kelp tore loose") || !strings.Contains(logged, "fault_test.go") {
 		t.Errorf("one line with number %s, cause and stack wanted: %s", page.text("main code"), logged)
@@ -154,6 +156,7 @@ func TestTheNumberOnTheErrorPageIsInTheLog(t *testing.T) {
 }
 
 func TestAStoredSessionThatCannotBeReadIsAGuests(t *testing.T) {
+	t.Parallel()
 	junk := map[string]func(w *world, key string){
 		"no JSON":       func(w *world, key string) { w.do("SET", key, "\x00\xff{") },
 		"nothing":       func(w *world, key string) { w.do("SET", key, "") },
@@ -181,13 +184,13 @@ func TestAStoredSessionThatCannotBeReadIsAGuests(t *testing.T) {
 			b := w.member(p)
 			key := storedUnder(b.token())
 			put(w, key)
-			mark := w.log.mark()
+			mark := w.log.Mark()
 			b.get("/profile").wantRedirect("/login?next=%2Fprofile")
 			b.get("/").want(http.StatusOK)
 			if w.do("EXISTS", key).(int64) != 0 {
 				t.Errorf("%s: still stored", what)
 			}
-			if logged := w.log.since(mark); strings.Count(logged, "stored session removed") != 1 {
+			if logged := w.log.Since(mark); strings.Count(logged, "stored session removed") != 1 {
 				t.Errorf("%s: want one line of log: %.500s", what, logged)
 			}
 			w.member(p).get("/profile").want(http.StatusOK)
@@ -198,6 +201,7 @@ func TestAStoredSessionThatCannotBeReadIsAGuests(t *testing.T) {
 // TestASessionOfANewerServerIsLeftToIt: in a rolling upgrade a request may come
 // to a server that cannot read the record which a newer one wrote.
 func TestASessionOfANewerServerIsLeftToIt(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
 		key := storedUnder(b.token())
@@ -220,7 +224,8 @@ func TestASessionOfANewerServerIsLeftToIt(t *testing.T) {
 }
 
 func TestAStoreThatTakesNothingLosesNothing(t *testing.T) {
-	w := newWorld(t, services(t), options{})
+	t.Parallel()
+	w := newWorld(t, privateServices(t), options{})
 	p := w.person("Ada")
 	b := w.member(p)
 	b.set("colour", "green")
@@ -242,6 +247,7 @@ func TestAStoreThatTakesNothingLosesNothing(t *testing.T) {
 }
 
 func TestADatabaseThatIsAwayIsSaidInWordsThatFitAnyTable(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error {
 		return fmt.Errorf("read any table: %w", fault.ErrUnavailable)
@@ -251,6 +257,7 @@ func TestADatabaseThatIsAwayIsSaidInWordsThatFitAnyTable(t *testing.T) {
 }
 
 func TestAPersonWhoIsGoneIsNotFound(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	b := w.member(p)

@@ -32,6 +32,7 @@ func cookieLines() []string {
 }
 
 func TestASessionCookieIsFoundAsNetHTTPFindsIt(t *testing.T) {
+	t.Parallel()
 	wantAsInNetHTTP(t, "session")
 	for _, name := range []string{"session", "__Host-session"} {
 		for _, line := range cookieLines() {

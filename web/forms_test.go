@@ -9,6 +9,7 @@ import (
 )
 
 func TestATakenAddressLeadsToLogInWithItFilledIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	ada := w.person("Ada")
 	b := w.browser()
@@ -30,6 +31,7 @@ func TestATakenAddressLeadsToLogInWithItFilledIn(t *testing.T) {
 }
 
 func TestWhoRegistersCanStayLoggedIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	for box, kept := range map[string]bool{"on": true, "": false} {
 		b := w.browser()
@@ -42,6 +44,7 @@ func TestWhoRegistersCanStayLoggedIn(t *testing.T) {
 }
 
 func TestOnThePageOnlyTheButtonRemovesAValue(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	b := w.browser()
 	b.set("colour", "green")
@@ -62,6 +65,7 @@ func TestOnThePageOnlyTheButtonRemovesAValue(t *testing.T) {
 }
 
 func TestADeviceIsShownByItsKind(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	for userAgent, kind := range map[string]string{
@@ -83,6 +87,7 @@ func TestADeviceIsShownByItsKind(t *testing.T) {
 }
 
 func TestCrawlersMayReadEverythingThatIsPublic(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	robots := w.browser().get("/robots.txt").want(http.StatusOK).wantNoCookie()
 	if got := string(robots.body); got != "User-agent: *\nDisallow:\n" {

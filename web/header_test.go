@@ -18,6 +18,7 @@ func headerLinks(page *answer) []string {
 }
 
 func TestTheHeaderIsForWhoeverIsAsking(t *testing.T) {
+	t.Parallel()
 	for _, learn := range []bool{false, true} {
 		w := newWorld(t, embedded(t), options{learn: learn})
 		all := rows(w)
@@ -56,6 +57,7 @@ func TestTheHeaderIsForWhoeverIsAsking(t *testing.T) {
 var notForPeople = []string{"/healthz", "/readyz", "/favicon.ico", "/lab/wait", "/account/proof", "/reset", "/verify"}
 
 func TestEveryPageCanBeFoundByItsLinks(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	linked := map[string]bool{"/": true}
 	for _, b := range []*browser{w.browser(), w.member(w.person("Ada"))} {

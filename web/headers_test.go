@@ -15,8 +15,10 @@ import (
 // Every answer of every test is held to the headers (see hold); this test makes
 // sure that each kind of answer is among them.
 func TestTheSecurityHeadersStandOnEveryKindOfAnswer(t *testing.T) {
+	t.Parallel()
 	for _, scheme := range []string{"http", "https"} {
 		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
 			w := newWorld(t, embedded(t), options{https: scheme == "https"})
 			w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { panic("x") })
 			b := w.member(w.person("Ada"))
@@ -62,6 +64,7 @@ func TestTheSecurityHeadersStandOnEveryKindOfAnswer(t *testing.T) {
 }
 
 func TestAPrivatePageIsNotKeptWhateverIsAskedOfIt(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	for _, header := range []string{
@@ -79,6 +82,7 @@ func TestAPrivatePageIsNotKeptWhateverIsAskedOfIt(t *testing.T) {
 }
 
 func TestNoOtherOriginMayReadAnswers(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	b := w.member(w.person("Ada"))
 	for _, method := range []string{http.MethodGet, http.MethodOptions, http.MethodPost} {
@@ -91,7 +95,8 @@ func TestNoOtherOriginMayReadAnswers(t *testing.T) {
 }
 
 func TestAStoreThatIsAwayIsSaidInTheSitesOwnLook(t *testing.T) {
-	w := newWorld(t, services(t), options{learn: true})
+	t.Parallel()
+	w := newWorld(t, privateServices(t), options{learn: true})
 	p := w.person("Ada")
 	b := w.member(p)
 	w.stores.redis.Stop()

@@ -15,6 +15,7 @@ func (a *answer) events() []string {
 // TestTheHistoryTellsOfASessionThatExpiredOnce: nobody ended it, so nothing was
 // written when it did.
 func TestTheHistoryTellsOfASessionThatExpiredOnce(t *testing.T) {
+	t.Parallel()
 	for name, expire := range map[string]func(w *world){
 		"not used for a day": func(w *world) {},
 		"at the end of its lifetime": func(w *world) {
@@ -24,6 +25,7 @@ func TestTheHistoryTellsOfASessionThatExpiredOnce(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
 				p := w.person("Ada")
 				gone := w.browser()
@@ -34,7 +36,7 @@ func TestTheHistoryTellsOfASessionThatExpiredOnce(t *testing.T) {
 					t.Fatal(err)
 				}
 				expire(w)
-				w.clock.advance(sessionIdle + time.Minute)
+				w.clock.Advance(sessionIdle + time.Minute)
 				gone.get("/profile").wantRedirect("/login?next=%2Fprofile")
 				here := w.member(p)
 				for range 2 {

@@ -39,8 +39,9 @@ func (b *browser) guess(path string, sent url.Values, n int) (hashed bool, wait 
 // has 10 device cookies and a session, any number of addresses, and tries again
 // as soon as that is let through.
 func TestOfADaysTriesAtMostTwoHundredAreHashedWhateverCookiesAreHeld(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{slow: true, trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
-	w.clock.stop()
+	w.clock.Stop()
 	p := w.person("Ada")
 	known := make([]*browser, 10)
 	for n := range known {
@@ -75,7 +76,7 @@ func TestOfADaysTriesAtMostTwoHundredAreHashedWhateverCookiesAreHeld(t *testing.
 			}
 			next = min(next, wait)
 		}
-		w.clock.advance(next)
+		w.clock.Advance(next)
 		day += next
 	}
 	t.Logf("hashed: %v", hashed)
@@ -110,6 +111,7 @@ func (b *browser) withoutSession() *browser {
 // TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt: whoever has logged in with
 // the former password has no tries of their own at the next one.
 func TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		sets func(w *world, b *browser, p person)
 		left int
@@ -123,8 +125,9 @@ func TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt(t *testing.T) {
 		}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			onBothStacksWith(t, options{slow: true}, func(t *testing.T, w *world) {
-				w.clock.stop()
+				w.clock.Stop()
 				p := w.person("Ada")
 				b := w.known(p)
 				for range 4 {
@@ -150,6 +153,7 @@ func TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt(t *testing.T) {
 // TestALogInWithAFormerPasswordHasNoBrowserKnown: the password was right when it
 // was verified, and was changed before the log-in was noted.
 func TestALogInWithAFormerPasswordHasNoBrowserKnown(t *testing.T) {
+	t.Parallel()
 	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		before, err := w.accounts.Authenticate(t.Context(), p.email, p.password)

@@ -29,6 +29,7 @@ func (s secondOf) Ask(context.Context, *http.Cookie) (string, error) {
 }
 
 func TestTheLabIsThereOnlyWhereItWasAskedFor(t *testing.T) {
+	t.Parallel()
 	for _, learn := range []bool{true, false} {
 		w := newWorld(t, embedded(t), options{learn: learn})
 		b := w.member(w.person("Ada"))

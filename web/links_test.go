@@ -63,6 +63,7 @@ func (w *world) holdMail(to string) (release func()) {
 // TestWhoeverTookAnAccountOverCannotCutTheFormerAddressOff: the thief knows the
 // password and reads the mail of each address that they give the account.
 func TestWhoeverTookAnAccountOverCannotCutTheFormerAddressOff(t *testing.T) {
+	t.Parallel()
 	for name, does := range map[string]func(w *world, thief *browser, p person){
 		"by changing the password": func(w *world, thief *browser, p person) {
 			thief.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
@@ -78,8 +79,10 @@ func TestWhoeverTookAnAccountOverCannotCutTheFormerAddressOff(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			for when, waits := range map[string]bool{"after the mail": false, "before the mail": true} {
 				t.Run(when, func(t *testing.T) {
+					t.Parallel()
 					onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 						p := w.person("Ada")
 						thief := w.member(p)
@@ -114,6 +117,7 @@ func TestWhoeverTookAnAccountOverCannotCutTheFormerAddressOff(t *testing.T) {
 // TestANewPasswordSpendsTheWaysBackToTheAddressTheAccountHas: a copy of such a
 // link, in a mailbox that somebody else has read, would be a reset for a week.
 func TestANewPasswordSpendsTheWaysBackToTheAddressTheAccountHas(t *testing.T) {
+	t.Parallel()
 	for name, sets := range map[string]func(w *world, b *browser, p person){
 		"reset": func(w *world, _ *browser, p person) { w.resets(p.email, otherPassword) },
 		"change": func(_ *world, b *browser, p person) {
@@ -121,6 +125,7 @@ func TestANewPasswordSpendsTheWaysBackToTheAddressTheAccountHas(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 				p := w.person("Ada")
 				b := w.member(p)
@@ -141,6 +146,7 @@ func TestANewPasswordSpendsTheWaysBackToTheAddressTheAccountHas(t *testing.T) {
 // TestAnEarlierAddressGoesBeforeALaterOne: the owner moved the account back by
 // the form, and the thief's own way back is still good.
 func TestAnEarlierAddressGoesBeforeALaterOne(t *testing.T) {
+	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		b := w.member(p)
@@ -159,6 +165,7 @@ func TestAnEarlierAddressGoesBeforeALaterOne(t *testing.T) {
 }
 
 func TestALetterWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		ask     func(w *world, b *browser, p person)
 		subject string
@@ -184,8 +191,8 @@ func TestALetterWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
 			func(w *world, _ *browser, p person) {
 				w.browser().post("/forgot", url.Values{"email": {p.email}}).wantRedirect("/login")
 			}, asksReset,
-			func(w *world, b *browser, p person) {
-				b.post("/account/delete", url.Values{"email": {p.email}}).wantRedirect("/")
+			func(w *world, b *browser, _ person) {
+				b.post("/account/delete", nil).wantRedirect("/")
 				if rows := w.rows(`SELECT recipient FROM outbox WHERE kind <> 'deleted'`); len(rows) > 0 {
 					w.t.Errorf("the outbox still has %q", rows)
 				}
@@ -214,6 +221,7 @@ func TestALetterWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 				p := w.person("Ada")
 				b := w.member(p)
@@ -239,6 +247,7 @@ func TestALetterWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
 // TestALetterThatIsBeingSentCarriesNoLinkThatOutlivesAReset: its sender has taken
 // it, and makes its link while the password is reset.
 func TestALetterThatIsBeingSentCarriesNoLinkThatOutlivesAReset(t *testing.T) {
+	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		for round := range 12 {
@@ -286,6 +295,7 @@ func TestALetterThatIsBeingSentCarriesNoLinkThatOutlivesAReset(t *testing.T) {
 // made an account with the address that the owner's account has left, at a server
 // of before, which kept it for nobody.
 func TestAFormerAddressThatSomebodySignedUpWithIsTakenBackAllTheSame(t *testing.T) {
+	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		w.moves(w.member(p), "thief@kelp.example")
@@ -302,7 +312,7 @@ func TestAFormerAddressThatSomebodySignedUpWithIsTakenBackAllTheSame(t *testing.
 		}
 		w.resets(p.email, "nine otters share a kettle")
 		owner.post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")
-		owner.submit(owner.get("/account/delete"), "form[action='/account/delete']", map[string]string{"email": p.email}).wantRedirect("/")
+		owner.submit(owner.get("/account/delete"), "form[action='/account/delete']", nil).wantRedirect("/")
 		w.undoes(undo)
 		w.resets(p.email, "nine otters share a kettle")
 		w.browser().post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")

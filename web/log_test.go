@@ -17,6 +17,7 @@ import (
 // Every test looks through its log for passwords and tokens (see newWorld);
 // this one makes sure that they had every chance to get there.
 func TestTheLogNeverShowsAPasswordOrToken(t *testing.T) {
+	t.Parallel()
 	for _, text := range []bool{false, true} {
 		w := newWorld(t, embedded(t), options{textLog: text, learn: true})
 		w.site.AddPage("/test/fault", func(c echo.Context, sess *session.Session) error {
@@ -56,11 +57,12 @@ func TestTheLogNeverShowsAPasswordOrToken(t *testing.T) {
 func unprintable(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
 
 func TestNobodyCanForgeALineOfTheLog(t *testing.T) {
+	t.Parallel()
 	line := "\r\n" + `{"time":"2026-01-01T00:00:00Z","level":"INFO","msg":"forged"}` + "\r\n" + `time=2026-01-01T00:00:00Z level=INFO msg=forged` + "\n"
 	for _, text := range []bool{false, true} {
 		w := newWorld(t, embedded(t), options{textLog: text, learn: true})
 		b := w.browser()
-		mark, sent := w.log.mark(), 0
+		mark, sent := w.log.Mark(), 0
 		for _, evil := range []string{line, "\x1b[2J\x1b[31mforged", "\u202edegrof", "\u2028forged", "\u0085forged", "\x00forged", "\u200bforged", "\xff\xfeforged", "\x7f\b\bforged"} {
 			escaped := url.QueryEscape(evil)
 			path := "/" + strings.ReplaceAll(escaped, "+", "%20")
@@ -83,7 +85,7 @@ func TestNobodyCanForgeALineOfTheLog(t *testing.T) {
 				sent++
 			}
 		}
-		logged := w.log.since(mark)
+		logged := w.log.Since(mark)
 		if i := strings.IndexFunc(logged, unprintable); i >= 0 {
 			t.Errorf("the log holds %.60q", logged[i:])
 		}
@@ -109,14 +111,15 @@ func TestNobodyCanForgeALineOfTheLog(t *testing.T) {
 }
 
 func TestARequestIsOneLineThatNamesThePerson(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	b := w.member(p)
-	mark := w.log.mark()
+	mark := w.log.Mark()
 	b.get("/profile?colour=green").want(http.StatusOK)
 	b.get("/none").want(http.StatusNotFound)
 	var lines []map[string]any
-	for line := range strings.Lines(w.log.since(mark)) {
+	for line := range strings.Lines(w.log.Since(mark)) {
 		var read map[string]any
 		if err := json.Unmarshal([]byte(line), &read); err != nil {
 			t.Fatal(err)

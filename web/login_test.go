@@ -13,6 +13,7 @@ import (
 )
 
 func TestAPersonRegistersLogsOutLogsInAndIsGreeted(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.browser()
 		w.secrets.add("nine otters share a kettle")
@@ -39,6 +40,7 @@ func TestAPersonRegistersLogsOutLogsInAndIsGreeted(t *testing.T) {
 }
 
 func TestASessionOutlivesTheServerAndCountsItsStarts(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
 		outlived := "dl.facts dt:contains('Server restarts survived') + dd"
@@ -61,9 +63,10 @@ func TestASessionOutlivesTheServerAndCountsItsStarts(t *testing.T) {
 }
 
 func TestTheProfileTellsTheTimesOfTheSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	b := w.member(w.person("Ada"))
-	w.clock.advance(3 * time.Hour)
+	w.clock.Advance(3 * time.Hour)
 	page := b.get("/profile").want(http.StatusOK)
 	for fact, want := range map[string]string{
 		"Logged in":             "3 hours ago, DATE",
@@ -77,7 +80,7 @@ func TestTheProfileTellsTheTimesOfTheSession(t *testing.T) {
 		for _, row := range page.doc().Find("dl.facts > div").EachIter() {
 			if row.Find("dt").Text() == fact {
 				got = row.Find("dd").Text()
-				want = withDate(t, want, row.Find("time").AttrOr("datetime", ""), w.clock.now().Location())
+				want = withDate(t, want, row.Find("time").AttrOr("datetime", ""), w.clock.Now().Location())
 			}
 		}
 		if strings.TrimSpace(got) != want {
@@ -87,7 +90,7 @@ func TestTheProfileTellsTheTimesOfTheSession(t *testing.T) {
 	page = b.get("/profile").want(http.StatusOK)
 	page.wantText("dt:contains('Last seen before this') + dd", "just now")
 	page.wantText("dt:contains('Ends if unused') + dd", withDate(t, "in 24 hours, DATE",
-		page.doc().Find("dt:contains('Ends if unused') + dd time").AttrOr("datetime", ""), w.clock.now().Location()))
+		page.doc().Find("dt:contains('Ends if unused') + dd time").AttrOr("datetime", ""), w.clock.Now().Location()))
 	if at := page.doc().Find("dt:contains('Ends at the latest') + dd time").AttrOr("datetime", ""); at == "" {
 		t.Error("no machine-readable end")
 	} else if ends, err := time.Parse(time.RFC3339, at); err != nil || time.Until(ends) > sessionLife || time.Until(ends) < sessionLife-time.Minute {
@@ -110,32 +113,35 @@ func withDate(t *testing.T, words, datetime string, zone *time.Location) string 
 }
 
 func TestAnIdleSessionEnds(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
 		for range 3 { // in use, it lives on
-			w.clock.advance(sessionIdle - time.Minute)
+			w.clock.Advance(sessionIdle - time.Minute)
 			b.get("/profile").want(http.StatusOK)
 		}
-		w.clock.advance(sessionIdle + time.Second)
+		w.clock.Advance(sessionIdle + time.Second)
 		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
-		w.clock.advance(-sessionIdle) // not even by turning back the clock
+		w.clock.Advance(-sessionIdle) // not even by turning back the clock
 		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
 	})
 }
 
 func TestNoActivityKeepsASessionBeyondItsLifetime(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	b := w.member(w.person("Ada"))
 	for range 13 {
-		w.clock.advance(12 * time.Hour)
-		b.post("/session", url.Values{"key": {"at"}, "value": {w.clock.now().String()}}).wantRedirect("/session")
+		w.clock.Advance(12 * time.Hour)
+		b.post("/session", url.Values{"key": {"at"}, "value": {w.clock.Now().String()}}).wantRedirect("/session")
 		b.get("/profile").want(http.StatusOK)
 	}
-	w.clock.advance(12*time.Hour + time.Second)
+	w.clock.Advance(12*time.Hour + time.Second)
 	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
 }
 
 func TestARememberedSessionLivesThirtyDaysUnused(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b, p := w.browser(), w.person("Ada")
 		b.submit(b.get("/login"), "form[action='/login']", map[string]string{
@@ -143,14 +149,15 @@ func TestARememberedSessionLivesThirtyDaysUnused(t *testing.T) {
 		}).wantRedirect("/profile")
 		b.get("/profile").wantText("dt:contains('Closing the browser') + dd", "You stay logged in.")
 		b.get("/login").wantRedirect("/profile")
-		w.clock.advance(sessionLonger - time.Minute)
+		w.clock.Advance(sessionLonger - time.Minute)
 		b.get("/profile").want(http.StatusOK)
-		w.clock.advance(2 * time.Minute)
+		w.clock.Advance(2 * time.Minute)
 		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
 	})
 }
 
 func TestLogOutEndsTheSessionAtTheServer(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		b, other := w.member(p), w.member(p)
@@ -176,6 +183,7 @@ func TestLogOutEndsTheSessionAtTheServer(t *testing.T) {
 }
 
 func TestEveryPageOfAMemberHasTheWayOut(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	for path, page := range b.crawl() {
@@ -187,6 +195,7 @@ func TestEveryPageOfAMemberHasTheWayOut(t *testing.T) {
 }
 
 func TestWhoIsLoggedInIsSentOnFromLogInAndRegister(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	b := w.member(w.person("Ada"))
 	for _, path := range []string{"/login", "/register"} {
@@ -196,6 +205,7 @@ func TestWhoIsLoggedInIsSentOnFromLogInAndRegister(t *testing.T) {
 }
 
 func TestWrongAndUnknownLookTheSame(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		ada, eve := w.person("Ada"), w.person("Eve")
 		if _, err := w.accounts.SetDisabled(t.Context(), eve.id, true); err != nil {
@@ -237,6 +247,7 @@ func TestWrongAndUnknownLookTheSame(t *testing.T) {
 }
 
 func TestAPasswordIsTakenWholeAndInEitherUnicodeForm(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	for i, c := range []struct {
 		chosen, tried string
@@ -258,6 +269,7 @@ func TestAPasswordIsTakenWholeAndInEitherUnicodeForm(t *testing.T) {
 }
 
 func TestAWeakPasswordIsRefusedWithTheReason(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	before := w.everything()
 	for weak, reason := range map[string]string{

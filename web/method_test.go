@@ -10,6 +10,7 @@ import (
 )
 
 func TestARouteTakesItsOwnMethodsOnly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	cookie := "Cookie: " + product.SessionCookie + "=" + w.member(w.person("Ada")).token()
 	methods := map[string][]string{}
@@ -55,6 +56,7 @@ func (a *answer) wantAllow(methods []string) {
 }
 
 func TestNothingStandsInForAMethod(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	b := w.member(w.person("Ada"))
 	before := w.everything()
@@ -66,6 +68,7 @@ func TestNothingStandsInForAMethod(t *testing.T) {
 }
 
 func TestHEADAnswersAsGETWithoutTheBody(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	paths := []string{"/none"}
@@ -84,6 +87,7 @@ func TestHEADAnswersAsGETWithoutTheBody(t *testing.T) {
 }
 
 func TestAnOddPathIsNoPage(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	cookie := "Cookie: " + product.SessionCookie + "=" + b.token()
@@ -119,6 +123,7 @@ func TestAnOddPathIsNoPage(t *testing.T) {
 }
 
 func TestTheHostHeaderDecidesNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	p := w.person("Ada")
 	b := w.member(p)

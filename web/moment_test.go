@@ -6,6 +6,7 @@ import (
 )
 
 func TestANumberBeginsASentenceInWords(t *testing.T) {
+	t.Parallel()
 	for n, want := range map[int]string{0: "No", 1: "One", 7: "Seven", 12: "Twelve", 13: "13", 100: "100"} {
 		if got := inWords(n); got != want {
 			t.Errorf("%d is %q, want %q", n, got, want)
@@ -14,6 +15,7 @@ func TestANumberBeginsASentenceInWords(t *testing.T) {
 }
 
 func TestAMomentIsTheSameTimeInEverySpelling(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, time.February, 28, 23, 59, 59, 999, time.UTC)
 	zone := time.FixedZone("", -7*60*60)
 	for d := -1000 * 24 * time.Hour; d < 1000*24*time.Hour; d += 7*time.Hour + 13*time.Minute + 1237*time.Millisecond {
@@ -35,6 +37,7 @@ func TestAMomentIsTheSameTimeInEverySpelling(t *testing.T) {
 }
 
 func TestADistanceIsToldInOneUnit(t *testing.T) {
+	t.Parallel()
 	for d, want := range map[time.Duration]string{
 		0: "just now", -9 * time.Second: "just now", -10 * time.Second: "10 seconds ago", time.Second: "in 1 second",
 		time.Minute: "in 60 seconds", -119 * time.Second: "119 seconds ago", -2 * time.Minute: "2 minutes ago",

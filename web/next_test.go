@@ -20,6 +20,7 @@ var elsewhere = []string{
 }
 
 func TestNextLeadsToPagesOfThisSiteOnly(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	guest, member := w.browser(), w.member(w.person("Ada"))
 	for _, next := range elsewhere {
@@ -49,6 +50,7 @@ func TestNextLeadsToPagesOfThisSiteOnly(t *testing.T) {
 }
 
 func TestALogInThatWasForcedElsewhereEndsAtTheProfile(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	for i, next := range []string{"//e.example", "/\\e.example", "javascript:alert(1)", "/profile\r\nSet-Cookie: a=b", "https://e.example"} {
@@ -61,6 +63,7 @@ func TestALogInThatWasForcedElsewhereEndsAtTheProfile(t *testing.T) {
 }
 
 func TestAGuestComesBackToThePageTheyAskedFor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	b := w.browser()

@@ -12,6 +12,7 @@ import (
 )
 
 func TestANoticeIsShownOnTheNextPageAndNeverAgain(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
 		done := b.submit(b.get("/account"), "form[action='/account/name']", map[string]string{"name": "Ada King"}).wantRedirect("/account")
@@ -36,6 +37,7 @@ func TestANoticeIsShownOnTheNextPageAndNeverAgain(t *testing.T) {
 }
 
 func TestOfManyPagesAtOnceOneShowsTheNotice(t *testing.T) {
+	t.Parallel()
 	at := services(t)
 	here, there := newWorld(t, at, options{}), newWorld(t, at, options{})
 	b := here.member(here.person("Ada"))
@@ -65,6 +67,7 @@ func TestOfManyPagesAtOnceOneShowsTheNotice(t *testing.T) {
 }
 
 func TestThePartingWordIsSaidOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	b := w.member(w.person("Ada"))
 	out := b.submit(b.get("/profile"), "form[action='/logout']", nil)

@@ -18,6 +18,7 @@ import (
 const connectionBuffer = 4096
 
 func TestTheGreetingFitsIntoOneWrite(t *testing.T) {
+	t.Parallel()
 	for name, restarted := range map[string]bool{
 		"Ada Lovelace":                          false,
 		"Grace Hopper":                          true,
@@ -26,7 +27,7 @@ func TestTheGreetingFitsIntoOneWrite(t *testing.T) {
 	} {
 		w := newWorld(t, embedded(t), options{learn: true})
 		b := w.member(w.person(name))
-		w.clock.advance(13 * time.Hour)
+		w.clock.Advance(13 * time.Hour)
 		if restarted {
 			w.restart()
 		}

@@ -19,7 +19,7 @@ import (
 // impatient is a site on real services that waits no longer for Redis than a
 // test can.
 func impatient(t *testing.T) *world {
-	return newWorld(t, services(t), options{redisTimeout: 500 * time.Millisecond})
+	return newWorld(t, privateServices(t), options{redisTimeout: 500 * time.Millisecond})
 }
 
 // wantSaid holds that this is the error page of an outage that says so.
@@ -60,6 +60,7 @@ func (w *world) well() {
 }
 
 func TestAValueThatHangsAtTheStoreMayHaveBeenStoredAndIsSaidToBe(t *testing.T) {
+	t.Parallel()
 	w := impatient(t)
 	value := url.Values{"key": {"colour"}, "value": {"green"}}
 	w.browser().post("/session", value).wantRedirect("/session") // Redis knows the script from here on
@@ -94,6 +95,7 @@ func TestAValueThatHangsAtTheStoreMayHaveBeenStoredAndIsSaidToBe(t *testing.T) {
 }
 
 func TestARegistrationWhoseSessionWasNotStoredSaysSoAndLogsInTheSecondTime(t *testing.T) {
+	t.Parallel()
 	w := impatient(t)
 	for name, fault := range map[string][2]func(){
 		"hanging": {w.stores.redis.Pause, w.stores.redis.Resume},
@@ -121,6 +123,7 @@ func TestARegistrationWhoseSessionWasNotStoredSaysSoAndLogsInTheSecondTime(t *te
 }
 
 func TestADisabledPersonIsNotLetInByRegisteringAgain(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	ada := w.person("Ada")
 	if _, err := w.accounts.SetDisabled(t.Context(), ada.id, true); err != nil {
@@ -131,6 +134,7 @@ func TestADisabledPersonIsNotLetInByRegisteringAgain(t *testing.T) {
 }
 
 func TestALogInThatWasNotStoredSaysThatNobodyIsIn(t *testing.T) {
+	t.Parallel()
 	w := impatient(t)
 	ada := w.person("Ada")
 	b := w.browser()
@@ -147,6 +151,7 @@ func TestALogInThatWasNotStoredSaysThatNobodyIsIn(t *testing.T) {
 }
 
 func TestANameChangedInTheDatabaseAloneIsSaidToBe(t *testing.T) {
+	t.Parallel()
 	w := impatient(t)
 	b := w.member(w.person("Ada"))
 	form := url.Values{"name": {"Ada Lovelace"}}
@@ -161,6 +166,7 @@ func TestANameChangedInTheDatabaseAloneIsSaidToBe(t *testing.T) {
 }
 
 func TestDevicesThatWereLoggedOutAreSaidToBe(t *testing.T) {
+	t.Parallel()
 	w := impatient(t)
 	ada := w.person("Ada")
 	b, other := w.member(ada), w.member(ada)
@@ -175,6 +181,7 @@ func TestDevicesThatWereLoggedOutAreSaidToBe(t *testing.T) {
 // TestALogOutThatHangsSaysThatItsOutcomeIsUnknown: Redis answers reads and holds
 // up writes.
 func TestALogOutThatHangsSaysThatItsOutcomeIsUnknown(t *testing.T) {
+	t.Parallel()
 	w := impatient(t)
 	ada := w.person("Ada")
 	for path, words := range map[string]string{
@@ -195,6 +202,7 @@ func TestALogOutThatHangsSaysThatItsOutcomeIsUnknown(t *testing.T) {
 }
 
 func TestOthersAreLoggedOutAlsoWhilePostgresIsReadOnly(t *testing.T) {
+	t.Parallel()
 	w := impatient(t)
 	ada := w.person("Ada")
 	b, other := w.member(ada), w.member(ada)
@@ -242,6 +250,7 @@ func (w *world) readOnlyDatabase(on string) {
 // TestALogOutEndsTheSessionsOfAllCookiesThatCame: another port of the same host
 // can give a browser a second cookie of the same name.
 func TestALogOutEndsTheSessionsOfAllCookiesThatCame(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		ada := w.person("Ada")
 		const never = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"

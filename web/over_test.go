@@ -9,7 +9,6 @@ import (
 
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
-	"holdfast/web"
 )
 
 // askedWhy opens a page for members with the cookie of a session that has ended,
@@ -22,6 +21,7 @@ func askedWhy(b *browser) []string {
 }
 
 func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		for _, c := range []struct {
@@ -40,10 +40,10 @@ func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
 			}, "Your session has ended: the operator of this site ended it. Log in to continue."},
 			{"by a store that lost it", func(b *browser) { w.do("DEL", storedUnder(b.token())) },
 				"Your session has ended. Log in to continue."},
-			{"by disuse", func(*browser) { w.clock.advance(sessionIdle + time.Minute) },
+			{"by disuse", func(*browser) { w.clock.Advance(sessionIdle + time.Minute) },
 				"Your session has ended: it was not used for too long. Log in to continue."},
 			{"by a store that let it expire", func(b *browser) {
-				w.clock.advance(sessionIdle + time.Minute)
+				w.clock.Advance(sessionIdle + time.Minute)
 				w.do("DEL", storedUnder(b.token()))
 			}, "Your session has ended: it was not used for too long. Log in to continue."},
 		} {
@@ -63,19 +63,21 @@ func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
 }
 
 func TestASessionThatGrewTooOldSaysSo(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	b := w.member(w.person("Ada"))
 	for range 7 {
-		w.clock.advance(23 * time.Hour)
+		w.clock.Advance(23 * time.Hour)
 		b.get("/profile").want(http.StatusOK)
 	}
-	w.clock.advance(8 * time.Hour)
+	w.clock.Advance(8 * time.Hour)
 	if said := askedWhy(b); len(said) != 1 || said[0] != "Your session has ended: it had reached its maximum age. Log in to continue." {
 		t.Errorf("the log-in page says %q", said)
 	}
 }
 
 func TestAStrangerLearnsNothingOfSessions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	gone := w.member(p)
@@ -104,13 +106,14 @@ func TestAStrangerLearnsNothingOfSessions(t *testing.T) {
 }
 
 func TestWhatWasTypedComesAlongThroughTheLogIn(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	b := w.member(p)
 	form := b.get("/account")
 	w.member(p).post("/devices/end-others", nil).wantRedirect("/devices")
 	sent := b.submit(form, "form[action='/account/name']", map[string]string{"name": "Ada & Söhne"})
-	login := b.follow(sent.wantRedirect("/login?next=" + url.QueryEscape("/account?account="+web.AccountValue(p.id)+"&name=Ada+%26+S%C3%B6hne")))
+	login := b.follow(sent.wantRedirect("/login?next=%2Faccount%3Fname%3DAda%2B%2526%2BS%25C3%25B6hne"))
 	if said := login.notices(); len(said) != 1 || !strings.HasPrefix(said[0], "Your session has ended: it was logged out from another device.") {
 		t.Errorf("the log-in page says %q", said)
 	}
@@ -125,14 +128,16 @@ func TestWhatWasTypedComesAlongThroughTheLogIn(t *testing.T) {
 	guest.post("/account/name", url.Values{"name": {strings.Repeat("é", 1000)}}).wantRedirect("/login?next=%2Faccount")
 }
 
-// What a program sets without a page is set all the same, for a guest. That it was
+// A form of a page for everybody is done all the same, for a guest. That it was
 // not done for the person is said.
 func TestAValueSetWithAnEndedSessionIsSaidToBeAGuests(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	b := w.member(p)
+	form := b.get("/session")
 	w.member(p).post("/devices/end-others", nil).wantRedirect("/devices")
-	page := b.follow(b.post("/session", url.Values{"key": {"note"}, "value": {"kelp"}, "action": {"set"}}).wantRedirect("/session"))
+	page := b.follow(b.submit(form, "form:has(#value)", map[string]string{"key": "note", "value": "kelp"}).wantRedirect("/session"))
 	said := strings.Join(page.notices(), " ")
 	if !strings.Contains(said, "note has been set.") || !strings.Contains(said, "Your session has ended: it was logged out from another device.") {
 		t.Errorf("the page says %q", said)
@@ -142,6 +147,7 @@ func TestAValueSetWithAnEndedSessionIsSaidToBeAGuests(t *testing.T) {
 // With sessions in memory, what is not there was lost by a restart, or is in the
 // memory of another server.
 func TestAServersMemorySaysThatASessionIsNotThere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{store: store.KindMemory})
 	b := w.member(w.person("Ada"))
 	w.close()

@@ -10,6 +10,7 @@ import (
 )
 
 func TestAPageOfAListKnowsItsNeighbours(t *testing.T) {
+	t.Parallel()
 	rows := make([]int, 7)
 	for i := range rows {
 		rows[i] = i

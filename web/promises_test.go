@@ -18,6 +18,7 @@ import (
 // TestAForwardedAddressIsBelievedFromTrustedProxiesOnly: the request comes from
 // this machine, over a private network that the proxies are not named in.
 func TestAForwardedAddressIsBelievedFromTrustedProxiesOnly(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ trusted, forwarded, want string }{
 		{"", "203.0.113.9", "127.0.0.1"},
 		{"10.9.8.0/24", "203.0.113.9", "127.0.0.1"},
@@ -47,6 +48,7 @@ func TestAForwardedAddressIsBelievedFromTrustedProxiesOnly(t *testing.T) {
 
 // TestJSONIsNotKeptAndTellsNoCause.
 func TestJSONIsNotKeptAndTellsNoCause(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	const cause = "the cause, which is nobody's business"
 	w.site.AddPage("/test/fails", func(echo.Context, *session.Session) error { return fmt.Errorf("%s", cause) })
@@ -65,7 +67,8 @@ func TestJSONIsNotKeptAndTellsNoCause(t *testing.T) {
 // TestALogOutHappensAlsoWhenItsSenderHasGone: Redis holds the removal up until
 // the browser has closed its connection.
 func TestALogOutHappensAlsoWhenItsSenderHasGone(t *testing.T) {
-	w := newWorld(t, services(t), options{})
+	t.Parallel()
+	w := newWorld(t, privateServices(t), options{})
 	ada := w.person("Ada")
 	b := w.member(ada)
 	token := b.token()
@@ -96,6 +99,7 @@ func TestALogOutHappensAlsoWhenItsSenderHasGone(t *testing.T) {
 // TestAPostIsNeverMadeTwice: a parallel request of the same session showed the
 // notice that this one has taken.
 func TestAPostIsNeverMadeTwice(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	var calls atomic.Int64
 	var meanwhile func()

@@ -47,6 +47,7 @@ func (b *browser) crawl() map[string]*answer {
 }
 
 func TestGETChangesNothing(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		guest, starting, member := w.browser(), w.browser(), w.member(p)
@@ -76,6 +77,7 @@ func TestGETChangesNothing(t *testing.T) {
 }
 
 func TestAGuestWhoOnlyLooksGetsNoCookieAndLeavesNoTrace(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		w.person("Ada")
 		before := w.everything()
@@ -98,6 +100,7 @@ func TestAGuestWhoOnlyLooksGetsNoCookieAndLeavesNoTrace(t *testing.T) {
 }
 
 func TestAMembersPageIsOneReadOfTheStoreAndNoSQL(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, services(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	b.get("/profile").want(http.StatusOK)
@@ -127,6 +130,7 @@ func TestAMembersPageIsOneReadOfTheStoreAndNoSQL(t *testing.T) {
 }
 
 func TestGreetingAndLogOutNeedNoDatabase(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
 		if err := w.db.Close(); err != nil {
@@ -143,6 +147,7 @@ func TestGreetingAndLogOutNeedNoDatabase(t *testing.T) {
 }
 
 func TestStaticFilesKnowNoSession(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
 		var files []string

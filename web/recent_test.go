@@ -48,6 +48,7 @@ func lines(requests []request) []string {
 }
 
 func TestRecentRequestsOfThisSession(t *testing.T) {
+	t.Parallel()
 	onBothLearning(t, func(t *testing.T, w *world, _ string) {
 		p := w.person("Ada")
 		b := w.browser()
@@ -111,6 +112,7 @@ func TestRecentRequestsOfThisSession(t *testing.T) {
 }
 
 func TestRecentRequestsAreNobodyElses(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	p := w.person("Ada")
 	b, other, stranger := w.member(p), w.member(p), w.member(w.person("Eve"))
@@ -139,6 +141,7 @@ func TestRecentRequestsAreNobodyElses(t *testing.T) {
 }
 
 func TestRecentRequestsAreTheLastTwenty(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	for range 25 {
@@ -154,6 +157,7 @@ func TestRecentRequestsAreTheLastTwenty(t *testing.T) {
 // TestNoTokenIsKept puts tokens where people can put text, on top of where
 // tokens belong, and looks for them in all that is kept and shown.
 func TestNoTokenIsKept(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	p := w.person("Ada")
 	b := w.browser()

@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -10,9 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"holdfast/internal/product"
-
 	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/dev/testkit"
+	"holdfast/internal/product"
 )
 
 const sessionPrefix = product.SessionKeys
@@ -38,12 +40,14 @@ func (w *world) do(command string, args ...any) any {
 
 func (w *world) dialRedis() redis.Conn {
 	w.t.Helper()
-	network, address := "unix", w.stores.socket()
+	limits := []redis.DialOption{redis.DialConnectTimeout(testkit.Patience), redis.DialReadTimeout(testkit.Patience), redis.DialWriteTimeout(testkit.Patience)}
+	var conn redis.Conn
+	var err error
 	if w.stores.redis != nil {
-		network, address = "tcp", w.stores.redis.Addr
+		conn, err = redis.DialURL(w.stores.redisURL, limits...)
+	} else {
+		conn, err = redis.Dial("unix", w.stores.socket(), limits...)
 	}
-	const limit = 5 * time.Second
-	conn, err := redis.Dial(network, address, redis.DialConnectTimeout(limit), redis.DialReadTimeout(limit), redis.DialWriteTimeout(limit))
 	if err != nil {
 		w.t.Fatalf("reach Redis (%s): %v", w.stores.where(), err)
 	}
@@ -83,10 +87,12 @@ func (w *world) record(token string) string {
 }
 
 // everything is all that the site has stored, Redis key by key and the
-// database table by table, row by row, and what it has asked of the lab.
+// database table by table, row by row, and what it has asked of the lab. It stops
+// the clock: a session in use is stored again every minute.
 func (w *world) everything() map[string]string {
 	w.t.Helper()
-	all := map[string]string{"lab": fmt.Sprint(w.lab.restarts.Load(), w.lab.checks.Load(), w.lab.seconds.Load(), w.attacks.runs.Load())}
+	w.clock.Stop()
+	all := map[string]string{"lab": fmt.Sprint(w.lab.restarts.Load(), w.lab.checks.Load(), w.attacks.runs.Load())}
 	for _, key := range w.keys() {
 		kind, err := redis.String(w.do("TYPE", key), nil)
 		if err != nil {
@@ -193,8 +199,8 @@ func (w *world) wantUnchanged(before map[string]string, doing string) {
 	}
 }
 
-// redisCalls returns how often each command was called while during ran. Only
-// a real Redis counts.
+// redisCalls returns how often each command was called in this world's database
+// while during ran. Only a real Redis counts.
 func (w *world) redisCalls(during func()) map[string]int {
 	w.t.Helper()
 	monitor, err := redis.DialURL(w.stores.redisURL)
@@ -207,18 +213,20 @@ func (w *world) redisCalls(during func()) map[string]int {
 	}
 	during()
 	w.do("ECHO", "the end of it")
+	_, database, _ := strings.Cut(strings.TrimPrefix(w.stores.redisURL, "redis://"), "/")
 	calls := map[string]int{}
 	for {
 		line, err := redis.String(redis.ReceiveWithTimeout(monitor, time.Minute))
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		_, command, _ := strings.Cut(line, "] ") // after the time and the sender
+		sender, command, _ := strings.Cut(line, "] ") // as in: 1700000000.000000 [12 127.0.0.1:6379] "get" "key"
 		name, _, _ := strings.Cut(strings.ToLower(strings.Trim(command, `"`)), `"`)
 		switch {
+		case !strings.Contains(sender, "["+cmp.Or(database, "0")+" "): // of another test
 		case name == "echo":
 			return calls
-		case strings.Contains(command, beatKey), strings.Contains(line, " lua]"): // the heartbeat; what a script does
+		case strings.Contains(command, beatKey), strings.HasSuffix(sender, " lua"), name == "select": // the heartbeat; what a script does; a new connection
 		default:
 			calls[name]++
 		}

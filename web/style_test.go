@@ -22,6 +22,7 @@ func readStyle(t *testing.T, part string) string {
 }
 
 func TestColoursAreNamedInOneFile(t *testing.T) {
+	t.Parallel()
 	colour := regexp.MustCompile(`#[0-9a-fA-F]{3,8}\b|\b(rgb|hsl|oklch|lab)a?\(`)
 	for _, part := range styleSheetParts() {
 		if found := colour.FindString(readStyle(t, part)); found != "" && part != "roles" {
@@ -32,6 +33,7 @@ func TestColoursAreNamedInOneFile(t *testing.T) {
 
 // A browser drops a rule that it cannot read, and says nothing.
 func TestEveryLineOfAStyleSheetIsPartOfARule(t *testing.T) {
+	t.Parallel()
 	comment := regexp.MustCompile(`(?s)/\*.*?\*/`)
 	for _, part := range styleSheetParts() {
 		for line := range strings.Lines(comment.ReplaceAllString(readStyle(t, part), "")) {
@@ -43,6 +45,7 @@ func TestEveryLineOfAStyleSheetIsPartOfARule(t *testing.T) {
 }
 
 func TestTheSheetThatBrowsersGetHasTheLicenceAndNoOtherComment(t *testing.T) {
+	t.Parallel()
 	sheet, err := joinStyleSheets(static.FS)
 	if err != nil {
 		t.Fatal(err)
@@ -55,6 +58,7 @@ func TestTheSheetThatBrowsersGetHasTheLicenceAndNoOtherComment(t *testing.T) {
 
 // A field looks like a field whatever it is made of.
 func TestWhatHoldsForAnInputHoldsForATextarea(t *testing.T) {
+	t.Parallel()
 	input := regexp.MustCompile(`\binput\b`)
 	for _, part := range styleSheetParts() {
 		for _, rule := range regexp.MustCompile(`(?m)^[^{}\n]*\{`).FindAllString(readStyle(t, part), -1) {
@@ -67,6 +71,7 @@ func TestWhatHoldsForAnInputHoldsForATextarea(t *testing.T) {
 }
 
 func TestEveryRoleThatIsUsedIsGiven(t *testing.T) {
+	t.Parallel()
 	given := map[string]bool{}
 	all := ""
 	for _, part := range styleSheetParts() {
@@ -85,6 +90,7 @@ func TestEveryRoleThatIsUsedIsGiven(t *testing.T) {
 // TestTextCanBeReadOnEveryGround holds WCAG 2.2, 1.4.3 (text, 4.5:1) and 1.4.11
 // (edges of fields, 3:1).
 func TestTextCanBeReadOnEveryGround(t *testing.T) {
+	t.Parallel()
 	light, dark := themes(t)
 	for theme, colours := range map[string]map[string]string{"light": light, "dark": dark} {
 		for _, pair := range []struct {

@@ -1,7 +1,6 @@
 package web_test
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -23,6 +22,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/learn/attack"
 	"holdfast/internal/learn/byhand"
@@ -59,23 +59,47 @@ func embedded(t *testing.T) stores {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
+	testkit.CopySQLite(t, dir)
 	return stores{dataDir: dir}
 }
 
-// services are a Redis of this test's own and an empty PostgreSQL database.
+// services are databases of the Redis and the PostgreSQL that the tests share.
 func services(t *testing.T) stores {
 	t.Helper()
-	server := testservice.PrivateRedis(t)
-	return stores{redis: server, redisURL: server.URL, databaseURL: testservice.Postgres(t).URL}
+	return servicesOf(t, testservice.Redis(t))
+}
+
+// privateServices are like services, with a Redis that the test may stop, hang,
+// configure or watch.
+func privateServices(t *testing.T) stores {
+	t.Helper()
+	return servicesOf(t, testservice.PrivateRedis(t))
+}
+
+func servicesOf(t *testing.T, server *testservice.RedisServer) stores {
+	t.Helper()
+	return stores{redis: server, redisURL: server.URL, databaseURL: testkit.Postgres(t).URL}
 }
 
 // onBothStacks runs a test on a site with the embedded stores and on one with
 // the real services.
 func onBothStacks(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
-	t.Run("embedded Redis and SQLite", func(t *testing.T) { test(t, newWorld(t, embedded(t), options{learn: true})) })
-	t.Run("Redis and PostgreSQL", func(t *testing.T) { test(t, newWorld(t, services(t), options{learn: true})) })
+	onBothStacksWith(t, options{learn: true}, test)
 }
+
+// onBothStacksWith is onBothStacks with other options.
+func onBothStacksWith(t *testing.T, o options, test func(t *testing.T, w *world)) {
+	t.Helper()
+	for name, at := range bothStacks {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, newWorld(t, at(t), o))
+		})
+	}
+}
+
+var bothStacks = map[string]func(*testing.T) stores{"embedded Redis and SQLite": embedded, "Redis and PostgreSQL": services}
 
 type options struct {
 	https   bool
@@ -104,8 +128,8 @@ type world struct {
 	options options
 	stores  stores
 	base    *url.URL
-	clock   *clock
-	log     *logBook
+	clock   testkit.Clock
+	log     testkit.Log
 
 	db       *database.DB
 	sessions *session.Manager
@@ -130,7 +154,7 @@ type world struct {
 // the whole log for passwords and tokens that the test's browsers held.
 func newWorld(t *testing.T, at stores, o options) *world {
 	t.Helper()
-	w := &world{t: t, options: o, stores: at, clock: &clock{}, log: &logBook{}}
+	w := &world{t: t, options: o, stores: at}
 	w.server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.handler.Load().ServeHTTP(rw, r)
 	}))
@@ -167,17 +191,15 @@ func (w *world) open() {
 		}
 	}
 	ctx := w.t.Context()
-	log := slog.New(slog.NewJSONHandler(w.log, nil))
+	log := slog.New(slog.NewJSONHandler(&w.log, nil))
 	if w.options.textLog {
-		log = slog.New(slog.NewTextHandler(w.log, nil))
+		log = slog.New(slog.NewTextHandler(&w.log, nil))
 	}
 	var err error
 	w.db, err = database.Open(ctx, database.Config{URL: w.stores.databaseURL, DataDir: w.stores.dataDir, Timeout: 10 * time.Second})
 	must(err)
-	_, err = w.db.Migrate(ctx)
-	must(err)
-	w.process = web.Process{ID: os.Getpid(), Started: w.clock.now()}
-	w.process.Start, err = w.db.RecordStart(ctx, database.Start{Instance: "test", Version: "test", At: w.clock.now()})
+	w.process = web.Process{ID: os.Getpid(), Started: w.clock.Now()}
+	w.process.Start, err = w.db.RecordStart(ctx, database.Start{Instance: "test", Version: "test", At: w.clock.Now()})
 	must(err)
 	settings := store.Config{
 		Kind:            cmp.Or(w.options.store, store.KindRedis),
@@ -203,10 +225,10 @@ func (w *world) open() {
 		Limits:  session.Limits{Idle: sessionIdle, Lifetime: sessionLife, Remember: sessionLonger},
 		Secure:  w.options.https,
 		Start:   w.process.Start,
-		Now:     w.clock.now,
+		Now:     w.clock.Now,
 		Log:     log,
 	})
-	w.accounts = account.New(w.db.People(), password.NewHasher(password.DefaultCost(), 2, time.Minute), password.Policy{MinRunes: minPassword}, w.clock.now)
+	w.accounts = account.New(w.db.People(), testkit.Hasher(), password.Policy{MinRunes: minPassword}, w.clock.Now)
 	w.folder = mail.NewFolder(filepath.Join(w.stores.dir(w.t), "mail"), "Holdfast <holdfast@localhost>", log)
 	w.post, err = mail.New(mail.Config{
 		Outbox: w.db.Outbox(), Accounts: w.accounts, Way: w.folder, BaseURL: w.base.String(), Browser: web.BrowserWords, Log: log,
@@ -214,7 +236,7 @@ func (w *world) open() {
 	must(err)
 	var limiter *throttle.Limiter
 	if w.options.slow {
-		limiter = throttle.New(w.db.Tries(), w.clock.now)
+		limiter = throttle.New(w.db.Tries(), w.clock.Now)
 	}
 	w.attacks.make, w.attacks.Runner = w.options.attacks, attack.New(attack.Config{
 		Server: w.base.String(), Accounts: w.accounts, Sessions: w.sessions, Store: w.store, Unslowed: !w.options.slow, Limit: time.Minute, Log: log,
@@ -228,7 +250,7 @@ func (w *world) open() {
 		Mails:          w.folder.Latest,
 		Ready:          w.db.Ping,
 		Log:            log,
-		Now:            w.clock.now,
+		Now:            w.clock.Now,
 		BaseURL:        w.base,
 		TrustedProxies: w.options.trusted,
 		MinPassword:    minPassword,
@@ -269,7 +291,7 @@ type person struct{ id, name, email, password string }
 const sharedPassword = "granite swims seven leagues"
 
 var hashSharedPassword = sync.OnceValues(func() (string, error) {
-	return password.NewHasher(password.DefaultCost(), 1, time.Minute).Hash(context.Background(), sharedPassword)
+	return testkit.Hasher().Hash(context.Background(), sharedPassword)
 })
 
 // person gives someone an account without a browser.
@@ -288,7 +310,7 @@ func (w *world) person(name string) person {
 		password: sharedPassword,
 	}
 	err = w.db.People().Insert(w.t.Context(), account.Record{
-		Person:       account.Person{ID: p.id, Name: p.name, Email: p.email, Created: w.clock.now().Truncate(time.Millisecond)},
+		Person:       account.Person{ID: p.id, Name: p.name, Email: p.email, Created: w.clock.Now().Truncate(time.Millisecond)},
 		EmailKey:     p.email,
 		PasswordHash: hash,
 	})
@@ -297,51 +319,6 @@ func (w *world) person(name string) person {
 	}
 	return p
 }
-
-// clock runs with the system's, ahead by what the test has added, or stands
-// still but for that.
-type clock struct {
-	ahead   atomic.Int64
-	stopped atomic.Pointer[time.Time]
-}
-
-func (c *clock) now() time.Time {
-	at := time.Now()
-	if stopped := c.stopped.Load(); stopped != nil {
-		at = *stopped
-	}
-	return at.Add(time.Duration(c.ahead.Load()))
-}
-
-// stop has the clock stand still from now on.
-func (c *clock) stop() {
-	now := time.Now()
-	c.stopped.Store(&now)
-}
-
-func (c *clock) advance(d time.Duration) { c.ahead.Add(int64(d)) }
-
-// logBook is the log of one world.
-type logBook struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *logBook) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *logBook) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
-// since returns what was logged after mark bytes had been.
-func (l *logBook) since(mark int) string { return l.String()[mark:] }
-func (l *logBook) mark() int             { return len(l.String()) }
 
 // secrets are the passwords and tokens that no page and no log may show.
 type secrets struct {

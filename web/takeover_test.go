@@ -33,8 +33,10 @@ func (a *answer) without(email string) string {
 // TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse: whoever had it as their
 // own meanwhile, which takes no mailbox, would be in the way of its owner.
 func TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse(t *testing.T) {
+	t.Parallel()
 	for when, waits := range map[string]bool{"after the mail": false, "before the mail": true} {
 		t.Run(when, func(t *testing.T) {
+			t.Parallel()
 			onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 				p, bob := w.person("Ada"), w.person("Bob")
 				thief := w.member(p)
@@ -79,6 +81,7 @@ func TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse(t *testing.T) {
 }
 
 func TestAnAddressThatCanBeTakenBackIsTakenWithoutMailToo(t *testing.T) {
+	t.Parallel()
 	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
 		p, bob := w.person("Ada"), w.person("Bob")
 		w.moves(w.member(p), "thief@kelp.example")
@@ -94,6 +97,7 @@ func TestAnAddressThatCanBeTakenBackIsTakenWithoutMailToo(t *testing.T) {
 // TestAnAddressIsFreeWhenTheWayBackToItIsOver: it is kept for 7 days and no
 // longer, and not from the account that had it.
 func TestAnAddressIsFreeWhenTheWayBackToItIsOver(t *testing.T) {
+	t.Parallel()
 	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
 		p, other := w.person("Ada"), w.person("Bob")
 		b := w.member(p)
@@ -101,9 +105,9 @@ func TestAnAddressIsFreeWhenTheWayBackToItIsOver(t *testing.T) {
 		w.moves(b, p.email)
 		w.moves(w.member(other), "third@kelp.example")
 		w.sendMail()
-		w.clock.advance(account.UndoLife - time.Minute)
+		w.clock.Advance(account.UndoLife - time.Minute)
 		w.signUp(other.email).want(http.StatusUnprocessableEntity)
-		w.clock.advance(2 * time.Minute)
+		w.clock.Advance(2 * time.Minute)
 		w.signUp(other.email).wantRedirect("/profile")
 	})
 }
@@ -123,8 +127,9 @@ func (w *world) told(to string) map[string]int {
 // TestNobodysMailboxIsFloodedWithNoticesOfAnAccount: whoever signs up with an
 // address needs no mailbox, and can log in and change the password without end.
 func TestNobodysMailboxIsFloodedWithNoticesOfAnAccount(t *testing.T) {
+	t.Parallel()
 	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {
-		w.clock.stop()
+		w.clock.Stop()
 		const victim = "victim@kelp.example"
 		w.signUp(victim).wantRedirect("/login")
 		p := w.person("Ada")
@@ -157,7 +162,7 @@ WHERE p.email = $1
 		if told := w.told(p.email); told[tellsLogIn] != 3 || told[tellsPassword] != 3 {
 			t.Errorf("an address that is confirmed got %v", told)
 		}
-		w.clock.advance(time.Hour)
+		w.clock.Advance(time.Hour)
 		w.browser().post("/login", credentials(victim, otherPassword+"......")).wantRedirect("/profile")
 		if told := w.told(victim); told[tellsLogIn]+told[tellsPassword] != 2 {
 			t.Errorf("after an hour, %v", told)
@@ -175,8 +180,9 @@ func (w *world) verify(p person) {
 // ask for with somebody's address is counted apart, and what counts for the reset
 // has mailed its owner a link.
 func TestStrangersDoNotKeepAnOwnerFromTheMailThatResetsThePassword(t *testing.T) {
+	t.Parallel()
 	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {
-		w.clock.stop()
+		w.clock.Stop()
 		p := w.person("Ada")
 		stranger := w.member(w.person("Bob"))
 		for n, ask := range []func() *answer{

@@ -56,6 +56,7 @@ func (a *answer) shown() map[string]string {
 }
 
 func TestAGuestSetsAndRemovesValuesOfTheirSession(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.browser()
 		if got := b.session(); got.Stored || got.Member != nil || got.Created != nil || len(got.Values) != 0 || got.Values == nil {
@@ -87,6 +88,7 @@ func TestAGuestSetsAndRemovesValuesOfTheirSession(t *testing.T) {
 }
 
 func TestAGuestWhoLogsOutLeavesNothing(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	before := w.everything()
 	b := w.browser()
@@ -100,6 +102,7 @@ func TestAGuestWhoLogsOutLeavesNothing(t *testing.T) {
 }
 
 func TestRemovingFromNothingStartsNoSession(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	before := w.everything()
 	w.browser().post("/session", url.Values{"key": {"colour"}, "value": {""}}).wantRedirect("/session").wantNoCookie()
@@ -107,6 +110,7 @@ func TestRemovingFromNothingStartsNoSession(t *testing.T) {
 }
 
 func TestAGuestsValuesSurviveLoggingInUnderANewToken(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.browser()
 		b.set("colour", "green")
@@ -130,6 +134,7 @@ func TestAGuestsValuesSurviveLoggingInUnderANewToken(t *testing.T) {
 }
 
 func TestOfAnotherPersonsSessionNothingIsLeft(t *testing.T) {
+	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		ada, bea := w.person("Ada"), w.person("Bea")
 		b := w.member(ada)
@@ -158,6 +163,7 @@ func TestOfAnotherPersonsSessionNothingIsLeft(t *testing.T) {
 }
 
 func TestParallelRequestsOfOneSessionLoseNothing(t *testing.T) {
+	t.Parallel()
 	redis := services(t)
 	here, there := newWorld(t, redis, options{}), newWorld(t, redis, options{})
 	cookie := "Cookie: " + product.SessionCookie + "=" + here.member(here.person("Ada")).token()
@@ -189,6 +195,7 @@ func TestParallelRequestsOfOneSessionLoseNothing(t *testing.T) {
 }
 
 func TestTooMuchForASessionIsSaidAtTheField(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	b := w.browser()
 	for i := range 100 {

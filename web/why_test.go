@@ -17,6 +17,7 @@ import (
 )
 
 func TestThePageThatSaysWhyIsThereForEverybodyAndStartsNothingWithoutLearn(t *testing.T) {
+	t.Parallel()
 	for _, learn := range []bool{true, false} {
 		w := newWorld(t, embedded(t), options{learn: learn})
 		for who, b := range map[string]*browser{"a guest": w.browser(), "a member": w.member(w.person("Ada"))} {
@@ -45,6 +46,7 @@ func TestThePageThatSaysWhyIsThereForEverybodyAndStartsNothingWithoutLearn(t *te
 
 // A browser would not show the cookie of an https site to a port that speaks http.
 func TestOnHTTPSNoSecondServerIsStarted(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true, https: true})
 	b := w.member(w.person("Ada"))
 	page := b.get("/why").want(http.StatusOK)
@@ -60,6 +62,7 @@ func TestOnHTTPSNoSecondServerIsStarted(t *testing.T) {
 
 // A narrow screen folds what a wide one shows; nothing is missing there.
 func TestFoldedRowsSayWhatWideScreensShow(t *testing.T) {
+	t.Parallel()
 	page := newWorld(t, embedded(t), options{}).browser().get("/why").want(http.StatusOK)
 	for section, rows := range map[string]int{"endings": 13, "thieves": 5, "https": 4} {
 		words := func(selector, cells string) (all []string) {
@@ -90,6 +93,7 @@ func TestFoldedRowsSayWhatWideScreensShow(t *testing.T) {
 
 // TestEveryWayASessionEndsIsOnThePage takes the ways from the code of sessions.
 func TestEveryWayASessionEndsIsOnThePage(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("../internal/session/*.go")
 	if err != nil {
 		t.Fatal(err)
@@ -115,6 +119,7 @@ func TestEveryWayASessionEndsIsOnThePage(t *testing.T) {
 
 // A server that keeps sessions in its memory claims nothing that is not so.
 func TestPagesOfAServerWithSessionsInMemoryClaimNothingElse(t *testing.T) {
+	t.Parallel()
 	for _, kind := range []string{store.KindMemory, store.KindRedis} {
 		w := newWorld(t, embedded(t), options{learn: true, store: kind})
 		b := w.member(w.person("Bob Smith"))

@@ -28,11 +28,13 @@ func (c *Clock) Now() time.Time {
 	return at.Add(c.ahead)
 }
 
-// Stop stops the clock.
+// Stop stops the clock, unless it is stopped.
 func (c *Clock) Stop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.stopped = time.Now()
+	if c.stopped.IsZero() {
+		c.stopped = time.Now()
+	}
 }
 
 // Advance puts the clock forward, or back for a negative d.
