@@ -46,7 +46,10 @@ type Config struct {
 	Mails func() ([]mail.Shown, error)
 	// Ready answers nil when the people's database can be reached.
 	Ready func(context.Context) error
-	Log   *slog.Logger
+	// Warnings, if set, says in words for an operator what does not keep this instance
+	// from serving.
+	Warnings func() []string
+	Log      *slog.Logger
 	// Answered, if set, is called after every response with the request's
 	// method, the pattern of its route ("" for an unknown path), the status and
 	// the time it took.
@@ -204,7 +207,7 @@ func (n *unready) Error() string {
 func (n *unready) Unwrap() []error { return []error{errNotReady, n.cause} }
 
 // readyz responds 200 if both stores can be reached within a second, and what is
-// in them is believed. Errors: an unready.
+// in them is believed, with warnings if there are any. Errors: an unready.
 func (s *Site) readyz(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), time.Second)
 	defer cancel()
@@ -225,5 +228,11 @@ func (s *Site) readyz(c echo.Context) error {
 	if reasons != nil {
 		return &unready{reasons, errors.Join(sessions, people)}
 	}
-	return c.String(http.StatusOK, "ready\n")
+	answer := "ready\n"
+	if s.Warnings != nil {
+		for _, warning := range s.Warnings() {
+			answer += "warning: " + warning + "\n"
+		}
+	}
+	return c.String(http.StatusOK, answer)
 }

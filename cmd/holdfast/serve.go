@@ -142,6 +142,7 @@ func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *accoun
 		OneStep:        sessions.store.OneStep,
 		ByHand:         sessions.byHand,
 		Ready:          db.Ping,
+		Warnings:       sessions.store.Warnings,
 		Log:            log,
 		Answered:       metrics.count,
 		Now:            time.Now,

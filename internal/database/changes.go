@@ -190,17 +190,17 @@ func (t tracedTx) none(ctx context.Context, query string, args ...any) error {
 
 const revokeDevices = `
 INSERT INTO revocations (session_key, ended_ms, deadline_ms)
-SELECT session_key, NOW_MS, deadline_ms
+SELECT session_key, STAMP_MS, deadline_ms
 FROM devices
-WHERE person_id = $1
+WHERE person_id = $2
   AND ended_ms IS NULL
-  AND deadline_ms > NOW_MS
-  AND id <> $2
+  AND ` + couldLive + `
+  AND id <> $3
 ON CONFLICT (session_key) DO NOTHING`
 
 const endDevicesOfPerson = `
 UPDATE devices
-SET ended_ms = NOW_MS, ended_how = $2
+SET ended_ms = STAMP_MS, ended_how = $2
 WHERE person_id = $1
   AND ended_ms IS NULL
   AND id <> $3`
@@ -210,7 +210,7 @@ WHERE person_id = $1
 // clock stamps it: a store that has lost its latest seconds is told again of what
 // ended since then by that clock.
 func (p people) endSessions(ctx context.Context, t tracedTx, person, keep string, how session.EndReason) error {
-	if _, err := t.ExecContext(ctx, devices(p).statement(revokeDevices), person, keep); err != nil {
+	if _, err := t.ExecContext(ctx, devices(p).statement(revokeDevices), dayAgo(), person, keep); err != nil {
 		return err
 	}
 	_, err := t.ExecContext(ctx, devices(p).statement(endDevicesOfPerson), person, string(how), keep)
@@ -219,10 +219,10 @@ func (p people) endSessions(ctx context.Context, t tracedTx, person, keep string
 
 const revokeAllOfPerson = `
 INSERT INTO revocations (session_key, ended_ms, deadline_ms, removed_ms)
-SELECT session_key, COALESCE(ended_ms, NOW_MS), deadline_ms, ended_ms
+SELECT session_key, COALESCE(ended_ms, STAMP_MS), deadline_ms, ended_ms
 FROM devices
-WHERE person_id = $1
-  AND deadline_ms > NOW_MS
+WHERE person_id = $2
+  AND ` + couldLive + `
 ON CONFLICT (session_key) DO NOTHING`
 
 // forgetTriesOf finds tries by the end of their key: the person's id, their
@@ -254,7 +254,7 @@ func (p people) Close(ctx context.Context, id string, n account.Notes) (ended []
 		if err != nil {
 			return noRows(err)
 		}
-		if _, err := tx.ExecContext(ctx, devices(p).statement(revokeAllOfPerson), id); err != nil {
+		if _, err := tx.ExecContext(ctx, devices(p).statement(revokeAllOfPerson), dayAgo(), id); err != nil {
 			return err
 		}
 		rows, err := tx.QueryContext(ctx, waitingRevocationsOf, id)

@@ -49,6 +49,7 @@ type DB struct {
 	sql     traced
 	name    string
 	nowMS   string // SQL for the database's clock, in Unix milliseconds
+	stampMS string // SQL for what stamps the end of a session; has NOW_MS in it
 	timeout time.Duration
 	writers int // how many statements of one job may write at the same time
 	places  places

@@ -15,7 +15,8 @@ import (
 
 // devices is session's list of devices. NOW_MS in its statements is the
 // database's clock: it judges all ages, so that servers whose clocks differ
-// agree.
+// agree. STAMP_MS is that clock, too, but never before the floor that
+// [devices.Clock] has returned: it stamps what ends.
 type devices struct{ db *DB }
 
 var _ session.DeviceStore = devices{}
@@ -28,9 +29,15 @@ func (db *DB) Devices() session.DeviceStore { return devices{db} }
 const (
 	postgresNowMS = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`
 	sqliteNowMS   = `CAST(unixepoch('subsec') * 1000 AS INTEGER)`
+
+	postgresStampMS = `GREATEST(NOW_MS, (SELECT floor_ms FROM clock))`
+	sqliteStampMS   = `MAX(NOW_MS, (SELECT floor_ms FROM clock))`
 )
 
-func (d devices) statement(text string) string { return strings.ReplaceAll(text, "NOW_MS", d.db.nowMS) }
+func (d devices) statement(text string) string {
+	text = strings.ReplaceAll(text, "STAMP_MS", d.db.stampMS)
+	return strings.ReplaceAll(text, "NOW_MS", d.db.nowMS)
+}
 
 // maxNamedAtOnce bounds the placeholders of one statement.
 const maxNamedAtOnce = 500
@@ -183,20 +190,20 @@ func (d devices) Past(ctx context.Context, person string, offset, limit int) ([]
 const believableDevices = `
 SELECT ` + deviceColumns + `
 FROM devices
-WHERE deadline_ms > NOW_MS
-  AND person_id = $1
-  AND id > $2
+WHERE ` + couldLive + `
+  AND person_id = $2
+  AND id > $3
 ORDER BY id
-LIMIT $3`
+LIMIT $4`
 
 // Believable implements [session.DeviceStore].
 func (d devices) Believable(ctx context.Context, person, after string, limit int) ([]session.Device, error) {
-	return d.many(ctx, "read devices of person", believableDevices, person, after, limit)
+	return d.many(ctx, "read devices of person", believableDevices, dayAgo(), person, after, limit)
 }
 
 const endDevices = `
 UPDATE devices
-SET ended_ms = NOW_MS, ended_how = $1
+SET ended_ms = STAMP_MS, ended_how = $1
 WHERE ended_ms IS NULL
   AND session_key IN `
 
@@ -206,7 +213,7 @@ const expireAfter = time.Minute
 
 const expireDevices = `
 UPDATE devices
-SET ended_ms = NOW_MS, ended_how = $1
+SET ended_ms = STAMP_MS, ended_how = $1
 WHERE ended_ms IS NULL
   AND created_ms < NOW_MS - $2
   AND id IN `
@@ -238,15 +245,6 @@ func (d devices) mark(ctx context.Context, named []string, statement string, fix
 	return nil
 }
 
-// Now implements [session.DeviceStore].
-func (d devices) Now(ctx context.Context) (time.Time, error) {
-	ctx, cancel, failed := d.db.bounded(ctx, "read clock")
-	defer cancel()
-	var ms int64
-	err := d.db.sql.QueryRowContext(ctx, d.statement("SELECT NOW_MS")).Scan(&ms)
-	return time.UnixMilli(ms).UTC(), failed(err)
-}
-
 // endedPage is how many keys of ended devices are read in one statement: 900 kB
 // of them.
 const endedPage = 20_000
@@ -258,10 +256,10 @@ WITH page AS (
   SELECT ended_ms, id, session_key
   FROM devices
   WHERE ended_ms IS NOT NULL
-    AND (ended_ms, id) > ($1, $2)
-    AND deadline_ms > NOW_MS
+    AND (ended_ms, id) > ($2, $3)
+    AND ` + couldLive + `
   ORDER BY ended_ms, id
-  LIMIT $3),
+  LIMIT $4),
 last AS (
   SELECT ended_ms, id
   FROM page
@@ -327,7 +325,7 @@ func (d devices) endedPage(ctx context.Context, ended *int64, id *string) ([]str
 	ctx, cancel, failed := d.db.bounded(ctx, "read ended devices")
 	defer cancel()
 	var keys string
-	err := d.db.sql.QueryRowContext(ctx, d.statement(endedSince), *ended, *id, d.db.pageOf(endedPage)).Scan(ended, id, &keys)
+	err := d.db.sql.QueryRowContext(ctx, d.statement(endedSince), dayAgo(), *ended, *id, d.db.pageOf(endedPage)).Scan(ended, id, &keys)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -351,9 +349,9 @@ DELETE FROM devices
 WHERE id IN (
   SELECT id
   FROM devices
-  WHERE deadline_ms < NOW_MS
-    AND (ended_ms < NOW_MS - $1 OR deadline_ms < NOW_MS - $1)
-  LIMIT $2)`
+  WHERE NOT ` + couldLive + `
+    AND (ended_ms < NOW_MS - $2 OR deadline_ms < NOW_MS - $2)
+  LIMIT $3)`
 
 // forgottenAtOnce is how many devices one statement removes, within its limit of
 // time also after years.
@@ -368,7 +366,7 @@ func (d devices) Forget(ctx context.Context, age time.Duration) error {
 	}
 	atOnce := d.db.pageOf(forgottenAtOnce)
 	for {
-		n, err := d.exec(ctx, "forget old devices", forgetDevices, age.Milliseconds(), atOnce)
+		n, err := d.exec(ctx, "forget old devices", forgetDevices, dayAgo(), age.Milliseconds(), atOnce)
 		if err != nil || n < atOnce {
 			return err
 		}

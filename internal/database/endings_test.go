@@ -40,7 +40,7 @@ func TestWhatAChangeEndsIsStampedByTheDatabasesClock(t *testing.T) {
 			if err := db.Devices().Insert(t.Context(), session.Device{ID: id[:16], PersonID: id, SessionKey: key, CreatedAt: late, ExpiresAt: late.Add(24 * time.Hour)}); err != nil {
 				t.Fatal(err)
 			}
-			beat, err := db.Devices().Now(t.Context())
+			clock, err := db.Devices().Clock(t.Context())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -48,7 +48,7 @@ func TestWhatAChangeEndsIsStampedByTheDatabasesClock(t *testing.T) {
 				t.Fatal(err)
 			}
 			var told []string
-			if err := db.Devices().EndedSince(t.Context(), beat, func(keys []string) error { told = append(told, keys...); return nil }); err != nil {
+			if err := db.Devices().EndedSince(t.Context(), clock.Floor, func(keys []string) error { told = append(told, keys...); return nil }); err != nil {
 				t.Fatal(err)
 			}
 			if !slices.Contains(told, key) {

@@ -40,7 +40,7 @@ func sqlitePlaces() places {
 // The clock is read once for a page, which costs less than once for a row.
 const endPage = `
 UPDATE devices
-SET ended_ms = (SELECT NOW_MS), ended_how = $1
+SET ended_ms = (SELECT STAMP_MS), ended_how = $1
 WHERE ended_ms IS NULL
   AND `
 

@@ -138,7 +138,7 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 			return devices.EndByKey(ctx, []string{device.SessionKey}, session.EndedByOwner)
 		},
 		"Devices.Expire": func(ctx context.Context) error { return devices.Expire(ctx, []string{device.ID}) },
-		"Devices.Now":    func(ctx context.Context) error { _, err := devices.Now(ctx); return err },
+		"Devices.Clock":  func(ctx context.Context) error { _, err := devices.Clock(ctx); return err },
 		"Devices.EndedSince": func(ctx context.Context) error {
 			return devices.EndedSince(ctx, birth, func([]string) error { return nil })
 		},

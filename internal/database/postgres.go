@@ -37,6 +37,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	at := conf.ConnConfig
 	db := &DB{
 		nowMS:   postgresNowMS,
+		stampMS: postgresStampMS,
 		sql:     traced{stdlib.OpenDBFromPool(pool)},
 		name:    fmt.Sprintf("PostgreSQL at %s/%s", hostPort(at.Host, at.Port), at.Database),
 		timeout: c.Timeout,

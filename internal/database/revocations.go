@@ -44,13 +44,13 @@ func (r revocations) WaitingOf(ctx context.Context, person string) ([]string, er
 const revokedSince = `
 SELECT session_key
 FROM revocations
-WHERE ended_ms >= $1
-  AND deadline_ms > NOW_MS`
+WHERE ended_ms >= $2
+  AND ` + couldLive
 
 // since returns the keys of sessions that changes of accounts have ended since a
 // time: of people who were deleted, no device is left to tell.
 func (r revocations) since(ctx context.Context, since time.Time) ([]string, error) {
-	return r.keys(ctx, devices(r).statement(revokedSince), since.UnixMilli())
+	return r.keys(ctx, devices(r).statement(revokedSince), dayAgo(), since.UnixMilli())
 }
 
 const revocationsRemoved = `

@@ -21,24 +21,24 @@ const (
 func (db *DB) Tidy(ctx context.Context) error {
 	for _, old := range []struct {
 		query string
-		kept  time.Duration
+		arg   int64
 	}{
-		{`DELETE FROM history WHERE at_ms < (SELECT NOW_MS) - $1`, KeepHistory},
-		{`DELETE FROM links WHERE expires_ms < (SELECT NOW_MS) - $1`, keepLinks},
-		{`DELETE FROM throttle WHERE last_ms < (SELECT NOW_MS) - $1`, keepTries},
-		{`DELETE FROM browsers WHERE used_ms < (SELECT NOW_MS) - $1`, keepBrowsers},
-		{`DELETE FROM revocations WHERE deadline_ms < (SELECT NOW_MS) - $1`, 0},
+		{`DELETE FROM history WHERE at_ms < (SELECT NOW_MS) - $1`, KeepHistory.Milliseconds()},
+		{`DELETE FROM links WHERE expires_ms < (SELECT NOW_MS) - $1`, keepLinks.Milliseconds()},
+		{`DELETE FROM throttle WHERE last_ms < (SELECT NOW_MS) - $1`, keepTries.Milliseconds()},
+		{`DELETE FROM browsers WHERE used_ms < (SELECT NOW_MS) - $1`, keepBrowsers.Milliseconds()},
+		{`DELETE FROM revocations WHERE NOT ` + couldLive, dayAgo()},
 	} {
-		if err := db.tidy(ctx, old.query, old.kept); err != nil {
+		if err := db.tidy(ctx, old.query, old.arg); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (db *DB) tidy(ctx context.Context, query string, kept time.Duration) error {
+func (db *DB) tidy(ctx context.Context, query string, arg int64) error {
 	ctx, cancel, failed := db.bounded(ctx, "remove what is over")
 	defer cancel()
-	_, err := db.sql.ExecContext(ctx, devices{db}.statement(query), kept.Milliseconds())
+	_, err := db.sql.ExecContext(ctx, devices{db}.statement(query), arg)
 	return failed(err)
 }

@@ -86,8 +86,8 @@ type DeviceStore interface {
 	// were inserted more than a minute ago: a younger one may be about to be
 	// confirmed.
 	Expire(ctx context.Context, ids []string) error
-	// Now is the database's clock, which stamps all of this.
-	Now(ctx context.Context) (time.Time, error)
+	// Clock reads the database's clock, which stamps all of this.
+	Clock(ctx context.Context) (Clock, error)
 	// EndedSince passes the keys of devices that ended at since or later, and
 	// whose lifetime has not passed, to yield, batch by batch.
 	EndedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error

@@ -393,3 +393,36 @@ func TestARedisThatCannotSaveGreets(t *testing.T) {
 	}
 	testkit.Eventually(t, believed+onceASecond+slack, "with an ended session there", out(b))
 }
+
+// TestJunkInThePlaceOfTheWatermarkOfTheEmbeddedRedis is met when it is opened: all that
+// has ended is ended again, and the next watermark is a time.
+func TestJunkInThePlaceOfTheWatermarkOfTheEmbeddedRedis(t *testing.T) {
+	ahead := fmt.Sprint(time.Now().Add(time.Hour).UnixMilli())
+	for _, junk := range []string{"inf", "nan", "1e300", strings.Repeat("9", 22), "x", "-5", "0", ahead} {
+		t.Run(junk, func(t *testing.T) {
+			w := on(t, onEmbedded)
+			m := w.open()
+			b := w.browser(m).logIn(w.ada)
+			if err := w.cfg.Devices.EndByKey(context.Background(), []string{hash(b.token)}, session.EndedByLogOut); err != nil {
+				t.Fatal(err)
+			}
+			w.age(2 * time.Hour) // long before the watermark that was there
+			if _, err := w.raw("SET", "holdfast:beat", junk); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.close(m); err != nil {
+				t.Fatal(err)
+			}
+			if who := b.at(w.open()).who(); who != "" {
+				t.Errorf("the ended session is greeted as %q", who)
+			}
+			beat, _ := w.beat()
+			if off := time.Since(time.UnixMilli(beat)).Abs(); off > time.Minute {
+				t.Errorf("the watermark is %s off", off)
+			}
+			if w.log.Count("replaying every revocation") != 1 {
+				t.Error("the log has no alarm")
+			}
+		})
+	}
+}

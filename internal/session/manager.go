@@ -97,6 +97,9 @@ func (m *Manager) Where() string { return m.where }
 // believes anything that is read there. It says so in words for everybody.
 type Repair = store.Repair
 
+// Clock is what the database's clock shows.
+type Clock = store.Clock
+
 // ErrNoHeartbeat: the store answers, and takes no writes, so that it is not
 // believed. It comes with ErrUnavailable.
 var ErrNoHeartbeat = store.ErrNoHeartbeat

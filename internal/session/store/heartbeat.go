@@ -20,18 +20,19 @@ import (
 
 // Endings are the sessions that have ended, as the people's database keeps them.
 type Endings interface {
-	// Now is the database's clock, which stamps endings.
-	Now(ctx context.Context) (time.Time, error)
+	// Clock reads the database's clock, which stamps endings.
+	Clock(ctx context.Context) (Clock, error)
 	// EndedSince passes the keys of sessions that ended at since or later, and
 	// that could still be alive, to yield, batch by batch.
 	EndedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error
 }
 
 const (
-	// beatKey holds the beat: a time of the database's clock in Unix
-	// milliseconds. Every session whose end was stamped before it is not in this
-	// data, and in no later state of it.
-	beatKey = product.Heartbeat
+	// beatKey holds the time of the beat in Unix milliseconds, and epochKey its
+	// epoch: see [Clock]. Every session whose end was stamped before the beat is not
+	// in this data, and in no later state of it.
+	beatKey  = product.Heartbeat
+	epochKey = beatKey + ".epoch"
 	// beatEvery is the time between two beats of one server, and so the longest
 	// time for which it can believe older data that came under its connection.
 	beatEvery = time.Second
@@ -40,8 +41,8 @@ const (
 	believedFor = 3 * time.Second
 	// beatMargin is how much earlier than a beat endings are looked for. It must
 	// exceed the time between an ending's stamp and its being visible to others
-	// (DATABASE_TIMEOUT), and the difference between the clocks of a database and
-	// of the replica that takes its place.
+	// (DATABASE_TIMEOUT), and what a replica that takes the database's place has
+	// missed.
 	beatMargin = 10 * time.Second
 )
 
@@ -76,10 +77,11 @@ func (r Repair) Error() string {
 // was promoted, a master that is cut off.
 //
 // The beat T in a Redis says: every ending stamped before T has been applied to
-// this data. Whoever writes T has read the database's clock as T, then has
-// removed all sessions that ended since the beat before (less beatMargin, for
+// this data. Whoever writes T has read the floor of the database's clock as T, then
+// has removed all sessions that ended since the beat before (less beatMargin, for
 // what was stamped and not yet visible then), and only then writes T, all to the
-// same data. Replication and the append-only file are ordered, so a copy that has
+// same data. A beat that proves nothing counts as none, and everything is applied:
+// see beat.since. Replication and the append-only file are ordered, so a copy that has
 // T has those removals too. Whoever meets a beat therefore has to apply the
 // endings since that beat and no others, whatever happened to the data meanwhile
 // and wherever those sessions were ended.
@@ -96,6 +98,7 @@ func (r Repair) Error() string {
 type heartbeat struct {
 	endings Endings
 	timeout time.Duration // of one command
+	clock   *clockWatch
 	client  *pipeline.Client
 	log     *slog.Logger
 	markKey string       // of this server
@@ -119,40 +122,43 @@ type heartbeat struct {
 type step struct {
 	check int64  // number of the check that the connection in use has passed; 0: none has
 	mark  string // left by the step
-	beat  int64  // in the data then
+	beat  beat   // in the data then
 }
 
-// stepScript takes the server's mark, the beat, a key that is never there, and
-// those to be removed; the mark to be found, the one to leave, how long to keep
-// it in milliseconds, the lowest beat to be found, and the beat to write at
-// least. It answers the beat that is there then, or OLDER.
+// stepScript takes the keys of the server's mark, the beat, its epoch, a key that is
+// never there, and those to be removed; the mark to be found, the one to leave, how
+// long to keep it in milliseconds, and the beat to write with its epoch, "" for none;
+// and the beat to be found where no mark is. It answers the beat and the epoch that are
+// there then, or nothing if it has not found what was to be found. It does not read
+// them as times: a beat that is written is true of this data whatever was there
+// before, be that later, junk or none.
 //
 // After a removal Redis takes the rest of a script even when it has no room.
 // When it refuses all writes because it cannot save them (MISCONF) or has no
 // replicas (NOREPLICAS), that is the answer if none of the keys is there, and
 // BEHIND if one is.
 var stepScript = redis.NewScript(-1, `
-local mark, beat = unpack(redis.call('MGET', KEYS[1], KEYS[2]))
-beat = tonumber(beat or '') or 0
-if (mark or '') ~= ARGV[1] or beat < tonumber(ARGV[4]) then return 'OLDER' end
-local removed = redis.pcall('DEL', unpack(KEYS, 3))
+local mark, beat, epoch = unpack(redis.call('MGET', KEYS[1], KEYS[2], KEYS[3]))
+if ARGV[1] ~= '*' and ((mark or '') ~= ARGV[1] or ARGV[1] == '' and (beat or '') ~= ARGV[6]) then return {} end
+local removed = redis.pcall('DEL', unpack(KEYS, 4))
 if type(removed) == 'table' then
   local refused = string.find(removed.err, 'MISCONF', 1, true) or string.find(removed.err, 'NOREPLICAS', 1, true)
-  if refused and redis.call('EXISTS', unpack(KEYS, 3)) > 0 then
+  if refused and redis.call('EXISTS', unpack(KEYS, 4)) > 0 then
     return redis.error_reply('BEHIND ended sessions cannot be removed')
   end
   return removed
 end
 redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-if tonumber(ARGV[5]) > beat then
-  beat = tonumber(ARGV[5])
-  redis.call('SET', KEYS[2], ARGV[5])
+if ARGV[4] ~= '' then
+  beat, epoch = ARGV[4], ARGV[5]
+  redis.call('SET', KEYS[2], beat)
+  redis.call('SET', KEYS[3], epoch)
 end
-return string.format('%.0f', beat)`)
+return {beat or '', epoch or ''}`)
 
 func newHeartbeat(cfg Config) *heartbeat {
 	return &heartbeat{
-		endings: cfg.Endings, timeout: cfg.Timeout, log: cfg.Log, started: time.Now(), markKey: beatKey + ":" + rand.Text(),
+		endings: cfg.Endings, timeout: cfg.Timeout, clock: newClockWatch(cfg.Log), log: cfg.Log, started: time.Now(), markKey: beatKey + ":" + rand.Text(),
 		beating: condition{log: cfg.Log, level: slog.LevelWarn, down: "sessions are not believed", up: "sessions are believed again"},
 		behind:  condition{log: cfg.Log, level: slog.LevelWarn, down: "sessions that end elsewhere are not removed here", up: "sessions that end elsewhere are removed here again"},
 	}
@@ -234,7 +240,7 @@ func (h *heartbeat) take(at step, sent time.Time) {
 func (h *heartbeat) beat(ctx context.Context) {
 	var err error
 	if check := h.current().check; check != 0 {
-		err = h.proceed(check, nil, 0)
+		err = h.proceed(check, nil, beat{})
 	} else {
 		_, err = h.client.DoContext(ctx, "PING")
 	}
@@ -253,7 +259,7 @@ func (h *heartbeat) applyNew(ctx context.Context) {
 	}
 	next, err := h.apply(ctx, at.beat, func(keys []string) error {
 		for batch := range slices.Chunk(keys, maxKeysAtOnce) {
-			if err := h.proceed(at.check, batch, 0); err != nil {
+			if err := h.proceed(at.check, batch, beat{}); err != nil {
 				return err
 			}
 		}
@@ -277,8 +283,8 @@ func (h *heartbeat) applying(ctx context.Context, err error) {
 }
 
 // proceed makes a step on the connection in use, if that is the one that passed
-// this check: it removes keys and raises the beat.
-func (h *heartbeat) proceed(check int64, keys []string, beat int64) error {
+// this check: it removes keys and writes a beat, unless that is the zero one.
+func (h *heartbeat) proceed(check int64, keys []string, write beat) error {
 	h.sending.Lock()
 	defer h.sending.Unlock()
 	at := h.current()
@@ -288,7 +294,7 @@ func (h *heartbeat) proceed(check int64, keys []string, beat int64) error {
 	conn := h.client.Pool().Get()
 	defer conn.Close()
 	sent := time.Now()
-	next, err := h.step(conn, at, keys, beat)
+	next, err := h.step(conn, at, keys, write)
 	if err == nil {
 		err = h.took(next, sent)
 	}
@@ -302,7 +308,7 @@ func (h *heartbeat) proceed(check int64, keys []string, beat int64) error {
 // is in use, and a new one checked.
 func (h *heartbeat) distrust(at step, cause error) {
 	if h.forget(at.check) {
-		h.log.Warn("sessions are checked before they are believed", "cause", cause, "known", at.beat)
+		h.log.Warn("sessions are checked before they are believed", "cause", cause, "known", at.beat.ms())
 		h.client.Reset(cause)
 	}
 }
@@ -321,42 +327,40 @@ func (h *heartbeat) forget(check int64) bool {
 }
 
 // step makes the step after at on conn, and returns where it led.
-func (h *heartbeat) step(conn redis.Conn, at step, keys []string, beat int64) (step, error) {
+func (h *heartbeat) step(conn redis.Conn, at step, keys []string, write beat) (step, error) {
 	mark := strconv.FormatInt(h.marks.Add(1), 10)
-	args := redis.Args{3 + len(keys), h.markKey, beatKey, h.markKey + ":none"}
+	args := redis.Args{4 + len(keys), h.markKey, beatKey, epochKey, h.markKey + ":none"}
 	args = append(args, prefixed(keys)...)
-	args = args.Add(at.mark, mark, markFor.Milliseconds(), at.beat, beat)
-	answer, err := redis.String(stepScript.Do(conn, args...))
+	args = args.Add(at.mark, mark, markFor.Milliseconds(), write.at, write.epoch, at.beat.at)
+	answer, err := redis.Strings(stepScript.Do(conn, args...))
 	if isReply(err, "MISCONF") {
 		return at, nil // it has no disk to write to, and is no other Redis for that
 	}
 	if err != nil {
 		return at, err
 	}
-	at.beat, err = strconv.ParseInt(answer, 10, 64)
-	if err != nil {
+	if len(answer) != 2 {
 		return at, errOlder
 	}
-	at.mark = mark
+	at.mark, at.beat = mark, beat{answer[0], answer[1]}
 	return at, nil
 }
 
-// apply removes the sessions that ended since a beat (0: all that could still
-// be alive) and returns the beat that may be written then.
-func (h *heartbeat) apply(ctx context.Context, since int64, remove func(keys []string) error) (next int64, err error) {
-	now, err := h.endings.Now(ctx)
+// apply removes the sessions that ended since the beat found, or all that could
+// still be alive if it proves nothing, and returns the beat that may be written then.
+func (h *heartbeat) apply(ctx context.Context, found beat, remove func(keys []string) error) (next beat, err error) {
+	clock, err := h.clock.read(ctx, h.endings)
 	if err != nil {
-		return 0, fmt.Errorf("read the database's clock: %w", err)
+		return beat{}, fmt.Errorf("read the database's clock: %w", err)
 	}
-	from := time.Unix(0, 0)
-	if since > 0 {
-		// The earlier of the two: a clock that was set back stamps earlier, too.
-		from = time.UnixMilli(min(since, now.UnixMilli())).Add(-beatMargin)
+	since, alarm := found.since(clock)
+	if alarm != "" {
+		h.log.Error(alarm+": replaying every revocation", "watermark", found.ms(), "floor", clock.Floor.UnixMilli())
 	}
-	if err := h.endings.EndedSince(ctx, from, remove); err != nil {
-		return 0, fmt.Errorf("remove ended sessions again: %w", err)
+	if err := h.endings.EndedSince(ctx, since, remove); err != nil {
+		return beat{}, fmt.Errorf("remove ended sessions again: %w", err)
 	}
-	return max(since, now.UnixMilli()), nil
+	return beatOf(clock), nil
 }
 
 // check looks at a new connection before it is believed: it applies the endings
@@ -373,25 +377,20 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 	defer h.repair.Store(nil)
 	h.awaitTurn(ctx, timed)
 	defer func() { _, _ = timed.Do("DEL", turnKey) }()
-	found, err := redis.Strings(timed.Do("MGET", h.markKey, beatKey))
-	if err == nil && len(found) != 2 {
-		err = errors.New("answer of another command")
-	}
+	at, err := h.firstStep(timed)
 	if err != nil {
 		return fmt.Errorf("read the beat: %w", err)
 	}
-	at := step{mark: found[0]}
-	at.beat, _ = strconv.ParseInt(found[1], 10, 64) // 0 for none
 	removed, told := 0, time.Now()
 	h.repair.Store(&Repair{})
 	next, err := h.apply(ctx, at.beat, func(keys []string) error {
 		for batch := range slices.Chunk(keys, maxKeysAtOnce) {
-			if at, err = h.step(timed, at, batch, 0); err != nil {
+			if at, err = h.step(timed, at, batch, beat{}); err != nil {
 				return err
 			}
 		}
-		_, _ = timed.Do("SET", turnKey, "", "PX", turnFor.Milliseconds())
 		removed += len(keys)
+		h.holdTurn(timed, removed)
 		h.repair.Store(&Repair{removed})
 		if time.Since(told) > beatEvery {
 			told = time.Now()
@@ -413,9 +412,30 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 	return nil
 }
 
+// anyMark is the mark to be found by a step that begins with what is there.
+const anyMark = "*"
+
+// firstStep reads the beat, and leaves a mark in the data that has it. A Redis that
+// has no disk to write to takes none, and no other beat either.
+func (h *heartbeat) firstStep(conn redis.Conn) (step, error) {
+	at, err := h.step(conn, step{mark: anyMark}, nil, beat{})
+	if err != nil || at.mark != anyMark {
+		return at, err
+	}
+	found, err := redis.Strings(conn.Do("MGET", h.markKey, beatKey, epochKey))
+	if err == nil && len(found) != 3 {
+		err = errors.New("answer of another command")
+	}
+	if err != nil {
+		return step{}, err
+	}
+	return step{mark: found[0], beat: beat{found[1], found[2]}}, nil
+}
+
 // Of servers that meet the same older data at once, one does the work, and the
 // others find its beat. That only saves work: whoever has waited for turnFor
-// without a sign of another goes ahead.
+// without a sign of another goes ahead. A sign is a value under turnKey that was not
+// there before, so that nothing which lies there without a server can hold one up.
 const (
 	turnKey  = beatKey + ".turn"
 	turnFor  = time.Second
@@ -425,9 +445,17 @@ const (
 func (h *heartbeat) awaitTurn(ctx context.Context, conn redis.Conn) {
 	tick := time.NewTicker(turnTick)
 	defer tick.Stop()
+	seen, since := "", time.Now()
 	for {
-		reply, err := conn.Do("SET", turnKey, "", "NX", "PX", turnFor.Milliseconds())
+		reply, err := conn.Do("SET", turnKey, h.turn(0), "NX", "PX", turnFor.Milliseconds())
 		if reply != nil || err != nil {
+			return
+		}
+		if sign, err := redis.String(conn.Do("GET", turnKey)); err == nil && sign != seen {
+			seen, since = sign, time.Now()
+		}
+		if time.Since(since) > turnFor {
+			h.holdTurn(conn, 0)
 			return
 		}
 		h.repair.Store(&Repair{}) // another one is at it
@@ -438,6 +466,13 @@ func (h *heartbeat) awaitTurn(ctx context.Context, conn redis.Conn) {
 		}
 	}
 }
+
+// holdTurn shows to others that this server is at it.
+func (h *heartbeat) holdTurn(conn redis.Conn, removed int) {
+	_, _ = conn.Do("SET", turnKey, h.turn(removed), "PX", turnFor.Milliseconds())
+}
+
+func (h *heartbeat) turn(removed int) string { return h.markKey + " " + strconv.Itoa(removed) }
 
 // timed is a connection whose commands have a time limit.
 type timed struct {

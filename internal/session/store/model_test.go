@@ -2,15 +2,20 @@ package store
 
 import (
 	"fmt"
-	"os"
 	"strings"
 	"testing"
+
+	"holdfast/internal/dev/campaign"
 )
 
 // This file is a model of heartbeat: two Redis copies, two servers, one session
 // and its end, and every order of what can happen to them. One session is
 // enough, because no step looks at two. beatMargin is 0 here: the model stamps
-// and shows an ending in one step and has one clock.
+// and shows an ending in one step.
+//
+// The database's clock runs with the ticks and may step: back, ahead, and both. A
+// replica of the database that is promoted and has another clock is such a step,
+// too, because it has the row of the table clock.
 //
 // Time goes in ticks. In each tick a server whose Redis takes writes goes once
 // through the steps of applyNew, in any order with all else; a server whose last
@@ -26,25 +31,32 @@ type modelled struct {
 	noLimit     bool // believed however long Redis takes no step
 	keptOnHeal  bool // believed again with the next step that Redis takes
 	halfApplied bool // a step that finds older data is left out, and the next one made
+
+	bareClock  bool // the database's clock alone stamps endings and beats, and beats only rise
+	bareStamps bool // endings are stamped by the clock, whatever the floor
+	oneEpoch   bool // the floor follows a clock that goes back, in the same epoch
+	anyBeat    bool // a beat above the floor is taken for one
 }
 
 const (
 	modelTicks  = 4 // as long as the longest way from a fault to where it must not be seen any more
 	modelFaults = 2
-	modelPast   = 4 // states of the data that a copy can fall back to, and the first one
+	modelPast   = 4 // states of the data that a copy can fall back to, the first one among them
+	modelAlone  = 5 // likewise of a Redis alone
 )
 
 // modelData is what a Redis holds.
 type modelData struct {
 	alive bool
-	beat  int8
+	beat  int8 // 0: none
+	epoch int8
 	marks [2]int8 // of each server
 }
 
 // modelCopy is a Redis with the states it has been in, the present one last.
 type modelCopy struct {
-	past    [modelPast]modelData
-	n       int8
+	past    [modelAlone]modelData
+	n, most int8
 	refuses bool // takes no writes
 }
 
@@ -54,9 +66,9 @@ func (c *modelCopy) write(d modelData) {
 	switch {
 	case d == c.now():
 		return
-	case int(c.n) == modelPast:
+	case c.n == c.most:
 		copy(c.past[1:], c.past[2:]) // the first one stays: last week's copy
-		c.past[modelPast-1] = d
+		c.past[c.n-1] = d
 	default:
 		c.past[c.n] = d
 		c.n++
@@ -80,7 +92,10 @@ type modelServer struct {
 	mark     int8 // its last step, as far as it knows
 	marks    int8 // how many it has made
 	beat     int8 // in the data at its last step
-	clock    int8 // read before the endings
+	epoch    int8 // likewise
+	clock    int8 // the floor, read before the endings
+	clocked  int8 // the epoch, likewise
+	read     int8 // when it read them
 	found    bool // the session is among those that have ended
 	fresh    bool // Redis took a step less than a tick ago
 	done     bool // it has applied the endings of this tick
@@ -95,17 +110,40 @@ type modelState struct {
 	servers [2]modelServer
 	tick    int8
 	ender   int8 // the server that has removed the session and not stamped its end; -1
-	stamp   int8 // when the end was stamped; -1
+	ended   int8 // the tick in which the end was stamped; -1
+	stamp   int8 // by the database's clock
 	faults  int8 // that may still come
+
+	ahead int8 // of the database's clock
+	floor int8 // below which the database stamps no ending in this epoch
+	epoch int8
+	leaps int8 // of the database's clock that may still come
+	alone bool // there is one server and one Redis
 }
+
+// n is how many servers, and how many Redis, there are.
+func (s modelState) n() int {
+	if s.alone {
+		return 1
+	}
+	return len(s.servers)
+}
+
+func (s modelState) clock() int8 { return s.tick + s.ahead }
+
+const (
+	modelLeap      = 3   // how far the database's clock steps
+	modelTolerance = 1   // how far it may be behind the floor before an epoch begins
+	modelFar       = 100 // a beat from a future that does not come
+)
 
 // modelStarts are what the orders begin with: both servers at one Redis, each at
 // its own after a fail-over that one of them has not noticed, and the same with
 // the old master cut off.
 func modelStarts() []modelState {
-	together := modelState{ender: -1, stamp: -1, tick: 1}
+	together := modelState{ender: -1, ended: -1, tick: 1, ahead: modelLeap}
 	for i := range together.redis {
-		together.redis[i].n = 1
+		together.redis[i].n, together.redis[i].most = 1, modelPast
 		together.redis[i].past[0] = modelData{alive: true}
 	}
 	for i := range together.servers {
@@ -123,8 +161,8 @@ func modelStarts() []modelState {
 // within a tick.
 func (s modelState) wrong() string {
 	for i, server := range s.servers {
-		if s.stamp >= 0 && s.tick-s.stamp > 1 && server.believes() && server.slid > 1 && s.redis[server.redis].now().alive {
-			return fmt.Sprintf("server %d greets at %d whose end was stamped at %d", i, s.tick, s.stamp)
+		if s.ended >= 0 && s.tick-s.ended > 1 && server.believes() && server.slid > 1 && s.redis[server.redis].now().alive {
+			return fmt.Sprintf("server %d greets at %d whose end was stamped at %d", i, s.tick, s.ended)
 		}
 	}
 	return ""
@@ -145,14 +183,14 @@ func (p modelled) moves(s modelState, everyBeat bool) []move {
 			all = append(all, move{fmt.Sprintf(format, args...), to})
 		}
 	}
-	for i := range s.servers {
+	for i := range s.n() {
 		add(p.act(s, i), "server %d makes its next step", i)
-		if server := s.servers[i]; !server.checking && (everyBeat || !server.fresh || server.slid < 2) {
+		if server := s.servers[i]; !server.checking && (everyBeat || !server.fresh || server.slid < 2 || s.redis[server.redis].now().beat == modelFar) {
 			to := s
 			p.step(&to, i, false, false, to.servers[i].doing)
 			add(to, "server %d beats", i)
 		}
-		if s.stamp < 0 && s.ender < 0 && !s.servers[i].checking && !s.redis[s.servers[i].redis].refuses {
+		if s.ended < 0 && s.ender < 0 && !s.servers[i].checking && !s.redis[s.servers[i].redis].refuses {
 			to := s
 			r := &to.redis[to.servers[i].redis]
 			d := r.now()
@@ -164,21 +202,32 @@ func (p modelled) moves(s modelState, everyBeat bool) []move {
 	}
 	if s.ender >= 0 {
 		to := s
-		to.ender, to.stamp = -1, s.tick
-		add(to, "the end is stamped at %d", s.tick)
+		to.ender, to.ended, to.stamp = -1, s.tick, s.clock()
+		if !p.bareClock && !p.bareStamps {
+			to.stamp = max(to.stamp, s.floor)
+		}
+		add(to, "the end is stamped at %d, as %d", s.tick, to.stamp)
+	}
+	if s.leaps > 0 {
+		for _, by := range []int8{-modelLeap, modelLeap} {
+			to := s
+			to.leaps--
+			to.ahead += by
+			add(to, "the database's clock steps by %d", by)
+		}
 	}
 	if s.faults > 0 {
 		faulty := s
 		faulty.faults--
-		for i := range s.servers {
-			for r := range s.redis {
+		for i := range s.n() {
+			for r := range s.n() {
 				to := faulty
 				to.servers[i] = p.connect(to.servers[i], int8(r))
 				add(to, "server %d gets a new connection to Redis %d", i, r)
 			}
 		}
-		for r := range s.redis {
-			for from := range s.redis {
+		for r := range s.n() {
+			for from := range s.n() {
 				for n := int8(1); n <= s.redis[from].n; n++ {
 					to := faulty
 					refuses := to.redis[r].refuses
@@ -198,6 +247,11 @@ func (p modelled) moves(s modelState, everyBeat bool) []move {
 				}
 			}
 			to := faulty
+			forged := to.redis[r].now()
+			forged.beat = modelFar
+			to.redis[r].write(forged)
+			add(to, "the beat in Redis %d is set ahead", r)
+			to = faulty
 			to.redis[r].refuses = !to.redis[r].refuses
 			add(to, "Redis %d takes no writes: %v", r, to.redis[r].refuses)
 		}
@@ -213,7 +267,7 @@ func (p modelled) ticks(s modelState) (modelState, bool) {
 		return s, false
 	}
 	s.tick++
-	for i := range s.servers {
+	for i := range s.n() {
 		server := &s.servers[i]
 		if !server.done && !s.redis[server.redis].refuses {
 			return s, false
@@ -241,16 +295,23 @@ func (p modelled) act(s modelState, i int) modelState {
 	r := &s.redis[server.redis]
 	switch server.doing {
 	case unchecked:
-		server.mark, server.beat, server.doing = r.now().marks[i], r.now().beat, beatRead
+		if r.refuses {
+			return s
+		}
+		d := r.now()
+		server.find(d, i)
+		server.leaveMark(&d, i)
+		r.write(d)
+		server.doing = beatRead
 	case idle, beatRead:
 		if server.doing == idle && server.done || r.refuses {
 			return s
 		}
 		if p.noCheck && server.mark == 0 {
-			server.mark, server.beat = r.now().marks[i], r.now().beat
+			server.find(r.now(), i)
 		}
-		server.clock = s.tick
-		server.found = s.stamp >= server.beat
+		p.readClock(&s, server)
+		server.found = s.ended >= 0 && s.stamp >= p.since(s, *server)
 		if p.neverAgain && !server.checking {
 			server.found = false
 		}
@@ -263,6 +324,45 @@ func (p modelled) act(s modelState, i int) modelState {
 	return s
 }
 
+// readClock is the database's step: it returns the floor, and keeps it at the clock.
+func (p modelled) readClock(s *modelState, server *modelServer) {
+	switch now := s.clock(); {
+	case p.bareClock:
+		s.floor = max(server.beat, now)
+	case now < s.floor-modelTolerance:
+		s.floor = now
+		if !p.oneEpoch {
+			s.epoch++
+		}
+	default:
+		s.floor = max(s.floor, now)
+	}
+	server.clock, server.clocked, server.read = s.floor, s.epoch, s.tick
+	if p.bareClock {
+		s.floor = 0
+	}
+}
+
+// since is from when on a server applies endings, having read the clock; 0: all.
+func (p modelled) since(s modelState, server modelServer) int8 {
+	switch {
+	case p.bareClock:
+		return min(server.beat, s.clock())
+	case server.epoch != server.clocked, server.beat > server.clock && !p.anyBeat:
+		return 0
+	}
+	return server.beat
+}
+
+// leaveMark makes data continue from this step.
+func (s *modelServer) leaveMark(d *modelData, i int) {
+	s.marks++
+	d.marks[i], s.mark = s.marks, s.marks
+}
+
+// find is what a server learns of the data at a new connection.
+func (s *modelServer) find(d modelData, i int) { s.mark, s.beat, s.epoch = d.marks[i], d.beat, d.epoch }
+
 // step is heartbeat's step: it removes the session, or writes the beat.
 func (p modelled) step(s *modelState, i int, remove, beat bool, then int8) {
 	server := &s.servers[i]
@@ -271,7 +371,7 @@ func (p modelled) step(s *modelState, i int, remove, beat bool, then int8) {
 		return
 	}
 	d := r.now()
-	same := d.marks[i] == server.mark && d.beat >= server.beat
+	same := d.marks[i] == server.mark
 	switch {
 	case p.blind:
 		same = true
@@ -283,44 +383,61 @@ func (p modelled) step(s *modelState, i int, remove, beat bool, then int8) {
 			*server = p.connect(*server, server.redis)
 			return
 		}
-		server.mark, server.beat, d = d.marks[i], d.beat, r.now()
+		server.find(d, i)
 	}
 	if remove {
 		d.alive = false
 	}
 	if beat {
-		d.beat = max(d.beat, server.clock)
+		if p.bareClock {
+			server.clock = max(d.beat, server.clock)
+		}
+		d.beat, d.epoch = server.clock, server.clocked
 	}
 	if remove || beat || then == server.doing {
-		server.marks++
-		d.marks[i], server.mark = server.marks, server.marks
+		server.leaveMark(&d, i)
 		r.write(d)
 	}
-	server.beat = d.beat
+	server.beat, server.epoch = d.beat, d.epoch
 	before := server.doing
 	if server.doing = then; then == idle && before == removed {
-		server.checking, server.done = false, server.done || server.clock == s.tick
-		server.found, server.clock = false, 0
+		server.checking, server.done = false, server.done || server.read == s.tick
+		server.found, server.clock, server.clocked, server.read = false, 0, 0, 0
 	}
 	if !server.checking {
 		server.fresh = true
 	}
 }
 
+// modelBounds is how much happens.
+type modelBounds struct {
+	faults    int8
+	leaps     int8 // of the database's clock
+	alone     bool // one server and one Redis, instead of two
+	everyBeat bool
+}
+
 // explore goes through every order of moves and returns one that leads to what
 // is wrong, or "", and the number of states.
-func (p modelled) explore(faults int8, everyBeat bool) (way string, states int) {
-	all, from, seen := modelStarts(), []int32{-1, -1, -1}, map[modelState]struct{}{}
+func (p modelled) explore(b modelBounds) (way string, states int) {
+	all, seen := modelStarts(), map[modelState]struct{}{}
+	if b.alone {
+		all = all[:1] // both at one Redis
+		for i := range all[0].redis {
+			all[0].redis[i].most = modelAlone
+		}
+	}
+	from := make([]int32, len(all))
 	for i := range all {
-		all[i].faults = faults
-		seen[all[i]] = struct{}{}
+		all[i].faults, all[i].leaps, all[i].alone = b.faults, b.leaps, b.alone
+		seen[all[i]], from[i] = struct{}{}, -1
 	}
 	for at := 0; at < len(all); at++ {
-		for _, m := range p.moves(all[at], everyBeat) {
+		for _, m := range p.moves(all[at], b.everyBeat) {
 			if wrong := m.to.wrong(); wrong != "" {
 				steps := []string{m.name, wrong}
 				for to := at; from[to] >= 0; to = int(from[to]) {
-					for _, m := range p.moves(all[from[to]], everyBeat) {
+					for _, m := range p.moves(all[from[to]], b.everyBeat) {
 						if m.to.plain() == all[to] {
 							steps = append([]string{m.name}, steps...)
 							break
@@ -342,21 +459,25 @@ func (p modelled) explore(faults int8, everyBeat bool) (way string, states int) 
 
 // over reports whether nothing that is wrong can follow any more.
 func (s modelState) over() bool {
-	if s.stamp < 0 {
+	if s.ended < 0 {
 		return s.tick > modelTicks-2
 	}
 	for _, r := range s.redis {
 		for _, d := range r.past[:r.n] {
 			if d.alive {
-				return s.stamp > modelTicks-2
+				return s.ended > modelTicks-2
 			}
 		}
 	}
 	return true
 }
 
-// plain numbers the marks of each server anew: only which are equal matters.
+// plain makes states equal that differ in nothing that matters: it numbers the marks
+// of each server anew, and leaves out a floor that the clock has passed for good.
 func (s modelState) plain() modelState {
+	if s.leaps == 0 && s.clock() >= s.floor {
+		s.floor = 0
+	}
 	for i := range s.servers {
 		var used [64]bool
 		eachMark(&s, i, func(mark *int8) { used[*mark] = true })
@@ -385,42 +506,48 @@ func eachMark(s *modelState, server int, act func(*int8)) {
 }
 
 // TestNoOrderOfFaultsBringsAnEndedSessionBack goes through every order of
-// log-out, beat, loss, replication, fail-over, fail-back and refused writes, with
-// two servers, two copies and one fault after the start; with
-// HOLDFAST_CAMPAIGN=1 two faults, and one with all beats (millions of states).
+// log-out, beat, loss, replication, fail-over, fail-back, refused writes, a beat set
+// from outside, and steps of the database's clock: with two servers, two copies and
+// one fault after the start, and with one server, one copy, one fault and two steps of
+// the clock. The campaign has more of each (millions of states).
 func TestNoOrderOfFaultsBringsAnEndedSessionBack(t *testing.T) {
-	explore := func(faults int8, everyBeat bool) {
-		way, states := modelled{}.explore(faults, everyBeat)
-		if way != "" {
-			t.Errorf("after %d states:\n%s", states, way)
-		}
-		t.Logf("%d states", states)
+	all := []modelBounds{{faults: 1}, {faults: 1, leaps: 2, alone: true}}
+	if campaign.On() {
+		all = append(all, modelBounds{faults: 1, everyBeat: true}, modelBounds{faults: 2}, modelBounds{faults: 1, leaps: 1},
+			modelBounds{faults: 2, leaps: 2, alone: true, everyBeat: true})
 	}
-	explore(1, false)
-	if os.Getenv(campaign) == "1" {
-		explore(1, true)
-		explore(2, false)
+	for _, bounds := range all {
+		way, states := modelled{}.explore(bounds)
+		if way != "" {
+			t.Errorf("%+v: after %d states:\n%s", bounds, states, way)
+		}
+		t.Logf("%+v: %d states", bounds, states)
 	}
 }
-
-// campaign names the variable that has tests run that take minutes.
-const campaign = "HOLDFAST_CAMPAIGN"
 
 // TestTheModelNoticesEveryFaultInTheProtocol: what it does not notice it does
 // not show.
 func TestTheModelNoticesEveryFaultInTheProtocol(t *testing.T) {
-	for name, p := range map[string]modelled{
-		"the beat is written before the endings are applied":  {beatFirst: true},
-		"a new connection is not checked":                     {noCheck: true},
-		"steps are made whatever stands there":                {blind: true},
-		"a higher beat is adopted":                            {beatsOnly: true},
-		"endings are applied on new connections only":         {neverAgain: true},
-		"a Redis that takes no writes is believed for ever":   {noLimit: true},
-		"a Redis that takes writes again is believed at once": {keptOnHeal: true},
-		"the rest is applied to older data":                   {halfApplied: true},
+	two, leaping := modelBounds{faults: 1}, modelBounds{faults: 1, leaps: 2, alone: true}
+	for name, broken := range map[string]struct {
+		p      modelled
+		bounds modelBounds
+	}{
+		"the beat is written before the endings are applied":  {modelled{beatFirst: true}, two},
+		"a new connection is not checked":                     {modelled{noCheck: true}, two},
+		"steps are made whatever stands there":                {modelled{blind: true}, two},
+		"a higher beat is adopted":                            {modelled{beatsOnly: true}, two},
+		"endings are applied on new connections only":         {modelled{neverAgain: true}, two},
+		"a Redis that takes no writes is believed for ever":   {modelled{noLimit: true}, two},
+		"a Redis that takes writes again is believed at once": {modelled{keptOnHeal: true}, two},
+		"the rest is applied to older data":                   {modelled{halfApplied: true}, two},
+		"a beat from the future is taken for one":             {modelled{anyBeat: true}, two},
+		"the database's clock alone counts":                   {modelled{bareClock: true}, leaping},
+		"endings are stamped below the floor":                 {modelled{bareStamps: true}, leaping},
+		"a clock that went back begins no epoch":              {modelled{oneEpoch: true}, leaping},
 	} {
 		t.Run(name, func(t *testing.T) {
-			way, states := p.explore(1, false)
+			way, states := broken.p.explore(broken.bounds)
 			if way == "" {
 				t.Fatalf("not noticed in %d states", states)
 			}

@@ -293,6 +293,7 @@ func openRedis(cfg Config) (*Opened, error) {
 		OneStep:  "one Lua script, which Redis runs as a whole",
 		Dial:     dial,
 		identity: identity,
+		clock:    beats.clock,
 	}, nil
 }
 

@@ -8,7 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -113,27 +113,30 @@ func (s *single) Close() error {
 const singleBeatEvery = time.Minute
 
 // applyEndings removes the sessions that ended since the beat in this data, and
-// keeps it beating from then on.
-func (s *single) applyEndings(ctx context.Context, cfg Config) error {
+// keeps it beating from then on, with a watch on the database's clock.
+func (s *single) applyEndings(ctx context.Context, cfg Config) (*clockWatch, error) {
 	beats := newHeartbeat(cfg)
 	stored, err := s.values.property(ctx, beatProperty)
 	if err != nil {
-		return fmt.Errorf("read the beat: %w", err)
+		return nil, fmt.Errorf("read the beat: %w", err)
 	}
-	since, err := strconv.ParseInt(stored, 10, 64)
+	at, epoch, _ := strings.Cut(stored, " ")
+	next, err := beats.apply(ctx, beat{at, epoch}, func(keys []string) error { return s.Delete(ctx, keys...) })
 	if err != nil {
-		since = 0
+		return nil, err
 	}
-	next, err := beats.apply(ctx, since, func(keys []string) error { return s.Delete(ctx, keys...) })
-	if err != nil {
-		return err
-	}
-	write := func(ctx context.Context, beat int64) error {
-		return s.alone(ctx, func() error { return s.values.setProperty(ctx, beatProperty, strconv.FormatInt(beat, 10)) })
+	write := func(ctx context.Context, b beat) error {
+		text := strings.TrimSpace(b.at + " " + b.epoch)
+		return s.alone(ctx, func() error { return s.values.setProperty(ctx, beatProperty, text) })
 	}
 	if err := write(ctx, next); err != nil {
-		return fmt.Errorf("write the beat: %w", err)
+		return nil, fmt.Errorf("write the beat: %w", err)
 	}
+	s.keepBeating(cfg, beats.clock, write)
+	return beats.clock, nil
+}
+
+func (s *single) keepBeating(cfg Config, clock *clockWatch, write func(context.Context, beat) error) {
 	var run context.Context
 	run, s.stop = context.WithCancel(context.Background())
 	s.beating.Go(func() {
@@ -147,16 +150,15 @@ func (s *single) applyEndings(ctx context.Context, cfg Config) error {
 			}
 			// Every ending is removed here before it is stamped, so the clock read
 			// before the write is a beat.
-			now, err := cfg.Endings.Now(run)
+			now, err := clock.read(run, cfg.Endings)
 			if err == nil {
-				err = write(run, now.UnixMilli())
+				err = write(run, beatOf(now))
 			}
 			if err != nil && run.Err() == nil {
 				cfg.Log.Warn("heartbeat of the session store not written", "cause", err)
 			}
 		}
 	})
-	return nil
 }
 
 // alone runs write when the writes before it are done.
@@ -205,22 +207,23 @@ func openFile(cfg Config) (*Opened, error) {
 	v := newBoltValues(db, cfg.Log)
 	s := newSingle(v, localTimeout, v.close)
 	identity := Identity{Kind: KindFile, Place: placeOfFile("the file", path)}
-	if err := s.begin(context.Background(), cfg, identity); err != nil {
+	clock, err := s.begin(context.Background(), cfg, identity)
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
-	return &Opened{Store: s, Where: "file " + path, OneStep: lockedInProcess, identity: identity}, nil
+	return &Opened{Store: s, Where: "file " + path, OneStep: lockedInProcess, identity: identity, clock: clock}, nil
 }
 
 // begin makes sure that data is the right one and lacks no ending, before it is
-// used.
-func (s *single) begin(ctx context.Context, cfg Config, identity Identity) error {
+// used. It returns the watch on the database's clock.
+func (s *single) begin(ctx context.Context, cfg Config, identity Identity) (*clockWatch, error) {
 	if cfg.Accept != nil {
 		var err error
 		if identity.ID, err = s.id(ctx); err != nil {
-			return fmt.Errorf("read which store this is: %w", err)
+			return nil, fmt.Errorf("read which store this is: %w", err)
 		}
 		if err := accept(cfg, identity); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	return s.applyEndings(ctx, cfg)
@@ -247,7 +250,8 @@ func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
 	}
 	client := newClient(cfg, server.Dial, nil, newHealth(cfg.Log))
 	s := newSingle(newRedisValues("embedded Redis", client, cfg), cfg.Timeout, func() error { return errors.Join(client.Close(), server.Close()) })
-	if err := s.begin(ctx, cfg, identity); err != nil {
+	clock, err := s.begin(ctx, cfg, identity)
+	if err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
 	return &Opened{
@@ -257,6 +261,7 @@ func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
 		OneStep:  lockedInProcess,
 		Dial:     server.Dial,
 		Embedded: server,
+		clock:    clock,
 	}, nil
 }
 

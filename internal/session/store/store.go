@@ -103,8 +103,17 @@ type Opened struct {
 	Dial     func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error)
 	Embedded *embeddedredis.Server // nil unless this process runs it
 
-	identity Identity // without its ID
+	identity Identity    // without its ID
+	clock    *clockWatch // nil where no beat is kept
 	close    func() error
+}
+
+// Warnings say in words for an operator what does not keep the store from working.
+func (o *Opened) Warnings() []string {
+	if o.clock == nil || !o.clock.back.isDown.Load() {
+		return nil
+	}
+	return []string{o.clock.back.down}
 }
 
 // Close lets go of the store. Closing twice is closing once.

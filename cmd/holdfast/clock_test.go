@@ -1,0 +1,236 @@
+package main_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/dev/testkit"
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+)
+
+// clockedPostgres is a PostgreSQL whose clock steps: a function of the same name is
+// found before PostgreSQL's own.
+type clockedPostgres struct {
+	*testservice.PostgresServer
+	t testing.TB
+}
+
+func newClockedPostgres(t testing.TB) clockedPostgres {
+	t.Helper()
+	server := testservice.Postgres(t)
+	query(t, server,
+		`CREATE SCHEMA stepped`,
+		`CREATE TABLE stepped.ahead (by interval)`,
+		`INSERT INTO stepped.ahead VALUES ('0')`,
+		`CREATE FUNCTION stepped.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+			'SELECT pg_catalog.clock_timestamp() + by FROM stepped.ahead'`,
+		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, stepped, pg_catalog', current_database()); END $$`,
+	)
+	return clockedPostgres{server, t}
+}
+
+// step makes the clock show another time than the right one.
+func (p clockedPostgres) step(ahead time.Duration) {
+	p.t.Helper()
+	query(p.t, p.PostgresServer, fmt.Sprintf(`UPDATE stepped.ahead SET by = '%d milliseconds'`, ahead.Milliseconds()))
+}
+
+// watermark is the time in Redis up to which what has ended is removed there.
+func watermark(store *testservice.RedisServer) (time.Time, error) {
+	ms, err := redis.Int64(store.Do("GET", "holdfast:beat"))
+	return time.UnixMilli(ms), err
+}
+
+// moves waits until the watermark is within some seconds of now plus ahead.
+func moves(t testing.TB, store *testservice.RedisServer, ahead time.Duration) {
+	t.Helper()
+	testkit.Eventually(t, answerLimit, "move the watermark", func() error {
+		at, err := watermark(store)
+		if off := time.Until(at) - ahead; err == nil && (off > 5*time.Second || off < -5*time.Second) {
+			err = fmt.Errorf("it is %s off", off)
+		}
+		return err
+	})
+}
+
+const (
+	replayed  = ": replaying every revocation"
+	wentBack  = "ready\nwarning: the database's clock went back\n"
+	hourAhead = time.Hour
+	behind    = -30 * time.Second
+)
+
+// saysReady waits until /readyz says this, with 200.
+func saysReady(t testing.TB, server *testprocess.Server, want string) {
+	t.Helper()
+	testkit.Eventually(t, answerLimit, "say "+want, func() error {
+		got := newVisitor(t, server.URL).get("/readyz")
+		if body := string(got.Body); got.Code != http.StatusOK || body != want {
+			return fmt.Errorf("status %d, %q", got.Code, body)
+		}
+		return nil
+	})
+}
+
+// TestAStepOfTheDatabasesClockBringsNobodyBack: it goes back, or ahead and back, a
+// copy of Redis is made, somebody logs out, and the copy is put back, at every point
+// in between.
+func TestAStepOfTheDatabasesClockBringsNobodyBack(t *testing.T) {
+	t.Parallel()
+	type at struct {
+		postgres clockedPostgres
+		store    *redisFolder
+		server   *testprocess.Server
+	}
+	back := func(now at) { now.postgres.step(behind); saysReady(now.postgres.t, now.server, wentBack) }
+	right := func(now at) { now.postgres.step(0) }
+	ahead := func(now at) {
+		now.postgres.step(hourAhead)
+		moves(now.postgres.t, now.store.RedisServer, hourAhead)
+	}
+	nothing := func(at) {}
+	for name, when := range map[string]struct {
+		beforeCopy, beforeLogOut, beforeRestore func(at)
+		restarted, unnoticed                    bool
+	}{
+		"back before the copy":                        {back, nothing, nothing, false, false},
+		"back before the log-out":                     {nothing, back, nothing, false, false},
+		"back before the copy is put back":            {nothing, nothing, back, false, false},
+		"back for the log-out":                        {nothing, back, right, false, false},
+		"back for the log-out, and servers restarted": {nothing, back, right, true, false},
+		"back for the log-out, unnoticed":             {nothing, func(now at) { now.postgres.step(behind) }, right, false, true},
+		"ahead, and right before the copy":            {func(now at) { ahead(now); right(now) }, nothing, nothing, false, false},
+		"ahead, and right before the log-out":         {ahead, right, nothing, false, false},
+		"ahead, and right before it is put back":      {ahead, nothing, right, false, false},
+		"ahead from then on":                          {nothing, ahead, nothing, false, true},
+		"a watermark from the future": {func(now at) {
+			must(now.postgres.t, now.store.RedisServer, "SET", "holdfast:beat", time.Now().Add(time.Hour).UnixMilli())
+		}, nothing, nothing, false, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			now := at{postgres: newClockedPostgres(t), store: newRedisFolder(t)}
+			now.postgres.t = t
+			settings := onServices(now.store.RedisServer, now.postgres.PostgresServer)
+			now.server = start(t, settings)
+			servers := []*testprocess.Server{now.server, start(t, settings)}
+			ada, bea := member(t, now.server), member(t, now.server)
+			thief := ada.thief()
+			moves(t, now.store.RedisServer, 0)
+			when.beforeCopy(now)
+			now.store.save()
+			when.beforeLogOut(now)
+			ada.logOut()
+			mustBe(t, asked, thief.at(servers[1].URL), "having logged out")
+			when.beforeRestore(now)
+			if when.restarted {
+				for _, server := range servers {
+					server.Stop()
+				}
+			}
+			now.store.restore(thief)
+			if when.restarted {
+				for _, server := range servers {
+					server.Start()
+				}
+			}
+			for _, server := range servers {
+				testkit.Steadily(t, answerLimit, "greeted", func() error { return greeted(bea.at(server.URL)) })
+				mustBe(t, asked, thief.at(server.URL), "with the copy put back")
+			}
+			if said := servers[0].Log() + servers[1].Log(); !when.unnoticed && !strings.Contains(said, replayed) {
+				t.Error("the log has no alarm")
+			}
+			if name != "ahead from then on" {
+				testkit.Eventually(t, answerLimit, "rewrite the watermark", func() error {
+					found, err := watermark(now.store.RedisServer)
+					if err == nil && time.Until(found) > 10*time.Second {
+						err = errors.New("it is in the future")
+					}
+					return err
+				})
+			}
+		})
+	}
+}
+
+// TestAClockThatWentBackIsAWarningUntilItHasCaughtUp: the server serves all the time.
+func TestAClockThatWentBackIsAWarningUntilItHasCaughtUp(t *testing.T) {
+	t.Parallel()
+	postgres := newClockedPostgres(t)
+	server := start(t, onServices(testservice.Redis(t), postgres.PostgresServer))
+	saysReady(t, server, "ready\n")
+	postgres.step(behind)
+	saysReady(t, server, wentBack)
+	postgres.step(0)
+	saysReady(t, server, "ready\n")
+	for _, said := range []string{`level=WARN msg="the database's clock went back"`, `msg="the database's clock has caught up"`} {
+		if n := strings.Count(server.Log(), said); n != 1 {
+			t.Errorf("%s is %d times in the log, want once", said, n)
+		}
+	}
+}
+
+// TestAClockAheadForgetsNoRevocation: by that clock the session that was revoked is
+// past its lifetime; by the servers' it is not.
+func TestAClockAheadForgetsNoRevocation(t *testing.T) {
+	t.Parallel()
+	postgres, store := newClockedPostgres(t), newRedisFolder(t)
+	server := start(t, onServices(store.RedisServer, postgres.PostgresServer))
+	ada, bea := member(t, server), member(t, server)
+	thief := ada.thief()
+	store.save()
+	ada.logOut()
+	const years = 3 * 365 * 24 * time.Hour
+	postgres.step(years)
+	moves(t, store.RedisServer, years)
+	store.restore(thief)
+	testkit.Steadily(t, answerLimit, "greeted", func() error { return greeted(bea) })
+	mustBe(t, asked, thief, "with the copy put back")
+}
+
+// TestJunkInThePlaceOfTheWatermarkStopsNoServer: not one that runs, nor one that
+// starts, and brings nobody back.
+func TestJunkInThePlaceOfTheWatermarkStopsNoServer(t *testing.T) {
+	t.Parallel()
+	type junk struct{ command, key, value string }
+	all := []junk{
+		{"RPUSH", "holdfast:beat", "x"}, {"RPUSH", "holdfast:beat.epoch", "x"}, {"RPUSH", "holdfast:beat.turn", "x"},
+		{"SET", "holdfast:beat.epoch", "x"}, {"SET", "holdfast:beat.turn", "x"}, {"SET", "holdfast:beat.turn", ""},
+	}
+	for _, value := range []string{"inf", "nan", "1e300", strings.Repeat("9", 22), "x", "", "-5", "0", "0x7fffffff", " 1"} {
+		all = append(all, junk{"SET", "holdfast:beat", value})
+	}
+	store, postgres := testservice.PrivateRedis(t), testservice.Postgres(t)
+	settings := strict(onServices(store, postgres))
+	running := start(t, settings)
+	for _, j := range all {
+		ada, bea := member(t, running), member(t, running)
+		thief := ada.thief()
+		stored, err := redis.Bytes(store.Do("GET", keyOf(thief)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ada.logOut()
+		must(t, store, "DEL", j.key)
+		must(t, store, j.command, j.key, j.value)
+		must(t, store, "SET", keyOf(thief), stored)
+		must(t, store, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+		for _, server := range []*testprocess.Server{running, start(t, settings)} {
+			testkit.Steadily(t, answerLimit, fmt.Sprintf("greeted after %q", j), func() error { return greeted(bea.at(server.URL)) })
+			mustBe(t, asked, thief.at(server.URL), fmt.Sprintf("after %q", j))
+			saysReady(t, server, "ready\n")
+			if server != running {
+				server.Stop()
+			}
+		}
+		moves(t, store, 0)
+	}
+}

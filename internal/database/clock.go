@@ -1,0 +1,69 @@
+package database
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"holdfast/internal/session"
+)
+
+const (
+	// clockTolerance is how far the clock may be behind the floor before a new epoch
+	// begins. Until then the floor stamps what ends.
+	clockTolerance = 10 * time.Second
+	// floorEvery is how far the floor may be behind the clock: all instances together
+	// write it once in that time.
+	floorEvery = time.Second
+)
+
+// couldLive is the condition that a session may still be alive; $1 is [dayAgo]. The
+// instances' clocks end sessions by their age, and their deadlines here are by the
+// database's, which may be ahead now or have been behind at the log-in. So it rules a
+// session out only a day after its deadline, and never alone.
+const couldLive = `(deadline_ms > $1 OR deadline_ms > NOW_MS - 86400000)`
+
+// dayAgo is a day ago by this instance's clock.
+func dayAgo() int64 { return time.Now().Add(-24 * time.Hour).UnixMilli() }
+
+const readClock = `
+SELECT epoch, floor_ms, NOW_MS
+FROM clock`
+
+const moveFloor = `
+UPDATE clock
+SET epoch = $1, floor_ms = $2
+WHERE epoch = $3
+  AND floor_ms = $4`
+
+// Clock implements [session.DeviceStore]. What it has read holds also when the floor
+// cannot be moved, because the database takes no writes.
+func (d devices) Clock(ctx context.Context) (session.Clock, error) {
+	ctx, cancel, failed := d.db.bounded(ctx, "read clock")
+	defer cancel()
+	for {
+		var epoch string
+		var floor, now int64
+		if err := d.db.sql.QueryRowContext(ctx, d.statement(readClock)).Scan(&epoch, &floor, &now); err != nil {
+			return session.Clock{}, failed(err)
+		}
+		next := epoch
+		switch behind := floor - now; {
+		case behind > clockTolerance.Milliseconds():
+			next = rand.Text()
+		case behind > -floorEvery.Milliseconds():
+			return clockOf(now, floor, epoch), nil
+		}
+		moved, err := affected(d.db.sql.ExecContext(ctx, moveFloor, next, now, epoch, floor))
+		if err != nil {
+			return clockOf(now, floor, epoch), nil
+		}
+		if moved > 0 {
+			return clockOf(now, now, next), nil
+		}
+	}
+}
+
+func clockOf(now, floor int64, epoch string) session.Clock {
+	return session.Clock{Now: time.UnixMilli(now).UTC(), Floor: time.UnixMilli(floor).UTC(), Epoch: epoch}
+}

@@ -1,0 +1,113 @@
+package database_test
+
+import (
+	"sync"
+	"testing"
+	"time"
+
+	"holdfast/internal/database"
+	"holdfast/internal/session"
+)
+
+// clockBack makes the clock as far behind the floor as if it had gone back.
+func clockBack(t *testing.T, db *database.DB, by time.Duration) {
+	t.Helper()
+	if _, err := db.SQL().ExecContext(t.Context(), `UPDATE clock SET floor_ms = floor_ms + $1`, by.Milliseconds()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func readClock(t *testing.T, db *database.DB) session.Clock {
+	t.Helper()
+	clock, err := db.Devices().Clock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return clock
+}
+
+// TestNothingEndsBeforeTheFloorOfTheClock: whatever ends a session, when the clock has
+// gone back a little, and a lot before any server has read it.
+func TestNothingEndsBeforeTheFloorOfTheClock(t *testing.T) {
+	for _, by := range []time.Duration{5 * time.Second, time.Hour} {
+		t.Run(by.String(), func(t *testing.T) {
+			onBoth(t, func(t *testing.T, open func() *database.DB) {
+				db := open()
+				migrate(t, db)
+				ada := addPerson(t, db, 1)
+				all := []session.Device{deviceOf(ada, 1), deviceOf(ada, 2), deviceOf(ada, 3)}
+				insertDevices(t, db, all...)
+				age(t, db, 2*time.Minute)
+				readClock(t, db)
+				clockBack(t, db, by)
+				var floor int64
+				if err := db.SQL().QueryRowContext(t.Context(), `SELECT floor_ms FROM clock`).Scan(&floor); err != nil {
+					t.Fatal(err)
+				}
+				endDevices(t, db, session.EndedByLogOut, all[0].ID)
+				if err := db.Devices().Expire(t.Context(), []string{all[1].ID}); err != nil {
+					t.Fatal(err)
+				}
+				if err := db.Devices().EndEverybody(t.Context(), session.EndedByOperator, func(int) {}); err != nil {
+					t.Fatal(err)
+				}
+				if keys := endedSince(t, db, time.UnixMilli(floor)); len(keys) != len(all) {
+					t.Errorf("ended since the floor: %q; want all three", keys)
+				}
+			})
+		})
+	}
+}
+
+// TestAClockThatGoesBackFarBeginsAnEpoch, one for all servers, from where on what ends
+// is stamped by the clock again. A floor that is not far ahead stays.
+func TestAClockThatGoesBackFarBeginsAnEpoch(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db, other := open(), open()
+		migrate(t, db)
+		first := readClock(t, db)
+		clockBack(t, db, 5*time.Second)
+		if c := readClock(t, db); c.Epoch != first.Epoch || !c.Floor.Equal(first.Floor.Add(5*time.Second)) {
+			t.Errorf("5 s behind: %+v after %+v", c, first)
+		}
+		clockBack(t, db, time.Minute)
+		clocks := make([]session.Clock, 8)
+		var readers sync.WaitGroup
+		for i := range clocks {
+			readers.Go(func() {
+				var err error
+				if clocks[i], err = []*database.DB{db, other}[i%2].Devices().Clock(t.Context()); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		readers.Wait()
+		for _, c := range clocks {
+			if c.Epoch == first.Epoch || c.Epoch != clocks[0].Epoch || c.Floor.After(c.Now) {
+				t.Errorf("a minute behind: %+v after %+v", c, first)
+			}
+		}
+	})
+}
+
+// TestWithoutWritesTheClockIsReadAllTheSame, and its floor stays what it was.
+func TestWithoutWritesTheClockIsReadAllTheSame(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		migrate(t, db)
+		first := readClock(t, db)
+		forbid := `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE read_only_sql_transaction; END';
+			CREATE TRIGGER refuse BEFORE UPDATE ON clock EXECUTE FUNCTION refuse()`
+		if db.Pool() == nil {
+			forbid = `CREATE TRIGGER refuse BEFORE UPDATE ON clock BEGIN SELECT RAISE(FAIL, 'no writes'); END`
+		}
+		clockBack(t, db, -time.Minute) // the floor is behind, as after a minute without writes
+		if _, err := db.SQL().ExecContext(t.Context(), forbid); err != nil {
+			t.Fatal(err)
+		}
+		c := readClock(t, db)
+		if want := (session.Clock{Now: c.Now, Floor: first.Floor.Add(-time.Minute), Epoch: first.Epoch}); c != want {
+			t.Errorf("read %+v, want %+v", c, want)
+		}
+	})
+}

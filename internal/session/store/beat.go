@@ -1,0 +1,99 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"sync/atomic"
+	"time"
+)
+
+// Clock is what the database's clock shows. It may go back: it is set right, or a
+// replica with another clock takes the database's place. What was stamped keeps its
+// order all the same:
+//
+// No ending is stamped before a Floor that was returned, as long as the Epoch is the
+// same. When the clock is found far behind the floor, the floor follows it and a new
+// epoch begins. Nothing is known then of beats from the epochs before.
+type Clock struct {
+	Now   time.Time
+	Floor time.Time
+	Epoch string // "" at first
+}
+
+// beat is a time up to which endings are applied to some data: a floor of the
+// database's clock. The zero value is none.
+type beat struct {
+	at    string // Unix milliseconds, or any junk that was found
+	epoch string
+}
+
+func beatOf(c Clock) beat {
+	ms := c.Floor.UnixMilli()
+	if ms <= 0 {
+		return beat{}
+	}
+	return beat{strconv.FormatInt(ms, 10), c.Epoch}
+}
+
+// ms returns the time as beatOf has written it, and 0 for anything else, such as
+// "inf", "1e300" or more digits than a time has.
+func (b beat) ms() int64 {
+	ms, err := strconv.ParseInt(b.at, 10, 64)
+	if err != nil || ms <= 0 || strconv.FormatInt(ms, 10) != b.at {
+		return 0
+	}
+	return ms
+}
+
+// since returns from when on endings have to be applied to data in which the beat
+// was found: the beginning of time if it proves nothing. alarm says why that is,
+// except for data without a beat, which is just new.
+func (b beat) since(c Clock) (since time.Time, alarm string) {
+	ms := b.ms()
+	switch at := time.UnixMilli(ms); {
+	case b.at == "":
+		return time.Unix(0, 0), ""
+	case ms == 0:
+		return time.Unix(0, 0), "session watermark is not a time"
+	case at.After(c.Floor.Add(beatMargin)):
+		return time.Unix(0, 0), "session watermark is in the future"
+	case b.epoch != c.Epoch:
+		return time.Unix(0, 0), "session watermark is from before the database's clock went back"
+	default:
+		return at.Add(-beatMargin), ""
+	}
+}
+
+// clockWatch remembers the highest time that this server has read from the
+// database's clock. It only warns: [Clock] keeps endings in order.
+type clockWatch struct {
+	highest atomic.Int64
+	back    *condition
+}
+
+// clockJitter is how far a clock may go back unmentioned.
+const clockJitter = time.Second
+
+func newClockWatch(log *slog.Logger) *clockWatch {
+	return &clockWatch{back: &condition{
+		log: log, level: slog.LevelWarn, down: "the database's clock went back", up: "the database's clock has caught up",
+	}}
+}
+
+func (w *clockWatch) read(ctx context.Context, endings Endings) (Clock, error) {
+	highest := w.highest.Load() // before the clock is read: two readings may overtake each other
+	clock, err := endings.Clock(ctx)
+	if err != nil {
+		return Clock{}, err
+	}
+	switch behind := time.UnixMilli(highest).Sub(clock.Now); {
+	case behind > clockJitter:
+		w.back.markDown(fmt.Errorf("it is %s behind a time that it has shown", behind))
+	case behind <= 0:
+		w.highest.CompareAndSwap(highest, clock.Now.UnixMilli())
+		w.back.markUp()
+	}
+	return clock, nil
+}
