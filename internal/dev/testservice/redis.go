@@ -203,7 +203,7 @@ func (s *RedisServer) Resume() {
 // Do sends one command over a connection of its own and returns the answer as
 // redigo gives it, so that redis.Int, redis.Strings and the like apply.
 func (s *RedisServer) Do(command string, args ...any) (any, error) {
-	const limit = 5 * time.Second
+	const limit = 20 * time.Second
 	conn, err := redis.DialURL(s.URL,
 		redis.DialConnectTimeout(limit), redis.DialReadTimeout(limit), redis.DialWriteTimeout(limit))
 	if err != nil {

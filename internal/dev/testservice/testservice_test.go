@@ -122,7 +122,7 @@ func do(t *testing.T, s *testservice.RedisServer, command string, args ...any) {
 }
 
 func query(url, sql string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
