@@ -23,7 +23,7 @@ type accountPage struct {
 // showAccount shows the forms. A name in the query is one that was typed before
 // its session ended: see carried.
 func (s *Site) showAccount(c echo.Context) error {
-	return s.accountPage(c, http.StatusOK, accountPage{Name: c.QueryParam("name")})
+	return s.accountPage(c, http.StatusOK, accountPage{Name: typedBefore(c, "name")})
 }
 
 // submitName changes the person's name. All their sessions show the new one from

@@ -75,7 +75,8 @@ func (b *browser) json(path string) *answer {
 	return b.do(r)
 }
 
-// post sends a form that need not be one the site has served.
+// post sends a form that no page need have served, as a program does: without
+// the headers of a browser, and without the account that a served form carries.
 func (b *browser) post(path string, form url.Values) *answer {
 	b.w.t.Helper()
 	return b.postBody(path, form.Encode())
@@ -83,11 +84,24 @@ func (b *browser) post(path string, form url.Values) *answer {
 
 func (b *browser) postBody(path, body string) *answer {
 	b.w.t.Helper()
+	return b.postWith(path, body)
+}
+
+// postWith sends a form with these headers ("Name: value").
+func (b *browser) postWith(path, body string, headers ...string) *answer {
+	b.w.t.Helper()
 	r := b.request(http.MethodPost, path, strings.NewReader(body))
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	r.Header.Set("Origin", b.w.base.String())
-	r.Header.Set("Sec-Fetch-Site", "same-origin")
+	for _, line := range headers {
+		name, value, _ := strings.Cut(line, ": ")
+		r.Header.Set(name, value)
+	}
 	return b.do(r)
+}
+
+// sameOrigin is what a browser says of a form that a page of this site sends.
+func (w *world) sameOrigin() []string {
+	return []string{"Origin: " + w.base.String(), "Sec-Fetch-Site: same-origin"}
 }
 
 // fieldSelector is everything in which a form has something to send.
@@ -141,7 +155,7 @@ func (b *browser) submit(page *answer, selector string, fill map[string]string) 
 	if left != 0 {
 		b.w.t.Fatalf("form %q of %s lacks a field of %v", selector, page.request.URL, fill)
 	}
-	return b.post(page.resolve(form.AttrOr("action", "")), sent)
+	return b.postWith(page.resolve(form.AttrOr("action", "")), sent.Encode(), b.w.sameOrigin()...)
 }
 
 // logIn goes to the log-in page, perhaps on the way to next, and fills it in.

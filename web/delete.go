@@ -1,6 +1,7 @@
 package web
 
 import (
+	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -9,17 +10,28 @@ import (
 	"holdfast/internal/form"
 )
 
-func (s *Site) showDelete(c echo.Context) error {
-	return s.page(c, http.StatusOK, "delete", "Delete your account", struct{}{})
+type deletePage struct {
+	Now    string // the address of the account
+	Email  string // what was typed
+	Errors form.Errors
 }
 
-// submitDelete deletes the account of whoever is logged in, for good.
+func (s *Site) showDelete(c echo.Context) error {
+	return s.deletePage(c, http.StatusOK, deletePage{})
+}
+
+// submitDelete deletes the account of the sender, for good.
 func (s *Site) submitDelete(c echo.Context) error {
-	if _, err := form.Parse(c.Request()); err != nil {
+	sent, err := form.Parse(c.Request(), "email")
+	if err != nil {
 		return err
 	}
 	member, _ := current(c).Member()
-	ended, err := s.Accounts.Close(c.Request().Context(), member.ID, from(c))
+	again := deletePage{Email: sent["email"]}
+	ended, err := s.Accounts.Close(c.Request().Context(), member.ID, sent["email"], from(c))
+	if errors.As(err, &again.Errors) {
+		return s.deletePage(c, http.StatusUnprocessableEntity, again)
+	}
 	if err != nil {
 		return err
 	}
@@ -31,4 +43,14 @@ func (s *Site) submitDelete(c echo.Context) error {
 	}
 	s.setFlashCookie(c, flashDeleted)
 	return c.Redirect(http.StatusSeeOther, "/")
+}
+
+func (s *Site) deletePage(c echo.Context, status int, p deletePage) error {
+	member, _ := current(c).Member()
+	person, err := s.Accounts.Find(c.Request().Context(), member.ID)
+	if err != nil {
+		return err
+	}
+	p.Now = person.Email
+	return s.page(c, status, "delete", "Delete your account", p)
 }

@@ -32,7 +32,7 @@ func TestDeletingAnAccountWhileItIsUsedFailsForNobody(t *testing.T) {
 			do(func() *answer { return w.browser().post("/login", credentials(p.email, p.password)) })
 			do(func() *answer { return other.post("/account/email", url.Values{"email": {"new@kelp.example"}}) })
 			do(func() *answer { return other.post("/account/name", url.Values{"name": {"Ada King"}}) })
-			all.Go(func() { b.post("/account/delete", nil).wantRedirect("/") })
+			all.Go(func() { b.post("/account/delete", url.Values{"email": {p.email}}).wantRedirect("/") })
 			all.Wait()
 			if rows := w.rows(`SELECT id FROM people WHERE id = '` + p.id + `'`); len(rows) > 0 {
 				t.Error("the account is still there")
@@ -67,7 +67,7 @@ func TestADeletedAccountLeavesNoCountedTryAndNoMail(t *testing.T) {
 				t.Fatalf("nothing is counted of %s", of)
 			}
 		}
-		b.post("/account/delete", nil).wantRedirect("/")
+		b.post("/account/delete", url.Values{"email": {p.email}}).wantRedirect("/")
 		for _, of := range of {
 			if counted(of) {
 				t.Errorf("tries of %s are still counted", of)
@@ -97,6 +97,30 @@ func TestDeletingAnAccountDoesNotFreeAMailboxThatWasNeverItsOwnOfItsGuard(t *tes
 		}
 		b := w.browser()
 		b.post("/login", credentials(victim, otherPassword)).wantRedirect("/profile")
-		b.post("/account/delete", nil).wantRedirect("/")
+		b.post("/account/delete", url.Values{"email": {victim}}).wantRedirect("/")
+	}
+}
+
+func TestDeletingAnAccountAsksForItsAddress(t *testing.T) {
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	b := w.member(p)
+	page := b.get("/account/delete").want(http.StatusOK)
+	form := "form[action='/account/delete']"
+	if got := page.doc().Find("#email").AttrOr("autocomplete", ""); got != "off" {
+		t.Errorf("autocomplete=%q", got)
+	}
+	before := w.everything()
+	for _, typed := range []string{"", "ada", w.person("Bea").email} {
+		again := b.submit(page, form, map[string]string{"email": typed}).want(http.StatusUnprocessableEntity)
+		input := again.doc().Find("#email")
+		if again.text("#email-error") == "" || input.AttrOr("aria-invalid", "") != "true" || input.AttrOr("value", "") != typed {
+			t.Errorf("%q: %s", typed, again.text("main"))
+		}
+	}
+	w.wantUnchangedBut(before, "another address", "people") // Bea
+	b.submit(page, form, map[string]string{"email": " " + strings.ToUpper(p.email)}).wantRedirect("/")
+	if rows := w.rows(`SELECT id FROM people WHERE id = '` + p.id + `'`); len(rows) != 0 {
+		t.Error("the account is still there")
 	}
 }

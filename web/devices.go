@@ -29,6 +29,7 @@ type deviceCard struct {
 	Kind                string // of device, as the icons are named
 	Since, LastSeen     moment
 	Current, Remembered bool
+	Account             string // for the partial "account", in the card's form
 }
 
 // pastDevices are sessions that have ended, on one kind of browser at one
@@ -57,7 +58,7 @@ func (s *Site) showDevices(c echo.Context) error {
 		return err
 	}
 	var p devicesPage
-	p.Devices, p.Others = deviceCards(live, now)
+	p.Devices, p.Others = deviceCards(c, live, now)
 	past, p.neighbours = shown(list, past)
 	p.Past = groupPast(past, now)
 	return s.page(c, http.StatusOK, "devices", "Devices", p)
@@ -83,12 +84,13 @@ func groupPast(past []session.Device, now time.Time) []pastDevices {
 
 // deviceCards are live sessions as a page shows them; others is how many of them
 // are not that of the request.
-func deviceCards(live []session.Device, now time.Time) (cards []deviceCard, others int) {
+func deviceCards(c echo.Context, live []session.Device, now time.Time) (cards []deviceCard, others int) {
+	member, _ := memberOf(c)
 	for _, d := range live {
 		cards = append(cards, deviceCard{
 			ID: d.ID, Title: deviceTitle(d.UserAgent), Address: d.Address, Kind: deviceKind(d.UserAgent),
 			Since: momentAt(d.CreatedAt, now), LastSeen: momentAt(d.LastSeenAt, now),
-			Current: d.Current, Remembered: d.Remembered,
+			Current: d.Current, Remembered: d.Remembered, Account: formValue(member),
 		})
 		if !d.Current {
 			others++

@@ -18,7 +18,7 @@ type emailPage struct {
 }
 
 func (s *Site) showEmail(c echo.Context) error {
-	return s.emailPage(c, http.StatusOK, emailPage{Email: c.QueryParam("email")})
+	return s.emailPage(c, http.StatusOK, emailPage{Email: typedBefore(c, "email")})
 }
 
 // submitEmail has a mail sent to the new address, which changes nothing before

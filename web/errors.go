@@ -96,6 +96,9 @@ func named() []struct {
 		"It may have been stored. Look before you try again.")
 	notReady := away("This instance is not ready",
 		"A store that it needs does not answer. Try again in a moment.")
+	other := func(message string) failure {
+		return failure{status: http.StatusConflict, heading: "Nothing was changed", message: message}
+	}
 	attacking := failure{status: http.StatusConflict, heading: "An attack is under way",
 		message: "Attacks take turns, and this one was not begun. Try again in a few seconds."}
 	return []struct {
@@ -131,6 +134,10 @@ func named() []struct {
 		{session.ErrNoDevice, byStatus(http.StatusNotFound)},
 		{account.ErrBusy, busy},
 		{errCSRF, forged},
+		{errOtherAccount, other("You are now logged in as " + memberMark + ". This page belonged to another account.")},
+		{errGuestLeft, other("You are now logged in as " + memberMark + ". This page is from before you logged in.")},
+		{errAccountLeft, other("You are not logged in any more. This page belonged to an account.")},
+		{errNoAccount, other("The form does not say which account it belongs to. Open its page again, and send it from there.")},
 		{errStrangeHost, strange},
 		{ErrRestarting, restarting},
 		{errNotReady, notReady},
@@ -180,7 +187,8 @@ const retryAfter = "5"
 // The marks stand in a rendered error page where the request's own words go.
 const (
 	requestIDMark = "request-id-goes-here"
-	memberMark    = "member-goes-here"
+	memberMark    = "member-goes-here" // also in the messages of named
+	accountMark   = "account-goes-here"
 	onURLMark     = "/address-goes-here"
 	onTextMark    = "text-goes-here"
 )
@@ -237,7 +245,7 @@ func (s *Site) renderFailure(form failureForm) ([]byte, error) {
 	l := s.layout("")
 	l.Title, l.Neutral = title(form.heading), form.who == unknown
 	if form.who == knownMember {
-		l.Member = memberMark
+		l.Member, l.Account = memberMark, accountMark
 	}
 	p := errorPage{Status: form.status, Heading: form.heading, Message: form.message, RequestID: requestIDMark, Back: form.back}
 	if form.on {
@@ -270,7 +278,9 @@ func (s *Site) fail(err error, c echo.Context) {
 		return
 	}
 	if wantsJSON(r) {
-		_ = c.JSON(f.status, map[string]string{"error": f.heading + ". " + f.message, "request_id": id})
+		found, _ := c.Get(senderKey).(session.Member)
+		words := strings.ReplaceAll(f.heading+". "+f.message, memberMark, found.Name)
+		_ = c.JSON(f.status, map[string]string{"error": words, "request_id": id})
 		return
 	}
 	if f.status == http.StatusMethodNotAllowed && safe(r) {
@@ -282,10 +292,10 @@ func (s *Site) fail(err error, c echo.Context) {
 		h.Set("Refresh", retryAfter)
 	}
 	onURL, onText := s.wayOn(f, c)
-	who, name := s.whoAsks(c, err)
+	who, member := s.whoAsks(c, err)
 	page := s.failures[failureForm{f, who, onURL != "", onURL != "/"}]
 	_ = c.HTMLBlob(f.status, fillIn(page, map[string]string{
-		requestIDMark: id, memberMark: name, onURLMark: onURL, onTextMark: onText,
+		requestIDMark: id, memberMark: member.Name, accountMark: formValue(member), onURLMark: onURL, onTextMark: onText,
 	}))
 }
 
@@ -336,29 +346,29 @@ func (s *Site) formPage(path string) string {
 // way to the handler has not led past a session, because there is no such page,
 // it is looked for here; the request has failed already, so a store that does
 // not answer makes it no worse.
-func (s *Site) whoAsks(c echo.Context, err error) (who known, name string) {
+func (s *Site) whoAsks(c echo.Context, err error) (who known, member session.Member) {
 	if errors.Is(err, session.ErrUnavailable) {
-		return unknown, ""
+		return unknown, session.Member{}
 	}
 	if errors.Is(err, session.ErrEnded) {
-		return knownGuest, ""
+		return knownGuest, session.Member{}
 	}
-	whose, found := c.Get(senderKey).(string)
+	member, found := c.Get(senderKey).(session.Member)
 	if !found && failureOf(err).status == http.StatusNotFound && safe(c.Request()) && !strings.HasPrefix(c.Request().URL.Path, assetPrefix) {
 		loaded, err := s.Sessions.Load(c.Request().Context(), s.token(c))
 		if err != nil {
-			return unknown, ""
+			return unknown, session.Member{}
 		}
-		member, _ := loaded.Member()
-		whose, found = member.Name, true
+		member, _ = loaded.Member()
+		found = true
 	}
 	switch {
 	case !found:
-		return unknown, ""
-	case whose == "":
-		return knownGuest, ""
+		return unknown, session.Member{}
+	case member.ID == "":
+		return knownGuest, session.Member{}
 	default:
-		return knownMember, whose
+		return knownMember, member
 	}
 }
 

@@ -54,7 +54,7 @@ func TestEveryEventIsInTheLogAndInTheDocuments(t *testing.T) {
 	}
 	history := strings.Join(w.rows(`SELECT event FROM history`), "\n")
 	bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
-	bea.post("/account/delete", nil).wantRedirect("/")
+	bea.post("/account/delete", url.Values{"email": {"bea@kelp.example"}}).wantRedirect("/")
 	w.sendMail()
 
 	documents, err := os.ReadFile("../docs/operations.md")

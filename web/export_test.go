@@ -38,3 +38,7 @@ func EndingWords(how session.EndReason) string { return endingWords(how) }
 
 // Recent is all that is kept of requests that are over.
 func (s *Site) Recent() []trace.Request { return s.recent.All() }
+
+// AccountValue is the value by which a form names the account it was shown for;
+// "" is a guest.
+func AccountValue(id string) string { return formValue(session.Member{ID: id}) }

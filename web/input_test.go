@@ -111,7 +111,7 @@ func TestTheAddressNeverStandsInForTheForm(t *testing.T) {
 	tried := forms(w, w.member(p), p)
 	before := w.everything()
 	for path, good := range tried {
-		if len(good) == 0 {
+		if good.Del("account"); len(good) == 0 {
 			continue
 		}
 		page := w.member(p).post(path+"?"+good.Encode(), nil)

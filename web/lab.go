@@ -236,7 +236,7 @@ func (s *Site) labPage(c echo.Context, status int, p labPage) error {
 		if err != nil {
 			return err
 		}
-		p.Devices, p.Others = deviceCards(live, s.Now())
+		p.Devices, p.Others = deviceCards(c, live, s.Now())
 	}
 	var err error
 	if p.Check, err = s.Lab.Check.State(); err != nil {

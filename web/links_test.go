@@ -191,8 +191,8 @@ func TestALetterWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
 			func(w *world, _ *browser, p person) {
 				w.browser().post("/forgot", url.Values{"email": {p.email}}).wantRedirect("/login")
 			}, asksReset,
-			func(w *world, b *browser, _ person) {
-				b.post("/account/delete", nil).wantRedirect("/")
+			func(w *world, b *browser, p person) {
+				b.post("/account/delete", url.Values{"email": {p.email}}).wantRedirect("/")
 				if rows := w.rows(`SELECT recipient FROM outbox WHERE kind <> 'deleted'`); len(rows) > 0 {
 					w.t.Errorf("the outbox still has %q", rows)
 				}
@@ -312,7 +312,7 @@ func TestAFormerAddressThatSomebodySignedUpWithIsTakenBackAllTheSame(t *testing.
 		}
 		w.resets(p.email, "nine otters share a kettle")
 		owner.post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")
-		owner.submit(owner.get("/account/delete"), "form[action='/account/delete']", nil).wantRedirect("/")
+		owner.submit(owner.get("/account/delete"), "form[action='/account/delete']", map[string]string{"email": p.email}).wantRedirect("/")
 		w.undoes(undo)
 		w.resets(p.email, "nine otters share a kettle")
 		w.browser().post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")

@@ -11,6 +11,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/learn/attack"
+	"holdfast/web"
 )
 
 // The contract of the matrix, for every route that there is:
@@ -31,7 +32,7 @@ type row struct {
 	// another device to log out.
 	form          func(w *world, who *browser, p person) url.Values
 	guest, member string
-	empty         string // to whoever gets furthest, for a form with nothing in it
+	empty         string // to the role that gets furthest, for a form with nothing in it
 	optional      string // fields that the form may have besides, separated by spaces
 }
 
@@ -91,7 +92,7 @@ func rows(w *world) map[string]row {
 			return url.Values{"id": {others[0]}}
 		}},
 		"POST /devices/end-others": {guest: "303 /login?next=%2Fdevices", member: "303 /devices", empty: "303 /devices", form: fields()},
-		"POST /account/name":       {guest: "303 /login?next=%2Faccount%3Fname%3DAda%2BLovelace", member: "303 /account", empty: "422", form: fields("name", "Ada Lovelace")},
+		"POST /account/name":       {guest: "303 /login?next=%2Faccount", member: "303 /account", empty: "422", form: fields("name", "Ada Lovelace")},
 
 		"POST /account/confirm":            {guest: "303 /login?next=%2Faccount", member: "303 /account", empty: "303 /account", form: fields()},
 		"GET /account/password":            {guest: "303 /login?next=%2Faccount%2Fpassword", member: "200"},
@@ -100,15 +101,17 @@ func rows(w *world) map[string]row {
 			return url.Values{"current": {p.password}, "new": {"quiet harbours freeze late"}}
 		}},
 		"GET /account/email":   {guest: "303 /login?next=%2Faccount%2Femail", member: "200"},
-		"POST /account/email":  {guest: "303 /login?next=%2Faccount%2Femail%3Femail%3Dother%2540kelp.example", member: "303 /account", empty: "422", form: fields("email", "other@kelp.example")},
+		"POST /account/email":  {guest: "303 /login?next=%2Faccount%2Femail", member: "303 /account", empty: "422", form: fields("email", "other@kelp.example")},
 		"GET /account/history": {guest: "303 /login?next=%2Faccount%2Fhistory", member: "200"},
 		"GET /account/proof":   {guest: "303 /login?next=%2Faccount%2Fproof", member: "200"},
 		"POST /account/proof": {guest: "303 /login?next=%2Faccount%2Fproof", optional: "next", member: "303 /account", empty: "422", form: func(_ *world, _ *browser, p person) url.Values {
 			return url.Values{"password": {p.password}}
 		}},
-		"GET /account/export":  {guest: "303 /login?next=%2Faccount%2Fexport", member: "200"},
-		"GET /account/delete":  {guest: "303 /login?next=%2Faccount%2Fdelete", member: "200"},
-		"POST /account/delete": {guest: "303 /login?next=%2Faccount%2Fdelete", member: "303 /", empty: "303 /", form: fields()},
+		"GET /account/export": {guest: "303 /login?next=%2Faccount%2Fexport", member: "200"},
+		"GET /account/delete": {guest: "303 /login?next=%2Faccount%2Fdelete", member: "200"},
+		"POST /account/delete": {guest: "303 /login?next=%2Faccount%2Fdelete", member: "303 /", empty: "422", form: func(_ *world, _ *browser, p person) url.Values {
+			return url.Values{"email": {p.email}}
+		}},
 
 		"GET /forgot":  {guest: "200", member: "200"},
 		"POST /forgot": {guest: "303 /login", member: "303 /login", empty: "422", form: fields("email", "nobody@kelp.example")},
@@ -156,6 +159,9 @@ func forms(w *world, who *browser, p person) map[string]url.Values {
 			continue
 		}
 		fields := r.form(w, who, p)
+		if !namesItsAccount(r.at(route)) {
+			fields.Set("account", web.AccountValue(p.id))
+		}
 		for _, name := range strings.Fields(r.optional) {
 			fields.Set(name, "on")
 		}
@@ -203,7 +209,7 @@ func TestEveryRouteAnswersEachRoleAndRefusesForgery(t *testing.T) {
 		}
 		bodies := map[string]string{} // made first: a form may need something to be there
 		for role, b := range roles {
-			bodies[role] = r.body(w, b, p)
+			bodies[role] = r.body(w, route, b, p)
 		}
 		before := w.everything()
 		for from, origin := range origins(w.base.String()) {
@@ -243,7 +249,7 @@ func TestEveryRouteAnswersEachRoleAndRefusesForgery(t *testing.T) {
 func (r row) try(w *world, route, role, from string, b *browser, p person, headers []string) {
 	w.t.Helper()
 	want := map[string]string{"a guest": r.guest, "a member": r.member}[role]
-	if got := r.send(w, route, b, r.body(w, b, p), headers).brief(); got != want {
+	if got := r.send(w, route, b, r.body(w, route, b, p), headers).brief(); got != want {
 		w.t.Errorf("%s as %s, %s: %s, want %s (rows in web/matrix_test.go say so; a GET without one is for members)", route, role, from, got, want)
 	}
 }
@@ -265,11 +271,26 @@ func (r row) at(route string) string {
 	return cmp.Or(r.path, path)
 }
 
-func (r row) body(w *world, who *browser, p person) string {
+func (r row) body(w *world, route string, who *browser, p person) string {
 	if r.form == nil {
 		return ""
 	}
-	return r.form(w, who, p).Encode()
+	form := r.form(w, who, p)
+	switch {
+	case namesItsAccount(route):
+	case who.token() != "":
+		form.Set("account", web.AccountValue(p.id))
+	case !strings.HasPrefix(r.guest, "303 /login?"):
+		form.Set("account", web.AccountValue("")) // a page that guests see
+	}
+	return form.Encode()
+}
+
+// namesItsAccount reports whether a form says itself, by what is typed or by a
+// mailed link, which account it is about. Every other form carries the account
+// that its page was shown for.
+func namesItsAccount(route string) bool {
+	return slices.Contains([]string{"/register", "/login", "/forgot", "/reset", "/verify"}, strings.TrimPrefix(route, "POST "))
 }
 
 // brief is the status and where the answer leads.

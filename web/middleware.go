@@ -22,7 +22,7 @@ import (
 const (
 	requestIDKey = "request id"
 	sessionKey   = "session"
-	senderKey    = "sender" // the name in the session as it was found; "" for a guest
+	senderKey    = "sender" // the session.Member as it was found; the zero one for a guest
 	causeKey     = "cause"
 	flashesKey   = "flashes"
 )
@@ -181,7 +181,7 @@ func (s *Site) membersOnly(next echo.HandlerFunc) echo.HandlerFunc {
 			return next(c)
 		}
 		s.tellEnded(c)
-		return c.Redirect(http.StatusSeeOther, loginURL(s.whereTo(c.Request())))
+		return c.Redirect(http.StatusSeeOther, loginURL(s.whereTo(c)))
 	}
 }
 

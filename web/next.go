@@ -1,9 +1,10 @@
 package web
 
 import (
-	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/form"
 )
@@ -55,7 +56,8 @@ func carried(path string) []string {
 
 // whereTo is what a request for members was for: the page itself, or the page of
 // the form that was sent, with what was typed where it can come along.
-func (s *Site) whereTo(r *http.Request) string {
+func (s *Site) whereTo(c echo.Context) string {
+	r := c.Request()
 	if safe(r) {
 		return r.URL.RequestURI()
 	}
@@ -64,11 +66,21 @@ func (s *Site) whereTo(r *http.Request) string {
 	if fields == nil {
 		return page
 	}
+	// What was typed is for the account of the form, see typedBefore. A member's
+	// form has been compared with the session already.
+	member, ok := memberOf(c)
+	whose := formValue(member)
+	if !ok {
+		var err error
+		if whose, err = form.Take(r, accountField); err != nil || whose == "" {
+			return page
+		}
+	}
 	sent, err := form.Parse(r, fields...)
 	if err != nil {
 		return page
 	}
-	typed := url.Values{}
+	typed := url.Values{accountField: {whose}}
 	for name, value := range sent {
 		typed.Set(name, value)
 	}

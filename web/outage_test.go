@@ -23,7 +23,7 @@ func TestWhatAChangeHasEndedStaysEndedThroughAnOutageOfTheStore(t *testing.T) {
 			return err
 		},
 		"deletion": func(w *world, p person) error {
-			_, err := w.accounts.Close(w.t.Context(), p.id, account.Sender{})
+			_, err := w.accounts.Close(w.t.Context(), p.id, p.email, account.Sender{})
 			return err
 		},
 	} {
@@ -86,7 +86,7 @@ func TestNoChangeOfAnAccountIsBegunWhileTheStoreOfSessionsIsAway(t *testing.T) {
 			"/account/password": {"current": {p.password}, "new": {otherPassword}},
 			"/account/email":    {"email": {"new@kelp.example"}},
 			"/account/confirm":  {},
-			"/account/delete":   {},
+			"/account/delete":   {"email": {p.email}},
 			"/account/proof":    {"password": {p.password}},
 			"/account/name":     {"name": {"Eve"}},
 			"/verify":           {"token": {link}},
@@ -164,7 +164,7 @@ func TestAChangeMadeBeforeTheSessionCouldBeStoredIsSaidToBe(t *testing.T) {
 		during(again, "/verify", url.Values{"token": {link}}).wantRedirect("/account")
 		again.get("/verify?token=" + link).want(http.StatusGone)
 
-		deleted := during(again, "/account/delete", nil)
+		deleted := during(again, "/account/delete", url.Values{"email": {p.email}})
 		if deleted.status != http.StatusSeeOther {
 			deleted.wantSaid("Your account has been deleted")
 		}

@@ -18,6 +18,7 @@ type layout struct {
 	Title   string   // the whole text of <title>: "Profile · Holdfast"
 	Path    string   // the request's path: the link to it is marked as the current page
 	Member  string   // the person's name; "" for a guest
+	Account string   // for the partial "account", in every form; see accountField
 	Flashes []notice // shown once, under the header
 	Neutral bool     // an error page, which has no session
 	Learn   bool     // whether /explain and /lab are there to link to
@@ -69,9 +70,8 @@ func (s *Site) pageWith(c echo.Context, status int, name, heading string, flashe
 	if status == http.StatusUnprocessableEntity {
 		l.Title = "Error: " + l.Title
 	}
-	if member, ok := memberOf(c); ok {
-		l.Member = member.Name
-	}
+	member, _ := memberOf(c)
+	l.Member, l.Account = member.Name, formValue(member)
 	l.Flashes = s.notices(flashes)
 	c.Response().Header()[echo.HeaderContentType] = s.values.html
 	c.Response().WriteHeader(status)

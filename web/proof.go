@@ -32,7 +32,7 @@ func (s *Site) proven(next echo.HandlerFunc) echo.HandlerFunc {
 		if age := s.Now().Sub(current(c).CreatedAt()); age < proofLife {
 			return next(c)
 		}
-		return c.Redirect(http.StatusSeeOther, proofURL(s.whereTo(c.Request())))
+		return c.Redirect(http.StatusSeeOther, proofURL(s.whereTo(c)))
 	}
 }
 

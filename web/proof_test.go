@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"holdfast/web"
 )
 
 // TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing tries every route that
@@ -18,7 +20,7 @@ func TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing(t *testing.T) {
 			"POST /devices/end":        "/devices",
 			"POST /devices/end-others": "/devices",
 			"GET /account/email":       "/account/email",
-			"POST /account/email":      "/account/email?email=bea%40kelp.example",
+			"POST /account/email":      "/account/email?account=" + web.AccountValue(p.id) + "&email=bea%40kelp.example",
 			"GET /account/export":      "/account/export",
 			"GET /account/delete":      "/account/delete",
 			"POST /account/delete":     "/account/delete",

@@ -88,8 +88,8 @@ func samplePages() map[string][]any {
 		}},
 		"devices": {devicesPage{}, devicesPage{
 			Devices: []deviceCard{
-				{ID: "1", Title: "Firefox on Linux", Kind: "computer", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true},
-				{ID: "2", Title: "Safari on iPhone", Kind: "phone", Address: "::1", Since: then, LastSeen: then, Remembered: true},
+				{ID: "1", Title: "Firefox on Linux", Kind: "computer", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true, Account: "the account"},
+				{ID: "2", Title: "Safari on iPhone", Kind: "phone", Address: "::1", Since: then, LastSeen: then, Remembered: true, Account: "the account"},
 			},
 			Others: 1,
 			Past: []pastDevices{{Title: "Chrome on Windows", Kind: "computer", Address: "127.0.0.1", Sessions: []pastSession{
@@ -114,7 +114,7 @@ func samplePages() map[string][]any {
 		"lab": {labPage{}, labPage{
 			Store: "this server’s memory", Memory: true, Member: true, Failed: "It did not restart.",
 			Outcome: &restartOutcome{Heading: "Hello again, Ada!", Why: "It was there.", Kept: true, Before: Process{1, 2, time.Unix(0, 0)}, Began: then, BeganNext: then},
-			Devices: []deviceCard{{ID: "1", Title: "Firefox on Linux", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true}}, Others: 1,
+			Devices: []deviceCard{{ID: "1", Title: "Firefox on Linux", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true, Account: "the account"}}, Others: 1,
 			Check: CheckState{
 				Failed: "It did not start.", Reason: "no such file", Measured: time.Unix(1, 0), Heads: []string{"store", "kept"},
 				Now:  []CheckRow{{Store: "redis", Waiting: "not tried"}},
@@ -144,7 +144,7 @@ func samplePages() map[string][]any {
 		"reset":    {resetPage{MinPassword: 15}, resetPage{Token: "t", MinPassword: 15, Failed: "Too early.", Errors: wrong}},
 		"verify":   {verifyPage{}, verifyPage{Token: "t", Email: "a@b", Heading: "Confirm", What: "With this:", Button: "Go", Failed: "Too early."}},
 		"linkover": {struct{}{}, struct{}{}},
-		"delete":   {struct{}{}, struct{}{}},
+		"delete":   {deletePage{}, deletePage{Now: "ada@example.com", Email: "ada", Errors: wrong}},
 		"history": {historyPage{}, historyPage{
 			Events:     []historyEvent{{What: "Logged in", Browser: "Firefox on Linux", Kind: "computer", Address: "::1", At: then}, {What: "Failed", At: then}},
 			neighbours: neighbours{Older: "/account/history?page=3", Newer: "/account/history?page=1"},
@@ -209,6 +209,48 @@ func sampleData(t testing.TB) map[string][]view.Data {
 		}
 	}
 	return data
+}
+
+var formTargets = regexp.MustCompile(`<form[^>]* action="([^"{]*)`)
+
+// TestNoTemplateHasAFormWithoutItsAccount looks at every form that a template has,
+// also where it is shown in rare cases only.
+func TestNoTemplateHasAFormWithoutItsAccount(t *testing.T) {
+	views, _ := newTestViews(t)
+	const value = "the account"
+	shown := map[string]bool{}
+	for name, samples := range samplePages() {
+		for _, page := range samples {
+			_, doc := rendered(t, views, name, inLayout(layout{Title: "Sample", Member: "Ada", Account: value}, page))
+			for _, form := range doc.Find("form[method=post]").EachIter() {
+				action := form.AttrOr("action", "")
+				shown[action] = true
+				named := slices.Contains([]string{"/register", "/login", "/forgot", "/reset", "/verify"}, action)
+				if got := form.Find("input[type=hidden][name=account]").AttrOr("value", ""); (got == value) == named {
+					t.Errorf("%s: the form for %s carries the account %q: put {{template \"account\" $.Layout.Account}} into it", name, action, got)
+				}
+			}
+		}
+	}
+	err := fs.WalkDir(templates.FS, ".", func(file string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		source, err := fs.ReadFile(templates.FS, file)
+		for _, found := range formTargets.FindAllSubmatch(source, -1) {
+			action := string(found[1])
+			if strings.HasSuffix(action, "/") { // the rest is the page's
+				continue
+			}
+			if !shown[action] {
+				t.Errorf("%s: no sample in samplePages shows the form for %s", file, action)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 func TestEveryPageIsWholeAndAccessible(t *testing.T) {
@@ -321,6 +363,9 @@ func TestEveryFieldThatCanBeFilledSaysSoAndNoPasswordComesBack(t *testing.T) {
 		for _, data := range all {
 			_, doc := rendered(t, views, name, data)
 			for field, allowed := range autocompletes {
+				if name == "delete" {
+					allowed = "off" // typing it is the confirmation
+				}
 				for _, input := range doc.Find("input[name=" + field + "]:not([type=hidden])").EachIter() {
 					if got := input.AttrOr("autocomplete", ""); !slices.Contains(strings.Fields(allowed), got) {
 						t.Errorf("%s: autocomplete of %s is %q, want one of %s", name, field, got, allowed)

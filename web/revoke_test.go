@@ -23,7 +23,9 @@ func TestARequestEndsItsOwnSessionsAndLeavesOthersToTheWorker(t *testing.T) {
 			w.moves(b, "new@kelp.example")
 			w.undoes(w.linkIn(w.mailTo(p.email, tellsChange)))
 		},
-		"a deletion": func(_ *world, b *browser, _ person) { b.post("/account/delete", nil).wantRedirect("/") },
+		"a deletion": func(_ *world, b *browser, p person) {
+			b.post("/account/delete", url.Values{"email": {p.email}}).wantRedirect("/")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

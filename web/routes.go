@@ -13,13 +13,20 @@ import (
 // session, public ones are for guests and members, and the members' redirect a
 // guest to the log-in page. A new route belongs to the members' group unless
 // there is a reason to put it elsewhere.
+//
+// A form of these groups acts on the account it was shown for, or not at all. The
+// forms of named say themselves which account they are about, by the address that
+// was typed or by the link that was mailed, and do the same in every session:
+// logging in or registering while another tab has logged in is explicit, and a
+// password forgotten or an address confirmed is that of the link's account.
 func (s *Site) routes() {
 	s.echo.Use(s.requestLog, s.securityHeaders, s.tellNoReferrer, s.csrf)
 
 	stateless := s.group()
-	public := s.withSession()
-	members := s.withSession(s.membersOnly)
-	proven := s.withSession(s.membersOnly, s.proven)
+	named := s.withSession()
+	public := s.withSession(s.sameAccount)
+	members := s.withSession(s.membersOnly, s.sameAccount)
+	proven := s.withSession(s.membersOnly, s.sameAccount, s.proven)
 
 	stateless.get("/healthz", s.healthz)
 	stateless.get("/readyz", s.readyz)
@@ -30,18 +37,19 @@ func (s *Site) routes() {
 	}
 	stateless.get("/.well-known/change-password", s.changePassword)
 
+	named.page("/register", s.showRegister)
+	named.post("/register", s.submitRegister)
+	named.page("/login", s.showLogin)
+	named.post("/login", s.submitLogin)
+	named.page("/forgot", s.showForgot)
+	named.post("/forgot", s.submitForgot)
+	named.get("/reset", s.showReset)
+	named.post("/reset", s.submitReset)
+	named.get("/verify", s.showVerify)
+	named.post("/verify", s.submitVerify)
+
 	public.page("/", s.showHome)
-	public.page("/register", s.showRegister)
-	public.post("/register", s.submitRegister)
-	public.page("/login", s.showLogin)
-	public.post("/login", s.submitLogin)
 	public.post("/logout", s.submitLogout)
-	public.page("/forgot", s.showForgot)
-	public.post("/forgot", s.submitForgot)
-	public.get("/reset", s.showReset)
-	public.post("/reset", s.submitReset)
-	public.get("/verify", s.showVerify)
-	public.post("/verify", s.submitVerify)
 	public.page("/session", s.showSession)
 	public.post("/session", s.submitSession)
 

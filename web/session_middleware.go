@@ -66,7 +66,7 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 	noteSender(c, sess)
 	c.Set(sessionKey, sess)
 	member, _ := sess.Member()
-	c.Set(senderKey, member.Name)
+	c.Set(senderKey, member)
 	out := c.Response()
 	buffered := s.responses.Get().(*bufferedResponse)
 	defer func() { buffered.reset(); s.responses.Put(buffered) }()

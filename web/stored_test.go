@@ -92,7 +92,7 @@ func (w *world) record(token string) string {
 func (w *world) everything() map[string]string {
 	w.t.Helper()
 	w.clock.Stop()
-	all := map[string]string{"lab": fmt.Sprint(w.lab.restarts.Load(), w.lab.checks.Load(), w.attacks.runs.Load())}
+	all := map[string]string{"lab": fmt.Sprint(w.lab.restarts.Load(), w.lab.checks.Load(), w.lab.seconds.Load(), w.attacks.runs.Load())}
 	for _, key := range w.keys() {
 		kind, err := redis.String(w.do("TYPE", key), nil)
 		if err != nil {

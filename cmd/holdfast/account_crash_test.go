@@ -71,7 +71,9 @@ func changesOfAccounts() map[string]change {
 		},
 		"deletion": {
 			prepare: func(_ *testing.T, _ *testprocess.Server, who, _ *visitor) func() (answer, error) {
-				return func() (answer, error) { return who.submit("/account/delete", "/account/delete", nil) }
+				return func() (answer, error) {
+					return who.submit("/account/delete", "/account/delete", map[string]string{"email": who.email})
+				}
 			},
 			happened: func(_ *testprocess.Server, who, other *visitor) error {
 				return all(staysOut(who, password), asked(who), asked(other))

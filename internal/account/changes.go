@@ -300,13 +300,22 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from Sender) e
 	return nil
 }
 
-// Close deletes a person's account, and everything that is kept of them. It
-// returns the names of the sessions that the store has to let go of. Errors:
+// Close deletes a person's account, and everything that is kept of them, if what
+// was typed is the account's address. It returns the names of the sessions that
+// the store has to let go of. Errors: [form.Errors] (field "email"),
 // [ErrNotFound], [ErrUnavailable].
-func (s *Service) Close(ctx context.Context, id string, from Sender) (ended []string, err error) {
+func (s *Service) Close(ctx context.Context, id, typed string, from Sender) (ended []string, err error) {
 	p, err := s.Find(ctx, id)
 	if err != nil {
 		return nil, err
+	}
+	_, own, _ := cleanEmail(p.Email)
+	_, key, problem := cleanEmail(typed)
+	switch {
+	case problem != "":
+		return nil, form.Errors{{Field: "email", Message: problem}}
+	case key != own:
+		return nil, form.Errors{{Field: "email", Message: "That is not the email address of this account."}}
 	}
 	ended, err = s.store.Close(ctx, id, Notes{Letters: []Letter{s.letter(LetterDeleted, "", p.Email, p.greeting(), from)}})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"holdfast/internal/account"
+	"holdfast/internal/form"
 )
 
 const other = "nine kelp forests at dawn"
@@ -200,11 +201,33 @@ func TestChangesOfOneAccountAtOnceWaitForEachOther(t *testing.T) {
 			})
 			all.Go(func() { named(s.AskEmail(context.Background(), ada.ID, "third@example.org", account.Sender{})) })
 			all.Wait()
-			if _, err := s.Close(t.Context(), ada.ID, account.Sender{}); err != nil {
+			now, err := s.Find(t.Context(), ada.ID)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Close(t.Context(), ada.ID, now.Email, account.Sender{}); err != nil {
 				t.Fatal(err)
 			}
 		}
 	})
+}
+
+func TestAnAccountIsDeletedByItsOwnAddressOnly(t *testing.T) {
+	s := over(t)
+	ada := register(t, s, "Ada", "ada@example.org")
+	register(t, s, "Bea", "bea@example.org")
+	for _, typed := range []string{"", "ada", "ada@example", "bea@example.org", "ada@example.org bea@example.org", "\xff"} {
+		_, err := s.Close(t.Context(), ada.ID, typed, account.Sender{})
+		if wrong, ok := errors.AsType[form.Errors](err); !ok || wrong.Of("email") == "" {
+			t.Errorf("%q: %v, want a message for the field", typed, err)
+		}
+	}
+	if _, err := s.Close(t.Context(), ada.ID, " ADA@Example.org ", account.Sender{}); err != nil {
+		t.Errorf("the address in another case: %v", err)
+	}
+	if _, err := s.Find(t.Context(), ada.ID); !errors.Is(err, account.ErrNotFound) {
+		t.Errorf("afterwards: %v", err)
+	}
 }
 
 func TestWhatIsNoTokenOfALinkIsOver(t *testing.T) {

@@ -215,6 +215,7 @@ FLUSHALL ASYNC
 `
 
 func TestRedisCLIIsAnsweredAsByRedis(t *testing.T) {
+	t.Parallel()
 	_, port, _ := net.SplitHostPort(testservice.PrivateRedis(t, "--databases", "1").Addr)
 	real, ours := cli{t, []string{"-p", port}}, cliOf(t, open(t, t.TempDir()))
 	numbers := regexp.MustCompile(`\d+`)
@@ -235,6 +236,7 @@ func TestRedisCLIIsAnsweredAsByRedis(t *testing.T) {
 }
 
 func TestTransactionsAreAnsweredAsByRedis(t *testing.T) {
+	t.Parallel()
 	_, port, _ := net.SplitHostPort(testservice.PrivateRedis(t).Addr)
 	real, ours := cli{t, []string{"-p", port}}, cliOf(t, open(t, t.TempDir()))
 	for _, lines := range [][]string{
@@ -270,6 +272,7 @@ func sorted(answer string) string {
 // TestAnswersHaveTheTypesOfRedis compares what no two servers say in the same
 // words.
 func TestAnswersHaveTheTypesOfRedis(t *testing.T) {
+	t.Parallel()
 	address := testservice.PrivateRedis(t).Addr
 	real, err := redis.Dial("tcp", address)
 	if err != nil {
@@ -303,6 +306,7 @@ func TestAnswersHaveTheTypesOfRedis(t *testing.T) {
 
 // TestRESP3IsRefusedAsByAServerThatIsOlder: redis-cli -3 then stays with RESP2.
 func TestRESP3IsRefusedAsByAServerThatIsOlder(t *testing.T) {
+	t.Parallel()
 	s := open(t, t.TempDir())
 	if _, err := dial(t, s).Do("HELLO", "3"); err == nil || !strings.HasPrefix(err.Error(), "NOPROTO ") {
 		t.Errorf("HELLO 3: %v", err)
@@ -327,6 +331,7 @@ func shape(answer any) string {
 }
 
 func TestRedisCLIScansAThousandKeys(t *testing.T) {
+	t.Parallel()
 	s := open(t, t.TempDir())
 	conn := dial(t, s)
 	want := make([]string, 1000)
@@ -356,6 +361,7 @@ func TestRedisCLIScansAThousandKeys(t *testing.T) {
 }
 
 func TestRedisCLIFindsItsWay(t *testing.T) {
+	t.Parallel()
 	s := open(t, t.TempDir())
 	ours := cliOf(t, s)
 	for name, c := range map[string]struct {
@@ -384,6 +390,7 @@ func TestRedisCLIFindsItsWay(t *testing.T) {
 }
 
 func TestACommandThatIsNotThereIsToldWhatThisIs(t *testing.T) {
+	t.Parallel()
 	ours := cliOf(t, open(t, t.TempDir()))
 	const says = "ERR this is the Redis embedded in Holdfast (Redka); it has no %s. Set REDIS_URL for a real Redis\n"
 	for line, name := range map[string]string{

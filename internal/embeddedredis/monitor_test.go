@@ -2,6 +2,8 @@ package embeddedredis_test
 
 import (
 	"bufio"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"regexp"
@@ -12,6 +14,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 )
 
@@ -48,6 +51,7 @@ func watched(c cli, whileDo func()) []string {
 }
 
 func TestMonitorShowsWhatOthersDoAsRedisDoes(t *testing.T) {
+	t.Parallel()
 	work := func(conn redis.Conn) {
 		for _, command := range [][]any{
 			{"SET", "holdfast:session:key", "{\"name\":\"Ada\"}\x00\xff\t\r\n\a\b\\", "PX", 60_000},
@@ -97,6 +101,7 @@ func TestMonitorShowsWhatOthersDoAsRedisDoes(t *testing.T) {
 // TestNobodyWaitsForAMonitorThatDoesNotRead sends it more than the socket and
 // the server hold for it.
 func TestNobodyWaitsForAMonitorThatDoesNotRead(t *testing.T) {
+	t.Parallel()
 	s := open(t, t.TempDir())
 	slow, err := net.Dial("unix", s.Socket())
 	if err != nil {
@@ -107,22 +112,23 @@ func TestNobodyWaitsForAMonitorThatDoesNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	conn := dial(t, s)
-	monitors := func() int {
+	monitors := func(want int) error {
 		list, err := redis.String(conn.Do("CLIENT", "LIST"))
-		if err != nil {
-			t.Fatal(err)
+		if n := strings.Count(list, "flags=OU"); n != want {
+			err = errors.Join(err, fmt.Errorf("there are %d", n))
 		}
-		return strings.Count(list, "flags=OU")
+		return err
 	}
-	eventually(t, "the monitor is there", func() bool { return monitors() == 1 })
+	testkit.Eventually(t, patience, "one monitor", func() error { return monitors(1) })
 	line := strings.Repeat("x", 100<<10)
-	eventually(t, "the monitor is gone", func() bool {
+	testkit.Eventually(t, patience, "no monitor", func() error {
 		do(t, conn, "ECHO", line)
-		return monitors() == 0
+		return monitors(0)
 	})
 }
 
 func TestAMonitorGoesOnAsAClientAsInRedis(t *testing.T) {
+	t.Parallel()
 	server := testservice.PrivateRedis(t)
 	s := open(t, t.TempDir())
 	stamp := regexp.MustCompile(`\d{10}\.\d{6} \[.*?\]`)
@@ -145,15 +151,5 @@ func TestAMonitorGoesOnAsAClientAsInRedis(t *testing.T) {
 	}
 	if heard[0] != heard[1] {
 		t.Errorf("%q\n%q", heard[0], heard[1])
-	}
-}
-
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !holds(); {
-		if time.Now().After(end) {
-			t.Fatalf("not within %s: %s", patience, what)
-		}
-		time.Sleep(time.Millisecond)
 	}
 }

@@ -45,27 +45,55 @@ type Values map[string]string
 // and holds nothing of the body: where somebody forgot to escape an &, the
 // name of an unknown field is a piece of a password.
 func Parse(r *http.Request, fields ...string) (Values, error) {
+	body, err := read(r)
+	if err != nil {
+		return nil, err
+	}
+	return parse(body, fields...)
+}
+
+// Take reads one field and takes it out of the form: [Parse] afterwards reads the
+// rest, byte for byte, as if the field had not been sent. A field that was not
+// sent reads as "". Its errors are those of [Parse], of this field alone.
+func Take(r *http.Request, field string) (string, error) {
+	body, err := read(r)
+	if err != nil {
+		return "", err
+	}
+	var own, rest []string
+	for pair := range strings.SplitSeq(body, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if name, err := url.QueryUnescape(name); err == nil && name == field {
+			own = append(own, pair)
+		} else {
+			rest = append(rest, pair)
+		}
+	}
+	taken, err := parse(strings.Join(own, "&"), field)
+	if err != nil {
+		return "", err
+	}
+	left := strings.Join(rest, "&")
+	r.Body, r.ContentLength = io.NopCloser(strings.NewReader(left)), int64(len(left))
+	return taken[field], nil
+}
+
+// read reads the body of a form.
+func read(r *http.Request) (string, error) {
 	if r.Method != http.MethodPost {
-		return nil, fmt.Errorf("%w: method %q", ErrMalformed, r.Method)
+		return "", fmt.Errorf("%w: method %q", ErrMalformed, r.Method)
 	}
 	types := r.Header.Values("Content-Type")
 	if len(types) > 0 {
 		if err := checkContentType(types); err != nil {
-			return nil, err
+			return "", err
 		}
 	}
 	body, err := readBody(r)
-	if err != nil {
-		return nil, err
+	if err == nil && len(types) == 0 && body != "" {
+		err = fmt.Errorf("%w: no Content-Type", ErrContentType)
 	}
-	if len(types) == 0 && body != "" {
-		return nil, fmt.Errorf("%w: no Content-Type", ErrContentType)
-	}
-	sent, err := url.ParseQuery(body)
-	if err != nil {
-		return nil, fmt.Errorf("%w: broken encoding", ErrMalformed)
-	}
-	return pick(sent, fields)
+	return body, err
 }
 
 func checkContentType(headers []string) error {
@@ -99,7 +127,11 @@ func readBody(r *http.Request) (string, error) {
 	return string(body), nil
 }
 
-func pick(sent url.Values, fields []string) (Values, error) {
+func parse(body string, fields ...string) (Values, error) {
+	sent, err := url.ParseQuery(body)
+	if err != nil {
+		return nil, fmt.Errorf("%w: broken encoding", ErrMalformed)
+	}
 	values := make(Values, len(fields))
 	for name, all := range sent {
 		if !slices.Contains(fields, name) {

@@ -207,3 +207,64 @@ func TestParseRefusesABodyThatDoesNotArriveWhole(t *testing.T) {
 		t.Errorf("got %v, %v; want ErrMalformed with the cause", values, err)
 	}
 }
+
+func TestTakeLeavesTheRestOfTheFormAsItWas(t *testing.T) {
+	for body, want := range map[string]struct{ taken, rest string }{
+		"":                              {"", ""},
+		"email=a":                       {"", "email=a"},
+		"whose=x":                       {"x", ""},
+		"whose=":                        {"", ""},
+		"whose":                         {"", ""},
+		"email=a%40b+c&whose=x%2By&&b":  {"x+y", "email=a%40b+c&&b"},
+		"%77hose=x&email=\xff&Whose=y":  {"x", "email=\xff&Whose=y"},
+		"email=%zz&whose=x&a;b&email=2": {"x", "email=%zz&a;b&email=2"},
+		"whose%zz=1&whose=x":            {"x", "whose%zz=1"},
+	} {
+		r := httptest.NewRequest("POST", "/?whose=query", strings.NewReader(body))
+		r.Header.Set("Content-Type", urlencoded)
+		taken, err := form.Take(r, "whose")
+		if err != nil || taken != want.taken {
+			t.Errorf("%q: took %q, %v; want %q", body, taken, err, want.taken)
+		}
+		rest, err := io.ReadAll(r.Body)
+		if err != nil || string(rest) != want.rest || r.ContentLength != int64(len(rest)) {
+			t.Errorf("%q: left %q of %d bytes, %v; want %q", body, rest, r.ContentLength, err, want.rest)
+		}
+	}
+}
+
+func TestTakeRefusesWhatParseRefuses(t *testing.T) {
+	for _, c := range []struct {
+		what, method, contentType, body string
+		want                            error
+	}{
+		{"GET", "GET", urlencoded, "whose=x", form.ErrMalformed},
+		{"JSON", "POST", "application/json", "{}", form.ErrContentType},
+		{"multipart", "POST", "multipart/form-data; boundary=x", "--x--", form.ErrContentType},
+		{"no type", "POST", "", "whose=x", form.ErrContentType},
+		{"twice", "POST", urlencoded, "whose=x&email=a&%77hose=x", form.ErrMalformed},
+		{"a broken escape", "POST", urlencoded, "whose=%zz", form.ErrMalformed},
+		{"a semicolon", "POST", urlencoded, "whose=x;y", form.ErrMalformed},
+		{"NUL", "POST", urlencoded, "whose=%00", form.ErrMalformed},
+		{"invalid UTF-8", "POST", urlencoded, "whose=%ff", form.ErrMalformed},
+		{"too much", "POST", urlencoded, "email=" + strings.Repeat("a", form.MaxBytes), form.ErrTooLarge},
+	} {
+		r := httptest.NewRequest(c.method, "/", strings.NewReader(c.body))
+		if c.contentType != "" {
+			r.Header.Set("Content-Type", c.contentType)
+		}
+		if taken, err := form.Take(r, "whose"); !errors.Is(err, c.want) || taken != "" {
+			t.Errorf("%s: %q, %v; want %v", c.what, taken, err, c.want)
+		}
+	}
+	// The largest form still fits: what is taken out makes it no larger.
+	largest := "email=" + strings.Repeat("é", (form.MaxBytes-len("email=&whose=xx"))/2) + "&whose=xx"
+	r := httptest.NewRequest("POST", "/", strings.NewReader(largest))
+	r.Header.Set("Content-Type", urlencoded)
+	if _, err := form.Take(r, "whose"); err != nil {
+		t.Fatalf("%d bytes: %v", len(largest), err)
+	}
+	if _, err := form.Parse(r, "email"); err != nil {
+		t.Errorf("what is left of %d bytes: %v", len(largest), err)
+	}
+}

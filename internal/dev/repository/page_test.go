@@ -10,14 +10,16 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/dev/campaign"
 	"holdfast/internal/dev/repository"
 )
 
-// TestThePageOfTheDocumentsCanBeAdded takes about 25 s where nothing else runs,
-// most of it for building the copy and linking its tests.
+// TestThePageOfTheDocumentsCanBeAdded takes all steps and checks that the result
+// compiles. The campaign also runs its tests, which takes about 25 s where nothing
+// else runs, most of it for building the copy and linking its tests.
 func TestThePageOfTheDocumentsCanBeAdded(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds a copy of the repository, which is not short")
+		t.Skip("copies the repository, which is not short")
 	}
 	top := repository.Copy(t)
 	steps := readWalk(t, filepath.Join(top, "docs", "adding-a-page.md"))
@@ -25,32 +27,43 @@ func TestThePageOfTheDocumentsCanBeAdded(t *testing.T) {
 	if len(steps) < 15 || told < 0 {
 		t.Fatalf("docs/adding-a-page.md has %d steps", len(steps))
 	}
-	for _, s := range steps[:told] {
-		s.take(t, top)
-	}
-	// The page is there, and the tests say what they miss.
-	said, err := repository.Try(t, top, "test", "-count=1", "./web", "./internal/database", "./internal/dev/architecture",
-		"-run", "TestEveryRoute|TestEveryPageIsWhole|TestDeletingAPerson|TestImports")
-	if err == nil {
-		t.Error("the tests miss nothing of a page that they were told nothing of")
-	}
-	for _, place := range []string{
-		"rows in web/matrix_test.go", "samplePages in web/render_test.go", "rowsOfPeople", "mayImport in internal/dev/architecture/imports_test.go",
-	} {
-		if !strings.Contains(said, place) {
-			t.Errorf("the tests do not say that something is missing in %s", place)
+	var files []string
+	take := func(steps []step) {
+		t.Helper()
+		for _, s := range steps {
+			files = append(files, s.take(t, top))
 		}
 	}
-	if t.Failed() {
-		t.Log(said)
-	}
-	for _, s := range steps[told:] {
-		s.take(t, top)
-	}
-	repository.Go(t, top, "vet", "./...")
-	repository.Go(t, top, "test", "-count=1", "./internal/dev/architecture")
-	repository.Go(t, top, "test", "-count=1", "./internal/database", "-run", "TestDeletingAPerson|SameTables|SameSteps")
-	repository.Go(t, top, "test", "-count=1", "./web", "-run", "Note|Route|Form|ABody|Page|Header|HEAD|Links|GET|WhatIsWrong|Textarea")
+	take(steps[:told])
+	t.Run("the tests say what they miss", func(t *testing.T) {
+		campaign.Only(t)
+		said, err := repository.Try(t, top, "test", "-count=1", "./web", "./internal/database", "./internal/dev/architecture",
+			"-run", "TestEveryRoute|TestEveryPageIsWhole|TestDeletingAPerson|TestImports")
+		if err == nil {
+			t.Error("the tests miss nothing of a page that they were told nothing of")
+		}
+		for _, place := range []string{
+			"rows in web/matrix_test.go", "samplePages in web/render_test.go", "rowsOfPeople", "mayImport in internal/dev/architecture/imports_test.go",
+		} {
+			if !strings.Contains(said, place) {
+				t.Errorf("the tests do not say that something is missing in %s", place)
+			}
+		}
+		if t.Failed() {
+			t.Log(said)
+		}
+	})
+	take(steps[told:])
+	t.Run("it compiles", func(t *testing.T) {
+		repository.CompileInPlace(t, top, files, "./web", "./internal/database", "./internal/dev/architecture", "./cmd/holdfast")
+	})
+	t.Run("it passes its tests", func(t *testing.T) {
+		campaign.Only(t)
+		repository.Go(t, top, "vet", "./...")
+		repository.Go(t, top, "test", "-count=1", "./internal/dev/architecture")
+		repository.Go(t, top, "test", "-count=1", "./internal/database", "-run", "TestDeletingAPerson|SameTables|SameSteps")
+		repository.Go(t, top, "test", "-count=1", "./web", "-run", "Note|Route|Form|ABody|Page|Header|HEAD|Links|GET|WhatIsWrong|Textarea")
+	})
 }
 
 // step is one block of the walk: a new file, or a change of one that is there.
@@ -93,8 +106,9 @@ func readWalk(t *testing.T, document string) []step {
 	return steps
 }
 
-// take makes the step in a copy of the repository.
-func (s step) take(t *testing.T, top string) {
+// take makes the step in a copy of the repository, and returns the file that it
+// has written.
+func (s step) take(t *testing.T, top string) string {
 	t.Helper()
 	if s.file == "" {
 		t.Fatalf("a block of section %q has no file", s.section)
@@ -133,6 +147,7 @@ func (s step) take(t *testing.T, top string) {
 	if err := os.WriteFile(at, text, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	return at
 }
 
 // numbered puts the next number in the place of NNNNN in a migration's name.

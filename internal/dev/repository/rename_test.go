@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/dev/campaign"
 	"holdfast/internal/dev/repository"
 	"holdfast/internal/product"
 )
@@ -15,11 +16,12 @@ import (
 // keepTheName are files and folders that a rename leaves alone.
 var keepTheName = []string{"LICENSE", "go.sum", "docs/pictures", "docs/make-it-yours.md", "internal/dev/rename"}
 
-// TestARenamedCopyBuildsAndPassesItsTests takes about 30 s where nothing else
-// runs, most of it for building the copy and linking its tests.
+// TestARenamedCopyBuildsAndPassesItsTests looks for the old name in a renamed
+// copy. The campaign also builds and tests the copy, which takes about 30 s where
+// nothing else runs.
 func TestARenamedCopyBuildsAndPassesItsTests(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds a copy of the repository, which is not short")
+		t.Skip("copies the repository, which is not short")
 	}
 	original := "hold" + "fast" // in two parts, which a rename leaves alone
 	if product.Slug != original {
@@ -28,21 +30,29 @@ func TestARenamedCopyBuildsAndPassesItsTests(t *testing.T) {
 	// A longer name, of several words, and a path with dots and slashes.
 	const name, slug, module = "Sea Farer of Kelp", "seafarerofkelp", "example.com/kelp.v2/seafarer"
 	top := repository.Copy(t)
-	repository.Go(t, top, "run", "./internal/dev/rename", "-name", name, "-slug", slug, "-module", module)
-	if out, err := repository.Try(t, top, "run", "./internal/dev/rename", "-name", "Kelp", "-slug", "kelp", "-module", "kelp"); err == nil {
+	rename := func(name, slug, module string) (string, error) {
+		return repository.Try(t, ".", "run", "../rename", "-C", top, "-name", name, "-slug", slug, "-module", module)
+	}
+	if out, err := rename(name, slug, module); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if out, err := rename("Kelp", "kelp", "kelp"); err == nil {
 		t.Errorf("it is renamed a second time: %s", out)
 	}
 	for _, file := range filesThatSay(t, top, regexp.MustCompile("(?i)"+original)) {
 		t.Errorf("%s still has the old name", file)
 	}
-	if out := repository.Go(t, top, "run", "./cmd/"+slug, "version"); !strings.HasPrefix(out, slug+" ") {
-		t.Errorf("the program says %q", out)
-	}
-	repository.Go(t, top, "vet", "./...")
-	repository.Go(t, top, "test", "-count=1", "-short",
-		"./internal/product", "./internal/config", "./internal/form", "./internal/text", "./internal/password",
-		"./internal/learn/trace", "./internal/dev/architecture", "./internal/dev/rename", "./internal/dev/repository")
-	repository.Go(t, top, "test", "-count=1", "./web", "-run", "Cookie|Route|Page|Header|EveryStepNames|AWeakPassword")
+	t.Run("it passes its tests", func(t *testing.T) {
+		campaign.Only(t)
+		if out := repository.Go(t, top, "run", "./cmd/"+slug, "version"); !strings.HasPrefix(out, slug+" ") {
+			t.Errorf("the program says %q", out)
+		}
+		repository.Go(t, top, "vet", "./...")
+		repository.Go(t, top, "test", "-count=1", "-short",
+			"./internal/product", "./internal/config", "./internal/form", "./internal/text", "./internal/password",
+			"./internal/learn/trace", "./internal/dev/architecture", "./internal/dev/rename", "./internal/dev/repository")
+		repository.Go(t, top, "test", "-count=1", "./web", "-run", "Cookie|Route|Page|Header|EveryStepNames|AWeakPassword")
+	})
 }
 
 func filesThatSay(t *testing.T, top string, name *regexp.Regexp) []string {

@@ -4,6 +4,7 @@
 package repository
 
 import (
+	"encoding/json"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -89,6 +90,30 @@ func Go(t *testing.T, folder string, args ...string) string {
 	}
 	t.Logf("go %s took %.1f s", strings.Join(args, " "), time.Since(began).Seconds())
 	return out
+}
+
+// CompileInPlace compiles packages of the repository and their tests as if files,
+// which are in the copy, stood in it: what they leave alone comes from the cache.
+func CompileInPlace(t *testing.T, copied string, files []string, packages ...string) {
+	t.Helper()
+	top := top(t)
+	replace := map[string]string{}
+	for _, file := range files {
+		name, err := filepath.Rel(copied, file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replace[filepath.Join(top, name)] = file
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(t.TempDir(), "overlay.json")
+	if err := os.WriteFile(path, overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	Go(t, top, append([]string{"list", "-export", "-test", "-overlay", path}, packages...)...)
 }
 
 // Try is Go for a command that may fail.
