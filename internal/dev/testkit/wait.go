@@ -8,6 +8,7 @@ import (
 
 const (
 	pollEvery = 5 * time.Millisecond
+	slowest   = 200 * time.Millisecond
 	// steadyRounds is how many good answers in a row make a steady state. After a
 	// fault the first good answer proves little: a promoted Redis refuses writes
 	// again until its replicas have reported, and a proxy checks its servers one
@@ -33,13 +34,13 @@ func Steadily(t testing.TB, limit time.Duration, what string, try func() error) 
 	}
 }
 
-// poll asks every so often until try has returned nil rounds times in a row. It
-// returns nil, or the last error within limit.
+// poll asks every so often until try has returned nil rounds times in a row, and
+// less often the longer it takes: a try is work, too. It returns nil, or the last
+// error within limit.
 func poll(limit time.Duration, rounds int, every time.Duration, try func() error) error {
 	deadline := time.NewTimer(limit)
 	defer deadline.Stop()
-	tick := time.NewTicker(every)
-	defer tick.Stop()
+	began := time.Now()
 	last := errors.New("not asked")
 	for good := 0; ; {
 		if err := try(); err != nil {
@@ -50,7 +51,7 @@ func poll(limit time.Duration, rounds int, every time.Duration, try func() error
 		select {
 		case <-deadline.C:
 			return last
-		case <-tick.C:
+		case <-time.After(min(max(every, time.Since(began)/10), slowest)):
 		}
 	}
 }
