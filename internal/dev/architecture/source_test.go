@@ -10,7 +10,7 @@ import (
 )
 
 // mayHaveState are the packages that hold what all tests of a process share.
-var mayHaveState = []string{"internal/dev/testkit", "internal/dev/testservice"}
+var mayHaveState = []string{"internal/dev/testkit", "internal/dev/testkit/chromium", "internal/dev/testservice"}
 
 func TestNothingHappensBeforeMain(t *testing.T) {
 	for _, p := range list(t) {

@@ -9,13 +9,15 @@ import (
 	"image/color"
 	"image/png"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
+
+	"holdfast/internal/dev/testkit/chromium"
+	"holdfast/internal/dev/testservice"
 )
 
 // stepLimit is how long one step in the browser may take.
@@ -38,49 +40,20 @@ var (
 
 // camera is a headless Chromium with one tab.
 type camera struct {
-	ctx     context.Context
-	release func()
+	ctx   context.Context
+	close func() error
 }
 
 func openCamera(ctx context.Context, profile string) (*camera, error) {
-	program, err := chromium()
+	program := testservice.Installed(chromium.Programs()...)
+	if program == "" {
+		return nil, errors.New("no Chromium is installed")
+	}
+	tab, end, err := chromium.Start(ctx, program, profile, chromedp.Flag("hide-scrollbars", true), chromedp.Flag("disable-lcd-text", true))
 	if err != nil {
 		return nil, err
 	}
-	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(program), chromedp.UserDataDir(profile),
-		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
-	}
-	for _, flag := range []string{
-		"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync",
-		"disable-dev-shm-usage", "disable-extensions", "disable-breakpad", "hide-scrollbars", "disable-lcd-text",
-	} {
-		options = append(options, chromedp.Flag(flag, true))
-	}
-	allocator, release := chromedp.NewExecAllocator(ctx, options...)
-	tab, cancel := chromedp.NewContext(allocator)
-	c := &camera{ctx: tab, release: func() { cancel(); release() }}
-	// The first step starts the browser, which outlives it.
-	if err := chromedp.Do(tab, chromedp.Navigate("about:blank")); err != nil {
-		c.release()
-		return nil, fmt.Errorf("start Chromium: %w", err)
-	}
-	return c, nil
-}
-
-func chromium() (string, error) {
-	for _, name := range []string{"chromium", "chromium-browser", "google-chrome", "chrome"} {
-		if program, err := exec.LookPath(name); err == nil {
-			return program, nil
-		}
-	}
-	return "", errors.New("no Chromium on PATH")
-}
-
-// close ends the browser and waits until it has let go of its profile.
-func (c *camera) close() {
-	_ = chromedp.Cancel(c.ctx) // the pictures are taken; there is nobody to tell
-	c.release()
+	return &camera{ctx: tab, close: end}, nil
 }
 
 func (c *camera) do(what string, steps ...chromedp.Action[chromedp.Void]) error {

@@ -71,7 +71,7 @@ func run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	defer camera.close()
+	defer func() { err = errors.Join(err, camera.close()) }()
 	return walk(ctx, camera, server.URL())
 }
 

@@ -2,8 +2,10 @@ package testservice
 
 import (
 	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"strconv"
 	"syscall"
 	"testing"
 )
@@ -15,6 +17,17 @@ import (
 // fails the tests.
 func Main(m *testing.M, last ...func() error) {
 	os.Exit(run(m, last))
+}
+
+// Parallel has n tests run in parallel unless -parallel says otherwise, for a
+// TestMain of tests that wait for servers more than they compute.
+func Parallel(n int) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given {
+		_ = flag.Set("test.parallel", strconv.Itoa(n)) // it takes every number
+	}
 }
 
 func run(m *testing.M, last []func() error) (code int) {

@@ -33,12 +33,20 @@ const (
 // HOLDFAST_REQUIRE_SERVICES=1.
 func Program(t testing.TB, names ...string) string {
 	t.Helper()
+	path := Installed(names...)
+	if path == "" {
+		missing(t, strings.Join(names, " or ")+" is not installed")
+	}
+	return path
+}
+
+// Installed returns the path of the first of names that is installed, or "".
+func Installed(names ...string) string {
 	for _, name := range names {
 		if path := find(name); path != "" {
 			return path
 		}
 	}
-	missing(t, strings.Join(names, " or ")+" is not installed")
 	return ""
 }
 

@@ -1,0 +1,86 @@
+// Package chromium starts the headless Chromium with which tests and developer
+// tools look at pages.
+//
+// It is apart from package testkit because a DevTools client takes long to link.
+package chromium
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+
+	"holdfast/internal/dev/testservice"
+)
+
+// OtherHost is a host name that every Chromium of this package resolves to
+// 127.0.0.1, and that it does not trust as it trusts its own machine.
+const OtherHost = "kelp.example"
+
+// Programs returns the names under which Chromium is installed.
+func Programs() []string {
+	return []string{"chromium", "chromium-browser", "google-chrome", "chrome"}
+}
+
+// Start starts the Chromium at path program, with its profile in folder profile.
+// It returns the context of the first tab, and a function that ends the browser
+// and waits until it has written its profile.
+func Start(ctx context.Context, program, profile string, more ...chromedp.ExecAllocatorOption) (tab context.Context, end func() error, err error) {
+	options := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.ExecPath(program), chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1000, 900),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
+		chromedp.Flag("host-resolver-rules", "MAP "+OtherHost+" 127.0.0.1"),
+	)
+	allocator, release := chromedp.NewExecAllocator(ctx, append(options, more...)...)
+	tab, _ = chromedp.NewContext(allocator)
+	end = func() error {
+		err := chromedp.Cancel(tab)
+		release()
+		if errors.Is(err, context.Canceled) {
+			err = nil // it has ended before
+		}
+		return err
+	}
+	// The first action starts the browser, which lives as long as its context.
+	if err := chromedp.Do(tab); err != nil {
+		return nil, nil, errors.Join(fmt.Errorf("start Chromium: %w", err), end())
+	}
+	return tab, end, nil
+}
+
+var (
+	shared = sync.OnceValues(func() (tab context.Context, err error) {
+		profile, err := os.MkdirTemp("", "chromium-")
+		if err != nil {
+			return nil, err
+		}
+		tab, endShared, err = Start(context.Background(), testservice.Installed(Programs()...), profile)
+		return tab, err
+	})
+	endShared = func() error { return nil }
+)
+
+// Tab opens a tab until the test's end. It has cookies, storage and a cache of its
+// own, in a browser that all tests of the process share; listen gets the tab's
+// events. A package that calls Tab ends with [End].
+func Tab(t testing.TB, listen func(event any)) context.Context {
+	t.Helper()
+	testservice.Program(t, Programs()...)
+	browser, err := shared()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tab, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(listen))
+	t.Cleanup(cancel)
+	if err := chromedp.Do(tab); err != nil {
+		t.Fatalf("open a tab: %v", err)
+	}
+	return tab
+}
+
+// End ends the browser of [Tab], for [testservice.Main].
+func End() error { return endShared() }
