@@ -17,9 +17,9 @@ import (
 // aloud, and claims nothing that the server then refuses for its length.
 func TestInABrowserALineTellsHowANewPasswordLooks(t *testing.T) {
 	t.Parallel()
-	b := browse(t, t.TempDir())
+	b := browse(t)
 	server := start(t, testprocess.Settings{"HOST": "localhost"})
-	b.first(chromedp.Navigate(server.URL + "/register"))
+	b.do("open the first page", chromedp.Navigate(server.URL+"/register"))
 	const line = `document.querySelector("#password").closest(".field").querySelector("[role=status]").textContent`
 	const selected = `(e => { e.focus(); e.select(); return true })(document.querySelector("#password"))`
 	if at := ask[string](b, line); at != "" {
@@ -56,11 +56,11 @@ func TestInABrowserALineTellsHowANewPasswordLooks(t *testing.T) {
 // account.
 func TestInABrowserTheKeyboardAloneIsEnoughForAnAccount(t *testing.T) {
 	t.Parallel()
-	b := browse(t, t.TempDir())
+	b := browse(t)
 	server := start(t, testprocess.Settings{"HOST": "localhost"})
 	server.Keep(newPassword)
 	who := member(t, server)
-	b.first(chromedp.Navigate(server.URL + "/login"))
+	b.do("open the first page", chromedp.Navigate(server.URL+"/login"))
 	b.tabTo("E-mail")
 	b.press(who.email + kb.Tab + password + kb.Enter)
 	b.sees("Hello, Ada!", "logging in")

@@ -4,15 +4,14 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/PuerkitoBio/goquery"
 
+	"holdfast/internal/dev/campaign"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 )
@@ -22,16 +21,8 @@ const newPassword = "gulls 77 above cold granite"
 // leaseOver is how long a mail waits at most whose sender was killed.
 const leaseOver = 3 * time.Minute
 
-// killRounds is how often each change is interrupted: a few times always, and
-// with HOLDFAST_KILL_ROUNDS=100 as a campaign.
-func killRounds(t *testing.T) int {
-	t.Helper()
-	rounds, err := strconv.Atoi(os.Getenv("HOLDFAST_KILL_ROUNDS"))
-	if err != nil {
-		return 3
-	}
-	return rounds
-}
+// killRounds is how often each change is interrupted.
+func killRounds() int { return campaign.Number(3, 100) }
 
 // change is something a person does to their account, and how to tell whether
 // it has happened. Both are looked at after the server has started again.
@@ -124,7 +115,7 @@ func TestNoChangeOfAnAccountIsLeftHalfDoneByKill9(t *testing.T) {
 			server.Keep(newPassword)
 			for what, change := range changesOfAccounts() {
 				done := 0
-				for round := range killRounds(t) {
+				for round := range killRounds() {
 					moment := time.Duration(random.IntN(400)) * time.Millisecond
 					happened, err := interrupt(t, server, change, moment)
 					if err != nil {
@@ -134,7 +125,7 @@ func TestNoChangeOfAnAccountIsLeftHalfDoneByKill9(t *testing.T) {
 						done++
 					}
 				}
-				t.Logf("%s: done in %d rounds of %d", what, done, killRounds(t))
+				t.Logf("%s: done in %d rounds of %d", what, done, killRounds())
 			}
 		})
 	}

@@ -16,48 +16,43 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"holdfast/internal/dev/testkit"
+	"holdfast/internal/dev/testkit/chromium"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/product"
 )
 
 // stepLimit is how long one step in the browser may take.
-const stepLimit = 30 * time.Second
+const stepLimit = time.Minute
 
-// browser is a headless Chromium with one tab and a profile folder.
+// browser is a person's Chromium, with one tab.
 type browser struct {
 	t   testing.TB
 	ctx context.Context
+	end func() error // writes the profile; nil where the browser is shared
 
 	mu       sync.Mutex
 	problems []string // what the console called an error
 }
 
-func chromiums() []string { return []string{"chromium", "chromium-browser", "google-chrome"} }
-
-// browse opens Chromium with its profile in folder, which outlives it.
-func browse(t testing.TB, folder string, more ...chromedp.ExecAllocatorOption) *browser {
+// browse opens a browser that knows nothing yet.
+func browse(t testing.TB) *browser {
 	t.Helper()
-	options := []chromedp.ExecAllocatorOption{
-		chromedp.ExecPath(testservice.Program(t, chromiums()...)),
-		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
-		chromedp.UserDataDir(folder), chromedp.WindowSize(1000, 900),
-	}
-	for _, flag := range []string{
-		"disable-quic", "disable-background-networking", "disable-component-update", "disable-sync",
-		"disable-dev-shm-usage", "disable-extensions", "disable-breakpad",
-	} {
-		options = append(options, chromedp.Flag(flag, true))
-	}
-	options = append(options, more...)
-	allocator, release := chromedp.NewExecAllocator(t.Context(), options...)
 	b := &browser{t: t}
-	ctx, cancel := chromedp.NewContext(allocator, chromedp.WithListener(b.listen))
-	t.Cleanup(func() {
-		cancel()
-		release()
-	})
-	b.ctx = ctx
+	b.ctx = chromium.Tab(t, b.listen)
+	return b
+}
+
+// browseIn opens a browser with its profile in folder, which outlives it.
+func browseIn(t testing.TB, folder string) *browser {
+	t.Helper()
+	program := testservice.Program(t, chromium.Programs()...)
+	tab, end, err := chromium.Start(t.Context(), program, folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := &browser{t: t, ctx: tab, end: sync.OnceValue(end)}
+	t.Cleanup(func() { _ = b.end() }) // after a test that failed
 	return b
 }
 
@@ -101,14 +96,6 @@ func (b *browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	defer cancel()
 	if err := chromedp.Do(ctx, steps...); err != nil {
 		b.t.Fatalf("%s: %v (at %s)", what, err, b.where())
-	}
-}
-
-// first begins the browser with steps that outlast the limit of one step.
-func (b *browser) first(steps ...chromedp.Action[chromedp.Void]) {
-	b.t.Helper()
-	if err := chromedp.Do(b.ctx, steps...); err != nil {
-		b.t.Fatalf("start Chromium: %v", err)
 	}
 }
 
@@ -198,9 +185,7 @@ func (b *browser) sessionCookie(server *testprocess.Server) *network.Cookie {
 // close ends the browser as its user would, with its profile written.
 func (b *browser) close() {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
-	defer cancel()
-	if err := chromedp.Cancel(ctx); err != nil && !errors.Is(err, context.Canceled) {
+	if err := b.end(); err != nil {
 		b.t.Fatalf("close Chromium: %v", err)
 	}
 }

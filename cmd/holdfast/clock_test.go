@@ -25,7 +25,7 @@ type clockedPostgres struct {
 func newClockedPostgres(t testing.TB) clockedPostgres {
 	t.Helper()
 	server := testservice.Postgres(t)
-	query(t, server,
+	query(t, server.URL,
 		`CREATE SCHEMA stepped`,
 		`CREATE TABLE stepped.ahead (by interval)`,
 		`INSERT INTO stepped.ahead VALUES ('0')`,
@@ -39,7 +39,7 @@ func newClockedPostgres(t testing.TB) clockedPostgres {
 // step makes the clock show another time than the right one.
 func (p clockedPostgres) step(ahead time.Duration) {
 	p.t.Helper()
-	query(p.t, p.PostgresServer, fmt.Sprintf(`UPDATE stepped.ahead SET by = '%d milliseconds'`, ahead.Milliseconds()))
+	query(p.t, p.URL, fmt.Sprintf(`UPDATE stepped.ahead SET by = '%d milliseconds'`, ahead.Milliseconds()))
 }
 
 // watermark is the time in Redis up to which what has ended is removed there.
@@ -118,14 +118,14 @@ func TestAStepOfTheDatabasesClockBringsNobodyBack(t *testing.T) {
 			t.Parallel()
 			now := at{postgres: newClockedPostgres(t), store: newRedisFolder(t)}
 			now.postgres.t = t
-			settings := onServices(now.store.RedisServer, now.postgres.PostgresServer)
+			settings := onServices(now.store.URL, now.postgres.URL)
 			now.server = start(t, settings)
 			servers := []*testprocess.Server{now.server, start(t, settings)}
 			ada, bea := member(t, now.server), member(t, now.server)
 			thief := ada.thief()
 			moves(t, now.store.RedisServer, 0)
 			when.beforeCopy(now)
-			now.store.save()
+			now.store.save(thief)
 			when.beforeLogOut(now)
 			ada.logOut()
 			mustBe(t, asked, thief.at(servers[1].URL), "having logged out")
@@ -135,7 +135,7 @@ func TestAStepOfTheDatabasesClockBringsNobodyBack(t *testing.T) {
 					server.Stop()
 				}
 			}
-			now.store.restore(thief)
+			now.store.restore()
 			if when.restarted {
 				for _, server := range servers {
 					server.Start()
@@ -165,7 +165,7 @@ func TestAStepOfTheDatabasesClockBringsNobodyBack(t *testing.T) {
 func TestAClockThatWentBackIsAWarningUntilItHasCaughtUp(t *testing.T) {
 	t.Parallel()
 	postgres := newClockedPostgres(t)
-	server := start(t, onServices(testservice.Redis(t), postgres.PostgresServer))
+	server := start(t, onServices(testservice.Redis(t).URL, postgres.URL))
 	saysReady(t, server, "ready\n")
 	postgres.step(behind)
 	saysReady(t, server, wentBack)
@@ -183,15 +183,15 @@ func TestAClockThatWentBackIsAWarningUntilItHasCaughtUp(t *testing.T) {
 func TestAClockAheadForgetsNoRevocation(t *testing.T) {
 	t.Parallel()
 	postgres, store := newClockedPostgres(t), newRedisFolder(t)
-	server := start(t, onServices(store.RedisServer, postgres.PostgresServer))
+	server := start(t, onServices(store.URL, postgres.URL))
 	ada, bea := member(t, server), member(t, server)
 	thief := ada.thief()
-	store.save()
+	store.save(thief)
 	ada.logOut()
 	const years = 3 * 365 * 24 * time.Hour
 	postgres.step(years)
 	moves(t, store.RedisServer, years)
-	store.restore(thief)
+	store.restore()
 	testkit.Steadily(t, answerLimit, "greeted", func() error { return greeted(bea) })
 	mustBe(t, asked, thief, "with the copy put back")
 }
@@ -208,8 +208,8 @@ func TestJunkInThePlaceOfTheWatermarkStopsNoServer(t *testing.T) {
 	for _, value := range []string{"inf", "nan", "1e300", strings.Repeat("9", 22), "x", "", "-5", "0", "0x7fffffff", " 1"} {
 		all = append(all, junk{"SET", "holdfast:beat", value})
 	}
-	store, postgres := testservice.PrivateRedis(t), testservice.Postgres(t)
-	settings := strict(onServices(store, postgres))
+	store, postgres := testservice.PrivateRedis(t), testkit.Postgres(t)
+	settings := strict(onServices(store.URL, postgres.URL))
 	running := start(t, settings)
 	for _, j := range all {
 		ada, bea := member(t, running), member(t, running)

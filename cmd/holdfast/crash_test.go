@@ -26,7 +26,7 @@ func TestNoAcknowledgedSignUpIsLostAndNoneIsStuckByKill9(t *testing.T) {
 			random := rand.New(rand.NewPCG(seed, 0))
 			server := start(t, on(t))
 			server.Keep(password)
-			for round := range 3 {
+			for round := range killRounds() {
 				attempts := signUpUntilKilled(t, server, 1+random.IntN(4), time.Duration(random.IntN(60))*time.Millisecond)
 				server.Start()
 				for _, a := range attempts {

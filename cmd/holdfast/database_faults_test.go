@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 )
 
@@ -15,7 +14,7 @@ import (
 func TestPostgresOutOfReach(t *testing.T) {
 	t.Parallel()
 	postgres := testservice.PrivatePostgres(t)
-	settings := onServices(testservice.PrivateRedis(t), postgres)
+	settings := onServices(testservice.Redis(t).URL, postgres.URL)
 	settings["DATABASE_TIMEOUT"] = "1s"
 	server := start(t, settings)
 	ada := member(t, server)
@@ -24,8 +23,8 @@ func TestPostgresOutOfReach(t *testing.T) {
 		begin, mend func()
 		within      time.Duration // the limit of one call and the hash, both slow here
 	}{
-		{"stopped", postgres.Stop, postgres.Start, 4 * time.Second},
-		{"hanging", postgres.Pause, postgres.Resume, 5 * time.Second},
+		{"stopped", postgres.Stop, postgres.Start, within(4 * time.Second)},
+		{"hanging", postgres.Pause, postgres.Resume, within(5 * time.Second)},
 	} {
 		fault.begin()
 		mustBe(t, greeted, ada, "with PostgreSQL "+fault.name)
@@ -51,9 +50,7 @@ func TestPostgresOutOfReach(t *testing.T) {
 			}
 		}
 		fault.mend()
-		testkit.Eventually(t, backWithin, "log in after PostgreSQL was "+fault.name, func() error {
-			return entered(ada.stranger().tryLogIn())
-		})
+		steady(t, backWithin, "after PostgreSQL was "+fault.name, ada, server)
 		if got := ada.get("/readyz"); got.Code != http.StatusOK {
 			t.Errorf("ready after PostgreSQL was %s: %d", fault.name, got.Code)
 		}
@@ -67,9 +64,10 @@ func TestPostgresOutOfReach(t *testing.T) {
 func TestSessionsInPostgresAreKeptWhileItIsAway(t *testing.T) {
 	t.Parallel()
 	postgres := testservice.PrivatePostgres(t)
-	settings := onServices(nil, postgres)
+	settings := onServices("", postgres.URL)
 	settings["SESSION_STORE"], settings["DATABASE_TIMEOUT"] = "database", "2s"
-	ada := member(t, start(t, settings))
+	server := start(t, settings)
+	ada := member(t, server)
 	cookie := ada.token()
 	for name, fault := range map[string][2]func(){
 		"stopped": {postgres.Stop, postgres.Start},
@@ -77,14 +75,14 @@ func TestSessionsInPostgresAreKeptWhileItIsAway(t *testing.T) {
 	} {
 		fault[0]()
 		got := ada.get("/profile")
-		if err := refusedBriefly(got); err != nil || got.Took > 6*time.Second {
+		if err := refusedBriefly(got); err != nil || got.Took > within(6*time.Second) {
 			t.Errorf("PostgreSQL %s: %v after %s", name, err, got.Took)
 		}
 		if got := ada.stranger().get("/"); got.Code != http.StatusOK {
 			t.Errorf("PostgreSQL %s, a guest: %d", name, got.Code)
 		}
 		fault[1]()
-		backAgain(t, ada)
+		steady(t, backWithin, "after PostgreSQL was "+name, ada, server)
 	}
 	if ada.token() != cookie {
 		t.Error("the cookie changed")

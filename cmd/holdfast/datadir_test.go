@@ -144,7 +144,7 @@ func TestEveryStoreWorksWhateverItsFolderIsCalled(t *testing.T) {
 func TestTheJournalIsInAFolderOfAnyName(t *testing.T) {
 	t.Parallel()
 	postgres := testservice.PrivatePostgres(t)
-	settings := onServices(nil, postgres)
+	settings := onServices("", postgres.URL)
 	settings["DATA_DIR"] = "a#b?c%41 'x'"
 	server := start(t, settings)
 	ada := member(t, server)

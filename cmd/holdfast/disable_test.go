@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
@@ -15,10 +16,10 @@ import (
 // left.
 func TestAPersonIsDisabledBeforeTheirSessionsEnd(t *testing.T) {
 	t.Parallel()
-	postgres := testservice.PrivatePostgres(t)
-	server := start(t, onServices(testservice.PrivateRedis(t), postgres))
+	postgres := testkit.Postgres(t)
+	server := start(t, onServices(testservice.Redis(t).URL, postgres.URL))
 	ada := member(t, server)
-	query(t, postgres,
+	query(t, postgres.URL,
 		`CREATE TABLE noted (disabled BOOLEAN NOT NULL)`,
 		`CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
 			INSERT INTO noted SELECT disabled_ms IS NOT NULL FROM people WHERE id = NEW.person_id; RETURN NEW; END $$`,

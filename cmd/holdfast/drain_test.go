@@ -75,7 +75,7 @@ func hostOf(server *testprocess.Server) string { return strings.TrimPrefix(serve
 // refusesConnections waits until the server takes no new ones: it drains.
 func refusesConnections(t testing.TB, server *testprocess.Server) {
 	t.Helper()
-	testkit.Eventually(t, 5*time.Second, "refuse new connections", func() error {
+	testkit.Eventually(t, answerLimit, "refuse new connections", func() error {
 		conn, err := net.DialTimeout("tcp", hostOf(server), time.Second)
 		if err == nil {
 			conn.Close()
@@ -115,7 +115,7 @@ func TestRequestsInFlightFinishAfterSIGTERM(t *testing.T) {
 	if err := all.Wait(); err != nil {
 		t.Fatalf("a request in flight: %v", err)
 	}
-	if end := server.Wait(10 * time.Second); end.Code != 0 {
+	if end := server.Wait(answerLimit); end.Code != 0 {
 		t.Errorf("ended with %d, want 0\n%s", end.Code, end.Stderr)
 	}
 	server.Start()
@@ -163,6 +163,7 @@ func (c *caller) call() (status int, last bool, err error) {
 	return response.StatusCode, response.Close, response.Body.Close()
 }
 
+// Not parallel: it is a load.
 func TestNoRequestOnAKeptConnectionFailsWhenTheServerStops(t *testing.T) {
 	const clients, rounds, warm = 32, 3, 10
 	server := start(t, testprocess.Settings{"LOG_LEVEL": "error"})
@@ -199,7 +200,7 @@ func TestNoRequestOnAKeptConnectionFailsWhenTheServerStops(t *testing.T) {
 		if err := all.Wait(); err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}
-		if end := server.Wait(10 * time.Second); end.Code != 0 || end.Took > 5*time.Second {
+		if end := server.Wait(answerLimit); end.Code != 0 || end.Took > within(5*time.Second) {
 			t.Fatalf("round %d: ended with %d after %s\n%s", round, end.Code, end.Took, end.Stderr)
 		}
 		server.Start()
@@ -214,7 +215,7 @@ func TestASecondSIGTERMEndsTheServerAtOnce(t *testing.T) {
 	server.Terminate()
 	refusesConnections(t, server)
 	server.Terminate()
-	if end := server.Wait(5 * time.Second); end.Code == 0 {
+	if end := server.Wait(answerLimit); end.Code == 0 {
 		t.Error("ended with 0 though a request was in flight")
 	}
 }
@@ -224,7 +225,7 @@ func TestARequestThatHangsDoesNotHoldUpTheEnd(t *testing.T) {
 	server := start(t, testprocess.Settings{"SHUTDOWN_TIMEOUT": "1s"})
 	beginSignUp(t, server, "hangs@example.org")
 	server.Terminate()
-	end := server.Wait(5 * time.Second)
+	end := server.Wait(answerLimit)
 	if end.Code != 1 || end.Took < 900*time.Millisecond {
 		t.Errorf("ended with %d after %s, want 1 after the timeout of 1s", end.Code, end.Took)
 	}
@@ -244,7 +245,7 @@ func TestInterruptFromTheTerminalDrainsToo(t *testing.T) {
 	if response, err := held.finish(); err != nil || response.StatusCode != http.StatusSeeOther {
 		t.Errorf("the request in flight: %v, %v", response, err)
 	}
-	if end := server.Wait(10 * time.Second); end.Code != 0 {
+	if end := server.Wait(answerLimit); end.Code != 0 {
 		t.Errorf("ended with %d, want 0", end.Code)
 	}
 }

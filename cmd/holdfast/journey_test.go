@@ -18,10 +18,10 @@ func TestInABrowserAPersonIsGreetedAcrossRestarts(t *testing.T) {
 	for _, scripts := range []bool{true, false} {
 		t.Run(fmt.Sprintf("scripts %t", scripts), func(t *testing.T) {
 			t.Parallel()
-			b := browse(t, t.TempDir())
+			b := browse(t)
 			server := start(t, testprocess.Settings{"HOST": "localhost"})
 			server.Keep(password)
-			b.first(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+			b.do("begin", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
 				_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled,
 					emulation.SetScriptExecutionDisabledParams{Value: !scripts})
 				return err
@@ -48,9 +48,8 @@ func TestInABrowserAPersonIsGreetedAcrossRestarts(t *testing.T) {
 
 func TestInABrowserBackShowsNothingPrivateAfterLogOut(t *testing.T) {
 	t.Parallel()
-	b := browse(t, t.TempDir())
+	b := browse(t)
 	server := start(t, testprocess.Settings{"HOST": "localhost"})
-	b.first()
 	b.register(server, "Ada Lovelace", "ada@example.org")
 	b.do("open another private page", chromedp.Navigate(server.URL+"/session"), chromedp.Navigate(server.URL+"/profile"))
 	b.logOut()
@@ -73,9 +72,9 @@ func TestInABrowserOnlyARememberedSessionOutlivesTheBrowser(t *testing.T) {
 	ada.register()
 	for _, remember := range []bool{false, true} {
 		t.Run(fmt.Sprintf("remembered %t", remember), func(t *testing.T) {
+			t.Parallel()
 			profile := t.TempDir()
-			b := browse(t, profile)
-			b.first()
+			b := browseIn(t, profile)
 			b.logIn(server, ada.email, remember)
 			cookie := b.sessionCookie(server)
 			if cookie == nil || !cookie.HTTPOnly || cookie.SameSite != network.CookieSameSiteLax || cookie.Path != "/" {
@@ -89,8 +88,7 @@ func TestInABrowserOnlyARememberedSessionOutlivesTheBrowser(t *testing.T) {
 			}
 			b.close()
 
-			b = browse(t, profile)
-			b.first()
+			b = browseIn(t, profile)
 			b.do("open the profile in a new browser", chromedp.Navigate(server.URL+"/profile"))
 			if remember {
 				b.sees("Hello, Ada!", "after the browser was closed")

@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"holdfast/internal/dev/testkit"
+	"holdfast/internal/dev/testkit/chromium"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
@@ -33,7 +34,7 @@ func TestNothingIsLeftOfAKilledTestProcess(t *testing.T) {
 		return
 	}
 	t.Parallel()
-	testservice.Program(t, chromiums()...)
+	testservice.Program(t, chromium.Programs()...)
 	folder, err := os.MkdirTemp("", "v") // short, as paths of sockets have to be
 	if err != nil {
 		t.Fatal(err)
@@ -86,8 +87,8 @@ func TestNothingIsLeftOfAKilledTestProcess(t *testing.T) {
 
 func victim(t *testing.T, path string) {
 	server := testprocess.Start(t, path, t.TempDir(), nil)
-	b := browse(t, t.TempDir())
-	b.first(chromedp.Navigate(server.URL))
+	b := browse(t)
+	b.do("open the first page", chromedp.Navigate(server.URL))
 	fmt.Println(server.URL)
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin)

@@ -27,7 +27,7 @@ type screen struct {
 // on begins the browser with a screen.
 func (b *browser) on(s screen) {
 	b.t.Helper()
-	b.first(chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+	b.do("begin", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
 		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !s.scripts})
 		if err != nil {
 			return err
@@ -85,9 +85,9 @@ func places() map[string]func(testing.TB) testprocess.Settings {
 	}
 	return map[string]func(testing.TB) testprocess.Settings{
 		"embedded Redis": of("redis"), "file": of("file"), "database": of("database"), "memory": of("memory"),
-		"Redis": func(t testing.TB) testprocess.Settings { return onServices(testservice.PrivateRedis(t), nil) },
+		"Redis": func(t testing.TB) testprocess.Settings { return onServices(testservice.Redis(t).URL, "") },
 		"PostgreSQL": func(t testing.TB) testprocess.Settings {
-			settings := onServices(nil, testservice.Postgres(t))
+			settings := onServices("", testkit.Postgres(t).URL)
 			settings["SESSION_STORE"] = "database"
 			return settings
 		},
@@ -102,7 +102,8 @@ func TestInABrowserTheServerIsRestartedThreeTimesInEveryStore(t *testing.T) {
 		look := screens[n%len(screens)]
 		n++
 		t.Run(name, func(t *testing.T) {
-			b := browse(t, t.TempDir())
+			t.Parallel()
+			b := browse(t)
 			server := start(t, settings(t))
 			b.on(look)
 			b.register(server, "Ada", "ada@example.org")
@@ -128,7 +129,8 @@ func TestInABrowserTheCheckShowsItsProgressAndEndsByItself(t *testing.T) {
 	t.Parallel()
 	for name, look := range map[string]screen{"phone without scripts": {390, false}, "desktop": {1280, true}} {
 		t.Run(name, func(t *testing.T) {
-			b := browse(t, t.TempDir())
+			t.Parallel()
+			b := browse(t)
 			server := start(t, nil)
 			b.on(look)
 			b.register(server, "Ada", "ada@example.org")
@@ -176,7 +178,8 @@ func TestInABrowserASecondServerIsAskedWithTheSameCookie(t *testing.T) {
 	t.Parallel()
 	for name, settings := range places() {
 		t.Run(name, func(t *testing.T) {
-			b := browse(t, t.TempDir())
+			t.Parallel()
+			b := browse(t)
 			server := start(t, settings(t))
 			b.on(screen{390, false})
 			b.register(server, "Ada", "ada@example.org")
@@ -258,7 +261,7 @@ func TestASecondServerEndsWithTheFirst(t *testing.T) {
 				t.Fatal("the second server does not answer")
 			}
 			end(server)
-			testkit.Eventually(t, 30*time.Second, "end with the first", func() error {
+			testkit.Eventually(t, answerLimit, "end with the first", func() error {
 				if alive() {
 					return errors.New("the second server still answers")
 				}
@@ -272,9 +275,10 @@ func TestInABrowserAPageOfAStoreThatIsAwayComesBackByItself(t *testing.T) {
 	t.Parallel()
 	for _, scripts := range []bool{true, false} {
 		t.Run(fmt.Sprintf("scripts %t", scripts), func(t *testing.T) {
+			t.Parallel()
 			redis := testservice.PrivateRedis(t)
-			b := browse(t, t.TempDir())
-			server := start(t, strict(onServices(redis, nil)))
+			b := browse(t)
+			server := start(t, strict(onServices(redis.URL, "")))
 			b.on(screen{390, scripts})
 			b.register(server, "Ada", "ada@example.org")
 			redis.Pause()
@@ -288,7 +292,7 @@ func TestInABrowserAPageOfAStoreThatIsAwayComesBackByItself(t *testing.T) {
 
 func TestInABrowserWhoseSessionEndedIsToldAndTakenBack(t *testing.T) {
 	t.Parallel()
-	b := browse(t, t.TempDir())
+	b := browse(t)
 	server := start(t, nil)
 	b.on(screen{390, false})
 	v := member(t, server)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"holdfast/internal/dev/testkit/chromium"
 	"holdfast/internal/dev/testprocess"
 )
 
@@ -12,7 +13,7 @@ import (
 // Sec-Fetch-Site, and the forms behind mailed links are known by their Origin.
 func TestInABrowserMailedLinksWorkOnPlainHTTPFromAnotherMachine(t *testing.T) {
 	t.Parallel()
-	for name, host := range map[string]string{"another machine": "kelp.example", "this machine": "127.0.0.1"} {
+	for name, host := range map[string]string{"another machine": chromium.OtherHost, "this machine": "127.0.0.1"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			server := start(t, testprocess.Settings{"HOST": "127.0.0.1", "BASE_URL": "http://" + host})
@@ -21,8 +22,8 @@ func TestInABrowserMailedLinksWorkOnPlainHTTPFromAnotherMachine(t *testing.T) {
 			who := newVisitor(t, "http://127.0.0.1:"+server.Setting("PORT"))
 			who.register()
 			base := "http://" + host + ":" + server.Setting("PORT")
-			b := browse(t, t.TempDir(), chromedp.Flag("host-resolver-rules", "MAP kelp.example 127.0.0.1"))
-			b.first(chromedp.Navigate(base + resetLink(t, server, who)))
+			b := browse(t)
+			b.do("open the first page", chromedp.Navigate(base+resetLink(t, server, who)))
 			b.sees("Choose a new password", "opening the link")
 			if trusted := ask[bool](b, "isSecureContext"); trusted != (host == "127.0.0.1") {
 				t.Fatalf("%s is trusted: %t", base, trusted)

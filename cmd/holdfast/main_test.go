@@ -8,12 +8,19 @@ import (
 	"os"
 	"sync"
 	"testing"
+	"time"
 
+	"holdfast/internal/dev/campaign"
+	"holdfast/internal/dev/testkit"
+	"holdfast/internal/dev/testkit/chromium"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
 
-func TestMain(m *testing.M) { testservice.Main(m) }
+func TestMain(m *testing.M) {
+	testservice.Parallel(8)
+	testservice.Main(m, chromium.End)
+}
 
 // program is the path of the program under test, built when the first test
 // asks.
@@ -50,16 +57,10 @@ func strict(settings testprocess.Settings) testprocess.Settings {
 	return settings
 }
 
-// onServices are the settings for these servers.
-func onServices(redis *testservice.RedisServer, postgres *testservice.PostgresServer) testprocess.Settings {
-	settings := testprocess.Settings{}
-	if redis != nil {
-		settings["REDIS_URL"] = redis.URL
-	}
-	if postgres != nil {
-		settings["DATABASE_URL"] = postgres.URL
-	}
-	return settings
+// onServices are the settings for the services at these addresses; "" is what is
+// embedded.
+func onServices(redis, postgres string) testprocess.Settings {
+	return testprocess.Settings{"REDIS_URL": redis, "DATABASE_URL": postgres}
 }
 
 // bothStacks are the settings for what is embedded, and for real services.
@@ -67,7 +68,7 @@ func bothStacks() map[string]func(testing.TB) testprocess.Settings {
 	return map[string]func(testing.TB) testprocess.Settings{
 		"embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
 		"Redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
-			return onServices(testservice.PrivateRedis(t), testservice.Postgres(t))
+			return onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
 		},
 	}
 }
@@ -94,6 +95,53 @@ func asked(v *visitor) error {
 		return fmt.Errorf("/profile: %d to %q, want the log-in page", got.Code, to)
 	}
 	return nil
+}
+
+// up is nil when v is greeted, and someone can log in.
+func up(v *visitor) error {
+	if err := greeted(v); err != nil {
+		return err
+	}
+	return entered(v.stranger().tryLogIn())
+}
+
+// steady waits until all servers are up for v, several times in a row: after a
+// fault, before anything is expected to succeed.
+func steady(t testing.TB, limit time.Duration, when string, v *visitor, servers ...*testprocess.Server) {
+	t.Helper()
+	testkit.Steadily(t, limit, when, func() error {
+		for _, server := range servers {
+			if err := up(v.at(server.URL)); err != nil {
+				return fmt.Errorf("at %s: %w", server.URL, err)
+			}
+		}
+		return nil
+	})
+}
+
+// staysAsked waits until the servers ask v to log in, several times in a row. It
+// fails the test when one of them greets v before that.
+func staysAsked(t testing.TB, limit time.Duration, when string, v *visitor, servers ...*testprocess.Server) {
+	t.Helper()
+	testkit.Steadily(t, limit, when, func() error {
+		for _, server := range servers {
+			at := v.at(server.URL)
+			err := asked(at)
+			if err != nil && greeted(at) == nil {
+				t.Fatalf("%s: greeted at %s", when, server.URL)
+			}
+			if err != nil {
+				return fmt.Errorf("at %s: %w", server.URL, err)
+			}
+		}
+		return nil
+	})
+}
+
+// within is a limit of the program that holds on an idle machine. In make test,
+// where everything runs at the same time, it is longer.
+func within(limit time.Duration) time.Duration {
+	return limit * time.Duration(campaign.Number(5, 1))
 }
 
 func mustBe(t testing.TB, is func(*visitor) error, v *visitor, when string) {

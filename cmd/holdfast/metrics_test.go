@@ -8,7 +8,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
@@ -37,7 +36,7 @@ func scrape(t testing.TB, method, url string) (status int, body string) {
 func metricsAddress(t testing.TB, server *testprocess.Server) string {
 	t.Helper()
 	found := regexp.MustCompile(`\n  metrics   (http://127\.0\.0\.1:[0-9]+/metrics)\n`)
-	testkit.Eventually(t, 10*time.Second, "the address of the metrics", func() error {
+	testkit.Eventually(t, answerLimit, "the address of the metrics", func() error {
 		if !found.MatchString(server.Announcement()) {
 			return fmt.Errorf("announced:\n%s", server.Announcement())
 		}

@@ -19,15 +19,15 @@ import (
 // Older data in Redis, and people who have logged out since.
 
 // Bounds that docs/operations.md states, and time for a busy machine.
-const (
-	noticedWithin  = 1*time.Second + 2*time.Second // older data under a kept connection
-	believedWithin = 3*time.Second + 2*time.Second // a master that takes no writes any more
+var (
+	noticedWithin  = within(1*time.Second + 2*time.Second) // older data under a kept connection
+	believedWithin = within(3*time.Second + 2*time.Second) // a master that takes no writes any more
 )
 
 // earlier moves all endings that are noted into the past.
-func earlier(t testing.TB, postgres *testservice.PostgresServer, by time.Duration) {
+func earlier(t testing.TB, database string, by time.Duration) {
 	t.Helper()
-	query(t, postgres, fmt.Sprintf(`UPDATE devices SET ended_ms = ended_ms - %d WHERE ended_ms IS NOT NULL`, by.Milliseconds()))
+	query(t, database, fmt.Sprintf(`UPDATE devices SET ended_ms = ended_ms - %d WHERE ended_ms IS NOT NULL`, by.Milliseconds()))
 }
 
 // TestWhateverEndsSessionsEndsWhatRestoredDataHolds: the session in the data
@@ -52,21 +52,21 @@ func TestWhateverEndsSessionsEndsWhatRestoredDataHolds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			store, postgres := newRedisFolder(t), testservice.PrivatePostgres(t)
-			settings := onServices(store.RedisServer, postgres)
+			store, postgres := newRedisFolder(t), testkit.Postgres(t)
+			settings := onServices(store.URL, postgres.URL)
 			first, second := start(t, settings), start(t, settings)
 			ada := member(t, first)
 			leaver, other := ada.stranger(), ada.stranger() // another device makes the page offer to end the others
 			leaver.logIn()
 			other.logIn()
 			thief := leaver.thief()
-			store.save()
+			store.save(thief)
 			leaver.logOut()
-			earlier(t, postgres, 2*time.Hour)
-			store.restore(thief)
-			for _, server := range []*testprocess.Server{first, second} {
-				testkit.Eventually(t, answerLimit, "live again: nothing is tested", func() error { return greeted(thief.at(server.URL)) })
-			}
+			earlier(t, postgres.URL, 2*time.Hour)
+			store.restore()
+			testkit.Steadily(t, answerLimit, "live again: nothing is tested", func() error {
+				return all(greeted(thief.at(first.URL)), greeted(thief.at(second.URL)))
+			})
 			said := act(second, ada)
 			want := "Sessions ended: 3."
 			if name == "end the others" {
@@ -75,9 +75,8 @@ func TestWhateverEndsSessionsEndsWhatRestoredDataHolds(t *testing.T) {
 			if !strings.Contains(said, want) {
 				t.Errorf("it said %q, want %q", said, want)
 			}
-			for _, server := range []*testprocess.Server{first, second} {
-				mustBe(t, asked, thief.at(server.URL), "after that")
-				mustBe(t, asked, other.at(server.URL), "after that")
+			for _, v := range []*visitor{thief, other} {
+				staysAsked(t, answerLimit, "after that", v, first, second)
 			}
 			if n, err := redis.Int(store.Do("EXISTS", keyOf(ada))); err != nil || (n == 1) != (name == "end the others") {
 				t.Errorf("of her own session %d are there, %v", n, err)
@@ -92,18 +91,18 @@ func TestWhateverEndsSessionsEndsWhatRestoredDataHolds(t *testing.T) {
 func TestWhatRedisLostBeforeALongOutageStaysEnded(t *testing.T) {
 	t.Parallel()
 	const away = time.Hour + time.Minute
-	store, postgres := newRedisFolder(t), testservice.PrivatePostgres(t)
-	settings := onServices(store.RedisServer, postgres)
+	store, postgres := newRedisFolder(t), testkit.Postgres(t)
+	settings := onServices(store.URL, postgres.URL)
 	first, second := start(t, settings), start(t, settings)
 	ada, bea := member(t, first), member(t, first)
 	thief := ada.thief()
-	store.save()
+	store.save(thief)
 	ada.logOut()
 	store.Kill()
 	mustBe(t, func(v *visitor) error { return refusedBriefly(v.get("/profile")) }, thief, "with Redis away")
 
 	store.putBack()
-	earlier(t, postgres, away)
+	earlier(t, postgres.URL, away)
 	aside := testservice.PrivateRedis(t, store.args...)
 	beat, err := redis.Int64(aside.Do("GET", "holdfast:beat"))
 	if err != nil {
@@ -115,10 +114,9 @@ func TestWhatRedisLostBeforeALongOutageStaysEnded(t *testing.T) {
 	}
 	aside.Stop()
 	store.Start()
-	for _, server := range []*testprocess.Server{first, second} {
-		testkit.Eventually(t, answerLimit, "greeted again", func() error { return greeted(bea.at(server.URL)) })
-		mustBe(t, asked, thief.at(server.URL), "with Redis back")
-	}
+	staysAsked(t, answerLimit, "with Redis back", thief, first, second)
+	steady(t, answerLimit, "with Redis back", bea, first, second)
+	staysAsked(t, answerLimit, "with Redis back", thief, first, second)
 }
 
 // follow makes a Redis a replica of another, with all it has.
@@ -153,7 +151,7 @@ func TestAMasterMadeAReplicaOfAnOlderOneAndBackBringsNobodyBack(t *testing.T) {
 	t.Parallel()
 	store := testservice.PrivateRedis(t, "--repl-diskless-sync-delay", "0")
 	lagging := testservice.PrivateRedis(t, "--repl-diskless-sync-delay", "0")
-	settings := strict(onServices(store, testservice.Postgres(t)))
+	settings := strict(onServices(store.URL, testkit.Postgres(t).URL))
 	busy, idle := start(t, settings), start(t, settings)
 	ada, bea := member(t, busy), member(t, busy)
 	thief := ada.thief()
@@ -173,8 +171,8 @@ func TestAMasterMadeAReplicaOfAnOlderOneAndBackBringsNobodyBack(t *testing.T) {
 	}
 	for _, server := range []*testprocess.Server{idle, busy} {
 		testkit.Eventually(t, noticedWithin, "out again", func() error { return asked(thief.at(server.URL)) })
-		testkit.Eventually(t, backWithin, "greeted again", func() error { return greeted(bea.at(server.URL)) })
-		mustBe(t, asked, thief.at(server.URL), "after that")
+		steady(t, backWithin, "after that", bea, server)
+		staysAsked(t, answerLimit, "after that", thief, server)
 	}
 }
 
@@ -185,8 +183,8 @@ func TestAMasterWithoutItsReplicaIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	alone := testservice.PrivateRedis(t, "--repl-diskless-sync-delay", "0")
 	promoted := testservice.PrivateRedis(t)
-	postgres := testservice.Postgres(t)
-	there, here := start(t, strict(onServices(alone, postgres))), start(t, strict(onServices(promoted, postgres)))
+	postgres := testkit.Postgres(t)
+	there, here := start(t, strict(onServices(alone.URL, postgres.URL))), start(t, strict(onServices(promoted.URL, postgres.URL)))
 	ada, bea := member(t, there), member(t, there)
 	thief := ada.thief()
 	follow(t, alone, promoted)
@@ -209,6 +207,6 @@ func TestAMasterWithoutItsReplicaIsNotBelieved(t *testing.T) {
 		t.Fatalf("the session that ended is not there: nothing is tested (%v)", err)
 	}
 	must(t, alone, "CONFIG", "SET", "min-replicas-to-write", "0")
-	testkit.Eventually(t, noticedWithin, "greeted again", func() error { return greeted(bea.at(there.URL)) })
-	mustBe(t, asked, thief.at(there.URL), "with writes taken again")
+	steady(t, noticedWithin, "with writes taken again", bea, there)
+	staysAsked(t, answerLimit, "with writes taken again", thief, there)
 }

@@ -162,7 +162,7 @@ func TestACommandInTheWrongFolderFailsAndMakesNothing(t *testing.T) {
 // database that is ahead is none of its business.
 func TestACommandMigratesNothing(t *testing.T) {
 	t.Parallel()
-	for name, settings := range map[string]testprocess.Settings{"SQLite": {}, "PostgreSQL": onServices(nil, testservice.Postgres(t))} {
+	for name, settings := range map[string]testprocess.Settings{"SQLite": {}, "PostgreSQL": onServices("", testservice.Postgres(t).URL)} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
@@ -206,7 +206,7 @@ func TestACommandWithAnotherStoreIsRefused(t *testing.T) {
 	t.Parallel()
 	right, other := testservice.PrivateRedis(t), testservice.PrivateRedis(t, "--requirepass", "secret-word")
 	others := "redis://:secret-word@" + other.Addr
-	server := start(t, testprocess.Settings{"REDIS_URL": right.URL, "DATABASE_URL": testservice.Postgres(t).URL})
+	server := start(t, testprocess.Settings{"REDIS_URL": right.URL, "DATABASE_URL": testkit.Postgres(t).URL})
 	elsewhere := start(t, testprocess.Settings{"REDIS_URL": others + "/2"}) // another installation's
 	foreign := member(t, elsewhere)
 	ada := member(t, server)
@@ -266,7 +266,7 @@ func TestTheServersStoreIsAcceptedByAnyName(t *testing.T) {
 	right := func(host string) string {
 		return strings.Replace("redis://:right-word@"+store.Addr, "127.0.0.1", host, 1)
 	}
-	server := start(t, testprocess.Settings{"REDIS_URL": right("127.0.0.1"), "DATABASE_URL": testservice.Postgres(t).URL})
+	server := start(t, testprocess.Settings{"REDIS_URL": right("127.0.0.1"), "DATABASE_URL": testkit.Postgres(t).URL})
 	ada := member(t, server)
 	ends := func(url string) error {
 		settings := server.Settings()

@@ -124,7 +124,7 @@ func behindProxy(t testing.TB, settings testprocess.Settings) (servers []*testpr
 // change what is in their sessions.
 func TestARollingRestartBehindTheDocumentedProxyFailsNobody(t *testing.T) {
 	const readers, writers, rounds = 12, 4, 2
-	settings := onServices(testservice.PrivateRedis(t), testservice.Postgres(t))
+	settings := onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
 	servers, visit, _ := behindProxy(t, settings)
 	var all errgroup.Group
 	var stop atomic.Bool
@@ -187,7 +187,7 @@ func TestARollingRestartBehindTheDocumentedProxyFailsNobody(t *testing.T) {
 func ready(t testing.TB, server *testprocess.Server) {
 	t.Helper()
 	v := newVisitor(t, "http://127.0.0.1:"+server.Settings()["PORT"])
-	testkit.Eventually(t, answerLimit, "be ready", func() error {
+	testkit.Steadily(t, answerLimit, "be ready", func() error {
 		got, err := v.ask("GET", "/readyz", nil)
 		if err == nil && got.Code != http.StatusOK {
 			err = fmt.Errorf("status %d", got.Code)
@@ -197,7 +197,7 @@ func ready(t testing.TB, server *testprocess.Server) {
 }
 
 func TestTheDocumentedProxyCompressesPagesAndSaysWhoAsked(t *testing.T) {
-	settings := onServices(testservice.PrivateRedis(t), testservice.Postgres(t))
+	settings := onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
 	_, browser, _ := behindProxy(t, settings)
 	v := browser()
 	v.register()
@@ -219,7 +219,7 @@ func TestTheDocumentedProxyCompressesPagesAndSaysWhoAsked(t *testing.T) {
 // forms that read like headers, on the connections that nginx shares among all.
 func TestBehindTheDocumentedProxyNoBodyChangesRequestsOfOthers(t *testing.T) {
 	const others, rounds = 2, 20
-	_, visit, transport := behindProxy(t, onServices(testservice.PrivateRedis(t), testservice.Postgres(t)))
+	_, visit, transport := behindProxy(t, onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL))
 	var attacks, honest errgroup.Group
 	var stop atomic.Bool
 	var forged atomic.Int64

@@ -17,14 +17,13 @@ import (
 
 // backWithin is how soon everything must work again by itself once a store is
 // back.
-const backWithin = 2 * time.Second
+var backWithin = within(2 * time.Second)
 
-// onRedis starts a server on a Redis of the test's own, with Ada logged in.
-func onRedis(t testing.TB, args ...string) (*testservice.RedisServer, *testprocess.Server, *visitor) {
+// onRedis starts a server on a Redis, with Ada logged in.
+func onRedis(t testing.TB, store *testservice.RedisServer) (*testprocess.Server, *visitor) {
 	t.Helper()
-	store := testservice.PrivateRedis(t, args...)
-	server := start(t, onServices(store, nil))
-	return store, server, member(t, server)
+	server := start(t, onServices(store.URL, ""))
+	return server, member(t, server)
 }
 
 func must(t testing.TB, store *testservice.RedisServer, command string, args ...any) {
@@ -57,19 +56,6 @@ func cannotEnter(t testing.TB, v *visitor) {
 	}
 }
 
-// canEnterAgain: logging in works within the time for coming back.
-func canEnterAgain(t testing.TB, v *visitor) {
-	t.Helper()
-	testkit.Eventually(t, backWithin, "log in again", func() error {
-		return entered(v.stranger().tryLogIn())
-	})
-}
-
-func backAgain(t testing.TB, v *visitor) {
-	t.Helper()
-	testkit.Eventually(t, backWithin, "greeted again", func() error { return greeted(v) })
-}
-
 // mustKeepAda checks what a visitor meets while sessions cannot be read: Ada
 // is told to wait and keeps her cookie, guests notice nothing.
 func mustKeepAda(t testing.TB, ada *visitor) {
@@ -97,7 +83,8 @@ func mustKeepAda(t testing.TB, ada *visitor) {
 
 func TestRedisStoppedEndsNoSession(t *testing.T) {
 	t.Parallel()
-	store, server, ada := onRedis(t, "--appendonly", "yes")
+	store := testservice.PrivateRedis(t, "--appendonly", "yes")
+	server, ada := onRedis(t, store)
 	cookie := ada.token()
 	store.Stop()
 	mustKeepAda(t, ada)
@@ -109,11 +96,10 @@ func TestRedisStoppedEndsNoSession(t *testing.T) {
 		t.Errorf("a change: %v", err)
 	}
 	store.Start()
-	backAgain(t, ada)
+	steady(t, backWithin, "with Redis back", ada, server)
 	if ada.token() != cookie {
 		t.Error("the cookie changed")
 	}
-	canEnterAgain(t, ada)
 	testkit.Eventually(t, backWithin, "ready again", func() error {
 		if got := ada.get("/readyz"); got.Code != http.StatusOK {
 			return fmt.Errorf("status %d", got.Code)
@@ -128,7 +114,8 @@ func TestRedisStoppedEndsNoSession(t *testing.T) {
 
 func TestRedisConnectionsCutAreReplaced(t *testing.T) {
 	t.Parallel()
-	store, _, ada := onRedis(t)
+	store := testservice.PrivateRedis(t)
+	_, ada := onRedis(t, store)
 	for range 5 {
 		must(t, store, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 		mustBe(t, greeted, ada, "right after all connections were cut")
@@ -139,7 +126,8 @@ func TestRedisConnectionsCutAreReplaced(t *testing.T) {
 
 func TestRedisFullLetsNobodyInAndGreetsThoseWhoAre(t *testing.T) {
 	t.Parallel()
-	store, server, ada := onRedis(t)
+	store := testservice.PrivateRedis(t)
+	server, ada := onRedis(t, store)
 	leaver := ada.stranger()
 	leaver.logIn()
 	// A notice waits for ada's next page: to take it is to write.
@@ -154,7 +142,8 @@ func TestRedisFullLetsNobodyInAndGreetsThoseWhoAre(t *testing.T) {
 	leaver.logOut()
 	mustBe(t, asked, leaver, "having logged out with Redis full")
 	must(t, store, "CONFIG", "SET", "maxmemory", "0")
-	canEnterAgain(t, ada)
+	// Not Ada herself yet, whose next page takes the notice.
+	testkit.Steadily(t, backWithin, "with room again", func() error { return entered(ada.stranger().tryLogIn()) })
 	for _, want := range []string{"Your name has been changed.", ""} {
 		if said := ada.get("/profile").text(".notices"); said != want {
 			t.Errorf("with room again the notice reads %q, want %q", said, want)
@@ -168,15 +157,15 @@ func TestRedisFullLetsNobodyInAndGreetsThoseWhoAre(t *testing.T) {
 
 func TestRedisReadOnlyLetsNobodyIn(t *testing.T) {
 	t.Parallel()
-	store, server, ada := onRedis(t)
+	store := testservice.PrivateRedis(t)
+	server, ada := onRedis(t, store)
 	nobody := strconv.Itoa(testservice.FreePort(t))
 	must(t, store, "REPLICAOF", "127.0.0.1", nobody)
 	for range 3 {
 		cannotEnter(t, ada)
 	}
 	must(t, store, "REPLICAOF", "NO", "ONE")
-	canEnterAgain(t, ada)
-	mustBe(t, greeted, ada, "with Redis taking writes again")
+	steady(t, backWithin, "with Redis taking writes again", ada, server)
 	loggedOnce(t, server, "stored")
 	if !strings.Contains(server.Log(), "READONLY") {
 		t.Error("the log does not say why")
@@ -185,21 +174,22 @@ func TestRedisReadOnlyLetsNobodyIn(t *testing.T) {
 
 func TestRedisWithoutItsMasterKeepsEveryoneWaiting(t *testing.T) {
 	t.Parallel()
-	store, server, ada := onRedis(t)
+	store := testservice.PrivateRedis(t)
+	server, ada := onRedis(t, store)
 	must(t, store, "CONFIG", "SET", "replica-serve-stale-data", "no")
 	must(t, store, "REPLICAOF", "127.0.0.1", strconv.Itoa(testservice.FreePort(t)))
 	for range 3 {
 		mustKeepAda(t, ada)
 	}
 	must(t, store, "REPLICAOF", "NO", "ONE")
-	backAgain(t, ada)
-	canEnterAgain(t, ada)
+	steady(t, backWithin, "with Redis answering again", ada, server)
 	loggedOnce(t, server, "reached")
 }
 
 func TestRedisPasswordChangedAtRunTimeRecovers(t *testing.T) {
 	t.Parallel()
-	store, server, ada := onRedis(t)
+	store := testservice.PrivateRedis(t)
+	server, ada := onRedis(t, store)
 	operator, err := redis.DialURL(store.URL)
 	if err != nil {
 		t.Fatal(err)
@@ -220,8 +210,7 @@ func TestRedisPasswordChangedAtRunTimeRecovers(t *testing.T) {
 	if _, err := operator.Do("CONFIG", "SET", "requirepass", ""); err != nil {
 		t.Fatal(err)
 	}
-	backAgain(t, ada)
-	canEnterAgain(t, ada)
+	steady(t, backWithin, "with Redis answering again", ada, server)
 	loggedOnce(t, server, "reached")
 	if !strings.Contains(server.Log(), "NOAUTH") {
 		t.Error("the log does not say why")
@@ -230,21 +219,26 @@ func TestRedisPasswordChangedAtRunTimeRecovers(t *testing.T) {
 
 func TestRedisFlushedMakesGuestsAndBreaksNothing(t *testing.T) {
 	t.Parallel()
-	store, _, ada := onRedis(t)
-	must(t, store, "FLUSHALL")
-	mustBe(t, asked, ada, "after FLUSHALL")
-	for _, path := range []string{"/", "/session", "/readyz"} {
-		if got := ada.get(path); got.Code != http.StatusOK {
-			t.Errorf("%s after FLUSHALL: %d", path, got.Code)
+	store := testservice.Redis(t)
+	server, ada := onRedis(t, store)
+	must(t, store, "FLUSHDB")
+	staysAsked(t, backWithin, "with nothing in Redis", ada, server)
+	testkit.Steadily(t, backWithin, "with nothing in Redis", func() error {
+		for _, path := range []string{"/", "/session", "/readyz"} {
+			if got := ada.get(path); got.Code != http.StatusOK {
+				return fmt.Errorf("%s: %d", path, got.Code)
+			}
 		}
-	}
+		return nil
+	})
 	ada.logIn()
 	mustBe(t, greeted, ada, "having logged in again")
 }
 
 func TestRedisHoldingJunkUnderASessionKeyMakesAGuest(t *testing.T) {
 	t.Parallel()
-	store, _, ada := onRedis(t)
+	store := testservice.Redis(t)
+	_, ada := onRedis(t, store)
 	for _, junk := range []string{"junk", "", `{"v":999}`, strings.Repeat("x", 10<<20)} {
 		v := ada.stranger()
 		v.logIn()
@@ -279,7 +273,8 @@ func newKeys(t testing.TB, store *testservice.RedisServer, but *visitor) []strin
 // one that was asked for is no page, and an alarm.
 func TestRedisAnsweringWithAnothersRecordShowsItToNobody(t *testing.T) {
 	t.Parallel()
-	store, server, ada := onRedis(t)
+	store := testservice.Redis(t)
+	server, ada := onRedis(t, store)
 	other := ada.stranger()
 	other.logIn()
 	record, err := redis.Bytes(store.Do("GET", keyOf(other)))

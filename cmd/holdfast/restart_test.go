@@ -7,6 +7,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 	visit "holdfast/internal/learn/visitor"
@@ -15,7 +16,7 @@ import (
 func TestWhoSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	embedded := func(testing.TB) testprocess.Settings { return testprocess.Settings{} }
-	postgres := func(t testing.TB) testprocess.Settings { return onServices(nil, testservice.Postgres(t)) }
+	postgres := func(t testing.TB) testprocess.Settings { return onServices("", testkit.Postgres(t).URL) }
 	for _, c := range []struct {
 		name     string
 		on       func(testing.TB) testprocess.Settings
@@ -25,7 +26,7 @@ func TestWhoSurvivesARestart(t *testing.T) {
 	}{
 		{"embedded Redis and SQLite", embedded, "redis", "embedded Redis in .data", true},
 		{"Redis and PostgreSQL", func(t testing.TB) testprocess.Settings {
-			return onServices(testservice.PrivateRedis(t), testservice.Postgres(t))
+			return onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
 		}, "redis", "Redis at 127.0.0.1:", true},
 		{"file", embedded, "file", "file .data", true},
 		{"SQLite", embedded, "database", "table sessions of SQLite in .data", true},
@@ -106,7 +107,7 @@ func forget(t *testing.T, server *testprocess.Server, ada *visitor) {
 
 func TestInstancesShareSessionsAndCountStartsRight(t *testing.T) {
 	t.Parallel()
-	settings := onServices(testservice.PrivateRedis(t), testservice.Postgres(t))
+	settings := onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
 	first := start(t, settings)
 	ada := member(t, first)
 	second := start(t, settings)
@@ -141,8 +142,8 @@ func TestInstancesShareSessionsAndCountStartsRight(t *testing.T) {
 
 func TestRedisHoldsTheHashedTokenWithATimeToLive(t *testing.T) {
 	t.Parallel()
-	server := testservice.PrivateRedis(t)
-	settings := onServices(server, nil)
+	server := testservice.Redis(t)
+	settings := onServices(server.URL, "")
 	settings["SESSION_IDLE_TIMEOUT"] = "20m"
 	ada := member(t, start(t, settings))
 	want := keyOf(ada)

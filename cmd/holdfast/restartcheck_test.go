@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gofrs/flock"
 
@@ -93,11 +92,11 @@ func TestRestartCheckSucceedsWhereEveryStoreDoesWhatItIsFor(t *testing.T) {
 
 func TestRestartCheckFailsWhenRedisForgets(t *testing.T) {
 	t.Parallel()
-	cache := testservice.PrivateRedis(t)
+	cache := testservice.Redis(t)
 	out, err := checking(t, testprocess.Settings{"REDIS_URL": cache.URL, "TMPDIR": t.TempDir()}, func(line string, _ *os.Process) {
 		// The server takes half a second to stop; this takes no time.
 		if strings.HasPrefix(line, "redis     restart") {
-			if _, err := cache.Do("FLUSHALL"); err != nil {
+			if _, err := cache.Do("FLUSHDB"); err != nil {
 				t.Error(err)
 			}
 		}
@@ -135,7 +134,7 @@ func TestServersEndWithAKilledRestartCheck(t *testing.T) {
 	if len(locks) != 1 {
 		t.Fatalf("locks of the embedded Redis: %v", locks)
 	}
-	testkit.Eventually(t, 30*time.Second, "the end of the server", func() error {
+	testkit.Eventually(t, answerLimit, "the end of the server", func() error {
 		lock := flock.New(locks[0])
 		if free, err := lock.TryLock(); err != nil || !free {
 			return fmt.Errorf("%s is held by a server (%v)", locks[0], err)

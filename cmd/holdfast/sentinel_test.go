@@ -70,7 +70,7 @@ func newReplicated(t testing.TB) *replicated {
 	for range 3 {
 		addr := testservice.Sentinel(t, replace(t, documented(t, "sentinel"), 1,
 			"10.0.0.11 6379", host+" "+port,
-			"down-after-milliseconds sessions 15000", "down-after-milliseconds sessions 1000",
+			"down-after-milliseconds sessions 15000", "down-after-milliseconds sessions 2000",
 			"failover-timeout sessions 60000", "failover-timeout sessions 5000",
 		))
 		sentinel := &testservice.RedisServer{URL: "redis://" + addr, Addr: addr}
@@ -250,7 +250,7 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 	t.Parallel()
 	r := newReplicated(t)
 	old := r.nodes[0]
-	database := testservice.Postgres(t)
+	database := testkit.Postgres(t)
 	var servers []*testprocess.Server
 	for range 2 {
 		servers = append(servers, start(t, strict(testprocess.Settings{"REDIS_URL": r.proxied(), "DATABASE_URL": database.URL})))
@@ -269,14 +269,16 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 	end := make(chan struct{})
 	for _, server := range servers {
 		all.Go(func() error {
+			again := time.NewTicker(20 * time.Millisecond)
+			defer again.Stop()
 			for {
+				if err := w.look(server.URL); err != nil {
+					return fmt.Errorf("at %s: %w", server.URL, err)
+				}
 				select {
 				case <-end:
 					return nil
-				default:
-				}
-				if err := w.look(server.URL); err != nil {
-					return fmt.Errorf("at %s: %w", server.URL, err)
+				case <-again.C:
 				}
 			}
 		})
@@ -288,12 +290,6 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 		}
 	})
 	defer stop()
-	told := func(when string) {
-		t.Helper()
-		for _, server := range servers {
-			testkit.Eventually(t, answerLimit, when, func() error { return greeted(bea.at(server.URL)) })
-		}
-	}
 	logOut := func(v *visitor, server *testprocess.Server) {
 		t.Helper()
 		testkit.Eventually(t, answerLimit, "log out", func() error {
@@ -326,26 +322,23 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 		replica.Start()
 		stands(replica, thieves[lost])
 	}
-	var promoted *testservice.RedisServer
-	testkit.Eventually(t, answerLimit, "promote a replica", func() (err error) {
-		promoted, err = r.master(1)
+	replicated := func(replicas int) error {
+		_, err := r.master(replicas)
 		return err
-	})
-	told("greeted after the fail-over")
-	for _, server := range servers {
-		mustBe(t, asked, thieves[lost].at(server.URL), "having logged out before the fail-over")
 	}
+	testkit.Steadily(t, answerLimit, "promote a replica", func() error { return replicated(1) })
+	steady(t, answerLimit, "after the fail-over", bea, servers...)
+	staysAsked(t, answerLimit, "having logged out before the fail-over", thieves[lost], servers...)
 
 	logOut(later, servers[1])
 	w.isOut(thieves[later])
 	cleo := member(t, servers[1])
 	w.isIn(cleo)
-	testkit.Eventually(t, answerLimit, "have the new session", func() error { return leads(promoted, 1) })
+	testkit.Eventually(t, answerLimit, "have the new session", func() error { return replicated(1) })
 	old.Start()
 	stands(old, thieves[later])
 	testkit.Eventually(t, answerLimit, "make a replica of the old master", func() error {
-		_, err := r.master(2)
-		return errors.Join(err, r.known(old))
+		return errors.Join(replicated(2), r.known(old))
 	})
 
 	must(t, r.sentinels[0], "SENTINEL", "FAILOVER", "sessions")
@@ -357,10 +350,10 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 		}
 		return err
 	})
-	told("greeted after the fail-back")
+	steady(t, answerLimit, "after the fail-back", bea, servers...)
 	w.isOut(thieves[meanwhile])
+	steady(t, answerLimit, "having logged in at the master in between", cleo, servers...)
 	for _, server := range servers {
-		mustBe(t, greeted, cleo.at(server.URL), "having logged in at the master in between")
 		if err := w.look(server.URL); err != nil {
 			t.Error(err)
 		}

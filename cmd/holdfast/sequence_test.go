@@ -5,6 +5,7 @@ package main_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -19,7 +20,6 @@ import (
 
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
-	"holdfast/internal/dev/testservice"
 )
 
 // What people do on /lab, one thing after the other.
@@ -33,26 +33,27 @@ func childrenOf(t testing.TB, pid int) (states map[int]string, environs map[int]
 	if err != nil {
 		t.Fatal(err)
 	}
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range stats {
-		stat, err := os.ReadFile(path)
+	for _, list := range lists {
+		children, err := os.ReadFile(list)
 		if err != nil {
-			continue
+			continue // a thread that has ended
 		}
-		// After the name in parentheses: state, parent.
-		fields := strings.Fields(string(stat[strings.LastIndexByte(string(stat), ')')+1:]))
-		if len(fields) < 2 || fields[1] != strconv.Itoa(pid) {
-			continue
-		}
-		child, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		states[child] = fields[0]
-		environ, err := os.ReadFile(filepath.Join(filepath.Dir(path), "environ"))
-		// Before it runs its program, a child has that of its parent.
-		if err == nil && len(environ) > 0 && !bytes.Equal(environ, own) {
-			environs[child] = strings.Split(strings.TrimRight(string(environ), "\x00"), "\x00")
+		for _, id := range strings.Fields(string(children)) {
+			stat, err := os.ReadFile(filepath.Join("/proc", id, "stat"))
+			if err != nil {
+				continue
+			}
+			child, _ := strconv.Atoi(id)
+			states[child], _, _ = strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+2:]), " ") // after the name in parentheses
+			environ, err := os.ReadFile(filepath.Join("/proc", id, "environ"))
+			// Before it runs its program, a child has that of its parent.
+			if err == nil && len(environ) > 0 && !bytes.Equal(environ, own) {
+				environs[child] = strings.Split(strings.TrimRight(string(environ), "\x00"), "\x00")
+			}
 		}
 	}
 	return states, environs
@@ -138,6 +139,7 @@ func TestACheckAfterThreeRestartsMeasuresAndNoChildHearsOfTheSocket(t *testing.T
 	t.Parallel()
 	for name, settings := range bothStacks() {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := start(t, settings(t))
 			v := member(t, server)
 			for range 3 {
@@ -213,8 +215,8 @@ func TestACheckWhoseServerIsKilledIsNotForgotten(t *testing.T) {
 // check runs leaves a folder, and a schema in PostgreSQL.
 func TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart(t *testing.T) {
 	t.Parallel()
-	for name, postgres := range map[string]func(testing.TB) *testservice.PostgresServer{
-		"embedded": func(testing.TB) *testservice.PostgresServer { return nil }, "PostgreSQL": testservice.Postgres,
+	for name, database := range map[string]func(testing.TB) string{
+		"embedded": func(testing.TB) string { return "" }, "PostgreSQL": func(t testing.TB) string { return testkit.Postgres(t).URL },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -224,8 +226,8 @@ func TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart(t *testing.T) {
 				t.Fatal(err)
 			}
 			t.Cleanup(func() { os.RemoveAll(temporary) })
-			database := postgres(t)
-			settings := onServices(nil, database)
+			database := database(t)
+			settings := onServices("", database)
 			settings["TMPDIR"] = temporary
 			server := start(t, settings)
 			left := func() (names []string) {
@@ -239,7 +241,7 @@ func TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart(t *testing.T) {
 					}
 					names = append(names, found...)
 				}
-				if database != nil {
+				if database != "" {
 					names = append(names, schemas(t, database)...)
 				}
 				return names
@@ -277,9 +279,9 @@ func TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart(t *testing.T) {
 }
 
 // schemas are those of checks.
-func schemas(t testing.TB, postgres *testservice.PostgresServer) (names []string) {
+func schemas(t testing.TB, database string) (names []string) {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), postgres.URL)
+	conn, err := pgx.Connect(t.Context(), database)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 )
 
 // loudly is how soon a start that cannot succeed must say so.
-const loudly = 10 * time.Second
+var loudly = within(10 * time.Second)
 
 func TestStartsWithNothingConfigured(t *testing.T) {
 	t.Parallel()
@@ -210,7 +210,7 @@ func TestMigrateAppliesWhatIsMissing(t *testing.T) {
 	t.Parallel()
 	for name, settings := range map[string]testprocess.Settings{
 		"SQLite":     {},
-		"PostgreSQL": onServices(nil, testservice.Postgres(t)),
+		"PostgreSQL": onServices("", testservice.Postgres(t).URL),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
