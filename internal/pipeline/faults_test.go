@@ -421,7 +421,7 @@ func TestResetAsksAgainOnACheckedConnection(t *testing.T) {
 	c := open(t, pipeline.Options{Dial: to(s.addr), Check: info})
 	c.Reset(errors.New("nothing is open yet"))
 	all := askMany(c, 100)
-	waiting(t, c, 0, 100)
+	eventually(t, "all are sent", func() bool { return len(s.commands(1)) == 1+100 })
 	c.Reset(errors.New("a doubt"))
 	for i, a := range all {
 		wantEcho(t, <-a, fmt.Sprintf("GET %d", i))
