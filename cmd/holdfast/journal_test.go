@@ -90,7 +90,7 @@ func (r *redisFolder) save(who *visitor) {
 	if n, err := r.Do("EXISTS", keyOf(who)); n != int64(1) || err != nil {
 		r.t.Fatalf("the session is not there to be restored: nothing is tested (%v)", err)
 	}
-	if err := os.CopyFS(r.before, os.DirFS(r.folder)); err != nil {
+	if err := errors.Join(os.RemoveAll(r.before), os.CopyFS(r.before, os.DirFS(r.folder))); err != nil {
 		r.t.Fatal(err)
 	}
 }

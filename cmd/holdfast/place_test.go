@@ -187,6 +187,7 @@ func TestACommandMigratesNothing(t *testing.T) {
 			mustRun("users", "list")
 			do(`DELETE FROM goose_db_version WHERE version_id >= 8`)
 			do(`DROP TABLE session_store`)
+			do(`DROP TABLE clock`)
 			for range 2 {
 				got := testprocess.Run(t, program(t), dir, settings, "users", "list")
 				if got.Code != 1 || got.Stdout != "" {

@@ -70,7 +70,7 @@ func greetWith(pages *template.Template, started time.Time) func(io.Writer, stoc
 		instance, now := fmt.Sprintf("start %d, process %d", 1, os.Getpid()), time.Now()
 		return pages.ExecuteTemplate(w, "base", stockView{
 			Layout: stockLayout{
-				Title: "Profile · Holdfast", Path: "/profile", Member: m.Name,
+				Title: "Profile · Holdfast", Path: "/profile", Member: m.Name, Account: "aaaaaaaaaaaa",
 				Version: "dev", Instance: instance, Store: "Redis",
 			},
 			Page: stockProfile{
@@ -95,7 +95,8 @@ type stockView struct {
 }
 
 type stockLayout struct {
-	Title, Path, Member      string
+	Title, Path              string
+	Member, Account          string
 	Flashes                  []string
 	Neutral, Learn           bool
 	Version, Instance, Store string

@@ -375,7 +375,9 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 
 	timed := timed{conn, h.timeout}
 	defer h.repair.Store(nil)
-	h.awaitTurn(ctx, timed)
+	if err := h.awaitTurn(ctx, timed); err != nil {
+		return fmt.Errorf("wait for a turn: %w", err)
+	}
 	defer func() { _, _ = timed.Do("DEL", turnKey) }()
 	at, err := h.firstStep(timed)
 	if err != nil {
@@ -442,26 +444,29 @@ const (
 	turnTick = 20 * time.Millisecond
 )
 
-func (h *heartbeat) awaitTurn(ctx context.Context, conn redis.Conn) {
+func (h *heartbeat) awaitTurn(ctx context.Context, conn redis.Conn) error {
 	tick := time.NewTicker(turnTick)
 	defer tick.Stop()
 	seen, since := "", time.Now()
 	for {
 		reply, err := conn.Do("SET", turnKey, h.turn(0), "NX", "PX", turnFor.Milliseconds())
+		if isReply(err, "NOAUTH", "NOPERM") {
+			return err // of a longer command, Redis does not say that a password is missing
+		}
 		if reply != nil || err != nil {
-			return
+			return nil
 		}
 		if sign, err := redis.String(conn.Do("GET", turnKey)); err == nil && sign != seen {
 			seen, since = sign, time.Now()
 		}
 		if time.Since(since) > turnFor {
 			h.holdTurn(conn, 0)
-			return
+			return nil
 		}
 		h.repair.Store(&Repair{}) // another one is at it
 		select {
 		case <-ctx.Done():
-			return
+			return nil
 		case <-tick.C:
 		}
 	}
