@@ -185,9 +185,11 @@ func TestACommandMigratesNothing(t *testing.T) {
 				}
 			}
 			mustRun("users", "list")
-			do(`DELETE FROM goose_db_version WHERE version_id >= 8`)
-			do(`DROP TABLE session_store`)
-			do(`DROP TABLE clock`)
+			var latest int
+			if err := db.SQL().QueryRowContext(t.Context(), `SELECT max(version_id) FROM goose_db_version`).Scan(&latest); err != nil {
+				t.Fatal(err)
+			}
+			do(fmt.Sprintf(`DELETE FROM goose_db_version WHERE version_id = %d`, latest))
 			for range 2 {
 				got := testprocess.Run(t, program(t), dir, settings, "users", "list")
 				if got.Code != 1 || got.Stdout != "" {
@@ -195,7 +197,8 @@ func TestACommandMigratesNothing(t *testing.T) {
 				}
 				mustName(t, got.Stderr, name, "holdfast migrate")
 			}
-			mustRun("migrate")
+			do(fmt.Sprintf(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (%d, true)`, latest))
+			mustRun("users", "list")
 			do(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (90000, true)`)
 			mustRun("users", "list")
 		})
