@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"holdfast/internal/account"
-	"holdfast/internal/database"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/password"
 	"holdfast/internal/session"
@@ -20,14 +20,7 @@ import (
 func loggedIn(b *testing.B) (*session.Manager, string) {
 	b.Helper()
 	ctx := context.Background()
-	db, err := database.Open(ctx, database.Config{DataDir: b.TempDir(), Timeout: 5 * time.Second})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(func() { _ = db.Close() })
-	if _, err := db.Migrate(ctx); err != nil {
-		b.Fatal(err)
-	}
+	db := testkit.OpenDatabase(b, testkit.SQLite(b))
 	people := account.New(db.People(), password.NewHasher(password.DefaultCost(), 1, time.Minute), password.Policy{MinRunes: 15}, time.Now)
 	person, err := people.Register(ctx, account.Registration{
 		Name: "Ada Lovelace", Email: "ada@example.org", Password: "nine kelp forests at dawn",
