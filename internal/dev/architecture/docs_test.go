@@ -102,7 +102,7 @@ func TestEveryFileNamedInTheDocumentsExists(t *testing.T) {
 }
 
 // foreign are variables that are read by others than Holdfast.
-var foreign = []string{"CGO_ENABLED", "HOLDFAST_REQUIRE_SERVICES", "HOLDFAST_TIMING_SAMPLES", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "SSL_CERT_FILE"}
+var foreign = []string{"CGO_ENABLED", "HOLDFAST_REQUIRE_SERVICES", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "SSL_CERT_FILE"}
 
 func TestEverySettingNamedInTheDocumentsExists(t *testing.T) {
 	known := slices.Clone(foreign)
