@@ -45,8 +45,8 @@ func Postgres(t testing.TB) *PostgresServer {
 }
 
 // FilledPostgres is like [Postgres], but the database is a copy of one that fill
-// has filled: once for each name in this test process. A copy that a test leaves
-// as the original was, but for rows in tables that were empty, is used again.
+// has filled: once for each name in this test process. A copy whose schema a test
+// has not changed gets its rows back and is used again.
 func FilledPostgres(t testing.TB, name string, fill func(url string) error) *PostgresServer {
 	t.Helper()
 	if !guarded {

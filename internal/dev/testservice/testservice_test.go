@@ -159,7 +159,7 @@ func TestACopyOfAFilledDatabaseIsAsTheOriginal(t *testing.T) {
 		"ALTER TABLE kelp ADD m int":                                 false,
 		"DROP TABLE kelp":                                            false,
 		"CREATE INDEX ON kelp (n)":                                   false,
-		"UPDATE wrack SET n = 2":                                     false,
+		"UPDATE wrack SET n = 2":                                     true,
 		"SELECT nextval('place')":                                    false,
 		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT 1'": false,
 		"DO $$ BEGIN EXECUTE 'ALTER DATABASE ' || current_database() || ' SET work_mem = 1024'; END $$": false,
@@ -172,7 +172,8 @@ func TestACopyOfAFilledDatabaseIsAsTheOriginal(t *testing.T) {
 			if !again {
 				changed[url] = does
 			}
-			if err := execute(url, "INSERT INTO kelp SELECT 1 / (n - n) FROM kelp", does); err != nil { // fails if another test has left a row
+			// The first two fail for a row that another test has left.
+			if err := execute(url, "INSERT INTO kelp SELECT 1 / (n - n) FROM kelp", "INSERT INTO kelp SELECT 1 / (2 - n) FROM wrack", does); err != nil {
 				t.Fatal(err)
 			}
 		})
