@@ -2,12 +2,25 @@ package web
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
 )
+
+// loadOnce loads the files for all sites of the tests.
+var loadOnce = sync.OnceValues(loadFiles)
+
+// NewSharing is New with the files that all sites of the tests share.
+func NewSharing(cfg Config) (*Site, error) {
+	files, err := loadOnce()
+	if err != nil {
+		return nil, err
+	}
+	return newSite(cfg, files)
+}
 
 // Routes lists all that the site answers, as "METHOD /path", sorted.
 func (s *Site) Routes() []string {

@@ -21,15 +21,11 @@ import (
 
 func newTestViews(t testing.TB) (*view.Set, *assets) {
 	t.Helper()
-	files, err := newAssets(static.FS)
+	all, err := loadOnce()
 	if err != nil {
 		t.Fatal(err)
 	}
-	views, err := view.Parse(templates.FS, files.url)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return views, files
+	return all.views, all.assets
 }
 
 // pageNames are the pages there are templates for.

@@ -83,10 +83,8 @@ type Process struct {
 // Site is the whole application as an [http.Handler].
 type Site struct {
 	Config
+	*files
 	echo        *echo.Echo
-	views       *view.Set
-	assets      *assets
-	rootFiles   rootFiles
 	failures    failurePages
 	instance    string          // Process, as pages show it
 	recent      *trace.Recent   // with LEARN
@@ -101,8 +99,15 @@ type Site struct {
 // change them; to append to one makes a copy.
 type headerValues struct{ html, noStore []string }
 
-// New returns a Site. A template or static file that cannot be used is an error.
-func New(cfg Config) (*Site, error) {
+// files are the templates and static files of the program, as a site serves them.
+// Nothing changes them.
+type files struct {
+	views     *view.Set
+	assets    *assets
+	rootFiles rootFiles
+}
+
+func loadFiles() (*files, error) {
 	assets, err := newAssets(static.FS)
 	if err != nil {
 		return nil, fmt.Errorf("load static files: %w", err)
@@ -115,12 +120,30 @@ func New(cfg Config) (*Site, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load static files: %w", err)
 	}
-	s := &Site{
+	return &files{views, assets, atRoot}, nil
+}
+
+// CheckTemplates does the part of New that can fail because of a template or static
+// file.
+func CheckTemplates() error {
+	_, err := loadFiles()
+	return err
+}
+
+// New returns a Site. A template or static file that cannot be used is an error.
+func New(cfg Config) (*Site, error) {
+	files, err := loadFiles()
+	if err != nil {
+		return nil, err
+	}
+	return newSite(cfg, files)
+}
+
+func newSite(cfg Config, files *files) (s *Site, err error) {
+	s = &Site{
 		Config:      cfg,
+		files:       files,
 		echo:        echo.New(),
-		views:       views,
-		assets:      assets,
-		rootFiles:   atRoot,
 		instance:    instanceName(cfg.Process),
 		getPaths:    map[string]bool{},
 		crossOrigin: http.NewCrossOriginProtection(),
@@ -141,19 +164,6 @@ func New(cfg Config) (*Site, error) {
 	s.echo.IPExtractor = ipExtractor(cfg.TrustedProxies)
 	s.routes()
 	return s, nil
-}
-
-// CheckTemplates does the part of New that can fail because of a template or
-// static file.
-func CheckTemplates() error {
-	assets, err := newAssets(static.FS)
-	if err != nil {
-		return fmt.Errorf("load static files: %w", err)
-	}
-	if _, err := view.Parse(templates.FS, assets.url); err != nil {
-		return fmt.Errorf("load templates: %w", err)
-	}
-	return nil
 }
 
 // ServeHTTP implements [http.Handler].

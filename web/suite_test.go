@@ -241,7 +241,7 @@ func (w *world) open() {
 	w.attacks.make, w.attacks.Runner = w.options.attacks, attack.New(attack.Config{
 		Server: w.base.String(), Accounts: w.accounts, Sessions: w.sessions, Store: w.store, Unslowed: !w.options.slow, Limit: time.Minute, Log: log,
 	})
-	w.site, err = web.New(web.Config{
+	w.site, err = web.NewSharing(web.Config{
 		Accounts:       w.accounts,
 		Sessions:       w.sessions,
 		Revocations:    w.db.Revocations(),
