@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"os"
@@ -13,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/learn/attack"
 	"holdfast/internal/session/store"
 )
@@ -147,7 +149,12 @@ func TestAttacksTakeTurns(t *testing.T) {
 		first <- response.StatusCode
 		response.Body.Close()
 	}()
-	w.until("the first attack is under way", func() bool { return len(w.rows(`SELECT id FROM people`)) == 1 })
+	testkit.Eventually(t, testkit.Patience, "the first attack is under way", func() error {
+		if n := len(w.rows(`SELECT id FROM people`)); n != 1 {
+			return fmt.Errorf("%d people", n)
+		}
+		return nil
+	})
 	b := w.browser()
 	if page := b.post("/lab/attacks/replay", nil).want(http.StatusConflict); !strings.Contains(page.text("[role=alert]"), "take turns") {
 		t.Errorf("the second press says %q", page.text("[role=alert]"))
@@ -159,18 +166,6 @@ func TestAttacksTakeTurns(t *testing.T) {
 		t.Errorf("the first was answered %d", got)
 	}
 	b.post("/lab/attacks/replay", nil).wantRedirect("/lab/attacks?shown=replay#replay")
-}
-
-// until waits for something that happens by itself.
-func (w *world) until(what string, happened func() bool) {
-	w.t.Helper()
-	end := time.Now().Add(30 * time.Second)
-	for !happened() {
-		if time.Now().After(end) {
-			w.t.Fatalf("%s: not yet", what)
-		}
-		time.Sleep(2 * time.Millisecond)
-	}
 }
 
 func TestAttacksAreThereOnlyWhereTheyWereAskedFor(t *testing.T) {

@@ -16,23 +16,22 @@ import (
 
 func TestAnErrorPageKnowsWhoIsAsking(t *testing.T) {
 	t.Parallel()
-	onBothStacks(t, func(t *testing.T, w *world) {
-		w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { return errors.New("kelp tore loose") })
-		p := w.person("Ada <b>& Söhne</b>")
-		member, guest := w.member(p), w.browser()
-		for _, path := range []string{"/none", "/test/fault", "/devices/end/x"} {
-			page := member.get(path).wantErrorPage().wantNoCookie()
-			page.wantText("header .person", p.name)
-			if page.doc().Find("header a[href='/profile']").Length() != 1 || page.doc().Find("header form[action='/logout']").Length() != 1 {
-				t.Errorf("%s: a member has lost the navigation: %s", path, page.text("header"))
-			}
-			page = guest.get(path).wantErrorPage()
-			if page.doc().Find("header a[href='/login']").Length() != 1 || page.doc().Find("header form[action='/logout']").Length() != 0 {
-				t.Errorf("%s: a guest has lost the navigation: %s", path, page.text("header"))
-			}
+	w := newWorld(t, embedded(t), options{learn: true})
+	w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { return errors.New("kelp tore loose") })
+	p := w.person("Ada <b>& Söhne</b>")
+	member, guest := w.member(p), w.browser()
+	for _, path := range []string{"/none", "/test/fault", "/devices/end/x"} {
+		page := member.get(path).wantErrorPage().wantNoCookie()
+		page.wantText("header .person", p.name)
+		if page.doc().Find("header a[href='/profile']").Length() != 1 || page.doc().Find("header form[action='/logout']").Length() != 1 {
+			t.Errorf("%s: a member has lost the navigation: %s", path, page.text("header"))
 		}
-		member.post("/devices/end", url.Values{"id": {"none"}}).want(http.StatusNotFound).wantText("header .person", p.name)
-	})
+		page = guest.get(path).wantErrorPage()
+		if page.doc().Find("header a[href='/login']").Length() != 1 || page.doc().Find("header form[action='/logout']").Length() != 0 {
+			t.Errorf("%s: a guest has lost the navigation: %s", path, page.text("header"))
+		}
+	}
+	member.post("/devices/end", url.Values{"id": {"none"}}).want(http.StatusNotFound).wantText("header .person", p.name)
 }
 
 func TestAnErrorPageSaysThatSessionsAreAway(t *testing.T) {
@@ -170,7 +169,7 @@ func TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm(t *testing.T) {
 	button(b.post("/verify", url.Values{"token": {confirm}}).want(http.StatusServiceUnavailable), "/verify?token="+confirm)
 	button(b.post("/reset", url.Values{"password": {otherPassword}}).want(http.StatusServiceUnavailable), "/forgot")
 	w.stores.redis.Resume()
-	w.until("the store is back", func() bool { return b.get("/reset?token="+reset).status == http.StatusOK })
+	w.well()
 
 	button(b.post("/reset", url.Values{"nome": {"x"}}).want(http.StatusBadRequest), "/forgot")
 	button(b.post("/verify", url.Values{"nome": {"x"}}).want(http.StatusBadRequest), "/account")

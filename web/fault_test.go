@@ -101,8 +101,8 @@ func TestARequestThatFailsLeavesTheSessionAsItWas(t *testing.T) {
 						}
 					}
 				}
-				w.wantUnchanged(before, did+", then "+how)
 			}
+			w.wantUnchanged(before, did+", then each fault")
 		}
 		page := member.get("/profile").want(http.StatusOK).wantText("h1", "Hello, Ada!")
 		if got := page.notices(); len(got) != 1 || got[0] != "A notice that waits." {
@@ -243,6 +243,7 @@ func TestAStoreThatTakesNothingLosesNothing(t *testing.T) {
 		}
 	}
 	w.do("CONFIG", "SET", "maxmemory", "0")
+	w.well()
 	b.set("colour", "red").wantRedirect("/session")
 }
 

@@ -43,6 +43,7 @@ func (a *answer) wantForms(id string) (actions []string) {
 }
 
 func TestEveryFormCarriesTheAccountItIsShownFor(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true, mail: true})
 	w.site.AddPage("/test/away", func(echo.Context, *session.Session) error { return account.ErrUnavailable })
 	p := w.person("Ada")
@@ -98,6 +99,7 @@ func TestEveryFormCarriesTheAccountItIsShownFor(t *testing.T) {
 // tab would leave it behind: shown for Ada or to a guest, sent as Bert or by a
 // guest.
 func TestAFormActsOnTheAccountItWasShownForOrNotAtAll(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	all := rows(w)
 	ada := w.person("Ada")
@@ -108,6 +110,27 @@ func TestAFormActsOnTheAccountItWasShownForOrNotAtAll(t *testing.T) {
 		left   = "You are not logged in any more. This page belonged to an account."
 		silent = "The form does not say which account it belongs to. Open its page again, and send it from there."
 	)
+	type sent struct {
+		what    string
+		guest   bool // who sends it
+		shown   string
+		headers []string
+		said    string // on the page that refuses it; "" where it is answered as its row says
+	}
+	cases := []sent{
+		{"shown for Ada, sent as Bert", false, web.AccountValue(ada.id), browserSays, other},
+		{"shown for Ada, sent as Bert by a program", false, web.AccountValue(ada.id), nil, other},
+		{"shown for a made-up account", false, "none", browserSays, other},
+		{"shown to a guest, sent as Bert", false, web.AccountValue(""), browserSays, before},
+		{"without the account", false, "", browserSays, silent},
+		{"without the account, with Origin alone", false, "", originSays, silent},
+		{"without the account, with Sec-Fetch-Site alone", false, "", browserSays[1:], silent},
+		{"without the account, by a program", false, "", nil, ""},
+		{"shown for Ada, sent by a guest", true, web.AccountValue(ada.id), browserSays, left},
+		{"by a guest, without the account", true, "", browserSays, silent},
+		{"by a guest, without the account, with Origin alone", true, "", originSays, silent},
+		{"by a guest, without the account, by a program", true, "", nil, ""},
+	}
 	for _, route := range w.site.Routes() {
 		if !strings.HasPrefix(route, "POST ") {
 			continue
@@ -118,28 +141,37 @@ func TestAFormActsOnTheAccountItWasShownForOrNotAtAll(t *testing.T) {
 			continue
 		}
 		named, members := namesItsAccount(route), strings.HasPrefix(r.guest, "303 /login?")
-		for _, c := range []struct {
-			what    string
-			guest   bool // who sends it
-			shown   string
-			headers []string
-			said    string // on the page that refuses it; "" where it is answered as its row says
-		}{
-			{"shown for Ada, sent as Bert", false, web.AccountValue(ada.id), browserSays, other},
-			{"shown for Ada, sent as Bert by a program", false, web.AccountValue(ada.id), nil, other},
-			{"shown for a made-up account", false, "none", browserSays, other},
-			{"shown to a guest, sent as Bert", false, web.AccountValue(""), browserSays, before},
-			{"without the account", false, "", browserSays, silent},
-			{"without the account, with Origin alone", false, "", originSays, silent},
-			{"without the account, with Sec-Fetch-Site alone", false, "", browserSays[1:], silent},
-			{"without the account, by a program", false, "", nil, ""},
-			{"shown for Ada, sent by a guest", true, web.AccountValue(ada.id), browserSays, left},
-			{"by a guest, without the account", true, "", browserSays, silent},
-			{"by a guest, without the account, with Origin alone", true, "", originSays, silent},
-			{"by a guest, without the account, by a program", true, "", nil, ""},
-		} {
-			if named && c.shown != "" {
-				continue // it carries none
+		refused := func(c sent) bool { return c.said != "" && !named && !(c.guest && (members || route == "POST /logout")) }
+		bert := w.person("Bert")
+		senders, forms := map[bool]*browser{false: w.member(bert), true: w.browser()}, map[bool]url.Values{}
+		for guest, b := range senders {
+			forms[guest] = r.form(w, b, bert)
+		}
+		stored := w.everything()
+		for _, c := range cases {
+			if !refused(c) {
+				continue
+			}
+			form := maps.Clone(forms[c.guest])
+			if c.shown != "" {
+				form.Set("account", c.shown)
+			}
+			b := senders[c.guest]
+			page := b.postWith(r.at(route), form.Encode(), c.headers...)
+			if page.status != http.StatusConflict || page.text("main .lead") != c.said {
+				t.Errorf("%s %s: %d, %q; want 409, %q", route, c.what, page.status, page.text("main .lead"), c.said)
+				continue
+			}
+			page.wantErrorPage().wantNoCookie()
+			way := page.doc().Find("main .actions a").First()
+			if to := way.AttrOr("href", ""); b.get(to).status != http.StatusOK {
+				t.Errorf("%s %s: the button %q leads to %s, which answers %d", route, c.what, way.Text(), to, b.get(to).status)
+			}
+		}
+		w.wantUnchanged(stored, route+", each time refused,")
+		for _, c := range cases {
+			if refused(c) || named && c.shown != "" { // which carries none
+				continue
 			}
 			bert := w.person("Bert")
 			b, want := w.member(bert), r.member
@@ -150,29 +182,10 @@ func TestAFormActsOnTheAccountItWasShownForOrNotAtAll(t *testing.T) {
 			if c.shown != "" {
 				form.Set("account", c.shown)
 			}
-			refused := c.said != "" && !named && !(c.guest && (members || route == "POST /logout"))
-			stored := map[string]string{}
-			if refused {
-				stored = w.everything()
-			}
-			page := b.postWith(r.at(route), form.Encode(), c.headers...)
-			if !refused {
-				// A page for members leads to the log-in, with what was typed if it is known
-				// for whom.
-				if got := page.brief(); got != want && (!c.guest || !members || !strings.HasPrefix(got, want+"%3Faccount%3D"+c.shown)) {
-					t.Errorf("%s %s: %s, want %s", route, c.what, got, want)
-				}
-				continue
-			}
-			if page.status != http.StatusConflict || page.text("main .lead") != c.said {
-				t.Errorf("%s %s: %d, %q; want 409, %q", route, c.what, page.status, page.text("main .lead"), c.said)
-				continue
-			}
-			page.wantErrorPage().wantNoCookie()
-			w.wantUnchanged(stored, route+" "+c.what)
-			way := page.doc().Find("main .actions a").First()
-			if to := way.AttrOr("href", ""); b.get(to).status != http.StatusOK {
-				t.Errorf("%s %s: the button %q leads to %s, which answers %d", route, c.what, way.Text(), to, b.get(to).status)
+			// A page for members leads to the log-in, with what was typed if it is known
+			// for whom.
+			if got := b.postWith(r.at(route), form.Encode(), c.headers...).brief(); got != want && (!c.guest || !members || !strings.HasPrefix(got, want+"%3Faccount%3D"+c.shown)) {
+				t.Errorf("%s %s: %s, want %s", route, c.what, got, want)
 			}
 		}
 	}
@@ -181,6 +194,7 @@ func TestAFormActsOnTheAccountItWasShownForOrNotAtAll(t *testing.T) {
 // The account is looked at before the password is asked for again: giving it
 // would be for the other account.
 func TestAnotherAccountsFormDoesNotAskForThePassword(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	ada, bert := w.person("Ada"), w.person("Bert")
 	b := w.member(bert)
@@ -192,6 +206,7 @@ func TestAnotherAccountsFormDoesNotAskForThePassword(t *testing.T) {
 }
 
 func TestARefusedFormSaysTheNameAsText(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	const name = `Bert <b id="x">& Söhne</b> request-id-goes-here`
 	b := w.member(w.person(name))
@@ -219,6 +234,7 @@ func TestARefusedFormSaysTheNameAsText(t *testing.T) {
 
 // The value is the account's, not the session's.
 func TestAFormStaysValidThroughANewSessionOfTheSamePerson(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	b := w.member(p)
@@ -241,6 +257,7 @@ func TestAFormStaysValidThroughANewSessionOfTheSamePerson(t *testing.T) {
 // when Bert logs in instead, nor when he does so while she is asked for her
 // password.
 func TestWhatWasTypedIsNotShownToAnotherAccount(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	ada, bert := w.person("Ada"), w.person("Bert")
 	for _, c := range []struct{ page, action, field, typed, own string }{

@@ -110,6 +110,7 @@ func TestAStoreThatIsAwayIsSaidInTheSitesOwnLook(t *testing.T) {
 	b.get("/healthz").want(http.StatusOK)
 	b.get("/readyz").want(http.StatusServiceUnavailable)
 	w.stores.redis.Start() // empty: what it held is gone, and nothing else
+	w.well()
 	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
 	w.browser().logIn(p, "").wantRedirect("/profile")
 }

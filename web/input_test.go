@@ -16,25 +16,24 @@ const urlencoded = "application/x-www-form-urlencoded"
 
 func TestABodyThatIsNoFormOfTheSiteIsRefusedAndStoresNothing(t *testing.T) {
 	t.Parallel()
-	onBothStacks(t, func(t *testing.T, w *world) {
-		p := w.person("Ada")
-		b := w.member(p)
-		tried := forms(w, b, p)
-		before := w.everything()
-		for path, good := range tried {
-			for what, c := range badBodies(good) {
-				r := b.request(http.MethodPost, path, strings.NewReader(c.body))
-				r.Header["Content-Type"] = c.contentType
-				page := b.do(r)
-				if page.status != c.status {
-					t.Errorf("POST %s with %s: %d, want %d", path, what, page.status, c.status)
-				}
-				page.wantNoCookie().wantErrorPage()
+	w := newWorld(t, embedded(t), options{learn: true})
+	p := w.person("Ada")
+	b := w.member(p)
+	tried := forms(w, b, p)
+	before := w.everything()
+	for path, good := range tried {
+		for what, c := range badBodies(good) {
+			r := b.request(http.MethodPost, path, strings.NewReader(c.body))
+			r.Header["Content-Type"] = c.contentType
+			page := b.do(r)
+			if page.status != c.status {
+				t.Errorf("POST %s with %s: %d, want %d", path, what, page.status, c.status)
 			}
+			page.wantNoCookie().wantErrorPage()
 		}
-		w.wantUnchanged(before, "bad bodies")
-		b.get("/profile").want(http.StatusOK)
-	})
+	}
+	w.wantUnchanged(before, "bad bodies")
+	b.get("/profile").want(http.StatusOK)
 }
 
 type badBody struct {
@@ -251,44 +250,43 @@ var markup = []string{
 
 func TestMarkupStaysText(t *testing.T) {
 	t.Parallel()
-	onBothStacks(t, func(t *testing.T, w *world) {
-		for i, text := range markup {
-			p := w.person(text)
-			b := w.member(p)
-			b.get("/profile").want(http.StatusOK).wantText("h1", "Hello, "+text+"!").wantText(".person", text)
-			b.get("/").want(http.StatusOK).wantText("h1", "Hello, "+text+"!")
-			b.set(text, text).wantRedirect("/session")
-			if got := b.get("/session").shown()[text]; got != text {
-				t.Errorf("the value %q is shown as %q", text, got)
-			}
-			if got := b.session(); got.Values[text] != text || got.Member.Name != text {
-				t.Errorf("as JSON %q is %+v", text, got)
-			}
-			b.submit(b.get("/account"), "form[action='/account/name']", map[string]string{"name": text + "."}).wantRedirect("/account")
-			again := b.post("/session", url.Values{"key": {strings.Repeat(text, 65)}, "value": {text}}).want(422)
-			if got := again.doc().Find("input#value").AttrOr("value", ""); got != text {
-				t.Errorf("the form says %q for %q", got, text)
-			}
-			guest := w.browser()
-			guest.agent = strings.ToValidUTF8(text, "")
-			again = guest.logIn(person{email: text, password: "not anybody's, this one"}, "").want(422)
-			if got := again.doc().Find("input#email").AttrOr("value", ""); got != text {
-				t.Errorf("the log-in form says %q for %q", got, text)
-			}
-			again = guest.submit(guest.get("/register"), "form[action='/register']", map[string]string{"name": text, "email": text, "password": ""}).want(422)
-			if got := again.doc().Find("input#name").AttrOr("value", ""); got != text {
-				t.Errorf("the register form says %q for %q", got, text)
-			}
-			// The list of devices shows what browsers call themselves.
-			r := guest.request(http.MethodPost, "/login", strings.NewReader(url.Values{"email": {p.email}, "password": {p.password}}.Encode()))
-			r.Header.Set("Content-Type", urlencoded)
-			if i < 3 { // a hash each
-				guest.do(r).wantRedirect("/profile")
-				guest.get("/devices").want(http.StatusOK)
-			}
-			guest.get("/" + url.PathEscape(text)).want(http.StatusNotFound).wantErrorPage()
+	w := newWorld(t, embedded(t), options{learn: true})
+	for i, text := range markup {
+		p := w.person(text)
+		b := w.member(p)
+		b.get("/profile").want(http.StatusOK).wantText("h1", "Hello, "+text+"!").wantText(".person", text)
+		b.get("/").want(http.StatusOK).wantText("h1", "Hello, "+text+"!")
+		b.set(text, text).wantRedirect("/session")
+		if got := b.get("/session").shown()[text]; got != text {
+			t.Errorf("the value %q is shown as %q", text, got)
 		}
-	})
+		if got := b.session(); got.Values[text] != text || got.Member.Name != text {
+			t.Errorf("as JSON %q is %+v", text, got)
+		}
+		b.submit(b.get("/account"), "form[action='/account/name']", map[string]string{"name": text + "."}).wantRedirect("/account")
+		again := b.post("/session", url.Values{"key": {strings.Repeat(text, 65)}, "value": {text}}).want(422)
+		if got := again.doc().Find("input#value").AttrOr("value", ""); got != text {
+			t.Errorf("the form says %q for %q", got, text)
+		}
+		guest := w.browser()
+		guest.agent = strings.ToValidUTF8(text, "")
+		again = guest.logIn(person{email: text, password: "not anybody's, this one"}, "").want(422)
+		if got := again.doc().Find("input#email").AttrOr("value", ""); got != text {
+			t.Errorf("the log-in form says %q for %q", got, text)
+		}
+		again = guest.submit(guest.get("/register"), "form[action='/register']", map[string]string{"name": text, "email": text, "password": ""}).want(422)
+		if got := again.doc().Find("input#name").AttrOr("value", ""); got != text {
+			t.Errorf("the register form says %q for %q", got, text)
+		}
+		// The list of devices shows what browsers call themselves.
+		r := guest.request(http.MethodPost, "/login", strings.NewReader(url.Values{"email": {p.email}, "password": {p.password}}.Encode()))
+		r.Header.Set("Content-Type", urlencoded)
+		if i < 3 { // a hash each
+			guest.do(r).wantRedirect("/profile")
+			guest.get("/devices").want(http.StatusOK)
+		}
+		guest.get("/" + url.PathEscape(text)).want(http.StatusNotFound).wantErrorPage()
+	}
 }
 
 func TestFiftySignUpsOfOneAddressMakeOneAccount(t *testing.T) {

@@ -64,83 +64,79 @@ func (w *world) holdMail(to string) (release func()) {
 // password and reads the mail of each address that they give the account.
 func TestWhoeverTookAnAccountOverCannotCutTheFormerAddressOff(t *testing.T) {
 	t.Parallel()
-	for name, does := range map[string]func(w *world, thief *browser, p person){
-		"by changing the password": func(w *world, thief *browser, p person) {
-			thief.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
-		},
-		"by a reset": func(w *world, _ *browser, _ person) { w.resets("thief@kelp.example", otherPassword) },
-		"by changing the address again": func(w *world, thief *browser, _ person) {
-			w.moves(thief, "second@kelp.example")
-		},
-		"by changing the address again, undoing that, and a reset": func(w *world, thief *browser, _ person) {
-			w.moves(thief, "second@kelp.example")
-			w.undoes(w.linkIn(w.mailTo("thief@kelp.example", tellsChange)))
-			w.resets("thief@kelp.example", otherPassword)
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		for name, does := range map[string]func(thief *browser, p person, address string){
+			"by changing the password": func(thief *browser, p person, _ string) {
+				thief.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
+			},
+			"by a reset": func(_ *browser, _ person, address string) { w.resets(address, otherPassword) },
+			"by changing the address again": func(thief *browser, _ person, address string) {
+				w.moves(thief, "second-"+address)
+			},
+			"by changing the address again, undoing that, and a reset": func(thief *browser, _ person, address string) {
+				w.moves(thief, "second-"+address)
+				w.undoes(w.linkIn(w.mailTo(address, tellsChange)))
+				w.resets(address, otherPassword)
+			},
+		} {
 			for when, waits := range map[string]bool{"after the mail": false, "before the mail": true} {
-				t.Run(when, func(t *testing.T) {
-					t.Parallel()
-					onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
-						p := w.person("Ada")
-						thief := w.member(p)
-						thief.post("/account/email", url.Values{"email": {"thief@kelp.example"}}).wantRedirect("/account")
-						confirm := w.linkIn(w.mailTo("thief@kelp.example", asksChange))
-						thief.submit(thief.get(confirm), "form[action='/verify']", nil).wantRedirect("/account")
-						if waits {
-							release := w.holdMail(p.email)
-							does(w, thief, p)
-							release()
-						} else {
-							w.sendMail()
-							does(w, thief, p)
+				p := w.person("Ada")
+				address := "thief-of-" + p.email
+				thief := w.member(p)
+				thief.post("/account/email", url.Values{"email": {address}}).wantRedirect("/account")
+				confirm := w.linkIn(w.mailTo(address, asksChange))
+				thief.submit(thief.get(confirm), "form[action='/verify']", nil).wantRedirect("/account")
+				if waits {
+					release := w.holdMail(p.email)
+					does(thief, p, address)
+					release()
+				} else {
+					w.sendMail()
+					does(thief, p, address)
+				}
+				undo := w.linkIn(w.mailTo(p.email, tellsChange))
+				w.undoes(undo)
+				thief.get("/profile").wantRedirect("/login?next=%2Fprofile")
+				w.resets(p.email, "nine otters share a kettle")
+				w.browser().post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")
+				for _, m := range w.sendMail() {
+					if link := linkLine.FindStringSubmatch(m.Text); m.Subject == tellsChange && link != nil {
+						if a := w.browser().get("/verify?token=" + link[1]); a.status != http.StatusGone {
+							t.Errorf("%s, %s: a link to %s is still good: %d", name, when, m.To, a.status)
 						}
-						undo := w.linkIn(w.mailTo(p.email, tellsChange))
-						w.undoes(undo)
-						thief.get("/profile").wantRedirect("/login?next=%2Fprofile")
-						w.resets(p.email, "nine otters share a kettle")
-						w.browser().post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")
-						for _, m := range w.sendMail() {
-							if link := linkLine.FindStringSubmatch(m.Text); m.Subject == tellsChange && link != nil {
-								w.browser().get("/verify?token=" + link[1]).want(http.StatusGone)
-							}
-						}
-					})
-				})
+					}
+				}
 			}
-		})
-	}
+		}
+	})
 }
 
 // TestANewPasswordSpendsTheWaysBackToTheAddressTheAccountHas: a copy of such a
 // link, in a mailbox that somebody else has read, would be a reset for a week.
 func TestANewPasswordSpendsTheWaysBackToTheAddressTheAccountHas(t *testing.T) {
 	t.Parallel()
-	for name, sets := range map[string]func(w *world, b *browser, p person){
-		"reset": func(w *world, _ *browser, p person) { w.resets(p.email, otherPassword) },
-		"change": func(_ *world, b *browser, p person) {
-			b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
-				p := w.person("Ada")
-				b := w.member(p)
-				w.moves(b, "Thief@kelp.example")
-				first := w.linkIn(w.mailTo(p.email, tellsChange))
-				w.moves(b, p.email)
-				second := w.linkIn(w.mailTo("Thief@kelp.example", tellsChange))
-				w.browser().get(first).want(http.StatusOK)
-				sets(w, b, p)
-				for _, link := range []string{first, second} {
-					w.browser().get(link).want(http.StatusGone)
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		for name, sets := range map[string]func(b *browser, p person){
+			"reset": func(_ *browser, p person) { w.resets(p.email, otherPassword) },
+			"change": func(b *browser, p person) {
+				b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
+			},
+		} {
+			p := w.person("Ada")
+			b, thief := w.member(p), "Thief-of-"+p.email
+			w.moves(b, thief)
+			first := w.linkIn(w.mailTo(p.email, tellsChange))
+			w.moves(b, p.email)
+			second := w.linkIn(w.mailTo(thief, tellsChange))
+			w.browser().get(first).want(http.StatusOK)
+			sets(b, p)
+			for _, link := range []string{first, second} {
+				if a := w.browser().get(link); a.status != http.StatusGone {
+					t.Errorf("%s: a link is still good: %d", name, a.status)
 				}
-			})
-		})
-	}
+			}
+		}
+	})
 }
 
 // TestAnEarlierAddressGoesBeforeALaterOne: the owner moved the account back by
@@ -166,14 +162,14 @@ func TestAnEarlierAddressGoesBeforeALaterOne(t *testing.T) {
 
 func TestALetterWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
+	tests := map[string]struct {
 		ask     func(w *world, b *browser, p person)
 		subject string
 		does    func(w *world, b *browser, p person)
 	}{
 		"a reset, and the password was changed": {
 			func(w *world, _ *browser, p person) {
-				w.browser().post("/forgot", url.Values{"email": {"PERSON1@Kelp.Example"}}).wantRedirect("/login")
+				w.browser().post("/forgot", url.Values{"email": {strings.ToUpper(p.email)}}).wantRedirect("/login")
 			}, asksReset,
 			func(_ *world, b *browser, p person) {
 				b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
@@ -214,34 +210,32 @@ func TestALetterWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
 			func(w *world, b *browser, p person) {
 				token, err := w.accounts.MakeLink(w.t.Context(), account.PurposeChange, p.id, "second@kelp.example")
 				if err != nil {
-					t.Fatal(err)
+					w.t.Fatal(err)
 				}
 				b.submit(b.get("/verify?token="+token), "form[action='/verify']", nil).wantRedirect("/account")
 			},
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
-				p := w.person("Ada")
-				b := w.member(p)
-				w.sendMail()
-				test.ask(w, b, p)
-				held := w.rows(`SELECT recipient FROM outbox`)
-				if len(held) != 1 {
-					t.Fatalf("%q wait", held)
-				}
-				release := w.holdMail(held[0])
-				test.does(w, b, p)
-				release()
-				for _, m := range w.sendMail() {
-					if m.Subject == test.subject {
-						t.Errorf("sent all the same: to %s, %q", m.To, m.Text)
-					}
-				}
-			})
-		})
 	}
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		for name, test := range tests {
+			p := w.person("Ada")
+			b := w.member(p)
+			w.sendMail()
+			test.ask(w, b, p)
+			held := w.rows(`SELECT recipient FROM outbox`)
+			if len(held) != 1 {
+				t.Fatalf("%s: %q wait", name, held)
+			}
+			release := w.holdMail(held[0])
+			test.does(w, b, p)
+			release()
+			for _, m := range w.sendMail() {
+				if m.Subject == test.subject {
+					t.Errorf("%s: sent all the same: to %s, %q", name, m.To, m.Text)
+				}
+			}
+		}
+	})
 }
 
 // TestALetterThatIsBeingSentCarriesNoLinkThatOutlivesAReset: its sender has taken

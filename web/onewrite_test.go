@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"holdfast/internal/dev/testkit"
 )
 
 // connectionBuffer is the size of the buffer through which net/http writes to a
@@ -81,12 +83,12 @@ func (w *world) rawAnswer(request string) (answer []byte, writes int64) {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	defer func() { server.Close(); <-served }()
-	conn, err := net.DialTimeout("tcp", plain.Addr().String(), 5*time.Second)
+	conn, err := net.DialTimeout("tcp", plain.Addr().String(), testkit.Patience)
 	if err != nil {
 		w.t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(testkit.Patience)); err != nil {
 		w.t.Fatal(err)
 	}
 	if _, err := io.WriteString(conn, request); err != nil {

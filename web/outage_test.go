@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -43,7 +44,8 @@ func TestWhatAChangeHasEndedStaysEndedThroughAnOutageOfTheStore(t *testing.T) {
 				t.Errorf("%d sessions wait to be removed, want 1", len(waiting))
 			}
 			w.stores.redis.Resume()
-			w.until("the store is back", func() bool { return bystander.get("/profile").status == http.StatusOK })
+			w.well()
+			bystander.get("/profile").want(http.StatusOK)
 			b.get("/profile").wantRedirect("/login?next=%2Fprofile")
 			if err := w.sessions.Revoke(t.Context(), w.db.Revocations()); err != nil {
 				t.Error(err)
@@ -82,6 +84,7 @@ func TestNoChangeOfAnAccountIsBegunWhileTheStoreOfSessionsIsAway(t *testing.T) {
 		b, link := w.member(p), w.link(account.PurposeConfirm, p)
 		before := w.stored()
 		fault[0]()
+		var all sync.WaitGroup
 		for path, form := range map[string]url.Values{
 			"/account/password": {"current": {p.password}, "new": {otherPassword}},
 			"/account/email":    {"email": {"new@kelp.example"}},
@@ -94,8 +97,9 @@ func TestNoChangeOfAnAccountIsBegunWhileTheStoreOfSessionsIsAway(t *testing.T) {
 			"/register":         {"name": {"Eve"}, "email": {"eve@kelp.example"}, "password": {sharedPassword}},
 			"/forgot":           {"email": {p.email}},
 		} {
-			b.post(path, form).wantSaid("Sessions cannot be reached just now")
+			all.Go(func() { b.post(path, form).wantSaid("Sessions cannot be reached just now") })
 		}
+		all.Wait()
 		if after := w.stored(); !maps.Equal(before, after) {
 			t.Errorf("%s: stored %v, before %v", name, after, before)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/product"
 	"holdfast/internal/session"
 )
@@ -19,7 +20,7 @@ import (
 // impatient is a site on real services that waits no longer for Redis than a
 // test can.
 func impatient(t *testing.T) *world {
-	return newWorld(t, privateServices(t), options{redisTimeout: 500 * time.Millisecond})
+	return newWorld(t, privateServices(t), options{redisTimeout: time.Second})
 }
 
 // wantSaid holds that this is the error page of an outage that says so.
@@ -37,26 +38,10 @@ const (
 	madeAccount = "Your account has been created"
 )
 
-// within waits until what is true.
-func (w *world) within(limit time.Duration, what string, is func() error) {
-	w.t.Helper()
-	tick := time.NewTicker(10 * time.Millisecond)
-	defer tick.Stop()
-	for deadline := time.Now().Add(limit); ; <-tick.C {
-		err := is()
-		if err == nil {
-			return
-		}
-		if time.Now().After(deadline) {
-			w.t.Fatalf("%s: %v", what, err)
-		}
-	}
-}
-
-// well waits until the store of sessions answers again.
+// well waits until the store of sessions answers again, and keeps answering.
 func (w *world) well() {
 	w.t.Helper()
-	w.within(10*time.Second, "Redis again", func() error { return w.sessions.Ping(context.Background()) })
+	testkit.Steadily(w.t, testkit.Patience, "Redis again", func() error { return w.sessions.Ping(context.Background()) })
 }
 
 func TestAValueThatHangsAtTheStoreMayHaveBeenStoredAndIsSaidToBe(t *testing.T) {
@@ -68,7 +53,7 @@ func TestAValueThatHangsAtTheStoreMayHaveBeenStoredAndIsSaidToBe(t *testing.T) {
 	w.stores.redis.Pause()
 	guest.post("/session", value).wantSaid(mayBeStored)
 	w.stores.redis.Resume()
-	w.within(10*time.Second, "carried out when Redis goes on", func() error {
+	testkit.Eventually(w.t, testkit.Patience, "carried out when Redis goes on", func() error {
 		if n := len(w.sessionKeys()); n != 2 {
 			return fmt.Errorf("%d sessions are stored", n)
 		}
@@ -76,7 +61,7 @@ func TestAValueThatHangsAtTheStoreMayHaveBeenStoredAndIsSaidToBe(t *testing.T) {
 	})
 	w.well()
 	w.stores.redis.Stop()
-	w.within(10*time.Second, "the stop noticed", func() error {
+	testkit.Eventually(w.t, testkit.Patience, "the stop noticed", func() error {
 		if w.sessions.Ping(context.Background()) == nil {
 			return errors.New("Redis answers")
 		}
@@ -161,6 +146,7 @@ func TestANameChangedInTheDatabaseAloneIsSaidToBe(t *testing.T) {
 		t.Errorf("the form begins with %q", got)
 	}
 	w.do("CONFIG", "SET", "maxmemory", "0")
+	w.well()
 	b.follow(b.post("/account/name", form).wantRedirect("/account"))
 	b.get("/profile").wantText("h1", "Hello, Ada Lovelace!")
 }
@@ -175,6 +161,7 @@ func TestDevicesThatWereLoggedOutAreSaidToBe(t *testing.T) {
 	b.post("/devices/end", url.Values{"id": {id}}).wantSaid("Devices were logged out")
 	other.get("/profile").wantRedirect("/login?next=%2Fprofile")
 	w.do("CONFIG", "SET", "maxmemory", "0")
+	w.well()
 	b.post("/devices/end", url.Values{"id": {id}}).wantRedirect("/devices")
 }
 
@@ -218,7 +205,7 @@ func TestOthersAreLoggedOutAlsoWhilePostgresIsReadOnly(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	go w.sessions.Maintain(ctx)
-	w.within(10*time.Second, "noted when PostgreSQL takes writes", func() error {
+	testkit.Eventually(w.t, testkit.Patience, "noted when PostgreSQL takes writes", func() error {
 		past, err := w.db.Devices().Past(t.Context(), ada.id, 0, 10)
 		if err == nil && (len(past) != 1 || past[0].EndReason != session.EndedByOwner) {
 			err = fmt.Errorf("past devices %+v", past)
@@ -244,7 +231,7 @@ func (w *world) readOnlyDatabase(on string) {
 			w.t.Fatalf("%s: %v", statement, err)
 		}
 	}
-	w.within(10*time.Second, "the database again", func() error { return w.db.Ping(w.t.Context()) })
+	testkit.Eventually(w.t, testkit.Patience, "the database again", func() error { return w.db.Ping(w.t.Context()) })
 }
 
 // TestALogOutEndsTheSessionsOfAllCookiesThatCame: another port of the same host

@@ -8,10 +8,10 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
 )
 
@@ -78,7 +78,7 @@ func TestALogOutHappensAlsoWhenItsSenderHasGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Fprintf(conn, "POST /logout HTTP/1.1\r\nHost: %s\r\nCookie: session=%s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n\r\n", w.base.Host, token)
-	w.within(10*time.Second, "held up in Redis", func() error {
+	testkit.Eventually(w.t, testkit.Patience, "held up in Redis", func() error {
 		if info := w.do("INFO", "clients"); !strings.Contains(fmt.Sprintf("%s", info), "blocked_clients:1") {
 			return fmt.Errorf("%s", info)
 		}
@@ -86,7 +86,7 @@ func TestALogOutHappensAlsoWhenItsSenderHasGone(t *testing.T) {
 	})
 	conn.Close()
 	w.do("CLIENT", "UNPAUSE")
-	w.within(10*time.Second, "logged out", func() error {
+	testkit.Eventually(w.t, testkit.Patience, "logged out", func() error {
 		past, err := w.db.Devices().Past(t.Context(), ada.id, 0, 10)
 		if err == nil && (len(past) != 1 || past[0].EndReason != session.EndedByLogOut) {
 			err = fmt.Errorf("past devices %+v", past)

@@ -48,55 +48,51 @@ func (b *browser) crawl() map[string]*answer {
 
 func TestGETChangesNothing(t *testing.T) {
 	t.Parallel()
-	onBothStacks(t, func(t *testing.T, w *world) {
-		p := w.person("Ada")
-		guest, starting, member := w.browser(), w.browser(), w.member(p)
-		starting.post("/session", url.Values{"key": {"colour"}, "value": {"green"}}).wantRedirect("/session")
-		member.post("/session", url.Values{"key": {"colour"}, "value": {"blue"}}).wantRedirect("/session")
-		w.member(p)
-		before := w.everything()
-		for who, b := range map[string]*browser{"a guest": guest, "a guest with values": starting, "a member": member} {
-			for path, page := range b.crawl() {
-				if page.status >= http.StatusInternalServerError {
-					t.Errorf("%s gets %d for %s", who, page.status, path)
-				}
-				page.wantNoCookie()
-				b.do(b.request(http.MethodHead, path, nil)).want(page.status).wantNoCookie()
+	w := newWorld(t, embedded(t), options{learn: true})
+	p := w.person("Ada")
+	guest, starting, member := w.browser(), w.browser(), w.member(p)
+	starting.post("/session", url.Values{"key": {"colour"}, "value": {"green"}}).wantRedirect("/session")
+	member.post("/session", url.Values{"key": {"colour"}, "value": {"blue"}}).wantRedirect("/session")
+	w.member(p)
+	before := w.everything()
+	for who, b := range map[string]*browser{"a guest": guest, "a guest with values": starting, "a member": member} {
+		for path, page := range b.crawl() {
+			if page.status >= http.StatusInternalServerError {
+				t.Errorf("%s gets %d for %s", who, page.status, path)
 			}
-			w.wantUnchanged(before, "crawling as "+who)
+			page.wantNoCookie()
+			b.do(b.request(http.MethodHead, path, nil)).want(page.status).wantNoCookie()
 		}
-		// What would change something as a POST.
-		for _, path := range []string{
-			"/logout", "/session?key=colour&value=", "/session?key=a&value=b", "/devices/end-others", "/devices/end?id=x",
-			"/account/name?name=Eve", "/login?email=" + p.email + "&password=" + url.QueryEscape(p.password),
-		} {
-			member.get(path).wantNoCookie()
-		}
-		w.wantUnchanged(before, "GETs of what POSTs change")
-	})
+		w.wantUnchanged(before, "crawling as "+who)
+	}
+	// What would change something as a POST.
+	for _, path := range []string{
+		"/logout", "/session?key=colour&value=", "/session?key=a&value=b", "/devices/end-others", "/devices/end?id=x",
+		"/account/name?name=Eve", "/login?email=" + p.email + "&password=" + url.QueryEscape(p.password),
+	} {
+		member.get(path).wantNoCookie()
+	}
+	w.wantUnchanged(before, "GETs of what POSTs change")
 }
 
 func TestAGuestWhoOnlyLooksGetsNoCookieAndLeavesNoTrace(t *testing.T) {
 	t.Parallel()
-	onBothStacks(t, func(t *testing.T, w *world) {
-		w.person("Ada")
-		before := w.everything()
-		look := func() {
-			b := w.browser()
-			for range 200 {
-				for _, path := range []string{"/", "/login", "/register", "/session"} {
-					b.get(path).want(http.StatusOK).wantNoCookie()
-				}
-				b.get("/profile").wantRedirect("/login?next=%2Fprofile").wantNoCookie()
+	w := newWorld(t, services(t), options{learn: true})
+	w.person("Ada")
+	before := w.everything()
+	look := func() {
+		b := w.browser()
+		for range 20 {
+			for _, path := range []string{"/", "/login", "/register", "/session"} {
+				b.get(path).want(http.StatusOK).wantNoCookie()
 			}
+			b.get("/profile").wantRedirect("/login?next=%2Fprofile").wantNoCookie()
 		}
-		if w.stores.redis == nil {
-			look()
-		} else if calls := w.redisCalls(look); len(calls) > 0 {
-			t.Errorf("1,000 pages of guests called Redis: %v", calls)
-		}
-		w.wantUnchanged(before, "1,000 pages of guests")
-	})
+	}
+	if calls := w.redisCalls(look); len(calls) > 0 {
+		t.Errorf("100 pages of guests called Redis: %v", calls)
+	}
+	w.wantUnchanged(before, "100 pages of guests")
 }
 
 func TestAMembersPageIsOneReadOfTheStoreAndNoSQL(t *testing.T) {
@@ -148,32 +144,29 @@ func TestGreetingAndLogOutNeedNoDatabase(t *testing.T) {
 
 func TestStaticFilesKnowNoSession(t *testing.T) {
 	t.Parallel()
-	onBothStacks(t, func(t *testing.T, w *world) {
-		b := w.member(w.person("Ada"))
-		var files []string
-		b.get("/profile").doc().Find("link[href]:not([href^='data:']), script[src]").Each(func(_ int, s *goquery.Selection) {
-			files = append(files, s.AttrOr("href", s.AttrOr("src", "")))
-		})
-		if len(files) < 2 {
-			t.Fatalf("the profile links to %q, want a style sheet and a script", files)
-		}
-		look := func() {
-			for _, path := range append(files, "/favicon.ico", "/robots.txt", "/healthz") {
-				file := b.get(path).want(http.StatusOK).wantNoCookie()
-				if strings.Contains(strings.ToLower(strings.Join(file.header.Values("Vary"), ",")), "cookie") {
-					t.Errorf("%s varies by cookie", path)
-				}
-				cache := file.header.Get("Cache-Control")
-				if strings.HasPrefix(path, "/static/") && cache != "public, max-age=31536000, immutable" {
-					t.Errorf("%s: Cache-Control %q", path, cache)
-				}
-			}
-			b.get("/static/none.css").want(http.StatusNotFound).wantNoCookie()
-		}
-		if w.stores.redis == nil {
-			look()
-		} else if calls := w.redisCalls(look); len(calls) > 0 {
-			t.Errorf("static files called Redis: %v", calls)
-		}
+	w := newWorld(t, services(t), options{learn: true})
+	b := w.member(w.person("Ada"))
+	var files []string
+	b.get("/profile").doc().Find("link[href]:not([href^='data:']), script[src]").Each(func(_ int, s *goquery.Selection) {
+		files = append(files, s.AttrOr("href", s.AttrOr("src", "")))
 	})
+	if len(files) < 2 {
+		t.Fatalf("the profile links to %q, want a style sheet and a script", files)
+	}
+	look := func() {
+		for _, path := range append(files, "/favicon.ico", "/robots.txt", "/healthz") {
+			file := b.get(path).want(http.StatusOK).wantNoCookie()
+			if strings.Contains(strings.ToLower(strings.Join(file.header.Values("Vary"), ",")), "cookie") {
+				t.Errorf("%s varies by cookie", path)
+			}
+			cache := file.header.Get("Cache-Control")
+			if strings.HasPrefix(path, "/static/") && cache != "public, max-age=31536000, immutable" {
+				t.Errorf("%s: Cache-Control %q", path, cache)
+			}
+		}
+		b.get("/static/none.css").want(http.StatusNotFound).wantNoCookie()
+	}
+	if calls := w.redisCalls(look); len(calls) > 0 {
+		t.Errorf("static files called Redis: %v", calls)
+	}
 }

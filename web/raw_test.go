@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"holdfast/internal/dev/testkit"
 )
 
 // raw sends a request as it is written, which may be one that no HTTP library
@@ -17,7 +19,7 @@ import (
 // request line between method and version.
 func (w *world) raw(method, target, body string, headers ...string) *answer {
 	w.t.Helper()
-	conn, err := net.DialTimeout("tcp", w.base.Host, 5*time.Second)
+	conn, err := net.DialTimeout("tcp", w.base.Host, testkit.Patience)
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -25,7 +27,7 @@ func (w *world) raw(method, target, body string, headers ...string) *answer {
 	if w.options.https {
 		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // the test server's own certificate
 	}
-	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(testkit.Patience)); err != nil {
 		w.t.Fatal(err)
 	}
 	lines := append([]string{

@@ -3,6 +3,7 @@ package web_test
 import (
 	"fmt"
 	"net/url"
+	"strings"
 	"testing"
 
 	"holdfast/internal/account"
@@ -31,12 +32,13 @@ func TestARequestEndsItsOwnSessionsAndLeavesOthersToTheWorker(t *testing.T) {
 			t.Parallel()
 			onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 				const backlog = 250
-				for n := range backlog {
-					_, err := w.db.SQL().ExecContext(t.Context(), `INSERT INTO revocations (session_key, ended_ms, deadline_ms) VALUES ($1, $2, $3)`,
-						fmt.Sprintf("%043d", n), w.clock.Now().UnixMilli()-int64(n), w.clock.Now().UnixMilli()+3_600_000)
-					if err != nil {
-						t.Fatal(err)
-					}
+				rows := make([]string, backlog)
+				for n := range rows {
+					now := w.clock.Now().UnixMilli()
+					rows[n] = fmt.Sprintf("('%043d', %d, %d)", n, now-int64(n), now+3_600_000)
+				}
+				if _, err := w.db.SQL().ExecContext(t.Context(), `INSERT INTO revocations (session_key, ended_ms, deadline_ms) VALUES `+strings.Join(rows, ", ")); err != nil {
+					t.Fatal(err)
 				}
 				waiting := func() int {
 					return len(w.rows(`SELECT session_key FROM revocations WHERE removed_ms IS NULL`))

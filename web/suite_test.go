@@ -196,7 +196,7 @@ func (w *world) open() {
 		log = slog.New(slog.NewTextHandler(&w.log, nil))
 	}
 	var err error
-	w.db, err = database.Open(ctx, database.Config{URL: w.stores.databaseURL, DataDir: w.stores.dataDir, Timeout: 10 * time.Second})
+	w.db, err = database.Open(ctx, database.Config{URL: w.stores.databaseURL, DataDir: w.stores.dataDir, Timeout: testkit.Patience})
 	must(err)
 	w.process = web.Process{ID: os.Getpid(), Started: w.clock.Now()}
 	w.process.Start, err = w.db.RecordStart(ctx, database.Start{Instance: "test", Version: "test", At: w.clock.Now()})
@@ -205,12 +205,12 @@ func (w *world) open() {
 		Kind:            cmp.Or(w.options.store, store.KindRedis),
 		RedisURL:        w.stores.redisURL,
 		DataDir:         w.stores.dataDir,
-		Connect:         2 * time.Second,
-		Timeout:         cmp.Or(w.options.redisTimeout, 5*time.Second),
+		Connect:         cmp.Or(2*w.options.redisTimeout, testkit.Patience),
+		Timeout:         cmp.Or(w.options.redisTimeout, testkit.Patience),
 		Endings:         w.db.Devices(),
 		Belongs:         session.Belongs,
 		Postgres:        w.db.Pool(),
-		DatabaseTimeout: 5 * time.Second,
+		DatabaseTimeout: testkit.Patience,
 		Log:             log,
 	}
 	w.store, err = store.Open(ctx, settings)

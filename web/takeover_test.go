@@ -34,64 +34,61 @@ func (a *answer) without(email string) string {
 // own meanwhile, which takes no mailbox, would be in the way of its owner.
 func TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse(t *testing.T) {
 	t.Parallel()
-	for when, waits := range map[string]bool{"after the mail": false, "before the mail": true} {
-		t.Run(when, func(t *testing.T) {
-			t.Parallel()
-			onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
-				p, bob := w.person("Ada"), w.person("Bob")
-				thief := w.member(p)
-				thief.post("/account/email", url.Values{"email": {"thief@kelp.example"}}).wantRedirect("/account")
-				confirm := w.linkIn(w.mailTo("thief@kelp.example", asksChange))
-				thief.submit(thief.get(confirm), "form[action='/verify']", nil).wantRedirect("/account")
-				thief.post("/account/name", url.Values{"name": {"Call 0800 123456"}}).wantRedirect("/account")
-				release := func() {}
-				if waits {
-					release = w.holdMail(p.email)
-				} else {
-					w.sendMail()
-				}
-				if kept, taken := w.signUp(strings.ToUpper(p.email)), w.signUp(bob.email); kept.without(strings.ToUpper(p.email)) != taken.without(bob.email) {
-					t.Errorf("an address that is kept is told from a taken one:\n%s\n%s", kept.without(p.email), taken.without(bob.email))
-				}
-				w.browser().post("/login", credentials(p.email, otherPassword)).want(http.StatusUnprocessableEntity)
-				told := w.mailTo(p.email, tellsTaken)
-				if !strings.Contains(strings.Join(strings.Fields(told.Text), " "), "can still take it back") || strings.Contains(told.Text, "0800") || linkLine.MatchString(told.Text) {
-					t.Errorf("the owner is told %q", told.Text)
-				}
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		for _, waits := range []bool{false, true} { // for the mail to the former address
+			p, bob := w.person("Ada"), w.person("Bob")
+			address := "thief-of-" + p.email
+			thief := w.member(p)
+			thief.post("/account/email", url.Values{"email": {address}}).wantRedirect("/account")
+			confirm := w.linkIn(w.mailTo(address, asksChange))
+			thief.submit(thief.get(confirm), "form[action='/verify']", nil).wantRedirect("/account")
+			thief.post("/account/name", url.Values{"name": {"Call 0800 123456"}}).wantRedirect("/account")
+			release := func() {}
+			if waits {
+				release = w.holdMail(p.email)
+			} else {
+				w.sendMail()
+			}
+			if kept, taken := w.signUp(strings.ToUpper(p.email)), w.signUp(bob.email); kept.without(strings.ToUpper(p.email)) != taken.without(bob.email) {
+				t.Errorf("an address that is kept is told from a taken one:\n%s\n%s", kept.without(p.email), taken.without(bob.email))
+			}
+			w.browser().post("/login", credentials(p.email, otherPassword)).want(http.StatusUnprocessableEntity)
+			told := w.mailTo(p.email, tellsTaken)
+			if !strings.Contains(strings.Join(strings.Fields(told.Text), " "), "can still take it back") || strings.Contains(told.Text, "0800") || linkLine.MatchString(told.Text) {
+				t.Errorf("the owner is told %q", told.Text)
+			}
 
-				member := w.member(bob)
-				member.post("/account/email", url.Values{"email": {p.email}}).wantRedirect("/account")
-				if told := w.mailTo(p.email, "Somebody wanted to use your e-mail address"); !strings.Contains(strings.Join(strings.Fields(told.Text), " "), "can still take it back") {
-					t.Errorf("the owner is told %q", told.Text)
-				}
-				token, err := w.accounts.MakeLink(t.Context(), account.PurposeChange, bob.id, p.email)
-				if err != nil {
-					t.Fatal(err)
-				}
-				member.post("/verify", url.Values{"token": {token}}).want(http.StatusConflict)
-				member.get("/verify?token=" + token).want(http.StatusOK) // spent by nothing
+			member := w.member(bob)
+			member.post("/account/email", url.Values{"email": {p.email}}).wantRedirect("/account")
+			if told := w.mailTo(p.email, "Somebody wanted to use your e-mail address"); !strings.Contains(strings.Join(strings.Fields(told.Text), " "), "can still take it back") {
+				t.Errorf("the owner is told %q", told.Text)
+			}
+			token, err := w.accounts.MakeLink(t.Context(), account.PurposeChange, bob.id, p.email)
+			if err != nil {
+				t.Fatal(err)
+			}
+			member.post("/verify", url.Values{"token": {token}}).want(http.StatusConflict)
+			member.get("/verify?token=" + token).want(http.StatusOK) // spent by nothing
 
-				release()
-				w.undoes(w.linkIn(w.mailTo(p.email, tellsChange)))
-				w.resets(p.email, "nine otters share a kettle")
-				w.browser().post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")
-			})
-		})
-	}
+			release()
+			w.undoes(w.linkIn(w.mailTo(p.email, tellsChange)))
+			w.resets(p.email, "nine otters share a kettle")
+			w.browser().post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")
+		}
+	})
 }
 
 func TestAnAddressThatCanBeTakenBackIsTakenWithoutMailToo(t *testing.T) {
 	t.Parallel()
-	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
-		p, bob := w.person("Ada"), w.person("Bob")
-		w.moves(w.member(p), "thief@kelp.example")
-		kept, taken := w.signUp(p.email), w.signUp(bob.email)
-		kept.want(http.StatusUnprocessableEntity)
-		if kept.without(p.email) != taken.without(bob.email) {
-			t.Errorf("an address that is kept is told from a taken one:\n%s\n%s", kept.without(p.email), taken.without(bob.email))
-		}
-		w.undoes(w.linkIn(w.mailTo(p.email, tellsChange)))
-	})
+	w := newWorld(t, embedded(t), options{})
+	p, bob := w.person("Ada"), w.person("Bob")
+	w.moves(w.member(p), "thief@kelp.example")
+	kept, taken := w.signUp(p.email), w.signUp(bob.email)
+	kept.want(http.StatusUnprocessableEntity)
+	if kept.without(p.email) != taken.without(bob.email) {
+		t.Errorf("an address that is kept is told from a taken one:\n%s\n%s", kept.without(p.email), taken.without(bob.email))
+	}
+	w.undoes(w.linkIn(w.mailTo(p.email, tellsChange)))
 }
 
 // TestAnAddressIsFreeWhenTheWayBackToItIsOver: it is kept for 7 days and no
