@@ -51,7 +51,7 @@ func TestARestoredRedisBringsNobodyBack(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
 			w := on(t, func(w *world) {
-				w.use(testservice.PrivateRedis(t, "--appendonly", "yes", "--appendfsync", "always", "--dir", folder, "--save", ""))
+				w.use(testservice.PrivateRedis(t, append([]string{"--dir", folder}, durable...)...))
 			})
 			m, second := w.open(), w.open()
 			b, other := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)

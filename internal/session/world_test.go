@@ -80,10 +80,13 @@ func onRedis(w *world) { w.use(testservice.Redis(w.t)) }
 // onPrivateRedis gives a world a server that it may stop, change and count on.
 func onPrivateRedis(w *world) { w.use(testservice.PrivateRedis(w.t)) }
 
+// durable has a server keep its data when it is stopped or killed. What it wrote
+// outlives its process without a sync to the disk, which may take seconds on a
+// busy machine.
+var durable = []string{"--appendonly", "yes", "--appendfsync", "no"}
+
 // onDurableRedis is onPrivateRedis with a server that keeps its data.
-func onDurableRedis(w *world) {
-	w.use(testservice.PrivateRedis(w.t, "--appendonly", "yes", "--appendfsync", "always"))
-}
+func onDurableRedis(w *world) { w.use(testservice.PrivateRedis(w.t, durable...)) }
 
 func (w *world) use(server *testservice.RedisServer) {
 	w.redis = server
@@ -180,10 +183,11 @@ func (w *world) open(changes ...func(*config)) *session.Manager {
 		change(&cfg)
 	}
 	cfg.store.Endings = session.Endings(cfg.Devices, cfg.DataDir)
-	opened, err := store.Open(context.Background(), cfg.store)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	var opened *store.Opened
+	testkit.Eventually(w.t, patience, "open the store", func() (err error) {
+		opened, err = store.Open(context.Background(), cfg.store)
+		return err
+	})
 	cfg.Store, cfg.Where = opened, opened.Where
 	if cfg.wrap != nil {
 		cfg.Store = cfg.wrap(opened)

@@ -32,7 +32,7 @@ func options(t *testing.T, program string, life time.Duration) second.Options {
 	t.Helper()
 	return second.Options{
 		Executable: program, Host: "127.0.0.1", Base: &url.URL{Scheme: "http", Host: "127.0.0.1:1"}, Life: life,
-		Settings: []string{"DATA_DIR=" + t.TempDir(), "SESSION_STORE=memory", "HOME=" + t.TempDir()},
+		Settings: []string{"DATA_DIR=" + t.TempDir(), "SESSION_STORE=memory", "DATABASE_TIMEOUT=10s", "HOME=" + t.TempDir()},
 	}
 }
 
