@@ -239,7 +239,7 @@ func (w *world) bare(method, path, body string, headers ...string) *answer {
 
 // answer is what came back, wholly read.
 type answer struct {
-	t       *testing.T
+	t       testing.TB
 	request *http.Request
 	status  int
 	header  http.Header

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -43,7 +44,7 @@ type stores struct {
 }
 
 // dir is a folder for what is neither people nor sessions.
-func (s stores) dir(t *testing.T) string {
+func (s stores) dir(t testing.TB) string {
 	if s.dataDir != "" {
 		return s.dataDir
 	}
@@ -51,7 +52,7 @@ func (s stores) dir(t *testing.T) string {
 }
 
 // embedded are the stores of a machine that has nothing but Go.
-func embedded(t *testing.T) stores {
+func embedded(t testing.TB) stores {
 	t.Helper()
 	// Not t.TempDir: the path of the socket has to stay short to stay there.
 	dir, err := os.MkdirTemp("", "hf")
@@ -64,19 +65,19 @@ func embedded(t *testing.T) stores {
 }
 
 // services are databases of the Redis and the PostgreSQL that the tests share.
-func services(t *testing.T) stores {
+func services(t testing.TB) stores {
 	t.Helper()
 	return servicesOf(t, testservice.Redis(t))
 }
 
 // privateServices are like services, with a Redis that the test may stop, hang,
 // configure or watch.
-func privateServices(t *testing.T) stores {
+func privateServices(t testing.TB) stores {
 	t.Helper()
 	return servicesOf(t, testservice.PrivateRedis(t))
 }
 
-func servicesOf(t *testing.T, server *testservice.RedisServer) stores {
+func servicesOf(t testing.TB, server *testservice.RedisServer) stores {
 	t.Helper()
 	return stores{redis: server, redisURL: server.URL, databaseURL: testkit.Postgres(t).URL}
 }
@@ -99,11 +100,12 @@ func onBothStacksWith(t *testing.T, o options, test func(t *testing.T, w *world)
 	}
 }
 
-var bothStacks = map[string]func(*testing.T) stores{"embedded Redis and SQLite": embedded, "Redis and PostgreSQL": services}
+var bothStacks = map[string]func(testing.TB) stores{"embedded Redis and SQLite": embedded, "Redis and PostgreSQL": services}
 
 type options struct {
 	https   bool
 	textLog bool
+	noLog   bool // for benchmarks
 	learn   bool
 	store   string // "" for Redis
 	mail    bool   // whether mail is on
@@ -124,7 +126,7 @@ const (
 // world is one site on real stores behind a real HTTP server, and what the
 // test knows of it.
 type world struct {
-	t       *testing.T
+	t       testing.TB
 	options options
 	stores  stores
 	base    *url.URL
@@ -152,7 +154,7 @@ type world struct {
 
 // newWorld runs a site until the end of the test. At the end it looks through
 // the whole log for passwords and tokens that the test's browsers held.
-func newWorld(t *testing.T, at stores, o options) *world {
+func newWorld(t testing.TB, at stores, o options) *world {
 	t.Helper()
 	w := &world{t: t, options: o, stores: at}
 	w.server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
@@ -192,8 +194,11 @@ func (w *world) open() {
 	}
 	ctx := w.t.Context()
 	log := slog.New(slog.NewJSONHandler(&w.log, nil))
-	if w.options.textLog {
+	switch {
+	case w.options.textLog:
 		log = slog.New(slog.NewTextHandler(&w.log, nil))
+	case w.options.noLog:
+		log = slog.New(slog.NewJSONHandler(io.Discard, nil))
 	}
 	var err error
 	w.db, err = database.Open(ctx, database.Config{URL: w.stores.databaseURL, DataDir: w.stores.dataDir, Timeout: testkit.Patience})
@@ -338,7 +343,7 @@ func (s *secrets) add(secret string) {
 	}
 }
 
-func (s *secrets) notIn(t *testing.T, what, text string) {
+func (s *secrets) notIn(t testing.TB, what, text string) {
 	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
