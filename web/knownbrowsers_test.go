@@ -41,7 +41,6 @@ func (b *browser) guess(path string, sent url.Values, n int) (hashed bool, wait 
 func TestOfADaysTriesAtMostTwoHundredAreHashedWhateverCookiesAreHeld(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{slow: true, trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
-	w.clock.Stop()
 	p := w.person("Ada")
 	known := make([]*browser, 10)
 	for n := range known {
@@ -127,7 +126,6 @@ func TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			onBothStacksWith(t, options{slow: true}, func(t *testing.T, w *world) {
-				w.clock.Stop()
 				p := w.person("Ada")
 				b := w.known(p)
 				for range 4 {

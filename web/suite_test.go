@@ -130,7 +130,7 @@ type world struct {
 	options options
 	stores  stores
 	base    *url.URL
-	clock   testkit.Clock
+	clock   *testkit.Clock // stopped, so that nothing expires on a slow machine
 	log     testkit.Log
 
 	db       *database.DB
@@ -156,7 +156,7 @@ type world struct {
 // the whole log for passwords and tokens that the test's browsers held.
 func newWorld(t testing.TB, at stores, o options) *world {
 	t.Helper()
-	w := &world{t: t, options: o, stores: at}
+	w := &world{t: t, options: o, stores: at, clock: testkit.StoppedAt(time.Now())}
 	w.server = httptest.NewUnstartedServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		w.handler.Load().ServeHTTP(rw, r)
 	}))

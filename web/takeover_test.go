@@ -126,7 +126,6 @@ func (w *world) told(to string) map[string]int {
 func TestNobodysMailboxIsFloodedWithNoticesOfAnAccount(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {
-		w.clock.Stop()
 		const victim = "victim@kelp.example"
 		w.signUp(victim).wantRedirect("/login")
 		p := w.person("Ada")
@@ -179,7 +178,6 @@ func (w *world) verify(p person) {
 func TestStrangersDoNotKeepAnOwnerFromTheMailThatResetsThePassword(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {
-		w.clock.Stop()
 		p := w.person("Ada")
 		stranger := w.member(w.person("Bob"))
 		for n, ask := range []func() *answer{

@@ -28,15 +28,6 @@ func (c *Clock) Now() time.Time {
 	return at.Add(c.ahead)
 }
 
-// Stop stops the clock, unless it is stopped.
-func (c *Clock) Stop() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.stopped.IsZero() {
-		c.stopped = time.Now()
-	}
-}
-
 // Advance puts the clock forward, or back for a negative d.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
