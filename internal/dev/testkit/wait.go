@@ -1,7 +1,6 @@
 package testkit
 
 import (
-	"errors"
 	"testing"
 	"time"
 )
@@ -35,23 +34,21 @@ func Steadily(t testing.TB, limit time.Duration, what string, try func() error) 
 }
 
 // poll asks every so often until try has returned nil rounds times in a row, and
-// less often the longer it takes: a try is work, too. It returns nil, or the last
-// error within limit.
+// less often the longer it takes: a try is work, too. A row of good answers that
+// begins within limit may end after it. It returns nil, or the last error.
 func poll(limit time.Duration, rounds int, every time.Duration, try func() error) error {
-	deadline := time.NewTimer(limit)
-	defer deadline.Stop()
 	began := time.Now()
-	last := errors.New("not asked")
 	for good := 0; ; {
-		if err := try(); err != nil {
-			good, last = 0, err
-		} else if good++; good == rounds {
+		err := try()
+		waited := time.Since(began)
+		if err == nil {
+			good++
+		} else if good = 0; waited > limit {
+			return err
+		}
+		if good == rounds {
 			return nil
 		}
-		select {
-		case <-deadline.C:
-			return last
-		case <-time.After(min(max(every, time.Since(began)/10), slowest)):
-		}
+		time.Sleep(min(max(every, waited/10), slowest))
 	}
 }

@@ -336,6 +336,9 @@ func (h *heartbeat) step(conn redis.Conn, at step, keys []string, write beat) (s
 	if isReply(err, "MISCONF") {
 		return at, nil // it has no disk to write to, and is no other Redis for that
 	}
+	if isReply(err, "NOREPLICAS") {
+		return at, fmt.Errorf("%w: %w", ErrNoHeartbeat, err)
+	}
 	if err != nil {
 		return at, err
 	}
