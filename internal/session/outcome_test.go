@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
@@ -33,7 +34,10 @@ func TestAWriteThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 			t.Run(name+", "+act, func(t *testing.T) {
 				t.Parallel()
 				w := on(t, onDurableRedis)
-				m := w.open(brisk)
+				// Longer than it takes to send a command after the fault: the heartbeat
+				// waits too, and what was not sent when its time is over never is.
+				const timeout = 3 * time.Second
+				m := w.open(func(cfg *config) { cfg.store.Connect, cfg.store.Timeout = timeout, timeout })
 				b := w.browser(m).logIn(w.ada)
 				old := *b
 				s, err := b.load()
