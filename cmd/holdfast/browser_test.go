@@ -113,7 +113,7 @@ func (b *browser) where() string {
 func (b *browser) heading() (string, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
 	defer cancel()
-	return chromedp.Run(ctx, chromedp.TextContent(chromedp.CSS("h1")))
+	return chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector("h1")?.textContent ?? ""`))
 }
 
 // sees waits until the page's heading is this one. A page that is just being
@@ -135,9 +135,9 @@ func (b *browser) register(server *testprocess.Server, name, email string) {
 		chromedp.Navigate(server.URL+"/"),
 		chromedp.Click(chromedp.CSS(`main a[href="/register"]`)),
 		chromedp.WaitVisible(chromedp.CSS("#name")),
-		chromedp.SendKeys(chromedp.CSS("#name"), name),
-		chromedp.SendKeys(chromedp.CSS("#email"), email),
-		chromedp.SendKeys(chromedp.CSS("#password"), password),
+		chromedp.SetValue(chromedp.CSS("#name"), name),
+		chromedp.SetValue(chromedp.CSS("#email"), email),
+		chromedp.SetValue(chromedp.CSS("#password"), password),
 		chromedp.Click(chromedp.CSS("main form .button")),
 		chromedp.WaitVisible(chromedp.CSS(".greeting h1")),
 	)
@@ -147,8 +147,8 @@ func (b *browser) logIn(server *testprocess.Server, email string, remember bool)
 	b.t.Helper()
 	steps := []chromedp.Action[chromedp.Void]{
 		chromedp.Navigate(server.URL + "/login"),
-		chromedp.SendKeys(chromedp.CSS("#email"), email),
-		chromedp.SendKeys(chromedp.CSS("#password"), password),
+		chromedp.SetValue(chromedp.CSS("#email"), email),
+		chromedp.SetValue(chromedp.CSS("#password"), password),
 	}
 	if remember {
 		steps = append(steps, chromedp.Click(chromedp.CSS("#remember")))

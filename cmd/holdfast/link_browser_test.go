@@ -28,7 +28,7 @@ func TestInABrowserMailedLinksWorkOnPlainHTTPFromAnotherMachine(t *testing.T) {
 			if trusted := ask[bool](b, "isSecureContext"); trusted != (host == "127.0.0.1") {
 				t.Fatalf("%s is trusted: %t", base, trusted)
 			}
-			b.do("type a password", chromedp.SendKeys(chromedp.CSS("#password"), newPassword))
+			b.do("type a password", chromedp.SetValue(chromedp.CSS("#password"), newPassword))
 			b.click("main form .button")
 			b.sees("Log in", "setting a password")
 			if err := all(logsIn(who, newPassword), staysOut(who, password)); err != nil {

@@ -34,6 +34,9 @@ func Start(ctx context.Context, program, profile string, more ...chromedp.ExecAl
 		chromedp.ExecPath(program), chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1000, 900),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("host-resolver-rules", "MAP "+OtherHost+" 127.0.0.1"),
+		// No process in reserve, and none for graphics: they take as much time as the pages.
+		chromedp.Flag("disable-features", "SpareRendererForSitePerProcess,Translate"), chromedp.Flag("in-process-gpu", true),
+		chromedp.Flag("force-prefers-reduced-motion", true),
 	)
 	allocator, release := chromedp.NewExecAllocator(ctx, append(options, more...)...)
 	tab, _ = chromedp.NewContext(allocator)
