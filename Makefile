@@ -31,7 +31,7 @@ lint: format vet staticcheck imports cross tidy ## all checks that need no serve
 
 test: ## install what the tests need where possible, then run them all
 	.ci/services
-	HOLDFAST_REQUIRE_SERVICES=1 $(GO) test $(RACE) -shuffle=on -count=1 -timeout=15m ./...
+	GORACE=atexit_sleep_ms=0 HOLDFAST_REQUIRE_SERVICES=1 $(GO) test $(RACE) -p 3 -shuffle=on -count=1 -timeout=15m ./...
 
 steady: ## make test N=12 times, PAIRS=4 of them with a second copy beside it, and write down which failed
 	.ci/steady

@@ -214,7 +214,7 @@ func askForMails(t *testing.T, owner *visitor, round int, asked map[string]bool)
 // anybody's from now on.
 func underWay(t *testing.T, server *testprocess.Server) (ids []string) {
 	t.Helper()
-	db, err := database.Open(t.Context(), database.Config{URL: server.Setting("DATABASE_URL"), DataDir: filepath.Join(server.Dir, ".data")})
+	db, err := database.Open(t.Context(), database.Config{URL: server.Setting("DATABASE_URL"), DataDir: filepath.Join(server.Dir, ".data"), Timeout: testkit.Patience})
 	if err != nil {
 		t.Fatal(err)
 	}

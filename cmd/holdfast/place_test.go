@@ -173,7 +173,7 @@ func TestACommandMigratesNothing(t *testing.T) {
 				}
 			}
 			mustRun("migrate")
-			db, err := database.Open(t.Context(), database.Config{URL: settings["DATABASE_URL"], DataDir: filepath.Join(dir, ".data"), MustExist: true})
+			db, err := database.Open(t.Context(), database.Config{URL: settings["DATABASE_URL"], DataDir: filepath.Join(dir, ".data"), MustExist: true, Timeout: testkit.Patience})
 			if err != nil {
 				t.Fatal(err)
 			}
