@@ -93,15 +93,6 @@ func TestAnswersThatNoHandlerMakesHaveTheSecurityHeaders(t *testing.T) {
 	}
 }
 
-// forgedHeaders are bodies of forms that read like the headers of requests: the
-// end of some, and some with requests behind them.
-var forgedHeaders = []string{
-	"x=1\nTransfer-Encoding: chunked\ny=2",
-	"x=1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" +
-		"\nTransfer-Encoding: chunked\nContent-Length: 7\n\n" +
-		"GET /healthz HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\nTransfer-Encoding: chunked\r\n\r\ny=2\nTransfer-Encoding: ",
-}
-
 const formHead = "POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
 
 func TestABodyOfHeaderLinesChangesNoLaterRequest(t *testing.T) {
