@@ -15,6 +15,7 @@ import (
 	"holdfast/internal/account"
 	"holdfast/internal/fault"
 	"holdfast/internal/form"
+	"holdfast/internal/httpserver"
 	"holdfast/internal/learn/attack"
 	"holdfast/internal/session"
 	"holdfast/internal/view"
@@ -139,7 +140,7 @@ func named() []struct {
 		{errAccountLeft, other("You are not logged in any more. This page belonged to an account.")},
 		{errNoAccount, other("The form does not say which account it belongs to. Open its page again, and send it from there.")},
 		{errStrangeHost, strange},
-		{ErrRestarting, restarting},
+		{httpserver.ErrRestarting, restarting},
 		{errNotReady, notReady},
 		{attack.ErrUnknown, byStatus(http.StatusNotFound)},
 		{attack.ErrBusy, attacking},

@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/form"
+	"holdfast/internal/httpserver"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 )
@@ -19,7 +20,7 @@ import (
 // Lab is what the page /lab can have done to the server. Only with LEARN.
 type Lab struct {
 	// Restart replaces the server once this request is answered, or says that
-	// it goes on: ErrRestarting, ErrNoReplacement.
+	// it goes on: httpserver.ErrRestarting, httpserver.ErrNoReplacement.
 	Restart func(context.Context) error
 	// StartOf finds an earlier start of a server on the same database.
 	StartOf func(ctx context.Context, number int64) (Process, error)
@@ -59,12 +60,8 @@ type CheckRow struct {
 // CheckCell is one finding under the head of its column.
 type CheckCell struct{ Head, Text string }
 
-// The named failures of the lab.
-var (
-	ErrRestarting    = errors.New("a restart is under way")
-	ErrNoReplacement = errors.New("the replacement did not start")
-	ErrChecking      = errors.New("a check is under way")
-)
+// ErrChecking says that a check is in progress.
+var ErrChecking = errors.New("check in progress")
 
 // Bounds of the page that waits for a restart.
 const (
@@ -123,13 +120,13 @@ func (s *Site) submitRestart(c echo.Context) error {
 		return err
 	}
 	err := s.Lab.Restart(c.Request().Context())
-	if errors.Is(err, ErrNoReplacement) {
+	if errors.Is(err, httpserver.ErrNoReplacement) {
 		c.Set(causeKey, err)
 		return s.labPage(c, http.StatusServiceUnavailable, labPage{
 			Failed: "The server was not restarted: its replacement did not start when that was tried beside it. This one goes on as before; its log says what was wrong.",
 		})
 	}
-	if errors.Is(err, ErrRestarting) {
+	if errors.Is(err, httpserver.ErrRestarting) {
 		return s.labPage(c, http.StatusConflict, labPage{Failed: "A restart is on its way already. Wait a moment."})
 	}
 	if err != nil {

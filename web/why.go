@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/form"
+	"holdfast/internal/httpserver"
 	"holdfast/internal/learn/second"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
@@ -86,7 +87,7 @@ func (s *Site) submitSecond(c echo.Context) error {
 	err := s.Lab.Second.Start(c.Request().Context())
 	switch {
 	case errors.Is(err, second.ErrClosed):
-		return ErrRestarting
+		return httpserver.ErrRestarting
 	case err != nil && !errors.Is(err, second.ErrRunning):
 		c.Set(causeKey, err)
 		return s.whyPage(c, http.StatusServiceUnavailable, "The second server did not come up in time. The log of this one says how far it came.")

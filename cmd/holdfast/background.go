@@ -3,10 +3,7 @@ package main
 import (
 	"context"
 	"log/slog"
-	"net/netip"
-	"net/url"
 	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -14,111 +11,91 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/database"
 	"holdfast/internal/mail"
-	"holdfast/internal/session"
-	"holdfast/internal/throttle"
 	"holdfast/web"
 )
 
 const (
-	// revokeEvery is how often sessions that a change of an account has ended
-	// are looked for in the store, after the request that ended them has.
+	// revokeEvery is how often sessions that a change of an account has revoked are
+	// looked for in the store, after the request that revoked them has done so.
 	revokeEvery = 5 * time.Second
-	// tidyEvery is how often what is over is removed; the first time soon after
-	// the start, for a server that never runs for a day.
-	tidyEvery = 24 * time.Hour
-	tidyFirst = time.Minute
+	// recordEvery is how often a server checks whether its store has lost its ID.
+	recordEvery = 5 * time.Second
+	// cleanupEvery is how often expired rows and files are deleted; the first time
+	// soon after the start, for a server that never runs for a day.
+	cleanupEvery = 24 * time.Hour
+	cleanupFirst = time.Minute
 )
 
-// inBackground starts what a server does beside answering requests, until ctx
-// ends. The function returned waits for that, within SHUTDOWN_TIMEOUT.
-func inBackground(ctx context.Context, cfg config.Config, db *database.DB, accounts *account.Service, sessions *session.Manager, way mail.Way, log *slog.Logger) (finish func(), err error) {
-	post, err := mail.New(mail.Config{
-		Outbox: db.Outbox(), Accounts: accounts, Way: way, BaseURL: cfg.BaseURL,
+// startBackground starts what a server does beside answering requests, until ctx
+// ends. The function it returns waits for that, within SHUTDOWN_TIMEOUT: a mail
+// server that hangs does not hold up the stop. The email it was sending is sent by
+// the next server.
+func startBackground(ctx context.Context, cfg config.Config, flags config.Serve, db *database.DB, accounts *account.Service, sessions *sessions, transport mail.Way, log *slog.Logger) (wait func(), err error) {
+	mailer, err := mail.New(mail.Config{
+		Outbox: db.Outbox(), Accounts: accounts, Way: transport, BaseURL: cfg.BaseURL,
 		Browser: web.BrowserWords, Log: log,
 	})
 	if err != nil {
 		return nil, err
 	}
-	var all sync.WaitGroup
-	all.Go(func() { post.Run(ctx) })
-	all.Go(func() {
-		every(ctx, revokeEvery, revokeEvery, func() {
-			if err := sessions.Revoke(ctx, db.Revocations()); err != nil {
-				log.WarnContext(ctx, "ended sessions are still in the store", "cause", err)
-			}
-		})
-	})
-	all.Go(func() {
-		every(ctx, tidyFirst, tidyEvery, func() {
-			if err := db.Tidy(ctx); err != nil {
-				log.WarnContext(ctx, "what is over not removed", "cause", err)
-			}
-			if folder, ok := way.(*mail.Folder); ok {
-				if err := folder.Prune(ctx, time.Now()); err != nil {
-					log.WarnContext(ctx, "old mail not removed", "cause", err)
+	var tasks sync.WaitGroup
+	every := func(first, then time.Duration, failed string, do func(context.Context) error) {
+		tasks.Go(func() {
+			for timer := time.NewTimer(first); ; timer.Reset(then) {
+				select {
+				case <-ctx.Done():
+					return
+				case <-timer.C:
+				}
+				if err := do(ctx); err != nil {
+					log.WarnContext(ctx, failed, "cause", err)
 				}
 			}
 		})
-	})
-	return func() { waitAtMost(cfg.ShutdownTimeout, all.Wait) }, nil
-}
-
-// waitAtMost gives up waiting after a limit: a mail server that hangs does not
-// hold up the end. The mail that was under way is sent by whoever comes next.
-func waitAtMost(limit time.Duration, wait func()) {
-	done := make(chan struct{})
-	go func() { wait(); close(done) }()
-	select {
-	case <-done:
-	case <-time.After(limit):
 	}
-}
-
-// every calls do after a first time, and then again and again, until ctx ends.
-func every(ctx context.Context, first, then time.Duration, do func()) {
-	timer := time.NewTimer(first)
-	defer timer.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-timer.C:
-			do()
-			timer.Reset(then)
+	if !flags.Uncounted {
+		again, err := recordStore(ctx, sessions.store, db, log)
+		if err != nil {
+			return nil, err
 		}
+		every(recordEvery, recordEvery, "session store not recorded", again)
 	}
+	tasks.Go(func() { mailer.Run(ctx) })
+	tasks.Go(func() { sessions.Maintain(ctx) })
+	every(revokeEvery, revokeEvery, "revoked sessions not yet deleted from the store", func(ctx context.Context) error {
+		return sessions.Revoke(ctx, db.Revocations())
+	})
+	every(cleanupFirst, cleanupEvery, "cleanup failed", db.Tidy)
+	if folder, ok := transport.(*mail.Folder); ok {
+		every(cleanupFirst, cleanupEvery, "old email files not deleted", func(ctx context.Context) error {
+			return folder.Prune(ctx, time.Now())
+		})
+	}
+	return func() {
+		done := make(chan struct{})
+		go func() { tasks.Wait(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(cfg.ShutdownTimeout):
+		}
+	}, nil
 }
 
-// wayOfMail is a mail server where one is set, and otherwise a folder.
-func wayOfMail(cfg config.Config, log *slog.Logger) (mail.Way, error) {
+// mailTransport is a mail server if one is set, and otherwise a directory.
+func mailTransport(cfg config.Config, log *slog.Logger) (mail.Way, error) {
 	if cfg.SMTPURL != "" {
 		return mail.NewSMTP(cfg.SMTPURL.Reveal(), cfg.MailFrom, nil)
 	}
 	return mail.NewFolder(filepath.Join(cfg.DataDir, "mail"), cfg.MailFrom, log), nil
 }
 
-// shownMails reads the folder for the page /mail, which is there for learning
-// only: whoever can open it can choose anybody's new password. A server that
-// others reach does not have it, whatever LEARN says.
-func shownMails(cfg config.Config, base *url.URL, way mail.Way) func() ([]mail.Shown, error) {
-	folder, ok := way.(*mail.Folder)
-	if !ok || !cfg.Learn() || !thisMachine(base.Hostname()) || !thisMachine(cfg.Host) {
+// shownMail reads the directory for the page /mail, which exists for learning only:
+// anyone who can open it can choose a new password for any account. So a server
+// that other machines can reach does not have it, whatever LEARN says.
+func shownMail(cfg config.Config, transport mail.Way) func() ([]mail.Shown, error) {
+	folder, ok := transport.(*mail.Folder)
+	if !ok || !cfg.Learn() || !cfg.LocalOnly() {
 		return nil
 	}
 	return folder.Latest
-}
-
-func thisMachine(host string) bool {
-	if host = strings.ToLower(host); host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
-}
-
-func newThrottle(cfg config.Config, db *database.DB) *throttle.Limiter {
-	if cfg.Throttle == "off" {
-		return nil
-	}
-	return throttle.New(db.Tries(), time.Now)
 }

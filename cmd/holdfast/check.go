@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"holdfast/internal/config"
+	"holdfast/internal/httpserver"
 	"holdfast/internal/learn/restartcheck"
 	"holdfast/web"
 )
@@ -63,7 +64,7 @@ func (c *check) Start() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.server.Err() != nil {
-		return web.ErrRestarting
+		return httpserver.ErrRestarting
 	}
 	if c.running != nil {
 		return web.ErrChecking

@@ -12,15 +12,15 @@ import (
 	"holdfast/internal/config"
 )
 
-// healthcheck asks the server with these settings whether it is alive: for
-// containers that hold nothing but this program.
+// healthcheck fails unless the server with these settings is alive: for containers
+// that hold nothing but this program.
 func healthcheck(ctx context.Context, cfg config.Config) error {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
 	defer cancel()
 	at := fromInside(cfg) + "/healthz"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
 	if err != nil {
-		return fmt.Errorf("ask %s: %w", at, err)
+		return fmt.Errorf("request %s: %w", at, err)
 	}
 	response, err := http.DefaultClient.Do(request)
 	if err != nil {
@@ -28,16 +28,16 @@ func healthcheck(ctx context.Context, cfg config.Config) error {
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answered %s", at, response.Status)
+		return fmt.Errorf("%s returned %s", at, response.Status)
 	}
 	return nil
 }
 
-// fromInside is where a server with these settings is reached from its own
-// machine, past any proxy.
+// fromInside is the address of a server with these settings for its own machine,
+// without any proxy.
 func fromInside(cfg config.Config) string {
 	host := cfg.Host
-	// As numbers: an empty container has no file that says what localhost is.
+	// As numbers: an empty container has no file that defines localhost.
 	switch ip, err := netip.ParseAddr(host); {
 	case err == nil && ip.IsUnspecified() && ip.Is6():
 		host = "::1"

@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"holdfast/internal/config"
+	"holdfast/internal/httpserver"
 	"holdfast/internal/product"
 )
 
@@ -43,7 +44,7 @@ func untilSignal() context.Context {
 // stderr the log and the names of the stores that a command acts on. It returns
 // when the command is done or ctx has ended and everything is closed.
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
-	before, err := hearPredecessor(getenv)
+	process, err := httpserver.ThisProcess(product.EnvPrefix, getenv)
 	if err != nil {
 		return err
 	}
@@ -57,13 +58,15 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	log := newLog(cfg, stderr)
 	switch command.Name {
 	case "serve":
-		if before.rehearsal {
-			return rehearsal(ctx, cfg, log)
+		if process.Rehearsal {
+			return rehearse(ctx, cfg, log)
 		}
 		if command.Serve.StopWithStdin {
 			ctx = untilEnd(ctx, stdin)
 		}
-		return serveUntilReplaced(ctx, cfg, command.Serve, before, log, stdout)
+		return process.Run(ctx, cfg.Address(), log, func(ctx context.Context, listener *httpserver.Listener) error {
+			return serve(ctx, cfg.WithPort(listener.Port()), command.Serve, listener, log, stdout)
+		})
 	case "migrate":
 		return migrate(ctx, cfg, stdout)
 	case "restart-check":
@@ -73,11 +76,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	case "version":
 		_, err := fmt.Fprintln(stdout, product.Slug, version())
 		return err
-	case "users list", "users show", "users add", "users disable", "users enable", "users reset-link",
-		"sessions list", "sessions end", "sessions end-all":
-		return operate(ctx, command, cfg, log, stdin, stdout, stderr)
 	default:
-		return fmt.Errorf("command %q is not wired", command.Name)
+		return operate(ctx, command, cfg, log, stdin, stdout, stderr)
 	}
 }
 

@@ -15,24 +15,24 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"holdfast/internal/httpserver"
 	"holdfast/internal/product"
 )
 
-// metricsTimeout bounds one scrape, so also how long it can hold up the end of
-// the server.
+// metricsTimeout bounds one scrape, and so how long it can delay the stop of the
+// server.
 const metricsTimeout = 5 * time.Second
 
-// metrics counts what the server does and shows it to Prometheus on a listener
-// of its own, because nobody on the public network is to read it. A nil one
-// counts nothing.
+// metrics counts requests and serves the counts to Prometheus on a separate
+// listener, which should not be on the public network. A nil metrics counts nothing.
 type metrics struct {
 	at       string // the address to scrape
 	requests *prometheus.HistogramVec
 	server   *http.Server
 }
 
-// openMetrics serves /metrics on addr and nothing else. It returns nil when
-// addr is empty.
+// openMetrics serves /metrics on addr and nothing else. It returns nil if addr is
+// empty.
 func openMetrics(ctx context.Context, addr string, log *slog.Logger) (*metrics, error) {
 	if addr == "" {
 		return nil, nil
@@ -51,18 +51,11 @@ func openMetrics(ctx context.Context, addr string, log *slog.Logger) (*metrics, 
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry(), promhttp.HandlerOpts{Timeout: metricsTimeout}))
-	m.server = &http.Server{
-		Handler:           mux,
-		ReadHeaderTimeout: readHeaderTimeout,
-		ReadTimeout:       readTimeout,
-		WriteTimeout:      2 * metricsTimeout,
-		IdleTimeout:       2 * time.Minute, // a scrape a minute keeps its connection
-		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
-	}
+	m.server = httpserver.Limited(mux, log)
+	m.server.IdleTimeout = 2 * time.Minute // a scrape a minute keeps its connection
 	go func() {
 		if err := m.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("metrics are no longer served", "cause", err)
+			log.Error("metrics listener failed", "cause", err)
 		}
 	}()
 	return m, nil
@@ -73,8 +66,7 @@ func (m *metrics) registry() *prometheus.Registry {
 	r.MustRegister(
 		m.requests,
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		// The live heap is what is really needed; the heap in use has garbage
-		// in it as well.
+		// The live heap is what the program needs; the heap in use includes garbage.
 		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.GoRuntimeMetricsRule{
 			Matcher: regexp.MustCompile(`^/gc/(heap/live:bytes|cycles/total:gc-cycles)$`),
 		})),
@@ -91,12 +83,12 @@ func (m *metrics) count(method, route string, status int, took time.Duration) {
 	switch method {
 	case http.MethodGet, http.MethodHead, http.MethodPost:
 	default:
-		method = "other" // any word may stand there
+		method = "other" // a client may send any word
 	}
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())
 }
 
-// close ends the listener; a scrape under way may finish.
+// close closes the listener; a scrape in progress may finish.
 func (m *metrics) close() error {
 	if m == nil {
 		return nil

@@ -2,21 +2,20 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
 	"holdfast/internal/config"
 )
 
-// migrate brings the database to the form this version needs, as serve does by
-// itself, and says what was applied.
+// migrate migrates the database to the schema of this version, as serve does at its
+// start, and prints what it applied.
 func migrate(ctx context.Context, cfg config.Config, stdout io.Writer) (err error) {
-	db, err := openDatabase(ctx, cfg)
+	db, err := openDatabase(ctx, cfg, false)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer closing(&err, db.Close)
 	applied, err := db.Migrate(ctx)
 	if err != nil {
 		return fmt.Errorf("migrate %s: %w", db.Name(), err)

@@ -30,10 +30,10 @@ type operator struct {
 	out      io.Writer
 }
 
-// operate runs one command of an operator, on stores that are there, and says on
-// stderr which they are.
+// operate runs one command of an operator, on existing stores, and prints on stderr
+// which they are.
 func operate(ctx context.Context, command config.Command, cfg config.Config, log *slog.Logger, in io.Reader, out, stderr io.Writer) (err error) {
-	// Whole, because a command may be run in any folder.
+	// Absolute, because a command may be run in any directory.
 	if cfg.DataDir, err = filepath.Abs(cfg.DataDir); err != nil {
 		return fmt.Errorf("find DATA_DIR: %w", err)
 	}
@@ -41,51 +41,57 @@ func operate(ctx context.Context, command config.Command, cfg config.Config, log
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
+	defer closing(&err, db.Close)
 	accounts, closeAccounts, err := newAccounts(cfg, db)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, closeAccounts()) }()
+	defer closing(&err, closeAccounts)
 	o := operator{accounts: accounts, base: cfg.BaseURL, in: in, out: out}
 	if endsSessions(command.Name) {
 		// Opened first: where it cannot be, nothing has been changed yet.
 		if o.sessions, err = openRecordedSessions(ctx, cfg, db, log); err != nil {
 			return err
 		}
-		defer func() { err = errors.Join(err, o.sessions.Close()) }()
+		defer closing(&err, o.sessions.Close)
 	}
 	fmt.Fprintln(stderr, "Database:", db.Name())
 	if o.sessions != nil {
 		fmt.Fprintln(stderr, "Sessions:", o.sessions.Where())
 	}
+	users, sessions := command.Users, command.Sessions
 	switch command.Name {
 	case "users list":
 		return o.listUsers(ctx)
 	case "users show":
-		return o.showUser(ctx, command.Users.Show.Email)
+		return o.withPerson(ctx, users.Show.Email, o.showUser)
 	case "users add":
-		return o.addUser(ctx, command.Users.Add.Name, command.Users.Add.Email)
+		return o.addUser(ctx, users.Add.Name, users.Add.Email)
 	case "users disable":
-		return o.disableUser(ctx, command.Users.Disable.Email)
+		return o.withPerson(ctx, users.Disable.Email, o.disableUser)
 	case "users enable":
-		return o.enableUser(ctx, command.Users.Enable.Email)
+		return o.withPerson(ctx, users.Enable.Email, o.enableUser)
 	case "users reset-link":
-		return o.resetLink(ctx, command.Users.ResetLink.Email)
+		return o.withPerson(ctx, users.ResetLink.Email, o.resetLink)
 	case "sessions list":
-		return o.listSessions(ctx, command.Sessions.List.Email)
+		return o.withPerson(ctx, sessions.List.Email, o.listSessions)
 	case "sessions end":
-		return o.endSession(ctx, command.Sessions.End.Email, command.Sessions.End.ID)
+		return o.withPerson(ctx, sessions.End.Email, func(ctx context.Context, p account.Person) error {
+			return o.endSession(ctx, p, sessions.End.ID)
+		})
+	case "sessions end-all":
+		if sessions.EndAll.Everybody {
+			return o.endEverySession(ctx)
+		}
+		return o.withPerson(ctx, sessions.EndAll.Email, o.endAllSessions)
 	default:
-		return o.endAllSessions(ctx, command.Sessions.EndAll.Email)
+		return fmt.Errorf("command %q is not implemented", command.Name)
 	}
 }
 
 // openExisting opens a database that is there and ready for this version.
 func openExisting(ctx context.Context, cfg config.Config) (*database.DB, error) {
-	settings := databaseSettings(cfg)
-	settings.MustExist = true
-	db, err := database.Open(ctx, settings)
+	db, err := openDatabase(ctx, cfg, true)
 	if errors.Is(err, database.ErrMissing) {
 		return nil, fmt.Errorf("%w: run this where the server runs, with its DATA_DIR or DATABASE_URL; %s migrate makes a new one", err, product.Slug)
 	}
@@ -124,11 +130,19 @@ func (o operator) listUsers(ctx context.Context) error {
 	}
 }
 
-func (o operator) showUser(ctx context.Context, email string) error {
-	p, err := o.find(ctx, email)
+// withPerson calls do with the person who is registered with email.
+func (o operator) withPerson(ctx context.Context, email string, do func(context.Context, account.Person) error) error {
+	p, err := o.accounts.FindByEmail(ctx, email)
+	if errors.Is(err, account.ErrNotFound) {
+		return fmt.Errorf("nobody is registered with the e-mail %q", email)
+	}
 	if err != nil {
 		return err
 	}
+	return do(ctx, p)
+}
+
+func (o operator) showUser(_ context.Context, p account.Person) error {
 	table := newTable(o.out)
 	table.row("id", p.ID)
 	table.row("name", p.Name)
@@ -140,8 +154,8 @@ func (o operator) showUser(ctx context.Context, email string) error {
 	return table.Flush()
 }
 
-// addUser reads the password from the first line of the standard input, so
-// that it stands in no list of processes.
+// addUser reads the password from the first line of the standard input: a flag
+// could be read in the list of processes.
 func (o operator) addUser(ctx context.Context, name, email string) error {
 	fmt.Fprintln(o.out, "Password, one line:")
 	line, err := bufio.NewReader(o.in).ReadString('\n')
@@ -162,16 +176,11 @@ func (o operator) addUser(ctx context.Context, name, email string) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(o.out, "Added %s <%s>.\n", p.Name, p.Email)
-	return err
+	return o.say("Added %s <%s>.\n", p.Name, p.Email)
 }
 
-func (o operator) disableUser(ctx context.Context, email string) error {
-	p, err := o.find(ctx, email)
-	if err != nil {
-		return err
-	}
-	// First no new log-ins, then no old ones: see the ledger's Open.
+func (o operator) disableUser(ctx context.Context, p account.Person) error {
+	// First no new logins, then no old ones: see the ledger's Open.
 	if _, err := o.accounts.SetDisabled(ctx, p.ID, true); err != nil {
 		return err
 	}
@@ -179,30 +188,20 @@ func (o operator) disableUser(ctx context.Context, email string) error {
 	if err != nil {
 		return fmt.Errorf("%s may not log in any more, but not all sessions could be ended, run this again: %w", p.Email, err)
 	}
-	_, err = fmt.Fprintf(o.out, "%s may not log in any more. Sessions ended: %d.\n", p.Email, ended)
-	return err
+	return o.say("%s may not log in any more. Sessions ended: %d.\n", p.Email, ended)
 }
 
-func (o operator) enableUser(ctx context.Context, email string) error {
-	p, err := o.find(ctx, email)
-	if err != nil {
-		return err
-	}
+func (o operator) enableUser(ctx context.Context, p account.Person) error {
 	if _, err := o.accounts.SetDisabled(ctx, p.ID, false); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(o.out, "%s may log in again.\n", p.Email)
-	return err
+	return o.say("%s may log in again.\n", p.Email)
 }
 
-// resetLink prints a link with which a person chooses a new password, for where
-// no mail is sent.
-func (o operator) resetLink(ctx context.Context, email string) error {
-	p, err := o.find(ctx, email)
-	if err != nil {
-		return err
-	}
-	// For no address: no mail shows that it is the person's.
+// resetLink prints a link with which a person chooses a new password, for servers
+// that send no email.
+func (o operator) resetLink(ctx context.Context, p account.Person) error {
+	// For no address: no email shows that it is the person's.
 	token, err := o.accounts.MakeLink(ctx, account.PurposeReset, p.ID, "")
 	if err != nil {
 		return err
@@ -210,16 +209,11 @@ func (o operator) resetLink(ctx context.Context, email string) error {
 	if err := o.accounts.Note(ctx, p.ID, account.EventResetAsked, account.Sender{UserAgent: "holdfast users reset-link"}); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(o.out, "%s/reset?token=%s\nGood for %d minutes, once. Give it to nobody but %s.\n",
+	return o.say("%s/reset?token=%s\nGood for %d minutes, once. Give it to nobody but %s.\n",
 		o.base, token, account.ResetLife/time.Minute, p.Email)
-	return err
 }
 
-func (o operator) listSessions(ctx context.Context, email string) error {
-	p, err := o.find(ctx, email)
-	if err != nil {
-		return err
-	}
+func (o operator) listSessions(ctx context.Context, p account.Person) error {
 	devices, err := o.sessions.Devices(ctx, p.ID)
 	if err != nil {
 		return err
@@ -231,48 +225,35 @@ func (o operator) listSessions(ctx context.Context, email string) error {
 	return table.Flush()
 }
 
-func (o operator) endSession(ctx context.Context, email, id string) error {
-	p, err := o.find(ctx, email)
-	if err != nil {
-		return err
-	}
+func (o operator) endSession(ctx context.Context, p account.Person, id string) error {
 	if err := o.sessions.EndDevice(ctx, p.ID, id, session.EndedByOperator); err != nil {
 		return err
 	}
-	_, err = fmt.Fprintln(o.out, "Ended.")
-	return err
+	return o.say("Ended.\n")
 }
 
-// endAllSessions ends the sessions of one person, or of everybody when no
-// address is given.
-func (o operator) endAllSessions(ctx context.Context, email string) error {
-	ended, err := o.endAll(ctx, email)
+func (o operator) endAllSessions(ctx context.Context, p account.Person) error {
+	ended, err := o.sessions.EndAll(ctx, p.ID, session.EndedByOperator)
+	return o.sayEnded(ended, err)
+}
+
+func (o operator) endEverySession(ctx context.Context) error {
+	ended, err := o.sessions.EndEverybody(ctx, session.EndedByOperator, func(marked int) {
+		fmt.Fprintf(o.out, "%d …\n", marked)
+	})
+	return o.sayEnded(ended, err)
+}
+
+func (o operator) sayEnded(ended int, err error) error {
 	if err != nil {
 		return fmt.Errorf("after ending %d: %w", ended, err)
 	}
-	_, err = fmt.Fprintf(o.out, "Sessions ended: %d.\n", ended)
+	return o.say("Sessions ended: %d.\n", ended)
+}
+
+func (o operator) say(format string, args ...any) error {
+	_, err := fmt.Fprintf(o.out, format, args...)
 	return err
-}
-
-func (o operator) endAll(ctx context.Context, email string) (int, error) {
-	if email == "" {
-		return o.sessions.EndEverybody(ctx, session.EndedByOperator, func(marked int) {
-			fmt.Fprintf(o.out, "%d …\n", marked)
-		})
-	}
-	p, err := o.find(ctx, email)
-	if err != nil {
-		return 0, err
-	}
-	return o.sessions.EndAll(ctx, p.ID, session.EndedByOperator)
-}
-
-func (o operator) find(ctx context.Context, email string) (account.Person, error) {
-	p, err := o.accounts.FindByEmail(ctx, email)
-	if errors.Is(err, account.ErrNotFound) {
-		return account.Person{}, fmt.Errorf("nobody is registered with the e-mail %q", email)
-	}
-	return p, err
 }
 
 // table lines columns up.

@@ -81,7 +81,7 @@ func (s site) stores(use func(m *session.Manager, person string)) {
 		s.t.Fatal(err)
 	}
 	ctx := context.Background()
-	db, err := openDatabase(ctx, cfg)
+	db, err := openDatabase(ctx, cfg, true)
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -6,139 +6,148 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 
 	"holdfast/internal/account"
 	"holdfast/internal/config"
 	"holdfast/internal/database"
+	"holdfast/internal/httpserver"
 	"holdfast/internal/mail"
 	"holdfast/internal/password"
 	"holdfast/internal/product"
+	"holdfast/internal/session/store"
+	"holdfast/internal/throttle"
 	"holdfast/web"
 )
 
-// hashWait is how long a log-in waits for its turn to be hashed before it is
-// asked to come back.
+// hashWait is how long a login waits for its turn to be hashed before the client is
+// asked to try again.
 const hashWait = 10 * time.Second
 
-// serve opens the stores and answers requests from listener until ctx ends, or
-// until the server is to be replaced: then it returns its socket for the
-// successor, which still listens, with nothing in flight and nothing else open.
-func serve(ctx context.Context, cfg config.Config, flags config.Serve, listener *net.TCPListener, log *slog.Logger, stdout io.Writer) (kept *socket, err error) {
-	started := time.Now()
-	defer listener.Close()
-	run, end := context.WithCancel(ctx)
+// serve opens the services, one after the other, and answers requests on listener
+// until ctx ends. Then no request is in flight and everything is closed.
+func serve(ctx context.Context, cfg config.Config, flags config.Serve, listener *httpserver.Listener, log *slog.Logger, stdout io.Writer) (err error) {
+	ctx, end := context.WithCancel(ctx)
 	defer end()
-
-	db, err := openDatabase(ctx, cfg)
+	db, err := openDatabase(ctx, cfg, false)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	if _, err := db.Migrate(ctx); err != nil {
-		return nil, fmt.Errorf("migrate %s: %w", db.Name(), err)
-	}
-	process := web.Process{ID: os.Getpid(), Started: started}
-	if flags.Uncounted {
-		process.Start, err = db.LatestStart(ctx)
-	} else {
-		process.Start, err = db.RecordStart(ctx, database.Start{Instance: instance(), Version: version(), At: started})
-	}
+	defer closing(&err, db.Close)
+	process, err := migrateAndStart(ctx, db, flags)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	sessions, err := openSessions(ctx, cfg, db, process.Start, log)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, sessions.Close()) }()
-	recordAgain := func() {}
-	if !flags.Uncounted {
-		if recordAgain, err = recordStore(run, sessions.store, db, log); err != nil {
-			return nil, err
-		}
-	}
+	defer closing(&err, sessions.Close)
 	metrics, err := openMetrics(ctx, cfg.MetricsAddr, log)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, metrics.close()) }()
+	defer closing(&err, metrics.close)
 	accounts, closeAccounts, err := newAccounts(cfg, db)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, closeAccounts()) }()
-	way, err := wayOfMail(cfg, log)
+	defer closing(&err, closeAccounts)
+	transport, err := mailTransport(cfg, log)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	replacing := &replacing{listener: listener, end: end, log: log}
-	check := newCheck(run, cfg, flags.LabSessions, log)
-	if cfg.Learn() {
-		check.sweep()
-	}
-	defer func() { err = errors.Join(err, check.close(cfg.ShutdownTimeout)) }()
 	base, err := url.Parse(cfg.BaseURL)
 	if err != nil {
-		return nil, fmt.Errorf("parse BASE_URL: %w", err)
+		return fmt.Errorf("parse BASE_URL: %w", err)
 	}
-	second, err := newSecond(cfg, base)
+	lab, closeLab, err := openLab(ctx, cfg, flags, base, listener, db, accounts, sessions, log)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer second.Close()
-	site, err := newSite(cfg, base, db, accounts, sessions, way, process, metrics, web.Lab{
-		Restart: replacing.restart,
-		StartOf: startOf(db),
-		Check:   check,
-		Second:  second,
-	}, log)
+	defer closing(&err, closeLab)
+	site, err := newSite(cfg, base, db, accounts, sessions, transport, process, metrics, lab, log)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	var maintained sync.WaitGroup
-	maintained.Go(func() { sessions.Maintain(run) })
-	maintained.Go(func() { every(run, recordEvery, recordEvery, recordAgain) })
-	defer func() { end(); maintained.Wait() }()
-	finish, err := inBackground(run, cfg, db, accounts, sessions.Manager, way, log)
+	wait, err := startBackground(ctx, cfg, flags, db, accounts, sessions, transport, log)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { end(); finish() }()
+	defer func() { end(); wait() }()
 	announce(stdout, cfg, db, sessions, process, metrics)
-	followed := func() bool { return replacing.socket.Load() != nil }
-	err = newServer(site, site.AlwaysSent(), log).serve(run, listener, cfg.ShutdownTimeout, followed)
-	return replacing.socket.Load(), err
+	return httpserver.New(site, site.AlwaysSent(), log).Serve(ctx, listener, cfg.ShutdownTimeout)
 }
 
-func openDatabase(ctx context.Context, cfg config.Config) (*database.DB, error) {
-	return database.Open(ctx, databaseSettings(cfg))
-}
+// closing adds the error of closing something to err.
+func closing(err *error, closeIt func() error) { *err = errors.Join(*err, closeIt()) }
 
-func databaseSettings(cfg config.Config) database.Config {
-	return database.Config{
-		URL:      cfg.DatabaseURL.Reveal(),
-		DataDir:  cfg.DataDir,
-		MaxConns: cfg.DatabasePoolSize,
-		Timeout:  cfg.DatabaseTimeout,
+// rehearse opens everything that serve does, except the socket and stores that
+// belong to one process: whether a new version starts.
+func rehearse(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
+	if err := web.CheckTemplates(); err != nil {
+		return err
 	}
+	db, err := openDatabase(ctx, cfg, false)
+	if err != nil {
+		return err
+	}
+	defer closing(&err, db.Close)
+	if cfg.SessionStore != store.KindRedis || cfg.RedisURL == "" {
+		return nil
+	}
+	sessions, err := openSessions(ctx, cfg, db, 0, log)
+	if err != nil {
+		return err
+	}
+	return sessions.Close()
 }
 
-func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *account.Service, sessions *sessions, way mail.Way, process web.Process, metrics *metrics, lab web.Lab, log *slog.Logger) (*web.Site, error) {
-	lab.Attacks = newAttacks(cfg, base, accounts, sessions, log)
+func openDatabase(ctx context.Context, cfg config.Config, mustExist bool) (*database.DB, error) {
+	return database.Open(ctx, database.Config{
+		URL:       cfg.DatabaseURL.Reveal(),
+		DataDir:   cfg.DataDir,
+		MaxConns:  cfg.DatabasePoolSize,
+		Timeout:   cfg.DatabaseTimeout,
+		MustExist: mustExist,
+	})
+}
+
+// migrateAndStart migrates the database, and records this start in it unless the
+// flags say otherwise.
+func migrateAndStart(ctx context.Context, db *database.DB, flags config.Serve) (web.Process, error) {
+	process := web.Process{ID: os.Getpid(), Started: time.Now()}
+	if _, err := db.Migrate(ctx); err != nil {
+		return process, fmt.Errorf("migrate %s: %w", db.Name(), err)
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown host"
+	}
+	if flags.Uncounted {
+		process.Start, err = db.LatestStart(ctx)
+	} else {
+		instance := host + "/" + strconv.Itoa(process.ID)
+		process.Start, err = db.RecordStart(ctx, database.Start{Instance: instance, Version: version(), At: process.Started})
+	}
+	return process, err
+}
+
+func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *account.Service, sessions *sessions, transport mail.Way, process web.Process, metrics *metrics, lab web.Lab, log *slog.Logger) (*web.Site, error) {
+	limiter := throttle.New(db.Tries(), time.Now)
+	if cfg.Throttle == "off" {
+		limiter = nil
+	}
 	return web.New(web.Config{
 		Accounts:       accounts,
 		Sessions:       sessions.Manager,
 		Revocations:    db.Revocations(),
-		Throttle:       newThrottle(cfg, db),
+		Throttle:       limiter,
 		MailOn:         cfg.SMTPURL != "",
-		Mails:          shownMails(cfg, base, way),
+		Mails:          shownMail(cfg, transport),
 		OneStep:        sessions.store.OneStep,
 		ByHand:         sessions.byHand,
 		Ready:          db.Ping,
@@ -158,54 +167,29 @@ func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *accoun
 	})
 }
 
-// newAccounts makes the service, and a function that lets go of what it opened.
+// newAccounts returns the service and a function that closes what it opened.
 func newAccounts(cfg config.Config, db *database.DB) (*account.Service, func() error, error) {
 	policy := password.Policy{MinRunes: cfg.PasswordMinLength}
-	closing := func() error { return nil }
+	closeAll := func() error { return nil }
 	if cfg.BreachedPasswords != "" {
 		breached, err := password.OpenBreached(cfg.BreachedPasswords)
 		if err != nil {
 			return nil, nil, fmt.Errorf("BREACHED_PASSWORDS: %w", err)
 		}
-		policy.Breached, closing = breached, breached.Close
+		policy.Breached, closeAll = breached, breached.Close
 	}
-	return account.New(db.People(), newHasher(cfg), policy, time.Now), closing, nil
+	return account.New(db.People(), newHasher(cfg), policy, time.Now), closeAll, nil
 }
 
 func newHasher(cfg config.Config) *password.Hasher {
 	return password.NewHasher(password.DefaultCost(), cfg.PasswordHashConcurrency, hashWait)
 }
 
-// announce tells who started it where to look.
+// announce prints where to find the server.
 func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *sessions, process web.Process, metrics *metrics) {
 	fmt.Fprintf(stdout, "%s %s, start %d\n  open      %s\n  sessions  %s\n  people    %s\n",
 		product.Name, version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
 	if metrics != nil {
 		fmt.Fprintf(stdout, "  metrics   %s\n", metrics.at)
 	}
-}
-
-// startOf finds an earlier start of this or another server.
-func startOf(db *database.DB) func(context.Context, int64) (web.Process, error) {
-	return func(ctx context.Context, number int64) (web.Process, error) {
-		start, err := db.StartOf(ctx, number)
-		if err != nil {
-			return web.Process{}, err
-		}
-		_, text, _ := strings.Cut(start.Instance, "/")
-		id, err := strconv.Atoi(text)
-		if err != nil {
-			return web.Process{}, fmt.Errorf("read process id of start %d: %w", number, err)
-		}
-		return web.Process{ID: id, Start: number, Started: start.At}, nil
-	}
-}
-
-// instance tells running processes apart in the table of starts.
-func instance() string {
-	host, err := os.Hostname()
-	if err != nil {
-		host = "unknown host"
-	}
-	return host + "/" + strconv.Itoa(os.Getpid())
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"holdfast/internal/config"
 	"holdfast/internal/database"
@@ -21,10 +20,10 @@ type sessions struct {
 	byHand func(key string) byhand.Lines // a server's
 }
 
-// Close lets go of the store.
+// Close closes the store.
 func (s *sessions) Close() error { return s.store.Close() }
 
-// openSessions opens the session store of a server, and makes it when it is
+// openSessions opens the session store of a server, and creates it if it is
 // missing; start is the number of this server start.
 func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start int64, log *slog.Logger) (*sessions, error) {
 	settings := storeSettings(cfg, db, log)
@@ -40,11 +39,11 @@ func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start
 }
 
 // openRecordedSessions opens the session store for a command, if it is the one
-// that the server recorded. Before a server has recorded one, any will do that
-// is there.
+// that the server recorded. Before a server has recorded one, any existing store is
+// accepted.
 //
-// The command has no journal for endings that the database does not take: its
-// folder need not be one that a server looks into.
+// The command has no queue for revocations that the database does not accept: no
+// server may ever look into its directory.
 func openRecordedSessions(ctx context.Context, cfg config.Config, db *database.DB, log *slog.Logger) (*sessions, error) {
 	record, recorded, err := db.RecordedSessionStore(ctx)
 	if err != nil {
@@ -79,30 +78,28 @@ func openRecordedSessions(ctx context.Context, cfg config.Config, db *database.D
 	return &sessions{Manager: newManager(cfg, db, opened, "", 0, log), store: opened}, nil
 }
 
-// recordEvery is how often a server looks whether its store has lost its ID.
-const recordEvery = 5 * time.Second
-
-// recordStore records the store that a server uses, for commands. The function
-// it returns records it again if the store has another ID by then, because it
-// was emptied, or an older copy was put back.
-func recordStore(ctx context.Context, opened *store.Opened, db *database.DB, log *slog.Logger) (again func(), err error) {
+// recordStore records the store that a server uses, for commands. The function it
+// returns records it again if the store has another ID by then, because it was
+// emptied, or an older version of its data was restored.
+func recordStore(ctx context.Context, opened *store.Opened, db *database.DB, log *slog.Logger) (again func(context.Context) error, err error) {
 	identity, err := opened.Mark(ctx)
 	if err != nil {
-		// A store that takes no writes still greets people.
+		// A store that accepts no writes still serves the sessions in it.
 		log.WarnContext(ctx, "session store recorded by its place alone", "cause", err)
 	}
 	recorded := database.SessionStore(identity)
 	if err := db.RecordSessionStore(ctx, recorded); err != nil {
 		return nil, err
 	}
-	return func() {
+	return func(ctx context.Context) error {
 		identity, err := opened.Mark(ctx)
-		if err != nil || database.SessionStore(identity) == recorded {
-			return // a store that is away is logged when it is needed
+		now := database.SessionStore(identity)
+		if err == nil && now != recorded {
+			if err = db.ReplaceSessionStore(ctx, recorded, now); err == nil {
+				recorded = now
+			}
 		}
-		if err := db.ReplaceSessionStore(ctx, recorded, database.SessionStore(identity)); err == nil {
-			recorded = database.SessionStore(identity)
-		}
+		return nil // a store or database that is down is logged when it is needed
 	}, nil
 }
 

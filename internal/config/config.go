@@ -84,6 +84,12 @@ func (c Config) Learn() bool {
 	if c.LearnMode != "auto" {
 		return c.LearnMode == "on"
 	}
+	return c.LocalOnly()
+}
+
+// LocalOnly reports whether only this machine reaches the server, itself or through
+// a proxy.
+func (c Config) LocalOnly() bool {
 	base, err := url.Parse(c.BaseURL)
 	return err == nil && loopback(c.Host) && loopback(base.Hostname())
 }

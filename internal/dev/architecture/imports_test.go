@@ -14,7 +14,7 @@ import (
 // purpose.
 var mayImport = map[string][]string{
 	"cmd/holdfast":                {"*"},
-	"web":                         {"internal/fault", "internal/session/store", "internal/form", "internal/text", "internal/learn/trace", "internal/learn/attack", "internal/learn/second", "internal/learn/byhand", "internal/mail", "internal/throttle", "internal/view", "templates", "static"},
+	"web":                         {"internal/fault", "internal/httpserver", "internal/session/store", "internal/form", "internal/text", "internal/learn/trace", "internal/learn/attack", "internal/learn/second", "internal/learn/byhand", "internal/mail", "internal/throttle", "internal/view", "templates", "static"},
 	"templates":                   {},
 	"static":                      {},
 	"migrations":                  {},
@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"internal/database":           {"internal/fault", "internal/learn/trace", "internal/mail", "internal/sqlitefile", "internal/throttle", "migrations"},
 	"internal/fault":              {},
 	"internal/form":               {},
+	"internal/httpserver":         {},
 	"internal/learn/attack":       {"internal/account", "internal/session", "internal/session/store", "internal/embeddedredis", "internal/learn/trace", "internal/learn/stock", "internal/learn/visitor"},
 	"internal/learn/byhand":       {"internal/session/store"},
 	"internal/learn/launch":       {},

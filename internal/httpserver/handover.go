@@ -1,0 +1,163 @@
+package httpserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// A server that is asked to restart replaces itself: it rehearses the start in a
+// child, finishes the requests in flight, closes its stores, and becomes the new
+// program. The socket keeps listening, so clients that connect meanwhile wait
+// instead of being refused. docs/decisions/0008 has the reasons.
+
+var (
+	// ErrRestarting says that the server is being replaced: the client should try
+	// again soon.
+	ErrRestarting = errors.New("restart in progress")
+	// ErrNoReplacement says that the new program did not start. The server goes on.
+	ErrNoReplacement = errors.New("replacement did not start")
+)
+
+// rehearsalTimeout bounds a rehearsal. It is shorter than a response may take,
+// because the request for a restart waits for it.
+const rehearsalTimeout = 12 * time.Second
+
+// Process is this process as one in a line of processes that replace each other.
+// What one tells the next goes through the environment, under names that no one
+// else sets.
+type Process struct {
+	// Rehearsal says that this process only tries whether the program starts: it
+	// must not open what belongs to one process, and should then exit.
+	Rehearsal bool
+
+	program      string // its path
+	rehearsalEnv string
+	socketEnv    string
+	socket       string // how the predecessor passed the socket; "" without one
+}
+
+// ThisProcess reads what the predecessor passed under names that begin with
+// envPrefix, and unsets it: to a child of this process, the socket's descriptor is
+// another file, or none.
+func ThisProcess(envPrefix string, getenv func(string) string) (Process, error) {
+	p := Process{rehearsalEnv: envPrefix + "REHEARSAL", socketEnv: envPrefix + "SOCKET"}
+	p.Rehearsal, p.socket = getenv(p.rehearsalEnv) != "", getenv(p.socketEnv)
+	for _, name := range []string{p.rehearsalEnv, p.socketEnv} {
+		if err := os.Unsetenv(name); err != nil {
+			return Process{}, fmt.Errorf("unset %s: %w", name, err)
+		}
+	}
+	var err error
+	if p.program, err = os.Executable(); err != nil {
+		return Process{}, fmt.Errorf("find own executable: %w", err)
+	}
+	return p, nil
+}
+
+// Listener is the listening socket of a server that can be replaced.
+type Listener struct {
+	*net.TCPListener
+	process   Process
+	log       *slog.Logger
+	end       context.CancelFunc // of the call of serve that uses it
+	asked     atomic.Bool
+	successor atomic.Pointer[socket] // set when the server is to be replaced
+}
+
+// Run takes the socket over from the predecessor, or listens on address, and calls
+// serve with it. When serve returns after [Listener.Restart], the new program takes
+// this one's place; if it cannot, serve is called again. The context of serve ends
+// with ctx or when a restart begins.
+func (p Process) Run(ctx context.Context, address string, log *slog.Logger, serve func(context.Context, *Listener) error) error {
+	tcp, err := p.listen(ctx, address)
+	if err != nil {
+		return err
+	}
+	for {
+		serving, end := context.WithCancel(ctx)
+		l := &Listener{TCPListener: tcp, process: p, log: log, end: end}
+		err := serve(serving, l)
+		end()
+		_ = tcp.Close() // fails if serve closed it
+		kept := l.successor.Load()
+		if kept == nil {
+			return err
+		}
+		if ctx.Err() != nil {
+			return errors.Join(err, kept.Close())
+		}
+		if err != nil {
+			log.Warn("requests cut off by the restart", "cause", err)
+		}
+		if err = p.become(kept); err == nil {
+			return nil
+		}
+		log.Error("restart failed, server continues", "cause", err)
+		if tcp, err = kept.listen(); err != nil {
+			return fmt.Errorf("listen again: %w", err)
+		}
+	}
+}
+
+// Port is the port that the socket listens on.
+func (l *Listener) Port() int { return l.Addr().(*net.TCPAddr).Port }
+
+func (p Process) listen(ctx context.Context, address string) (*net.TCPListener, error) {
+	if p.socket != "" {
+		tcp, err := inherit(ctx, p.socket)
+		if err != nil {
+			return nil, fmt.Errorf("inherit socket: %w", err)
+		}
+		return tcp, nil
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", address, err)
+	}
+	return listener.(*net.TCPListener), nil
+}
+
+// Restart rehearses the start of this program as it is on disk now, with the same
+// arguments. If that fails, the error says why, and the server continues. If it
+// succeeds, the context of serve ends; the socket goes on listening.
+func (l *Listener) Restart(ctx context.Context) error {
+	if !l.asked.CompareAndSwap(false, true) {
+		return ErrRestarting
+	}
+	err := l.process.rehearse(ctx)
+	var kept *socket
+	if err == nil {
+		kept, err = keep(l.TCPListener)
+	}
+	if err != nil {
+		l.asked.Store(false)
+		return err
+	}
+	l.log.InfoContext(ctx, "restart requested", "pid", os.Getpid())
+	l.successor.Store(kept)
+	l.end()
+	return nil
+}
+
+// rehearse starts this program in a child that opens nothing exclusive.
+func (p Process) rehearse(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, rehearsalTimeout)
+	defer cancel()
+	child := exec.CommandContext(ctx, p.program, os.Args[1:]...)
+	child.Env = append(os.Environ(), p.rehearsalEnv+"=1")
+	child.WaitDelay = time.Second
+	output, err := child.CombinedOutput()
+	if err != nil {
+		lines := strings.Split(strings.TrimSpace(string(output)), "\n")
+		return fmt.Errorf("%w: %w: %s", ErrNoReplacement, err, lines[len(lines)-1])
+	}
+	return nil
+}
