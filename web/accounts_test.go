@@ -18,6 +18,7 @@ import (
 	"holdfast/internal/account"
 	"holdfast/internal/mail"
 	"holdfast/internal/product"
+	"holdfast/internal/text"
 	"holdfast/web"
 )
 
@@ -599,7 +600,7 @@ func TestTheHistoryTellsWhatHappenedAPageAtATime(t *testing.T) {
 			t.Errorf("history %q", got)
 		}
 		for range 40 {
-			if err := w.accounts.Note(t.Context(), p.id, account.EventLogIn, account.Sender{}); err != nil {
+			if err := w.accounts.Note(t.Context(), p.id, account.EventLogIn, text.Sender{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -690,7 +691,7 @@ func TestTheDeviceCookieIsHashedIsOnesOwnAndLogsNobodyIn(t *testing.T) {
 	w := newWorld(t, embedded(t), options{slow: true})
 	p, other := w.person("Ada"), w.person("Bob")
 	b := w.browser()
-	cookie := b.logIn(p, "").cookie("device")
+	cookie := b.logIn(p, "").cookie(product.DeviceCookie)
 	if len(cookie.Value) != 43 || cookie.MaxAge != int((400*24*time.Hour).Seconds()) {
 		t.Errorf("cookie %s", cookie.Raw)
 	}
@@ -700,11 +701,11 @@ func TestTheDeviceCookieIsHashedIsOnesOwnAndLogsNobodyIn(t *testing.T) {
 		}
 	}
 	thief := w.browser()
-	thief.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: "device", Value: cookie.Value}, {Name: product.SessionCookie, Value: cookie.Value}})
+	thief.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: product.DeviceCookie, Value: cookie.Value}, {Name: product.SessionCookie, Value: cookie.Value}})
 	thief.get("/profile").wantRedirect("/login?next=%2Fprofile")
 	// Another person on the same browser: both are known there from then on.
 	b.post("/logout", nil)
-	both := b.logIn(other, "").cookie("device")
+	both := b.logIn(other, "").cookie(product.DeviceCookie)
 	if parts := strings.Split(both.Value, "."); len(parts) != 2 || parts[1] != cookie.Value {
 		t.Errorf("cookie %s", both.Raw)
 	}
@@ -714,8 +715,8 @@ func TestTheDeviceCookieIsHashedIsOnesOwnAndLogsNobodyIn(t *testing.T) {
 	}
 	// What the server did not make is nobody's.
 	invented := w.browser()
-	invented.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: "device", Value: strings.Repeat("A", 43)}})
-	if got := invented.logIn(p, "").cookie("device").Value; strings.HasPrefix(got, "AAAA") {
+	invented.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: product.DeviceCookie, Value: strings.Repeat("A", 43)}})
+	if got := invented.logIn(p, "").cookie(product.DeviceCookie).Value; strings.HasPrefix(got, "AAAA") {
 		t.Errorf("an invented token is kept in front: %s", got)
 	}
 }

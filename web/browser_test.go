@@ -14,6 +14,7 @@ import (
 	"github.com/PuerkitoBio/goquery"
 
 	"holdfast/internal/session"
+	"holdfast/internal/text"
 )
 
 // browser is one person's browser, as far as HTTP goes: it keeps cookies and
@@ -47,7 +48,7 @@ func (w *world) member(p person) *browser {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	sess.LogIn(session.Member{ID: p.id, Name: p.name}, session.Sender{UserAgent: userAgent, Address: "127.0.0.1"})
+	sess.LogIn(session.Member{ID: p.id, Name: p.name}, text.Sender{UserAgent: userAgent, Address: "127.0.0.1"})
 	if err := w.sessions.Commit(sess); err != nil {
 		w.t.Fatalf("log %s in: %v", p.name, err)
 	}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/textproto"
 	"strings"
+
+	"holdfast/internal/product"
 )
 
 // maxCookies is how many cookies a request may have; of one with more none is
@@ -47,4 +49,22 @@ func findCookie(h http.Header, name string) (value string, count int) {
 // 6265, section 4.1.1), but for space and comma, which browsers send.
 func notInCookieValue(r rune) bool {
 	return r < ' ' || r > '~' || r == '"' || r == ';' || r == '\\'
+}
+
+// cookie returns a cookie of this site beside the session's, for every page and
+// no script.
+func (s *Site) cookie(name, value string, maxAgeSeconds int) *http.Cookie {
+	return &http.Cookie{
+		Name:     s.cookieName(name),
+		Value:    value,
+		Path:     "/",
+		MaxAge:   maxAgeSeconds,
+		HttpOnly: true,
+		SameSite: http.SameSiteLaxMode,
+		Secure:   s.BaseURL.Scheme == "https",
+	}
+}
+
+func (s *Site) cookieName(name string) string {
+	return product.CookieName(name, s.BaseURL.Scheme == "https")
 }

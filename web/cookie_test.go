@@ -50,7 +50,7 @@ func TestCookiesAreHeldToThisSiteAndKeptFromScripts(t *testing.T) {
 			out := b.submit(b.get("/profile").want(http.StatusOK), "form[action='/logout']", nil)
 			last := b.follow(out).want(http.StatusOK)
 			for _, cookie := range []*http.Cookie{
-				in.cookie(prefix + product.SessionCookie), in.cookie(prefix + "device"), out.cookie(prefix + product.SessionCookie), out.cookie(prefix + product.PartingCookie), last.cookie(prefix + product.PartingCookie),
+				in.cookie(prefix + product.SessionCookie), in.cookie(prefix + product.DeviceCookie), out.cookie(prefix + product.SessionCookie), out.cookie(prefix + product.PartingCookie), last.cookie(prefix + product.PartingCookie),
 			} {
 				if !cookie.HttpOnly || cookie.SameSite != http.SameSiteLaxMode || cookie.Path != "/" || cookie.Domain != "" ||
 					cookie.Secure != (scheme == "https") || len(cookie.Name)+len(cookie.Value) > 4096 {

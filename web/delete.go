@@ -28,7 +28,7 @@ func (s *Site) submitDelete(c echo.Context) error {
 	}
 	member, _ := current(c).Member()
 	again := deletePage{Email: sent["email"]}
-	ended, err := s.Accounts.Close(c.Request().Context(), member.ID, sent["email"], from(c))
+	ended, err := s.Accounts.Close(c.Request().Context(), member.ID, sent["email"], sender(c))
 	if errors.As(err, &again.Errors) {
 		return s.deletePage(c, http.StatusUnprocessableEntity, again)
 	}

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"testing"
 
-	"holdfast/internal/throttle"
+	"holdfast/internal/text"
 )
 
 // TestDeletingAnAccountWhileItIsUsedFailsForNobody: what is written for a person
@@ -57,7 +57,7 @@ func TestADeletedAccountLeavesNoCountedTryAndNoMail(t *testing.T) {
 		b.post("/account/proof", url.Values{"password": {wrongPassword}}).want(http.StatusUnprocessableEntity)
 		w.member(bob).post("/account/email", url.Values{"email": {strings.ToUpper(p.email)}}).wantRedirect("/account")
 
-		of := []string{throttle.Hidden(p.email), p.id}
+		of := []string{text.Hash(p.email), p.id}
 		of = append(of, w.rows(`SELECT hash FROM browsers WHERE person_id = '`+p.id+`'`)...)
 		counted := func(of string) bool {
 			return len(w.rows(`SELECT key FROM throttle WHERE key LIKE '%`+of+`'`)) > 0
@@ -73,7 +73,7 @@ func TestADeletedAccountLeavesNoCountedTryAndNoMail(t *testing.T) {
 				t.Errorf("tries of %s are still counted", of)
 			}
 		}
-		if !counted(throttle.Hidden(bob.email)) {
+		if !counted(text.Hash(bob.email)) {
 			t.Error("those of somebody else are not")
 		}
 		if rows := w.rows(`SELECT kind FROM outbox WHERE lower(recipient) = '` + p.email + `'`); strings.Join(rows, " ") != "deleted" {

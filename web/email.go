@@ -37,7 +37,7 @@ func (s *Site) submitEmail(c echo.Context) error {
 	if again.Failed != "" {
 		return s.emailPage(c, http.StatusTooManyRequests, again)
 	}
-	err = s.Accounts.AskEmail(c.Request().Context(), member.ID, sent["email"], from(c))
+	err = s.Accounts.AskEmail(c.Request().Context(), member.ID, sent["email"], sender(c))
 	if errors.As(err, &again.Errors) {
 		return s.emailPage(c, http.StatusUnprocessableEntity, again)
 	}
@@ -76,7 +76,7 @@ func (s *Site) submitConfirmAgain(c echo.Context) error {
 	if early != "" {
 		return s.accountPage(c, http.StatusTooManyRequests, accountPage{Name: person.Name, Failed: early})
 	}
-	if err := s.Accounts.AskConfirm(ctx, member.ID, from(c)); err != nil {
+	if err := s.Accounts.AskConfirm(ctx, member.ID, sender(c)); err != nil {
 		return err
 	}
 	return s.mailAsked(c, "A mail is on its way to "+person.Email+".")

@@ -4,12 +4,13 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
+	"holdfast/internal/product"
 	"holdfast/internal/session"
+	"holdfast/internal/text"
 )
 
 // enter logs a person in who has given their password: it notes the log-in, and
@@ -17,7 +18,7 @@ import (
 func (s *Site) enter(c echo.Context, person account.Person, remember, signedUp bool) error {
 	tokens := s.deviceTokens(c.Request())
 	token, err := s.Accounts.LoggedIn(c.Request().Context(), person, account.Entry{
-		Tokens: tokens, SignedUp: signedUp, MayMail: s.mayMail, From: from(c),
+		Tokens: tokens, SignedUp: signedUp, MayMail: s.mayMail, From: sender(c),
 	})
 	if err != nil {
 		return err
@@ -30,7 +31,9 @@ func (s *Site) enter(c echo.Context, person account.Person, remember, signedUp b
 		return err
 	}
 	if token != "" {
-		c.SetCookie(s.deviceCookie(append([]string{token}, tokens...)))
+		tokens = append([]string{token}, tokens...)
+		tokens = tokens[:min(len(tokens), maxDeviceTokens)]
+		c.SetCookie(s.cookie(product.DeviceCookie, strings.Join(tokens, "."), deviceCookieSeconds))
 	}
 	kind := account.EventLogIn
 	if token != "" && !signedUp {
@@ -69,44 +72,19 @@ func (s *Site) logIn(c echo.Context, person account.Person, remember bool, notic
 const (
 	// maxDeviceTokens is how many people share one browser and are all known.
 	maxDeviceTokens = 5
-	// deviceCookieLife is as long as browsers keep a cookie (RFC 6265bis,
-	// section 5.5).
-	deviceCookieLife = 400 * 24 * time.Hour
+	// deviceCookieSeconds is as long as browsers keep a cookie (RFC 6265bis,
+	// section 5.5): 400 days.
+	deviceCookieSeconds = 400 * 24 * 60 * 60
 )
-
-// deviceCookie keeps the tokens by which this browser is known, one a person.
-// They log nobody in.
-func (s *Site) deviceCookie(tokens []string) *http.Cookie {
-	cookie := &http.Cookie{
-		Name:     s.deviceCookieName(),
-		Value:    strings.Join(tokens[:min(len(tokens), maxDeviceTokens)], "."),
-		Path:     "/",
-		MaxAge:   int(deviceCookieLife / time.Second),
-		HttpOnly: true,
-		Secure:   s.BaseURL.Scheme == "https",
-		SameSite: http.SameSiteLaxMode,
-	}
-	return cookie
-}
-
-func (s *Site) deviceCookieName() string {
-	if s.BaseURL.Scheme == "https" {
-		return "__Host-device"
-	}
-	return "device"
-}
 
 // deviceTokens are the tokens that came with a request; of two cookies nobody
 // can say which is the right one.
 func (s *Site) deviceTokens(r *http.Request) []string {
-	cookies := r.CookiesNamed(s.deviceCookieName())
+	cookies := r.CookiesNamed(s.cookieName(product.DeviceCookie))
 	if len(cookies) != 1 || cookies[0].Value == "" {
 		return nil
 	}
 	tokens := strings.SplitN(cookies[0].Value, ".", maxDeviceTokens+1)
 	tokens = tokens[:min(len(tokens), maxDeviceTokens)]
-	return slices.DeleteFunc(tokens, func(token string) bool { return len(token) != deviceTokenLength })
+	return slices.DeleteFunc(tokens, func(token string) bool { return !text.IsToken(token) })
 }
-
-// deviceTokenLength is that of 256 bits as base64url.
-const deviceTokenLength = 43

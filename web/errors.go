@@ -124,7 +124,6 @@ func named() []struct {
 			"You may be. Log out once more in a moment.")},
 		{session.ErrNotNoted, away("That could not be noted just now",
 			"The session has ended, but no note of it could be kept. Do the same once more in a moment.")},
-		{session.ErrOutcomeUnknown, outcomeUnknown},
 		{fault.ErrOutcomeUnknown, outcomeUnknown},
 		{session.ErrUnavailable, sessions},
 		{session.ErrEnded, ended},

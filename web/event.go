@@ -8,11 +8,6 @@ import (
 	"holdfast/internal/account"
 )
 
-// from is where this request comes from, for the history and for mails.
-func from(c echo.Context) account.Sender {
-	return account.Sender{UserAgent: c.Request().UserAgent(), Address: c.RealIP()}
-}
-
 // tell writes an event to the log, after it has happened: docs/operations.md
 // lists the names. person is "" where nobody is known.
 func (s *Site) tell(c echo.Context, event, person string, more ...slog.Attr) {
@@ -35,7 +30,7 @@ func (s *Site) tell(c echo.Context, event, person string, more ...slog.Attr) {
 // stands whether or not it can be written down.
 func (s *Site) note(c echo.Context, kind account.EventKind, person string) {
 	s.tell(c, string(kind), person)
-	if err := s.Accounts.Note(c.Request().Context(), person, kind, from(c)); err != nil {
+	if err := s.Accounts.Note(c.Request().Context(), person, kind, sender(c)); err != nil {
 		s.Log.WarnContext(c.Request().Context(), "event not written to the history", "event", kind, "cause", err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"holdfast/internal/fault"
 	"holdfast/internal/form"
 	"holdfast/internal/session"
+	"holdfast/internal/text"
 )
 
 // faults are the ways a handler ends without an answer, and what is answered.
@@ -63,7 +64,7 @@ var doings = map[string]func(c echo.Context, sess *session.Session){
 	"taking notices":   func(_ echo.Context, whose *session.Session) { whose.TakeFlashes() },
 	"logging out":      func(_ echo.Context, whose *session.Session) { whose.LogOut() },
 	"logging in": func(_ echo.Context, whose *session.Session) {
-		whose.LogIn(session.Member{ID: strings.Repeat("A", 22), Name: "Eve"}, session.Sender{UserAgent: "x", Address: "y"})
+		whose.LogIn(session.Member{ID: strings.Repeat("A", 22), Name: "Eve"}, text.Sender{UserAgent: "x", Address: "y"})
 	},
 	"setting a cookie": func(c echo.Context, _ *session.Session) {
 		c.SetCookie(&http.Cookie{Name: "crumb", Value: "x"})

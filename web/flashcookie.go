@@ -1,7 +1,6 @@
 package web
 
 import (
-	"net/http"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -84,39 +83,20 @@ func becauseOf(how session.EndReason) string {
 
 // setFlashCookie has the next page show the message for code.
 func (s *Site) setFlashCookie(c echo.Context, code string) {
-	c.SetCookie(s.flashCookie(code, flashCookieSeconds))
+	c.SetCookie(s.cookie(product.PartingCookie, code, flashCookieSeconds))
 }
 
 // takeFlashCookie returns the message that the request's flash cookie names, if
 // any, and deletes the cookie.
 func (s *Site) takeFlashCookie(c echo.Context) []string {
-	code, count := findCookie(c.Request().Header, s.flashCookieName())
+	code, count := findCookie(c.Request().Header, s.cookieName(product.PartingCookie))
 	if count == 0 {
 		return nil
 	}
-	c.SetCookie(s.flashCookie("", -1))
+	c.SetCookie(s.cookie(product.PartingCookie, "", -1))
 	text := s.flashText(code)
 	if text == "" {
 		return nil
 	}
 	return []string{text}
-}
-
-func (s *Site) flashCookieName() string {
-	if s.BaseURL.Scheme == "https" {
-		return "__Host-" + product.PartingCookie
-	}
-	return product.PartingCookie
-}
-
-func (s *Site) flashCookie(code string, maxAgeSeconds int) *http.Cookie {
-	return &http.Cookie{
-		Name:     s.flashCookieName(),
-		Value:    code,
-		Path:     "/",
-		MaxAge:   maxAgeSeconds,
-		HttpOnly: true,
-		SameSite: http.SameSiteLaxMode,
-		Secure:   s.BaseURL.Scheme == "https",
-	}
 }

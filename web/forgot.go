@@ -37,7 +37,7 @@ func (s *Site) submitForgot(c echo.Context) error {
 	if again.Failed != "" {
 		return s.forgotPage(c, http.StatusTooManyRequests, again)
 	}
-	err = s.Accounts.AskReset(c.Request().Context(), sent["email"], from(c))
+	err = s.Accounts.AskReset(c.Request().Context(), sent["email"], sender(c))
 	if errors.As(err, &again.Errors) {
 		return s.forgotPage(c, http.StatusUnprocessableEntity, again)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast/internal/account"
+	"holdfast/internal/product"
 )
 
 // guess is a try of a wrong password from an address of its own, and how long
@@ -100,7 +101,7 @@ func (w *world) known(p person) *browser {
 func (b *browser) withoutSession() *browser {
 	only := b.w.browser()
 	for _, cookie := range b.client.Jar.Cookies(b.w.base) {
-		if cookie.Name == "device" {
+		if cookie.Name == product.DeviceCookie {
 			only.client.Jar.SetCookies(b.w.base, []*http.Cookie{cookie})
 		}
 	}

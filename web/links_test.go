@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast/internal/account"
+	"holdfast/internal/text"
 )
 
 const (
@@ -246,7 +247,7 @@ func TestALetterThatIsBeingSentCarriesNoLinkThatOutlivesAReset(t *testing.T) {
 		p := w.person("Ada")
 		for round := range 12 {
 			used := w.link(account.PurposeReset, p)
-			if err := w.accounts.AskReset(t.Context(), p.email, account.Sender{}); err != nil {
+			if err := w.accounts.AskReset(t.Context(), p.email, text.Sender{}); err != nil {
 				t.Fatal(err)
 			}
 			l, ok, err := w.db.Outbox().Take(t.Context(), time.Minute)
@@ -259,7 +260,7 @@ func TestALetterThatIsBeingSentCarriesNoLinkThatOutlivesAReset(t *testing.T) {
 				t.Fatal(ok, err)
 			}
 			reset := func() {
-				if _, err := w.accounts.ResetPassword(t.Context(), used, otherPassword, account.Sender{}); err != nil {
+				if _, err := w.accounts.ResetPassword(t.Context(), used, otherPassword, text.Sender{}); err != nil {
 					t.Error(err)
 				}
 			}

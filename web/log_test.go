@@ -12,20 +12,21 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/session"
+	"holdfast/internal/text"
 )
 
 // Every test looks through its log for passwords and tokens (see newWorld);
 // this one makes sure that they had every chance to get there.
 func TestTheLogNeverShowsAPasswordOrToken(t *testing.T) {
 	t.Parallel()
-	for _, text := range []bool{false, true} {
-		w := newWorld(t, embedded(t), options{textLog: text, learn: true})
+	for _, asText := range []bool{false, true} {
+		w := newWorld(t, embedded(t), options{textLog: asText, learn: true})
 		w.site.AddPage("/test/fault", func(c echo.Context, sess *session.Session) error {
 			form, err := c.FormParams()
 			if err != nil {
 				return err
 			}
-			sess.LogIn(session.Member{ID: "x", Name: form.Get("password")}, session.Sender{UserAgent: c.Request().Header.Get("Cookie")})
+			sess.LogIn(session.Member{ID: "x", Name: form.Get("password")}, text.Sender{UserAgent: c.Request().Header.Get("Cookie")})
 			panic("with a password and a cookie at hand")
 		})
 		p := w.person("Ada")
@@ -59,8 +60,8 @@ func unprintable(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
 func TestNobodyCanForgeALineOfTheLog(t *testing.T) {
 	t.Parallel()
 	line := "\r\n" + `{"time":"2026-01-01T00:00:00Z","level":"INFO","msg":"forged"}` + "\r\n" + `time=2026-01-01T00:00:00Z level=INFO msg=forged` + "\n"
-	for _, text := range []bool{false, true} {
-		w := newWorld(t, embedded(t), options{textLog: text, learn: true})
+	for _, asText := range []bool{false, true} {
+		w := newWorld(t, embedded(t), options{textLog: asText, learn: true})
 		b := w.browser()
 		mark, sent := w.log.Mark(), 0
 		for _, evil := range []string{line, "\x1b[2J\x1b[31mforged", "\u202edegrof", "\u2028forged", "\u0085forged", "\x00forged", "\u200bforged", "\xff\xfeforged", "\x7f\b\bforged"} {
@@ -98,9 +99,9 @@ func TestNobodyCanForgeALineOfTheLog(t *testing.T) {
 		}
 		for _, line := range lines {
 			switch {
-			case text && !strings.HasPrefix(line, "time="), text && strings.Contains(line, " msg=forged"):
+			case asText && !strings.HasPrefix(line, "time="), asText && strings.Contains(line, " msg=forged"):
 				t.Errorf("line %.200q", line)
-			case !text:
+			case !asText:
 				var read struct{ Msg string }
 				if err := json.Unmarshal([]byte(line), &read); err != nil || read.Msg != "request" && read.Msg != "event" {
 					t.Errorf("line %.200q: %v", line, err)

@@ -85,7 +85,7 @@ func (s *Site) authenticate(c echo.Context, email, pass string) (person account.
 		s.giveBack(ctx, keys[1:]...)
 	case errors.Is(err, account.ErrInvalidCredentials):
 		s.tell(c, string(account.EventLogInFailed), "")
-		if failed := s.Accounts.NoteFailure(ctx, email, from(c)); failed != nil {
+		if failed := s.Accounts.NoteFailure(ctx, email, sender(c)); failed != nil {
 			return person, "", failed
 		}
 	default:

@@ -7,8 +7,8 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
+	"holdfast/internal/fault"
 	"holdfast/internal/form"
-	"holdfast/internal/session"
 )
 
 // submitLogout ends this session; where several cookies of its name came, those
@@ -40,7 +40,7 @@ func (s *Site) leave(c echo.Context) error {
 // redirectLoggedOut responds to a request that has ended its own session. It
 // stores that first, so that its failure can be told.
 func (s *Site) redirectLoggedOut(c echo.Context) error {
-	if err := s.Sessions.Commit(current(c)); errors.Is(err, session.ErrOutcomeUnknown) {
+	if err := s.Sessions.Commit(current(c)); errors.Is(err, fault.ErrOutcomeUnknown) {
 		return unavailableAfter(errLogOutUnknown, err)
 	} else if err != nil {
 		return err

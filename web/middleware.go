@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"runtime/debug"
 	"strings"
@@ -15,7 +14,9 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/hostname"
 	"holdfast/internal/session"
+	"holdfast/internal/text"
 )
 
 // Keys of values in the echo context.
@@ -155,21 +156,11 @@ func (s *Site) ownHost(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		asked := &url.URL{Host: c.Request().Host}
 		name := strings.ToLower(strings.TrimSuffix(asked.Hostname(), "."))
-		if name != strings.ToLower(s.BaseURL.Hostname()) && !loopback(name) {
+		if name != strings.ToLower(s.BaseURL.Hostname()) && !hostname.IsLoopback(name) {
 			return fmt.Errorf("%w: %.100q", errStrangeHost, name)
 		}
 		return next(c)
 	}
-}
-
-// loopback reports whether a name in small letters always means the machine it
-// is used on (RFC 6761 section 6.3).
-func loopback(name string) bool {
-	if name == "localhost" || strings.HasSuffix(name, ".localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(name)
-	return err == nil && ip.Unmap().IsLoopback()
 }
 
 // membersOnly sends a guest to log in, and back to what they asked for. Whoever
@@ -219,7 +210,8 @@ func memberOf(c echo.Context) (member session.Member, ok bool) {
 	return s.Member()
 }
 
-// sender describes the client, for the list of devices.
-func sender(c echo.Context) session.Sender {
-	return session.Sender{UserAgent: c.Request().UserAgent(), Address: c.RealIP()}
+// sender is where this request comes from, for the history, the list of devices
+// and emails.
+func sender(c echo.Context) text.Sender {
+	return text.Sender{UserAgent: c.Request().UserAgent(), Address: c.RealIP()}
 }

@@ -12,6 +12,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/session"
+	"holdfast/internal/text"
 )
 
 // A change of an account ends sessions in the database. A store of sessions that
@@ -24,7 +25,7 @@ func TestWhatAChangeHasEndedStaysEndedThroughAnOutageOfTheStore(t *testing.T) {
 			return err
 		},
 		"deletion": func(w *world, p person) error {
-			_, err := w.accounts.Close(w.t.Context(), p.id, p.email, account.Sender{})
+			_, err := w.accounts.Close(w.t.Context(), p.id, p.email, text.Sender{})
 			return err
 		},
 	} {

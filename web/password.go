@@ -45,7 +45,7 @@ func (s *Site) submitPassword(c echo.Context) error {
 	}
 	person, err := s.Accounts.ChangePassword(ctx, member.ID, account.PasswordChange{
 		Current: sent["current"], New: sent["new"], Keep: member.Device,
-		Tokens: s.deviceTokens(c.Request()), MayMail: s.mayMail, From: from(c),
+		Tokens: s.deviceTokens(c.Request()), MayMail: s.mayMail, From: sender(c),
 	})
 	if errors.As(err, &again.Errors) {
 		s.clear(ctx, key) // the present one was right

@@ -49,7 +49,7 @@ func (s *Site) submitRegister(c echo.Context) error {
 	}
 	person, err := s.Accounts.SignUp(c.Request().Context(), account.Registration{
 		Name: sent["name"], Email: sent["email"], Password: sent["password"],
-	}, s.MailOn, from(c))
+	}, s.MailOn, sender(c))
 	taken := errors.Is(err, account.ErrEmailTaken)
 	switch {
 	case errors.As(err, &p.Errors):

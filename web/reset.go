@@ -5,12 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
+	"holdfast/internal/hostname"
 )
 
 type resetPage struct {
@@ -27,7 +27,7 @@ type resetPage struct {
 // that: there it tells the host, without the path and the query.
 func (s *Site) tellNoReferrer(next echo.HandlerFunc) echo.HandlerFunc {
 	policy := "no-referrer"
-	if s.BaseURL.Scheme == "http" && !loopback(strings.ToLower(s.BaseURL.Hostname())) {
+	if s.BaseURL.Scheme == "http" && !hostname.IsLoopback(s.BaseURL.Hostname()) {
 		policy = "strict-origin"
 	}
 	return func(c echo.Context) error {
@@ -97,7 +97,7 @@ func (s *Site) submitReset(c echo.Context) error {
 	if again.Failed != "" {
 		return s.resetPage(c, http.StatusTooManyRequests, again)
 	}
-	person, err := s.Accounts.ResetPassword(ctx, sent["token"], sent["password"], from(c))
+	person, err := s.Accounts.ResetPassword(ctx, sent["token"], sent["password"], sender(c))
 	switch {
 	case errors.Is(err, account.ErrLinkOver):
 		return s.linkOver(c)

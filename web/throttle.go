@@ -10,6 +10,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
+	"holdfast/internal/text"
 	"holdfast/internal/throttle"
 )
 
@@ -92,7 +93,7 @@ func byEmail(rule throttle.Rule, email string) throttle.Key {
 	if !ok {
 		key = "no address: " + email // everybody's slips counted together would hold all up
 	}
-	return throttle.Key{Rule: rule, Of: throttle.Hidden(key)}
+	return throttle.Key{Rule: rule, Of: text.Hash(key)}
 }
 
 func byAddress(rule throttle.Rule, c echo.Context) throttle.Key {

@@ -8,6 +8,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
+	"holdfast/internal/text"
 )
 
 type verifyPage struct {
@@ -84,7 +85,7 @@ func (s *Site) submitVerify(c echo.Context) error {
 }
 
 func (s *Site) spend(c echo.Context, purpose account.Purpose, token string) error {
-	var do func(context.Context, string, account.Sender) (account.Person, error)
+	var do func(context.Context, string, text.Sender) (account.Person, error)
 	var event account.EventKind
 	var parting, next string
 	switch purpose {
@@ -97,7 +98,7 @@ func (s *Site) spend(c echo.Context, purpose account.Purpose, token string) erro
 	default:
 		return s.linkOver(c)
 	}
-	person, err := do(c.Request().Context(), token, from(c))
+	person, err := do(c.Request().Context(), token, sender(c))
 	switch {
 	case errors.Is(err, account.ErrLinkOver):
 		return s.linkOver(c)

@@ -18,6 +18,7 @@ import (
 	"holdfast/internal/form"
 	"holdfast/internal/product"
 	"holdfast/internal/session"
+	"holdfast/internal/text"
 )
 
 // operator is the person at the command line, with people and sessions in
@@ -206,7 +207,7 @@ func (o operator) resetLink(ctx context.Context, p account.Person) error {
 	if err != nil {
 		return err
 	}
-	if err := o.accounts.Note(ctx, p.ID, account.EventResetAsked, account.Sender{UserAgent: "holdfast users reset-link"}); err != nil {
+	if err := o.accounts.Note(ctx, p.ID, account.EventResetAsked, text.Sender{UserAgent: "holdfast users reset-link"}); err != nil {
 		return err
 	}
 	return o.say("%s/reset?token=%s\nGood for %d minutes, once. Give it to nobody but %s.\n",

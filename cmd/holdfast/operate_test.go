@@ -13,6 +13,7 @@ import (
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
+	"holdfast/internal/text"
 )
 
 // site is the settings of one installation, and a way to its stores past the
@@ -112,7 +113,7 @@ func (s site) logIn(n int) {
 			if err != nil {
 				s.t.Fatal(err)
 			}
-			whose.LogIn(session.Member{ID: person, Name: "Ada"}, session.Sender{UserAgent: "kelp\x1b[31m browser", Address: "192.0.2.9"})
+			whose.LogIn(session.Member{ID: person, Name: "Ada"}, text.Sender{UserAgent: "kelp\x1b[31m browser", Address: "192.0.2.9"})
 			if err := m.Commit(whose); err != nil {
 				s.t.Fatal(err)
 			}

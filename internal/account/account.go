@@ -28,9 +28,6 @@ var (
 	ErrNotFound = fault.ErrNotFound
 	// ErrUnavailable says that the store could not be reached, or not in time.
 	ErrUnavailable = fault.ErrUnavailable
-	// ErrOutcomeUnknown comes with ErrUnavailable when the store did not answer a
-	// change in time: it may have been made.
-	ErrOutcomeUnknown = fault.ErrOutcomeUnknown
 	// ErrBusy says that too many passwords are being hashed at once.
 	ErrBusy = errors.New("too many passwords are being checked at once")
 )

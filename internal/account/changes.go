@@ -87,7 +87,7 @@ type Move struct {
 // a mail where it is taken: the caller then does not tell [ErrEmailTaken] from
 // success, for the work was the same. Errors: [form.Errors], [ErrEmailTaken],
 // [ErrUnavailable], [ErrBusy].
-func (s *Service) SignUp(ctx context.Context, r Registration, always bool, from Sender) (Person, error) {
+func (s *Service) SignUp(ctx context.Context, r Registration, always bool, from text.Sender) (Person, error) {
 	record, err := s.record(ctx, r)
 	if err != nil {
 		return Person{}, err
@@ -160,7 +160,7 @@ type PasswordChange struct {
 	Keep         string   // the device whose session goes on; "" for none
 	Tokens       []string // by which the browser that sends it may be known
 	MayMail      MayMail  // nil: yes
-	From         Sender
+	From         text.Sender
 }
 
 // ChangePassword sets a new password for a person who gives the current one,
@@ -206,7 +206,7 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 // ways back to addresses that the account had before the one it has: a thief who
 // gave it their own would cut its owner off with a reset. Errors: [form.Errors]
 // (field "password"), [ErrLinkOver], [ErrUnavailable], [ErrBusy].
-func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from Sender) (Person, error) {
+func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from text.Sender) (Person, error) {
 	link, err := s.findLinkFor(ctx, token, PurposeReset)
 	if err != nil {
 		return Person{}, err
@@ -251,7 +251,7 @@ func (s *Service) acceptable(ctx context.Context, field, pass string, p Person) 
 // AskReset has a mail sent to whoever has the address, if anybody: who that is
 // is looked for when the mail is sent, so that this answers alike for all.
 // Errors: [form.Errors] (field "email"), [ErrUnavailable].
-func (s *Service) AskReset(ctx context.Context, email string, from Sender) error {
+func (s *Service) AskReset(ctx context.Context, email string, from text.Sender) error {
 	_, key, problem := cleanEmail(email)
 	if problem != "" {
 		return form.Errors{{Field: "email", Message: problem}}
@@ -264,7 +264,7 @@ func (s *Service) AskReset(ctx context.Context, email string, from Sender) error
 
 // AskConfirm has the mail that confirms a person's address sent once more.
 // Errors: [ErrNotFound], [ErrUnavailable].
-func (s *Service) AskConfirm(ctx context.Context, id string, from Sender) error {
+func (s *Service) AskConfirm(ctx context.Context, id string, from text.Sender) error {
 	p, err := s.Find(ctx, id)
 	if err != nil || p.Verified {
 		return err
@@ -279,7 +279,7 @@ func (s *Service) AskConfirm(ctx context.Context, id string, from Sender) error 
 // Nothing changes before it is confirmed; whether the address is free is looked
 // for when the mail is sent. Errors: [form.Errors] (field "email"),
 // [ErrNotFound], [ErrUnavailable].
-func (s *Service) AskEmail(ctx context.Context, id, email string, from Sender) error {
+func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Sender) error {
 	p, err := s.Find(ctx, id)
 	if err != nil {
 		return err
@@ -304,7 +304,7 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from Sender) e
 // was typed is the account's address. It returns the names of the sessions that
 // the store has to let go of. Errors: [form.Errors] (field "email"),
 // [ErrNotFound], [ErrUnavailable].
-func (s *Service) Close(ctx context.Context, id, typed string, from Sender) (ended []string, err error) {
+func (s *Service) Close(ctx context.Context, id, typed string, from text.Sender) (ended []string, err error) {
 	p, err := s.Find(ctx, id)
 	if err != nil {
 		return nil, err
@@ -325,7 +325,7 @@ func (s *Service) Close(ctx context.Context, id, typed string, from Sender) (end
 }
 
 // Note writes down what a person did. Errors: [ErrUnavailable].
-func (s *Service) Note(ctx context.Context, person string, kind EventKind, from Sender) error {
+func (s *Service) Note(ctx context.Context, person string, kind EventKind, from text.Sender) error {
 	if err := s.store.Note(ctx, Notes{Events: []Event{s.event(person, kind, from)}}); err != nil {
 		return fmt.Errorf("note %s: %w", kind, err)
 	}
@@ -334,7 +334,7 @@ func (s *Service) Note(ctx context.Context, person string, kind EventKind, from 
 
 // NoteFailure writes down that somebody failed to log in with an address, for
 // its owner to read, if it has one. Errors: [ErrUnavailable].
-func (s *Service) NoteFailure(ctx context.Context, email string, from Sender) error {
+func (s *Service) NoteFailure(ctx context.Context, email string, from text.Sender) error {
 	_, key, problem := cleanEmail(email)
 	if problem != "" {
 		key = "" // nobody's; the same statement all the same
@@ -363,8 +363,8 @@ func (s *Service) History(ctx context.Context, person string, offset, limit int)
 func (s *Service) KnownBrowser(ctx context.Context, email string, tokens []string) (hash string, err error) {
 	var hashes []string
 	for _, token := range tokens {
-		if wellFormedToken(token) {
-			hashes = append(hashes, hashToken(token))
+		if text.IsToken(token) {
+			hashes = append(hashes, text.Hash(token))
 		}
 	}
 	_, key, problem := cleanEmail(email)
@@ -386,7 +386,7 @@ type Entry struct {
 	Tokens   []string // by which the browser may be known
 	SignedUp bool     // whether it is where the account was just made
 	MayMail  MayMail  // nil: yes
-	From     Sender
+	From     text.Sender
 }
 
 // LoggedIn notes a log-in before its session is made: a mail that tells of one
@@ -404,10 +404,10 @@ func (s *Service) LoggedIn(ctx context.Context, p Person, e Entry) (token string
 	case hash != "":
 		n.Events = []Event{s.event(p.ID, EventLogIn, e.From)}
 	case e.SignedUp:
-		token, hash = newToken()
+		token = text.NewToken()
 		n.Events = []Event{s.event(p.ID, EventLogIn, e.From)}
 	default:
-		token, hash = newToken()
+		token = text.NewToken()
 		n.Events = []Event{s.event(p.ID, EventLogInNewBrowser, e.From)}
 		tell, err := e.MayMail.ask(ctx, p, LetterBrowser)
 		if err != nil {
@@ -416,6 +416,9 @@ func (s *Service) LoggedIn(ctx context.Context, p Person, e Entry) (token string
 		if tell {
 			n.Letters = []Letter{s.letter(LetterBrowser, p.ID, p.Email, p.greeting(), e.From)}
 		}
+	}
+	if token != "" {
+		hash = text.Hash(token)
 	}
 	if err := s.store.LogIn(ctx, p, hash, s.instant(), n); err != nil {
 		return "", fmt.Errorf("note log-in: %w", err)

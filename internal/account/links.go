@@ -2,12 +2,11 @@ package account
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"time"
+
+	"holdfast/internal/text"
 )
 
 // Purpose says what a mailed link is good for.
@@ -59,30 +58,6 @@ type Link struct {
 	Expires time.Time
 }
 
-const linkTokenBytes = 32 // 256 bits (ASVS 5.0.0, 6.4.3 asks 128)
-
-// newToken returns 256 random bits as text, and the hash that is kept of them.
-func newToken() (token, hash string) {
-	random := make([]byte, linkTokenBytes)
-	rand.Read(random) // never fails, never returns short
-	token = base64.RawURLEncoding.EncodeToString(random)
-	return token, hashToken(token)
-}
-
-func hashToken(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
-
-// wellFormedToken reports whether token could be one of newToken's.
-func wellFormedToken(token string) bool {
-	if len(token) != base64.RawURLEncoding.EncodedLen(linkTokenBytes) {
-		return false
-	}
-	_, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	return err == nil
-}
-
 // MakeLink makes a link for a person and returns its token, which stands
 // nowhere else. Errors: [ErrNotFound], [ErrUnavailable].
 func (s *Service) MakeLink(ctx context.Context, purpose Purpose, person, detail string) (token string, err error) {
@@ -90,7 +65,8 @@ func (s *Service) MakeLink(ctx context.Context, purpose Purpose, person, detail 
 }
 
 func (s *Service) makeLink(ctx context.Context, l Link) (token string, err error) {
-	token, l.Hash = newToken()
+	token = text.NewToken()
+	l.Hash = text.Hash(token)
 	l.Expires = s.instant().Add(l.Purpose.Life())
 	if err := s.store.InsertLink(ctx, l); err != nil {
 		return "", fmt.Errorf("make link: %w", err)
@@ -101,10 +77,10 @@ func (s *Service) makeLink(ctx context.Context, l Link) (token string, err error
 // FindLink returns what a link is for, and spends nothing. Errors:
 // [ErrLinkOver], [ErrUnavailable].
 func (s *Service) FindLink(ctx context.Context, token string) (Link, error) {
-	if !wellFormedToken(token) {
+	if !text.IsToken(token) {
 		return Link{}, ErrLinkOver
 	}
-	link, err := s.store.FindLink(ctx, hashToken(token), s.instant())
+	link, err := s.store.FindLink(ctx, text.Hash(token), s.instant())
 	if errors.Is(err, ErrNotFound) {
 		return Link{}, ErrLinkOver
 	}
@@ -116,7 +92,7 @@ func (s *Service) FindLink(ctx context.Context, token string) (Link, error) {
 
 // ConfirmEmail spends a link that confirms a person's address. Errors:
 // [ErrLinkOver], [ErrUnavailable].
-func (s *Service) ConfirmEmail(ctx context.Context, token string, from Sender) (Person, error) {
+func (s *Service) ConfirmEmail(ctx context.Context, token string, from text.Sender) (Person, error) {
 	link, err := s.findLinkFor(ctx, token, PurposeConfirm)
 	if err != nil {
 		return Person{}, err
@@ -136,7 +112,7 @@ func (s *Service) ConfirmEmail(ctx context.Context, token string, from Sender) (
 // ChangeEmail spends a link sent to a new address: the person logs in with it
 // from now on. The former address is told, and can undo it. Errors:
 // [ErrLinkOver], [ErrEmailTaken], [ErrUnavailable].
-func (s *Service) ChangeEmail(ctx context.Context, token string, from Sender) (Person, error) {
+func (s *Service) ChangeEmail(ctx context.Context, token string, from text.Sender) (Person, error) {
 	link, err := s.findLinkFor(ctx, token, PurposeChange)
 	if err != nil {
 		return Person{}, err
@@ -161,7 +137,7 @@ func (s *Service) ChangeEmail(ctx context.Context, token string, from Sender) (P
 // to still earlier addresses. Whoever changed
 // the address knew the password, so that one is good no more: a reset sets the
 // next. Errors: [ErrLinkOver], [ErrEmailTaken], [ErrUnavailable], [ErrBusy].
-func (s *Service) UndoEmail(ctx context.Context, token string, from Sender) (Person, error) {
+func (s *Service) UndoEmail(ctx context.Context, token string, from text.Sender) (Person, error) {
 	link, err := s.findLinkFor(ctx, token, PurposeUndo)
 	if err != nil {
 		return Person{}, err
@@ -170,8 +146,7 @@ func (s *Service) UndoEmail(ctx context.Context, token string, from Sender) (Per
 	if problem != "" {
 		return Person{}, ErrLinkOver
 	}
-	nobodys, _ := newToken()
-	hash, err := s.hasher.Hash(ctx, nobodys)
+	hash, err := s.hasher.Hash(ctx, text.NewToken()) // a password that no one knows
 	if err != nil {
 		return Person{}, fmt.Errorf("hash password: %w", busy(err))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
+	"holdfast/internal/text"
 )
 
 const other = "nine kelp forests at dawn"
@@ -29,11 +30,11 @@ func TestALinkIsSpentOnceHoweverManyUseItAtOnce(t *testing.T) {
 		ada := register(t, s, "Ada", "ada@example.org")
 		for name, use := range map[string]func(token string) error{
 			"confirm": func(token string) error {
-				_, err := s.ConfirmEmail(context.Background(), token, account.Sender{})
+				_, err := s.ConfirmEmail(context.Background(), token, text.Sender{})
 				return err
 			},
 			"reset": func(token string) error {
-				_, err := s.ResetPassword(context.Background(), token, other, account.Sender{})
+				_, err := s.ResetPassword(context.Background(), token, other, text.Sender{})
 				return err
 			},
 		} {
@@ -69,7 +70,7 @@ func TestAnAddressTakenMeanwhileChangesNothingAndSpendsNothing(t *testing.T) {
 		ada := register(t, s, "Ada", "ada@example.org")
 		token := link(t, s, account.PurposeChange, ada, "bob@example.org")
 		bob := register(t, s, "Bob", "BOB@example.org")
-		if _, err := s.ChangeEmail(t.Context(), token, account.Sender{}); !errors.Is(err, account.ErrEmailTaken) {
+		if _, err := s.ChangeEmail(t.Context(), token, text.Sender{}); !errors.Is(err, account.ErrEmailTaken) {
 			t.Errorf("%v", err)
 		}
 		if now, err := s.Find(t.Context(), ada.ID); err != nil || now != ada {
@@ -78,7 +79,7 @@ func TestAnAddressTakenMeanwhileChangesNothingAndSpendsNothing(t *testing.T) {
 		if err := s.Delete(t.Context(), bob.ID); err != nil {
 			t.Fatal(err)
 		}
-		if now, err := s.ChangeEmail(t.Context(), token, account.Sender{}); err != nil || now.Email != "bob@example.org" || !now.Verified {
+		if now, err := s.ChangeEmail(t.Context(), token, text.Sender{}); err != nil || now.Email != "bob@example.org" || !now.Verified {
 			t.Errorf("once it is free: %+v, %v", now, err)
 		}
 	})
@@ -94,7 +95,7 @@ func TestOfManyWhoWantOneAddressOneGetsIt(t *testing.T) {
 			p := register(t, s, "Person", fmt.Sprintf("person%d@example.org", n))
 			token := link(t, s, account.PurposeChange, p, mixCase("wanted.by.all@example.org", n))
 			all.Go(func() {
-				switch _, err := s.ChangeEmail(context.Background(), token, account.Sender{}); {
+				switch _, err := s.ChangeEmail(context.Background(), token, text.Sender{}); {
 				case err == nil:
 					done.Add(1)
 				case errors.Is(err, account.ErrEmailTaken):
@@ -129,14 +130,14 @@ func TestAWayBackThatMeetsAFurtherChangeLeadsBack(t *testing.T) {
 		s := serve(store)
 		ada := register(t, s, "Ada", "ada@example.org")
 		change := func(to string) {
-			if _, err := s.ChangeEmail(t.Context(), link(t, s, account.PurposeChange, ada, to), account.Sender{}); err != nil {
+			if _, err := s.ChangeEmail(t.Context(), link(t, s, account.PurposeChange, ada, to), text.Sender{}); err != nil {
 				t.Error(err)
 			}
 		}
 		change("thief@example.org")
 		undo := link(t, s, account.PurposeUndo, ada, ada.Email)
 		met := serve(meets{store, func() { change("second@example.org") }})
-		if now, err := met.UndoEmail(t.Context(), undo, account.Sender{}); err != nil || now.Email != ada.Email {
+		if now, err := met.UndoEmail(t.Context(), undo, text.Sender{}); err != nil || now.Email != ada.Email {
 			t.Errorf("%+v, %v", now, err)
 		}
 	})
@@ -159,17 +160,17 @@ func TestWhoeverSignsUpWhileAnAddressIsLeftDoesNotGetIt(t *testing.T) {
 			}
 			var all sync.WaitGroup
 			all.Go(func() {
-				if _, err := s.ChangeEmail(context.Background(), leaves, account.Sender{}); err != nil {
+				if _, err := s.ChangeEmail(context.Background(), leaves, text.Sender{}); err != nil {
 					t.Error(err)
 				}
 			})
 			for range 3 {
 				all.Go(func() {
-					_, err := s.SignUp(context.Background(), account.Registration{Name: "Eve", Email: left, Password: right}, true, account.Sender{})
+					_, err := s.SignUp(context.Background(), account.Registration{Name: "Eve", Email: left, Password: right}, true, text.Sender{})
 					taken(err)
 				})
 			}
-			all.Go(func() { _, err := s.ChangeEmail(context.Background(), wants, account.Sender{}); taken(err) })
+			all.Go(func() { _, err := s.ChangeEmail(context.Background(), wants, text.Sender{}); taken(err) })
 			all.Wait()
 			if _, err := s.FindByEmail(t.Context(), left); !errors.Is(err, account.ErrNotFound) {
 				t.Errorf("round %d: somebody has the address: %v", n, err)
@@ -191,21 +192,21 @@ func TestChangesOfOneAccountAtOnceWaitForEachOther(t *testing.T) {
 			}
 			var all sync.WaitGroup
 			all.Go(func() {
-				_, err := s.ResetPassword(context.Background(), reset, other, account.Sender{})
+				_, err := s.ResetPassword(context.Background(), reset, other, text.Sender{})
 				named(err)
 			})
-			all.Go(func() { _, err := s.ChangeEmail(context.Background(), change, account.Sender{}); named(err) })
+			all.Go(func() { _, err := s.ChangeEmail(context.Background(), change, text.Sender{}); named(err) })
 			all.Go(func() {
 				_, err := s.ChangePassword(context.Background(), ada.ID, account.PasswordChange{Current: right, New: "eight tides a week is a lot"})
 				named(err)
 			})
-			all.Go(func() { named(s.AskEmail(context.Background(), ada.ID, "third@example.org", account.Sender{})) })
+			all.Go(func() { named(s.AskEmail(context.Background(), ada.ID, "third@example.org", text.Sender{})) })
 			all.Wait()
 			now, err := s.Find(t.Context(), ada.ID)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := s.Close(t.Context(), ada.ID, now.Email, account.Sender{}); err != nil {
+			if _, err := s.Close(t.Context(), ada.ID, now.Email, text.Sender{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -217,12 +218,12 @@ func TestAnAccountIsDeletedByItsOwnAddressOnly(t *testing.T) {
 	ada := register(t, s, "Ada", "ada@example.org")
 	register(t, s, "Bea", "bea@example.org")
 	for _, typed := range []string{"", "ada", "ada@example", "bea@example.org", "ada@example.org bea@example.org", "\xff"} {
-		_, err := s.Close(t.Context(), ada.ID, typed, account.Sender{})
+		_, err := s.Close(t.Context(), ada.ID, typed, text.Sender{})
 		if wrong, ok := errors.AsType[form.Errors](err); !ok || wrong.Of("email") == "" {
 			t.Errorf("%q: %v, want a message for the field", typed, err)
 		}
 	}
-	if _, err := s.Close(t.Context(), ada.ID, " ADA@Example.org ", account.Sender{}); err != nil {
+	if _, err := s.Close(t.Context(), ada.ID, " ADA@Example.org ", text.Sender{}); err != nil {
 		t.Errorf("the address in another case: %v", err)
 	}
 	if _, err := s.Find(t.Context(), ada.ID); !errors.Is(err, account.ErrNotFound) {
@@ -239,7 +240,7 @@ func TestWhatIsNoTokenOfALinkIsOver(t *testing.T) {
 			t.Errorf("%q: %v", token, err)
 		}
 	}
-	if _, err := s.ConfirmEmail(t.Context(), good, account.Sender{}); !errors.Is(err, account.ErrLinkOver) {
+	if _, err := s.ConfirmEmail(t.Context(), good, text.Sender{}); !errors.Is(err, account.ErrLinkOver) {
 		t.Errorf("a link for something else: %v", err)
 	}
 	if got, err := s.FindLink(t.Context(), good); err != nil || got.Person != ada.ID {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"holdfast/internal/text"
 )
 
 // Mail is a letter that can be sent: to whom, about what, and with which link.
@@ -85,7 +87,7 @@ func (s *Service) addressed(ctx context.Context, l Letter) (m Mail, person strin
 	if event == "" || l.Tries > 1 {
 		return m, owner.ID, nil
 	}
-	from := Sender{UserAgent: l.Facts.Agent, Address: l.Facts.Address}
+	from := text.Sender{UserAgent: l.Facts.Agent, Address: l.Facts.Address}
 	if err := s.Note(ctx, owner.ID, event, from); err != nil {
 		return Mail{}, "", err
 	}

@@ -2,32 +2,10 @@ package account
 
 import (
 	"crypto/rand"
-	"strings"
 	"time"
 
 	"holdfast/internal/text"
 )
-
-// Sender is where a request comes from, for the history and for mails.
-type Sender struct{ UserAgent, Address string }
-
-// maxUserAgentBytes is as much of a User-Agent as is kept.
-const maxUserAgentBytes = 400
-
-// plain is the sender as text that breaks out of no page, mail or line of a log.
-func (s Sender) plain() Sender {
-	return Sender{UserAgent: cut(s.UserAgent, maxUserAgentBytes), Address: cut(s.Address, maxUserAgentBytes)}
-}
-
-// cut returns at most max bytes of a header, without what would break a text.
-func cut(header string, max int) string {
-	return text.Cut(strings.Map(func(r rune) rune {
-		if text.Breaks(r) {
-			return -1
-		}
-		return r
-	}, strings.ToValidUTF8(header, "")), max)
-}
 
 // EventKind names what happened to an account, in the history and in the log.
 type EventKind string
@@ -73,7 +51,7 @@ type Event struct {
 	Person string
 	Kind   EventKind
 	At     time.Time
-	From   Sender
+	From   text.Sender
 }
 
 // LetterKind says which mail is to be written.
@@ -139,13 +117,13 @@ type Notes struct {
 func newNoteID() string { return rand.Text() }
 
 // event is one of this service's, now.
-func (s *Service) event(person string, kind EventKind, from Sender) Event {
-	return Event{ID: newNoteID(), Person: person, Kind: kind, At: s.instant(), From: from.plain()}
+func (s *Service) event(person string, kind EventKind, from text.Sender) Event {
+	return Event{ID: newNoteID(), Person: person, Kind: kind, At: s.instant(), From: from.Cut()}
 }
 
 // letter is one of this service's, now.
-func (s *Service) letter(kind LetterKind, person, to, name string, from Sender) Letter {
-	from = from.plain()
+func (s *Service) letter(kind LetterKind, person, to, name string, from text.Sender) Letter {
+	from = from.Cut()
 	return Letter{
 		ID: newNoteID(), Kind: kind, Person: person, To: to,
 		Facts: Facts{Name: name, Agent: from.UserAgent, Address: from.Address, At: s.instant()},

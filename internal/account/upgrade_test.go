@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/password"
+	"holdfast/internal/text"
 )
 
 // weaken replaces a person's hash with one of the same password at less cost,
@@ -115,7 +116,7 @@ func TestAFailedLogInIsWrittenWhetherOrNotAnybodyHasTheAddress(t *testing.T) {
 	}
 	for _, email := range []string{"ada@example.org", "nobody@example.org", "no address"} {
 		before := written()
-		if err := s.NoteFailure(t.Context(), email, account.Sender{}); err != nil {
+		if err := s.NoteFailure(t.Context(), email, text.Sender{}); err != nil {
 			t.Fatal(err)
 		}
 		if written() == before {

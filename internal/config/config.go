@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"holdfast/internal/hostname"
 )
 
 // Config holds every setting, checked. Each field is one setting: its flag is
@@ -91,7 +93,7 @@ func (c Config) Learn() bool {
 // a proxy.
 func (c Config) LocalOnly() bool {
 	base, err := url.Parse(c.BaseURL)
-	return err == nil && loopback(c.Host) && loopback(base.Hostname())
+	return err == nil && hostname.IsLoopback(c.Host) && hostname.IsLoopback(base.Hostname())
 }
 
 // String has one line for each setting, NAME=value, with secrets hidden.
@@ -124,15 +126,4 @@ func deriveBase(host string, port int) string {
 		return "http://" + host
 	}
 	return "http://" + net.JoinHostPort(host, strconv.Itoa(port))
-}
-
-// loopback follows RFC 6761 section 6.3: localhost and all names below it stay
-// on this machine.
-func loopback(host string) bool {
-	host = strings.TrimSuffix(strings.ToLower(host), ".")
-	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
 }

@@ -7,7 +7,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/session"
-	"holdfast/internal/throttle"
+	"holdfast/internal/text"
 )
 
 // SignUp implements [account.Changes]. With always, the statements are the same
@@ -271,7 +271,7 @@ func (p people) Close(ctx context.Context, id string, n account.Notes) (ended []
 		// mailbox the counts guard.
 		address := ""
 		if person.Verified {
-			address = ":" + throttle.Hidden(person.EmailKey)
+			address = ":" + text.Hash(person.EmailKey)
 		}
 		if _, err := tx.ExecContext(ctx, forgetTriesOf, id, address); err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"holdfast/internal/dev/campaign"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
+	"holdfast/internal/fault"
 	"holdfast/internal/mail"
 	"holdfast/internal/session"
 	"holdfast/internal/throttle"
@@ -279,7 +280,7 @@ func TestAChangeThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 	changes := map[string]bool{
 		"People.UpdateName": true, "People.UpdateDisabled": true, "People.UpdateDisabled off": true,
 	}
-	for _, fault := range []struct {
+	for _, outage := range []struct {
 		name       string
 		begin, end func()
 		unknown    bool
@@ -290,18 +291,18 @@ func TestAChangeThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 	} {
 		all := calls(db)
 		openConnections(t, db, len(all)) // each call finds one open
-		fault.begin()
+		outage.begin()
 		var done sync.WaitGroup
 		for name, call := range all {
 			done.Go(func() {
 				err := call(context.Background())
-				if want := fault.unknown && changes[name]; errors.Is(err, account.ErrOutcomeUnknown) != want {
-					t.Errorf("%s, %s: %v; of unknown outcome: %t", fault.name, name, err, !want)
+				if want := outage.unknown && changes[name]; errors.Is(err, fault.ErrOutcomeUnknown) != want {
+					t.Errorf("%s, %s: %v; of unknown outcome: %t", outage.name, name, err, !want)
 				}
 			})
 		}
 		done.Wait()
-		fault.end()
+		outage.end()
 		awaitPing(t, db)
 	}
 }
@@ -357,7 +358,7 @@ func TestAChangeWhoseCommitIsNotAnsweredSaysThatItMayHaveBeenMade(t *testing.T) 
 		})
 		close(over)
 		err := <-answered
-		if !errors.Is(err, account.ErrUnavailable) || !errors.Is(err, account.ErrOutcomeUnknown) {
+		if !errors.Is(err, account.ErrUnavailable) || !errors.Is(err, fault.ErrOutcomeUnknown) {
 			t.Errorf("%s: %v", name, err)
 		}
 		// Takes back what was about to be committed, for the next to find.

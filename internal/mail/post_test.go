@@ -20,6 +20,7 @@ import (
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/mail"
 	"holdfast/internal/password"
+	"holdfast/internal/text"
 )
 
 // office is an outbox over a real database, with people and a clock.
@@ -82,7 +83,7 @@ func (o *office) post(way mail.Way) *mail.Post {
 
 func (o *office) ask(email string) {
 	o.t.Helper()
-	if err := o.accounts.AskReset(o.t.Context(), email, account.Sender{UserAgent: "x", Address: "192.0.2.1"}); err != nil {
+	if err := o.accounts.AskReset(o.t.Context(), email, text.Sender{UserAgent: "x", Address: "192.0.2.1"}); err != nil {
 		o.t.Fatal(err)
 	}
 }
@@ -393,7 +394,7 @@ func TestServersWhoseClocksDifferSendOneMailOnceAndAtOnce(t *testing.T) {
 		o.person("ada@kelp.example")
 		for _, apart := range []time.Duration{10 * time.Minute, -10 * time.Minute} {
 			there := o.accountsAt(func() time.Time { return time.Now().Add(apart) })
-			if err := there.AskReset(t.Context(), "ada@kelp.example", account.Sender{}); err != nil {
+			if err := there.AskReset(t.Context(), "ada@kelp.example", text.Sender{}); err != nil {
 				t.Fatal(err)
 			}
 			way := stuck{make(chan struct{})}

@@ -8,13 +8,14 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
+
+	"holdfast/internal/hostname"
 )
 
 // smtpTimeout bounds connecting, and then again the sending of one mail: half
@@ -58,7 +59,7 @@ func NewSMTP(address, from string, roots *x509.CertPool) (*SMTP, error) {
 	switch {
 	case u.Scheme == "smtps":
 		s.options = append(s.options, gomail.WithSSL())
-	case loopback(s.host):
+	case hostname.IsLoopback(s.host):
 		s.options = append(s.options, gomail.WithTLSPolicy(gomail.TLSOpportunistic))
 	default:
 		s.options = append(s.options, gomail.WithTLSPolicy(gomail.TLSMandatory))
@@ -129,12 +130,4 @@ func domainOf(address string) string {
 		}
 	}
 	return "localhost"
-}
-
-func loopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.Unmap().IsLoopback()
 }

@@ -24,4 +24,16 @@ const (
 	SessionCookie = CookiePrefix + "session"
 	// PartingCookie carries one message past the end of a session.
 	PartingCookie = CookiePrefix + "parting"
+	// DeviceCookie carries the tokens by which accounts know a browser.
+	DeviceCookie = CookiePrefix + "device"
 )
+
+// CookieName returns the name under which a cookie is sent. On https it has the
+// __Host- prefix, with which a browser lets no other host set it (RFC 6265bis,
+// section 4.1.3.2).
+func CookieName(name string, https bool) string {
+	if https {
+		return "__Host-" + name
+	}
+	return name
+}

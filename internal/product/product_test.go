@@ -33,7 +33,7 @@ func TestNamesThatOthersRelyOnStay(t *testing.T) {
 		return
 	}
 	for value, want := range map[string]string{
-		product.SessionKeys: original + ":session:", product.SessionCookie: "session", product.PartingCookie: "parting",
+		product.SessionKeys: original + ":session:", product.SessionCookie: "session", product.PartingCookie: "parting", product.DeviceCookie: "device",
 	} {
 		if value != want {
 			t.Errorf("%q was %q", value, want)

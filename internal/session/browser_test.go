@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"holdfast/internal/session"
+	"holdfast/internal/text"
 )
 
 // browser is one that keeps its session cookie.
@@ -63,7 +64,7 @@ func (b *browser) do(act func(*session.Session) error) {
 	}
 }
 
-var laptop = session.Sender{UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", Address: "192.0.2.7"}
+var laptop = text.Sender{UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", Address: "192.0.2.7"}
 
 func (b *browser) logIn(member session.Member) *browser {
 	b.t.Helper()

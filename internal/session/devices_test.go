@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
+	"holdfast/internal/text"
 )
 
 func TestDevicesAreListedThisOneFirstThenTheLatestUsed(t *testing.T) {
@@ -26,7 +27,7 @@ func TestDevicesAreListedThisOneFirstThenTheLatestUsed(t *testing.T) {
 		for i := range 4 {
 			b := w.browser(m)
 			b.do(func(s *session.Session) error {
-				s.LogIn(w.ada, session.Sender{UserAgent: fmt.Sprint("agent ", i), Address: fmt.Sprint("192.0.2.", i)})
+				s.LogIn(w.ada, text.Sender{UserAgent: fmt.Sprint("agent ", i), Address: fmt.Sprint("192.0.2.", i)})
 				return nil
 			})
 			all = append(all, b)
@@ -198,7 +199,7 @@ func TestOfAUserAgentOnlyTextIsKept(t *testing.T) {
 		"a\x00b\x1b[31m\r\nc\u0085d": "ab[31mcd", "\xff\xfeok": "ok", strings.Repeat("\u00e9", 300): strings.Repeat("\u00e9", 200), "": "",
 	} {
 		b := w.browser(m)
-		b.do(func(s *session.Session) error { s.LogIn(w.ada, session.Sender{UserAgent: sent}); return nil })
+		b.do(func(s *session.Session) error { s.LogIn(w.ada, text.Sender{UserAgent: sent}); return nil })
 		s, err := b.load()
 		if err != nil {
 			t.Fatal(err)

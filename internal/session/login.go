@@ -7,9 +7,6 @@ import (
 	"holdfast/internal/text"
 )
 
-// maxUserAgentBytes is as much of a User-Agent as the list of devices keeps.
-const maxUserAgentBytes = 400
-
 // LogIn begins a session of member, with a new token and new deadlines
 // (OWASP Session Management, "Renew the Session ID After Any Privilege Level
 // Change"). What a guest put in stays; of another person's session nothing
@@ -17,7 +14,7 @@ const maxUserAgentBytes = 400
 //
 // LogIn only prepares it: [Manager.Commit] carries out the steps below, when
 // the handler has succeeded.
-func (s *Session) LogIn(member Member, from Sender) {
+func (s *Session) LogIn(member Member, from text.Sender) {
 	now := s.manager.now()
 	record := Record{CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(s.manager.limits.lifetime(member.Remember))}
 	if before, ok := s.Member(); !ok || before.ID == member.ID {
@@ -113,12 +110,13 @@ func (m *Manager) finishLogIn(s *Session, old Session) error {
 }
 
 func (s *Session) device(id string) Device {
+	from := s.login.Cut()
 	return Device{
 		ID:         id,
 		PersonID:   s.record.Member.ID,
 		SessionKey: s.Key(),
-		UserAgent:  text.Cut(s.login.UserAgent, maxUserAgentBytes),
-		Address:    s.login.Address,
+		UserAgent:  from.UserAgent,
+		Address:    from.Address,
 		Remembered: s.record.Member.Remember,
 		CreatedAt:  s.record.CreatedAt,
 		ExpiresAt:  s.record.ExpiresAt,

@@ -2,19 +2,17 @@ package session
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"strings"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
 
 	"holdfast/internal/product"
 	"holdfast/internal/session/store"
+	"holdfast/internal/text"
 )
 
 // TokenLength is the length of a token as scs makes it: 32 random bytes in
@@ -78,14 +76,8 @@ func New(cfg Config) *Manager {
 	return m
 }
 
-// CookieName is the session cookie's name. On https it has the __Host- prefix,
-// with which a browser lets no other host set it (RFC 6265bis section 4.1.3.2).
-func CookieName(secure bool) string {
-	if secure {
-		return "__Host-" + product.SessionCookie
-	}
-	return product.SessionCookie
-}
+// CookieName is the session cookie's name.
+func CookieName(secure bool) string { return product.CookieName(product.SessionCookie, secure) }
 
 // CookieName returns the name of the cookie this Manager reads and writes.
 func (m *Manager) CookieName() string { return m.scs.Cookie.Name }
@@ -191,19 +183,15 @@ func (m *Manager) begin(s *Session) (err error) {
 	return nil
 }
 
-// base64url is the alphabet of a token (RFC 4648 section 5).
-const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-
 // WellFormed reports whether token could have been made by scs.
 func WellFormed(token string) bool {
-	return len(token) == TokenLength && strings.Trim(token, base64url) == ""
+	return text.IsToken(token)
 }
 
 // Key is the name under which the store knows a token, the same that scs
 // derives with HashTokenInStore: whoever reads the store cannot log in with it.
 func Key(token string) string {
-	sum := sha256.Sum256([]byte(token))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
+	return text.Hash(token)
 }
 
 // Key is the store's name for this session, "" while it has none.
@@ -256,9 +244,6 @@ func unavailable(err error) error {
 		if errors.Is(err, named) {
 			return err
 		}
-	}
-	if errors.Is(err, store.ErrOutcomeUnknown) {
-		err = fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 	}
 	return fmt.Errorf("%w: %w", ErrUnavailable, err)
 }

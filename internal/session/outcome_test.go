@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"holdfast/internal/dev/testkit"
+	"holdfast/internal/fault"
 	"holdfast/internal/session"
 )
 
@@ -58,10 +59,10 @@ func TestAWriteThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 				}
 				err = b.finish(s)
 				mustFail(t, err, session.ErrUnavailable, act)
-				if errors.Is(err, session.ErrOutcomeUnknown) != c.unknown {
+				if errors.Is(err, fault.ErrOutcomeUnknown) != c.unknown {
 					t.Errorf("%v; of unknown outcome: %t", err, !c.unknown)
 				}
-				if _, err = b.load(); errors.Is(err, session.ErrOutcomeUnknown) {
+				if _, err = b.load(); errors.Is(err, fault.ErrOutcomeUnknown) {
 					t.Errorf("a read: %v", err)
 				}
 				c.end(w)

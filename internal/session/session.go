@@ -28,9 +28,6 @@ var (
 	// ErrUnavailable: the store did not answer in time or refused. Nobody is
 	// logged out by it.
 	ErrUnavailable = errors.New("session store is unavailable")
-	// ErrOutcomeUnknown: the store did not answer a write in time. It may have
-	// been made, or be made yet. It comes with ErrUnavailable.
-	ErrOutcomeUnknown = errors.New("the session store may have made the change")
 	// ErrNotNoted: a session has ended, and neither the database nor the journal
 	// could take a note of it. Should the session store be restored from older
 	// data, the session would be there again. Ending it again tries again.
@@ -70,20 +67,17 @@ type Session struct {
 	base   Record // as it was read; empty for a guest without a session
 	record Record // as this request leaves it
 
-	changed    bool     // record differs from base
-	loggedOut  bool     // LogOut was called
-	also       []string // keys of the sessions that LogOut ends beside this one
-	login      *Sender  // LogIn was called, from there
-	flashTaken bool     // a flash this request took was already taken elsewhere
+	changed    bool         // record differs from base
+	loggedOut  bool         // LogOut was called
+	also       []string     // keys of the sessions that LogOut ends beside this one
+	login      *text.Sender // LogIn was called, from there
+	flashTaken bool         // a flash this request took was already taken elsewhere
 	cookie     cookieChange
 
 	committed, cookieWritten bool
 	oldToken                 string  // before Commit
 	outcome                  Outcome // without its keys, which only a page that explains needs
 }
-
-// Sender is where a log-in comes from, as the list of devices shows it.
-type Sender struct{ UserAgent, Address string }
 
 type cookieChange int
 

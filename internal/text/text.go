@@ -1,10 +1,11 @@
-// Package text owns what is done alike with every short text: making random
-// ids, and cleaning what a person or a browser sent. It must not know what any
-// of it means.
+// Package text owns what is done alike with every short text: making random ids
+// and tokens, hashing them, and cleaning what a person or a browser sent. It must
+// not know what any of it means.
 package text
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
 	"encoding/base64"
 	"strings"
 	"unicode"
@@ -27,14 +28,33 @@ func Random(bytes int) string {
 	return base64.RawURLEncoding.EncodeToString(random)
 }
 
-// IsID reports whether NewID could have made id: a query for any other need not
+// IsID reports whether id has the form of NewID's: a query for any other need not
 // be asked.
-func IsID(id string) bool {
-	if len(id) != base64.RawURLEncoding.EncodedLen(IDBytes) {
-		return false
-	}
-	_, err := base64.RawURLEncoding.DecodeString(id)
-	return err == nil
+func IsID(id string) bool { return isRandom(id, IDBytes) }
+
+// tokenBytes is how many random bytes a secret has that lets its holder do
+// something: 256 bits (OWASP ASVS 5.0.0, 6.4.3 asks for 128).
+const tokenBytes = 32
+
+// NewToken returns 256 random bits as 43 base64url characters.
+func NewToken() string { return Random(tokenBytes) }
+
+// IsToken reports whether token has the form of NewToken's.
+func IsToken(token string) bool { return isRandom(token, tokenBytes) }
+
+// Hash returns the SHA-256 of s as 43 base64url characters: what is stored in
+// place of a token, or of a text that is counted and not to be known.
+func Hash(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// base64url is the alphabet of Random (RFC 4648, section 5).
+const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+
+// isRandom does not decode, so that it allocates nothing.
+func isRandom(s string, bytes int) bool {
+	return len(s) == base64.RawURLEncoding.EncodedLen(bytes) && strings.Trim(s, base64url) == ""
 }
 
 // Clean returns what a person typed without spaces at its ends and in one
@@ -66,17 +86,28 @@ func Plain(s string) bool {
 	return utf8.ValidString(s) && !strings.ContainsFunc(s, unicode.IsControl)
 }
 
-// Cut returns of a header what is text and no control character, at most max
-// bytes and whole characters.
-func Cut(header string, max int) string {
+// Sender is where a request comes from, as two of its headers say.
+type Sender struct{ UserAgent, Address string }
+
+// MaxHeaderBytes is the most that is kept of a header.
+const MaxHeaderBytes = 400
+
+// Cut returns the sender as it is kept: as text that breaks out of no page, email
+// or log line.
+func (s Sender) Cut() Sender {
+	return Sender{UserAgent: cut(s.UserAgent), Address: cut(s.Address)}
+}
+
+// cut returns whole characters of a header, at most MaxHeaderBytes of them.
+func cut(header string) string {
 	// In this order: Map would make a visible U+FFFD of each byte that is no text.
 	s := strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
+		if Breaks(r) {
 			return -1
 		}
 		return r
 	}, strings.ToValidUTF8(header, ""))
-	for len(s) > max {
+	for len(s) > MaxHeaderBytes {
 		_, size := utf8.DecodeLastRuneInString(s)
 		s = s[:len(s)-size]
 	}

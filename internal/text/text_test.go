@@ -21,6 +21,13 @@ func TestAnIDIs128RandomBitsAndIsKnownAsOne(t *testing.T) {
 			t.Errorf("%q is taken for an id", other)
 		}
 	}
+	token := text.NewToken()
+	if len(token) != 43 || !text.IsToken(token) || text.IsToken(text.NewID()) || text.IsToken(token[:42]+"+") {
+		t.Errorf("token %q", token)
+	}
+	if hash := text.Hash("abc"); hash != "ungWv48Bz-pBQUDeXa4iI7ADYaOWF3qctBD_YfIAFa0" { // RFC 6234, section 8.5
+		t.Errorf("the hash of abc is %s", hash)
+	}
 	if n := len(text.Random(12)); n != 16 {
 		t.Errorf("12 bytes are %d characters", n)
 	}
@@ -56,9 +63,12 @@ func TestCharactersThatBreakOutAreKnown(t *testing.T) {
 }
 
 func TestACutHeaderIsTextOfWholeCharacters(t *testing.T) {
-	for header, want := range map[string]string{"abcdef": "abcd", "a\x00b\nc": "abc", "abc\u00e9": "abc", "\xffab": "ab", "": ""} {
-		if got := text.Cut(header, 4); got != want {
-			t.Errorf("Cut(%q) is %q, want %q", header, got, want)
+	long := strings.Repeat("a", text.MaxHeaderBytes-1)
+	for header, want := range map[string]string{
+		long + "bc": long + "b", "a\x00b\nc": "abc", long + "\u00e9": long, "\xffab": "ab", "": "", "a\u2028b\u202ec": "abc",
+	} {
+		if got := (text.Sender{UserAgent: header, Address: header}).Cut(); got != (text.Sender{UserAgent: want, Address: want}) {
+			t.Errorf("%q is cut to %q, want %q", header, got, want)
 		}
 	}
 }

@@ -6,8 +6,6 @@ package throttle
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -47,13 +45,6 @@ type Key struct {
 }
 
 func (k Key) name() string { return k.Rule.Name + ":" + k.Of }
-
-// Hidden is what a text is counted as that is not to be kept: its SHA-256, as 43
-// base64url characters.
-func Hidden(of string) string {
-	sum := sha256.Sum256([]byte(of))
-	return base64.RawURLEncoding.EncodeToString(sum[:])
-}
 
 // State is what is kept under a key. The zero State is that of a key that is
 // not kept.

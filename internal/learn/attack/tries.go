@@ -2,8 +2,6 @@ package attack
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"holdfast/internal/text"
 )
 
 // SlowPath is the route that both servers have for the slow requests: it reads
@@ -79,11 +79,7 @@ func fixation(ctx context.Context, t *target) (won bool, facts string, err error
 }
 
 // invented is a token of the right form that no server has made.
-func invented() string {
-	random := make([]byte, 32)
-	_, _ = rand.Read(random) // never fails, see crypto/rand
-	return base64.RawURLEncoding.EncodeToString(random)
-}
+func invented() string { return text.NewToken() }
 
 func slow(ctx context.Context, t *target) (won bool, facts string, err error) {
 	alive, late := 0, 0

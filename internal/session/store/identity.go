@@ -5,13 +5,14 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/gomodule/redigo/redis"
+
+	"holdfast/internal/hostname"
 )
 
 // Identity says which store this is, whatever address leads to it.
@@ -123,9 +124,7 @@ func placeOfFile(name, path string) string {
 // placeOfRedis is the place of a Redis, without user and password.
 func placeOfRedis(u *url.URL) string {
 	place := whereRedis(u)
-	host := strings.ToLower(u.Hostname())
-	ip := net.ParseIP(host)
-	if host == "" || host == "localhost" || strings.HasSuffix(host, ".localhost") || ip != nil && ip.IsLoopback() {
+	if host := u.Hostname(); host == "" || hostname.IsLoopback(host) {
 		place += onThisMachine()
 	}
 	return place

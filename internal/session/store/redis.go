@@ -14,6 +14,7 @@ import (
 	"github.com/alexedwards/scs/redisstore"
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/fault"
 	"holdfast/internal/pipeline"
 	"holdfast/internal/product"
 )
@@ -93,7 +94,7 @@ func (r *redisValues) Set(ctx context.Context, key string, value []byte, ttl tim
 // ofWrite is the error of a write whose command failed with err.
 func ofWrite(err error) error {
 	if errors.Is(err, pipeline.ErrOutcomeUnknown) {
-		return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+		return fmt.Errorf("%w: %w", fault.ErrOutcomeUnknown, err)
 	}
 	return err
 }

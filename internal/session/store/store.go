@@ -30,10 +30,10 @@ type Store interface {
 	// come between, and keeps new for ttl. old nil: only where there is nothing;
 	// new nil: delete. Every non-nil new must differ from all values before it,
 	// so that a repeated call recognises that it has succeeded.
-	// Errors: ErrConflict, ErrOutcomeUnknown.
+	// Errors: ErrConflict, fault.ErrOutcomeUnknown.
 	CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) error
 	// Delete removes keys; what is not there counts as removed.
-	// Errors: ErrOutcomeUnknown.
+	// Errors: fault.ErrOutcomeUnknown.
 	Delete(ctx context.Context, keys ...string) error
 	// DeleteAll removes every key and returns how many there were.
 	DeleteAll(ctx context.Context) (int, error)
@@ -46,9 +46,6 @@ type Store interface {
 var (
 	// ErrConflict: under the key is another value than the expected one.
 	ErrConflict = errors.New("stored value has changed")
-	// ErrOutcomeUnknown: a write was sent and its answer was lost. It may have
-	// been made, or be made yet. A write that fails without it was not made.
-	ErrOutcomeUnknown = errors.New("the outcome of a write is unknown")
 	// ErrMissing: there is no such store, and none was to be made.
 	ErrMissing = errors.New("there is no such session store")
 	// ErrWrongType: under the key is something that is no value of this package.

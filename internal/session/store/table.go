@@ -10,6 +10,8 @@ import (
 	"github.com/alexedwards/scs/pgxstore"
 	"github.com/alexedwards/scs/sqlite3store"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"holdfast/internal/fault"
 )
 
 // table keeps values in the table sessions of the people's database. Reading
@@ -76,7 +78,7 @@ func ofStatement(err error) error {
 	if _, answered := errors.AsType[*pgconn.PgError](err); answered {
 		return err
 	}
-	return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
+	return fmt.Errorf("%w: %w", fault.ErrOutcomeUnknown, err)
 }
 
 func openSQLite(cfg Config) (*Opened, error) {
