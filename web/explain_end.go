@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"holdfast/internal/learn/trace"
+	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 )
 
@@ -29,22 +30,22 @@ func (e *explanation) recognised(step trace.Step, what trace.Recognised) {
 }
 
 // nobody tells why a sender is a guest.
-func nobody(why trace.Reason) (title, text string) {
+func nobody(why session.Reason) (title, text string) {
 	const notAdopted = " Nor does the server adopt it: if it did, others could choose your token for you."
 	switch why {
-	case trace.IllFormed:
+	case session.IllFormed:
 		return "Nobody: the cookie was not believed", "A cookie is only text, and anyone can write one. The server cannot have made this one, so it asked no store." + notAdopted
-	case trace.NotFound:
+	case session.NotFound:
 		return "Nobody: there is nothing under that key", "The token looks right but leads nowhere: it was invented, or its session has ended. The server cannot tell which, and need not." + notAdopted
-	case trace.Unreadable:
+	case session.Unreadable:
 		return "Nobody: the record could not be read", "Bytes that are damaged, or of a version this server does not know, belong to nobody. They were removed."
-	case trace.Newer:
+	case session.Newer:
 		return "Nobody here: a newer server wrote the record", "It has a version that this server does not know. The record is left as it is: a newer server beside this one knows who you are."
-	case trace.Idle:
+	case session.Idle:
 		return "Nobody: the session was unused for too long", "It went unused for longer than its limit allows, so it is over, although the record was still there."
-	case trace.TooOld:
+	case session.TooOld:
 		return "Nobody: the session is too old", "However much it is used, a session ends one day. This one is over, although the record was still there."
-	case trace.GuestToken:
+	case session.OfGuest:
 		return "A guest, known as the same guest", "The session is there and holds what you stored at /session. It belongs to no account until you log in, and then it gets a new token."
 	default:
 		return "Nobody yet", "Without a token there is nothing to look up, so no store was asked. To this server you are a guest like any other."
@@ -75,15 +76,15 @@ func (e *explanation) commit(step trace.Step, what trace.Commit) {
 	s := explainStep{}
 	seen := explainFact{Term: "Last visit noted", Time: momentAt(what.Seen, e.now)}
 	switch what.Act {
-	case trace.Looked:
+	case session.Looked:
 		s.Title = "Nothing was written"
 		s.Text = "This request changed nothing. A visit is noted at most once every " + span(what.Every) + ", so looking at pages reads the store and does not write to it."
 		s.Facts = []explainFact{seen}
-	case trace.Touched:
+	case session.Touched:
 		s.Title = "Your visit was noted"
 		s.Text = "The last note was older than " + span(what.Every) + ", so the time of this request was written, and the idle limit starts again."
 		s.Facts = []explainFact{seen}
-	case trace.Nobody:
+	case session.Nobody:
 		s.Title = "Nothing was written"
 		s.Text = "A guest costs nothing: no record, no cookie. A session begins when there is something to remember."
 	default:
@@ -95,7 +96,7 @@ func (e *explanation) commit(step trace.Step, what trace.Commit) {
 		s.Text = "It was time to note this visit, but the store refused. A page that only reads does not fail because of that; the next one tries again."
 		s.Facts = append(s.Facts, explainFact{Term: "Failed", Value: what.Cause, Code: true})
 	}
-	if len(e.writes) > 0 && what.Cause == "" && (what.Act == trace.Touched || what.Act == trace.Stored) {
+	if len(e.writes) > 0 && what.Cause == "" && (what.Act == session.Touched || what.Act == session.Stored) {
 		s.Text += " It was written only because the record was still as it had been read: had the session ended meanwhile, nothing would have brought it back. Comparing and writing are one step that no other write can come between. What makes them one here is " + e.site.OneStep + "."
 	}
 	for _, write := range e.writes {

@@ -10,7 +10,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
 )
 
@@ -30,8 +29,8 @@ func (s *Site) sessionMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 			if attempt == maxAttempts || !retryable(c, err) {
 				return err
 			}
-			if rec := watched(c); rec != nil {
-				rec.NextAttempt()
+			if t := traceOf(c.Request().Context()); t != nil {
+				t.Retried()
 			}
 		}
 	}
@@ -59,11 +58,10 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 	// A client that disconnects must not stop a log-out half-way. The time
 	// limits of the session store apply instead.
 	ctx := context.WithoutCancel(c.Request().Context())
-	sess, err := s.Sessions.Load(ctx, s.token(c), func(sess *session.Session) { s.noteRecord(c, sess) })
+	sess, err := s.Sessions.Load(ctx, s.token(c))
 	if err != nil {
 		return err
 	}
-	noteSender(c, sess)
 	c.Set(sessionKey, sess)
 	member, _ := sess.Member()
 	c.Set(senderKey, member)
@@ -99,10 +97,9 @@ func (s *Site) commit(c echo.Context, w http.ResponseWriter) error {
 	if err := s.Sessions.Commit(sess); err != nil {
 		return err
 	}
-	noteOutcome(c, sess)
 	s.Sessions.WriteCookie(w, sess)
-	if rec := watched(c); rec != nil {
-		rec.Add(trace.CookiesOf(w.Header()["Set-Cookie"]))
+	if t := traceOf(c.Request().Context()); t != nil {
+		t.SentCookies(w.Header()["Set-Cookie"])
 	}
 	return nil
 }
@@ -110,11 +107,14 @@ func (s *Site) commit(c echo.Context, w http.ResponseWriter) error {
 // token is the value of the session cookie; "" when there is none, and when
 // there are several, since nothing tells which of them this site has set.
 func (s *Site) token(c echo.Context) string {
-	value, count := findCookie(c.Request().Header, s.Sessions.CookieName())
+	name := s.Sessions.CookieName()
+	value, count := findCookie(c.Request().Header, name)
 	if count != 1 {
 		value = ""
 	}
-	s.noteToken(c, value, count)
+	if t := traceOf(c.Request().Context()); t != nil {
+		t.GotCookie(name, value, count)
+	}
 	return value
 }
 

@@ -71,6 +71,8 @@ type Config struct {
 	OneStep string
 	// ByHand gives the lines that look at a stored session past this server.
 	ByHand func(key string) byhand.Lines
+	// Connections are those to the store, recorded for the requests that wait for them.
+	Connections *trace.Connections
 }
 
 // Process identifies this run of the server.

@@ -27,6 +27,7 @@ import (
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/learn/attack"
 	"holdfast/internal/learn/byhand"
+	"holdfast/internal/learn/trace"
 	"holdfast/internal/mail"
 	"holdfast/internal/password"
 	"holdfast/internal/session"
@@ -206,7 +207,9 @@ func (w *world) open() {
 	w.process = web.Process{ID: os.Getpid(), Started: w.clock.Now()}
 	w.process.Start, err = w.db.RecordStart(ctx, database.Start{Instance: "test", Version: "test", At: w.clock.Now()})
 	must(err)
+	connections := &trace.Connections{}
 	settings := store.Config{
+		Connecting:      connections.Connecting,
 		Kind:            cmp.Or(w.options.store, store.KindRedis),
 		RedisURL:        w.stores.redisURL,
 		DataDir:         w.stores.dataDir,
@@ -267,6 +270,7 @@ func (w *world) open() {
 		Process:        w.process,
 		OneStep:        w.store.OneStep,
 		ByHand:         byHand,
+		Connections:    connections,
 	})
 	must(err)
 	w.handler.Store(w.site)

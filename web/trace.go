@@ -1,32 +1,28 @@
 package web
 
-import (
-	"github.com/labstack/echo/v4"
+import "context"
 
-	"holdfast/internal/learn/trace"
-)
-
-// watch records what is done for one request of a session, for the pages that
-// show it to the person who sent it. It is installed with LEARN only.
-func (s *Site) watch(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		r, rec, at := c.Request(), trace.New(c.Path() == explainPath), s.Now()
-		c.SetRequest(r.WithContext(trace.With(r.Context(), rec)))
-		err := next(c)
-		status := c.Response().Status
-		if err != nil {
-			status = failureOf(err).status
-		}
-		s.recent.Keep(rec, trace.Request{
-			At:     at,
-			Method: r.Method,
-			Path:   c.Path(),
-			Status: status,
-			Took:   rec.Elapsed(),
-		})
-		return err
-	}
+// Trace holds what to call for a request whose context carries it, in the manner
+// of [net/http/httptrace]. All of it is set.
+type Trace struct {
+	// GotCookie is called with the session cookie's value, and with how many
+	// cookies of that name came: with other than one the value is "".
+	GotCookie func(name, value string, count int)
+	// Retried is called before the page is made again, because a parallel request
+	// of the same session came in between.
+	Retried func()
+	// SentCookies is called with the Set-Cookie headers of the answer.
+	SentCookies func(headers []string)
 }
 
-// watched is the Recorder of this request; without LEARN there is none.
-func watched(c echo.Context) *trace.Recorder { return trace.From(c.Request().Context()) }
+type traceKey struct{}
+
+// WithTrace returns a context that carries t.
+func WithTrace(ctx context.Context, t *Trace) context.Context {
+	return context.WithValue(ctx, traceKey{}, t)
+}
+
+func traceOf(ctx context.Context) *Trace {
+	t, _ := ctx.Value(traceKey{}).(*Trace)
+	return t
+}

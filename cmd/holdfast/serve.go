@@ -150,6 +150,7 @@ func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *accoun
 		Mails:          shownMail(cfg, transport),
 		OneStep:        sessions.store.OneStep,
 		ByHand:         sessions.byHand,
+		Connections:    sessions.connections,
 		Ready:          db.Ping,
 		Warnings:       sessions.store.Warnings,
 		Log:            log,

@@ -9,6 +9,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/database"
 	"holdfast/internal/learn/byhand"
+	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 )
@@ -16,8 +17,9 @@ import (
 // sessions are the manager, the store under it, and the lines that look into it.
 type sessions struct {
 	*session.Manager
-	store  *store.Opened
-	byHand func(key string) byhand.Lines // a server's
+	store       *store.Opened
+	byHand      func(key string) byhand.Lines // a server's
+	connections *trace.Connections
 }
 
 // Close closes the store.
@@ -26,7 +28,8 @@ func (s *sessions) Close() error { return s.store.Close() }
 // openSessions opens the session store of a server, and creates it if it is
 // missing; start is the number of this server start.
 func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start int64, log *slog.Logger) (*sessions, error) {
-	settings := storeSettings(cfg, db, log)
+	settings, connections := storeSettings(cfg, db, log), &trace.Connections{}
+	settings.Connecting = connections.Connecting
 	opened, err := store.Open(ctx, settings)
 	if err != nil {
 		return nil, err
@@ -35,7 +38,7 @@ func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start
 	if err != nil {
 		return nil, errors.Join(err, opened.Close())
 	}
-	return &sessions{newManager(cfg, db, opened, cfg.DataDir, start, log), opened, byHand}, nil
+	return &sessions{newManager(cfg, db, opened, cfg.DataDir, start, log), opened, byHand, connections}, nil
 }
 
 // openRecordedSessions opens the session store for a command, if it is the one

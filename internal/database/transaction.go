@@ -48,9 +48,7 @@ func (db *DB) locking(text string) string {
 func (t tracedTx) row(ctx context.Context, query string, args ...any) *sql.Row {
 	began := time.Now()
 	row := t.Tx.QueryRowContext(ctx, query, args...)
-	if t.rec != nil {
-		addStep(t.rec, began, query, row.Err())
-	}
+	t.trace.ran(query, began, row.Err())
 	return row
 }
 

@@ -22,8 +22,8 @@ func (m *Manager) Commit(s *Session) error {
 	if s.committed {
 		return nil
 	}
-	oldToken := m.scs.Token(s.scs)
 	o := Outcome{Act: Looked, Before: s.base, After: s.record, TouchEvery: m.limits.touchEvery()}
+	oldToken := m.scs.Token(s.scs)
 	var err error
 	switch {
 	case s.loggedOut:
@@ -50,8 +50,14 @@ func (m *Manager) Commit(s *Session) error {
 	if err != nil {
 		return err
 	}
-	o.LastSeenAt = s.record.LastSeenAt
-	s.committed, s.oldToken, s.outcome = true, oldToken, o
+	s.committed = true
+	if s.trace != nil {
+		o.LastSeenAt, o.OldKey = s.record.LastSeenAt, keyOf(oldToken)
+		if o.Act != Ended {
+			o.Key = s.Key()
+		}
+		s.trace.Committed(o)
+	}
 	return nil
 }
 
@@ -137,7 +143,7 @@ func (m *Manager) writeOnce(s *Session) error {
 	if now.After(s.record.LastSeenAt) {
 		s.record.LastSeenAt = now
 	}
-	expires := m.limits.idleExpiresAt(s.record)
+	expires := m.limits.IdleExpiresAt(s.record)
 	if !now.Before(expires) {
 		return ErrEnded
 	}

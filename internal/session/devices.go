@@ -351,7 +351,7 @@ func (m *Manager) renameOne(ctx context.Context, key string, r Record, name stri
 		if err != nil {
 			return fmt.Errorf("encode session: %w", err)
 		}
-		return unavailable(m.store.CompareAndSwap(ctx, key, r.raw, raw, m.limits.idleExpiresAt(renamed).Sub(now)))
+		return unavailable(m.store.CompareAndSwap(ctx, key, r.raw, raw, m.limits.IdleExpiresAt(renamed).Sub(now)))
 	}, func() (err error) {
 		r, err = m.read(ctx, key)
 		return err

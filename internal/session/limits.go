@@ -21,8 +21,8 @@ func (l Limits) lifetime(remember bool) time.Duration {
 	return l.Lifetime
 }
 
-// idleExpiresAt is when r ends if it is not used again.
-func (l Limits) idleExpiresAt(r Record) time.Time {
+// IdleExpiresAt is when r ends if it is not used again.
+func (l Limits) IdleExpiresAt(r Record) time.Time {
 	if r.Member != nil && r.Member.Remember {
 		return r.ExpiresAt
 	}
@@ -33,7 +33,7 @@ func (l Limits) idleExpiresAt(r Record) time.Time {
 // A clock that runs behind the one that wrote r sees a use in the future,
 // which is a recent one.
 func (l Limits) Live(r Record, now time.Time) bool {
-	return now.Before(l.idleExpiresAt(r)) && now.Before(r.ExpiresAt)
+	return now.Before(l.IdleExpiresAt(r)) && now.Before(r.ExpiresAt)
 }
 
 // touchEvery is how far apart two uses must be for the later one to be written

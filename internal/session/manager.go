@@ -104,22 +104,21 @@ func (m *Manager) Ping(ctx context.Context) error { return unavailable(m.store.P
 // token that is empty, ill-formed (no store is asked), unknown, expired or
 // whose record cannot be read belongs to nobody: the Session returned is a
 // guest's and costs nothing until something is put into it.
-// observers see how the sender was found, before a record of no use is removed.
 // Errors: ErrUnavailable; the sender may well be logged in.
-func (m *Manager) Load(ctx context.Context, token string, observers ...func(*Session)) (*Session, error) {
-	s := &Session{manager: m, request: ctx}
+func (m *Manager) Load(ctx context.Context, token string) (*Session, error) {
+	s := &Session{manager: m, request: ctx, trace: traceOf(ctx)}
 	stale, err := m.load(s, token)
 	if err != nil {
 		return nil, err
-	}
-	for _, observe := range observers {
-		observe(s)
 	}
 	if stale != nil {
 		if err := stale(); err != nil && !errors.Is(err, store.ErrConflict) {
 			// The next request with that token tries again.
 			m.log.WarnContext(ctx, "stale session not removed", "cause", err)
 		}
+	}
+	if s.trace != nil {
+		s.trace.Loaded(s, s.reason)
 	}
 	return s, nil
 }
@@ -130,6 +129,9 @@ func (m *Manager) load(s *Session, token string) (stale func() error, err error)
 	ctx := s.request
 	if token == "" {
 		return nil, m.guest(s, NoToken)
+	}
+	if s.trace != nil {
+		s.trace.GotToken(token)
 	}
 	if !WellFormed(token) {
 		return nil, m.guest(s, IllFormed)
@@ -153,7 +155,9 @@ func (m *Manager) load(s *Session, token string) (stale func() error, err error)
 		return nil, m.guest(s, NotFound)
 	}
 	now := m.now()
-	s.lookup = Lookup{Record: record, CheckedAt: now}
+	if s.trace != nil {
+		s.trace.Found(record, m.limits, now)
+	}
 	if !m.limits.Live(record, now) {
 		// Only what was read is removed: another request may have renewed it.
 		read := record.raw
@@ -162,7 +166,7 @@ func (m *Manager) load(s *Session, token string) (stale func() error, err error)
 	}
 	s.scs, s.base, s.record = loaded, record, record
 	if record.Member == nil {
-		s.lookup.Reason = OfGuest
+		s.reason = OfGuest
 	}
 	return nil, nil
 }
@@ -170,7 +174,7 @@ func (m *Manager) load(s *Session, token string) (stale func() error, err error)
 // guest makes s a session that is stored nowhere yet.
 func (m *Manager) guest(s *Session, why Reason) error {
 	now := m.now()
-	s.lookup.Reason = why
+	s.reason = why
 	s.record = Record{CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(m.limits.Lifetime)}
 	return m.begin(s)
 }

@@ -76,9 +76,13 @@ func TestAnIdleSessionIsRemovedOnlyAsItWasRead(t *testing.T) {
 			cfg.Store, cfg.Now = w.opened[m], func() time.Time { return w.clock.Now().Add(defaults.Idle/2 + time.Second) }
 			return cfg
 		}())
-		s, err := late.Load(context.Background(), b.token, func(*session.Session) { b.do(nothing) })
-		if err != nil || s.Lookup().Reason != session.Idle {
-			t.Fatalf("the later server found %q, %v", s.Lookup().Reason, err)
+		var why session.Reason
+		_, err := late.Load(traced(session.Trace{
+			Found:  func(session.Record, session.Limits, time.Time) { b.do(nothing) },
+			Loaded: func(_ *session.Session, reason session.Reason) { why = reason },
+		}), b.token)
+		if err != nil || why != session.Idle {
+			t.Fatalf("the later server found %q, %v", why, err)
 		}
 		if who := b.who(); who != "Ada" {
 			t.Errorf("the session that was used is greeted as %q", who)

@@ -18,7 +18,7 @@ const (
 // token learns of it; a token that never was one is not told from one whose
 // session belonged to nobody. Errors: as the device store's.
 func (s *Session) Over(ctx context.Context) (why EndReason, over bool, err error) {
-	switch s.lookup.Reason {
+	switch s.reason {
 	case Idle:
 		return EndedByIdleness, true, nil
 	case TooOld:

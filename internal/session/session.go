@@ -62,7 +62,8 @@ type Session struct {
 	request context.Context // of the request
 	scs     context.Context // request with scs's data of this session
 	token   string          // that the request sent, if it is well-formed
-	lookup  Lookup
+	reason  Reason          // why the sender is no member; "" for a member
+	trace   *Trace          // nil unless the request is observed
 
 	base   Record // as it was read; empty for a guest without a session
 	record Record // as this request leaves it
@@ -75,8 +76,6 @@ type Session struct {
 	cookie     cookieChange
 
 	committed, cookieWritten bool
-	oldToken                 string  // before Commit
-	outcome                  Outcome // without its keys, which only a page that explains needs
 }
 
 type cookieChange int
@@ -102,7 +101,7 @@ func (s *Session) Stored() bool { return s.base.raw != nil }
 // session's life.
 func (s *Session) CreatedAt() time.Time     { return s.record.CreatedAt }
 func (s *Session) LastSeenAt() time.Time    { return s.record.LastSeenAt }
-func (s *Session) IdleExpiresAt() time.Time { return s.manager.limits.idleExpiresAt(s.record) }
+func (s *Session) IdleExpiresAt() time.Time { return s.manager.limits.IdleExpiresAt(s.record) }
 func (s *Session) ExpiresAt() time.Time     { return s.record.ExpiresAt }
 
 // LogOut ends this session, and those behind other tokens that the browser sent:

@@ -2,6 +2,7 @@ package session_test
 
 import (
 	"context"
+	"fmt"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -10,17 +11,46 @@ import (
 
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/learn/byhand"
-	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 )
 
-// watch makes one request that somebody watches, and returns its steps and its
-// session.
-func (b *browser) watch(act func(*session.Session) error) ([]trace.Step, *session.Session) {
+// traced returns a context with t, in which what is missing does nothing.
+func traced(t session.Trace) context.Context {
+	if t.GotToken == nil {
+		t.GotToken = func(string) {}
+	}
+	if t.Found == nil {
+		t.Found = func(session.Record, session.Limits, time.Time) {}
+	}
+	if t.Loaded == nil {
+		t.Loaded = func(*session.Session, session.Reason) {}
+	}
+	if t.Committed == nil {
+		t.Committed = func(session.Outcome) {}
+	}
+	return session.WithTrace(context.Background(), &t)
+}
+
+// observed is what the traces of one request were called with.
+type observed struct {
+	token      string
+	record     session.Record
+	reason     session.Reason
+	outcome    session.Outcome
+	operations []store.Operation
+}
+
+// watch makes one request that is traced.
+func (b *browser) watch(act func(*session.Session) error) (seen observed) {
 	b.t.Helper()
-	rec := trace.New(true)
-	s, err := b.m.Load(trace.With(context.Background(), rec), b.token)
+	ctx := store.WithTrace(traced(session.Trace{
+		GotToken:  func(token string) { seen.token = token },
+		Found:     func(r session.Record, _ session.Limits, _ time.Time) { seen.record = r },
+		Loaded:    func(_ *session.Session, why session.Reason) { seen.reason = why },
+		Committed: func(o session.Outcome) { seen.outcome = o },
+	}), &store.Trace{Ran: func(op store.Operation) { seen.operations = append(seen.operations, op) }})
+	s, err := b.m.Load(ctx, b.token)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -30,46 +60,33 @@ func (b *browser) watch(act func(*session.Session) error) ([]trace.Step, *sessio
 	if err := b.finish(s); err != nil {
 		b.t.Fatal(err)
 	}
-	return rec.Attempt(), s
+	return seen
 }
 
-// one returns the only step of its kind.
-func one[T trace.What](t *testing.T, steps []trace.Step) T {
-	t.Helper()
-	var found []T
-	for _, s := range steps {
-		if what, ok := s.What.(T); ok {
-			found = append(found, what)
-		}
-	}
-	if len(found) != 1 {
-		t.Fatalf("%d steps of a kind in %+v", len(found), steps)
-	}
-	return found[0]
-}
-
-func TestWhatARequestDidIsToldTheSameOnEveryStore(t *testing.T) {
+func TestWhatARequestDidIsReportedTheSameOnEveryStore(t *testing.T) {
 	eachStore(t, func(t *testing.T, w *world) {
 		b := w.browser(w.open()).logIn(w.ada)
-		steps, s := b.watch(nothing)
-		read := one[trace.Operation](t, steps)
-		if !read.Found || read.Size != len(read.Bytes) || !strings.Contains(string(read.Bytes), `"name":"Ada"`) || !strings.HasSuffix(read.Text, hash(b.token)) {
-			t.Errorf("the look into the store is told as %+v", read)
+		seen := b.watch(nothing)
+		if len(seen.operations) != 1 {
+			t.Fatalf("operations %+v", seen.operations)
 		}
-		if found := s.Lookup(); found.Reason != "" || found.Record.Member.Name != "Ada" || found.CheckedAt.IsZero() {
-			t.Errorf("how the sender was found is told as %+v", found)
+		read := seen.operations[0]
+		if !strings.Contains(string(read.Value), `"name":"Ada"`) || !strings.HasSuffix(fmt.Sprint(read.Args), hash(b.token)+"]") || read.Began.IsZero() || read.Err != nil {
+			t.Errorf("the read is reported as %+v", read)
+		}
+		if seen.token != b.token || seen.reason != "" || seen.record.Member.Name != "Ada" {
+			t.Errorf("the session is reported as %+v", seen)
 		}
 		act := func(what string, want session.Act, do func(*session.Session) error) {
 			t.Helper()
 			before := hash(b.token)
-			_, s := b.watch(do)
-			o := s.Outcome()
+			o := b.watch(do).outcome
 			after := hash(b.token)
 			if want == session.Ended {
 				after = ""
 			}
 			if o.Act != want || o.OldKey != before || o.Key != after {
-				t.Errorf("%s led from %q to %q, and is told as %+v", what, before, after, o)
+				t.Errorf("%s led from %q to %q, and is reported as %+v", what, before, after, o)
 			}
 		}
 		act("a look", session.Looked, nothing)
@@ -80,8 +97,8 @@ func TestWhatARequestDidIsToldTheSameOnEveryStore(t *testing.T) {
 		act("a log-in", session.LoggedIn, func(s *session.Session) error { s.LogIn(w.grace, laptop); return nil })
 		act("a log-out", session.Ended, logOut)
 		b.token = ""
-		if _, s := b.watch(nothing); s.Outcome().Act != session.Nobody || s.Lookup().Reason != session.NoToken {
-			t.Errorf("a guest is told as %+v, %+v", s.Lookup(), s.Outcome())
+		if seen := b.watch(nothing); seen.outcome.Act != session.Nobody || seen.reason != session.NoToken {
+			t.Errorf("a guest is reported as %+v", seen)
 		}
 	})
 }
@@ -138,8 +155,7 @@ func TestTheLinesPastTheServerWork(t *testing.T) {
 	eachStore(t, func(t *testing.T, w *world) {
 		m := w.open()
 		b := w.browser(m).logIn(w.ada)
-		steps, _ := b.watch(nothing)
-		stored := string(one[trace.Operation](t, steps).Bytes)
+		stored := string(b.watch(nothing).operations[0].Value)
 		lines, err := byhand.Of(context.Background(), w.cfg.store, w.opened[m])
 		if err != nil {
 			t.Fatal(err)

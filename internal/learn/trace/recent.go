@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"holdfast/internal/session"
 )
 
 // What is kept of the requests that are over.
@@ -22,9 +24,9 @@ type Request struct {
 	Path    string // of the route, without a query
 	Status  int
 	Took    time.Duration
-	Calls   []Call // in order
-	Left    int    // commands and statements not kept
-	Act     Act    // "" when nothing was decided: the request failed before
+	Calls   []Call      // in order
+	Left    int         // commands and statements not kept
+	Act     session.Act // "" when nothing was decided: the request failed before
 	Changes []string
 	Cookies []Sent
 }

@@ -1,15 +1,9 @@
-// Package trace keeps what the server did for one request, so that a page can
+// Package trace records what the server did for one request, so that a page can
 // show it to the person who sent that request: the real steps with their real
-// values, noted by the code that took them. It owns the shapes of those steps
-// and the bounded memory of recent requests. It must not know HTTP, stores or
-// pages, and nothing that could be used as a token ever gets into it.
-//
-// A request is recorded only when its context carries a [Recorder]. Without
-// one, a step costs one look into the context and no allocation:
-//
-//	if rec := trace.From(ctx); rec != nil {
-//		rec.Add(trace.Cookie{…})
-//	}
+// values. It sets the traces that other packages call (database.Trace,
+// session.Trace), turns what they report into steps, and owns the shapes of those
+// steps and the bounded memory of recent requests. It must not know pages, and
+// nothing that could be used as a token ever gets into it.
 package trace
 
 import (
@@ -46,9 +40,6 @@ func New(closely bool) *Recorder {
 	return r
 }
 
-// Closely reports whether to note what is costly to describe.
-func (r *Recorder) Closely() bool { return r != nil && r.closely }
-
 type recorderKey struct{}
 
 // With returns a context that carries rec.
@@ -56,7 +47,7 @@ func With(ctx context.Context, rec *Recorder) context.Context {
 	return context.WithValue(ctx, recorderKey{}, rec)
 }
 
-// From returns the Recorder that ctx carries, or nil: then nobody is watching.
+// From returns the Recorder that ctx carries, or nil.
 func From(ctx context.Context) *Recorder {
 	rec, _ := ctx.Value(recorderKey{}).(*Recorder)
 	return rec
@@ -74,23 +65,16 @@ type Step struct {
 // and a function in it.
 type Source struct{ File, Function string }
 
-// Add notes a step that the calling function took.
-func (r *Recorder) Add(what What) { r.add(Step{What: what, pc: caller(0)}) }
+// Add adds a step; between it and the function that took the step are as many
+// functions as frames.
+func (r *Recorder) Add(frames int, what What) { r.add(Step{What: what, pc: caller(frames)}) }
 
-// Timed notes a step that the calling function began at a time and has just
-// ended.
-func (r *Recorder) Timed(began time.Time, what What) {
-	r.add(Step{What: what, Took: time.Since(began), At: began.Sub(r.began), pc: caller(0)})
-}
-
-// TimedOutside is Timed for a function that stands between the code that took
-// the step and this package; frames is how many such functions there are.
-func (r *Recorder) TimedOutside(frames int, began time.Time, what What) {
+// Timed is Add for a step that began at a time and has just ended.
+func (r *Recorder) Timed(frames int, began time.Time, what What) {
 	r.add(Step{What: what, Took: time.Since(began), At: began.Sub(r.began), pc: caller(frames)})
 }
 
-// AddOf notes a step taken by fn, a function that has no context to note it
-// itself and has just been called.
+// AddOf adds a step taken by fn, a function that has just been called.
 func (r *Recorder) AddOf(fn any, what What) {
 	r.add(Step{What: what, pc: reflect.ValueOf(fn).Pointer() + 1})
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast/internal/learn/trace"
+	"holdfast/internal/session"
 )
 
 const token = "kelpKELPkelpKELPkelpKELPkelpKELPkelpKELPkel"
@@ -62,16 +63,16 @@ func TestACookieIsDescribedWithoutItsValue(t *testing.T) {
 	}
 }
 
-func takeStep(rec *trace.Recorder) { rec.Add(trace.Hash{Key: "k"}) }
+func takeStep(rec *trace.Recorder) { rec.Add(0, trace.Hash{Key: "k"}) }
 
 func takeStepInside(rec *trace.Recorder) {
-	func() { rec.Timed(time.Now(), trace.Hash{Key: "k"}) }()
+	func() { rec.Timed(0, time.Now(), trace.Hash{Key: "k"}) }()
 }
 
 type taker struct{ rec *trace.Recorder }
 
 func (t *taker) take()                    { t.helper() }
-func (t *taker) helper()                  { t.rec.TimedOutside(1, time.Now(), trace.Hash{}) }
+func (t *taker) helper()                  { t.rec.Timed(1, time.Now(), trace.Hash{}) }
 func (taker) measured(string) (bool, int) { return true, 0 }
 
 func TestAStepKnowsWhoTookIt(t *testing.T) {
@@ -95,7 +96,7 @@ func TestWithoutARecorderNothingIsSpent(t *testing.T) {
 	ctx := context.WithValue(t.Context(), other{}, 1)
 	if n := testing.AllocsPerRun(100, func() {
 		if rec := trace.From(ctx); rec != nil {
-			rec.Add(trace.Hash{Key: "k"})
+			rec.Add(0, trace.Hash{Key: "k"})
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations", n)
@@ -109,16 +110,16 @@ func TestWithoutARecorderNothingIsSpent(t *testing.T) {
 func TestARequestIsKeptWithinBounds(t *testing.T) {
 	rec := trace.New(true)
 	for range 10_000 {
-		rec.Add(trace.Statement{Text: "SELECT 1"})
+		rec.Add(0, trace.Statement{Text: "SELECT 1"})
 	}
 	if n := len(rec.Attempt()); n != 200 {
 		t.Errorf("%d steps are kept", n)
 	}
 	recent := trace.NewRecent()
 	rec = trace.New(true)
-	rec.Add(trace.Recognised{Key: "k"})
+	rec.Add(0, trace.Recognised{Key: "k"})
 	for range 1000 {
-		rec.Add(trace.Statement{Text: "SELECT 1"})
+		rec.Add(0, trace.Statement{Text: "SELECT 1"})
 	}
 	recent.Keep(rec, trace.Request{Path: "/"})
 	if got := recent.Of("k")[0]; len(got.Calls)+got.Left != 1000 || len(got.Calls) > 50 {
@@ -128,9 +129,9 @@ func TestARequestIsKeptWithinBounds(t *testing.T) {
 
 func TestOnlyTheLastMakingIsTold(t *testing.T) {
 	rec := trace.New(true)
-	rec.Add(trace.Hash{Key: "first"})
+	rec.Add(0, trace.Hash{Key: "first"})
 	rec.NextAttempt()
-	rec.Add(trace.Hash{Key: "second"})
+	rec.Add(0, trace.Hash{Key: "second"})
 	if got := rec.Attempt(); len(got) != 1 || got[0].What != (trace.Hash{Key: "second"}) {
 		t.Errorf("%+v", got)
 	}
@@ -139,9 +140,9 @@ func TestOnlyTheLastMakingIsTold(t *testing.T) {
 // request files one request of a session.
 func request(m *trace.Recent, key, path string, commit ...trace.Commit) {
 	rec := trace.New(true)
-	rec.Add(trace.Recognised{Key: key})
+	rec.Add(0, trace.Recognised{Key: key})
 	for _, c := range commit {
-		rec.Add(c)
+		rec.Add(0, c)
 	}
 	m.Keep(rec, trace.Request{Path: path})
 }
@@ -158,15 +159,15 @@ func TestRequestsAreFiledWhereTheyBelong(t *testing.T) {
 	m := trace.NewRecent()
 	request(m, "", "/guest")
 	request(m, "a", "/1")
-	request(m, "a", "/login", trace.Commit{Act: trace.LoggedIn, Before: "a", Key: "b"})
-	request(m, "b", "/login", trace.Commit{Act: trace.LoggedIn, Before: "b", Key: "c"})
+	request(m, "a", "/login", trace.Commit{Act: session.LoggedIn, Before: "a", Key: "b"})
+	request(m, "b", "/login", trace.Commit{Act: session.LoggedIn, Before: "b", Key: "c"})
 	request(m, "c", "/2")
 	for key, want := range map[string]string{"": "", "a": "", "b": "", "c": "/2 /login"} {
 		if got := paths(m, key); got != want {
 			t.Errorf("%q has %q, want %q", key, got, want)
 		}
 	}
-	request(m, "c", "/logout", trace.Commit{Act: trace.Ended, Before: "c"})
+	request(m, "c", "/logout", trace.Commit{Act: session.Ended, Before: "c"})
 	if got := m.All(); len(got) != 0 {
 		t.Errorf("after the log-out there is %+v", got)
 	}
@@ -200,7 +201,7 @@ func TestManyRequestsAtOnce(t *testing.T) {
 		all.Go(func() {
 			for j := range 200 {
 				request(m, fmt.Sprint(j%7), "/")
-				request(m, fmt.Sprint(i), "/", trace.Commit{Act: trace.LoggedIn, Before: fmt.Sprint(i), Key: fmt.Sprint(j)})
+				request(m, fmt.Sprint(i), "/", trace.Commit{Act: session.LoggedIn, Before: fmt.Sprint(i), Key: fmt.Sprint(j)})
 				m.Of(fmt.Sprint(j))
 				m.All()
 			}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"holdfast/internal/session"
 )
 
 // What is what a step did: one of the types below.
@@ -108,27 +110,12 @@ type Check struct {
 	Live     bool
 }
 
-// Reason is why a sender is nobody.
-type Reason string
-
-// The reasons.
-const (
-	NoToken    Reason = "no token"
-	IllFormed  Reason = "ill-formed"
-	NotFound   Reason = "not found"
-	Unreadable Reason = "unreadable"
-	Newer      Reason = "newer"
-	Idle       Reason = "idle"
-	TooOld     Reason = "too old"
-	GuestToken Reason = "a guest's"
-)
-
 // Recognised is the answer to who is asking.
 type Recognised struct {
 	Key    string // the store's name for the session; "" when there is none
 	Member bool
 	Name   string
-	Reason Reason // "" for a member
+	Reason session.Reason // "" for a member
 }
 
 // Statement is one SQL statement, without its arguments.
@@ -137,22 +124,9 @@ type Statement struct {
 	Cause string // why it failed; "" when it did not
 }
 
-// Act is what became of a session when its request was done.
-type Act string
-
-// The acts. Looked and Nobody stored nothing.
-const (
-	Looked   Act = "looked"  // nothing to store
-	Nobody   Act = "nobody"  // no session, and nothing to begin one for
-	Touched  Act = "touched" // the last use was noted
-	Stored   Act = "stored"  // something was changed
-	LoggedIn Act = "logged in"
-	Ended    Act = "ended"
-)
-
 // Commit is what was done about the stored session, and why.
 type Commit struct {
-	Act     Act
+	Act     session.Act
 	Key     string        // the store's name for the session that now stands; "" for none
 	Before  string        // the one whose place it took, or that ended
 	Every   time.Duration // how far apart two noted uses are
@@ -162,7 +136,7 @@ type Commit struct {
 }
 
 // Changed reports whether the commit was to store or end anything.
-func (c Commit) Changed() bool { return c.Act != Looked && c.Act != Nobody }
+func (c Commit) Changed() bool { return c.Act != session.Looked && c.Act != session.Nobody }
 
 // Answer is the cookies that went out.
 type Answer struct{ Cookies []Sent }

@@ -32,7 +32,6 @@ type redisValues struct {
 	stored  *redisstore.RedisStore
 	pool    *redis.Pool
 	belongs func(key string, value []byte) bool
-	waits   *waits // nil: the server runs in this process
 	log     *slog.Logger
 }
 
@@ -47,12 +46,11 @@ func (r *redisValues) Get(ctx context.Context, key string) ([]byte, error) {
 	if err == nil {
 		err = r.check(key, value)
 	}
-	r.waits.adopt(ctx, began)
 	if err != nil {
 		value = nil
 	}
-	if watched(ctx) {
-		noteCommand(ctx, r.name, began, value, err, "GET", Prefix+key)
+	if t := traceOf(ctx); t != nil {
+		t.ran(r.name, began, value, err, "GET", Prefix+key)
 	}
 	if isReply(err, "WRONGTYPE") {
 		err = fmt.Errorf("%w: %w", ErrWrongType, err)
@@ -110,7 +108,7 @@ func (r *redisValues) Delete(ctx context.Context, keys ...string) error {
 	}
 	began := time.Now()
 	err := r.stored.Delete(keys[0])
-	noteCommand(ctx, r.name, began, nil, err, "DEL", Prefix+keys[0])
+	traceOf(ctx).ran(r.name, began, nil, err, "DEL", Prefix+keys[0])
 	return ofWrite(err)
 }
 
@@ -159,12 +157,11 @@ func (r *redisValues) Ping(ctx context.Context) error {
 	return err
 }
 
-// do sends one command and notes it.
+// do sends one command.
 func (r *redisValues) do(ctx context.Context, cmd string, args ...any) (any, error) {
 	began := time.Now()
 	reply, err := r.client.Do(cmd, args...)
-	r.waits.adopt(ctx, began)
-	noteCommand(ctx, r.name, began, reply, err, cmd, args...)
+	traceOf(ctx).ran(r.name, began, nil, err, cmd, args...)
 	return reply, err
 }
 
@@ -250,8 +247,7 @@ func (r redisStore) CompareAndSwap(ctx context.Context, key string, old, new []b
 	default:
 		r.health.writes.markUp()
 	}
-	r.waits.adopt(ctx, began)
-	noteCommand(ctx, r.name, began, nil, err, "EVALSHA", swapScript.Hash(), 1, Prefix+key, old, new, ttl.Milliseconds())
+	traceOf(ctx).ran(r.name, began, nil, err, "EVALSHA", swapScript.Hash(), 1, Prefix+key, old, new, ttl.Milliseconds())
 	return ofWrite(err)
 }
 
@@ -276,7 +272,7 @@ func openRedis(cfg Config) (*Opened, error) {
 	dial := func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
 		return redis.DialURLContext(ctx, cfg.RedisURL, options...)
 	}
-	beats, health, waits := newHeartbeat(cfg), newHealth(cfg.Log), &waits{}
+	beats, health := newHeartbeat(cfg), newHealth(cfg.Log)
 	identity := Identity{Kind: KindRedis, Place: placeOfRedis(u)}
 	check := func(ctx context.Context, conn redis.Conn) error {
 		if err := acceptOn(cfg, identity, conn); err != nil {
@@ -284,10 +280,9 @@ func openRedis(cfg Config) (*Opened, error) {
 		}
 		return beats.check(ctx, conn)
 	}
-	client := newClient(cfg, dial, waits.noting(check), health)
+	client := newClient(cfg, dial, tracedCheck(cfg, check), health)
 	beats.run(client)
 	values := newRedisValues("Redis", client, cfg)
-	values.waits = waits
 	return &Opened{
 		Store:    redisStore{values, beats, health},
 		Where:    whereRedis(u),

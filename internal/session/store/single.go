@@ -310,7 +310,7 @@ type scsValues struct {
 func (v scsValues) Get(ctx context.Context, key string) ([]byte, error) {
 	began := time.Now()
 	value, found, err := v.store.Find(key)
-	noteRead(ctx, v.name, began, "Find "+key, value, err)
+	traceOf(ctx).ran(v.name, began, value, err, "Find", key)
 	if !found {
 		return nil, err
 	}
@@ -324,7 +324,7 @@ func (v scsValues) GetMany(ctx context.Context, keys []string) ([][]byte, error)
 func (v scsValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration, _ bool) error {
 	began := time.Now()
 	err := v.store.Commit(key, value, began.Add(ttl))
-	noteWrite(ctx, v.name, began, "Commit "+key+" "+size(value), err)
+	traceOf(ctx).ran(v.name, began, nil, err, "Commit", key, value)
 	return err
 }
 
@@ -332,7 +332,7 @@ func (v scsValues) Delete(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		began := time.Now()
 		err := v.store.Delete(key)
-		noteWrite(ctx, v.name, began, "Delete "+key, err)
+		traceOf(ctx).ran(v.name, began, nil, err, "Delete", key)
 		if err != nil {
 			return err
 		}

@@ -78,6 +78,9 @@ type Config struct {
 	Accept func(Identity) error
 	// Endings are applied to data that may have lost them.
 	Endings Endings
+	// Connecting, if set, is called before a new connection to Redis is checked. The
+	// check is given the context that it returns, and done its outcome.
+	Connecting func(ctx context.Context) (traced context.Context, done func(error))
 	// Belongs reports whether value may be what was stored under key. It is
 	// asked about every value that Redis sends.
 	Belongs func(key string, value []byte) bool

@@ -1,9 +1,38 @@
 package session
 
 import (
+	"context"
 	"net/http"
 	"time"
 )
+
+// Trace holds what to call while a session is loaded and committed for a request
+// whose context carries it, in the manner of [net/http/httptrace]. All of it is
+// set. Without one, a request costs one look into its context.
+type Trace struct {
+	// GotToken is called with the token that came, if any, before it is checked.
+	GotToken func(token string)
+	// Found is called with a record that was read, before a check at now whether
+	// it still lives, and before one of no use is removed.
+	Found func(r Record, limits Limits, now time.Time)
+	// Loaded is called when it is known who sent the request; why is "" for a
+	// member.
+	Loaded func(s *Session, why Reason)
+	// Committed is called after a Commit that succeeded.
+	Committed func(Outcome)
+}
+
+type traceKey struct{}
+
+// WithTrace returns a context that carries t.
+func WithTrace(ctx context.Context, t *Trace) context.Context {
+	return context.WithValue(ctx, traceKey{}, t)
+}
+
+func traceOf(ctx context.Context) *Trace {
+	t, _ := ctx.Value(traceKey{}).(*Trace)
+	return t
+}
 
 // Reason is why a sender is no member.
 type Reason string
@@ -19,22 +48,6 @@ const (
 	TooOld     Reason = "too old"
 	OfGuest    Reason = "a guest's"
 )
-
-// Lookup is how the sender of a request was found, for a page that explains it.
-type Lookup struct {
-	Reason    Reason    // "" for a member
-	Record    Record    // as it was read, also when it had expired
-	CheckedAt time.Time // when it was checked; zero when there was none
-}
-
-// Lookup returns how the sender was found.
-func (s *Session) Lookup() Lookup { return s.lookup }
-
-// Limits returns how long sessions live.
-func (m *Manager) Limits() Limits { return m.limits }
-
-// IdleExpiresAt is when r ends if it is not used again.
-func (l Limits) IdleExpiresAt(r Record) time.Time { return l.idleExpiresAt(r) }
 
 func (l Limits) whyExpired(r Record, now time.Time) Reason {
 	if now.Before(r.ExpiresAt) {
@@ -56,7 +69,7 @@ const (
 	Ended    Act = "ended"
 )
 
-// Outcome is what [Manager.Commit] did, for a page that explains it.
+// Outcome is what [Manager.Commit] did, for a [Trace].
 type Outcome struct {
 	Act           Act
 	OldKey, Key   string // the store's names for the session before and after; "" for none
@@ -64,18 +77,6 @@ type Outcome struct {
 	TouchEvery    time.Duration
 	LastSeenAt    time.Time
 	TouchErr      error // why the last use could not be stored
-}
-
-// Outcome returns what Commit did; it is empty before.
-func (s *Session) Outcome() Outcome {
-	o := s.outcome
-	if s.committed {
-		o.OldKey = keyOf(s.oldToken)
-	}
-	if s.committed && o.Act != Ended {
-		o.Key = s.Key()
-	}
-	return o
 }
 
 // Cookie describes this session's cookie as it was when it was set: all of it

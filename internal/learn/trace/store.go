@@ -1,0 +1,79 @@
+package trace
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"holdfast/internal/product"
+	"holdfast/internal/session/store"
+)
+
+// maxShownArgs is how many arguments of a command are shown one by one.
+const maxShownArgs = 6
+
+// operation is op as a step: of stored bytes its text has their number only.
+func (r *Recorder) operation(op store.Operation) Operation {
+	words := []string{op.Name}
+	for i, arg := range op.Args {
+		if i == maxShownArgs {
+			words = append(words, fmt.Sprintf("… and %d more", len(op.Args)-i))
+			break
+		}
+		words = append(words, argument(arg))
+	}
+	step := Operation{
+		Store: op.Store, Text: strings.Join(words, " "), Cause: Cause(op.Err),
+		Found: op.Value != nil, Size: len(op.Value),
+	}
+	if op.Value != nil && r.closely {
+		step.Bytes = []byte(Hide(string(bytes.ToValidUTF8(op.Value, []byte("?")))))
+	}
+	return step
+}
+
+func argument(arg any) string {
+	value, stored := arg.([]byte)
+	switch {
+	case !stored:
+		return fmt.Sprint(arg)
+	case value == nil:
+		return "‹nothing›"
+	default:
+		return "‹" + strconv.Itoa(len(value)) + " bytes›"
+	}
+}
+
+// Connections records what was done on the latest new connection to Redis before
+// anything was read over it, for the requests that waited for it: on the one
+// connection that all share, those are all that were in flight. The zero value is
+// ready.
+type Connections struct{ latest atomic.Pointer[checked] }
+
+type checked struct {
+	until time.Time
+	steps []Step
+}
+
+// Connecting is for the field of that name of [store.Config].
+func (all *Connections) Connecting(ctx context.Context) (watched context.Context, done func(error)) {
+	rec, began := New(false), time.Now()
+	return rec.Watch(ctx, nil), func(err error) {
+		rec.Timed(1, began, Connection{To: "Redis", Beat: product.Heartbeat, Cause: Cause(err)})
+		all.latest.Store(&checked{time.Now(), rec.Attempt()})
+	}
+}
+
+// adopt adds those steps to r if its operation began before they were over.
+func (all *Connections) adopt(r *Recorder, began time.Time) {
+	if all == nil {
+		return
+	}
+	if latest := all.latest.Load(); latest != nil && began.Before(latest.until) {
+		r.Adopt(latest.steps)
+	}
+}

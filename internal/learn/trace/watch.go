@@ -1,0 +1,149 @@
+package trace
+
+import (
+	"context"
+	"encoding/base64"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"holdfast/internal/database"
+	"holdfast/internal/session"
+	"holdfast/internal/session/store"
+)
+
+// Watch returns a context in which r records what is done: it carries r, and a
+// trace for every package that has one. all may be nil.
+func (r *Recorder) Watch(ctx context.Context, all *Connections) context.Context {
+	ctx = store.WithTrace(ctx, &store.Trace{
+		Ran: func(op store.Operation) {
+			all.adopt(r, op.Began)
+			r.Timed(2, op.Began, r.operation(op))
+		},
+	})
+	ctx = database.WithTrace(ctx, &database.Trace{
+		Ran: func(s database.Statement) {
+			r.Timed(3, s.Began, Statement{Text: s.Text, Cause: Cause(s.Err)})
+		},
+	})
+	ctx = session.WithTrace(ctx, &session.Trace{GotToken: r.gotToken, Found: r.found, Loaded: r.loaded, Committed: r.committed})
+	return With(ctx, r)
+}
+
+// gotToken adds what the server makes of a token before it asks the store.
+func (r *Recorder) gotToken(token string) {
+	good := session.WellFormed(token)
+	if r.closely {
+		_, err := base64.RawURLEncoding.DecodeString(token)
+		r.AddOf(session.WellFormed, Form{Length: len(token), Want: session.TokenLength, Alphabet: err == nil, Good: good})
+	}
+	if good {
+		r.AddOf(session.Key, Hash{Key: session.Key(token)})
+	}
+}
+
+// found adds the record that was read, and the check whether it lives.
+func (r *Recorder) found(record session.Record, limits session.Limits, now time.Time) {
+	if !r.closely {
+		return
+	}
+	r.AddOf(session.DecodeRecord, Decoded{Version: session.RecordVersion, Fields: fields(record)})
+	check := Check{
+		Now: now, Seen: record.LastSeenAt, Idle: limits.Idle,
+		IdleEnd: limits.IdleExpiresAt(record), Deadline: record.ExpiresAt, Live: limits.Live(record, now),
+	}
+	if record.Member != nil && record.Member.Remember {
+		check.Idle = 0
+	}
+	r.AddOf(session.Limits.Live, check)
+}
+
+// loaded adds who sent the request.
+func (r *Recorder) loaded(s *session.Session, why session.Reason) {
+	who := Recognised{Reason: why}
+	if s.Stored() {
+		who.Key = s.Key()
+	}
+	if member, ok := s.Member(); ok {
+		who.Member, who.Name = true, member.Name
+	}
+	r.AddOf((*session.Manager).Load, who)
+}
+
+// committed adds what was stored.
+func (r *Recorder) committed(o session.Outcome) {
+	c := Commit{Act: o.Act, Key: o.Key, Every: o.TouchEvery, Seen: o.LastSeenAt, Cause: Cause(o.TouchErr)}
+	if before, after := o.Before.Member, o.After.Member; before != nil && after != nil && before.ID != after.ID {
+		o.Before = session.Record{} // another person's session: its values are not shown to this one
+	}
+	switch o.Act {
+	case session.Ended:
+		c.Before, c.Changes = o.OldKey, []string{"logged out"}
+	case session.LoggedIn:
+		c.Before, c.Changes = o.OldKey, append([]string{"logged in, with a new token"}, changes(o.Before, o.After)...)
+	case session.Stored:
+		c.Changes = changes(o.Before, o.After)
+		if o.OldKey == "" {
+			c.Changes = append([]string{"began"}, c.Changes...)
+		}
+	case session.Touched:
+		c.Changes = []string{"noted its last use"}
+	}
+	r.AddOf((*session.Manager).Commit, c)
+}
+
+// fields are the values of a record as they are stored, in that order.
+func fields(r session.Record) []Field {
+	at := func(path string, t time.Time) Field {
+		return Field{Path: path, Value: strconv.FormatInt(t.UnixMilli(), 10), Time: t}
+	}
+	all := []Field{
+		{Path: "v", Value: strconv.Itoa(session.RecordVersion)},
+		at("created", r.CreatedAt), at("seen", r.LastSeenAt), at("ends", r.ExpiresAt),
+	}
+	if member := r.Member; member != nil {
+		all = append(all,
+			Field{Path: "member.id", Value: member.ID},
+			Field{Path: "member.name", Value: member.Name},
+			Field{Path: "member.start", Value: strconv.FormatInt(member.Start, 10)},
+			Field{Path: "member.device", Value: member.Device},
+		)
+		if member.Remember {
+			all = append(all, Field{Path: "member.remember", Value: "true"})
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(r.Values)) {
+		all = append(all, Field{Path: "values." + Hide(key), Value: Hide(r.Values[key])})
+	}
+	for _, flash := range r.Flashes {
+		all = append(all, Field{Path: "notices", Value: Hide(flash.Text)})
+	}
+	return all
+}
+
+// changes says in words, and without any value, what led from base to mine.
+func changes(base, mine session.Record) []string {
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(mine.Values)) {
+		if before, had := base.Values[key]; !had || before != mine.Values[key] {
+			all = append(all, "set "+Hide(key))
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(base.Values)) {
+		if _, kept := mine.Values[key]; !kept {
+			all = append(all, "removed "+Hide(key))
+		}
+	}
+	for _, flash := range mine.Flashes {
+		if !slices.Contains(base.Flashes, flash) {
+			all = append(all, "left a notice for the next page")
+		}
+	}
+	for _, flash := range base.Flashes {
+		if !slices.Contains(mine.Flashes, flash) {
+			all = append(all, "showed a notice")
+		}
+	}
+	return all
+}
