@@ -43,7 +43,7 @@ func (s *Site) submitName(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	s.note(c, account.EventNameChanged, person.ID)
+	s.audit(c, account.EventNameChanged, person.ID)
 	sess.Flash("Your name has been changed.")
 	err = s.Sessions.Rename(ctx, person.ID, person.Name)
 	if err == nil {

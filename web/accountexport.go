@@ -82,7 +82,7 @@ func (s *Site) showExport(c echo.Context) error {
 			break
 		}
 	}
-	s.tell(c, string(account.EventExported), member.ID)
+	s.logEvent(c, string(account.EventExported), member.ID)
 	c.Response().Header().Set(echo.HeaderContentDisposition, `attachment; filename="holdfast-account.json"`)
 	return c.JSONPretty(http.StatusOK, all, "  ")
 }

@@ -600,7 +600,7 @@ func TestTheHistoryTellsWhatHappenedAPageAtATime(t *testing.T) {
 			t.Errorf("history %q", got)
 		}
 		for range 40 {
-			if err := w.accounts.Note(t.Context(), p.id, account.EventLogIn, text.Sender{}); err != nil {
+			if err := w.accounts.Audit(t.Context(), p.id, account.EventLogIn, text.Sender{}); err != nil {
 				t.Fatal(err)
 			}
 		}

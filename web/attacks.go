@@ -154,7 +154,7 @@ func waitBars() []waitBar {
 	)
 	rule := accountRule()
 	var bars []waitBar
-	for tries, doublings := rule.Free, 0; ; tries++ {
+	for tries, doublings := rule.Burst, 0; ; tries++ {
 		wait := rule.Wait(tries)
 		y := len(bars) * rowHeight
 		width := piece/2 + piece*doublings

@@ -35,7 +35,7 @@ func (s *Site) submitDelete(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	s.tell(c, string(account.EventDeleted), member.ID)
+	s.logEvent(c, string(account.EventDeleted), member.ID)
 	s.revoked(c, s.Sessions.RevokeKeys(c.Request().Context(), s.Revocations, ended))
 	current(c).LogOut()
 	if err := s.commit(c, c.Response()); err != nil {

@@ -113,7 +113,7 @@ func (s *Site) submitEndDevice(c echo.Context) error {
 		return s.leave(c)
 	}
 	member, _ := current(c).Member()
-	s.note(c, account.EventSessionEnded, member.ID)
+	s.audit(c, account.EventSessionEnded, member.ID)
 	return s.toDevices(c, "That device has been logged out.")
 }
 
@@ -129,7 +129,7 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 		return err
 	}
 	member, _ := current(c).Member()
-	s.note(c, account.EventSessionsEnded, member.ID)
+	s.audit(c, account.EventSessionsEnded, member.ID)
 	return s.toDevices(c, "You have been logged out on "+count(ended, "other device")+".")
 }
 

@@ -30,7 +30,7 @@ func (s *Site) submitEmail(c echo.Context) error {
 	}
 	member, _ := current(c).Member()
 	again := emailPage{Email: sent["email"]}
-	again.Failed, err = s.take(c, byAddress(formRule(), c), byEmail(mailRule(account.LetterChange), sent["email"]))
+	again.Failed, err = s.take(c, byAddress(formRule(), c), byEmail(mailRule(account.EmailChange), sent["email"]))
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,7 @@ func (s *Site) submitEmail(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	s.tell(c, string(account.EventEmailChangeAsked), member.ID)
+	s.logEvent(c, string(account.EventEmailChangeAsked), member.ID)
 	return s.mailAsked(c, "A mail is on its way to the new address. Nothing changes before you open its link.")
 }
 
@@ -69,7 +69,7 @@ func (s *Site) submitConfirmAgain(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	early, err := s.take(c, byAddress(formRule(), c), byEmail(mailRule(account.LetterConfirm), person.Email))
+	early, err := s.take(c, byAddress(formRule(), c), byEmail(mailRule(account.EmailConfirm), person.Email))
 	if err != nil {
 		return err
 	}

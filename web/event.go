@@ -8,9 +8,9 @@ import (
 	"holdfast/internal/account"
 )
 
-// tell writes an event to the log, after it has happened: docs/operations.md
+// logEvent writes an event to the log, after it has happened: docs/operations.md
 // lists the names. person is "" where nobody is known.
-func (s *Site) tell(c echo.Context, event, person string, more ...slog.Attr) {
+func (s *Site) logEvent(c echo.Context, event, person string, more ...slog.Attr) {
 	id, _ := c.Get(requestIDKey).(string)
 	attrs := []slog.Attr{
 		slog.String("event", event),
@@ -26,11 +26,11 @@ func (s *Site) tell(c echo.Context, event, person string, more ...slog.Attr) {
 	s.Log.LogAttrs(c.Request().Context(), slog.LevelInfo, "event", append(attrs, more...)...)
 }
 
-// note writes an event to the history and the log that has happened already: it
+// audit writes an event to the history and the log that has happened already: it
 // stands whether or not it can be written down.
-func (s *Site) note(c echo.Context, kind account.EventKind, person string) {
-	s.tell(c, string(kind), person)
-	if err := s.Accounts.Note(c.Request().Context(), person, kind, sender(c)); err != nil {
+func (s *Site) audit(c echo.Context, kind account.EventKind, person string) {
+	s.logEvent(c, string(kind), person)
+	if err := s.Accounts.Audit(c.Request().Context(), person, kind, sender(c)); err != nil {
 		s.Log.WarnContext(c.Request().Context(), "event not written to the history", "event", kind, "cause", err)
 	}
 }

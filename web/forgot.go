@@ -29,7 +29,7 @@ func (s *Site) submitForgot(c echo.Context) error {
 		return err
 	}
 	again := forgotPage{Email: sent["email"]}
-	mails := byEmail(mailRule(account.LetterReset), sent["email"])
+	mails := byEmail(mailRule(account.EmailReset), sent["email"])
 	again.Failed, err = s.take(c, byAddress(formRule(), c), mails)
 	if err != nil {
 		return err
@@ -42,7 +42,7 @@ func (s *Site) submitForgot(c echo.Context) error {
 		return s.forgotPage(c, http.StatusUnprocessableEntity, again)
 	}
 	if err != nil {
-		s.giveBack(c.Request().Context(), mails) // none will be sent
+		s.refund(c.Request().Context(), mails) // none will be sent
 		return err
 	}
 	s.setFlashCookie(c, flashResetAsked)

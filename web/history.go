@@ -56,9 +56,9 @@ func eventWords(kind account.EventKind) string {
 		return "Logged in from a browser not seen before"
 	case account.EventLogInFailed:
 		return "Failed to log in: wrong password"
-	case account.EventProof:
+	case account.EventReauth:
 		return "Password given again"
-	case account.EventProofFailed:
+	case account.EventReauthFailed:
 		return "Wrong password given while logged in"
 	case account.EventLogOut:
 		return "Logged out"

@@ -160,7 +160,7 @@ func TestALogInWithAFormerPasswordHasNoBrowserKnown(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.browser().post("/reset", url.Values{"token": {w.link(account.PurposeReset, p)}, "password": {otherPassword}}).wantRedirect("/login")
-		if _, err := w.accounts.LoggedIn(t.Context(), before, account.Entry{}); err != nil {
+		if _, err := w.accounts.RecordLogin(t.Context(), before, account.Login{}); err != nil {
 			t.Fatal(err)
 		}
 		if rows := w.rows(`SELECT hash FROM browsers`); len(rows) != 0 {

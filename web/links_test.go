@@ -161,7 +161,7 @@ func TestAnEarlierAddressGoesBeforeALaterOne(t *testing.T) {
 	})
 }
 
-func TestALetterWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
+func TestAnEmailWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
 	t.Parallel()
 	tests := map[string]struct {
 		ask     func(w *world, b *browser, p person)
@@ -239,9 +239,9 @@ func TestALetterWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
 	})
 }
 
-// TestALetterThatIsBeingSentCarriesNoLinkThatOutlivesAReset: its sender has taken
+// TestAnEmailThatIsBeingSentCarriesNoLinkThatOutlivesAReset: its sender has taken
 // it, and makes its link while the password is reset.
-func TestALetterThatIsBeingSentCarriesNoLinkThatOutlivesAReset(t *testing.T) {
+func TestAnEmailThatIsBeingSentCarriesNoLinkThatOutlivesAReset(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 		p := w.person("Ada")
@@ -251,7 +251,7 @@ func TestALetterThatIsBeingSentCarriesNoLinkThatOutlivesAReset(t *testing.T) {
 				t.Fatal(err)
 			}
 			l, ok, err := w.db.Outbox().Take(t.Context(), time.Minute)
-			for ok && err == nil && l.Kind != account.LetterReset { // one that tells of the round before
+			for ok && err == nil && l.Kind != account.EmailReset { // one that tells of the round before
 				if err = w.db.Outbox().Remove(t.Context(), l); err == nil {
 					l, ok, err = w.db.Outbox().Take(t.Context(), time.Minute)
 				}

@@ -56,7 +56,7 @@ func (s *Site) submitLogin(c echo.Context) error {
 	case err != nil:
 		return err
 	}
-	if err := s.enter(c, person, remember, false); err != nil {
+	if err := s.completeLogin(c, person, remember, false); err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
@@ -73,7 +73,7 @@ func (s *Site) authenticate(c echo.Context, email, pass string) (person account.
 	}
 	keys := []throttle.Key{byEmail(accountRule(), email), byAddress(addressRule(), c)}
 	if known != "" {
-		keys = []throttle.Key{{Rule: deviceRule(), Of: known}, byEmail(devicesRule(), email)}
+		keys = []throttle.Key{{Rule: deviceRule(), Subject: known}, byEmail(devicesRule(), email)}
 	}
 	if early, err = s.take(c, keys...); early != "" || err != nil {
 		return person, early, err
@@ -82,14 +82,14 @@ func (s *Site) authenticate(c echo.Context, email, pass string) (person account.
 	switch {
 	case err == nil:
 		s.clear(ctx, keys[0])
-		s.giveBack(ctx, keys[1:]...)
+		s.refund(ctx, keys[1:]...)
 	case errors.Is(err, account.ErrInvalidCredentials):
-		s.tell(c, string(account.EventLogInFailed), "")
-		if failed := s.Accounts.NoteFailure(ctx, email, sender(c)); failed != nil {
+		s.logEvent(c, string(account.EventLogInFailed), "")
+		if failed := s.Accounts.AuditFailedLogin(ctx, email, sender(c)); failed != nil {
 			return person, "", failed
 		}
 	default:
-		s.giveBack(ctx, keys...) // nothing was tried
+		s.refund(ctx, keys...) // nothing was tried
 	}
 	return person, "", err
 }

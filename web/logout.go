@@ -32,7 +32,7 @@ func (s *Site) leave(c echo.Context) error {
 		return err
 	}
 	if known {
-		s.note(c, account.EventLogOut, member.ID)
+		s.audit(c, account.EventLogOut, member.ID)
 	}
 	return nil
 }

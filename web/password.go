@@ -36,7 +36,7 @@ func (s *Site) submitPassword(c echo.Context) error {
 		again.Errors.Add("current", "Enter your current password.")
 		return s.passwordPage(c, http.StatusUnprocessableEntity, again)
 	}
-	key := throttle.Key{Rule: proofRule(), Of: member.ID}
+	key := throttle.Key{Rule: reauthRule(), Subject: member.ID}
 	if again.Failed, err = s.take(c, key); err != nil {
 		return err
 	}
@@ -51,7 +51,7 @@ func (s *Site) submitPassword(c echo.Context) error {
 		s.clear(ctx, key) // the present one was right
 		return s.passwordPage(c, http.StatusUnprocessableEntity, again)
 	}
-	s.proofDone(c, key, member.ID, err)
+	s.reauthDone(c, key, member.ID, err)
 	if errors.Is(err, account.ErrInvalidCredentials) {
 		again.Errors.Add("current", "That is not your current password.")
 		return s.passwordPage(c, http.StatusUnprocessableEntity, again)
@@ -59,9 +59,9 @@ func (s *Site) submitPassword(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	s.tell(c, string(account.EventPasswordChanged), person.ID)
+	s.logEvent(c, string(account.EventPasswordChanged), person.ID)
 	s.revoke(c, person.ID)
-	if err := s.logIn(c, person, member.Remember, "Your password is changed, and all other sessions have ended."); err != nil {
+	if err := s.startSession(c, person, member.Remember, "Your password is changed, and all other sessions have ended."); err != nil {
 		return unavailableAfter(errPasswordSet, err)
 	}
 	return c.Redirect(http.StatusSeeOther, "/account")

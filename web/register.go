@@ -38,7 +38,7 @@ func (s *Site) submitRegister(c echo.Context) error {
 	p := registerPage{Name: sent["name"], Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
 	keys := []throttle.Key{byAddress(signUpRule(), c)}
 	if s.MailOn {
-		keys = append(keys, byEmail(mailRule(account.LetterWelcome), sent["email"]))
+		keys = append(keys, byEmail(mailRule(account.EmailWelcome), sent["email"]))
 	}
 	p.Failed, err = s.take(c, keys...)
 	if err != nil {
@@ -53,10 +53,10 @@ func (s *Site) submitRegister(c echo.Context) error {
 	taken := errors.Is(err, account.ErrEmailTaken)
 	switch {
 	case errors.As(err, &p.Errors):
-		s.giveBack(c.Request().Context(), keys...)
+		s.refund(c.Request().Context(), keys...)
 		return s.registerPage(c, http.StatusUnprocessableEntity, p)
 	case err != nil && !taken:
-		s.giveBack(c.Request().Context(), keys...)
+		s.refund(c.Request().Context(), keys...)
 		return err
 	case s.MailOn:
 		return s.signedUp(c, person, taken)
@@ -70,7 +70,7 @@ func (s *Site) submitRegister(c echo.Context) error {
 			p.Failed = early
 			return s.registerPage(c, http.StatusTooManyRequests, p)
 		case err == nil:
-			if err := s.enter(c, person, remember, false); err != nil {
+			if err := s.completeLogin(c, person, remember, false); err != nil {
 				return err
 			}
 			return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
@@ -81,8 +81,8 @@ func (s *Site) submitRegister(c echo.Context) error {
 		p.Errors.Add("email", "There is already an account with this e-mail. If it is yours, log in.")
 		return s.registerPage(c, http.StatusUnprocessableEntity, p)
 	}
-	s.tell(c, string(account.EventSignUp), person.ID)
-	if err := s.enter(c, person, remember, true); err != nil {
+	s.logEvent(c, string(account.EventSignUp), person.ID)
+	if err := s.completeLogin(c, person, remember, true); err != nil {
 		return unavailableAfter(errAccountMade, err)
 	}
 	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
@@ -92,7 +92,7 @@ func (s *Site) submitRegister(c echo.Context) error {
 // 6.3.8), and so logs nobody in: the mail tells its owner which it was.
 func (s *Site) signedUp(c echo.Context, person account.Person, taken bool) error {
 	if !taken {
-		s.tell(c, string(account.EventSignUp), person.ID)
+		s.logEvent(c, string(account.EventSignUp), person.ID)
 	}
 	s.setFlashCookie(c, flashSignedUp)
 	return c.Redirect(http.StatusSeeOther, "/login")

@@ -135,7 +135,7 @@ func samplePages() map[string][]any {
 		"account":  {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", MaxName: 120, Errors: wrong}, accountPage{Email: "a@b", MailOn: true, Failed: "Too early."}, accountPage{Email: "a@b", Verified: true, Mails: true}},
 		"email":    {emailPage{}, emailPage{Now: "ada@example.com", Email: "a@b", Failed: "Too early.", Errors: wrong}},
 		"password": {passwordPage{MinPassword: 15}, passwordPage{Email: "ada@example.com", MinPassword: 15, Failed: "Too early.", Errors: wrong}},
-		"proof":    {proofPage{}, proofPage{Next: "/devices", Failed: "Too early.", Errors: wrong}},
+		"reauth":   {reauthPage{}, reauthPage{Next: "/devices", Failed: "Too early.", Errors: wrong}},
 		"forgot":   {forgotPage{}, forgotPage{Email: "a@b", Failed: "Too early.", Errors: wrong}},
 		"reset":    {resetPage{MinPassword: 15}, resetPage{Token: "t", MinPassword: 15, Failed: "Too early.", Errors: wrong}},
 		"verify":   {verifyPage{}, verifyPage{Token: "t", Email: "a@b", Heading: "Confirm", What: "With this:", Button: "Go", Failed: "Too early."}},

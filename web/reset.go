@@ -73,7 +73,7 @@ func linkPage(c echo.Context, own bool) string {
 // showReset looks at a link, and spends nothing: a mail scanner opens links too.
 func (s *Site) showReset(c echo.Context) error {
 	link, err := s.Accounts.FindLink(c.Request().Context(), c.QueryParam("token"))
-	if errors.Is(err, account.ErrLinkOver) || err == nil && link.Purpose != account.PurposeReset {
+	if errors.Is(err, account.ErrLinkInvalid) || err == nil && link.Purpose != account.PurposeReset {
 		return s.linkOver(c)
 	}
 	if err != nil {
@@ -99,14 +99,14 @@ func (s *Site) submitReset(c echo.Context) error {
 	}
 	person, err := s.Accounts.ResetPassword(ctx, sent["token"], sent["password"], sender(c))
 	switch {
-	case errors.Is(err, account.ErrLinkOver):
+	case errors.Is(err, account.ErrLinkInvalid):
 		return s.linkOver(c)
 	case errors.As(err, &again.Errors):
 		return s.resetPage(c, http.StatusUnprocessableEntity, again)
 	case err != nil:
 		return err
 	}
-	s.tell(c, string(account.EventPasswordReset), person.ID)
+	s.logEvent(c, string(account.EventPasswordReset), person.ID)
 	s.revoke(c, person.ID)
 	// The owner has shown who they are; what others failed holds them no more.
 	s.clear(ctx, byEmail(accountRule(), person.Email))

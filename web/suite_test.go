@@ -148,7 +148,7 @@ type world struct {
 	lab     lab
 	attacks attacks
 	folder  *mail.Folder
-	post    *mail.Post
+	post    *mail.Mailer
 	held    sync.Map   // pages that holdPage has looked through
 	past    redis.Conn // to the store of sessions, past the site
 }
@@ -239,7 +239,7 @@ func (w *world) open() {
 	w.accounts = account.New(w.db.People(), testkit.Hasher(), password.Policy{MinRunes: minPassword}, w.clock.Now)
 	w.folder = mail.NewFolder(filepath.Join(w.stores.dir(w.t), "mail"), "Holdfast <holdfast@localhost>", log)
 	w.post, err = mail.New(mail.Config{
-		Outbox: w.db.Outbox(), Accounts: w.accounts, Way: w.folder, BaseURL: w.base.String(), Browser: web.BrowserWords, Log: log,
+		Outbox: w.db.Outbox(), Accounts: w.accounts, Transport: w.folder, BaseURL: w.base.String(), Browser: web.BrowserWords, Log: log,
 	})
 	must(err)
 	var limiter *throttle.Limiter

@@ -44,7 +44,7 @@ func (s *Site) showVerify(c echo.Context) error {
 
 func (s *Site) verifyPage(c echo.Context, status int, token, failed string) error {
 	link, err := s.Accounts.FindLink(c.Request().Context(), token)
-	if errors.Is(err, account.ErrLinkOver) {
+	if errors.Is(err, account.ErrLinkInvalid) {
 		return s.linkOver(c)
 	}
 	if err != nil {
@@ -75,7 +75,7 @@ func (s *Site) submitVerify(c echo.Context) error {
 		})
 	}
 	link, err := s.Accounts.FindLink(c.Request().Context(), sent["token"])
-	if errors.Is(err, account.ErrLinkOver) {
+	if errors.Is(err, account.ErrLinkInvalid) {
 		return s.linkOver(c)
 	}
 	if err != nil {
@@ -100,7 +100,7 @@ func (s *Site) spend(c echo.Context, purpose account.Purpose, token string) erro
 	}
 	person, err := do(c.Request().Context(), token, sender(c))
 	switch {
-	case errors.Is(err, account.ErrLinkOver):
+	case errors.Is(err, account.ErrLinkInvalid):
 		return s.linkOver(c)
 	case errors.Is(err, account.ErrEmailTaken):
 		taken := "Another account has this address by now, so nothing was changed."
@@ -112,7 +112,7 @@ func (s *Site) spend(c echo.Context, purpose account.Purpose, token string) erro
 	case err != nil:
 		return err
 	}
-	s.tell(c, string(event), person.ID)
+	s.logEvent(c, string(event), person.ID)
 	if purpose == account.PurposeUndo {
 		s.revoke(c, person.ID)
 	} else if _, ok := current(c).Member(); ok {

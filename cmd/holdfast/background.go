@@ -30,9 +30,9 @@ const (
 // ends. The function it returns waits for that, within SHUTDOWN_TIMEOUT: a mail
 // server that hangs does not hold up the stop. The email it was sending is sent by
 // the next server.
-func startBackground(ctx context.Context, cfg config.Config, flags config.Serve, db *database.DB, accounts *account.Service, sessions *sessions, transport mail.Way, log *slog.Logger) (wait func(), err error) {
+func startBackground(ctx context.Context, cfg config.Config, flags config.Serve, db *database.DB, accounts *account.Service, sessions *sessions, transport mail.Transport, log *slog.Logger) (wait func(), err error) {
 	mailer, err := mail.New(mail.Config{
-		Outbox: db.Outbox(), Accounts: accounts, Way: transport, BaseURL: cfg.BaseURL,
+		Outbox: db.Outbox(), Accounts: accounts, Transport: transport, BaseURL: cfg.BaseURL,
 		Browser: web.BrowserWords, Log: log,
 	})
 	if err != nil {
@@ -82,7 +82,7 @@ func startBackground(ctx context.Context, cfg config.Config, flags config.Serve,
 }
 
 // mailTransport is a mail server if one is set, and otherwise a directory.
-func mailTransport(cfg config.Config, log *slog.Logger) (mail.Way, error) {
+func mailTransport(cfg config.Config, log *slog.Logger) (mail.Transport, error) {
 	if cfg.SMTPURL != "" {
 		return mail.NewSMTP(cfg.SMTPURL.Reveal(), cfg.MailFrom, nil)
 	}
@@ -92,7 +92,7 @@ func mailTransport(cfg config.Config, log *slog.Logger) (mail.Way, error) {
 // shownMail reads the directory for the page /mail, which exists for learning only:
 // anyone who can open it can choose a new password for any account. So a server
 // that other machines can reach does not have it, whatever LEARN says.
-func shownMail(cfg config.Config, transport mail.Way) func() ([]mail.Shown, error) {
+func shownMail(cfg config.Config, transport mail.Transport) func() ([]mail.Shown, error) {
 	folder, ok := transport.(*mail.Folder)
 	if !ok || !cfg.Learn() || !cfg.LocalOnly() {
 		return nil

@@ -207,7 +207,7 @@ func (o operator) resetLink(ctx context.Context, p account.Person) error {
 	if err != nil {
 		return err
 	}
-	if err := o.accounts.Note(ctx, p.ID, account.EventResetAsked, text.Sender{UserAgent: "holdfast users reset-link"}); err != nil {
+	if err := o.accounts.Audit(ctx, p.ID, account.EventResetAsked, text.Sender{UserAgent: "holdfast users reset-link"}); err != nil {
 		return err
 	}
 	return o.say("%s/reset?token=%s\nGood for %d minutes, once. Give it to nobody but %s.\n",

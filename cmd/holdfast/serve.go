@@ -136,7 +136,7 @@ func migrateAndStart(ctx context.Context, db *database.DB, flags config.Serve) (
 	return process, err
 }
 
-func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *account.Service, sessions *sessions, transport mail.Way, process web.Process, metrics *metrics, lab web.Lab, log *slog.Logger) (*web.Site, error) {
+func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *account.Service, sessions *sessions, transport mail.Transport, process web.Process, metrics *metrics, lab web.Lab, log *slog.Logger) (*web.Site, error) {
 	limiter := throttle.New(db.Tries(), time.Now)
 	if cfg.Throttle == "off" {
 		limiter = nil

@@ -269,7 +269,7 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 	if !text.IsID(id) {
 		return ErrNotFound
 	}
-	if _, err := s.store.Close(ctx, id, Notes{}); err != nil {
+	if _, err := s.store.Close(ctx, id, Audit{}); err != nil {
 		return fmt.Errorf("delete person: %w", err)
 	}
 	return nil

@@ -17,49 +17,49 @@ import (
 // written down comes either before or after.
 type Changes interface {
 	// SignUp adds a person where Insert would, with the notes. With always, the
-	// letters are written in any case.
-	SignUp(ctx context.Context, r Record, n Notes, always bool) (added bool, err error)
-	// Note writes events and letters. Events of nobody are left out.
-	Note(ctx context.Context, n Notes) error
-	// NoteByEmail writes an event for whoever has the key, if anybody.
-	NoteByEmail(ctx context.Context, key string, e Event) error
+	// emails are written in any case.
+	SignUp(ctx context.Context, r Record, n Audit, always bool) (added bool, err error)
+	// Audit writes events and emails. Events of nobody are left out.
+	Audit(ctx context.Context, n Audit) error
+	// AuditByEmail writes an event for whoever has the key, if anybody.
+	AuditByEmail(ctx context.Context, key string, e Event) error
 	// Browsers returns which of these hashes are known of the person with the key.
 	Browsers(ctx context.Context, key string, hashes []string) ([]string, error)
-	// LogIn notes that a browser has logged in: known now, where it was not, if the
+	// RecordLogin records that a browser has logged in: known now, where it was not, if the
 	// person's epoch is still this one.
-	LogIn(ctx context.Context, p Person, hash string, at time.Time, n Notes) error
+	RecordLogin(ctx context.Context, p Person, hash string, at time.Time, n Audit) error
 	// SetPassword puts a hash in the place of the old one, which must still
 	// stand; with a link that must still be good, in the place of whatever
 	// stands, and the address is confirmed if the link was mailed to it. It raises
 	// the epoch, ends all sessions but the device named Keep, has no browser known
-	// but the one of the hash KeepBrowser, spends links and takes back letters that
+	// but the one of the hash KeepBrowser, spends links and takes back emails that
 	// would carry one: all but the ways back to addresses that the account had
 	// before the one it has. ErrNotFound: the old hash does not stand.
-	SetPassword(ctx context.Context, p NewPassword, n Notes) (Record, error)
+	SetPassword(ctx context.Context, p NewPassword, n Audit) (Record, error)
 
-	// InsertLink adds a link. ErrNotFound: the person is gone, or the letter that
+	// InsertLink adds a link. ErrNotFound: the person is gone, or the email that
 	// was to carry it.
 	InsertLink(ctx context.Context, l Link) error
 	FindLink(ctx context.Context, hash string, now time.Time) (Link, error)
 	// ConfirmEmail spends a link, notes that the address of the key, if it is
-	// still the person's, is confirmed, and takes back letters that ask for that.
-	// ErrLinkOver.
-	ConfirmEmail(ctx context.Context, l Link, key string, at time.Time, n Notes) (Record, error)
+	// still the person's, is confirmed, and takes back emails that ask for that.
+	// ErrLinkInvalid.
+	ConfirmEmail(ctx context.Context, l Link, key string, at time.Time, n Audit) (Record, error)
 	// MoveEmail spends a link and gives the person another address, confirmed. All
-	// other links are spent, and letters that would carry one are taken back, but for
+	// other links are spent, and emails that would carry one are taken back, but for
 	// the ways back to former addresses. With a hash it puts that in the place of the
 	// password's, raises the epoch, ends all sessions, has no browser known, and spends
 	// the ways back to addresses that the account has left since the link's change. The
-	// notes are about the person as they were found then. ErrLinkOver, ErrEmailTaken.
-	MoveEmail(ctx context.Context, l Link, to Move, tell func(before Record) Notes) (Record, error)
+	// notes are about the person as they were found then. ErrLinkInvalid, ErrEmailTaken.
+	MoveEmail(ctx context.Context, l Link, to Move, tell func(before Record) Audit) (Record, error)
 
 	// History returns events of a person, latest first.
 	History(ctx context.Context, person string, offset, limit int) ([]Event, error)
-	// Close removes a person and all that was noted of them, letters to their address
+	// Close removes a person and all that was noted of them, emails to their address
 	// and counted tries too, but the store's names of their sessions, which stay
 	// ended, and the tries under an address that was never confirmed. It returns the
 	// sessions that the store has to let go of.
-	Close(ctx context.Context, id string, n Notes) (ended []string, err error)
+	Close(ctx context.Context, id string, n Audit) (ended []string, err error)
 }
 
 // NewPassword is one to be set. Hash is its hash; Old is the hash that it
@@ -92,9 +92,9 @@ func (s *Service) SignUp(ctx context.Context, r Registration, always bool, from 
 	if err != nil {
 		return Person{}, err
 	}
-	added, err := s.store.SignUp(ctx, record, Notes{
-		Events:  []Event{s.event(record.ID, EventSignUp, from)},
-		Letters: []Letter{s.letter(LetterWelcome, record.ID, record.Email, "", from)},
+	added, err := s.store.SignUp(ctx, record, Audit{
+		Events: []Event{s.event(record.ID, EventSignUp, from)},
+		Emails: []Email{s.email(EmailWelcome, record.ID, record.Email, "", from)},
 	}, always)
 	if err != nil {
 		return Person{}, fmt.Errorf("sign up: %w", err)
@@ -115,9 +115,9 @@ func (s *Service) Current(ctx context.Context, p Person) (bool, error) {
 	return err == nil && now.Epoch == p.Epoch && !now.Disabled, err
 }
 
-// Prove verifies the password of a person who is logged in. Errors:
+// Reauthenticate verifies the password of a person who is logged in. Errors:
 // [ErrInvalidCredentials], [ErrUnavailable], [ErrBusy].
-func (s *Service) Prove(ctx context.Context, id, pass string) (Person, error) {
+func (s *Service) Reauthenticate(ctx context.Context, id, pass string) (Person, error) {
 	record, err := s.verified(ctx, id, pass)
 	return record.Person, err
 }
@@ -145,9 +145,9 @@ func (s *Service) verified(ctx context.Context, id, pass string) (Record, error)
 
 // MayMail reports whether a person is to be mailed of something that whoever
 // knows the password can do any number of times.
-type MayMail func(ctx context.Context, p Person, kind LetterKind) (bool, error)
+type MayMail func(ctx context.Context, p Person, kind EmailKind) (bool, error)
 
-func (may MayMail) ask(ctx context.Context, p Person, kind LetterKind) (bool, error) {
+func (may MayMail) ask(ctx context.Context, p Person, kind EmailKind) (bool, error) {
 	if may == nil {
 		return true, nil
 	}
@@ -183,12 +183,12 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 	if err != nil {
 		return Person{}, err
 	}
-	n := Notes{Events: []Event{s.event(id, EventPasswordChanged, c.From)}}
-	switch tell, err := c.MayMail.ask(ctx, record.Person, LetterPassword); {
+	n := Audit{Events: []Event{s.event(id, EventPasswordChanged, c.From)}}
+	switch tell, err := c.MayMail.ask(ctx, record.Person, EmailPassword); {
 	case err != nil:
 		return Person{}, fmt.Errorf("ask whether to mail: %w", err)
 	case tell:
-		n.Letters = []Letter{s.letter(LetterPassword, id, record.Email, record.greeting(), c.From)}
+		n.Emails = []Email{s.email(EmailPassword, id, record.Email, record.greeting(), c.From)}
 	}
 	changed, err := s.store.SetPassword(ctx,
 		NewPassword{Person: id, Hash: hash, Old: record.PasswordHash, Keep: c.Keep, KeepBrowser: browser, At: s.instant()}, n)
@@ -205,7 +205,7 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 // has no browser known and logs nobody in. All other links are spent, but for the
 // ways back to addresses that the account had before the one it has: a thief who
 // gave it their own would cut its owner off with a reset. Errors: [form.Errors]
-// (field "password"), [ErrLinkOver], [ErrUnavailable], [ErrBusy].
+// (field "password"), [ErrLinkInvalid], [ErrUnavailable], [ErrBusy].
 func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from text.Sender) (Person, error) {
 	link, err := s.findLinkFor(ctx, token, PurposeReset)
 	if err != nil {
@@ -221,9 +221,9 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 	}
 	changed, err := s.store.SetPassword(ctx,
 		NewPassword{Person: person.ID, Hash: hash, Link: &link, At: s.instant()},
-		Notes{
-			Events:  []Event{s.event(person.ID, EventPasswordReset, from)},
-			Letters: []Letter{s.letter(LetterPassword, person.ID, person.Email, person.greeting(), from)},
+		Audit{
+			Events: []Event{s.event(person.ID, EventPasswordReset, from)},
+			Emails: []Email{s.email(EmailPassword, person.ID, person.Email, person.greeting(), from)},
 		})
 	if err != nil {
 		return Person{}, fmt.Errorf("reset password: %w", linkOver(err))
@@ -256,7 +256,7 @@ func (s *Service) AskReset(ctx context.Context, email string, from text.Sender) 
 	if problem != "" {
 		return form.Errors{{Field: "email", Message: problem}}
 	}
-	if err := s.store.Note(ctx, Notes{Letters: []Letter{s.letter(LetterReset, "", key, "", from)}}); err != nil {
+	if err := s.store.Audit(ctx, Audit{Emails: []Email{s.email(EmailReset, "", key, "", from)}}); err != nil {
 		return fmt.Errorf("ask for a reset: %w", err)
 	}
 	return nil
@@ -269,7 +269,7 @@ func (s *Service) AskConfirm(ctx context.Context, id string, from text.Sender) e
 	if err != nil || p.Verified {
 		return err
 	}
-	if err := s.store.Note(ctx, Notes{Letters: []Letter{s.letter(LetterConfirm, id, p.Email, p.greeting(), from)}}); err != nil {
+	if err := s.store.Audit(ctx, Audit{Emails: []Email{s.email(EmailConfirm, id, p.Email, p.greeting(), from)}}); err != nil {
 		return fmt.Errorf("ask to confirm: %w", err)
 	}
 	return nil
@@ -291,9 +291,9 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Send
 	if problem != "" {
 		return form.Errors{{Field: "email", Message: problem}}
 	}
-	if err := s.store.Note(ctx, Notes{
-		Events:  []Event{s.event(id, EventEmailChangeAsked, from)},
-		Letters: []Letter{s.letter(LetterChange, id, email, "", from)},
+	if err := s.store.Audit(ctx, Audit{
+		Events: []Event{s.event(id, EventEmailChangeAsked, from)},
+		Emails: []Email{s.email(EmailChange, id, email, "", from)},
 	}); err != nil {
 		return fmt.Errorf("ask to change address: %w", err)
 	}
@@ -317,29 +317,29 @@ func (s *Service) Close(ctx context.Context, id, typed string, from text.Sender)
 	case key != own:
 		return nil, form.Errors{{Field: "email", Message: "That is not the email address of this account."}}
 	}
-	ended, err = s.store.Close(ctx, id, Notes{Letters: []Letter{s.letter(LetterDeleted, "", p.Email, p.greeting(), from)}})
+	ended, err = s.store.Close(ctx, id, Audit{Emails: []Email{s.email(EmailDeleted, "", p.Email, p.greeting(), from)}})
 	if err != nil {
 		return nil, fmt.Errorf("close account: %w", err)
 	}
 	return ended, nil
 }
 
-// Note writes down what a person did. Errors: [ErrUnavailable].
-func (s *Service) Note(ctx context.Context, person string, kind EventKind, from text.Sender) error {
-	if err := s.store.Note(ctx, Notes{Events: []Event{s.event(person, kind, from)}}); err != nil {
+// Audit writes down what a person did. Errors: [ErrUnavailable].
+func (s *Service) Audit(ctx context.Context, person string, kind EventKind, from text.Sender) error {
+	if err := s.store.Audit(ctx, Audit{Events: []Event{s.event(person, kind, from)}}); err != nil {
 		return fmt.Errorf("note %s: %w", kind, err)
 	}
 	return nil
 }
 
-// NoteFailure writes down that somebody failed to log in with an address, for
+// AuditFailedLogin writes down that somebody failed to log in with an address, for
 // its owner to read, if it has one. Errors: [ErrUnavailable].
-func (s *Service) NoteFailure(ctx context.Context, email string, from text.Sender) error {
+func (s *Service) AuditFailedLogin(ctx context.Context, email string, from text.Sender) error {
 	_, key, problem := cleanEmail(email)
 	if problem != "" {
 		key = "" // nobody's; the same statement all the same
 	}
-	if err := s.store.NoteByEmail(ctx, key, s.event("", EventLogInFailed, from)); err != nil {
+	if err := s.store.AuditByEmail(ctx, key, s.event("", EventLogInFailed, from)); err != nil {
 		return fmt.Errorf("note failed log-in: %w", err)
 	}
 	return nil
@@ -381,25 +381,25 @@ func (s *Service) KnownBrowser(ctx context.Context, email string, tokens []strin
 	return known[0], nil
 }
 
-// Entry is a log-in as it is noted.
-type Entry struct {
+// Login is a log-in as it is recorded.
+type Login struct {
 	Tokens   []string // by which the browser may be known
 	SignedUp bool     // whether it is where the account was just made
 	MayMail  MayMail  // nil: yes
 	From     text.Sender
 }
 
-// LoggedIn notes a log-in before its session is made: a mail that tells of one
+// RecordLogin records a log-in before its session is made: a mail that tells of one
 // which then fails is better than none of one that stands. A browser that has
 // not logged in to the account before is known from now on, by the token that is
 // returned, and the person is told by mail, unless it is where they signed up.
 // Errors: [ErrUnavailable].
-func (s *Service) LoggedIn(ctx context.Context, p Person, e Entry) (token string, err error) {
+func (s *Service) RecordLogin(ctx context.Context, p Person, e Login) (token string, err error) {
 	hash, err := s.KnownBrowser(ctx, p.Email, e.Tokens)
 	if err != nil {
 		return "", err
 	}
-	var n Notes
+	var n Audit
 	switch {
 	case hash != "":
 		n.Events = []Event{s.event(p.ID, EventLogIn, e.From)}
@@ -409,18 +409,18 @@ func (s *Service) LoggedIn(ctx context.Context, p Person, e Entry) (token string
 	default:
 		token = text.NewToken()
 		n.Events = []Event{s.event(p.ID, EventLogInNewBrowser, e.From)}
-		tell, err := e.MayMail.ask(ctx, p, LetterBrowser)
+		tell, err := e.MayMail.ask(ctx, p, EmailBrowser)
 		if err != nil {
 			return "", fmt.Errorf("ask whether to mail: %w", err)
 		}
 		if tell {
-			n.Letters = []Letter{s.letter(LetterBrowser, p.ID, p.Email, p.greeting(), e.From)}
+			n.Emails = []Email{s.email(EmailBrowser, p.ID, p.Email, p.greeting(), e.From)}
 		}
 	}
 	if token != "" {
 		hash = text.Hash(token)
 	}
-	if err := s.store.LogIn(ctx, p, hash, s.instant(), n); err != nil {
+	if err := s.store.RecordLogin(ctx, p, hash, s.instant(), n); err != nil {
 		return "", fmt.Errorf("note log-in: %w", err)
 	}
 	return token, nil
@@ -434,15 +434,15 @@ func EmailKey(email string) (key string, ok bool) {
 }
 
 // LinkOf says which link a mail carries; "" for none.
-func (k LetterKind) LinkOf() Purpose {
+func (k EmailKind) LinkOf() Purpose {
 	switch k {
-	case LetterWelcome, LetterConfirm:
+	case EmailWelcome, EmailConfirm:
 		return PurposeConfirm
-	case LetterReset, LetterBrowser:
+	case EmailReset, EmailBrowser:
 		return PurposeReset
-	case LetterChange:
+	case EmailChange:
 		return PurposeChange
-	case LetterChanged:
+	case EmailChanged:
 		return PurposeUndo
 	default:
 		return ""

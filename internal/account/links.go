@@ -41,9 +41,9 @@ func (p Purpose) Life() time.Duration {
 	}
 }
 
-// ErrLinkOver says that a link was used, is too old, was replaced, or was never
+// ErrLinkInvalid says that a link was used, is too old, was replaced, or was never
 // made: one answer.
-var ErrLinkOver = errors.New("link is not good any more")
+var ErrLinkInvalid = errors.New("link is not good any more")
 
 // Link is a mailed link, as the store keeps it: under the hash of its token.
 type Link struct {
@@ -51,7 +51,7 @@ type Link struct {
 	Purpose Purpose
 	Person  string
 	Detail  string // the address that it is about; of a reset, to which it was mailed, if it was
-	Letter  string // id of the letter that is to carry it; "" for none
+	Email   string // id of the email that is to carry it; "" for none
 	// Created is when it was made; of a way back, when the account left the address,
 	// by the outbox's clock.
 	Created time.Time
@@ -75,14 +75,14 @@ func (s *Service) makeLink(ctx context.Context, l Link) (token string, err error
 }
 
 // FindLink returns what a link is for, and spends nothing. Errors:
-// [ErrLinkOver], [ErrUnavailable].
+// [ErrLinkInvalid], [ErrUnavailable].
 func (s *Service) FindLink(ctx context.Context, token string) (Link, error) {
 	if !text.IsToken(token) {
-		return Link{}, ErrLinkOver
+		return Link{}, ErrLinkInvalid
 	}
 	link, err := s.store.FindLink(ctx, text.Hash(token), s.instant())
 	if errors.Is(err, ErrNotFound) {
-		return Link{}, ErrLinkOver
+		return Link{}, ErrLinkInvalid
 	}
 	if err != nil {
 		return Link{}, fmt.Errorf("find link: %w", err)
@@ -91,7 +91,7 @@ func (s *Service) FindLink(ctx context.Context, token string) (Link, error) {
 }
 
 // ConfirmEmail spends a link that confirms a person's address. Errors:
-// [ErrLinkOver], [ErrUnavailable].
+// [ErrLinkInvalid], [ErrUnavailable].
 func (s *Service) ConfirmEmail(ctx context.Context, token string, from text.Sender) (Person, error) {
 	link, err := s.findLinkFor(ctx, token, PurposeConfirm)
 	if err != nil {
@@ -99,10 +99,10 @@ func (s *Service) ConfirmEmail(ctx context.Context, token string, from text.Send
 	}
 	_, key, problem := cleanEmail(link.Detail)
 	if problem != "" {
-		return Person{}, ErrLinkOver
+		return Person{}, ErrLinkInvalid
 	}
 	record, err := s.store.ConfirmEmail(ctx, link, key, s.instant(),
-		Notes{Events: []Event{s.event(link.Person, EventEmailConfirmed, from)}})
+		Audit{Events: []Event{s.event(link.Person, EventEmailConfirmed, from)}})
 	if err != nil {
 		return Person{}, fmt.Errorf("confirm address: %w", linkOver(err))
 	}
@@ -111,7 +111,7 @@ func (s *Service) ConfirmEmail(ctx context.Context, token string, from text.Send
 
 // ChangeEmail spends a link sent to a new address: the person logs in with it
 // from now on. The former address is told, and can undo it. Errors:
-// [ErrLinkOver], [ErrEmailTaken], [ErrUnavailable].
+// [ErrLinkInvalid], [ErrEmailTaken], [ErrUnavailable].
 func (s *Service) ChangeEmail(ctx context.Context, token string, from text.Sender) (Person, error) {
 	link, err := s.findLinkFor(ctx, token, PurposeChange)
 	if err != nil {
@@ -119,12 +119,12 @@ func (s *Service) ChangeEmail(ctx context.Context, token string, from text.Sende
 	}
 	email, key, problem := cleanEmail(link.Detail)
 	if problem != "" {
-		return Person{}, ErrLinkOver
+		return Person{}, ErrLinkInvalid
 	}
-	record, err := s.store.MoveEmail(ctx, link, Move{Email: email, Key: key, At: s.instant()}, func(before Record) Notes {
-		told := s.letter(LetterChanged, before.ID, before.Email, before.greeting(), from)
-		told.Facts.Email = email
-		return Notes{Events: []Event{s.event(before.ID, EventEmailChanged, from)}, Letters: []Letter{told}}
+	record, err := s.store.MoveEmail(ctx, link, Move{Email: email, Key: key, At: s.instant()}, func(before Record) Audit {
+		told := s.email(EmailChanged, before.ID, before.Email, before.greeting(), from)
+		told.Data.Email = email
+		return Audit{Events: []Event{s.event(before.ID, EventEmailChanged, from)}, Emails: []Email{told}}
 	})
 	if err != nil {
 		return Person{}, fmt.Errorf("change address: %w", linkOver(err))
@@ -136,7 +136,7 @@ func (s *Service) ChangeEmail(ctx context.Context, token string, from text.Sende
 // that again, all sessions end, and every other link is spent but the ways back
 // to still earlier addresses. Whoever changed
 // the address knew the password, so that one is good no more: a reset sets the
-// next. Errors: [ErrLinkOver], [ErrEmailTaken], [ErrUnavailable], [ErrBusy].
+// next. Errors: [ErrLinkInvalid], [ErrEmailTaken], [ErrUnavailable], [ErrBusy].
 func (s *Service) UndoEmail(ctx context.Context, token string, from text.Sender) (Person, error) {
 	link, err := s.findLinkFor(ctx, token, PurposeUndo)
 	if err != nil {
@@ -144,18 +144,18 @@ func (s *Service) UndoEmail(ctx context.Context, token string, from text.Sender)
 	}
 	email, key, problem := cleanEmail(link.Detail)
 	if problem != "" {
-		return Person{}, ErrLinkOver
+		return Person{}, ErrLinkInvalid
 	}
 	hash, err := s.hasher.Hash(ctx, text.NewToken()) // a password that no one knows
 	if err != nil {
 		return Person{}, fmt.Errorf("hash password: %w", busy(err))
 	}
-	record, err := s.store.MoveEmail(ctx, link, Move{Email: email, Key: key, Hash: hash, At: s.instant()}, func(before Record) Notes {
-		told := s.letter(LetterUndone, before.ID, email, before.greeting(), from)
-		told.Facts.Email = before.Email
-		left := s.letter(LetterTakenBack, before.ID, before.Email, before.greeting(), from)
-		left.Facts.Email = email
-		return Notes{Events: []Event{s.event(before.ID, EventEmailChangeUndone, from)}, Letters: []Letter{told, left}}
+	record, err := s.store.MoveEmail(ctx, link, Move{Email: email, Key: key, Hash: hash, At: s.instant()}, func(before Record) Audit {
+		told := s.email(EmailUndone, before.ID, email, before.greeting(), from)
+		told.Data.Email = before.Email
+		left := s.email(EmailTakenBack, before.ID, before.Email, before.greeting(), from)
+		left.Data.Email = email
+		return Audit{Events: []Event{s.event(before.ID, EventEmailChangeUndone, from)}, Emails: []Email{told, left}}
 	})
 	if err != nil {
 		return Person{}, fmt.Errorf("restore address: %w", linkOver(err))
@@ -166,7 +166,7 @@ func (s *Service) UndoEmail(ctx context.Context, token string, from text.Sender)
 func (s *Service) findLinkFor(ctx context.Context, token string, purpose Purpose) (Link, error) {
 	link, err := s.FindLink(ctx, token)
 	if err == nil && link.Purpose != purpose {
-		return Link{}, ErrLinkOver
+		return Link{}, ErrLinkInvalid
 	}
 	return link, err
 }
@@ -174,7 +174,7 @@ func (s *Service) findLinkFor(ctx context.Context, token string, purpose Purpose
 // linkOver names a link whose person has gone meanwhile.
 func linkOver(err error) error {
 	if errors.Is(err, ErrNotFound) {
-		return ErrLinkOver
+		return ErrLinkInvalid
 	}
 	return err
 }

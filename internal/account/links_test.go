@@ -46,7 +46,7 @@ func TestALinkIsSpentOnceHoweverManyUseItAtOnce(t *testing.T) {
 					switch err := use(token); {
 					case err == nil:
 						done.Add(1)
-					case errors.Is(err, account.ErrLinkOver):
+					case errors.Is(err, account.ErrLinkInvalid):
 						over.Add(1)
 					default:
 						t.Error(err)
@@ -118,7 +118,7 @@ type meets struct {
 	first func()
 }
 
-func (m meets) MoveEmail(ctx context.Context, l account.Link, to account.Move, tell func(account.Record) account.Notes) (account.Record, error) {
+func (m meets) MoveEmail(ctx context.Context, l account.Link, to account.Move, tell func(account.Record) account.Audit) (account.Record, error) {
 	m.first()
 	return m.Store.MoveEmail(ctx, l, to, tell)
 }
@@ -186,7 +186,7 @@ func TestChangesOfOneAccountAtOnceWaitForEachOther(t *testing.T) {
 			ada := register(t, s, "Ada", "ada@example.org")
 			reset, change := link(t, s, account.PurposeReset, ada, ada.Email), link(t, s, account.PurposeChange, ada, "new@example.org")
 			named := func(err error) {
-				if err != nil && !errors.Is(err, account.ErrLinkOver) && !errors.Is(err, account.ErrInvalidCredentials) && !errors.Is(err, account.ErrNotFound) {
+				if err != nil && !errors.Is(err, account.ErrLinkInvalid) && !errors.Is(err, account.ErrInvalidCredentials) && !errors.Is(err, account.ErrNotFound) {
 					t.Error(err)
 				}
 			}
@@ -236,11 +236,11 @@ func TestWhatIsNoTokenOfALinkIsOver(t *testing.T) {
 	ada := register(t, s, "Ada", "ada@example.org")
 	good := link(t, s, account.PurposeReset, ada, ada.Email)
 	for _, token := range []string{"", "x", good + "A", good[:42], good[:42] + "!", "%00", "\xff", good[:20] + "\x00" + good[21:]} {
-		if _, err := s.FindLink(t.Context(), token); !errors.Is(err, account.ErrLinkOver) {
+		if _, err := s.FindLink(t.Context(), token); !errors.Is(err, account.ErrLinkInvalid) {
 			t.Errorf("%q: %v", token, err)
 		}
 	}
-	if _, err := s.ConfirmEmail(t.Context(), good, text.Sender{}); !errors.Is(err, account.ErrLinkOver) {
+	if _, err := s.ConfirmEmail(t.Context(), good, text.Sender{}); !errors.Is(err, account.ErrLinkInvalid) {
 		t.Errorf("a link for something else: %v", err)
 	}
 	if got, err := s.FindLink(t.Context(), good); err != nil || got.Person != ada.ID {

@@ -17,8 +17,8 @@ const (
 	EventLogIn             EventKind = "log_in"
 	EventLogInNewBrowser   EventKind = "log_in_new_browser"
 	EventLogInFailed       EventKind = "log_in_failed"
-	EventProof             EventKind = "password_proof" // the password was given again
-	EventProofFailed       EventKind = "password_proof_failed"
+	EventReauth            EventKind = "password_proof" // the password was given again
+	EventReauthFailed      EventKind = "password_proof_failed"
 	EventLogOut            EventKind = "log_out"
 	EventSessionEnded      EventKind = "session_ended" // another session, by its owner
 	EventSessionsEnded     EventKind = "sessions_ended"
@@ -38,7 +38,7 @@ const (
 // EventKinds lists every event, for the list that documents them.
 func EventKinds() []EventKind {
 	return []EventKind{
-		EventSignUp, EventSignUpAgain, EventLogIn, EventLogInNewBrowser, EventLogInFailed, EventProof, EventProofFailed,
+		EventSignUp, EventSignUpAgain, EventLogIn, EventLogInNewBrowser, EventLogInFailed, EventReauth, EventReauthFailed,
 		EventLogOut, EventSessionEnded, EventSessionsEnded, EventSessionExpired, EventNameChanged, EventEmailConfirmed, EventEmailChangeAsked,
 		EventEmailChanged, EventEmailChangeUndone, EventPasswordChanged, EventResetAsked, EventPasswordReset,
 		EventExported, EventDeleted,
@@ -54,42 +54,42 @@ type Event struct {
 	From   text.Sender
 }
 
-// LetterKind says which mail is to be written.
-type LetterKind string
+// EmailKind says which mail is to be written.
+type EmailKind string
 
 // The mails. The words are stored until a mail is sent, so they do not change.
 const (
-	LetterWelcome        LetterKind = "welcome" // asks to confirm the address of a new account
-	LetterTaken          LetterKind = "taken"   // somebody signed up with the address of an account
-	LetterConfirm        LetterKind = "confirm" // asks to confirm the address, once more
-	LetterReset          LetterKind = "reset"
-	LetterChange         LetterKind = "change" // to a new address: confirm it
-	LetterChanged        LetterKind = "changed"
-	LetterUndone         LetterKind = "undone"
-	LetterTakenBack      LetterKind = "takenback" // to the address from which an account was taken back
-	LetterPassword       LetterKind = "password"  // the password was changed
-	LetterBrowser        LetterKind = "browser"   // a log-in from a browser not seen before
-	LetterDeleted        LetterKind = "deleted"
-	LetterChangeConflict LetterKind = "conflict" // to the owner of an address that another account wanted
+	EmailWelcome        EmailKind = "welcome" // asks to confirm the address of a new account
+	EmailTaken          EmailKind = "taken"   // somebody signed up with the address of an account
+	EmailConfirm        EmailKind = "confirm" // asks to confirm the address, once more
+	EmailReset          EmailKind = "reset"
+	EmailChange         EmailKind = "change" // to a new address: confirm it
+	EmailChanged        EmailKind = "changed"
+	EmailUndone         EmailKind = "undone"
+	EmailTakenBack      EmailKind = "takenback" // to the address from which an account was taken back
+	EmailPassword       EmailKind = "password"  // the password was changed
+	EmailBrowser        EmailKind = "browser"   // a log-in from a browser not seen before
+	EmailDeleted        EmailKind = "deleted"
+	EmailChangeConflict EmailKind = "conflict" // to the owner of an address that another account wanted
 )
 
-// LetterKinds lists every mail.
-func LetterKinds() []LetterKind {
-	return []LetterKind{
-		LetterWelcome, LetterTaken, LetterConfirm, LetterReset, LetterChange, LetterChanged,
-		LetterUndone, LetterTakenBack, LetterPassword, LetterBrowser, LetterDeleted, LetterChangeConflict,
+// EmailKinds lists every mail.
+func EmailKinds() []EmailKind {
+	return []EmailKind{
+		EmailWelcome, EmailTaken, EmailConfirm, EmailReset, EmailChange, EmailChanged,
+		EmailUndone, EmailTakenBack, EmailPassword, EmailBrowser, EmailDeleted, EmailChangeConflict,
 	}
 }
 
-// Letter is a mail to be sent, as it waits in the outbox. It holds no link: the
+// Email is a mail to be sent, as it waits in the outbox. It holds no link: the
 // token of one is made when the mail is, and stands nowhere else.
-type Letter struct {
+type Email struct {
 	ID     string
-	Kind   LetterKind
+	Kind   EmailKind
 	Person string // whom it is about; "" where only the recipient's address is known
 	To     string // address; where nothing else is known, in the form that no two people share
-	Facts  Facts
-	// The outbox knows the rest, by its own clock: when the letter was written,
+	Data   EmailData
+	// The outbox knows the rest, by its own clock: when the email was written,
 	// how long ago that was when it was taken, since when it was anybody's turn to
 	// take it, and how often it was begun to be sent.
 	Created time.Time
@@ -98,8 +98,8 @@ type Letter struct {
 	Tries   int
 }
 
-// Facts are what a mail tells, as they were when it was written.
-type Facts struct {
+// EmailData are what a mail tells, as they were when it was written.
+type EmailData struct {
 	Name    string    `json:"name,omitempty"`
 	Email   string    `json:"email,omitempty"` // the other address, of a change
 	Agent   string    `json:"agent,omitempty"` // User-Agent
@@ -107,10 +107,10 @@ type Facts struct {
 	At      time.Time `json:"at"`
 }
 
-// Notes are written together with what they tell of, or not at all.
-type Notes struct {
-	Events  []Event
-	Letters []Letter
+// Audit are written together with what they tell of, or not at all.
+type Audit struct {
+	Events []Event
+	Emails []Email
 }
 
 // newNoteID returns 130 random bits as text.
@@ -121,12 +121,12 @@ func (s *Service) event(person string, kind EventKind, from text.Sender) Event {
 	return Event{ID: newNoteID(), Person: person, Kind: kind, At: s.instant(), From: from.Cut()}
 }
 
-// letter is one of this service's, now.
-func (s *Service) letter(kind LetterKind, person, to, name string, from text.Sender) Letter {
+// email is one of this service's, now.
+func (s *Service) email(kind EmailKind, person, to, name string, from text.Sender) Email {
 	from = from.Cut()
-	return Letter{
+	return Email{
 		ID: newNoteID(), Kind: kind, Person: person, To: to,
-		Facts: Facts{Name: name, Agent: from.UserAgent, Address: from.Address, At: s.instant()},
+		Data: EmailData{Name: name, Agent: from.UserAgent, Address: from.Address, At: s.instant()},
 	}
 }
 

@@ -116,7 +116,7 @@ func TestAFailedLogInIsWrittenWhetherOrNotAnybodyHasTheAddress(t *testing.T) {
 	}
 	for _, email := range []string{"ada@example.org", "nobody@example.org", "no address"} {
 		before := written()
-		if err := s.NoteFailure(t.Context(), email, text.Sender{}); err != nil {
+		if err := s.AuditFailedLogin(t.Context(), email, text.Sender{}); err != nil {
 			t.Fatal(err)
 		}
 		if written() == before {
@@ -176,7 +176,7 @@ func TestNoMoreThanTheLatestBrowsersAreKnown(t *testing.T) {
 		ada, bob := register(t, s, "Ada", "ada@example.org"), register(t, s, "Bob", "bob@example.org")
 		log := func(p account.Person) string {
 			t.Helper()
-			token, err := s.LoggedIn(t.Context(), p, account.Entry{})
+			token, err := s.RecordLogin(t.Context(), p, account.Login{})
 			if err != nil {
 				t.Fatal(err)
 			}

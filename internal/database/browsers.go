@@ -60,8 +60,8 @@ WHERE hash IN (
   LIMIT 1000
   OFFSET $3)`
 
-// LogIn implements [account.Changes].
-func (p people) LogIn(ctx context.Context, person account.Person, hash string, at time.Time, n account.Notes) error {
+// RecordLogin implements [account.Changes].
+func (p people) RecordLogin(ctx context.Context, person account.Person, hash string, at time.Time, n account.Audit) error {
 	return p.db.transaction(ctx, "note log-in", func(ctx context.Context, tx tracedTx) error {
 		_, err := tx.ExecContext(ctx, p.db.locking(noteBrowser), hash, person.ID, at.UnixMilli(), at.UnixMilli(), person.Epoch)
 		if err != nil {
@@ -70,7 +70,7 @@ func (p people) LogIn(ctx context.Context, person account.Person, hash string, a
 		if _, err := tx.ExecContext(ctx, forgetBrowsers, person.ID, hash, maxBrowsers-1); err != nil {
 			return err
 		}
-		return p.notes(ctx, tx, n)
+		return p.audit(ctx, tx, n)
 	})
 }
 

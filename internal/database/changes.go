@@ -12,12 +12,12 @@ import (
 
 // SignUp implements [account.Changes]. With always, the statements are the same
 // whether or not the address is free.
-func (p people) SignUp(ctx context.Context, r account.Record, n account.Notes, always bool) (added bool, err error) {
+func (p people) SignUp(ctx context.Context, r account.Record, n account.Audit, always bool) (added bool, err error) {
 	err = p.db.transaction(ctx, "sign up", func(ctx context.Context, tx tracedTx) error {
 		if added, err = tx.insert(ctx, r); err != nil || !added && !always {
 			return err
 		}
-		return p.notes(ctx, tx, n)
+		return p.audit(ctx, tx, n)
 	})
 	return added && err == nil, err
 }
@@ -49,7 +49,7 @@ WHERE id = $1
 RETURNING ` + personColumns
 
 // SetPassword implements [account.Changes].
-func (p people) SetPassword(ctx context.Context, set account.NewPassword, n account.Notes) (changed account.Record, err error) {
+func (p people) SetPassword(ctx context.Context, set account.NewPassword, n account.Audit) (changed account.Record, err error) {
 	err = p.db.transaction(ctx, "set password", func(ctx context.Context, tx tracedTx) error {
 		if err := tx.take(ctx, set.Person); err != nil {
 			return err
@@ -78,7 +78,7 @@ func (p people) SetPassword(ctx context.Context, set account.NewPassword, n acco
 		if err := tx.spendWaysBackTo(ctx, changed.EmailKey, set.Person, set.At); err != nil {
 			return err
 		}
-		return p.notes(ctx, tx, n)
+		return p.audit(ctx, tx, n)
 	})
 	return changed, err
 }
@@ -91,7 +91,7 @@ WHERE id = $1
 RETURNING ` + personColumns
 
 // ConfirmEmail implements [account.Changes].
-func (p people) ConfirmEmail(ctx context.Context, l account.Link, key string, at time.Time, n account.Notes) (changed account.Record, err error) {
+func (p people) ConfirmEmail(ctx context.Context, l account.Link, key string, at time.Time, n account.Audit) (changed account.Record, err error) {
 	err = p.db.transaction(ctx, "confirm address", func(ctx context.Context, tx tracedTx) error {
 		if err := tx.take(ctx, l.Person); err != nil {
 			return err
@@ -103,10 +103,10 @@ func (p people) ConfirmEmail(ctx context.Context, l account.Link, key string, at
 		if err != nil {
 			return noRows(err)
 		}
-		if _, err := tx.ExecContext(ctx, takeBackConfirmations, l.Person); err != nil {
+		if _, err := tx.ExecContext(ctx, removeConfirmations, l.Person); err != nil {
 			return err
 		}
-		return p.notes(ctx, tx, n)
+		return p.audit(ctx, tx, n)
 	})
 	return changed, err
 }
@@ -130,7 +130,7 @@ WHERE id = $1
 RETURNING ` + personColumns
 
 // MoveEmail implements [account.Changes].
-func (p people) MoveEmail(ctx context.Context, l account.Link, to account.Move, tell func(before account.Record) account.Notes) (changed account.Record, err error) {
+func (p people) MoveEmail(ctx context.Context, l account.Link, to account.Move, tell func(before account.Record) account.Audit) (changed account.Record, err error) {
 	err = p.db.transaction(ctx, "change address", func(ctx context.Context, tx tracedTx) error {
 		if err := tx.take(ctx, l.Person); err != nil {
 			return err
@@ -162,7 +162,7 @@ func (p people) MoveEmail(ctx context.Context, l account.Link, to account.Move, 
 			return err
 		}
 		if to.Hash == "" {
-			return p.notes(ctx, tx, tell(before))
+			return p.audit(ctx, tx, tell(before))
 		}
 		if err := p.endSessions(ctx, tx, l.Person, "", session.EndedByUndo); err != nil {
 			return err
@@ -173,7 +173,7 @@ func (p people) MoveEmail(ctx context.Context, l account.Link, to account.Move, 
 		if err := tx.spendWaysBack(ctx, l.Person, l.Created, to.At); err != nil {
 			return err
 		}
-		return p.notes(ctx, tx, tell(before))
+		return p.audit(ctx, tx, tell(before))
 	})
 	return changed, err
 }
@@ -242,13 +242,13 @@ WHERE substr(key, length(key) - 43) IN (
 const personToClose = personByID + `
 FOR UPDATE`
 
-const takeBackLettersTo = `
+const removeEmailsTo = `
 DELETE FROM outbox
 WHERE about = $1
    OR email_key = $2`
 
 // Close implements [account.Changes].
-func (p people) Close(ctx context.Context, id string, n account.Notes) (ended []string, err error) {
+func (p people) Close(ctx context.Context, id string, n account.Audit) (ended []string, err error) {
 	err = p.db.transaction(ctx, "delete person", func(ctx context.Context, tx tracedTx) error {
 		person, err := scanPerson(tx.row(ctx, p.db.locking(personToClose), id))
 		if err != nil {
@@ -264,7 +264,7 @@ func (p people) Close(ctx context.Context, id string, n account.Notes) (ended []
 		if ended, err = scanKeys(rows); err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, takeBackLettersTo, id, person.EmailKey); err != nil {
+		if _, err := tx.ExecContext(ctx, removeEmailsTo, id, person.EmailKey); err != nil {
 			return err
 		}
 		// Where the address was never confirmed, it may be somebody else's, whose
@@ -286,7 +286,7 @@ func (p people) Close(ctx context.Context, id string, n account.Notes) (ended []
 		if err := tx.each(ctx, remove, id); err != nil {
 			return err
 		}
-		return p.notes(ctx, tx, n)
+		return p.audit(ctx, tx, n)
 	})
 	return ended, err
 }

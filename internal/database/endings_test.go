@@ -20,11 +20,11 @@ func TestWhatAChangeEndsIsStampedByTheDatabasesClock(t *testing.T) {
 		late := time.Now().Add(-time.Hour)
 		for n, change := range []func(account.Record) error{
 			func(r account.Record) error {
-				_, err := db.People().SetPassword(t.Context(), account.NewPassword{Person: r.ID, Hash: r.PasswordHash, Old: r.PasswordHash, At: late}, account.Notes{})
+				_, err := db.People().SetPassword(t.Context(), account.NewPassword{Person: r.ID, Hash: r.PasswordHash, Old: r.PasswordHash, At: late}, account.Audit{})
 				return err
 			},
 			func(r account.Record) error {
-				_, err := db.People().Close(t.Context(), r.ID, account.Notes{})
+				_, err := db.People().Close(t.Context(), r.ID, account.Audit{})
 				return err
 			},
 		} {

@@ -94,7 +94,7 @@ VALUES ($1, $2, $3, 'Firefox', '192.0.2.1', $4, 1, 2)`, r.ID, r.ID, strings.Repe
 		t.Error("devices no longer hold their person")
 	}
 	if _, err := people.UpdateName(t.Context(), record(1).ID, strings.Repeat("é", account.MaxNameRunes)); err != nil {
-		t.Errorf("a name of %d letters: %v", account.MaxNameRunes, err)
+		t.Errorf("a name of %d emails: %v", account.MaxNameRunes, err)
 	}
 	// What an older version beside this one still writes.
 	r := record(9)
@@ -105,7 +105,7 @@ VALUES ($1, $2, $3, $4, $5, $6)`, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordH
 	}
 }
 
-// TestAWayBackOfBeforeKeepsItsAddress: links and letters that an earlier version
+// TestAWayBackOfBeforeKeepsItsAddress: links and emails that an earlier version
 // wrote, without the key of their address, keep it as those of this one do.
 func TestAWayBackOfBeforeKeepsItsAddress(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
@@ -141,7 +141,7 @@ INSERT INTO links (hash, purpose, person_id, detail, created_ms, expires_ms)
 VALUES ($1, 'undo', $2, $3, 1, $4)`, []any{strings.Repeat("l", 43), owner.ID, strings.ToUpper(linked.Email), expires.UnixMilli()}},
 		{`
 INSERT INTO outbox (id, kind, about, recipient, facts, created_ms, turn_ms)
-VALUES ('letter', 'changed', $1, $2, '{}', 1, 1)`, []any{owner.ID, strings.ToUpper(mailed.Email)}},
+VALUES ('email', 'changed', $1, $2, '{}', 1, 1)`, []any{owner.ID, strings.ToUpper(mailed.Email)}},
 	} {
 		if _, err := handle.ExecContext(t.Context(), row.query, row.args...); err != nil {
 			t.Fatal(err)

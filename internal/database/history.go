@@ -25,25 +25,25 @@ FROM people
 WHERE email_key = $2
 FOR KEY SHARE`
 
-const insertLetter = `
+const insertEmail = `
 INSERT INTO outbox (id, kind, about, recipient, email_key, facts, created_ms, turn_ms)
 VALUES ($1, $2, $3, $4, $5, $6, NOW_MS, NOW_MS)`
 
-// notes writes events and letters as part of a transaction.
-func (p people) notes(ctx context.Context, t tracedTx, n account.Notes) error {
+// audit writes events and emails as part of a transaction.
+func (p people) audit(ctx context.Context, t tracedTx, n account.Audit) error {
 	for _, e := range n.Events {
 		_, err := t.ExecContext(ctx, p.db.locking(insertEvent), e.ID, e.Person, string(e.Kind), e.At.UnixMilli(), e.From.UserAgent, e.From.Address)
 		if err != nil {
 			return err
 		}
 	}
-	for _, l := range n.Letters {
-		facts, err := json.Marshal(l.Facts)
+	for _, l := range n.Emails {
+		facts, err := json.Marshal(l.Data)
 		if err != nil {
 			return err
 		}
 		key, _ := account.EmailKey(l.To) // none of what is no address
-		_, err = t.ExecContext(ctx, devices(p).statement(insertLetter), l.ID, string(l.Kind), l.Person, l.To, key, string(facts))
+		_, err = t.ExecContext(ctx, devices(p).statement(insertEmail), l.ID, string(l.Kind), l.Person, l.To, key, string(facts))
 		if err != nil {
 			return err
 		}
@@ -51,19 +51,19 @@ func (p people) notes(ctx context.Context, t tracedTx, n account.Notes) error {
 	return nil
 }
 
-// Note implements [account.Changes].
-func (p people) Note(ctx context.Context, n account.Notes) error {
-	return p.db.transaction(ctx, "write notes", func(ctx context.Context, tx tracedTx) error { return p.notes(ctx, tx, n) })
+// Audit implements [account.Changes].
+func (p people) Audit(ctx context.Context, n account.Audit) error {
+	return p.db.transaction(ctx, "write notes", func(ctx context.Context, tx tracedTx) error { return p.audit(ctx, tx, n) })
 }
 
 const beginWrite = `
 INSERT INTO throttle (key, tries, next_ms, last_ms)
 VALUES ($1, 1, 0, 0)`
 
-// NoteByEmail implements [account.Changes]. A transaction that has written
+// AuditByEmail implements [account.Changes]. A transaction that has written
 // waits for the disk, and one that has written nothing does not, which would
 // tell who is registered: so each writes a row and takes it back.
-func (p people) NoteByEmail(ctx context.Context, key string, e account.Event) error {
+func (p people) AuditByEmail(ctx context.Context, key string, e account.Event) error {
 	return p.db.transaction(ctx, "write event", func(ctx context.Context, tx tracedTx) error {
 		if _, err := tx.ExecContext(ctx, beginWrite, e.ID); err != nil {
 			return err

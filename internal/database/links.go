@@ -7,7 +7,7 @@ import (
 	"holdfast/internal/account"
 )
 
-const letterWaits = `
+const emailWaits = `
 SELECT count(*)
 FROM outbox
 WHERE id = $1`
@@ -16,17 +16,17 @@ const insertLink = `
 INSERT INTO links (hash, purpose, person_id, detail, email_key, created_ms, expires_ms)
 VALUES ($1, $2, $3, $4, $5, $6, $7)`
 
-// InsertLink implements [account.Changes]. Whoever spends links and takes letters
+// InsertLink implements [account.Changes]. Whoever spends links and takes emails
 // back has the person's row, too: a link is made either before, and spent with
-// the others, or after, and its letter is found to be gone.
+// the others, or after, and its email is found to be gone.
 func (p people) InsertLink(ctx context.Context, l account.Link) error {
 	return p.db.transaction(ctx, "insert link", func(ctx context.Context, tx tracedTx) error {
 		if err := tx.take(ctx, l.Person); err != nil {
 			return err
 		}
-		if l.Letter != "" {
+		if l.Email != "" {
 			var waits int
-			if err := tx.row(ctx, letterWaits, l.Letter).Scan(&waits); err != nil {
+			if err := tx.row(ctx, emailWaits, l.Email).Scan(&waits); err != nil {
 				return err
 			}
 			if waits == 0 {
@@ -70,7 +70,7 @@ WHERE hash = $1
 func (t tracedTx) spend(ctx context.Context, l account.Link, at time.Time) error {
 	spent, err := t.change(ctx, spendLink, l.Hash, at.UnixMilli(), at.UnixMilli())
 	if err == nil && spent == 0 {
-		return account.ErrLinkOver
+		return account.ErrLinkInvalid
 	}
 	return err
 }
@@ -82,19 +82,19 @@ WHERE person_id = $1
   AND spent_ms IS NULL
   AND purpose <> 'undo'`
 
-const takeBackLetters = `
+const removeEmails = `
 DELETE FROM outbox
 WHERE about = $1
   AND kind IN ('welcome', 'confirm', 'browser', 'change')`
 
-const takeBackConfirmations = `
+const removeConfirmations = `
 DELETE FROM outbox
 WHERE about = $1
   AND kind IN ('welcome', 'confirm')`
 
-// takeBackResets finds letters by their address: whom they are about is looked
+// removeResets finds emails by their address: whom they are about is looked
 // for when they are sent.
-const takeBackResets = `
+const removeResets = `
 DELETE FROM outbox
 WHERE kind = 'reset'
   AND recipient = (
@@ -103,12 +103,12 @@ WHERE kind = 'reset'
     WHERE id = $1)`
 
 // spendLinks spends a person's links but the ways back to former addresses, and
-// takes back the letters that would carry such a link.
+// takes back the emails that would carry such a link.
 func (t tracedTx) spendLinks(ctx context.Context, person string, at time.Time) error {
 	if _, err := t.ExecContext(ctx, spendLinksOfPerson, person, at.UnixMilli()); err != nil {
 		return err
 	}
-	return t.each(ctx, []string{takeBackLetters, takeBackResets}, person)
+	return t.each(ctx, []string{removeEmails, removeResets}, person)
 }
 
 const spendUndoLinks = `
@@ -119,7 +119,7 @@ WHERE person_id = $1
   AND purpose = 'undo'
   AND created_ms >= $3`
 
-const takeBackUndoLetters = `
+const removeUndoEmails = `
 DELETE FROM outbox
 WHERE about = $1
   AND kind = 'changed'
@@ -131,12 +131,12 @@ func (t tracedTx) spendWaysBack(ctx context.Context, person string, since, at ti
 	if _, err := t.ExecContext(ctx, spendUndoLinks, person, at.UnixMilli(), since.UnixMilli()); err != nil {
 		return err
 	}
-	_, err := t.ExecContext(ctx, takeBackUndoLetters, person, since.UnixMilli())
+	_, err := t.ExecContext(ctx, removeUndoEmails, person, since.UnixMilli())
 	return err
 }
 
 // waysBackOfOthers are the ways back of others than a person ($1) to an address
-// ($2), at a time ($3), and the letters that will carry one: as long as there is
+// ($2), at a time ($3), and the emails that will carry one: as long as there is
 // one, nobody else gets the address.
 const waysBackOfOthers = `
   SELECT person_id

@@ -56,9 +56,9 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 	store, devices, outbox, tries, revocations, id := db.People(), db.Devices(), db.Outbox(), db.Tries(), db.Revocations(), record(1).ID
 	link := account.Link{Hash: strings.Repeat("l", 43), Purpose: account.PurposeReset, Person: id, Detail: record(1).Email, Created: birth, Expires: birth.Add(time.Hour)}
 	event := account.Event{ID: strings.Repeat("e", 26), Person: id, Kind: account.EventLogIn, At: birth}
-	letter := account.Letter{ID: strings.Repeat("m", 26), Kind: account.LetterReset, Person: id, To: record(1).Email, Created: birth}
-	notes := account.Notes{Events: []account.Event{event}, Letters: []account.Letter{letter}}
-	tell := func(account.Record) account.Notes { return notes }
+	email := account.Email{ID: strings.Repeat("m", 26), Kind: account.EmailReset, Person: id, To: record(1).Email, Created: birth}
+	notes := account.Audit{Events: []account.Event{event}, Emails: []account.Email{email}}
+	tell := func(account.Record) account.Audit { return notes }
 	try := throttle.State{Tries: 1, Next: birth, Last: birth}
 	device, browser := deviceOf(id, 1), strings.Repeat("b", 43)
 	return map[string]func(context.Context) error{
@@ -91,14 +91,14 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		"People.ReplacePasswordHash": func(ctx context.Context) error { return store.ReplacePasswordHash(ctx, id, hash, hash) },
 		"People.PageByEmailKey":      func(ctx context.Context) error { _, err := store.PageByEmailKey(ctx, "", 10); return err },
 		"People.SignUp":              func(ctx context.Context) error { _, err := store.SignUp(ctx, record(3), notes, true); return err },
-		"People.Note":                func(ctx context.Context) error { return store.Note(ctx, notes) },
-		"People.NoteByEmail":         func(ctx context.Context) error { return store.NoteByEmail(ctx, record(1).EmailKey, event) },
+		"People.Audit":               func(ctx context.Context) error { return store.Audit(ctx, notes) },
+		"People.AuditByEmail":        func(ctx context.Context) error { return store.AuditByEmail(ctx, record(1).EmailKey, event) },
 		"People.Browsers": func(ctx context.Context) error {
 			_, err := store.Browsers(ctx, record(1).EmailKey, []string{browser})
 			return err
 		},
-		"People.LogIn": func(ctx context.Context) error {
-			return store.LogIn(ctx, account.Person{ID: id}, browser, birth, notes)
+		"People.RecordLogin": func(ctx context.Context) error {
+			return store.RecordLogin(ctx, account.Person{ID: id}, browser, birth, notes)
 		},
 		"People.SetPassword": func(ctx context.Context) error {
 			_, err := store.SetPassword(ctx, account.NewPassword{Person: id, Hash: hash, Old: hash, At: birth}, notes)
@@ -124,7 +124,7 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		},
 		"People.History": func(ctx context.Context) error { _, err := store.History(ctx, id, 0, 10); return err },
 		"People.Close": func(ctx context.Context) error {
-			_, err := store.Close(ctx, id, account.Notes{Letters: notes.Letters})
+			_, err := store.Close(ctx, id, account.Audit{Emails: notes.Emails})
 			return err
 		},
 
@@ -132,8 +132,8 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 			_, _, err := outbox.Take(ctx, time.Hour)
 			return err
 		},
-		"Outbox.Remove":   func(ctx context.Context) error { return outbox.Remove(ctx, letter) },
-		"Outbox.Postpone": func(ctx context.Context) error { return outbox.Postpone(ctx, letter, time.Hour) },
+		"Outbox.Remove":   func(ctx context.Context) error { return outbox.Remove(ctx, email) },
+		"Outbox.Postpone": func(ctx context.Context) error { return outbox.Postpone(ctx, email, time.Hour) },
 
 		"Tries.Find":       func(ctx context.Context) error { _, err := tries.Find(ctx, "try"); return err },
 		"Tries.Swap":       func(ctx context.Context) error { _, err := tries.Swap(ctx, "try", throttle.State{}, try); return err },
@@ -343,7 +343,7 @@ func TestAChangeWhoseCommitIsNotAnsweredSaysThatItMayHaveBeenMade(t *testing.T) 
 	}
 	for _, name := range []string{
 		"People.Insert", "People.UpdateName", "People.UpdateDisabled", "People.UpdateDisabled off",
-		"People.SignUp", "People.Note", "People.LogIn", "People.SetPassword", "People.SetPassword by link",
+		"People.SignUp", "People.Audit", "People.RecordLogin", "People.SetPassword", "People.SetPassword by link",
 		"People.ConfirmEmail", "People.MoveEmail", "People.MoveEmail back", "People.Close",
 	} {
 		over, answered := make(chan struct{}), make(chan error, 1)

@@ -12,7 +12,7 @@ import (
 
 // named are the failures that a transaction returns as they are.
 func named(err error) bool {
-	return errors.Is(err, account.ErrNotFound) || errors.Is(err, account.ErrLinkOver) || errors.Is(err, account.ErrEmailTaken)
+	return errors.Is(err, account.ErrNotFound) || errors.Is(err, account.ErrLinkInvalid) || errors.Is(err, account.ErrEmailTaken)
 }
 
 // transaction runs do in one transaction, within the limit of one call. A named

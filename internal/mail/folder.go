@@ -31,10 +31,10 @@ func NewFolder(dir, from string, log *slog.Logger) *Folder {
 	return &Folder{dir: dir, from: from, log: log}
 }
 
-// Where implements [Way].
+// Where implements [Transport].
 func (f *Folder) Where() string { return "files in " + f.dir }
 
-// Send implements [Way]. A file is whole or not there.
+// Send implements [Transport]. A file is whole or not there.
 func (f *Folder) Send(ctx context.Context, m Message) error {
 	message, err := compose(m, f.from, "localhost")
 	if err != nil {

@@ -15,22 +15,22 @@ import (
 	"holdfast/internal/account"
 )
 
-// Outbox is where letters wait, beside the people they are about. Each method
+// Outbox is where emails wait, beside the people they are about. Each method
 // is one atomic step, seen by all instances. Its own clock says whose turn it is,
 // so that servers whose clocks differ agree.
 type Outbox interface {
-	// Take returns a letter whose turn has come, which is the caller's for a time:
+	// Take returns an email whose turn has come, which is the caller's for a time:
 	// of any number of callers one gets it. ok is false when none waits.
-	Take(ctx context.Context, lease time.Duration) (l account.Letter, ok bool, err error)
-	// Remove removes a letter that the caller has taken; nothing, when another
+	Take(ctx context.Context, lease time.Duration) (l account.Email, ok bool, err error)
+	// Remove removes an email that the caller has taken; nothing, when another
 	// has taken it since.
-	Remove(ctx context.Context, l account.Letter) error
-	// Postpone gives a letter that the caller has taken its next turn, after a pause.
-	Postpone(ctx context.Context, l account.Letter, pause time.Duration) error
+	Remove(ctx context.Context, l account.Email) error
+	// Postpone gives an email that the caller has taken its next turn, after a pause.
+	Postpone(ctx context.Context, l account.Email, pause time.Duration) error
 }
 
-// Way is how a mail leaves.
-type Way interface {
+// Transport is how a mail leaves.
+type Transport interface {
 	// Send hands a message over and returns nil when it was taken. It ends in
 	// bounded time. ErrRefused: it will not be taken later either.
 	Send(ctx context.Context, m Message) error
@@ -55,7 +55,7 @@ type Message struct {
 const (
 	// senders is how many mails one instance sends at once.
 	senders = 2
-	// lease is how long a letter is its sender's. It is longer than any way
+	// lease is how long an email is its sender's. It is longer than any way
 	// takes, so that two send one mail only when the first was killed, or stood
 	// still, after handing it over: mail is sent at least once.
 	lease = 2 * time.Minute
@@ -68,12 +68,12 @@ const (
 	mostPause  = time.Hour
 )
 
-// Config is what a Post needs.
+// Config is what a Mailer needs.
 type Config struct {
-	Outbox   Outbox
-	Accounts *account.Service
-	Way      Way
-	BaseURL  string // where links lead, without a path
+	Outbox    Outbox
+	Accounts  *account.Service
+	Transport Transport
+	BaseURL   string // where links lead, without a path
 	// Browser puts a User-Agent into words.
 	Browser func(userAgent string) string
 	// Every is how often an empty outbox is looked at. Zero means each second.
@@ -81,14 +81,14 @@ type Config struct {
 	Log   *slog.Logger
 }
 
-// Post sends what waits in an outbox. Any number of them share the work.
-type Post struct {
+// Mailer sends what waits in an outbox. Any number of them share the work.
+type Mailer struct {
 	Config
 	words *words
 }
 
-// New returns a Post. A broken template is an error.
-func New(cfg Config) (*Post, error) {
+// New returns a Mailer. A broken template is an error.
+func New(cfg Config) (*Mailer, error) {
 	words, err := newWords(cfg.BaseURL, cfg.Browser)
 	if err != nil {
 		return nil, fmt.Errorf("load templates of mail: %w", err)
@@ -96,11 +96,11 @@ func New(cfg Config) (*Post, error) {
 	if cfg.Every <= 0 {
 		cfg.Every = time.Second
 	}
-	return &Post{Config: cfg, words: words}, nil
+	return &Mailer{Config: cfg, words: words}, nil
 }
 
 // Run sends mail until ctx ends, and lets what is being sent then be finished.
-func (p *Post) Run(ctx context.Context) {
+func (p *Mailer) Run(ctx context.Context) {
 	var all sync.WaitGroup
 	for range senders {
 		all.Go(func() { p.send(ctx) })
@@ -108,8 +108,8 @@ func (p *Post) Run(ctx context.Context) {
 	all.Wait()
 }
 
-// send sends one letter after the other.
-func (p *Post) send(ctx context.Context) {
+// send sends one email after the other.
+func (p *Mailer) send(ctx context.Context) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for {
@@ -131,10 +131,10 @@ func (p *Post) send(ctx context.Context) {
 	}
 }
 
-// Next sends the letter whose turn it is. It returns false when none waits, and
-// an error only when the outbox cannot be reached: a letter that could not be
+// Next sends the email whose turn it is. It returns false when none waits, and
+// an error only when the outbox cannot be reached: an email that could not be
 // sent has its next turn later.
-func (p *Post) Next(ctx context.Context) (found bool, err error) {
+func (p *Mailer) Next(ctx context.Context) (found bool, err error) {
 	l, ok, err := p.Outbox.Take(ctx, lease)
 	if err != nil || !ok {
 		return false, err
@@ -162,7 +162,7 @@ func pauseAfter(tries int) time.Duration {
 	return min(pause, mostPause)
 }
 
-func (p *Post) deliver(ctx context.Context, l account.Letter) (account.Mail, error) {
+func (p *Mailer) deliver(ctx context.Context, l account.Email) (account.OutgoingEmail, error) {
 	m, err := p.Accounts.Address(ctx, l)
 	if err != nil {
 		return m, err
@@ -172,5 +172,5 @@ func (p *Post) deliver(ctx context.Context, l account.Letter) (account.Mail, err
 		return m, err
 	}
 	written.ID, written.Date = l.ID, l.Created
-	return m, p.Way.Send(ctx, written)
+	return m, p.Transport.Send(ctx, written)
 }

@@ -68,10 +68,10 @@ func (o *office) pass(d time.Duration) {
 }
 
 // post is one sender; each has a handle of its own, as another instance has.
-func (o *office) post(way mail.Way) *mail.Post {
+func (o *office) post(way mail.Transport) *mail.Mailer {
 	o.t.Helper()
 	post, err := mail.New(mail.Config{
-		Outbox: o.open().Outbox(), Accounts: o.accounts, Way: way, BaseURL: "https://login.kelp.example",
+		Outbox: o.open().Outbox(), Accounts: o.accounts, Transport: way, BaseURL: "https://login.kelp.example",
 		Browser: func(string) string { return "Firefox on Linux" }, Every: 10 * time.Millisecond,
 		Log: o.log.Logger(),
 	})
@@ -95,7 +95,7 @@ func (o *office) person(email string) {
 	}
 }
 
-// waiting is how many letters are in the outbox.
+// waiting is how many emails are in the outbox.
 func (o *office) waiting() int {
 	o.t.Helper()
 	var n int
@@ -105,7 +105,7 @@ func (o *office) waiting() int {
 	return n
 }
 
-// turn is when the one letter in the outbox may be taken.
+// turn is when the one email in the outbox may be taken.
 func (o *office) turn() (ms int64) {
 	o.t.Helper()
 	if err := o.db.SQL().QueryRowContext(o.t.Context(), `SELECT turn_ms FROM outbox`).Scan(&ms); err != nil {
@@ -114,7 +114,7 @@ func (o *office) turn() (ms int64) {
 	return ms
 }
 
-// tries is how often the one letter in the outbox was begun to be sent.
+// tries is how often the one email in the outbox was begun to be sent.
 func (o *office) tries() (n int) {
 	o.t.Helper()
 	if err := o.db.SQL().QueryRowContext(o.t.Context(), `SELECT tries FROM outbox`).Scan(&n); err != nil {
@@ -125,7 +125,7 @@ func (o *office) tries() (n int) {
 
 func (o *office) awaitFirstTry() {
 	o.t.Helper()
-	testkit.Eventually(o.t, testkit.Patience, "begin to send the letter", func() error {
+	testkit.Eventually(o.t, testkit.Patience, "begin to send the email", func() error {
 		if n := o.tries(); n != 1 {
 			return fmt.Errorf("begun %d times", n)
 		}
@@ -133,7 +133,7 @@ func (o *office) awaitFirstTry() {
 	})
 }
 
-func (o *office) next(p *mail.Post) bool {
+func (o *office) next(p *mail.Mailer) bool {
 	o.t.Helper()
 	found, err := p.Next(o.t.Context())
 	if err != nil {
@@ -146,8 +146,8 @@ func TestManySendersShareTheWorkAndSendEachMailOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, o *office) {
 		p := startPostmaster(t, postmasterOptions{starttls: true})
 		o.person("ada@kelp.example")
-		const letters = 30
-		for range letters {
+		const emails = 30
+		for range emails {
 			o.ask("ada@kelp.example")
 		}
 		ctx, stop := context.WithCancel(t.Context())
@@ -158,7 +158,7 @@ func TestManySendersShareTheWorkAndSendEachMailOnce(t *testing.T) {
 		}
 		testkit.Eventually(t, time.Minute, "empty the outbox", func() error {
 			if n := o.waiting(); n > 0 {
-				return fmt.Errorf("%d letters wait", n)
+				return fmt.Errorf("%d emails wait", n)
 			}
 			return nil
 		})
@@ -170,8 +170,8 @@ func TestManySendersShareTheWorkAndSendEachMailOnce(t *testing.T) {
 			id, _, _ := strings.Cut(rest, "\r\n")
 			ids[id]++
 		}
-		if len(ids) != letters || len(p.mails()) != letters {
-			t.Errorf("%d mails of %d letters", len(p.mails()), len(ids))
+		if len(ids) != emails || len(p.mails()) != emails {
+			t.Errorf("%d mails of %d emails", len(p.mails()), len(ids))
 		}
 	})
 }
@@ -254,7 +254,7 @@ func TestAMailWhoseSenderWasKilledIsSentByAnother(t *testing.T) {
 		p := startPostmaster(t, postmasterOptions{starttls: true})
 		o.person("ada@kelp.example")
 		o.ask("ada@kelp.example")
-		// The first sender takes the letter and is never heard of again.
+		// The first sender takes the email and is never heard of again.
 		if _, ok, err := o.db.Outbox().Take(t.Context(), 2*time.Minute); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
@@ -338,14 +338,14 @@ func TestEveryMailIsWordedInTextAndHTMLAlike(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "mail")
 	way := mail.NewFolder(folder, "Holdfast <holdfast@localhost>", slog.New(slog.DiscardHandler))
 	post := o.post(way)
-	evil := account.Facts{Name: "<b>Ada</b>", Email: "x@y", Agent: "<i>", Address: "192.0.2.1", At: o.clock.Now()}
-	for n, kind := range account.LetterKinds() {
+	evil := account.EmailData{Name: "<b>Ada</b>", Email: "x@y", Agent: "<i>", Address: "192.0.2.1", At: o.clock.Now()}
+	for n, kind := range account.EmailKinds() {
 		to := fmt.Sprintf("somebody%d@kelp.example", n)
-		if kind == account.LetterReset || kind == account.LetterWelcome {
+		if kind == account.EmailReset || kind == account.EmailWelcome {
 			to = "ada@kelp.example"
 		}
-		err := o.db.People().Note(t.Context(), account.Notes{Letters: []account.Letter{{
-			ID: fmt.Sprintf("letter%02d", n), Kind: kind, Person: people[0].ID, To: to, Facts: evil,
+		err := o.db.People().Audit(t.Context(), account.Audit{Emails: []account.Email{{
+			ID: fmt.Sprintf("email%02d", n), Kind: kind, Person: people[0].ID, To: to, Data: evil,
 		}}})
 		if err != nil {
 			t.Fatal(err)
@@ -354,8 +354,8 @@ func TestEveryMailIsWordedInTextAndHTMLAlike(t *testing.T) {
 	for o.next(post) {
 	}
 	shown, err := way.Latest()
-	if err != nil || len(shown) != len(account.LetterKinds()) {
-		t.Fatalf("%d mails of %d, %v", len(shown), len(account.LetterKinds()), err)
+	if err != nil || len(shown) != len(account.EmailKinds()) {
+		t.Fatalf("%d mails of %d, %v", len(shown), len(account.EmailKinds()), err)
 	}
 	for _, m := range shown {
 		for line := range strings.Lines(m.Text) {
@@ -388,7 +388,7 @@ func TestEveryMailIsWordedInTextAndHTMLAlike(t *testing.T) {
 }
 
 // TestServersWhoseClocksDifferSendOneMailOnceAndAtOnce: of two servers whose
-// clocks are ten minutes apart, one wrote the letter and both send.
+// clocks are ten minutes apart, one wrote the email and both send.
 func TestServersWhoseClocksDifferSendOneMailOnceAndAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, o *office) {
 		o.person("ada@kelp.example")

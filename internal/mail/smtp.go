@@ -73,10 +73,10 @@ func NewSMTP(address, from string, roots *x509.CertPool) (*SMTP, error) {
 	return s, nil
 }
 
-// Where implements [Way].
+// Where implements [Transport].
 func (s *SMTP) Where() string { return "mail server " + s.where }
 
-// Send implements [Way]. What the server has taken counts as sent, whatever
+// Send implements [Transport]. What the server has taken counts as sent, whatever
 // goes wrong while saying goodbye.
 func (s *SMTP) Send(ctx context.Context, m Message) error {
 	client, err := gomail.NewClient(s.host, append(slices.Clone(s.options), gomail.WithTimeout(s.timeout))...)

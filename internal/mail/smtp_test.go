@@ -203,7 +203,7 @@ func (p *postmaster) way(t *testing.T, scheme, user string) *mail.SMTP {
 
 func message(to string) mail.Message {
 	return mail.Message{
-		ID: "letter-1", To: to, Subject: "Grüße from Holdfast", Date: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC),
+		ID: "email-1", To: to, Subject: "Grüße from Holdfast", Date: time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC),
 		Text: "Hello,\n\nA line that begins with a dot:\n.\nand goes on.\n", HTML: "<p>Hello</p>", ListedAs: "reset",
 	}
 }
@@ -226,7 +226,7 @@ func TestMailIsHandedOverEncryptedAndWhole(t *testing.T) {
 				t.Fatalf("%d mails, %d over TLS, users %q", len(mails), p.secured, p.users)
 			}
 			for _, want := range []string{
-				"From: \"Kelp\" <login@kelp.example>\r\n", "To: <ada@kelp.example>\r\n", "Message-ID: <letter-1@kelp.example>\r\n",
+				"From: \"Kelp\" <login@kelp.example>\r\n", "To: <ada@kelp.example>\r\n", "Message-ID: <email-1@kelp.example>\r\n",
 				"Auto-Submitted: auto-generated\r\n", "Content-Type: text/plain; charset=UTF-8", "Content-Type: text/html; charset=UTF-8",
 				"\r\n.\r\nand goes on.", "Subject: =?UTF-8?q?Gr=C3=BC=C3=9Fe_from_Holdfast?=\r\n", "Date: Wed, 04 Mar 2026 12:00:00 +0000\r\n",
 			} {

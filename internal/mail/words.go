@@ -21,19 +21,19 @@ import (
 type words struct {
 	base    string
 	browser func(string) string
-	kinds   map[account.LetterKind]*texttemplate.Template
+	kinds   map[account.EmailKind]*texttemplate.Template
 	html    *htmltemplate.Template
 }
 
 func newWords(base string, browser func(string) string) (*words, error) {
-	w := &words{base: base, browser: browser, kinds: map[account.LetterKind]*texttemplate.Template{}}
-	for _, kind := range account.LetterKinds() {
+	w := &words{base: base, browser: browser, kinds: map[account.EmailKind]*texttemplate.Template{}}
+	for _, kind := range account.EmailKinds() {
 		parsed, err := texttemplate.New(string(kind)+".txt").Option("missingkey=error").ParseFS(templates.FS, "mail/"+string(kind)+".txt")
 		if err != nil {
 			return nil, err
 		}
 		w.kinds[kind] = parsed
-		if _, err := w.write(account.Mail{Kind: kind, Purpose: kind.LinkOf()}); err != nil {
+		if _, err := w.write(account.OutgoingEmail{Kind: kind, Purpose: kind.LinkOf()}); err != nil {
 			return nil, err
 		}
 	}
@@ -59,16 +59,16 @@ type paragraph struct {
 }
 
 // write writes a mail.
-func (w *words) write(m account.Mail) (Message, error) {
+func (w *words) write(m account.OutgoingEmail) (Message, error) {
 	kind, ok := w.kinds[m.Kind]
 	if !ok {
 		return Message{}, fmt.Errorf("write mail: there is none of kind %q", m.Kind)
 	}
 	var out bytes.Buffer
 	err := kind.Execute(&out, facts{
-		Name: m.Facts.Name, To: m.To, Email: m.Facts.Email,
-		Browser: w.browser(m.Facts.Agent), Address: m.Facts.Address,
-		When: m.Facts.At.UTC().Format("2 January 2006, 15:04 UTC"),
+		Name: m.Data.Name, To: m.To, Email: m.Data.Email,
+		Browser: w.browser(m.Data.Agent), Address: m.Data.Address,
+		When: m.Data.At.UTC().Format("2 January 2006, 15:04 UTC"),
 		Site: w.base, Forgot: w.base + "/forgot", Password: w.base + "/account/password",
 		LinkLife: lifeWords(m.Purpose.Life()), Former: m.Former,
 	})
@@ -150,7 +150,7 @@ func wrapped(text string) string {
 
 // link is where the link of a mail leads: on this site, never on a host that a
 // request named.
-func (w *words) link(m account.Mail) string {
+func (w *words) link(m account.OutgoingEmail) string {
 	path := "/verify"
 	if m.Purpose == account.PurposeReset {
 		path = "/reset"

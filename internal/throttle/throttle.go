@@ -16,8 +16,8 @@ import (
 type Rule struct {
 	// Name goes before what is counted, so that no two rules share a count.
 	Name string
-	// Free is how many tries wait for nothing.
-	Free int
+	// Burst is how many tries wait for nothing.
+	Burst int
 	// First is the wait after the last free one; each further wait is twice as
 	// long, up to Most.
 	First, Most time.Duration
@@ -28,11 +28,11 @@ type Rule struct {
 // Wait is how long after the try of this number, counted from 1, the next one
 // has to wait.
 func (r Rule) Wait(tries int) time.Duration {
-	if tries < r.Free {
+	if tries < r.Burst {
 		return 0
 	}
 	wait := r.First
-	for n := r.Free; n < tries && wait < r.Most; n++ {
+	for n := r.Burst; n < tries && wait < r.Most; n++ {
 		wait *= 2
 	}
 	return min(wait, r.Most)
@@ -40,11 +40,11 @@ func (r Rule) Wait(tries int) time.Duration {
 
 // Key is one thing that is counted: by a rule, of whom.
 type Key struct {
-	Rule Rule
-	Of   string
+	Rule    Rule
+	Subject string
 }
 
-func (k Key) name() string { return k.Rule.Name + ":" + k.Of }
+func (k Key) name() string { return k.Rule.Name + ":" + k.Subject }
 
 // State is what is kept under a key. The zero State is that of a key that is
 // not kept.
@@ -66,10 +66,10 @@ type Store interface {
 	Remove(ctx context.Context, key string) error
 }
 
-// Held is the error for a try that comes too early.
-type Held struct{ Wait time.Duration }
+// RetryAfterError is the error for a try that comes too early.
+type RetryAfterError struct{ Wait time.Duration }
 
-func (h *Held) Error() string {
+func (h *RetryAfterError) Error() string {
 	return fmt.Sprintf("too many tries: the next one is let through in %s", h.Wait.Round(time.Second))
 }
 
@@ -88,7 +88,7 @@ func New(store Store, now func() time.Time) *Limiter { return &Limiter{store: st
 // tries of a rule together cannot come in between.
 const maxSwaps = 200
 
-// Take counts a try under every key before it is made, or returns a *[Held] and
+// Take counts a try under every key before it is made, or returns a *[RetryAfterError] and
 // counts it under none: of any number at the same time no more are let through
 // than one after the other would be. Other errors are the store's.
 func (l *Limiter) Take(ctx context.Context, keys ...Key) error {
@@ -98,7 +98,7 @@ func (l *Limiter) Take(ctx context.Context, keys ...Key) error {
 	for i, key := range keys {
 		if err := l.take(ctx, key); err != nil {
 			for _, taken := range keys[:i] {
-				if back := l.GiveBack(ctx, taken); back != nil {
+				if back := l.Refund(ctx, taken); back != nil {
 					return errors.Join(err, back)
 				}
 			}
@@ -122,7 +122,7 @@ func (l *Limiter) take(ctx context.Context, key Key) error {
 		case now.Sub(found.Last) >= key.Rule.Memory, found.Last.Sub(now) > key.Rule.Most:
 			tries = 0
 		case now.Before(found.Next):
-			return &Held{Wait: found.Next.Sub(now)}
+			return &RetryAfterError{Wait: found.Next.Sub(now)}
 		}
 		next := State{Tries: tries + 1, Next: now.Add(key.Rule.Wait(tries + 1)), Last: now}
 		swapped, err := l.store.Swap(ctx, key.name(), found, next)
@@ -130,11 +130,11 @@ func (l *Limiter) take(ctx context.Context, key Key) error {
 			return err
 		}
 	}
-	return &Held{Wait: max(key.Rule.First, time.Second)}
+	return &RetryAfterError{Wait: max(key.Rule.First, time.Second)}
 }
 
-// GiveBack takes one try back that turned out to be none.
-func (l *Limiter) GiveBack(ctx context.Context, key Key) error {
+// Refund takes one try back that turned out to be none.
+func (l *Limiter) Refund(ctx context.Context, key Key) error {
 	if l == nil {
 		return nil
 	}

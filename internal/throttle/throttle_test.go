@@ -14,7 +14,7 @@ import (
 	"holdfast/internal/throttle"
 )
 
-var rule = throttle.Rule{Name: "test", Free: 5, First: 5 * time.Second, Most: 15 * time.Minute, Memory: 24 * time.Hour}
+var rule = throttle.Rule{Name: "test", Burst: 5, First: 5 * time.Second, Most: 15 * time.Minute, Memory: 24 * time.Hour}
 
 // onBoth runs a test over the real stores. Every store that open returns leads
 // to the same database.
@@ -36,7 +36,7 @@ func held(t *testing.T, err error) time.Duration {
 	if err == nil {
 		return 0
 	}
-	var held *throttle.Held
+	var held *throttle.RetryAfterError
 	if !errors.As(err, &held) || held.Wait <= 0 {
 		t.Fatal(err)
 	}
@@ -46,8 +46,8 @@ func held(t *testing.T, err error) time.Duration {
 func TestWaitsGrowFromTryToTryUpToTheMost(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
 		now := newClock()
-		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: rule, Of: "ada"}
-		for n := range rule.Free {
+		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: rule, Subject: "ada"}
+		for n := range rule.Burst {
 			if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
 				t.Fatalf("free try %d waits %s", n, wait)
 			}
@@ -73,7 +73,7 @@ func TestOfADaysManyTriesFewAreLetThrough(t *testing.T) {
 	tries := campaign.Number(1000, 10_000)
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
 		now := newClock()
-		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: rule, Of: "ada"}
+		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: rule, Subject: "ada"}
 		let := 0
 		for range tries {
 			if held(t, l.Take(t.Context(), key)) == 0 {
@@ -95,40 +95,40 @@ func TestOfManyAtOnceNoMoreAreLetThroughThanOneAfterTheOther(t *testing.T) {
 		var all sync.WaitGroup
 		for n := range 200 {
 			all.Go(func() {
-				err := instances[n%2].Take(context.Background(), throttle.Key{Rule: rule, Of: "ada"})
+				err := instances[n%2].Take(context.Background(), throttle.Key{Rule: rule, Subject: "ada"})
 				if err == nil {
 					let.Add(1)
 					return
 				}
-				var held *throttle.Held
+				var held *throttle.RetryAfterError
 				if !errors.As(err, &held) {
 					t.Error(err)
 				}
 			})
 		}
 		all.Wait()
-		if let.Load() != int64(rule.Free) {
-			t.Errorf("%d of 200 were let through, want %d", let.Load(), rule.Free)
+		if let.Load() != int64(rule.Burst) {
+			t.Errorf("%d of 200 were let through, want %d", let.Load(), rule.Burst)
 		}
 	})
 }
 
 func TestARestartForgetsNothingAndADayForgetsAll(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
-		now, key := newClock(), throttle.Key{Rule: rule, Of: "ada"}
+		now, key := newClock(), throttle.Key{Rule: rule, Subject: "ada"}
 		before := throttle.New(open(), now.Now)
-		for range rule.Free {
+		for range rule.Burst {
 			held(t, before.Take(t.Context(), key))
 		}
 		after := throttle.New(open(), now.Now)
 		if wait := held(t, after.Take(t.Context(), key)); wait != rule.First {
 			t.Errorf("waits %s after a restart", wait)
 		}
-		if wait := held(t, after.Take(t.Context(), throttle.Key{Rule: rule, Of: "bob"})); wait != 0 {
+		if wait := held(t, after.Take(t.Context(), throttle.Key{Rule: rule, Subject: "bob"})); wait != 0 {
 			t.Errorf("somebody else waits %s", wait)
 		}
 		now.Advance(rule.Memory)
-		for n := range rule.Free {
+		for n := range rule.Burst {
 			if wait := held(t, after.Take(t.Context(), key)); wait != 0 {
 				t.Errorf("a day later, try %d waits %s", n, wait)
 			}
@@ -140,8 +140,8 @@ func TestATryThatIsHeldUnderOneKeyCountsUnderNone(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
 		now := newClock()
 		l := throttle.New(open(), now.Now)
-		address, account := throttle.Key{Rule: rule, Of: "192.0.2.1"}, throttle.Key{Rule: rule, Of: "ada"}
-		for range rule.Free {
+		address, account := throttle.Key{Rule: rule, Subject: "192.0.2.1"}, throttle.Key{Rule: rule, Subject: "ada"}
+		for range rule.Burst {
 			held(t, l.Take(t.Context(), account))
 		}
 		for range 20 {
@@ -158,19 +158,19 @@ func TestATryThatIsHeldUnderOneKeyCountsUnderNone(t *testing.T) {
 func TestWhatIsGivenBackOrClearedCountsNoMore(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
 		now := newClock()
-		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: rule, Of: "ada"}
+		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: rule, Subject: "ada"}
 		for range 20 {
 			if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
 				t.Fatalf("waits %s", wait)
 			}
-			if err := l.GiveBack(t.Context(), key); err != nil {
+			if err := l.Refund(t.Context(), key); err != nil {
 				t.Fatal(err)
 			}
 		}
-		for range rule.Free {
+		for range rule.Burst {
 			held(t, l.Take(t.Context(), key))
 		}
-		if err := l.GiveBack(t.Context(), key); err != nil {
+		if err := l.Refund(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
 		if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
@@ -188,12 +188,12 @@ func TestWhatIsGivenBackOrClearedCountsNoMore(t *testing.T) {
 func TestAClockSetBackHoldsNobodyUntilItHasCaughtUp(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
 		now := newClock()
-		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: rule, Of: "ada"}
-		for range rule.Free {
+		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: rule, Subject: "ada"}
+		for range rule.Burst {
 			held(t, l.Take(t.Context(), key))
 		}
 		now.Advance(-30 * 24 * time.Hour)
-		for n := range rule.Free {
+		for n := range rule.Burst {
 			if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
 				t.Errorf("try %d waits %s", n, wait)
 			}
@@ -224,9 +224,9 @@ func TestAnAddressIsCountedByItsNetwork(t *testing.T) {
 
 func TestANilLimiterLetsEverythingThrough(t *testing.T) {
 	var l *throttle.Limiter
-	key := throttle.Key{Rule: rule, Of: "ada"}
+	key := throttle.Key{Rule: rule, Subject: "ada"}
 	for range 100 {
-		if err := errors.Join(l.Take(t.Context(), key), l.GiveBack(t.Context(), key), l.Clear(t.Context(), key)); err != nil {
+		if err := errors.Join(l.Take(t.Context(), key), l.Refund(t.Context(), key), l.Clear(t.Context(), key)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -249,11 +249,11 @@ func TestATryCountedWhileTheOnlyOneIsGivenBackStaysCounted(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
 		now, store := newClock(), open()
 		one := rule
-		one.Free = 2
-		l, key := throttle.New(store, now.Now), throttle.Key{Rule: one, Of: "ada"}
+		one.Burst = 2
+		l, key := throttle.New(store, now.Now), throttle.Key{Rule: one, Subject: "ada"}
 		held(t, l.Take(t.Context(), key))
 		giver := throttle.New(&between{Store: store, do: func() { held(t, l.Take(t.Context(), key)) }}, now.Now)
-		if err := giver.GiveBack(t.Context(), key); err != nil {
+		if err := giver.Refund(t.Context(), key); err != nil {
 			t.Fatal(err)
 		}
 		if found, err := store.Find(t.Context(), "test:ada"); err != nil || found.Tries != 1 {
@@ -266,11 +266,11 @@ func TestATryGivenBackLeavesTheWaitOfThoseBeforeIt(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
 		now := newClock()
 		one := rule
-		one.Free = 1
-		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: one, Of: "ada"}
+		one.Burst = 1
+		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: one, Subject: "ada"}
 		giveBack := func() {
 			t.Helper()
-			if err := l.GiveBack(t.Context(), key); err != nil {
+			if err := l.Refund(t.Context(), key); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -13,11 +13,11 @@ import (
 	"holdfast/internal/text"
 )
 
-// enter logs a person in who has given their password: it notes the log-in, and
+// completeLogin logs a person in who has given their password: it notes the log-in, and
 // has the browser known from now on.
-func (s *Site) enter(c echo.Context, person account.Person, remember, signedUp bool) error {
+func (s *Site) completeLogin(c echo.Context, person account.Person, remember, signedUp bool) error {
 	tokens := s.deviceTokens(c.Request())
-	token, err := s.Accounts.LoggedIn(c.Request().Context(), person, account.Entry{
+	token, err := s.Accounts.RecordLogin(c.Request().Context(), person, account.Login{
 		Tokens: tokens, SignedUp: signedUp, MayMail: s.mayMail, From: sender(c),
 	})
 	if err != nil {
@@ -27,7 +27,7 @@ func (s *Site) enter(c echo.Context, person account.Person, remember, signedUp b
 	if s.MailOn && !person.Verified {
 		notice = []string{"Your e-mail address is not confirmed yet. Your account page can send you the mail again."}
 	}
-	if err := s.logIn(c, person, remember, notice...); err != nil {
+	if err := s.startSession(c, person, remember, notice...); err != nil {
 		return err
 	}
 	if token != "" {
@@ -39,14 +39,14 @@ func (s *Site) enter(c echo.Context, person account.Person, remember, signedUp b
 	if token != "" && !signedUp {
 		kind = account.EventLogInNewBrowser
 	}
-	s.tell(c, string(kind), person.ID)
+	s.logEvent(c, string(kind), person.ID)
 	return nil
 }
 
-// logIn begins a session and stores it. Then it looks whether the password that
+// startSession begins a session and stores it. Then it looks whether the password that
 // was verified still stands: a session that was being stored while the password
 // was changed is not left alive, whichever came first.
-func (s *Site) logIn(c echo.Context, person account.Person, remember bool, notices ...string) error {
+func (s *Site) startSession(c echo.Context, person account.Person, remember bool, notices ...string) error {
 	ctx, whose := c.Request().Context(), current(c)
 	whose.LogIn(session.Member{ID: person.ID, Name: person.Name, Remember: remember}, sender(c))
 	for _, notice := range notices {
