@@ -36,30 +36,20 @@ type RestartCheck struct {
 // Users is the commands about people.
 type Users struct {
 	List struct{} `cmd:"" help:"List all people."`
-	Show struct {
-		ByEmail
-	} `cmd:"" help:"Show one person."`
-	Add struct {
+	Show ByEmail  `cmd:"" help:"Show one person."`
+	Add  struct {
 		ByEmail
 		Name string `required:"" help:"What the person is called."`
 	} `cmd:"" help:"Add a person; the password is read from the standard input, one line."`
-	Disable struct {
-		ByEmail
-	} `cmd:"" help:"Keep a person from logging in, and end all their sessions at once."`
-	Enable struct {
-		ByEmail
-	} `cmd:"" help:"Let a disabled person log in again."`
-	ResetLink struct {
-		ByEmail
-	} `cmd:"" name:"reset-link" help:"Print a link with which a person chooses a new password."`
+	Disable   ByEmail `cmd:"" help:"Keep a person from logging in, and end all their sessions at once."`
+	Enable    ByEmail `cmd:"" help:"Let a disabled person log in again."`
+	ResetLink ByEmail `cmd:"" name:"reset-link" help:"Print a link with which a person chooses a new password."`
 }
 
 // Sessions is the commands about sessions.
 type Sessions struct {
-	List struct {
-		ByEmail
-	} `cmd:"" help:"List a person's live sessions."`
-	End struct {
+	List ByEmail `cmd:"" help:"List a person's live sessions."`
+	End  struct {
 		ByEmail
 		ID string `required:"" help:"The session's id, as sessions list shows it."`
 	} `cmd:"" help:"End one session of a person."`

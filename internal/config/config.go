@@ -96,34 +96,10 @@ func (c Config) LocalOnly() bool {
 	return err == nil && hostname.IsLoopback(c.Host) && hostname.IsLoopback(base.Hostname())
 }
 
-// String has one line for each setting, NAME=value, with secrets hidden.
-func (c Config) String() string {
-	var b strings.Builder
-	for _, s := range settingsOf(&c) {
-		b.WriteString(s.env + "=" + s.show() + "\n")
-	}
-	return b.String()
-}
-
-// LogValue has one attribute for each setting, with secrets hidden.
-func (c Config) LogValue() slog.Value {
-	var attrs []slog.Attr
-	for _, s := range settingsOf(&c) {
-		attrs = append(attrs, slog.String(s.env, s.show()))
-	}
-	return slog.GroupValue(attrs...)
-}
-
 // deriveBase is the address for a browser on this machine.
 func deriveBase(host string, port int) string {
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	if port == 80 {
-		if strings.Contains(host, ":") {
-			host = "[" + host + "]"
-		}
-		return "http://" + host
-	}
-	return "http://" + net.JoinHostPort(host, strconv.Itoa(port))
+	return "http://" + strings.TrimSuffix(net.JoinHostPort(host, strconv.Itoa(port)), ":80")
 }

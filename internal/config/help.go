@@ -26,8 +26,7 @@ func describe(value *kong.Value) string {
 	default:
 		return value.Help
 	}
-	env := strings.ToUpper(strings.ReplaceAll(value.Name, "-", "_"))
-	return value.Help + " [" + env + ", " + unset + "]"
+	return value.Help + " [" + envName(value.Name) + ", " + unset + "]"
 }
 
 // PlaceHolder implements kong.PlaceHolderProvider: it names the kind of value.

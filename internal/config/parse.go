@@ -74,13 +74,7 @@ func parseArgs(args []string, grammar any, settings []setting, flags flagValues,
 	if err != nil {
 		return "", fmt.Errorf("%s (%s --help shows what there is)", hideSecrets(err.Error()), product.Slug)
 	}
-	var names []string
-	for _, step := range parsed.Path {
-		if step.Command != nil {
-			names = append(names, step.Command.Name)
-		}
-	}
-	return strings.Join(names, " "), nil
+	return parsed.Command(), nil
 }
 
 // flagValues collects the text of each setting's flag, by the flag's name.
@@ -112,50 +106,41 @@ func (c *Config) fill(flags flagValues, getenv func(string) string, file map[str
 			continue
 		}
 		if err := s.set(text); err != nil {
-			problems = append(problems, Problem{Setting: s.env, Given: s.given(text), Source: source, Need: err.Error()})
+			given := hideSecrets(text)
+			if s.field.Type() == reflect.TypeFor[SecretURL]() {
+				given = mask(text)
+			}
+			problems = append(problems, Problem{Setting: s.env, Given: given, Source: source, Need: err.Error()})
 		}
 	}
-	if len(problems) > 0 {
-		return append(problems, c.compare(problems)...)
-	}
 	if c.PasswordHashConcurrency == 0 {
-		// The one that is left answers everybody else during a flood of log-ins.
+		// The CPU that is left serves everyone else during a flood of logins.
 		c.PasswordHashConcurrency = max(1, runtime.GOMAXPROCS(0)-1)
 	}
 	if c.BaseURL == "" {
 		c.derivedBase = true
 		c.BaseURL = deriveBase(c.Host, c.Port)
 	}
-	return c.compare(nil)
+	return append(problems, c.compare(problems)...)
 }
 
 // compare checks settings against each other, leaving out those that are wrong
-// by themselves.
+// individually.
 func (c *Config) compare(wrong Problems) Problems {
 	var problems Problems
-	fine := func(names ...string) bool {
-		for _, name := range names {
-			for _, p := range wrong {
-				if p.Setting == name {
-					return false
-				}
-			}
-		}
-		return true
-	}
 	add := func(setting, format string, args ...any) {
 		problems = append(problems, Problem{Setting: setting, Need: fmt.Sprintf(format, args...)})
 	}
 	const life, remember = "SESSION_LIFETIME", "SESSION_REMEMBER_LIFETIME"
-	if fine(life, remember) && c.SessionLifetime > c.SessionRememberLifetime {
+	if !wrong.name(life, remember) && c.SessionLifetime > c.SessionRememberLifetime {
 		add(life, "%s is more than %s, which is %s",
 			showDuration(c.SessionLifetime), remember, showDuration(c.SessionRememberLifetime))
 	}
-	if fine("SMTP_URL", "MAIL_FROM") && c.SMTPURL != "" && strings.HasSuffix(c.MailFrom, "@localhost>") {
+	if !wrong.name("SMTP_URL", "MAIL_FROM") && c.SMTPURL != "" && strings.HasSuffix(c.MailFrom, "@localhost>") {
 		add("MAIL_FROM", "mail servers refuse %s: with SMTP_URL, set an address of your own", c.MailFrom)
 	}
 	_, port, err := net.SplitHostPort(c.MetricsAddr)
-	if fine("METRICS_ADDR", "PORT") && err == nil && port == strconv.Itoa(c.Port) && port != "0" {
+	if !wrong.name("METRICS_ADDR", "PORT") && err == nil && port == strconv.Itoa(c.Port) && port != "0" {
 		add("METRICS_ADDR", "port %s is PORT already; metrics need one of their own", port)
 	}
 	return problems

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -37,6 +38,11 @@ func (p Problems) Error() string {
 		b.WriteString(": " + one.Need)
 	}
 	return b.String()
+}
+
+// name reports whether one of these settings is wrong.
+func (p Problems) name(settings ...string) bool {
+	return slices.ContainsFunc(p, func(one Problem) bool { return slices.Contains(settings, one.Setting) })
 }
 
 var userInfo = regexp.MustCompile(`(?s)://.*@`)

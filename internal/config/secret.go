@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"strings"
 )
 
@@ -20,10 +19,7 @@ func (u SecretURL) String() string { return mask(string(u)) }
 // Format prints String whatever the verb.
 func (u SecretURL) Format(f fmt.State, _ rune) { io.WriteString(f, u.String()) }
 
-// LogValue is String.
-func (u SecretURL) LogValue() slog.Value { return slog.StringValue(u.String()) }
-
-// MarshalText is String: a secret does not end up in JSON either.
+// MarshalText is String, for JSON and logs.
 func (u SecretURL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 
 // mask must hide the password of an address that is wrong in any way, a

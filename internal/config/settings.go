@@ -6,10 +6,10 @@ import (
 	"log/slog"
 	"net/netip"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
 
 // setting is one field of a Config with what its tags say.
@@ -19,48 +19,38 @@ type setting struct {
 	field     reflect.Value
 }
 
+var wordStart = regexp.MustCompile(`([a-z])([A-Z])`)
+
 // settingsOf lists the settings of c in order.
 func settingsOf(c *Config) []setting {
 	var all []setting
-	value := reflect.ValueOf(c).Elem()
-	for i := range value.NumField() {
-		field := value.Type().Field(i)
+	for field, value := range reflect.ValueOf(c).Elem().Fields() {
 		if !field.IsExported() {
 			continue
 		}
 		flag := field.Tag.Get("name")
 		if flag == "" {
-			flag = dashed(field.Name)
+			flag = strings.ToLower(wordStart.ReplaceAllString(field.Name, "$1-$2"))
 		}
-		all = append(all, setting{
-			flag:  flag,
-			env:   strings.ToUpper(strings.ReplaceAll(flag, "-", "_")),
-			tag:   field.Tag,
-			field: value.Field(i),
-		})
+		all = append(all, setting{flag: flag, env: envName(flag), tag: field.Tag, field: value})
 	}
 	return all
 }
 
-func dashed(name string) string {
-	var b strings.Builder
-	for i, r := range name {
-		if i > 0 && unicode.IsUpper(r) {
-			b.WriteByte('-')
-		}
-		b.WriteRune(r)
-	}
-	return strings.ToLower(b.String())
-}
+func envName(flag string) string { return strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) }
 
-// set gives the setting the value that text stands for. The error says what is
-// allowed.
+// set parses text into the field of the setting. The error says what is allowed.
 func (s setting) set(text string) (err error) {
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
 		return errors.New("text in UTF-8 without control characters is needed")
 	}
 	if last := len(text) - 1; last > 0 && strings.ContainsRune(`'"`, rune(text[0])) && text[0] == text[last] {
 		return errors.New("a value without quotes around it is needed") // docker --env-file keeps them
+	}
+	if allowed := s.tag.Get("oneof"); allowed != "" {
+		if text, err = oneOf(text, allowed); err != nil {
+			return err
+		}
 	}
 	switch target := s.field.Addr().Interface().(type) {
 	case *string:
@@ -73,13 +63,22 @@ func (s setting) set(text string) (err error) {
 	case *time.Duration:
 		*target, err = s.duration(text)
 	case *slog.Level:
-		*target, err = level(text, s.tag.Get("oneof"))
+		err = target.UnmarshalText([]byte(text))
 	case *[]netip.Prefix:
 		*target, err = parseNetworks(text)
 	default:
 		err = fmt.Errorf("no setting can be a %T", target)
 	}
 	return err
+}
+
+func oneOf(text, allowed string) (string, error) {
+	for one := range strings.SplitSeq(allowed, ",") {
+		if strings.EqualFold(text, one) {
+			return one, nil
+		}
+	}
+	return "", fmt.Errorf("one of %s is needed", strings.ReplaceAll(allowed, ",", ", "))
 }
 
 func (s setting) text(text string) (string, error) {
@@ -93,19 +92,7 @@ func (s setting) text(text string) (string, error) {
 	case "mail":
 		return text, checkMail(text)
 	}
-	if allowed := s.tag.Get("oneof"); allowed != "" {
-		return oneOf(text, allowed)
-	}
 	return text, nil
-}
-
-func oneOf(text, allowed string) (string, error) {
-	for one := range strings.SplitSeq(allowed, ",") {
-		if strings.EqualFold(text, one) {
-			return one, nil
-		}
-	}
-	return "", fmt.Errorf("one of %s is needed", strings.ReplaceAll(allowed, ",", ", "))
 }
 
 func (s setting) number(text string) (int, error) {
@@ -133,16 +120,7 @@ func (s setting) duration(text string) (time.Duration, error) {
 	return d, nil
 }
 
-func level(text, allowed string) (slog.Level, error) {
-	name, err := oneOf(text, allowed)
-	if err != nil {
-		return 0, err
-	}
-	var l slog.Level
-	return l, l.UnmarshalText([]byte(name))
-}
-
-// show is the value for people: as it could stand in .env, secrets hidden.
+// show is the value as it could be written in .env; secrets are hidden.
 func (s setting) show() string {
 	switch value := s.field.Interface().(type) {
 	case time.Duration:
@@ -150,20 +128,33 @@ func (s setting) show() string {
 	case slog.Level:
 		return strings.ToLower(value.String())
 	case []netip.Prefix:
-		texts := make([]string, len(value))
-		for i, network := range value {
-			texts[i] = network.String()
-		}
-		return strings.Join(texts, ",")
+		return strings.ReplaceAll(strings.Trim(fmt.Sprint(value), "[]"), " ", ",")
 	default:
 		return fmt.Sprint(value)
 	}
 }
 
-// given is a wrong value for people, secrets hidden.
-func (s setting) given(text string) string {
-	if s.field.Type() == reflect.TypeFor[SecretURL]() {
-		return mask(text)
+// String has one line for each setting, NAME=value, with secrets hidden.
+func (c Config) String() string {
+	var b strings.Builder
+	for _, s := range settingsOf(&c) {
+		b.WriteString(s.env + "=" + s.show() + "\n")
 	}
-	return hideSecrets(text)
+	return b.String()
+}
+
+// Environ returns every setting that is not empty as NAME=value, secrets included,
+// for the environment of another server with the same settings.
+func (c Config) Environ() []string {
+	var environ []string
+	for _, s := range settingsOf(&c) {
+		value := s.show()
+		if secret, ok := s.field.Interface().(SecretURL); ok {
+			value = secret.Reveal()
+		}
+		if value != "" {
+			environ = append(environ, s.env+"="+value)
+		}
+	}
+	return environ
 }

@@ -23,45 +23,26 @@ var days = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)d`)
 
 // parseDuration is time.ParseDuration with days, always of 24 hours, in front.
 func parseDuration(text string) (time.Duration, error) {
-	need := errors.New("a duration is needed, such as 500ms, 10s, 24h or 7d")
-	match := days.FindStringSubmatch(text)
-	if match == nil {
-		d, err := time.ParseDuration(text)
-		if err != nil {
-			return 0, need
-		}
-		return d, nil
+	if match := days.FindStringSubmatch(text); match != nil {
+		number, _ := strconv.ParseFloat(match[1], 64) // one out of range is infinite, and no duration either
+		text = strconv.FormatFloat(24*number, 'f', -1, 64) + "h" + text[len(match[0]):]
 	}
-	number, err := strconv.ParseFloat(match[1], 64)
-	if err != nil || number > 100_000 { // a time.Duration holds 106,751 days
-		return 0, need
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, errors.New("a duration is needed, such as 500ms, 10s, 24h or 7d")
 	}
-	total := time.Duration(number * float64(day))
-	rest := text[len(match[0]):]
-	if rest == "" {
-		return total, nil
-	}
-	more, err := time.ParseDuration(rest)
-	if err != nil || rest[0] == '-' || rest[0] == '+' || total+more < total {
-		return 0, need
-	}
-	return total + more, nil
+	return d, nil
 }
 
-// showDuration writes whole days as days, and leaves out the empty units that
+var zeroUnits = regexp.MustCompile(`([hm])(0m)?0s$`)
+
+// showDuration writes whole days as days, and leaves out the zero units that
 // Duration.String writes.
 func showDuration(d time.Duration) string {
 	if d >= 2*day && d%day == 0 {
 		return strconv.FormatInt(int64(d/day), 10) + "d"
 	}
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
-	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
+	return zeroUnits.ReplaceAllString(d.String(), "$1")
 }
 
 var hostName = regexp.MustCompile(`^(?i)[a-z0-9_]([a-z0-9_-]{0,62}\.?)*$`)
@@ -78,45 +59,32 @@ func checkHost(text string) error {
 
 // checkHostPort allows an empty host, which listens on every network.
 func checkHostPort(text string) error {
-	need := errors.New("host:port is needed, such as localhost:9090")
 	host, port, err := net.SplitHostPort(text)
-	if err != nil || host != "" && checkHost(host) != nil {
-		return need
-	}
-	if _, err := parsePort(port); err != nil {
-		return need
+	if err != nil || port == "" || !portOrNone(port) || host != "" && checkHost(host) != nil {
+		return errors.New("host:port is needed, such as localhost:9090")
 	}
 	return nil
 }
 
-func parsePort(text string) (uint64, error) {
-	if text == "" || text[0] < '0' || text[0] > '9' {
-		return 0, errors.New("a port is needed")
-	}
-	return strconv.ParseUint(text, 10, 16)
+func portOrNone(text string) bool {
+	_, err := strconv.ParseUint(text, 10, 16)
+	return err == nil || text == ""
 }
+
+var defaultPorts = map[string]string{"http": ":80", "https": ":443"}
 
 // checkBase returns the address in its shortest form.
 func checkBase(text string) (string, error) {
-	need := errors.New("http:// or https:// with a host and perhaps a port is needed, without path, query or user")
 	base, err := url.Parse(text)
-	if err != nil || base.Opaque != "" || base.User != nil || base.Path != "" && base.Path != "/" ||
-		base.RawQuery != "" || base.ForceQuery || base.Fragment != "" || strings.HasSuffix(text, "#") {
-		return "", need
+	if err == nil {
+		standardPort, known := defaultPorts[base.Scheme]
+		short := base.Scheme + "://" + strings.ToLower(base.Host)
+		nothingElse := strings.EqualFold(strings.TrimSuffix(text, "/"), short) && !strings.HasSuffix(short, ":")
+		if known && nothingElse && checkHost(base.Hostname()) == nil && portOrNone(base.Port()) {
+			return strings.TrimSuffix(short, standardPort), nil
+		}
 	}
-	if base.Scheme != "http" && base.Scheme != "https" || checkHost(base.Hostname()) != nil {
-		return "", need
-	}
-	if _, err := parsePort(base.Port()); strings.HasSuffix(base.Host, ":") || base.Port() != "" && err != nil {
-		return "", need
-	}
-	host := strings.ToLower(base.Host)
-	if base.Scheme == "http" {
-		host = strings.TrimSuffix(host, ":80")
-	} else {
-		host = strings.TrimSuffix(host, ":443")
-	}
-	return base.Scheme + "://" + host, nil
+	return "", errors.New("http:// or https:// with a host and perhaps a port is needed, without path, query or user")
 }
 
 // checkServer checks the address of a server that is one of schemes.
@@ -124,10 +92,7 @@ func checkServer(text string, schemes []string) error {
 	need := fmt.Errorf("an address is needed that begins with %s:// and has a host;"+
 		" write %%40 for @, %%2F for /, %%3A for : in a password", strings.Join(schemes, ":// or "))
 	server, err := url.Parse(text)
-	if err != nil || !slices.Contains(schemes, server.Scheme) || server.Opaque != "" || server.Fragment != "" {
-		return need
-	}
-	if _, err := parsePort(server.Port()); server.Port() != "" && err != nil {
+	if err != nil || !slices.Contains(schemes, server.Scheme) || server.Opaque != "" || server.Fragment != "" || !portOrNone(server.Port()) {
 		return need
 	}
 	switch schemes[0] {
