@@ -25,8 +25,8 @@ func main() {
 	}
 }
 
-// untilSignal returns a context that ends with the first signal to end. By then
-// the handler is gone, so that a second one ends the process at once.
+// untilSignal returns a context that ends with the first signal to stop. By then the
+// handler is removed, so a second signal ends the process immediately.
 func untilSignal() context.Context {
 	ctx, end := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 1)
@@ -40,9 +40,9 @@ func untilSignal() context.Context {
 }
 
 // run is the whole program: args without the program's name, the environment
-// through getenv, a new person's password on stdin, what people read on stdout, and on
-// stderr the log and the names of the stores that a command acts on. It returns
-// when the command is done or ctx has ended and everything is closed.
+// through getenv, a new user's password on stdin, output on stdout, and on stderr the
+// log and the names of the stores that a command uses. It returns when the command is
+// done, or ctx has ended, and everything is closed.
 func run(ctx context.Context, args []string, getenv func(string) string, stdin io.Reader, stdout, stderr io.Writer) error {
 	process, err := httpserver.ThisProcess(product.EnvPrefix, getenv)
 	if err != nil {
@@ -81,8 +81,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	}
 }
 
-// untilEnd ends with ctx or when in does. The end of a pipe is the one sign
-// that the program at its other end is gone which every system gives.
+// untilEnd returns a context that ends with ctx or when in does. The end of a pipe is
+// the one sign on every system that the program at its other end is gone.
 func untilEnd(ctx context.Context, in io.Reader) context.Context {
 	ctx, end := context.WithCancel(ctx)
 	go func() {
@@ -100,20 +100,12 @@ func newLog(cfg config.Config, w io.Writer) *slog.Logger {
 	return slog.New(slog.NewTextHandler(w, options))
 }
 
-// version is the module's version as the Go tool recorded it, or the commit it
-// was built from, or "dev".
+// version is the module's version as the Go tool recorded it (a tag, or the commit it
+// was built from), or "dev".
 func version() string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	if !ok || info.Main.Version == "" || info.Main.Version == "(devel)" {
 		return "dev"
 	}
-	if v := info.Main.Version; v != "" && v != "(devel)" {
-		return v
-	}
-	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" && len(setting.Value) >= 12 {
-			return setting.Value[:12]
-		}
-	}
-	return "dev"
+	return info.Main.Version
 }
