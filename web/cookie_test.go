@@ -151,18 +151,19 @@ func TestATokenCountsInTheCookieOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	token := w.member(w.person("Ada")).token()
-	w.bare("GET", "/profile", "", "Cookie: "+product.SessionCookie+"="+token).want(http.StatusOK)
-	for _, path := range []string{"/profile?session=" + token, "/profile;session=" + token} {
+	const name = product.SessionCookie
+	w.bare("GET", "/profile", "", "Cookie: "+name+"="+token).want(http.StatusOK)
+	for _, path := range []string{"/profile?" + name + "=" + token, "/profile;" + name + "=" + token} {
 		if page := w.bare("GET", path, ""); page.status == http.StatusOK {
 			t.Errorf("GET %s greets %q", path, page.text("h1"))
 		}
 	}
 	for _, header := range []string{
-		"Authorization: Bearer " + token, "X-Session: " + token, "Session: " + token, "X-Auth-Token: " + token, "Set-Cookie: session=" + token, "Cookie2: session=" + token,
+		"Authorization: Bearer " + token, "X-Session: " + token, "Session: " + token, "X-Auth-Token: " + token, "Set-Cookie: " + name + "=" + token, "Cookie2: " + name + "=" + token,
 	} {
 		w.bare("GET", "/profile", "", header).want(http.StatusSeeOther)
 	}
-	w.bare("POST", "/account/name", "name=Eve&session="+token, "Content-Type: application/x-www-form-urlencoded").wantRedirect("/login?next=%2Faccount")
+	w.bare("POST", "/account/name", "name=Eve&"+name+"="+token, "Content-Type: application/x-www-form-urlencoded").wantRedirect("/login?next=%2Faccount")
 }
 
 func TestTheStoreHoldsNothingToLogInWith(t *testing.T) {

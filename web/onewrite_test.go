@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"holdfast/internal/dev/testkit"
+	"holdfast/internal/product"
 )
 
 // connectionBuffer is the size of the buffer through which net/http writes to a
@@ -33,7 +34,7 @@ func TestTheGreetingFitsIntoOneWrite(t *testing.T) {
 		if restarted {
 			w.restart()
 		}
-		answer, writes := w.rawAnswer(fmt.Sprintf("GET /profile HTTP/1.1\r\nHost: %s\r\nCookie: session=%s\r\nConnection: close\r\n\r\n", w.base.Host, b.token()))
+		answer, writes := w.rawAnswer(fmt.Sprintf("GET /profile HTTP/1.1\r\nHost: %s\r\nCookie: %s=%s\r\nConnection: close\r\n\r\n", w.base.Host, product.SessionCookie, b.token()))
 		if !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 OK\r\n")) || !bytes.Contains(answer, []byte("<h1>Hello, "+name+"!</h1>")) {
 			t.Fatalf("not the greeting of %s:\n%s", name, answer)
 		}

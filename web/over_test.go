@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/product"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 	"holdfast/web"
@@ -89,7 +90,7 @@ func TestAStrangerLearnsNothingOfSessions(t *testing.T) {
 	} {
 		headers := []string{"Sec-Fetch-Site: none"}
 		if cookie != "" {
-			headers = append(headers, "Cookie: session="+cookie)
+			headers = append(headers, "Cookie: "+product.SessionCookie+"="+cookie)
 		}
 		if page := w.bare("GET", "/profile", "", headers...).wantRedirect("/login?next=%2Fprofile"); len(page.cookies) != 0 {
 			t.Errorf("with %s: %v", what, page.cookies)

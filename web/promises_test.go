@@ -12,6 +12,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/dev/testkit"
+	"holdfast/internal/product"
 	"holdfast/internal/session"
 )
 
@@ -77,7 +78,7 @@ func TestALogOutHappensAlsoWhenItsSenderHasGone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(conn, "POST /logout HTTP/1.1\r\nHost: %s\r\nCookie: session=%s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n\r\n", w.base.Host, token)
+	fmt.Fprintf(conn, "POST /logout HTTP/1.1\r\nHost: %s\r\nCookie: %s=%s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n\r\n", w.base.Host, product.SessionCookie, token)
 	testkit.Eventually(w.t, testkit.Patience, "held up in Redis", func() error {
 		if info := w.do("INFO", "clients"); !strings.Contains(fmt.Sprintf("%s", info), "blocked_clients:1") {
 			return fmt.Errorf("%s", info)

@@ -86,18 +86,6 @@ func TestRatiosStayWithinARound(t *testing.T) {
 	}
 }
 
-func TestALineOfGoBenchmarksIsTakenApart(t *testing.T) {
-	b, ok := parseBenchmark("BenchmarkDecodeRecord-2   551749   2291 ns/op   76.40 MB/s   464 B/op   11 allocs/op")
-	if !ok || b.name != "DecodeRecord" || b.figures["ns/op"] != "2291" || b.figures["allocs/op"] != "11" {
-		t.Errorf("got %+v, %v", b, ok)
-	}
-	for _, line := range []string{"", "PASS", "ok  \tholdfast/web\t1.159s", "goos: linux"} {
-		if b, ok := parseBenchmark(line); ok {
-			t.Errorf("%q was taken for %+v", line, b)
-		}
-	}
-}
-
 func TestWhatABorrowedServerFailsOfIsReturned(t *testing.T) {
 	b := &borrower{folder: t.TempDir()}
 	var order []int

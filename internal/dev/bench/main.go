@@ -36,8 +36,6 @@ func measurements() []measurement {
 		{"flood", measureFlood},
 		{"devices", measureDevices},
 		{"starts", measureStarts},
-		{"pages", measurePages},
-		{"go", measureGo},
 	}
 }
 

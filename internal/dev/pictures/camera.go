@@ -74,35 +74,31 @@ func (c *camera) picture(name string, as look) error { return c.part(name, as, "
 
 // part writes one element of the page that is open, and so many pixels around.
 func (c *camera) part(name string, as look, selector string, around int) error {
-	ctx, cancel := context.WithTimeout(c.ctx, stepLimit)
-	defer cancel()
-	taken, err := take(ctx, as, selector, around)
-	if err == nil {
-		taken, err = compress(taken)
-	}
-	if err != nil {
-		return fmt.Errorf("picture %s: %w", name, err)
-	}
-	file := filepath.Join(pictures, name+".png")
-	fmt.Printf("%s  %d bytes\n", file, len(taken))
-	return os.WriteFile(file, taken, 0o644)
+	return c.write(filepath.Join(pictures, name+".png"), func(ctx context.Context) ([]byte, error) {
+		return take(ctx, as, selector, around)
+	})
 }
 
 // frame writes what a window of this size shows of the page that is open, in
 // CSS pixels times scale, to a file that the site serves.
 func (c *camera) frame(name string, width, height int64, scale float64) error {
+	return c.write(filepath.Join(served, name+".png"), func(ctx context.Context) ([]byte, error) {
+		return shoot(ctx, width, height, scale)
+	})
+}
+
+func (c *camera) write(file string, take func(context.Context) ([]byte, error)) error {
 	ctx, cancel := context.WithTimeout(c.ctx, stepLimit)
 	defer cancel()
-	shot, err := shoot(ctx, width, height, scale)
+	taken, err := take(ctx)
 	if err == nil {
-		shot, err = compress(shot)
+		taken, err = compress(taken)
 	}
 	if err != nil {
-		return fmt.Errorf("picture %s: %w", name, err)
+		return fmt.Errorf("picture %s: %w", file, err)
 	}
-	file := filepath.Join(served, name+".png")
-	fmt.Printf("%s  %d bytes\n", file, len(shot))
-	return os.WriteFile(file, shot, 0o644)
+	fmt.Printf("%s  %d bytes\n", file, len(taken))
+	return os.WriteFile(file, taken, 0o644)
 }
 
 func shoot(ctx context.Context, width, height int64, scale float64) ([]byte, error) {

@@ -32,15 +32,14 @@ func run(args []string, stdout io.Writer) error {
 	if err := to.check(); err != nil {
 		return err
 	}
-	from, err := namesIn(*top)
+	if err := checkOriginal(*top); err != nil {
+		return err
+	}
+	done, err := rename(*top, original, to)
 	if err != nil {
 		return err
 	}
-	done, err := rename(*top, from, to)
-	if err != nil {
-		return err
-	}
-	fmt.Fprintf(stdout, "%s is %s now: %d files are changed.\n", from.Name, to.Name, done.files)
+	fmt.Fprintf(stdout, "%s is %s now: %d files are changed.\n", original.Name, to.Name, done.files)
 	for _, line := range done.meaning {
 		fmt.Fprintf(stdout, "  write anew what the name means: %s\n", line)
 	}

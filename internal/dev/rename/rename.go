@@ -49,32 +49,18 @@ func (n names) identifier() string {
 	return b.String()
 }
 
-// namesIn reads what the code below top is called.
-func namesIn(top string) (names, error) {
-	read := func(file, pattern string) (string, error) {
-		text, err := os.ReadFile(filepath.Join(top, filepath.FromSlash(file)))
-		if err != nil {
-			return "", err
-		}
-		found := regexp.MustCompile(pattern).FindSubmatch(text)
-		if found == nil {
-			return "", fmt.Errorf("%s has no %s", file, pattern)
-		}
-		return string(found[1]), nil
+// original are the names in this repository.
+var original = names{"Holdfast", "holdfast", "holdfast"}
+
+// checkOriginal fails unless the code below top has its original names. Other names
+// may be ordinary words elsewhere in the code.
+func checkOriginal(top string) error {
+	text, err := os.ReadFile(filepath.Join(top, "go.mod"))
+	if err == nil && !bytes.HasPrefix(text, []byte("module "+original.Module+"\n")) {
+		err = fmt.Errorf("this code is not called %s any more; only %s can be renamed, because a second rename could match unrelated words",
+			original.Name, original.Name)
 	}
-	var n names
-	var err1, err2, err3 error
-	n.Module, err1 = read("go.mod", `(?m)^module (\S+)`)
-	n.Name, err2 = read("internal/product/product.go", `(?m)^\tName = "(.*)"`)
-	n.Slug, err3 = read("internal/product/product.go", `(?m)^\tSlug = "(.*)"`)
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return names{}, err
-	}
-	if own := (names{"Holdfast", "holdfast", "holdfast"}); n != own {
-		return names{}, fmt.Errorf("this code is called %s (%s) already; only %s can be renamed, because its name stands for nothing else in it",
-			n.Name, n.Module, own.Name)
-	}
-	return n, nil
+	return err
 }
 
 // left are files and folders that keep the name: they are about Holdfast, whose
@@ -99,10 +85,10 @@ func rename(top string, from, to names) (outcome, error) {
 			return err
 		}
 		file = filepath.ToSlash(file)
-		if slices.Contains(left, file) {
-			return skip(entry)
+		if slices.Contains(left, file) && entry.IsDir() {
+			return fs.SkipDir
 		}
-		if !entry.Type().IsRegular() {
+		if slices.Contains(left, file) || !entry.Type().IsRegular() {
 			return nil
 		}
 		before, err := os.ReadFile(at)
@@ -125,13 +111,6 @@ func rename(top string, from, to names) (outcome, error) {
 	}
 	program := func(n names) string { return filepath.Join(top, "cmd", n.Slug) }
 	return done, os.Rename(program(from), program(to))
-}
-
-func skip(entry fs.DirEntry) error {
-	if entry.IsDir() {
-		return fs.SkipDir
-	}
-	return nil
 }
 
 // changer returns the function that changes one file.

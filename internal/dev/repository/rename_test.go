@@ -47,11 +47,14 @@ func TestARenamedCopyBuildsAndPassesItsTests(t *testing.T) {
 		if out := repository.Go(t, top, "run", "./cmd/"+slug, "version"); !strings.HasPrefix(out, slug+" ") {
 			t.Errorf("the program says %q", out)
 		}
+		if out := repository.Go(t, top, "fmt", "./..."); out != "" {
+			t.Errorf("not formatted:\n%s", out)
+		}
 		repository.Go(t, top, "vet", "./...")
 		repository.Go(t, top, "test", "-count=1", "-short",
 			"./internal/product", "./internal/config", "./internal/form", "./internal/text", "./internal/password",
 			"./internal/learn/trace", "./internal/dev/architecture", "./internal/dev/rename", "./internal/dev/repository")
-		repository.Go(t, top, "test", "-count=1", "./web", "-run", "Cookie|Route|Page|Header|EveryStepNames|AWeakPassword")
+		repository.Go(t, top, "test", "-count=1", "./web", "-run", "Cookie|Route|Page|Header|EveryStepNames|AWeakPassword|OneWrite|LearnsNothing")
 	})
 }
 

@@ -1,11 +1,9 @@
-// Package repository makes copies of this repository for tests that change the
-// code and try what became of it with the go command. It is not part of the
-// application.
+// Package repository copies this repository for tests that change the code and
+// build or test the result with the go command. It is not part of the application.
 package repository
 
 import (
 	"encoding/json"
-	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,67 +13,42 @@ import (
 	"time"
 )
 
+// top is the top of the repository, from the directory of this package's tests.
+const top = "../../.."
+
 // notCopied are the history, and the settings and data of this machine.
 var notCopied = []string{".git", ".data", ".env"}
 
-// Copy copies the repository that the test stands in into a folder of the
-// test's own and returns that. It skips the test, and says so, where there is
-// no go command.
+// Copy copies the repository into a temporary directory of the test and returns
+// its path. It skips the test if there is no go command.
 func Copy(t *testing.T) string {
 	t.Helper()
 	if _, err := exec.LookPath("go"); err != nil {
-		t.Skipf("repository: there is no go command here to try a copy with: %v", err)
+		t.Skipf("repository: no go command to try a copy with: %v", err)
 	}
-	top := top(t)
-	to := t.TempDir()
-	err := filepath.WalkDir(top, func(at string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		file, err := filepath.Rel(top, at)
-		if err != nil {
-			return err
-		}
-		switch {
-		case slices.Contains(notCopied, file):
-			if entry.IsDir() {
-				return fs.SkipDir
-			}
-			return nil
-		case entry.IsDir():
-			return os.MkdirAll(filepath.Join(to, file), 0o755)
-		case !entry.Type().IsRegular():
-			return nil
-		}
-		text, err := os.ReadFile(at)
-		if err != nil {
-			return err
-		}
-		return os.WriteFile(filepath.Join(to, file), text, 0o644)
-	})
+	entries, err := os.ReadDir(top)
 	if err != nil {
-		t.Fatalf("repository: copy: %v", err)
+		t.Fatalf("repository: %v", err)
+	}
+	to := t.TempDir()
+	for _, entry := range entries {
+		name := entry.Name()
+		switch {
+		case slices.Contains(notCopied, name):
+			continue
+		case entry.IsDir():
+			err = os.CopyFS(filepath.Join(to, name), os.DirFS(filepath.Join(top, name)))
+		case entry.Type().IsRegular():
+			var text []byte
+			if text, err = os.ReadFile(filepath.Join(top, name)); err == nil {
+				err = os.WriteFile(filepath.Join(to, name), text, 0o644)
+			}
+		}
+		if err != nil {
+			t.Fatalf("repository: copy %s: %v", name, err)
+		}
 	}
 	return to
-}
-
-// top is the folder of go.mod, above the folder of the test.
-func top(t *testing.T) string {
-	t.Helper()
-	folder, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(folder, "go.mod")); err == nil {
-			return folder
-		}
-		above := filepath.Dir(folder)
-		if above == folder {
-			t.Fatal("repository: no go.mod above the test")
-		}
-		folder = above
-	}
 }
 
 // Go runs the go command in folder and returns what it printed. It fails the
@@ -92,18 +65,21 @@ func Go(t *testing.T, folder string, args ...string) string {
 	return out
 }
 
-// CompileInPlace compiles packages of the repository and their tests as if files,
-// which are in the copy, stood in it: what they leave alone comes from the cache.
+// CompileInPlace compiles packages of the repository and their tests with these files
+// of the copy in the place of its own: other packages come from the build cache.
 func CompileInPlace(t *testing.T, copied string, files []string, packages ...string) {
 	t.Helper()
-	top := top(t)
+	original, err := filepath.Abs(top)
+	if err != nil {
+		t.Fatal(err)
+	}
 	replace := map[string]string{}
 	for _, file := range files {
 		name, err := filepath.Rel(copied, file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		replace[filepath.Join(top, name)] = file
+		replace[filepath.Join(original, name)] = file
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {
