@@ -197,9 +197,6 @@ func TestWhyNobodyIsBelieved(t *testing.T) {
 
 		w.clock.Advance(sessionIdle + time.Second)
 		idle := []string{sent, form, key, asked, "These bytes came back", "The bytes became a record", "The session was checked"}
-		if w.stores.redis == nil { // no script: it is read once more under a lock
-			idle = append(idle, asked, "These bytes came back")
-		}
 		idle = append(idle, "The record was removed", "Nobody: the session was unused for too long")
 		wantTitles(t, "idle", way(b.get("/explain").wantNoCookie()), append(idle, end...)...)
 		wantTitles(t, "after that", way(b.get("/explain")), append([]string{sent, form, key, asked, "Nobody: there is nothing under that key"}, end...)...)
@@ -261,7 +258,7 @@ func TestWhatMakesAWriteOneStepIsToldForEveryStore(t *testing.T) {
 		want  string
 	}{
 		"Redis":          {func(t *testing.T) *world { return newWorld(t, services(t), options{learn: true}) }, "one Lua script"},
-		"embedded Redis": {func(t *testing.T) *world { return newWorld(t, embedded(t), options{learn: true}) }, "a lock in this server"},
+		"embedded Redis": {func(t *testing.T) *world { return newWorld(t, embedded(t), options{learn: true}) }, "one script, which the embedded Redis runs as one SQLite transaction"},
 		"memory": {func(t *testing.T) *world {
 			return newWorld(t, embedded(t), options{learn: true, store: store.KindMemory})
 		}, "a lock in this server"},

@@ -15,12 +15,10 @@ import (
 )
 
 // said are commands that a Redis server and this one answer in the same words.
-// Where a line begins with ~, numbers may differ. The last one ends redis-cli.
+// Where a line begins with ~, numbers may differ.
 const said = `
 PING
 PING hello
-ECHO hello
-ECHO
 SELECT 0
 SELECT 1
 SELECT first
@@ -38,12 +36,8 @@ EXISTS name
 EXISTS name name nothing
 TTL name
 PTTL name
-EXPIRETIME name
-PEXPIRETIME name
 TTL nothing
 PTTL nothing
-EXPIRETIME nothing
-PEXPIRETIME nothing
 DBSIZE
 KEYS *
 KEYS n[^b]m?
@@ -62,20 +56,10 @@ SCAN 0 SINCE 4
 OBJECT ENCODING name
 OBJECT ENCODING nothing
 OBJECT REFCOUNT name
-OBJECT FREQ name
 OBJECT IDLETIME nothing
 ~OBJECT IDLETIME name
 SET number 41
 OBJECT ENCODING number
-INCR number
-INCRBY number 10
-DECRBY number 2
-DECR number
-INCR name
-INCRBY number few
-INCRBY number 9223372036854775807
-DECRBY number -9223372036854775808
-INCR fresh
 SET long 123456789012345678901234567890123456789012345
 OBJECT ENCODING long
 SET empty ""
@@ -85,10 +69,6 @@ SET name Ada NX
 SET name Ada XX
 SET other Ada XX
 SET other Ada NX
-SET name Lovelace GET
-SET nothing2 Ada XX GET
-SET third Ada NX GET
-SET third Grace NX GET
 SET name Ada NX XX
 SET name Ada EX
 SET name Ada EX soon
@@ -100,149 +80,49 @@ SET name Ada FOREVER
 SET name Ada EX 100
 TTL name
 ~PTTL name
-~EXPIRETIME name
-~PEXPIRETIME name
-SET name Grace KEEPTTL
-TTL name
-GET name
-APPEND name " Hopper"
-TTL name
-GET name
-PERSIST name
-PERSIST name
-PERSIST nothing
-TTL name
 SET name Ada PX 100000
 TTL name
-SET name Ada EXAT 4000000000
-EXPIRETIME name
-PEXPIRETIME name
-SET name Ada PXAT 4000000000123
-EXPIRETIME name
-PEXPIRETIME name
-SET gone Ada EXAT 1000000000
-EXISTS gone
-SETEX name 100 Ada
-SETEX name 0 Ada
-SETEX name soon Ada
-PSETEX name 100000 Ada
+SET name Ada
 TTL name
-SETNX name Grace
-SETNX newer Grace
-GETSET newer Hopper
-TTL newer
-GETEX newer
-GETEX newer EX 100
-TTL newer
-GETEX newer PERSIST
-TTL newer
-GETEX newer FOREVER
-GETEX nothing EX 100
-GETDEL newer
-GETDEL newer
-GETRANGE name 0 0
-GETRANGE name -2 -1
-GETRANGE name 5 9
-GETRANGE nothing 0 -1
-GETRANGE name 0 end
-MSET one 1 two 2
-MSET one 1 two
-MGET one nothing two
-EXPIRE one 100
-EXPIRE one 100 NX
-EXPIRE one 50 GT
-EXPIRE one 200 GT
-EXPIRE one 50 LT
-TTL one
-EXPIRE one 100 XX
-EXPIRE two 100 XX
-EXPIRE two 100 GT
-EXPIRE two 100 LT
-EXPIRE one 10 NX GT
-EXPIRE one 10 LT GT
-EXPIRE one 10 SOON
-EXPIRE one soon
-EXPIRE one 9223372036854775807
-EXPIRE nothing 10
-PEXPIRE one 100000
-TTL one
-EXPIREAT one 4000000000
-EXPIRETIME one
-PEXPIREAT one 4000000000123
-PEXPIRETIME one
-EXPIRE one 0
-EXISTS one
-EXPIRE two -1
-EXISTS two
-SET from 1 EX 1000
-RENAME from to
-TTL to
-RENAME from to
-SET from 2
-RENAMENX from to
-RENAMENX from to2
-RENAMENX from to2
-RENAME to2 to
-GET to
-TOUCH to nothing
+MGET name nothing number
+PEXPIREAT name 4000000000123
+~TTL name
+PEXPIREAT nothing 4000000000123
+PEXPIREAT name soon
+PEXPIREAT name 1
+EXISTS name
+EVALSHA 0123456789012345678901234567890123456789 0
+EVAL "return redis.call('GET', KEYS[1]) or 'none'" 1 number
+EVAL "return redis.call('GET', KEYS[1]) or 'none'" 1 nothing
+EVALSHA 0123456789012345678901234567890123456789 1 number
+EVAL "return redis.call('GET', KEYS[1]) or 'none'" 2 number
+EVAL "return redis.call('GET', KEYS[1]) or 'none'" -1 number
+EVAL "return redis.call('GET', KEYS[1]) or 'none'" many number
+EVAL "redis.call('SET', KEYS[1], ARGV[1]); return redis.error_reply('BEHIND it was stored')" 1 stored yes
+GET stored
+SET to 1
 DEL to nothing
 DEL to
-UNLINK other third
-COMMAND INFO nosuchcommand
-HELLO nine
 HELLO 4
 HELLO 2 SOMETHING
-AUTH secret
-AUTH default anything
-AUTH Ada secret
-CLIENT GETNAME
-CLIENT SETNAME "two words"
-CLIENT SETNAME ada
-~CLIENT ID
-CONFIG GET maxmemory-policy
-CONFIG GET MAXMEMORY-P*
-CONFIG GET appendonly
-CONFIG GET nosuchsetting
-CONFIG GET
 EXEC
 DISCARD
+QUIT
 FLUSHDB SOON
 FLUSHDB
 DBSIZE
-RANDOMKEY
-FLUSHALL ASYNC
-QUIT
 `
 
-// answers asks all at once and returns the answer to each line.
-func (c cli) answers(lines []string) []string {
-	c.t.Helper()
-	const end = "the end of an answer"
-	var asked []string
-	for _, line := range lines {
-		asked = append(asked, line, `ECHO "`+end+`"`)
-	}
-	answers := strings.Split(c.typed(asked...), `"`+end+"\"\n")
-	if len(answers) != len(lines) {
-		c.t.Fatalf("%d answers to %d lines: %q", len(answers), len(lines), answers)
-	}
-	return answers
-}
-
 func TestRedisCLIIsAnsweredAsByRedis(t *testing.T) {
-	t.Parallel()
 	_, port, _ := net.SplitHostPort(testservice.PrivateRedis(t, "--databases", "1").Addr)
 	real, ours := cli{t, []string{"-p", port}}, cliOf(t, open(t, t.TempDir()))
 	numbers := regexp.MustCompile(`\d+`)
-	plain := strings.Split(strings.ReplaceAll(strings.TrimSpace(said), "\n~", "\n"), "\n")
-	wanted, gotten := real.answers(plain), ours.answers(plain)
-	for i, line := range strings.Split(strings.TrimSpace(said), "\n") {
-		want, got := wanted[i], gotten[i]
-		if strings.HasPrefix(line, "~") {
+	for line := range strings.Lines(strings.TrimSpace(said)) {
+		line = strings.TrimSuffix(line, "\n")
+		line, loosely := strings.CutPrefix(line, "~")
+		want, got := real.typed(line), ours.typed(line)
+		if loosely {
 			want, got = numbers.ReplaceAllString(want, "N"), numbers.ReplaceAllString(got, "N")
-		}
-		if strings.HasPrefix(line, "TTL") && near(want, got) {
-			continue
 		}
 		if strings.HasPrefix(line, "KEYS") || strings.HasPrefix(line, "SCAN") {
 			want, got = sorted(want), sorted(got)
@@ -253,27 +133,16 @@ func TestRedisCLIIsAnsweredAsByRedis(t *testing.T) {
 	}
 }
 
-// near reports whether two times to live differ by no more than a busy machine
-// makes them.
-func near(a, b string) bool {
-	var x, y int
-	_, errA := fmt.Sscanf(a, "(integer) %d", &x)
-	_, errB := fmt.Sscanf(b, "(integer) %d", &y)
-	return errA == nil && errB == nil && x > 0 && y > 0 && max(x, y)-min(x, y) <= int(patience.Seconds())
-}
-
 func TestTransactionsAreAnsweredAsByRedis(t *testing.T) {
-	t.Parallel()
 	_, port, _ := net.SplitHostPort(testservice.PrivateRedis(t).Addr)
 	real, ours := cli{t, []string{"-p", port}}, cliOf(t, open(t, t.TempDir()))
 	for _, lines := range [][]string{
-		{"MULTI", "SET a 1", "INCR a", "GET a", "EXEC", "GET a"},
-		{"MULTI", "SET a Ada", "INCR a", "SET b 2", "EXEC", "MGET a b"},
+		{"MULTI", "SET a 1", "STRLEN a", "GET a", "EXEC", "GET a"},
+		{"MULTI", "SET a Ada", "PEXPIREAT a soon", "SET b 2", "EXEC", "MGET a b"},
 		{"MULTI", "SET a lost", "DISCARD", "GET a"},
 		{"MULTI", "SET a lost", "NOSUCHCOMMAND", "SET b lost", "EXEC", "MGET a b", "EXEC"},
 		{"MULTI", "SET a", "DISCARD"},
-		{"MULTI", "MULTI", "PING", "EXEC"},
-		{"MULTI", "SET a lost", "RESET", "GET a", "EXEC"},
+		{"MULTI", "MULTI", "GET a", "EXEC"},
 		{"MULTI", "EXEC"},
 	} {
 		unknown := regexp.MustCompile(`\(error\) ERR (unknown command|this is).*`)
@@ -282,10 +151,9 @@ func TestTransactionsAreAnsweredAsByRedis(t *testing.T) {
 			t.Errorf("%q\nRedis:\n%s\nours:\n%s", lines, want, got)
 		}
 	}
-	for _, line := range []string{"FLUSHALL", "MONITOR"} { // which Redis does in its own way
-		if got := ours.typed("MULTI", line, "EXEC"); !strings.Contains(got, "Command not allowed inside a transaction") || !strings.Contains(got, "EXECABORT") {
-			t.Errorf("%s within MULTI:\n%s", line, got)
-		}
+	// Redis takes FLUSHDB here.
+	if got := ours.typed("MULTI", "FLUSHDB", "EXEC"); !strings.Contains(got, "Command not allowed inside a transaction") || !strings.Contains(got, "EXECABORT") {
+		t.Errorf("FLUSHDB within MULTI:\n%s", got)
 	}
 }
 
@@ -299,7 +167,6 @@ func sorted(answer string) string {
 // TestAnswersHaveTheTypesOfRedis compares what no two servers say in the same
 // words.
 func TestAnswersHaveTheTypesOfRedis(t *testing.T) {
-	t.Parallel()
 	address := testservice.PrivateRedis(t).Addr
 	real, err := redis.Dial("tcp", address)
 	if err != nil {
@@ -308,9 +175,7 @@ func TestAnswersHaveTheTypesOfRedis(t *testing.T) {
 	defer real.Close()
 	ours := dial(t, open(t, t.TempDir()))
 	for _, line := range []string{
-		"SET name Ada", "INFO", "INFO server", "INFO memory keyspace", "INFO nosuchsection", "HELLO", "HELLO 2", "HELLO 2 AUTH default x SETNAME ada", "CLIENT GETNAME",
-		"CLIENT INFO", "CLIENT LIST", "CLIENT ID", "COMMAND", "COMMAND COUNT", "COMMAND LIST", "COMMAND INFO get mset",
-		"COMMAND DOCS", "COMMAND DOCS ping", "CONFIG GET *", "SCAN 0", "TIME", "ROLE", "RANDOMKEY", "MEMORY USAGE name", "MEMORY USAGE nothing",
+		"SET name Ada", "INFO", "INFO server", "INFO memory keyspace", "INFO nosuchsection", "COMMAND COUNT", "COMMAND LIST", "SCAN 0",
 	} {
 		words := strings.Fields(line)
 		args := make([]any, len(words)-1)
@@ -333,7 +198,6 @@ func TestAnswersHaveTheTypesOfRedis(t *testing.T) {
 
 // TestRESP3IsRefusedAsByAServerThatIsOlder: redis-cli -3 then stays with RESP2.
 func TestRESP3IsRefusedAsByAServerThatIsOlder(t *testing.T) {
-	t.Parallel()
 	s := open(t, t.TempDir())
 	if _, err := dial(t, s).Do("HELLO", "3"); err == nil || !strings.HasPrefix(err.Error(), "NOPROTO ") {
 		t.Errorf("HELLO 3: %v", err)
@@ -358,7 +222,6 @@ func shape(answer any) string {
 }
 
 func TestRedisCLIScansAThousandKeys(t *testing.T) {
-	t.Parallel()
 	s := open(t, t.TempDir())
 	conn := dial(t, s)
 	want := make([]string, 1000)
@@ -388,18 +251,15 @@ func TestRedisCLIScansAThousandKeys(t *testing.T) {
 }
 
 func TestRedisCLIFindsItsWay(t *testing.T) {
-	t.Parallel()
 	s := open(t, t.TempDir())
 	ours := cliOf(t, s)
 	for name, c := range map[string]struct {
 		lines []string
 		want  []string
 	}{
-		"help":        {[]string{"HELP SET"}, []string{"key value [NX | XX]", "Sets the string value of a key", "since:", "group:"}},
 		"transaction": {[]string{"MULTI", "SET a 1", "GET a", "EXEC"}, []string{"QUEUED", `2) "1"`}},
-		"info":        {[]string{"INFO"}, []string{"# Server", "server_name:redka", "# Memory", "used_memory_human:", "# Keyspace"}},
-		"clients":     {[]string{"CLIENT SETNAME ada", "CLIENT INFO", "CLIENT LIST"}, []string{"name=ada", "addr=" + s.Socket() + ":0"}},
-		"settings":    {[]string{"CONFIG GET *"}, []string{"maxmemory-policy", "noeviction", s.Socket()}},
+		"info":        {[]string{"INFO"}, []string{"# Server", "server_name:redka", "embedded_in:Kelp", "# Memory", "used_memory_human:", "# Keyspace"}},
+		"script":      {[]string{"SET b 2", `EVALSHA ` + sha(scripts[0]) + ` 1 b`}, []string{`"2"`}},
 	} {
 		out := ours.typed(c.lines...)
 		for _, want := range c.want {
@@ -408,29 +268,19 @@ func TestRedisCLIFindsItsWay(t *testing.T) {
 			}
 		}
 	}
-	keys := do(t, dial(t, s), "DBSIZE")
-	for _, option := range []string{"--bigkeys", "--memkeys"} {
-		if out := ours.run(option); !strings.Contains(out, fmt.Sprintf("Sampled %d keys", keys)) {
-			t.Errorf("%s: %s", option, out)
-		}
-	}
 }
 
 func TestACommandThatIsNotThereIsToldWhatThisIs(t *testing.T) {
-	t.Parallel()
 	ours := cliOf(t, open(t, t.TempDir()))
-	const says = "ERR this is the Redis embedded in Holdfast (Redka); it has no %s. Set REDIS_URL for a real Redis\n"
+	const says = "ERR this is the Redis embedded in Kelp (Redka); it has no %s. Set REDIS_URL for a real Redis\n"
 	for line, name := range map[string]string{
-		"EVALSHA 0123456789012345678901234567890123456789 0": "EVALSHA",
+		`EVAL "return 1" 0`:      "LUA, ONLY THE SCRIPTS OF THE PROGRAM",
 		"xadd s * a b":           "XADD",
-		"HSET a b c":             "HSET",
-		"CONFIG SET maxmemory 1": "CONFIG SET",
-		"CLIENT KILL ID 4":       "CLIENT KILL ID 4",
-		"OBJECT HELP":            "OBJECT HELP",
-		"MEMORY DOCTOR":          "MEMORY DOCTOR",
+		"CONFIG SET maxmemory 1": "CONFIG",
+		"OBJECT FREQ a":          "OBJECT FREQ",
+		"COMMAND INFO get":       "COMMAND INFO",
 		`"line\r\nbreak"`:        "LINE  BREAK",
 	} {
-		// redis-cli writes the answer of MEMORY DOCTOR as it is.
 		if got, want := strings.TrimPrefix(ours.typed(line), "(error) "), fmt.Sprintf(says, name); got != want {
 			t.Errorf("%s:\n%swant\n%s", line, got, want)
 		}

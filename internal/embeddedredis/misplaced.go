@@ -36,8 +36,8 @@ func (s *Server) reportMisplaced(file string) {
 	if info, err := os.Stat(file); filepath.Base(other) == dataFile && (err != nil || info.Size() > 0) {
 		return
 	}
-	s.log.Warn("data of an earlier release is outside its folder, where other folders may use it: it is not read",
-		"file", other, "folder", s.dir, "advice", "delete it, with its -wal and -shm files, if no other server uses it")
+	s.Log.Warn("data of an earlier release is outside its folder, where other folders may use it: it is not read",
+		"file", other, "folder", s.Dir, "advice", "delete it, with its -wal and -shm files, if no other server uses it")
 }
 
 // isSQLite reports whether path is a file that begins as SQLite's do.

@@ -1,22 +1,22 @@
-// Package embeddedredis runs a Redis-compatible server inside this process, for
-// a machine that has no Redis. Redka keeps the data, in SQLite.
+// Package embeddedredis runs a small Redis-compatible server inside a process,
+// for a machine that has no Redis. Redcon speaks the protocol (RESP2); Redka
+// keeps the data, in SQLite.
 //
-// It owns the data file, the lock that gives it to one process at a time, the
-// socket, and the commands that are answered. Strings, keys, transactions and
-// what people look around with (SCAN, INFO, MONITOR, CLIENT LIST …) answer as
-// Redis 7.0 does over RESP2; every other command gets an error that says which
-// server this is. Redka has a server of its own, which answers fewer of these
-// commands and some of them in other types (the cursor of SCAN is an integer,
-// on which redis-cli --scan ends); its database is used without it.
+// It owns the data file, the lock that gives the file to one process at a time,
+// the socket, and about 25 commands: strings with expiry, transactions, and what
+// people look around with (SCAN, INFO, MONITOR). They answer as Redis 7.0 does.
+// Scripts do not run Lua: a [Script] names its Lua source and brings the Go
+// function that does the same in one SQLite transaction.
 //
-// It must not know sessions, nor who asks.
+// It knows nothing about who uses it.
 package embeddedredis
 
 import (
 	"context"
+	"crypto/sha1"
+	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -30,25 +30,24 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/gomodule/redigo/redis"
 	"github.com/nalgeon/redka"
+	"github.com/tidwall/redcon"
 
-	"holdfast/internal/product"
 	"holdfast/internal/sqlitefile"
 )
 
 const (
-	// maxSocketPath is the longest path a unix socket can have everywhere
+	// maxSocketPath is the longest path that a unix socket can have everywhere
 	// (sun_path is 104 bytes on macOS, 108 on Linux, with the closing NUL).
 	maxSocketPath = 103
 
 	// lockLimit is how long a start waits for a predecessor to end.
 	lockLimit = 3 * time.Second
 
-	// transactionLimit is how long a transaction may take before it is undone,
-	// the wait for those before it among that. Whoever waits for less says so to
-	// his connection; this one only has to end.
+	// transactionLimit is how long a transaction may take before it is rolled
+	// back, including the wait for those before it. Callers set shorter
+	// deadlines themselves; this only guarantees that a transaction ends.
 	transactionLimit = time.Minute
 
-	// dataFile and socketFile lie in the server's folder.
 	dataFile   = "redis.db"
 	socketFile = "redis.sock"
 
@@ -57,54 +56,61 @@ const (
 	errNoUnixSockets = syscall.Errno(10047)
 )
 
+// Config says what to start.
+type Config struct {
+	Dir     string // an existing folder for the data file, the lock and the socket
+	Product string // who embeds this server, as error messages and INFO name it
+	Scripts []Script
+	Log     *slog.Logger
+}
+
 // Server is a running server. Close ends it.
 type Server struct {
+	Config
 	db       *redka.DB
-	store    store
-	commands map[string]*command
-	log      *slog.Logger
+	table    map[string]command
+	scripts  map[string]Script // by the SHA-1 of their source
 	lock     *flock.Flock
-	dir      string       // absolute
-	listener net.Listener // nil where the system has no unix sockets
-	socket   string       // its path; "" without one
-	own      string       // folder made for the socket alone, or ""
+	listener net.Listener
+	socket   string // its path; "" for a server that only Dial reaches
+	own      string // folder made for the socket alone, or ""
 	started  time.Time
-	gate     gate
+	pause    atomic.Pointer[chan struct{}] // closed when the pause ends; nil: none
+	closing  chan struct{}
+	close    func() error
+	clients  atomic.Int64
+	commands atomic.Int64
 	monitors monitors
-	counts   counts
-
-	mu      sync.Mutex
-	clients map[int64]*client
-	lastID  int64
-	closed  bool
-	working sync.WaitGroup // one for each client, and the listener
+	working  sync.WaitGroup // the accept loop, each client, each monitor
 }
 
-// counts are what INFO stats tells.
-type counts struct{ connections, commands, hits, misses atomic.Int64 }
-
-// Start serves the database redis.db in dir on the socket redis.sock beside it,
-// or on one in a new folder below the system's temporary folder where that path
-// is too long for a socket. Where the system has no unix sockets, only [Dial]
-// leads to the server. dir must exist. A second process that asks for the same
-// dir waits three seconds for the first to end, and is then refused.
-func Start(ctx context.Context, dir string, log *slog.Logger) (*Server, error) {
-	return start(ctx, dir, log, net.Listen)
+// Start serves the database redis.db in cfg.Dir on the socket redis.sock beside
+// it, or in a new temporary folder where that path is too long for a socket.
+// Without a possible socket only [Server.Dial] reaches the server. A second
+// process that asks for the same folder waits three seconds for the first to
+// end, and is then refused.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	return start(ctx, cfg, net.Listen)
 }
 
-func start(ctx context.Context, dir string, log *slog.Logger, listen func(network, address string) (net.Listener, error)) (*Server, error) {
-	dir, err := filepath.Abs(dir)
+func start(ctx context.Context, cfg Config, listen func(network, address string) (net.Listener, error)) (*Server, error) {
+	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("find folder of embedded Redis: %w", err)
+		return nil, fmt.Errorf("find the folder of the embedded Redis: %w", err)
 	}
+	cfg.Dir = dir
 	s := &Server{
-		commands: commandTable(),
-		log:      log,
-		lock:     flock.New(filepath.Join(dir, "redis.lock"), flock.SetPermissions(0o600)),
-		dir:      dir,
-		started:  time.Now(),
-		gate:     gate{gone: make(chan struct{})},
-		clients:  map[int64]*client{},
+		Config:  cfg,
+		table:   commandTable(),
+		scripts: map[string]Script{},
+		lock:    flock.New(filepath.Join(dir, "redis.lock"), flock.SetPermissions(0o600)),
+		started: time.Now(),
+		closing: make(chan struct{}),
+	}
+	s.close = sync.OnceValue(s.shutDown)
+	for _, script := range cfg.Scripts {
+		sum := sha1.Sum([]byte(script.Source))
+		s.scripts[hex.EncodeToString(sum[:])] = script
 	}
 	if err := takeLock(ctx, s.lock); err != nil {
 		return nil, err
@@ -113,12 +119,18 @@ func start(ctx context.Context, dir string, log *slog.Logger, listen func(networ
 		return nil, errors.Join(err, s.lock.Unlock())
 	}
 	if err := s.listen(listen); err != nil {
-		return nil, errors.Join(err, s.Close())
+		return nil, errors.Join(err, s.db.Close(), s.lock.Unlock())
 	}
+	server := redcon.NewServerNetwork("unix", s.socket, s.serve, s.admit, s.dismiss)
+	server.AcceptError = func(err error) {
+		s.Log.Error("embedded Redis accepts no connections", "cause", err)
+		time.Sleep(100 * time.Millisecond) // no file descriptor is left
+	}
+	s.working.Go(func() { _ = server.Serve(s.listener) }) // its errors went to AcceptError
 	return s, nil
 }
 
-// takeLock waits a little for a predecessor that is about to leave.
+// takeLock waits a little for a predecessor that is about to end.
 func takeLock(ctx context.Context, lock *flock.Flock) error {
 	ctx, cancel := context.WithTimeout(ctx, lockLimit)
 	defer cancel()
@@ -133,24 +145,22 @@ func takeLock(ctx context.Context, lock *flock.Flock) error {
 }
 
 func (s *Server) openData() error {
-	file := filepath.Join(s.dir, dataFile)
+	file := filepath.Join(s.Dir, dataFile)
 	s.reportMisplaced(file)
 	// One handle writes and one reads, as in redka.Open, which takes no path with
 	// ?, # or %41 in it.
 	rw, err := sqlitefile.Open(file, url.Values{"_txlock": {"immediate"}})
 	if err != nil {
-		return fmt.Errorf("open embedded Redis: %w", err)
+		return fmt.Errorf("open the embedded Redis: %w", err)
 	}
 	ro, err := sqlitefile.Open(file, url.Values{"mode": {"ro"}})
 	if err != nil {
-		return errors.Join(fmt.Errorf("open embedded Redis: %w", err), rw.Close())
+		return errors.Join(fmt.Errorf("open the embedded Redis: %w", err), rw.Close())
 	}
-	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
-	s.db, err = redka.OpenDB(rw, ro, &redka.Options{DriverName: sqlitefile.Driver, Logger: quiet, Timeout: transactionLimit})
+	s.db, err = redka.OpenDB(rw, ro, &redka.Options{DriverName: sqlitefile.Driver, Timeout: transactionLimit})
 	if err != nil {
-		return errors.Join(fmt.Errorf("open embedded Redis in %s: %w", s.dir, err), rw.Close(), ro.Close())
+		return errors.Join(fmt.Errorf("open the embedded Redis in %s: %w", s.Dir, err), rw.Close(), ro.Close())
 	}
-	s.store = storeOf(s.db)
 	return nil
 }
 
@@ -160,36 +170,40 @@ func (s *Server) listen(listen func(network, address string) (net.Listener, erro
 		return err
 	}
 	if socket == "" {
-		s.log.Info("no folder has a path short enough for a socket: redis-cli cannot look into the embedded Redis")
+		s.inProcess("no folder has a path short enough for a socket")
 		return nil
 	}
-	// A socket left by a killed process; the lock says that it is gone.
+	// A killed process left it; the lock says that the process is gone.
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove old socket: %w", err)
+		return fmt.Errorf("remove the old socket: %w", err)
 	}
 	listener, err := listen("unix", socket)
 	if errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, errNoUnixSockets) {
-		s.log.Info("this system has no unix sockets: redis-cli cannot look into the embedded Redis", "cause", err)
+		s.inProcess("this system has no unix sockets")
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("start embedded Redis: %w", err)
+		return fmt.Errorf("start the embedded Redis: %w", err)
+	}
+	if err := os.Chmod(socket, 0o600); err != nil {
+		return fmt.Errorf("keep others from the socket: %w", errors.Join(err, listener.Close()))
 	}
 	s.listener, s.socket = listener, socket
-	if err := os.Chmod(socket, 0o600); err != nil {
-		return fmt.Errorf("keep others from the socket: %w", err)
-	}
-	s.working.Go(s.accept)
 	return nil
 }
 
-// socketPath is where the socket is made: in the data folder, or in one of its
-// own where that path is too long; "" where all are.
+func (s *Server) inProcess(why string) {
+	s.Log.Info("redis-cli cannot look into the embedded Redis: " + why)
+	s.listener = &pipes{conns: make(chan net.Conn), closed: s.closing}
+}
+
+// socketPath is where the socket goes: in the data folder, or in one of its own
+// where that path is too long; "" where both are.
 func (s *Server) socketPath() (string, error) {
-	if path := filepath.Join(s.dir, socketFile); len(path) <= maxSocketPath {
+	if path := filepath.Join(s.Dir, socketFile); len(path) <= maxSocketPath {
 		return path, nil
 	}
-	own, err := os.MkdirTemp("", product.Slug)
+	own, err := os.MkdirTemp("", "redis")
 	if err != nil {
 		return "", fmt.Errorf("make a folder for the socket: %w", err)
 	}
@@ -200,116 +214,54 @@ func (s *Server) socketPath() (string, error) {
 	return "", nil
 }
 
-// accept takes connections until Close. The waiting time after a failure (no
-// file descriptor is left) is that of net/http.
-func (s *Server) accept() {
-	const longest = time.Second
-	wait := 5 * time.Millisecond
-	for {
-		conn, err := s.listener.Accept()
-		switch {
-		case err == nil:
-			s.admit(conn, 0)
-			wait = 5 * time.Millisecond
-		case errors.Is(err, net.ErrClosed):
-			return
-		default:
-			s.log.Error("embedded Redis took no connection", "cause", err)
-			select {
-			case <-time.After(wait):
-			case <-s.gate.gone:
-			}
-			wait = min(2*wait, longest)
-		}
-	}
-}
-
-// admit serves a connection, through an outbox with this limit unless that is
-// zero, or closes it when the server is closed.
-func (s *Server) admit(conn net.Conn, limit int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		conn.Close()
-		return false
-	}
-	s.lastID++
-	s.counts.connections.Add(1)
-	c := &client{server: s, conn: conn, id: s.lastID, since: time.Now()}
-	if limit > 0 {
-		c.box = newOutbox(conn, limit)
-	}
-	c.lastAt.Store(c.since.UnixNano())
-	s.clients[c.id] = c
-	s.working.Go(c.serve)
-	return true
-}
-
-func (s *Server) dismiss(c *client) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.clients, c.id)
-}
-
-// Dial opens a connection. [Server.StandStill] holds what is written to it.
+// Dial opens a connection to the server.
 func (s *Server) Dial(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
-	return redis.DialContext(ctx, "unix", s.socket, append(options, redis.DialContextFunc(s.dial))...)
+	if s.socket != "" {
+		return redis.DialContext(ctx, "unix", s.socket, options...)
+	}
+	return redis.DialContext(ctx, "pipe", "", append(options, redis.DialContextFunc(s.listener.(*pipes).dial))...)
 }
 
 // DialSocket opens a connection to the server that another process runs in dir.
-// It fails where no server runs, and where dir is no place for a socket: see
+// It fails if no server runs there, or if the server's socket is elsewhere: see
 // [Start].
 func DialSocket(ctx context.Context, dir string, options ...redis.DialOption) (redis.Conn, error) {
 	return redis.DialContext(ctx, "unix", filepath.Join(dir, socketFile), options...)
 }
 
-func (s *Server) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	if address == "" {
-		near, far := net.Pipe()
-		if !s.admit(far, pipeLimit) {
-			return nil, net.ErrClosed
-		}
-		return newGated(near, &s.gate), nil
-	}
-	conn, err := (&net.Dialer{}).DialContext(ctx, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return newGated(conn, &s.gate), nil
-}
-
-// Socket is the absolute path for redis-cli -s; "" where the system has no unix
-// sockets.
+// Socket is the absolute path for redis-cli -s; "" if there is no socket.
 func (s *Server) Socket() string { return s.socket }
 
-// StandStill has the server take connections and no commands for d, at most
-// [MaxStandStill], as a stopped process does: what is written to a connection
-// from [Server.Dial] waits. The channel that it returns is closed when that is
-// over. A second call meanwhile returns the same channel and prolongs nothing.
-// Others on the socket are answered, so that one can look.
-func (s *Server) StandStill(d time.Duration) (over <-chan struct{}) {
-	return s.gate.shut(min(d, MaxStandStill))
+// MaxPause is the longest time for which a server can be paused.
+const MaxPause = 5 * time.Second
+
+// Pause makes the server accept connections and answer no command for d, at most
+// [MaxPause], as a stopped process does. The channel that it returns is closed
+// when the pause is over. A second call meanwhile returns the same channel and
+// prolongs nothing.
+func (s *Server) Pause(d time.Duration) (over <-chan struct{}) {
+	end := make(chan struct{})
+	for !s.pause.CompareAndSwap(nil, &end) {
+		if already := s.pause.Load(); already != nil {
+			return *already
+		}
+	}
+	time.AfterFunc(min(d, MaxPause), func() {
+		s.pause.Store(nil)
+		close(end)
+	})
+	return end
 }
 
-// Close ends the server: commands that are being carried out are finished,
-// connections are closed, and the data and the lock are let go. It does not
-// wait for the end of a standstill. A second Close does nothing.
-func (s *Server) Close() error {
-	s.mu.Lock()
-	if s.closed {
-		s.mu.Unlock()
-		return nil
-	}
-	s.closed = true
-	close(s.gate.gone)
-	for _, c := range s.clients {
-		c.conn.Close()
-	}
-	s.mu.Unlock()
-	var err error
-	if s.listener != nil {
-		err = s.listener.Close() // removes the socket too
-	}
+// Close ends the server: it finishes the commands that are running, then closes
+// connections, data and lock. It does not wait for the end of a pause. A second
+// Close does nothing.
+func (s *Server) Close() error { return s.close() }
+
+func (s *Server) shutDown() error {
+	close(s.closing)
+	err := s.listener.Close() // removes the socket, and has redcon close its connections
+	s.monitors.closeAll()
 	s.working.Wait()
 	err = errors.Join(err, s.db.Close())
 	if s.own != "" {
@@ -317,3 +269,38 @@ func (s *Server) Close() error {
 	}
 	return errors.Join(err, s.lock.Unlock())
 }
+
+// pipes is a listener for connections inside the process. A client must not
+// write more than a few commands before it reads: nothing buffers the replies.
+type pipes struct {
+	conns  chan net.Conn
+	closed chan struct{}
+}
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	near, far := net.Pipe()
+	select {
+	case p.conns <- far:
+		return near, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Accept implements [net.Listener].
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case conn := <-p.conns:
+		return conn, nil
+	case <-p.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close implements [net.Listener]. The server closes the channel.
+func (p *pipes) Close() error { return nil }
+
+// Addr implements [net.Listener].
+func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Net: "pipe"} }

@@ -22,10 +22,15 @@ const patience = 20 * time.Second
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
+// config is for a server in dir that knows two scripts.
+func config(dir string) embeddedredis.Config {
+	return embeddedredis.Config{Dir: dir, Product: "Kelp", Scripts: scripts, Log: quiet}
+}
+
 // open starts a server in dir and ends it with the test.
 func open(t testing.TB, dir string) *embeddedredis.Server {
 	t.Helper()
-	s, err := embeddedredis.Start(context.Background(), dir, quiet)
+	s, err := embeddedredis.Start(context.Background(), config(dir))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -50,10 +50,10 @@ func (v *boltValues) GetMany(ctx context.Context, keys []string) ([][]byte, erro
 	return getEach(ctx, v.Get, keys)
 }
 
-func (v *boltValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration, replace bool) error {
+func (v *boltValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.scsValues.Set(ctx, key, value, ttl, replace)
+	return v.scsValues.Set(ctx, key, value, ttl)
 }
 
 func (v *boltValues) property(ctx context.Context, p property) (string, error) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/embeddedredis"
 	"holdfast/internal/pipeline"
 	"holdfast/internal/product"
 )
@@ -137,7 +138,9 @@ type step struct {
 // When it refuses all writes because it cannot save them (MISCONF) or has no
 // replicas (NOREPLICAS), that is the answer if none of the keys is there, and
 // BEHIND if one is.
-var stepScript = redis.NewScript(-1, `
+var stepScript = redis.NewScript(-1, stepLua)
+
+const stepLua = `
 local mark, beat, epoch = unpack(redis.call('MGET', KEYS[1], KEYS[2], KEYS[3]))
 if ARGV[1] ~= '*' and ((mark or '') ~= ARGV[1] or ARGV[1] == '' and (beat or '') ~= ARGV[6]) then return {} end
 local removed = redis.pcall('DEL', unpack(KEYS, 4))
@@ -154,7 +157,46 @@ if ARGV[4] ~= '' then
   redis.call('SET', KEYS[2], beat)
   redis.call('SET', KEYS[3], epoch)
 end
-return {beat or '', epoch or ''}`)
+return {beat or '', epoch or ''}`
+
+// stepInGo is stepScript for the embedded Redis.
+var stepInGo = embeddedredis.Script{
+	Source: stepLua,
+	Run: func(tx embeddedredis.Tx, keys []string, args [][]byte) (any, error) {
+		var found [3]string // the mark, the beat and its epoch
+		for i, key := range keys[:3] {
+			value, err := tx.Get(key)
+			if err != nil {
+				return nil, err
+			}
+			found[i] = string(value)
+		}
+		expected, mark, keep, next, nextEpoch, expectedBeat := string(args[0]), args[1], string(args[2]), args[3], args[4], string(args[5])
+		if expected != anyMark && (found[0] != expected || expected == "" && found[1] != expectedBeat) {
+			return []string{}, nil
+		}
+		if _, err := tx.Delete(keys[3:]...); err != nil {
+			return nil, err
+		}
+		ms, err := strconv.ParseInt(keep, 10, 64)
+		if err != nil {
+			return nil, err
+		}
+		if err := tx.Set(keys[0], mark, time.Duration(ms)*time.Millisecond); err != nil {
+			return nil, err
+		}
+		if len(next) == 0 {
+			return found[1:], nil
+		}
+		return []string{string(next), string(nextEpoch)}, errors.Join(tx.Set(keys[1], next, 0), tx.Set(keys[2], nextEpoch, 0))
+	},
+	Failed: func(tx embeddedredis.Tx, keys []string) error {
+		if left, err := tx.Exists(keys[3:]...); left == 0 || err != nil {
+			return err
+		}
+		return redis.Error("BEHIND ended sessions cannot be removed")
+	},
+}
 
 func newHeartbeat(cfg Config) *heartbeat {
 	return &heartbeat{

@@ -1,12 +1,14 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -14,6 +16,7 @@ import (
 	"github.com/alexedwards/scs/redisstore"
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/embeddedredis"
 	"holdfast/internal/fault"
 	"holdfast/internal/pipeline"
 	"holdfast/internal/product"
@@ -77,15 +80,8 @@ func (r *redisValues) GetMany(ctx context.Context, keys []string) ([][]byte, err
 	return values, nil
 }
 
-func (r *redisValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration, replace bool) error {
-	args := []any{Prefix + key, value, "PX", ttl.Milliseconds()}
-	if replace {
-		args = append(args, "XX")
-	}
-	reply, err := r.do(ctx, "SET", args...)
-	if err == nil && reply == nil {
-		return ErrConflict
-	}
+func (r *redisValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	_, err := r.do(ctx, "SET", Prefix+key, value, "PX", ttl.Milliseconds())
 	return ofWrite(err)
 }
 
@@ -188,6 +184,7 @@ type redisStore struct {
 	*redisValues
 	beats  *heartbeat
 	health *health
+	server *embeddedredis.Server // nil unless this process runs it
 }
 
 func (r redisStore) Get(ctx context.Context, key string) ([]byte, error) {
@@ -228,12 +225,38 @@ func (r redisStore) Ping(ctx context.Context) error {
 // to delete), and the milliseconds to keep it. It answers 1 when the new value
 // is in place: also when it was already, because a connection was cut after the
 // script had run and it was sent again.
-var swapScript = redis.NewScript(1, `
+var swapScript = redis.NewScript(1, swapLua)
+
+const swapLua = `
 local stored = redis.call('GET', KEYS[1]) or ''
 if stored ~= ARGV[1] then return stored ~= '' and stored == ARGV[2] and 1 or 0 end
 if ARGV[2] == '' then redis.call('DEL', KEYS[1])
 else redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3]) end
-return 1`)
+return 1`
+
+// swapInGo is swapScript for the embedded Redis.
+var swapInGo = embeddedredis.Script{Source: swapLua, Run: func(tx embeddedredis.Tx, keys []string, args [][]byte) (any, error) {
+	stored, err := tx.Get(keys[0])
+	if err != nil {
+		return nil, err
+	}
+	expected, next := args[0], args[1]
+	if !bytes.Equal(stored, expected) {
+		if stored != nil && bytes.Equal(stored, next) {
+			return 1, nil
+		}
+		return 0, nil
+	}
+	if len(next) == 0 {
+		_, err = tx.Delete(keys[0])
+		return 1, err
+	}
+	ttl, err := strconv.ParseInt(string(args[2]), 10, 64)
+	if err != nil {
+		return nil, err
+	}
+	return 1, tx.Set(keys[0], next, time.Duration(ttl)*time.Millisecond)
+}}
 
 func (r redisStore) CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) error {
 	conn := r.pool.Get()
@@ -261,6 +284,9 @@ func (r redisStore) setID(ctx context.Context, id string) error {
 func (r redisStore) Close() error {
 	err := r.client.Close() // also ends what the heartbeat waits for
 	r.beats.stopBeating()
+	if r.server != nil {
+		err = errors.Join(err, r.server.Close())
+	}
 	return err
 }
 
@@ -272,25 +298,60 @@ func openRedis(cfg Config) (*Opened, error) {
 	dial := func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
 		return redis.DialURLContext(ctx, cfg.RedisURL, options...)
 	}
+	return openAt(cfg, "Redis", dial, Opened{
+		Where:    whereRedis(u),
+		OneStep:  "one Lua script, which Redis runs as a whole",
+		identity: Identity{Kind: KindRedis, Place: placeOfRedis(u)},
+	}), nil
+}
+
+// openEmbedded starts a Redis in this process and uses it like any other. A command
+// uses the one of a running server, through its socket.
+func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
+	path, err := inDataDir(cfg, "redis.db")
+	if err != nil {
+		return nil, err
+	}
+	if err := mustBeThere(cfg, path); err != nil {
+		return nil, err
+	}
+	is := Opened{
+		Where:    "embedded Redis in " + path,
+		OneStep:  "one script, which the embedded Redis runs as one SQLite transaction",
+		identity: Identity{Kind: KindEmbedded, Place: placeOfFile("the embedded Redis in", path)},
+	}
+	if cfg.Accept != nil {
+		if conn, err := embeddedredis.DialSocket(ctx, cfg.DataDir); err == nil {
+			_ = conn.Close() // it has shown that a server runs
+			is.Where += ", through its server"
+			return openAt(cfg, "embedded Redis", func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
+				return embeddedredis.DialSocket(ctx, cfg.DataDir, options...)
+			}, is), nil
+		}
+	}
+	is.Embedded, err = embeddedredis.Start(ctx, embeddedredis.Config{
+		Dir: cfg.DataDir, Product: product.Name, Scripts: []embeddedredis.Script{swapInGo, stepInGo}, Log: cfg.Log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return openAt(cfg, "embedded Redis", is.Embedded.Dial, is), nil
+}
+
+// openAt opens the store in the Redis that dial leads to.
+func openAt(cfg Config, name string, dial dialFunc, is Opened) *Opened {
 	beats, health := newHeartbeat(cfg), newHealth(cfg.Log)
-	identity := Identity{Kind: KindRedis, Place: placeOfRedis(u)}
 	check := func(ctx context.Context, conn redis.Conn) error {
-		if err := acceptOn(cfg, identity, conn); err != nil {
+		if err := acceptOn(cfg, is.identity, conn); err != nil {
 			return err
 		}
 		return beats.check(ctx, conn)
 	}
 	client := newClient(cfg, dial, tracedCheck(cfg, check), health)
 	beats.run(client)
-	values := newRedisValues("Redis", client, cfg)
-	return &Opened{
-		Store:    redisStore{values, beats, health},
-		Where:    whereRedis(u),
-		OneStep:  "one Lua script, which Redis runs as a whole",
-		Dial:     dial,
-		identity: identity,
-		clock:    beats.clock,
-	}, nil
+	values := newRedisValues(name, client, cfg)
+	is.Store, is.Dial, is.clock = redisStore{values, beats, health, is.Embedded}, dial, beats.clock
+	return &is
 }
 
 type dialFunc func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error)

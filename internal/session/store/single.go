@@ -14,11 +14,8 @@ import (
 
 	"github.com/alexedwards/scs/v2"
 	"github.com/alexedwards/scs/v2/memstore"
-	"github.com/gomodule/redigo/redis"
 	"go.etcd.io/bbolt"
 	bbolterrors "go.etcd.io/bbolt/errors"
-
-	"holdfast/internal/embeddedredis"
 )
 
 // single is a store that one process owns. Its compare-and-swap is one step
@@ -36,9 +33,7 @@ type single struct {
 type values interface {
 	Get(ctx context.Context, key string) ([]byte, error)
 	GetMany(ctx context.Context, keys []string) ([][]byte, error)
-	// Set stores a value. With replace there was one before: where another process
-	// may have removed it meanwhile, that is an ErrConflict.
-	Set(ctx context.Context, key string, value []byte, ttl time.Duration, replace bool) error
+	Set(ctx context.Context, key string, value []byte, ttl time.Duration) error
 	Delete(ctx context.Context, keys ...string) error
 	DeleteAll(ctx context.Context) (int, error)
 	// property and setProperty are about what this data says of itself; "" is
@@ -57,7 +52,7 @@ const (
 	idProperty   property = ".store" // see [Identity]
 )
 
-const lockedInProcess = "a lock in this server, taken before the record is read again and let go after it is written; no other process stores anything there"
+const lockedInProcess = "a lock in this server, taken before the record is read again and let go after it is written; no other process has the store open"
 
 func newSingle(v values, timeout time.Duration, close func() error) *single {
 	return &single{values: v, timeout: timeout, writing: make(chan struct{}, 1), close: close, stop: func() {}}
@@ -80,7 +75,7 @@ func (s *single) CompareAndSwap(ctx context.Context, key string, old, new []byte
 		case new == nil:
 			return s.values.Delete(ctx, key)
 		}
-		return s.values.Set(ctx, key, new, ttl, old != nil)
+		return s.values.Set(ctx, key, new, ttl)
 	})
 }
 
@@ -229,69 +224,6 @@ func (s *single) begin(ctx context.Context, cfg Config, identity Identity) (*clo
 	return s.applyEndings(ctx, cfg)
 }
 
-func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
-	path, err := inDataDir(cfg, "redis.db")
-	if err != nil {
-		return nil, err
-	}
-	if err := mustBeThere(cfg, path); err != nil {
-		return nil, err
-	}
-	identity := Identity{Kind: KindEmbedded, Place: placeOfFile("the embedded Redis in", path)}
-	if cfg.Accept != nil {
-		if conn, err := embeddedredis.DialSocket(ctx, cfg.DataDir); err == nil {
-			_ = conn.Close() // it has shown that a server runs
-			return openSocket(cfg, path, identity), nil
-		}
-	}
-	server, err := embeddedredis.Start(ctx, cfg.DataDir, cfg.Log)
-	if err != nil {
-		return nil, err
-	}
-	client := newClient(cfg, server.Dial, nil, newHealth(cfg.Log))
-	s := newSingle(newRedisValues("embedded Redis", client, cfg), cfg.Timeout, func() error { return errors.Join(client.Close(), server.Close()) })
-	clock, err := s.begin(ctx, cfg, identity)
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return &Opened{
-		Store:    s,
-		identity: identity,
-		Where:    "embedded Redis in " + path,
-		OneStep:  lockedInProcess,
-		Dial:     server.Dial,
-		Embedded: server,
-		clock:    clock,
-	}, nil
-}
-
-// openSocket opens the embedded Redis of a server that runs, for a command.
-func openSocket(cfg Config, path string, identity Identity) *Opened {
-	dial := func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
-		return embeddedredis.DialSocket(ctx, cfg.DataDir, options...)
-	}
-	client := newClient(cfg, dial, func(_ context.Context, conn redis.Conn) error { return acceptOn(cfg, identity, conn) }, newHealth(cfg.Log))
-	return &Opened{
-		Store:    besideServer{newRedisValues("embedded Redis", client, cfg)},
-		Where:    "embedded Redis in " + path + ", through its server",
-		Dial:     dial,
-		identity: identity,
-	}
-}
-
-// besideServer is the embedded Redis of another process. It reads and removes:
-// the server, whose writes replace only what is there, notices a removal at any
-// moment. A write from here could come between a read and a write of the server.
-type besideServer struct{ *redisValues }
-
-// CompareAndSwap implements [Store]. It does nothing.
-func (besideServer) CompareAndSwap(context.Context, string, []byte, []byte, time.Duration) error {
-	return errors.New("sessions in the embedded Redis are written by its server alone")
-}
-
-// Close implements [Store].
-func (b besideServer) Close() error { return b.client.Close() }
-
 func inDataDir(cfg Config, name string) (path string, err error) {
 	if cfg.Accept == nil {
 		if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
@@ -321,7 +253,7 @@ func (v scsValues) GetMany(ctx context.Context, keys []string) ([][]byte, error)
 	return getEach(ctx, v.Get, keys)
 }
 
-func (v scsValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration, _ bool) error {
+func (v scsValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
 	began := time.Now()
 	err := v.store.Commit(key, value, began.Add(ttl))
 	traceOf(ctx).ran(v.name, began, nil, err, "Commit", key, value)

@@ -1,0 +1,69 @@
+package embeddedredis
+
+import (
+	"crypto/sha1"
+	"encoding/hex"
+	"strings"
+
+	"github.com/gomodule/redigo/redis"
+)
+
+// Script is a Lua script and the Go function that stands in for it. EVAL and
+// EVALSHA recognise it by its source.
+type Script struct {
+	Source string
+	// Run does what the script does, in one SQLite transaction. It returns a
+	// [redis.Error] where the script answers an error; any other error rolls
+	// the transaction back. Strings, byte slices, ints and nil become replies.
+	Run func(tx Tx, keys []string, args [][]byte) (any, error)
+	// Failed looks at the keys after the transaction could not be stored, for
+	// instance because the disk is full. Its error, if any, is the answer instead
+	// of MISCONF. Nil: always MISCONF.
+	Failed func(tx Tx, keys []string) error
+}
+
+// eval answers EVAL and EVALSHA. Both have the script first, then the number of
+// keys, the keys and the other arguments.
+func eval(s *Server, tx Tx, args [][]byte) (any, error) {
+	script, keys, rest, err := s.script(args)
+	if err != nil {
+		return nil, err
+	}
+	return script.Run(tx, keys, rest)
+}
+
+func evalFailed(s *Server, tx Tx, args [][]byte) error {
+	script, keys, _, err := s.script(args)
+	if err != nil || script.Failed == nil {
+		return err
+	}
+	return script.Failed(tx, keys)
+}
+
+func (s *Server) script(args [][]byte) (script Script, keys []string, rest [][]byte, err error) {
+	const shaLength = 2 * sha1.Size
+	sum := strings.ToLower(string(args[0]))
+	script, found := s.scripts[sum]
+	if !found && len(sum) == shaLength {
+		return script, nil, nil, redis.Error("NOSCRIPT No matching script. Please use EVAL.")
+	}
+	if !found {
+		raw := sha1.Sum(args[0])
+		script, found = s.scripts[hex.EncodeToString(raw[:])]
+	}
+	if !found {
+		return script, nil, nil, s.unknown([]byte("Lua, only the scripts of the program"))
+	}
+	n, err := integer(args[1])
+	if err != nil {
+		return script, nil, nil, err
+	}
+	args = args[2:]
+	switch {
+	case n < 0:
+		return script, nil, nil, redis.Error("ERR Number of keys can't be negative")
+	case n > int64(len(args)):
+		return script, nil, nil, redis.Error("ERR Number of keys can't be greater than number of args")
+	}
+	return script, texts(args[:n]), args[n:], nil
+}
