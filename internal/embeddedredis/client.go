@@ -126,7 +126,6 @@ func (s *Server) run(calls ...call) []any {
 		return nil
 	})
 	if err != nil {
-		s.Log.Error("embedded Redis failed", "cause", err)
 		for i, do := range calls {
 			replies[i] = s.failure(do, err)
 		}
@@ -146,7 +145,7 @@ func (s *Server) failure(do call, err error) any {
 	}
 	if failed := s.db.View(func(tx *redka.Tx) error { return do.failed(s, Tx{tx}, do.args) }); failed != nil {
 		if reply := redis.Error(""); errors.As(failed, &reply) {
-			return reply
+			return redis.Error(string(reply) + ": " + err.Error())
 		}
 		return redis.Error("ERR " + failed.Error())
 	}
