@@ -141,7 +141,7 @@ func TestEveryStoreWorksWhateverItsFolderIsCalled(t *testing.T) {
 	}
 }
 
-func TestTheJournalIsInAFolderOfAnyName(t *testing.T) {
+func TestTheRevocationQueueIsInAFolderOfAnyName(t *testing.T) {
 	t.Parallel()
 	postgres := testservice.PrivatePostgres(t)
 	settings := onServices("", postgres.URL)
@@ -150,8 +150,8 @@ func TestTheJournalIsInAFolderOfAnyName(t *testing.T) {
 	ada := member(t, server)
 	readOnlyPostgres(t, postgres, true)
 	ada.logOut()
-	if files := filesBelow(t, server.Dir); !files[settings["DATA_DIR"]+"/endings.journal"] {
-		t.Errorf("no journal among %v", files)
+	if files := filesBelow(t, server.Dir); !files[settings["DATA_DIR"]+"/revocations.db"] {
+		t.Errorf("no queue among %v", files)
 	}
 }
 

@@ -126,12 +126,12 @@ func storeSettings(cfg config.Config, db *database.DB, log *slog.Logger) store.C
 	return settings
 }
 
-func newManager(cfg config.Config, db *database.DB, opened *store.Opened, journalDir string, start int64, log *slog.Logger) *session.Manager {
+func newManager(cfg config.Config, db *database.DB, opened *store.Opened, queueDir string, start int64, log *slog.Logger) *session.Manager {
 	return session.New(session.Config{
 		Store:   opened,
 		Where:   opened.Where,
 		Devices: db.Devices(),
-		DataDir: journalDir,
+		DataDir: queueDir,
 		Limits: session.Limits{
 			Idle:     cfg.SessionIdleTimeout,
 			Lifetime: cfg.SessionLifetime,

@@ -93,7 +93,7 @@ func (m *Manager) commitLogOut(s *Session) error {
 		keys = s.also // a guest's session is no device
 	}
 	if len(keys) > 0 {
-		if err := m.noteEnded(s.request, keys, EndedByLogOut); err != nil {
+		if err := m.persistRevocation(s.request, keys, EndedByLogOut); err != nil {
 			return err
 		}
 	}

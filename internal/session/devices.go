@@ -262,7 +262,7 @@ func (m *Manager) end(ctx context.Context, devices []Device, why EndReason) erro
 	if err := m.store.Delete(ctx, keys...); err != nil {
 		return fmt.Errorf("end sessions: %w", unavailable(err))
 	}
-	if err := m.noteEnded(ctx, keys, why); err != nil {
+	if err := m.persistRevocation(ctx, keys, why); err != nil {
 		return err
 	}
 	if err := m.store.Delete(ctx, keys...); err != nil {

@@ -48,10 +48,10 @@ func endOf(id string) func(s *session.Session) error {
 	return func(s *session.Session) error { return s.EndDevice(context.Background(), id) }
 }
 
-// TestAnEndingKeptInTheJournalIsNotUndoneByAnOlderFile: the database takes no
+// TestAQueuedRevocationIsNotUndoneByAnOlderFile: the database takes no
 // endings, the server stops, its sessions are put back to before, and the next
-// start knows of them by the journal alone.
-func TestAnEndingKeptInTheJournalIsNotUndoneByAnOlderFile(t *testing.T) {
+// start knows of them by the queue alone.
+func TestAQueuedRevocationIsNotUndoneByAnOlderFile(t *testing.T) {
 	for place, with := range map[string]func(*world){"embedded Redis": onEmbedded, "file": onFile} {
 		for name := range keptEnds(nil, nil) {
 			t.Run(place+", "+name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func (w *world) maintained(t *testing.T, m *session.Manager, reason func() error
 	ctx, stop := context.WithCancel(context.Background())
 	over := make(chan struct{})
 	go func() { defer close(over); m.Maintain(ctx) }()
-	testkit.Eventually(t, patience, "store what the journal has", reason)
+	testkit.Eventually(t, patience, "store what is queued", reason)
 	stop()
 	<-over
 }
@@ -121,18 +121,18 @@ func (w *world) reasonOf(token string) func() error {
 }
 
 // TestALogOutThatCannotBeNotedAnywhereIsSaid: the database takes nothing, and
-// the journal's folder is of no use. The session is gone, and logging out once
+// the queue's file cannot be opened. The session is gone, and logging out once
 // more notes it.
 func TestALogOutThatCannotBeNotedAnywhereIsSaid(t *testing.T) {
 	t.Parallel()
 	w := on(t, onRedis)
-	if err := os.MkdirAll(filepath.Join(w.cfg.DataDir, "endings.journal.lock"), 0o700); err != nil {
-		t.Fatal(err)
-	}
 	devices := &readOnly{DeviceStore: w.cfg.Devices}
 	m := w.open(func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m).logIn(w.ada)
 	old, cookie := *b, b.cookie
+	if err := os.MkdirAll(filepath.Join(w.cfg.DataDir, "revocations.db"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	devices.on.Store(true)
 	for range 2 {
 		mustFail(t, b.try(logOut), session.ErrNotNoted, "log-out")

@@ -60,7 +60,7 @@ func (m *Manager) commitLogIn(s *Session) error {
 	}
 	// Its token was given to nobody, so that no restored store can let anybody in
 	// by it: not noting its end leaves a row that counts for nothing.
-	if undo := m.noteEnded(ctx, []string{s.Key()}, EndedByTime); undo != nil {
+	if undo := m.persistRevocation(ctx, []string{s.Key()}, EndedByTime); undo != nil {
 		m.log.WarnContext(ctx, "failed log-in not taken off the list", "cause", undo)
 	}
 	return err
@@ -104,7 +104,7 @@ func (m *Manager) finishLogIn(s *Session, old Session) error {
 		return fmt.Errorf("end the session from before: %w", err)
 	}
 	if old.base.Member != nil {
-		return m.noteEnded(ctx, []string{Key(old.token)}, EndedByLogIn)
+		return m.persistRevocation(ctx, []string{Key(old.token)}, EndedByLogIn)
 	}
 	return nil
 }

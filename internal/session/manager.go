@@ -11,6 +11,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 
 	"holdfast/internal/product"
+	"holdfast/internal/session/revocation"
 	"holdfast/internal/session/store"
 	"holdfast/internal/text"
 )
@@ -24,7 +25,7 @@ type Config struct {
 	Store   store.Store
 	Where   string // where sessions are kept, in a few words, without any secret
 	Devices DeviceStore
-	DataDir string // for endings that cannot be stored among the devices at once
+	DataDir string // for revocations that the database cannot take right now
 	Limits  Limits
 	Secure  bool // cookies for https only
 	// Start is the number of this server start, remembered by every log-in.
@@ -39,7 +40,7 @@ type Manager struct {
 	store   store.Store
 	where   string
 	devices DeviceStore
-	journal journal
+	queue   *revocation.Queue
 	limits  Limits
 	start   int64
 	now     func() time.Time
@@ -58,7 +59,7 @@ func New(cfg Config) *Manager {
 		store:   cfg.Store,
 		where:   cfg.Where,
 		devices: cfg.Devices,
-		journal: newJournal(cfg.DataDir),
+		queue:   revocation.NewQueue(cfg.DataDir),
 		limits:  cfg.Limits,
 		start:   cfg.Start,
 		now:     cfg.Now,

@@ -28,8 +28,8 @@ var (
 	// ErrUnavailable: the store did not answer in time or refused. Nobody is
 	// logged out by it.
 	ErrUnavailable = errors.New("session store is unavailable")
-	// ErrNotNoted: a session has ended, and neither the database nor the journal
-	// could take a note of it. Should the session store be restored from older
+	// ErrNotNoted: a session has been revoked, and neither the database nor the queue
+	// could record it. Should the session store be restored from older
 	// data, the session would be there again. Ending it again tries again.
 	ErrNotNoted = errors.New("end of a session could not be noted")
 	// ErrEnded: the session this request began with has ended meanwhile, and

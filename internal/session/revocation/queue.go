@@ -1,0 +1,204 @@
+// Package revocation keeps revocations that the people's database could not take,
+// because it was away or read-only, until it can.
+package revocation
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/gofrs/flock"
+
+	"holdfast/internal/sqlitefile"
+)
+
+const (
+	// file is the queue's name in its folder, and legacyFile that of the file of
+	// JSON lines which earlier releases kept instead.
+	file       = "revocations.db"
+	legacyFile = "endings.journal"
+
+	// lockWait is the longest wait for another process that writes.
+	lockWait = 2 * time.Second
+	// maxPages bounds the file: 64 MiB, some 500,000 log-outs. Beyond that they
+	// fail, and say so.
+	maxPages = 64 << 20 / 4096
+	// batch is how many revocations are handled at the same time.
+	batch = 1000
+)
+
+const createTable = `
+CREATE TABLE IF NOT EXISTS revocations (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  session_key TEXT NOT NULL,
+  reason TEXT NOT NULL
+)`
+
+// Queue is a SQLite table, in a file that any number of processes may use. A
+// revocation is on the disk when Add returns, so it is there after a crash of
+// this process, or of the machine. Each call opens the file anew: a file that was
+// removed meanwhile takes nothing unnoticed.
+type Queue struct{ dir string }
+
+// NewQueue returns the queue in a folder, which is made when it is needed. For ""
+// it takes nothing.
+func NewQueue(dir string) *Queue { return &Queue{dir} }
+
+// Add stores that the sessions with these keys have been revoked.
+func (q *Queue) Add(ctx context.Context, keys []string, reason string) error {
+	if q.dir == "" {
+		return errors.New("no folder for a queue of revocations")
+	}
+	return q.with(ctx, func(db *sql.DB) error { return add(ctx, db, keys, reason) })
+}
+
+func add(ctx context.Context, db *sql.DB, keys []string, reason string) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	for _, key := range keys {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO revocations (session_key, reason) VALUES ($1, $2)", key, reason); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// Each passes the keys in the queue to yield, batch by batch.
+func (q *Queue) Each(ctx context.Context, yield func(keys []string) error) error {
+	return q.read(ctx, func(_ *sql.DB, _ int64, keys map[string][]string) error {
+		for _, of := range keys {
+			if err := yield(of); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Drain passes the revocations in the queue to store, and removes each batch when
+// all of it is stored. Storing one twice must be harmless: after a failure they
+// are passed again, and two processes may pass the same.
+func (q *Queue) Drain(ctx context.Context, store func(ctx context.Context, keys []string, reason string) error) (stored int, err error) {
+	err = q.read(ctx, func(db *sql.DB, last int64, keys map[string][]string) error {
+		n := 0
+		for reason, of := range keys {
+			if err := store(ctx, of, reason); err != nil {
+				return err
+			}
+			n += len(of)
+		}
+		_, err := db.ExecContext(ctx, "DELETE FROM revocations WHERE id <= $1", last)
+		stored += n
+		return err
+	})
+	return stored, err
+}
+
+// read passes the queue to use, batch by batch: the keys by their reason, and the
+// last id among them. Without a file there is nothing to read.
+func (q *Queue) read(ctx context.Context, use func(db *sql.DB, last int64, keys map[string][]string) error) error {
+	if q.dir == "" || !exists(filepath.Join(q.dir, file)) && !exists(filepath.Join(q.dir, legacyFile)) {
+		return nil
+	}
+	return q.with(ctx, func(db *sql.DB) error {
+		for last := int64(0); ; {
+			keys := map[string][]string{}
+			rows, err := db.QueryContext(ctx, "SELECT id, session_key, reason FROM revocations WHERE id > $1 ORDER BY id LIMIT $2", last, batch)
+			if err != nil {
+				return err
+			}
+			for rows.Next() {
+				var key, reason string
+				if err := rows.Scan(&last, &key, &reason); err != nil {
+					return errors.Join(err, rows.Close())
+				}
+				keys[reason] = append(keys[reason], key)
+			}
+			if err := rows.Err(); err != nil || len(keys) == 0 {
+				return err
+			}
+			if err := use(db, last, keys); err != nil {
+				return err
+			}
+		}
+	})
+}
+
+func exists(path string) bool {
+	_, err := os.Stat(path)
+	return !errors.Is(err, fs.ErrNotExist)
+}
+
+// with opens the file for use, and makes it if it is missing.
+func (q *Queue) with(ctx context.Context, use func(*sql.DB) error) error {
+	pragma := func(name string, value any) string { return fmt.Sprintf("%s(%v)", name, value) }
+	db, err := sqlitefile.Open(filepath.Join(q.dir, file), url.Values{
+		"_txlock": {"immediate"},
+		// EXTRA is FULL with the removal of the rollback journal on the disk, too.
+		"_pragma": {pragma("busy_timeout", lockWait.Milliseconds()), pragma("synchronous", "EXTRA"), pragma("max_page_count", maxPages)},
+	})
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	if _, err := db.ExecContext(ctx, createTable); err != nil {
+		return err
+	}
+	if err := q.importLegacy(ctx, db); err != nil {
+		return fmt.Errorf("import %s: %w", legacyFile, err)
+	}
+	return use(db)
+}
+
+// importLegacy moves the queue of an earlier release into the table. A file with
+// lines that cannot be read, as a crash leaves one that it cuts off, is kept under
+// another name.
+func (q *Queue) importLegacy(ctx context.Context, db *sql.DB) error {
+	path := filepath.Join(q.dir, legacyFile)
+	if !exists(path) {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	lock := flock.New(path + ".lock") // as a server of that release holds it to write
+	if _, err := lock.TryLockContext(ctx, time.Millisecond); err != nil {
+		return err
+	}
+	defer lock.Close()
+	content, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	unreadable := false
+	for line := range bytes.Lines(content) {
+		var entry struct {
+			Keys   []string `json:"keys"`
+			Reason string   `json:"reason"`
+		}
+		if line = bytes.TrimSpace(line); json.Unmarshal(line, &entry) != nil {
+			unreadable = unreadable || len(line) > 0
+			continue
+		}
+		if err := add(ctx, db, entry.Keys, entry.Reason); err != nil {
+			return err
+		}
+	}
+	if unreadable {
+		return os.Rename(path, path+".unreadable")
+	}
+	return os.Remove(path)
+}
