@@ -12,6 +12,7 @@ import (
 	"github.com/PuerkitoBio/goquery"
 
 	"holdfast/internal/dev/campaign"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 )
@@ -138,9 +139,7 @@ func interrupt(t *testing.T, server *testprocess.Server, c change, moment time.D
 	who := newVisitor(t, server.URL)
 	who.register()
 	other := who.stranger()
-	if err := entered(other.tryLogIn()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, entered(other.tryLogIn()))
 	send := c.prepare(t, server, who, other)
 	acknowledged := make(chan bool, 1)
 	go func() {

@@ -15,6 +15,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testkit/chromium"
 	"holdfast/internal/dev/testprocess"
@@ -48,9 +49,7 @@ func browseIn(t testing.TB, folder string) *browser {
 	t.Helper()
 	program := testservice.Program(t, chromium.Programs()...)
 	tab, end, err := chromium.Start(t.Context(), program, folder)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	b := &browser{t: t, ctx: tab, end: sync.OnceValue(end)}
 	t.Cleanup(func() { _ = b.end() }) // after a test that failed
 	return b

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testprocess"
 )
 
@@ -19,13 +20,9 @@ import (
 func open(t testing.TB, server *testprocess.Server) net.Conn {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", hostOf(server), answerLimit)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(answerLimit)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, conn.SetDeadline(time.Now().Add(answerLimit)))
 	return conn
 }
 
@@ -40,9 +37,7 @@ func say(t testing.TB, server *testprocess.Server, text io.Reader) (status int, 
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return 0, time.Since(started)
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if err := response.Body.Close(); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
 		t.Fatal(err)
 	}

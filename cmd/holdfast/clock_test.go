@@ -10,6 +10,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
@@ -226,9 +227,7 @@ func TestJunkInThePlaceOfTheWatermarkStopsNoServer(t *testing.T) {
 		ada, bea := member(t, running), member(t, running)
 		thief := ada.thief()
 		stored, err := redis.Bytes(store.Do("GET", keyOf(thief)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		ada.logOut()
 		must(t, store, "DEL", j.key)
 		must(t, store, j.command, j.key, j.value)

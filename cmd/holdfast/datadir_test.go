@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
@@ -19,9 +20,7 @@ import (
 // startIn starts a server in this folder, which is made.
 func startIn(t testing.TB, folder string, settings testprocess.Settings) *testprocess.Server {
 	t.Helper()
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.MkdirAll(folder, 0o700))
 	patient := testprocess.Settings{"REDIS_TIMEOUT": "10s", "DATABASE_TIMEOUT": "10s"}
 	maps.Copy(patient, settings)
 	return testprocess.Start(t, program(t), folder, patient)
@@ -47,9 +46,7 @@ func filesBelow(t testing.TB, folder string) map[string]bool {
 		files[filepath.ToSlash(name)] = true
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return files
 }
 
@@ -182,20 +179,14 @@ func TestDataOfAnEarlierReleaseOutsideItsFolderIsReportedAndNotRead(t *testing.T
 			ada := member(t, old)
 			old.Stop()
 			for _, file := range []string{shared, own} {
-				if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
 			}
-			if err := os.Rename(filepath.Join(old.Dir, ".data", "redis.db"), shared); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.Rename(filepath.Join(old.Dir, ".data", "redis.db"), shared))
 			if err := os.WriteFile(own, nil, 0o600); err != nil { // earlier releases left it empty
 				t.Fatal(err)
 			}
 			before, err := os.ReadFile(shared)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			reported := func(server *testprocess.Server) bool {
 				return strings.Contains(server.Log(), `level=WARN msg="data of an earlier release is outside its folder`) &&
 					strings.Contains(server.Log(), shared)
@@ -214,9 +205,7 @@ func TestDataOfAnEarlierReleaseOutsideItsFolderIsReportedAndNotRead(t *testing.T
 			if after, err := os.ReadFile(shared); err != nil || string(after) != string(before) {
 				t.Errorf("the file outside was changed (%v)", err)
 			}
-			if err := os.Remove(shared); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.Remove(shared))
 			server.Start()
 			if reported(server) {
 				t.Errorf("the log reports what is gone:\n%s", server.Log())

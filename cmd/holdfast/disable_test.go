@@ -7,6 +7,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
@@ -29,14 +30,10 @@ func TestAPersonIsDisabledBeforeTheirSessionsEnd(t *testing.T) {
 		t.Fatalf("users disable: %d\n%s", done.Code, done.Output())
 	}
 	conn, err := pgx.Connect(t.Context(), postgres.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer conn.Close(context.WithoutCancel(t.Context()))
 	var ended, disabled int
-	if err := conn.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE disabled) FROM noted`).Scan(&ended, &disabled); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, conn.QueryRow(t.Context(), `SELECT count(*), count(*) FILTER (WHERE disabled) FROM noted`).Scan(&ended, &disabled))
 	if ended != 1 || disabled != 1 {
 		t.Errorf("%d sessions ended, %d of them of a person disabled by then", ended, disabled)
 	}

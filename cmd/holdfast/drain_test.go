@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/product"
@@ -33,13 +34,9 @@ type hold struct {
 func beginSignUp(t testing.TB, server *testprocess.Server, email string) *hold {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", hostOf(server), answerLimit)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(answerLimit)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, conn.SetDeadline(time.Now().Add(answerLimit)))
 	form := url.Values{"name": {"Ada"}, "email": {email}, "password": {password}}.Encode()
 	fmt.Fprintf(conn, "POST /register HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
 		"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n", hostOf(server), len(form))
@@ -174,9 +171,7 @@ func TestNoRequestOnAKeptConnectionFailsWhenTheServerStops(t *testing.T) {
 		var all errgroup.Group
 		for range clients {
 			c, err := ada.caller(server, "/profile")
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			all.Go(func() error {
 				defer c.conn.Close()
 				ready := sync.OnceFunc(busy.Done)

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"holdfast/internal/config"
+	"holdfast/internal/dev/require"
 )
 
 func TestTheProgramHashesAtTheStatedCost(t *testing.T) {
@@ -18,9 +19,7 @@ func TestTheProgramHashesAtTheStatedCost(t *testing.T) {
 func TestAsManyPasswordsAreHashedAtOnceAsIsSet(t *testing.T) {
 	for _, setting := range []string{"1", "3"} {
 		_, cfg, err := config.Parse([]string{"--password-hash-concurrency=" + setting}, func(string) string { return "" }, "", new(bytes.Buffer))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if slots := newHasher(cfg).Slots(); slots != cfg.PasswordHashConcurrency {
 			t.Errorf("PASSWORD_HASH_CONCURRENCY=%s: %d at once", setting, slots)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 )
@@ -22,9 +23,7 @@ func query(t testing.TB, url string, statements ...string) {
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer conn.Close(ctx)
 	for _, statement := range append([]string{"SET default_transaction_read_only = off"}, statements...) {
 		if _, err := conn.Exec(ctx, statement); err != nil {
@@ -90,17 +89,13 @@ func (r *redisFolder) save(who *visitor) {
 	if n, err := r.Do("EXISTS", keyOf(who)); n != int64(1) || err != nil {
 		r.t.Fatalf("the session is not there to be restored: nothing is tested (%v)", err)
 	}
-	if err := errors.Join(os.RemoveAll(r.before), os.CopyFS(r.before, os.DirFS(r.folder))); err != nil {
-		r.t.Fatal(err)
-	}
+	require.NoError(r.t, errors.Join(os.RemoveAll(r.before), os.CopyFS(r.before, os.DirFS(r.folder))))
 }
 
 // putBack puts the data from before into the folder of a Redis that is stopped.
 func (r *redisFolder) putBack() {
 	r.t.Helper()
-	if err := os.RemoveAll(r.folder); err != nil {
-		r.t.Fatal(err)
-	}
+	require.NoError(r.t, os.RemoveAll(r.folder))
 	if err := os.CopyFS(r.folder, os.DirFS(r.before)); err != nil && !errors.Is(err, fs.ErrExist) {
 		r.t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testprocess"
 )
 
@@ -58,9 +59,7 @@ func TestInABrowserBackShowsNothingPrivateAfterLogOut(t *testing.T) {
 		ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
 		shown, err := chromedp.Run(ctx, chromedp.OuterHTML(chromedp.CSS("html")))
 		cancel()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		mustNotName(t, shown, "Ada", "ada@example.org")
 	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testkit/chromium"
 	"holdfast/internal/dev/testprocess"
@@ -36,34 +37,24 @@ func TestNothingIsLeftOfAKilledTestProcess(t *testing.T) {
 	t.Parallel()
 	testservice.Program(t, chromium.Programs()...)
 	folder, err := os.MkdirTemp("", "v") // short, as paths of sockets have to be
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if err := os.Chmod(folder, 0o711); err != nil { // or root makes its folder elsewhere
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), asVictim+"="+program(t), "TMPDIR="+folder)
 	in, err := cmd.StdinPipe() // held open: the victim waits for its end
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer in.Close()
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
 	var said []string
 	for lines := bufio.NewScanner(out); lines.Scan() && lines.Text() != "ready"; {
 		said = append(said, lines.Text())
 	}
 	made, err := os.ReadDir(folder)
-	if err := errors.Join(err, cmd.Process.Kill()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, errors.Join(err, cmd.Process.Kill()))
 	_ = cmd.Wait() // killed
 	if len(said) != 1 || len(made) == 0 {
 		t.Fatalf("the victim said %q and made %d folders", said, len(made))

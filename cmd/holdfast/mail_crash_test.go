@@ -19,6 +19,7 @@ import (
 
 	"holdfast/internal/database"
 	"holdfast/internal/dev/campaign"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 )
@@ -55,9 +56,7 @@ func startMailServer(t *testing.T) *mailServer {
 	server.Domain = "localhost"
 	server.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	m.addr = listener.Addr().String()
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
@@ -144,9 +143,7 @@ func TestNoMailIsLostByKill9AndOnlyThoseUnderWayAreSentTwice(t *testing.T) {
 			asked, mayBeTwice, twice := map[string]bool{}, map[string]int{}, 0
 			for round := range campaign.Number(10, 100) {
 				mails.holdAt(mailHold(round % 3))
-				if err := askForMails(t, owner, round, asked); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, askForMails(t, owner, round, asked))
 				if round%3 == int(holdNowhere) {
 					<-time.After(time.Duration(random.IntN(1200)) * time.Millisecond) // some place in the middle
 				} else {
@@ -215,24 +212,16 @@ func askForMails(t *testing.T, owner *visitor, round int, asked map[string]bool)
 func underWay(t *testing.T, server *testprocess.Server) (ids []string) {
 	t.Helper()
 	db, err := database.Open(t.Context(), database.Config{URL: server.Setting("DATABASE_URL"), DataDir: filepath.Join(server.Dir, ".data"), Timeout: testkit.Patience})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer db.Close()
 	rows, err := db.SQL().QueryContext(t.Context(), `UPDATE outbox SET turn_ms = turn_ms - $1 WHERE tries > 0 RETURNING id`, lease.Milliseconds())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer rows.Close()
 	for rows.Next() {
 		var id string
-		if err := rows.Scan(&id); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, rows.Scan(&id))
 		ids = append(ids, id)
 	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, rows.Err())
 	return ids
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 )
@@ -19,14 +20,10 @@ func TestADeadOrHangingMailServerSlowsNoPage(t *testing.T) {
 	t.Parallel()
 	const slow = 15 * time.Second // a sender would wait for longer
 	hanging, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { hanging.Close() }) // its connections are never accepted
 	gone, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	gone.Close()
 	for name, address := range map[string]string{"dead": gone.Addr().String(), "hanging": hanging.Addr().String()} {
 		t.Run(name, func(t *testing.T) {
@@ -41,9 +38,7 @@ func TestADeadOrHangingMailServerSlowsNoPage(t *testing.T) {
 				if err != nil || got.Code != http.StatusSeeOther || got.Header.Get("Location") != "/login" {
 					t.Fatalf("sign up: %d to %q, %v", got.Code, got.Header.Get("Location"), err)
 				}
-				if err := entered(who.tryLogIn()); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, entered(who.tryLogIn()))
 				if page := who.get("/profile"); page.Took > slow {
 					t.Errorf("a page took %s", page.Took)
 				}
@@ -110,9 +105,7 @@ func TestAnOperatorPrintsALinkForANewPassword(t *testing.T) {
 		t.Error(err)
 	}
 	// No mail has shown that the address is theirs.
-	if err := entered(who.submit("/login", "/login", map[string]string{"email": who.email, "password": newPassword})); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, entered(who.submit("/login", "/login", map[string]string{"email": who.email, "password": newPassword})))
 	if kept := who.get("/account/export"); !strings.Contains(string(kept.Body), `"email_confirmed": false`) {
 		t.Errorf("the person's own data: %.300s", kept.Body)
 	}

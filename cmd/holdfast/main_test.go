@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast/internal/dev/campaign"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testkit/chromium"
 	"holdfast/internal/dev/testprocess"
@@ -27,9 +28,7 @@ func TestMain(m *testing.M) {
 func program(t testing.TB) string {
 	t.Helper()
 	path, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return path
 }
 

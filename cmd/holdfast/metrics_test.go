@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 )
@@ -17,18 +18,12 @@ import (
 func scrape(t testing.TB, method, url string) (status int, body string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer response.Body.Close()
 	read, err := io.ReadAll(response.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return response.StatusCode, string(read)
 }
 
@@ -118,9 +113,7 @@ func TestWithoutMETRICS_ADDRNothingIsSaidOfMetrics(t *testing.T) {
 func TestAMetricsAddressInUseStopsTheStart(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer taken.Close()
 	end := testprocess.Run(t, program(t), t.TempDir(), testprocess.Settings{
 		"HOST": "127.0.0.1", "PORT": "0", "METRICS_ADDR": taken.Addr().String(),

@@ -11,6 +11,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
@@ -105,9 +106,7 @@ func TestWhatRedisLostBeforeALongOutageStaysEnded(t *testing.T) {
 	earlier(t, postgres.URL, away)
 	aside := testservice.PrivateRedis(t, store.args...)
 	beat, err := redis.Int64(aside.Do("GET", "holdfast:beat"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	must(t, aside, "SET", "holdfast:beat", beat-away.Milliseconds())
 	if n, err := redis.Int(aside.Do("EXISTS", keyOf(thief))); n != 1 || err != nil {
 		t.Fatalf("the session that ended is not there: nothing is tested (%v)", err)
@@ -123,9 +122,7 @@ func TestWhatRedisLostBeforeALongOutageStaysEnded(t *testing.T) {
 func follow(t testing.TB, leader, follower *testservice.RedisServer) {
 	t.Helper()
 	host, port, err := net.SplitHostPort(leader.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	must(t, follower, "REPLICAOF", host, port)
 	testkit.Eventually(t, answerLimit, "replicate", func() error { return leads(leader, 1) })
 }
@@ -134,9 +131,7 @@ func follow(t testing.TB, leader, follower *testservice.RedisServer) {
 func connectionsTo(t testing.TB, store *testservice.RedisServer) (ids []string) {
 	t.Helper()
 	clients, err := redis.String(store.Do("CLIENT", "LIST", "TYPE", "normal"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for client := range strings.Lines(clients) {
 		if !strings.Contains(client, "cmd=client") { // the one that asks
 			ids = append(ids, strings.Fields(client)[0])

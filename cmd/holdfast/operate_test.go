@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast/internal/config"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
@@ -78,29 +79,19 @@ func (s site) refused(words string, args ...string) {
 func (s site) stores(use func(m *session.Manager, person string)) {
 	s.t.Helper()
 	_, cfg, err := config.Parse([]string{"serve"}, s.getenv, "", &bytes.Buffer{})
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	require.NoError(s.t, err)
 	ctx := context.Background()
 	db, err := openDatabase(ctx, cfg, true)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	require.NoError(s.t, err)
 	defer db.Close()
 	m, err := openSessions(ctx, cfg, db, 1, newLog(cfg, &bytes.Buffer{}))
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	require.NoError(s.t, err)
 	defer m.Close()
 	accounts, closeAccounts, err := newAccounts(cfg, db)
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	require.NoError(s.t, err)
 	defer closeAccounts()
 	person, err := accounts.FindByEmail(ctx, "ada@example.org")
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	require.NoError(s.t, err)
 	use(m.Manager, person.ID)
 }
 
@@ -110,13 +101,9 @@ func (s site) logIn(n int) {
 	s.stores(func(m *session.Manager, person string) {
 		for range n {
 			whose, err := m.Load(context.Background(), "")
-			if err != nil {
-				s.t.Fatal(err)
-			}
+			require.NoError(s.t, err)
 			whose.LogIn(session.Member{ID: person, Name: "Ada"}, text.Sender{UserAgent: "kelp\x1b[31m browser", Address: "192.0.2.9"})
-			if err := m.Commit(whose); err != nil {
-				s.t.Fatal(err)
-			}
+			require.NoError(s.t, m.Commit(whose))
 		}
 	})
 }
@@ -126,9 +113,7 @@ func (s site) live() (n int) {
 	s.t.Helper()
 	s.stores(func(m *session.Manager, person string) {
 		devices, err := m.Devices(context.Background(), person)
-		if err != nil {
-			s.t.Fatal(err)
-		}
+		require.NoError(s.t, err)
 		n = len(devices)
 	})
 	return n

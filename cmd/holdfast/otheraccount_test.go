@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testprocess"
 )
 
@@ -21,9 +22,7 @@ func TestAPageOfOneAccountDoesNothingToAnother(t *testing.T) {
 	const path = "/account/delete"
 	page := ada.get(path)
 	form, err := page.Form(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	asBert := *ada // in another tab
 	asBert.name, asBert.email = bert.name, bert.email
 	asBert.logOut()
@@ -32,9 +31,7 @@ func TestAPageOfOneAccountDoesNothingToAnother(t *testing.T) {
 	// What is typed is the address of the account that would be deleted.
 	form.Set("email", bert.email)
 	got, err := ada.ask("POST", path, form)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if want := "You are now logged in as Bert. This page belonged to another account."; got.Code != http.StatusConflict || got.text("main .lead") != want {
 		t.Errorf("Ada’s form sent as Bert: %s, %q; want 409, %q", got.Status, got.text("main .lead"), want)
 	}

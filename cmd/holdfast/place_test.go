@@ -14,6 +14,7 @@ import (
 
 	"holdfast/internal/config"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
@@ -100,9 +101,7 @@ func listing(t *testing.T, dir string) (all []string) {
 		all = append(all, path)
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return all
 }
 
@@ -174,9 +173,7 @@ func TestACommandMigratesNothing(t *testing.T) {
 			}
 			mustRun("migrate")
 			db, err := database.Open(t.Context(), database.Config{URL: settings["DATABASE_URL"], DataDir: filepath.Join(dir, ".data"), MustExist: true, Timeout: testkit.Patience})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			defer db.Close()
 			do := func(query string) {
 				t.Helper()
@@ -186,9 +183,7 @@ func TestACommandMigratesNothing(t *testing.T) {
 			}
 			mustRun("users", "list")
 			var latest int
-			if err := db.SQL().QueryRowContext(t.Context(), `SELECT max(version_id) FROM goose_db_version`).Scan(&latest); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT max(version_id) FROM goose_db_version`).Scan(&latest))
 			do(fmt.Sprintf(`DELETE FROM goose_db_version WHERE version_id = %d`, latest))
 			for range 2 {
 				got := testprocess.Run(t, program(t), dir, settings, "users", "list")
@@ -242,9 +237,7 @@ func TestACommandWithAnotherStoreIsRefused(t *testing.T) {
 	mustBe(t, greeted, foreign, "at the other installation")
 	for url, unused := range map[string]string{others: "Redis", right.URL + "/1": "database"} {
 		client, err := redis.DialURL(url)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer client.Close()
 		if n, err := redis.Int(client.Do("DBSIZE")); err != nil || n != 0 {
 			t.Errorf("in the unused %s are %d keys, %v", unused, n, err)
@@ -287,9 +280,7 @@ func TestTheServersStoreIsAcceptedByAnyName(t *testing.T) {
 	}
 	const id = "holdfast:beat.store"
 	client, err := redis.DialURL(right("127.0.0.1"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer client.Close()
 	do := func(command string, args ...any) {
 		t.Helper()
@@ -378,12 +369,8 @@ func TestAServerThatMovesTakesCommandsAlong(t *testing.T) {
 		Program: program(t), Args: []string{"serve", "--stop-with-stdin", "--uncounted"}, Dir: dir,
 		Env: []string{"HOST=127.0.0.1", "PORT=0", "SESSION_STORE=database"}, Until: "people",
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := thrownAway.Stop(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, thrownAway.Stop())
 	if got := list(before); got.Code != 0 {
 		t.Errorf("after a throw-away start: %d\n%s", got.Code, got.Output())
 	}

@@ -25,6 +25,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
@@ -35,9 +36,7 @@ import (
 func documented(t testing.TB, language string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "operations.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	_, block, found := strings.Cut(string(text), "```"+language+"\n")
 	block, _, closed := strings.Cut(block, "```")
 	if !found || !closed {
@@ -50,24 +49,16 @@ func documented(t testing.TB, language string) string {
 func certificate(t testing.TB, host string) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), DNSNames: []string{host}, NotAfter: time.Now().Add(time.Hour)}
 	public, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	secret, err := x509.MarshalPKCS8PrivateKey(private)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	folder := t.TempDir()
 	certificate, key = filepath.Join(folder, "certificate.pem"), filepath.Join(folder, "key.pem")
 	for path, block := range map[string]*pem.Block{certificate: {Type: "CERTIFICATE", Bytes: public}, key: {Type: "PRIVATE KEY", Bytes: secret}} {
-		if err := os.WriteFile(path, pem.EncodeToMemory(block), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(path, pem.EncodeToMemory(block), 0o600))
 	}
 	return certificate, key
 }
@@ -204,9 +195,7 @@ func TestTheDocumentedProxyCompressesPagesAndSaysWhoAsked(t *testing.T) {
 	got, err := v.Do(t.Context(), visit.Request{Method: http.MethodGet, Path: "/profile", Header: http.Header{
 		"Accept-Encoding": {"gzip"}, "X-Forwarded-For": {"192.0.2.66"},
 	}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if encoding := got.Header.Get("Content-Encoding"); got.Code != http.StatusOK || encoding != "gzip" {
 		t.Errorf("status %d, encoding %q", got.Code, encoding)
 	}

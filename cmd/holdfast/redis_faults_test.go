@@ -10,6 +10,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
@@ -191,9 +192,7 @@ func TestRedisPasswordChangedAtRunTimeRecovers(t *testing.T) {
 	store := testservice.PrivateRedis(t)
 	server, ada := onRedis(t, store)
 	operator, err := redis.DialURL(store.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer operator.Close()
 	for _, command := range [][]any{
 		{"CONFIG", "SET", "requirepass", "rotated"},
@@ -254,9 +253,7 @@ func TestRedisHoldingJunkUnderASessionKeyMakesAGuest(t *testing.T) {
 func newKeys(t testing.TB, store *testservice.RedisServer, but *visitor) []string {
 	t.Helper()
 	keys, err := redis.Strings(store.Do("KEYS", "holdfast:session:*"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var others []string
 	for _, key := range keys {
 		if key != keyOf(but) {
@@ -278,9 +275,7 @@ func TestRedisAnsweringWithAnothersRecordShowsItToNobody(t *testing.T) {
 	other := ada.stranger()
 	other.logIn()
 	record, err := redis.Bytes(store.Do("GET", keyOf(other)))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	must(t, store, "SET", keyOf(ada), record, "KEEPTTL")
 	for _, path := range []string{"/", "/profile", "/session"} {
 		if err := refusedBriefly(ada.get(path)); err != nil {

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
@@ -33,9 +34,7 @@ func gather(t testing.TB, server *testprocess.Server, v *visitor, size int) *cro
 	c := &crowd{}
 	for range size {
 		one, err := v.caller(server, "/profile")
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		c.all.Go(func() error {
 			defer one.conn.Close()
 			for !c.stop.Load() {
@@ -112,9 +111,7 @@ func TestRedisHangingDelaysNobodyForLong(t *testing.T) {
 	store.Resume()
 	reach(t, &c.served, 4*size, backWithin, "greet everyone again")
 	c.stop.Store(true)
-	if err := c.all.Wait(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, c.all.Wait())
 	t.Logf("%d refused while Redis hung, %d after; slowest answer %s",
 		before, c.refused.Load()-before, time.Duration(c.slowest.Load()))
 	steady(t, backWithin, "after Redis went on", ada, server)
@@ -128,9 +125,7 @@ func boundedFiles(t testing.TB, server *testprocess.Server, clients int) {
 		return
 	}
 	files, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", server.PID()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if most := clients + 64 + 40; len(files) > most {
 		t.Errorf("%d files and connections are open, want at most %d", len(files), most)
 	}

@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/internal/dev/campaign"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
@@ -134,18 +135,12 @@ func TestAReplacementThatDoesNotStartLeavesTheOldOneServing(t *testing.T) {
 	t.Parallel()
 	// A copy of the program, to be spoilt.
 	copied := filepath.Join(t.TempDir(), "holdfast")
-	if err := os.Link(program(t), copied); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Link(program(t), copied))
 	server := testprocess.Start(t, copied, t.TempDir(), nil)
 	v := member(t, server)
 	spoilt := copied + ".new"
-	if err := os.WriteFile(spoilt, []byte("#!/bin/sh\necho spoilt >&2\nexit 1\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(spoilt, copied); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(spoilt, []byte("#!/bin/sh\necho spoilt >&2\nexit 1\n"), 0o755))
+	require.NoError(t, os.Rename(spoilt, copied))
 	got, err := v.submit("/lab", "/lab/restart", nil)
 	if err != nil || got.Code != http.StatusServiceUnavailable || !strings.HasPrefix(got.text("[role=alert]"), "The server was not restarted") {
 		t.Fatalf("%d, %q, %v", got.Code, got.text("[role=alert]"), err)
@@ -155,12 +150,8 @@ func TestAReplacementThatDoesNotStartLeavesTheOldOneServing(t *testing.T) {
 		t.Error("it started again all the same")
 	}
 	// Whole again, it can be restarted.
-	if err := os.Link(program(t), spoilt); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(spoilt, copied); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Link(program(t), spoilt))
+	require.NoError(t, os.Rename(spoilt, copied))
 	pressRestart(t, v, server)
 	mustBe(t, greeted, v, "by the new one")
 }
@@ -185,9 +176,7 @@ func TestOfSeveralRestartsAtOnceOneHappens(t *testing.T) {
 			return nil
 		})
 	}
-	if err := all.Wait(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, all.Wait())
 	if accepted.Load() != 1 {
 		t.Errorf("the first server agreed to be replaced %d times, and refused %d", accepted.Load(), refused.Load())
 	}
@@ -227,9 +216,7 @@ func TestRestartsUnderLoadLoseNoRequest(t *testing.T) {
 		pressRestart(t, v, server)
 	}
 	stop()
-	if err := load.Wait(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, load.Wait())
 	t.Logf("%d requests, %d restarts", asked.Load(), restarts)
 	if asked.Load() < int64(clients*restarts) {
 		t.Errorf("only %d requests: no load", asked.Load())

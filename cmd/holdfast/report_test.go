@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/learn/restartcheck"
 )
 
@@ -20,9 +21,7 @@ func report() restartcheck.Report {
 
 func TestTheReportIsAnAlignedTableAndASentenceAStore(t *testing.T) {
 	var out bytes.Buffer
-	if err := showReport(&out, report()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, showReport(&out, report()))
 	want := `store   before       after restart  after kill -9  second server  server memory, 10000 sessions  a session takes  a greeting takes
 redis   Hello, Ada!  Hello, Ada!    Hello, Ada!    greeted        does not grow                  280 B            0.59 ms
 memory  Hello, Ada!  a stranger     a stranger     a stranger     +2.7 MB                        1.3 kB           0.38 ms
@@ -39,9 +38,7 @@ memory  Hello, Ada!  a stranger     a stranger     a stranger     +2.7 MB       
 
 func TestTheReportInMarkdownIsATableAndAList(t *testing.T) {
 	var out bytes.Buffer
-	if err := showReportMarkdown(&out, report()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, showReportMarkdown(&out, report()))
 	lines := strings.Split(out.String(), "\n")
 	for i, columns := range []int{9, 9, 9, 9} {
 		if strings.Count(lines[i], "|") != columns {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
@@ -31,12 +32,8 @@ func checking(t *testing.T, settings testprocess.Settings, heard func(line strin
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	progress, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
 	var said strings.Builder
 	lines := bufio.NewScanner(progress)
 	for lines.Scan() {
@@ -56,16 +53,12 @@ func TestRestartCheckSucceedsWhereEveryStoreDoesWhatItIsFor(t *testing.T) {
 	// SQLite would end this path at ? and #.
 	parent := t.TempDir()
 	folder := filepath.Join(parent, "a#b?c%41 [d]")
-	if err := os.Mkdir(folder, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Mkdir(folder, 0o700))
 	out, err := checking(t, testprocess.Settings{"TMPDIR": folder}, func(line string, _ *os.Process) {
 		store, _, _ := strings.Cut(line, " ")
 		begun[store] = true
 	}, "--sessions=20", "--json")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var report struct {
 		Sessions int
 		Rows     []struct{ Store, Before, AfterRestart, AfterKill string }

@@ -20,6 +20,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
@@ -50,9 +51,7 @@ func newReplicated(t testing.TB) *replicated {
 	t.Helper()
 	const operator = "user operator on >operator allkeys allchannels +@all\n"
 	conf := filepath.Join(t.TempDir(), "redis.conf")
-	if err := os.WriteFile(conf, []byte(documented(t, "redis")+documented(t, "redis-replicated")+operator), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(conf, []byte(documented(t, "redis")+documented(t, "redis-replicated")+operator), 0o600))
 	r := &replicated{t: t}
 	for i := range 3 {
 		// The first one is promoted before the other: a fail-back leads to it.

@@ -18,6 +18,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 )
@@ -30,13 +31,9 @@ func childrenOf(t testing.TB, pid int) (states map[int]string, environs map[int]
 	t.Helper()
 	states, environs = map[int]string{}, map[int][]string{}
 	own, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, list := range lists {
 		children, err := os.ReadFile(list)
 		if err != nil {
@@ -165,9 +162,7 @@ func TestARestartDuringACheckLeavesNothingBehindAndSaysSo(t *testing.T) {
 			t.Parallel()
 			// Not t.TempDir: the path of a socket has to be short.
 			temporary, err := os.MkdirTemp("", "hf")
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			t.Cleanup(func() { os.RemoveAll(temporary) })
 			set := settings(t)
 			set["TMPDIR"] = temporary
@@ -222,9 +217,7 @@ func TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart(t *testing.T) {
 			t.Parallel()
 			// Not t.TempDir: the path of a socket has to be short.
 			temporary, err := os.MkdirTemp("", "hf")
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			t.Cleanup(func() { os.RemoveAll(temporary) })
 			database := database(t)
 			settings := onServices("", database)
@@ -236,9 +229,7 @@ func TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart(t *testing.T) {
 					filepath.Join(temporary, "holdfast-restart-check-*"), filepath.Join(server.Dir, ".data", "holdfast-restart-check-*"),
 				} {
 					found, err := filepath.Glob(pattern)
-					if err != nil {
-						t.Fatal(err)
-					}
+					require.NoError(t, err)
 					names = append(names, found...)
 				}
 				if database != "" {
@@ -282,35 +273,25 @@ func TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart(t *testing.T) {
 func schemas(t testing.TB, database string) (names []string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), database)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer conn.Close(t.Context())
 	rows, err := conn.Query(t.Context(), `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'holdfast_restart_check_%'`)
 	if err == nil {
 		names, err = pgx.CollectRows(rows, pgx.RowTo[string])
 	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return names
 }
 
 func TestACheckThatFailsSaysWhy(t *testing.T) {
 	t.Parallel()
 	copied := filepath.Join(t.TempDir(), "holdfast")
-	if err := os.Link(program(t), copied); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Link(program(t), copied))
 	server := testprocess.Start(t, copied, t.TempDir(), nil)
 	v := member(t, server)
 	spoilt := copied + ".new"
-	if err := os.WriteFile(spoilt, []byte("#!/bin/sh\necho 'holdfast: the kelp tore loose' >&2\nexit 1\n"), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(spoilt, copied); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(spoilt, []byte("#!/bin/sh\necho 'holdfast: the kelp tore loose' >&2\nexit 1\n"), 0o755))
+	require.NoError(t, os.Rename(spoilt, copied))
 	pressCheck(t, v)
 	page := checked(t, v)
 	want := "The check failed at the store redis, while it was to start the server, register, log in: the server ended (exit status 1). It said: the kelp tore loose"

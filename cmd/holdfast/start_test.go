@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
@@ -69,9 +70,7 @@ func TestReadsDotenv(t *testing.T) {
 	dir := t.TempDir()
 	port := strconv.Itoa(testservice.FreePort(t))
 	text := "PORT=" + port + "\nHOST=127.0.0.1\nSESSION_STORE=memory # forgets\nDATA_DIR='kept here'\n"
-	if err := os.WriteFile(filepath.Join(dir, ".env"), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".env"), []byte(text), 0o600))
 	server := testprocess.Start(t, program(t), dir, testprocess.Settings{"PORT": "", "HOST": ""})
 	if want := "http://127.0.0.1:" + port; server.URL != want {
 		t.Errorf("serves %s, want %s", server.URL, want)
@@ -147,9 +146,7 @@ func TestOneMessageNamesEveryWrongSetting(t *testing.T) {
 func TestSaysThatThePortIsTaken(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer taken.Close()
 	_, port, _ := net.SplitHostPort(taken.Addr().String())
 	message := refused(t, t.TempDir(), testprocess.Settings{"PORT": port})
@@ -199,9 +196,7 @@ func TestFailsLoudlyWhenAStoreCannotBeUsed(t *testing.T) {
 	t.Run("DATA_DIR is a file", func(t *testing.T) {
 		t.Parallel()
 		file := filepath.Join(t.TempDir(), "data")
-		if err := os.WriteFile(file, nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(file, nil, 0o600))
 		mustName(t, refused(t, t.TempDir(), testprocess.Settings{"DATA_DIR": file}), file)
 	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/PuerkitoBio/goquery"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testprocess"
 	visit "holdfast/internal/learn/visitor"
 )
@@ -105,9 +106,7 @@ func (v *visitor) ask(method, path string, form url.Values) (answer, error) {
 func (v *visitor) get(path string) answer {
 	v.t.Helper()
 	got, err := v.ask("GET", path, nil)
-	if err != nil {
-		v.t.Fatal(err)
-	}
+	require.NoError(v.t, err)
 	return got
 }
 

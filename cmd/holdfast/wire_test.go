@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
@@ -27,13 +28,9 @@ import (
 func sendRaw(t testing.TB, server *testprocess.Server, text string) (response *http.Response, body string, closed bool) {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", hostOf(server), answerLimit)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(answerLimit)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, conn.SetDeadline(time.Now().Add(answerLimit)))
 	if _, err := io.WriteString(conn, text); err != nil {
 		t.Fatal(err)
 	}
@@ -106,9 +103,7 @@ func TestABodyOfHeaderLinesChangesNoLaterRequest(t *testing.T) {
 			t.Fatal(err)
 		}
 		response, err := http.ReadResponse(reader, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if _, err := io.Copy(io.Discard, response.Body); err != nil {
 			t.Fatal(err)
 		}
@@ -217,9 +212,7 @@ func TestASlowFormHoldsNobodyUpDuringARestart(t *testing.T) {
 	slow, stuck := beginSignUp(t, server, "slow@example.org"), beginSignUp(t, server, "stuck@example.org")
 	// A connection that a browser opened in advance, and never uses.
 	silent, err := net.DialTimeout("tcp", hostOf(server), answerLimit)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer silent.Close()
 	stop := longest(t, v)
 	got, err := v.ask("POST", "/lab/restart", url.Values{})

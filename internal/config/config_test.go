@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"holdfast/internal/config"
+	"holdfast/internal/dev/require"
 )
 
 // parse reads args, an environment and the text of a .env file.
@@ -25,9 +26,7 @@ func parse(t *testing.T, args []string, environ map[string]string, dotenv string
 	t.Helper()
 	path := filepath.Join(t.TempDir(), ".env")
 	if dotenv != "" {
-		if err := os.WriteFile(path, []byte(dotenv), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(path, []byte(dotenv), 0o600))
 	}
 	return config.Parse(args, func(name string) string { return environ[name] }, path, new(bytes.Buffer))
 }
@@ -35,9 +34,7 @@ func parse(t *testing.T, args []string, environ map[string]string, dotenv string
 func mustParse(t *testing.T, args []string, environ map[string]string, dotenv string) (config.Command, config.Config) {
 	t.Helper()
 	command, c, err := parse(t, args, environ, dotenv)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return command, c
 }
 
@@ -92,18 +89,14 @@ func TestOneProcessorIsLeftByHashing(t *testing.T) {
 
 func TestEverySettingIsReadBySomething(t *testing.T) {
 	sources, err := filepath.Glob("../../cmd/*/*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var code []byte
 	for _, source := range append(sources, "config.go") {
 		if strings.HasSuffix(source, "_test.go") {
 			continue
 		}
 		text, err := os.ReadFile(source)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		code = append(code, text...)
 	}
 	for field := range reflect.TypeFor[config.Config]().Fields() {
@@ -307,9 +300,7 @@ func TestASecretIsNotPrintedInAnyWay(t *testing.T) {
 	for _, handler := range []slog.Handler{slog.NewJSONHandler(&printed, nil), slog.NewTextHandler(&printed, nil)} {
 		slog.New(handler).Info("start", "config", c, "redis", c.RedisURL, "all", []any{c})
 	}
-	if err := json.NewEncoder(&printed).Encode(c); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.NewEncoder(&printed).Encode(c))
 	printed.WriteString(c.String())
 	for _, secret := range []string{"sesame", fmt.Sprintf("%x", "sesame"), fmt.Sprintf("%X", "sesame")} {
 		if strings.Contains(printed.String(), secret) {

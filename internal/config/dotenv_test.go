@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"holdfast/internal/config"
+	"holdfast/internal/dev/require"
 )
 
 func TestTheFileIsReadAsPeopleWriteIt(t *testing.T) {
@@ -71,14 +72,10 @@ func TestTheExampleListsEverySettingWithItsDefault(t *testing.T) {
 	path := filepath.Join("..", "..", ".env.example")
 	want := config.EnvExample()
 	if *update {
-		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(path, []byte(want), 0o644))
 	}
 	got, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if string(bytes.ReplaceAll(got, []byte("\r\n"), []byte("\n"))) != want {
 		t.Error(".env.example differs from the settings; write it anew: go test ./internal/config -run Example -update")
 	}

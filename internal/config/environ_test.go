@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"holdfast/internal/config"
+	"holdfast/internal/dev/require"
 )
 
 func TestAnotherServerGetsTheSameSettings(t *testing.T) {
@@ -18,9 +19,7 @@ func TestAnotherServerGetsTheSameSettings(t *testing.T) {
 		env[name] = value
 	}
 	_, again, err := config.Parse([]string{"serve"}, func(name string) string { return env[name] }, "", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if again.String() != c.String() || again.RedisURL != c.RedisURL {
 		t.Errorf("it has\n%s\nwant\n%s", again, c)
 	}

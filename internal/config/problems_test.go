@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"holdfast/internal/config"
+	"holdfast/internal/dev/require"
 )
 
 func TestAWrongValueIsRefusedByItsName(t *testing.T) {
@@ -55,9 +56,7 @@ func TestAWrongValueIsRefusedByItsName(t *testing.T) {
 
 func TestAllWrongValuesAreNamedAtOnce(t *testing.T) {
 	t.Chdir(t.TempDir())
-	if err := os.WriteFile(".env", []byte("SESSION_STORE=disk\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(".env", []byte("SESSION_STORE=disk\n"), 0o600))
 	environ := map[string]string{"LOG_FORMAT": "xml", "SESSION_LIFETIME": "31d"}
 	_, _, err := config.Parse(
 		[]string{"--port=http", "--redis-url=http://ada:sesame@cache:6379"},

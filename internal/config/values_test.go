@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"holdfast/internal/config"
+	"holdfast/internal/dev/require"
 )
 
 // refusal is what is said of one setting with this value; "" when it is taken.
@@ -45,16 +46,12 @@ func TestTheLeastAndTheMostOfASettingAreTakenAndNoMore(t *testing.T) {
 		below, above := "0", ""
 		if field.Type == reflect.TypeFor[time.Duration]() {
 			d, err := time.ParseDuration(least)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			below, above = (d - 1).String(), most+"1ns"
 		} else {
 			low, err1 := strconv.Atoi(least)
 			high, err2 := strconv.Atoi(most)
-			if err := errors.Join(err1, err2); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, errors.Join(err1, err2))
 			below, above = strconv.Itoa(low-1), strconv.Itoa(high+1)
 		}
 		for value, taken := range map[string]bool{least: true, most: true, below: false, above: false} {

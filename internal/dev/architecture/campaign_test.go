@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"holdfast/internal/dev/require"
 )
 
 // reach is how far "make test" checks what a test checks.
@@ -35,9 +37,7 @@ func reaches(t *testing.T) map[string]reach {
 				return
 			}
 			file, err := parser.ParseFile(token.NewFileSet(), name, read(t, name), parser.SkipObjectResolution)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			funcs := packages[path.Dir(name)]
 			if funcs == nil {
 				funcs = testFuncs{}

@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"holdfast/internal/dev/require"
 )
 
 const top = "../../.." // of the repository
@@ -33,9 +35,7 @@ func documents(t *testing.T) map[string]string {
 func read(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(top, name))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(text)
 }
 
@@ -48,9 +48,7 @@ func walk(t *testing.T, folder string, visit func(name string)) {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 }
 
 func exists(name string) bool {
@@ -158,9 +156,7 @@ func TestThePicturesAreLight(t *testing.T) {
 	most, bytes := int64(1_500_000), int64(0)
 	walk(t, "docs/pictures", func(name string) {
 		info, err := os.Stat(filepath.Join(top, name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		bytes += info.Size()
 	})
 	if bytes > most {

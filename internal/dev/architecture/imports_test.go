@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"holdfast/internal/dev/require"
 )
 
 // mayImport says for each package of the application which others of the module
@@ -101,9 +103,7 @@ func TestTestsThatStartProcessesLeaveNoFiles(t *testing.T) {
 			continue
 		}
 		tests, err := filepath.Glob(filepath.Join(p.Dir, "*_test.go"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if !slices.ContainsFunc(tests, func(path string) bool {
 			text, err := os.ReadFile(path)
 			return err == nil && strings.Contains(string(text), "testservice.Main(m")

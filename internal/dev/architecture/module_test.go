@@ -13,6 +13,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"holdfast/internal/dev/require"
 )
 
 // module is the path of this module: what stands before this package's own.
@@ -68,9 +70,7 @@ func list(t *testing.T) []pkg {
 func (p pkg) source(t *testing.T) (*token.FileSet, []*ast.File) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(p.Dir, "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	positions := token.NewFileSet()
 	var files []*ast.File
 	for _, path := range paths {
@@ -78,9 +78,7 @@ func (p pkg) source(t *testing.T) (*token.FileSet, []*ast.File) {
 			continue
 		}
 		file, err := parser.ParseFile(positions, path, nil, parser.ParseComments|parser.SkipObjectResolution)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		files = append(files, file)
 	}
 	return positions, files

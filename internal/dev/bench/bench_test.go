@@ -13,6 +13,7 @@ import (
 	"github.com/PuerkitoBio/goquery"
 	"github.com/alexedwards/scs/v2/memstore"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/learn/stock"
 	"holdfast/internal/learn/visitor"
 )
@@ -21,23 +22,15 @@ import (
 // come to need a field that it does not have.
 func TestTheComparisonRendersTheProfile(t *testing.T) {
 	pages, err := parseStockPages()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	server := httptest.NewServer(stock.New(stock.Options{Store: memstore.New(), Lifetime: time.Hour, Greet: greetWith(pages, time.Now())}))
 	defer server.Close()
 	v := visitor.New(server.URL)
-	if err := visitor.Sent(v.Post(t.Context(), "/login", url.Values{"name": {ada().Name}})); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, visitor.Sent(v.Post(t.Context(), "/login", url.Values{"name": {ada().Name}})))
 	page, err := v.Get(t.Context(), "/profile")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	document, err := goquery.NewDocumentFromReader(bytes.NewReader(page.Body))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if got, want := document.Find("h1").Text(), "Hello, "+ada().Name+"!"; got != want {
 		t.Errorf("h1 is %q, want %q", got, want)
 	}
@@ -49,13 +42,9 @@ func TestTheComparisonRendersTheProfile(t *testing.T) {
 func TestTheLimitSendsTheAnswerItWasGiven(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "answer")
 	wire := "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDate: Mon, 02 Jan 2006 15:04:05 GMT\r\nX-Thing: one\r\n\r\nhello"
-	if err := os.WriteFile(file, []byte(wire), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(file, []byte(wire), 0o600))
 	header, body, err := readAnswer(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if string(body) != "hello" || header.Get("X-Thing") != "one" || header.Get("Content-Length") != "5" {
 		t.Errorf("got %q with %v", body, header)
 	}

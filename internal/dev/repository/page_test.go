@@ -12,6 +12,7 @@ import (
 
 	"holdfast/internal/dev/campaign"
 	"holdfast/internal/dev/repository"
+	"holdfast/internal/dev/require"
 )
 
 // TestThePageOfTheDocumentsCanBeAdded takes all steps and checks that the result
@@ -83,9 +84,7 @@ var (
 func readWalk(t *testing.T, document string) []step {
 	t.Helper()
 	text, err := os.ReadFile(document)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var steps []step
 	var now step
 	inside := false
@@ -117,9 +116,7 @@ func (s step) take(t *testing.T, top string) string {
 	lines := s.lines
 	if s.change {
 		text, err := os.ReadFile(at)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if lines, err = changed(strings.Split(string(text), "\n"), s.lines); err != nil {
 			t.Fatalf("%s: %v", s.file, err)
 		}
@@ -140,12 +137,8 @@ func (s step) take(t *testing.T, top string) string {
 			t.Errorf("%s is not formatted after a step of section %q", s.file, s.section)
 		}
 	}
-	if err := os.MkdirAll(filepath.Dir(at), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(at, text, 0o644); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.MkdirAll(filepath.Dir(at), 0o755))
+	require.NoError(t, os.WriteFile(at, text, 0o644))
 	return at
 }
 

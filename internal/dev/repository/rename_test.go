@@ -10,6 +10,7 @@ import (
 
 	"holdfast/internal/dev/campaign"
 	"holdfast/internal/dev/repository"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/product"
 )
 
@@ -52,9 +53,9 @@ func TestARenamedCopyBuildsAndPassesItsTests(t *testing.T) {
 		}
 		repository.Go(t, top, "vet", "./...")
 		repository.Go(t, top, "test", "-count=1", "-short",
-			"./internal/product", "./internal/config", "./internal/form", "./internal/text", "./internal/password",
+			"./internal/product", "./internal/config", "./internal/form", "./internal/text", "./internal/password", "./internal/mail",
 			"./internal/learn/trace", "./internal/dev/architecture", "./internal/dev/rename", "./internal/dev/repository")
-		repository.Go(t, top, "test", "-count=1", "./web", "-run", "Cookie|Route|Page|Header|EveryStepNames|AWeakPassword|OneWrite|LearnsNothing")
+		repository.Go(t, top, "test", "-count=1", "./web", "-run", "Cookie|Route|Page|Header|EveryStepNames|AWeakPassword|OneWrite|LearnsNothing|SenderHasGone")
 	})
 }
 
@@ -88,8 +89,6 @@ func filesThatSay(t *testing.T, top string, name *regexp.Regexp) []string {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return found
 }

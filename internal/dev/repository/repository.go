@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"holdfast/internal/dev/require"
 )
 
 // top is the top of the repository, from the directory of this package's tests.
@@ -70,25 +72,17 @@ func Go(t *testing.T, folder string, args ...string) string {
 func CompileInPlace(t *testing.T, copied string, files []string, packages ...string) {
 	t.Helper()
 	original, err := filepath.Abs(top)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	replace := map[string]string{}
 	for _, file := range files {
 		name, err := filepath.Rel(copied, file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		replace[filepath.Join(original, name)] = file
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": replace})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	path := filepath.Join(t.TempDir(), "overlay.json")
-	if err := os.WriteFile(path, overlay, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, overlay, 0o600))
 	Go(t, top, append([]string{"list", "-export", "-test", "-overlay", path}, packages...)...)
 }
 

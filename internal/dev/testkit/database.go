@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/product"
 )
@@ -91,9 +92,7 @@ func BothDatabases(t *testing.T, test func(t *testing.T, cfg database.Config)) {
 func OpenDatabase(t testing.TB, cfg database.Config) *database.DB {
 	t.Helper()
 	db, err := database.Open(context.Background(), cfg)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { _ = db.Close() })
 	return db
 }

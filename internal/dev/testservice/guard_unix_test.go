@@ -20,6 +20,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"github.com/jackc/pgx/v5"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testservice"
 )
 
@@ -37,17 +38,11 @@ func TestServersEndWithAKilledTestProcess(t *testing.T) {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestServersEndWithAKilledTestProcess$")
 	cmd.Env = append(os.Environ(), asVictim+"=1", "TMPDIR="+os.TempDir())
 	in, err := cmd.StdinPipe() // held open: the victim waits for its end
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer in.Close()
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
 	var addresses, folders []string
 	lines := bufio.NewScanner(out)
 	for lines.Scan() && lines.Text() != "ready" {
@@ -86,18 +81,12 @@ func TestServersEndWithAKilledTestProcess(t *testing.T) {
 func victim(t *testing.T) {
 	announce := func(redisServer *testservice.RedisServer, postgres *testservice.PostgresServer) {
 		dir, err := redis.Strings(redisServer.Do("CONFIG", "GET", "dir"))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		conn, err := pgx.Connect(t.Context(), postgres.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		t.Cleanup(func() { conn.Close(context.Background()) })
 		var folder string
-		if err := conn.QueryRow(t.Context(), "SHOW data_directory").Scan(&folder); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, conn.QueryRow(t.Context(), "SHOW data_directory").Scan(&folder))
 		fmt.Printf("address %s\nfolder %s\naddress %s:%d\nfolder %s\n", redisServer.Addr, dir[1], conn.Config().Host, conn.Config().Port, folder)
 	}
 	announce(testservice.Redis(t), testservice.Postgres(t))

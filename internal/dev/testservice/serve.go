@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"syscall"
 	"testing"
+
+	"holdfast/internal/dev/require"
 )
 
 // serve runs cmd until the test's end. It returns when addr takes connections.
@@ -46,9 +48,7 @@ func serve(t testing.TB, cmd *exec.Cmd, folder, addr, last string) {
 func written(t testing.TB, name, text string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	return path
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"github.com/jackc/pgx/v5"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testservice"
 )
 
@@ -71,9 +72,7 @@ func TestPostgresGivesEachCallAnEmptyDatabase(t *testing.T) {
 	if a.URL == b.URL {
 		t.Fatalf("both are %s", a.URL)
 	}
-	if err := query(a.URL, "CREATE TABLE kelp (rock int)"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, query(a.URL, "CREATE TABLE kelp (rock int)"))
 	if err := query(b.URL, "CREATE TABLE kelp (rock int)"); err != nil {
 		t.Fatalf("the second database is not empty: %v", err)
 	}
@@ -81,25 +80,19 @@ func TestPostgresGivesEachCallAnEmptyDatabase(t *testing.T) {
 
 func TestPostgresStopsAndStartsOnTheSameURL(t *testing.T) {
 	s := testservice.PrivatePostgres(t)
-	if err := query(s.URL, "CREATE TABLE kelp (rock int)"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, query(s.URL, "CREATE TABLE kelp (rock int)"))
 	s.Stop()
 	if query(s.URL, "SELECT 1") == nil {
 		t.Fatal("a stopped server answers")
 	}
 	s.Start()
-	if err := query(s.URL, "SELECT rock FROM kelp"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, query(s.URL, "SELECT rock FROM kelp"))
 }
 
 func TestPostgresPausedHangsOpenConnectionsToo(t *testing.T) {
 	s := testservice.PrivatePostgres(t)
 	conn, err := pgx.Connect(t.Context(), s.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer conn.Close(context.Background())
 	s.Pause()
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
@@ -108,9 +101,7 @@ func TestPostgresPausedHangsOpenConnectionsToo(t *testing.T) {
 		t.Fatalf("a paused server: %v, want a timeout", err)
 	}
 	s.Resume()
-	if err := query(s.URL, "SELECT 1"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, query(s.URL, "SELECT 1"))
 	s.Pause() // the end of the test must cope with a paused server
 }
 
@@ -173,9 +164,7 @@ func TestACopyOfAFilledDatabaseIsAsTheOriginal(t *testing.T) {
 				changed[url] = does
 			}
 			// The first two fail for a row that another test has left.
-			if err := execute(url, "INSERT INTO kelp SELECT 1 / (n - n) FROM kelp", "INSERT INTO kelp SELECT 1 / (2 - n) FROM wrack", does); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, execute(url, "INSERT INTO kelp SELECT 1 / (n - n) FROM kelp", "INSERT INTO kelp SELECT 1 / (2 - n) FROM wrack", does))
 		})
 	}
 	if filled != 1 {

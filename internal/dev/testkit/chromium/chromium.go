@@ -14,6 +14,7 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testservice"
 )
 
@@ -74,9 +75,7 @@ func Tab(t testing.TB, listen func(event any)) context.Context {
 	t.Helper()
 	testservice.Program(t, Programs()...)
 	browser, err := shared()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	tab, cancel := chromedp.NewContext(browser, chromedp.WithNewBrowserContext(), chromedp.WithListener(listen))
 	t.Cleanup(cancel)
 	if err := chromedp.Do(tab); err != nil {
