@@ -14,6 +14,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"holdfast/internal/dev/testkit/pagetest"
 	"holdfast/static"
 )
 
@@ -198,8 +199,8 @@ func TestTheFirstPageIsLight(t *testing.T) {
 	if typeface > 30<<10 {
 		t.Errorf("the typeface is %d bytes in all, want at most 30 kB", typeface)
 	}
-	for name, samples := range sampleData(t) {
-		html, doc := rendered(t, views, name, samples[len(samples)-1])
+	for name, samples := range suite(t).Data(t) {
+		html, doc := pagetest.Render(t, views, name, samples[len(samples)-1])
 		scripts := doc.Find("script").Length()
 		if icon := doc.Find("link[rel=icon]").AttrOr("href", ""); !strings.HasPrefix(icon, "data:image/") {
 			t.Errorf("%s: the icon is asked for apart, at %q", name, icon)

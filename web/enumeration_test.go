@@ -42,7 +42,7 @@ func TestTheServerDoesTheSameForAnAddressWithAnAccountAndOneWithout(t *testing.T
 			did := func(email string) (string, string) {
 				a := ask(w, email)
 				statements := "none noted"
-				for _, r := range w.site.Recent() {
+				for _, r := range w.recent.All() {
 					if r.Path != a.request.URL.Path || r.Method != http.MethodPost {
 						continue
 					}

@@ -16,7 +16,6 @@ import (
 	"holdfast/internal/fault"
 	"holdfast/internal/form"
 	"holdfast/internal/httpserver"
-	"holdfast/internal/learn/attack"
 	"holdfast/internal/session"
 	"holdfast/internal/view"
 )
@@ -100,8 +99,6 @@ func named() []struct {
 	other := func(message string) failure {
 		return failure{status: http.StatusConflict, heading: "Nothing was changed", message: message}
 	}
-	attacking := failure{status: http.StatusConflict, heading: "An attack is under way",
-		message: "Attacks take turns, and this one was not begun. Try again in a few seconds."}
 	return []struct {
 		err error
 		failure
@@ -141,8 +138,6 @@ func named() []struct {
 		{errStrangeHost, strange},
 		{httpserver.ErrRestarting, restarting},
 		{errNotReady, notReady},
-		{attack.ErrUnknown, byStatus(http.StatusNotFound)},
-		{attack.ErrBusy, attacking},
 		{form.ErrTooLarge, byStatus(http.StatusRequestEntityTooLarge)},
 		{form.ErrContentType, byStatus(http.StatusUnsupportedMediaType)},
 		{form.ErrMalformed, byStatus(http.StatusBadRequest)},
@@ -168,10 +163,17 @@ func byStatus(status int) failure {
 }
 
 // failureOf finds what a person is told about err.
-func failureOf(err error) failure {
+func (s *Site) failureOf(err error) failure {
 	for _, row := range named() {
 		if errors.Is(err, row.err) {
 			return row.failure
+		}
+	}
+	for _, e := range s.Extensions {
+		for _, known := range e.Errors {
+			if errors.Is(err, known.Err) {
+				return known.failure()
+			}
 		}
 	}
 	var known *echo.HTTPError
@@ -218,6 +220,11 @@ func (s *Site) renderFailures() (failurePages, error) {
 	all := []failure{unexpected()}
 	for _, row := range named() {
 		all = append(all, row.failure)
+	}
+	for _, e := range s.Extensions {
+		for _, known := range e.Errors {
+			all = append(all, known.failure())
+		}
 	}
 	for status := 400; status < 600; status++ {
 		all = append(all, byStatus(status))
@@ -266,7 +273,7 @@ func (s *Site) fail(err error, c echo.Context) {
 	if errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil {
 		err = errors.Join(err, echo.NewHTTPError(http.StatusBadRequest)) // the client has gone
 	}
-	f := failureOf(err)
+	f := s.failureOf(err)
 	r, h := c.Request(), c.Response().Header()
 	h.Set("Cache-Control", "no-store")
 	if f.status == http.StatusServiceUnavailable {
@@ -354,7 +361,7 @@ func (s *Site) whoAsks(c echo.Context, err error) (who known, member session.Mem
 		return knownGuest, session.Member{}
 	}
 	member, found := c.Get(senderKey).(session.Member)
-	if !found && failureOf(err).status == http.StatusNotFound && safe(c.Request()) && !strings.HasPrefix(c.Request().URL.Path, assetPrefix) {
+	if !found && s.failureOf(err).status == http.StatusNotFound && safe(c.Request()) && !strings.HasPrefix(c.Request().URL.Path, assetPrefix) {
 		loaded, err := s.Sessions.Load(c.Request().Context(), s.token(c))
 		if err != nil {
 			return unknown, session.Member{}

@@ -6,16 +6,26 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
 )
 
-// loadOnce loads the files for all sites of the tests.
-var loadOnce = sync.OnceValues(loadFiles)
+// shared are the files of the sites of the tests.
+var shared sync.Map
 
-// NewSharing is New with the files that all sites of the tests share.
+// loadOnce loads the files for all sites of the tests that have as many extensions
+// and learn or not.
+func loadOnce(extensions []Extension, learn bool) (*files, error) {
+	type kind struct {
+		extensions int
+		learn      bool
+	}
+	load, _ := shared.LoadOrStore(kind{len(extensions), learn}, sync.OnceValues(func() (*files, error) { return loadFiles(extensions) }))
+	return load.(func() (*files, error))()
+}
+
+// NewSharing is New with the files that the sites of the tests share.
 func NewSharing(cfg Config) (*Site, error) {
-	files, err := loadOnce()
+	files, err := loadOnce(cfg.Extensions, cfg.NamePlaces)
 	if err != nil {
 		return nil, err
 	}
@@ -37,20 +47,14 @@ func (s *Site) Routes() []string {
 func (s *Site) AddPage(path string, h func(echo.Context, *session.Session) error) {
 	handler := func(c echo.Context) error { return h(c, current(c)) }
 	public := s.withSession()
-	public.get(path, handler)
-	public.post(path, handler)
+	public.Get(path, handler)
+	public.Post(path, handler)
 }
 
 // ShowPage renders a page as handlers do, with whatever struct it is given.
 func (s *Site) ShowPage(c echo.Context, name string, page any) error {
 	return s.page(c, 200, name, name, page)
 }
-
-// EndingWords is how the page of devices puts the end of a session.
-func EndingWords(how session.EndReason) string { return endingWords(how) }
-
-// Recent is all that is kept of requests that are over.
-func (s *Site) Recent() []trace.Request { return s.recent.All() }
 
 // AccountValue is the value by which a form names the account it was shown for;
 // "" is a guest.

@@ -6,17 +6,17 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"holdfast/internal/learn/restartcheck"
 	"holdfast/internal/learn/second"
-	"holdfast/web"
 )
 
 // lab counts what the site asks for. What a restart does is tested where there
 // is a process to restart.
 type lab struct{ restarts, checks, seconds atomic.Int64 }
 
-func (l *lab) restart(context.Context) error  { l.restarts.Add(1); return nil }
-func (l *lab) Start() error                   { l.checks.Add(1); return nil }
-func (l *lab) State() (web.CheckState, error) { return web.CheckState{}, nil }
+func (l *lab) restart(context.Context) error      { l.restarts.Add(1); return nil }
+func (l *lab) Start() error                       { l.checks.Add(1); return nil }
+func (l *lab) State() (restartcheck.State, error) { return restartcheck.State{}, nil }
 
 // secondOf counts what the site asks of the second server.
 type secondOf struct{ *lab }

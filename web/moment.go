@@ -59,15 +59,6 @@ func appendDistance(text []byte, d time.Duration) []byte {
 // count is a number of things: "1 device", "2 devices".
 func count(n int, unit string) string { return string(appendCount(nil, n, unit)) }
 
-// inWords is a small number at the beginning of a sentence: "Seven".
-func inWords(n int) string {
-	words := []string{"No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve"}
-	if n < len(words) {
-		return words[n]
-	}
-	return strconv.Itoa(n)
-}
-
 func appendCount(text []byte, n int, unit string) []byte {
 	text = strconv.AppendInt(text, int64(n), 10)
 	text = append(text, ' ')

@@ -21,7 +21,6 @@ type layout struct {
 	Account string   // for the partial "account", in every form; see accountField
 	Flashes []notice // shown once, under the header
 	Neutral bool     // an error page, which has no session
-	Learn   bool     // whether /explain and /lab are there to link to
 
 	// The footer; what is "" is left out.
 	Version, Instance, Store string
@@ -82,17 +81,15 @@ func (s *Site) pageWith(c echo.Context, status int, name, heading string, flashe
 func (s *Site) layout(path string) layout {
 	return layout{
 		Path:     path,
-		Learn:    s.Learn,
 		Version:  s.Version,
 		Instance: s.instance,
 		Store:    s.where(),
 	}
 }
 
-// where is the place of sessions in words. Paths and addresses in it are for
-// those who learn on their own machine.
+// where is the place of sessions in words.
 func (s *Site) where() string {
-	if s.Learn {
+	if s.NamePlaces {
 		return s.Sessions.Where()
 	}
 	switch s.SessionStore {

@@ -173,7 +173,7 @@ func TestNoTokenIsKept(t *testing.T) {
 	tokens = append(tokens, b.token())
 	b.get("/explain").want(http.StatusOK)
 	page := b.get("/explain/recent")
-	kept := fmt.Sprintf("%+v", w.site.Recent())
+	kept := fmt.Sprintf("%+v", w.recent.All())
 	if !strings.Contains(kept, "/explain") {
 		t.Fatalf("nothing is kept: %s", kept)
 	}

@@ -5,8 +5,6 @@ import (
 	"slices"
 
 	"github.com/labstack/echo/v4"
-
-	"holdfast/internal/learn/attack"
 )
 
 // routes lists every URL of the site with its handler. Stateless routes have no
@@ -28,118 +26,109 @@ func (s *Site) routes() {
 	members := s.withSession(s.membersOnly, s.sameAccount)
 	recent := s.withSession(s.membersOnly, s.sameAccount, s.requireRecentPassword)
 
-	stateless.get("/healthz", s.healthz)
-	stateless.get("/readyz", s.readyz)
-	stateless.get("/favicon.ico", s.showFavicon)
-	stateless.get(assetPrefix+"*", s.showAsset)
+	stateless.Get("/healthz", s.healthz)
+	stateless.Get("/readyz", s.readyz)
+	stateless.Get("/favicon.ico", s.showFavicon)
+	stateless.Get(assetPrefix+"*", s.showAsset)
 	for name := range s.rootFiles {
-		stateless.get("/"+name, s.rootFile(name))
+		stateless.Get("/"+name, s.rootFile(name))
 	}
-	stateless.get("/.well-known/change-password", s.changePassword)
+	stateless.Get("/.well-known/change-password", s.changePassword)
 
-	named.page("/register", s.showRegister)
-	named.post("/register", s.submitRegister)
-	named.page("/login", s.showLogin)
-	named.post("/login", s.submitLogin)
-	named.page("/forgot", s.showForgot)
-	named.post("/forgot", s.submitForgot)
-	named.get("/reset", s.showReset)
-	named.post("/reset", s.submitReset)
-	named.get("/verify", s.showVerify)
-	named.post("/verify", s.submitVerify)
+	named.Page("/register", s.showRegister)
+	named.Post("/register", s.submitRegister)
+	named.Page("/login", s.showLogin)
+	named.Post("/login", s.submitLogin)
+	named.Page("/forgot", s.showForgot)
+	named.Post("/forgot", s.submitForgot)
+	named.Get("/reset", s.showReset)
+	named.Post("/reset", s.submitReset)
+	named.Get("/verify", s.showVerify)
+	named.Post("/verify", s.submitVerify)
 
-	public.page("/", s.showHome)
-	public.post("/logout", s.submitLogout)
-	public.page("/session", s.showSession)
-	public.post("/session", s.submitSession)
+	public.Page("/", s.showHome)
+	public.Post("/logout", s.submitLogout)
+	public.Page("/session", s.showSession)
+	public.Post("/session", s.submitSession)
 
-	members.page("/profile", s.showProfile)
-	members.page("/devices", s.showDevices)
-	recent.post("/devices/end", s.submitEndDevice)
-	recent.post("/devices/end-others", s.submitEndOthers)
-	members.page("/account", s.showAccount)
-	members.post("/account/name", s.submitName)
-	members.post("/account/confirm", s.submitConfirmAgain)
-	members.page("/account/password", s.showPassword)
-	members.post("/account/password", s.submitPassword)
-	members.page("/account/history", s.showHistory)
-	members.page("/account/proof", s.showReauth)
-	members.post("/account/proof", s.submitReauth)
-	recent.page("/account/email", s.showEmail)
-	recent.post("/account/email", s.submitEmail)
-	recent.page("/account/export", s.showExport)
-	recent.page("/account/delete", s.showDelete)
-	recent.post("/account/delete", s.submitDelete)
+	members.Page("/profile", s.showProfile)
+	members.Page("/devices", s.showDevices)
+	recent.Post("/devices/end", s.submitEndDevice)
+	recent.Post("/devices/end-others", s.submitEndOthers)
+	members.Page("/account", s.showAccount)
+	members.Post("/account/name", s.submitName)
+	members.Post("/account/confirm", s.submitConfirmAgain)
+	members.Page("/account/password", s.showPassword)
+	members.Post("/account/password", s.submitPassword)
+	members.Page("/account/history", s.showHistory)
+	members.Page("/account/proof", s.showReauth)
+	members.Post("/account/proof", s.submitReauth)
+	recent.Page("/account/email", s.showEmail)
+	recent.Post("/account/email", s.submitEmail)
+	recent.Page("/account/export", s.showExport)
+	recent.Page("/account/delete", s.showDelete)
+	recent.Post("/account/delete", s.submitDelete)
 
 	if s.Mails != nil {
-		public.inside(s.ownHost).page("/mail", s.showMails)
+		public.OwnHost().Page("/mail", s.showMails)
 	}
-	if !s.Learn {
-		public.page("/why", s.showWhy)
-	} else {
-		public, members := public.inside(s.ownHost), members.inside(s.ownHost)
-		public.page("/lab", s.showLab)
-		public.get("/lab/wait", s.showLabWait)
-		public.post("/lab/restart", s.submitRestart)
-		public.post("/lab/check", s.submitCheck)
-		public.page("/lab/attacks", s.showAttacks)
-		public.post("/lab/attacks/:name", s.submitAttack)
-		members.post(attack.SlowPath, s.submitSlowRequest)
-		public.page("/why", s.showWhy)
-		public.post("/why/second", s.submitSecond)
-		public.post("/why/second/stop", s.submitSecondStop)
-		public.page("/explain", s.showExplain)
-		public.page("/explain/recent", s.showRecent)
+	for _, e := range s.Extensions {
+		e.Routes(s, public, members)
 	}
 }
 
-// group registers routes that share their middleware. Echo's own groups would
+// Group registers routes that share their middleware. Echo's own groups would
 // also run it for every unknown path.
-type group struct {
+type Group struct {
 	site       *Site
 	middleware []echo.MiddlewareFunc
 }
 
-func (s *Site) group(middleware ...echo.MiddlewareFunc) group {
-	return group{site: s, middleware: middleware}
+func (s *Site) group(middleware ...echo.MiddlewareFunc) Group {
+	return Group{site: s, middleware: middleware}
 }
 
 // withSession is a group of routes that have a session, a guest's or a member's.
-func (s *Site) withSession(then ...echo.MiddlewareFunc) group {
-	chain := []echo.MiddlewareFunc{s.sessionMiddleware}
-	if s.Learn {
-		chain = []echo.MiddlewareFunc{s.watch, s.sessionMiddleware}
+func (s *Site) withSession(then ...echo.MiddlewareFunc) Group {
+	var chain []echo.MiddlewareFunc
+	for _, e := range s.Extensions {
+		if e.Around != nil {
+			chain = append(chain, e.Around)
+		}
 	}
-	return s.group(append(chain, then...)...)
+	return s.group(append(append(chain, s.sessionMiddleware), then...)...)
 }
 
-// inside is the same group behind one more middleware, which comes first.
-func (g group) inside(first echo.MiddlewareFunc) group {
-	return g.site.group(append([]echo.MiddlewareFunc{first}, g.middleware...)...)
+// OwnHost is the same group for requests that name this server as their host: for
+// pages that show or do more than a stranger may see or do.
+func (g Group) OwnHost() Group {
+	return g.site.group(append([]echo.MiddlewareFunc{g.site.ownHost}, g.middleware...)...)
 }
 
 // wrap puts the group's middleware around h: once, while Echo would do it for
 // each request.
-func (g group) wrap(h echo.HandlerFunc) echo.HandlerFunc {
+func (g Group) wrap(h echo.HandlerFunc) echo.HandlerFunc {
 	for _, m := range slices.Backward(g.middleware) {
 		h = m(h)
 	}
 	return h
 }
 
-func (g group) get(path string, h echo.HandlerFunc) {
+// Get registers a GET, and the HEAD that goes with it.
+func (g Group) Get(path string, h echo.HandlerFunc) {
 	h = g.wrap(h)
 	g.site.echo.GET(path, h)
 	g.site.echo.HEAD(path, h)
 }
 
-func (g group) post(path string, h echo.HandlerFunc) {
+// Post registers a POST.
+func (g Group) Post(path string, h echo.HandlerFunc) {
 	g.site.echo.POST(path, g.wrap(h))
 }
 
-// page registers a GET that a log-in, or giving the password again, may redirect to.
-func (g group) page(path string, h echo.HandlerFunc) {
-	g.get(path, h)
+// Page registers a GET that a log-in, or giving the password again, may redirect to.
+func (g Group) Page(path string, h echo.HandlerFunc) {
+	g.Get(path, h)
 	g.site.getPaths[path] = true
 }
 

@@ -20,15 +20,12 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
-	"holdfast/internal/learn/byhand"
-	"holdfast/internal/learn/trace"
 	"holdfast/internal/mail"
 	"holdfast/internal/session"
 	"holdfast/internal/text"
 	"holdfast/internal/throttle"
 	"holdfast/internal/view"
 	"holdfast/static"
-	"holdfast/templates"
 )
 
 // Config is what [New] needs.
@@ -60,19 +57,15 @@ type Config struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is used; none: no client's
 	MinPassword    int            // code points
 	RememberFor    time.Duration
-	Learn          bool
 	Version        string
 	Process        Process
 	// SessionStore is the kind of store sessions are in, one of session's Store
 	// constants.
 	SessionStore string
-	Lab          Lab
-	// OneStep is what makes the store's compare-and-swap one step, in a few words.
-	OneStep string
-	// ByHand gives the lines that look at a stored session past this server.
-	ByHand func(key string) byhand.Lines
-	// Connections are those to the store, recorded for the requests that wait for them.
-	Connections *trace.Connections
+	// NamePlaces has pages say where sessions are kept with its file or address, for
+	// someone who tries the program on their own machine.
+	NamePlaces bool
+	Extensions []Extension
 }
 
 // Process identifies this run of the server.
@@ -89,7 +82,6 @@ type Site struct {
 	echo        *echo.Echo
 	failures    failurePages
 	instance    string          // Process, as pages show it
-	recent      *trace.Recent   // with LEARN
 	getPaths    map[string]bool // paths that may be redirected to, see group.page
 	crossOrigin *http.CrossOriginProtection
 	headers     http.Header // set on every response
@@ -109,12 +101,12 @@ type files struct {
 	rootFiles rootFiles
 }
 
-func loadFiles() (*files, error) {
+func loadFiles(extensions []Extension) (*files, error) {
 	assets, err := newAssets(static.FS)
 	if err != nil {
 		return nil, fmt.Errorf("load static files: %w", err)
 	}
-	views, err := view.Parse(templates.FS, assets.url)
+	views, err := view.Parse(allTemplates(extensions), assets.url)
 	if err != nil {
 		return nil, fmt.Errorf("load templates: %w", err)
 	}
@@ -127,14 +119,14 @@ func loadFiles() (*files, error) {
 
 // CheckTemplates does the part of New that can fail because of a template or static
 // file.
-func CheckTemplates() error {
-	_, err := loadFiles()
+func CheckTemplates(extensions ...Extension) error {
+	_, err := loadFiles(extensions)
 	return err
 }
 
 // New returns a Site. A template or static file that cannot be used is an error.
 func New(cfg Config) (*Site, error) {
-	files, err := loadFiles()
+	files, err := loadFiles(cfg.Extensions)
 	if err != nil {
 		return nil, err
 	}
@@ -158,9 +150,6 @@ func newSite(cfg Config, files *files) (s *Site, err error) {
 	}
 	if err := s.crossOrigin.AddTrustedOrigin(cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host); err != nil {
 		return nil, fmt.Errorf("trust own origin: %w", err)
-	}
-	if cfg.Learn {
-		s.recent = trace.NewRecent()
 	}
 	s.echo.HTTPErrorHandler = s.fail
 	s.echo.IPExtractor = ipExtractor(cfg.TrustedProxies)

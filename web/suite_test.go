@@ -27,6 +27,7 @@ import (
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/learn/attack"
 	"holdfast/internal/learn/byhand"
+	"holdfast/internal/learn/pages"
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/mail"
 	"holdfast/internal/password"
@@ -147,6 +148,7 @@ type world struct {
 	people  atomic.Int64
 	lab     lab
 	attacks attacks
+	recent  *trace.Recent
 	folder  *mail.Folder
 	post    *mail.Mailer
 	held    sync.Map   // pages that holdPage has looked through
@@ -249,6 +251,12 @@ func (w *world) open() {
 	w.attacks.make, w.attacks.Runner = w.options.attacks, attack.New(attack.Config{
 		Server: w.base.String(), Accounts: w.accounts, Sessions: w.sessions, Store: w.store, Unslowed: !w.options.slow, Limit: time.Minute, Log: log,
 	})
+	w.recent = trace.NewRecent()
+	extension, err := pages.New(pages.Config{
+		Learn: w.options.learn, OneStep: w.store.OneStep, ByHand: byHand, Connections: connections, Recent: w.recent,
+		Lab: pages.Lab{Restart: w.lab.restart, Check: &w.lab, Attacks: &w.attacks, Second: secondOf{&w.lab}},
+	})
+	must(err)
 	w.site, err = web.NewSharing(web.Config{
 		Accounts:       w.accounts,
 		Sessions:       w.sessions,
@@ -264,13 +272,10 @@ func (w *world) open() {
 		MinPassword:    minPassword,
 		SessionStore:   settings.Kind,
 		RememberFor:    sessionLonger,
-		Learn:          w.options.learn,
-		Lab:            web.Lab{Restart: w.lab.restart, Check: &w.lab, Attacks: &w.attacks, Second: secondOf{&w.lab}},
+		NamePlaces:     w.options.learn,
+		Extensions:     []web.Extension{extension},
 		Version:        "test",
 		Process:        w.process,
-		OneStep:        w.store.OneStep,
-		ByHand:         byHand,
-		Connections:    connections,
 	})
 	must(err)
 	w.handler.Store(w.site)

@@ -107,7 +107,7 @@ func TestEveryWayASessionEndsIsOnThePage(t *testing.T) {
 		}
 		for _, found := range regexp.MustCompile(`(?m)^\s+EndedBy\w+\s+EndReason = "(.+?)"`).FindAllSubmatch(code, -1) {
 			ways++
-			if words := web.EndingWords(session.EndReason(found[1])); !strings.Contains(told, "“"+words+"”") {
+			if words := web.RevocationWords(session.EndReason(found[1])); !strings.Contains(told, "“"+words+"”") {
 				t.Errorf("%s: the page does not say %q", found[0], words)
 			}
 		}

@@ -84,7 +84,7 @@ func (s site) stores(use func(m *session.Manager, person string)) {
 	db, err := openDatabase(ctx, cfg, true)
 	require.NoError(s.t, err)
 	defer db.Close()
-	m, err := openSessions(ctx, cfg, db, 1, newLog(cfg, &bytes.Buffer{}))
+	m, err := openSessions(ctx, cfg, db, 1, &learning{}, newLog(cfg, &bytes.Buffer{}))
 	require.NoError(s.t, err)
 	defer m.Close()
 	accounts, closeAccounts, err := newAccounts(cfg, db)

@@ -41,7 +41,8 @@ func serve(ctx context.Context, cfg config.Config, flags config.Serve, listener 
 	if err != nil {
 		return err
 	}
-	sessions, err := openSessions(ctx, cfg, db, process.Start, log)
+	teaching := &learning{}
+	sessions, err := openSessions(ctx, cfg, db, process.Start, teaching, log)
 	if err != nil {
 		return err
 	}
@@ -64,12 +65,12 @@ func serve(ctx context.Context, cfg config.Config, flags config.Serve, listener 
 	if err != nil {
 		return fmt.Errorf("parse BASE_URL: %w", err)
 	}
-	lab, closeLab, err := openLab(ctx, cfg, flags, base, listener, db, accounts, sessions, log)
+	extensions, closeExtensions, err := teaching.open(ctx, cfg, flags, base, listener, db, accounts, sessions, log)
 	if err != nil {
 		return err
 	}
-	defer closing(&err, closeLab)
-	site, err := newSite(cfg, base, db, accounts, sessions, transport, process, metrics, lab, log)
+	defer closing(&err, closeExtensions)
+	site, err := newSite(cfg, base, db, accounts, sessions, transport, process, metrics, extensions, log)
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func closing(err *error, closeIt func() error) { *err = errors.Join(*err, closeI
 // rehearse opens everything that serve does, except the socket and stores that
 // belong to one process: whether a new version starts.
 func rehearse(ctx context.Context, cfg config.Config, log *slog.Logger) (err error) {
-	if err := web.CheckTemplates(); err != nil {
+	if err := checkTemplates(cfg); err != nil {
 		return err
 	}
 	db, err := openDatabase(ctx, cfg, false)
@@ -99,7 +100,7 @@ func rehearse(ctx context.Context, cfg config.Config, log *slog.Logger) (err err
 	if cfg.SessionStore != store.KindRedis || cfg.RedisURL == "" {
 		return nil
 	}
-	sessions, err := openSessions(ctx, cfg, db, 0, log)
+	sessions, err := openSessions(ctx, cfg, db, 0, &learning{}, log)
 	if err != nil {
 		return err
 	}
@@ -136,7 +137,7 @@ func migrateAndStart(ctx context.Context, db *database.DB, flags config.Serve) (
 	return process, err
 }
 
-func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *account.Service, sessions *sessions, transport mail.Transport, process web.Process, metrics *metrics, lab web.Lab, log *slog.Logger) (*web.Site, error) {
+func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *account.Service, sessions *sessions, transport mail.Transport, process web.Process, metrics *metrics, extensions []web.Extension, log *slog.Logger) (*web.Site, error) {
 	limiter := throttle.New(db.Tries(), time.Now)
 	if cfg.Throttle == "off" {
 		limiter = nil
@@ -148,9 +149,6 @@ func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *accoun
 		Throttle:       limiter,
 		MailOn:         cfg.SMTPURL != "",
 		Mails:          shownMail(cfg, transport),
-		OneStep:        sessions.store.OneStep,
-		ByHand:         sessions.byHand,
-		Connections:    sessions.connections,
 		Ready:          db.Ping,
 		Warnings:       sessions.store.Warnings,
 		Log:            log,
@@ -160,11 +158,11 @@ func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *accoun
 		TrustedProxies: cfg.TrustedProxies,
 		MinPassword:    cfg.PasswordMinLength,
 		RememberFor:    cfg.SessionRememberLifetime,
-		Learn:          cfg.Learn(),
+		NamePlaces:     cfg.Learn(),
 		Version:        version(),
 		Process:        process,
 		SessionStore:   cfg.SessionStore,
-		Lab:            lab,
+		Extensions:     extensions,
 	})
 }
 

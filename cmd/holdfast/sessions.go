@@ -8,18 +8,15 @@ import (
 
 	"holdfast/internal/config"
 	"holdfast/internal/database"
-	"holdfast/internal/learn/byhand"
-	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 )
 
-// sessions are the manager, the store under it, and the lines that look into it.
+// sessions are the manager and the store under it.
 type sessions struct {
 	*session.Manager
-	store       *store.Opened
-	byHand      func(key string) byhand.Lines // a server's
-	connections *trace.Connections
+	store  *store.Opened
+	config store.Config // that the store was opened with
 }
 
 // Close closes the store.
@@ -27,18 +24,14 @@ func (s *sessions) Close() error { return s.store.Close() }
 
 // openSessions opens the session store of a server, and creates it if it is
 // missing; start is the number of this server start.
-func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start int64, log *slog.Logger) (*sessions, error) {
-	settings, connections := storeSettings(cfg, db, log), &trace.Connections{}
-	settings.Connecting = connections.Connecting
+func openSessions(ctx context.Context, cfg config.Config, db *database.DB, start int64, teaching *learning, log *slog.Logger) (*sessions, error) {
+	settings := storeSettings(cfg, db, log)
+	settings.Connecting = teaching.connecting
 	opened, err := store.Open(ctx, settings)
 	if err != nil {
 		return nil, err
 	}
-	byHand, err := byhand.Of(ctx, settings, opened)
-	if err != nil {
-		return nil, errors.Join(err, opened.Close())
-	}
-	return &sessions{newManager(cfg, db, opened, cfg.DataDir, start, log), opened, byHand, connections}, nil
+	return &sessions{newManager(cfg, db, opened, cfg.DataDir, start, log), opened, settings}, nil
 }
 
 // openRecordedSessions opens the session store for a command, if it is the one

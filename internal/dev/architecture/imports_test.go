@@ -3,6 +3,7 @@ package architecture
 import (
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,7 +17,7 @@ import (
 // purpose.
 var mayImport = map[string][]string{
 	"cmd/holdfast":                {"*"},
-	"web":                         {"internal/fault", "internal/hostname", "internal/httpserver", "internal/session/store", "internal/form", "internal/text", "internal/learn/trace", "internal/learn/attack", "internal/learn/second", "internal/learn/byhand", "internal/mail", "internal/throttle", "internal/view", "templates", "static"},
+	"web":                         {"internal/fault", "internal/hostname", "internal/httpserver", "internal/session/store", "internal/form", "internal/text", "internal/mail", "internal/throttle", "internal/view", "templates", "static"},
 	"templates":                   {},
 	"static":                      {},
 	"migrations":                  {},
@@ -27,17 +28,9 @@ var mayImport = map[string][]string{
 	"internal/form":               {},
 	"internal/hostname":           {},
 	"internal/httpserver":         {},
-	"internal/learn/attack":       {"internal/account", "internal/session", "internal/session/store", "internal/embeddedredis", "internal/learn/trace", "internal/learn/stock", "internal/learn/visitor", "internal/text"},
-	"internal/learn/byhand":       {"internal/session/store"},
-	"internal/learn/launch":       {},
-	"internal/learn/restartcheck": {"internal/learn/launch", "internal/learn/visitor", "internal/sqlitefile"},
-	"internal/learn/stock":        {},
 	"internal/mail":               {"internal/account", "internal/fault", "internal/hostname", "templates"},
 	"internal/throttle":           {},
-	"internal/learn/trace":        {"internal/database", "internal/session", "internal/session/store"},
-	"internal/learn/visitor":      {},
 	"internal/password":           {},
-	"internal/learn/second":       {"internal/learn/launch"},
 	"internal/pipeline":           {},
 	"internal/product":            {},
 	"internal/session":            {"internal/session/revocation", "internal/session/store", "internal/text", "internal/fault"},
@@ -65,6 +58,10 @@ var knowDomains = []string{"web", "internal/database"}
 // know them but its tests.
 const tools = "internal/dev"
 
+// learning observes the application and may know all of it. Of the application
+// only the command knows it, in one file that the build tag nolearn leaves out.
+const learning = "internal/learn"
+
 func TestImportsFollowTheTable(t *testing.T) {
 	seen := map[string]bool{}
 	for _, p := range list(t) {
@@ -73,6 +70,9 @@ func TestImportsFollowTheTable(t *testing.T) {
 		}
 		seen[p.name()] = true
 		allowed, ok := mayImport[p.name()]
+		if within(p.name(), learning) {
+			allowed, ok = []string{"*"}, true
+		}
 		if !ok {
 			t.Errorf("package %s has no row in the table of imports: add it to mayImport in internal/dev/architecture/imports_test.go", p.name())
 			continue
@@ -83,6 +83,8 @@ func TestImportsFollowTheTable(t *testing.T) {
 			case !ok, slices.Contains(everyone, ours), slices.Contains(domains, ours) && slices.Contains(knowDomains, p.name()):
 			case within(ours, tools):
 				t.Errorf("%s imports %s outside its tests", p.name(), ours)
+			case within(ours, learning) && p.name() != "cmd/holdfast" && !within(p.name(), learning):
+				t.Errorf("%s imports %s: only the command may", p.name(), ours)
 			case !slices.Contains(allowed, ours) && !slices.Contains(allowed, "*"):
 				t.Errorf("%s imports %s, which its row in the table does not allow; a package of rules stands in domains", p.name(), ours)
 			}
@@ -91,6 +93,18 @@ func TestImportsFollowTheTable(t *testing.T) {
 	for name := range maps.Keys(mayImport) {
 		if !seen[name] {
 			t.Errorf("the table has a row for %s, which is no package", name)
+		}
+	}
+}
+
+func TestWithoutLearningTheProgramHasNoneOfIt(t *testing.T) {
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags", "nolearn", module+"/cmd/holdfast").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path := range strings.Lines(string(out)) {
+		if strings.Contains(path, "/"+learning) {
+			t.Errorf("with -tags nolearn cmd/holdfast depends on %s", path)
 		}
 	}
 }
@@ -114,7 +128,7 @@ func TestTestsThatStartProcessesLeaveNoFiles(t *testing.T) {
 }
 
 // keepOut says which packages of others, with all below them, a package and all
-// below it, but one, must not import.
+// below it, but one with all below it, must not import.
 var keepOut = []struct{ of, path, why, but string }{
 	{"web", "database/sql", "SQL stands in internal/database", ""},
 	{"web", "github.com/jackc/pgx", "SQL stands in internal/database", ""},
@@ -122,8 +136,8 @@ var keepOut = []struct{ of, path, why, but string }{
 	{"web", "github.com/gomodule/redigo", "Redis is known to the stores of sessions alone", ""},
 	{"web", "github.com/nalgeon/redka", "Redka is known to internal/embeddedredis alone", ""},
 	{"web", "github.com/alexedwards/scs", "scs is known to internal/session alone", ""},
-	{"internal", "github.com/labstack/echo", "HTTP routes and handlers are web's", "internal/learn/stock"},
-	{"internal", module + "/web", "nothing reaches backwards", ""},
+	{"internal", "github.com/labstack/echo", "HTTP routes and handlers are web's", learning},
+	{"internal", module + "/web", "nothing reaches backwards", learning},
 	{"internal", module + "/cmd", "nothing reaches backwards", ""},
 	{"internal/account", "database/sql", "stores stand in internal/database", ""},
 	{"internal/account", "net/http", "the rules about people know no HTTP", ""},
@@ -134,7 +148,7 @@ var keepOut = []struct{ of, path, why, but string }{
 func TestPackagesOfOthersStayWhereTheyBelong(t *testing.T) {
 	for _, p := range list(t) {
 		for _, rule := range keepOut {
-			if !within(p.name(), rule.of) || within(p.name(), tools) || p.name() == rule.but {
+			if !within(p.name(), rule.of) || within(p.name(), tools) || rule.but != "" && within(p.name(), rule.but) {
 				continue
 			}
 			for _, path := range p.Imports {

@@ -1,4 +1,4 @@
-package web
+package pages
 
 import (
 	"context"
@@ -13,9 +13,11 @@ import (
 
 	"holdfast/internal/form"
 	"holdfast/internal/httpserver"
+	"holdfast/internal/learn/restartcheck"
 	"holdfast/internal/learn/second"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
+	"holdfast/web"
 )
 
 // SecondServer is a server beside this one, on the same stores.
@@ -36,7 +38,7 @@ type whyPage struct {
 	Memory   bool // whether sessions are in the server's memory
 	Store    string
 	Faults   []memoryFault
-	Measured moment
+	Measured web.Moment
 	Known    bool // whether the faults have been measured
 	Second   secondPart
 	Endings  []sessionEnding
@@ -56,7 +58,7 @@ type secondPart struct {
 	Running  bool
 	Process  int
 	URL      string // of the page there that greets
-	Ends     moment
+	Ends     web.Moment
 	Greeting string // what it answered; "" for a stranger
 	Means    string
 	Refusal  string // what it said when it refused to start
@@ -72,12 +74,12 @@ type thief struct{ Has, Can, Cannot, Remedy string }
 
 type wireRow struct{ What, HTTP, HTTPS string }
 
-func (s *Site) showWhy(c echo.Context) error {
+func (s *Pages) showWhy(c echo.Context) error {
 	return s.whyPage(c, http.StatusOK, "")
 }
 
 // submitSecond starts the second server. One that refuses is as good an answer.
-func (s *Site) submitSecond(c echo.Context) error {
+func (s *Pages) submitSecond(c echo.Context) error {
 	if _, err := form.Parse(c.Request()); err != nil {
 		return err
 	}
@@ -89,13 +91,13 @@ func (s *Site) submitSecond(c echo.Context) error {
 	case errors.Is(err, second.ErrClosed):
 		return httpserver.ErrRestarting
 	case err != nil && !errors.Is(err, second.ErrRunning):
-		c.Set(causeKey, err)
+		web.LogCause(c, err)
 		return s.whyPage(c, http.StatusServiceUnavailable, "The second server did not come up in time. The log of this one says how far it came.")
 	}
 	return c.Redirect(http.StatusSeeOther, "/why#second")
 }
 
-func (s *Site) submitSecondStop(c echo.Context) error {
+func (s *Pages) submitSecondStop(c echo.Context) error {
 	if _, err := form.Parse(c.Request()); err != nil {
 		return err
 	}
@@ -103,19 +105,19 @@ func (s *Site) submitSecondStop(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/why#second")
 }
 
-func (s *Site) whyPage(c echo.Context, status int, failed string) error {
+func (s *Pages) whyPage(c echo.Context, status int, failed string) error {
 	p := whyPage{
-		Learn: s.Learn, Memory: s.inMemory(), Store: s.Sessions.Where(), HTTPS: s.BaseURL.Scheme == "https", Cookie: s.Sessions.CookieName(),
+		Learn: s.Learn, Memory: s.InMemory(), Store: s.Sessions.Where(), HTTPS: s.BaseURL.Scheme == "https", Cookie: s.Sessions.CookieName(),
 		Endings: sessionEndings(), States: sessionStates(), Thieves: thieves(), Wire: wireRows(),
 	}
-	_, p.Member = current(c).Member()
+	_, p.Member = web.Current(c).Member()
 	if s.Learn {
 		state, err := s.Lab.Check.State()
 		if err != nil {
 			return err
 		}
 		p.Known = !state.Measured.IsZero()
-		p.Measured = momentAt(state.Measured, s.Now())
+		p.Measured = web.MomentAt(state.Measured, s.Now())
 		p.Faults = memoryFaults(state.Rows)
 		p.Second = s.secondPart(c, p.Member)
 		if failed != "" {
@@ -124,10 +126,10 @@ func (s *Site) whyPage(c echo.Context, status int, failed string) error {
 	} else {
 		p.Faults = memoryFaults(nil)
 	}
-	return s.page(c, status, "why", "Why it works", p)
+	return s.Render(c, status, "why", "Why it works", p)
 }
 
-func (s *Site) secondPart(c echo.Context, member bool) secondPart {
+func (s *Pages) secondPart(c echo.Context, member bool) secondPart {
 	if s.BaseURL.Scheme == "https" {
 		return secondPart{Blocked: "This server is reached by https, so browsers send its cookie encrypted only. A second one would speak plain http on its own port, and no browser would show it the cookie."}
 	}
@@ -139,7 +141,7 @@ func (s *Site) secondPart(c echo.Context, member bool) secondPart {
 		}
 		return p
 	}
-	p.Process, p.Ends = state.Process, momentAt(state.Ends, s.Now())
+	p.Process, p.Ends = state.Process, web.MomentAt(state.Ends, s.Now())
 	// Cookies belong to the name that a browser asked for, so the second server
 	// has to be asked by the same one.
 	name := (&url.URL{Host: c.Request().Host}).Hostname()
@@ -151,13 +153,13 @@ func (s *Site) secondPart(c echo.Context, member bool) secondPart {
 	p.Greeting, err = s.Lab.Second.Ask(c.Request().Context(), cookie)
 	switch {
 	case err != nil:
-		c.Set(causeKey, err)
+		web.LogCause(c, err)
 		p.Failed = "The second server could not be asked just now. Load this page again."
 	case p.Greeting != "":
 		p.Means = "Another process, which has never seen you, made the same key of your cookie and found the same record in the same place: " + s.Sessions.Where() + ". The two are interchangeable; a proxy may send you to either."
 	case !member:
 		p.Means = "You are not logged in here, so there is nothing to find there either. Log in, and load this page again."
-	case s.inMemory():
+	case s.InMemory():
 		p.Means = "Your session is in the memory of the first server, where no other process can look. With two copies behind a proxy you would be logged in only on every other click."
 	default:
 		p.Means = "Your session is not where the second server looks. Has it ended meanwhile?"
@@ -166,7 +168,7 @@ func (s *Site) secondPart(c echo.Context, member bool) secondPart {
 }
 
 // whyRefused says why two servers cannot have this store open.
-func (s *Site) whyRefused() string {
+func (s *Pages) whyRefused() string {
 	switch s.SessionStore {
 	case store.KindRedis:
 		return "The embedded Redis is a file that one process has open. A second one could not know what the first is about to write, so it is refused at its start. A real Redis (REDIS_URL) is asked by any number of servers."
@@ -179,7 +181,7 @@ func (s *Site) whyRefused() string {
 
 // memoryFaults are the three faults of a server's own memory, each with what the
 // latest check found about it on this machine.
-func memoryFaults(rows []CheckRow) []memoryFault {
+func memoryFaults(rows []restartcheck.StateRow) []memoryFault {
 	cell := func(kind, head string) string {
 		for _, row := range rows {
 			if row.Store != kind {
@@ -212,7 +214,7 @@ func sessionEndings() []sessionEnding {
 	past := func(hows ...session.EndReason) string {
 		var words []string
 		for _, how := range hows {
-			words = append(words, "“"+endingWords(how)+"”")
+			words = append(words, "“"+web.RevocationWords(how)+"”")
 		}
 		return "an entry under Past sessions: " + strings.Join(words, " or ")
 	}

@@ -1,4 +1,4 @@
-package web
+package pages
 
 import (
 	"fmt"
@@ -10,11 +10,12 @@ import (
 	"holdfast/internal/learn/byhand"
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
+	"holdfast/web"
 )
 
 // explanation puts what was recorded of one request into words.
 type explanation struct {
-	site  *Site
+	site  *Pages
 	sess  *session.Session
 	now   time.Time
 	steps []trace.Step
@@ -53,26 +54,23 @@ func (e *explanation) all() []explainStep {
 }
 
 // way draws what was told, each arrow with its value.
-func (e *explanation) way(name string) wayDrawing {
-	d := e.site.newWay()
-	d.Linked, d.Greeting, d.Record, d.Page = true, "Hello, stranger", e.answered, wayPart{Value: "no new cookie", Linked: true}
-	if name != "" {
-		d.Greeting = greeting(name)
-	}
+func (e *explanation) way(name string) web.FlowDiagram {
+	d := e.site.Flow(name)
+	d.Linked, d.Record, d.Page = true, e.answered, web.FlowArrow{Value: "no new cookie", Linked: true}
 	if d.Record == "" {
 		d.Record = "not asked"
 	}
 	switch e.sent.Count {
 	case 0:
-		d.Cookie = wayPart{Value: "none", Linked: true, Empty: true}
+		d.Cookie = web.FlowArrow{Value: "none", Linked: true, Empty: true}
 	case 1:
-		d.Cookie = wayPart{Value: e.sent.Value.String(), Linked: true}
+		d.Cookie = web.FlowArrow{Value: e.sent.Value.String(), Linked: true}
 	default:
-		d.Cookie = wayPart{Value: "several", Linked: true}
+		d.Cookie = web.FlowArrow{Value: "several", Linked: true}
 	}
 	if e.key != "" {
-		d.Key = wayPart{Value: shortKey(e.key), Linked: true}
-		d.Answer = wayPart{Value: e.answered, Linked: e.answered != ""}
+		d.Key = web.FlowArrow{Value: web.Ends(e.key), Linked: true}
+		d.Answer = web.FlowArrow{Value: e.answered, Linked: e.answered != ""}
 	}
 	return d
 }
@@ -229,7 +227,7 @@ func (e *explanation) operation(step trace.Step, what trace.Operation) {
 	default:
 		s.ID, s.Title = "store", capital(storeName(what.Store))+" was asked"
 		s.Text = "One question, by the exact key. Nothing is searched, so it takes the same time however many people are logged in."
-		e.answered = yes(what.Found, count(what.Size, "byte"), "nothing")
+		e.answered = yes(what.Found, web.Count(what.Size, "byte"), "nothing")
 		s.Facts = append(s.Facts, explainFact{Term: "Answer", Value: e.answered})
 		e.lookByHand(&s)
 	}
@@ -268,8 +266,8 @@ func (e *explanation) bytes(step trace.Step, what trace.Operation) {
 	s := explainStep{
 		ID: "record", Title: "These bytes came back",
 		Text:   "All the server knows about this session, as text anyone can read (JSON). There is no password and no token in it.",
-		Folded: "The " + count(what.Size, "byte"),
-		Facts:  []explainFact{{Term: "Size", Value: count(what.Size, "byte"), Means: "laid out below; stored without spaces and line breaks"}},
+		Folded: "The " + web.Count(what.Size, "byte"),
+		Facts:  []explainFact{{Term: "Size", Value: web.Count(what.Size, "byte"), Means: "laid out below; stored without spaces and line breaks"}},
 		Bytes:  byhand.Pretty(what.Bytes),
 	}
 	if e.byHand.Size != "" {
@@ -282,12 +280,12 @@ func (e *explanation) decoded(step trace.Step, what trace.Decoded) {
 	s := explainStep{
 		Title:  "The bytes became a record",
 		Text:   "The server reads them field by field, the version first. Damaged bytes, or ones of a version it does not know, would belong to nobody.",
-		Folded: "The " + count(len(what.Fields), "field"),
+		Folded: "The " + web.Count(len(what.Fields), "field"),
 	}
 	for _, field := range what.Fields {
 		fact := explainFact{Term: field.Path, Value: field.Value, Code: true, Means: meaning(field.Path)}
 		if !field.Time.IsZero() {
-			fact.Time = momentAt(field.Time, e.now)
+			fact.Time = web.MomentAt(field.Time, e.now)
 		}
 		s.Facts = append(s.Facts, fact)
 	}
@@ -297,15 +295,15 @@ func (e *explanation) decoded(step trace.Step, what trace.Decoded) {
 func (e *explanation) check(step trace.Step, what trace.Check) {
 	idle := "no limit: you asked to be kept logged in"
 	if what.Idle > 0 {
-		idle = "last visit noted " + distance(what.Seen.Sub(what.Now)) + ", limit " + span(what.Idle)
+		idle = "last visit noted " + web.Distance(what.Seen.Sub(what.Now)) + ", limit " + span(what.Idle)
 	}
 	s := explainStep{
 		Title: "The session was checked",
 		Text:  "A record alone is not enough. On every request the server checks both limits by its own clock, whatever the store or the browser may think.",
 		Facts: []explainFact{
 			{Term: "Not ended", Value: "yes", Means: "logging out, here or on another device, removes the record, and nothing brings it back"},
-			{Term: "Not idle too long", Value: yes(what.Now.Before(what.IdleEnd), "yes", "no"), Ends: momentAt(what.IdleEnd, e.now), Means: idle},
-			{Term: "Not too old", Value: yes(what.Now.Before(what.Deadline), "yes", "no"), Ends: momentAt(what.Deadline, e.now), Means: "however much it is used"},
+			{Term: "Not idle too long", Value: yes(what.Now.Before(what.IdleEnd), "yes", "no"), Ends: web.MomentAt(what.IdleEnd, e.now), Means: idle},
+			{Term: "Not too old", Value: yes(what.Now.Before(what.Deadline), "yes", "no"), Ends: web.MomentAt(what.Deadline, e.now), Means: "however much it is used"},
 		},
 	}
 	if e.byHand.Left != "" {

@@ -1,4 +1,4 @@
-package web
+package pages
 
 import (
 	"context"
@@ -6,20 +6,21 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/learn/trace"
+	"holdfast/web"
 )
 
 // watch records what is done for one request of a session, for the pages that
-// show it to the person who sent it. It is installed with LEARN only.
-func (s *Site) watch(next echo.HandlerFunc) echo.HandlerFunc {
+// show it to the person who sent it.
+func (s *Pages) watch(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r, rec, at := c.Request(), trace.New(c.Path() == explainPath), s.Now()
 		c.SetRequest(r.WithContext(watching(rec.Watch(r.Context(), s.Connections), rec)))
 		err := next(c)
 		status := c.Response().Status
 		if err != nil {
-			status = failureOf(err).status
+			status = s.StatusOf(err)
 		}
-		s.recent.Keep(rec, trace.Request{
+		s.Recent.Keep(rec, trace.Request{
 			At:     at,
 			Method: r.Method,
 			Path:   c.Path(),
@@ -30,9 +31,9 @@ func (s *Site) watch(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// watching returns a context in which rec records what this package does.
+// watching returns a context in which rec records what the site does.
 func watching(ctx context.Context, rec *trace.Recorder) context.Context {
-	return WithTrace(ctx, &Trace{
+	return web.WithTrace(ctx, &web.Trace{
 		GotCookie: func(name, value string, count int) {
 			rec.Add(1, trace.Cookie{Name: name, Count: count, Value: trace.Mask(value)})
 		},
@@ -41,5 +42,5 @@ func watching(ctx context.Context, rec *trace.Recorder) context.Context {
 	})
 }
 
-// watched is the Recorder of this request; without LEARN there is none.
+// watched is the Recorder of this request.
 func watched(c echo.Context) *trace.Recorder { return trace.From(c.Request().Context()) }

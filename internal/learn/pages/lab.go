@@ -1,4 +1,4 @@
-package web
+package pages
 
 import (
 	"context"
@@ -7,14 +7,15 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/form"
 	"holdfast/internal/httpserver"
+	"holdfast/internal/learn/restartcheck"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
+	"holdfast/web"
 )
 
 // Lab is what the page /lab can have done to the server. Only with LEARN.
@@ -23,7 +24,7 @@ type Lab struct {
 	// it goes on: httpserver.ErrRestarting, httpserver.ErrNoReplacement.
 	Restart func(context.Context) error
 	// StartOf finds an earlier start of a server on the same database.
-	StartOf func(ctx context.Context, number int64) (Process, error)
+	StartOf func(ctx context.Context, number int64) (web.Process, error)
 	Check   Check
 	Attacks Attacks
 	Second  SecondServer
@@ -31,37 +32,9 @@ type Lab struct {
 
 // Check is the experiment with all four stores, run beside the server.
 type Check interface {
-	Start() error // ErrChecking: one is under way
-	State() (CheckState, error)
+	Start() error // restartcheck.ErrChecking: one is running
+	State() (restartcheck.State, error)
 }
-
-// CheckState is how far the check under way is, or why the latest one did not
-// come to its end, and what the latest finished one found.
-type CheckState struct {
-	Running bool
-	Failed  string     // why the latest check is not whole, in a sentence; or ""
-	Reason  string     // the same in a server's own words; or ""
-	Began   time.Time  // of the check that runs or failed
-	Now     []CheckRow // what that one found so far, one row a store
-
-	Heads    []string
-	Measured time.Time // zero: no check has come to its end yet
-	Rows     []CheckRow
-}
-
-// CheckRow is what was found about one store.
-type CheckRow struct {
-	Store    string
-	Cells    []CheckCell
-	Sentence string
-	Waiting  string // instead of the rest: the store has not been tried
-}
-
-// CheckCell is one finding under the head of its column.
-type CheckCell struct{ Head, Text string }
-
-// ErrChecking says that a check is in progress.
-var ErrChecking = errors.New("check in progress")
 
 // Bounds of the page that waits for a restart.
 const (
@@ -77,20 +50,20 @@ type labPage struct {
 	Member   bool
 	Outcome  *restartOutcome
 	Failed   string // why the server did not restart
-	Devices  []deviceCard
+	Devices  []web.DeviceCard
 	Others   int
 	Attacks  string // how many there are, in words
-	Check    CheckState
-	Began    moment // the check that runs or failed
-	Measured moment
+	Check    restartcheck.State
+	Began    web.Moment // the check that runs or failed
+	Measured web.Moment
 }
 
 // restartOutcome tells what a restart did to the session of whoever asked.
 type restartOutcome struct {
 	Heading, Why     string
 	Kept             bool
-	Before, After    Process
-	Began, BeganNext moment
+	Before, After    web.Process
+	Began, BeganNext web.Moment
 }
 
 type labWaitPage struct {
@@ -105,7 +78,7 @@ const (
 	hadNone   = "none"
 )
 
-func (s *Site) showLab(c echo.Context) error {
+func (s *Pages) showLab(c echo.Context) error {
 	outcome, err := s.restartOutcome(c)
 	if err != nil {
 		return err
@@ -115,13 +88,13 @@ func (s *Site) showLab(c echo.Context) error {
 
 // submitRestart has the server replaced. The answer sends the browser to a page
 // that waits: by the time it is asked for, the old server has left.
-func (s *Site) submitRestart(c echo.Context) error {
+func (s *Pages) submitRestart(c echo.Context) error {
 	if _, err := form.Parse(c.Request()); err != nil {
 		return err
 	}
 	err := s.Lab.Restart(c.Request().Context())
 	if errors.Is(err, httpserver.ErrNoReplacement) {
-		c.Set(causeKey, err)
+		web.LogCause(c, err)
 		return s.labPage(c, http.StatusServiceUnavailable, labPage{
 			Failed: "The server was not restarted: its replacement did not start when that was tried beside it. This one goes on as before; its log says what was wrong.",
 		})
@@ -132,7 +105,7 @@ func (s *Site) submitRestart(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, labWaitPath(s.Process.Start, sessionKind(current(c)), 1))
+	return c.Redirect(http.StatusSeeOther, labWaitPath(s.Process.Start, sessionKind(web.Current(c)), 1))
 }
 
 func sessionKind(sess *session.Session) string {
@@ -155,7 +128,7 @@ func labQuery(from int64, had string) string {
 
 // showLabWait comes back by itself, without JavaScript, until a later start
 // answers, and not for ever.
-func (s *Site) showLabWait(c echo.Context) error {
+func (s *Pages) showLabWait(c echo.Context) error {
 	from, had, ok := labQueryOf(c)
 	if !ok {
 		return c.Redirect(http.StatusSeeOther, "/lab")
@@ -163,19 +136,20 @@ func (s *Site) showLabWait(c echo.Context) error {
 	if s.Process.Start > from {
 		return c.Redirect(http.StatusSeeOther, "/lab?"+labQuery(from, had))
 	}
-	try := min(pageNumber(c.QueryParam("try")), maxTries)
+	try, _ := strconv.Atoi(c.QueryParam("try")) // without one it is the first
+	try = min(max(try, 1), maxTries)
 	if try < maxTries {
 		c.Response().Header().Set("Refresh", fmt.Sprintf("%d; url=%s", waitSeconds, labWaitPath(from, had, try+1)))
 	}
-	return s.page(c, http.StatusOK, "labwait", "Restarting", labWaitPage{Given: try == maxTries, Try: try})
+	return s.Render(c, http.StatusOK, "labwait", "Restarting", labWaitPage{Given: try == maxTries, Try: try})
 }
 
 // submitCheck runs restart-check beside the server.
-func (s *Site) submitCheck(c echo.Context) error {
+func (s *Pages) submitCheck(c echo.Context) error {
 	if _, err := form.Parse(c.Request()); err != nil {
 		return err
 	}
-	if err := s.Lab.Check.Start(); err != nil && !errors.Is(err, ErrChecking) {
+	if err := s.Lab.Check.Start(); err != nil && !errors.Is(err, restartcheck.ErrChecking) {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, "/lab#stores")
@@ -188,7 +162,7 @@ func labQueryOf(c echo.Context) (from int64, had string, ok bool) {
 }
 
 // restartOutcome is nil unless the browser comes from a restart.
-func (s *Site) restartOutcome(c echo.Context) (*restartOutcome, error) {
+func (s *Pages) restartOutcome(c echo.Context) (*restartOutcome, error) {
 	from, had, ok := labQueryOf(c)
 	if !ok || from >= s.Process.Start {
 		return nil, nil
@@ -200,10 +174,10 @@ func (s *Site) restartOutcome(c echo.Context) (*restartOutcome, error) {
 	now := s.Now()
 	o := &restartOutcome{
 		Before: before, After: s.Process,
-		Began: momentAt(before.Started, now), BeganNext: momentAt(s.Process.Started, now),
+		Began: web.MomentAt(before.Started, now), BeganNext: web.MomentAt(s.Process.Started, now),
 	}
-	o.Kept = current(c).Stored()
-	member, isMember := current(c).Member()
+	o.Kept = web.Current(c).Stored()
+	member, isMember := web.Current(c).Member()
 	switch {
 	case had == hadNone:
 		o.Heading = "The server restarted"
@@ -224,16 +198,16 @@ func (s *Site) restartOutcome(c echo.Context) (*restartOutcome, error) {
 	return o, nil
 }
 
-func (s *Site) labPage(c echo.Context, status int, p labPage) error {
-	_, p.Member = current(c).Member()
+func (s *Pages) labPage(c echo.Context, status int, p labPage) error {
+	_, p.Member = web.Current(c).Member()
 	p.Store, p.Memory = s.Sessions.Where(), s.SessionStore == store.KindMemory
 	p.Attacks = inWords(len(s.Lab.Attacks.All()))
 	if p.Member {
-		live, err := current(c).Devices(c.Request().Context())
+		live, err := web.Current(c).Devices(c.Request().Context())
 		if err != nil {
 			return err
 		}
-		p.Devices, p.Others = deviceCards(c, live, s.Now())
+		p.Devices, p.Others = web.DeviceCards(c, live, s.Now())
 	}
 	var err error
 	if p.Check, err = s.Lab.Check.State(); err != nil {
@@ -242,10 +216,13 @@ func (s *Site) labPage(c echo.Context, status int, p labPage) error {
 	if p.Check.Running {
 		// The address differs each time. To the one it is at already, a browser
 		// only jumps to the fragment.
-		look := 1 + pageNumber(c.QueryParam("look"))%2
-		c.Response().Header().Set("Refresh", fmt.Sprintf("%d; url=/lab?look=%d#stores", lookSeconds, look))
+		look := "2"
+		if c.QueryParam("look") == look {
+			look = "1"
+		}
+		c.Response().Header().Set("Refresh", fmt.Sprintf("%d; url=/lab?look=%s#stores", lookSeconds, look))
 	}
-	p.Began = momentAt(p.Check.Began, s.Now())
-	p.Measured = momentAt(p.Check.Measured, s.Now())
-	return s.page(c, status, "lab", "Restart lab", p)
+	p.Began = web.MomentAt(p.Check.Began, s.Now())
+	p.Measured = web.MomentAt(p.Check.Measured, s.Now())
+	return s.Render(c, status, "lab", "Restart lab", p)
 }

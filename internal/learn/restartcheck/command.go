@@ -1,4 +1,4 @@
-package main
+package restartcheck
 
 import (
 	"context"
@@ -14,29 +14,36 @@ import (
 	"time"
 
 	"holdfast/internal/config"
-	"holdfast/internal/learn/restartcheck"
 )
 
-// restartCheck tries every session store with this very program and prints
-// what became of a session in each. Its error says which store did not do what
-// it is for.
-func restartCheck(ctx context.Context, cfg config.Config, flags config.RestartCheck, stdout, stderr io.Writer) error {
-	// What stands in a real service is to go even when the terminal is closed,
-	// or whoever reads the output has enough.
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGPIPE)
-	defer stop()
+// optionsOf are the options of a check with this very program and these settings.
+func optionsOf(cfg config.Config, sessions int) (Options, error) {
 	program, err := os.Executable()
 	if err != nil {
-		return fmt.Errorf("find this program: %w", err)
+		return Options{}, fmt.Errorf("find this program: %w", err)
 	}
-	report, err := restartcheck.Run(ctx, restartcheck.Options{
+	return Options{
 		Executable:  program,
 		RedisURL:    cfg.RedisURL.Reveal(),
 		DatabaseURL: cfg.DatabaseURL.Reveal(),
 		Notes:       cfg.DataDir,
-		Sessions:    flags.Sessions,
-		Progress:    func(store, doing string) { fmt.Fprintf(stderr, "%-8s  %s\n", store, doing) },
-	})
+		Sessions:    sessions,
+	}, nil
+}
+
+// Command tries every session store with this very program and prints what became
+// of a session in each. Its error says which store did not do what it is for.
+func Command(ctx context.Context, cfg config.Config, flags config.RestartCheck, stdout, stderr io.Writer) error {
+	// What is in a real service is removed even when the terminal is closed, or the
+	// reader of the output has seen enough.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGPIPE)
+	defer stop()
+	options, err := optionsOf(cfg, flags.Sessions)
+	if err != nil {
+		return err
+	}
+	options.Progress = func(store, doing string) { fmt.Fprintf(stderr, "%-8s  %s\n", store, doing) }
+	report, err := Run(ctx, options)
 	if err != nil {
 		return fmt.Errorf("restart-check: %w", err)
 	}
@@ -58,7 +65,7 @@ func restartCheck(ctx context.Context, cfg config.Config, flags config.RestartCh
 	return nil
 }
 
-func showReport(w io.Writer, report restartcheck.Report) error {
+func showReport(w io.Writer, report Report) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, cells := range reportCells(report) {
 		fmt.Fprintln(table, strings.Join(cells, "\t"))
@@ -70,7 +77,7 @@ func showReport(w io.Writer, report restartcheck.Report) error {
 	return showSentences(w, report, "")
 }
 
-func showReportMarkdown(w io.Writer, report restartcheck.Report) error {
+func showReportMarkdown(w io.Writer, report Report) error {
 	for i, cells := range reportCells(report) {
 		fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
 		if i == 0 {
@@ -81,13 +88,13 @@ func showReportMarkdown(w io.Writer, report restartcheck.Report) error {
 	return showSentences(w, report, "- ")
 }
 
-func showReportJSON(w io.Writer, report restartcheck.Report) error {
+func showReportJSON(w io.Writer, report Report) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(report)
 }
 
-func showSentences(w io.Writer, report restartcheck.Report, mark string) error {
+func showSentences(w io.Writer, report Report, mark string) error {
 	for _, row := range report.Rows {
 		if _, err := fmt.Fprintln(w, mark+report.Sentence(row)); err != nil {
 			return err
@@ -97,7 +104,7 @@ func showSentences(w io.Writer, report restartcheck.Report, mark string) error {
 }
 
 // reportCells is the table, its headings first.
-func reportCells(report restartcheck.Report) [][]string {
+func reportCells(report Report) [][]string {
 	cells := [][]string{{
 		"store", "before", "after restart", "after kill -9", "second server",
 		"server memory, " + strconv.Itoa(report.Sessions) + " sessions", "a session takes", "a greeting takes",
@@ -119,7 +126,7 @@ func greeted(greeting string) string {
 	return greeting
 }
 
-func shared(row restartcheck.Row) string {
+func shared(row Row) string {
 	switch {
 	case row.Shared:
 		return "greeted"
@@ -130,7 +137,7 @@ func shared(row restartcheck.Row) string {
 	}
 }
 
-func growth(report restartcheck.Report, row restartcheck.Row) string {
+func growth(report Report, row Row) string {
 	switch each, known := report.Growth(row); {
 	case !known:
 		return "too few to tell"

@@ -1,4 +1,4 @@
-package web
+package pages
 
 import (
 	"fmt"
@@ -9,6 +9,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/session/store"
+	"holdfast/web"
 )
 
 // explainPath is the page whose own request is watched closely.
@@ -18,7 +19,7 @@ type explainPage struct {
 	Name          string // "" for a guest
 	Heading, Lead string
 	Summary       string
-	Way           wayDrawing
+	Way           web.FlowDiagram
 	Guest         bool
 	Cookie        string // the session cookie's name, where the lines to try need its value
 	Steps         []explainStep
@@ -43,23 +44,23 @@ type explainStep struct {
 type explainFact struct {
 	Term  string
 	Value string
-	Code  bool   // Value is in the machine's own spelling
-	Time  moment // instead of Value
-	Ends  moment // the same, counting down
+	Code  bool       // Value is in the machine's own spelling
+	Time  web.Moment // instead of Value
+	Ends  web.Moment // the same, counting down
 	Means string
 }
 
 // showExplain tells how the server recognised the request for this very page.
 // It stores the session before the page is made, as every other page does
 // after, so that it can tell what was stored as well.
-func (s *Site) showExplain(c echo.Context) error {
+func (s *Pages) showExplain(c echo.Context) error {
+	return s.RenderCommitted(c, http.StatusOK, "explain", "How it works", func() any { return s.explainPage(c) })
+}
+
+func (s *Pages) explainPage(c echo.Context) explainPage {
 	rec := watched(c)
-	flashes := s.takeFlashes(c)
-	if err := s.commit(c, c.Response()); err != nil {
-		return err
-	}
-	e := explanation{site: s, sess: current(c), now: s.Now(), steps: rec.Attempt()}
-	member, known := memberOf(c)
+	e := explanation{site: s, sess: web.Current(c), now: s.Now(), steps: rec.Attempt()}
+	member, known := e.sess.Member()
 	p := explainPage{Heading: "How the server looked for you", Guest: !known, Lead: "As far as this server can tell, you are nobody yet. " +
 		"Here is how it looked while it made this very page, with the real values, recorded by the code that handled them."}
 	if known {
@@ -73,14 +74,14 @@ func (s *Site) showExplain(c echo.Context) error {
 	if e.sent.Count == 1 {
 		p.Cookie = s.Sessions.CookieName()
 	}
-	return s.pageWith(c, http.StatusOK, "explain", "How it works", flashes, p)
+	return p
 }
 
 // summary is the whole of it in one line.
 func (e *explanation) summary(took time.Duration) string {
 	asked, written, statements := "no question to a store", "", "no SQL"
 	if e.reads > 0 {
-		asked = count(e.reads, "question") + " to " + storeName(e.store)
+		asked = web.Count(e.reads, "question") + " to " + storeName(e.store)
 		if e.store == store.KindDatabase {
 			statements = "no other SQL"
 		}
@@ -89,9 +90,9 @@ func (e *explanation) summary(took time.Duration) string {
 		written = ", " + strconv.Itoa(len(e.writes)) + " more to store what changed"
 	}
 	if len(e.sql) > 0 {
-		statements = count(len(e.sql), "SQL statement")
+		statements = web.Count(len(e.sql), "SQL statement")
 	}
-	return fmt.Sprintf("%s, %s%s, %s, %s in all.", count(len(e.told)-e.extra, "step"), asked, written, statements, milliseconds(took))
+	return fmt.Sprintf("%s, %s%s, %s, %s in all.", web.Count(len(e.told)-e.extra, "step"), asked, written, statements, milliseconds(took))
 }
 
 // milliseconds writes a short time so that it can be compared.

@@ -1,4 +1,4 @@
-package web
+package pages
 
 import (
 	"net/http"
@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"holdfast/internal/session/store"
+	"holdfast/web"
 )
 
 // meaning tells what a field of the record is for.
@@ -44,7 +45,7 @@ func yes(holds bool, then, otherwise string) string {
 }
 
 // span writes a limit: "24 hours".
-func span(d time.Duration) string { return strings.TrimPrefix(distance(d), "in ") }
+func span(d time.Duration) string { return strings.TrimPrefix(web.Distance(d), "in ") }
 
 // storeName is what sentences call a store.
 func storeName(kind string) string {

@@ -1,4 +1,4 @@
-package main
+package restartcheck
 
 import (
 	"bytes"
@@ -7,11 +7,10 @@ import (
 	"time"
 
 	"holdfast/internal/dev/require"
-	"holdfast/internal/learn/restartcheck"
 )
 
-func report() restartcheck.Report {
-	return restartcheck.Report{Sessions: 10_000, Rows: []restartcheck.Row{
+func report() Report {
+	return Report{Sessions: 10_000, Rows: []Row{
 		{Store: "redis", Before: "Hello, Ada!", AfterRestart: "Hello, Ada!", AfterKill: "Hello, Ada!", Shared: true,
 			MemoryGrowth: -1500, SessionSize: 280, Greeting: 586 * time.Microsecond},
 		{Store: "memory", Before: "Hello, Ada!",

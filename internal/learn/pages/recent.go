@@ -1,4 +1,4 @@
-package web
+package pages
 
 import (
 	"net/http"
@@ -7,6 +7,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/learn/trace"
+	"holdfast/web"
 )
 
 type recentPage struct {
@@ -18,7 +19,7 @@ type recentPage struct {
 type recentRequest struct {
 	Method, Path string
 	Status       int
-	At           moment
+	At           web.Moment
 	Took         string
 	Calls        []recentCall
 	Left         int    // commands and statements not kept
@@ -29,18 +30,18 @@ type recentRequest struct {
 type recentCall struct{ To, Text, Took, Cause string }
 
 // showRecent lists what the last requests of this session made the server do.
-func (s *Site) showRecent(c echo.Context) error {
-	p := recentPage{Known: current(c).Stored(), Most: trace.PerSession}
-	for _, r := range s.recent.Of(watched(c).Session()) {
+func (s *Pages) showRecent(c echo.Context) error {
+	p := recentPage{Known: web.Current(c).Stored(), Most: trace.PerSession}
+	for _, r := range s.Recent.Of(watched(c).Session()) {
 		p.Requests = append(p.Requests, s.describeRequest(r))
 	}
-	return s.page(c, http.StatusOK, "recent", "Recent requests", p)
+	return s.Render(c, http.StatusOK, "recent", "Recent requests", p)
 }
 
-func (s *Site) describeRequest(r trace.Request) recentRequest {
+func (s *Pages) describeRequest(r trace.Request) recentRequest {
 	described := recentRequest{
 		Method: r.Method, Path: r.Path, Status: r.Status,
-		At: momentAt(r.At, s.Now()), Took: milliseconds(r.Took),
+		At: web.MomentAt(r.At, s.Now()), Took: milliseconds(r.Took),
 		Left: r.Left, Changes: actWords(r),
 	}
 	for _, call := range r.Calls {

@@ -1,16 +1,18 @@
-package web
+package pages
 
 import (
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/form"
 	"holdfast/internal/learn/attack"
+	"holdfast/web"
 )
 
 // Attacks makes attacks on this very server, and on a stock one beside it.
@@ -44,7 +46,7 @@ type waitBar struct {
 }
 
 type attackReport struct {
-	At             moment
+	At             web.Moment
 	Clock          string // time of day
 	Open           bool   // the one to be read now
 	Took, Requests string
@@ -73,19 +75,19 @@ func trialAt(where string, t attack.Trial) attackTrial {
 }
 
 // showAttacks lists the attacks, and what the last run of each has shown.
-func (s *Site) showAttacks(c echo.Context) error {
+func (s *Pages) showAttacks(c echo.Context) error {
 	return s.attacksPage(c, http.StatusOK, false)
 }
 
 // submitAttack makes one attack and shows what came of it. It takes seconds.
-func (s *Site) submitAttack(c echo.Context) error {
+func (s *Pages) submitAttack(c echo.Context) error {
 	if _, err := form.Parse(c.Request()); err != nil {
 		return err
 	}
 	name := c.Param("name")
 	err := s.Lab.Attacks.Run(c.Request().Context(), name)
 	if errors.Is(err, attack.ErrBusy) {
-		return s.attacksPage(c, failureOf(err).status, true)
+		return s.attacksPage(c, s.StatusOf(err), true)
 	}
 	if err != nil {
 		return err
@@ -95,7 +97,7 @@ func (s *Site) submitAttack(c echo.Context) error {
 
 // submitSlowRequest is a request that takes its time between reading the
 // session and storing something in it.
-func (s *Site) submitSlowRequest(c echo.Context) error {
+func (s *Pages) submitSlowRequest(c echo.Context) error {
 	sent, err := form.Parse(c.Request(), "wait")
 	if err != nil {
 		return err
@@ -103,13 +105,13 @@ func (s *Site) submitSlowRequest(c echo.Context) error {
 	if err := attack.Wait(c.Request().Context(), sent["wait"]); err != nil {
 		return err
 	}
-	if err := current(c).Set("slow", "done"); err != nil {
+	if err := web.Current(c).Set("slow", "done"); err != nil {
 		return err
 	}
 	return c.NoContent(http.StatusNoContent)
 }
 
-func (s *Site) attacksPage(c echo.Context, status int, busy bool) error {
+func (s *Pages) attacksPage(c echo.Context, status int, busy bool) error {
 	all := s.Lab.Attacks.All()
 	p := attacksPage{Busy: busy, Number: inWords(len(all))}
 	for _, a := range all {
@@ -119,17 +121,17 @@ func (s *Site) attacksPage(c echo.Context, status int, busy bool) error {
 		}
 		if r := s.Lab.Attacks.Latest(a.Name); r != nil {
 			section.Report = &attackReport{
-				At:       momentAt(r.At, s.Now()),
+				At:       web.MomentAt(r.At, s.Now()),
 				Clock:    r.At.In(s.Now().Location()).Format("15:04 MST"),
 				Open:     a.Name == c.QueryParam("shown"),
 				Took:     fmt.Sprintf("%.1f s", r.Took.Seconds()),
-				Requests: count(r.Requests(), "request"),
+				Requests: web.Count(r.Requests(), "request"),
 				Trials:   []attackTrial{trialAt("This server", r.Here), trialAt("A stock set-up", r.Stock)},
 			}
 		}
 		p.Attacks = append(p.Attacks, section)
 	}
-	return s.page(c, status, "attacks", "Attacks", p)
+	return s.Render(c, status, "attacks", "Attacks", p)
 }
 
 // exactly is a wait to the second: "40 s", "2 min 40 s".
@@ -152,7 +154,7 @@ func waitBars() []waitBar {
 		left      = 76 // where bars begin
 		piece     = 19 // what a doubling adds
 	)
-	rule := accountRule()
+	rule := web.AccountRule()
 	var bars []waitBar
 	for tries, doublings := rule.Burst, 0; ; tries++ {
 		wait := rule.Wait(tries)
@@ -167,4 +169,13 @@ func waitBars() []waitBar {
 		}
 		doublings++
 	}
+}
+
+// inWords is a small number at the beginning of a sentence: "Seven".
+func inWords(n int) string {
+	words := []string{"No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve"}
+	if n < len(words) {
+		return words[n]
+	}
+	return strconv.Itoa(n)
 }

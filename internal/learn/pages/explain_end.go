@@ -1,4 +1,4 @@
-package web
+package pages
 
 import (
 	"net/http"
@@ -9,6 +9,7 @@ import (
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
+	"holdfast/web"
 )
 
 // The second half of the way: who it is, what was stored, what went back.
@@ -63,7 +64,7 @@ func (e *explanation) noSQL() {
 		s.Text = "Sessions are a table of the database here, so the question above was SQL. Your e-mail and the hash of your password were not looked at. With the database down nobody is greeted: that is what a store apart from it is for."
 	}
 	if len(e.sql) > 0 {
-		s.Title = "SQL needed: " + count(len(e.sql), "statement")
+		s.Title = "SQL needed: " + web.Count(len(e.sql), "statement")
 		s.Text = "Not to find your name: the connection to Redis was new, and before anything read over it was believed, the server looked up which sessions had ended. This request waited for that."
 	}
 	for _, statement := range e.sql {
@@ -74,7 +75,7 @@ func (e *explanation) noSQL() {
 
 func (e *explanation) commit(step trace.Step, what trace.Commit) {
 	s := explainStep{}
-	seen := explainFact{Term: "Last visit noted", Time: momentAt(what.Seen, e.now)}
+	seen := explainFact{Term: "Last visit noted", Time: web.MomentAt(what.Seen, e.now)}
 	switch what.Act {
 	case session.Looked:
 		s.Title = "Nothing was written"

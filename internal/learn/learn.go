@@ -1,0 +1,125 @@
+// Package learn puts everything that teaches on a server: the pages, and the
+// experiments and recordings behind them. Only cmd and internal/dev import what is
+// in this folder; the application does not know that it is being explained.
+package learn
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"holdfast/internal/account"
+	"holdfast/internal/config"
+	"holdfast/internal/database"
+	"holdfast/internal/learn/attack"
+	"holdfast/internal/learn/byhand"
+	"holdfast/internal/learn/launch"
+	"holdfast/internal/learn/pages"
+	"holdfast/internal/learn/restartcheck"
+	"holdfast/internal/learn/second"
+	"holdfast/internal/learn/trace"
+	"holdfast/internal/session"
+	"holdfast/internal/session/store"
+	"holdfast/web"
+)
+
+// secondLife is how long a second server lives that was started from a page.
+const secondLife = 5 * time.Minute
+
+// Server is what the pages observe, and act on.
+type Server struct {
+	Settings config.Config
+	Base     *url.URL
+	Address  string // where it is reached from its own machine, as "http://127.0.0.1:3000"
+	// Restart replaces the server, see [pages.Lab].
+	Restart     func(context.Context) error
+	LabSessions int // that /lab creates to measure what one costs
+	Database    *database.DB
+	Accounts    *account.Service
+	Sessions    *session.Manager
+	Store       *store.Opened
+	StoreConfig store.Config // that Store was opened with
+	Connections *trace.Connections
+	Log         *slog.Logger
+}
+
+// Templates returns the extension without a server behind it, to check its
+// templates.
+func Templates(settings config.Config) (web.Extension, error) {
+	return pages.New(pages.Config{Learn: settings.Learn()})
+}
+
+// Open returns the extension that puts the pages on the site of a server, and a
+// function that ends what they have started beside it. Without LEARN, that is the
+// page /why alone.
+func Open(ctx context.Context, s Server) (web.Extension, func() error, error) {
+	if !s.Settings.Learn() {
+		extension, err := Templates(s.Settings)
+		return extension, func() error { return nil }, err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return web.Extension{}, nil, fmt.Errorf("find this program: %w", err)
+	}
+	byHand, err := byhand.Of(ctx, s.StoreConfig, s.Store)
+	if err != nil {
+		return web.Extension{}, nil, err
+	}
+	check := restartcheck.NewCheck(ctx, s.Settings, s.LabSessions, s.Log)
+	beside := second.New(second.Options{
+		Executable: program,
+		// What libraries read of the environment themselves, and no setting names.
+		Settings: append(launch.Inherit("TMPDIR", "TMP", "TEMP", "HOME", "USERPROFILE", "APPDATA", "SystemRoot", "SSL_CERT_FILE", "SSL_CERT_DIR",
+			"PGPASSFILE", "PGPASSWORD", "PGSERVICEFILE", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"), s.Settings.Environ()...),
+		Host: s.Settings.Host,
+		Base: s.Base,
+		Life: secondLife,
+	})
+	extension, err := pages.New(pages.Config{
+		Learn:       true,
+		OneStep:     s.Store.OneStep,
+		ByHand:      byHand,
+		Connections: s.Connections,
+		Lab: pages.Lab{
+			Restart: s.Restart,
+			StartOf: startOf(s.Database),
+			Check:   check,
+			Attacks: attack.New(attack.Config{
+				Server:   s.Address,
+				Host:     s.Base.Host,
+				Accounts: s.Accounts,
+				Sessions: s.Sessions,
+				Store:    s.Store,
+				Unslowed: s.Settings.Throttle == "off",
+				Log:      s.Log,
+			}),
+			Second: beside,
+		},
+	})
+	closeAll := func() error {
+		beside.Close()
+		return check.Close(s.Settings.ShutdownTimeout)
+	}
+	return extension, closeAll, err
+}
+
+// startOf finds an earlier start of this or another server.
+func startOf(db *database.DB) func(context.Context, int64) (web.Process, error) {
+	return func(ctx context.Context, number int64) (web.Process, error) {
+		start, err := db.StartOf(ctx, number)
+		if err != nil {
+			return web.Process{}, err
+		}
+		_, text, _ := strings.Cut(start.Instance, "/")
+		id, err := strconv.Atoi(text)
+		if err != nil {
+			return web.Process{}, fmt.Errorf("read process id of start %d: %w", number, err)
+		}
+		return web.Process{ID: id, Start: number, Started: start.At}, nil
+	}
+}

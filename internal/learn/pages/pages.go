@@ -1,0 +1,92 @@
+// Package pages owns the pages that teach: /explain, which shows how the server
+// recognised a request, /lab with its experiments, and /why. They are an extension
+// of the site, as any other could be. The package must not know how the
+// experiments work.
+package pages
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+
+	"holdfast/internal/learn/attack"
+	"holdfast/internal/learn/byhand"
+	"holdfast/internal/learn/trace"
+	"holdfast/web"
+)
+
+// Config is what the pages need.
+type Config struct {
+	// Learn adds the pages that show or do what a stranger may not; without it,
+	// only /why is there.
+	Learn bool
+	// OneStep is what makes the store's compare-and-swap one step, in a few words.
+	OneStep string
+	// ByHand gives the lines that look at a stored session past this server.
+	ByHand func(key string) byhand.Lines
+	// Connections are those to the store, recorded for the requests that wait for
+	// them.
+	Connections *trace.Connections
+	// Recent keeps what the requests of each session did; nil for a new memory.
+	Recent *trace.Recent
+	Lab    Lab
+}
+
+// Pages are the pages of one site.
+type Pages struct {
+	Config
+	*web.Site
+}
+
+//go:embed templates
+var templates embed.FS
+
+// New returns the extension that puts the pages on a site.
+func New(cfg Config) (web.Extension, error) {
+	s := &Pages{Config: cfg}
+	if s.Recent == nil {
+		s.Recent = trace.NewRecent()
+	}
+	e := web.Extension{Routes: s.routes}
+	folders := []string{"why", "off"}
+	if cfg.Learn {
+		folders = []string{"why", "on"}
+		e.Around = s.watch
+		e.Errors = []web.NamedError{
+			{Err: attack.ErrUnknown, Status: http.StatusNotFound},
+			{
+				Err: attack.ErrBusy, Status: http.StatusConflict, Heading: "An attack is under way",
+				Message: "Attacks take turns, and this one was not begun. Try again in a few seconds.",
+			},
+		}
+	}
+	for _, folder := range folders {
+		files, err := fs.Sub(templates, "templates/"+folder)
+		if err != nil {
+			return web.Extension{}, err
+		}
+		e.Templates = append(e.Templates, files)
+	}
+	return e, nil
+}
+
+func (s *Pages) routes(site *web.Site, public, members web.Group) {
+	s.Site = site
+	if !s.Learn {
+		public.Page("/why", s.showWhy)
+		return
+	}
+	public, members = public.OwnHost(), members.OwnHost()
+	public.Page("/lab", s.showLab)
+	public.Get("/lab/wait", s.showLabWait)
+	public.Post("/lab/restart", s.submitRestart)
+	public.Post("/lab/check", s.submitCheck)
+	public.Page("/lab/attacks", s.showAttacks)
+	public.Post("/lab/attacks/:name", s.submitAttack)
+	members.Post(attack.SlowPath, s.submitSlowRequest)
+	public.Page("/why", s.showWhy)
+	public.Post("/why/second", s.submitSecond)
+	public.Post("/why/second/stop", s.submitSecondStop)
+	public.Page(explainPath, s.showExplain)
+	public.Page("/explain/recent", s.showRecent)
+}

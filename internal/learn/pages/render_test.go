@@ -1,0 +1,128 @@
+package pages
+
+import (
+	"io/fs"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"holdfast/internal/dev/testkit/pagetest"
+	"holdfast/internal/learn/attack"
+	"holdfast/internal/learn/restartcheck"
+	"holdfast/internal/view"
+	site "holdfast/templates"
+	"holdfast/web"
+)
+
+// layout is what the site puts around a page.
+type layout struct {
+	Title, Path, Member, Account string
+	Flashes                      []struct {
+		Text string
+		Mail bool
+	}
+	Neutral                  bool
+	Version, Instance, Store string
+}
+
+// suite is the pages of this package, in the layout of the site.
+func suite(t *testing.T) pagetest.Suite {
+	t.Helper()
+	own, all := fstest.MapFS{}, fstest.MapFS{}
+	add := func(files fs.FS, to ...fstest.MapFS) {
+		err := fs.WalkDir(files, ".", func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			source, err := fs.ReadFile(files, path)
+			for _, to := range to {
+				to[path] = &fstest.MapFile{Data: source}
+			}
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(site.FS, all)
+	extension, err := New(Config{Learn: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, files := range extension.Templates {
+		add(files, own, all)
+	}
+	views, err := view.Parse(all, func(name string) (string, bool) { return "/static/" + name, true })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pagetest.Suite{
+		Views: views, Templates: own, Samples: samplePages(), Source: "samplePages in internal/learn/pages/render_test.go",
+		Layouts: func(page string) []any {
+			return []any{
+				layout{Title: "Sample", Path: "/" + page},
+				layout{Title: "Sample", Path: "/" + page, Member: "Ada", Account: pagetest.Account, Version: "1.2.3", Instance: "start 17", Store: "Redis"},
+				layout{Title: "Sample", Neutral: true, Version: "1.2.3"},
+			}
+		},
+		Served: func(string) bool { return true }, // a site with one that is not served does not start
+	}
+}
+
+func TestNoTemplateHasAFormWithoutItsAccount(t *testing.T) { suite(t).CheckForms(t) }
+
+func TestEveryPageIsWholeAndAccessible(t *testing.T) { suite(t).CheckAccessible(t) }
+
+func TestNoTextBecomesMarkup(t *testing.T) { suite(t).CheckEscaping(t) }
+
+func TestACompiledPageIsThePageOfHTMLTemplate(t *testing.T) { suite(t).CheckCompiled(t) }
+
+// samplePages has each page at its fullest and at its emptiest.
+func samplePages() map[string][]any {
+	then := web.Moment{ISO: "2026-11-20T18:04:05Z", Words: "3 days ago"}
+	drawn := web.FlowDiagram{
+		Words: "A request.", Greeting: "Hello, Ada!", Store: "Redis", Record: "name: Ada", Linked: true,
+		Cookie: web.FlowArrow{Value: "qUdM…hYsf", Linked: true}, Key: web.FlowArrow{Value: "8BMV…JvWw", Linked: true}, Page: web.FlowArrow{Value: "Hello, Ada!", Linked: true},
+	}
+	return map[string][]any{
+		"explain": {explainPage{}, explainPage{
+			Heading: "How the server knew you", Lead: "Look.", Summary: "2 steps.", Guest: true, Cookie: "session", Way: drawn,
+			Steps: []explainStep{
+				{ID: "one", Title: "One", Text: "First.", Took: "0.21 ms", File: "web/session_middleware.go", Function: "(*Site).token", Hand: []string{"curl x", "redis-cli y"}, Token: true, HandWords: "It prints z."},
+				{ID: "two", Title: "Two", Text: "Then.", Bytes: "{}", Folded: "The 2 bytes", Facts: []explainFact{
+					{Term: "a", Value: "b", Code: true}, {Term: "c", Value: "d", Means: "e"}, {Term: "f", Time: then}, {Term: "g", Ends: then},
+				}},
+			},
+		}},
+		"recent": {recentPage{}, recentPage{Known: true, Most: 20}, recentPage{Known: true, Most: 20, Requests: []recentRequest{
+			{Method: "POST", Path: "/login", Status: 303, At: then, Took: "31.00 ms", Left: 2, Changes: "logged in",
+				Calls: []recentCall{{To: "SQL", Text: "SELECT 1", Took: "0.10 ms", Cause: "timeout"}}, Cookies: []string{"session=ab…yz; HttpOnly"}},
+			{Method: "GET", Path: "/", Status: 200, At: then, Took: "1.00 ms", Changes: "nothing"},
+		}}},
+		"lab": {labPage{}, labPage{
+			Store: "this server’s memory", Memory: true, Member: true, Failed: "It did not restart.",
+			Outcome: &restartOutcome{Heading: "Hello again, Ada!", Why: "It was there.", Kept: true, Before: web.Process{ID: 1, Start: 2, Started: time.Unix(0, 0)}, Began: then, BeganNext: then},
+			Devices: []web.DeviceCard{{ID: "1", Title: "Firefox on Linux", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true, Account: "the account"}}, Others: 1,
+			Check: restartcheck.State{
+				Failed: "It did not start.", Reason: "no such file", Measured: time.Unix(1, 0), Heads: []string{"store", "kept"},
+				Now:  []restartcheck.StateRow{{Store: "redis", Waiting: "not tried"}},
+				Rows: []restartcheck.StateRow{{Store: "redis", Cells: []restartcheck.StateCell{{Head: "kept", Text: "yes"}}, Sentence: "It keeps."}},
+			},
+			Began: then, Measured: then,
+		}, labPage{Check: restartcheck.State{Running: true, Heads: []string{"store", "kept"}, Now: []restartcheck.StateRow{{Store: "redis", Waiting: "being tried"}}}, Began: then}},
+		"attacks": {attacksPage{}, attacksPage{Busy: true, Attacks: []attackSection{
+			{Name: "one", Title: "One", What: "It tries.", Test: "TestOne", File: "one_test.go", Waits: waitBars()},
+			{Name: "two", Title: "Two", What: "It tries.", Report: &attackReport{At: then, Clock: "18:04 UTC", Open: true, Took: "0.2 s", Requests: "8 requests", Trials: []attackTrial{
+				{Where: "This server", Outcome: "failed", Verdict: "The attack failed", Reason: ", because", Facts: "None.", Exchanges: []attack.Exchange{{Note: "Look.", Request: "GET /", Answer: "200 OK"}}},
+				{Where: "A stock set-up", Outcome: "succeeded", Verdict: "The attack succeeded"},
+			}}},
+		}}},
+		"why": {whyPage{}, whyPage{
+			Learn: true, Member: true, Store: "Redis", Known: true, Measured: then, Faults: []memoryFault{{"It forgets", "It ends.", "a stranger", "Hello, Ada!"}},
+			Second:  secondPart{Running: true, Process: 7, URL: "http://localhost:3001/profile", Ends: then, Greeting: "Hello, Ada!", Means: "It found you."},
+			Endings: sessionEndings(), States: sessionStates(), Thieves: thieves(), Wire: wireRows(), HTTPS: true, Cookie: "session",
+		}, whyPage{Learn: true, Second: secondPart{Refusal: "It is locked.", Means: "One at a time.", Failed: "Not now."}},
+			whyPage{Learn: true, Second: secondPart{Blocked: "Not here."}}},
+		"labwait": {labWaitPage{Try: 1}, labWaitPage{Given: true, Try: maxTries}},
+	}
+}

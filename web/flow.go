@@ -1,0 +1,85 @@
+package web
+
+import (
+	"unicode/utf8"
+
+	"holdfast/internal/session"
+	"holdfast/internal/session/store"
+)
+
+// FlowDiagram is one request from the browser to the store and back, as the
+// partial "way" draws it.
+type FlowDiagram struct {
+	Words                     string // the drawing for those who do not see it
+	Greeting                  string // what the browser shows
+	Keeps                     string // what the server keeps itself
+	Store, Record             string // where sessions are kept, and what is kept there
+	Cookie, Key, Answer, Page FlowArrow
+	Linked                    bool // arrows lead to the steps below
+}
+
+// FlowArrow is one arrow. Without a value the request did not get that far.
+type FlowArrow struct {
+	Value  string
+	Linked bool
+	Empty  bool // it had nothing to carry
+}
+
+const flowWords = "A browser sends a cookie to the server. The server makes a key of it and asks the store. " +
+	"The store answers with a record. The server answers with a page that greets by name."
+
+// Flow returns the part of the diagram that is the same for every request; the
+// greeting is for a person's name, or for a guest where that is "".
+func (s *Site) Flow(name string) FlowDiagram {
+	d := FlowDiagram{Words: flowWords, Greeting: "Hello, stranger", Keeps: "keeps nothing itself", Store: storeLabel(s.SessionStore)}
+	if name != "" {
+		d.Greeting = shorten("Hello, " + name + "!")
+	}
+	if s.inMemory() {
+		d.Keeps = "keeps sessions itself"
+	}
+	return d
+}
+
+// flowOf draws the request of someone with this name, token and key.
+func (s *Site) flowOf(name, token, key string) FlowDiagram {
+	d := s.Flow(name)
+	d.Record = shorten("name: " + name)
+	d.Cookie.Value, d.Key.Value = Ends(token), Ends(key)
+	d.Answer.Value, d.Page.Value = d.Record, d.Greeting
+	return d
+}
+
+// sampleFlow draws the request of a person who does not exist.
+func (s *Site) sampleFlow() FlowDiagram {
+	const token = "qUdM0000000000000000000000000000000000000hYsf"
+	return s.flowOf("Ada", token, session.Key(token))
+}
+
+// Ends leaves of a token or key what the diagram has room for: 8 of its 43
+// characters.
+func Ends(text string) string { return text[:4] + "…" + text[len(text)-4:] }
+
+// maxGreetingRunes is what fits into the drawn browser.
+const maxGreetingRunes = 16
+
+func shorten(words string) string {
+	if utf8.RuneCountInString(words) <= maxGreetingRunes {
+		return words
+	}
+	return string([]rune(words)[:maxGreetingRunes-1]) + "…"
+}
+
+// storeLabel is a kind of store in a word or two.
+func storeLabel(kind string) string {
+	switch kind {
+	case store.KindMemory:
+		return "memory"
+	case store.KindFile:
+		return "file"
+	case store.KindDatabase:
+		return "database"
+	default:
+		return "Redis"
+	}
+}
