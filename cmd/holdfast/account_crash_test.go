@@ -106,30 +106,27 @@ func changesOfAccounts() map[string]change {
 
 func TestNoChangeOfAnAccountIsLeftHalfDoneByKill9(t *testing.T) {
 	t.Parallel()
-	for name, on := range bothStacks() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			seed := rand.Uint64()
-			random := rand.New(rand.NewPCG(seed, 0))
-			server := start(t, on(t))
-			server.Keep(password)
-			server.Keep(newPassword)
-			for what, change := range changesOfAccounts() {
-				done := 0
-				for round := range killRounds() {
-					moment := time.Duration(random.IntN(400)) * time.Millisecond
-					happened, err := interrupt(t, server, change, moment)
-					if err != nil {
-						t.Errorf("seed %d, %s, round %d, killed after %s: %v", seed, what, round, moment, err)
-					}
-					if happened {
-						done++
-					}
+	each(t, bothStacks(), func(t *testing.T, _ string, on func(testing.TB) testprocess.Settings) {
+		seed := rand.Uint64()
+		random := rand.New(rand.NewPCG(seed, 0))
+		server := start(t, on(t))
+		server.Keep(password)
+		server.Keep(newPassword)
+		for what, change := range changesOfAccounts() {
+			done := 0
+			for round := range killRounds() {
+				moment := time.Duration(random.IntN(400)) * time.Millisecond
+				happened, err := interrupt(t, server, change, moment)
+				if err != nil {
+					t.Errorf("seed %d, %s, round %d, killed after %s: %v", seed, what, round, moment, err)
 				}
-				t.Logf("%s: done in %d rounds of %d", what, done, killRounds())
+				if happened {
+					done++
+				}
 			}
-		})
-	}
+			t.Logf("%s: done in %d rounds of %d", what, done, killRounds())
+		}
+	})
 }
 
 // interrupt kills the server a moment after a change was sent, and reports

@@ -17,33 +17,30 @@ import (
 // wherever it listens and whatever people call it.
 func TestTheProgramAttacksItself(t *testing.T) {
 	t.Parallel()
-	for name, settings := range map[string]testprocess.Settings{
+	each(t, map[string]testprocess.Settings{
 		"as it comes":        {},
 		"on every network":   {"HOST": "0.0.0.0", "LEARN": "on"},
 		"behind a proxy":     {"BASE_URL": "https://login.example.org", "LEARN": "on"},
 		"sessions in a file": {"SESSION_STORE": "file"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			settings["PORT"] = strconv.Itoa(testservice.FreePort(t))
-			server := start(t, settings)
-			v := newVisitor(t, "http://127.0.0.1:"+settings["PORT"])
-			for _, attack := range []string{"replay", "forged"} {
-				got, err := v.ask("POST", "/lab/attacks/"+attack, url.Values{})
-				if err != nil || got.Code != http.StatusSeeOther {
-					t.Fatalf("%s: %d, %v", attack, got.Code, err)
-				}
+	}, func(t *testing.T, _ string, settings testprocess.Settings) {
+		settings["PORT"] = strconv.Itoa(testservice.FreePort(t))
+		server := start(t, settings)
+		v := newVisitor(t, "http://127.0.0.1:"+settings["PORT"])
+		for _, attack := range []string{"replay", "forged"} {
+			got, err := v.ask("POST", "/lab/attacks/"+attack, url.Values{})
+			if err != nil || got.Code != http.StatusSeeOther {
+				t.Fatalf("%s: %d, %v", attack, got.Code, err)
 			}
-			here := v.get("/lab/attacks").page.Find(".trial").FilterFunction(func(_ int, trial *goquery.Selection) bool {
-				return trial.Find("h3").Text() == "This server"
-			})
-			if held := here.Filter(".held").Length(); held != 2 {
-				t.Errorf("%d of 2 attacks failed here: %s", held, here.Text())
-			}
-			people := testprocess.Run(t, program(t), server.Dir, settings, "users", "list")
-			if people.Code != 0 || strings.Contains(people.Stdout, "@") {
-				t.Errorf("people afterwards: %s", people.Output())
-			}
+		}
+		here := v.get("/lab/attacks").page.Find(".trial").FilterFunction(func(_ int, trial *goquery.Selection) bool {
+			return trial.Find("h3").Text() == "This server"
 		})
-	}
+		if held := here.Filter(".held").Length(); held != 2 {
+			t.Errorf("%d of 2 attacks failed here: %s", held, here.Text())
+		}
+		people := testprocess.Run(t, program(t), server.Dir, settings, "users", "list")
+		if people.Code != 0 || strings.Contains(people.Stdout, "@") {
+			t.Errorf("people afterwards: %s", people.Output())
+		}
+	})
 }

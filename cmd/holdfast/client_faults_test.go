@@ -102,7 +102,7 @@ func TestOddHTTPIsRefusedAndHarmsNobody(t *testing.T) {
 	server := start(t, nil)
 	ada := member(t, server)
 	host := hostOf(server)
-	for name, text := range map[string]string{
+	each(t, map[string]string{
 		"no Host":                   "GET / HTTP/1.1\r\n\r\n",
 		"two Hosts":                 "GET / HTTP/1.1\r\nHost: " + host + "\r\nHost: evil.example\r\n\r\n",
 		"a space in a header name":  "GET / HTTP/1.1\r\nHost: " + host + "\r\nX Y: z\r\n\r\n",
@@ -110,13 +110,10 @@ func TestOddHTTPIsRefusedAndHarmsNobody(t *testing.T) {
 		"two lengths":               "POST /register HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
 		"an unknown coding":         "POST /register HTTP/1.1\r\nHost: " + host + "\r\nTransfer-Encoding: gzip\r\n\r\nabc",
 		"a NUL in the request line": "GET /\x00 HTTP/1.1\r\nHost: " + host + "\r\n\r\n",
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if status, _ := say(t, server, strings.NewReader(text)); status < 400 || status == 500 {
-				t.Errorf("answered %d, want a refusal", status)
-			}
-		})
-	}
+	}, func(t *testing.T, _ string, text string) {
+		if status, _ := say(t, server, strings.NewReader(text)); status < 400 || status == 500 {
+			t.Errorf("answered %d, want a refusal", status)
+		}
+	})
 	t.Run("the others", func(t *testing.T) { mustBe(t, greeted, ada, "meanwhile") })
 }

@@ -19,24 +19,21 @@ type attempt struct {
 
 func TestNoAcknowledgedSignUpIsLostAndNoneIsStuckByKill9(t *testing.T) {
 	t.Parallel()
-	for name, on := range bothStacks() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			seed := rand.Uint64()
-			random := rand.New(rand.NewPCG(seed, 0))
-			server := start(t, on(t))
-			server.Keep(password)
-			for round := range killRounds() {
-				attempts := signUpUntilKilled(t, server, 1+random.IntN(4), time.Duration(random.IntN(60))*time.Millisecond)
-				server.Start()
-				for _, a := range attempts {
-					if err := stands(a); err != nil {
-						t.Errorf("seed %d, round %d, %s, acknowledged %t: %v", seed, round, a.who.email, a.acknowledged, err)
-					}
+	each(t, bothStacks(), func(t *testing.T, _ string, on func(testing.TB) testprocess.Settings) {
+		seed := rand.Uint64()
+		random := rand.New(rand.NewPCG(seed, 0))
+		server := start(t, on(t))
+		server.Keep(password)
+		for round := range killRounds() {
+			attempts := signUpUntilKilled(t, server, 1+random.IntN(4), time.Duration(random.IntN(60))*time.Millisecond)
+			server.Start()
+			for _, a := range attempts {
+				if err := stands(a); err != nil {
+					t.Errorf("seed %d, round %d, %s, acknowledged %t: %v", seed, round, a.who.email, a.acknowledged, err)
 				}
 			}
-		})
-	}
+		}
+	})
 }
 
 // signUpUntilKilled has four people after another sign up at the same time,

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 
@@ -22,11 +21,7 @@ func TestInABrowserAPersonIsGreetedAcrossRestarts(t *testing.T) {
 			b := browse(t)
 			server := start(t, testprocess.Settings{"HOST": "localhost"})
 			server.Keep(password)
-			b.do("begin", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-				_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled,
-					emulation.SetScriptExecutionDisabledParams{Value: !scripts})
-				return err
-			}))
+			b.scripts(scripts)
 			b.register(server, "Ada Lovelace", "ada@example.org")
 			b.sees("Hello, Ada Lovelace!", "after registering")
 			b.logOut()

@@ -25,15 +25,21 @@ type screen struct {
 	scripts bool
 }
 
+// scripts turns scripts on or off.
+func (b *browser) scripts(on bool) {
+	b.t.Helper()
+	b.do("turn scripts on or off", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
+		return err
+	}))
+}
+
 // on begins the browser with a screen.
 func (b *browser) on(s screen) {
 	b.t.Helper()
+	b.scripts(s.scripts)
 	b.do("begin", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !s.scripts})
-		if err != nil {
-			return err
-		}
-		_, err = chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
+		_, err := chromedp.Call(ctx, emulation.SetDeviceMetricsOverride, emulation.SetDeviceMetricsOverrideParams{
 			Width: s.width, Height: 844, DeviceScaleFactor: 1, Mobile: s.width < 600,
 		})
 		return err
@@ -128,148 +134,139 @@ func TestInABrowserTheServerIsRestartedInEveryStore(t *testing.T) {
 // What people do: restart and check and attack, one after the other, and look.
 func TestInABrowserTheCheckShowsItsProgressAndEndsByItself(t *testing.T) {
 	t.Parallel()
-	for name, look := range map[string]screen{"phone without scripts": {390, false}, "desktop": {1280, true}} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := browse(t)
-			server := start(t, nil)
-			b.on(look)
-			b.register(server, "Ada", "ada@example.org")
-			b.do("open the lab", chromedp.Navigate(server.URL+"/lab"))
-			b.click(`form[action="/lab/restart"] button`)
-			b.sees("Hello again, Ada!", "after the restart")
-			b.click(`form[action="/lab/check"] button`)
-			for most := 4; most > 0; most-- {
-				b.reads("table.measured tbody tr", fmt.Sprintf("see at most %d stores wait", most), func(rows []string) error {
-					waiting := 0
-					for _, row := range rows {
-						if strings.Contains(row, "being tried: ") || strings.Contains(row, "not tried yet") {
-							waiting++
-						}
+	each(t, map[string]screen{"phone without scripts": {390, false}, "desktop": {1280, true}}, func(t *testing.T, _ string, look screen) {
+		b := browse(t)
+		server := start(t, nil)
+		b.on(look)
+		b.register(server, "Ada", "ada@example.org")
+		b.do("open the lab", chromedp.Navigate(server.URL+"/lab"))
+		b.click(`form[action="/lab/restart"] button`)
+		b.sees("Hello again, Ada!", "after the restart")
+		b.click(`form[action="/lab/check"] button`)
+		for most := 4; most > 0; most-- {
+			b.reads("table.measured tbody tr", fmt.Sprintf("see at most %d stores wait", most), func(rows []string) error {
+				waiting := 0
+				for _, row := range rows {
+					if strings.Contains(row, "being tried: ") || strings.Contains(row, "not tried yet") {
+						waiting++
 					}
-					if len(rows) != 4 || waiting > most {
-						return fmt.Errorf("%d rows, %d waiting", len(rows), waiting)
-					}
-					return nil
-				})
+				}
+				if len(rows) != 4 || waiting > most {
+					return fmt.Errorf("%d rows, %d waiting", len(rows), waiting)
+				}
+				return nil
+			})
+		}
+		b.reads("main", "see the end", func(all []string) error {
+			if len(all) != 1 || !strings.Contains(all[0], "Measured on this machine") || strings.Contains(all[0], "A check is under way") {
+				return errors.New("no end")
 			}
-			b.reads("main", "see the end", func(all []string) error {
-				if len(all) != 1 || !strings.Contains(all[0], "Measured on this machine") || strings.Contains(all[0], "A check is under way") {
-					return errors.New("no end")
-				}
-				return nil
-			})
-			b.click(`a[href="/lab/attacks"]`)
-			b.click(`form[action="/lab/attacks/replay"] button`)
-			b.reads("#replay ~ *, .trial", "see the attack fail", func(all []string) error {
-				if !strings.Contains(strings.Join(all, " "), "The attack failed") {
-					return errors.New("no verdict")
-				}
-				return nil
-			})
-			b.do("open the lab again", chromedp.Navigate(server.URL+"/lab"))
-			b.click(`form[action="/lab/restart"] button`)
-			b.sees("Hello again, Ada!", "after the restart that followed")
-			b.quiet()
+			return nil
 		})
-	}
+		b.click(`a[href="/lab/attacks"]`)
+		b.click(`form[action="/lab/attacks/replay"] button`)
+		b.reads("#replay ~ *, .trial", "see the attack fail", func(all []string) error {
+			if !strings.Contains(strings.Join(all, " "), "The attack failed") {
+				return errors.New("no verdict")
+			}
+			return nil
+		})
+		b.do("open the lab again", chromedp.Navigate(server.URL+"/lab"))
+		b.click(`form[action="/lab/restart"] button`)
+		b.sees("Hello again, Ada!", "after the restart that followed")
+		b.quiet()
+	})
 }
 
 func TestInABrowserASecondServerIsAskedWithTheSameCookie(t *testing.T) {
 	t.Parallel()
-	for name, settings := range places() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := browse(t)
-			server := start(t, settings(t))
-			b.on(screen{390, false})
-			b.register(server, "Ada", "ada@example.org")
-			b.do("open the page", chromedp.Navigate(server.URL+"/why"))
-			b.click(`form[action="/why/second"] button`)
-			said := ""
-			b.reads(".second-said", "hear of the second server", func(all []string) error {
-				if len(all) != 1 {
-					return fmt.Errorf("it says %q", all)
-				}
-				said = all[0]
-				return nil
-			})
-			switch name {
-			case "embedded Redis", "file":
-				if !strings.Contains(said, "holdfast") && !strings.Contains(said, "another") {
-					t.Errorf("it refused with %q", said)
-				}
-				b.do("see the button again", chromedp.WaitVisible(chromedp.CSS(`form[action="/why/second"] button`)))
-				t.Logf("refused: %s", said)
-				return
-			case "memory":
-				if said != "it wants you to log in" {
-					t.Errorf("with sessions in memory it says %q", said)
-				}
-				b.click("#second ~ .actions a.button")
-				b.sees("Log in", "at the second server")
-			default:
-				if said != "Hello, Ada!" {
-					t.Errorf("it says %q", said)
-				}
-				b.click("#second ~ .actions a.button")
-				b.sees("Hello, Ada!", "at the second server")
-				if ask[bool](b, `document.querySelector(".warm") !== null`) {
-					t.Error("the second server says that the session survived a restart: none has been restarted")
-				}
+	each(t, places(), func(t *testing.T, name string, settings func(testing.TB) testprocess.Settings) {
+		b := browse(t)
+		server := start(t, settings(t))
+		b.on(screen{390, false})
+		b.register(server, "Ada", "ada@example.org")
+		b.do("open the page", chromedp.Navigate(server.URL+"/why"))
+		b.click(`form[action="/why/second"] button`)
+		said := ""
+		b.reads(".second-said", "hear of the second server", func(all []string) error {
+			if len(all) != 1 {
+				return fmt.Errorf("it says %q", all)
 			}
-			if at := b.where(); strings.HasPrefix(at, server.URL+"/") || !strings.HasPrefix(at, "http://127.0.0.1:") {
-				t.Errorf("the browser is at %s", at)
-			}
-			second := strings.TrimSuffix(b.where(), "/profile")
-			b.do("go back to the first", chromedp.Navigate(server.URL+"/why"))
-			b.click(`form[action="/why/second/stop"] button`)
-			b.do("see the button again", chromedp.WaitVisible(chromedp.CSS(`form[action="/why/second"] button`)))
-			if name != "memory" {
-				if _, err := http.Get(second + "/healthz"); err == nil {
-					t.Error("the second server still answers")
-				}
-			}
+			said = all[0]
+			return nil
 		})
-	}
+		switch name {
+		case "embedded Redis", "file":
+			if !strings.Contains(said, "holdfast") && !strings.Contains(said, "another") {
+				t.Errorf("it refused with %q", said)
+			}
+			b.do("see the button again", chromedp.WaitVisible(chromedp.CSS(`form[action="/why/second"] button`)))
+			t.Logf("refused: %s", said)
+			return
+		case "memory":
+			if said != "it wants you to log in" {
+				t.Errorf("with sessions in memory it says %q", said)
+			}
+			b.click("#second ~ .actions a.button")
+			b.sees("Log in", "at the second server")
+		default:
+			if said != "Hello, Ada!" {
+				t.Errorf("it says %q", said)
+			}
+			b.click("#second ~ .actions a.button")
+			b.sees("Hello, Ada!", "at the second server")
+			if ask[bool](b, `document.querySelector(".warm") !== null`) {
+				t.Error("the second server says that the session survived a restart: none has been restarted")
+			}
+		}
+		if at := b.where(); strings.HasPrefix(at, server.URL+"/") || !strings.HasPrefix(at, "http://127.0.0.1:") {
+			t.Errorf("the browser is at %s", at)
+		}
+		second := strings.TrimSuffix(b.where(), "/profile")
+		b.do("go back to the first", chromedp.Navigate(server.URL+"/why"))
+		b.click(`form[action="/why/second/stop"] button`)
+		b.do("see the button again", chromedp.WaitVisible(chromedp.CSS(`form[action="/why/second"] button`)))
+		if name != "memory" {
+			if _, err := http.Get(second + "/healthz"); err == nil {
+				t.Error("the second server still answers")
+			}
+		}
+	})
 }
 
 func TestASecondServerEndsWithTheFirst(t *testing.T) {
 	t.Parallel()
-	for name, end := range map[string]func(*testprocess.Server){
+	each(t, map[string]func(*testprocess.Server){
 		"killed":  func(s *testprocess.Server) { s.Kill() },
 		"stopped": func(s *testprocess.Server) { s.Stop() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := start(t, testprocess.Settings{"SESSION_STORE": "database"})
-			v := member(t, server)
-			if got, err := v.submit("/why", "/why/second", nil); err != nil || got.Code != http.StatusSeeOther {
-				t.Fatalf("start the second: %d, %v", got.Code, err)
+	}, func(t *testing.T, _ string, end func(*testprocess.Server)) {
+		server := start(t, testprocess.Settings{"SESSION_STORE": "database"})
+		v := member(t, server)
+		if got, err := v.submit("/why", "/why/second", nil); err != nil || got.Code != http.StatusSeeOther {
+			t.Fatalf("start the second: %d, %v", got.Code, err)
+		}
+		at, found := v.get("/why").page.Find("#second ~ .actions a").Attr("href")
+		if !found {
+			t.Fatal("no second server")
+		}
+		alive := func() bool {
+			response, err := http.Get(strings.TrimSuffix(at, "/profile") + "/healthz")
+			if err == nil {
+				response.Body.Close()
 			}
-			at, found := v.get("/why").page.Find("#second ~ .actions a").Attr("href")
-			if !found {
-				t.Fatal("no second server")
+			return err == nil
+		}
+		if !alive() {
+			t.Fatal("the second server does not answer")
+		}
+		end(server)
+		testkit.Eventually(t, answerLimit, "end with the first", func() error {
+			if alive() {
+				return errors.New("the second server still answers")
 			}
-			alive := func() bool {
-				response, err := http.Get(strings.TrimSuffix(at, "/profile") + "/healthz")
-				if err == nil {
-					response.Body.Close()
-				}
-				return err == nil
-			}
-			if !alive() {
-				t.Fatal("the second server does not answer")
-			}
-			end(server)
-			testkit.Eventually(t, answerLimit, "end with the first", func() error {
-				if alive() {
-					return errors.New("the second server still answers")
-				}
-				return nil
-			})
+			return nil
 		})
-	}
+	})
 }
 
 func TestInABrowserAPageOfAStoreThatIsAwayComesBackByItself(t *testing.T) {

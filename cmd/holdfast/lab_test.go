@@ -21,14 +21,7 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 	if said := v.get("/lab").text("#stores ~ .empty"); said != "Nothing has been measured on this machine yet." {
 		t.Errorf("before the first check: %q", said)
 	}
-	press := func() {
-		t.Helper()
-		got, err := v.ask("POST", "/lab/check", url.Values{})
-		if err != nil || got.Code != http.StatusSeeOther || got.Header.Get("Location") != "/lab#stores" {
-			t.Fatalf("press the button: %d, %v", got.Code, err)
-		}
-	}
-	press()
+	pressCheck(t, v)
 	running := v.get("/lab")
 	if !strings.HasPrefix(running.text("#stores ~ [role=status]"), "A check is running") || running.Header.Get("Refresh") != "2; url=/lab?look=2#stores" {
 		t.Errorf("while it runs: %q, Refresh %q", running.text("#stores ~ [role=status]"), running.Header.Get("Refresh"))
@@ -36,7 +29,7 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 	if next := v.get("/lab?look=2").Header.Get("Refresh"); next != "2; url=/lab?look=1#stores" {
 		t.Errorf("from there Refresh leads to %q: where the browser is already, it does not load", next)
 	}
-	press() // one at a time: this changes nothing
+	pressCheck(t, v) // one at a time: this changes nothing
 	var done answer
 	partly := false // some stores done, others not
 	testkit.Eventually(t, 4*time.Minute, "finish the check", func() error {
@@ -82,6 +75,14 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 	server.Start()
 	if n := v.get("/lab").page.Find("table.measured tbody tr").Length(); n != 4 {
 		t.Errorf("after a restart the table has %d rows", n)
+	}
+}
+
+func pressCheck(t testing.TB, v *visitor) {
+	t.Helper()
+	got, err := v.ask("POST", "/lab/check", url.Values{})
+	if err != nil || got.Code != http.StatusSeeOther || got.Header.Get("Location") != "/lab#stores" {
+		t.Fatalf("press the button of the check: %d, %q, %v", got.Code, got.text("h1"), err)
 	}
 }
 

@@ -126,67 +126,64 @@ func (s mailSession) Data(r io.Reader) error {
 // when it has taken one and not said so.
 func TestNoMailIsLostByKill9AndOnlyThoseUnderWayAreSentTwice(t *testing.T) {
 	t.Parallel()
-	for name, on := range bothStacks() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			seed := rand.Uint64()
-			random := rand.New(rand.NewPCG(seed, 0))
-			mails := startMailServer(t)
-			settings := on(t)
-			settings["SMTP_URL"], settings["MAIL_FROM"] = "smtp://"+mails.addr, "login@kelp.example"
-			server := start(t, settings)
-			server.Keep(password)
-			owner := newVisitor(t, server.URL)
-			if got, err := owner.trySignUp(); err != nil || got.Code != http.StatusSeeOther {
-				t.Fatalf("sign up: %d, %v", got.Code, err)
+	each(t, bothStacks(), func(t *testing.T, _ string, on func(testing.TB) testprocess.Settings) {
+		seed := rand.Uint64()
+		random := rand.New(rand.NewPCG(seed, 0))
+		mails := startMailServer(t)
+		settings := on(t)
+		settings["SMTP_URL"], settings["MAIL_FROM"] = "smtp://"+mails.addr, "login@kelp.example"
+		server := start(t, settings)
+		server.Keep(password)
+		owner := newVisitor(t, server.URL)
+		if got, err := owner.trySignUp(); err != nil || got.Code != http.StatusSeeOther {
+			t.Fatalf("sign up: %d, %v", got.Code, err)
+		}
+		asked, mayBeTwice, twice := map[string]bool{}, map[string]int{}, 0
+		for round := range campaign.Number(10, 100) {
+			mails.holdAt(mailHold(round % 3))
+			require.NoError(t, askForMails(t, owner, round, asked))
+			if round%3 == int(holdNowhere) {
+				<-time.After(time.Duration(random.IntN(1200)) * time.Millisecond) // some place in the middle
+			} else {
+				select {
+				case <-mails.underWay:
+				case <-time.After(answerLimit):
+					t.Fatalf("seed %d, round %d: no mail came", seed, round)
+				}
 			}
-			asked, mayBeTwice, twice := map[string]bool{}, map[string]int{}, 0
-			for round := range campaign.Number(10, 100) {
-				mails.holdAt(mailHold(round % 3))
-				require.NoError(t, askForMails(t, owner, round, asked))
-				if round%3 == int(holdNowhere) {
-					<-time.After(time.Duration(random.IntN(1200)) * time.Millisecond) // some place in the middle
-				} else {
-					select {
-					case <-mails.underWay:
-					case <-time.After(answerLimit):
-						t.Fatalf("seed %d, round %d: no mail came", seed, round)
-					}
-				}
-				server.Kill()
-				mails.release()
-				for _, id := range underWay(t, server) {
-					mayBeTwice[id+"@kelp.example"]++
-				}
-				server.Start()
+			server.Kill()
+			mails.release()
+			for _, id := range underWay(t, server) {
+				mayBeTwice[id+"@kelp.example"]++
 			}
-			testkit.Eventually(t, answerLimit, "every mail", func() error {
-				mails.mu.Lock()
-				defer mails.mu.Unlock()
-				for to := range asked {
-					if mails.to[to] == 0 {
-						return fmt.Errorf("seed %d: none came to %s", seed, to)
-					}
-				}
-				return nil
-			})
-			server.Stop()
+			server.Start()
+		}
+		testkit.Eventually(t, answerLimit, "every mail", func() error {
 			mails.mu.Lock()
 			defer mails.mu.Unlock()
-			for id, times := range mails.by {
-				if times > 1+mayBeTwice[id] {
-					t.Errorf("seed %d: mail %s came %d times, and was under way at %d kills", seed, id, times, mayBeTwice[id])
-				}
-				if times > 1 {
-					twice++
+			for to := range asked {
+				if mails.to[to] == 0 {
+					return fmt.Errorf("seed %d: none came to %s", seed, to)
 				}
 			}
-			if twice == 0 {
-				t.Errorf("seed %d: no mail came twice: none was under way", seed)
-			}
-			t.Logf("%d mails, %d of them more than once", len(mails.by), twice)
+			return nil
 		})
-	}
+		server.Stop()
+		mails.mu.Lock()
+		defer mails.mu.Unlock()
+		for id, times := range mails.by {
+			if times > 1+mayBeTwice[id] {
+				t.Errorf("seed %d: mail %s came %d times, and was under way at %d kills", seed, id, times, mayBeTwice[id])
+			}
+			if times > 1 {
+				twice++
+			}
+		}
+		if twice == 0 {
+			t.Errorf("seed %d: no mail came twice: none was under way", seed)
+		}
+		t.Logf("%d mails, %d of them more than once", len(mails.by), twice)
+	})
 }
 
 // askForMails has some mails sent, each to an address of its own, and notes them.

@@ -25,44 +25,41 @@ func TestADeadOrHangingMailServerSlowsNoPage(t *testing.T) {
 	gone, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	gone.Close()
-	for name, address := range map[string]string{"dead": gone.Addr().String(), "hanging": hanging.Addr().String()} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := start(t, testprocess.Settings{
-				"SMTP_URL": "smtp://ada:sesame-kelp@" + address, "MAIL_FROM": "login@kelp.example", "SHUTDOWN_TIMEOUT": "2s",
-			})
-			server.Keep("sesame-kelp")
-			for range 8 {
-				who := newVisitor(t, server.URL)
-				got, err := who.trySignUp()
-				if err != nil || got.Code != http.StatusSeeOther || got.Header.Get("Location") != "/login" {
-					t.Fatalf("sign up: %d to %q, %v", got.Code, got.Header.Get("Location"), err)
-				}
-				require.NoError(t, entered(who.tryLogIn()))
-				if page := who.get("/profile"); page.Took > slow {
-					t.Errorf("a page took %s", page.Took)
-				}
-				if got, err := who.submit("/forgot", "/forgot", map[string]string{"email": who.email}); err != nil || got.Took > slow {
-					t.Errorf("asking for a new password took %s, %v", got.Took, err)
-				}
-			}
-			if name == "dead" {
-				testkit.Eventually(t, answerLimit, "a line about mail", func() error {
-					if !strings.Contains(server.Log(), "mail not sent yet") {
-						return fmt.Errorf("the log says nothing of mail")
-					}
-					return nil
-				})
-			}
-			if strings.Contains(server.Log(), "@example.org") {
-				t.Error("the log names an address")
-			}
-			server.Terminate()
-			if end := server.Wait(answerLimit); end.Code != 0 {
-				t.Errorf("ended with %d", end.Code)
-			}
+	each(t, map[string]string{"dead": gone.Addr().String(), "hanging": hanging.Addr().String()}, func(t *testing.T, name string, address string) {
+		server := start(t, testprocess.Settings{
+			"SMTP_URL": "smtp://ada:sesame-kelp@" + address, "MAIL_FROM": "login@kelp.example", "SHUTDOWN_TIMEOUT": "2s",
 		})
-	}
+		server.Keep("sesame-kelp")
+		for range 8 {
+			who := newVisitor(t, server.URL)
+			got, err := who.trySignUp()
+			if err != nil || got.Code != http.StatusSeeOther || got.Header.Get("Location") != "/login" {
+				t.Fatalf("sign up: %d to %q, %v", got.Code, got.Header.Get("Location"), err)
+			}
+			require.NoError(t, entered(who.tryLogIn()))
+			if page := who.get("/profile"); page.Took > slow {
+				t.Errorf("a page took %s", page.Took)
+			}
+			if got, err := who.submit("/forgot", "/forgot", map[string]string{"email": who.email}); err != nil || got.Took > slow {
+				t.Errorf("asking for a new password took %s, %v", got.Took, err)
+			}
+		}
+		if name == "dead" {
+			testkit.Eventually(t, answerLimit, "a line about mail", func() error {
+				if !strings.Contains(server.Log(), "mail not sent yet") {
+					return fmt.Errorf("the log says nothing of mail")
+				}
+				return nil
+			})
+		}
+		if strings.Contains(server.Log(), "@example.org") {
+			t.Error("the log names an address")
+		}
+		server.Terminate()
+		if end := server.Wait(answerLimit); end.Code != 0 {
+			t.Errorf("ended with %d", end.Code)
+		}
+	})
 }
 
 // The page with everybody's mail is for learning on this machine alone.

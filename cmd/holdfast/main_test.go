@@ -72,6 +72,17 @@ func bothStacks() map[string]func(testing.TB) testprocess.Settings {
 	}
 }
 
+// each runs test for every case, as parallel subtests.
+func each[C any](t *testing.T, cases map[string]C, test func(t *testing.T, name string, c C)) {
+	t.Helper()
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, name, c)
+		})
+	}
+}
+
 // greeted is nil when this visitor's profile greets them by name.
 func greeted(v *visitor) error {
 	got, err := v.ask("GET", "/profile", nil)
@@ -163,4 +174,18 @@ func refusedBriefly(got answer) error {
 		return errors.New("503 without the look of the site")
 	}
 	return nil
+}
+
+// mustRefuseBriefly returns a check of an answer, which has to be one of
+// refusedBriefly.
+func mustRefuseBriefly(t testing.TB, what string) func(answer, error) {
+	return func(got answer, err error) {
+		t.Helper()
+		if err == nil {
+			err = refusedBriefly(got)
+		}
+		if err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
 }

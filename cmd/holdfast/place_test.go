@@ -161,43 +161,40 @@ func TestACommandInTheWrongFolderFailsAndMakesNothing(t *testing.T) {
 // database that is ahead is none of its business.
 func TestACommandMigratesNothing(t *testing.T) {
 	t.Parallel()
-	for name, settings := range map[string]testprocess.Settings{"SQLite": {}, "PostgreSQL": onServices("", testservice.Postgres(t).URL)} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			mustRun := func(args ...string) {
-				t.Helper()
-				if got := testprocess.Run(t, program(t), dir, settings, args...); got.Code != 0 {
-					t.Errorf("%q: %d\n%s", args, got.Code, got.Output())
-				}
+	each(t, map[string]testprocess.Settings{"SQLite": {}, "PostgreSQL": onServices("", testservice.Postgres(t).URL)}, func(t *testing.T, name string, settings testprocess.Settings) {
+		dir := t.TempDir()
+		mustRun := func(args ...string) {
+			t.Helper()
+			if got := testprocess.Run(t, program(t), dir, settings, args...); got.Code != 0 {
+				t.Errorf("%q: %d\n%s", args, got.Code, got.Output())
 			}
-			mustRun("migrate")
-			db, err := database.Open(t.Context(), database.Config{URL: settings["DATABASE_URL"], DataDir: filepath.Join(dir, ".data"), MustExist: true, Timeout: testkit.Patience})
-			require.NoError(t, err)
-			defer db.Close()
-			do := func(query string) {
-				t.Helper()
-				if _, err := db.SQL().ExecContext(t.Context(), query); err != nil {
-					t.Fatal(err)
-				}
+		}
+		mustRun("migrate")
+		db, err := database.Open(t.Context(), database.Config{URL: settings["DATABASE_URL"], DataDir: filepath.Join(dir, ".data"), MustExist: true, Timeout: testkit.Patience})
+		require.NoError(t, err)
+		defer db.Close()
+		do := func(query string) {
+			t.Helper()
+			if _, err := db.SQL().ExecContext(t.Context(), query); err != nil {
+				t.Fatal(err)
 			}
-			mustRun("users", "list")
-			var latest int
-			require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT max(version_id) FROM goose_db_version`).Scan(&latest))
-			do(fmt.Sprintf(`DELETE FROM goose_db_version WHERE version_id = %d`, latest))
-			for range 2 {
-				got := testprocess.Run(t, program(t), dir, settings, "users", "list")
-				if got.Code != 1 || got.Stdout != "" {
-					t.Errorf("an older database: %d\n%s", got.Code, got.Output())
-				}
-				mustName(t, got.Stderr, name, "holdfast migrate")
+		}
+		mustRun("users", "list")
+		var latest int
+		require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT max(version_id) FROM goose_db_version`).Scan(&latest))
+		do(fmt.Sprintf(`DELETE FROM goose_db_version WHERE version_id = %d`, latest))
+		for range 2 {
+			got := testprocess.Run(t, program(t), dir, settings, "users", "list")
+			if got.Code != 1 || got.Stdout != "" {
+				t.Errorf("an older database: %d\n%s", got.Code, got.Output())
 			}
-			do(fmt.Sprintf(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (%d, true)`, latest))
-			mustRun("users", "list")
-			do(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (90000, true)`)
-			mustRun("users", "list")
-		})
-	}
+			mustName(t, got.Stderr, name, "holdfast migrate")
+		}
+		do(fmt.Sprintf(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (%d, true)`, latest))
+		mustRun("users", "list")
+		do(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (90000, true)`)
+		mustRun("users", "list")
+	})
 }
 
 // TestACommandWithAnotherStoreIsRefused: it changes nothing, here or there.

@@ -70,16 +70,8 @@ func behindProxy(t testing.TB, settings testprocess.Settings) (servers []*testpr
 	const host = "login.example.org"
 	addr := "127.0.0.1:" + strconv.Itoa(testservice.FreePort(t))
 	public, private := certificate(t, host)
-	conf := documented(t, "nginx")
-	for from, to := range map[string]string{
-		"listen 443 ssl":                 "listen " + addr + " ssl",
-		"/etc/ssl/login.example.org.pem": public, "/etc/ssl/login.example.org.key": private,
-	} {
-		if strings.Count(conf, from) != 1 {
-			t.Fatalf("the documented configuration has %q %d times", from, strings.Count(conf, from))
-		}
-		conf = strings.Replace(conf, from, to, 1)
-	}
+	conf := replace(t, documented(t, "nginx"), 1, "listen 443 ssl", "listen "+addr+" ssl",
+		"/etc/ssl/login.example.org.pem", public, "/etc/ssl/login.example.org.key", private)
 	for _, documented := range []string{"127.0.0.1:3001", "127.0.0.1:3002"} {
 		own := testprocess.Settings{
 			"BASE_URL": "https://" + host, "TRUSTED_PROXIES": "127.0.0.1", "HOST": "127.0.0.1",
@@ -87,10 +79,7 @@ func behindProxy(t testing.TB, settings testprocess.Settings) (servers []*testpr
 		}
 		maps.Copy(own, settings)
 		servers = append(servers, start(t, own))
-		if strings.Count(conf, documented) != 1 {
-			t.Fatalf("the documented configuration has %q %d times", documented, strings.Count(conf, documented))
-		}
-		conf = strings.Replace(conf, documented, "127.0.0.1:"+own["PORT"], 1)
+		conf = replace(t, conf, 1, documented, "127.0.0.1:"+own["PORT"])
 	}
 	testservice.Nginx(t, conf, addr)
 	transport = func() *http.Transport {

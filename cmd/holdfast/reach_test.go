@@ -261,10 +261,8 @@ func TestInABrowserTimesReadTheSameWithAndWithoutTheScript(t *testing.T) {
 			t.Errorf("the script calls %d seconds %q, want %q", seconds, got, want)
 		}
 	}
-	b.do("turn scripts off", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-		_, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true})
-		return err
-	}), chromedp.Navigate(server.URL+"/profile"))
+	b.scripts(false)
+	b.do("open the profile", chromedp.Navigate(server.URL+"/profile"))
 	without := ask[string](b, coming)
 	if with != without || strings.Count(without, "; ") != 1 || !strings.HasPrefix(without, "in 24 hours, ") {
 		t.Errorf("with the script the profile says %q, without it %q", with, without)

@@ -34,6 +34,15 @@ func must(t testing.TB, store *testservice.RedisServer, command string, args ...
 	}
 }
 
+// mustHold ends the test unless a Redis has the session of v, which has ended: else
+// nothing is tested.
+func mustHold(t testing.TB, store *testservice.RedisServer, v *visitor) {
+	t.Helper()
+	if n, err := redis.Int(store.Do("EXISTS", keyOf(v))); n != 1 || err != nil {
+		t.Fatalf("the Redis at %s does not have the session that ended (%v)", store.Addr, err)
+	}
+}
+
 // loggedOnce checks that the loss of the store, and its return, stand in the
 // log once each, however many requests noticed.
 func loggedOnce(t testing.TB, server *testprocess.Server, what string) {
@@ -48,13 +57,7 @@ func loggedOnce(t testing.TB, server *testprocess.Server, what string) {
 // cannotEnter: nobody logs in, nobody is told that they did.
 func cannotEnter(t testing.TB, v *visitor) {
 	t.Helper()
-	got, err := v.stranger().tryLogIn()
-	if err == nil {
-		err = refusedBriefly(got)
-	}
-	if err != nil {
-		t.Errorf("logging in: %v", err)
-	}
+	mustRefuseBriefly(t, "logging in")(v.stranger().tryLogIn())
 }
 
 // mustKeepAda checks what a visitor meets while sessions cannot be read: Ada
@@ -62,9 +65,7 @@ func cannotEnter(t testing.TB, v *visitor) {
 func mustKeepAda(t testing.TB, ada *visitor) {
 	t.Helper()
 	for _, path := range []string{"/", "/profile", "/session", "/login"} {
-		if err := refusedBriefly(ada.get(path)); err != nil {
-			t.Errorf("%s with a session cookie: %v", path, err)
-		}
+		mustRefuseBriefly(t, path+" with a session cookie")(ada.get(path), nil)
 	}
 	guest := ada.stranger()
 	for path, want := range map[string]int{
@@ -89,13 +90,7 @@ func TestRedisStoppedEndsNoSession(t *testing.T) {
 	cookie := ada.token()
 	store.Stop()
 	mustKeepAda(t, ada)
-	got, err := ada.ask("POST", "/session", map[string][]string{"key": {"colour"}, "value": {"green"}})
-	if err == nil {
-		err = refusedBriefly(got)
-	}
-	if err != nil {
-		t.Errorf("a change: %v", err)
-	}
+	mustRefuseBriefly(t, "a change")(ada.ask("POST", "/session", map[string][]string{"key": {"colour"}, "value": {"green"}}))
 	store.Start()
 	steady(t, backWithin, "with Redis back", ada, server)
 	if ada.token() != cookie {
@@ -151,9 +146,7 @@ func TestRedisFullLetsNobodyInAndGreetsThoseWhoAre(t *testing.T) {
 		}
 	}
 	mustBe(t, greeted, ada, "with room again")
-	if !strings.Contains(server.Log(), "OOM") {
-		t.Error("the log does not say why")
-	}
+	mustName(t, server.Log(), "OOM")
 }
 
 func TestRedisReadOnlyLetsNobodyIn(t *testing.T) {
@@ -168,9 +161,7 @@ func TestRedisReadOnlyLetsNobodyIn(t *testing.T) {
 	must(t, store, "REPLICAOF", "NO", "ONE")
 	steady(t, backWithin, "with Redis taking writes again", ada, server)
 	loggedOnce(t, server, "stored")
-	if !strings.Contains(server.Log(), "READONLY") {
-		t.Error("the log does not say why")
-	}
+	mustName(t, server.Log(), "READONLY")
 }
 
 func TestRedisWithoutItsMasterKeepsEveryoneWaiting(t *testing.T) {
@@ -211,9 +202,7 @@ func TestRedisPasswordChangedAtRunTimeRecovers(t *testing.T) {
 	}
 	steady(t, backWithin, "with Redis answering again", ada, server)
 	loggedOnce(t, server, "reached")
-	if !strings.Contains(server.Log(), "NOAUTH") {
-		t.Error("the log does not say why")
-	}
+	mustName(t, server.Log(), "NOAUTH")
 }
 
 func TestRedisFlushedMakesGuestsAndBreaksNothing(t *testing.T) {
@@ -278,12 +267,8 @@ func TestRedisAnsweringWithAnothersRecordShowsItToNobody(t *testing.T) {
 	require.NoError(t, err)
 	must(t, store, "SET", keyOf(ada), record, "KEEPTTL")
 	for _, path := range []string{"/", "/profile", "/session"} {
-		if err := refusedBriefly(ada.get(path)); err != nil {
-			t.Errorf("%s with another's record: %v", path, err)
-		}
+		mustRefuseBriefly(t, path+" with another's record")(ada.get(path), nil)
 	}
-	if !strings.Contains(server.Log(), `level=ERROR msg="a reply of the session store was not used" cause="ALARM`) {
-		t.Error("there is no alarm in the log")
-	}
+	mustName(t, server.Log(), `level=ERROR msg="a reply of the session store was not used" cause="ALARM`)
 	mustBe(t, greeted, other, "whose record it is")
 }

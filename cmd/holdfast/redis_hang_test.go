@@ -138,13 +138,7 @@ func TestSIGTERMEndsTheServerAlsoWhenItsStoresHang(t *testing.T) {
 	ada := member(t, server)
 	redis.Pause()
 	postgres.Pause()
-	got, err := ada.ask("GET", "/profile", nil)
-	if err == nil {
-		err = refusedBriefly(got)
-	}
-	if err != nil {
-		t.Errorf("with both stores hanging: %v", err)
-	}
+	mustRefuseBriefly(t, "with both stores hanging")(ada.ask("GET", "/profile", nil))
 	server.Terminate()
 	if end := server.Wait(within(8 * time.Second)); end.Code == -1 {
 		t.Error("ended by a signal")

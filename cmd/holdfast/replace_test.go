@@ -66,34 +66,31 @@ func outcome(t testing.TB, v *visitor, waitPage string) answer {
 
 func TestTheRestartButtonKeepsWhoeverIsLoggedIn(t *testing.T) {
 	t.Parallel()
-	for name, settings := range map[string]func(testing.TB) testprocess.Settings{
+	each(t, map[string]func(testing.TB) testprocess.Settings{
 		"redis, embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
 		"file":            func(testing.TB) testprocess.Settings { return testprocess.Settings{"SESSION_STORE": "file"} },
 		"database":        func(testing.TB) testprocess.Settings { return testprocess.Settings{"SESSION_STORE": "database"} },
 		"redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
 			return onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := start(t, settings(t))
-			v := member(t, server)
-			pid := server.PID()
-			got := outcome(t, v, pressRestart(t, v, server))
-			if want := "Hello again, Ada!"; got.text("h1") != want {
-				t.Errorf("heading %q, want %q", got.text("h1"), want)
+	}, func(t *testing.T, _ string, settings func(testing.TB) testprocess.Settings) {
+		server := start(t, settings(t))
+		v := member(t, server)
+		pid := server.PID()
+		got := outcome(t, v, pressRestart(t, v, server))
+		if want := "Hello again, Ada!"; got.text("h1") != want {
+			t.Errorf("heading %q, want %q", got.text("h1"), want)
+		}
+		for term, want := range map[string]string{"Before": "start 1, process ", "Now": "start 2, process "} {
+			if said := got.fact(term); !strings.HasPrefix(said, want+strconv.Itoa(pid)) {
+				t.Errorf("%s: %q, want %q", term, said, want+strconv.Itoa(pid))
 			}
-			for term, want := range map[string]string{"Before": "start 1, process ", "Now": "start 2, process "} {
-				if said := got.fact(term); !strings.HasPrefix(said, want+strconv.Itoa(pid)) {
-					t.Errorf("%s: %q, want %q", term, said, want+strconv.Itoa(pid))
-				}
-			}
-			mustBe(t, greeted, v, "after the restart")
-			if said := v.get("/profile").fact("Server restarts survived"); said != "1" {
-				t.Errorf("has outlived %q", said)
-			}
-		})
-	}
+		}
+		mustBe(t, greeted, v, "after the restart")
+		if said := v.get("/profile").fact("Server restarts survived"); said != "1" {
+			t.Errorf("has outlived %q", said)
+		}
+	})
 }
 
 func TestTheRestartButtonMakesAStrangerOfWhoeverWasInMemory(t *testing.T) {
@@ -131,16 +128,27 @@ func TestTheWaitingPageComesBackByItselfAndNotForEver(t *testing.T) {
 	}
 }
 
-func TestAReplacementThatDoesNotStartLeavesTheOldOneServing(t *testing.T) {
-	t.Parallel()
-	// A copy of the program, to be spoilt.
+// copiedProgram is the path of a copy of the program, to be spoilt.
+func copiedProgram(t testing.TB) string {
+	t.Helper()
 	copied := filepath.Join(t.TempDir(), "holdfast")
 	require.NoError(t, os.Link(program(t), copied))
+	return copied
+}
+
+// spoil replaces a program by one that says this and fails.
+func spoil(t testing.TB, copied, said string) {
+	t.Helper()
+	require.NoError(t, os.Remove(copied))
+	require.NoError(t, os.WriteFile(copied, []byte("#!/bin/sh\necho '"+said+"' >&2\nexit 1\n"), 0o755))
+}
+
+func TestAReplacementThatDoesNotStartLeavesTheOldOneServing(t *testing.T) {
+	t.Parallel()
+	copied := copiedProgram(t)
 	server := testprocess.Start(t, copied, t.TempDir(), nil)
 	v := member(t, server)
-	spoilt := copied + ".new"
-	require.NoError(t, os.WriteFile(spoilt, []byte("#!/bin/sh\necho spoilt >&2\nexit 1\n"), 0o755))
-	require.NoError(t, os.Rename(spoilt, copied))
+	spoil(t, copied, "spoilt")
 	got, err := v.submit("/lab", "/lab/restart", nil)
 	if err != nil || got.Code != http.StatusServiceUnavailable || !strings.HasPrefix(got.text("[role=alert]"), "The server was not restarted") {
 		t.Fatalf("%d, %q, %v", got.Code, got.text("[role=alert]"), err)
@@ -150,8 +158,8 @@ func TestAReplacementThatDoesNotStartLeavesTheOldOneServing(t *testing.T) {
 		t.Error("it started again all the same")
 	}
 	// Whole again, it can be restarted.
-	require.NoError(t, os.Link(program(t), spoilt))
-	require.NoError(t, os.Rename(spoilt, copied))
+	require.NoError(t, os.Remove(copied))
+	require.NoError(t, os.Link(program(t), copied))
 	pressRestart(t, v, server)
 	mustBe(t, greeted, v, "by the new one")
 }

@@ -6,8 +6,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -96,12 +94,14 @@ func watchChildren(t testing.TB, server *testprocess.Server) (stop func() (names
 	}
 }
 
-func pressCheck(t testing.TB, v *visitor) {
+// shortTemp is a temporary directory with a short path, as paths of sockets have to
+// be.
+func shortTemp(t testing.TB) string {
 	t.Helper()
-	got, err := v.ask("POST", "/lab/check", url.Values{})
-	if err != nil || got.Code != http.StatusSeeOther || got.Header.Get("Location") != "/lab#stores" {
-		t.Fatalf("press the button of the check: %d, %q, %v", got.Code, got.text("h1"), err)
-	}
+	temporary, err := os.MkdirTemp("", "hf")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(temporary) })
+	return temporary
 }
 
 // checked waits for the end of the check and returns the page.
@@ -134,64 +134,55 @@ func mustHaveMeasured(t testing.TB, page answer) {
 
 func TestACheckAfterThreeRestartsMeasuresAndNoChildHearsOfTheSocket(t *testing.T) {
 	t.Parallel()
-	for name, settings := range bothStacks() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			server := start(t, settings(t))
-			v := member(t, server)
-			for range 3 {
-				pressRestart(t, v, server)
-			}
-			stop := watchChildren(t, server)
-			pressCheck(t, v)
-			mustHaveMeasured(t, checked(t, v))
-			names, children := stop()
-			if len(names) > 0 || children == 0 {
-				t.Errorf("of %d children some had %q in their environment", children, names)
-			}
-			pressRestart(t, v, server) // and a check does not stand in the way of a restart
-			mustHaveMeasured(t, v.get("/lab"))
-		})
-	}
+	each(t, bothStacks(), func(t *testing.T, _ string, settings func(testing.TB) testprocess.Settings) {
+		server := start(t, settings(t))
+		v := member(t, server)
+		for range 3 {
+			pressRestart(t, v, server)
+		}
+		stop := watchChildren(t, server)
+		pressCheck(t, v)
+		mustHaveMeasured(t, checked(t, v))
+		names, children := stop()
+		if len(names) > 0 || children == 0 {
+			t.Errorf("of %d children some had %q in their environment", children, names)
+		}
+		pressRestart(t, v, server) // and a check does not stand in the way of a restart
+		mustHaveMeasured(t, v.get("/lab"))
+	})
 }
 
 func TestARestartDuringACheckLeavesNothingBehindAndSaysSo(t *testing.T) {
 	t.Parallel()
-	for name, settings := range bothStacks() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			// Not t.TempDir: the path of a socket has to be short.
-			temporary, err := os.MkdirTemp("", "hf")
-			require.NoError(t, err)
-			t.Cleanup(func() { os.RemoveAll(temporary) })
-			set := settings(t)
-			set["TMPDIR"] = temporary
-			server := start(t, set)
-			v := member(t, server)
-			pressCheck(t, v)
-			testkit.Eventually(t, time.Minute, "have tried one store", func() error {
-				if v.get("/lab").page.Find("td.waiting").Length() != 3 {
-					return errors.New("not yet")
-				}
-				return nil
-			})
-			pressRestart(t, v, server)
-			if states, _ := childrenOf(t, server.PID()); len(states) > 0 {
-				t.Errorf("the new server has children it never started: %v", states)
+	each(t, bothStacks(), func(t *testing.T, _ string, settings func(testing.TB) testprocess.Settings) {
+		temporary := shortTemp(t)
+		set := settings(t)
+		set["TMPDIR"] = temporary
+		server := start(t, set)
+		v := member(t, server)
+		pressCheck(t, v)
+		testkit.Eventually(t, time.Minute, "have tried one store", func() error {
+			if v.get("/lab").page.Find("td.waiting").Length() != 3 {
+				return errors.New("not yet")
 			}
-			if left, err := filepath.Glob(filepath.Join(temporary, "holdfast-restart-check-*")); err != nil || len(left) > 0 {
-				t.Errorf("left in the temporary folder: %v, %v", left, err)
-			}
-			page := v.get("/lab")
-			if said := page.text("#stores ~ [role=alert]"); !strings.Contains(said, "The check was stopped at the store file: the server was restarted") {
-				t.Errorf("of the check that was stopped the page says %q", said)
-			}
-			if page.page.Find("td.waiting").Length() != 3 || page.text("#stores ~ .empty") != "" {
-				t.Errorf("what it had found is not shown: %s", page.text("table.measured"))
-			}
-			mustBe(t, greeted, v, "after the restart")
+			return nil
 		})
-	}
+		pressRestart(t, v, server)
+		if states, _ := childrenOf(t, server.PID()); len(states) > 0 {
+			t.Errorf("the new server has children it never started: %v", states)
+		}
+		if left, err := filepath.Glob(filepath.Join(temporary, "holdfast-restart-check-*")); err != nil || len(left) > 0 {
+			t.Errorf("left in the temporary folder: %v, %v", left, err)
+		}
+		page := v.get("/lab")
+		if said := page.text("#stores ~ [role=alert]"); !strings.Contains(said, "The check was stopped at the store file: the server was restarted") {
+			t.Errorf("of the check that was stopped the page says %q", said)
+		}
+		if page.page.Find("td.waiting").Length() != 3 || page.text("#stores ~ .empty") != "" {
+			t.Errorf("what it had found is not shown: %s", page.text("table.measured"))
+		}
+		mustBe(t, greeted, v, "after the restart")
+	})
 }
 
 func TestACheckWhoseServerIsKilledIsNotForgotten(t *testing.T) {
@@ -210,63 +201,57 @@ func TestACheckWhoseServerIsKilledIsNotForgotten(t *testing.T) {
 // check runs leaves a folder, and a schema in PostgreSQL.
 func TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart(t *testing.T) {
 	t.Parallel()
-	for name, database := range map[string]func(testing.TB) string{
+	each(t, map[string]func(testing.TB) string{
 		"embedded": func(testing.TB) string { return "" }, "PostgreSQL": func(t testing.TB) string { return testkit.Postgres(t).URL },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			// Not t.TempDir: the path of a socket has to be short.
-			temporary, err := os.MkdirTemp("", "hf")
-			require.NoError(t, err)
-			t.Cleanup(func() { os.RemoveAll(temporary) })
-			database := database(t)
-			settings := onServices("", database)
-			settings["TMPDIR"] = temporary
-			server := start(t, settings)
-			left := func() (names []string) {
-				t.Helper()
-				for _, pattern := range []string{
-					filepath.Join(temporary, "holdfast-restart-check-*"), filepath.Join(server.Dir, ".data", "holdfast-restart-check-*"),
-				} {
-					found, err := filepath.Glob(pattern)
-					require.NoError(t, err)
-					names = append(names, found...)
-				}
-				if database != "" {
-					names = append(names, schemas(t, database)...)
-				}
-				return names
+	}, func(t *testing.T, _ string, on func(testing.TB) string) {
+		temporary := shortTemp(t)
+		database := on(t)
+		settings := onServices("", database)
+		settings["TMPDIR"] = temporary
+		server := start(t, settings)
+		left := func() (names []string) {
+			t.Helper()
+			for _, pattern := range []string{
+				filepath.Join(temporary, "holdfast-restart-check-*"), filepath.Join(server.Dir, ".data", "holdfast-restart-check-*"),
+			} {
+				found, err := filepath.Glob(pattern)
+				require.NoError(t, err)
+				names = append(names, found...)
 			}
-			v := member(t, server)
-			pressCheck(t, v)
-			testkit.Eventually(t, time.Minute, "a server of the check", func() error {
-				if states, environs := childrenOf(t, server.PID()); len(states) == 0 || len(environs) == 0 {
-					return errors.New("not yet")
-				}
-				return nil
-			})
-			server.Kill()
-			if names := left(); len(names) < 3 {
-				t.Fatalf("killed too early: only %q are left", names)
+			if database != "" {
+				names = append(names, schemas(t, database)...)
 			}
-			testkit.Eventually(t, time.Minute, "the end of the check's server", func() error {
-				environs, err := filepath.Glob("/proc/[0-9]*/environ")
-				if err != nil {
-					return err
-				}
-				for _, path := range environs {
-					if environ, err := os.ReadFile(path); err == nil && bytes.Contains(environ, []byte("TMPDIR="+temporary)) {
-						return errors.New(path)
-					}
-				}
-				return nil
-			})
-			server.Start()
-			if names := left(); len(names) > 0 {
-				t.Errorf("after the next start %q are left", names)
+			return names
+		}
+		v := member(t, server)
+		pressCheck(t, v)
+		testkit.Eventually(t, time.Minute, "a server of the check", func() error {
+			if states, environs := childrenOf(t, server.PID()); len(states) == 0 || len(environs) == 0 {
+				return errors.New("not yet")
 			}
+			return nil
 		})
-	}
+		server.Kill()
+		if names := left(); len(names) < 3 {
+			t.Fatalf("killed too early: only %q are left", names)
+		}
+		testkit.Eventually(t, time.Minute, "the end of the check's server", func() error {
+			environs, err := filepath.Glob("/proc/[0-9]*/environ")
+			if err != nil {
+				return err
+			}
+			for _, path := range environs {
+				if environ, err := os.ReadFile(path); err == nil && bytes.Contains(environ, []byte("TMPDIR="+temporary)) {
+					return errors.New(path)
+				}
+			}
+			return nil
+		})
+		server.Start()
+		if names := left(); len(names) > 0 {
+			t.Errorf("after the next start %q are left", names)
+		}
+	})
 }
 
 // schemas are those of checks.
@@ -285,13 +270,10 @@ func schemas(t testing.TB, database string) (names []string) {
 
 func TestACheckThatFailsSaysWhy(t *testing.T) {
 	t.Parallel()
-	copied := filepath.Join(t.TempDir(), "holdfast")
-	require.NoError(t, os.Link(program(t), copied))
+	copied := copiedProgram(t)
 	server := testprocess.Start(t, copied, t.TempDir(), nil)
 	v := member(t, server)
-	spoilt := copied + ".new"
-	require.NoError(t, os.WriteFile(spoilt, []byte("#!/bin/sh\necho 'holdfast: the kelp tore loose' >&2\nexit 1\n"), 0o755))
-	require.NoError(t, os.Rename(spoilt, copied))
+	spoil(t, copied, "holdfast: the kelp tore loose")
 	pressCheck(t, v)
 	page := checked(t, v)
 	want := "The check failed at the store redis, while it was to start the server, register, log in: the server ended (exit status 1). It said: the kelp tore loose"

@@ -155,17 +155,14 @@ func TestSaysThatThePortIsTaken(t *testing.T) {
 
 func TestSaysThatTheDataFolderIsHeldByAnotherServer(t *testing.T) {
 	t.Parallel()
-	for store, file := range map[string]string{"redis": "redis.lock", "file": "sessions.bolt"} {
-		t.Run(store, func(t *testing.T) {
-			t.Parallel()
-			settings := testprocess.Settings{"SESSION_STORE": store}
-			holder := start(t, settings)
-			ada := member(t, holder)
-			message := refused(t, holder.Dir, testprocess.Settings{"SESSION_STORE": store})
-			mustName(t, message, filepath.Join(".data", file), "held by another running server")
-			mustBe(t, greeted, ada, "after another server tried the same folder")
-		})
-	}
+	each(t, map[string]string{"redis": "redis.lock", "file": "sessions.bolt"}, func(t *testing.T, store string, file string) {
+		settings := testprocess.Settings{"SESSION_STORE": store}
+		holder := start(t, settings)
+		ada := member(t, holder)
+		message := refused(t, holder.Dir, testprocess.Settings{"SESSION_STORE": store})
+		mustName(t, message, filepath.Join(".data", file), "held by another running server")
+		mustBe(t, greeted, ada, "after another server tried the same folder")
+	})
 }
 
 func TestFailsLoudlyWhenAStoreCannotBeUsed(t *testing.T) {
@@ -203,25 +200,22 @@ func TestFailsLoudlyWhenAStoreCannotBeUsed(t *testing.T) {
 
 func TestMigrateAppliesWhatIsMissing(t *testing.T) {
 	t.Parallel()
-	for name, settings := range map[string]testprocess.Settings{
+	each(t, map[string]testprocess.Settings{
 		"SQLite":     {},
 		"PostgreSQL": onServices("", testservice.Postgres(t).URL),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			dir := t.TempDir()
-			first := testprocess.Run(t, program(t), dir, settings, "migrate")
-			again := testprocess.Run(t, program(t), dir, settings, "migrate")
-			if first.Code != 0 || again.Code != 0 {
-				t.Fatalf("ended with %d and %d:\n%s%s", first.Code, again.Code, first.Output(), again.Output())
-			}
-			mustName(t, first.Stdout, name, "applied 00001_people.sql", "is up to date")
-			if strings.Contains(again.Stdout, "applied") || !strings.Contains(again.Stdout, "is up to date") {
-				t.Errorf("the second time says\n%s", again.Stdout)
-			}
-			mustBe(t, greeted, member(t, testprocess.Start(t, program(t), dir, settings)), "after migrate")
-		})
-	}
+	}, func(t *testing.T, name string, settings testprocess.Settings) {
+		dir := t.TempDir()
+		first := testprocess.Run(t, program(t), dir, settings, "migrate")
+		again := testprocess.Run(t, program(t), dir, settings, "migrate")
+		if first.Code != 0 || again.Code != 0 {
+			t.Fatalf("ended with %d and %d:\n%s%s", first.Code, again.Code, first.Output(), again.Output())
+		}
+		mustName(t, first.Stdout, name, "applied 00001_people.sql", "is up to date")
+		if strings.Contains(again.Stdout, "applied") || !strings.Contains(again.Stdout, "is up to date") {
+			t.Errorf("the second time says\n%s", again.Stdout)
+		}
+		mustBe(t, greeted, member(t, testprocess.Start(t, program(t), dir, settings)), "after migrate")
+	})
 }
 
 func TestHealthcheckAsksTheServerOfTheseSettings(t *testing.T) {
