@@ -61,30 +61,38 @@ type Record struct {
 	PasswordHash string
 }
 
-// Store keeps people. Each method is one atomic step that gives up in bounded
-// time. Any method may return [ErrUnavailable]; those that look for one person
-// return [ErrNotFound].
+// Store is all that a [Service] needs of a database. Each method is one atomic
+// step that gives up in bounded time. Any method may return [ErrUnavailable]; those
+// that look for one person return [ErrNotFound]. An [Audit] is written in the same
+// transaction as the change it is about, or not at all.
 type Store interface {
+	People
+	Logins
+	History
+	Links
+	Changes
+}
+
+// People finds and adds people, and changes what needs no proof.
+type People interface {
 	// Insert adds a person, or returns ErrEmailTaken when the key is in use, or kept
 	// for an account that can still take it back.
 	Insert(ctx context.Context, r Record) error
+	// SignUp adds a person where Insert would. With always, the audit is written in
+	// any case.
+	SignUp(ctx context.Context, r Record, a Audit, always bool) (added bool, err error)
 	ByID(ctx context.Context, id string) (Record, error)
 	ByEmailKey(ctx context.Context, key string) (Record, error)
 	// ByFormerEmailKey returns the person for whose account a key is kept, and the
 	// address as they wrote it.
 	ByFormerEmailKey(ctx context.Context, key string, now time.Time) (r Record, address string, err error)
+	// PageByEmailKey returns at most limit people with a key above after, in
+	// the byte order of the keys.
+	PageByEmailKey(ctx context.Context, after string, limit int) ([]Record, error)
 	UpdateName(ctx context.Context, id, name string) (Record, error)
 	// UpdateDisabled disables a person at a time, or enables one with the zero
 	// time. Disabling twice keeps the first time.
 	UpdateDisabled(ctx context.Context, id string, at time.Time) (Record, error)
-	// ReplacePasswordHash puts a new hash where the old one still stands, and
-	// otherwise returns ErrNotFound.
-	ReplacePasswordHash(ctx context.Context, id, old, new string) error
-	// PageByEmailKey returns at most limit people with a key above after, in
-	// the byte order of the keys.
-	PageByEmailKey(ctx context.Context, after string, limit int) ([]Record, error)
-
-	Changes
 }
 
 // Service is the one way to people. It is safe for concurrent use.

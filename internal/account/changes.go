@@ -11,55 +11,56 @@ import (
 	"holdfast/internal/text"
 )
 
-// Changes is what else an account's store does. Each method writes the notes in
-// the same transaction as what they tell of, or nothing at all. Those that
-// change a person take the person's row first, so that a log-in that is being
-// written down comes either before or after.
-type Changes interface {
-	// SignUp adds a person where Insert would, with the notes. With always, the
-	// emails are written in any case.
-	SignUp(ctx context.Context, r Record, n Audit, always bool) (added bool, err error)
-	// Audit writes events and emails. Events of nobody are left out.
-	Audit(ctx context.Context, n Audit) error
-	// AuditByEmail writes an event for whoever has the key, if anybody.
-	AuditByEmail(ctx context.Context, key string, e Event) error
-	// Browsers returns which of these hashes are known of the person with the key.
-	Browsers(ctx context.Context, key string, hashes []string) ([]string, error)
-	// RecordLogin records that a browser has logged in: known now, where it was not, if the
+// Logins keeps what a log-in is verified with and leaves behind.
+type Logins interface {
+	// ReplacePasswordHash puts a new hash in the place of the old one, or returns
+	// ErrNotFound if that has changed.
+	ReplacePasswordHash(ctx context.Context, id, old, new string) error
+	// KnownBrowser returns which of these hashes is known of the person with the key,
+	// the latest used; "" for none.
+	KnownBrowser(ctx context.Context, key string, hashes []string) (hash string, err error)
+	// RecordLogin records that a browser has logged in: it is known now, if the
 	// person's epoch is still this one.
-	RecordLogin(ctx context.Context, p Person, hash string, at time.Time, n Audit) error
-	// SetPassword puts a hash in the place of the old one, which must still
-	// stand; with a link that must still be good, in the place of whatever
-	// stands, and the address is confirmed if the link was mailed to it. It raises
-	// the epoch, ends all sessions but the device named Keep, has no browser known
-	// but the one of the hash KeepBrowser, spends links and takes back emails that
-	// would carry one: all but the ways back to addresses that the account had
-	// before the one it has. ErrNotFound: the old hash does not stand.
-	SetPassword(ctx context.Context, p NewPassword, n Audit) (Record, error)
+	RecordLogin(ctx context.Context, p Person, hash string, at time.Time, a Audit) error
+}
 
-	// InsertLink adds a link. ErrNotFound: the person is gone, or the email that
-	// was to carry it.
-	InsertLink(ctx context.Context, l Link) error
-	FindLink(ctx context.Context, hash string, now time.Time) (Link, error)
-	// ConfirmEmail spends a link, notes that the address of the key, if it is
-	// still the person's, is confirmed, and takes back emails that ask for that.
-	// ErrLinkInvalid.
-	ConfirmEmail(ctx context.Context, l Link, key string, at time.Time, n Audit) (Record, error)
-	// MoveEmail spends a link and gives the person another address, confirmed. All
-	// other links are spent, and emails that would carry one are taken back, but for
-	// the ways back to former addresses. With a hash it puts that in the place of the
-	// password's, raises the epoch, ends all sessions, has no browser known, and spends
-	// the ways back to addresses that the account has left since the link's change. The
-	// notes are about the person as they were found then. ErrLinkInvalid, ErrEmailTaken.
-	MoveEmail(ctx context.Context, l Link, to Move, tell func(before Record) Audit) (Record, error)
-
+// History keeps events and emails that go with no other change.
+type History interface {
+	// Audit writes events and emails. Events of people who are not there are left out.
+	Audit(ctx context.Context, a Audit) error
+	// AuditByEmail writes an event for the person with the key, if there is one.
+	AuditByEmail(ctx context.Context, key string, e Event) error
 	// History returns events of a person, latest first.
 	History(ctx context.Context, person string, offset, limit int) ([]Event, error)
-	// Close removes a person and all that was noted of them, emails to their address
-	// and counted tries too, but the store's names of their sessions, which stay
-	// ended, and the tries under an address that was never confirmed. It returns the
-	// sessions that the store has to let go of.
-	Close(ctx context.Context, id string, n Audit) (ended []string, err error)
+}
+
+// Changes are the changes of an account that take proof: the password or a mailed
+// link. Each locks the person's row first, so that a log-in that is being recorded
+// comes either before or after.
+type Changes interface {
+	// SetPassword puts a hash in the place of the old one, which must not have
+	// changed; with a link that must still be valid, in the place of any other, and
+	// the address is confirmed if the link was mailed to it. It raises the epoch, ends
+	// all sessions but the device named Keep, forgets all browsers but the one of the
+	// hash KeepBrowser, spends links and removes emails that would carry one: all
+	// but the undo links to addresses that the account had before the one it has.
+	// ErrNotFound: the old hash has changed. ErrLinkInvalid.
+	SetPassword(ctx context.Context, p NewPassword, a Audit) (Record, error)
+	// ConfirmEmail spends a link, marks the address of the key, if it is still the
+	// person's, as confirmed, and removes emails that ask for that. ErrLinkInvalid.
+	ConfirmEmail(ctx context.Context, l Link, key string, at time.Time, a Audit) (Record, error)
+	// MoveEmail spends a link and gives the person another address, confirmed. All
+	// other links are spent, and emails that would carry one are removed, except for
+	// the undo links to former addresses. With a hash it puts that in the place of the
+	// password's, raises the epoch, ends all sessions, forgets all browsers, and spends
+	// the undo links to addresses that the account has left since the link's change.
+	// audit is called with the person as found then. ErrLinkInvalid, ErrEmailTaken.
+	MoveEmail(ctx context.Context, l Link, to Move, audit func(before Record) Audit) (Record, error)
+	// Close removes a person and all that was stored about them, emails to their
+	// address and counted tries too, but not the keys of their sessions, which stay
+	// ended, nor the tries under an address that was never confirmed. It returns the
+	// sessions to remove from the session store.
+	Close(ctx context.Context, id string, a Audit) (ended []string, err error)
 }
 
 // NewPassword is one to be set. Hash is its hash; Old is the hash that it
@@ -371,14 +372,11 @@ func (s *Service) KnownBrowser(ctx context.Context, email string, tokens []strin
 	if problem != "" || len(hashes) == 0 {
 		return "", nil
 	}
-	known, err := s.store.Browsers(ctx, key, hashes)
+	hash, err = s.store.KnownBrowser(ctx, key, hashes)
 	if err != nil {
 		return "", fmt.Errorf("look for browser: %w", err)
 	}
-	if len(known) == 0 {
-		return "", nil
-	}
-	return known[0], nil
+	return hash, nil
 }
 
 // Login is a log-in as it is recorded.

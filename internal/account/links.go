@@ -58,6 +58,15 @@ type Link struct {
 	Expires time.Time
 }
 
+// Links keeps links that were mailed.
+type Links interface {
+	// InsertLink adds a link. ErrNotFound: the person is gone, or the email that
+	// was to carry it.
+	InsertLink(ctx context.Context, l Link) error
+	// FindLink returns a link that was not spent and has not expired.
+	FindLink(ctx context.Context, hash string, now time.Time) (Link, error)
+}
+
 // MakeLink makes a link for a person and returns its token, which stands
 // nowhere else. Errors: [ErrNotFound], [ErrUnavailable].
 func (s *Service) MakeLink(ctx context.Context, purpose Purpose, person, detail string) (token string, err error) {

@@ -89,13 +89,10 @@ type Email struct {
 	Person string // whom it is about; "" where only the recipient's address is known
 	To     string // address; where nothing else is known, in the form that no two people share
 	Data   EmailData
-	// The outbox knows the rest, by its own clock: when the email was written,
-	// how long ago that was when it was taken, since when it was anybody's turn to
-	// take it, and how often it was begun to be sent.
-	Created time.Time
-	Age     time.Duration
-	Turn    time.Time
-	Tries   int
+	// The outbox fills in the rest, by its own clock: when the email was written,
+	// when it was taken and could first have been, and how often that happened.
+	Created, Taken, Turn time.Time
+	Tries                int
 }
 
 // EmailData are what a mail tells, as they were when it was written.

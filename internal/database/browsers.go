@@ -2,39 +2,33 @@ package database
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"holdfast/internal/account"
 )
 
-const browsersOf = `
+const knownBrowser = `
 SELECT b.hash
 FROM browsers b
 JOIN people p ON p.id = b.person_id
 WHERE p.email_key = $1
-  AND b.hash = $2`
+  AND b.hash IN (SELECT value FROM JSON_TEXTS($2))
+ORDER BY b.used_ms DESC, b.hash
+LIMIT 1`
 
-// Browsers implements [account.Changes].
-func (p people) Browsers(ctx context.Context, key string, hashes []string) ([]string, error) {
-	ctx, cancel, failed := p.db.bounded(ctx, "look for browser")
-	defer cancel()
-	var known []string
-	for _, hash := range hashes {
-		var found string
-		err := noRows(p.db.sql.QueryRowContext(ctx, browsersOf, key, hash).Scan(&found))
-		switch {
-		case err == nil:
-			known = append(known, found)
-		case err != account.ErrNotFound:
-			return nil, failed(err)
-		}
+// KnownBrowser implements [account.Logins].
+func (p people) KnownBrowser(ctx context.Context, key string, hashes []string) (hash string, err error) {
+	err = p.db.scan(ctx, "look for browser", into{&hash}, knownBrowser, key, jsonTexts(hashes))
+	if errors.Is(err, account.ErrNotFound) {
+		return "", nil
 	}
-	return known, nil
+	return hash, err
 }
 
 // With the lock, a log-in with a password that is being changed waits, and then
 // finds another epoch: a browser that gave the former one is not known.
-const noteBrowser = `
+const insertBrowser = `
 INSERT INTO browsers (hash, person_id, created_ms, used_ms)
 SELECT $1, id, $3, $4
 FROM people
@@ -44,9 +38,9 @@ FOR SHARE
 ON CONFLICT (hash) DO UPDATE
 SET used_ms = excluded.used_ms`
 
-// maxBrowsers is how many browsers of one person are known: each has tries of
-// its own, and whoever once knew the password could otherwise have collected any
-// number of them to guess the next one with.
+// maxBrowsers is how many browsers of one person are known. Each has its own
+// tries: with any number of them, someone who once knew the password could guess
+// the next one.
 const maxBrowsers = 20
 
 const forgetBrowsers = `
@@ -60,17 +54,12 @@ WHERE hash IN (
   LIMIT 1000
   OFFSET $3)`
 
-// RecordLogin implements [account.Changes].
-func (p people) RecordLogin(ctx context.Context, person account.Person, hash string, at time.Time, n account.Audit) error {
-	return p.db.transaction(ctx, "note log-in", func(ctx context.Context, tx tracedTx) error {
-		_, err := tx.ExecContext(ctx, p.db.locking(noteBrowser), hash, person.ID, at.UnixMilli(), at.UnixMilli(), person.Epoch)
-		if err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, forgetBrowsers, person.ID, hash, maxBrowsers-1); err != nil {
-			return err
-		}
-		return p.audit(ctx, tx, n)
+// RecordLogin implements [account.Logins].
+func (p people) RecordLogin(ctx context.Context, person account.Person, hash string, at time.Time, a account.Audit) error {
+	return p.db.transaction(ctx, "record log-in", func(t *tx) {
+		t.exec(insertBrowser, hash, person.ID, at.UnixMilli(), at.UnixMilli(), person.Epoch)
+		t.exec(forgetBrowsers, person.ID, hash, maxBrowsers-1)
+		t.audit(a)
 	})
 }
 

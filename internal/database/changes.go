@@ -2,37 +2,12 @@ package database
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"holdfast/internal/account"
 	"holdfast/internal/session"
 	"holdfast/internal/text"
 )
-
-// SignUp implements [account.Changes]. With always, the statements are the same
-// whether or not the address is free.
-func (p people) SignUp(ctx context.Context, r account.Record, n account.Audit, always bool) (added bool, err error) {
-	err = p.db.transaction(ctx, "sign up", func(ctx context.Context, tx tracedTx) error {
-		if added, err = tx.insert(ctx, r); err != nil || !added && !always {
-			return err
-		}
-		return p.audit(ctx, tx, n)
-	})
-	return added && err == nil, err
-}
-
-// take takes the row of a person until the transaction ends. Every change of a
-// person begins with it, so that none waits for another in a circle, and a
-// log-in on its way is either written before, and found, or comes after, and
-// finds what is new (see holdPerson).
-func (t tracedTx) take(ctx context.Context, id string) error {
-	taken, err := t.change(ctx, lockPerson, id)
-	if err == nil && taken == 0 {
-		return account.ErrNotFound
-	}
-	return err
-}
 
 const setPassword = `
 UPDATE people
@@ -49,36 +24,21 @@ WHERE id = $1
 RETURNING ` + personColumns
 
 // SetPassword implements [account.Changes].
-func (p people) SetPassword(ctx context.Context, set account.NewPassword, n account.Audit) (changed account.Record, err error) {
-	err = p.db.transaction(ctx, "set password", func(ctx context.Context, tx tracedTx) error {
-		if err := tx.take(ctx, set.Person); err != nil {
-			return err
-		}
-		query, args := setPassword, []any{set.Person, set.Hash, set.Old}
-		if set.Link != nil {
-			if err := tx.spend(ctx, *set.Link, set.At); err != nil {
-				return err
-			}
+func (p people) SetPassword(ctx context.Context, set account.NewPassword, a account.Audit) (changed account.Record, err error) {
+	err = p.db.transaction(ctx, "set password", func(t *tx) {
+		t.lockPerson(set.Person)
+		if set.Link == nil {
+			changed = t.person(setPassword, set.Person, set.Hash, set.Old)
+		} else {
+			t.spend(*set.Link, set.At)
 			mailed, _ := account.EmailKey(set.Link.Detail)
-			query, args = resetPassword, []any{set.Person, set.Hash, set.At.UnixMilli(), mailed}
+			changed = t.person(resetPassword, set.Person, set.Hash, set.At.UnixMilli(), mailed)
 		}
-		changed, err = scanPerson(tx.row(ctx, query, args...))
-		if err != nil {
-			return noRows(err)
-		}
-		if err := p.endSessions(ctx, tx, set.Person, set.Keep, session.EndedByPassword); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, forgetOtherBrowsers, set.Person, set.KeepBrowser); err != nil {
-			return err
-		}
-		if err := tx.spendLinks(ctx, set.Person, set.At); err != nil {
-			return err
-		}
-		if err := tx.spendWaysBackTo(ctx, changed.EmailKey, set.Person, set.At); err != nil {
-			return err
-		}
-		return p.audit(ctx, tx, n)
+		t.revokeSessions(set.Person, set.Keep, session.EndedByPassword)
+		t.exec(forgetOtherBrowsers, set.Person, set.KeepBrowser)
+		t.spendLinks(set.Person, set.At)
+		t.spendUndoLinksTo(changed.EmailKey, set.Person, set.At)
+		t.audit(a)
 	})
 	return changed, err
 }
@@ -91,22 +51,13 @@ WHERE id = $1
 RETURNING ` + personColumns
 
 // ConfirmEmail implements [account.Changes].
-func (p people) ConfirmEmail(ctx context.Context, l account.Link, key string, at time.Time, n account.Audit) (changed account.Record, err error) {
-	err = p.db.transaction(ctx, "confirm address", func(ctx context.Context, tx tracedTx) error {
-		if err := tx.take(ctx, l.Person); err != nil {
-			return err
-		}
-		if err := tx.spend(ctx, l, at); err != nil {
-			return err
-		}
-		changed, err = scanPerson(tx.row(ctx, confirmEmail, l.Person, key, at.UnixMilli()))
-		if err != nil {
-			return noRows(err)
-		}
-		if _, err := tx.ExecContext(ctx, removeConfirmations, l.Person); err != nil {
-			return err
-		}
-		return p.audit(ctx, tx, n)
+func (p people) ConfirmEmail(ctx context.Context, l account.Link, key string, at time.Time, a account.Audit) (changed account.Record, err error) {
+	err = p.db.transaction(ctx, "confirm address", func(t *tx) {
+		t.lockPerson(l.Person)
+		t.spend(l, at)
+		changed = t.person(confirmEmail, l.Person, key, at.UnixMilli())
+		t.exec(removeConfirmations, l.Person)
+		t.audit(a)
 	})
 	return changed, err
 }
@@ -118,8 +69,7 @@ WHERE email_key = $2
   AND id <> $1`
 
 const addressIsKept = `
-SELECT count(*)
-FROM (` + waysBackOfOthers + `) AS others`
+SELECT count(*)` + keptForOthers
 
 const moveEmail = `
 UPDATE people
@@ -130,72 +80,45 @@ WHERE id = $1
 RETURNING ` + personColumns
 
 // MoveEmail implements [account.Changes].
-func (p people) MoveEmail(ctx context.Context, l account.Link, to account.Move, tell func(before account.Record) account.Audit) (changed account.Record, err error) {
-	err = p.db.transaction(ctx, "change address", func(ctx context.Context, tx tracedTx) error {
-		if err := tx.take(ctx, l.Person); err != nil {
-			return err
+func (p people) MoveEmail(ctx context.Context, l account.Link, to account.Move, audit func(before account.Record) account.Audit) (changed account.Record, err error) {
+	err = p.db.transaction(ctx, "change address", func(t *tx) {
+		t.lockPerson(l.Person)
+		t.spend(l, to.At)
+		before := t.person(personByID, l.Person)     // now that it is locked: another change may have come first
+		t.checkFree(addressIsFree, l.Person, to.Key) // so that no statement fails; the index decides
+		changed = t.person(moveEmail, l.Person, to.Email, to.Key, to.At.UnixMilli(), to.Hash)
+		if duplicate(t.err) {
+			t.err = account.ErrEmailTaken
 		}
-		if err := tx.spend(ctx, l, to.At); err != nil {
-			return err
+		t.checkFree(addressIsKept, l.Person, to.Key, to.At.UnixMilli()) // last: see removeWhereKept
+		t.spendLinks(l.Person, to.At)
+		if to.Hash != "" {
+			t.revokeSessions(l.Person, "", session.EndedByUndo)
+			t.exec(forgetOtherBrowsers, l.Person, "")
+			t.spendUndoLinks(l.Person, l.Created, to.At)
 		}
-		// With the row taken: another change may have come first.
-		before, err := scanPerson(tx.row(ctx, personByID, l.Person))
-		if err != nil {
-			return noRows(err)
-		}
-		// Asked first only so that no statement fails; the index decides.
-		if err := tx.none(ctx, addressIsFree, l.Person, to.Key); err != nil {
-			return err
-		}
-		changed, err = scanPerson(tx.row(ctx, moveEmail, l.Person, to.Email, to.Key, to.At.UnixMilli(), to.Hash))
-		if duplicate(err) {
-			return account.ErrEmailTaken
-		}
-		if err != nil {
-			return noRows(err)
-		}
-		// Asked afterwards: see removeWhereKept.
-		if err := tx.none(ctx, addressIsKept, l.Person, to.Key, to.At.UnixMilli()); err != nil {
-			return err
-		}
-		if err := tx.spendLinks(ctx, l.Person, to.At); err != nil {
-			return err
-		}
-		if to.Hash == "" {
-			return p.audit(ctx, tx, tell(before))
-		}
-		if err := p.endSessions(ctx, tx, l.Person, "", session.EndedByUndo); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, forgetOtherBrowsers, l.Person, ""); err != nil {
-			return err
-		}
-		if err := tx.spendWaysBack(ctx, l.Person, l.Created, to.At); err != nil {
-			return err
-		}
-		return p.audit(ctx, tx, tell(before))
+		t.audit(audit(before))
 	})
 	return changed, err
 }
 
-// none returns ErrEmailTaken unless a statement counts none.
-func (t tracedTx) none(ctx context.Context, query string, args ...any) error {
+// checkFree fails with ErrEmailTaken unless a query counts none.
+func (t *tx) checkFree(query string, args ...any) {
 	var others int
-	err := t.row(ctx, query, args...).Scan(&others)
-	if err == nil && others > 0 {
-		return account.ErrEmailTaken
+	if t.scan(into{&others}, query, args...); others > 0 {
+		t.fail(account.ErrEmailTaken)
 	}
-	return err
 }
 
-const revokeDevices = `
-INSERT INTO revocations (session_key, ended_ms, deadline_ms)
-SELECT session_key, STAMP_MS, deadline_ms
+// revokePerson revokes sessions of a person. Those that have ended before are
+// removed from the session store already.
+const revokePerson = `
+INSERT INTO revocations (session_key, ended_ms, deadline_ms, removed_ms)
+SELECT session_key, COALESCE(ended_ms, STAMP_MS), deadline_ms, ended_ms
 FROM devices
-WHERE person_id = $2
-  AND ended_ms IS NULL
-  AND ` + couldLive + `
-  AND id <> $3
+WHERE ` + couldLive + `
+  AND person_id = $2
+  AND (ended_ms IS NULL AND id <> $3 OR $4)
 ON CONFLICT (session_key) DO NOTHING`
 
 const endDevicesOfPerson = `
@@ -205,25 +128,14 @@ WHERE person_id = $1
   AND ended_ms IS NULL
   AND id <> $3`
 
-// endSessions ends a person's sessions but that of one device: for good in the
-// database now, and in the store as soon as somebody tells it. The database's
-// clock stamps it: a store that has lost its latest seconds is told again of what
-// ended since then by that clock.
-func (p people) endSessions(ctx context.Context, t tracedTx, person, keep string, how session.EndReason) error {
-	if _, err := t.ExecContext(ctx, devices(p).statement(revokeDevices), dayAgo(), person, keep); err != nil {
-		return err
-	}
-	_, err := t.ExecContext(ctx, devices(p).statement(endDevicesOfPerson), person, string(how), keep)
-	return err
+// revokeSessions ends a person's sessions but that of one device: in the database
+// now, and for good, and in the session store when it is asked to. The database's
+// clock stamps the end: a store that has lost its latest seconds is asked again
+// about what ended since then by that clock.
+func (t *tx) revokeSessions(person, keep string, why session.EndReason) {
+	t.exec(revokePerson, dayAgo(), person, keep, false)
+	t.exec(endDevicesOfPerson, person, string(why), keep)
 }
-
-const revokeAllOfPerson = `
-INSERT INTO revocations (session_key, ended_ms, deadline_ms, removed_ms)
-SELECT session_key, COALESCE(ended_ms, STAMP_MS), deadline_ms, ended_ms
-FROM devices
-WHERE person_id = $2
-  AND ` + couldLive + `
-ON CONFLICT (session_key) DO NOTHING`
 
 // forgetTriesOf finds tries by the end of their key: the person's id, their
 // browsers' hashes, and what their address ($2) is counted as.
@@ -237,8 +149,8 @@ WHERE substr(key, length(key) - 43) IN (
   SELECT CAST($2 AS TEXT))
    OR substr(key, length(key) - 22) = ':' || $1`
 
-// personToClose takes the row so that nothing that refers to the person is
-// written meanwhile: take does not exclude the check of a foreign key.
+// personToClose locks the row so that nothing that refers to the person is
+// written meanwhile: lockPerson does not exclude the check of a foreign key.
 const personToClose = personByID + `
 FOR UPDATE`
 
@@ -248,53 +160,31 @@ WHERE about = $1
    OR email_key = $2`
 
 // Close implements [account.Changes].
-func (p people) Close(ctx context.Context, id string, n account.Audit) (ended []string, err error) {
-	err = p.db.transaction(ctx, "delete person", func(ctx context.Context, tx tracedTx) error {
-		person, err := scanPerson(tx.row(ctx, p.db.locking(personToClose), id))
-		if err != nil {
-			return noRows(err)
+func (p people) Close(ctx context.Context, id string, a account.Audit) (ended []string, err error) {
+	err = p.db.transaction(ctx, "delete person", func(t *tx) {
+		person := t.person(personToClose, id)
+		t.exec(revokePerson, dayAgo(), id, "", true) // ended ones, too: their devices will be gone
+		if t.err == nil {
+			ended, t.err = collect(t.ctx, t.conn, single[string], waitingRevocationsOf, id)
 		}
-		if _, err := tx.ExecContext(ctx, devices(p).statement(revokeAllOfPerson), dayAgo(), id); err != nil {
-			return err
-		}
-		rows, err := tx.QueryContext(ctx, waitingRevocationsOf, id)
-		if err != nil {
-			return err
-		}
-		if ended, err = scanKeys(rows); err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, removeEmailsTo, id, person.EmailKey); err != nil {
-			return err
-		}
-		// Where the address was never confirmed, it may be somebody else's, whose
-		// mailbox the counts guard.
+		t.exec(removeEmailsTo, id, person.EmailKey)
+		// An address that was never confirmed may be someone else's, whose mailbox
+		// the counts guard.
 		address := ""
 		if person.Verified {
 			address = ":" + text.Hash(person.EmailKey)
 		}
-		if _, err := tx.ExecContext(ctx, forgetTriesOf, id, address); err != nil {
-			return err
-		}
-		remove := []string{
+		t.exec(forgetTriesOf, id, address)
+		for _, remove := range []string{
 			`DELETE FROM devices WHERE person_id = $1`,
 			`DELETE FROM links WHERE person_id = $1`,
 			`DELETE FROM browsers WHERE person_id = $1`,
 			`DELETE FROM history WHERE person_id = $1`,
 			`DELETE FROM people WHERE id = $1`,
+		} {
+			t.exec(remove, id)
 		}
-		if err := tx.each(ctx, remove, id); err != nil {
-			return err
-		}
-		return p.audit(ctx, tx, n)
+		t.audit(a)
 	})
 	return ended, err
-}
-
-// noRows names a statement that found nobody, inside a transaction.
-func noRows(err error) error {
-	if errors.Is(failure(context.Background(), "", err), account.ErrNotFound) {
-		return account.ErrNotFound
-	}
-	return err
 }

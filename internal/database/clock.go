@@ -39,13 +39,11 @@ WHERE epoch = $3
 // Clock implements [session.DeviceStore]. What it has read holds also when the floor
 // cannot be moved, because the database takes no writes.
 func (d devices) Clock(ctx context.Context) (session.Clock, error) {
-	ctx, cancel, failed := d.db.bounded(ctx, "read clock")
-	defer cancel()
 	for {
 		var epoch string
 		var floor, now int64
-		if err := d.db.sql.QueryRowContext(ctx, d.statement(readClock)).Scan(&epoch, &floor, &now); err != nil {
-			return session.Clock{}, failed(err)
+		if err := d.db.scan(ctx, "read clock", into{&epoch, &floor, &now}, readClock); err != nil {
+			return session.Clock{}, err
 		}
 		next := epoch
 		switch behind := floor - now; {
@@ -54,7 +52,7 @@ func (d devices) Clock(ctx context.Context) (session.Clock, error) {
 		case behind > -floorEvery.Milliseconds():
 			return clockOf(now, floor, epoch), nil
 		}
-		moved, err := affected(d.db.sql.ExecContext(ctx, moveFloor, next, now, epoch, floor))
+		moved, err := d.db.exec(ctx, "move floor of clock", moveFloor, next, now, epoch, floor)
 		if err != nil {
 			return clockOf(now, floor, epoch), nil
 		}

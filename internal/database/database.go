@@ -46,10 +46,9 @@ type Config struct {
 
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
-	sql     traced
+	sql     *sql.DB
+	conn    conn // runs statements on sql
 	name    string
-	nowMS   string // SQL for the database's clock, in Unix milliseconds
-	stampMS string // SQL for what stamps the end of a session; has NOW_MS in it
 	timeout time.Duration
 	writers int // how many statements of one job may write at the same time
 	places  places
@@ -90,7 +89,7 @@ func (db *DB) pageOf(usual int) int {
 func (db *DB) Name() string { return db.name }
 
 // SQL returns the handle for other users of the same database.
-func (db *DB) SQL() *sql.DB { return db.sql.DB }
+func (db *DB) SQL() *sql.DB { return db.sql }
 
 // Pool returns the pool under [DB.SQL], or nil on SQLite.
 func (db *DB) Pool() *pgxpool.Pool { return db.pool }
@@ -98,10 +97,8 @@ func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 // Ping returns nil when the database answers a query in time, or
 // [account.ErrUnavailable].
 func (db *DB) Ping(ctx context.Context) error {
-	ctx, cancel, failed := db.bounded(ctx, "ping database")
-	defer cancel()
 	var one int
-	return failed(db.sql.QueryRowContext(ctx, `SELECT 1`).Scan(&one))
+	return db.scan(ctx, "ping database", into{&one}, `SELECT 1`)
 }
 
 // Close lets go of all connections. It waits for those in use, but not longer
@@ -121,20 +118,6 @@ func (db *DB) Close() error {
 	case <-time.After(db.timeout):
 	}
 	return err
-}
-
-// bounded starts one call: a context with the deadline of calls, and the
-// function that names the call's failure.
-func (db *DB) bounded(ctx context.Context, doing string) (context.Context, context.CancelFunc, func(error) error) {
-	inner, cancel := context.WithTimeout(ctx, db.timeout)
-	return inner, cancel, func(err error) error { return failure(ctx, doing, err) }
-}
-
-// boundedWrite is bounded for one statement that writes: its failure is also an
-// [fault.ErrOutcomeUnknown] unless it is certain that nothing was written.
-func (db *DB) boundedWrite(ctx context.Context, doing string) (context.Context, context.CancelFunc, func(error) error) {
-	inner, cancel, failed := db.bounded(ctx, doing)
-	return inner, cancel, func(err error) error { return ofWrite(failed(err)) }
 }
 
 // People returns the store of people.

@@ -2,21 +2,18 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/fault"
 	"holdfast/internal/session"
 )
 
-// devices is session's list of devices. NOW_MS in its statements is the
-// database's clock: it judges all ages, so that servers whose clocks differ
-// agree. STAMP_MS is that clock, too, but never before the floor that
-// [devices.Clock] has returned: it stamps what ends.
+// devices is session's list of devices.
 type devices struct{ db *DB }
 
 var _ session.DeviceStore = devices{}
@@ -24,61 +21,27 @@ var _ session.DeviceStore = devices{}
 // Devices returns the list of devices.
 func (db *DB) Devices() session.DeviceStore { return devices{db} }
 
-// The database's clock in Unix milliseconds, at the time the statement runs: in
-// PostgreSQL now() would be the time its transaction began.
-const (
-	postgresNowMS = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`
-	sqliteNowMS   = `CAST(unixepoch('subsec') * 1000 AS INTEGER)`
-
-	postgresStampMS = `GREATEST(NOW_MS, (SELECT floor_ms FROM clock))`
-	sqliteStampMS   = `MAX(NOW_MS, (SELECT floor_ms FROM clock))`
-)
-
-func (d devices) statement(text string) string {
-	text = strings.ReplaceAll(text, "STAMP_MS", d.db.stampMS)
-	return strings.ReplaceAll(text, "NOW_MS", d.db.nowMS)
-}
-
-// maxNamedAtOnce bounds the placeholders of one statement.
-const maxNamedAtOnce = 500
-
-const deviceColumns = `id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, ended_ms, ended_how`
-
-// holdPerson takes the row of a person who may log in, and keeps it until the
-// transaction ends: disabling them comes either before, and no log-in is
-// stored, or after, and finds it.
-const holdPerson = `
-UPDATE people
-SET disabled_ms = NULL
-WHERE id = $1
-  AND disabled_ms IS NULL`
-
 const insertDevice = `
 INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, confirmed)
 VALUES ($1, $2, $3, $4, $5, $6, NOW_MS, NOW_MS + $7, FALSE)`
 
 // Insert implements [session.DeviceStore].
 func (d devices) Insert(ctx context.Context, e session.Device) error {
-	ctx, cancel, failed := d.db.bounded(ctx, "insert device")
-	defer cancel()
-	tx, err := d.db.sql.BeginTx(ctx, nil)
-	if err != nil {
-		return failed(err)
+	err := d.db.transaction(ctx, "insert device", func(t *tx) {
+		if disabled := t.lockPerson(e.PersonID); disabled {
+			t.fail(session.ErrEnded)
+		}
+		t.exec(insertDevice, e.ID, e.PersonID, e.SessionKey, e.UserAgent, e.Address, e.Remembered, e.ExpiresAt.Sub(e.CreatedAt).Milliseconds())
+	})
+	return missing(err, session.ErrEnded)
+}
+
+// missing gives a row that is not there the name it has for sessions.
+func missing(err, name error) error {
+	if errors.Is(err, fault.ErrNotFound) {
+		return name
 	}
-	defer tx.Rollback()
-	held, err := affected(tx.ExecContext(ctx, holdPerson, e.PersonID))
-	if err != nil {
-		return failed(err)
-	}
-	if held == 0 {
-		return session.ErrEnded
-	}
-	_, err = tx.ExecContext(ctx, d.statement(insertDevice),
-		e.ID, e.PersonID, e.SessionKey, e.UserAgent, e.Address, e.Remembered, e.ExpiresAt.Sub(e.CreatedAt).Milliseconds())
-	if err != nil {
-		return failed(err)
-	}
-	return failed(tx.Commit())
+	return err
 }
 
 const confirmDevice = `
@@ -93,73 +56,54 @@ SELECT name
 FROM people
 WHERE id = $1`
 
-// Confirm implements [session.DeviceStore]. The name is read when the device is
-// seen to be confirmed, not in the same statement: whoever changes the name
-// before that is read here, and whoever does so after it finds the device among
-// those that are to have it. One statement would see the name of its beginning
-// and be seen at its end.
+// Confirm implements [session.DeviceStore]. The name is read after the device has
+// been confirmed, not in the same statement: a change of the name before that is
+// read here, and one after it finds the device among those that are to have it. One
+// statement would see the name of its beginning and be seen at its end.
 func (d devices) Confirm(ctx context.Context, id string) (name string, err error) {
-	ctx, cancel, failed := d.db.bounded(ctx, "confirm device")
-	defer cancel()
 	var person string
-	err = d.db.sql.QueryRowContext(ctx, confirmDevice, id).Scan(&person)
-	if err == nil {
-		err = d.db.sql.QueryRowContext(ctx, nameOfPerson, person).Scan(&name)
+	if err := d.db.scan(ctx, "confirm device", into{&person}, confirmDevice, id); err != nil {
+		return "", missing(err, session.ErrEnded)
 	}
-	if errors.Is(err, sql.ErrNoRows) { // ended, or its person deleted
-		return "", session.ErrEnded
-	}
-	return name, failed(err)
+	return d.NameOf(ctx, person)
 }
 
 // NameOf implements [session.DeviceStore].
 func (d devices) NameOf(ctx context.Context, person string) (name string, err error) {
-	ctx, cancel, failed := d.db.bounded(ctx, "read name of person")
-	defer cancel()
-	err = d.db.sql.QueryRowContext(ctx, nameOfPerson, person).Scan(&name)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", session.ErrEnded
-	}
-	return name, failed(err)
+	err = d.db.scan(ctx, "read name of person", into{&name}, nameOfPerson, person)
+	return name, missing(err, session.ErrEnded)
 }
 
-const findDevice = `
-SELECT ` + deviceColumns + `
+const selectDevices = `
+SELECT id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, ended_ms, COALESCE(ended_how, '')
 FROM devices
-WHERE person_id = $1
+`
+
+func deviceInto(d *session.Device) into {
+	return into{
+		&d.ID, &d.PersonID, &d.SessionKey, &d.UserAgent, &d.Address, &d.Remembered,
+		(*millis)(&d.CreatedAt), (*millis)(&d.ExpiresAt), (*millis)(&d.EndedAt), &d.EndReason,
+	}
+}
+
+const findDevice = selectDevices + `WHERE person_id = $1
   AND id = $2`
 
 // Find implements [session.DeviceStore].
-func (d devices) Find(ctx context.Context, person, id string) (session.Device, error) {
-	ctx, cancel, failed := d.db.bounded(ctx, "read device")
-	defer cancel()
-	e, err := scanDevice(d.db.sql.QueryRowContext(ctx, findDevice, person, id))
-	if errors.Is(err, sql.ErrNoRows) {
-		return session.Device{}, session.ErrNoDevice
-	}
-	return e, failed(err)
+func (d devices) Find(ctx context.Context, person, id string) (found session.Device, err error) {
+	err = d.db.scan(ctx, "read device", deviceInto(&found), findDevice, person, id)
+	return found, missing(err, session.ErrNoDevice)
 }
 
-const findDeviceByKey = `
-SELECT ` + deviceColumns + `
-FROM devices
-WHERE session_key = $1`
+const findDeviceByKey = selectDevices + `WHERE session_key = $1`
 
 // FindByKey implements [session.DeviceStore].
-func (d devices) FindByKey(ctx context.Context, key string) (session.Device, error) {
-	ctx, cancel, failed := d.db.bounded(ctx, "read device by key")
-	defer cancel()
-	e, err := scanDevice(d.db.sql.QueryRowContext(ctx, findDeviceByKey, key))
-	if errors.Is(err, sql.ErrNoRows) {
-		return session.Device{}, session.ErrNoDevice
-	}
-	return e, failed(err)
+func (d devices) FindByKey(ctx context.Context, key string) (found session.Device, err error) {
+	err = d.db.scan(ctx, "read device by key", deviceInto(&found), findDeviceByKey, key)
+	return found, missing(err, session.ErrNoDevice)
 }
 
-const liveDevices = `
-SELECT ` + deviceColumns + `
-FROM devices
-WHERE ended_ms IS NULL
+const liveDevices = selectDevices + `WHERE ended_ms IS NULL
   AND confirmed
   AND person_id = $1
 ORDER BY created_ms DESC, id
@@ -167,13 +111,10 @@ LIMIT $2`
 
 // Live implements [session.DeviceStore].
 func (d devices) Live(ctx context.Context, person string, limit int) ([]session.Device, error) {
-	return d.many(ctx, "read live devices", liveDevices, person, limit)
+	return list(ctx, d.db, "read live devices", deviceInto, liveDevices, person, limit)
 }
 
-const pastDevices = `
-SELECT ` + deviceColumns + `
-FROM devices
-WHERE ended_ms IS NOT NULL
+const pastDevices = selectDevices + `WHERE ended_ms IS NOT NULL
   AND ended_how <> 'renewal'
   AND confirmed
   AND person_id = $1
@@ -181,16 +122,13 @@ ORDER BY ended_ms DESC, id
 LIMIT $2
 OFFSET $3`
 
-// Past implements [session.DeviceStore]. Rows that earlier releases marked as
-// renewed are no ends of a session.
+// Past implements [session.DeviceStore]. A row that an earlier release marked as
+// renewed is not the end of a session.
 func (d devices) Past(ctx context.Context, person string, offset, limit int) ([]session.Device, error) {
-	return d.many(ctx, "read past devices", pastDevices, person, limit, offset)
+	return list(ctx, d.db, "read past devices", deviceInto, pastDevices, person, limit, offset)
 }
 
-const believableDevices = `
-SELECT ` + deviceColumns + `
-FROM devices
-WHERE ` + couldLive + `
+const believableDevices = selectDevices + `WHERE ` + couldLive + `
   AND person_id = $2
   AND id > $3
 ORDER BY id
@@ -198,14 +136,19 @@ LIMIT $4`
 
 // Believable implements [session.DeviceStore].
 func (d devices) Believable(ctx context.Context, person, after string, limit int) ([]session.Device, error) {
-	return d.many(ctx, "read devices of person", believableDevices, dayAgo(), person, after, limit)
+	return list(ctx, d.db, "read devices of person", deviceInto, believableDevices, dayAgo(), person, after, limit)
 }
 
 const endDevices = `
 UPDATE devices
-SET ended_ms = STAMP_MS, ended_how = $1
+SET ended_ms = STAMP_MS, ended_how = $2
 WHERE ended_ms IS NULL
-  AND session_key IN `
+  AND session_key IN (SELECT value FROM JSON_TEXTS($1))`
+
+// EndByKey implements [session.DeviceStore].
+func (d devices) EndByKey(ctx context.Context, keys []string, why session.EndReason) error {
+	return d.db.execEach(ctx, "end devices", endDevices, keys, string(why))
+}
 
 // expireAfter is how long a device may take from being inserted to being
 // confirmed.
@@ -213,32 +156,24 @@ const expireAfter = time.Minute
 
 const expireDevices = `
 UPDATE devices
-SET ended_ms = STAMP_MS, ended_how = $1
+SET ended_ms = STAMP_MS, ended_how = $2
 WHERE ended_ms IS NULL
-  AND created_ms < NOW_MS - $2
-  AND id IN `
-
-// EndByKey implements [session.DeviceStore].
-func (d devices) EndByKey(ctx context.Context, keys []string, why session.EndReason) error {
-	return d.mark(ctx, keys, endDevices, string(why))
-}
+  AND created_ms < NOW_MS - $3
+  AND id IN (SELECT value FROM JSON_TEXTS($1))`
 
 // Expire implements [session.DeviceStore].
 func (d devices) Expire(ctx context.Context, ids []string) error {
-	return d.mark(ctx, ids, expireDevices, string(session.EndedByTime), expireAfter.Milliseconds())
+	return d.db.execEach(ctx, "expire devices", expireDevices, ids, string(session.EndedByTime), expireAfter.Milliseconds())
 }
 
-func (d devices) mark(ctx context.Context, named []string, statement string, fixed ...any) error {
-	for len(named) > 0 {
-		batch := named[:min(maxNamedAtOnce, len(named))]
-		named = named[len(batch):]
-		args := append([]any{}, fixed...)
-		places := make([]string, len(batch))
-		for i, name := range batch {
-			args = append(args, name)
-			places[i] = "$" + strconv.Itoa(len(args))
-		}
-		if _, err := d.exec(ctx, "end devices", statement+"("+strings.Join(places, ", ")+")", args...); err != nil {
+// namedAtOnce is how many rows one statement finds by their names.
+const namedAtOnce = 500
+
+// execEach runs a statement whose $1 is the JSON array of names, for some of them
+// at a time.
+func (db *DB) execEach(ctx context.Context, doing, query string, names []string, args ...any) error {
+	for some := range slices.Chunk(names, namedAtOnce) {
+		if _, err := db.exec(ctx, doing, query, append([]any{jsonTexts(some)}, args...)...); err != nil {
 			return err
 		}
 	}
@@ -322,27 +257,24 @@ func send(ctx context.Context, pages chan<- []string, keys []string) error {
 
 // endedPage returns the keys after ended and id, and moves these on.
 func (d devices) endedPage(ctx context.Context, ended *int64, id *string) ([]string, error) {
-	ctx, cancel, failed := d.db.bounded(ctx, "read ended devices")
-	defer cancel()
 	var keys string
-	err := d.db.sql.QueryRowContext(ctx, d.statement(endedSince), dayAgo(), *ended, *id, d.db.pageOf(endedPage)).Scan(ended, id, &keys)
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, failed(err)
-	}
-	return strings.Fields(keys), nil
+	err := d.db.scan(ctx, "read ended devices", into{ended, id, &keys}, endedSince, dayAgo(), *ended, *id, d.db.pageOf(endedPage))
+	return strings.Fields(keys), missing(err, nil)
 }
 
-// takeTurn is won by one server a day.
-const takeTurn = `
+const claimDailyJob = `
 UPDATE jobs
 SET ran_ms = NOW_MS
 WHERE name = $1
   AND ran_ms <= NOW_MS - $2`
 
-// forgetDevices keeps what could still be believed in a store that is restored
+// claimDailyJob reports whether the caller is to do a job: one instance a day is.
+func (db *DB) claimDailyJob(ctx context.Context, name string) (bool, error) {
+	claimed, err := db.exec(ctx, "claim daily job", claimDailyJob, name, (24 * time.Hour).Milliseconds())
+	return claimed > 0, err
+}
+
+// forgetDevices keeps what could still be trusted in a store that is restored
 // from older data, however long ago it ended.
 const forgetDevices = `
 DELETE FROM devices
@@ -360,57 +292,15 @@ const forgottenAtOnce = 10_000
 // Forget implements [session.DeviceStore]. While the lifetime of an ended one
 // has not passed, a store restored from older data may hold its session.
 func (d devices) Forget(ctx context.Context, age time.Duration) error {
-	won, err := d.exec(ctx, "take a turn", takeTurn, "forget devices", (24 * time.Hour).Milliseconds())
-	if err != nil || won == 0 {
+	claimed, err := d.db.claimDailyJob(ctx, "forget devices")
+	if err != nil || !claimed {
 		return err
 	}
-	atOnce := d.db.pageOf(forgottenAtOnce)
+	atOnce := int64(d.db.pageOf(forgottenAtOnce))
 	for {
-		n, err := d.exec(ctx, "forget old devices", forgetDevices, dayAgo(), age.Milliseconds(), atOnce)
+		n, err := d.db.exec(ctx, "forget old devices", forgetDevices, dayAgo(), age.Milliseconds(), atOnce)
 		if err != nil || n < atOnce {
 			return err
 		}
 	}
-}
-
-func (d devices) exec(ctx context.Context, doing, statement string, args ...any) (rows int, err error) {
-	ctx, cancel, failed := d.db.bounded(ctx, doing)
-	defer cancel()
-	n, err := affected(d.db.sql.ExecContext(ctx, d.statement(statement), args...))
-	return int(n), failed(err)
-}
-
-func (d devices) many(ctx context.Context, doing, query string, args ...any) ([]session.Device, error) {
-	ctx, cancel, failed := d.db.bounded(ctx, doing)
-	defer cancel()
-	rows, err := d.db.sql.QueryContext(ctx, d.statement(query), args...)
-	if err != nil {
-		return nil, failed(err)
-	}
-	defer rows.Close()
-	var all []session.Device
-	for rows.Next() {
-		e, err := scanDevice(rows)
-		if err != nil {
-			return nil, failed(err)
-		}
-		all = append(all, e)
-	}
-	return all, failed(rows.Err())
-}
-
-func scanDevice(row interface{ Scan(...any) error }) (session.Device, error) {
-	var e session.Device
-	var created, deadline int64
-	var ended sql.NullInt64
-	var how sql.NullString
-	err := row.Scan(&e.ID, &e.PersonID, &e.SessionKey, &e.UserAgent, &e.Address, &e.Remembered, &created, &deadline, &ended, &how)
-	if err != nil {
-		return session.Device{}, err
-	}
-	e.CreatedAt, e.ExpiresAt = time.UnixMilli(created).UTC(), time.UnixMilli(deadline).UTC()
-	if ended.Valid {
-		e.EndedAt, e.EndReason = time.UnixMilli(ended.Int64).UTC(), session.EndReason(how.String)
-	}
-	return e, nil
 }

@@ -50,32 +50,26 @@ const toldEvery = 10_000
 // EndEverybody implements [session.DeviceStore]. Several pages are marked at a
 // time, each by a statement of its own, with its own time limit.
 func (d devices) EndEverybody(ctx context.Context, why session.EndReason, progress func(marked int)) error {
-	end, err := d.placesEnd(ctx)
-	if err != nil {
+	at := d.db.places
+	var end int64
+	if err := d.db.scan(ctx, "read devices", into{&end}, at.end); err != nil {
 		return err
 	}
-	at, told := d.db.places, d.db.pageOf(toldEvery)
+	told := d.db.pageOf(toldEvery)
 	pages, ctx := errgroup.WithContext(ctx)
 	pages.SetLimit(d.db.writers)
 	var mu sync.Mutex
 	marked := 0
 	for first := int64(0); first < end; first += at.step {
 		pages.Go(func() error {
-			n, err := d.exec(ctx, "end devices", endPage+at.within, string(why), at.at(first), at.at(first+at.step))
+			n, err := d.db.exec(ctx, "end devices", endPage+at.within, string(why), at.at(first), at.at(first+at.step))
 			mu.Lock()
 			defer mu.Unlock()
-			if marked += n; marked/told > (marked-n)/told {
+			if marked += int(n); marked/told > (marked-int(n))/told {
 				progress(marked)
 			}
 			return err
 		})
 	}
 	return pages.Wait()
-}
-
-func (d devices) placesEnd(ctx context.Context) (end int64, err error) {
-	ctx, cancel, failed := d.db.bounded(ctx, "read devices")
-	defer cancel()
-	err = d.db.sql.QueryRowContext(ctx, d.db.places.end).Scan(&end)
-	return end, failed(err)
 }

@@ -8,12 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
 
-	"holdfast/internal/account"
 	"holdfast/internal/fault"
 )
 
@@ -37,7 +37,7 @@ func failure(caller context.Context, doing string, err error) error {
 // ofWrite adds fault.ErrOutcomeUnknown to the failure of a write, unless the
 // database refused it, or it was never sent.
 func ofWrite(err error) error {
-	if !errors.Is(err, account.ErrUnavailable) && !errors.Is(err, context.Canceled) {
+	if !errors.Is(err, fault.ErrUnavailable) && !errors.Is(err, context.Canceled) {
 		return err
 	}
 	_, postgres := errors.AsType[*pgconn.PgError](err)
@@ -58,57 +58,40 @@ func unavailable(err error) bool {
 	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
 		return sqliteUnavailable(lite.Code())
 	}
-	if _, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return true
-	}
-	if _, ok := errors.AsType[net.Error](err); ok {
-		return true
-	}
-	for _, cause := range []error{
+	_, unconnected := errors.AsType[*pgconn.ConnectError](err)
+	_, network := errors.AsType[net.Error](err)
+	return unconnected || network || slices.ContainsFunc([]error{
 		context.DeadlineExceeded, context.Canceled, driver.ErrBadConn, sql.ErrConnDone,
 		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
-	} {
-		if errors.Is(err, cause) {
-			return true
-		}
-	}
-	// True also for a connection that was found closed before it was used.
-	return pgconn.SafeToRetry(err)
+	}, func(cause error) bool { return errors.Is(err, cause) }) ||
+		pgconn.SafeToRetry(err) // true also for a connection that was found closed before it was used
 }
 
-// postgresUnavailable reads an SQLSTATE (PostgreSQL documentation, appendix A).
+// postgresUnavailable reads an SQLSTATE (PostgreSQL documentation, appendix A);
+// its first two characters are the class.
 func postgresUnavailable(code string) bool {
-	switch code {
-	case "25006", // a standby, or read-only
+	return slices.Contains([]string{
+		"25006",          // a standby, or read-only
 		"25P03",          // idle in transaction too long
 		"40001", "40P01", // serialization failure, deadlock
 		"55P03", // lock not available in time
-		"3D000": // no such database
-		return true
-	}
-	if len(code) < 2 {
-		return false
-	}
-	switch code[:2] {
-	case "08", // connection
+		"3D000", // no such database
+	}, code) || slices.Contains([]string{
+		"08", // connection
 		"28", // not let in
 		"53", // out of connections, memory, disk
 		"57", // shut down, starting, statement cancelled
-		"58": // failure outside PostgreSQL, such as a disk's
-		return true
-	}
-	return false
+		"58", // failure outside PostgreSQL, such as a disk's
+	}, code[:min(len(code), 2)])
 }
 
 // sqliteUnavailable reads an SQLite result code; its low byte is the kind.
 func sqliteUnavailable(code int) bool {
-	switch code & 0xff {
-	case sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED, sqlitelib.SQLITE_NOMEM, sqlitelib.SQLITE_READONLY,
+	return slices.Contains([]int{
+		sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED, sqlitelib.SQLITE_NOMEM, sqlitelib.SQLITE_READONLY,
 		sqlitelib.SQLITE_INTERRUPT, sqlitelib.SQLITE_IOERR, sqlitelib.SQLITE_FULL,
-		sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PROTOCOL:
-		return true
-	}
-	return false
+		sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PROTOCOL,
+	}, code&0xff)
 }
 
 // duplicate says whether a unique index has refused a row.

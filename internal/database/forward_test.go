@@ -94,7 +94,7 @@ VALUES ($1, $2, $3, 'Firefox', '192.0.2.1', $4, 1, 2)`, r.ID, r.ID, strings.Repe
 		t.Error("devices no longer hold their person")
 	}
 	if _, err := people.UpdateName(t.Context(), record(1).ID, strings.Repeat("é", account.MaxNameRunes)); err != nil {
-		t.Errorf("a name of %d emails: %v", account.MaxNameRunes, err)
+		t.Errorf("a name of %d letters: %v", account.MaxNameRunes, err)
 	}
 	// What an older version beside this one still writes.
 	r := record(9)

@@ -3,83 +3,68 @@ package database
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"holdfast/internal/account"
 	"holdfast/internal/session"
 )
 
-// With the lock, an event of somebody who is being deleted waits, and then finds
-// nobody; the check of the foreign key alone would fail.
+// With the lock, an event of a person who is being deleted waits, and then finds
+// no one; the check of the foreign key alone would fail.
 const insertEvent = `
 INSERT INTO history (id, person_id, event, at_ms, user_agent, address)
 SELECT $1, id, $3, $4, $5, $6
 FROM people
-WHERE id = $2
+`
+const insertEventByID = insertEvent + `WHERE id = $2
+FOR KEY SHARE`
+const insertEventByEmail = insertEvent + `WHERE email_key = $2
 FOR KEY SHARE`
 
-const insertEventByEmail = `
-INSERT INTO history (id, person_id, event, at_ms, user_agent, address)
-SELECT $1, id, $3, $4, $5, $6
-FROM people
-WHERE email_key = $2
-FOR KEY SHARE`
+func (t *tx) insertEvent(query, owner string, e account.Event) {
+	t.exec(query, e.ID, owner, string(e.Kind), e.At.UnixMilli(), e.From.UserAgent, e.From.Address)
+}
 
 const insertEmail = `
 INSERT INTO outbox (id, kind, about, recipient, email_key, facts, created_ms, turn_ms)
 VALUES ($1, $2, $3, $4, $5, $6, NOW_MS, NOW_MS)`
 
-// audit writes events and emails as part of a transaction.
-func (p people) audit(ctx context.Context, t tracedTx, n account.Audit) error {
-	for _, e := range n.Events {
-		_, err := t.ExecContext(ctx, p.db.locking(insertEvent), e.ID, e.Person, string(e.Kind), e.At.UnixMilli(), e.From.UserAgent, e.From.Address)
-		if err != nil {
-			return err
-		}
+// audit writes events and emails.
+func (t *tx) audit(a account.Audit) {
+	for _, e := range a.Events {
+		t.insertEvent(insertEventByID, e.Person, e)
 	}
-	for _, l := range n.Emails {
-		facts, err := json.Marshal(l.Data)
+	for _, e := range a.Emails {
+		data, err := json.Marshal(e.Data)
 		if err != nil {
-			return err
+			t.fail(err)
 		}
-		key, _ := account.EmailKey(l.To) // none of what is no address
-		_, err = t.ExecContext(ctx, devices(p).statement(insertEmail), l.ID, string(l.Kind), l.Person, l.To, key, string(facts))
-		if err != nil {
-			return err
-		}
+		key, _ := account.EmailKey(e.To) // "" for what is no address
+		t.exec(insertEmail, e.ID, string(e.Kind), e.Person, e.To, key, string(data))
 	}
-	return nil
 }
 
-// Audit implements [account.Changes].
-func (p people) Audit(ctx context.Context, n account.Audit) error {
-	return p.db.transaction(ctx, "write notes", func(ctx context.Context, tx tracedTx) error { return p.audit(ctx, tx, n) })
+// Audit implements [account.History].
+func (p people) Audit(ctx context.Context, a account.Audit) error {
+	return p.db.transaction(ctx, "write audit", func(t *tx) { t.audit(a) })
 }
 
 const beginWrite = `
 INSERT INTO throttle (key, tries, next_ms, last_ms)
 VALUES ($1, 1, 0, 0)`
 
-// AuditByEmail implements [account.Changes]. A transaction that has written
-// waits for the disk, and one that has written nothing does not, which would
-// tell who is registered: so each writes a row and takes it back.
+// AuditByEmail implements [account.History]. A transaction that has written waits
+// for the disk, and one that has written nothing does not, which would show who is
+// registered: so each writes a row and removes it.
 func (p people) AuditByEmail(ctx context.Context, key string, e account.Event) error {
-	return p.db.transaction(ctx, "write event", func(ctx context.Context, tx tracedTx) error {
-		if _, err := tx.ExecContext(ctx, beginWrite, e.ID); err != nil {
-			return err
-		}
-		_, err := tx.ExecContext(ctx, p.db.locking(insertEventByEmail),
-			e.ID, key, string(e.Kind), e.At.UnixMilli(), e.From.UserAgent, e.From.Address)
-		if err != nil {
-			return err
-		}
-		_, err = tx.ExecContext(ctx, forgetTries, e.ID)
-		return err
+	return p.db.transaction(ctx, "write event", func(t *tx) {
+		t.exec(beginWrite, e.ID)
+		t.insertEvent(insertEventByEmail, key, e)
+		t.exec(forgetTries, e.ID)
 	})
 }
 
-// Nobody does anything when a session expires, so that no event is written. Its
-// device tells of it: one marked as expired, or one that has passed its deadline.
+// No request comes when a session expires, so no event is written. Its device
+// shows it: one marked as expired, or one that has passed its deadline.
 const historyOfPerson = `
 SELECT id, event, at_ms, user_agent, address
 FROM (
@@ -96,25 +81,16 @@ ORDER BY at_ms DESC, id
 LIMIT $2
 OFFSET $3`
 
-// History implements [account.Changes].
+func eventInto(e *account.Event) into {
+	return into{&e.ID, &e.Kind, (*millis)(&e.At), &e.From.UserAgent, &e.From.Address}
+}
+
+// History implements [account.History].
 func (p people) History(ctx context.Context, person string, offset, limit int) ([]account.Event, error) {
-	ctx, cancel, failed := p.db.bounded(ctx, "read history")
-	defer cancel()
-	rows, err := p.db.sql.QueryContext(ctx, devices(p).statement(historyOfPerson),
+	events, err := list(ctx, p.db, "read history", eventInto, historyOfPerson,
 		person, limit, offset, string(account.EventSessionExpired), string(session.EndedByTime))
-	if err != nil {
-		return nil, failed(err)
+	for i := range events {
+		events[i].Person = person
 	}
-	defer rows.Close()
-	var events []account.Event
-	for rows.Next() {
-		e := account.Event{Person: person}
-		var at int64
-		if err := rows.Scan(&e.ID, &e.Kind, &at, &e.From.UserAgent, &e.From.Address); err != nil {
-			return nil, failed(err)
-		}
-		e.At = time.UnixMilli(at).UTC()
-		events = append(events, e)
-	}
-	return events, failed(rows.Err())
+	return events, err
 }

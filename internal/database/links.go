@@ -16,27 +16,20 @@ const insertLink = `
 INSERT INTO links (hash, purpose, person_id, detail, email_key, created_ms, expires_ms)
 VALUES ($1, $2, $3, $4, $5, $6, $7)`
 
-// InsertLink implements [account.Changes]. Whoever spends links and takes emails
-// back has the person's row, too: a link is made either before, and spent with
-// the others, or after, and its email is found to be gone.
+// InsertLink implements [account.Links]. What spends links and removes emails has
+// locked the person's row, too: a link is inserted either before, and spent with
+// the others, or after, and its email is gone.
 func (p people) InsertLink(ctx context.Context, l account.Link) error {
-	return p.db.transaction(ctx, "insert link", func(ctx context.Context, tx tracedTx) error {
-		if err := tx.take(ctx, l.Person); err != nil {
-			return err
-		}
+	return p.db.transaction(ctx, "insert link", func(t *tx) {
+		t.lockPerson(l.Person)
 		if l.Email != "" {
 			var waits int
-			if err := tx.row(ctx, emailWaits, l.Email).Scan(&waits); err != nil {
-				return err
-			}
-			if waits == 0 {
-				return account.ErrNotFound
+			if t.scan(into{&waits}, emailWaits, l.Email); waits == 0 {
+				t.fail(account.ErrNotFound)
 			}
 		}
-		key, _ := account.EmailKey(l.Detail) // none of what is no address
-		_, err := tx.ExecContext(ctx, insertLink,
-			l.Hash, string(l.Purpose), l.Person, l.Detail, key, l.Created.UnixMilli(), l.Expires.UnixMilli())
-		return err
+		key, _ := account.EmailKey(l.Detail) // "" for what is no address
+		t.exec(insertLink, l.Hash, string(l.Purpose), l.Person, l.Detail, key, l.Created.UnixMilli(), l.Expires.UnixMilli())
 	})
 }
 
@@ -47,16 +40,11 @@ WHERE hash = $1
   AND spent_ms IS NULL
   AND expires_ms > $2`
 
-// FindLink implements [account.Changes].
-func (p people) FindLink(ctx context.Context, hash string, now time.Time) (account.Link, error) {
-	ctx, cancel, failed := p.db.bounded(ctx, "read link")
-	defer cancel()
-	var l account.Link
-	var created, expires int64
-	err := p.db.sql.QueryRowContext(ctx, linkByHash, hash, now.UnixMilli()).
-		Scan(&l.Hash, &l.Purpose, &l.Person, &l.Detail, &created, &expires)
-	l.Created, l.Expires = time.UnixMilli(created).UTC(), time.UnixMilli(expires).UTC()
-	return l, failed(err)
+// FindLink implements [account.Links].
+func (p people) FindLink(ctx context.Context, hash string, now time.Time) (l account.Link, err error) {
+	columns := into{&l.Hash, &l.Purpose, &l.Person, &l.Detail, (*millis)(&l.Created), (*millis)(&l.Expires)}
+	err = p.db.scan(ctx, "read link", columns, linkByHash, hash, now.UnixMilli())
+	return l, err
 }
 
 const spendLink = `
@@ -67,12 +55,10 @@ WHERE hash = $1
   AND expires_ms > $3`
 
 // spend spends one link; of any number of callers one succeeds.
-func (t tracedTx) spend(ctx context.Context, l account.Link, at time.Time) error {
-	spent, err := t.change(ctx, spendLink, l.Hash, at.UnixMilli(), at.UnixMilli())
-	if err == nil && spent == 0 {
-		return account.ErrLinkInvalid
+func (t *tx) spend(l account.Link, at time.Time) {
+	if t.exec(spendLink, l.Hash, at.UnixMilli(), at.UnixMilli()) == 0 {
+		t.fail(account.ErrLinkInvalid)
 	}
-	return err
 }
 
 const spendLinksOfPerson = `
@@ -102,13 +88,12 @@ WHERE kind = 'reset'
     FROM people
     WHERE id = $1)`
 
-// spendLinks spends a person's links but the ways back to former addresses, and
-// takes back the emails that would carry such a link.
-func (t tracedTx) spendLinks(ctx context.Context, person string, at time.Time) error {
-	if _, err := t.ExecContext(ctx, spendLinksOfPerson, person, at.UnixMilli()); err != nil {
-		return err
-	}
-	return t.each(ctx, []string{removeEmails, removeResets}, person)
+// spendLinks spends a person's links, except undo links, and removes the emails
+// that would carry such a link.
+func (t *tx) spendLinks(person string, at time.Time) {
+	t.exec(spendLinksOfPerson, person, at.UnixMilli())
+	t.exec(removeEmails, person)
+	t.exec(removeResets, person)
 }
 
 const spendUndoLinks = `
@@ -125,67 +110,44 @@ WHERE about = $1
   AND kind = 'changed'
   AND created_ms >= $2`
 
-// spendWaysBack spends the ways back to the addresses that an account has left
+// spendUndoLinks spends the undo links to the addresses that an account has left
 // since a time. Those to earlier ones stay: see docs/decisions.
-func (t tracedTx) spendWaysBack(ctx context.Context, person string, since, at time.Time) error {
-	if _, err := t.ExecContext(ctx, spendUndoLinks, person, at.UnixMilli(), since.UnixMilli()); err != nil {
-		return err
-	}
-	_, err := t.ExecContext(ctx, removeUndoEmails, person, since.UnixMilli())
-	return err
+func (t *tx) spendUndoLinks(person string, since, at time.Time) {
+	t.exec(spendUndoLinks, person, at.UnixMilli(), since.UnixMilli())
+	t.exec(removeUndoEmails, person, since.UnixMilli())
 }
 
-// waysBackOfOthers are the ways back of others than a person ($1) to an address
-// ($2), at a time ($3), and the emails that will carry one: as long as there is
-// one, nobody else gets the address.
-const waysBackOfOthers = `
-  SELECT person_id
+// undoLinks are the links with which people can take their account back to an
+// earlier address, and the emails that will carry one (without expires_ms).
+const undoLinks = `(
+  SELECT person_id, email_key AS address_key, detail AS address, created_ms, expires_ms
   FROM links
-  WHERE email_key = $2
-    AND purpose = 'undo'
+  WHERE purpose = 'undo'
     AND spent_ms IS NULL
-    AND expires_ms > $3
-    AND person_id <> $1
   UNION ALL
-  SELECT about
+  SELECT about, email_key, recipient, created_ms, NULL
   FROM outbox
-  WHERE email_key = $2
-    AND kind = 'changed'
-    AND about <> $1`
+  WHERE kind = 'changed') AS undo`
 
-const waysBack = `
-SELECT detail, created_ms
-FROM links
+// keptForOthers is one row for each person but $1 who can take back the address
+// with the key $2 at the time $3: until then no one else gets it.
+const keptForOthers = `
+FROM ` + undoLinks + `
+WHERE address_key = $2
+  AND person_id <> $1
+  AND COALESCE(expires_ms > $3, TRUE)`
+
+const firstUndo = `
+SELECT MIN(created_ms)
+FROM ` + undoLinks + `
 WHERE person_id = $1
-  AND spent_ms IS NULL
-  AND purpose = 'undo'
-UNION ALL
-SELECT recipient, created_ms
-FROM outbox
-WHERE about = $1
-  AND kind = 'changed'`
+  AND address_key = $2`
 
-// spendWaysBackTo spends the way back to an address, if there is one, and those
+// spendUndoLinksTo spends the undo link to an address, if there is one, and those
 // to the addresses that the account has left since.
-func (t tracedTx) spendWaysBackTo(ctx context.Context, key, person string, at time.Time) error {
-	rows, err := t.QueryContext(ctx, waysBack, person)
-	if err != nil {
-		return err
+func (t *tx) spendUndoLinksTo(key, person string, at time.Time) {
+	var left time.Time
+	if t.scan(into{(*millis)(&left)}, firstUndo, person, key); !left.IsZero() {
+		t.spendUndoLinks(person, left, at)
 	}
-	defer rows.Close()
-	first := int64(-1)
-	for rows.Next() {
-		var address string
-		var left int64
-		if err := rows.Scan(&address, &left); err != nil {
-			return err
-		}
-		if found, ok := account.EmailKey(address); ok && found == key && (first < 0 || left < first) {
-			first = left
-		}
-	}
-	if err := rows.Err(); err != nil || first < 0 {
-		return err
-	}
-	return t.spendWaysBack(ctx, person, time.UnixMilli(first), at)
 }

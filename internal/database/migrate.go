@@ -50,7 +50,7 @@ func (db *DB) migrateSQLite(ctx context.Context) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	applied, err := up(ctx, goose.DialectSQLite3, "sqlite", db.sql.DB)
+	applied, err := up(ctx, goose.DialectSQLite3, "sqlite", db.sql)
 	return applied, errors.Join(err, unlock())
 }
 
@@ -97,21 +97,20 @@ func (db *DB) CheckMigrated(ctx context.Context) error {
 	if db.pool != nil {
 		dialect, folder, known = goose.DialectPostgres, "postgres", postgresKnowsTable
 	}
-	steps, err := migrator(dialect, folder, db.sql.DB)
+	steps, err := migrator(dialect, folder, db.sql)
 	if err != nil {
 		return err
 	}
-	ctx, cancel, failed := db.bounded(ctx, "read version of "+db.name)
-	defer cancel()
+	doing := "read version of " + db.name
 	var migrated bool
-	if err := failed(db.sql.QueryRowContext(ctx, known, goose.DefaultTablename).Scan(&migrated)); err != nil {
+	if err := db.scan(ctx, doing, into{&migrated}, known, goose.DefaultTablename); err != nil {
 		return err
 	}
 	if !migrated {
 		return ErrNotMigrated
 	}
 	var version int64
-	if err := failed(db.sql.QueryRowContext(ctx, latestVersion).Scan(&version)); err != nil {
+	if err := db.scan(ctx, doing, into{&version}, latestVersion); err != nil {
 		return err
 	}
 	sources := steps.ListSources() // in order

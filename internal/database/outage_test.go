@@ -93,8 +93,8 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		"People.SignUp":              func(ctx context.Context) error { _, err := store.SignUp(ctx, record(3), notes, true); return err },
 		"People.Audit":               func(ctx context.Context) error { return store.Audit(ctx, notes) },
 		"People.AuditByEmail":        func(ctx context.Context) error { return store.AuditByEmail(ctx, record(1).EmailKey, event) },
-		"People.Browsers": func(ctx context.Context) error {
-			_, err := store.Browsers(ctx, record(1).EmailKey, []string{browser})
+		"People.KnownBrowser": func(ctx context.Context) error {
+			_, err := store.KnownBrowser(ctx, record(1).EmailKey, []string{browser})
 			return err
 		},
 		"People.RecordLogin": func(ctx context.Context) error {

@@ -2,8 +2,6 @@ package database
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"time"
 
 	"holdfast/internal/account"
@@ -15,7 +13,7 @@ type outbox struct{ db *DB }
 
 var _ mail.Outbox = outbox{}
 
-// Outbox returns the mail that waits to be sent.
+// Outbox returns the email that waits to be sent.
 func (db *DB) Outbox() mail.Outbox { return outbox{db} }
 
 // emailsAtOnce is how many emails are looked at for one that no other sender
@@ -26,11 +24,15 @@ const emailsAtOnce = 20
 // clocks differ neither takes an email that is the other's. As a subquery it is
 // read once, and turns are found by their index.
 const waitingEmails = `
-SELECT id, kind, about, recipient, facts, created_ms, turn_ms, tries, (SELECT NOW_MS) - created_ms
+SELECT id, kind, about, recipient, facts, created_ms, turn_ms, tries, (SELECT NOW_MS)
 FROM outbox
 WHERE turn_ms <= (SELECT NOW_MS)
 ORDER BY turn_ms, id
 LIMIT $1`
+
+func emailInto(e *account.Email) into {
+	return into{&e.ID, &e.Kind, &e.Person, &e.To, fromJSON{&e.Data}, (*millis)(&e.Created), (*millis)(&e.Turn), &e.Tries, (*millis)(&e.Taken)}
+}
 
 const takeEmail = `
 UPDATE outbox
@@ -41,47 +43,22 @@ WHERE id = $1
 
 // Take implements [mail.Outbox].
 func (o outbox) Take(ctx context.Context, lease time.Duration) (account.Email, bool, error) {
-	ctx, cancel, failed := o.db.bounded(ctx, "take email from outbox")
-	defer cancel()
-	emails, err := o.waiting(ctx)
+	const doing = "take email from outbox"
+	emails, err := list(ctx, o.db, doing, emailInto, waitingEmails, emailsAtOnce)
 	if err != nil {
-		return account.Email{}, false, failed(err)
+		return account.Email{}, false, err
 	}
-	for _, l := range emails {
-		taken, err := affected(o.db.sql.ExecContext(ctx, devices(o).statement(takeEmail), l.ID, lease.Milliseconds(), l.Turn.UnixMilli(), l.Tries))
+	for _, e := range emails {
+		taken, err := o.db.exec(ctx, doing, takeEmail, e.ID, lease.Milliseconds(), e.Turn.UnixMilli(), e.Tries)
 		if err != nil {
-			return account.Email{}, false, failed(err)
+			return account.Email{}, false, err
 		}
 		if taken == 1 {
-			l.Tries++
-			return l, true, nil
+			e.Tries++
+			return e, true, nil
 		}
 	}
 	return account.Email{}, false, nil
-}
-
-func (o outbox) waiting(ctx context.Context) ([]account.Email, error) {
-	rows, err := o.db.sql.QueryContext(ctx, devices(o).statement(waitingEmails), emailsAtOnce)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var emails []account.Email
-	for rows.Next() {
-		var l account.Email
-		var facts string
-		var created, turn, age int64
-		if err := rows.Scan(&l.ID, &l.Kind, &l.Person, &l.To, &facts, &created, &turn, &l.Tries, &age); err != nil {
-			return nil, err
-		}
-		if err := json.Unmarshal([]byte(facts), &l.Data); err != nil {
-			return nil, fmt.Errorf("read facts of email %s: %w", l.ID, err)
-		}
-		l.Created, l.Turn = time.UnixMilli(created).UTC(), time.UnixMilli(turn).UTC()
-		l.Age = time.Duration(age) * time.Millisecond
-		emails = append(emails, l)
-	}
-	return emails, rows.Err()
 }
 
 const removeEmail = `
@@ -90,11 +67,9 @@ WHERE id = $1
   AND tries = $2`
 
 // Remove implements [mail.Outbox].
-func (o outbox) Remove(ctx context.Context, l account.Email) error {
-	ctx, cancel, failed := o.db.bounded(ctx, "remove email from outbox")
-	defer cancel()
-	_, err := o.db.sql.ExecContext(ctx, removeEmail, l.ID, l.Tries)
-	return failed(err)
+func (o outbox) Remove(ctx context.Context, e account.Email) error {
+	_, err := o.db.exec(ctx, "remove email from outbox", removeEmail, e.ID, e.Tries)
+	return err
 }
 
 const postponeEmail = `
@@ -104,9 +79,7 @@ WHERE id = $1
   AND tries = $2`
 
 // Postpone implements [mail.Outbox].
-func (o outbox) Postpone(ctx context.Context, l account.Email, pause time.Duration) error {
-	ctx, cancel, failed := o.db.bounded(ctx, "postpone email")
-	defer cancel()
-	_, err := o.db.sql.ExecContext(ctx, devices(o).statement(postponeEmail), l.ID, l.Tries, pause.Milliseconds())
-	return failed(err)
+func (o outbox) Postpone(ctx context.Context, e account.Email, pause time.Duration) error {
+	_, err := o.db.exec(ctx, "postpone email", postponeEmail, e.ID, e.Tries, pause.Milliseconds())
+	return err
 }

@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"time"
 
 	"holdfast/internal/account"
@@ -11,60 +10,94 @@ import (
 // people is account's store.
 type people struct{ db *DB }
 
-const personColumns = `id, name, email, email_key, password_hash, created_ms, disabled_ms, verified_ms, epoch`
+const personColumns = `id, name, email, email_key, password_hash, people.created_ms, disabled_ms, verified_ms, epoch`
+
+func personInto(r *account.Record) into {
+	return into{
+		&r.ID, &r.Name, &r.Email, &r.EmailKey, &r.PasswordHash,
+		(*millis)(&r.Created), (*isSet)(&r.Disabled), (*isSet)(&r.Verified), &r.Epoch,
+	}
+}
 
 const insertPerson = `
 INSERT INTO people (id, name, email, email_key, password_hash, created_ms)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (email_key) DO NOTHING`
 
-// removeWhereKept takes a person back whose address is kept for another account.
-// The insertion has waited for whoever was leaving the address, and a later
-// statement sees what they kept; in the insertion it might not be seen.
+// removeWhereKept removes the person again if the address is kept for another
+// account. The insertion has waited for whatever was leaving the address, and a
+// later statement sees what is kept; in the insertion it might not be seen.
 const removeWhereKept = `
 DELETE FROM people
 WHERE id = $1
-  AND EXISTS (` + waysBackOfOthers + `)`
+  AND EXISTS (SELECT 1` + keptForOthers + `)`
 
-// Insert implements [account.Store].
+// insertPerson lets the unique index decide, without asking first and without a
+// failed statement in the database's log. It does the same whether or not the
+// address is free.
+func (t *tx) insertPerson(r account.Record) (added bool) {
+	inserted := t.exec(insertPerson, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli())
+	return inserted > t.exec(removeWhereKept, r.ID, r.EmailKey, r.Created.UnixMilli())
+}
+
+// Insert implements [account.People].
 func (p people) Insert(ctx context.Context, r account.Record) error {
-	return p.db.transaction(ctx, "insert person", func(ctx context.Context, tx tracedTx) error {
-		added, err := tx.insert(ctx, r)
-		if err == nil && !added {
-			return account.ErrEmailTaken
+	return p.db.transaction(ctx, "insert person", func(t *tx) {
+		if !t.insertPerson(r) {
+			t.fail(account.ErrEmailTaken)
 		}
-		return err
 	})
 }
 
-// insert lets the unique index decide, without asking first and without a failed
-// statement in the database's log. It does the same whether or not the address
-// is free.
-func (t tracedTx) insert(ctx context.Context, r account.Record) (added bool, err error) {
-	inserted, err := t.change(ctx, insertPerson, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli())
-	if err != nil {
-		return false, err
-	}
-	removed, err := t.change(ctx, removeWhereKept, r.ID, r.EmailKey, r.Created.UnixMilli())
-	return inserted > removed, err
+// SignUp implements [account.People]. With always, the statements are the same
+// whether or not the address is free.
+func (p people) SignUp(ctx context.Context, r account.Record, a account.Audit, always bool) (added bool, err error) {
+	err = p.db.transaction(ctx, "sign up", func(t *tx) {
+		if added = t.insertPerson(r); added || always {
+			t.audit(a)
+		}
+	})
+	return added && err == nil, err
 }
 
-const personByID = `
+const selectPerson = `
 SELECT ` + personColumns + `
 FROM people
-WHERE id = $1`
+`
+
+const personByID = selectPerson + `WHERE id = $1`
 
 func (p people) ByID(ctx context.Context, id string) (account.Record, error) {
 	return p.one(ctx, "read person by id", personByID, id)
 }
 
-const personByEmailKey = `
-SELECT ` + personColumns + `
-FROM people
-WHERE email_key = $1`
+const personByEmailKey = selectPerson + `WHERE email_key = $1`
 
 func (p people) ByEmailKey(ctx context.Context, key string) (account.Record, error) {
 	return p.one(ctx, "read person by e-mail", personByEmailKey, key)
+}
+
+const peoplePage = selectPerson + `WHERE email_key > $1
+ORDER BY email_key
+LIMIT $2`
+
+func (p people) PageByEmailKey(ctx context.Context, after string, limit int) ([]account.Record, error) {
+	return list(ctx, p.db, "read page of people", personInto, peoplePage, after, limit)
+}
+
+// An undo link that was mailed more than once leads to one person.
+const personByFormerKey = `
+SELECT undo.address, ` + personColumns + `
+FROM people
+JOIN ` + undoLinks + ` ON undo.person_id = people.id
+WHERE undo.address_key = $1
+  AND COALESCE(undo.expires_ms > $2, TRUE)
+LIMIT 1`
+
+// ByFormerEmailKey implements [account.People].
+func (p people) ByFormerEmailKey(ctx context.Context, key string, now time.Time) (r account.Record, address string, err error) {
+	err = p.db.scan(ctx, "read person by former e-mail", append(into{&address}, personInto(&r)...), personByFormerKey, key, now.UnixMilli())
+	return r, address, err
 }
 
 const updatePersonName = `
@@ -73,53 +106,18 @@ SET name = $2
 WHERE id = $1
 RETURNING ` + personColumns
 
-// A way back that was mailed more than once leads to one person.
-const personByFormerKey = `
-SELECT former.address, ` + personColumns + `
-FROM people
-JOIN (
-  SELECT person_id, detail AS address
-  FROM links
-  WHERE email_key = $1
-    AND purpose = 'undo'
-    AND spent_ms IS NULL
-    AND expires_ms > $2
-  UNION ALL
-  SELECT about, recipient
-  FROM outbox
-  WHERE email_key = $1
-    AND kind = 'changed') AS former ON former.person_id = people.id
-LIMIT 1`
-
-// ByFormerEmailKey implements [account.Store].
-func (p people) ByFormerEmailKey(ctx context.Context, key string, now time.Time) (r account.Record, address string, err error) {
-	ctx, cancel, failed := p.db.bounded(ctx, "read person by former e-mail")
-	defer cancel()
-	r, err = scanPerson(p.db.sql.QueryRowContext(ctx, personByFormerKey, key, now.UnixMilli()), &address)
-	return r, address, failed(err)
-}
-
 func (p people) UpdateName(ctx context.Context, id, name string) (account.Record, error) {
 	return p.change(ctx, "update name of person", updatePersonName, id, name)
 }
 
-const disablePerson = `
+const updatePersonDisabled = `
 UPDATE people
-SET disabled_ms = COALESCE(disabled_ms, $2)
-WHERE id = $1
-RETURNING ` + personColumns
-
-const enablePerson = `
-UPDATE people
-SET disabled_ms = NULL
+SET disabled_ms = CASE WHEN $2 THEN COALESCE(disabled_ms, $3) END
 WHERE id = $1
 RETURNING ` + personColumns
 
 func (p people) UpdateDisabled(ctx context.Context, id string, at time.Time) (account.Record, error) {
-	if at.IsZero() {
-		return p.change(ctx, "enable person", enablePerson, id)
-	}
-	return p.change(ctx, "disable person", disablePerson, id, at.UnixMilli())
+	return p.change(ctx, "disable or enable person", updatePersonDisabled, id, !at.IsZero(), at.UnixMilli())
 }
 
 const replacePasswordHash = `
@@ -129,78 +127,41 @@ WHERE id = $1
   AND password_hash = $2`
 
 func (p people) ReplacePasswordHash(ctx context.Context, id, old, new string) error {
-	ctx, cancel, failed := p.db.bounded(ctx, "replace password hash of person")
-	defer cancel()
-	replaced, err := affected(p.db.sql.ExecContext(ctx, replacePasswordHash, id, old, new))
+	replaced, err := p.db.exec(ctx, "replace password hash of person", replacePasswordHash, id, old, new)
 	if err == nil && replaced == 0 {
 		return account.ErrNotFound
 	}
-	return failed(err)
+	return err
+}
+
+func (p people) one(ctx context.Context, doing, query string, args ...any) (r account.Record, err error) {
+	err = p.db.scan(ctx, doing, personInto(&r), query, args...)
+	return r, err
+}
+
+// change is one for a statement that writes.
+func (p people) change(ctx context.Context, doing, query string, args ...any) (account.Record, error) {
+	r, err := p.one(ctx, doing, query, args...)
+	return r, ofWrite(err)
 }
 
 const lockPerson = `
 UPDATE people
 SET id = id
-WHERE id = $1`
+WHERE id = $1
+RETURNING disabled_ms`
 
-const peoplePage = `
-SELECT ` + personColumns + `
-FROM people
-WHERE email_key > $1
-ORDER BY email_key
-LIMIT $2`
-
-func (p people) PageByEmailKey(ctx context.Context, after string, limit int) ([]account.Record, error) {
-	ctx, cancel, failed := p.db.bounded(ctx, "read page of people")
-	defer cancel()
-	rows, err := p.db.sql.QueryContext(ctx, peoplePage, after, limit)
-	if err != nil {
-		return nil, failed(err)
-	}
-	defer rows.Close()
-	var page []account.Record
-	for rows.Next() {
-		r, err := scanPerson(rows)
-		if err != nil {
-			return nil, failed(err)
-		}
-		page = append(page, r)
-	}
-	return page, failed(rows.Err())
+// lockPerson locks the row of a person until the transaction ends, or fails with
+// ErrNotFound. Every change of a person begins with it, so that no two wait for
+// each other, and a log-in at the same time is either written before, and found,
+// or after, and finds what is new.
+func (t *tx) lockPerson(id string) (disabled bool) {
+	t.scan(into{(*isSet)(&disabled)}, lockPerson, id)
+	return disabled
 }
 
-func (p people) one(ctx context.Context, doing, query string, args ...any) (account.Record, error) {
-	ctx, cancel, failed := p.db.bounded(ctx, doing)
-	defer cancel()
-	r, err := scanPerson(p.db.sql.QueryRowContext(ctx, query, args...))
-	return r, failed(err)
-}
-
-// change is one for a statement that writes.
-func (p people) change(ctx context.Context, doing, query string, args ...any) (account.Record, error) {
-	ctx, cancel, failed := p.db.boundedWrite(ctx, doing)
-	defer cancel()
-	r, err := scanPerson(p.db.sql.QueryRowContext(ctx, query, args...))
-	return r, failed(err)
-}
-
-// scanPerson reads the columns of a person after others.
-func scanPerson(row interface{ Scan(...any) error }, before ...any) (account.Record, error) {
-	var r account.Record
-	var created int64
-	var disabled, verified sql.NullInt64
-	err := row.Scan(append(before,
-		&r.ID, &r.Name, &r.Email, &r.EmailKey, &r.PasswordHash, &created, &disabled, &verified, &r.Epoch)...)
-	if err != nil {
-		return account.Record{}, err
-	}
-	r.Created, r.Disabled, r.Verified = time.UnixMilli(created).UTC(), disabled.Valid, verified.Valid
-	return r, nil
-}
-
-func affected(result sql.Result, err error) (int64, error) {
-	if err != nil {
-		return 0, err
-	}
-	return result.RowsAffected()
+// person reads one person, or fails with ErrNotFound.
+func (t *tx) person(query string, args ...any) (r account.Record) {
+	t.scan(personInto(&r), query, args...)
+	return r
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"strconv"
 	"strings"
@@ -34,12 +35,11 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make PostgreSQL pool: %w", err)
 	}
-	at := conf.ConnConfig
+	at, handle := conf.ConnConfig, stdlib.OpenDBFromPool(pool)
 	db := &DB{
-		nowMS:   postgresNowMS,
-		stampMS: postgresStampMS,
-		sql:     traced{stdlib.OpenDBFromPool(pool)},
-		name:    fmt.Sprintf("PostgreSQL at %s/%s", hostPort(at.Host, at.Port), at.Database),
+		sql:     handle,
+		conn:    conn{handle, postgresDialect()},
+		name:    fmt.Sprintf("PostgreSQL at %s/%s", net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port))), at.Database),
 		timeout: c.Timeout,
 		writers: postgresWriters,
 		places:  postgresPlaces(),
@@ -86,10 +86,8 @@ func parsePostgres(c Config) (*pgxpool.Config, error) {
 // checkEncoding refuses a database that would count or keep text otherwise
 // than the domain does, and is the first sign of life.
 func (db *DB) checkEncoding(ctx context.Context) error {
-	ctx, cancel, failed := db.bounded(ctx, "connect")
-	defer cancel()
 	var encoding string
-	if err := failed(db.sql.QueryRowContext(ctx, `SHOW server_encoding`).Scan(&encoding)); err != nil {
+	if err := db.scan(ctx, "connect", into{&encoding}, `SHOW server_encoding`); err != nil {
 		return err
 	}
 	if encoding != "UTF8" {
@@ -110,13 +108,6 @@ func withoutPassword(text string, u *url.URL) string {
 		}
 	}
 	return text
-}
-
-func hostPort(host string, port uint16) string {
-	if strings.Contains(host, ":") {
-		host = "[" + host + "]"
-	}
-	return host + ":" + strconv.Itoa(int(port))
 }
 
 func milliseconds(d time.Duration) string { return strconv.FormatInt(max(d.Milliseconds(), 1), 10) }

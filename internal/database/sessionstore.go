@@ -2,9 +2,10 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"time"
+
+	"holdfast/internal/fault"
 )
 
 // SessionStore says which session store the servers of this database use. What
@@ -21,10 +22,9 @@ SET kind = EXCLUDED.kind, id = EXCLUDED.id, place = EXCLUDED.place, recorded_ms 
 // other. Recording it twice is recording it once. It returns
 // [account.ErrUnavailable] when that could not be done in time.
 func (db *DB) RecordSessionStore(ctx context.Context, s SessionStore) error {
-	ctx, cancel, failed := db.bounded(ctx, "record session store")
-	defer cancel()
-	_, err := db.sql.ExecContext(ctx, recordSessionStore, s.Kind, s.ID, s.Place, time.Now().UnixMilli())
-	return failed(err)
+	_, err := db.exec(ctx, "record session store", recordSessionStore,
+		s.Kind, s.ID, s.Place, time.Now().UnixMilli())
+	return err
 }
 
 const replaceSessionStore = `
@@ -38,10 +38,9 @@ WHERE kind = $5
 // another one was recorded meanwhile. It returns [account.ErrUnavailable] when
 // that could not be done in time.
 func (db *DB) ReplaceSessionStore(ctx context.Context, before, now SessionStore) error {
-	ctx, cancel, failed := db.bounded(ctx, "record session store")
-	defer cancel()
-	_, err := db.sql.ExecContext(ctx, replaceSessionStore, now.Kind, now.ID, now.Place, time.Now().UnixMilli(), before.Kind, before.ID, before.Place)
-	return failed(err)
+	_, err := db.exec(ctx, "record session store", replaceSessionStore,
+		now.Kind, now.ID, now.Place, time.Now().UnixMilli(), before.Kind, before.ID, before.Place)
+	return err
 }
 
 const recordedSessionStore = `
@@ -51,11 +50,9 @@ FROM session_store`
 // RecordedSessionStore returns what was recorded last, found false before the
 // first time, or [account.ErrUnavailable].
 func (db *DB) RecordedSessionStore(ctx context.Context) (s SessionStore, found bool, err error) {
-	ctx, cancel, failed := db.bounded(ctx, "read session store")
-	defer cancel()
-	err = db.sql.QueryRowContext(ctx, recordedSessionStore).Scan(&s.Kind, &s.ID, &s.Place)
-	if errors.Is(err, sql.ErrNoRows) {
+	err = db.scan(ctx, "read session store", into{&s.Kind, &s.ID, &s.Place}, recordedSessionStore)
+	if errors.Is(err, fault.ErrNotFound) {
 		return SessionStore{}, false, nil
 	}
-	return s, err == nil, failed(err)
+	return s, err == nil, err
 }

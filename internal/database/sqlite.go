@@ -24,19 +24,20 @@ const (
 // openSQLite opens the file, which any number of processes may share.
 func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	file := filepath.Join(c.DataDir, sqliteFile)
-	db := &DB{name: "SQLite in " + file, nowMS: sqliteNowMS, stampMS: sqliteStampMS, timeout: c.Timeout, writers: 1, places: sqlitePlaces(), file: file}
+	db := &DB{name: "SQLite in " + file, timeout: c.Timeout, writers: 1, places: sqlitePlaces(), file: file}
 	params := sqliteParams(c.Timeout)
 	if c.MustExist {
 		params.Set("mode", "rw")
 	}
 	var err error
-	db.sql.DB, err = sqlitefile.Open(file, params)
+	db.sql, err = sqlitefile.Open(file, params)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = ErrMissing
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", db.name, err)
 	}
+	db.conn = conn{db.sql, sqliteDialect()}
 	db.sql.SetMaxOpenConns(sqliteMaxConns)
 	db.sql.SetMaxIdleConns(sqliteMaxConns)
 	if err := db.firstConnection(ctx); err != nil {

@@ -2,9 +2,10 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"time"
+
+	"holdfast/internal/fault"
 )
 
 // Start is one start of a server process.
@@ -29,15 +30,13 @@ RETURNING number`
 // once. It returns [account.ErrUnavailable] when that could not be done in
 // time.
 func (db *DB) RecordStart(ctx context.Context, s Start) (int64, error) {
-	ctx, cancel, failed := db.bounded(ctx, "record start")
-	defer cancel()
 	for {
 		var number int64
-		err := db.sql.QueryRowContext(ctx, insertStart, s.Instance, s.Version, s.At.UnixMilli()).Scan(&number)
-		// No row: another start took the number. In every round one gets it,
-		// so all do.
-		if !errors.Is(err, sql.ErrNoRows) {
-			return number, failed(err)
+		err := db.scan(ctx, "record start", into{&number}, insertStart, s.Instance, s.Version, s.At.UnixMilli())
+		// Not found: another start took the number. In every round one gets it, so
+		// all do.
+		if !errors.Is(err, fault.ErrNotFound) {
+			return number, err
 		}
 	}
 }
@@ -49,10 +48,8 @@ FROM starts`
 // LatestStart returns the number of the latest start, 0 when there was none, or
 // [account.ErrUnavailable].
 func (db *DB) LatestStart(ctx context.Context) (number int64, err error) {
-	ctx, cancel, failed := db.bounded(ctx, "read latest start")
-	defer cancel()
-	err = db.sql.QueryRowContext(ctx, latestStart).Scan(&number)
-	return number, failed(err)
+	err = db.scan(ctx, "read latest start", into{&number}, latestStart)
+	return number, err
 }
 
 const startByNumber = `
@@ -62,12 +59,7 @@ WHERE number = $1`
 
 // StartOf returns the start with a number, [account.ErrNotFound], or
 // [account.ErrUnavailable].
-func (db *DB) StartOf(ctx context.Context, number int64) (Start, error) {
-	ctx, cancel, failed := db.bounded(ctx, "read start")
-	defer cancel()
-	var s Start
-	var started int64
-	err := db.sql.QueryRowContext(ctx, startByNumber, number).Scan(&s.Instance, &s.Version, &started)
-	s.At = time.UnixMilli(started).UTC()
-	return s, failed(err)
+func (db *DB) StartOf(ctx context.Context, number int64) (s Start, err error) {
+	err = db.scan(ctx, "read start", into{&s.Instance, &s.Version, (*millis)(&s.At)}, startByNumber, number)
+	return s, err
 }

@@ -3,9 +3,8 @@ package database
 import (
 	"context"
 	"errors"
-	"time"
 
-	"holdfast/internal/account"
+	"holdfast/internal/fault"
 	"holdfast/internal/throttle"
 )
 
@@ -23,20 +22,12 @@ FROM throttle
 WHERE key = $1`
 
 // Find implements [throttle.Store].
-func (s tries) Find(ctx context.Context, key string) (throttle.State, error) {
-	ctx, cancel, failed := s.db.bounded(ctx, "read tries")
-	defer cancel()
-	var found throttle.State
-	var next, last int64
-	err := s.db.sql.QueryRowContext(ctx, triesOf, key).Scan(&found.Tries, &next, &last)
-	if err = failed(err); errors.Is(err, account.ErrNotFound) {
+func (s tries) Find(ctx context.Context, key string) (found throttle.State, err error) {
+	err = s.db.scan(ctx, "read tries", into{&found.Tries, (*millis)(&found.Next), (*millis)(&found.Last)}, triesOf, key)
+	if errors.Is(err, fault.ErrNotFound) {
 		return throttle.State{}, nil
 	}
-	if err != nil {
-		return throttle.State{}, err
-	}
-	found.Next, found.Last = time.UnixMilli(next).UTC(), time.UnixMilli(last).UTC()
-	return found, nil
+	return found, err
 }
 
 const firstTry = `
@@ -61,8 +52,6 @@ WHERE key = $1
 
 // Swap implements [throttle.Store].
 func (s tries) Swap(ctx context.Context, key string, found, next throttle.State) (bool, error) {
-	ctx, cancel, failed := s.db.bounded(ctx, "count try")
-	defer cancel()
 	was, is := stateColumns(found), stateColumns(next)
 	query, args := nextTry, append(append([]any{key}, is...), was...)
 	switch {
@@ -71,8 +60,8 @@ func (s tries) Swap(ctx context.Context, key string, found, next throttle.State)
 	case found.Tries == 0:
 		query, args = firstTry, append([]any{key}, is...)
 	}
-	swapped, err := affected(s.db.sql.ExecContext(ctx, query, args...))
-	return swapped == 1, failed(err)
+	swapped, err := s.db.exec(ctx, "count try", query, args...)
+	return swapped == 1, err
 }
 
 func stateColumns(s throttle.State) []any {
@@ -85,8 +74,6 @@ WHERE key = $1`
 
 // Remove implements [throttle.Store].
 func (s tries) Remove(ctx context.Context, key string) error {
-	ctx, cancel, failed := s.db.bounded(ctx, "forget tries")
-	defer cancel()
-	_, err := s.db.sql.ExecContext(ctx, forgetTries, key)
-	return failed(err)
+	_, err := s.db.exec(ctx, "forget tries", forgetTries, key)
+	return err
 }

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// How long what is over is kept.
+// How long old rows are kept.
 const (
 	KeepHistory  = 90 * 24 * time.Hour
 	keepLinks    = 24 * time.Hour       // after the end of their life
@@ -13,9 +13,8 @@ const (
 	keepBrowsers = 400 * 24 * time.Hour // unused; as long as a cookie lives
 )
 
-// Tidy removes what is over: old history, links, counted tries, browsers that
-// have not logged in for over a year, and revocations of sessions that would
-// have ended by now. It is to be called once a day. Any number of instances may
+// Tidy removes old history, links, counted tries, browsers that have not logged in
+// for over a year, and revocations of sessions that would have expired by now. It is to be called once a day. Any number of instances may
 // do so at once; the database's clock says what is old. It returns
 // [account.ErrUnavailable].
 func (db *DB) Tidy(ctx context.Context) error {
@@ -29,16 +28,9 @@ func (db *DB) Tidy(ctx context.Context) error {
 		{`DELETE FROM browsers WHERE used_ms < (SELECT NOW_MS) - $1`, keepBrowsers.Milliseconds()},
 		{`DELETE FROM revocations WHERE NOT ` + couldLive, dayAgo()},
 	} {
-		if err := db.tidy(ctx, old.query, old.arg); err != nil {
+		if _, err := db.exec(ctx, "remove old rows", old.query, old.arg); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-func (db *DB) tidy(ctx context.Context, query string, arg int64) error {
-	ctx, cancel, failed := db.bounded(ctx, "remove what is over")
-	defer cancel()
-	_, err := db.sql.ExecContext(ctx, devices{db}.statement(query), arg)
-	return failed(err)
 }

@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"database/sql"
 	"time"
 )
 
@@ -11,8 +10,7 @@ import (
 // look into its context.
 type Trace struct {
 	// Ran is called after each statement, BEGIN and COMMIT included, in the
-	// goroutine that ran it: two functions of this package are between Ran and
-	// the one that asked for the statement.
+	// goroutine that ran it.
 	Ran func(Statement)
 }
 
@@ -40,64 +38,4 @@ func (t *Trace) ran(text string, began time.Time, err error) {
 	if t != nil {
 		t.Ran(Statement{text, began, err})
 	}
-}
-
-// traced is the handle that every statement of this package goes through. Its
-// methods shadow those of [sql.DB].
-type traced struct{ *sql.DB }
-
-func (db traced) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
-	began := time.Now()
-	row := db.DB.QueryRowContext(ctx, query, args...)
-	traceOf(ctx).ran(query, began, row.Err())
-	return row
-}
-
-func (db traced) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	began := time.Now()
-	rows, err := db.DB.QueryContext(ctx, query, args...)
-	traceOf(ctx).ran(query, began, err)
-	return rows, err
-}
-
-func (db traced) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	began := time.Now()
-	result, err := db.DB.ExecContext(ctx, query, args...)
-	traceOf(ctx).ran(query, began, err)
-	return result, err
-}
-
-func (db traced) BeginTx(ctx context.Context, options *sql.TxOptions) (tracedTx, error) {
-	began := time.Now()
-	tx, err := db.DB.BeginTx(ctx, options)
-	trace := traceOf(ctx)
-	trace.ran("BEGIN", began, err)
-	return tracedTx{tx, trace}, err
-}
-
-// tracedTx is traced for one transaction.
-type tracedTx struct {
-	*sql.Tx
-	trace *Trace // nil for none
-}
-
-func (tx tracedTx) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
-	began := time.Now()
-	result, err := tx.Tx.ExecContext(ctx, query, args...)
-	tx.trace.ran(query, began, err)
-	return result, err
-}
-
-func (tx tracedTx) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
-	began := time.Now()
-	rows, err := tx.Tx.QueryContext(ctx, query, args...)
-	tx.trace.ran(query, began, err)
-	return rows, err
-}
-
-func (tx tracedTx) Commit() error {
-	began := time.Now()
-	err := tx.Tx.Commit()
-	tx.trace.ran("COMMIT", began, err)
-	return err
 }

@@ -22,15 +22,27 @@ func watched(t *testing.T, do func(ctx context.Context) error) (statements, from
 			t.Errorf("a statement without time or with a failure: %+v", s)
 		}
 		statements = append(statements, strings.Join(strings.Fields(s.Text), " "))
-		var pcs [1]uintptr
-		runtime.Callers(4, pcs[:]) // without Callers, this function and two of the package
-		frame, _ := runtime.CallersFrames(pcs[:]).Next()
-		from = append(from, path.Base(frame.File)+" "+strings.TrimPrefix(path.Base(frame.Function), "database."))
+		from = append(from, asked())
 	}}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	return statements, from
+}
+
+// asked is the function of the package that led to the statement which is being
+// reported: the outermost one on the stack.
+func asked() (name string) {
+	var pcs [50]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs[:])])
+	for more := true; more; {
+		var frame runtime.Frame
+		frame, more = frames.Next()
+		if function, ok := strings.CutPrefix(path.Base(frame.Function), "database."); ok {
+			name = path.Base(frame.File) + " " + function
+		}
+	}
+	return name
 }
 
 func TestEveryStatementOfATracedCallIsReported(t *testing.T) {
@@ -47,13 +59,13 @@ func TestEveryStatementOfATracedCallIsReported(t *testing.T) {
 			want []string // how each statement begins
 			from string
 		}{
-			{func(ctx context.Context) error { _, err := db.People().UpdateName(ctx, person.ID, "Ada"); return err }, []string{"UPDATE people"}, "people.go people.change"},
-			{func(ctx context.Context) error { _, err := db.People().ByID(ctx, person.ID); return err }, []string{"SELECT id, name"}, "people.go people.one"},
+			{func(ctx context.Context) error { _, err := db.People().UpdateName(ctx, person.ID, "Ada"); return err }, []string{"UPDATE people"}, "people.go people.UpdateName"},
+			{func(ctx context.Context) error { _, err := db.People().ByID(ctx, person.ID); return err }, []string{"SELECT id, name"}, "people.go people.ByID"},
 			{func(ctx context.Context) error { _, err := db.People().PageByEmailKey(ctx, "", 5); return err }, []string{"SELECT id, name"}, "people.go people.PageByEmailKey"},
 			{func(ctx context.Context) error { return db.Devices().Insert(ctx, entry) }, []string{"BEGIN", "UPDATE people", "INSERT INTO devices", "COMMIT"}, "devices.go devices.Insert"},
 			{func(ctx context.Context) error {
 				return db.Devices().EndByKey(ctx, []string{"entry"}, session.EndedByOwner)
-			}, []string{"UPDATE devices"}, "devices.go devices.exec"},
+			}, []string{"UPDATE devices"}, "devices.go devices.EndByKey"},
 		} {
 			statements, from := watched(t, c.do)
 			if len(statements) != len(c.want) {

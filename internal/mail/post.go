@@ -145,7 +145,7 @@ func (p *Mailer) Next(ctx context.Context) (found bool, err error) {
 		p.Log.InfoContext(ctx, "mail sent", "kind", m.Kind, "mail", l.ID, "tries", l.Tries)
 	case errors.Is(err, account.ErrNotToSend):
 		// Nothing is logged: whether an address has an account is not for the log.
-	case errors.Is(err, ErrRefused), l.Age >= giveUpAfter:
+	case errors.Is(err, ErrRefused), l.Taken.Sub(l.Created) >= giveUpAfter:
 		p.Log.ErrorContext(ctx, "mail given up", "kind", l.Kind, "mail", l.ID, "tries", l.Tries, "cause", err)
 	default:
 		p.Log.WarnContext(ctx, "mail not sent yet", "kind", l.Kind, "mail", l.ID, "tries", l.Tries, "cause", err)

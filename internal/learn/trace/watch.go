@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"maps"
+	"reflect"
 	"slices"
 	"strconv"
 	"time"
@@ -24,7 +25,7 @@ func (r *Recorder) Watch(ctx context.Context, all *Connections) context.Context 
 	})
 	ctx = database.WithTrace(ctx, &database.Trace{
 		Ran: func(s database.Statement) {
-			r.Timed(3, s.Began, Statement{Text: s.Text, Cause: Cause(s.Err)})
+			r.TimedBy(reflect.TypeFor[database.DB]().PkgPath(), s.Began, Statement{Text: s.Text, Cause: Cause(s.Err)})
 		},
 	})
 	ctx = session.WithTrace(ctx, &session.Trace{GotToken: r.gotToken, Found: r.found, Loaded: r.loaded, Committed: r.committed})
