@@ -18,7 +18,7 @@ import (
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
-	"holdfast/internal/learn/launch"
+	"holdfast/internal/launch"
 )
 
 // Commands in the wrong place: in another folder, or with another store than the

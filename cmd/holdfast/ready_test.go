@@ -12,7 +12,7 @@ import (
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
-	visit "holdfast/internal/learn/visitor"
+	visit "holdfast/internal/visitor"
 )
 
 // unready is what /readyz says to a program, without its first line; "" when the

@@ -23,7 +23,7 @@ import (
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
-	visit "holdfast/internal/learn/visitor"
+	visit "holdfast/internal/visitor"
 )
 
 // latestStart is the number in the last announcement of a server.

@@ -10,7 +10,7 @@ import (
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
-	visit "holdfast/internal/learn/visitor"
+	visit "holdfast/internal/visitor"
 )
 
 func TestWhoSurvivesARestart(t *testing.T) {

@@ -15,7 +15,7 @@ import (
 
 	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testprocess"
-	visit "holdfast/internal/learn/visitor"
+	visit "holdfast/internal/visitor"
 )
 
 // password is one that every visitor of these tests has; no log may hold it.

@@ -20,7 +20,7 @@ import (
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
-	visit "holdfast/internal/learn/visitor"
+	visit "holdfast/internal/visitor"
 )
 
 // sendRaw sends text as it stands and returns the first answer and whether the

@@ -28,6 +28,7 @@ var mayImport = map[string][]string{
 	"internal/form":               {},
 	"internal/hostname":           {},
 	"internal/httpserver":         {},
+	"internal/launch":             {},
 	"internal/mail":               {"internal/account", "internal/fault", "internal/hostname", "templates"},
 	"internal/throttle":           {},
 	"internal/password":           {},
@@ -39,6 +40,7 @@ var mayImport = map[string][]string{
 	"internal/embeddedredis":      {"internal/sqlitefile"},
 	"internal/sqlitefile":         {},
 	"internal/text":               {},
+	"internal/visitor":            {},
 	"internal/view":               {},
 }
 

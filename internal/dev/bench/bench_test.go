@@ -15,7 +15,7 @@ import (
 
 	"holdfast/internal/dev/require"
 	"holdfast/internal/learn/stock"
-	"holdfast/internal/learn/visitor"
+	"holdfast/internal/visitor"
 )
 
 // The comparison renders the site's own templates: this fails when they have

@@ -11,9 +11,9 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast/internal/dev/testservice"
-	"holdfast/internal/learn/launch"
-	"holdfast/internal/learn/visitor"
+	"holdfast/internal/launch"
 	"holdfast/internal/product"
+	"holdfast/internal/visitor"
 )
 
 // town is a Holdfast on stores of its own, with one person who is looked at and

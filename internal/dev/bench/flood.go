@@ -10,7 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"holdfast/internal/learn/visitor"
+	"holdfast/internal/visitor"
 )
 
 const (

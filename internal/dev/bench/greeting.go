@@ -17,8 +17,8 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
-	"holdfast/internal/learn/launch"
-	"holdfast/internal/learn/visitor"
+	"holdfast/internal/launch"
+	"holdfast/internal/visitor"
 )
 
 // contender is one server in the comparison of greetings.

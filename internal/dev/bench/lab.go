@@ -13,7 +13,7 @@ import (
 
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
-	"holdfast/internal/learn/launch"
+	"holdfast/internal/launch"
 )
 
 // lab is where the measuring is done: a temporary folder, a Redis, a binary of

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"holdfast/internal/dev/testservice"
-	"holdfast/internal/learn/launch"
-	"holdfast/internal/learn/visitor"
+	"holdfast/internal/launch"
+	"holdfast/internal/visitor"
 )
 
 // measureStarts takes the time from starting the program to its first answer.

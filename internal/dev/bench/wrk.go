@@ -13,7 +13,7 @@ import (
 	"time"
 
 	"holdfast/internal/dev/testservice"
-	"holdfast/internal/learn/launch"
+	"holdfast/internal/launch"
 )
 
 // wrkScript makes wrk print its figures in one line.

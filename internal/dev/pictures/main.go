@@ -19,8 +19,8 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"holdfast/internal/dev/testprocess"
-	"holdfast/internal/learn/launch"
-	"holdfast/internal/learn/visitor"
+	"holdfast/internal/launch"
+	"holdfast/internal/visitor"
 )
 
 const (

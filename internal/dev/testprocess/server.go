@@ -12,7 +12,7 @@ import (
 
 	"holdfast/internal/dev/campaign"
 	"holdfast/internal/dev/testservice"
-	"holdfast/internal/learn/launch"
+	"holdfast/internal/launch"
 )
 
 // Server is a holdfast that serves. After its end it can be started again, at

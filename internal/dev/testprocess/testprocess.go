@@ -33,12 +33,12 @@ const (
 // Build compiles the package into folder and returns the program's path. It
 // has the race detector in make campaign only: what the program does, the tests
 // of its packages do with the race detector in their own process.
-func Build(folder, pkg string) (string, error) {
+func Build(folder, pkg string, flags ...string) (string, error) {
 	program := filepath.Join(folder, "holdfast")
 	if runtime.GOOS == "windows" {
 		program += ".exe"
 	}
-	args := []string{"build", "-o", program}
+	args := append([]string{"build", "-o", program}, flags...)
 	if campaign.On() {
 		args = append(args, "-race")
 	}

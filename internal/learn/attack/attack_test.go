@@ -10,7 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/learn/visitor"
+	"holdfast/internal/visitor"
 )
 
 // weak is a server that makes every mistake the attacks look for: a log-in

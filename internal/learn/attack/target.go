@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"holdfast/internal/learn/trace"
-	"holdfast/internal/learn/visitor"
 	"holdfast/internal/product"
+	"holdfast/internal/visitor"
 )
 
 const (

@@ -11,7 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
-	"holdfast/internal/learn/visitor"
+	"holdfast/internal/visitor"
 )
 
 const (

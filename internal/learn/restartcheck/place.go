@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"holdfast/internal/learn/launch"
+	"holdfast/internal/launch"
 	"holdfast/internal/product"
 )
 

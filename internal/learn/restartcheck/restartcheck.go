@@ -14,8 +14,8 @@ import (
 	"strings"
 	"time"
 
-	"holdfast/internal/learn/launch"
-	"holdfast/internal/learn/visitor"
+	"holdfast/internal/launch"
+	"holdfast/internal/visitor"
 )
 
 // Stores are the values of SESSION_STORE, in the order of the report.

@@ -16,9 +16,9 @@ import (
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
-	"holdfast/internal/learn/visitor"
 	"holdfast/internal/product"
 	"holdfast/internal/sqlitefile"
+	"holdfast/internal/visitor"
 )
 
 const (

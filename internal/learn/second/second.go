@@ -19,7 +19,7 @@ import (
 	"sync"
 	"time"
 
-	"holdfast/internal/learn/launch"
+	"holdfast/internal/launch"
 )
 
 // Limits. A start has to come to its end within the time that an answer may

@@ -11,7 +11,7 @@ import (
 	"github.com/alexedwards/scs/v2/memstore"
 
 	"holdfast/internal/learn/stock"
-	"holdfast/internal/learn/visitor"
+	"holdfast/internal/visitor"
 )
 
 func TestTheStockSetUpLogsInGreetsAndLogsOut(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"holdfast/internal/learn/visitor"
+	"holdfast/internal/visitor"
 )
 
 // site has one form, hands out a session, and tells what it was sent.

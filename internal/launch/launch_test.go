@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"holdfast/internal/learn/launch"
+	"holdfast/internal/launch"
 )
 
 // asProgram says what the test binary does instead of testing.
