@@ -16,6 +16,7 @@ import (
 	"github.com/PuerkitoBio/goquery"
 
 	"holdfast/internal/account"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/mail"
 	"holdfast/internal/product"
 	"holdfast/internal/text"
@@ -28,17 +29,13 @@ func (w *world) sendMail() []mail.Shown {
 	w.t.Helper()
 	for {
 		found, err := w.post.Next(w.t.Context())
-		if err != nil {
-			w.t.Fatal(err)
-		}
+		require.NoError(w.t, err)
 		if !found {
 			break
 		}
 	}
 	mails, err := w.folder.Latest()
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	return mails
 }
 
@@ -296,9 +293,7 @@ func TestAMailedLinksFormCanBeSentByPlainHTTPFromAnotherMachine(t *testing.T) {
 		w.restart()
 		for _, path := range []string{"/reset", "/verify"} {
 			a, err := http.Get(served + path + "?token=x")
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			a.Body.Close()
 			if got := a.Header.Get("Referrer-Policy"); got != want {
 				t.Errorf("%s%s: %q, want %q", base, path, got, want)
@@ -600,9 +595,7 @@ func TestTheHistoryTellsWhatHappenedAPageAtATime(t *testing.T) {
 			t.Errorf("history %q", got)
 		}
 		for range 40 {
-			if err := w.accounts.Audit(t.Context(), p.id, account.EventLogIn, text.Sender{}); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, w.accounts.Audit(t.Context(), p.id, account.EventLogIn, text.Sender{}))
 		}
 		first := b.get("/account/history").want(http.StatusOK)
 		second := b.get(first.doc().Find("a[rel=next]").AttrOr("href", "")).want(http.StatusOK)
@@ -616,9 +609,7 @@ func TestTheHistoryTellsWhatHappenedAPageAtATime(t *testing.T) {
 			if _, err := w.db.SQL().ExecContext(t.Context(), `UPDATE history SET at_ms = $1`, time.Now().Add(-time.Duration(days)*24*time.Hour).UnixMilli()); err != nil {
 				t.Fatal(err)
 			}
-			if err := w.db.Tidy(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, w.db.Tidy(t.Context()))
 			if n := len(w.rows(`SELECT id FROM history`)); n != want {
 				t.Errorf("%d events after %d days, want %d", n, days, want)
 			}
@@ -640,9 +631,7 @@ func TestTheDownloadHasAllThatIsKeptOfThePersonAndNothingToLogInWith(t *testing.
 			Sessions []map[string]any
 			History  []map[string]any
 		}
-		if err := json.Unmarshal(a.body, &all); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, json.Unmarshal(a.body, &all))
 		if all.Person["email"] != p.email || all.Person["name"] != p.name || len(all.Sessions) != 2 || len(all.History) != 2 {
 			t.Errorf("%s", a.body)
 		}
@@ -768,9 +757,7 @@ func TestTheLatestMailIsOpenAndTwentyAreShown(t *testing.T) {
 	w := newWorld(t, embedded(t), options{learn: true})
 	for n := range 21 {
 		sent := mail.Message{To: "ada@kelp.example", Subject: "Mail " + strconv.Itoa(n), Text: "After that, go to\n" + w.base.String() + "/forgot.", Date: w.clock.Now().Add(time.Duration(n) * time.Second)}
-		if err := w.folder.Send(t.Context(), sent); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.folder.Send(t.Context(), sent))
 	}
 	page := w.browser().get("/mail").want(http.StatusOK)
 	subjects := page.doc().Find("article h2").Map(func(_ int, h2 *goquery.Selection) string { return h2.Text() })

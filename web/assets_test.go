@@ -14,6 +14,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit/pagetest"
 	"holdfast/static"
 )
@@ -33,9 +34,7 @@ func askFor(t *testing.T, file *asset, method string, headers map[string]string)
 func body(t *testing.T, r io.Reader) []byte {
 	t.Helper()
 	b, err := io.ReadAll(r)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return b
 }
 
@@ -92,9 +91,7 @@ func checkCompressed(t *testing.T, name string, file *asset, content []byte) {
 		t.Errorf("%s: %d bytes compressed, %d plain", name, len(wire), len(content))
 	}
 	reader, err := gzip.NewReader(bytes.NewReader(wire))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if !bytes.Equal(body(t, reader), content) {
 		t.Errorf("%s: compressed and plain are not the same", name)
 	}
@@ -191,9 +188,7 @@ func TestTheFirstPageIsLight(t *testing.T) {
 	}
 	for _, name := range fonts { // asked for where a name needs them
 		font, err := fs.ReadFile(static.Root, name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		typeface += len(font)
 	}
 	if typeface > 30<<10 {
@@ -215,17 +210,13 @@ func TestTheFirstPageIsLight(t *testing.T) {
 func TestTheFaviconIsAnImage(t *testing.T) {
 	t.Parallel()
 	ico, err := static.FS.ReadFile(favicon)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	const header = 22 // an ICONDIR and one ICONDIRENTRY
 	if !bytes.HasPrefix(ico, []byte{0, 0, 1, 0, 1, 0, 32, 32}) {
 		t.Errorf("favicon.ico begins with % x, want one image of 32 × 32", ico[:8])
 	}
 	picture, err := png.Decode(bytes.NewReader(ico[header:]))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if size := picture.Bounds().Size(); size.X != 32 || size.Y != 32 {
 		t.Errorf("favicon.ico is %v", size)
 	}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/learn/attack"
 	"holdfast/internal/session/store"
@@ -212,9 +213,7 @@ func TestEveryAttackNamesATestThatIsThere(t *testing.T) {
 	t.Parallel()
 	for _, a := range attack.New(attack.Config{}).All() {
 		source, err := os.ReadFile(filepath.Join("..", filepath.FromSlash(a.File)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if !strings.Contains(string(source), "\nfunc "+a.Test+"(t *testing.T)") {
 			t.Errorf("%s names %s, which is not in %s", a.Name, a.Test, a.File)
 		}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/PuerkitoBio/goquery"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 	"holdfast/internal/text"
 )
@@ -30,9 +31,7 @@ const userAgent = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, li
 func (w *world) browser() *browser {
 	w.t.Helper()
 	jar, err := cookiejar.New(nil)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	return &browser{w: w, agent: userAgent, client: &http.Client{
 		Transport:     w.server.Client().Transport,
 		Jar:           jar,
@@ -45,9 +44,7 @@ func (w *world) browser() *browser {
 func (w *world) member(p person) *browser {
 	w.t.Helper()
 	sess, err := w.sessions.Load(w.t.Context(), "")
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	sess.LogIn(session.Member{ID: p.id, Name: p.name}, text.Sender{UserAgent: userAgent, Address: "127.0.0.1"})
 	if err := w.sessions.Commit(sess); err != nil {
 		w.t.Fatalf("log %s in: %v", p.name, err)
@@ -193,9 +190,7 @@ func (b *browser) token() string {
 func (b *browser) request(method, path string, body io.Reader) *http.Request {
 	b.w.t.Helper()
 	r, err := http.NewRequestWithContext(b.w.t.Context(), method, b.w.base.String()+path, body)
-	if err != nil {
-		b.w.t.Fatal(err)
-	}
+	require.NoError(b.w.t, err)
 	r.Header.Set("User-Agent", b.agent)
 	r.Header.Set("Accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
 	return r

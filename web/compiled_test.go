@@ -4,6 +4,7 @@ import (
 	"io"
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit/pagetest"
 	"holdfast/internal/view"
 )
@@ -26,9 +27,7 @@ func TestTheGreetingPagesAreCompiled(t *testing.T) {
 	for _, name := range []string{"home", "profile"} {
 		data := inLayout(layout{Title: "Sample", Member: "Ada"}, samplePages()[name][1])
 		n := testing.AllocsPerRun(100, func() {
-			if err := views.Render(io.Discard, name, data); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, views.Render(io.Discard, name, data))
 		})
 		if n > 20 {
 			t.Errorf("%s takes %.0f allocations: its template has something in it that is not compiled", name, n)
@@ -47,9 +46,7 @@ func BenchmarkRenderProfile(b *testing.B) {
 		b.Run(way, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if err := views.Render(io.Discard, "profile", data); err != nil {
-					b.Fatal(err)
-				}
+				require.NoError(b, views.Render(io.Discard, "profile", data))
 			}
 		})
 	}

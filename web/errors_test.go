@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 )
 
@@ -183,9 +184,7 @@ func TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm(t *testing.T) {
 	if over.doc().Find("main a[href='/forgot']").Length() != 1 {
 		t.Error("a link that is used up does not lead to another one")
 	}
-	if err := w.db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.db.Close())
 	failed := b.post("/verify", url.Values{"token": {confirm}})
 	button(failed, "/verify?token="+confirm)
 	for _, token := range []string{reset, confirm} {

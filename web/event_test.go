@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast/internal/account"
+	"holdfast/internal/dev/require"
 )
 
 func TestEveryEventIsInTheLogAndInTheDocuments(t *testing.T) {
@@ -58,9 +59,7 @@ func TestEveryEventIsInTheLogAndInTheDocuments(t *testing.T) {
 	w.sendMail()
 
 	documents, err := os.ReadFile("../docs/operations.md")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	log := w.log.String()
 	historyAlone := []account.EventKind{account.EventSignUpAgain, account.EventResetAsked, account.EventSessionExpired}
 	// No row of the history tells of a session that expired: its device does.

@@ -20,6 +20,7 @@ import (
 	"github.com/PuerkitoBio/goquery"
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/product"
@@ -153,9 +154,7 @@ func compact(t *testing.T, laidOut string) string {
 		t.Fatalf("%v in %s", err, laidOut)
 	}
 	short, err := json.Marshal(record)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(short)
 }
 
@@ -374,9 +373,7 @@ func TestEveryStepNamesCodeThatExists(t *testing.T) {
 func functions(t *testing.T, path string) []string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", filepath.FromSlash(path)), nil, parser.SkipObjectResolution)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var all []string
 	for _, declared := range file.Decls {
 		f, ok := declared.(*ast.FuncDecl)

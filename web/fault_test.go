@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/fault"
 	"holdfast/internal/form"
 	"holdfast/internal/session"
@@ -263,9 +264,7 @@ func TestAPersonWhoIsGoneIsNotFound(t *testing.T) {
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	b := w.member(p)
-	if err := w.accounts.Delete(t.Context(), p.id); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.accounts.Delete(t.Context(), p.id))
 	b.get("/account").want(http.StatusNotFound).wantErrorPage()
 	b.post("/account/name", url.Values{"name": {"Bea"}}).want(http.StatusNotFound).wantErrorPage()
 }

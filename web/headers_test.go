@@ -9,6 +9,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 )
 
@@ -35,9 +36,7 @@ func TestTheSecurityHeadersStandOnEveryKindOfAnswer(t *testing.T) {
 				b.do(b.request(http.MethodPut, "/", nil)), b.postBody("/session", "key="+strings.Repeat("a", 1<<17)), b.do(program), b.post("/session", nil),
 				b.get("/test/fault"), b.json("/test/fault"),
 			}
-			if err := w.db.Close(); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, w.db.Close())
 			answers = append(answers, b.get("/readyz"), b.get("/devices"))
 			kinds := map[int]bool{}
 			for _, a := range answers {

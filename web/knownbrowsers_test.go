@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast/internal/account"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/product"
 )
 
@@ -156,9 +157,7 @@ func TestALogInWithAFormerPasswordHasNoBrowserKnown(t *testing.T) {
 	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		before, err := w.accounts.Authenticate(t.Context(), p.email, p.password)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		w.browser().post("/reset", url.Values{"token": {w.link(account.PurposeReset, p)}, "password": {otherPassword}}).wantRedirect("/login")
 		if _, err := w.accounts.RecordLogin(t.Context(), before, account.Login{}); err != nil {
 			t.Fatal(err)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast/internal/account"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/text"
 )
 
@@ -210,9 +211,7 @@ func TestAnEmailWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
 			}, asksChange,
 			func(w *world, b *browser, p person) {
 				token, err := w.accounts.MakeLink(w.t.Context(), account.PurposeChange, p.id, "second@kelp.example")
-				if err != nil {
-					w.t.Fatal(err)
-				}
+				require.NoError(w.t, err)
 				b.submit(b.get("/verify?token="+token), "form[action='/verify']", nil).wantRedirect("/account")
 			},
 		},
@@ -247,9 +246,7 @@ func TestAnEmailThatIsBeingSentCarriesNoLinkThatOutlivesAReset(t *testing.T) {
 		p := w.person("Ada")
 		for round := range 12 {
 			used := w.link(account.PurposeReset, p)
-			if err := w.accounts.AskReset(t.Context(), p.email, text.Sender{}); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, w.accounts.AskReset(t.Context(), p.email, text.Sender{}))
 			l, ok, err := w.db.Outbox().Take(t.Context(), time.Minute)
 			for ok && err == nil && l.Kind != account.EmailReset { // one that tells of the round before
 				if err = w.db.Outbox().Remove(t.Context(), l); err == nil {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 	"holdfast/internal/text"
 )
@@ -42,9 +43,7 @@ func TestTheLogNeverShowsAPasswordOrToken(t *testing.T) {
 		b.do(b.request(http.MethodPut, "/login?password="+url.QueryEscape(p.password), nil)).want(http.StatusMethodNotAllowed)
 		// Typed into the wrong field, it comes back on the page, and only there.
 		b.post("/login?typed=wrong", url.Values{"email": {p.password}, "password": {p.password + "!"}}).want(http.StatusUnprocessableEntity)
-		if err := w.db.Close(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.db.Close())
 		w.browser().logIn(p, "").want(http.StatusInternalServerError)
 		w.browser().post("/register", url.Values{"name": {"Bea"}, "email": {"bea@kelp.example"}, "password": {"tides of " + p.password}}).
 			want(http.StatusInternalServerError)
@@ -122,9 +121,7 @@ func TestARequestIsOneLineThatNamesThePerson(t *testing.T) {
 	var lines []map[string]any
 	for line := range strings.Lines(w.log.Since(mark)) {
 		var read map[string]any
-		if err := json.Unmarshal([]byte(line), &read); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, json.Unmarshal([]byte(line), &read))
 		lines = append(lines, read)
 	}
 	if len(lines) != 2 {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/product"
 )
 
@@ -106,9 +107,7 @@ func withDate(t *testing.T, words, datetime string, zone *time.Location) string 
 		return words
 	}
 	at, err := time.Parse(time.RFC3339, datetime)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return strings.Replace(words, "DATE", at.In(zone).Format("Mon 2 Jan 15:04 MST"), 1)
 }
 
@@ -234,9 +233,7 @@ func TestWrongAndUnknownLookTheSame(t *testing.T) {
 		}
 		input.RemoveAttr("value")
 		html, err := page.doc().Html()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		pages = append(pages, html)
 	}
 	if pages[0] != pages[1] || pages[0] != pages[2] {

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"holdfast/internal/account"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/learn/attack"
 	"holdfast/web"
 )
@@ -302,9 +303,7 @@ func (a *answer) brief() string {
 func (w *world) link(purpose account.Purpose, p person) string {
 	w.t.Helper()
 	token, err := w.accounts.MakeLink(w.t.Context(), purpose, p.id, p.email)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	return token
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/product"
 )
@@ -76,22 +77,16 @@ func (c countingConn) Write(p []byte) (int, error) {
 func (w *world) rawAnswer(request string) (answer []byte, writes int64) {
 	w.t.Helper()
 	plain, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	listener := &countingListener{Listener: plain}
 	server := &http.Server{Handler: w.handler.Load(), ReadHeaderTimeout: time.Minute}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	defer func() { server.Close(); <-served }()
 	conn, err := net.DialTimeout("tcp", plain.Addr().String(), testkit.Patience)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(testkit.Patience)); err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, conn.SetDeadline(time.Now().Add(testkit.Patience)))
 	if _, err := io.WriteString(conn, request); err != nil {
 		w.t.Fatal(err)
 	}

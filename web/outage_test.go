@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"holdfast/internal/account"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 	"holdfast/internal/text"
 )
@@ -35,9 +36,7 @@ func TestWhatAChangeHasEndedStaysEndedThroughAnOutageOfTheStore(t *testing.T) {
 			p, bystander := w.person("Ada"), w.member(w.person("Bob"))
 			b := w.member(p)
 			w.stores.redis.Pause()
-			if err := change(w, p); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, change(w, p))
 			if err := w.sessions.Revoke(t.Context(), w.db.Revocations()); !errors.Is(err, session.ErrUnavailable) {
 				t.Errorf("with the store away: %v", err)
 			}

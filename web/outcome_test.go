@@ -12,6 +12,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/product"
 	"holdfast/internal/session"
@@ -218,9 +219,7 @@ func TestOthersAreLoggedOutAlsoWhilePostgresIsReadOnly(t *testing.T) {
 func (w *world) readOnlyDatabase(on string) {
 	w.t.Helper()
 	conn, err := pgx.Connect(w.t.Context(), w.stores.databaseURL)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	defer conn.Close(context.WithoutCancel(w.t.Context()))
 	for _, statement := range []string{
 		"SET default_transaction_read_only = off",

@@ -11,6 +11,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/product"
 	"holdfast/internal/session"
@@ -75,9 +76,7 @@ func TestALogOutHappensAlsoWhenItsSenderHasGone(t *testing.T) {
 	token := b.token()
 	w.do("CLIENT", "PAUSE", "60000", "WRITE")
 	conn, err := net.Dial("tcp", w.base.Host)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	fmt.Fprintf(conn, "POST /logout HTTP/1.1\r\nHost: %s\r\nCookie: %s=%s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n\r\n", w.base.Host, product.SessionCookie, token)
 	testkit.Eventually(w.t, testkit.Patience, "held up in Redis", func() error {
 		if info := w.do("INFO", "clients"); !strings.Contains(fmt.Sprintf("%s", info), "blocked_clients:1") {

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/PuerkitoBio/goquery"
+
+	"holdfast/internal/dev/require"
 )
 
 // crawl opens every page that a link leads to from the first page, and every
@@ -129,9 +131,7 @@ func TestGreetingAndLogOutNeedNoDatabase(t *testing.T) {
 	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
-		if err := w.db.Close(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, w.db.Close())
 		b.get("/profile").want(http.StatusOK).wantText("h1", "Hello, Ada!")
 		b.post("/session", url.Values{"key": {"colour"}, "value": {"green"}}).wantRedirect("/session")
 		page := b.get("/session").want(http.StatusOK).wantText("table.values tbody td[dir]", "green")

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 )
 
@@ -20,16 +21,12 @@ import (
 func (w *world) raw(method, target, body string, headers ...string) *answer {
 	w.t.Helper()
 	conn, err := net.DialTimeout("tcp", w.base.Host, testkit.Patience)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	defer conn.Close()
 	if w.options.https {
 		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // the test server's own certificate
 	}
-	if err := conn.SetDeadline(time.Now().Add(testkit.Patience)); err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, conn.SetDeadline(time.Now().Add(testkit.Patience)))
 	lines := append([]string{
 		fmt.Sprintf("%s %s HTTP/1.1", method, target), "Host: " + w.base.Host, "Connection: close",
 	}, headers...)

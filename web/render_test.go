@@ -9,6 +9,7 @@ import (
 
 	"github.com/PuerkitoBio/goquery"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit/pagetest"
 	"holdfast/internal/form"
 	"holdfast/internal/view"
@@ -19,9 +20,7 @@ import (
 func newTestViews(t testing.TB) (*view.Set, *assets) {
 	t.Helper()
 	all, err := loadOnce(nil, false)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return all.views, all.assets
 }
 
@@ -30,9 +29,7 @@ func suite(t testing.TB) pagetest.Suite {
 	t.Helper()
 	views, files := newTestViews(t)
 	atRoot, err := newRootFiles(static.Root)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return pagetest.Suite{
 		Views: views, Templates: templates.FS, Samples: samplePages(), Source: "samplePages in web/render_test.go",
 		Layouts: func(page string) []any {
@@ -115,9 +112,7 @@ func samplePages() map[string][]any {
 func templateOf(t testing.TB, page string) string {
 	t.Helper()
 	source, err := fs.ReadFile(templates.FS, "pages/"+page+".html")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(source)
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"holdfast/internal/account"
+	"holdfast/internal/dev/require"
 )
 
 // TestARequestEndsItsOwnSessionsAndLeavesOthersToTheWorker: the store of sessions
@@ -52,9 +53,7 @@ func TestARequestEndsItsOwnSessionsAndLeavesOthersToTheWorker(t *testing.T) {
 				if n := waiting(); n != backlog {
 					t.Errorf("%d sessions wait to be removed, want those %d that the request did not end", n, backlog)
 				}
-				if err := w.sessions.Revoke(t.Context(), w.db.Revocations()); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, w.sessions.Revoke(t.Context(), w.db.Revocations()))
 				if n := waiting(); n != 0 {
 					t.Errorf("the worker left %d", n)
 				}

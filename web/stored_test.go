@@ -13,6 +13,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/product"
 )
@@ -62,9 +63,7 @@ const beatKey = product.Heartbeat
 func (w *world) keys() []string {
 	w.t.Helper()
 	keys, err := redis.Strings(w.do("KEYS", "*"), nil)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	keys = slices.DeleteFunc(keys, func(key string) bool { return strings.HasPrefix(key, beatKey) })
 	slices.Sort(keys)
 	return keys
@@ -93,9 +92,7 @@ func (w *world) everything() map[string]string {
 	all := map[string]string{"lab": fmt.Sprint(w.lab.restarts.Load(), w.lab.checks.Load(), w.lab.seconds.Load(), w.attacks.runs.Load())}
 	for _, key := range w.keys() {
 		kind, err := redis.String(w.do("TYPE", key), nil)
-		if err != nil {
-			w.t.Fatal(err)
-		}
+		require.NoError(w.t, err)
 		switch kind {
 		case "string":
 			all["redis "+key] = fmt.Sprintf("%q", w.do("GET", key))
@@ -105,9 +102,7 @@ func (w *world) everything() map[string]string {
 			all["redis "+key] = fmt.Sprintf("%q", w.do("ZRANGE", key, 0, -1, "WITHSCORES"))
 		case "set":
 			members, err := redis.Strings(w.do("SMEMBERS", key), nil)
-			if err != nil {
-				w.t.Fatal(err)
-			}
+			require.NoError(w.t, err)
 			slices.Sort(members)
 			all["redis "+key] = fmt.Sprintf("%q", members)
 		default:
@@ -140,27 +135,21 @@ func (w *world) rows(query string, args ...any) []string {
 	}
 	defer found.Close()
 	columns, err := found.Columns()
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	var rows []string
 	for found.Next() {
 		values := make([]any, len(columns))
 		for i := range values {
 			values[i] = new(any)
 		}
-		if err := found.Scan(values...); err != nil {
-			w.t.Fatal(err)
-		}
+		require.NoError(w.t, found.Scan(values...))
 		texts := make([]string, len(columns))
 		for i, value := range values {
 			texts[i] = fmt.Sprint(*value.(*any))
 		}
 		rows = append(rows, strings.Join(texts, " | "))
 	}
-	if err := found.Err(); err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, found.Err())
 	slices.Sort(rows)
 	return rows
 }
@@ -203,9 +192,7 @@ func (w *world) wantUnchanged(before map[string]string, doing string) {
 func (w *world) redisCalls(during func()) map[string]int {
 	w.t.Helper()
 	monitor, err := redis.DialURL(w.stores.redisURL)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	defer monitor.Close()
 	if _, err := monitor.Do("MONITOR"); err != nil {
 		w.t.Fatal(err)
@@ -216,9 +203,7 @@ func (w *world) redisCalls(during func()) map[string]int {
 	calls := map[string]int{}
 	for {
 		line, err := redis.String(redis.ReceiveWithTimeout(monitor, time.Minute))
-		if err != nil {
-			w.t.Fatal(err)
-		}
+		require.NoError(w.t, err)
 		sender, command, _ := strings.Cut(line, "] ") // as in: 1700000000.000000 [12 127.0.0.1:6379] "get" "key"
 		name, _, _ := strings.Cut(strings.ToLower(strings.Trim(command, `"`)), `"`)
 		switch {

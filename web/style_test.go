@@ -9,15 +9,14 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/static"
 )
 
 func readStyle(t *testing.T, part string) string {
 	t.Helper()
 	sheet, err := fs.ReadFile(static.FS, "css/"+part+".css")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return string(sheet)
 }
 
@@ -47,9 +46,7 @@ func TestEveryLineOfAStyleSheetIsPartOfARule(t *testing.T) {
 func TestTheSheetThatBrowsersGetHasTheLicenceAndNoOtherComment(t *testing.T) {
 	t.Parallel()
 	sheet, err := joinStyleSheets(static.FS)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	found := regexp.MustCompile(`(?s)/\*.*?\*/`).FindAllString(string(sheet), -1)
 	if len(found) != 1 || !strings.Contains(found[0], "SIL Open Font License") {
 		t.Errorf("comments %q", found)

@@ -23,6 +23,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/learn/attack"
@@ -58,9 +59,7 @@ func embedded(t testing.TB) stores {
 	t.Helper()
 	// Not t.TempDir: the path of the socket has to stay short to stay there.
 	dir, err := os.MkdirTemp("", "hf")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	testkit.CopySQLite(t, dir)
 	return stores{dataDir: dir}
@@ -191,9 +190,7 @@ func (w *world) open() {
 	w.t.Helper()
 	must := func(err error) {
 		w.t.Helper()
-		if err != nil {
-			w.t.Fatal(err)
-		}
+		require.NoError(w.t, err)
 	}
 	ctx := w.t.Context()
 	log := slog.New(slog.NewJSONHandler(&w.log, nil))
@@ -312,9 +309,7 @@ var hashSharedPassword = sync.OnceValues(func() (string, error) {
 func (w *world) person(name string) person {
 	w.t.Helper()
 	hash, err := hashSharedPassword()
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	w.secrets.add(sharedPassword)
 	n := w.people.Add(1)
 	p := person{

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"holdfast/internal/account"
+	"holdfast/internal/dev/require"
 )
 
 const (
@@ -64,9 +65,7 @@ func TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse(t *testing.T) {
 				t.Errorf("the owner is told %q", told.Text)
 			}
 			token, err := w.accounts.MakeLink(t.Context(), account.PurposeChange, bob.id, p.email)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			member.post("/verify", url.Values{"token": {token}}).want(http.StatusConflict)
 			member.get("/verify?token=" + token).want(http.StatusOK) // spent by nothing
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/PuerkitoBio/goquery"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/product"
 )
 
@@ -181,9 +182,7 @@ func TestParallelRequestsOfOneSessionLoseNothing(t *testing.T) {
 		a.wantRedirect("/session").wantNoCookie()
 	}
 	var read sessionAnswer
-	if err := json.Unmarshal(there.bare("GET", "/session", "", cookie, "Accept: application/json").body, &read); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, json.Unmarshal(there.bare("GET", "/session", "", cookie, "Accept: application/json").body, &read))
 	for i := range writers {
 		if got := read.Values[fmt.Sprintf("k%d", i)]; got != fmt.Sprintf("v%d", i) {
 			t.Errorf("k%d is %q", i, got)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/PuerkitoBio/goquery"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 	"holdfast/web"
@@ -95,16 +96,12 @@ func TestFoldedRowsSayWhatWideScreensShow(t *testing.T) {
 func TestEveryWayASessionEndsIsOnThePage(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../internal/session/*.go")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	told := newWorld(t, embedded(t), options{}).browser().get("/why").text("h2#endings ~ table")
 	ways := 0
 	for _, file := range files {
 		code, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for _, found := range regexp.MustCompile(`(?m)^\s+EndedBy\w+\s+EndReason = "(.+?)"`).FindAllSubmatch(code, -1) {
 			ways++
 			if words := web.RevocationWords(session.EndReason(found[1])); !strings.Contains(told, "“"+words+"”") {

@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 )
@@ -24,9 +25,7 @@ func fill(t testing.TB, server *testprocess.Server, full bool) {
 	if full {
 		limit.Cur = 512
 	}
-	if err := unix.Prlimit(server.PID(), unix.RLIMIT_FSIZE, &limit, nil); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, unix.Prlimit(server.PID(), unix.RLIMIT_FSIZE, &limit, nil))
 }
 
 // TestWithItsDiskFullTheEmbeddedRedisGreetsAndRevokesNothing: people are greeted,
@@ -62,9 +61,7 @@ func TestWithItsDiskFullAnOlderCopyOfTheEmbeddedRedisIsNotServed(t *testing.T) {
 	older := map[string][]byte{}
 	for _, name := range []string{"redis.db", "redis.db-wal"} {
 		content, err := os.ReadFile(filepath.Join(server.Dir, ".data", name))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		older[name] = content
 	}
 	if size := len(older["redis.db-wal"]); size < 64<<10 {
@@ -77,13 +74,9 @@ func TestWithItsDiskFullAnOlderCopyOfTheEmbeddedRedisIsNotServed(t *testing.T) {
 	full := filepath.Join(t.TempDir(), "full")
 	for room, said := len(older["redis.db-wal"]), ""; !strings.Contains(said, "BEHIND"); room += 4 << 10 {
 		script := fmt.Sprintf("#!/bin/sh\nulimit -S -f %d\nexec '%s' \"$@\"\n", room/512, program(t))
-		if err := os.WriteFile(full, []byte(script), 0o700); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(full, []byte(script), 0o700))
 		for name, content := range older {
-			if err := os.WriteFile(filepath.Join(server.Dir, ".data", name), content, 0o600); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.WriteFile(filepath.Join(server.Dir, ".data", name), content, 0o600))
 		}
 		refused := testprocess.Run(t, full, server.Dir, settings)
 		if said = refused.Output(); refused.Code != 1 {

@@ -11,6 +11,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/form"
 	"holdfast/internal/password"
@@ -54,9 +55,7 @@ func over(t *testing.T) *account.Service {
 func register(t *testing.T, s *account.Service, name, email string) account.Person {
 	t.Helper()
 	person, err := s.Register(t.Context(), account.Registration{Name: name, Email: email, Password: right})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return person
 }
 
@@ -200,9 +199,7 @@ func TestADeletedPersonIsGoneAndTheAddressIsFree(t *testing.T) {
 	onBoth(t, func(t *testing.T, store account.Store) {
 		s := serve(store)
 		ada := register(t, s, "Ada", "ada@example.org")
-		if err := s.Delete(t.Context(), ada.ID); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, s.Delete(t.Context(), ada.ID))
 		if _, err := s.Authenticate(t.Context(), "ada@example.org", right); !errors.Is(err, account.ErrInvalidCredentials) {
 			t.Errorf("log in afterwards: %v", err)
 		}
@@ -223,9 +220,7 @@ func TestListGoesThroughEverybodyOnce(t *testing.T) {
 		after := ""
 		for {
 			page, err := s.List(t.Context(), after, 3)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			if len(page) == 0 {
 				break
 			}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"holdfast/internal/account"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/form"
 	"holdfast/internal/text"
 )
@@ -18,9 +19,7 @@ const other = "nine kelp forests at dawn"
 func link(t *testing.T, s *account.Service, purpose account.Purpose, person account.Person, detail string) string {
 	t.Helper()
 	token, err := s.MakeLink(t.Context(), purpose, person.ID, detail)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return token
 }
 
@@ -76,9 +75,7 @@ func TestAnAddressTakenMeanwhileChangesNothingAndSpendsNothing(t *testing.T) {
 		if now, err := s.Find(t.Context(), ada.ID); err != nil || now != ada {
 			t.Errorf("%+v, %v", now, err)
 		}
-		if err := s.Delete(t.Context(), bob.ID); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, s.Delete(t.Context(), bob.ID))
 		if now, err := s.ChangeEmail(t.Context(), token, text.Sender{}); err != nil || now.Email != "bob@example.org" || !now.Verified {
 			t.Errorf("once it is free: %+v, %v", now, err)
 		}
@@ -203,9 +200,7 @@ func TestChangesOfOneAccountAtOnceWaitForEachOther(t *testing.T) {
 			all.Go(func() { named(s.AskEmail(context.Background(), ada.ID, "third@example.org", text.Sender{})) })
 			all.Wait()
 			now, err := s.Find(t.Context(), ada.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			if _, err := s.Close(t.Context(), ada.ID, now.Email, text.Sender{}); err != nil {
 				t.Fatal(err)
 			}

@@ -3,6 +3,7 @@ package account_test
 import (
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 )
 
@@ -14,9 +15,7 @@ INSERT INTO people (id, name, email, email_key, password_hash, created_ms)
 SELECT printf('%022d', i), 'Ada', printf('person%04d@example.org', i), printf('person%04d@example.org', i),
   '$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA', 1
 FROM n`)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	s := serve(db.People())
 	for limit, want := range map[int]int{-1: 1, 1: 1, 1000: 1000, 5000: 1000} {
 		if page, err := s.List(t.Context(), "", limit); err != nil || len(page) != want {

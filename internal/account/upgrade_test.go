@@ -13,6 +13,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/password"
@@ -24,16 +25,12 @@ import (
 func weaken(t *testing.T, store account.Store, person account.Person) string {
 	t.Helper()
 	record, err := store.ByID(t.Context(), person.ID)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	salt := []byte("0123456789abcdef")
 	key := argon2.IDKey([]byte(right), salt, 1, 1024, 1, 32)
 	weak := fmt.Sprintf("$argon2id$v=19$m=1024,t=1,p=1$%s$%s",
 		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
-	if err := store.ReplacePasswordHash(t.Context(), person.ID, record.PasswordHash, weak); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, store.ReplacePasswordHash(t.Context(), person.ID, record.PasswordHash, weak))
 	return weak
 }
 
@@ -45,9 +42,7 @@ func TestAnOutdatedHashIsMadeAnewAtLogIn(t *testing.T) {
 		hash := func() string {
 			t.Helper()
 			record, err := store.ByID(t.Context(), person.ID)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			return record.PasswordHash
 		}
 		if _, err := s.Authenticate(t.Context(), person.Email, wrong); !errors.Is(err, account.ErrInvalidCredentials) || hash() != weak {
@@ -88,9 +83,7 @@ func TestAnAbsurdStoredHashIsRefusedWithoutHashing(t *testing.T) {
 	s := serveWith(store, hasher)
 	person := register(t, s, "Ada", "ada@example.org")
 	weak := weaken(t, store, person)
-	if err := store.ReplacePasswordHash(t.Context(), person.ID, weak, strings.Replace(weak, "m=1024", "m=8388608", 1)); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, store.ReplacePasswordHash(t.Context(), person.ID, weak, strings.Replace(weak, "m=1024", "m=8388608", 1)))
 	before := hasher.Work()
 	if _, err := s.Authenticate(t.Context(), person.Email, right); !errors.Is(err, password.ErrHash) || hasher.Work() != before {
 		t.Errorf("%v, for %d KiB of work", err, hasher.Work()-before)
@@ -103,22 +96,16 @@ func TestAFailedLogInIsWrittenWhetherOrNotAnybodyHasTheAddress(t *testing.T) {
 	s := serve(migratedAt(t, server.URL))
 	register(t, s, "Ada", "ada@example.org")
 	conn, err := pgx.Connect(t.Context(), server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close(context.Background()) })
 	written := func() (position string) {
 		t.Helper()
-		if err := conn.QueryRow(t.Context(), "SELECT pg_current_wal_flush_lsn()::text").Scan(&position); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, conn.QueryRow(t.Context(), "SELECT pg_current_wal_flush_lsn()::text").Scan(&position))
 		return position
 	}
 	for _, email := range []string{"ada@example.org", "nobody@example.org", "no address"} {
 		before := written()
-		if err := s.AuditFailedLogin(t.Context(), email, text.Sender{}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, s.AuditFailedLogin(t.Context(), email, text.Sender{}))
 		if written() == before {
 			t.Errorf("%s: nothing was written", email)
 		}
@@ -177,9 +164,7 @@ func TestNoMoreThanTheLatestBrowsersAreKnown(t *testing.T) {
 		log := func(p account.Person) string {
 			t.Helper()
 			token, err := s.RecordLogin(t.Context(), p, account.Login{})
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			return token
 		}
 		others := log(bob)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 )
 
@@ -20,9 +21,7 @@ func clockBack(t *testing.T, db *database.DB, by time.Duration) {
 func readClock(t *testing.T, db *database.DB) session.Clock {
 	t.Helper()
 	clock, err := db.Devices().Clock(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return clock
 }
 
@@ -40,16 +39,10 @@ func TestNothingEndsBeforeTheFloorOfTheClock(t *testing.T) {
 				readClock(t, db)
 				clockBack(t, db, by)
 				var floor int64
-				if err := db.SQL().QueryRowContext(t.Context(), `SELECT floor_ms FROM clock`).Scan(&floor); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT floor_ms FROM clock`).Scan(&floor))
 				endDevices(t, db, session.EndedByLogOut, all[0].ID)
-				if err := db.Devices().Expire(t.Context(), []string{all[1].ID}); err != nil {
-					t.Fatal(err)
-				}
-				if err := db.Devices().EndEverybody(t.Context(), session.EndedByOperator, func(int) {}); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, db.Devices().Expire(t.Context(), []string{all[1].ID}))
+				require.NoError(t, db.Devices().EndEverybody(t.Context(), session.EndedByOperator, func(int) {}))
 				if keys := endedSince(t, db, time.UnixMilli(floor)); len(keys) != len(all) {
 					t.Errorf("ended since the floor: %q; want all three", keys)
 				}

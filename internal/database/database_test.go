@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 )
@@ -22,9 +23,7 @@ func onBoth(t *testing.T, test func(t *testing.T, open func() *database.DB)) {
 func open(t *testing.T, c database.Config) *database.DB {
 	t.Helper()
 	db, err := database.Open(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() {
 		if err := db.Close(); err != nil {
 			t.Errorf("close: %v", err)

@@ -8,6 +8,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 )
 
 // rowsOfPeople puts one row of each table that refers to people into it, for
@@ -111,16 +112,12 @@ func TestDeletingAPersonEmptiesEveryTableThatRefersToPeople(t *testing.T) {
 func columns(t *testing.T, db *database.DB, query string) map[string]string {
 	t.Helper()
 	rows, err := db.SQL().QueryContext(t.Context(), query)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer rows.Close()
 	found := map[string]string{}
 	for rows.Next() {
 		var table, column string
-		if err := rows.Scan(&table, &column); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, rows.Scan(&table, &column))
 		found[table] = column
 	}
 	if err := rows.Err(); err != nil || len(found) == 0 {

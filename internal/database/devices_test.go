@@ -15,6 +15,7 @@ import (
 	"holdfast/internal/account"
 	"holdfast/internal/database"
 	"holdfast/internal/dev/campaign"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
 )
@@ -39,9 +40,7 @@ func addPerson(t *testing.T, db *database.DB, n int) string {
 		Person:   account.Person{ID: id, Name: "Ada", Email: email, Created: dawn},
 		EmailKey: email, PasswordHash: "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return id
 }
 
@@ -50,9 +49,7 @@ func insertDevices(t *testing.T, db *database.DB, devices ...session.Device) {
 	t.Helper()
 	for _, d := range devices {
 		age(t, db, time.Second)
-		if err := db.Devices().Insert(t.Context(), d); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, db.Devices().Insert(t.Context(), d))
 		if name, err := db.Devices().Confirm(t.Context(), d.ID); name != "Ada" || err != nil {
 			t.Fatal(name, err)
 		}
@@ -63,9 +60,7 @@ func insertDevices(t *testing.T, db *database.DB, devices ...session.Device) {
 func age(t *testing.T, db *database.DB, by time.Duration) {
 	t.Helper()
 	_, err := db.SQL().Exec(`UPDATE devices SET created_ms = created_ms - $1, deadline_ms = deadline_ms - $1, ended_ms = ended_ms - $1`, by.Milliseconds())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 }
 
 func endDevices(t *testing.T, db *database.DB, why session.EndReason, ids ...string) {
@@ -77,9 +72,7 @@ func endDevices(t *testing.T, db *database.DB, why session.EndReason, ids ...str
 			t.Fatal(err)
 		}
 	}
-	if err := db.Devices().EndByKey(t.Context(), keys, why); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.Devices().EndByKey(t.Context(), keys, why))
 }
 
 // sameDevices compares by id, in order.
@@ -143,9 +136,7 @@ func TestADeviceIsInsertedListedAndEnded(t *testing.T) {
 		age(t, db, time.Hour)
 		live, err = devices.Live(t.Context(), ada, 10)
 		sameDevices(t, "live after their lifetime, until it is marked", live, err, three)
-		if err := devices.Expire(t.Context(), []string{three.ID}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, devices.Expire(t.Context(), []string{three.ID}))
 		live, err = devices.Live(t.Context(), ada, 10)
 		sameDevices(t, "live then", live, err)
 		past, err = devices.Past(t.Context(), ada, 0, 1)
@@ -165,9 +156,7 @@ func TestOnlyWhatIsConfirmedCounts(t *testing.T) {
 		ada := addPerson(t, db, 1)
 		half, ended := deviceOf(ada, 1), deviceOf(ada, 2)
 		for _, d := range []session.Device{half, ended} {
-			if err := devices.Insert(t.Context(), d); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, devices.Insert(t.Context(), d))
 		}
 		live, err := devices.Live(t.Context(), ada, 10)
 		sameDevices(t, "live", live, err)
@@ -192,9 +181,7 @@ func TestOnlyADeviceOlderThanAMinuteIsFoundExpired(t *testing.T) {
 		insertDevices(t, db, old)
 		age(t, db, 2*time.Minute)
 		insertDevices(t, db, young)
-		if err := db.Devices().Expire(t.Context(), []string{old.ID, young.ID}); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, db.Devices().Expire(t.Context(), []string{old.ID, young.ID}))
 		live, err := db.Devices().Live(t.Context(), ada, 10)
 		sameDevices(t, "live", live, err, young)
 		past, err := db.Devices().Past(t.Context(), ada, 0, 10)
@@ -218,9 +205,7 @@ func TestWhatEndedIsKnownByItsKey(t *testing.T) {
 				t.Errorf("ended since %s ago: %q; want %q", ago, keys, want)
 			}
 		}
-		if err := db.Devices().Forget(t.Context(), 5*time.Minute); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, db.Devices().Forget(t.Context(), 5*time.Minute))
 		// A restored store could hold the early one for most of an hour yet.
 		past, err := db.Devices().Past(t.Context(), ada, 0, 10)
 		sameDevices(t, "remembered", past, err, late, early)
@@ -239,9 +224,7 @@ func TestPastDevicesAreForgottenOnceADayByOneServer(t *testing.T) {
 		const day = 24 * time.Hour
 		left := func() (left int) {
 			t.Helper()
-			if err := db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM devices`).Scan(&left); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM devices`).Scan(&left))
 			return left
 		}
 		ask := func(want int, when string) {
@@ -281,9 +264,7 @@ func TestALogInIsConfirmedWithTheNameOfThatMoment(t *testing.T) {
 	db := open(t, testkit.Postgres(t))
 	ada := addPerson(t, db, 1)
 	d := deviceOf(ada, 1)
-	if err := db.Devices().Insert(t.Context(), d); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.Devices().Insert(t.Context(), d))
 	for _, statement := range []string{
 		`CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$`,
 		`CREATE TRIGGER hold BEFORE UPDATE ON devices FOR EACH ROW EXECUTE FUNCTION hold()`,
@@ -293,9 +274,7 @@ func TestALogInIsConfirmedWithTheNameOfThatMoment(t *testing.T) {
 		}
 	}
 	holder, err := db.SQL().BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer holder.Rollback()
 	if _, err := holder.ExecContext(t.Context(), `SELECT pg_advisory_xact_lock(1)`); err != nil {
 		t.Fatal(err)
@@ -321,9 +300,7 @@ func TestALogInIsConfirmedWithTheNameOfThatMoment(t *testing.T) {
 	}
 	live, err := db.Devices().Live(t.Context(), ada, 10)
 	sameDevices(t, "found by the rename", live, err)
-	if err := holder.Commit(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, holder.Commit())
 	if name := <-confirmed; name != "Renamed" {
 		t.Errorf("confirmed with the name %q", name)
 	}
@@ -332,9 +309,7 @@ func TestALogInIsConfirmedWithTheNameOfThatMoment(t *testing.T) {
 func endedSince(t *testing.T, db *database.DB, since time.Time) (all []string) {
 	t.Helper()
 	err := db.Devices().EndedSince(t.Context(), since, func(keys []string) error { all = append(all, keys...); return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return all
 }
 
@@ -381,9 +356,7 @@ func TestDisablingComesBeforeOrAfterALogInNeverWithin(t *testing.T) {
 				t.Fatal(err)
 			}
 			found, err := other.Devices().Believable(t.Context(), person, "", 10)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			group.Wait()
 			n := 0
 			for _, is := range written {
@@ -407,9 +380,7 @@ WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
 INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, ended_ms, ended_how)
 SELECT CAST(i AS TEXT), $2, '0000000000000000000000000000000000000' || CAST(100000 + i AS TEXT), '', '', FALSE, 1, 9000000000000, `+ended+`
 FROM n`, many, person)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 }
 
 // smallPages lets a few rows be many pages; the campaign has pages of the usual
@@ -471,9 +442,7 @@ func TestEverybodysDevicesAreEndedPageByPage(t *testing.T) {
 			t.Fatal(err)
 		}
 		var told []int
-		if err := db.Devices().EndEverybody(t.Context(), session.EndedByOperator, func(marked int) { told = append(told, marked) }); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, db.Devices().EndEverybody(t.Context(), session.EndedByOperator, func(marked int) { told = append(told, marked) }))
 		if len(told) < 2 || !slices.IsSorted(told) {
 			t.Errorf("told %d", told)
 		}

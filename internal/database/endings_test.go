@@ -8,6 +8,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 )
 
@@ -33,20 +34,12 @@ func TestWhatAChangeEndsIsStampedByTheDatabasesClock(t *testing.T) {
 				Person: account.Person{ID: id, Name: "Ada", Email: id + "@example.org", Created: late}, EmailKey: id + "@example.org",
 				PasswordHash: "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
 			}
-			if err := db.People().Insert(t.Context(), r); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, db.People().Insert(t.Context(), r))
 			key := strings.Repeat(string(rune('k'+n)), 43)
-			if err := db.Devices().Insert(t.Context(), session.Device{ID: id[:16], PersonID: id, SessionKey: key, CreatedAt: late, ExpiresAt: late.Add(24 * time.Hour)}); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, db.Devices().Insert(t.Context(), session.Device{ID: id[:16], PersonID: id, SessionKey: key, CreatedAt: late, ExpiresAt: late.Add(24 * time.Hour)}))
 			clock, err := db.Devices().Clock(t.Context())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := change(r); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
+			require.NoError(t, change(r))
 			var told []string
 			if err := db.Devices().EndedSince(t.Context(), clock.Floor, func(keys []string) error { told = append(told, keys...); return nil }); err != nil {
 				t.Fatal(err)

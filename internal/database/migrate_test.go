@@ -17,6 +17,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/product"
 	"holdfast/migrations"
@@ -62,23 +63,17 @@ WHERE table_schema = 'public'`)
 func shape(t *testing.T, db *database.DB, query string) map[string][]string {
 	t.Helper()
 	rows, err := db.SQL().QueryContext(t.Context(), query)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer rows.Close()
 	tables := map[string][]string{}
 	for rows.Next() {
 		var table, column, nullable string
-		if err := rows.Scan(&table, &column, &nullable); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, rows.Scan(&table, &column, &nullable))
 		if table != "goose_db_version" {
 			tables[table] = append(tables[table], column+" null "+nullable)
 		}
 	}
-	if err := rows.Err(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, rows.Err())
 	for _, columns := range tables {
 		slices.Sort(columns)
 	}
@@ -145,9 +140,7 @@ func TestMigrateWaitsForAnother(t *testing.T) {
 	t.Run("PostgreSQL", func(t *testing.T) {
 		db := open(t, emptyPostgres(t))
 		other, err := db.SQL().Conn(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		key := (fmt.Sprintf("%.8x", product.Slug) + strings.Repeat("0", 16))[:16] // eight letters in hexadecimal
 		if _, err := other.ExecContext(t.Context(), `SELECT pg_advisory_lock(x'`+key+`'::bigint)`); err != nil {
 			t.Fatal(err)
@@ -167,9 +160,7 @@ func migrateOnceUnlocked(t *testing.T, db *database.DB, unlock func() error) {
 	if applied, err := db.Migrate(impatient); !errors.Is(err, account.ErrUnavailable) || len(applied) != 0 {
 		t.Errorf("while another migrates: %q, %v", applied, err)
 	}
-	if err := unlock(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, unlock())
 	if applied, err := db.Migrate(t.Context()); err != nil || len(applied) < 3 {
 		t.Errorf("after it: %q, %v", applied, err)
 	}

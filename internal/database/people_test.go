@@ -12,6 +12,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 )
 
@@ -137,13 +138,9 @@ func TestStoreDeletesAPersonWithTheirLogInsAndNobodyElse(t *testing.T) {
 		store, devices := db.People(), db.Devices()
 		insert(t, store, record(1), record(2))
 		for n := range 4 {
-			if err := devices.Insert(t.Context(), logIn(1+n%2, n)); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, devices.Insert(t.Context(), logIn(1+n%2, n)))
 		}
-		if err := devices.EndByKey(t.Context(), []string{logIn(1, 0).SessionKey}, session.EndedByLogOut); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, devices.EndByKey(t.Context(), []string{logIn(1, 0).SessionKey}, session.EndedByLogOut))
 		if _, err := store.Close(t.Context(), record(1).ID, account.Audit{}); err != nil {
 			t.Fatal(err)
 		}
@@ -152,9 +149,7 @@ func TestStoreDeletesAPersonWithTheirLogInsAndNobodyElse(t *testing.T) {
 		}
 		var left, others int
 		for person, count := range map[string]*int{record(1).ID: &left, record(2).ID: &others} {
-			if err := db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM devices WHERE person_id = $1`, person).Scan(count); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM devices WHERE person_id = $1`, person).Scan(count))
 		}
 		if left != 0 || others != 2 {
 			t.Errorf("%d log-ins left of the person, %d of the other; want 0 and 2", left, others)
@@ -255,9 +250,7 @@ func TestStorePagesInTheByteOrderOfKeys(t *testing.T) {
 			after := ""
 			for {
 				page, err := store.PageByEmailKey(t.Context(), after, limit)
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				if len(page) == 0 {
 					break
 				}

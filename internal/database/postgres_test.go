@@ -11,6 +11,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 )
@@ -19,18 +20,14 @@ import (
 func testURL(t *testing.T, server, user, password string) string {
 	t.Helper()
 	u, err := url.Parse(server)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	u.User = url.UserPassword(user, password)
 	return u.String()
 }
 
 func TestOpenSaysWhatIsWrongWithAURLWithoutItsPassword(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	closed := listener.Addr().String()
 	listener.Close()
 	for _, c := range []struct{ url, says string }{
@@ -69,9 +66,7 @@ func TestOpenSaysWhatIsWrongWithAURLWithoutItsPassword(t *testing.T) {
 func TestOpenNamesServerAndReasonOfARefusal(t *testing.T) {
 	server := testservice.Postgres(t)
 	u, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	_, err = database.Open(t.Context(), database.Config{URL: testURL(t, server.URL, "holdfast", "hushhush")})
 	if !errors.Is(err, account.ErrUnavailable) || !strings.Contains(err.Error(), u.Host) ||
 		!strings.Contains(err.Error(), "password authentication failed") || strings.Contains(err.Error(), "hushhush") {
@@ -87,9 +82,7 @@ func TestOpenNamesServerAndReasonOfARefusal(t *testing.T) {
 func TestNameTellsWhereWithoutWho(t *testing.T) {
 	server := testservice.Postgres(t)
 	u, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	db := open(t, database.Config{URL: server.URL})
 	if want := "PostgreSQL at " + u.Host + u.Path; db.Name() != want {
 		t.Errorf("name %q; want %q", db.Name(), want)
@@ -107,9 +100,7 @@ func TestServerGivesUpWhatTheClientGaveUp(t *testing.T) {
 	limits := func(db *database.DB) (got [4]string) {
 		t.Helper()
 		for i, name := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "application_name"} {
-			if err := db.SQL().QueryRowContext(t.Context(), `SELECT current_setting($1)`, name).Scan(&got[i]); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT current_setting($1)`, name).Scan(&got[i]))
 		}
 		return got
 	}
@@ -137,9 +128,7 @@ func TestOpenRefusesADatabaseThatIsNotUTF8(t *testing.T) {
 	exec(`CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0`)
 	defer exec(`DROP DATABASE latin WITH (FORCE)`)
 	u, err := url.Parse(server.URL)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	u.Path = "/latin"
 	if _, err := database.Open(t.Context(), database.Config{URL: u.String()}); err == nil || !strings.Contains(err.Error(), "LATIN1") {
 		t.Errorf("opened, or not for the encoding: %v", err)

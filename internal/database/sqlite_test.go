@@ -16,6 +16,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 )
@@ -65,19 +66,13 @@ func insertMany(folder string) error {
 func child(t *testing.T, folder string, first, count int) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
 	self, err := os.Executable()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	cmd := exec.CommandContext(t.Context(), self)
 	cmd.Env = append(os.Environ(), childFolder+"="+folder, fmt.Sprintf("%s=%d", childFirst, first), fmt.Sprintf("%s=%d", childCount, count))
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
 	return cmd, bufio.NewScanner(out)
 }
 
@@ -114,9 +109,7 @@ func TestSQLiteKeepsWhatItAcknowledgedWhenKilled(t *testing.T) {
 			}
 			last, _ = strconv.Atoi(lines.Text())
 		}
-		if err := other.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, other.Process.Kill())
 		for lines.Scan() {
 			last, _ = strconv.Atoi(lines.Text())
 		}
@@ -193,9 +186,7 @@ func TestSQLiteLockedByAnotherIsUnavailableInTime(t *testing.T) {
 	db, other := open(t, database.Config{DataDir: folder}), open(t, database.Config{DataDir: folder})
 	migrate(t, db)
 	tx, err := other.SQL().BeginTx(t.Context(), nil) // takes the write lock at once
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	begun := time.Now()
 	if err := db.People().Insert(t.Context(), record(1)); !errors.Is(err, account.ErrUnavailable) || time.Since(begun) > answerLimit() {
 		t.Errorf("locked: %v after %s", err, time.Since(begun))
@@ -203,24 +194,18 @@ func TestSQLiteLockedByAnotherIsUnavailableInTime(t *testing.T) {
 	if _, err := db.People().ByID(t.Context(), record(1).ID); !errors.Is(err, account.ErrNotFound) {
 		t.Errorf("reading meanwhile: %v", err)
 	}
-	if err := tx.Rollback(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, tx.Rollback())
 	insert(t, db.People(), record(1))
 }
 
 func TestSQLiteSaysWhyItCannotOpen(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "file")
-	if err := os.WriteFile(file, []byte("kelp"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(file, []byte("kelp"), 0o600))
 	if _, err := database.Open(t.Context(), database.Config{DataDir: filepath.Join(file, "below")}); err == nil {
 		t.Error("opened a folder below a file")
 	}
 	folder := t.TempDir()
-	if err := os.WriteFile(filepath.Join(folder, "holdfast.db"), []byte("this is not a database, whatever its name says"), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "holdfast.db"), []byte("this is not a database, whatever its name says"), 0o600))
 	if _, err := database.Open(t.Context(), database.Config{DataDir: folder}); err == nil || errors.Is(err, sql.ErrNoRows) {
 		t.Errorf("opened a file that is no database: %v", err)
 	}

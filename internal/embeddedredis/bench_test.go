@@ -10,6 +10,8 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"github.com/nalgeon/redka"
 	"github.com/nalgeon/redka/redsrv"
+
+	"holdfast/internal/dev/require"
 )
 
 // BenchmarkCommands compares this server with Redka's own on the same commands
@@ -46,9 +48,7 @@ func BenchmarkCommands(b *testing.B) {
 				do(b, conn, "SET", "key", value)
 				for b.Loop() {
 					for range together {
-						if err := conn.Send(command.name, command.args...); err != nil {
-							b.Fatal(err)
-						}
+						require.NoError(b, conn.Send(command.name, command.args...))
 					}
 					do(b, conn, "")
 				}
@@ -63,21 +63,15 @@ func dialRedka(b *testing.B) redis.Conn {
 	dir := b.TempDir()
 	quiet := slog.New(slog.NewTextHandler(io.Discard, nil))
 	db, err := redka.Open(filepath.Join(dir, "redis.db"), &redka.Options{DriverName: "sqlite", Logger: quiet})
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	socket := filepath.Join(dir, "s")
 	server := redsrv.New("unix", socket, db)
 	ready := make(chan error, 1)
 	go server.Start(ready)
-	if err := <-ready; err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, <-ready)
 	b.Cleanup(func() { server.Stop() })
 	conn, err := redis.Dial("unix", socket)
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	b.Cleanup(func() { conn.Close() })
 	return conn
 }

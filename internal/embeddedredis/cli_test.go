@@ -11,6 +11,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testservice"
 )
 
@@ -169,9 +170,7 @@ func sorted(answer string) string {
 func TestAnswersHaveTheTypesOfRedis(t *testing.T) {
 	address := testservice.PrivateRedis(t).Addr
 	real, err := redis.Dial("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer real.Close()
 	ours := dial(t, open(t, t.TempDir()))
 	for _, line := range []string{

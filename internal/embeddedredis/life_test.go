@@ -23,6 +23,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"github.com/nalgeon/redka"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/embeddedredis"
 )
@@ -38,9 +39,7 @@ func withoutSocketsFor(t *testing.T, why syscall.Errno, log *slog.Logger) *embed
 	s, err := embeddedredis.StartWith(context.Background(), embeddedredis.Config{Dir: t.TempDir(), Log: log}, func(network, address string) (net.Listener, error) {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: os.NewSyscallError("socket", why)}
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Errorf("close: %v", err)
@@ -102,9 +101,7 @@ func TestCommandsSentTogetherAreAnsweredInOrder(t *testing.T) {
 		conn.Send("DEL", key)
 		conn.Send("EXISTS", key)
 	}
-	if err := conn.Flush(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, conn.Flush())
 	for i := range rounds {
 		for _, want := range []string{"OK", fmt.Sprint(len(fmt.Sprint(i))), "ERR wrong number of arguments for 'get' command",
 			fmt.Sprintf("[%d <nil>]", i), big, "1", "0"} {
@@ -140,9 +137,7 @@ func TestManyMegabytesCanBeOnTheirWay(t *testing.T) {
 func TestWhatIsNoRESPEndsItsConnection(t *testing.T) {
 	s := open(t, t.TempDir())
 	conn, err := net.Dial("unix", s.Socket())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer conn.Close()
 	conn.SetDeadline(time.Now().Add(patience))
 	if _, err := conn.Write([]byte("*1\r\n!4\r\nPING\r\n")); err != nil {
@@ -197,9 +192,7 @@ func TestClosingWaitsForNothing(t *testing.T) {
 		do(t, conn, "SET", "name", "Ada")
 		do(t, monitor, "MONITOR")
 		over := s.Pause(embeddedredis.MaxPause)
-		if err := s.Close(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, s.Close())
 		select {
 		case <-over:
 			t.Error("waited for the end of the pause")
@@ -214,9 +207,7 @@ func TestClosingWaitsForNothing(t *testing.T) {
 func TestTheDataBelongsToOneProcessAtATimeAndToItsOwnerAlone(t *testing.T) {
 	dir := t.TempDir()
 	first, err := embeddedredis.Start(context.Background(), config(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	do(t, dial(t, first), "SET", "name", "Ada")
 	if runtime.GOOS != "windows" {
 		for _, name := range []string{"redis.db", "redis.db-wal", "redis.db-shm", "redis.lock", filepath.Base(first.Socket())} {
@@ -241,9 +232,7 @@ func TestTheDataBelongsToOneProcessAtATimeAndToItsOwnerAlone(t *testing.T) {
 		s, err := embeddedredis.Start(context.Background(), config(dir))
 		successor <- started{s, err}
 	}()
-	if err := first.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, first.Close())
 	second := <-successor
 	if second.err != nil {
 		t.Fatalf("its successor: %v", second.err)
@@ -256,22 +245,16 @@ func TestTheDataBelongsToOneProcessAtATimeAndToItsOwnerAlone(t *testing.T) {
 
 func TestASocketWhosePathIsTooLongLiesElsewhere(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), strings.Repeat("long", 25))
-	if err := os.Mkdir(dir, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Mkdir(dir, 0o700))
 	s, err := embeddedredis.Start(context.Background(), config(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if !filepath.IsAbs(s.Socket()) || strings.HasPrefix(s.Socket(), dir) {
 		t.Errorf("socket %s", s.Socket())
 	}
 	if out := cliOf(t, s).run("PING"); out != "PONG\n" {
 		t.Errorf("redis-cli: %s", out)
 	}
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, s.Close())
 	if _, err := os.Stat(filepath.Dir(s.Socket())); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("its folder is left: %v", err)
 	}
@@ -293,12 +276,8 @@ func TestWhatWasAnsweredOutlivesAKilledProcess(t *testing.T) {
 	cmd := exec.Command(os.Args[0], "-test.run=^TestWhatWasAnsweredOutlivesAKilledProcess$")
 	cmd.Env = append(os.Environ(), asVictim+"="+dir, "TMPDIR="+dir)
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
 	last := 0
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		if _, err := fmt.Sscanf(lines.Text(), "stored %d", &last); err == nil && last == 20 {
@@ -319,15 +298,11 @@ func TestWhatWasAnsweredOutlivesAKilledProcess(t *testing.T) {
 func TestAKeyOfAnotherTypeIsNoString(t *testing.T) {
 	dir := t.TempDir()
 	db, err := redka.Open(filepath.Join(dir, "redis.db"), &redka.Options{DriverName: "sqlite"})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if _, err := db.Hash().Set("hash", "field", "value"); err != nil {
 		t.Fatal(err)
 	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, db.Close())
 	conn := dial(t, open(t, dir))
 	const wrongType = "WRONGTYPE Operation against a key holding the wrong kind of value"
 	for _, c := range []struct {
@@ -385,9 +360,7 @@ func TestWhatCannotBeStoredIsRefusedAsByARedisThatCannotWrite(t *testing.T) {
 	conn := dial(t, open(t, dir))
 	do(t, conn, "SET", "name", "Ada")
 	db, err := sql.Open("sqlite", filepath.Join(dir, "redis.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer db.Close()
 	db.SetMaxOpenConns(1)
 	if _, err := db.Exec("BEGIN IMMEDIATE"); err != nil {
@@ -421,22 +394,16 @@ func TestWhatCannotBeStoredIsRefusedAsByARedisThatCannotWrite(t *testing.T) {
 
 func TestWhereNoPathIsShortEnoughItServesInsideTheProcess(t *testing.T) {
 	long := filepath.Join(t.TempDir(), strings.Repeat("kelp", 30))
-	if err := os.Mkdir(long, 0o700); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Mkdir(long, 0o700))
 	t.Setenv("TMPDIR", long)
 	s, err := embeddedredis.Start(t.Context(), config(long))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer s.Close()
 	if s.Socket() != "" {
 		t.Errorf("a socket of %d characters", len(s.Socket()))
 	}
 	conn, err := s.Dial(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer conn.Close()
 	if pong, err := redis.String(conn.Do("PING")); pong != "PONG" || err != nil {
 		t.Errorf("%q, %v", pong, err)

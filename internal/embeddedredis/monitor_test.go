@@ -12,6 +12,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testservice"
 )
 
@@ -21,12 +22,8 @@ func watched(c cli, whileDo func()) []string {
 	c.t.Helper()
 	cmd := c.command("MONITOR")
 	out, err := cmd.StdoutPipe()
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		c.t.Fatal(err)
-	}
+	require.NoError(c.t, err)
+	require.NoError(c.t, cmd.Start())
 	defer func() {
 		cmd.Process.Kill()
 		cmd.Wait()
@@ -64,9 +61,7 @@ func TestMonitorShowsWhatOthersDoAsRedisDoes(t *testing.T) {
 	}
 	server := testservice.PrivateRedis(t)
 	real, err := redis.Dial("tcp", server.Addr)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer real.Close()
 	_, port, _ := net.SplitHostPort(server.Addr)
 	s := open(t, t.TempDir())
@@ -98,9 +93,7 @@ func TestNobodyWaitsForAMonitorThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	s := open(t, t.TempDir())
 	slow, err := net.Dial("unix", s.Socket())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer slow.Close()
 	if _, err := slow.Write([]byte("MONITOR\r\n")); err != nil {
 		t.Fatal(err)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/embeddedredis"
 )
@@ -31,9 +32,7 @@ func config(dir string) embeddedredis.Config {
 func open(t testing.TB, dir string) *embeddedredis.Server {
 	t.Helper()
 	s, err := embeddedredis.Start(context.Background(), config(dir))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {
 			t.Errorf("close: %v", err)
@@ -45,9 +44,7 @@ func open(t testing.TB, dir string) *embeddedredis.Server {
 func dial(t testing.TB, s *embeddedredis.Server, options ...redis.DialOption) redis.Conn {
 	t.Helper()
 	conn, err := s.Dial(context.Background(), options...)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { conn.Close() })
 	return conn
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"testing/iotest"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/form"
 )
 
@@ -26,16 +27,12 @@ func send(t *testing.T, method, contentType, query string, body io.Reader) (form
 	}))
 	defer server.Close()
 	request, err := http.NewRequest(method, server.URL+query, body)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
 	}
 	response, err := server.Client().Do(request)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	response.Body.Close()
 	return values, failure
 }

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/launch"
 )
 
@@ -57,9 +58,7 @@ func TestAProcessHasTheListedEnvironmentAndNoOther(t *testing.T) {
 	s, err := start(t, "serve", func(c *launch.Command) {
 		c.Env, c.Until = append(c.Env, launch.Inherit("HOME", "NOT_SET_ANYWHERE")...), "env"
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	got := strings.Fields(s.Says("env"))
 	got = slices.DeleteFunc(got, func(entry string) bool { // os/exec adds these by itself
 		return strings.HasPrefix(entry, "SYSTEMROOT=") || strings.HasPrefix(entry, "PWD=")
@@ -72,9 +71,7 @@ func TestAProcessHasTheListedEnvironmentAndNoOther(t *testing.T) {
 
 func TestTheLatestWholeLineOfAnAnnouncementCounts(t *testing.T) {
 	s, err := start(t, "serve", func(c *launch.Command) { c.Until = "env" })
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if s.URL() != "http://second" || s.Says("sessions") != "" || s.Says("people") != "" || s.Took <= 0 {
 		t.Errorf("open %q, sessions %q, after %s", s.URL(), s.Says("sessions"), s.Took)
 	}
@@ -118,9 +115,7 @@ func TestAServerIsStoppedOrKilledOnce(t *testing.T) {
 		t.Skip("there are no signals")
 	}
 	s, err := start(t, "serve", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var ended *launch.EndedError
 	if err := s.Stop(); !errors.As(err, &ended) { // this one knows no SIGTERM
 		t.Errorf("stopped by a signal it does not handle: %v", err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/mail"
 )
 
@@ -25,35 +26,23 @@ func TestMailInFilesIsRemovedAfterThirtyDaysAndNothingElseIs(t *testing.T) {
 			ID: name, To: "ada@kelp.example", ListedAs: "reset", Date: now.Add(-age),
 			Subject: name, Text: "Text.\n", HTML: "<p>Text.</p>",
 		}
-		if err := folder.Send(t.Context(), m); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, folder.Send(t.Context(), m))
 	}
 	for name, age := range map[string]time.Duration{".mail-1": 31 * day, ".mail-2": 29 * day} {
 		path := filepath.Join(dir, name)
-		if err := errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, now.Add(-age), now.Add(-age))); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, errors.Join(os.WriteFile(path, nil, 0o600), os.Chtimes(path, now.Add(-age), now.Add(-age))))
 	}
 	others := []string{"19990101T000000.000-by-hand.txt", "notes.eml", "20010101T000000.000-folder.eml"}
 	for _, name := range others[:2] {
-		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
 	}
-	if err := os.Mkdir(filepath.Join(dir, others[2]), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Mkdir(filepath.Join(dir, others[2]), 0o700))
 	for range 2 {
-		if err := folder.Prune(t.Context(), now); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, folder.Prune(t.Context(), now))
 	}
 	left := map[string]bool{}
 	entries, err := os.ReadDir(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, e := range entries {
 		left[e.Name()] = true
 	}

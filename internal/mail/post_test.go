@@ -17,6 +17,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/mail"
 	"holdfast/internal/password"
@@ -62,9 +63,7 @@ func (o *office) pass(d time.Duration) {
 	o.t.Helper()
 	o.clock.Advance(d)
 	_, err := o.db.SQL().ExecContext(o.t.Context(), `UPDATE outbox SET created_ms = created_ms - $1, turn_ms = turn_ms - $1`, d.Milliseconds())
-	if err != nil {
-		o.t.Fatal(err)
-	}
+	require.NoError(o.t, err)
 }
 
 // post is one sender; each has a handle of its own, as another instance has.
@@ -75,17 +74,13 @@ func (o *office) post(way mail.Transport) *mail.Mailer {
 		Browser: func(string) string { return "Firefox on Linux" }, Every: 10 * time.Millisecond,
 		Log: o.log.Logger(),
 	})
-	if err != nil {
-		o.t.Fatal(err)
-	}
+	require.NoError(o.t, err)
 	return post
 }
 
 func (o *office) ask(email string) {
 	o.t.Helper()
-	if err := o.accounts.AskReset(o.t.Context(), email, text.Sender{UserAgent: "x", Address: "192.0.2.1"}); err != nil {
-		o.t.Fatal(err)
-	}
+	require.NoError(o.t, o.accounts.AskReset(o.t.Context(), email, text.Sender{UserAgent: "x", Address: "192.0.2.1"}))
 }
 
 func (o *office) person(email string) {
@@ -99,27 +94,21 @@ func (o *office) person(email string) {
 func (o *office) waiting() int {
 	o.t.Helper()
 	var n int
-	if err := o.db.SQL().QueryRowContext(o.t.Context(), `SELECT count(*) FROM outbox`).Scan(&n); err != nil {
-		o.t.Fatal(err)
-	}
+	require.NoError(o.t, o.db.SQL().QueryRowContext(o.t.Context(), `SELECT count(*) FROM outbox`).Scan(&n))
 	return n
 }
 
 // turn is when the one email in the outbox may be taken.
 func (o *office) turn() (ms int64) {
 	o.t.Helper()
-	if err := o.db.SQL().QueryRowContext(o.t.Context(), `SELECT turn_ms FROM outbox`).Scan(&ms); err != nil {
-		o.t.Fatal(err)
-	}
+	require.NoError(o.t, o.db.SQL().QueryRowContext(o.t.Context(), `SELECT turn_ms FROM outbox`).Scan(&ms))
 	return ms
 }
 
 // tries is how often the one email in the outbox was begun to be sent.
 func (o *office) tries() (n int) {
 	o.t.Helper()
-	if err := o.db.SQL().QueryRowContext(o.t.Context(), `SELECT tries FROM outbox`).Scan(&n); err != nil {
-		o.t.Fatal(err)
-	}
+	require.NoError(o.t, o.db.SQL().QueryRowContext(o.t.Context(), `SELECT tries FROM outbox`).Scan(&n))
 	return n
 }
 
@@ -136,9 +125,7 @@ func (o *office) awaitFirstTry() {
 func (o *office) next(p *mail.Mailer) bool {
 	o.t.Helper()
 	found, err := p.Next(o.t.Context())
-	if err != nil {
-		o.t.Fatal(err)
-	}
+	require.NoError(o.t, err)
 	return found
 }
 
@@ -293,9 +280,7 @@ func TestALateSenderTakesNothingFromTheOneAfterIt(t *testing.T) {
 		}
 		turn := o.turn()
 		close(way.until)
-		if err := <-done; err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, <-done)
 		if now := o.turn(); now != turn {
 			t.Errorf("its turn is %d, want %d", now, turn)
 		}
@@ -309,14 +294,10 @@ func TestAMailServerThatHangsIsGivenUpInBoundedTime(t *testing.T) {
 	p.hang = make(chan struct{})
 	t.Cleanup(func() { close(p.hang) })
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { silent.Close() }) // its connections are never accepted
 	mute, err := mail.NewSMTP("smtp://"+silent.Addr().String(), "Kelp <login@kelp.example>", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for name, way := range map[string]*mail.SMTP{"in the middle of a mail": p.way(t, "smtp", ""), "from the start": mute} {
 		way.GiveUpAfter(limit)
 		ctx, cancel := context.WithTimeout(t.Context(), testkit.Patience)
@@ -332,9 +313,7 @@ func TestEveryMailIsWordedInTextAndHTMLAlike(t *testing.T) {
 	o := newOffice(t, testkit.SQLite(t))
 	o.person("ada@kelp.example")
 	people, err := o.accounts.List(t.Context(), "", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	folder := filepath.Join(t.TempDir(), "mail")
 	way := mail.NewFolder(folder, "Holdfast <holdfast@localhost>", slog.New(slog.DiscardHandler))
 	post := o.post(way)
@@ -347,9 +326,7 @@ func TestEveryMailIsWordedInTextAndHTMLAlike(t *testing.T) {
 		err := o.db.People().Audit(t.Context(), account.Audit{Emails: []account.Email{{
 			ID: fmt.Sprintf("email%02d", n), Kind: kind, Person: people[0].ID, To: to, Data: evil,
 		}}})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 	}
 	for o.next(post) {
 	}
@@ -368,18 +345,14 @@ func TestEveryMailIsWordedInTextAndHTMLAlike(t *testing.T) {
 		}
 	}
 	files, err := os.ReadDir(folder)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, file := range files {
 		info, err := file.Info()
 		if err != nil || info.Mode().Perm() != 0o600 {
 			t.Errorf("%s has mode %v, %v", file.Name(), info.Mode(), err)
 		}
 		source, err := os.ReadFile(filepath.Join(folder, file.Name()))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		_, html, _ := strings.Cut(string(source), "text/html")
 		if strings.Contains(html, "<b>Ada") || !strings.Contains(html, "</html>") {
 			t.Errorf("%s: %s", file.Name(), html)
@@ -394,9 +367,7 @@ func TestServersWhoseClocksDifferSendOneMailOnceAndAtOnce(t *testing.T) {
 		o.person("ada@kelp.example")
 		for _, apart := range []time.Duration{10 * time.Minute, -10 * time.Minute} {
 			there := o.accountsAt(func() time.Time { return time.Now().Add(apart) })
-			if err := there.AskReset(t.Context(), "ada@kelp.example", text.Sender{}); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, there.AskReset(t.Context(), "ada@kelp.example", text.Sender{}))
 			way := stuck{make(chan struct{})}
 			done := make(chan error, 1)
 			first := o.post(way)
@@ -407,9 +378,7 @@ func TestServersWhoseClocksDifferSendOneMailOnceAndAtOnce(t *testing.T) {
 				t.Errorf("%s apart: the other takes what is being sent", apart)
 			}
 			close(way.until)
-			if err := <-done; err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, <-done)
 			o.pass(15*time.Second + time.Millisecond)
 			if _, ok, err := o.db.Outbox().Take(t.Context(), time.Minute); !ok || err != nil {
 				t.Errorf("%s apart: its next turn does not come after the pause: %v", apart, err)

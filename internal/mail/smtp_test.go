@@ -22,6 +22,7 @@ import (
 	"github.com/emersion/go-sasl"
 	"github.com/emersion/go-smtp"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/mail"
 )
 
@@ -75,9 +76,7 @@ func startPostmaster(t *testing.T, o postmasterOptions) *postmaster {
 		server.TLSConfig = config
 	}
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	p.addr = listener.Addr().String()
 	if o.tls {
 		listener = tls.NewListener(listener, config)
@@ -91,9 +90,7 @@ func startPostmaster(t *testing.T, o postmasterOptions) *postmaster {
 func selfSigned(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "postmaster"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
@@ -101,13 +98,9 @@ func selfSigned(t *testing.T) (tls.Certificate, *x509.CertPool) {
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	parsed, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	roots := x509.NewCertPool()
 	roots.AddCert(parsed)
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, roots
@@ -196,9 +189,7 @@ func (v *visit) Logout() error { return nil }
 func (p *postmaster) way(t *testing.T, scheme, user string) *mail.SMTP {
 	t.Helper()
 	way, err := mail.NewSMTP(scheme+"://"+user+p.addr, "Kelp <login@kelp.example>", p.roots)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return way
 }
 
@@ -219,9 +210,7 @@ func TestMailIsHandedOverEncryptedAndWhole(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := startPostmaster(t, test.options)
-			if err := p.way(t, test.scheme, test.user).Send(t.Context(), message("ada@kelp.example")); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, p.way(t, test.scheme, test.user).Send(t.Context(), message("ada@kelp.example")))
 			mails := p.mails()
 			if len(mails) != 1 || p.secured != 1 || len(p.users) != 1 || p.users[0] != "ada" {
 				t.Fatalf("%d mails, %d over TLS, users %q", len(mails), p.secured, p.users)

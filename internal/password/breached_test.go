@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/password"
 )
 
@@ -22,18 +23,14 @@ func breachedFile(t *testing.T, end string, passwords ...string) string {
 	}
 	slices.Sort(lines)
 	path := filepath.Join(t.TempDir(), "breached.txt")
-	if err := os.WriteFile(path, []byte(strings.Join(lines, end)+end), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(path, []byte(strings.Join(lines, end)+end), 0o600))
 	return path
 }
 
 func openBreached(t *testing.T, path string) *password.Breached {
 	t.Helper()
 	b, err := password.OpenBreached(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	t.Cleanup(func() { b.Close() })
 	return b
 }
@@ -78,9 +75,7 @@ func TestAFileThatIsNoneOfBreachedPasswordsIsRefused(t *testing.T) {
 		"small letters": strings.ToLower(hash) + ":1\n", "ordered by count": "F" + hash[1:] + ":9\n0" + hash[1:] + ":1\n", "no count": hash + "\n",
 	} {
 		path := filepath.Join(t.TempDir(), "f")
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 		if b, err := password.OpenBreached(path); !errors.Is(err, password.ErrBreachedFile) {
 			t.Errorf("%s: %v, %v", name, b, err)
 		}
@@ -96,9 +91,7 @@ func TestAFileThatIsNoneOfBreachedPasswordsIsRefused(t *testing.T) {
 func TestAFileThatCannotBeReadAcceptsNoPassword(t *testing.T) {
 	path := breachedFile(t, "\n", "one", "two", "three")
 	policy := password.Policy{Breached: openBreached(t, path)}
-	if err := os.Truncate(path, 10); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Truncate(path, 10))
 	var weak *password.Weak
 	if err := policy.Check("nine kelp forests at dawn"); err == nil || errors.As(err, &weak) {
 		t.Errorf("accepted or blamed on the person: %v", err)

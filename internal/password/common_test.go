@@ -10,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/trustelem/zxcvbn/frequency"
+
+	"holdfast/internal/dev/require"
 )
 
 var update = flag.Bool("update", false, "write common.txt anew")
@@ -30,9 +32,7 @@ func TestCommonListIsWhatItsSourceSays(t *testing.T) {
 	words = slices.Compact(words)
 	want := commonHeader + strings.Join(words, "\n") + "\n"
 	if *update {
-		if err := os.WriteFile("common.txt", []byte(want), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.WriteFile("common.txt", []byte(want), 0o644))
 		return
 	}
 	if common != want {

@@ -14,6 +14,7 @@ import (
 
 	"golang.org/x/crypto/argon2"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/password"
 )
 
@@ -27,9 +28,7 @@ func cheap(slots int, wait time.Duration) *password.Hasher {
 func hashOf(t testing.TB, h *password.Hasher, pass string) string {
 	t.Helper()
 	hash, err := h.Hash(t.Context(), pass)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return hash
 }
 
@@ -257,9 +256,7 @@ func TestVerifyNobodyIsAsMuchWorkAsVerify(t *testing.T) {
 		t.Fatal(err)
 	}
 	somebody := h.Work() - begun
-	if err := h.VerifyNobody(t.Context(), "wrong"); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, h.VerifyNobody(t.Context(), "wrong"))
 	if nobody := h.Work() - begun - somebody; nobody != somebody || somebody != 19456*2 {
 		t.Errorf("somebody %d KiB passes, nobody %d", somebody, nobody)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/password"
 	"holdfast/internal/product"
 )
@@ -158,8 +159,6 @@ func FuzzPolicy(f *testing.F) {
 func BenchmarkPolicy(b *testing.B) {
 	pass := strings.Repeat("tide and kelp ", 73)
 	for b.Loop() {
-		if err := (password.Policy{}).Check(pass, "Ada Lovelace", "ada@example.org"); err != nil {
-			b.Fatal(err)
-		}
+		require.NoError(b, (password.Policy{}).Check(pass, "Ada Lovelace", "ada@example.org"))
 	}
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"holdfast/internal/dev/campaign"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/pipeline"
 )
@@ -134,9 +135,7 @@ func TestNoReplyReachesAnothersRequestWhateverFails(t *testing.T) {
 	reads := campaign.Number(50_000, 1_000_000)
 	server := testservice.PrivateRedis(t)
 	conn, err := to(server.Addr)(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer conn.Close()
 	for i := range campaignKeys {
 		key := "key" + strconv.Itoa(i)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/pipeline"
 )
 
@@ -43,9 +44,7 @@ type peer struct {
 func serve(t testing.TB, handle func(p *peer)) *fake {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	s := &fake{addr: listener.Addr().String()}
 	var running sync.WaitGroup
 	var conns sync.Map

@@ -13,6 +13,7 @@ import (
 	"github.com/alexedwards/scs/redisstore"
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/pipeline"
 )
@@ -136,14 +137,10 @@ func TestArgumentsAreSentAsRedigoSendsThem(t *testing.T) {
 	args := []any{"text", []byte("bytes"), []byte(nil), 7, int64(-8), 0.5, true, false, nil, uint16(9), loud("loud"),
 		time.Second, struct{ A int }{3}}
 	direct, err := to(s.addr)(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer direct.Close()
 	want, err := redis.String(direct.Do("SET", args...))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	c := open(t, pipeline.Options{Dial: to(s.addr)})
 	if got, err := redis.String(c.Do("SET", args...)); got != want || err != nil {
 		t.Errorf("sent %q, redigo sends %q, %v", got, want, err)

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 	"holdfast/internal/text"
 )
@@ -59,9 +60,7 @@ func (b *browser) try(act func(*session.Session) error) error {
 // do makes one request, which must succeed.
 func (b *browser) do(act func(*session.Session) error) {
 	b.t.Helper()
-	if err := b.try(act); err != nil {
-		b.t.Fatal(err)
-	}
+	require.NoError(b.t, b.try(act))
 }
 
 var laptop = text.Sender{UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", Address: "192.0.2.7"}
@@ -81,9 +80,7 @@ func (b *browser) set(key, value string) {
 func (b *browser) who() string {
 	b.t.Helper()
 	s, err := b.load()
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	require.NoError(b.t, err)
 	member, _ := s.Member()
 	return member.Name
 }
@@ -91,9 +88,7 @@ func (b *browser) who() string {
 func (b *browser) values() map[string]string {
 	b.t.Helper()
 	s, err := b.load()
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	require.NoError(b.t, err)
 	return s.Values()
 }
 
@@ -101,9 +96,7 @@ func (b *browser) values() map[string]string {
 func (b *browser) device() string {
 	b.t.Helper()
 	s, err := b.load()
-	if err != nil {
-		b.t.Fatal(err)
-	}
+	require.NoError(b.t, err)
 	member, ok := s.Member()
 	if !ok {
 		b.t.Fatal("a guest has no device")

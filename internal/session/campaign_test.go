@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast/internal/dev/campaign"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
 )
@@ -28,9 +29,7 @@ func (w *world) crowd(many int, ended bool) {
 INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, ended_ms, ended_how)
 SELECT substr(md5(n::text), 1, 8) || lpad(n::text, 8, '0'), $1, lpad(n::text, 43, '0'), $2, '192.0.2.7', FALSE, 1, 9000000000000, %s, %s
 FROM generate_series($3::bigint, $4::bigint) AS n`, endedMS, how), w.ada.ID, laptop.UserAgent, from, to-1)
-		if err != nil {
-			w.t.Fatal(err)
-		}
+		require.NoError(w.t, err)
 	}
 	if _, err := w.db.SQL().Exec(`ANALYZE devices`); err != nil {
 		w.t.Fatal(err)

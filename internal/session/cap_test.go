@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 )
 
@@ -36,9 +37,7 @@ func TestTheOldestOfTooManySessionsEndsAndSaysSo(t *testing.T) {
 		t.Errorf("the log-in says %q", notices)
 	}
 	s, err := last.load()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	past, err := s.PastDevices(context.Background(), 0, 10)
 	if err != nil || len(past) != 1 || past[0].EndReason != session.EndedByLimit {
 		t.Errorf("past sessions are %+v, %v", past, err)
@@ -67,9 +66,7 @@ func TestManyLogInsAtOnceAreAllListedAndKeepTheCap(t *testing.T) {
 			}
 		})
 		devices, err := managers[1].Devices(context.Background(), w.ada.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if want := min(before+atOnce, session.MaxLive); len(devices) != want {
 			t.Errorf("%d sessions and %d log-ins at once: %d live, want %d", before, atOnce, len(devices), want)
 		}
@@ -130,9 +127,7 @@ func TestSessionsThatFellOutOfTheStoreHealToExpired(t *testing.T) {
 			t.Fatal(err)
 		}
 		s, err := kept.load()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		past, err := s.PastDevices(ctx, 0, 10)
 		if err != nil || len(past) != 1 || past[0].EndReason != session.EndedByTime {
 			t.Errorf("past %+v, %v; want the lost one, expired", past, err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 )
@@ -21,9 +22,7 @@ func TestALogInIsRecognisedAndALogOutIsFinal(t *testing.T) {
 			t.Fatalf("the log-in sent the cookie %+v", ada.cookie)
 		}
 		s, err := ada.load()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		member, _ := s.Member()
 		if member.Name != "Ada" || member.Start != 7 || member.Device == "" || !s.Stored() {
 			t.Errorf("recognised %+v", member)
@@ -154,12 +153,8 @@ func TestARequestThatIsNotCommittedChangesNothing(t *testing.T) {
 		b := w.browser(w.open()).logIn(w.ada)
 		b.set("colour", "green")
 		s, err := b.load()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Set("colour", "red"); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
+		require.NoError(t, s.Set("colour", "red"))
 		s.Flash("never shown")
 		s.LogOut()
 		if who := b.who(); who != "Ada" || b.values()["colour"] != "green" {
@@ -178,17 +173,11 @@ func TestAnEndedSessionStaysEnded(t *testing.T) {
 				b := w.browser(m).logIn(w.ada)
 				old, token := *b, b.token
 				late, err := old.load()
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				w.advance(2 * time.Minute) // so that a mere look is written down too
 				look, err := old.load()
-				if err != nil {
-					t.Fatal(err)
-				}
-				if err := end.act(b); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
+				require.NoError(t, end.act(b))
 				late.Flash("late")
 				mustFail(t, old.finish(late), session.ErrEnded, "a late write")
 				if err := old.finish(look); err != nil {
@@ -209,16 +198,12 @@ func TestACommitWithoutTheStoreNamesIt(t *testing.T) {
 	eachStoreAnd(t, onPrivateRedis, func(t *testing.T, w *world) {
 		m := w.open()
 		b := w.browser(m).logIn(w.ada)
-		if err := m.Ping(context.Background()); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, m.Ping(context.Background()))
 		if w.cfg.store.Kind == store.KindMemory {
 			t.Skip("memory cannot be away")
 		}
 		s, err := b.load()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		w.away(m)
 		s.Flash("kept?")
 		mustFail(t, b.m.Commit(s), session.ErrUnavailable, "commit")
@@ -235,9 +220,7 @@ func (w *world) away(m *session.Manager) {
 	case w.redis != nil:
 		w.redis.Kill()
 	case w.cfg.store.Kind == store.KindDatabase:
-		if err := w.db.Close(); err != nil {
-			w.t.Fatal(err)
-		}
+		require.NoError(w.t, w.db.Close())
 	default:
 		if err := w.close(m); err != nil && !errors.Is(err, context.Canceled) {
 			w.t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
@@ -37,9 +38,7 @@ func TestDevicesAreListedThisOneFirstThenTheLatestUsed(t *testing.T) {
 		all[0].do(nothing) // is used again
 		seen := w.clock.Now()
 		s, err := all[2].load()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		devices, err := s.Devices(ctx)
 		if err != nil || len(devices) != 4 {
 			t.Fatalf("listed %+v, %v", devices, err)
@@ -62,9 +61,7 @@ func TestDevicesAreListedThisOneFirstThenTheLatestUsed(t *testing.T) {
 func mustGuest(t *testing.T, m *session.Manager) *session.Session {
 	t.Helper()
 	s, err := m.Load(context.Background(), "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return s
 }
 
@@ -104,9 +101,7 @@ func TestEndingTwiceIsEndingOnceAndKeepsHow(t *testing.T) {
 		}
 	})
 	s, err := b.load()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	past, err := s.PastDevices(ctx, 0, 10)
 	if err != nil || len(past) != 1 || past[0].EndReason != session.EndedByOwner {
 		t.Errorf("past %+v, %v; want one, ended by its owner", past, err)
@@ -125,26 +120,16 @@ func TestANewNameGreetsEverywhereAtTheNextRequest(t *testing.T) {
 			all = append(all, w.browser(m).logIn(w.ada))
 		}
 		inFlight, err := all[1].load()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := inFlight.Set("colour", "green"); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
+		require.NoError(t, inFlight.Set("colour", "green"))
 		ending, err := all[2].load()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		ending.LogOut()
 		w.rename(m, "Ada King")
 		old := *all[2]
-		if err := all[2].finish(ending); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, all[2].finish(ending))
 		w.rename(m, "Ada Lovelace")
-		if err := all[1].finish(inFlight); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, all[1].finish(inFlight))
 		for i, b := range all {
 			if want := "Ada Lovelace"; i != 2 && b.who() != want {
 				t.Errorf("browser %d is greeted as %q", i, b.who())
@@ -201,9 +186,7 @@ func TestOfAUserAgentOnlyTextIsKept(t *testing.T) {
 		b := w.browser(m)
 		b.do(func(s *session.Session) error { s.LogIn(w.ada, text.Sender{UserAgent: sent}); return nil })
 		s, err := b.load()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		devices, err := s.Devices(context.Background())
 		if err != nil || devices[0].UserAgent != want {
 			t.Errorf("%q is listed as %q, %v", sent, devices[0].UserAgent, err)
@@ -239,9 +222,7 @@ func TestClosingLeavesNothingRunning(t *testing.T) {
 			shut := func() {
 				m := w.open()
 				w.browser(m).logIn(w.ada)
-				if err := w.close(m); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, w.close(m))
 			}
 			shut() // what the first use starts for good
 			before := runtime.NumGoroutine()
@@ -271,9 +252,7 @@ func TestATableThatHangsIsSaidInTime(t *testing.T) {
 	})
 	b := w.browser(w.open()).logIn(w.ada)
 	s, err := b.load()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	s.Flash("never stored")
 	server.Pause()
 	mustFail(t, within(t, "commit", func() error { return b.finish(s) }), session.ErrUnavailable, "commit")

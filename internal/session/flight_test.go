@@ -12,6 +12,7 @@ import (
 	"github.com/gomodule/redigo/redis"
 
 	"holdfast/internal/dev/campaign"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/product"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
@@ -75,9 +76,7 @@ func endInFlight(t *testing.T, b *browser, managers []*session.Manager, end endi
 	slow := make([]*session.Session, inFlight)
 	for i := range slow {
 		s, err := old.at(managers[i%2]).load()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		slow[i] = s
 	}
 	inParallel(inFlight+1, func(i int) {
@@ -164,9 +163,7 @@ func TestDisablingLeavesNoLogInAlive(t *testing.T) {
 					t.Fatalf("round %d: %d keys are left, %v", round, n, err)
 				}
 			}
-			if err := w.enable(); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, w.enable())
 		}
 		t.Logf("%d log-ins came before, %d were refused", in, out)
 	})
@@ -265,8 +262,6 @@ func (w *world) held(hash string) int {
 		return 0
 	}
 	n, err := redis.Int(w.raw("EXISTS", product.SessionKeys+hash))
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	return n
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
@@ -46,13 +47,9 @@ func out(b *browser) func() error {
 func (w *world) beat() (beat int64, marks []any) {
 	w.t.Helper()
 	beat, err := redis.Int64(w.raw("GET", "holdfast:beat"))
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	keys, err := redis.Strings(w.raw("KEYS", "holdfast:beat:*"))
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	for _, key := range keys {
 		marks = append(marks, key)
 	}
@@ -81,9 +78,7 @@ func TestEndingAllEndsTheEnded(t *testing.T) {
 				b, other := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
 				old := *b
 				stored, err := redis.Bytes(w.raw("GET", key(old.token)))
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				b.do(logOut)
 				w.age(2 * time.Hour)
 				w.putter()(old.token, stored)
@@ -131,23 +126,17 @@ func TestWhatWasLostBeforeALongOutageStaysEnded(t *testing.T) {
 			}
 			switch name {
 			case "Redis": // its server applies endings until it is closed
-				if err := errors.Join(w.close(m), end()); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, errors.Join(w.close(m), end()))
 				older(w)
 				if !w.stands(b.token) {
 					t.Fatal("the session does not stand any more: nothing is tested")
 				}
 			default: // out of reach once it is closed
-				if err := end(); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, end())
 				if name == "embedded Redis" {
 					older(w)
 				}
-				if err := w.close(m); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, w.close(m))
 			}
 			m = w.open()
 			if who := b.at(m).who(); who != "" {
@@ -176,16 +165,12 @@ func TestOlderDataUnderAKeptConnectionIsNoticedWithinASecond(t *testing.T) {
 			b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
 			old := *b
 			stored, err := redis.Bytes(w.raw("GET", key(old.token)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			b.do(logOut)
 			connections := w.connections()
 			known, marks := w.beat()
 			conn, err := redis.DialURL(w.redis.URL)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			defer conn.Close()
 			for _, command := range []redis.Args{
 				{"MULTI"}, append(redis.Args{"DEL"}, marks...), {"SET", "holdfast:beat", beat(known)}, {"SET", key(old.token), stored}, {"EXEC"},
@@ -312,9 +297,7 @@ func TestAMasterThatIsCutOffIsNotBelieved(t *testing.T) {
 	})
 	testkit.Eventually(t, believed+slack, "the master that is cut off", out(kept))
 	for range 20 {
-		if err := errors.Join(out(kept)(), out(&old)()); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, errors.Join(out(kept)(), out(&old)()))
 	}
 	if err := a.Ping(context.Background()); !errors.Is(err, session.ErrUnavailable) {
 		t.Errorf("ready: %v", err)
@@ -340,18 +323,14 @@ func TestARedisThatRefusesToRemoveWhatEndedIsNotBelieved(t *testing.T) {
 	there := ada.at(b)
 	ctx, keys := context.Background(), []string{session.Key(ada.token)}
 	w.config("min-replicas-to-write", "1")
-	if err := w.db.Devices().EndByKey(ctx, keys, session.EndedByPassword); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.db.Devices().EndByKey(ctx, keys, session.EndedByPassword))
 	mustFail(t, a.RevokeKeys(ctx, w.db.Revocations(), keys), session.ErrUnavailable, "revoke")
 	if err := out(ada)(); err != nil {
 		t.Errorf("where it was refused: %v", err)
 	}
 	testkit.Eventually(t, onceASecond+slack, "the other server", out(there))
 	for range 20 {
-		if err := errors.Join(out(ada)(), out(there)()); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, errors.Join(out(ada)(), out(there)()))
 	}
 	w.config("min-replicas-to-write", "0")
 	testkit.Steadily(t, onceASecond+slack, "with writes taken again", greeted(kept, "Grace"))
@@ -364,15 +343,11 @@ func TestARedisThatRefusesToRemoveWhatEndedIsNotBelieved(t *testing.T) {
 func TestARedisThatCannotSaveGreets(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "data")
-	if err := os.Mkdir(folder, 0o755); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.Mkdir(folder, 0o755))
 	w := on(t, func(w *world) { w.use(testservice.PrivateRedis(t, "--dir", folder, "--save", "3600 1000000")) })
 	m := w.open()
 	b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
-	if err := os.RemoveAll(folder); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.RemoveAll(folder))
 	w.must("BGSAVE")
 	testkit.Eventually(t, patience, "fail to save", func() error {
 		if _, err := w.redis.Do("SET", "written", "1"); err == nil || !strings.HasPrefix(err.Error(), "MISCONF") {
@@ -390,9 +365,7 @@ func TestARedisThatCannotSaveGreets(t *testing.T) {
 	}
 	w.must("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 	testkit.Steadily(t, slack, "on a new connection", greeted(kept, "Grace"))
-	if err := w.cfg.Devices.EndByKey(context.Background(), []string{hash(b.token)}, session.EndedByLogOut); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.cfg.Devices.EndByKey(context.Background(), []string{hash(b.token)}, session.EndedByLogOut))
 	testkit.Eventually(t, believed+onceASecond+slack, "with an ended session there", out(b))
 }
 
@@ -405,16 +378,12 @@ func TestJunkInThePlaceOfTheWatermarkOfTheEmbeddedRedis(t *testing.T) {
 			w := on(t, onEmbedded)
 			m := w.open()
 			b := w.browser(m).logIn(w.ada)
-			if err := w.cfg.Devices.EndByKey(context.Background(), []string{hash(b.token)}, session.EndedByLogOut); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, w.cfg.Devices.EndByKey(context.Background(), []string{hash(b.token)}, session.EndedByLogOut))
 			w.age(2 * time.Hour) // long before the watermark that was there
 			if _, err := w.raw("SET", "holdfast:beat", junk); err != nil {
 				t.Fatal(err)
 			}
-			if err := w.close(m); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, w.close(m))
 			if who := b.at(w.open()).who(); who != "" {
 				t.Errorf("the ended session is greeted as %q", who)
 			}

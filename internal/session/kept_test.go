@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
 )
@@ -62,26 +63,18 @@ func TestAQueuedRevocationIsNotUndoneByAnOlderFile(t *testing.T) {
 				m := w.open()
 				b, other := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
 				old := *b
-				if err := w.close(m); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, w.close(m))
 				before := filepath.Join(t.TempDir(), "before")
 				copyFolder(t, w.cfg.store.DataDir, before)
 
 				devices.on.Store(true)
 				m = w.open(withDevices)
-				if err := keptEnds(b.at(m), other.at(m))[name](); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, keptEnds(b.at(m), other.at(m))[name]())
 				if old.at(m).who() != "" {
 					t.Fatal("the session lives")
 				}
-				if err := w.close(m); err != nil {
-					t.Fatal(err)
-				}
-				if err := os.RemoveAll(w.cfg.store.DataDir); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, w.close(m))
+				require.NoError(t, os.RemoveAll(w.cfg.store.DataDir))
 				copyFolder(t, before, w.cfg.store.DataDir)
 				m = w.open(withDevices)
 				if who := old.at(m).who(); who != "" {
@@ -130,9 +123,7 @@ func TestALogOutThatCannotBeNotedAnywhereIsSaid(t *testing.T) {
 	m := w.open(func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m).logIn(w.ada)
 	old, cookie := *b, b.cookie
-	if err := os.MkdirAll(filepath.Join(w.cfg.DataDir, "revocations.db"), 0o700); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.MkdirAll(filepath.Join(w.cfg.DataDir, "revocations.db"), 0o700))
 	devices.on.Store(true)
 	for range 2 {
 		mustFail(t, b.try(logOut), session.ErrNotNoted, "log-out")

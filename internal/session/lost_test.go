@@ -11,6 +11,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 )
@@ -133,12 +134,8 @@ func TestManyValuesAtOnceKeepToTheLimit(t *testing.T) {
 	requests := make([]*session.Session, 2*session.MaxValues)
 	for i := range requests {
 		s, err := b.load()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Set(fmt.Sprint("key", i), "value"); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
+		require.NoError(t, s.Set(fmt.Sprint("key", i), "value"))
 		requests[i] = s
 	}
 	stored := 0

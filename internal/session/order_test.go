@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
 )
@@ -21,9 +22,7 @@ func TestADeviceIsNotMarkedBeforeItsSessionIsGone(t *testing.T) {
 	m := w.open(brisk)
 	b, other := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
 	leaving, err := b.load()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	leaving.LogOut()
 	w.redis.Stop()
 	mustFail(t, b.finish(leaving), session.ErrUnavailable, "log-out")
@@ -38,9 +37,7 @@ func TestADeviceIsNotMarkedBeforeItsSessionIsGone(t *testing.T) {
 // deviceOf is the id of the device behind a token, from the database alone.
 func deviceOf(t *testing.T, w *world, token string) (id string) {
 	t.Helper()
-	if err := w.db.SQL().QueryRow(`SELECT id FROM devices WHERE session_key = $1`, hash(token)).Scan(&id); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, w.db.SQL().QueryRow(`SELECT id FROM devices WHERE session_key = $1`, hash(token)).Scan(&id))
 	return id
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
 )
@@ -54,9 +55,7 @@ func TestAStoppedOrHangingRedisIsSaidInTimeAndOver(t *testing.T) {
 			m := w.open(brisk)
 			b := w.browser(m).logIn(w.ada)
 			begun, err := b.load()
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			begun.Flash("never stored")
 			outage.begin(w)
 			mustFail(t, within(t, "commit", func() error { return b.finish(begun) }), session.ErrUnavailable, "commit")
@@ -91,9 +90,7 @@ func TestAStoppedOrHangingRedisIsSaidInTimeAndOver(t *testing.T) {
 func (w *world) clients() int {
 	w.t.Helper()
 	info, err := redis.String(w.redis.Do("INFO", "clients"))
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	var n int
 	if _, err := fmt.Sscanf(info, "# Clients\r\nconnected_clients:%d", &n); err != nil {
 		w.t.Fatal(err)
@@ -125,9 +122,7 @@ func TestWaitingForAConnectionLeavesTheOthersAlone(t *testing.T) {
 func (w *world) connections() int {
 	w.t.Helper()
 	info, err := redis.String(w.redis.Do("INFO", "stats"))
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	var n int
 	if _, err := fmt.Sscanf(info, "# Stats\r\ntotal_connections_received:%d", &n); err != nil {
 		w.t.Fatal(err)
@@ -209,9 +204,7 @@ func TestARedisThatIsNotTheOneToTalkToIsSaidOnce(t *testing.T) {
 			for range 5 {
 				s, err := b.load()
 				if c.greetsStill {
-					if err != nil {
-						t.Fatal(err)
-					}
+					require.NoError(t, err)
 					if member, _ := s.Member(); member.Name != "Ada" {
 						t.Errorf("greeted as %q", member.Name)
 					}
@@ -249,9 +242,7 @@ func (w *world) must(command string, args ...any) {
 func (w *world) mustAs(password, command string, args ...any) {
 	w.t.Helper()
 	conn, err := redis.DialURL(w.redis.URL, redis.DialPassword(password))
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	defer conn.Close()
 	if _, err := conn.Do(command, args...); err != nil {
 		w.t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/fault"
 	"holdfast/internal/session"
@@ -45,9 +46,7 @@ func TestAWriteThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 				if err == nil {
 					err = do(s)
 				}
-				if err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, err)
 				c.begin(w)
 				if name == "stopped" { // what is sent before the end is noticed may arrive
 					testkit.Eventually(t, patience, "notice", func() error {

@@ -3,6 +3,8 @@ package session
 import (
 	"testing"
 	"time"
+
+	"holdfast/internal/dev/require"
 )
 
 const benchKey = "47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
@@ -29,9 +31,7 @@ func BenchmarkEncodeRecord(b *testing.B) {
 
 func BenchmarkDecodeRecord(b *testing.B) {
 	stored, err := encodeRecord(benchKey, benchRecord())
-	if err != nil {
-		b.Fatal(err)
-	}
+	require.NoError(b, err)
 	b.SetBytes(int64(len(stored)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 )
 
@@ -14,9 +15,7 @@ func (w *world) rename(m *session.Manager, name string) {
 	if _, err := w.db.People().UpdateName(context.Background(), w.ada.ID, name); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := m.Rename(context.Background(), w.ada.ID, name); err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, m.Rename(context.Background(), w.ada.ID, name))
 }
 
 // TestARenameReachesEveryLogInInFlight renames a person again and again while
@@ -95,9 +94,7 @@ func TestOfRenamesAtOnceEverySessionHasTheLast(t *testing.T) {
 			}
 		})
 		person, err := w.db.People().ByID(ctx, w.ada.ID)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		for i, b := range browsers {
 			if who := b.who(); who != person.Name {
 				t.Errorf("round %d: session %d is greeted as %q, and the name is %q", round, i, who, person.Name)

@@ -13,6 +13,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
@@ -65,13 +66,9 @@ func TestARestoredRedisBringsNobodyBack(t *testing.T) {
 			if !holds(t, before, key(old.token)) {
 				t.Fatal("the copy does not have the session: nothing is tested")
 			}
-			if err := ends(m, w)[name](b, other); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, ends(m, w)[name](b, other))
 			w.redis.Kill()
-			if err := os.RemoveAll(filepath.Join(folder, "appendonlydir")); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.RemoveAll(filepath.Join(folder, "appendonlydir")))
 			copyFolder(t, before, filepath.Join(folder, "appendonlydir"))
 			w.redis.Start()
 			for place, m := range map[string]*session.Manager{"the first server": m, "the second server": second, "a new server": w.open()} {
@@ -101,9 +98,7 @@ func holds(t *testing.T, folder, text string) (found bool) {
 		found = found || bytes.Contains(content, []byte(text))
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return found
 }
 
@@ -244,21 +239,15 @@ func TestAnOlderFilePutBackBringsNobodyBack(t *testing.T) {
 			old := *b
 			shut := func(m *session.Manager) {
 				t.Helper()
-				if err := w.close(m); err != nil {
-					t.Fatal(err)
-				}
+				require.NoError(t, w.close(m))
 			}
 			shut(m)
 			before := filepath.Join(t.TempDir(), "before")
 			copyFolder(t, w.cfg.store.DataDir, before)
 			m = w.open()
-			if err := old.at(m).try(logOut); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, old.at(m).try(logOut))
 			shut(m)
-			if err := os.RemoveAll(w.cfg.store.DataDir); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.RemoveAll(w.cfg.store.DataDir))
 			copyFolder(t, before, w.cfg.store.DataDir)
 			m = w.open()
 			if who := old.at(m).who(); who != "" {

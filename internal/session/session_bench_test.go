@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 )
 
@@ -22,15 +23,11 @@ func BenchmarkPageViewFromRedis(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		s, err := m.Load(context.Background(), token)
-		if err != nil {
-			b.Fatal(err)
-		}
+		require.NoError(b, err)
 		if _, ok := s.Member(); !ok {
 			b.Fatal("not recognised")
 		}
-		if err := m.Commit(s); err != nil {
-			b.Fatal(err)
-		}
+		require.NoError(b, m.Commit(s))
 	}
 }
 
@@ -41,14 +38,8 @@ func BenchmarkChangeInRedis(b *testing.B) {
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		s, err := m.Load(context.Background(), token)
-		if err != nil {
-			b.Fatal(err)
-		}
-		if err := s.Set("colour", values[i%2]); err != nil {
-			b.Fatal(err)
-		}
-		if err := m.Commit(s); err != nil {
-			b.Fatal(err)
-		}
+		require.NoError(b, err)
+		require.NoError(b, s.Set("colour", values[i%2]))
+		require.NoError(b, m.Commit(s))
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testservice"
 )
 
@@ -26,9 +27,7 @@ func TestTheStockStoreBringsThemBack(t *testing.T) {
 		ctx := must(stock.Load(context.Background(), ""))
 		stock.Put(ctx, "name", "Ada")
 		token, _, err := stock.Commit(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return token
 	}
 	load := func(token string) context.Context { return must(stock.Load(context.Background(), token)) }
@@ -36,9 +35,7 @@ func TestTheStockStoreBringsThemBack(t *testing.T) {
 
 	token := begin()
 	inFlight1, logOut := load(token), load(token)
-	if err := stock.Destroy(logOut); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, stock.Destroy(logOut))
 	if alive(token) {
 		t.Fatal("the log-out did nothing")
 	}
@@ -85,9 +82,7 @@ func TestTheStockStoreLosesThem(t *testing.T) {
 	t.Cleanup(func() { _ = pool.Close() })
 	stock.Store = redisstore.New(pool)
 	token, _, err := stock.Commit(must(stock.Load(context.Background(), "")))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	requests := make([]context.Context, writers)
 	for i := range requests {
 		requests[i] = must(stock.Load(context.Background(), token))

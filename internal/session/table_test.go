@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 )
 
@@ -50,9 +51,7 @@ func TestAnExpiredRowIsNoSession(t *testing.T) {
 			w := on(t, with)
 			b := w.browser(w.open()).logIn(w.ada)
 			s, err := b.load()
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			expire := `UPDATE sessions SET expiry = julianday('now') - 1`
 			if w.cfg.store.Postgres != nil {
 				expire = `UPDATE sessions SET expiry = now() - interval '1 day'`

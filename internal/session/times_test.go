@@ -9,6 +9,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/product"
 	"holdfast/internal/session"
 )
@@ -75,9 +76,7 @@ func TestRedisKeepsAKeyAsLongAsIsDue(t *testing.T) {
 	left := func(b *browser) time.Duration {
 		t.Helper()
 		ms, err := redis.Int64(w.redis.Do("PTTL", key(b.token)))
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return time.Duration(ms) * time.Millisecond
 	}
 	due := func(b *browser, want time.Duration, when string) {
@@ -115,9 +114,7 @@ func TestLastSeenIsWrittenOnceAMinuteOrATwentiethOfAShortLimit(t *testing.T) {
 		stored := func() string {
 			t.Helper()
 			record, err := redis.String(w.redis.Do("GET", key(b.token)))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			return record
 		}
 		before := stored()
@@ -150,9 +147,7 @@ func TestLastSeenIsWrittenOnceAMinuteOrATwentiethOfAShortLimit(t *testing.T) {
 func (w *world) monitor() func() []string {
 	w.t.Helper()
 	conn, err := redis.DialURL(w.redis.URL)
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	if _, err := conn.Do("MONITOR"); err != nil {
 		w.t.Fatal(err)
 	}
@@ -162,9 +157,7 @@ func (w *world) monitor() func() []string {
 		w.must("ECHO", "the end of it")
 		for {
 			line, err := redis.String(redis.ReceiveWithTimeout(conn, patience))
-			if err != nil {
-				w.t.Fatal(err)
-			}
+			require.NoError(w.t, err)
 			if strings.Contains(line, "the end of it") {
 				return commands
 			}
@@ -236,9 +229,7 @@ func TestRememberedSessionsLiveLongerAndTheirCookiePersists(t *testing.T) {
 			t.Errorf("a minute before the end: ordinary %q, remembered %q", plain.who(), kept.who())
 		}
 		s, err := kept.load()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if devices, err := s.Devices(context.Background()); err != nil || len(devices) != 1 || !devices[0].Remembered {
 			t.Errorf("listed %+v, %v", devices, err)
 		}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/learn/byhand"
 	"holdfast/internal/session"
@@ -51,15 +52,9 @@ func (b *browser) watch(act func(*session.Session) error) (seen observed) {
 		Committed: func(o session.Outcome) { seen.outcome = o },
 	}), &store.Trace{Ran: func(op store.Operation) { seen.operations = append(seen.operations, op) }})
 	s, err := b.m.Load(ctx, b.token)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	if err := act(s); err != nil {
-		b.t.Fatal(err)
-	}
-	if err := b.finish(s); err != nil {
-		b.t.Fatal(err)
-	}
+	require.NoError(b.t, err)
+	require.NoError(b.t, act(s))
+	require.NoError(b.t, b.finish(s))
 	return seen
 }
 
@@ -108,15 +103,9 @@ func TestACommitIsMadeOnce(t *testing.T) {
 		m := w.open()
 		b := w.browser(m).logIn(w.ada)
 		s, err := b.load()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := s.Set("colour", "green"); err != nil {
-			t.Fatal(err)
-		}
-		if err := m.Commit(s); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
+		require.NoError(t, s.Set("colour", "green"))
+		require.NoError(t, m.Commit(s))
 		b.set("colour", "blue")
 		if err := b.finish(s); err != nil { // commits again, and writes the cookie
 			t.Fatal(err)
@@ -133,17 +122,11 @@ func TestACookieGoesOutOnce(t *testing.T) {
 	m := w.open()
 	b := w.browser(m)
 	s, err := b.load()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	s.LogIn(w.ada, laptop)
-	if err := b.finish(s); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, b.finish(s))
 	b.cookie = nil
-	if err := b.finish(s); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, b.finish(s))
 	if b.cookie != nil {
 		t.Errorf("sent again: %s", b.cookie)
 	}
@@ -157,9 +140,7 @@ func TestTheLinesPastTheServerWork(t *testing.T) {
 		b := w.browser(m).logIn(w.ada)
 		stored := string(b.watch(nothing).operations[0].Value)
 		lines, err := byhand.Of(context.Background(), w.cfg.store, w.opened[m])
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		by := lines(hash(b.token))
 		if w.cfg.store.Kind == store.KindMemory || w.cfg.store.Kind == store.KindFile {
 			if by.Read != "" || by.Why == "" {

@@ -15,6 +15,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/product"
@@ -98,9 +99,7 @@ func (w *world) use(server *testservice.RedisServer) {
 func onEmbedded(w *world) {
 	w.t.Helper()
 	dir, err := os.MkdirTemp("", "")
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	w.t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	w.cfg.store.Kind, w.cfg.store.DataDir = store.KindRedis, dir
 }
@@ -169,9 +168,7 @@ func (w *world) person(name string) session.Member {
 		EmailKey:     key,
 		PasswordHash: "$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAAAA",
 	})
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	return session.Member{ID: id, Name: name}
 }
 
@@ -213,9 +210,7 @@ func (w *world) advance(by time.Duration) {
 func (w *world) age(by time.Duration) {
 	w.t.Helper()
 	_, err := w.db.SQL().Exec(`UPDATE devices SET created_ms = created_ms - $1, deadline_ms = deadline_ms - $1, ended_ms = ended_ms - $1`, by.Milliseconds())
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 }
 
 // brisk gives every operation on Redis no more than the budget.
@@ -252,9 +247,7 @@ func (w *world) keys() (int, error) {
 func (w *world) stands(token string) bool {
 	w.t.Helper()
 	n, err := redis.Int(w.raw("EXISTS", key(token)))
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	require.NoError(w.t, err)
 	return n == 1
 }
 

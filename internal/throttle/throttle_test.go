@@ -10,6 +10,7 @@ import (
 
 	"holdfast/internal/database"
 	"holdfast/internal/dev/campaign"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/throttle"
 )
@@ -163,22 +164,16 @@ func TestWhatIsGivenBackOrClearedCountsNoMore(t *testing.T) {
 			if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
 				t.Fatalf("waits %s", wait)
 			}
-			if err := l.Refund(t.Context(), key); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, l.Refund(t.Context(), key))
 		}
 		for range rule.Burst {
 			held(t, l.Take(t.Context(), key))
 		}
-		if err := l.Refund(t.Context(), key); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, l.Refund(t.Context(), key))
 		if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
 			t.Errorf("waits %s after one was given back", wait)
 		}
-		if err := l.Clear(t.Context(), key); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, l.Clear(t.Context(), key))
 		if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
 			t.Errorf("waits %s after all were cleared", wait)
 		}
@@ -226,9 +221,7 @@ func TestANilLimiterLetsEverythingThrough(t *testing.T) {
 	var l *throttle.Limiter
 	key := throttle.Key{Rule: rule, Subject: "ada"}
 	for range 100 {
-		if err := errors.Join(l.Take(t.Context(), key), l.Refund(t.Context(), key), l.Clear(t.Context(), key)); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, errors.Join(l.Take(t.Context(), key), l.Refund(t.Context(), key), l.Clear(t.Context(), key)))
 	}
 }
 
@@ -253,9 +246,7 @@ func TestATryCountedWhileTheOnlyOneIsGivenBackStaysCounted(t *testing.T) {
 		l, key := throttle.New(store, now.Now), throttle.Key{Rule: one, Subject: "ada"}
 		held(t, l.Take(t.Context(), key))
 		giver := throttle.New(&between{Store: store, do: func() { held(t, l.Take(t.Context(), key)) }}, now.Now)
-		if err := giver.Refund(t.Context(), key); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, giver.Refund(t.Context(), key))
 		if found, err := store.Find(t.Context(), "test:ada"); err != nil || found.Tries != 1 {
 			t.Errorf("%d tries are counted, want 1: %v", found.Tries, err)
 		}
@@ -270,9 +261,7 @@ func TestATryGivenBackLeavesTheWaitOfThoseBeforeIt(t *testing.T) {
 		l, key := throttle.New(open(), now.Now), throttle.Key{Rule: one, Subject: "ada"}
 		giveBack := func() {
 			t.Helper()
-			if err := l.Refund(t.Context(), key); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, l.Refund(t.Context(), key))
 		}
 		held(t, l.Take(t.Context(), key))
 		giveBack()

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/view"
 )
 
@@ -113,9 +114,7 @@ func TestACompiledTemplateWritesWhatHTMLTemplateWrites(t *testing.T) {
 	for name, source := range templates() {
 		t.Run(name, func(t *testing.T) {
 			set, err := parse(source, partials...)
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			if got, _ := both(set, full()); got == "" {
 				t.Error("the full page cannot be rendered")
 			}
@@ -135,9 +134,7 @@ func allocations(t *testing.T, set *view.Set, page any) float64 {
 	var out bytes.Buffer
 	return testing.AllocsPerRun(50, func() {
 		out.Reset()
-		if err := set.Render(&out, "page", data); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, set.Render(&out, "page", data))
 	})
 }
 
@@ -147,9 +144,7 @@ func TestWhatTheCompilerKnowsIsCompiled(t *testing.T) {
 		"with struct", "whole page", "range strings", "range structs", "range else", "nested field", "template", "template in a loop",
 	} {
 		set, err := parse(strings.Repeat(templates()[name], 20), partials...)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		page := full()
 		if compiled, interpreted := allocations(t, set, page), allocations(t, set, &page); compiled > 8 || interpreted <= 8 {
 			t.Errorf("%s: %.0f allocations, by html/template %.0f, want at most 8 and more", name, compiled, interpreted)
@@ -159,9 +154,7 @@ func TestWhatTheCompilerKnowsIsCompiled(t *testing.T) {
 
 func TestAPageOfAnotherTypeIsLeftToHTMLTemplate(t *testing.T) {
 	set, err := parse(`<p>{{.Page.Name}}</p>`)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, page := range []any{struct{ Name string }{"Ada"}, struct{ Age, Name string }{"36", "Ada"}, map[string]string{"Name": "Ada"}} {
 		if got := render(t, set, page); !strings.Contains(got, "<p>Ada</p>") {
 			t.Errorf("%T is rendered as %s", page, got)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/view"
 )
 
@@ -29,9 +30,7 @@ type layout struct{ Title string }
 func render(t testing.TB, set *view.Set, page any) string {
 	t.Helper()
 	var out bytes.Buffer
-	if err := set.Render(&out, "page", view.Data{Layout: layout{"Sample"}, Page: page}); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, set.Render(&out, "page", view.Data{Layout: layout{"Sample"}, Page: page}))
 	return out.String()
 }
 
@@ -55,9 +54,7 @@ func TestABrokenTemplateIsNamedWhenItIsParsed(t *testing.T) {
 
 func TestAnAssetIsNamedByItsAddress(t *testing.T) {
 	set, err := parse(`<link href="{{ asset "site.css" }}">`)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if got := render(t, set, struct{}{}); !strings.Contains(got, `<link href="/static/0123-site.css">`) {
 		t.Errorf("the address is not in %s", got)
 	}
@@ -65,9 +62,7 @@ func TestAnAssetIsNamedByItsAddress(t *testing.T) {
 
 func TestAPageThatFailsWritesNothing(t *testing.T) {
 	set, err := parse(`<p>{{.Page.Name}}</p>`)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for name, data := range map[string]view.Data{
 		"none": {Layout: layout{}, Page: struct{ Name string }{"Ada"}},
 		"page": {Layout: layout{}, Page: struct{}{}},

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/visitor"
 )
 
@@ -55,9 +56,7 @@ func TestAServedFormIsSentAsABrowserSendsIt(t *testing.T) {
 	var handed []string
 	v.Handed = func(token string) { handed = append(handed, token) }
 	a, err := v.Submit(t.Context(), "/form", "/sent", map[string]string{"name": "new"})
-	if err := visitor.Sent(a, err); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, visitor.Sent(a, err))
 	to, err := url.Parse(a.Header.Get("Location"))
 	if err != nil || a.Code != http.StatusSeeOther {
 		t.Fatalf("%s to %s: a redirect is not followed", a.Status, a.Header.Get("Location"))

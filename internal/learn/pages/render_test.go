@@ -6,6 +6,7 @@ import (
 	"testing/fstest"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit/pagetest"
 	"holdfast/internal/learn/attack"
 	"holdfast/internal/learn/restartcheck"
@@ -40,22 +41,16 @@ func suite(t *testing.T) pagetest.Suite {
 			}
 			return err
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 	}
 	add(site.FS, all)
 	extension, err := New(Config{Learn: true})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for _, files := range extension.Templates {
 		add(files, own, all)
 	}
 	views, err := view.Parse(all, func(name string) (string, bool) { return "/static/" + name, true })
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return pagetest.Suite{
 		Views: views, Templates: own, Samples: samplePages(), Source: "samplePages in internal/learn/pages/render_test.go",
 		Layouts: func(page string) []any {

@@ -15,6 +15,7 @@ import (
 	"github.com/jackc/pgx/v5"
 
 	"holdfast/internal/dev/campaign"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
@@ -39,18 +40,14 @@ var build = sync.OnceValues(func() (string, error) {
 func options(t *testing.T) restartcheck.Options {
 	t.Helper()
 	program, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return restartcheck.Options{Executable: program, Notes: t.TempDir(), Sessions: campaign.Number(20, 500)}
 }
 
 func TestEveryStoreDoesWhatItIsForOnEmbeddedServices(t *testing.T) {
 	t.Parallel()
 	report, err := restartcheck.Run(t.Context(), options(t))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if err := report.Verdict(); err != nil {
 		t.Error(err)
 	}
@@ -82,9 +79,7 @@ func TestEveryStoreDoesWhatItIsForOnRealServices(t *testing.T) {
 		}
 	}
 	report, err := restartcheck.Run(t.Context(), o)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if err := report.Verdict(); err != nil {
 		t.Error(err)
 	}
@@ -142,9 +137,7 @@ func TestARedisThatForgetsIsFoundOut(t *testing.T) {
 				}
 			}
 			row, err := restartcheck.Try(t.Context(), o, "redis")
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			report := asItShouldBe()
 			report.Rows[0] = row
 			if err := report.Verdict(); err == nil || !strings.Contains(err.Error(), "redis lost the session at the "+at) {
@@ -216,9 +209,7 @@ func TestAProgramThatIsNoServerIsAnError(t *testing.T) {
 func keysOf(t *testing.T, cache *testservice.RedisServer) []string {
 	t.Helper()
 	keys, err := redis.Strings(cache.Do("KEYS", "*"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return keys
 }
 
@@ -235,13 +226,9 @@ func connections(t *testing.T, at string) int {
 func ask[T any](t *testing.T, at, question string) (answer T) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), at)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer conn.Close(context.Background())
-	if err := conn.QueryRow(t.Context(), question).Scan(&answer); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, conn.QueryRow(t.Context(), question).Scan(&answer))
 	return answer
 }
 
@@ -249,13 +236,9 @@ func TestWhatAKilledCheckHasLeftIsSweptFromNotesInAFolderOfAnyName(t *testing.T)
 	t.Parallel()
 	notes, left := filepath.Join(t.TempDir(), "[a]?*"), filepath.Join(t.TempDir(), "left")
 	for _, folder := range []string{notes, left} {
-		if err := os.Mkdir(folder, 0o700); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, os.Mkdir(folder, 0o700))
 	}
-	if err := os.WriteFile(filepath.Join(notes, "x.left.json"), fmt.Appendf(nil, `{"folder": %q}`, left), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(filepath.Join(notes, "x.left.json"), fmt.Appendf(nil, `{"folder": %q}`, left), 0o600))
 	if err := restartcheck.Sweep(t.Context(), notes, ""); err != nil {
 		t.Error(err)
 	}

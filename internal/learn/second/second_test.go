@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/learn/second"
@@ -22,9 +23,7 @@ var build = sync.OnceValues(func() (string, error) {
 func program(t *testing.T) string {
 	t.Helper()
 	built, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return built
 }
 
@@ -53,9 +52,7 @@ func TestASecondServerEndsByItself(t *testing.T) {
 	program := program(t)
 	const life = time.Second
 	server := second.New(options(t, program, life))
-	if err := server.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, server.Start(t.Context()))
 	state := server.State()
 	if left := time.Until(state.Ends); state.Process == os.Getpid() || left > life {
 		t.Errorf("after its start: %+v", state)
@@ -78,9 +75,7 @@ func TestThereIsOneSecondServerUntilItIsClosed(t *testing.T) {
 	if _, err := server.Ask(t.Context(), nil); !errors.Is(err, second.ErrNone) {
 		t.Errorf("asked before it runs: %v", err)
 	}
-	if err := server.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, server.Start(t.Context()))
 	state := server.State()
 	if !state.Running {
 		t.Errorf("after its start: %+v", state)

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session/revocation"
 )
 
@@ -28,9 +29,7 @@ func (c collected) store(_ context.Context, keys []string, reason string) error 
 
 func mustAdd(t *testing.T, q *revocation.Queue, reason string, keys ...string) {
 	t.Helper()
-	if err := q.Add(t.Context(), keys, reason); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, q.Add(t.Context(), keys, reason))
 }
 
 // mustDrain drains q and compares with all that it must have had.
@@ -107,9 +106,7 @@ func TestRevocationsAddedWhileTheQueueIsDrainedStay(t *testing.T) {
 
 func TestAFolderThatTakesNoFileIsAnError(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a file")
-	if err := os.WriteFile(dir, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, os.WriteFile(dir, nil, 0o600))
 	for _, q := range []*revocation.Queue{revocation.NewQueue(dir), revocation.NewQueue("")} {
 		if err := q.Add(t.Context(), []string{"one"}, "log-out"); err == nil {
 			t.Error("it took a revocation")
@@ -128,14 +125,10 @@ func TestTheQueueOfAnEarlierReleaseIsImported(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			legacy := "\n{\"keys\":[\"one\"],\"reason\":\"log-out\"}\n\n{\"keys\":[\"two\",\"three\"],\"reason\":\"owner\"}\n" + c.tail
-			if err := os.WriteFile(filepath.Join(dir, "endings.journal"), []byte(legacy), 0o600); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, os.WriteFile(filepath.Join(dir, "endings.journal"), []byte(legacy), 0o600))
 			mustDrain(t, revocation.NewQueue(dir), collected{"one": "log-out", "two": "owner", "three": "owner"})
 			files, err := filepath.Glob(filepath.Join(dir, "endings.journal*"))
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			left := ""
 			for _, path := range files {
 				if base := filepath.Base(path); base != "endings.journal.lock" {
@@ -198,9 +191,7 @@ func TestProcessesShareAQueue(t *testing.T) {
 func useQueue(t *testing.T, q *revocation.Queue, count int) {
 	for n := range count {
 		key := fmt.Sprintf("%d-%d", os.Getpid(), n)
-		if err := whileLocked(func() error { return q.Add(t.Context(), []string{key}, "log-out") }); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, whileLocked(func() error { return q.Add(t.Context(), []string{key}, "log-out") }))
 		fmt.Println("added", key)
 		if n%5 > 0 {
 			continue

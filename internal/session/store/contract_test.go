@@ -14,6 +14,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session/store"
@@ -100,9 +101,7 @@ func everywhere(t *testing.T, test func(t *testing.T, p *place)) {
 func (p *place) open() *store.Opened {
 	p.t.Helper()
 	opened, err := store.Open(context.Background(), p.cfg)
-	if err != nil {
-		p.t.Fatal(err)
-	}
+	require.NoError(p.t, err)
 	p.t.Cleanup(func() { _ = opened.Close() })
 	return opened
 }
@@ -139,9 +138,7 @@ func value(text string) []byte {
 
 func (s suite) must(err error) {
 	s.t.Helper()
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	require.NoError(s.t, err)
 }
 
 func TestAValueIsReplacedOnlyAsItIsKnown(t *testing.T) {
@@ -285,9 +282,7 @@ func TestWhatIsStoredOutlivesTheStore(t *testing.T) {
 		first := p.open()
 		suite{t, t.Context(), first}.swap("a", "", "a=1", nil)
 		for range 2 { // closing twice is closing once
-			if err := first.Close(); err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, first.Close())
 		}
 		want := "a=1"
 		if p.cfg.Kind == store.KindMemory {
@@ -334,9 +329,7 @@ type proxy struct {
 
 func newProxy(t *testing.T, to string) *proxy {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	p := &proxy{addr: listener.Addr().String()}
 	var group sync.WaitGroup
 	t.Cleanup(func() { listener.Close(); group.Wait() })
@@ -443,9 +436,7 @@ func TestTheValueOfAnotherKeyIsShownToNobody(t *testing.T) {
 func connections(t *testing.T, s *testservice.RedisServer) int {
 	t.Helper()
 	info, err := redis.String(s.Do("INFO", "stats"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	var n int
 	if _, err := fmt.Sscanf(info, "# Stats\r\ntotal_connections_received:%d", &n); err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session/store"
 )
 
@@ -26,9 +27,7 @@ func TestAStoreKeepsItsID(t *testing.T) {
 		if again := must(opened.Mark(t.Context()))(t); again != marked {
 			t.Errorf("marked again as %+v, want %+v", again, marked)
 		}
-		if err := opened.Close(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, opened.Close())
 		refused := errors.New("another one")
 		for _, answer := range []error{refused, nil} {
 			var shown store.Identity
@@ -51,9 +50,7 @@ func TestAStoreKeepsItsID(t *testing.T) {
 func must[T any](value T, err error) func(*testing.T) T {
 	return func(t *testing.T) T {
 		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return value
 	}
 }
@@ -80,9 +77,7 @@ func TestARemovalBesideTheServerIsFinal(t *testing.T) {
 	for round := range 200 {
 		key := fmt.Sprint("key", round)
 		value := []byte(key + "=0")
-		if err := server.CompareAndSwap(t.Context(), key, nil, value, time.Hour); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, server.CompareAndSwap(t.Context(), key, nil, value, time.Hour))
 		wrote, ended := make(chan struct{}), make(chan error, 1)
 		go func() {
 			for n := 1; n < 10_000; n++ {
@@ -98,9 +93,7 @@ func TestARemovalBesideTheServerIsFinal(t *testing.T) {
 			ended <- nil
 		}()
 		<-wrote
-		if err := beside.Delete(t.Context(), key); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, beside.Delete(t.Context(), key))
 		if err := <-ended; !errors.Is(err, store.ErrConflict) {
 			t.Fatalf("the server's write ended with %v, want %v", err, store.ErrConflict)
 		}
