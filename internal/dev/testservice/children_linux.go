@@ -1,35 +1,32 @@
 package testservice
 
 import (
-	"bytes"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // children lists the direct children of pid: the backends of PostgreSQL are in
 // sessions of their own, so a signal to a process group does not reach them.
-func children(pid int) ([]int, error) {
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+func children(pid int) (found []int, err error) {
+	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {
 		return nil, err
 	}
-	var found []int
-	for _, path := range stats {
-		stat, err := os.ReadFile(path)
-		if err != nil {
-			continue // ended meanwhile
-		}
-		// pid (name) state ppid …, where the name may hold anything.
-		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-		if len(fields) < 2 || string(fields[1]) != strconv.Itoa(pid) {
-			continue
-		}
-		child, err := strconv.Atoi(filepath.Base(filepath.Dir(path)))
+	for _, list := range lists {
+		ids, err := os.ReadFile(list)
 		if err != nil {
 			return nil, err
 		}
-		found = append(found, child)
+		for id := range strings.FieldsSeq(string(ids)) {
+			child, err := strconv.Atoi(id)
+			if err != nil {
+				return nil, err
+			}
+			found = append(found, child)
+		}
 	}
 	return found, nil
 }

@@ -1,7 +1,6 @@
 package testservice
 
 import (
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -32,5 +31,5 @@ func Nginx(t testing.TB, servers, addr string) {
 	t.Helper()
 	path := written(t, "nginx.conf", strings.Replace(nginxFrame, "SERVERS", servers, 1))
 	folder := filepath.Dir(path)
-	serve(t, exec.Command(Program(t, "nginx"), "-p", folder, "-c", path), folder, addr, "QUIT")
+	serve(t, folder, addr, "nginx", "-p", folder, "-c", path)
 }

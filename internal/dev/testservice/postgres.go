@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -21,9 +22,7 @@ import (
 type PostgresServer struct {
 	URL string // postgres://USER:PASSWORD@127.0.0.1:PORT/DATABASE; the user is superuser
 
-	t       testing.TB
-	cluster *cluster
-	private bool
+	*service
 }
 
 // shared is the one server of this test process; it stays until the process
@@ -41,7 +40,10 @@ func Postgres(t testing.TB) *PostgresServer {
 	if !guarded {
 		return PrivatePostgres(t)
 	}
-	return sharedCluster(t).database(t, false)
+	c := sharedCluster(t)
+	s := &PostgresServer{URL: c.newDatabase(t), service: &service{t: t, shared: true}}
+	t.Cleanup(func() { c.drop(t, path.Base(s.URL)) })
+	return s
 }
 
 // FilledPostgres is like [Postgres], but the database is a copy of one that fill
@@ -83,13 +85,9 @@ func PrivatePostgres(t testing.TB) *PostgresServer {
 	if err != nil {
 		t.Fatalf("testservice: start PostgreSQL: %v", err)
 	}
-	t.Cleanup(func() {
-		if err := c.run.end(syscall.SIGQUIT); err != nil {
-			t.Errorf("testservice: end PostgreSQL: %v", err)
-		}
-		os.RemoveAll(c.folder)
-	})
-	return c.database(t, true)
+	t.Cleanup(func() { os.RemoveAll(c.folder) })
+	c.endWithTest()
+	return &PostgresServer{URL: c.newDatabase(t), service: c.service}
 }
 
 func programs(t testing.TB) {
@@ -98,71 +96,12 @@ func programs(t testing.TB) {
 	Program(t, "postgres")
 }
 
-// Stop ends the server in good order, connections included (SIGINT), and waits
-// until it is gone.
-func (s *PostgresServer) Stop() {
-	s.t.Helper()
-	s.own()
-	if err := s.cluster.run.end(syscall.SIGINT); err != nil {
-		s.t.Fatalf("testservice: stop PostgreSQL: %v", err)
-	}
-}
-
-// Start starts a stopped server again, on the same port and files. It returns
-// when the server takes connections.
-func (s *PostgresServer) Start() {
-	s.t.Helper()
-	s.own()
-	if s.cluster.run.running() {
-		s.t.Fatal("testservice: PostgreSQL is running already")
-	}
-	if err := s.cluster.start(); err != nil {
-		s.t.Fatalf("testservice: start PostgreSQL again: %v", err)
-	}
-}
-
-// Pause hangs the server with all its backends (SIGSTOP): connections stay and
-// the system accepts new ones, but nothing is answered until Resume.
-func (s *PostgresServer) Pause() {
-	s.t.Helper()
-	s.own()
-	pause(s.t, s.cluster.run)
-}
-
-// Resume lets a paused server go on.
-func (s *PostgresServer) Resume() {
-	s.t.Helper()
-	s.own()
-	s.cluster.run.resume()
-}
-
-func (s *PostgresServer) own() {
-	s.t.Helper()
-	if !s.private {
-		s.t.Fatalf("testservice: other tests share this server: use PrivatePostgres")
-	}
-}
-
-func pause(t testing.TB, run *process) {
-	t.Helper()
-	if !run.running() {
-		t.Fatal("testservice: a stopped server cannot be paused")
-	}
-	if !guarded {
-		t.Skip("testservice: a process cannot be paused on this system")
-	}
-	if err := run.pause(); err != nil {
-		t.Fatalf("testservice: pause: %v", err)
-	}
-}
-
 // cluster is one server with its files.
 type cluster struct {
-	folder   string
+	*service
 	password string
 	port     int
 	attr     *syscall.SysProcAttr
-	run      *process
 	made     atomic.Int64 // databases made so far
 
 	mu        sync.Mutex
@@ -174,7 +113,23 @@ func newCluster(t testing.TB) (*cluster, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{folder: folder, password: rand.Text()}
+	c := &cluster{password: rand.Text()}
+	c.service = &service{
+		t: t, name: "postgres", folder: folder, stop: syscall.SIGINT, last: syscall.SIGQUIT,
+		command: func() *exec.Cmd {
+			return c.program("postgres", "-D", c.data(), "-p", strconv.Itoa(c.port),
+				"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
+				"-c", "max_connections=200",
+				"-c", "fsync=off", "-c", "full_page_writes=off")
+		},
+		ready: func(ctx context.Context) error {
+			conn, err := pgx.Connect(ctx, c.url("postgres"))
+			if err != nil {
+				return err
+			}
+			return conn.Close(ctx)
+		},
+	}
 	if err := c.create(t); err != nil {
 		os.RemoveAll(folder)
 		return nil, err
@@ -191,45 +146,15 @@ func (c *cluster) create(t testing.TB) error {
 	if c.attr, err = otherUser(c.folder, secret); err != nil {
 		return err
 	}
-	initdb := c.command("initdb", "-D", c.data(), "--username=holdfast", "--pwfile="+secret,
+	initdb := c.program("initdb", "-D", c.data(), "--username=holdfast", "--pwfile="+secret,
 		"--auth=password", "--encoding=UTF8", "--locale=C", "--no-sync")
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	for range 3 { // another process may have taken the port meanwhile
-		c.port = FreePort(t)
-		if err = c.start(); err == nil {
-			return nil
-		}
-	}
-	return err
+	return c.startOnFreePort(t, func(port int) { c.port = port })
 }
 
-func (c *cluster) start() error {
-	run, err := launch(c.command("postgres", "-D", c.data(), "-p", strconv.Itoa(c.port),
-		"-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
-		"-c", "max_connections=200",
-		"-c", "fsync=off", "-c", "full_page_writes=off",
-	), c.log(), c.folder, "QUIT")
-	if err != nil {
-		return err
-	}
-	c.run = run
-	err = poll(run, startLimit, func(ctx context.Context) error {
-		conn, err := pgx.Connect(ctx, c.url("postgres"))
-		if err != nil {
-			return err
-		}
-		return conn.Close(ctx)
-	})
-	if err != nil {
-		run.end(syscall.SIGQUIT)
-		return fmt.Errorf("%w\n%s", err, tail(c.log()))
-	}
-	return nil
-}
-
-func (c *cluster) command(program string, args ...string) *exec.Cmd {
+func (c *cluster) program(program string, args ...string) *exec.Cmd {
 	cmd := exec.Command(find(program), args...)
 	cmd.Dir = c.folder
 	cmd.SysProcAttr = c.attr
@@ -237,7 +162,6 @@ func (c *cluster) command(program string, args ...string) *exec.Cmd {
 }
 
 func (c *cluster) data() string { return filepath.Join(c.folder, "data") }
-func (c *cluster) log() string  { return filepath.Join(c.folder, "postgres.log") }
 
 func (c *cluster) url(database string) string {
 	return (&url.URL{
@@ -248,18 +172,14 @@ func (c *cluster) url(database string) string {
 	}).String()
 }
 
-// database makes an empty database and, on a shared server, drops it at the
-// test's end with all connections to it.
-func (c *cluster) database(t testing.TB, private bool) *PostgresServer {
+// newDatabase creates an empty database and returns its URL.
+func (c *cluster) newDatabase(t testing.TB) string {
 	t.Helper()
 	name := c.newName()
 	if err := c.exec("CREATE DATABASE " + name); err != nil {
 		t.Fatalf("testservice: create database: %v", err)
 	}
-	if !private {
-		t.Cleanup(func() { c.drop(t, name) })
-	}
-	return &PostgresServer{URL: c.url(name), t: t, cluster: c, private: private}
+	return c.url(name)
 }
 
 func (c *cluster) newName() string { return "test_" + strconv.FormatInt(c.made.Add(1), 10) }

@@ -53,7 +53,7 @@ func (c *cluster) copied(t testing.TB, name string, fill func(url string) error)
 		defer c.mu.Unlock()
 		from.unused = append(from.unused, one)
 	})
-	return &PostgresServer{URL: c.url(one), t: t, cluster: c}
+	return &PostgresServer{URL: c.url(one), service: &service{t: t, shared: true}}
 }
 
 func (c *cluster) fill(from *template, name string, fill func(url string) error) error {
