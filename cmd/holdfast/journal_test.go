@@ -86,9 +86,7 @@ func newRedisFolder(t testing.TB) *redisFolder {
 // save copies the data of a Redis in which the session of who lives.
 func (r *redisFolder) save(who *visitor) {
 	r.t.Helper()
-	if n, err := r.Do("EXISTS", keyOf(who)); n != int64(1) || err != nil {
-		r.t.Fatalf("the session is not there to be restored: nothing is tested (%v)", err)
-	}
+	mustHold(r.t, r.RedisServer, who)
 	require.NoError(r.t, errors.Join(os.RemoveAll(r.before), os.CopyFS(r.before, os.DirFS(r.folder))))
 }
 

@@ -49,8 +49,17 @@ func openMetrics(ctx context.Context, addr string, log *slog.Logger) (*metrics, 
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"method", "route", "status"}),
 	}
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(
+		m.requests,
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		// The live heap is what the program needs; the heap in use includes garbage.
+		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.GoRuntimeMetricsRule{
+			Matcher: regexp.MustCompile(`^/gc/(heap/live:bytes|cycles/total:gc-cycles)$`),
+		})),
+	)
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry(), promhttp.HandlerOpts{Timeout: metricsTimeout}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: metricsTimeout}))
 	m.server = httpserver.Limited(mux, log)
 	m.server.IdleTimeout = 2 * time.Minute // a scrape a minute keeps its connection
 	go func() {
@@ -59,19 +68,6 @@ func openMetrics(ctx context.Context, addr string, log *slog.Logger) (*metrics, 
 		}
 	}()
 	return m, nil
-}
-
-func (m *metrics) registry() *prometheus.Registry {
-	r := prometheus.NewRegistry()
-	r.MustRegister(
-		m.requests,
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		// The live heap is what the program needs; the heap in use includes garbage.
-		collectors.NewGoCollector(collectors.WithGoCollectorRuntimeMetrics(collectors.GoRuntimeMetricsRule{
-			Matcher: regexp.MustCompile(`^/gc/(heap/live:bytes|cycles/total:gc-cycles)$`),
-		})),
-	)
-	return r
 }
 
 // count counts one answered request. route is the pattern of its path, "" for
@@ -95,8 +91,5 @@ func (m *metrics) close() error {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), metricsTimeout)
 	defer cancel()
-	if err := m.server.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("stop serving metrics: %w", err), m.server.Close())
-	}
-	return nil
+	return errors.Join(m.server.Shutdown(ctx), m.server.Close())
 }

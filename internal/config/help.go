@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"reflect"
 	"strings"
 	"time"
@@ -29,18 +30,14 @@ func describe(value *kong.Value) string {
 	return value.Help + " [" + envName(value.Name) + ", " + unset + "]"
 }
 
+var placeHolders = map[reflect.Type]string{
+	reflect.TypeFor[int]():           "NUMBER",
+	reflect.TypeFor[time.Duration](): "DURATION",
+	reflect.TypeFor[SecretURL]():     "URL",
+}
+
 // PlaceHolder implements kong.PlaceHolderProvider: it names the kind of value.
 func (f flagValues) PlaceHolder(flag *kong.Flag) string {
-	if allowed := flag.Tag.Get("oneof"); allowed != "" {
-		return strings.ReplaceAll(allowed, ",", "|")
-	}
-	switch flag.Target.Type() {
-	case reflect.TypeFor[int]():
-		return "NUMBER"
-	case reflect.TypeFor[time.Duration]():
-		return "DURATION"
-	case reflect.TypeFor[SecretURL]():
-		return "URL"
-	}
-	return "TEXT"
+	allowed := strings.ReplaceAll(flag.Tag.Get("oneof"), ",", "|")
+	return cmp.Or(allowed, placeHolders[flag.Target.Type()], "TEXT")
 }

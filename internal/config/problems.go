@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strings"
 )
 
 // ErrHelp is returned after help has been printed: there is nothing to do.
@@ -24,20 +23,18 @@ type Problems []Problem
 
 // Error names every problem, one a line.
 func (p Problems) Error() string {
-	var b strings.Builder
+	text := fmt.Sprintf("%d settings are wrong:", len(p))
 	if len(p) == 1 {
-		b.WriteString("a setting is wrong:")
-	} else {
-		fmt.Fprintf(&b, "%d settings are wrong:", len(p))
+		text = "a setting is wrong:"
 	}
 	for _, one := range p {
-		b.WriteString("\n  " + one.Setting)
+		text += "\n  " + one.Setting
 		if one.Source != "" {
-			fmt.Fprintf(&b, " is %q (%s)", one.Given, one.Source)
+			text += fmt.Sprintf(" is %q (%s)", one.Given, one.Source)
 		}
-		b.WriteString(": " + one.Need)
+		text += ": " + one.Need
 	}
-	return b.String()
+	return text
 }
 
 // name reports whether one of these settings is wrong.

@@ -43,53 +43,47 @@ func measureStarts(ctx context.Context, l *lab) (section, error) {
 }
 
 func (l *lab) embeddedStarts(ctx context.Context) ([]float64, error) {
-	var seconds []float64
-	for range l.starts {
-		took, err := l.timeStart(ctx, func(run *launch.Server) error {
-			_, err := visitor.New(run.URL()).Get(ctx, "/")
-			return err
-		}, serverSettings("")...)
-		if err != nil {
-			return nil, err
-		}
-		seconds = append(seconds, took)
-	}
-	return seconds, nil
+	return l.timeStarts(ctx, l.starts, func(run *launch.Server) error {
+		_, err := visitor.New(run.URL()).Get(ctx, "/")
+		return err
+	}, serverSettings("")...)
 }
 
 func (l *lab) realStarts(ctx context.Context, postgresURL string) ([]float64, error) {
-	settings := serverSettings(l.redis.URL, "DATABASE_URL="+postgresURL)
 	token := ""
-	var seconds []float64
-	for range l.starts + 1 { // the first one makes the tables and logs in
-		took, err := l.timeStart(ctx, func(run *launch.Server) error {
-			v := visitor.New(run.URL())
-			if token == "" {
-				err := v.Register(ctx, ada())
-				token = v.Token()
-				return err
-			}
-			v.Take(token)
-			return greeted(ctx, v)
-		}, settings...)
-		if err != nil {
-			return nil, err
+	// The first start creates the tables and logs in.
+	seconds, err := l.timeStarts(ctx, l.starts+1, func(run *launch.Server) error {
+		v := visitor.New(run.URL())
+		if token == "" {
+			err := v.Register(ctx, ada())
+			token = v.Token()
+			return err
 		}
-		seconds = append(seconds, took)
+		v.Take(token)
+		return greeted(ctx, v)
+	}, serverSettings(l.redis.URL, "DATABASE_URL="+postgresURL)...)
+	if err != nil {
+		return nil, err
 	}
 	return seconds[1:], nil
 }
 
-// timeStart starts Holdfast in an empty folder and returns how many seconds it
-// took until answered returned.
-func (l *lab) timeStart(ctx context.Context, answered func(*launch.Server) error, settings ...string) (seconds float64, err error) {
-	began := time.Now()
-	run, err := l.launch(ctx, l.binary, serveArgs(), settings...)
-	if err != nil {
-		return 0, err
+// timeStarts starts Holdfast n times, each in an empty directory, and returns how
+// many seconds each start took until answered returned.
+func (l *lab) timeStarts(ctx context.Context, n int, answered func(*launch.Server) error, settings ...string) (seconds []float64, err error) {
+	for range n {
+		began := time.Now()
+		run, err := l.launch(ctx, l.binary, serveArgs(), settings...)
+		if err != nil {
+			return nil, err
+		}
+		if err := answered(run); err != nil {
+			return nil, err
+		}
+		seconds = append(seconds, time.Since(began).Seconds())
+		if err := run.Stop(); err != nil {
+			return nil, err
+		}
 	}
-	if err := answered(run); err != nil {
-		return 0, err
-	}
-	return time.Since(began).Seconds(), run.Stop()
+	return seconds, nil
 }
