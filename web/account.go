@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -16,8 +15,7 @@ type accountPage struct {
 	Verified    bool
 	MailOn      bool
 	Mails       bool // whether mail is read at /mail
-	Failed      string
-	Errors      form.Errors
+	problems
 }
 
 // showAccount shows the forms. A name in the query is one that was typed before
@@ -36,12 +34,10 @@ func (s *Site) submitName(c echo.Context) error {
 	ctx, sess := c.Request().Context(), current(c)
 	member, _ := sess.Member()
 	person, err := s.Accounts.Rename(ctx, member.ID, sent["name"])
-	p := accountPage{Name: sent["name"]}
-	if errors.As(err, &p.Errors) {
-		return s.accountPage(c, http.StatusUnprocessableEntity, p)
-	}
 	if err != nil {
-		return err
+		return s.refuse(c, err, func(status int, wrong problems) error {
+			return s.accountPage(c, status, accountPage{Name: sent["name"], problems: wrong})
+		})
 	}
 	s.audit(c, account.EventNameChanged, person.ID)
 	sess.Flash("Your name has been changed.")

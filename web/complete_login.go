@@ -13,16 +13,9 @@ import (
 	"holdfast/internal/text"
 )
 
-// completeLogin logs a person in who has given their password: it notes the log-in, and
-// has the browser known from now on.
-func (s *Site) completeLogin(c echo.Context, person account.Person, remember, signedUp bool) error {
-	tokens := s.deviceTokens(c.Request())
-	token, err := s.Accounts.RecordLogin(c.Request().Context(), person, account.Login{
-		Tokens: tokens, SignedUp: signedUp, MayMail: s.mayMail, From: sender(c),
-	})
-	if err != nil {
-		return err
-	}
+// completeLogin begins a session for a person whose log-in is recorded, and gives
+// the browser the token by which it is known from now on, if there is a new one.
+func (s *Site) completeLogin(c echo.Context, person account.Person, token string, remember bool, kind account.EventKind) error {
 	var notice []string
 	if s.MailOn && !person.Verified {
 		notice = []string{"Your e-mail address is not confirmed yet. Your account page can send you the mail again."}
@@ -31,13 +24,9 @@ func (s *Site) completeLogin(c echo.Context, person account.Person, remember, si
 		return err
 	}
 	if token != "" {
-		tokens = append([]string{token}, tokens...)
+		tokens := append([]string{token}, s.deviceTokens(c.Request())...)
 		tokens = tokens[:min(len(tokens), maxDeviceTokens)]
 		c.SetCookie(s.cookie(product.DeviceCookie, strings.Join(tokens, "."), deviceCookieSeconds))
-	}
-	kind := account.EventLogIn
-	if token != "" && !signedUp {
-		kind = account.EventLogInNewBrowser
 	}
 	s.logEvent(c, string(kind), person.ID)
 	return nil

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -11,9 +10,9 @@ import (
 )
 
 type deletePage struct {
-	Now    string // the address of the account
-	Email  string // what was typed
-	Errors form.Errors
+	Now   string // the address of the account
+	Email string // what was typed
+	problems
 }
 
 func (s *Site) showDelete(c echo.Context) error {
@@ -27,13 +26,11 @@ func (s *Site) submitDelete(c echo.Context) error {
 		return err
 	}
 	member, _ := current(c).Member()
-	again := deletePage{Email: sent["email"]}
 	ended, err := s.Accounts.Close(c.Request().Context(), member.ID, sent["email"], sender(c))
-	if errors.As(err, &again.Errors) {
-		return s.deletePage(c, http.StatusUnprocessableEntity, again)
-	}
 	if err != nil {
-		return err
+		return s.refuse(c, err, func(status int, wrong problems) error {
+			return s.deletePage(c, status, deletePage{Email: sent["email"], problems: wrong})
+		})
 	}
 	s.logEvent(c, string(account.EventDeleted), member.ID)
 	s.revoked(c, s.Sessions.RevokeKeys(c.Request().Context(), s.Revocations, ended))

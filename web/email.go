@@ -1,7 +1,6 @@
 package web
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -11,10 +10,9 @@ import (
 )
 
 type emailPage struct {
-	Now    string
-	Email  string
-	Failed string
-	Errors form.Errors
+	Now   string
+	Email string
+	problems
 }
 
 func (s *Site) showEmail(c echo.Context) error {
@@ -29,20 +27,10 @@ func (s *Site) submitEmail(c echo.Context) error {
 		return err
 	}
 	member, _ := current(c).Member()
-	again := emailPage{Email: sent["email"]}
-	again.Failed, err = s.take(c, byAddress(formRule(), c), byEmail(mailRule(account.EmailChange), sent["email"]))
-	if err != nil {
-		return err
-	}
-	if again.Failed != "" {
-		return s.emailPage(c, http.StatusTooManyRequests, again)
-	}
-	err = s.Accounts.AskEmail(c.Request().Context(), member.ID, sent["email"], sender(c))
-	if errors.As(err, &again.Errors) {
-		return s.emailPage(c, http.StatusUnprocessableEntity, again)
-	}
-	if err != nil {
-		return err
+	if err := s.Accounts.AskEmail(c.Request().Context(), member.ID, sent["email"], sender(c)); err != nil {
+		return s.refuse(c, err, func(status int, wrong problems) error {
+			return s.emailPage(c, status, emailPage{Email: sent["email"], problems: wrong})
+		})
 	}
 	s.logEvent(c, string(account.EventEmailChangeAsked), member.ID)
 	return s.mailAsked(c, "A mail is on its way to the new address. Nothing changes before you open its link.")
@@ -63,21 +51,12 @@ func (s *Site) submitConfirmAgain(c echo.Context) error {
 	if _, err := form.Parse(c.Request()); err != nil {
 		return err
 	}
-	ctx := c.Request().Context()
 	member, _ := current(c).Member()
-	person, err := s.Accounts.Find(ctx, member.ID)
+	person, err := s.Accounts.AskConfirm(c.Request().Context(), member.ID, sender(c))
 	if err != nil {
-		return err
-	}
-	early, err := s.take(c, byAddress(formRule(), c), byEmail(mailRule(account.EmailConfirm), person.Email))
-	if err != nil {
-		return err
-	}
-	if early != "" {
-		return s.accountPage(c, http.StatusTooManyRequests, accountPage{Name: person.Name, Failed: early})
-	}
-	if err := s.Accounts.AskConfirm(ctx, member.ID, sender(c)); err != nil {
-		return err
+		return s.refuse(c, err, func(status int, wrong problems) error {
+			return s.accountPage(c, status, accountPage{Name: person.Name, problems: wrong})
+		})
 	}
 	return s.mailAsked(c, "A mail is on its way to "+person.Email+".")
 }

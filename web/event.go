@@ -30,7 +30,5 @@ func (s *Site) logEvent(c echo.Context, event, person string, more ...slog.Attr)
 // stands whether or not it can be written down.
 func (s *Site) audit(c echo.Context, kind account.EventKind, person string) {
 	s.logEvent(c, string(kind), person)
-	if err := s.Accounts.Audit(c.Request().Context(), person, kind, sender(c)); err != nil {
-		s.Log.WarnContext(c.Request().Context(), "event not written to the history", "event", kind, "cause", err)
-	}
+	s.Accounts.TryAudit(c.Request().Context(), person, kind, sender(c))
 }

@@ -8,7 +8,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/session"
-	"holdfast/internal/throttle"
 	"holdfast/templates"
 )
 
@@ -127,9 +126,6 @@ func Count(n int, unit string) string { return count(n, unit) }
 func DeviceCards(c echo.Context, live []session.Device, now time.Time) (cards []DeviceCard, others int) {
 	return deviceCards(c, live, now)
 }
-
-// AccountRule is how wrong passwords of one account are slowed.
-func AccountRule() throttle.Rule { return accountRule() }
 
 // RevocationWords is how the page of devices says why a session has ended.
 func RevocationWords(why session.EndReason) string { return endingWords(why) }

@@ -1,20 +1,17 @@
 package web
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 
-	"holdfast/internal/account"
 	"holdfast/internal/form"
 )
 
 type forgotPage struct {
-	Email  string
-	Mails  bool // whether mail is read at /mail
-	Failed string
-	Errors form.Errors
+	Email string
+	Mails bool // whether mail is read at /mail
+	problems
 }
 
 func (s *Site) showForgot(c echo.Context) error {
@@ -28,22 +25,10 @@ func (s *Site) submitForgot(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	again := forgotPage{Email: sent["email"]}
-	mails := byEmail(mailRule(account.EmailReset), sent["email"])
-	again.Failed, err = s.take(c, byAddress(formRule(), c), mails)
-	if err != nil {
-		return err
-	}
-	if again.Failed != "" {
-		return s.forgotPage(c, http.StatusTooManyRequests, again)
-	}
-	err = s.Accounts.AskReset(c.Request().Context(), sent["email"], sender(c))
-	if errors.As(err, &again.Errors) {
-		return s.forgotPage(c, http.StatusUnprocessableEntity, again)
-	}
-	if err != nil {
-		s.refund(c.Request().Context(), mails) // none will be sent
-		return err
+	if err := s.Accounts.AskReset(c.Request().Context(), sent["email"], sender(c)); err != nil {
+		return s.refuse(c, err, func(status int, wrong problems) error {
+			return s.forgotPage(c, status, forgotPage{Email: sent["email"], problems: wrong})
+		})
 	}
 	s.setFlashCookie(c, flashResetAsked)
 	return c.Redirect(http.StatusSeeOther, "/login")

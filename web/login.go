@@ -9,14 +9,13 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
-	"holdfast/internal/throttle"
 )
 
 type loginPage struct {
 	Email, Next  string
 	Remember     bool
 	RememberDays int
-	Errors       form.Errors
+	problems
 }
 
 func (s *Site) showLogin(c echo.Context) error {
@@ -34,64 +33,47 @@ func (s *Site) submitLogin(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	remember := sent["remember"] != ""
-	p := loginPage{Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
-	if sent["email"] == "" {
-		p.Errors.Add("email", "Enter your e-mail.")
+	p := loginPage{Email: sent["email"], Remember: sent["remember"] != "", Next: s.localPath(sent["next"])}
+	if err = s.logIn(c, sent["email"], sent["password"], p.Remember); errors.Is(err, account.ErrInvalidCredentials) {
+		err = form.Errors{{Field: "email", Message: "That e-mail and password do not match."}}
 	}
-	if sent["password"] == "" {
-		p.Errors.Add("password", "Enter your password.")
-	}
-	if len(p.Errors) > 0 {
-		return s.loginPage(c, http.StatusUnprocessableEntity, p)
-	}
-	person, early, err := s.authenticate(c, sent["email"], sent["password"])
-	switch {
-	case early != "":
-		p.Errors.Add("email", early)
-		return s.loginPage(c, http.StatusTooManyRequests, p)
-	case errors.Is(err, account.ErrInvalidCredentials):
-		p.Errors.Add("email", "That e-mail and password do not match.")
-		return s.loginPage(c, http.StatusUnprocessableEntity, p)
-	case err != nil:
-		return err
-	}
-	if err := s.completeLogin(c, person, remember, false); err != nil {
-		return err
+	if err != nil {
+		return s.refuse(c, err, func(status int, wrong problems) error {
+			if p.problems = wrong; wrong.Failed != "" {
+				p.Errors.Add("email", wrong.Failed)
+			}
+			return s.loginPage(c, status, p)
+		})
 	}
 	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
 }
 
-// authenticate verifies an e-mail and a password, as often as that may be tried:
-// by account and by address, or for a browser that has logged in to the account
-// before by that browser, and by all such browsers together.
-func (s *Site) authenticate(c echo.Context, email, pass string) (person account.Person, early string, err error) {
-	ctx := c.Request().Context()
-	known, err := s.Accounts.KnownBrowser(ctx, email, s.deviceTokens(c.Request()))
-	if err != nil {
-		return person, "", err
+// logIn verifies an email and a password, and begins a session.
+func (s *Site) logIn(c echo.Context, email, pass string, remember bool) error {
+	var missing form.Errors
+	if email == "" {
+		missing.Add("email", "Enter your e-mail.")
 	}
-	keys := []throttle.Key{byEmail(accountRule(), email), byAddress(addressRule(), c)}
-	if known != "" {
-		keys = []throttle.Key{{Rule: deviceRule(), Subject: known}, byEmail(devicesRule(), email)}
+	if pass == "" {
+		missing.Add("password", "Enter your password.")
 	}
-	if early, err = s.take(c, keys...); early != "" || err != nil {
-		return person, early, err
+	if err := missing.Err(); err != nil {
+		return err
 	}
-	person, err = s.Accounts.Authenticate(ctx, email, pass)
-	switch {
-	case err == nil:
-		s.clear(ctx, keys[0])
-		s.refund(ctx, keys[1:]...)
-	case errors.Is(err, account.ErrInvalidCredentials):
+	person, token, err := s.Accounts.LogIn(c.Request().Context(), account.Attempt{
+		Email: email, Password: pass, Tokens: s.deviceTokens(c.Request()), From: sender(c),
+	})
+	if errors.Is(err, account.ErrInvalidCredentials) {
 		s.logEvent(c, string(account.EventLogInFailed), "")
-		if failed := s.Accounts.AuditFailedLogin(ctx, email, sender(c)); failed != nil {
-			return person, "", failed
-		}
-	default:
-		s.refund(ctx, keys...) // nothing was tried
 	}
-	return person, "", err
+	if err != nil {
+		return err
+	}
+	kind := account.EventLogIn
+	if token != "" {
+		kind = account.EventLogInNewBrowser
+	}
+	return s.completeLogin(c, person, token, remember, kind)
 }
 
 func (s *Site) loginPage(c echo.Context, status int, p loginPage) error {

@@ -1,21 +1,19 @@
 package web
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
-	"holdfast/internal/throttle"
+	"holdfast/internal/session"
 )
 
 type passwordPage struct {
 	Email       string // for the password manager
 	MinPassword int    // code points
-	Failed      string
-	Errors      form.Errors
+	problems
 }
 
 func (s *Site) showPassword(c echo.Context) error {
@@ -29,35 +27,12 @@ func (s *Site) submitPassword(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx := c.Request().Context()
 	member, _ := current(c).Member()
-	var again passwordPage
-	if sent["current"] == "" {
-		again.Errors.Add("current", "Enter your current password.")
-		return s.passwordPage(c, http.StatusUnprocessableEntity, again)
-	}
-	key := throttle.Key{Rule: reauthRule(), Subject: member.ID}
-	if again.Failed, err = s.take(c, key); err != nil {
-		return err
-	}
-	if again.Failed != "" {
-		return s.passwordPage(c, http.StatusTooManyRequests, again)
-	}
-	person, err := s.Accounts.ChangePassword(ctx, member.ID, account.PasswordChange{
-		Current: sent["current"], New: sent["new"], Keep: member.Device,
-		Tokens: s.deviceTokens(c.Request()), MayMail: s.mayMail, From: sender(c),
-	})
-	if errors.As(err, &again.Errors) {
-		s.clear(ctx, key) // the present one was right
-		return s.passwordPage(c, http.StatusUnprocessableEntity, again)
-	}
-	s.reauthDone(c, key, member.ID, err)
-	if errors.Is(err, account.ErrInvalidCredentials) {
-		again.Errors.Add("current", "That is not your current password.")
-		return s.passwordPage(c, http.StatusUnprocessableEntity, again)
-	}
+	person, err := s.changePassword(c, member, sent["current"], sent["new"])
 	if err != nil {
-		return err
+		return s.refuse(c, err, func(status int, wrong problems) error {
+			return s.passwordPage(c, status, passwordPage{problems: wrong})
+		})
 	}
 	s.logEvent(c, string(account.EventPasswordChanged), person.ID)
 	s.revoke(c, person.ID)
@@ -65,6 +40,16 @@ func (s *Site) submitPassword(c echo.Context) error {
 		return unavailableAfter(errPasswordSet, err)
 	}
 	return c.Redirect(http.StatusSeeOther, "/account")
+}
+
+func (s *Site) changePassword(c echo.Context, member session.Member, present, fresh string) (account.Person, error) {
+	if present == "" {
+		return account.Person{}, form.Errors{{Field: "current", Message: "Enter your current password."}}
+	}
+	person, err := s.Accounts.ChangePassword(c.Request().Context(), member.ID, account.PasswordChange{
+		Current: present, New: fresh, Keep: member.Device, Tokens: s.deviceTokens(c.Request()), From: sender(c),
+	})
+	return person, s.wrongPassword(c, err, "current", "That is not your current password.")
 }
 
 func (s *Site) passwordPage(c echo.Context, status int, p passwordPage) error {
@@ -77,8 +62,8 @@ func (s *Site) passwordPage(c echo.Context, status int, p passwordPage) error {
 	return s.page(c, status, "password", "Change your password", p)
 }
 
-// changePassword is where password managers look for it (W3C, "A Well-Known URL
+// showChangePassword is where password managers look for it (W3C, "A Well-Known URL
 // for Changing Passwords").
-func (s *Site) changePassword(c echo.Context) error {
+func (s *Site) showChangePassword(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/account/password")
 }

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/url"
@@ -10,7 +11,6 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
-	"holdfast/internal/throttle"
 )
 
 // reauthLife is how long giving the password counts for what may do harm (ASVS
@@ -18,9 +18,8 @@ import (
 const reauthLife = 10 * time.Minute
 
 type reauthPage struct {
-	Next   string
-	Failed string
-	Errors form.Errors
+	Next string
+	problems
 }
 
 // requireRecentPassword lets somebody on who has given their password within reauthLife, and
@@ -41,7 +40,7 @@ func reauthURL(next string) string {
 }
 
 func (s *Site) showReauth(c echo.Context) error {
-	return s.page(c, http.StatusOK, "reauth", "Confirm that it is you", reauthPage{Next: s.localPath(c.QueryParam("next"))})
+	return s.reauthPage(c, http.StatusOK, reauthPage{Next: s.localPath(c.QueryParam("next"))})
 }
 
 // submitReauth is a log-in over the same person: a new token and new deadlines.
@@ -51,50 +50,31 @@ func (s *Site) submitReauth(c echo.Context) error {
 		return err
 	}
 	member, _ := current(c).Member()
-	again := reauthPage{Next: s.localPath(sent["next"])}
-	person, early, err := s.reauthenticate(c, sent["password"])
-	switch {
-	case early != "":
-		again.Failed = early
-		return s.page(c, http.StatusTooManyRequests, "reauth", "Confirm that it is you", again)
-	case errors.Is(err, account.ErrInvalidCredentials):
-		again.Errors.Add("password", "That is not your password.")
-		return s.page(c, http.StatusUnprocessableEntity, "reauth", "Confirm that it is you", again)
-	case err != nil:
-		return err
+	next := s.localPath(sent["next"])
+	person, err := s.Accounts.Reauthenticate(c.Request().Context(), member.ID, sent["password"], sender(c))
+	if err != nil {
+		err = s.wrongPassword(c, err, "password", "That is not your password.")
+		return s.refuse(c, err, func(status int, wrong problems) error {
+			return s.reauthPage(c, status, reauthPage{Next: next, problems: wrong})
+		})
 	}
 	if err := s.startSession(c, person, member.Remember, "Thank you. For the next 10 minutes you are not asked again."); err != nil {
 		return err
 	}
 	s.audit(c, account.EventReauth, person.ID)
-	if again.Next == "" {
-		again.Next = "/account"
-	}
-	return c.Redirect(http.StatusSeeOther, again.Next)
+	return c.Redirect(http.StatusSeeOther, cmp.Or(next, "/account"))
 }
 
-// reauthenticate verifies the password of whoever is logged in, as often as that may be
-// tried.
-func (s *Site) reauthenticate(c echo.Context, pass string) (person account.Person, early string, err error) {
-	ctx := c.Request().Context()
+func (s *Site) reauthPage(c echo.Context, status int, p reauthPage) error {
+	return s.page(c, status, "reauth", "Confirm that it is you", p)
+}
+
+// wrongPassword names the field at which a password was not that of the sender.
+func (s *Site) wrongPassword(c echo.Context, err error, field, message string) error {
+	if !errors.Is(err, account.ErrInvalidCredentials) {
+		return err
+	}
 	member, _ := current(c).Member()
-	key := throttle.Key{Rule: reauthRule(), Subject: member.ID}
-	if early, err = s.take(c, key); early != "" || err != nil {
-		return person, early, err
-	}
-	person, err = s.Accounts.Reauthenticate(ctx, member.ID, pass)
-	s.reauthDone(c, key, member.ID, err)
-	return person, "", err
-}
-
-// reauthDone counts what became of a try of the password.
-func (s *Site) reauthDone(c echo.Context, key throttle.Key, id string, err error) {
-	switch {
-	case err == nil:
-		s.clear(c.Request().Context(), key)
-	case errors.Is(err, account.ErrInvalidCredentials):
-		s.audit(c, account.EventReauthFailed, id)
-	default:
-		s.refund(c.Request().Context(), key)
-	}
+	s.logEvent(c, string(account.EventReauthFailed), member.ID)
+	return form.Errors{{Field: field, Message: message}}
 }

@@ -8,7 +8,6 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
-	"holdfast/internal/throttle"
 )
 
 type registerPage struct {
@@ -18,8 +17,7 @@ type registerPage struct {
 	MaxName           int  // code points
 	MinPassword       int  // code points
 	Taken             bool // someone has an account with Email
-	Failed            string
-	Errors            form.Errors
+	problems
 }
 
 func (s *Site) showRegister(c echo.Context) error {
@@ -34,58 +32,43 @@ func (s *Site) submitRegister(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	remember := sent["remember"] != ""
-	p := registerPage{Name: sent["name"], Email: sent["email"], Remember: remember, Next: s.localPath(sent["next"])}
-	keys := []throttle.Key{byAddress(signUpRule(), c)}
-	if s.MailOn {
-		keys = append(keys, byEmail(mailRule(account.EmailWelcome), sent["email"]))
-	}
-	p.Failed, err = s.take(c, keys...)
-	if err != nil {
-		return err
-	}
-	if p.Failed != "" {
-		return s.registerPage(c, http.StatusTooManyRequests, p)
-	}
-	person, err := s.Accounts.SignUp(c.Request().Context(), account.Registration{
+	ctx := c.Request().Context()
+	p := registerPage{Name: sent["name"], Email: sent["email"], Remember: sent["remember"] != "", Next: s.localPath(sent["next"])}
+	person, err := s.Accounts.SignUp(ctx, account.Registration{
 		Name: sent["name"], Email: sent["email"], Password: sent["password"],
 	}, s.MailOn, sender(c))
 	taken := errors.Is(err, account.ErrEmailTaken)
-	switch {
-	case errors.As(err, &p.Errors):
-		s.refund(c.Request().Context(), keys...)
-		return s.registerPage(c, http.StatusUnprocessableEntity, p)
-	case err != nil && !taken:
-		s.refund(c.Request().Context(), keys...)
-		return err
-	case s.MailOn:
+	if s.MailOn && (err == nil || taken) {
 		return s.signedUp(c, person, taken)
-	case taken:
-		// There is no other way to tell the owner.
-		// The same form sent twice, because its answer was lost or said that
-		// logging in had not worked, is a log-in, and a try of a password.
-		person, early, err := s.authenticate(c, sent["email"], sent["password"])
-		switch {
-		case early != "":
-			p.Failed = early
-			return s.registerPage(c, http.StatusTooManyRequests, p)
-		case err == nil:
-			if err := s.completeLogin(c, person, remember, false); err != nil {
-				return err
-			}
-			return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
-		case !errors.Is(err, account.ErrInvalidCredentials):
-			return err
-		}
-		p.Taken = true
-		p.Errors.Add("email", "There is already an account with this e-mail. If it is yours, log in.")
-		return s.registerPage(c, http.StatusUnprocessableEntity, p)
 	}
-	s.logEvent(c, string(account.EventSignUp), person.ID)
-	if err := s.completeLogin(c, person, remember, true); err != nil {
-		return unavailableAfter(errAccountMade, err)
+	if taken {
+		// The owner is not emailed, so the page has to say it. The same form sent
+		// twice, because its answer was lost or said that logging in had not worked,
+		// is a log-in, and a try of a password.
+		if err = s.logIn(c, sent["email"], sent["password"], p.Remember); errors.Is(err, account.ErrInvalidCredentials) {
+			p.Taken = true
+			err = form.Errors{{Field: "email", Message: "There is already an account with this e-mail. If it is yours, log in."}}
+		}
+	} else if err == nil {
+		err = s.firstLogin(c, person, p.Remember)
+	}
+	if err != nil {
+		return s.refuse(c, err, func(status int, wrong problems) error {
+			p.problems = wrong
+			return s.registerPage(c, status, p)
+		})
 	}
 	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
+}
+
+// firstLogin logs in a person who has just signed up.
+func (s *Site) firstLogin(c echo.Context, person account.Person, remember bool) error {
+	s.logEvent(c, string(account.EventSignUp), person.ID)
+	token, err := s.Accounts.RecordLogin(c.Request().Context(), person, account.Login{SignedUp: true, From: sender(c)})
+	if err == nil {
+		err = s.completeLogin(c, person, token, remember, account.EventLogIn)
+	}
+	return unavailableAfter(errAccountMade, err)
 }
 
 // signedUp answers alike whether or not the address was taken (ASVS 5.0.0,

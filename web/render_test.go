@@ -63,10 +63,10 @@ func samplePages() map[string][]any {
 	wrong := everyFieldWrong()
 	return map[string][]any{
 		"home":     {homePage{URL: "http://localhost:3000/", Way: drawn}, homePage{Name: "Ada", Way: drawn}},
-		"register": {registerPage{MinPassword: 15}, registerPage{Name: "Ada", Email: "ada@example.com", Remember: true, MinPassword: 15, MaxName: 80, RememberDays: 30, Taken: true, Next: "/devices", Errors: wrong}},
+		"register": {registerPage{MinPassword: 15}, registerPage{Name: "Ada", Email: "ada@example.com", Remember: true, MinPassword: 15, MaxName: 80, RememberDays: 30, Taken: true, Next: "/devices", problems: problems{Errors: wrong}}},
 		"login": {
 			loginPage{RememberDays: 30},
-			loginPage{Email: "ada@example.com", Next: "/devices", Remember: true, RememberDays: 30, Errors: wrong},
+			loginPage{Email: "ada@example.com", Next: "/devices", Remember: true, RememberDays: 30, problems: problems{Errors: wrong}},
 		},
 		"profile": {profilePage{}, profilePage{
 			Name: "Ada", LoggedInSince: then, LastSeen: then, IdleEnd: then, LatestEnd: then, Remembered: true,
@@ -87,15 +87,15 @@ func samplePages() map[string][]any {
 			}}},
 			neighbours: neighbours{Older: "/devices?page=3", Newer: "/devices?page=1"},
 		}},
-		"account":  {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", MaxName: 120, Errors: wrong}, accountPage{Email: "a@b", MailOn: true, Failed: "Too early."}, accountPage{Email: "a@b", Verified: true, Mails: true}},
-		"email":    {emailPage{}, emailPage{Now: "ada@example.com", Email: "a@b", Failed: "Too early.", Errors: wrong}},
-		"password": {passwordPage{MinPassword: 15}, passwordPage{Email: "ada@example.com", MinPassword: 15, Failed: "Too early.", Errors: wrong}},
-		"reauth":   {reauthPage{}, reauthPage{Next: "/devices", Failed: "Too early.", Errors: wrong}},
-		"forgot":   {forgotPage{}, forgotPage{Email: "a@b", Failed: "Too early.", Errors: wrong}},
-		"reset":    {resetPage{MinPassword: 15}, resetPage{Token: "t", MinPassword: 15, Failed: "Too early.", Errors: wrong}},
-		"verify":   {verifyPage{}, verifyPage{Token: "t", Email: "a@b", Heading: "Confirm", What: "With this:", Button: "Go", Failed: "Too early."}},
+		"account":  {accountPage{}, accountPage{Name: "Ada", Email: "ada@example.com", MaxName: 120, problems: problems{Errors: wrong}}, accountPage{Email: "a@b", MailOn: true, problems: problems{Failed: "Too early."}}, accountPage{Email: "a@b", Verified: true, Mails: true}},
+		"email":    {emailPage{}, emailPage{Now: "ada@example.com", Email: "a@b", problems: problems{Failed: "Too early.", Errors: wrong}}},
+		"password": {passwordPage{MinPassword: 15}, passwordPage{Email: "ada@example.com", MinPassword: 15, problems: problems{Failed: "Too early.", Errors: wrong}}},
+		"reauth":   {reauthPage{}, reauthPage{Next: "/devices", problems: problems{Failed: "Too early.", Errors: wrong}}},
+		"forgot":   {forgotPage{}, forgotPage{Email: "a@b", problems: problems{Failed: "Too early.", Errors: wrong}}},
+		"reset":    {resetPage{MinPassword: 15}, resetPage{Token: "t", MinPassword: 15, problems: problems{Failed: "Too early.", Errors: wrong}}},
+		"verify":   {verifyPage{}, verifyPage{Token: "t", Email: "a@b", Heading: "Confirm", What: "With this:", Button: "Go", problems: problems{Failed: "Too early."}}},
 		"linkover": {struct{}{}, struct{}{}},
-		"delete":   {deletePage{}, deletePage{Now: "ada@example.com", Email: "ada", Errors: wrong}},
+		"delete":   {deletePage{}, deletePage{Now: "ada@example.com", Email: "ada", problems: problems{Errors: wrong}}},
 		"history": {historyPage{}, historyPage{
 			Events:     []historyEvent{{What: "Logged in", Browser: "Firefox on Linux", Kind: "computer", Address: "::1", At: then}, {What: "Failed", At: then}},
 			neighbours: neighbours{Older: "/account/history?page=3", Newer: "/account/history?page=1"},

@@ -16,8 +16,7 @@ import (
 type resetPage struct {
 	Token       string
 	MinPassword int // code points
-	Failed      string
-	Errors      form.Errors
+	problems
 }
 
 // tellNoReferrer has the browser tell nobody the address of a page that has a
@@ -88,29 +87,17 @@ func (s *Site) submitReset(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx := c.Request().Context()
-	again := resetPage{Token: sent["token"]}
-	again.Failed, err = s.take(c, byAddress(formRule(), c))
-	if err != nil {
-		return err
-	}
-	if again.Failed != "" {
-		return s.resetPage(c, http.StatusTooManyRequests, again)
-	}
-	person, err := s.Accounts.ResetPassword(ctx, sent["token"], sent["password"], sender(c))
-	switch {
-	case errors.Is(err, account.ErrLinkInvalid):
+	person, err := s.Accounts.ResetPassword(c.Request().Context(), sent["token"], sent["password"], sender(c))
+	if errors.Is(err, account.ErrLinkInvalid) {
 		return s.linkOver(c)
-	case errors.As(err, &again.Errors):
-		return s.resetPage(c, http.StatusUnprocessableEntity, again)
-	case err != nil:
-		return err
+	}
+	if err != nil {
+		return s.refuse(c, err, func(status int, wrong problems) error {
+			return s.resetPage(c, status, resetPage{Token: sent["token"], problems: wrong})
+		})
 	}
 	s.logEvent(c, string(account.EventPasswordReset), person.ID)
 	s.revoke(c, person.ID)
-	// The owner has shown who they are; what others failed holds them no more.
-	s.clear(ctx, byEmail(accountRule(), person.Email))
-	s.clear(ctx, byEmail(devicesRule(), person.Email))
 	s.setFlashCookie(c, flashReset)
 	return c.Redirect(http.StatusSeeOther, "/login")
 }

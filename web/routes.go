@@ -33,7 +33,7 @@ func (s *Site) routes() {
 	for name := range s.rootFiles {
 		stateless.Get("/"+name, s.rootFile(name))
 	}
-	stateless.Get("/.well-known/change-password", s.changePassword)
+	stateless.Get("/.well-known/change-password", s.showChangePassword)
 
 	named.Page("/register", s.showRegister)
 	named.Post("/register", s.submitRegister)

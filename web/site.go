@@ -23,7 +23,6 @@ import (
 	"holdfast/internal/mail"
 	"holdfast/internal/session"
 	"holdfast/internal/text"
-	"holdfast/internal/throttle"
 	"holdfast/internal/view"
 	"holdfast/static"
 )
@@ -34,8 +33,6 @@ type Config struct {
 	Sessions *session.Manager
 	// Revocations are the sessions that a change of an account has ended.
 	Revocations session.Revocations
-	// Throttle slows tries; nil lets all through.
-	Throttle *throttle.Limiter
 	// MailOn says that mail is sent: then the site tells nobody who is
 	// registered, and asks to confirm addresses.
 	MailOn bool

@@ -235,16 +235,18 @@ func (w *world) open() {
 		Now:     w.clock.Now,
 		Log:     log,
 	})
-	w.accounts = account.New(w.db.People(), testkit.Hasher(), password.Policy{MinRunes: minPassword}, w.clock.Now)
+	var limiter *throttle.Limiter
+	if w.options.slow {
+		limiter = throttle.New(w.db.Tries(), w.clock.Now)
+	}
+	w.accounts = account.New(account.Config{
+		Store: w.db.People(), Throttle: limiter, Hasher: testkit.Hasher(), Policy: password.Policy{MinRunes: minPassword}, Now: w.clock.Now, Log: log,
+	})
 	w.folder = mail.NewFolder(filepath.Join(w.stores.dir(w.t), "mail"), "Holdfast <holdfast@localhost>", log)
 	w.post, err = mail.New(mail.Config{
 		Outbox: w.db.Outbox(), Accounts: w.accounts, Transport: w.folder, BaseURL: w.base.String(), Browser: web.BrowserWords, Log: log,
 	})
 	must(err)
-	var limiter *throttle.Limiter
-	if w.options.slow {
-		limiter = throttle.New(w.db.Tries(), w.clock.Now)
-	}
 	w.attacks.make, w.attacks.Runner = w.options.attacks, attack.New(attack.Config{
 		Server: w.base.String(), Accounts: w.accounts, Sessions: w.sessions, Store: w.store, Unslowed: !w.options.slow, Limit: time.Minute, Log: log,
 	})
@@ -258,7 +260,6 @@ func (w *world) open() {
 		Accounts:       w.accounts,
 		Sessions:       w.sessions,
 		Revocations:    w.db.Revocations(),
-		Throttle:       limiter,
 		MailOn:         w.options.mail,
 		Mails:          w.folder.Latest,
 		Ready:          w.db.Ping,

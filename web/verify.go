@@ -1,21 +1,19 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
-	"holdfast/internal/text"
 )
 
 type verifyPage struct {
 	Token                 string
 	Email                 string
 	Heading, What, Button string
-	Failed                string
+	problems
 }
 
 // verifyPages say what the link of each purpose does.
@@ -64,41 +62,7 @@ func (s *Site) submitVerify(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	early, err := s.take(c, byAddress(formRule(), c))
-	if err != nil {
-		return err
-	}
-	if early != "" {
-		// What the link is for is not looked up: that is a try as well.
-		return s.page(c, http.StatusTooManyRequests, "verify", "Too many tries", verifyPage{
-			Token: sent["token"], Heading: "Too many tries", What: "Nothing was changed.", Button: "Try again", Failed: early,
-		})
-	}
-	link, err := s.Accounts.FindLink(c.Request().Context(), sent["token"])
-	if errors.Is(err, account.ErrLinkInvalid) {
-		return s.linkOver(c)
-	}
-	if err != nil {
-		return err
-	}
-	return s.spend(c, link.Purpose, sent["token"])
-}
-
-func (s *Site) spend(c echo.Context, purpose account.Purpose, token string) error {
-	var do func(context.Context, string, text.Sender) (account.Person, error)
-	var event account.EventKind
-	var parting, next string
-	switch purpose {
-	case account.PurposeConfirm:
-		do, event, parting, next = s.Accounts.ConfirmEmail, account.EventEmailConfirmed, flashConfirmed, "/login"
-	case account.PurposeChange:
-		do, event, parting, next = s.Accounts.ChangeEmail, account.EventEmailChanged, flashEmailChanged, "/login"
-	case account.PurposeUndo:
-		do, event, parting, next = s.Accounts.UndoEmail, account.EventEmailChangeUndone, flashUndone, "/forgot"
-	default:
-		return s.linkOver(c)
-	}
-	person, err := do(c.Request().Context(), token, sender(c))
+	person, purpose, err := s.Accounts.UseLink(c.Request().Context(), sent["token"], sender(c))
 	switch {
 	case errors.Is(err, account.ErrLinkInvalid):
 		return s.linkOver(c)
@@ -108,16 +72,31 @@ func (s *Site) spend(c echo.Context, purpose account.Purpose, token string) erro
 			// Whoever took the account over may have made that one, to be in the way.
 			taken += " This link stays good. If you do not know that account, choose a new password for it with Forgotten password, log in and delete it, and then open this link again."
 		}
-		return s.verifyPage(c, http.StatusConflict, token, taken)
+		return s.verifyPage(c, http.StatusConflict, sent["token"], taken)
 	case err != nil:
-		return err
+		return s.refuse(c, err, func(status int, wrong problems) error {
+			// What the link is for is not looked up: that is a try as well.
+			return s.page(c, status, "verify", "Too many tries", verifyPage{
+				Token: sent["token"], Heading: "Too many tries", What: "Nothing was changed.", Button: "Try again", problems: wrong,
+			})
+		})
 	}
-	s.logEvent(c, string(event), person.ID)
-	if purpose == account.PurposeUndo {
-		s.revoke(c, person.ID)
-	} else if _, ok := current(c).Member(); ok {
+	next := "/login"
+	if _, ok := current(c).Member(); ok {
 		next = "/account"
 	}
-	s.setFlashCookie(c, parting)
+	switch purpose {
+	case account.PurposeConfirm:
+		s.logEvent(c, string(account.EventEmailConfirmed), person.ID)
+		s.setFlashCookie(c, flashConfirmed)
+	case account.PurposeChange:
+		s.logEvent(c, string(account.EventEmailChanged), person.ID)
+		s.setFlashCookie(c, flashEmailChanged)
+	case account.PurposeUndo:
+		s.logEvent(c, string(account.EventEmailChangeUndone), person.ID)
+		s.revoke(c, person.ID)
+		s.setFlashCookie(c, flashUndone)
+		next = "/forgot"
+	}
 	return c.Redirect(http.StatusSeeOther, next)
 }

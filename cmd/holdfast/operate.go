@@ -43,7 +43,7 @@ func operate(ctx context.Context, command config.Command, cfg config.Config, log
 		return err
 	}
 	defer closing(&err, db.Close)
-	accounts, closeAccounts, err := newAccounts(cfg, db)
+	accounts, closeAccounts, err := newAccounts(cfg, db, log)
 	if err != nil {
 		return err
 	}

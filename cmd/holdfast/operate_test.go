@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"strconv"
 	"strings"
 	"sync"
@@ -87,7 +88,7 @@ func (s site) stores(use func(m *session.Manager, person string)) {
 	m, err := openSessions(ctx, cfg, db, 1, &learning{}, newLog(cfg, &bytes.Buffer{}))
 	require.NoError(s.t, err)
 	defer m.Close()
-	accounts, closeAccounts, err := newAccounts(cfg, db)
+	accounts, closeAccounts, err := newAccounts(cfg, db, slog.New(slog.DiscardHandler))
 	require.NoError(s.t, err)
 	defer closeAccounts()
 	person, err := accounts.FindByEmail(ctx, "ada@example.org")

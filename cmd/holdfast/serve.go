@@ -52,7 +52,7 @@ func serve(ctx context.Context, cfg config.Config, flags config.Serve, listener 
 		return err
 	}
 	defer closing(&err, metrics.close)
-	accounts, closeAccounts, err := newAccounts(cfg, db)
+	accounts, closeAccounts, err := newAccounts(cfg, db, log)
 	if err != nil {
 		return err
 	}
@@ -138,15 +138,10 @@ func migrateAndStart(ctx context.Context, db *database.DB, flags config.Serve) (
 }
 
 func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *account.Service, sessions *sessions, transport mail.Transport, process web.Process, metrics *metrics, extensions []web.Extension, log *slog.Logger) (*web.Site, error) {
-	limiter := throttle.New(db.Tries(), time.Now)
-	if cfg.Throttle == "off" {
-		limiter = nil
-	}
 	return web.New(web.Config{
 		Accounts:       accounts,
 		Sessions:       sessions.Manager,
 		Revocations:    db.Revocations(),
-		Throttle:       limiter,
 		MailOn:         cfg.SMTPURL != "",
 		Mails:          shownMail(cfg, transport),
 		Ready:          db.Ping,
@@ -167,7 +162,7 @@ func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *accoun
 }
 
 // newAccounts returns the service and a function that closes what it opened.
-func newAccounts(cfg config.Config, db *database.DB) (*account.Service, func() error, error) {
+func newAccounts(cfg config.Config, db *database.DB, log *slog.Logger) (*account.Service, func() error, error) {
 	policy := password.Policy{MinRunes: cfg.PasswordMinLength}
 	closeAll := func() error { return nil }
 	if cfg.BreachedPasswords != "" {
@@ -177,7 +172,13 @@ func newAccounts(cfg config.Config, db *database.DB) (*account.Service, func() e
 		}
 		policy.Breached, closeAll = breached, breached.Close
 	}
-	return account.New(db.People(), newHasher(cfg), policy, time.Now), closeAll, nil
+	limiter := throttle.New(db.Tries(), time.Now)
+	if cfg.Throttle == "off" {
+		limiter = nil
+	}
+	return account.New(account.Config{
+		Store: db.People(), Throttle: limiter, Hasher: newHasher(cfg), Policy: policy, Now: time.Now, Log: log,
+	}), closeAll, nil
 }
 
 func newHasher(cfg config.Config) *password.Hasher {

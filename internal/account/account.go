@@ -8,12 +8,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"holdfast/internal/fault"
 	"holdfast/internal/form"
 	"holdfast/internal/password"
 	"holdfast/internal/text"
+	"holdfast/internal/throttle"
 )
 
 // The failures that callers tell apart, with errors.Is.
@@ -95,17 +97,25 @@ type People interface {
 	UpdateDisabled(ctx context.Context, id string, at time.Time) (Record, error)
 }
 
-// Service is the one way to people. It is safe for concurrent use.
-type Service struct {
-	store  Store
-	hasher *password.Hasher
-	policy password.Policy
-	now    func() time.Time
+// Config is what a [Service] needs.
+type Config struct {
+	Store    Store
+	Throttle *throttle.Limiter // slows tries; nil lets all through
+	Hasher   *password.Hasher
+	Policy   password.Policy
+	Now      func() time.Time
+	Log      *slog.Logger // nil for none
 }
 
-// New returns a service over a store.
-func New(store Store, hasher *password.Hasher, policy password.Policy, now func() time.Time) *Service {
-	return &Service{store: store, hasher: hasher, policy: policy, now: now}
+// Service finds and changes people. It is safe for concurrent use.
+type Service struct{ Config }
+
+// New returns a service.
+func New(cfg Config) *Service {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Service{cfg}
 }
 
 // Register makes an account. It returns [form.Errors] with all that the person
@@ -117,7 +127,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (Person, error) 
 	if err != nil {
 		return Person{}, err
 	}
-	if err := s.store.Insert(ctx, record); err != nil {
+	if err := s.Store.Insert(ctx, record); err != nil {
 		return Person{}, fmt.Errorf("register person: %w", err)
 	}
 	return record.Person, nil
@@ -135,7 +145,7 @@ func (s *Service) record(ctx context.Context, r Registration) (Record, error) {
 		problems.Add("email", problem)
 	}
 	var weak *password.Weak
-	switch err := s.policy.Check(r.Password, name, email); {
+	switch err := s.Policy.Check(r.Password, name, email); {
 	case errors.As(err, &weak):
 		problems.Add("password", weak.Reason)
 	case err != nil:
@@ -144,7 +154,7 @@ func (s *Service) record(ctx context.Context, r Registration) (Record, error) {
 	if err := problems.Err(); err != nil {
 		return Record{}, err
 	}
-	hash, err := s.hasher.Hash(ctx, r.Password)
+	hash, err := s.Hasher.Hash(ctx, r.Password)
 	if err != nil {
 		return Record{}, fmt.Errorf("hash password: %w", busy(err))
 	}
@@ -164,7 +174,7 @@ func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person,
 	}
 	record, err := s.findByEmail(ctx, email)
 	if errors.Is(err, ErrNotFound) {
-		if err := s.hasher.VerifyNobody(ctx, pass); err != nil {
+		if err := s.Hasher.VerifyNobody(ctx, pass); err != nil {
 			return Person{}, fmt.Errorf("verify nobody's password: %w", busy(err))
 		}
 		return Person{}, ErrInvalidCredentials
@@ -172,7 +182,7 @@ func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person,
 	if err != nil {
 		return Person{}, fmt.Errorf("find person to authenticate: %w", err)
 	}
-	ok, outdated, err := s.hasher.Verify(ctx, record.PasswordHash, pass)
+	ok, outdated, err := s.Hasher.Verify(ctx, record.PasswordHash, pass)
 	if err != nil {
 		return Person{}, fmt.Errorf("verify password of person %s: %w", record.ID, busy(err))
 	}
@@ -196,12 +206,12 @@ func busy(err error) error {
 // rehash raises the cost of a stored hash. The log-in stands without it, and
 // the next one tries again, so its failures are left alone.
 func (s *Service) rehash(ctx context.Context, r Record, pass string) {
-	hash, err := s.hasher.Hash(ctx, pass)
+	hash, err := s.Hasher.Hash(ctx, pass)
 	if err != nil {
 		return
 	}
 	// Only where the old hash still stands: a password changed meanwhile wins.
-	_ = s.store.ReplacePasswordHash(ctx, r.ID, r.PasswordHash, hash)
+	_ = s.Store.ReplacePasswordHash(ctx, r.ID, r.PasswordHash, hash)
 }
 
 // Find returns the person with an ID, or [ErrNotFound], or [ErrUnavailable].
@@ -209,7 +219,7 @@ func (s *Service) Find(ctx context.Context, id string) (Person, error) {
 	if !text.IsID(id) {
 		return Person{}, ErrNotFound
 	}
-	record, err := s.store.ByID(ctx, id)
+	record, err := s.Store.ByID(ctx, id)
 	if err != nil {
 		return Person{}, fmt.Errorf("find person by id: %w", err)
 	}
@@ -231,7 +241,7 @@ func (s *Service) findByEmail(ctx context.Context, email string) (Record, error)
 	if problem != "" {
 		return Record{}, ErrNotFound
 	}
-	return s.store.ByEmailKey(ctx, key)
+	return s.Store.ByEmailKey(ctx, key)
 }
 
 // Rename changes what a person is called. It returns [form.Errors] (field
@@ -244,7 +254,7 @@ func (s *Service) Rename(ctx context.Context, id, name string) (Person, error) {
 	if !text.IsID(id) {
 		return Person{}, ErrNotFound
 	}
-	record, err := s.store.UpdateName(ctx, id, name)
+	record, err := s.Store.UpdateName(ctx, id, name)
 	if err != nil {
 		return Person{}, fmt.Errorf("rename person: %w", err)
 	}
@@ -262,7 +272,7 @@ func (s *Service) SetDisabled(ctx context.Context, id string, disabled bool) (Pe
 	if disabled {
 		at = s.instant()
 	}
-	record, err := s.store.UpdateDisabled(ctx, id, at)
+	record, err := s.Store.UpdateDisabled(ctx, id, at)
 	if err != nil {
 		return Person{}, fmt.Errorf("disable or enable person: %w", err)
 	}
@@ -277,7 +287,7 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 	if !text.IsID(id) {
 		return ErrNotFound
 	}
-	if _, err := s.store.Close(ctx, id, Audit{}); err != nil {
+	if _, err := s.Store.Close(ctx, id, Audit{}); err != nil {
 		return fmt.Errorf("delete person: %w", err)
 	}
 	return nil
@@ -298,7 +308,7 @@ func (s *Service) List(ctx context.Context, after string, limit int) ([]Person, 
 			return nil, ErrNotFound
 		}
 	}
-	records, err := s.store.PageByEmailKey(ctx, key, min(max(limit, 1), maxPage))
+	records, err := s.Store.PageByEmailKey(ctx, key, min(max(limit, 1), maxPage))
 	if err != nil {
 		return nil, fmt.Errorf("list people: %w", err)
 	}
@@ -310,4 +320,4 @@ func (s *Service) List(ctx context.Context, after string, limit int) ([]Person, 
 }
 
 // instant is the present time as every store can keep it.
-func (s *Service) instant() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
+func (s *Service) instant() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }

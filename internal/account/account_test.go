@@ -37,7 +37,7 @@ func onBoth(t *testing.T, test func(t *testing.T, store account.Store)) {
 func serve(store account.Store) *account.Service { return serveWith(store, testkit.Hasher()) }
 
 func serveWith(store account.Store, hasher *password.Hasher) *account.Service {
-	return account.New(store, hasher, password.Policy{}, func() time.Time { return noon })
+	return account.New(account.Config{Store: store, Hasher: hasher, Now: func() time.Time { return noon }})
 }
 
 // onSQLite is a store for rules that no database has a part in.

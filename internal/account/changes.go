@@ -9,6 +9,7 @@ import (
 	"holdfast/internal/form"
 	"holdfast/internal/password"
 	"holdfast/internal/text"
+	"holdfast/internal/throttle"
 )
 
 // Logins keeps what a log-in is verified with and leaves behind.
@@ -89,11 +90,26 @@ type Move struct {
 // success, for the work was the same. Errors: [form.Errors], [ErrEmailTaken],
 // [ErrUnavailable], [ErrBusy].
 func (s *Service) SignUp(ctx context.Context, r Registration, always bool, from text.Sender) (Person, error) {
+	keys := []throttle.Key{bySender(signUpRule(), from)}
+	if always {
+		keys = append(keys, byEmail(emailRule(EmailWelcome), r.Email))
+	}
+	if err := s.Throttle.Take(ctx, keys...); err != nil {
+		return Person{}, err
+	}
+	p, err := s.signUp(ctx, r, always, from)
+	if err != nil && !errors.Is(err, ErrEmailTaken) {
+		s.refund(ctx, keys...)
+	}
+	return p, err
+}
+
+func (s *Service) signUp(ctx context.Context, r Registration, always bool, from text.Sender) (Person, error) {
 	record, err := s.record(ctx, r)
 	if err != nil {
 		return Person{}, err
 	}
-	added, err := s.store.SignUp(ctx, record, Audit{
+	added, err := s.Store.SignUp(ctx, record, Audit{
 		Events: []Event{s.event(record.ID, EventSignUp, from)},
 		Emails: []Email{s.email(EmailWelcome, record.ID, record.Email, "", from)},
 	}, always)
@@ -116,25 +132,43 @@ func (s *Service) Current(ctx context.Context, p Person) (bool, error) {
 	return err == nil && now.Epoch == p.Epoch && !now.Disabled, err
 }
 
-// Reauthenticate verifies the password of a person who is logged in. Errors:
-// [ErrInvalidCredentials], [ErrUnavailable], [ErrBusy].
-func (s *Service) Reauthenticate(ctx context.Context, id, pass string) (Person, error) {
-	record, err := s.verified(ctx, id, pass)
+// Reauthenticate verifies the password of a person who is logged in, as often as
+// that may be tried. Errors: *[throttle.RetryAfterError], [ErrInvalidCredentials],
+// [ErrUnavailable], [ErrBusy].
+func (s *Service) Reauthenticate(ctx context.Context, id, pass string, from text.Sender) (Person, error) {
+	record, err := s.reauthenticate(ctx, id, pass, from)
 	return record.Person, err
+}
+
+func (s *Service) reauthenticate(ctx context.Context, id, pass string, from text.Sender) (Record, error) {
+	key := throttle.Key{Rule: reauthRule(), Subject: id}
+	if err := s.Throttle.Take(ctx, key); err != nil {
+		return Record{}, err
+	}
+	record, err := s.verified(ctx, id, pass)
+	switch {
+	case err == nil:
+		s.clear(ctx, key)
+	case errors.Is(err, ErrInvalidCredentials):
+		s.TryAudit(ctx, id, EventReauthFailed, from)
+	default:
+		s.refund(ctx, key)
+	}
+	return record, err
 }
 
 func (s *Service) verified(ctx context.Context, id, pass string) (Record, error) {
 	if !password.Hashable(pass) || !text.IsID(id) {
 		return Record{}, ErrInvalidCredentials
 	}
-	record, err := s.store.ByID(ctx, id)
+	record, err := s.Store.ByID(ctx, id)
 	if errors.Is(err, ErrNotFound) {
 		return Record{}, ErrInvalidCredentials
 	}
 	if err != nil {
 		return Record{}, fmt.Errorf("find person to verify: %w", err)
 	}
-	ok, _, err := s.hasher.Verify(ctx, record.PasswordHash, pass)
+	ok, _, err := s.Hasher.Verify(ctx, record.PasswordHash, pass)
 	if err != nil {
 		return Record{}, fmt.Errorf("verify password of person %s: %w", record.ID, busy(err))
 	}
@@ -144,32 +178,21 @@ func (s *Service) verified(ctx context.Context, id, pass string) (Record, error)
 	return record, nil
 }
 
-// MayMail reports whether a person is to be mailed of something that whoever
-// knows the password can do any number of times.
-type MayMail func(ctx context.Context, p Person, kind EmailKind) (bool, error)
-
-func (may MayMail) ask(ctx context.Context, p Person, kind EmailKind) (bool, error) {
-	if may == nil {
-		return true, nil
-	}
-	return may(ctx, p, kind)
-}
-
 // PasswordChange is what somebody who is logged in sends for a new password.
 type PasswordChange struct {
 	Current, New string
 	Keep         string   // the device whose session goes on; "" for none
 	Tokens       []string // by which the browser that sends it may be known
-	MayMail      MayMail  // nil: yes
 	From         text.Sender
 }
 
 // ChangePassword sets a new password for a person who gives the current one,
 // ends all their sessions but one, has no browser known but the one that sent it,
 // and spends their links as ResetPassword does.
-// Errors: [form.Errors] (field "new"), [ErrInvalidCredentials], [ErrUnavailable], [ErrBusy].
+// Errors: *[throttle.RetryAfterError], [form.Errors] (field "new"), [ErrInvalidCredentials],
+// [ErrUnavailable], [ErrBusy].
 func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChange) (Person, error) {
-	record, err := s.verified(ctx, id, c.Current)
+	record, err := s.reauthenticate(ctx, id, c.Current, c.From)
 	if err != nil {
 		return Person{}, err
 	}
@@ -185,13 +208,13 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 		return Person{}, err
 	}
 	n := Audit{Events: []Event{s.event(id, EventPasswordChanged, c.From)}}
-	switch tell, err := c.MayMail.ask(ctx, record.Person, EmailPassword); {
+	switch may, err := s.mayEmail(ctx, record.Person, EmailPassword); {
 	case err != nil:
-		return Person{}, fmt.Errorf("ask whether to mail: %w", err)
-	case tell:
+		return Person{}, fmt.Errorf("ask whether to email: %w", err)
+	case may:
 		n.Emails = []Email{s.email(EmailPassword, id, record.Email, record.greeting(), c.From)}
 	}
-	changed, err := s.store.SetPassword(ctx,
+	changed, err := s.Store.SetPassword(ctx,
 		NewPassword{Person: id, Hash: hash, Old: record.PasswordHash, Keep: c.Keep, KeepBrowser: browser, At: s.instant()}, n)
 	if errors.Is(err, ErrNotFound) {
 		return Person{}, ErrInvalidCredentials // another change came first
@@ -206,8 +229,12 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 // has no browser known and logs nobody in. All other links are spent, but for the
 // ways back to addresses that the account had before the one it has: a thief who
 // gave it their own would cut its owner off with a reset. Errors: [form.Errors]
-// (field "password"), [ErrLinkInvalid], [ErrUnavailable], [ErrBusy].
+// (field "password"), *[throttle.RetryAfterError], [ErrLinkInvalid],
+// [ErrUnavailable], [ErrBusy].
 func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from text.Sender) (Person, error) {
+	if err := s.Throttle.Take(ctx, bySender(formRule(), from)); err != nil {
+		return Person{}, err
+	}
 	link, err := s.findLinkFor(ctx, token, PurposeReset)
 	if err != nil {
 		return Person{}, err
@@ -220,7 +247,7 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 	if err != nil {
 		return Person{}, err
 	}
-	changed, err := s.store.SetPassword(ctx,
+	changed, err := s.Store.SetPassword(ctx,
 		NewPassword{Person: person.ID, Hash: hash, Link: &link, At: s.instant()},
 		Audit{
 			Events: []Event{s.event(person.ID, EventPasswordReset, from)},
@@ -229,6 +256,8 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 	if err != nil {
 		return Person{}, fmt.Errorf("reset password: %w", linkOver(err))
 	}
+	// The owner has shown who they are: what others failed does not hold them up.
+	s.clear(ctx, byEmail(PasswordRule(), person.Email), byEmail(devicesRule(), person.Email))
 	return changed.Person, nil
 }
 
@@ -236,13 +265,13 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 // form.Errors for the field.
 func (s *Service) acceptable(ctx context.Context, field, pass string, p Person) (string, error) {
 	var weak *password.Weak
-	switch err := s.policy.Check(pass, p.Name, p.Email); {
+	switch err := s.Policy.Check(pass, p.Name, p.Email); {
 	case errors.As(err, &weak):
 		return "", form.Errors{{Field: field, Message: weak.Reason}}
 	case err != nil:
 		return "", fmt.Errorf("check password: %w", err)
 	}
-	hash, err := s.hasher.Hash(ctx, pass)
+	hash, err := s.Hasher.Hash(ctx, pass)
 	if err != nil {
 		return "", fmt.Errorf("hash password: %w", busy(err))
 	}
@@ -251,36 +280,49 @@ func (s *Service) acceptable(ctx context.Context, field, pass string, p Person) 
 
 // AskReset has a mail sent to whoever has the address, if anybody: who that is
 // is looked for when the mail is sent, so that this answers alike for all.
-// Errors: [form.Errors] (field "email"), [ErrUnavailable].
+// Errors: *[throttle.RetryAfterError], [form.Errors] (field
+// "email"), [ErrUnavailable].
 func (s *Service) AskReset(ctx context.Context, email string, from text.Sender) error {
+	counted := byEmail(emailRule(EmailReset), email)
+	if err := s.Throttle.Take(ctx, bySender(formRule(), from), counted); err != nil {
+		return err
+	}
 	_, key, problem := cleanEmail(email)
 	if problem != "" {
 		return form.Errors{{Field: "email", Message: problem}}
 	}
-	if err := s.store.Audit(ctx, Audit{Emails: []Email{s.email(EmailReset, "", key, "", from)}}); err != nil {
+	if err := s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailReset, "", key, "", from)}}); err != nil {
+		s.refund(ctx, counted) // none will be sent
 		return fmt.Errorf("ask for a reset: %w", err)
 	}
 	return nil
 }
 
-// AskConfirm has the mail that confirms a person's address sent once more.
-// Errors: [ErrNotFound], [ErrUnavailable].
-func (s *Service) AskConfirm(ctx context.Context, id string, from text.Sender) error {
+// AskConfirm has the email sent again that confirms a person's address, and returns
+// the person. Errors: *[throttle.RetryAfterError], [ErrNotFound], [ErrUnavailable].
+func (s *Service) AskConfirm(ctx context.Context, id string, from text.Sender) (Person, error) {
 	p, err := s.Find(ctx, id)
-	if err != nil || p.Verified {
-		return err
+	if err != nil {
+		return Person{}, err
 	}
-	if err := s.store.Audit(ctx, Audit{Emails: []Email{s.email(EmailConfirm, id, p.Email, p.greeting(), from)}}); err != nil {
-		return fmt.Errorf("ask to confirm: %w", err)
+	if err := s.Throttle.Take(ctx, bySender(formRule(), from), byEmail(emailRule(EmailConfirm), p.Email)); err != nil || p.Verified {
+		return p, err
 	}
-	return nil
+	if err := s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailConfirm, id, p.Email, p.greeting(), from)}}); err != nil {
+		return p, fmt.Errorf("ask to confirm: %w", err)
+	}
+	return p, nil
 }
 
 // AskEmail has a mail sent to the address that a person wants to log in with.
 // Nothing changes before it is confirmed; whether the address is free is looked
-// for when the mail is sent. Errors: [form.Errors] (field "email"),
+// for when the mail is sent. Errors: *[throttle.RetryAfterError], [form.Errors] (field
+// "email"),
 // [ErrNotFound], [ErrUnavailable].
 func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Sender) error {
+	if err := s.Throttle.Take(ctx, bySender(formRule(), from), byEmail(emailRule(EmailChange), email)); err != nil {
+		return err
+	}
 	p, err := s.Find(ctx, id)
 	if err != nil {
 		return err
@@ -292,7 +334,7 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Send
 	if problem != "" {
 		return form.Errors{{Field: "email", Message: problem}}
 	}
-	if err := s.store.Audit(ctx, Audit{
+	if err := s.Store.Audit(ctx, Audit{
 		Events: []Event{s.event(id, EventEmailChangeAsked, from)},
 		Emails: []Email{s.email(EmailChange, id, email, "", from)},
 	}); err != nil {
@@ -318,7 +360,7 @@ func (s *Service) Close(ctx context.Context, id, typed string, from text.Sender)
 	case key != own:
 		return nil, form.Errors{{Field: "email", Message: "That is not the email address of this account."}}
 	}
-	ended, err = s.store.Close(ctx, id, Audit{Emails: []Email{s.email(EmailDeleted, "", p.Email, p.greeting(), from)}})
+	ended, err = s.Store.Close(ctx, id, Audit{Emails: []Email{s.email(EmailDeleted, "", p.Email, p.greeting(), from)}})
 	if err != nil {
 		return nil, fmt.Errorf("close account: %w", err)
 	}
@@ -327,10 +369,18 @@ func (s *Service) Close(ctx context.Context, id, typed string, from text.Sender)
 
 // Audit writes down what a person did. Errors: [ErrUnavailable].
 func (s *Service) Audit(ctx context.Context, person string, kind EventKind, from text.Sender) error {
-	if err := s.store.Audit(ctx, Audit{Events: []Event{s.event(person, kind, from)}}); err != nil {
+	if err := s.Store.Audit(ctx, Audit{Events: []Event{s.event(person, kind, from)}}); err != nil {
 		return fmt.Errorf("note %s: %w", kind, err)
 	}
 	return nil
+}
+
+// TryAudit is Audit for what has happened whether or not it can be recorded: a
+// failure is logged.
+func (s *Service) TryAudit(ctx context.Context, person string, kind EventKind, from text.Sender) {
+	if err := s.Audit(ctx, person, kind, from); err != nil {
+		s.Log.WarnContext(ctx, "event not written to the history", "event", kind, "cause", err)
+	}
 }
 
 // AuditFailedLogin writes down that somebody failed to log in with an address, for
@@ -340,7 +390,7 @@ func (s *Service) AuditFailedLogin(ctx context.Context, email string, from text.
 	if problem != "" {
 		key = "" // nobody's; the same statement all the same
 	}
-	if err := s.store.AuditByEmail(ctx, key, s.event("", EventLogInFailed, from)); err != nil {
+	if err := s.Store.AuditByEmail(ctx, key, s.event("", EventLogInFailed, from)); err != nil {
 		return fmt.Errorf("note failed log-in: %w", err)
 	}
 	return nil
@@ -352,7 +402,7 @@ const maxHistory = 1000
 // History returns what happened to an account, latest first. Errors:
 // [ErrUnavailable].
 func (s *Service) History(ctx context.Context, person string, offset, limit int) ([]Event, error) {
-	events, err := s.store.History(ctx, person, max(offset, 0), min(max(limit, 1), maxHistory))
+	events, err := s.Store.History(ctx, person, max(offset, 0), min(max(limit, 1), maxHistory))
 	if err != nil {
 		return nil, fmt.Errorf("read history: %w", err)
 	}
@@ -372,54 +422,84 @@ func (s *Service) KnownBrowser(ctx context.Context, email string, tokens []strin
 	if problem != "" || len(hashes) == 0 {
 		return "", nil
 	}
-	hash, err = s.store.KnownBrowser(ctx, key, hashes)
+	hash, err = s.Store.KnownBrowser(ctx, key, hashes)
 	if err != nil {
 		return "", fmt.Errorf("look for browser: %w", err)
 	}
 	return hash, nil
 }
 
+// Attempt is an attempt to log in.
+type Attempt struct {
+	Email, Password string
+	Tokens          []string // by which the browser may be known
+	From            text.Sender
+}
+
+// LogIn verifies an email and a password, as often as that may be tried, and records
+// the log-in as RecordLogin does. Tries are counted by account and by address, or
+// for a known browser by that browser, and by all such browsers together. Errors:
+// *[throttle.RetryAfterError], [ErrInvalidCredentials], [ErrUnavailable], [ErrBusy].
+func (s *Service) LogIn(ctx context.Context, a Attempt) (p Person, token string, err error) {
+	known, err := s.KnownBrowser(ctx, a.Email, a.Tokens)
+	if err != nil {
+		return Person{}, "", err
+	}
+	keys := []throttle.Key{byEmail(PasswordRule(), a.Email), bySender(addressRule(), a.From)}
+	if known != "" {
+		keys = []throttle.Key{{Rule: deviceRule(), Subject: known}, byEmail(devicesRule(), a.Email)}
+	}
+	if err := s.Throttle.Take(ctx, keys...); err != nil {
+		return Person{}, "", err
+	}
+	p, err = s.Authenticate(ctx, a.Email, a.Password)
+	switch {
+	case errors.Is(err, ErrInvalidCredentials):
+		if failed := s.AuditFailedLogin(ctx, a.Email, a.From); failed != nil {
+			return Person{}, "", failed
+		}
+		return Person{}, "", err
+	case err != nil:
+		s.refund(ctx, keys...) // nothing was tried
+		return Person{}, "", err
+	}
+	s.clear(ctx, keys[0])
+	s.refund(ctx, keys[1:]...)
+	token, err = s.RecordLogin(ctx, p, Login{Known: known, From: a.From})
+	return p, token, err
+}
+
 // Login is a log-in as it is recorded.
 type Login struct {
-	Tokens   []string // by which the browser may be known
-	SignedUp bool     // whether it is where the account was just made
-	MayMail  MayMail  // nil: yes
+	Known    string // hash of the known browser that it came from; "" for none
+	SignedUp bool   // whether it is where the account was just made
 	From     text.Sender
 }
 
-// RecordLogin records a log-in before its session is made: a mail that tells of one
-// which then fails is better than none of one that stands. A browser that has
-// not logged in to the account before is known from now on, by the token that is
-// returned, and the person is told by mail, unless it is where they signed up.
+// RecordLogin records a log-in before its session is made: an email about one that
+// then fails is better than none about one that succeeds. A browser that has not
+// logged in to the account before is known from now on, by the token that is
+// returned, and the person is notified, unless it is where they signed up.
 // Errors: [ErrUnavailable].
-func (s *Service) RecordLogin(ctx context.Context, p Person, e Login) (token string, err error) {
-	hash, err := s.KnownBrowser(ctx, p.Email, e.Tokens)
-	if err != nil {
-		return "", err
-	}
-	var n Audit
-	switch {
-	case hash != "":
-		n.Events = []Event{s.event(p.ID, EventLogIn, e.From)}
-	case e.SignedUp:
+func (s *Service) RecordLogin(ctx context.Context, p Person, l Login) (token string, err error) {
+	hash, kind := l.Known, EventLogIn
+	var emails []Email
+	if hash == "" {
 		token = text.NewToken()
-		n.Events = []Event{s.event(p.ID, EventLogIn, e.From)}
-	default:
-		token = text.NewToken()
-		n.Events = []Event{s.event(p.ID, EventLogInNewBrowser, e.From)}
-		tell, err := e.MayMail.ask(ctx, p, EmailBrowser)
-		if err != nil {
-			return "", fmt.Errorf("ask whether to mail: %w", err)
-		}
-		if tell {
-			n.Emails = []Email{s.email(EmailBrowser, p.ID, p.Email, p.greeting(), e.From)}
-		}
-	}
-	if token != "" {
 		hash = text.Hash(token)
 	}
-	if err := s.store.RecordLogin(ctx, p, hash, s.instant(), n); err != nil {
-		return "", fmt.Errorf("note log-in: %w", err)
+	if token != "" && !l.SignedUp {
+		kind = EventLogInNewBrowser
+		may, err := s.mayEmail(ctx, p, EmailBrowser)
+		if err != nil {
+			return "", fmt.Errorf("ask whether to email: %w", err)
+		}
+		if may {
+			emails = []Email{s.email(EmailBrowser, p.ID, p.Email, p.greeting(), l.From)}
+		}
+	}
+	if err := s.Store.RecordLogin(ctx, p, hash, s.instant(), Audit{Events: []Event{s.event(p.ID, kind, l.From)}, Emails: emails}); err != nil {
+		return "", fmt.Errorf("record log-in: %w", err)
 	}
 	return token, nil
 }

@@ -77,7 +77,7 @@ func (s *Service) makeLink(ctx context.Context, l Link) (token string, err error
 	token = text.NewToken()
 	l.Hash = text.Hash(token)
 	l.Expires = s.instant().Add(l.Purpose.Life())
-	if err := s.store.InsertLink(ctx, l); err != nil {
+	if err := s.Store.InsertLink(ctx, l); err != nil {
 		return "", fmt.Errorf("make link: %w", err)
 	}
 	return token, nil
@@ -89,7 +89,7 @@ func (s *Service) FindLink(ctx context.Context, token string) (Link, error) {
 	if !text.IsToken(token) {
 		return Link{}, ErrLinkInvalid
 	}
-	link, err := s.store.FindLink(ctx, text.Hash(token), s.instant())
+	link, err := s.Store.FindLink(ctx, text.Hash(token), s.instant())
 	if errors.Is(err, ErrNotFound) {
 		return Link{}, ErrLinkInvalid
 	}
@@ -99,77 +99,60 @@ func (s *Service) FindLink(ctx context.Context, token string) (Link, error) {
 	return link, nil
 }
 
-// ConfirmEmail spends a link that confirms a person's address. Errors:
-// [ErrLinkInvalid], [ErrUnavailable].
-func (s *Service) ConfirmEmail(ctx context.Context, token string, from text.Sender) (Person, error) {
-	link, err := s.findLinkFor(ctx, token, PurposeConfirm)
-	if err != nil {
-		return Person{}, err
+// UseLink spends a link that confirms, changes or restores an address, and returns
+// whose and what it was for. Errors: *[throttle.RetryAfterError], [ErrLinkInvalid],
+// [ErrEmailTaken], [ErrUnavailable], [ErrBusy].
+func (s *Service) UseLink(ctx context.Context, token string, from text.Sender) (Person, Purpose, error) {
+	if err := s.Throttle.Take(ctx, bySender(formRule(), from)); err != nil {
+		return Person{}, "", err
 	}
-	_, key, problem := cleanEmail(link.Detail)
-	if problem != "" {
-		return Person{}, ErrLinkInvalid
-	}
-	record, err := s.store.ConfirmEmail(ctx, link, key, s.instant(),
-		Audit{Events: []Event{s.event(link.Person, EventEmailConfirmed, from)}})
+	link, err := s.FindLink(ctx, token)
 	if err != nil {
-		return Person{}, fmt.Errorf("confirm address: %w", linkOver(err))
-	}
-	return record.Person, nil
-}
-
-// ChangeEmail spends a link sent to a new address: the person logs in with it
-// from now on. The former address is told, and can undo it. Errors:
-// [ErrLinkInvalid], [ErrEmailTaken], [ErrUnavailable].
-func (s *Service) ChangeEmail(ctx context.Context, token string, from text.Sender) (Person, error) {
-	link, err := s.findLinkFor(ctx, token, PurposeChange)
-	if err != nil {
-		return Person{}, err
+		return Person{}, "", err
 	}
 	email, key, problem := cleanEmail(link.Detail)
-	if problem != "" {
-		return Person{}, ErrLinkInvalid
+	use := map[Purpose]func(context.Context, Link, Move, text.Sender) (Record, error){
+		PurposeConfirm: s.confirmEmail, PurposeChange: s.changeEmail, PurposeUndo: s.undoEmail,
+	}[link.Purpose]
+	if use == nil || problem != "" {
+		return Person{}, "", ErrLinkInvalid
 	}
-	record, err := s.store.MoveEmail(ctx, link, Move{Email: email, Key: key, At: s.instant()}, func(before Record) Audit {
-		told := s.email(EmailChanged, before.ID, before.Email, before.greeting(), from)
-		told.Data.Email = email
-		return Audit{Events: []Event{s.event(before.ID, EventEmailChanged, from)}, Emails: []Email{told}}
+	record, err := use(ctx, link, Move{Email: email, Key: key, At: s.instant()}, from)
+	if err != nil {
+		return Person{}, link.Purpose, fmt.Errorf("use %s link: %w", link.Purpose, linkOver(err))
+	}
+	return record.Person, link.Purpose, nil
+}
+
+func (s *Service) confirmEmail(ctx context.Context, l Link, to Move, from text.Sender) (Record, error) {
+	return s.Store.ConfirmEmail(ctx, l, to.Key, to.At, Audit{Events: []Event{s.event(l.Person, EventEmailConfirmed, from)}})
+}
+
+// changeEmail spends a link sent to a new address: the person logs in with it from
+// now on. The former address is notified, and can undo it.
+func (s *Service) changeEmail(ctx context.Context, l Link, to Move, from text.Sender) (Record, error) {
+	return s.Store.MoveEmail(ctx, l, to, func(before Record) Audit {
+		former := s.email(EmailChanged, before.ID, before.Email, before.greeting(), from)
+		former.Data.Email = to.Email
+		return Audit{Events: []Event{s.event(before.ID, EventEmailChanged, from)}, Emails: []Email{former}}
 	})
-	if err != nil {
-		return Person{}, fmt.Errorf("change address: %w", linkOver(err))
-	}
-	return record.Person, nil
 }
 
-// UndoEmail spends a link sent to the former address: the person logs in with
-// that again, all sessions end, and every other link is spent but the ways back
-// to still earlier addresses. Whoever changed
-// the address knew the password, so that one is good no more: a reset sets the
-// next. Errors: [ErrLinkInvalid], [ErrEmailTaken], [ErrUnavailable], [ErrBusy].
-func (s *Service) UndoEmail(ctx context.Context, token string, from text.Sender) (Person, error) {
-	link, err := s.findLinkFor(ctx, token, PurposeUndo)
-	if err != nil {
-		return Person{}, err
+// undoEmail spends a link sent to the former address: the person logs in with that
+// again, all sessions end, and every other link is spent except for undo links to
+// still earlier addresses. Whoever changed the address knew the password, so that
+// is replaced by one that no one knows: a reset sets the next.
+func (s *Service) undoEmail(ctx context.Context, l Link, to Move, from text.Sender) (_ Record, err error) {
+	if to.Hash, err = s.Hasher.Hash(ctx, text.NewToken()); err != nil {
+		return Record{}, fmt.Errorf("hash password: %w", busy(err))
 	}
-	email, key, problem := cleanEmail(link.Detail)
-	if problem != "" {
-		return Person{}, ErrLinkInvalid
-	}
-	hash, err := s.hasher.Hash(ctx, text.NewToken()) // a password that no one knows
-	if err != nil {
-		return Person{}, fmt.Errorf("hash password: %w", busy(err))
-	}
-	record, err := s.store.MoveEmail(ctx, link, Move{Email: email, Key: key, Hash: hash, At: s.instant()}, func(before Record) Audit {
-		told := s.email(EmailUndone, before.ID, email, before.greeting(), from)
-		told.Data.Email = before.Email
+	return s.Store.MoveEmail(ctx, l, to, func(before Record) Audit {
+		restored := s.email(EmailUndone, before.ID, to.Email, before.greeting(), from)
+		restored.Data.Email = before.Email
 		left := s.email(EmailTakenBack, before.ID, before.Email, before.greeting(), from)
-		left.Data.Email = email
-		return Audit{Events: []Event{s.event(before.ID, EventEmailChangeUndone, from)}, Emails: []Email{told, left}}
+		left.Data.Email = to.Email
+		return Audit{Events: []Event{s.event(before.ID, EventEmailChangeUndone, from)}, Emails: []Email{restored, left}}
 	})
-	if err != nil {
-		return Person{}, fmt.Errorf("restore address: %w", linkOver(err))
-	}
-	return record.Person, nil
 }
 
 func (s *Service) findLinkFor(ctx context.Context, token string, purpose Purpose) (Link, error) {

@@ -29,7 +29,7 @@ func TestALinkIsSpentOnceHoweverManyUseItAtOnce(t *testing.T) {
 		ada := register(t, s, "Ada", "ada@example.org")
 		for name, use := range map[string]func(token string) error{
 			"confirm": func(token string) error {
-				_, err := s.ConfirmEmail(context.Background(), token, text.Sender{})
+				_, _, err := s.UseLink(context.Background(), token, text.Sender{})
 				return err
 			},
 			"reset": func(token string) error {
@@ -69,14 +69,14 @@ func TestAnAddressTakenMeanwhileChangesNothingAndSpendsNothing(t *testing.T) {
 		ada := register(t, s, "Ada", "ada@example.org")
 		token := link(t, s, account.PurposeChange, ada, "bob@example.org")
 		bob := register(t, s, "Bob", "BOB@example.org")
-		if _, err := s.ChangeEmail(t.Context(), token, text.Sender{}); !errors.Is(err, account.ErrEmailTaken) {
+		if _, _, err := s.UseLink(t.Context(), token, text.Sender{}); !errors.Is(err, account.ErrEmailTaken) {
 			t.Errorf("%v", err)
 		}
 		if now, err := s.Find(t.Context(), ada.ID); err != nil || now != ada {
 			t.Errorf("%+v, %v", now, err)
 		}
 		require.NoError(t, s.Delete(t.Context(), bob.ID))
-		if now, err := s.ChangeEmail(t.Context(), token, text.Sender{}); err != nil || now.Email != "bob@example.org" || !now.Verified {
+		if now, _, err := s.UseLink(t.Context(), token, text.Sender{}); err != nil || now.Email != "bob@example.org" || !now.Verified {
 			t.Errorf("once it is free: %+v, %v", now, err)
 		}
 	})
@@ -92,7 +92,7 @@ func TestOfManyWhoWantOneAddressOneGetsIt(t *testing.T) {
 			p := register(t, s, "Person", fmt.Sprintf("person%d@example.org", n))
 			token := link(t, s, account.PurposeChange, p, mixCase("wanted.by.all@example.org", n))
 			all.Go(func() {
-				switch _, err := s.ChangeEmail(context.Background(), token, text.Sender{}); {
+				switch _, _, err := s.UseLink(context.Background(), token, text.Sender{}); {
 				case err == nil:
 					done.Add(1)
 				case errors.Is(err, account.ErrEmailTaken):
@@ -127,14 +127,14 @@ func TestAWayBackThatMeetsAFurtherChangeLeadsBack(t *testing.T) {
 		s := serve(store)
 		ada := register(t, s, "Ada", "ada@example.org")
 		change := func(to string) {
-			if _, err := s.ChangeEmail(t.Context(), link(t, s, account.PurposeChange, ada, to), text.Sender{}); err != nil {
+			if _, _, err := s.UseLink(t.Context(), link(t, s, account.PurposeChange, ada, to), text.Sender{}); err != nil {
 				t.Error(err)
 			}
 		}
 		change("thief@example.org")
 		undo := link(t, s, account.PurposeUndo, ada, ada.Email)
 		met := serve(meets{store, func() { change("second@example.org") }})
-		if now, err := met.UndoEmail(t.Context(), undo, text.Sender{}); err != nil || now.Email != ada.Email {
+		if now, _, err := met.UseLink(t.Context(), undo, text.Sender{}); err != nil || now.Email != ada.Email {
 			t.Errorf("%+v, %v", now, err)
 		}
 	})
@@ -157,7 +157,7 @@ func TestWhoeverSignsUpWhileAnAddressIsLeftDoesNotGetIt(t *testing.T) {
 			}
 			var all sync.WaitGroup
 			all.Go(func() {
-				if _, err := s.ChangeEmail(context.Background(), leaves, text.Sender{}); err != nil {
+				if _, _, err := s.UseLink(context.Background(), leaves, text.Sender{}); err != nil {
 					t.Error(err)
 				}
 			})
@@ -167,7 +167,7 @@ func TestWhoeverSignsUpWhileAnAddressIsLeftDoesNotGetIt(t *testing.T) {
 					taken(err)
 				})
 			}
-			all.Go(func() { _, err := s.ChangeEmail(context.Background(), wants, text.Sender{}); taken(err) })
+			all.Go(func() { _, _, err := s.UseLink(context.Background(), wants, text.Sender{}); taken(err) })
 			all.Wait()
 			if _, err := s.FindByEmail(t.Context(), left); !errors.Is(err, account.ErrNotFound) {
 				t.Errorf("round %d: somebody has the address: %v", n, err)
@@ -192,7 +192,7 @@ func TestChangesOfOneAccountAtOnceWaitForEachOther(t *testing.T) {
 				_, err := s.ResetPassword(context.Background(), reset, other, text.Sender{})
 				named(err)
 			})
-			all.Go(func() { _, err := s.ChangeEmail(context.Background(), change, text.Sender{}); named(err) })
+			all.Go(func() { _, _, err := s.UseLink(context.Background(), change, text.Sender{}); named(err) })
 			all.Go(func() {
 				_, err := s.ChangePassword(context.Background(), ada.ID, account.PasswordChange{Current: right, New: "eight tides a week is a lot"})
 				named(err)
@@ -235,7 +235,7 @@ func TestWhatIsNoTokenOfALinkIsOver(t *testing.T) {
 			t.Errorf("%q: %v", token, err)
 		}
 	}
-	if _, err := s.ConfirmEmail(t.Context(), good, text.Sender{}); !errors.Is(err, account.ErrLinkInvalid) {
+	if _, _, err := s.UseLink(t.Context(), good, text.Sender{}); !errors.Is(err, account.ErrLinkInvalid) {
 		t.Errorf("a link for something else: %v", err)
 	}
 	if got, err := s.FindLink(t.Context(), good); err != nil || got.Person != ada.ID {

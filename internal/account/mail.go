@@ -99,5 +99,5 @@ func (s *Service) findByFormerEmail(ctx context.Context, email string) (r Record
 	if problem != "" {
 		return Record{}, "", ErrNotFound
 	}
-	return s.store.ByFormerEmailKey(ctx, key, s.instant())
+	return s.Store.ByFormerEmailKey(ctx, key, s.instant())
 }

@@ -20,7 +20,6 @@ import (
 	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/mail"
-	"holdfast/internal/password"
 	"holdfast/internal/text"
 )
 
@@ -54,7 +53,7 @@ func (o *office) open() *database.DB {
 }
 
 func (o *office) accountsAt(now func() time.Time) *account.Service {
-	return account.New(o.db.People(), testkit.Hasher(), password.Policy{}, now)
+	return account.New(account.Config{Store: o.db.People(), Hasher: testkit.Hasher(), Now: now})
 }
 
 // pass has time pass for everybody: the database's clock cannot be set, so what

@@ -67,7 +67,10 @@ type Store interface {
 }
 
 // RetryAfterError is the error for a try that comes too early.
-type RetryAfterError struct{ Wait time.Duration }
+type RetryAfterError struct {
+	Rule string // its name
+	Wait time.Duration
+}
 
 func (h *RetryAfterError) Error() string {
 	return fmt.Sprintf("too many tries: the next one is let through in %s", h.Wait.Round(time.Second))
@@ -122,7 +125,7 @@ func (l *Limiter) take(ctx context.Context, key Key) error {
 		case now.Sub(found.Last) >= key.Rule.Memory, found.Last.Sub(now) > key.Rule.Most:
 			tries = 0
 		case now.Before(found.Next):
-			return &RetryAfterError{Wait: found.Next.Sub(now)}
+			return &RetryAfterError{key.Rule.Name, found.Next.Sub(now)}
 		}
 		next := State{Tries: tries + 1, Next: now.Add(key.Rule.Wait(tries + 1)), Last: now}
 		swapped, err := l.store.Swap(ctx, key.name(), found, next)
@@ -130,7 +133,7 @@ func (l *Limiter) take(ctx context.Context, key Key) error {
 			return err
 		}
 	}
-	return &RetryAfterError{Wait: max(key.Rule.First, time.Second)}
+	return &RetryAfterError{key.Rule.Name, max(key.Rule.First, time.Second)}
 }
 
 // Refund takes one try back that turned out to be none.

@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"templates":                   {},
 	"static":                      {},
 	"migrations":                  {},
-	"internal/account":            {"internal/password", "internal/fault", "internal/form", "internal/text"},
+	"internal/account":            {"internal/password", "internal/throttle", "internal/fault", "internal/form", "internal/text"},
 	"internal/config":             {"internal/hostname"},
 	"internal/database":           {"internal/fault", "internal/mail", "internal/sqlitefile", "internal/throttle", "migrations", "internal/text"},
 	"internal/fault":              {},

@@ -10,6 +10,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/account"
 	"holdfast/internal/form"
 	"holdfast/internal/learn/attack"
 	"holdfast/web"
@@ -116,7 +117,7 @@ func (s *Pages) attacksPage(c echo.Context, status int, busy bool) error {
 	p := attacksPage{Busy: busy, Number: inWords(len(all))}
 	for _, a := range all {
 		section := attackSection{Name: a.Name, Title: a.Title, What: a.What, Test: a.Test, File: a.File}
-		if a.Name == "password" && s.Throttle != nil {
+		if a.Name == "password" && s.Accounts.Throttle != nil {
 			section.Waits = waitBars()
 		}
 		if r := s.Lab.Attacks.Latest(a.Name); r != nil {
@@ -154,7 +155,7 @@ func waitBars() []waitBar {
 		left      = 76 // where bars begin
 		piece     = 19 // what a doubling adds
 	)
-	rule := web.AccountRule()
+	rule := account.PasswordRule()
 	var bars []waitBar
 	for tries, doublings := rule.Burst, 0; ; tries++ {
 		wait := rule.Wait(tries)
