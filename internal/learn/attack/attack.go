@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -197,16 +198,17 @@ func (r *Runner) notCompared(ctx context.Context, err error) string {
 // on makes the attack on one server, and words the verdict: holds and falls say
 // why that server stands and why not.
 func (a Attack) on(ctx context.Context, t *target, holds, falls string) Trial {
-	won, facts, err := a.try(ctx, t)
-	return t.trial(won, facts, err, holds, falls)
+	won, facts := a.try(ctx, t)
+	return t.trial(won, facts, holds, falls)
 }
 
-func (t *target) trial(won bool, facts string, err error, holds, falls string) Trial {
-	trial := Trial{Facts: facts}
-	trial.Sent, trial.Exchanges = t.sentSoFar()
+func (t *target) trial(won bool, facts, holds, falls string) Trial {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	trial := Trial{Facts: facts, Sent: t.sent, Exchanges: slices.Clone(t.shown)}
 	switch {
-	case err != nil:
-		trial.Outcome, trial.Why = Undecided, words(err)
+	case t.err != nil:
+		trial.Outcome, trial.Why, trial.Facts = Undecided, words(t.err), ""
 	case won:
 		trial.Outcome, trial.Why = Succeeded, falls
 	default:

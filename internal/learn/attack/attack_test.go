@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/text"
 	"holdfast/internal/visitor"
 )
 
@@ -21,7 +22,7 @@ func weak(t *testing.T) *target {
 	mux := http.NewServeMux()
 	token := func(w http.ResponseWriter, r *http.Request) {
 		if _, err := r.Cookie("session"); err != nil {
-			http.SetCookie(w, &http.Cookie{Name: "session", Value: invented()})
+			http.SetCookie(w, &http.Cookie{Name: "session", Value: text.NewToken()})
 		}
 	}
 	to := func(path string) http.HandlerFunc {
@@ -96,8 +97,9 @@ func TestAnOutageSucceedsWhereARequestHangs(t *testing.T) {
 				}
 			}))
 			t.Cleanup(server.Close)
-			won, facts, err := newTarget(server.URL, "", "session", victim{}).through(t.Context(), invented(), over)
-			if err != nil || won != c.won {
+			site := newTarget(server.URL, "", "session", victim{})
+			won, facts := site.through(t.Context(), text.NewToken(), over)
+			if err := site.failed(); err != nil || won != c.won {
 				t.Errorf("won %t, want %t: %s %v", won, c.won, facts, err)
 			}
 		})
@@ -144,17 +146,17 @@ func TestAnAttackThatCannotEndIsUndecided(t *testing.T) {
 func TestAnAnswerIsReadAndShownUpToALimit(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		http.SetCookie(w, &http.Cookie{Name: "other", Value: "not of interest"})
-		fmt.Fprint(w, invented(), strings.Repeat("é", visitor.MaxBody))
+		fmt.Fprint(w, text.NewToken(), strings.Repeat("é", visitor.MaxBody))
 	}))
 	t.Cleanup(server.Close)
 	site := newTarget(server.URL, "", "session", victim{})
 	for range maxShown + 3 {
-		a, err := site.get(t.Context(), "Look.", "/", "")
-		if err != nil || len(a.body) != visitor.MaxBody || a.touched {
+		a := site.get(t.Context(), "Look.", "/", "")
+		if err := site.failed(); err != nil || len(a.body) != visitor.MaxBody || a.touched {
 			t.Fatalf("%d bytes, cookie touched %t, %v", len(a.body), a.touched, err)
 		}
 	}
-	sent, shown := site.sentSoFar()
+	sent, shown := site.sent, site.shown
 	if sent != maxShown+3 || len(shown) != maxShown {
 		t.Errorf("%d sent, %d shown", sent, len(shown))
 	}

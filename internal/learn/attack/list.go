@@ -20,8 +20,8 @@ type Attack struct {
 	stockHolds, stockFalls string // the same of the stock set-up
 
 	// try makes the attack on one server: whether the attacker won, and what
-	// was counted.
-	try func(context.Context, *target) (won bool, facts string, err error)
+	// was counted. Both count only if the target has not failed.
+	try func(context.Context, *target) (won bool, facts string)
 	// together, in the place of try, makes it on both at once; there is nil
 	// where no stock set-up runs.
 	together func(ctx context.Context, server *embeddedredis.Server, here, there *target) (Trial, Trial)

@@ -24,42 +24,37 @@ const (
 // outage has Redis stand still under both servers at once, while their victims
 // load pages.
 func outage(ctx context.Context, server *embeddedredis.Server, here, there *target) (Trial, Trial) {
-	targets := []*target{here, there}
-	tokens, errs := make([]string, 2), make([]error, 2)
+	targets := []*target{here}
+	if there != nil {
+		targets = append(targets, there)
+	}
+	tokens := make([]string, len(targets))
 	for i, t := range targets {
-		if t != nil {
-			tokens[i], errs[i] = t.known(ctx, "The victim logs in.", "")
-		}
+		tokens[i] = t.known(ctx, "The victim logs in.")
 	}
 	over := server.Pause(standstill)
 	won, facts := make([]bool, 2), make([]string, 2)
 	var all sync.WaitGroup
 	for i, t := range targets {
-		if t == nil || errs[i] != nil {
-			continue
-		}
-		all.Go(func() { won[i], facts[i], errs[i] = t.through(ctx, tokens[i], over) })
+		all.Go(func() { won[i], facts[i] = t.through(ctx, tokens[i], over) })
 	}
 	all.Wait()
-	<-over // whoever comes next finds Redis answering
+	<-over // the next request finds Redis answering
 	a, _ := find("outage")
-	trial := here.trial(won[0], facts[0], errs[0], a.Holds, mustNotBe)
+	trial := here.trial(won[0], facts[0], a.Holds, mustNotBe)
 	if there == nil {
 		return trial, Trial{}
 	}
-	return trial, there.trial(won[1], facts[1], errs[1], a.stockHolds, a.stockFalls)
+	return trial, there.trial(won[1], facts[1], a.stockHolds, a.stockFalls)
 }
 
 // through loads pages until Redis answers again, and one more.
-func (t *target) through(ctx context.Context, token string, over <-chan struct{}) (won bool, facts string, err error) {
+func (t *target) through(ctx context.Context, token string, over <-chan struct{}) (won bool, facts string) {
 	answers := waited{}
 	touched, out := false, false
 	note := "Redis does not answer. The victim loads a page."
-	for standing := true; standing; {
-		a, err := t.get(ctx, note, "/profile", token)
-		if err != nil {
-			return false, "", err
-		}
+	for standing := true; standing && t.failed() == nil; {
+		a := t.get(ctx, note, "/profile", token)
 		note = ""
 		answers[a.status] = append(answers[a.status], a.took)
 		touched = touched || a.touched
@@ -68,22 +63,19 @@ func (t *target) through(ctx context.Context, token string, over <-chan struct{}
 		case <-over:
 			standing = false
 		case <-ctx.Done():
-			return false, "", ctx.Err()
+			t.fail(ctx.Err())
 		case <-time.After(pace):
 		}
 	}
-	a, err := t.get(ctx, "Redis answers again. The victim loads the next page.", "/profile", token)
+	a := t.get(ctx, "Redis answers again. The victim loads the next page.", "/profile", token)
 	// The server trusts Redis again after its next heartbeat there.
-	for since := time.Now(); err == nil && a.status == http.StatusServiceUnavailable && time.Since(since) < patience; {
+	for since := time.Now(); a.status == http.StatusServiceUnavailable && time.Since(since) < patience; {
 		time.Sleep(pace)
-		a, err = t.get(ctx, "", "/profile", token)
-	}
-	if err != nil {
-		return false, "", err
+		a = t.get(ctx, "", "/profile", token)
 	}
 	facts = fmt.Sprintf("Redis did not answer for %.0f seconds. Meanwhile %s; the cookie was %s. Afterwards the victim was %s.",
 		standstill.Seconds(), answers.words(), choose(touched, "changed", "left alone"), choose(a.greeted(), "greeted again", "no longer known"))
-	return touched || out || answers.slowest() > patience || !a.greeted(), facts, nil
+	return touched || out || answers.slowest() > patience || !a.greeted(), facts
 }
 
 // waited is how long each page took that was loaded, by the status it came with.

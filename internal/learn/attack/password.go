@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -17,7 +18,7 @@ const (
 
 // guessPassword sends wrong passwords of the victim's account as fast as they
 // are answered, and counts those that were looked at.
-func guessPassword(ctx context.Context, t *target) (won bool, facts string, err error) {
+func guessPassword(ctx context.Context, t *target) (won bool, facts string) {
 	looked, wait := 0, ""
 	for n := range passwordTries {
 		q := request{method: http.MethodPost, path: "/login", form: url.Values{
@@ -31,16 +32,12 @@ func guessPassword(ctx context.Context, t *target) (won bool, facts string, err 
 		case n == passwordTries-1:
 			q.note = fmt.Sprintf("And the last of %d.", passwordTries)
 		}
-		a, err := t.send(ctx, q)
-		if err != nil {
-			return false, "", err
-		}
+		a := t.send(ctx, q)
 		switch {
-		case a.status == http.StatusTooManyRequests && wait == "":
-			wait = a.retryAfter
 		case a.status == http.StatusTooManyRequests:
+			wait = cmp.Or(wait, a.retryAfter)
 		case a.status >= http.StatusInternalServerError:
-			return false, "", unclear(fmt.Sprintf("a password was not looked at, the answer was %d.", a.status))
+			t.fail(unclear(fmt.Sprintf("a password was not looked at, the answer was %d.", a.status)))
 		default:
 			looked++
 		}
@@ -49,5 +46,5 @@ func guessPassword(ctx context.Context, t *target) (won bool, facts string, err 
 	if wait != "" {
 		facts += fmt.Sprintf(" The next one had to wait for %s seconds, and each one after it for longer.", wait)
 	}
-	return looked > passwordWon, facts, nil
+	return looked > passwordWon, facts
 }

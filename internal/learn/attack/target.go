@@ -1,6 +1,7 @@
 package attack
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -31,16 +32,26 @@ type target struct {
 	sent   int
 	shown  []Exchange
 	tokens []string // that the server has handed out
+	err    error    // the first; after it nothing is sent
 }
 
 func newTarget(base, host, cookie string, v victim) *target {
 	return &target{host: host, cookie: cookie, victim: v, visitor: visitor.New(base)}
 }
 
-func (t *target) sentSoFar() (int, []Exchange) {
+// fail ends the attack: it came to no result.
+func (t *target) fail(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.sent, slices.Clone(t.shown)
+	if t.err == nil {
+		t.err = err
+	}
+}
+
+func (t *target) failed() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.err
 }
 
 // request is one to send; without a note it is counted and not shown.
@@ -65,7 +76,19 @@ type answer struct {
 // greeted reports whether the profile page was shown: the sender is logged in.
 func (a answer) greeted() bool { return a.status == http.StatusOK }
 
-func (t *target) send(ctx context.Context, q request) (answer, error) {
+// send sends a request of the attack, unless it has failed before.
+func (t *target) send(ctx context.Context, q request) answer {
+	if t.failed() != nil {
+		return answer{}
+	}
+	a, err := t.do(ctx, q)
+	if err != nil {
+		t.fail(err)
+	}
+	return a
+}
+
+func (t *target) do(ctx context.Context, q request) (answer, error) {
 	header := http.Header{"User-Agent": {product.Name + " lab"}}
 	if t.host != "" {
 		header.Set("Host", t.host)
@@ -162,43 +185,33 @@ func telling(body string) string {
 	return trace.Hide(strings.ToValidUTF8(line, "?"))
 }
 
-func (t *target) get(ctx context.Context, note, path, token string) (answer, error) {
+func (t *target) get(ctx context.Context, note, path, token string) answer {
 	return t.send(ctx, request{note: note, method: http.MethodGet, path: path, token: token})
 }
 
 // logIn sends the victim's e-mail and password, with a cookie where token is
 // one, and returns the token that is the victim's afterwards.
-func (t *target) logIn(ctx context.Context, note, token string) (string, error) {
-	a, err := t.send(ctx, request{note: note, method: http.MethodPost, path: "/login", token: token, form: t.victim.form()})
-	if err != nil {
-		return "", err
-	}
+func (t *target) logIn(ctx context.Context, note, token string) string {
+	a := t.send(ctx, request{note: note, method: http.MethodPost, path: "/login", token: token, form: t.victim.form()})
 	if a.status != http.StatusSeeOther {
-		return "", unclear(fmt.Sprintf("the victim could not log in, the answer was %d.", a.status))
+		t.fail(unclear(fmt.Sprintf("the victim could not log in, the answer was %d.", a.status)))
 	}
-	if a.token == "" {
-		return token, nil
-	}
-	return a.token, nil
+	return cmp.Or(a.token, token)
 }
 
-// known is logIn with proof: a page greets the victim.
-func (t *target) known(ctx context.Context, note, token string) (string, error) {
-	token, err := t.logIn(ctx, note, token)
-	if err != nil {
-		return "", err
+// known is logIn, and a page that greets the victim.
+func (t *target) known(ctx context.Context, note string) string {
+	token := t.logIn(ctx, note, "")
+	a := t.get(ctx, "The cookie is good: a page knows them.", "/profile", token)
+	if !a.greeted() {
+		t.fail(unclear(fmt.Sprintf("the victim was not greeted after logging in, the answer was %d.", a.status)))
 	}
-	a, err := t.get(ctx, "The cookie is good: a page knows them.", "/profile", token)
-	if err == nil && !a.greeted() {
-		err = unclear(fmt.Sprintf("the victim was not greeted after logging in, the answer was %d.", a.status))
-	}
-	return token, err
+	return token
 }
 
-func (t *target) logOut(ctx context.Context, note, token string) error {
-	a, err := t.send(ctx, request{note: note, method: http.MethodPost, path: "/logout", token: token})
-	if err == nil && a.status != http.StatusSeeOther {
-		err = unclear(fmt.Sprintf("the victim could not log out, the answer was %d.", a.status))
+func (t *target) logOut(ctx context.Context, note, token string) {
+	a := t.send(ctx, request{note: note, method: http.MethodPost, path: "/logout", token: token})
+	if a.status != http.StatusSeeOther {
+		t.fail(unclear(fmt.Sprintf("the victim could not log out, the answer was %d.", a.status)))
 	}
-	return err
 }

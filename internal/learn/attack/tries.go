@@ -2,7 +2,6 @@ package attack
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -12,7 +11,10 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 
 	"holdfast/internal/text"
 )
@@ -35,60 +37,38 @@ const (
 	guessAims = 1e6 // people logged in, for the arithmetic
 )
 
-func replay(ctx context.Context, t *target) (won bool, facts string, err error) {
-	token, err := t.known(ctx, "The victim logs in; the thief copies the cookie.", "")
-	if err != nil {
-		return false, "", err
+func replay(ctx context.Context, t *target) (won bool, facts string) {
+	token := t.known(ctx, "The victim logs in; the thief copies the cookie.")
+	t.logOut(ctx, "The victim logs out.", token)
+	if t.get(ctx, "The thief sends the copy.", "/profile", token).greeted() {
+		return true, "The copy was greeted by name."
 	}
-	if err := t.logOut(ctx, "The victim logs out.", token); err != nil {
-		return false, "", err
-	}
-	a, err := t.get(ctx, "The thief sends the copy.", "/profile", token)
-	if a.greeted() {
-		return true, "The copy was greeted by name.", err
-	}
-	return false, "The copy is a stranger’s.", err
+	return false, "The copy is a stranger’s."
 }
 
-func fixation(ctx context.Context, t *target) (won bool, facts string, err error) {
-	planted, err := t.send(ctx, request{
+func fixation(ctx context.Context, t *target) (won bool, facts string) {
+	planted := t.send(ctx, request{
 		note: "The attacker gets a session of their own, as any guest can.", method: http.MethodPost, path: "/session",
 		form: url.Values{"key": {"planted"}, "value": {"yes"}},
 	})
-	if err != nil {
-		return false, "", err
-	}
 	if planted.token == "" {
-		return false, "", unclear("there was no session to plant.")
+		t.fail(unclear("there was no session to plant."))
 	}
-	for _, cookie := range []struct{ what, token string }{{"planted", planted.token}, {"invented", invented()}} {
-		what, token := cookie.what, cookie.token
-		own, err := t.logIn(ctx, "The victim logs in from a browser with the "+what+" cookie.", token)
-		if err != nil {
-			return false, "", err
-		}
-		a, err := t.get(ctx, "The attacker uses the "+what+" cookie.", "/profile", token)
-		if err != nil {
-			return false, "", err
-		}
-		if own == token || a.greeted() {
-			return true, "The " + what + " cookie is the victim’s session now.", nil
+	for _, cookie := range []struct{ what, token string }{{"planted", planted.token}, {"invented", text.NewToken()}} {
+		own := t.logIn(ctx, "The victim logs in from a browser with the "+cookie.what+" cookie.", cookie.token)
+		a := t.get(ctx, "The attacker uses the "+cookie.what+" cookie.", "/profile", cookie.token)
+		if own == cookie.token || a.greeted() {
+			return true, "The " + cookie.what + " cookie is the victim’s session now."
 		}
 	}
-	return false, "The victim was given a new token both times, and the cookies from before are a stranger’s.", nil
+	return false, "The victim was given a new token both times, and the cookies from before are a stranger’s."
 }
 
-// invented is a token of the right form that no server has made.
-func invented() string { return text.NewToken() }
-
-func slow(ctx context.Context, t *target) (won bool, facts string, err error) {
+func slow(ctx context.Context, t *target) (won bool, facts string) {
 	alive, late := 0, 0
 	answers := map[int]int{}
 	for n := range rounds {
-		r, err := t.race(ctx, n == 0)
-		if err != nil {
-			return false, "", err
-		}
+		r := t.race(ctx, n == 0)
 		if r.alive {
 			alive++
 		}
@@ -100,10 +80,10 @@ func slow(ctx context.Context, t *target) (won bool, facts string, err error) {
 		}
 	}
 	if late == 0 {
-		return false, "", unclear("no slow request was under way at the log-out. A busy machine can be the reason; try again.")
+		t.fail(unclear("no slow request was in flight at the logout. A busy machine can be the reason; try again."))
 	}
 	return alive > 0, fmt.Sprintf("%d rounds with %d slow requests each, answered %s; %d finished after the log-out. The old cookie worked afterwards in %d of %d rounds.",
-		rounds, inFlight, counted(answers), late, alive, rounds), nil
+		rounds, inFlight, counted(answers), late, alive, rounds)
 }
 
 // raced is how one round went.
@@ -114,45 +94,34 @@ type raced struct {
 	loggedOut time.Time
 }
 
-// race logs out while slow requests of the same session are under way, and then
+// race logs out while slow requests of the same session are in flight, and then
 // tries the old cookie.
-func (t *target) race(ctx context.Context, show bool) (raced, error) {
+func (t *target) race(ctx context.Context, show bool) (r raced) {
 	note := func(text string) string {
 		if show {
 			return text
 		}
 		return ""
 	}
-	var r raced
-	token, err := t.logIn(ctx, note("The victim logs in."), "")
-	if err != nil {
-		return r, err
-	}
-	var errs [inFlight + 1]error
+	token := t.logIn(ctx, note("The victim logs in."), "")
 	var all sync.WaitGroup
 	for i := range inFlight {
 		q := request{method: http.MethodPost, path: SlowPath, token: token, form: url.Values{"wait": {strconv.FormatInt(holdFor.Milliseconds(), 10)}}}
 		if i == 0 {
-			q.note = note("One of the requests that are under way meanwhile; each waits before it stores something.")
+			q.note = note("One of the requests that are in flight meanwhile; each waits before it stores something.")
 		}
-		all.Go(func() {
-			a, err := t.send(ctx, q)
-			r.statuses[i], r.ended[i], errs[i] = a.status, time.Now(), err
-		})
+		all.Go(func() { r.statuses[i], r.ended[i] = t.send(ctx, q).status, time.Now() })
 	}
 	all.Go(func() {
-		if errs[inFlight] = pause(ctx, logOutAt); errs[inFlight] == nil {
-			errs[inFlight] = t.logOut(ctx, note("The victim logs out."), token)
+		if err := pause(ctx, logOutAt); err != nil {
+			t.fail(err)
 		}
+		t.logOut(ctx, note("The victim logs out."), token)
 		r.loggedOut = time.Now()
 	})
 	all.Wait()
-	if err := errors.Join(errs[:]...); err != nil {
-		return r, err
-	}
-	a, err := t.get(ctx, note("When all have finished, the old cookie is tried."), "/profile", token)
-	r.alive = a.greeted()
-	return r, err
+	r.alive = t.get(ctx, note("When all have finished, the old cookie is tried."), "/profile", token).greeted()
+	return r
 }
 
 // pause waits, and fails when ctx ends first.
@@ -181,34 +150,22 @@ func elsewhere() []string {
 	return []string{"Origin: https://evil.example", "Sec-Fetch-Site: cross-site"}
 }
 
-func forged(ctx context.Context, t *target) (won bool, facts string, err error) {
-	token, err := t.known(ctx, "The victim logs in.", "")
-	if err != nil {
-		return false, "", err
-	}
-	_, err = t.send(ctx, request{
+func forged(ctx context.Context, t *target) (won bool, facts string) {
+	token := t.known(ctx, "The victim logs in.")
+	t.send(ctx, request{
 		note: "A page of evil.example sends a form, with the victim’s cookie.", method: http.MethodPost, path: "/session", token: token,
 		headers: elsewhere(), form: url.Values{"key": {"forged"}, "value": {"yes"}},
 	})
-	if err != nil {
-		return false, "", err
-	}
-	values, err := t.send(ctx, request{
+	values := t.send(ctx, request{
 		note: "What the victim’s session holds now.", method: http.MethodGet, path: "/session", token: token,
 		headers: []string{"Accept: application/json"},
 	})
-	if err != nil {
-		return false, "", err
-	}
-	login, err := t.send(ctx, request{
+	login := t.send(ctx, request{
 		note: "The same page logs the victim in to the attacker’s account; no cookie is needed for that.", method: http.MethodPost, path: "/login",
 		headers: elsewhere(), form: t.victim.form(),
 	})
-	if err != nil {
-		return false, "", err
-	}
 	changed, entered := strings.Contains(values.body, `"forged"`), login.token != ""
-	return changed || entered, fmt.Sprintf("The forged change was %s, and the forged log-in was %s.", taken(changed), taken(entered)), nil
+	return changed || entered, fmt.Sprintf("The forged change was %s, and the forged log-in was %s.", taken(changed), taken(entered))
 }
 
 func taken(yes bool) string {
@@ -218,44 +175,28 @@ func taken(yes bool) string {
 	return "refused"
 }
 
-func guess(ctx context.Context, t *target) (won bool, facts string, err error) {
-	if _, err := t.known(ctx, "Somebody is logged in, so that there is something to hit.", ""); err != nil {
-		return false, "", err
-	}
-	const atOnce = 4
+func guess(ctx context.Context, t *target) (won bool, facts string) {
+	t.known(ctx, "Somebody is logged in, so that there is something to hit.")
 	began := time.Now()
-	hits, errs := make([]int, atOnce), make([]error, atOnce)
-	var all sync.WaitGroup
-	for i := range atOnce {
-		all.Go(func() {
-			for n := range guesses / atOnce {
-				note := ""
-				if i+n == 0 {
-					note = fmt.Sprintf("One of %d guesses.", guesses)
-				}
-				a, err := t.get(ctx, note, "/profile", invented())
-				if err != nil {
-					errs[i] = err
-					return
-				}
-				if a.greeted() {
-					hits[i]++
-				}
+	var hits atomic.Int64
+	var all errgroup.Group
+	all.SetLimit(4)
+	for n := range guesses {
+		note := ""
+		if n == 0 {
+			note = fmt.Sprintf("One of %d guesses.", guesses)
+		}
+		all.Go(func() error {
+			if t.get(ctx, note, "/profile", text.NewToken()).greeted() {
+				hits.Add(1)
 			}
+			return nil
 		})
 	}
-	all.Wait()
-	hit := 0
-	for i, err := range errs {
-		if err != nil {
-			return false, "", err
-		}
-		hit += hits[i]
-	}
+	_ = all.Wait() // what failed is with the target
 	took := time.Since(began)
-	rate := guesses / took.Seconds()
-	return hit > 0, fmt.Sprintf("%d guesses in %.1f s, %d hits. There are 2^256 tokens: at this rate, with a million people logged in, an even chance of hitting one of them takes 10^%d years.",
-		guesses, took.Seconds(), hit, yearsExponent(rate)), nil
+	return hits.Load() > 0, fmt.Sprintf("%d guesses in %.1f s, %d hits. There are 2^256 tokens: at this rate, with a million people logged in, an even chance of hitting one of them takes 10^%d years.",
+		guesses, took.Seconds(), hits.Load(), yearsExponent(guesses/took.Seconds()))
 }
 
 // yearsExponent is the power of ten of the years until a guess has even odds to

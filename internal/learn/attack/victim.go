@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -63,7 +64,7 @@ func (t *target) endGuests(ctx context.Context) error {
 	tokens := t.tokens
 	t.mu.Unlock()
 	for _, token := range tokens {
-		if _, err := t.send(ctx, request{method: "POST", path: "/logout", token: token}); err != nil {
+		if _, err := t.do(ctx, request{method: http.MethodPost, path: "/logout", token: token}); err != nil {
 			return err
 		}
 	}
