@@ -24,7 +24,7 @@ type secondOf struct{ *lab }
 func (s secondOf) Start(context.Context) error { s.seconds.Add(1); return nil }
 func (s secondOf) Stop()                       { s.seconds.Add(-1) }
 func (s secondOf) State() second.State         { return second.State{} }
-func (s secondOf) Ask(context.Context, *http.Cookie) (string, error) {
+func (s secondOf) Ask(context.Context, string) (string, error) {
 	return "", second.ErrNone
 }
 

@@ -256,11 +256,15 @@ func (e *EndedError) LastLine() string {
 	return e.how()
 }
 
-// Inherit returns these variables of this process's environment, those that
-// are set, for [Command.Env].
-func Inherit(names ...string) []string {
+// Inherited returns what a server needs of this process's environment that is no
+// setting: where temporary files go, and what libraries read themselves for a
+// connection to a real service.
+func Inherited() []string {
 	var env []string
-	for _, name := range names {
+	for _, name := range []string{
+		"TMPDIR", "TMP", "TEMP", "HOME", "USERPROFILE", "APPDATA", "SystemRoot", "SSL_CERT_FILE", "SSL_CERT_DIR",
+		"PGPASSFILE", "PGPASSWORD", "PGSERVICEFILE", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY",
+	} {
 		if value, set := os.LookupEnv(name); set {
 			env = append(env, name+"="+value)
 		}

@@ -73,12 +73,10 @@ func Open(ctx context.Context, s Server) (web.Extension, func() error, error) {
 	check := restartcheck.NewCheck(ctx, s.Settings, s.LabSessions, s.Log)
 	beside := second.New(second.Options{
 		Executable: program,
-		// What libraries read of the environment themselves, and no setting names.
-		Settings: append(launch.Inherit("TMPDIR", "TMP", "TEMP", "HOME", "USERPROFILE", "APPDATA", "SystemRoot", "SSL_CERT_FILE", "SSL_CERT_DIR",
-			"PGPASSFILE", "PGPASSWORD", "PGSERVICEFILE", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY"), s.Settings.Environ()...),
-		Host: s.Settings.Host,
-		Base: s.Base,
-		Life: secondLife,
+		Settings:   append(launch.Inherited(), s.Settings.Environ()...),
+		Host:       s.Settings.Host,
+		Base:       s.Base,
+		Life:       secondLife,
 	})
 	extension, err := pages.New(pages.Config{
 		Learn:       true,

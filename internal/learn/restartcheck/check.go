@@ -40,7 +40,7 @@ type Check struct {
 
 	mu      sync.Mutex
 	running chan struct{} // closed when the running check has ended; nil: none is
-	now     unfinished    // the running check
+	now     stored        // the running check
 	store   string        // what it is trying
 	doing   string        // and how far it is
 }
@@ -69,9 +69,9 @@ func (c *Check) Start() error {
 	if c.running != nil {
 		return ErrChecking
 	}
-	begun := unfinished{Began: time.Now().UTC(), Report: Report{Sessions: c.sessions}, Failed: "The server ended while the check ran."}
+	begun := stored{Began: time.Now().UTC(), Report: Report{Sessions: c.sessions}, Failed: "The server ended while the check ran."}
 	// Stored at the start, because a server that is killed cannot store anything.
-	if err := writeJSON(unfinishedFile(c.cfg), begun); err != nil {
+	if err := begun.write(unfinishedFile(c.cfg)); err != nil {
 		return err
 	}
 	c.running, c.now = make(chan struct{}), begun
@@ -125,7 +125,7 @@ func (c *Check) run(options Options, running chan struct{}) {
 	}
 	c.now.Failed, c.now.Reason = c.explain(ctx, err)
 	c.log.Error("restart-check from the lab", "cause", err)
-	if err := writeJSON(unfinishedFile(c.cfg), c.now); err != nil {
+	if err := c.now.write(unfinishedFile(c.cfg)); err != nil {
 		c.log.Error("restart-check from the lab: its end cannot be kept", "cause", err)
 	}
 }
@@ -175,13 +175,13 @@ type StateCell struct{ Head, Text string }
 // State returns what is known now.
 func (c *Check) State() (State, error) {
 	var state State
-	var saved savedReport
-	switch err := readJSON(reportFile(c.cfg), &saved); {
-	case err == nil:
+	saved, found, err := readStored(reportFile(c.cfg))
+	if err != nil {
+		return State{}, err
+	}
+	if found {
 		state.Measured = saved.Measured
 		state.Heads, state.Rows = stateRows(saved.Report)
-	case !errors.Is(err, fs.ErrNotExist):
-		return State{}, err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -190,10 +190,8 @@ func (c *Check) State() (State, error) {
 		state.Heads, state.Now = c.now.rows(c.store, "being tried: "+c.doing, "not tried yet")
 		return state, nil
 	}
-	var last unfinished
-	if err := readJSON(unfinishedFile(c.cfg), &last); errors.Is(err, fs.ErrNotExist) {
-		return state, nil
-	} else if err != nil {
+	last, _, err := readStored(unfinishedFile(c.cfg))
+	if err != nil {
 		return State{}, err
 	}
 	state.Began, state.Failed, state.Reason = last.Began, last.Failed, last.Reason
@@ -203,17 +201,18 @@ func (c *Check) State() (State, error) {
 	return state, nil
 }
 
-// unfinished is a check that has not finished: the running one, or the latest one
-// when it failed.
-type unfinished struct {
-	Began  time.Time `json:"began"`
-	Report Report    `json:"report"` // as far as it came
-	Failed string    `json:"failed"` // why it is incomplete, in a sentence
-	Reason string    `json:"reason"` // in a server's own words; or ""
+// stored is what DATA_DIR has of a check: in one file the latest complete report,
+// in another the running check, or the latest one when it failed.
+type stored struct {
+	Measured time.Time `json:"measured,omitzero"` // a complete one
+	Began    time.Time `json:"began,omitzero"`    // one that is not
+	Report   Report    `json:"report"`            // as far as it came
+	Failed   string    `json:"failed,omitempty"`  // why it is incomplete, in a sentence
+	Reason   string    `json:"reason,omitempty"`  // in a server's own words
 }
 
 // rows has one row for each store, tried or not.
-func (u unfinished) rows(trying, doing, otherwise string) (heads []string, rows []StateRow) {
+func (u stored) rows(trying, doing, otherwise string) (heads []string, rows []StateRow) {
 	heads, rows = stateRows(u.Report)
 	for _, store := range Stores()[len(rows):] {
 		what := otherwise
@@ -238,12 +237,6 @@ func stateRows(report Report) (heads []string, rows []StateRow) {
 	return heads, rows
 }
 
-// savedReport is the latest complete report, in DATA_DIR.
-type savedReport struct {
-	Measured time.Time `json:"measured"`
-	Report   Report    `json:"report"`
-}
-
 func reportFile(cfg config.Config) string {
 	return filepath.Join(cfg.DataDir, "restart-check.json")
 }
@@ -254,7 +247,7 @@ func unfinishedFile(cfg config.Config) string {
 
 // saveReport stores a complete report, in the place of any earlier check.
 func saveReport(cfg config.Config, report Report) error {
-	if err := writeJSON(reportFile(cfg), savedReport{time.Now().UTC(), report}); err != nil {
+	if err := (stored{Measured: time.Now().UTC(), Report: report}).write(reportFile(cfg)); err != nil {
 		return err
 	}
 	if err := os.Remove(unfinishedFile(cfg)); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -263,8 +256,8 @@ func saveReport(cfg config.Config, report Report) error {
 	return nil
 }
 
-func writeJSON(path string, value any) error {
-	encoded, err := json.MarshalIndent(value, "", "  ")
+func (u stored) write(path string) error {
+	encoded, err := json.MarshalIndent(u, "", "  ")
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(path), 0o700)
 	}
@@ -282,13 +275,16 @@ func writeJSON(path string, value any) error {
 	return nil
 }
 
-func readJSON(path string, into any) error {
+func readStored(path string) (u stored, found bool, err error) {
 	encoded, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return stored{}, false, nil
+	}
 	if err == nil {
-		err = json.Unmarshal(encoded, into)
+		err = json.Unmarshal(encoded, &u)
 	}
 	if err != nil {
-		return fmt.Errorf("read report: %w", err)
+		return stored{}, false, fmt.Errorf("read report: %w", err)
 	}
-	return nil
+	return u, true, nil
 }

@@ -63,15 +63,6 @@ func openPlace(ctx context.Context, o Options, store string) (*place, error) {
 	return p, nil
 }
 
-// inherited are the variables that have to do with this machine and its user:
-// where temporary files go, and what a connection to a real service may need.
-func inherited() []string {
-	return []string{
-		"TMPDIR", "TMP", "TEMP", "HOME", "USERPROFILE", "APPDATA", "SSL_CERT_FILE", "SSL_CERT_DIR",
-		"PGPASSFILE", "PGPASSWORD", "PGSERVICEFILE", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY",
-	}
-}
-
 // start starts a server on the place's stores, with extra in its environment.
 // Sessions have a short life, so that those left in Redis by a killed check end
 // by themselves. Stores have a long time to answer: a busy machine is no reason
@@ -88,7 +79,7 @@ func (p *place) start(ctx context.Context, program string, extra ...string) (*la
 	}
 	return launch.Start(ctx, launch.Command{
 		Program: program, Args: []string{"serve", "--stop-with-stdin"}, Dir: p.folder, Until: "metrics",
-		Env: slices.Concat(launch.Inherit(inherited()...), settings, extra),
+		Env: slices.Concat(launch.Inherited(), settings, extra),
 	})
 }
 

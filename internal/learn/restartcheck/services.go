@@ -1,6 +1,7 @@
 package restartcheck
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,91 +28,88 @@ const (
 	batch      = 500              // keys removed in one go
 )
 
-func dialRedis(ctx context.Context, at string) (redis.Conn, error) {
+// withRedis runs use on a connection to the Redis at an address.
+func withRedis(ctx context.Context, at string, use func(redis.Conn) error) error {
 	conn, err := redis.DialURLContext(ctx, at, redis.DialConnectTimeout(redisLimit),
 		redis.DialReadTimeout(redisLimit), redis.DialWriteTimeout(redisLimit))
 	if err != nil {
-		return nil, fmt.Errorf("reach Redis: %w", err)
+		return fmt.Errorf("reach Redis: %w", err)
 	}
-	return conn, nil
+	defer conn.Close()
+	return use(conn)
 }
 
 // usedMemory is all that Redis says it has allocated, in bytes. On a Redis that
 // others use at the same time, what they do is in it too.
-func usedMemory(ctx context.Context, at string) (int64, error) {
-	conn, err := dialRedis(ctx, at)
-	if err != nil {
-		return 0, err
-	}
-	defer conn.Close()
-	info, err := redis.String(redis.DoContext(conn, ctx, "INFO", "memory"))
-	if err != nil {
-		return 0, fmt.Errorf("ask Redis for its memory: %w", err)
-	}
-	for line := range strings.Lines(info) {
-		if used, found := strings.CutPrefix(strings.TrimSpace(line), "used_memory:"); found {
-			return strconv.ParseInt(used, 10, 64)
+func usedMemory(ctx context.Context, at string) (used int64, err error) {
+	err = withRedis(ctx, at, func(conn redis.Conn) error {
+		info, err := redis.String(redis.DoContext(conn, ctx, "INFO", "memory"))
+		if err != nil {
+			return fmt.Errorf("ask Redis for its memory: %w", err)
 		}
-	}
-	return 0, errors.New("ask Redis for its memory: it does not say")
-}
-
-// hasHeartbeat reports whether other servers keep a beat in this Redis.
-func hasHeartbeat(ctx context.Context, at string) (bool, error) {
-	conn, err := dialRedis(ctx, at)
-	if err != nil {
-		return false, err
-	}
-	defer conn.Close()
-	return redis.Bool(redis.DoContext(conn, ctx, "EXISTS", product.Heartbeat))
-}
-
-// removeHeartbeat removes the beat and the marks of servers that have gone.
-func removeHeartbeat(ctx context.Context, conn redis.Conn) error {
-	for cursor := "0"; ; {
-		reply, err := redis.Values(redis.DoContext(conn, ctx, "SCAN", cursor, "MATCH", product.Heartbeat+"*", "COUNT", batch))
-		var keys []string
-		if err == nil {
-			_, err = redis.Scan(reply, &cursor, &keys)
-		}
-		for _, key := range keys {
-			if err == nil {
-				_, err = redis.DoContext(conn, ctx, "DEL", key)
+		for line := range strings.Lines(info) {
+			if said, found := strings.CutPrefix(strings.TrimSpace(line), "used_memory:"); found {
+				used, err = strconv.ParseInt(said, 10, 64)
+				return err
 			}
 		}
+		return errors.New("ask Redis for its memory: it does not say")
+	})
+	return used, err
+}
+
+// hasHeartbeat reports whether other servers keep a heartbeat in this Redis.
+func hasHeartbeat(ctx context.Context, at string) (found bool, err error) {
+	err = withRedis(ctx, at, func(conn redis.Conn) error {
+		found, err = redis.Bool(redis.DoContext(conn, ctx, "EXISTS", product.Heartbeat))
+		return err
+	})
+	return found, err
+}
+
+// heartbeatKeys are those of the heartbeat and of the marks of servers.
+func heartbeatKeys(ctx context.Context, conn redis.Conn) (keys []string, err error) {
+	for cursor := ""; cursor != "0"; {
+		reply, err := redis.Values(redis.DoContext(conn, ctx, "SCAN", cmp.Or(cursor, "0"), "MATCH", product.Heartbeat+"*", "COUNT", batch))
 		if err != nil {
-			return fmt.Errorf("remove the heartbeat from Redis: %w", err)
+			return nil, err
 		}
-		if cursor == "0" {
-			return nil
+		var found []string
+		if _, err = redis.Scan(reply, &cursor, &found); err != nil {
+			return nil, err
 		}
+		keys = append(keys, found...)
 	}
+	return keys, nil
 }
 
 // removeSessions removes the sessions of tokens, the heartbeat if no other
 // server has one there, and nothing else.
 func removeSessions(ctx context.Context, at string, tokens []string, beat bool) error {
-	conn, err := dialRedis(ctx, at)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if beat {
-		if err := removeHeartbeat(ctx, conn); err != nil {
-			return err
-		}
-	}
-	for begin := 0; begin < len(tokens); begin += batch {
-		some := tokens[begin:min(begin+batch, len(tokens))]
-		// One command a key: a cluster takes no other.
-		for _, token := range some {
-			if err := conn.Send("DEL", visitor.Key(token)); err != nil {
-				return fmt.Errorf("remove sessions from Redis: %w", err)
+	err := withRedis(ctx, at, func(conn redis.Conn) (err error) {
+		var keys []string
+		if beat {
+			if keys, err = heartbeatKeys(ctx, conn); err != nil {
+				return err
 			}
 		}
-		if _, err := redis.DoContext(conn, ctx, ""); err != nil {
-			return fmt.Errorf("remove sessions from Redis: %w", err)
+		for _, token := range tokens {
+			keys = append(keys, visitor.Key(token))
 		}
+		for some := range slices.Chunk(keys, batch) {
+			for _, key := range some { // one command a key: a cluster takes no other
+				if err := conn.Send("DEL", key); err != nil {
+					return err
+				}
+			}
+			if _, err := redis.DoContext(conn, ctx, ""); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("remove sessions from Redis: %w", err)
 	}
 	return nil
 }

@@ -8,26 +8,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"html"
-	"io"
 	"net"
-	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
-	"strings"
 	"sync"
 	"time"
 
 	"holdfast/internal/launch"
+	"holdfast/internal/visitor"
 )
 
-// Limits. A start has to come to its end within the time that an answer may
-// take: the page that asks for it waits.
+// Limits. A start has to end within the time that an answer may take: the page
+// that asks for it waits.
 const (
 	startLimit = 15 * time.Second
 	askLimit   = 5 * time.Second
-	maxPage    = 1 << 20 // bytes of the page asked for
 )
 
 // Options say what is started.
@@ -91,8 +86,7 @@ func (s *Server) Start(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.starting = false
-	var ended *launch.EndedError
-	if errors.As(err, &ended) {
+	if ended, refused := errors.AsType[*launch.EndedError](err); refused {
 		s.state = State{Refusal: ended.LastLine()}
 		return nil
 	}
@@ -138,7 +132,7 @@ func (s *Server) launch(ctx context.Context) (*launch.Server, int, error) {
 	return started, port, err
 }
 
-// freePort asks the system for a port that nobody listens on.
+// freePort asks the system for a port that nothing listens on.
 func freePort(ctx context.Context, host string) (int, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
@@ -147,15 +141,17 @@ func freePort(ctx context.Context, host string) (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }
 
-// watch ends the server when its time is up, and notes its end.
+// watch ends the server when its time is up, and records its end.
 func (s *Server) watch(started *launch.Server) {
-	late := time.NewTimer(s.options.Life)
-	defer late.Stop()
 	select {
 	case <-started.Done():
-	case <-late.C:
-		_ = started.Stop() // it is gone then, well or not
+	case <-time.After(s.options.Life):
+		_ = started.Stop() // it has ended then, well or not
 	}
+	s.ended(started)
+}
+
+func (s *Server) ended(started *launch.Server) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.running == started {
@@ -168,14 +164,9 @@ func (s *Server) Stop() {
 	s.mu.Lock()
 	started := s.running
 	s.mu.Unlock()
-	if started == nil {
-		return
-	}
-	_ = started.Stop() // it is gone then, well or not
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.running == started {
-		s.running, s.state = nil, State{}
+	if started != nil {
+		_ = started.Stop() // it has ended then, well or not
+		s.ended(started)
 	}
 }
 
@@ -187,50 +178,27 @@ func (s *Server) Close() {
 	s.Stop()
 }
 
-var (
-	heading = regexp.MustCompile(`(?s)<h1[^>]*>(.*?)</h1>`)
-	tag     = regexp.MustCompile(`<[^>]*>`)
-)
-
-// Ask asks the second server for the page that greets, with a cookie, and
-// returns the heading of that page; "" when the server does not know who is
-// asking and wants a log-in. Errors: ErrNone, and what went wrong on the way.
-func (s *Server) Ask(ctx context.Context, cookie *http.Cookie) (greeting string, err error) {
+// Ask asks the second server for the page that greets, with the session cookie of
+// a browser ("" for none), and returns the heading of that page; "" when the server
+// does not know the sender and asks for a login. Errors: ErrNone, and what went
+// wrong.
+func (s *Server) Ask(ctx context.Context, token string) (greeting string, err error) {
 	state := s.State()
 	if !state.Running {
 		return "", ErrNone
 	}
 	ctx, cancel := context.WithTimeout(ctx, askLimit)
 	defer cancel()
-	at := url.URL{Scheme: "http", Host: net.JoinHostPort(reachable(s.options.Host), strconv.Itoa(state.Port)), Path: "/profile"}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), nil)
-	if err != nil {
-		return "", err
+	browser := visitor.New("http://" + net.JoinHostPort(reachable(s.options.Host), strconv.Itoa(state.Port)))
+	defer browser.Close()
+	if token != "" {
+		browser.Take(token)
 	}
-	if cookie != nil {
-		request.AddCookie(cookie)
-	}
-	client := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}
-	response, err := client.Do(request)
+	greeting, err = browser.Greeting(ctx)
 	if err != nil {
 		return "", fmt.Errorf("ask the second server: %w", err)
 	}
-	defer response.Body.Close()
-	page, err := io.ReadAll(io.LimitReader(response.Body, maxPage))
-	if err != nil {
-		return "", fmt.Errorf("ask the second server: %w", err)
-	}
-	switch found := heading.FindSubmatch(page); {
-	case response.StatusCode == http.StatusSeeOther:
-		return "", nil
-	case response.StatusCode == http.StatusOK && found != nil:
-		return strings.TrimSpace(html.UnescapeString(tag.ReplaceAllString(string(found[1]), ""))), nil
-	default:
-		return "", fmt.Errorf("ask the second server: status %d", response.StatusCode)
-	}
+	return greeting, nil
 }
 
 // reachable is a name for this machine at which host listens.

@@ -72,7 +72,7 @@ func TestASecondServerEndsByItself(t *testing.T) {
 
 func TestThereIsOneSecondServerUntilItIsClosed(t *testing.T) {
 	server := second.New(options(t, program(t), time.Hour))
-	if _, err := server.Ask(t.Context(), nil); !errors.Is(err, second.ErrNone) {
+	if _, err := server.Ask(t.Context(), ""); !errors.Is(err, second.ErrNone) {
 		t.Errorf("asked before it runs: %v", err)
 	}
 	require.NoError(t, server.Start(t.Context()))
@@ -83,7 +83,7 @@ func TestThereIsOneSecondServerUntilItIsClosed(t *testing.T) {
 	if err := server.Start(t.Context()); !errors.Is(err, second.ErrRunning) {
 		t.Errorf("started twice: %v", err)
 	}
-	if greeting, err := server.Ask(t.Context(), nil); err != nil || greeting != "" {
+	if greeting, err := server.Ask(t.Context(), ""); err != nil || greeting != "" {
 		t.Errorf("a stranger is greeted with %q, %v", greeting, err)
 	}
 	server.Close()
