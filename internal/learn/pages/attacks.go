@@ -31,10 +31,9 @@ type attacksPage struct {
 }
 
 type attackSection struct {
-	Name, Title, What string
-	Test, File        string        // what keeps it true
-	Report            *attackReport // nil: not run yet
-	Waits             []waitBar     // of the attack that has to wait, drawn
+	attack.Attack
+	Report *attackReport // nil: not run yet
+	Waits  []waitBar     // of the attack that has to wait, drawn
 }
 
 // waitBar is one wait, as a bar whose length grows by the same piece each time
@@ -55,13 +54,13 @@ type attackReport struct {
 }
 
 type attackTrial struct {
-	Where, Outcome         string
-	Verdict, Reason, Facts string // Reason goes on where Verdict stops
-	Exchanges              []attack.Exchange
+	attack.Trial
+	Where           string
+	Verdict, Reason string // Reason goes on where Verdict stops
 }
 
 func trialAt(where string, t attack.Trial) attackTrial {
-	shown := attackTrial{Where: where, Outcome: string(t.Outcome), Facts: t.Facts, Exchanges: t.Exchanges}
+	shown := attackTrial{Trial: t, Where: where}
 	switch t.Outcome {
 	case attack.Failed:
 		shown.Verdict, shown.Reason = "The attack failed", ", because "+t.Why
@@ -116,7 +115,7 @@ func (s *Pages) attacksPage(c echo.Context, status int, busy bool) error {
 	all := s.Lab.Attacks.All()
 	p := attacksPage{Busy: busy, Number: inWords(len(all))}
 	for _, a := range all {
-		section := attackSection{Name: a.Name, Title: a.Title, What: a.What, Test: a.Test, File: a.File}
+		section := attackSection{Attack: a}
 		if a.Name == "password" && s.Accounts.Throttle != nil {
 			section.Waits = waitBars()
 		}

@@ -81,8 +81,8 @@ func (s *Pages) explainPage(c echo.Context) explainPage {
 func (e *explanation) summary(took time.Duration) string {
 	asked, written, statements := "no question to a store", "", "no SQL"
 	if e.reads > 0 {
-		asked = web.Count(e.reads, "question") + " to " + storeName(e.store)
-		if e.store == store.KindDatabase {
+		asked = web.Count(e.reads, "question") + " to " + e.store
+		if e.site.SessionStore == store.KindDatabase {
 			statements = "no other SQL"
 		}
 	}
@@ -92,7 +92,7 @@ func (e *explanation) summary(took time.Duration) string {
 	if len(e.sql) > 0 {
 		statements = web.Count(len(e.sql), "SQL statement")
 	}
-	return fmt.Sprintf("%s, %s%s, %s, %s in all.", web.Count(len(e.told)-e.extra, "step"), asked, written, statements, milliseconds(took))
+	return fmt.Sprintf("%s, %s%s, %s, %s in all.", web.Count(e.taken, "step"), asked, written, statements, milliseconds(took))
 }
 
 // milliseconds writes a short time so that it can be compared.

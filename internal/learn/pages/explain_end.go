@@ -16,7 +16,7 @@ import (
 
 func (e *explanation) recognised(step trace.Step, what trace.Recognised) {
 	e.known = true
-	if what.Member {
+	if what.Reason == "" {
 		e.add(step, explainStep{
 			ID: "name", Title: "The name was found",
 			Text:      "It is in the record, put there when you logged in. So the greeting needs nothing else.",
@@ -142,7 +142,7 @@ func attributes(cookie *http.Cookie, masked string) []explainFact {
 		facts = append(facts, explainFact{Term: word, Means: means})
 	}
 	add(cookie.HttpOnly, "HttpOnly", "no script can read it, so one smuggled into a page cannot steal it", "")
-	add(cookie.SameSite == http.SameSiteLaxMode || cookie.SameSite == http.SameSiteStrictMode, sameSiteWords(cookie.SameSite),
+	add(cookie.SameSite == http.SameSiteLaxMode, "SameSite=Lax",
 		"other sites cannot send forms in your name: the cookie is not sent along", "")
 	add(cookie.Secure, "Secure", "it only travels encrypted, so nobody on the way can read it", "this server speaks http; on https, Secure keeps the cookie from ever travelling unencrypted")
 	add(cookie.Path != "", "Path="+cookie.Path, "sent to every page of this site", "")

@@ -2,6 +2,7 @@ package pages
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -23,12 +24,12 @@ type explanation struct {
 	sent   trace.Cookie
 	byHand byhand.Lines
 	told   []explainStep
+	taken  int               // of those told, without the one that is for the reader to take
 	known  bool              // who is asking is settled
 	writes []trace.Step      // operations since then
 	reads  int               // operations before
 	store  string            // what they asked
 	sql    []trace.Statement // all of them
-	extra  int               // steps told that are still to be taken
 
 	key      string // under which a session was looked for; or ""
 	answered string // what the store answered, in a word or two
@@ -39,6 +40,7 @@ func (e *explanation) all() []explainStep {
 	for _, step := range e.steps {
 		e.tell(step)
 	}
+	e.taken = len(e.told)
 	e.deleteIt()
 	ids, token := map[string]bool{}, false
 	for i := range e.told {
@@ -92,7 +94,6 @@ func (e *explanation) deleteIt() {
 		s.Hand = []string{e.curl(" -o /dev/null -d ''", "logout")}
 		s.HandWords = "Nothing but this server reaches the store, so this logs the session out, which removes the record. Then reload this page."
 	}
-	e.extra++
 	e.told = append(e.told, s)
 }
 
@@ -225,7 +226,7 @@ func (e *explanation) operation(step trace.Step, what trace.Operation) {
 		s.Title = "The record was removed"
 		s.Text = "It is of no use to anyone any more."
 	default:
-		s.ID, s.Title = "store", capital(storeName(what.Store))+" was asked"
+		s.ID, s.Title = "store", capital(what.Store)+" was asked"
 		s.Text = "One question, by the exact key. Nothing is searched, so it takes the same time however many people are logged in."
 		e.answered = yes(what.Found, web.Count(what.Size, "byte"), "nothing")
 		s.Facts = append(s.Facts, explainFact{Term: "Answer", Value: e.answered})
@@ -277,33 +278,56 @@ func (e *explanation) bytes(step trace.Step, what trace.Operation) {
 }
 
 func (e *explanation) decoded(step trace.Step, what trace.Decoded) {
-	s := explainStep{
+	var facts []explainFact
+	value := func(path, value, means string) {
+		facts = append(facts, explainFact{Term: path, Value: value, Code: true, Means: means})
+	}
+	at := func(path string, t time.Time, means string) {
+		value(path, strconv.FormatInt(t.UnixMilli(), 10), means)
+		facts[len(facts)-1].Time = web.MomentAt(t, e.now)
+	}
+	value("v", strconv.Itoa(session.RecordVersion), "version of the layout")
+	at("created", what.CreatedAt, "when this session began, in milliseconds since 1970")
+	at("seen", what.LastSeenAt, "last visit that was noted")
+	at("ends", what.ExpiresAt, "ends at the latest")
+	if member := what.Member; member != nil {
+		value("member.id", member.ID, "whose it is")
+		value("member.name", member.Name, "what the greeting says")
+		value("member.start", strconv.FormatInt(member.Start, 10), "how many times the server had started when you logged in")
+		value("member.device", member.Device, "its entry on the Devices page; not a secret")
+		if member.Remember {
+			value("member.remember", "true", "you asked to be kept logged in")
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(what.Values)) {
+		value("values."+trace.Hide(key), trace.Hide(what.Values[key]), "a value stored at /session")
+	}
+	for _, flash := range what.Flashes {
+		value("notices", trace.Hide(flash.Text), "a message for the next page")
+	}
+	e.add(step, explainStep{
 		Title:  "The bytes became a record",
 		Text:   "The server reads them field by field, the version first. Damaged bytes, or ones of a version it does not know, would belong to nobody.",
-		Folded: "The " + web.Count(len(what.Fields), "field"),
-	}
-	for _, field := range what.Fields {
-		fact := explainFact{Term: field.Path, Value: field.Value, Code: true, Means: meaning(field.Path)}
-		if !field.Time.IsZero() {
-			fact.Time = web.MomentAt(field.Time, e.now)
-		}
-		s.Facts = append(s.Facts, fact)
-	}
-	e.add(step, s)
+		Folded: "The " + web.Count(len(facts), "field"),
+		Facts:  facts,
+	})
 }
 
 func (e *explanation) check(step trace.Step, what trace.Check) {
-	idle := "no limit: you asked to be kept logged in"
-	if what.Idle > 0 {
-		idle = "last visit noted " + web.Distance(what.Seen.Sub(what.Now)) + ", limit " + span(what.Idle)
+	idle := "last visit noted " + web.Distance(what.Record.LastSeenAt.Sub(what.Now)) + ", limit " + span(what.Limits.Idle)
+	if member := what.Record.Member; member != nil && member.Remember {
+		idle = "no limit: you asked to be kept logged in"
+	}
+	until := func(term string, end time.Time, means string) explainFact {
+		return explainFact{Term: term, Value: yes(what.Now.Before(end), "yes", "no"), Ends: web.MomentAt(end, e.now), Means: means}
 	}
 	s := explainStep{
 		Title: "The session was checked",
 		Text:  "A record alone is not enough. On every request the server checks both limits by its own clock, whatever the store or the browser may think.",
 		Facts: []explainFact{
 			{Term: "Not ended", Value: "yes", Means: "logging out, here or on another device, removes the record, and nothing brings it back"},
-			{Term: "Not idle too long", Value: yes(what.Now.Before(what.IdleEnd), "yes", "no"), Ends: web.MomentAt(what.IdleEnd, e.now), Means: idle},
-			{Term: "Not too old", Value: yes(what.Now.Before(what.Deadline), "yes", "no"), Ends: web.MomentAt(what.Deadline, e.now), Means: "however much it is used"},
+			until("Not idle too long", what.Limits.IdleExpiresAt(what.Record), idle),
+			until("Not too old", what.Record.ExpiresAt, "however much it is used"),
 		},
 	}
 	if e.byHand.Left != "" {

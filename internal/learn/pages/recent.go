@@ -46,7 +46,7 @@ func (s *Pages) describeRequest(r trace.Request) recentRequest {
 	}
 	for _, call := range r.Calls {
 		described.Calls = append(described.Calls, recentCall{
-			To: capital(storeName(call.To)), Text: oneLine(call.Text), Took: milliseconds(call.Took), Cause: call.Cause,
+			To: capital(call.To), Text: oneLine(call.Text), Took: milliseconds(call.Took), Cause: call.Cause,
 		})
 	}
 	for _, cookie := range r.Cookies {

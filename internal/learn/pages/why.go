@@ -26,8 +26,9 @@ type SecondServer interface {
 	Start(context.Context) error
 	Stop()
 	State() second.State
-	// Ask returns how it greets whoever has this cookie; "" for a stranger.
-	Ask(context.Context, *http.Cookie) (string, error)
+	// Ask returns how it greets the browser with this session cookie; "" for a
+	// guest.
+	Ask(ctx context.Context, token string) (string, error)
 }
 
 // whyPage answers what somebody is asked who says that sessions belong in
@@ -146,11 +147,12 @@ func (s *Pages) secondPart(c echo.Context, member bool) secondPart {
 	// has to be asked by the same one.
 	name := (&url.URL{Host: c.Request().Host}).Hostname()
 	p.URL = "http://" + net.JoinHostPort(name, strconv.Itoa(state.Port)) + "/profile"
-	cookie, err := c.Cookie(s.Sessions.CookieName())
-	if err != nil {
-		cookie = nil
+	token := ""
+	if cookie, err := c.Cookie(s.Sessions.CookieName()); err == nil {
+		token = cookie.Value
 	}
-	p.Greeting, err = s.Lab.Second.Ask(c.Request().Context(), cookie)
+	var err error
+	p.Greeting, err = s.Lab.Second.Ask(c.Request().Context(), token)
 	switch {
 	case err != nil:
 		web.LogCause(c, err)

@@ -29,8 +29,8 @@ func TestAMaskLeavesTheEndsAtMost(t *testing.T) {
 		if strings.Contains(secret, "\xff") {
 			want = trace.Mask("?").String() // one mark for the whole run of bytes that are no text
 		}
-		if m.String() != want || m.Length() != len(secret) {
-			t.Errorf("Mask(%q) is %q of %d, want %q of %d", secret, m, m.Length(), want, len(secret))
+		if m.String() != want {
+			t.Errorf("Mask(%q) is %q, want %q", secret, m, want)
 		}
 		if whole := fmt.Sprintf("%#v %+v", m, m); len(secret) > 16 && strings.Contains(whole, secret) {
 			t.Errorf("the mask of %q holds it: %s", secret, whole)

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strconv"
 	"time"
 
 	"holdfast/internal/database"
@@ -44,30 +43,20 @@ func (r *Recorder) gotToken(token string) {
 	}
 }
 
-// found adds the record that was read, and the check whether it lives.
+// found adds the record that was read, and the check whether it has expired.
 func (r *Recorder) found(record session.Record, limits session.Limits, now time.Time) {
-	if !r.closely {
-		return
+	if r.closely {
+		r.AddOf(session.DecodeRecord, Decoded{record})
+		r.AddOf(session.Limits.Live, Check{record, limits, now})
 	}
-	r.AddOf(session.DecodeRecord, Decoded{Version: session.RecordVersion, Fields: fields(record)})
-	check := Check{
-		Now: now, Seen: record.LastSeenAt, Idle: limits.Idle,
-		IdleEnd: limits.IdleExpiresAt(record), Deadline: record.ExpiresAt, Live: limits.Live(record, now),
-	}
-	if record.Member != nil && record.Member.Remember {
-		check.Idle = 0
-	}
-	r.AddOf(session.Limits.Live, check)
 }
 
 // loaded adds who sent the request.
 func (r *Recorder) loaded(s *session.Session, why session.Reason) {
-	who := Recognised{Reason: why}
+	member, _ := s.Member()
+	who := Recognised{Name: member.Name, Reason: why}
 	if s.Stored() {
 		who.Key = s.Key()
-	}
-	if member, ok := s.Member(); ok {
-		who.Member, who.Name = true, member.Name
 	}
 	r.AddOf((*session.Manager).Load, who)
 }
@@ -92,35 +81,6 @@ func (r *Recorder) committed(o session.Outcome) {
 		c.Changes = []string{"noted its last use"}
 	}
 	r.AddOf((*session.Manager).Commit, c)
-}
-
-// fields are the values of a record as they are stored, in that order.
-func fields(r session.Record) []Field {
-	at := func(path string, t time.Time) Field {
-		return Field{Path: path, Value: strconv.FormatInt(t.UnixMilli(), 10), Time: t}
-	}
-	all := []Field{
-		{Path: "v", Value: strconv.Itoa(session.RecordVersion)},
-		at("created", r.CreatedAt), at("seen", r.LastSeenAt), at("ends", r.ExpiresAt),
-	}
-	if member := r.Member; member != nil {
-		all = append(all,
-			Field{Path: "member.id", Value: member.ID},
-			Field{Path: "member.name", Value: member.Name},
-			Field{Path: "member.start", Value: strconv.FormatInt(member.Start, 10)},
-			Field{Path: "member.device", Value: member.Device},
-		)
-		if member.Remember {
-			all = append(all, Field{Path: "member.remember", Value: "true"})
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(r.Values)) {
-		all = append(all, Field{Path: "values." + Hide(key), Value: Hide(r.Values[key])})
-	}
-	for _, flash := range r.Flashes {
-		all = append(all, Field{Path: "notices", Value: Hide(flash.Text)})
-	}
-	return all
 }
 
 // changes says in words, and without any value, what led from base to mine.

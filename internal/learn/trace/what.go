@@ -10,37 +10,31 @@ import (
 )
 
 // What is what a step did: one of the types below.
-type What interface{ what() }
+type What any
 
 // Masked is a secret of which only the ends are left. It can be made by [Mask]
 // alone.
-type Masked struct {
-	text   string
-	length int
-}
+type Masked struct{ text string }
 
 // shownEnds is how many characters are left at each end of a masked secret.
 const shownEnds = 4
 
-// Mask forgets all of secret but its length and its ends. What is left of a
+// Mask forgets all of secret but its ends. What is left of a
 // token is 8 of 43 characters: 208 random bits are gone. Of a short text nothing
 // is left.
 func Mask(secret string) Masked {
-	m := Masked{length: len(secret)}
-	secret = strings.ToValidUTF8(secret, "?")
-	if runes := []rune(secret); len(runes) >= 4*shownEnds {
-		m.text = string(runes[:shownEnds]) + "…" + string(runes[len(runes)-shownEnds:])
-	} else if len(runes) > 0 {
-		m.text = "…"
+	switch runes := []rune(strings.ToValidUTF8(secret, "?")); {
+	case len(runes) >= 4*shownEnds:
+		return Masked{string(runes[:shownEnds]) + "…" + string(runes[len(runes)-shownEnds:])}
+	case len(runes) > 0:
+		return Masked{"…"}
+	default:
+		return Masked{}
 	}
-	return m
 }
 
 // String is what is left of the secret.
 func (m Masked) String() string { return m.text }
-
-// Length is how many bytes the secret had.
-func (m Masked) Length() int { return m.length }
 
 // tokenShaped is what a token looks like, and next to nothing else.
 var tokenShaped = regexp.MustCompile(`[A-Za-z0-9_-]{43,}`)
@@ -88,32 +82,18 @@ type Connection struct {
 }
 
 // Decoded is a stored record after it was read.
-type Decoded struct {
-	Version, Newest int // of the layout: the record's, and the one this server writes
-	Fields          []Field
-}
+type Decoded struct{ session.Record }
 
-// Field is one value of a record.
-type Field struct {
-	Path  string    // "member.name"
-	Value string    // as it is stored
-	Time  time.Time // where the value is one
-}
-
-// Check is the look at whether a session still lives.
+// Check is the look at whether a session has expired.
 type Check struct {
-	Now      time.Time
-	Seen     time.Time
-	Idle     time.Duration // the limit; zero where there is none of its own
-	IdleEnd  time.Time
-	Deadline time.Time
-	Live     bool
+	Record session.Record
+	Limits session.Limits
+	Now    time.Time
 }
 
 // Recognised is the answer to who is asking.
 type Recognised struct {
 	Key    string // the store's name for the session; "" when there is none
-	Member bool
 	Name   string
 	Reason session.Reason // "" for a member
 }
@@ -170,18 +150,6 @@ func CookiesOf(headers []string) Answer {
 	}
 	return a
 }
-
-func (Cookie) what()     {}
-func (Form) what()       {}
-func (Hash) what()       {}
-func (Operation) what()  {}
-func (Connection) what() {}
-func (Decoded) what()    {}
-func (Check) what()      {}
-func (Recognised) what() {}
-func (Statement) what()  {}
-func (Commit) what()     {}
-func (Answer) what()     {}
 
 // Cause is an error's text for a page: what looks like a token is masked, and
 // it is not long.

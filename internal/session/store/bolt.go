@@ -32,7 +32,7 @@ type boltValues struct {
 
 func newBoltValues(db *bbolt.DB, log *slog.Logger) *boltValues {
 	v := &boltValues{
-		scsValues: scsValues{name: KindFile, store: boltstore.NewWithCleanupInterval(db, 0)},
+		scsValues: scsValues{name: "the file of sessions", store: boltstore.NewWithCleanupInterval(db, 0)},
 		db:        db,
 		stop:      make(chan struct{}),
 	}

@@ -180,7 +180,7 @@ func openMemory(cfg Config) (*Opened, error) {
 	}
 	// Its sweeper ends with the process: StopCleanup is a data race (scs v2.9.0
 	// makes the channel it reads in the sweeper itself).
-	v := scsValues{name: KindMemory, store: memstore.New()}
+	v := scsValues{name: "the server’s own memory", store: memstore.New()}
 	return &Opened{Store: newSingle(v, localTimeout, func() error { return nil }), Where: "this server’s memory", OneStep: lockedInProcess, identity: identity}, nil
 }
 

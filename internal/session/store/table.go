@@ -116,7 +116,7 @@ func (t *table) Get(ctx context.Context, key string) ([]byte, error) {
 	defer cancel()
 	began := time.Now()
 	value, found, err := t.find(ctx, key)
-	traceOf(ctx).ran(KindDatabase, began, value, err, "Find", key)
+	traceOf(ctx).ran("the table of sessions", began, value, err, "Find", key)
 	if !found {
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (t *table) CompareAndSwap(ctx context.Context, key string, old, new []byte,
 	if err == nil && rows == 0 {
 		err = ErrConflict
 	}
-	traceOf(ctx).ran(KindDatabase, began, nil, err, "Commit", key, new)
+	traceOf(ctx).ran("the table of sessions", began, nil, err, "Commit", key, new)
 	return err
 }
 
@@ -155,7 +155,7 @@ func (t *table) Delete(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		began := time.Now()
 		err := t.remove(ctx, key)
-		traceOf(ctx).ran(KindDatabase, began, nil, err, "Delete", key)
+		traceOf(ctx).ran("the table of sessions", began, nil, err, "Delete", key)
 		if err != nil {
 			return err
 		}

@@ -216,6 +216,9 @@ func hostileCopy(v any) any {
 }
 
 func hostile(v reflect.Value) {
+	if !v.CanSet() {
+		return // no template can read it either
+	}
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString(`javascript:x"'><x-evil onload=1>{{.}}&amp;` + "\x00+" + v.String())
