@@ -33,10 +33,7 @@ type hold struct {
 
 func beginSignUp(t testing.TB, server *testprocess.Server, email string) *hold {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", hostOf(server), answerLimit)
-	require.NoError(t, err)
-	t.Cleanup(func() { conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(answerLimit)))
+	conn := open(t, server)
 	form := url.Values{"name": {"Ada"}, "email": {email}, "password": {password}}.Encode()
 	fmt.Fprintf(conn, "POST /register HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
 		"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n", hostOf(server), len(form))

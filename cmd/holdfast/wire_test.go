@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -27,13 +26,10 @@ import (
 // server then closed the connection.
 func sendRaw(t testing.TB, server *testprocess.Server, text string) (response *http.Response, body string, closed bool) {
 	t.Helper()
-	conn, err := net.DialTimeout("tcp", hostOf(server), answerLimit)
-	require.NoError(t, err)
+	conn := open(t, server)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(answerLimit)))
-	if _, err := io.WriteString(conn, text); err != nil {
-		t.Fatal(err)
-	}
+	_, err := io.WriteString(conn, text)
+	require.NoError(t, err)
 	reader := bufio.NewReader(conn)
 	response, err = http.ReadResponse(reader, nil)
 	if err != nil {
@@ -210,10 +206,7 @@ func TestASlowFormHoldsNobodyUpDuringARestart(t *testing.T) {
 	v := member(t, server)
 	begun := time.Now()
 	slow, stuck := beginSignUp(t, server, "slow@example.org"), beginSignUp(t, server, "stuck@example.org")
-	// A connection that a browser opened in advance, and never uses.
-	silent, err := net.DialTimeout("tcp", hostOf(server), answerLimit)
-	require.NoError(t, err)
-	defer silent.Close()
+	open(t, server) // as a browser does in advance, and never uses it
 	stop := longest(t, v)
 	got, err := v.ask("POST", "/lab/restart", url.Values{})
 	if err != nil || got.Code != http.StatusSeeOther {
