@@ -150,9 +150,7 @@ func (v *visitor) logIn() {
 
 func (v *visitor) logOut() {
 	v.t.Helper()
-	if err := v.tryLogOut(); err != nil {
-		v.t.Fatal(err)
-	}
+	require.NoError(v.t, v.tryLogOut())
 }
 
 func (v *visitor) tryLogOut() error {

@@ -13,6 +13,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/migrations"
 )
 
@@ -22,9 +23,7 @@ func firstSteps(t *testing.T, folder, last string) fs.FS {
 	steps := fstest.MapFS{}
 	for _, name := range stepsUpTo(t, folder, last) {
 		source, err := fs.ReadFile(migrations.FS, folder+"/"+name)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		steps[name] = &fstest.MapFile{Data: source}
 	}
 	return steps
@@ -55,9 +54,7 @@ func TestADatabaseWithPeopleInItGoesForward(t *testing.T) {
 func goForward(t *testing.T, db *database.DB, handle *sql.DB, dialect goose.Dialect, folder string) {
 	t.Helper()
 	before, err := goose.NewProvider(dialect, handle, firstSteps(t, folder, "00005_confirmed_devices.sql"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if _, err := before.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -121,9 +118,7 @@ func TestAWayBackOfBeforeKeepsItsAddress(t *testing.T) {
 func waysBackOfBefore(t *testing.T, db *database.DB, handle *sql.DB, dialect goose.Dialect, folder string) {
 	t.Helper()
 	before, err := goose.NewProvider(dialect, handle, firstSteps(t, folder, "00006_accounts.sql"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	if _, err := before.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"holdfast/internal/account"
 	"holdfast/internal/database"
 	"holdfast/internal/dev/campaign"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/fault"
@@ -42,9 +43,7 @@ func awaitPing(t *testing.T, db *database.DB) {
 func fill(t *testing.T, url string) {
 	t.Helper()
 	db, err := database.Open(t.Context(), database.Config{URL: url, Timeout: testkit.Patience})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	defer db.Close()
 	migrate(t, db)
 	insert(t, db.People(), record(1))
@@ -312,9 +311,7 @@ func openConnections(t *testing.T, db *database.DB, n int) {
 	t.Helper()
 	for range n {
 		conn, err := db.Pool().Acquire(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		defer conn.Release()
 	}
 }
@@ -328,9 +325,7 @@ func TestAChangeWhoseCommitIsNotAnsweredSaysThatItMayHaveBeenMade(t *testing.T) 
 	db := open(t, cfg)
 	insert(t, db.People(), record(1))
 	all := calls(db)
-	if err := all["People.InsertLink"](t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, all["People.InsertLink"](t.Context()))
 	exec := func(statement string) {
 		t.Helper()
 		if _, err := db.Pool().Exec(t.Context(), statement); err != nil {
@@ -400,9 +395,7 @@ func TestCloseDoesNotWaitForAHangingServer(t *testing.T) {
 	t.Parallel()
 	server := testservice.PrivatePostgres(t)
 	db, err := database.Open(t.Context(), impatient(server.URL))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	server.Pause()
 	defer server.Resume()
 	if err := db.Ping(t.Context()); !errors.Is(err, account.ErrUnavailable) {
@@ -420,9 +413,7 @@ func TestAFullPoolShedsLoadInTime(t *testing.T) {
 	cfg.MaxConns = 1
 	db := open(t, cfg)
 	tx, err := db.SQL().BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	calls := calls(db)
 	delete(calls, "DB.Migrate") // it has a connection of its own
 	// The caller may be more impatient than the configuration.
@@ -438,9 +429,7 @@ func TestAFullPoolShedsLoadInTime(t *testing.T) {
 		})
 	}
 	all.Wait()
-	if err := tx.Rollback(); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, tx.Rollback())
 	if err := db.Ping(t.Context()); err != nil {
 		t.Errorf("with the connection free again: %v", err)
 	}
@@ -461,9 +450,7 @@ func TestPostgresThatCannotServeIsUnavailable(t *testing.T) {
 
 	t.Run("table locked", func(t *testing.T) {
 		tx, err := patient.SQL().BeginTx(t.Context(), nil)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		if _, err := tx.ExecContext(t.Context(), `LOCK TABLE people`); err != nil {
 			t.Fatal(err)
 		}
@@ -471,9 +458,7 @@ func TestPostgresThatCannotServeIsUnavailable(t *testing.T) {
 		if err := rename(); !errors.Is(err, account.ErrUnavailable) || time.Since(begun) > answerLimit() {
 			t.Errorf("%v after %s", err, time.Since(begun))
 		}
-		if err := tx.Rollback(); err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, tx.Rollback())
 		if err := rename(); err != nil {
 			t.Errorf("unlocked: %v", err)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
 	"holdfast/internal/session"
 )
 
@@ -24,9 +25,7 @@ func watched(t *testing.T, do func(ctx context.Context) error) (statements, from
 		statements = append(statements, strings.Join(strings.Fields(s.Text), " "))
 		from = append(from, asked())
 	}}))
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return statements, from
 }
 

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	fastjson "github.com/goccy/go-json"
+
+	"holdfast/internal/dev/require"
 )
 
 func TestARecordIsReadAsItWasWritten(t *testing.T) {
@@ -25,9 +27,7 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 		"member": {CreatedAt: at, LastSeenAt: at, ExpiresAt: at.Add(time.Hour), Member: &Member{ID: "id", Name: "Ada \U0001f41a", Start: 1 << 60, Device: "d", Remember: true}, Flashes: []Flash{{"1", "one"}, {"2", "two"}}},
 	} {
 		stored, err := encodeRecord(benchKey, record)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		again, err := DecodeRecord(stored)
 		record.raw = stored
 		if err != nil || !reflect.DeepEqual(record, again) {
@@ -65,9 +65,7 @@ func FuzzDecodeRecord(f *testing.F) {
 		}
 		Limits{Idle: time.Hour, Lifetime: time.Hour, Remember: time.Hour}.Live(record, time.Now())
 		again, err := encodeRecord(benchKey, record)
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		once, err := DecodeRecord(again)
 		if err != nil {
 			t.Fatalf("%q was written as %q, which cannot be read: %v", stored, again, err)
@@ -288,9 +286,7 @@ func TestAFieldThatANewerServerAddedIsIgnored(t *testing.T) {
 // records carried a piece of their key has written.
 func TestRecordsOfEarlierReleasesAreRead(t *testing.T) {
 	file, err := os.ReadFile("testdata/records-v1.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	at := func(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
 	want := []Record{
 		{CreatedAt: at(1780000000000), LastSeenAt: at(1780000060000), ExpiresAt: at(1780604800000),

@@ -101,9 +101,7 @@ func TestImportsFollowTheTable(t *testing.T) {
 
 func TestWithoutLearningTheProgramHasNoneOfIt(t *testing.T) {
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "-tags", "nolearn", module+"/cmd/holdfast").Output()
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	for path := range strings.Lines(string(out)) {
 		if strings.Contains(path, "/"+learning) {
 			t.Errorf("with -tags nolearn cmd/holdfast depends on %s", path)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/alexedwards/scs/v2/memstore"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/learn/stock"
 	"holdfast/internal/visitor"
 )
@@ -26,9 +27,7 @@ func TestTheStockSetUpLogsInGreetsAndLogsOut(t *testing.T) {
 	ask := func(method, path string, form url.Values) visitor.Answer {
 		t.Helper()
 		a, err := v.Do(t.Context(), visitor.Request{Method: method, Path: path, Form: form})
-		if err != nil {
-			t.Fatal(err)
-		}
+		require.NoError(t, err)
 		return a
 	}
 	expect := func(a visitor.Answer, code int, body string) {
