@@ -263,7 +263,7 @@ func TestWhatMakesAWriteOneStepIsToldForEveryStore(t *testing.T) {
 		}, "a lock in this server"},
 		"file": {func(t *testing.T) *world {
 			return newWorld(t, embedded(t), options{learn: true, store: store.KindFile})
-		}, "a lock in this server"},
+		}, "one transaction of the file"},
 		"database": {func(t *testing.T) *world {
 			at := embedded(t)
 			at.databaseURL = testkit.Postgres(t).URL

@@ -43,6 +43,15 @@ func (i Identity) Same(other Identity) bool {
 	return i.Place == other.Place
 }
 
+// property is something that data says of itself: the end of the key it is kept
+// under, after that of the beat.
+type property string
+
+const (
+	beatProperty property = ""       // see heartbeat
+	idProperty   property = ".store" // see [Identity]
+)
+
 // idKeeper is a store that keeps its ID.
 type idKeeper interface {
 	id(ctx context.Context) (string, error)
@@ -55,7 +64,7 @@ type idKeeper interface {
 func (o *Opened) Mark(ctx context.Context) (Identity, error) {
 	identity := o.identity
 	keeper, ok := o.Store.(idKeeper)
-	if !ok || identity.Kind == KindMemory {
+	if !ok {
 		return identity, nil
 	}
 	id, err := keeper.id(ctx)

@@ -26,24 +26,24 @@ import (
 // follows it.
 const Prefix = product.SessionKeys
 
-// redisValues are values in Redis. Reading and removing one go through scs's
+// redisStore is a Redis server that any number of processes share. One script
+// makes its compare-and-swap one step, and what is read there is trusted as long as
+// Redis accepts the heartbeat. Reading and removing one value go through scs's
 // redisstore, whose pool hands out handles on the one pipelined connection. Its
 // Commit, an unconditional MULTI/SET/PEXPIREAT, is not used.
-type redisValues struct {
+type redisStore struct {
 	name    string // for people
 	client  *pipeline.Client
-	stored  *redisstore.RedisStore
 	pool    *redis.Pool
+	stored  *redisstore.RedisStore
+	beats   *heartbeat
+	health  *health
+	server  *embeddedredis.Server // nil unless this process runs it
 	belongs func(key string, value []byte) bool
 	log     *slog.Logger
 }
 
-func newRedisValues(name string, client *pipeline.Client, cfg Config) *redisValues {
-	pool := client.Pool()
-	return &redisValues{name: name, client: client, pool: pool, stored: redisstore.NewWithPrefix(pool, Prefix), belongs: cfg.Belongs, log: cfg.Log}
-}
-
-func (r *redisValues) Get(ctx context.Context, key string) ([]byte, error) {
+func (r *redisStore) Get(ctx context.Context, key string) ([]byte, error) {
 	began := time.Now()
 	value, _, err := r.stored.Find(key)
 	if err == nil {
@@ -55,13 +55,16 @@ func (r *redisValues) Get(ctx context.Context, key string) ([]byte, error) {
 	if t := traceOf(ctx); t != nil {
 		t.ran(r.name, began, value, err, "GET", Prefix+key)
 	}
-	if isReply(err, "WRONGTYPE") {
+	switch {
+	case err == nil:
+		err = r.beats.believable()
+	case isReply(err, "WRONGTYPE"):
 		err = fmt.Errorf("%w: %w", ErrWrongType, err)
 	}
 	return value, err
 }
 
-func (r *redisValues) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
+func (r *redisStore) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
@@ -77,12 +80,7 @@ func (r *redisValues) GetMany(ctx context.Context, keys []string) ([][]byte, err
 			return nil, err
 		}
 	}
-	return values, nil
-}
-
-func (r *redisValues) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	_, err := r.do(ctx, "SET", Prefix+key, value, "PX", ttl.Milliseconds())
-	return ofWrite(err)
+	return values, r.beats.believable()
 }
 
 // ofWrite is the error of a write whose command failed with err.
@@ -93,22 +91,33 @@ func ofWrite(err error) error {
 	return err
 }
 
-func (r *redisValues) Delete(ctx context.Context, keys ...string) error {
-	if len(keys) != 1 {
-		for batch := range slices.Chunk(keys, maxKeysAtOnce) {
-			if _, err := r.do(ctx, "DEL", prefixed(batch)...); err != nil {
-				return ofWrite(err)
-			}
-		}
-		return nil
+// Delete invalidates what was read where Redis refuses to remove a session: it may
+// have been revoked elsewhere, in the database for instance.
+func (r *redisStore) Delete(ctx context.Context, keys ...string) error {
+	at := r.beats.current()
+	err := r.remove(ctx, keys)
+	if isReply(err, "NOREPLICAS", "MISCONF") {
+		r.beats.distrust(at, err)
 	}
-	began := time.Now()
-	err := r.stored.Delete(keys[0])
-	traceOf(ctx).ran(r.name, began, nil, err, "DEL", Prefix+keys[0])
 	return ofWrite(err)
 }
 
-func (r *redisValues) DeleteAll(ctx context.Context) (int, error) {
+func (r *redisStore) remove(ctx context.Context, keys []string) error {
+	if len(keys) == 1 {
+		began := time.Now()
+		err := r.stored.Delete(keys[0])
+		traceOf(ctx).ran(r.name, began, nil, err, "DEL", Prefix+keys[0])
+		return err
+	}
+	for batch := range slices.Chunk(keys, maxKeysAtOnce) {
+		if _, err := r.do(ctx, "DEL", prefixed(batch)...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *redisStore) DeleteAll(ctx context.Context) (int, error) {
 	removed := 0
 	for cursor := "0"; ; {
 		reply, err := redis.Values(r.client.DoContext(ctx, "SCAN", cursor, "MATCH", Prefix+"*", "COUNT", maxKeysAtOnce))
@@ -135,26 +144,15 @@ func (r *redisValues) DeleteAll(ctx context.Context) (int, error) {
 // redisKey is where Redis keeps a property.
 func redisKey(p property) string { return beatKey + string(p) }
 
-func (r *redisValues) property(ctx context.Context, p property) (string, error) {
-	value, err := redis.String(r.client.DoContext(ctx, "GET", redisKey(p)))
-	if errors.Is(err, redis.ErrNil) {
-		return "", nil
+func (r *redisStore) Ping(ctx context.Context) error {
+	if _, err := r.do(ctx, "PING"); err != nil {
+		return r.beats.explain(err)
 	}
-	return value, err
-}
-
-func (r *redisValues) setProperty(ctx context.Context, p property, value string) error {
-	_, err := r.client.DoContext(ctx, "SET", redisKey(p), value)
-	return err
-}
-
-func (r *redisValues) Ping(ctx context.Context) error {
-	_, err := r.do(ctx, "PING")
-	return err
+	return r.beats.believable()
 }
 
 // do sends one command.
-func (r *redisValues) do(ctx context.Context, cmd string, args ...any) (any, error) {
+func (r *redisStore) do(ctx context.Context, cmd string, args ...any) (any, error) {
 	began := time.Now()
 	reply, err := r.client.Do(cmd, args...)
 	traceOf(ctx).ran(r.name, began, nil, err, cmd, args...)
@@ -164,61 +162,17 @@ func (r *redisValues) do(ctx context.Context, cmd string, args ...any) (any, err
 // check makes sure that a value is the one that was asked for. The pipelined
 // connection matches replies to commands by their order; should it ever be
 // wrong, nobody sees another's record.
-func (r *redisValues) check(key string, value []byte) error {
+func (r *redisStore) check(key string, value []byte) error {
 	if value == nil || r.belongs(key, value) {
 		return nil
 	}
 	return r.misdelivered()
 }
 
-func (r *redisValues) misdelivered() error {
+func (r *redisStore) misdelivered() error {
 	r.log.Error("a reply of the session store was not used", "cause", ErrMisdelivered, "store", r.name)
 	r.client.Reset(ErrMisdelivered)
 	return ErrMisdelivered
-}
-
-// redisStore is a Redis server that any number of processes share. One script
-// makes its compare-and-swap one step, and what is read there is believed as
-// long as it takes the heartbeat.
-type redisStore struct {
-	*redisValues
-	beats  *heartbeat
-	health *health
-	server *embeddedredis.Server // nil unless this process runs it
-}
-
-func (r redisStore) Get(ctx context.Context, key string) ([]byte, error) {
-	value, err := r.redisValues.Get(ctx, key)
-	if err == nil {
-		err = r.beats.believable()
-	}
-	return value, err
-}
-
-func (r redisStore) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
-	values, err := r.redisValues.GetMany(ctx, keys)
-	if err == nil {
-		err = r.beats.believable()
-	}
-	return values, err
-}
-
-// Delete has nothing believed any more where Redis refuses to remove a session:
-// it may have ended elsewhere, in the database for instance.
-func (r redisStore) Delete(ctx context.Context, keys ...string) error {
-	at := r.beats.current()
-	err := r.redisValues.Delete(ctx, keys...)
-	if isReply(err, "NOREPLICAS", "MISCONF") {
-		r.beats.distrust(at, err)
-	}
-	return err
-}
-
-func (r redisStore) Ping(ctx context.Context) error {
-	if err := r.redisValues.Ping(ctx); err != nil {
-		return r.beats.explain(err)
-	}
-	return r.beats.believable()
 }
 
 // swapScript takes the key; the expected value ("" for none), the new one (""
@@ -258,7 +212,7 @@ var swapInGo = embeddedredis.Script{Source: swapLua, Run: func(tx embeddedredis.
 	return 1, tx.Set(keys[0], next, time.Duration(ttl)*time.Millisecond)
 }}
 
-func (r redisStore) CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) error {
+func (r *redisStore) CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) error {
 	conn := r.pool.Get()
 	defer conn.Close()
 	began := time.Now()
@@ -274,14 +228,20 @@ func (r redisStore) CompareAndSwap(ctx context.Context, key string, old, new []b
 	return ofWrite(err)
 }
 
-func (r redisStore) id(ctx context.Context) (string, error) { return r.property(ctx, idProperty) }
+func (r *redisStore) id(ctx context.Context) (string, error) {
+	id, err := redis.String(r.client.DoContext(ctx, "GET", redisKey(idProperty)))
+	if errors.Is(err, redis.ErrNil) {
+		return "", nil
+	}
+	return id, err
+}
 
-func (r redisStore) setID(ctx context.Context, id string) error {
+func (r *redisStore) setID(ctx context.Context, id string) error {
 	_, err := r.client.DoContext(ctx, "SET", redisKey(idProperty), id, "NX")
 	return err
 }
 
-func (r redisStore) Close() error {
+func (r *redisStore) Close() error {
 	err := r.client.Close() // also ends what the heartbeat waits for
 	r.beats.stopBeating()
 	if r.server != nil {
@@ -349,8 +309,9 @@ func openAt(cfg Config, name string, dial dialFunc, is Opened) *Opened {
 	}
 	client := newClient(cfg, dial, tracedCheck(cfg, check), health)
 	beats.run(client)
-	values := newRedisValues(name, client, cfg)
-	is.Store, is.Dial, is.clock = redisStore{values, beats, health, is.Embedded}, dial, beats.clock
+	pool := client.Pool()
+	is.Store = &redisStore{name, client, pool, redisstore.NewWithPrefix(pool, Prefix), beats, health, is.Embedded, cfg.Belongs, cfg.Log}
+	is.Dial, is.clock = dial, beats.clock
 	return &is
 }
 
