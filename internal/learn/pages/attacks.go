@@ -81,9 +81,6 @@ func (s *Pages) showAttacks(c echo.Context) error {
 
 // submitAttack makes one attack and shows what came of it. It takes seconds.
 func (s *Pages) submitAttack(c echo.Context) error {
-	if _, err := form.Parse(c.Request()); err != nil {
-		return err
-	}
 	name := c.Param("name")
 	err := s.Lab.Attacks.Run(c.Request().Context(), name)
 	if errors.Is(err, attack.ErrBusy) {

@@ -95,7 +95,7 @@ func (e *explanation) commit(step trace.Step, what trace.Commit) {
 	}
 	if what.Cause != "" {
 		s.Text = "It was time to note this visit, but the store refused. A page that only reads does not fail because of that; the next one tries again."
-		s.Facts = append(s.Facts, explainFact{Term: "Failed", Value: what.Cause, Code: true})
+		s.Facts = append(s.Facts, failedFact(what.Cause)...)
 	}
 	if len(e.writes) > 0 && what.Cause == "" && (what.Act == session.Touched || what.Act == session.Stored) {
 		s.Text += " It was written only because the record was still as it had been read: had the session ended meanwhile, nothing would have brought it back. Comparing and writing are one step that no other write can come between. What makes them one here is " + e.site.OneStep + "."

@@ -232,9 +232,7 @@ func (e *explanation) operation(step trace.Step, what trace.Operation) {
 		s.Facts = append(s.Facts, explainFact{Term: "Answer", Value: e.answered})
 		e.lookByHand(&s)
 	}
-	if what.Cause != "" {
-		s.Facts = append(s.Facts, explainFact{Term: "Failed", Value: what.Cause, Code: true})
-	}
+	s.Facts = append(s.Facts, failedFact(what.Cause)...)
 	e.add(step, s)
 	if what.Found {
 		e.bytes(step, what)
@@ -242,15 +240,19 @@ func (e *explanation) operation(step trace.Step, what trace.Operation) {
 }
 
 func (e *explanation) connection(step trace.Step, what trace.Connection) {
-	s := explainStep{
+	e.add(step, explainStep{
 		Title: "A connection was opened",
 		Text:  "The connection to Redis was new, and this request waited for it. An older copy of Redis may have come back, with sessions that have ended since. So before anything in it is believed, the server reads the heartbeat that stands there, ends once more whatever has ended since that beat, and writes a new one.",
-		Facts: []explainFact{{Term: "Heartbeat", Value: what.Beat, Code: true}},
+		Facts: append([]explainFact{{Term: "Heartbeat", Value: what.Beat, Code: true}}, failedFact(what.Cause)...),
+	})
+}
+
+// failedFact is why something failed, if it did.
+func failedFact(cause string) []explainFact {
+	if cause == "" {
+		return nil
 	}
-	if what.Cause != "" {
-		s.Facts = append(s.Facts, explainFact{Term: "Failed", Value: what.Cause, Code: true})
-	}
-	e.add(step, s)
+	return []explainFact{{Term: "Failed", Value: cause, Code: true}}
 }
 
 // lookByHand adds the line that asks the store past this server.

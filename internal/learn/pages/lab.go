@@ -10,7 +10,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"holdfast/internal/form"
 	"holdfast/internal/httpserver"
 	"holdfast/internal/learn/restartcheck"
 	"holdfast/internal/session"
@@ -89,9 +88,6 @@ func (s *Pages) showLab(c echo.Context) error {
 // submitRestart has the server replaced. The answer sends the browser to a page
 // that waits: by the time it is asked for, the old server has left.
 func (s *Pages) submitRestart(c echo.Context) error {
-	if _, err := form.Parse(c.Request()); err != nil {
-		return err
-	}
 	err := s.Lab.Restart(c.Request().Context())
 	if errors.Is(err, httpserver.ErrNoReplacement) {
 		web.LogCause(c, err)
@@ -146,9 +142,6 @@ func (s *Pages) showLabWait(c echo.Context) error {
 
 // submitCheck runs restart-check beside the server.
 func (s *Pages) submitCheck(c echo.Context) error {
-	if _, err := form.Parse(c.Request()); err != nil {
-		return err
-	}
 	if err := s.Lab.Check.Start(); err != nil && !errors.Is(err, restartcheck.ErrChecking) {
 		return err
 	}

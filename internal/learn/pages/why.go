@@ -11,7 +11,6 @@ import (
 
 	"github.com/labstack/echo/v4"
 
-	"holdfast/internal/form"
 	"holdfast/internal/httpserver"
 	"holdfast/internal/learn/restartcheck"
 	"holdfast/internal/learn/second"
@@ -81,9 +80,6 @@ func (s *Pages) showWhy(c echo.Context) error {
 
 // submitSecond starts the second server. One that refuses is as good an answer.
 func (s *Pages) submitSecond(c echo.Context) error {
-	if _, err := form.Parse(c.Request()); err != nil {
-		return err
-	}
 	if s.BaseURL.Scheme == "https" {
 		return c.Redirect(http.StatusSeeOther, "/why#second")
 	}
@@ -99,9 +95,6 @@ func (s *Pages) submitSecond(c echo.Context) error {
 }
 
 func (s *Pages) submitSecondStop(c echo.Context) error {
-	if _, err := form.Parse(c.Request()); err != nil {
-		return err
-	}
 	s.Lab.Second.Stop()
 	return c.Redirect(http.StatusSeeOther, "/why#second")
 }

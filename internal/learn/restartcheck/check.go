@@ -89,12 +89,10 @@ func (c *Check) Close(limit time.Duration) error {
 	if running == nil {
 		return nil
 	}
-	late := time.NewTimer(limit)
-	defer late.Stop()
 	select {
 	case <-running:
 		return nil
-	case <-late.C:
+	case <-time.After(limit):
 		return fmt.Errorf("restart-check has not ended after %s", limit)
 	}
 }

@@ -50,13 +50,16 @@ func Command(ctx context.Context, cfg config.Config, flags config.RestartCheck, 
 	if err := saveReport(cfg, report); err != nil {
 		fmt.Fprintln(stderr, "the page /lab will not show this:", err)
 	}
-	show := showReport
+	said, err := asText(report), error(nil)
 	if flags.JSON {
-		show = showReportJSON
+		said, err = asJSON(report)
 	} else if flags.Markdown {
-		show = showReportMarkdown
+		said = asMarkdown(report)
 	}
-	if err := show(stdout, report); err != nil {
+	if err == nil {
+		_, err = io.WriteString(stdout, said)
+	}
+	if err != nil {
 		return err
 	}
 	if err := report.Verdict(); err != nil {
@@ -65,42 +68,38 @@ func Command(ctx context.Context, cfg config.Config, flags config.RestartCheck, 
 	return nil
 }
 
-func showReport(w io.Writer, report Report) error {
-	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+func asText(report Report) string {
+	var said strings.Builder
+	table := tabwriter.NewWriter(&said, 0, 0, 2, ' ', 0)
 	for _, cells := range reportCells(report) {
 		fmt.Fprintln(table, strings.Join(cells, "\t"))
 	}
-	if err := table.Flush(); err != nil {
-		return err
-	}
-	fmt.Fprintln(w)
-	return showSentences(w, report, "")
+	_ = table.Flush() // a strings.Builder returns no error
+	return said.String() + "\n" + sentences(report, "")
 }
 
-func showReportMarkdown(w io.Writer, report Report) error {
+func asMarkdown(report Report) string {
+	said := ""
 	for i, cells := range reportCells(report) {
-		fmt.Fprintf(w, "| %s |\n", strings.Join(cells, " | "))
+		said += "| " + strings.Join(cells, " | ") + " |\n"
 		if i == 0 {
-			fmt.Fprintln(w, strings.Repeat("| --- ", len(cells))+"|")
+			said += strings.Repeat("| --- ", len(cells)) + "|\n"
 		}
 	}
-	fmt.Fprintln(w)
-	return showSentences(w, report, "- ")
+	return said + "\n" + sentences(report, "- ")
 }
 
-func showReportJSON(w io.Writer, report Report) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(report)
+func asJSON(report Report) (string, error) {
+	said, err := json.MarshalIndent(report, "", "  ")
+	return string(said) + "\n", err
 }
 
-func showSentences(w io.Writer, report Report, mark string) error {
+func sentences(report Report, mark string) string {
+	all := ""
 	for _, row := range report.Rows {
-		if _, err := fmt.Fprintln(w, mark+report.Sentence(row)); err != nil {
-			return err
-		}
+		all += mark + report.Sentence(row) + "\n"
 	}
-	return nil
+	return all
 }
 
 // reportCells is the table, its headings first.

@@ -1,12 +1,9 @@
 package restartcheck
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 	"time"
-
-	"holdfast/internal/dev/require"
 )
 
 func report() Report {
@@ -19,14 +16,12 @@ func report() Report {
 }
 
 func TestTheReportIsAnAlignedTableAndASentenceAStore(t *testing.T) {
-	var out bytes.Buffer
-	require.NoError(t, showReport(&out, report()))
 	want := `store   before       after restart  after kill -9  second server  server memory, 10000 sessions  a session takes  a greeting takes
 redis   Hello, Ada!  Hello, Ada!    Hello, Ada!    greeted        does not grow                  280 B            0.59 ms
 memory  Hello, Ada!  a stranger     a stranger     a stranger     +2.7 MB                        1.3 kB           0.38 ms
 
 `
-	table, sentences, _ := strings.Cut(out.String(), "redis: ")
+	table, sentences, _ := strings.Cut(asText(report()), "redis: ")
 	if table != want {
 		t.Errorf("got\n%s\nwant\n%s", table, want)
 	}
@@ -36,15 +31,14 @@ memory  Hello, Ada!  a stranger     a stranger     a stranger     +2.7 MB       
 }
 
 func TestTheReportInMarkdownIsATableAndAList(t *testing.T) {
-	var out bytes.Buffer
-	require.NoError(t, showReportMarkdown(&out, report()))
-	lines := strings.Split(out.String(), "\n")
+	said := asMarkdown(report())
+	lines := strings.Split(said, "\n")
 	for i, columns := range []int{9, 9, 9, 9} {
 		if strings.Count(lines[i], "|") != columns {
 			t.Errorf("line %d: %s", i+1, lines[i])
 		}
 	}
 	if lines[1] != strings.Repeat("| --- ", 8)+"|" || lines[4] != "" || !strings.HasPrefix(lines[5], "- redis: ") {
-		t.Errorf("got\n%s", out.String())
+		t.Errorf("got\n%s", said)
 	}
 }

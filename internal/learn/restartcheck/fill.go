@@ -2,6 +2,7 @@ package restartcheck
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"net/url"
@@ -110,12 +111,9 @@ func (t *trial) liveHeap(ctx context.Context) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		live, err := metric(said.Body, "go_gc_heap_live_bytes")
-		if err != nil {
-			return 0, err
-		}
+		live, errLive := metric(said.Body, "go_gc_heap_live_bytes")
 		collections, err := metric(said.Body, "go_gc_cycles_total_gc_cycles_total")
-		if err != nil {
+		if err := errors.Join(errLive, err); err != nil {
 			return 0, err
 		}
 		if live < lowest {

@@ -1,7 +1,6 @@
 package trace
 
 import (
-	"container/list"
 	"slices"
 	"sync"
 	"time"
@@ -43,68 +42,70 @@ type Call struct {
 // concurrent use, and bounded however many sessions there are.
 type Recent struct {
 	mu       sync.Mutex
-	sessions map[string]*list.Element // by the store's name for the session
-	order    *list.List               // of *history, the one used last in front
+	sessions map[string]*history // by the store's name for the session
+	kept     int                 // requests so far
 }
 
 type history struct {
-	key      string
 	requests []Request // the oldest first
+	latest   int       // number of the latest one
 }
 
-// NewRecent returns a memory with nothing in it.
-func NewRecent() *Recent {
-	return &Recent{sessions: map[string]*list.Element{}, order: list.New()}
-}
+// NewRecent returns an empty memory.
+func NewRecent() *Recent { return &Recent{sessions: map[string]*history{}} }
 
-// Keep files what rec saw of a request that is over: at the session it began,
+// Keep stores what rec saw of a request that is over: under the session it began,
 // or else the one it came with. Of a request without a session nothing is kept,
-// and of a session that ended, or that a log-in took the place of, nothing stays.
+// and of a session that ended, or that a login replaced, nothing stays.
 func (m *Recent) Keep(rec *Recorder, r Request) {
 	before := rec.summarise(&r)
 	key := rec.Session()
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if before != "" && before != key {
-		m.forget(before)
+	if before != key {
+		delete(m.sessions, before)
 	}
 	if key == "" {
 		return
 	}
-	place, known := m.sessions[key]
-	if !known {
-		place = m.order.PushFront(&history{key: key})
-		m.sessions[key] = place
+	h := m.sessions[key]
+	if h == nil {
+		m.makeRoom()
+		h = &history{}
+		m.sessions[key] = h
 	}
-	m.order.MoveToFront(place)
-	h := place.Value.(*history)
-	if len(h.requests) == PerSession {
-		h.requests = slices.Delete(h.requests, 0, 1)
-	}
+	m.kept++
+	h.latest = m.kept
 	h.requests = append(h.requests, r)
-	if m.order.Len() > MaxSessions {
-		oldest := m.order.Remove(m.order.Back()).(*history)
-		delete(m.sessions, oldest.key)
+	if len(h.requests) > PerSession {
+		h.requests = slices.Delete(h.requests, 0, 1)
 	}
 }
 
-// forget drops the history of a session.
-func (m *Recent) forget(key string) {
-	if place, known := m.sessions[key]; known {
-		delete(m.sessions, key)
-		m.order.Remove(place)
+// makeRoom forgets the session without a request for the longest, if there is no
+// room for one more.
+func (m *Recent) makeRoom() {
+	if len(m.sessions) < MaxSessions {
+		return
 	}
+	oldest := ""
+	for key, h := range m.sessions {
+		if oldest == "" || h.latest < m.sessions[oldest].latest {
+			oldest = key
+		}
+	}
+	delete(m.sessions, oldest)
 }
 
 // Of returns the requests of one session, the latest first.
 func (m *Recent) Of(key string) []Request {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	place, known := m.sessions[key]
-	if !known {
+	h := m.sessions[key]
+	if h == nil {
 		return nil
 	}
-	requests := slices.Clone(place.Value.(*history).requests)
+	requests := slices.Clone(h.requests)
 	slices.Reverse(requests)
 	return requests
 }
@@ -114,8 +115,8 @@ func (m *Recent) All() []Request {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var all []Request
-	for place := m.order.Front(); place != nil; place = place.Next() {
-		all = append(all, place.Value.(*history).requests...)
+	for _, h := range m.sessions {
+		all = append(all, h.requests...)
 	}
 	return all
 }

@@ -76,7 +76,6 @@ type Operation struct {
 // Connection is a new connection to the store, and all that was done before
 // anything that comes over it is believed.
 type Connection struct {
-	To    string
 	Beat  string // the key of the heartbeat
 	Cause string // why it is not believed; "" when it is
 }
