@@ -26,7 +26,7 @@ func TestAPersonIsDisabledBeforeTheirSessionsEnd(t *testing.T) {
 			INSERT INTO noted SELECT disabled_ms IS NOT NULL FROM people WHERE id = NEW.person_id; RETURN NEW; END $$`,
 		`CREATE TRIGGER note AFTER UPDATE OF ended_ms ON devices FOR EACH ROW EXECUTE FUNCTION note()`)
 	done := testprocess.Run(t, program(t), t.TempDir(), server.Settings(), "users", "disable", "--email", ada.email)
-	if done.Code != 0 || !strings.Contains(done.Stdout, "Sessions ended: 1") {
+	if done.Code != 0 || !strings.Contains(done.Stdout, "Sessions revoked: 1") {
 		t.Fatalf("users disable: %d\n%s", done.Code, done.Output())
 	}
 	conn, err := pgx.Connect(t.Context(), postgres.URL)

@@ -45,7 +45,7 @@ func openMetrics(ctx context.Context, addr string, log *slog.Logger) (*metrics, 
 		at: "http://" + listener.Addr().String() + "/metrics",
 		requests: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    product.Slug + "_http_request_duration_seconds",
-			Help:    "How long requests took, by the pattern of their path.",
+			Help:    "HTTP request duration in seconds, by method, route pattern and status.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10},
 		}, []string{"method", "route", "status"}),
 	}

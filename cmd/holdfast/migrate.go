@@ -21,8 +21,8 @@ func migrate(ctx context.Context, cfg config.Config, stdout io.Writer) (err erro
 		return fmt.Errorf("migrate %s: %w", db.Name(), err)
 	}
 	for _, name := range applied {
-		fmt.Fprintln(stdout, "applied", name)
+		fmt.Fprintf(stdout, "Applied %s.\n", name)
 	}
-	_, err = fmt.Fprintf(stdout, "%s is up to date\n", db.Name())
+	_, err = fmt.Fprintf(stdout, "%s is up to date.\n", db.Name())
 	return err
 }

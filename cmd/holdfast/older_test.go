@@ -69,7 +69,7 @@ func TestWhateverEndsSessionsEndsWhatRestoredDataHolds(t *testing.T) {
 				return all(greeted(thief.at(first.URL)), greeted(thief.at(second.URL)))
 			})
 			said := act(second, ada)
-			want := "Sessions ended: 3."
+			want := "Sessions revoked: 3."
 			if name == "end the others" {
 				want = "You have been logged out on 2 other devices."
 			}

@@ -115,7 +115,7 @@ func endsSessions(name string) bool {
 
 func (o operator) listUsers(ctx context.Context) error {
 	const pageSize = 500
-	table := newTable(o.out, "E-MAIL", "NAME", "SINCE", "")
+	table := newTable(o.out, "EMAIL", "NAME", "CREATED", "")
 	for after := ""; ; {
 		people, err := o.accounts.List(ctx, after, pageSize)
 		if err != nil {
@@ -135,7 +135,7 @@ func (o operator) listUsers(ctx context.Context) error {
 func (o operator) withPerson(ctx context.Context, email string, do func(context.Context, account.Person) error) error {
 	p, err := o.accounts.FindByEmail(ctx, email)
 	if errors.Is(err, account.ErrNotFound) {
-		return fmt.Errorf("nobody is registered with the e-mail %q", email)
+		return fmt.Errorf("no account with the email address %q", email)
 	}
 	if err != nil {
 		return err
@@ -147,10 +147,10 @@ func (o operator) showUser(_ context.Context, p account.Person) error {
 	table := newTable(o.out)
 	table.row("id", p.ID)
 	table.row("name", p.Name)
-	table.row("e-mail", p.Email)
-	table.row("since", day(p.Created))
+	table.row("email", p.Email)
+	table.row("created", day(p.Created))
 	if p.Disabled {
-		table.row("state", disabledWord(p))
+		table.row("status", disabledWord(p))
 	}
 	return table.Flush()
 }
@@ -158,10 +158,10 @@ func (o operator) showUser(_ context.Context, p account.Person) error {
 // addUser reads the password from the first line of the standard input: a flag
 // could be read in the list of processes.
 func (o operator) addUser(ctx context.Context, name, email string) error {
-	fmt.Fprintln(o.out, "Password, one line:")
+	fmt.Fprintln(o.out, "Password:")
 	line, err := bufio.NewReader(o.in).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("read the password: %w", err)
+		return fmt.Errorf("read password: %w", err)
 	}
 	p, err := o.accounts.Register(ctx, account.Registration{
 		Name: name, Email: email, Password: strings.TrimRight(line, "\r\n"),
@@ -187,16 +187,16 @@ func (o operator) disableUser(ctx context.Context, p account.Person) error {
 	}
 	ended, err := o.sessions.EndAll(ctx, p.ID, session.EndedByDisable)
 	if err != nil {
-		return fmt.Errorf("%s may not log in any more, but not all sessions could be ended, run this again: %w", p.Email, err)
+		return fmt.Errorf("%s is disabled, but some sessions could not be revoked; run this command again: %w", p.Email, err)
 	}
-	return o.say("%s may not log in any more. Sessions ended: %d.\n", p.Email, ended)
+	return o.say("Disabled %s. Sessions revoked: %d.\n", p.Email, ended)
 }
 
 func (o operator) enableUser(ctx context.Context, p account.Person) error {
 	if _, err := o.accounts.SetDisabled(ctx, p.ID, false); err != nil {
 		return err
 	}
-	return o.say("%s may log in again.\n", p.Email)
+	return o.say("Enabled %s.\n", p.Email)
 }
 
 // resetLink prints a link with which a person chooses a new password, for servers
@@ -210,7 +210,7 @@ func (o operator) resetLink(ctx context.Context, p account.Person) error {
 	if err := o.accounts.Audit(ctx, p.ID, account.EventResetAsked, text.Sender{UserAgent: "holdfast users reset-link"}); err != nil {
 		return err
 	}
-	return o.say("%s/reset?token=%s\nGood for %d minutes, once. Give it to nobody but %s.\n",
+	return o.say("%s/reset?token=%s\nValid for %d minutes, for one use. Send it only to %s.\n",
 		o.base, token, account.ResetLife/time.Minute, p.Email)
 }
 
@@ -230,7 +230,7 @@ func (o operator) endSession(ctx context.Context, p account.Person, id string) e
 	if err := o.sessions.EndDevice(ctx, p.ID, id, session.EndedByOperator); err != nil {
 		return err
 	}
-	return o.say("Ended.\n")
+	return o.say("Revoked session %s.\n", id)
 }
 
 func (o operator) endAllSessions(ctx context.Context, p account.Person) error {
@@ -240,16 +240,16 @@ func (o operator) endAllSessions(ctx context.Context, p account.Person) error {
 
 func (o operator) endEverySession(ctx context.Context) error {
 	ended, err := o.sessions.EndEverybody(ctx, session.EndedByOperator, func(marked int) {
-		fmt.Fprintf(o.out, "%d …\n", marked)
+		fmt.Fprintf(o.out, "Revoking: %d devices so far\n", marked)
 	})
 	return o.sayEnded(ended, err)
 }
 
 func (o operator) sayEnded(ended int, err error) error {
 	if err != nil {
-		return fmt.Errorf("after ending %d: %w", ended, err)
+		return fmt.Errorf("revoked %d sessions, then failed: %w", ended, err)
 	}
-	return o.say("Sessions ended: %d.\n", ended)
+	return o.say("Sessions revoked: %d.\n", ended)
 }
 
 func (o operator) say(format string, args ...any) error {

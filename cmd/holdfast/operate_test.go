@@ -153,15 +153,15 @@ func TestAnOperatorSeesAndEndsSessionsWithTheServerDown(t *testing.T) {
 			s.wantLive(3, "after trying to end it as somebody else's")
 			s.must("sessions", "end", "--email", "ada@example.org", "--id", id)
 			s.wantLive(2, "after ending one")
-			if said := s.must("sessions", "end-all", "--email", "bea@example.org"); !strings.Contains(said, "ended: 0") {
+			if said := s.must("sessions", "end-all", "--email", "bea@example.org"); !strings.Contains(said, "revoked: 0") {
 				t.Errorf("end all of Bea's: %q", said)
 			}
 			s.wantLive(2, "after ending all of somebody else's")
-			if said := s.must("sessions", "end-all", "--email", "ada@example.org"); !strings.Contains(said, "ended: 2") {
+			if said := s.must("sessions", "end-all", "--email", "ada@example.org"); !strings.Contains(said, "revoked: 2") {
 				t.Errorf("end all: %q", said)
 			}
 			s.logIn(2)
-			if said := s.must("sessions", "end-all", "--everybody"); !strings.Contains(said, "ended: 2") {
+			if said := s.must("sessions", "end-all", "--everybody"); !strings.Contains(said, "revoked: 2") {
 				t.Errorf("end everybody's: %q", said)
 			}
 			s.wantLive(0, "after ending everybody's")
@@ -174,7 +174,7 @@ func TestDisablingSomebodyEndsTheirSessionsUntilTheyAreEnabled(t *testing.T) {
 	s := embeddedSite(t)
 	s.add("Ada", "ada@example.org")
 	s.logIn(2)
-	if said := s.must("users", "disable", "--email", "ada@example.org"); !strings.Contains(said, "Sessions ended: 2") {
+	if said := s.must("users", "disable", "--email", "ada@example.org"); !strings.Contains(said, "Sessions revoked: 2") {
 		t.Errorf("users disable: %q", said)
 	}
 	s.wantLive(0, "after disabling")
@@ -182,7 +182,7 @@ func TestDisablingSomebodyEndsTheirSessionsUntilTheyAreEnabled(t *testing.T) {
 		t.Errorf("users list: %q", said)
 	}
 	s.must("users", "disable", "--email", "ada@example.org") // twice is once
-	if said := s.must("users", "enable", "--email", "ada@example.org"); !strings.Contains(said, "may log in again") {
+	if said := s.must("users", "enable", "--email", "ada@example.org"); !strings.Contains(said, "Enabled ada@example.org") {
 		t.Errorf("users enable: %q", said)
 	}
 	s.logIn(1)
@@ -234,7 +234,7 @@ func TestWhatIsNotThereIsSaid(t *testing.T) {
 		{"users", "show", "--email", "nobody@example.org"}, {"users", "disable", "--email", "nobody@example.org"}, {"users", "enable", "--email", "nobody@example.org"},
 		{"sessions", "list", "--email", "nobody@example.org"}, {"sessions", "end-all", "--email", "nobody@example.org"},
 	} {
-		s.refused(`nobody is registered with the e-mail "nobody@example.org"`, args...)
+		s.refused(`no account with the email address "nobody@example.org"`, args...)
 	}
 	for stdin, words := range map[string]string{"": "password", "short\n": "password", "nine kelp forests at dawn\n": "e-mail"} {
 		if _, err := s.tell(stdin, "users", "add", "--name", "Ada", "--email", "no address"); err == nil || !strings.Contains(strings.ToLower(err.Error()), words) {

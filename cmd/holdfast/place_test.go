@@ -267,7 +267,7 @@ func TestTheServersStoreIsAcceptedByAnyName(t *testing.T) {
 		settings["REDIS_URL"] = url
 		got := testprocess.Run(t, program(t), t.TempDir(), settings, "sessions", "end-all", "--email", ada.email)
 		mustNotName(t, got.Output(), "right-word")
-		if got.Code != 0 || !strings.Contains(got.Stdout, "Sessions ended: 1.") {
+		if got.Code != 0 || !strings.Contains(got.Stdout, "Sessions revoked: 1.") {
 			return fmt.Errorf("%d\n%s", got.Code, got.Output())
 		}
 		return asked(ada)
@@ -330,13 +330,13 @@ func TestCommandsActOnTheStoresOfTheServer(t *testing.T) {
 			if want.whileItRuns {
 				list := act("sessions", "list", "--email", ada.email)
 				id := strings.Fields(strings.Split(list, "\n")[1])[0]
-				mustName(t, act("sessions", "end", "--email", ada.email, "--id", id), "Ended.")
+				mustName(t, act("sessions", "end", "--email", ada.email, "--id", id), "Revoked session "+id)
 				mustBe(t, asked, ada, "with the session ended")
 				mustBe(t, greeted, bea, "with another session ended")
-				mustName(t, act("sessions", "end-all", "--everybody"), "Sessions ended: 1.")
+				mustName(t, act("sessions", "end-all", "--everybody"), "Sessions revoked: 1.")
 				mustBe(t, asked, bea, "with all sessions ended")
 				bea.logIn()
-				mustName(t, act("users", "disable", "--email", bea.email), "Sessions ended: 1.")
+				mustName(t, act("users", "disable", "--email", bea.email), "Sessions revoked: 1.")
 				mustBe(t, asked, bea, "disabled")
 				act("users", "enable", "--email", bea.email)
 				bea.logIn()
@@ -344,7 +344,7 @@ func TestCommandsActOnTheStoresOfTheServer(t *testing.T) {
 				mustRefuse(t, t.TempDir(), elsewhere, commandLine("sessions end-all", bea.email), "held by another running server")
 			}
 			server.Stop()
-			mustName(t, act("sessions", "end-all", "--email", bea.email), "Sessions ended: 1.")
+			mustName(t, act("sessions", "end-all", "--email", bea.email), "Sessions revoked: 1.")
 			server.Start()
 			mustBe(t, asked, bea.at(server.URL), "after a start")
 			mustName(t, act("users", "list"), bea.email)

@@ -47,7 +47,7 @@ func openRecordedSessions(ctx context.Context, cfg config.Config, db *database.D
 	}
 	servers := store.Identity(record)
 	if cfg.SessionStore == store.KindMemory && (!recorded || servers.Kind == store.KindMemory) {
-		return nil, errors.New("with SESSION_STORE=memory sessions are in the server's own memory, out of a command's reach: stopping the server ends them all")
+		return nil, errors.New("sessions cannot be managed from the command line with SESSION_STORE=memory: they are in the server's memory; stop the server to end them all")
 	}
 	elsewhere := ""
 	if recorded {

@@ -136,7 +136,7 @@ func TestOneMessageNamesEveryWrongSetting(t *testing.T) {
 		"TRUSTED_PROXIES":      "everyone",
 		"LOG_LEVEL":            "loud",
 	})
-	mustName(t, message, "8 settings", "PORT", "BASE_URL", "SESSION_STORE", "SESSION_IDLE_TIMEOUT", "REDIS_URL",
+	mustName(t, message, "8 invalid settings", "PORT", "BASE_URL", "SESSION_STORE", "SESSION_IDLE_TIMEOUT", "REDIS_URL",
 		"DATABASE_URL", "TRUSTED_PROXIES", "LOG_LEVEL")
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("wrong settings left %v behind, %v", left, err)
@@ -210,8 +210,8 @@ func TestMigrateAppliesWhatIsMissing(t *testing.T) {
 		if first.Code != 0 || again.Code != 0 {
 			t.Fatalf("ended with %d and %d:\n%s%s", first.Code, again.Code, first.Output(), again.Output())
 		}
-		mustName(t, first.Stdout, name, "applied 00001_people.sql", "is up to date")
-		if strings.Contains(again.Stdout, "applied") || !strings.Contains(again.Stdout, "is up to date") {
+		mustName(t, first.Stdout, name, "Applied 00001_people.sql.", "is up to date")
+		if strings.Contains(again.Stdout, "Applied") || !strings.Contains(again.Stdout, "is up to date") {
 			t.Errorf("the second time says\n%s", again.Stdout)
 		}
 		mustBe(t, greeted, member(t, testprocess.Start(t, program(t), dir, settings)), "after migrate")

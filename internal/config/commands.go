@@ -10,56 +10,56 @@ type Command struct {
 // Commands is every command with the flags that belong to it alone; each also
 // takes all settings. A new command is one field here.
 type Commands struct {
-	Serve        Serve        `cmd:"" default:"withargs" help:"Serve the application; what happens when no command is given."`
-	Migrate      struct{}     `cmd:"" help:"Bring the database to the form that this version needs."`
-	Users        Users        `cmd:"" help:"List, show, add, disable and enable people."`
-	Sessions     Sessions     `cmd:"" help:"List and end people's sessions."`
-	RestartCheck RestartCheck `cmd:"" help:"Try which session stores outlive the server, and show a table."`
-	Healthcheck  struct{}     `cmd:"" help:"Ask the server that these settings describe whether it is alive."`
-	Version      struct{}     `cmd:"" help:"Say which version this is."`
+	Serve        Serve        `cmd:"" default:"withargs" help:"Run the web server (default)."`
+	Migrate      struct{}     `cmd:"" help:"Apply database migrations."`
+	Users        Users        `cmd:"" help:"Manage accounts: list, show, add, disable, enable, or create a reset link."`
+	Sessions     Sessions     `cmd:"" help:"List and revoke sessions."`
+	RestartCheck RestartCheck `cmd:"" help:"Test which session stores survive a restart, and print a table."`
+	Healthcheck  struct{}     `cmd:"" help:"Check whether the server with these settings is running."`
+	Version      struct{}     `cmd:"" help:"Print the version."`
 }
 
 // Serve is the flags of the command serve.
 type Serve struct {
-	StopWithStdin bool `hidden:"" help:"Stop in good order when the standard input ends: for a program that starts this one and must not leave it behind."`
-	Uncounted     bool `hidden:"" help:"Count no server start, and go by the latest one: for a server that is started beside another to be compared with it."`
+	StopWithStdin bool `hidden:"" help:"Shut down gracefully when standard input closes, so that a parent process does not leave this one running."`
+	Uncounted     bool `hidden:"" help:"Do not record a server start; use the latest one. For a second server started for comparison."`
 	LabSessions   int  `hidden:"" default:"2000" help:"Sessions that the check on /lab makes of each kind: fewer for a test whose subject is something else."`
 }
 
 // RestartCheck is the flags of the command restart-check.
 type RestartCheck struct {
-	Sessions int  `default:"10000" placeholder:"NUMBER" help:"Sessions to make when measuring what one takes; 10000 if not given."`
+	Sessions int  `default:"10000" placeholder:"NUMBER" help:"Number of sessions to create for the memory measurement (default 10000)."`
 	JSON     bool `name:"json" xor:"form" help:"Print the report as JSON."`
 	Markdown bool `xor:"form" help:"Print the table in Markdown."`
 }
 
 // Users is the commands about people.
 type Users struct {
-	List struct{} `cmd:"" help:"List all people."`
-	Show ByEmail  `cmd:"" help:"Show one person."`
+	List struct{} `cmd:"" help:"List all accounts."`
+	Show ByEmail  `cmd:"" help:"Show an account."`
 	Add  struct {
 		ByEmail
-		Name string `required:"" help:"What the person is called."`
-	} `cmd:"" help:"Add a person; the password is read from the standard input, one line."`
-	Disable   ByEmail `cmd:"" help:"Keep a person from logging in, and end all their sessions at once."`
-	Enable    ByEmail `cmd:"" help:"Let a disabled person log in again."`
-	ResetLink ByEmail `cmd:"" name:"reset-link" help:"Print a link with which a person chooses a new password."`
+		Name string `required:"" help:"The person's name."`
+	} `cmd:"" help:"Add an account. Reads the password from standard input, as one line."`
+	Disable   ByEmail `cmd:"" help:"Disable an account and revoke all its sessions."`
+	Enable    ByEmail `cmd:"" help:"Enable a disabled account."`
+	ResetLink ByEmail `cmd:"" name:"reset-link" help:"Print a password reset link."`
 }
 
 // Sessions is the commands about sessions.
 type Sessions struct {
-	List ByEmail `cmd:"" help:"List a person's live sessions."`
+	List ByEmail `cmd:"" help:"List a person's active sessions."`
 	End  struct {
 		ByEmail
-		ID string `required:"" help:"The session's id, as sessions list shows it."`
-	} `cmd:"" help:"End one session of a person."`
+		ID string `required:"" help:"The session id from sessions list."`
+	} `cmd:"" help:"Revoke one session."`
 	EndAll struct {
-		Email     string `xor:"who" required:"" help:"E-mail address of the person."`
-		Everybody bool   `xor:"who" required:"" help:"End the sessions of all people."`
-	} `cmd:"" help:"End all sessions of a person, or of everybody."`
+		Email     string `xor:"who" required:"" help:"The account's email address."`
+		Everybody bool   `xor:"who" required:"" help:"Revoke all sessions of all people."`
+	} `cmd:"" help:"Revoke all sessions of one person (--email) or of everyone (--everybody)."`
 }
 
 // ByEmail names a person.
 type ByEmail struct {
-	Email string `required:"" help:"E-mail address of the person."`
+	Email string `required:"" help:"The account's email address."`
 }

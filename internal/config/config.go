@@ -25,36 +25,36 @@ import (
 // Tags: initial is the default; oneof, min, max, schemes and check say what is
 // allowed.
 type Config struct {
-	Host            string         `group:"Web server" initial:"localhost" check:"host" help:"Host name or IP address to listen on; 0.0.0.0 for every network of this machine."`
-	Port            int            `group:"Web server" initial:"3000" min:"0" max:"65535" help:"TCP port to listen on; 0 takes any free one."`
-	BaseURL         string         `group:"Web server" name:"base-url" check:"base" unset:"http://HOST:PORT" help:"Address people open, without a path. https makes the cookie Secure, with the prefix __Host-."`
-	TrustedProxies  []netip.Prefix `group:"Web server" unset:"none" help:"Networks (10.0.0.0/8) or addresses of the proxies whose X-Forwarded-For is believed, separated by commas."`
-	MetricsAddr     string         `group:"Web server" check:"hostport" unset:"off" help:"host:port of a second listener with /metrics for Prometheus; keep it off the public network."`
-	ShutdownTimeout time.Duration  `group:"Web server" initial:"10s" min:"1ms" max:"1h" help:"How long requests in flight may take to finish after SIGTERM."`
+	Host            string         `group:"Web server" initial:"localhost" check:"host" help:"Host name or IP address to listen on. 0.0.0.0 listens on all interfaces."`
+	Port            int            `group:"Web server" initial:"3000" min:"0" max:"65535" help:"TCP port to listen on. 0 picks a free port."`
+	BaseURL         string         `group:"Web server" name:"base-url" check:"base" unset:"http://HOST:PORT" help:"Public URL of the site, without a path. An https URL makes the cookie Secure and gives it the __Host- prefix."`
+	TrustedProxies  []netip.Prefix `group:"Web server" unset:"none" help:"Proxies whose X-Forwarded-For header is trusted: IP addresses or networks (10.0.0.0/8), separated by commas."`
+	MetricsAddr     string         `group:"Web server" check:"hostport" unset:"off" help:"host:port of a separate listener that serves /metrics for Prometheus. Do not expose it publicly."`
+	ShutdownTimeout time.Duration  `group:"Web server" initial:"10s" min:"1ms" max:"1h" help:"How long in-flight requests may take to finish after SIGTERM."`
 
-	DataDir                 string        `group:"People" initial:".data" help:"Folder of the embedded stores and of mail that is not sent."`
-	DatabaseURL             SecretURL     `group:"People" name:"database-url" schemes:"postgres,postgresql" unset:"SQLite in DATA_DIR" help:"PostgreSQL server: postgres://USER:PASSWORD@HOST:5432/DATABASE."`
-	DatabasePoolSize        int           `group:"People" initial:"16" min:"1" max:"10000" help:"Connections to the database at most."`
-	DatabaseTimeout         time.Duration `group:"People" initial:"2s" min:"1ms" max:"10s" help:"Limit of one database call, waiting for a connection included; at most the margin of the heartbeat in Redis."`
-	PasswordMinLength       int           `group:"People" initial:"15" min:"8" max:"256" help:"Characters a new password needs at least."`
-	PasswordHashConcurrency int           `group:"People" min:"1" max:"1024" unset:"one less than the processors, at least 1" help:"Passwords hashed at once at most, each with 19 MiB and a processor of its own."`
-	BreachedPasswords       string        `group:"People" unset:"none" help:"File of passwords that are refused because they are known: SHA-1, ordered by hash, as Have I Been Pwned offers it."`
-	Throttle                string        `group:"People" initial:"on" oneof:"on,off" help:"Slow down wrong log-ins and other tries, by account and by address. off is for a test that makes many."`
+	DataDir                 string        `group:"Accounts and database" initial:".data" help:"Directory for the embedded stores, for revocations that wait for the database, and for email when SMTP_URL is empty."`
+	DatabaseURL             SecretURL     `group:"Accounts and database" name:"database-url" schemes:"postgres,postgresql" unset:"SQLite in DATA_DIR" help:"PostgreSQL server: postgres://USER:PASSWORD@HOST:5432/DATABASE."`
+	DatabasePoolSize        int           `group:"Accounts and database" initial:"16" min:"1" max:"10000" help:"Maximum number of database connections."`
+	DatabaseTimeout         time.Duration `group:"Accounts and database" initial:"2s" min:"1ms" max:"10s" help:"Time limit for one database call, including the wait for a connection. The Redis heartbeat relies on the 10s maximum."`
+	PasswordMinLength       int           `group:"Accounts and database" initial:"15" min:"8" max:"256" help:"Minimum length of a new password, in characters."`
+	PasswordHashConcurrency int           `group:"Accounts and database" min:"1" max:"1024" unset:"number of CPUs minus 1, at least 1" help:"How many passwords may be hashed at once. Each hash uses 19 MiB of memory and one CPU."`
+	BreachedPasswords       string        `group:"Accounts and database" unset:"none" help:"File of breached passwords to refuse, in the Have I Been Pwned format: SHA-1 hashes, ordered by hash."`
+	Throttle                string        `group:"Accounts and database" initial:"on" oneof:"on,off" help:"Throttle failed logins and other attempts, per account and per IP address. Turn off only for tests that make many attempts."`
 
-	SessionStore            string        `group:"Sessions" initial:"redis" oneof:"redis,memory,file,database" help:"Where sessions live. memory forgets them at a restart."`
+	SessionStore            string        `group:"Sessions" initial:"redis" oneof:"redis,memory,file,database" help:"Where sessions are stored. memory loses them on restart."`
 	RedisURL                SecretURL     `group:"Sessions" name:"redis-url" schemes:"redis,rediss" unset:"embedded, in DATA_DIR" help:"Redis server: redis://USER:PASSWORD@HOST:6379/0, or rediss:// for TLS."`
-	RedisConnectTimeout     time.Duration `group:"Sessions" initial:"250ms" min:"1ms" max:"1m" help:"Limit of making one connection to Redis."`
-	RedisTimeout            time.Duration `group:"Sessions" initial:"500ms" min:"1ms" max:"1m" help:"Limit of one session operation: wait for a connection, write and read."`
-	SessionIdleTimeout      time.Duration `group:"Sessions" initial:"24h" min:"1s" max:"400d" help:"A session unused for this long ends."`
-	SessionLifetime         time.Duration `group:"Sessions" initial:"7d" min:"1s" max:"400d" help:"A session ends this long after log-in, however much it is used."`
-	SessionRememberLifetime time.Duration `group:"Sessions" initial:"30d" min:"1s" max:"400d" help:"The same for a session that the person asked to keep."`
+	RedisConnectTimeout     time.Duration `group:"Sessions" initial:"250ms" min:"1ms" max:"1m" help:"Time limit for opening a connection to Redis."`
+	RedisTimeout            time.Duration `group:"Sessions" initial:"500ms" min:"1ms" max:"1m" help:"Time limit for one Redis command, including opening the connection and one retry."`
+	SessionIdleTimeout      time.Duration `group:"Sessions" initial:"24h" min:"1s" max:"400d" help:"A session expires when it has not been used for this long."`
+	SessionLifetime         time.Duration `group:"Sessions" initial:"7d" min:"1s" max:"400d" help:"A session expires this long after login, even if it is in use."`
+	SessionRememberLifetime time.Duration `group:"Sessions" initial:"30d" min:"1s" max:"400d" help:"The same, for a login with “keep me logged in”."`
 
-	SMTPURL  SecretURL `group:"Mail" name:"smtp-url" schemes:"smtp,smtps" unset:"files in DATA_DIR/mail" help:"Mail server: smtp://USER:PASSWORD@HOST:587, or smtps:// for TLS from the start."`
-	MailFrom string    `group:"Mail" initial:"Holdfast <holdfast@localhost>" check:"mail" help:"Sender of mail; needed with SMTP_URL."`
+	SMTPURL  SecretURL `group:"Email" name:"smtp-url" schemes:"smtp,smtps" unset:"files in DATA_DIR/mail" help:"Mail server: smtp://USER:PASSWORD@HOST:587, or smtps:// for TLS from the start."`
+	MailFrom string    `group:"Email" initial:"Holdfast <holdfast@localhost>" check:"mail" help:"From address of outgoing email. Required with SMTP_URL."`
 
-	LearnMode string     `group:"Learning and logs" name:"learn" initial:"auto" oneof:"auto,on,off" help:"Pages /explain, /lab and /why; auto has them when HOST and BASE_URL are this machine alone."`
-	LogLevel  slog.Level `group:"Learning and logs" initial:"info" oneof:"debug,info,warn,error" help:"Least level of what is logged."`
-	LogFormat string     `group:"Learning and logs" initial:"text" oneof:"text,json" help:"One line of text or one JSON object an event."`
+	LearnMode string     `group:"Learning pages and logs" name:"learn" initial:"auto" oneof:"auto,on,off" help:"Learning pages: /explain, /lab, and the experiments on /why. auto enables them only if HOST and BASE_URL are both local to this machine."`
+	LogLevel  slog.Level `group:"Learning pages and logs" initial:"info" oneof:"debug,info,warn,error" help:"Minimum log level."`
+	LogFormat string     `group:"Learning pages and logs" initial:"text" oneof:"text,json" help:"Log format. json writes one object per line."`
 
 	derivedBase bool // BaseURL was not set and follows Host and Port
 }

@@ -213,8 +213,8 @@ func TestHelpNamesEverySettingWithVariableAndDefault(t *testing.T) {
 		for line := range strings.Lines(c.String()) {
 			name, _, _ := strings.Cut(line, "=")
 			flag := "--" + strings.ReplaceAll(strings.ToLower(name), "_", "-") + "="
-			if !strings.Contains(text, flag) || !strings.Contains(text, "["+name+", default") {
-				t.Errorf("%q: help lacks %s or [%s, default …]", args, flag, name)
+			if !strings.Contains(text, flag) || !strings.Contains(text, "[$"+name+", default: ") {
+				t.Errorf("%q: help lacks %s or [$%s, default: …]", args, flag, name)
 			}
 		}
 		if strings.Contains(text, "sesame") {

@@ -26,13 +26,12 @@ func readDotenv(path string) (map[string]string, error) {
 	}
 	// What Windows PowerShell 5 writes with > is UTF-16.
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
-		return nil, fmt.Errorf("read settings: %s is UTF-16: save it as UTF-8", path)
+		return nil, fmt.Errorf("read %s: file is UTF-16; save it as UTF-8", path)
 	}
 	data = bytes.TrimPrefix(data, []byte("\xef\xbb\xbf"))
 	values, ok := parseDotenv(data)
 	if !ok {
-		return nil, fmt.Errorf("read settings: %s, line %d: NAME=value, a comment after # or an empty line is needed"+
-			" (a quote that is opened must be closed)", path, brokenLine(data))
+		return nil, fmt.Errorf("read %s, line %d: must be NAME=value, a # comment or empty (check for an unclosed quote)", path, brokenLine(data))
 	}
 	return values, nil
 }

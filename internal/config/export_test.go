@@ -11,12 +11,12 @@ import (
 // EnvExample is what .env.example must be.
 func EnvExample() string {
 	b := new(strings.Builder)
-	b.WriteString(`# The settings of ` + product.Name + `. Copy this file to .env and take away the # in front of
-# what you change; a line that is empty or missing means the default. A flag or a
-# variable of the environment wins over the line here.
+	b.WriteString(`# ` + product.Name + ` settings. Copy this file to .env and uncomment the lines you change. A
+# missing or empty setting uses its default. Flags and environment variables
+# override this file.
 #
-# Durations: 500ms, 10s, 15m, 24h, 7d. A value with a space, $ or # stands in
-# 'single quotes'.
+# Write durations as 500ms, 10s, 15m, 24h or 7d. Put a value that contains a space,
+# $ or # in 'single quotes'.
 `)
 	group := ""
 	for _, s := range settingsOf(new(Config)) {
@@ -44,9 +44,9 @@ func (s setting) allowed() string {
 	kind := ""
 	switch s.field.Type() {
 	case reflect.TypeFor[int]():
-		kind = "a whole number, " + s.tag.Get("min") + " to " + s.tag.Get("max")
+		kind = s.tag.Get("min") + " to " + s.tag.Get("max")
 	case reflect.TypeFor[time.Duration]():
-		kind = "a duration, " + s.tag.Get("min") + " to " + s.tag.Get("max")
+		kind = s.tag.Get("min") + " to " + s.tag.Get("max")
 	}
 	if one := s.tag.Get("oneof"); one != "" {
 		kind = strings.ReplaceAll(one, ",", " | ")

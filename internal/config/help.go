@@ -9,10 +9,11 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-const description = `Log in once. Restart the server. It still knows you.
+const description = `A login application whose sessions survive server restarts.
 
-Each setting is a flag, a variable of the environment or a line NAME=value of the file .env here; the first that has
-a value wins. A password in a flag can be seen by every user of the machine: put it into the environment or .env.`
+Set each option with a flag, an environment variable, or a NAME=value line in the file .env in the current directory,
+in that order of precedence. Passwords in flags are visible to all users of this machine; put them in the environment
+or in .env.`
 
 // describe adds a setting's name in the environment and its default to its
 // help.
@@ -21,13 +22,13 @@ func describe(value *kong.Value) string {
 	initial := value.Tag.Get("initial")
 	switch {
 	case initial != "":
-		unset = "default " + initial
+		unset = "default: " + initial
 	case unset != "":
 		unset = "default: " + unset
 	default:
 		return value.Help
 	}
-	return value.Help + " [" + envName(value.Name) + ", " + unset + "]"
+	return value.Help + " [$" + envName(value.Name) + ", " + unset + "]"
 }
 
 var placeHolders = map[reflect.Type]string{

@@ -72,7 +72,7 @@ func parseArgs(args []string, grammar any, settings []setting, flags flagValues,
 		return "", ErrHelp
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s (%s --help shows what there is)", hideSecrets(err.Error()), product.Slug)
+		return "", fmt.Errorf("%s (run \"%s --help\" for usage)", hideSecrets(err.Error()), product.Slug)
 	}
 	return parsed.Command(), nil
 }
@@ -84,7 +84,7 @@ type flagValues map[string]string
 func (f flagValues) Decode(ctx *kong.DecodeContext, _ reflect.Value) error {
 	var text string
 	if err := ctx.Scan.PopValueInto("", &text); err != nil {
-		return errors.New("a value is missing")
+		return errors.New("missing value")
 	}
 	f[ctx.Value.Name] = text
 	return nil
@@ -133,15 +133,15 @@ func (c *Config) compare(wrong Problems) Problems {
 	}
 	const life, remember = "SESSION_LIFETIME", "SESSION_REMEMBER_LIFETIME"
 	if !wrong.name(life, remember) && c.SessionLifetime > c.SessionRememberLifetime {
-		add(life, "%s is more than %s, which is %s",
+		add(life, "%s must not exceed %s (%s)",
 			showDuration(c.SessionLifetime), remember, showDuration(c.SessionRememberLifetime))
 	}
 	if !wrong.name("SMTP_URL", "MAIL_FROM") && c.SMTPURL != "" && strings.HasSuffix(c.MailFrom, "@localhost>") {
-		add("MAIL_FROM", "mail servers refuse %s: with SMTP_URL, set an address of your own", c.MailFrom)
+		add("MAIL_FROM", "%s is not a valid sender: set your own address when SMTP_URL is set", c.MailFrom)
 	}
 	_, port, err := net.SplitHostPort(c.MetricsAddr)
 	if !wrong.name("METRICS_ADDR", "PORT") && err == nil && port == strconv.Itoa(c.Port) && port != "0" {
-		add("METRICS_ADDR", "port %s is PORT already; metrics need one of their own", port)
+		add("METRICS_ADDR", "port %s is already used by PORT; choose another", port)
 	}
 	return problems
 }

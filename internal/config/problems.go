@@ -8,7 +8,7 @@ import (
 )
 
 // ErrHelp is returned after help has been printed: there is nothing to do.
-var ErrHelp = errors.New("help was asked for")
+var ErrHelp = errors.New("help requested")
 
 // Problem is one setting whose value cannot be used.
 type Problem struct {
@@ -23,9 +23,9 @@ type Problems []Problem
 
 // Error names every problem, one a line.
 func (p Problems) Error() string {
-	text := fmt.Sprintf("%d settings are wrong:", len(p))
+	text := fmt.Sprintf("%d invalid settings:", len(p))
 	if len(p) == 1 {
-		text = "a setting is wrong:"
+		text = "invalid setting:"
 	}
 	for _, one := range p {
 		text += "\n  " + one.Setting

@@ -61,12 +61,12 @@ func TestAllWrongValuesAreNamedAtOnce(t *testing.T) {
 	_, _, err := config.Parse(
 		[]string{"--port=http", "--redis-url=http://ada:sesame@cache:6379"},
 		func(name string) string { return environ[name] }, ".env", io.Discard)
-	want := `5 settings are wrong:
-  PORT is "http" (flag --port): a whole number from 0 to 65535 is needed
-  SESSION_STORE is "disk" (.env): one of redis, memory, file, database is needed
-  REDIS_URL is "http://***@cache:6379" (flag --redis-url): an address is needed that begins with redis:// or rediss:// and has a host; write %40 for @, %2F for /, %3A for : in a password
-  LOG_FORMAT is "xml" (environment): one of text, json is needed
-  SESSION_LIFETIME: 31d is more than SESSION_REMEMBER_LIFETIME, which is 30d`
+	want := `5 invalid settings:
+  PORT is "http" (flag --port): must be a whole number from 0 to 65535
+  SESSION_STORE is "disk" (.env): must be one of redis, memory, file, database
+  REDIS_URL is "http://***@cache:6379" (flag --redis-url): must be a URL that starts with redis:// or rediss:// and has a host; in passwords, write @ as %40, / as %2F and : as %3A
+  LOG_FORMAT is "xml" (environment): must be one of text, json
+  SESSION_LIFETIME: 31d must not exceed SESSION_REMEMBER_LIFETIME (30d)`
 	if err == nil || err.Error() != want {
 		t.Errorf("got\n%v\nwant\n%s", err, want)
 	}

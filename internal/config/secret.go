@@ -10,7 +10,7 @@ import (
 // logged or encoded, what may be secret is hidden.
 type SecretURL string
 
-// Reveal is the address with its secrets, for whoever connects to it.
+// Reveal is the address with its secrets, for connecting to it.
 func (u SecretURL) Reveal() string { return string(u) }
 
 // String is the address without user, password and query.

@@ -42,10 +42,10 @@ func envName(flag string) string { return strings.ToUpper(strings.ReplaceAll(fla
 // set parses text into the field of the setting. The error says what is allowed.
 func (s setting) set(text string) (err error) {
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
-		return errors.New("text in UTF-8 without control characters is needed")
+		return errors.New("must be valid UTF-8 without control characters")
 	}
 	if last := len(text) - 1; last > 0 && strings.ContainsRune(`'"`, rune(text[0])) && text[0] == text[last] {
-		return errors.New("a value without quotes around it is needed") // docker --env-file keeps them
+		return errors.New("must not have quotes around it") // docker --env-file keeps them
 	}
 	if allowed := s.tag.Get("oneof"); allowed != "" {
 		if text, err = oneOf(text, allowed); err != nil {
@@ -78,7 +78,7 @@ func oneOf(text, allowed string) (string, error) {
 			return one, nil
 		}
 	}
-	return "", fmt.Errorf("one of %s is needed", strings.ReplaceAll(allowed, ",", ", "))
+	return "", fmt.Errorf("must be one of %s", strings.ReplaceAll(allowed, ",", ", "))
 }
 
 func (s setting) text(text string) (string, error) {
@@ -101,7 +101,7 @@ func (s setting) number(text string) (int, error) {
 	most, err2 := strconv.Atoi(high)
 	number, err := strconv.Atoi(text)
 	if errors.Join(err, err1, err2) != nil || number < least || number > most {
-		return 0, fmt.Errorf("a whole number from %s to %s is needed", low, high)
+		return 0, fmt.Errorf("must be a whole number from %s to %s", low, high)
 	}
 	return number, nil
 }
@@ -115,7 +115,7 @@ func (s setting) duration(text string) (time.Duration, error) {
 		return 0, err
 	}
 	if d < least || d > most {
-		return 0, fmt.Errorf("a duration from %s to %s is needed", low, high)
+		return 0, fmt.Errorf("must be a duration from %s to %s", low, high)
 	}
 	return d, nil
 }

@@ -15,7 +15,7 @@ import (
 )
 
 // Each function here checks the text of one kind of value. Its error says what
-// is allowed, in words that follow "SETTING is VALUE: ".
+// is allowed, in words that follow "SETTING is VALUE: must be …".
 
 const day = 24 * time.Hour
 
@@ -29,7 +29,7 @@ func parseDuration(text string) (time.Duration, error) {
 	}
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		return 0, errors.New("a duration is needed, such as 500ms, 10s, 24h or 7d")
+		return 0, errors.New("must be a duration, such as 500ms, 10s, 24h or 7d")
 	}
 	return d, nil
 }
@@ -52,7 +52,7 @@ func checkHost(text string) error {
 		return nil
 	}
 	if len(text) > 253 || !hostName.MatchString(text) {
-		return errors.New("a host name or IP address is needed, without port or brackets")
+		return errors.New("must be a host name or IP address, without port or brackets")
 	}
 	return nil
 }
@@ -61,7 +61,7 @@ func checkHost(text string) error {
 func checkHostPort(text string) error {
 	host, port, err := net.SplitHostPort(text)
 	if err != nil || port == "" || !portOrNone(port) || host != "" && checkHost(host) != nil {
-		return errors.New("host:port is needed, such as localhost:9090")
+		return errors.New("must be host:port, such as localhost:9090")
 	}
 	return nil
 }
@@ -84,13 +84,13 @@ func checkBase(text string) (string, error) {
 			return strings.TrimSuffix(short, standardPort), nil
 		}
 	}
-	return "", errors.New("http:// or https:// with a host and perhaps a port is needed, without path, query or user")
+	return "", errors.New("must be an http:// or https:// URL with a host and optional port, without path, query or user")
 }
 
 // checkServer checks the address of a server that is one of schemes.
 func checkServer(text string, schemes []string) error {
-	need := fmt.Errorf("an address is needed that begins with %s:// and has a host;"+
-		" write %%40 for @, %%2F for /, %%3A for : in a password", strings.Join(schemes, ":// or "))
+	need := fmt.Errorf("must be a URL that starts with %s:// and has a host;"+
+		" in passwords, write @ as %%40, / as %%2F and : as %%3A", strings.Join(schemes, ":// or "))
 	server, err := url.Parse(text)
 	if err != nil || !slices.Contains(schemes, server.Scheme) || server.Opaque != "" || server.Fragment != "" || !portOrNone(server.Port()) {
 		return need
@@ -103,11 +103,11 @@ func checkServer(text string, schemes []string) error {
 		return nil
 	case "redis":
 		if !databaseNumber.MatchString(server.Path) || server.RawQuery != "" {
-			return errors.New("after the host may stand only the number of a database, such as /0")
+			return errors.New("only a database number, such as /0, may follow the host")
 		}
 	default:
 		if server.Path != "" && server.Path != "/" || server.RawQuery != "" {
-			return errors.New("nothing may stand after the host and port")
+			return errors.New("must end after the host and port")
 		}
 	}
 	if checkHost(server.Hostname()) != nil {
@@ -120,7 +120,7 @@ var databaseNumber = regexp.MustCompile(`^(/[0-9]{0,4})?$`)
 
 func checkMail(text string) error {
 	if _, err := mail.ParseAddress(text); err != nil {
-		return errors.New("an e-mail address is needed, such as Holdfast <login@example.org>")
+		return errors.New("must be an email address, such as Holdfast <login@example.org>")
 	}
 	return nil
 }
@@ -143,11 +143,11 @@ func parseNetwork(text string) (netip.Prefix, error) {
 	}
 	network, err := netip.ParsePrefix(text)
 	if err != nil {
-		return netip.Prefix{}, fmt.Errorf("%q is no network or address, such as 10.0.0.0/8 or 192.0.2.7", text)
+		return netip.Prefix{}, fmt.Errorf("%q is not a network or IP address, such as 10.0.0.0/8 or 192.0.2.7", text)
 	}
 	if network != network.Masked() {
-		return netip.Prefix{}, fmt.Errorf("%q has bits set outside its network: is %s meant, or the address alone?",
-			text, network.Masked())
+		return netip.Prefix{}, fmt.Errorf("%q has host bits set: use %s, or the address without /%d",
+			text, network.Masked(), network.Bits())
 	}
 	return network, nil
 }

@@ -57,7 +57,7 @@ func TestTheLeastAndTheMostOfASettingAreTakenAndNoMore(t *testing.T) {
 		for value, taken := range map[string]bool{least: true, most: true, below: false, above: false} {
 			want := ""
 			if !taken {
-				want = "from " + least + " to " + most + " is needed"
+				want = "from " + least + " to " + most
 			}
 			if said := refusal(t, setting, value); said != want && (taken || !strings.HasSuffix(said, want)) {
 				t.Errorf("%s=%s: %q, want %q", setting, value, said, want)
@@ -78,7 +78,7 @@ func TestADurationHasDaysAndIsNeverTooLongToCount(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		"100000d": "a duration from ", "106752d": "a duration is needed", "100000d999999h": "a duration is needed", "1d+1h": "a duration is needed",
+		"100000d": "must be a duration from ", "106752d": "must be a duration, such as", "100000d999999h": "must be a duration, such as", "1d+1h": "must be a duration, such as",
 	} {
 		if said := refusal(t, "SESSION_LIFETIME", text); !strings.HasPrefix(said, want) {
 			t.Errorf("%s: %q, want %q …", text, said, want)
@@ -114,7 +114,7 @@ func TestNothingStandsAfterTheAddressOfAMailServer(t *testing.T) {
 		environ := maps.Clone(from)
 		environ["SMTP_URL"] = value
 		_, _, err := parse(t, nil, environ, "")
-		if taken != (err == nil) || err != nil && !strings.Contains(err.Error(), "nothing may stand after the host and port") {
+		if taken != (err == nil) || err != nil && !strings.Contains(err.Error(), "must end after the host and port") {
 			t.Errorf("%s: %v", value, err)
 		}
 	}
