@@ -2,15 +2,13 @@ package password
 
 import (
 	"context"
-	"crypto/rand"
-	"crypto/subtle"
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"time"
 
+	"github.com/alexedwards/argon2id"
 	"golang.org/x/crypto/argon2"
 	"golang.org/x/text/unicode/norm"
 )
@@ -45,19 +43,23 @@ var (
 // takes 19 MiB by default, and without a bound a burst of log-ins takes all memory
 // (OWASP ASVS 5.0.0, 15.2.2). It is safe for concurrent use.
 type Hasher struct {
-	cost  Cost
-	slots chan struct{}
-	wait  time.Duration
-	work  atomic.Int64
-	// idKey is argon2.IDKey; a test waits in it for others.
-	idKey func(password, salt []byte, passes, memoryKiB uint32, lanes uint8, keyLen uint32) []byte
+	cost    argon2id.Params
+	slots   chan struct{}
+	wait    time.Duration
+	work    atomic.Int64
+	hashing func() // called before each hash is computed; a test waits in it for others
 }
 
 // NewHasher returns a hasher of new hashes at this cost that runs at most slots
 // hashes at once (at least one) and lets a caller wait for a slot no longer than
 // wait.
 func NewHasher(cost Cost, slots int, wait time.Duration) *Hasher {
-	return &Hasher{cost: cost, slots: make(chan struct{}, max(slots, 1)), wait: wait, idKey: argon2.IDKey}
+	return &Hasher{
+		cost: argon2id.Params{
+			Memory: cost.MemoryKiB, Iterations: cost.Passes, Parallelism: lanes, SaltLength: saltBytes, KeyLength: keyBytes,
+		},
+		slots: make(chan struct{}, max(slots, 1)), wait: wait, hashing: func() {},
+	}
 }
 
 // Slots is how many hashes h runs at once at most.
@@ -70,32 +72,31 @@ func (h *Hasher) Work() int64 { return h.work.Load() }
 // Hash returns the argon2id hash of the password's NFC form with a new salt,
 // as a PHC string. It returns [ErrUnhashable], [ErrBusy], or the context's
 // error if that ends first.
-func (h *Hasher) Hash(ctx context.Context, password string) (string, error) {
-	own := h.blank()
-	rand.Read(own.salt) // never fails, never returns short
-	key, err := h.derive(ctx, own, password)
-	if err != nil {
-		return "", err
-	}
-	own.key = key
-	return own.String(), nil
+func (h *Hasher) Hash(ctx context.Context, password string) (hash string, err error) {
+	err = h.inSlot(ctx, password, h.cost, func(text string) (err error) {
+		hash, err = argon2id.CreateHash(text, &h.cost)
+		return err
+	})
+	return hash, err
 }
 
-// Verify says whether the password is the one that was hashed, and whether
+// Verify reports whether the password is the one that was hashed, and whether
 // the hash is outdated, that is, cheaper than what [Hasher.Hash] makes now.
-// The comparison takes constant time. It returns [ErrHash] at once, without
-// hashing, when the stored hash cannot be read or costs absurdly much,
-// [ErrUnhashable], [ErrBusy], or the context's error.
+// The comparison takes constant time. It returns [ErrHash] without hashing when
+// the stored hash cannot be read or costs absurdly much, [ErrUnhashable],
+// [ErrBusy], or the context's error.
 func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, outdated bool, err error) {
-	stored, err := decode(hash)
+	cost, err := costOf(hash)
 	if err != nil {
 		return false, false, err
 	}
-	key, err := h.derive(ctx, stored, password)
-	if err != nil {
-		return false, false, err
-	}
-	return subtle.ConstantTimeCompare(key, stored.key) == 1, h.outdated(stored), nil
+	err = h.inSlot(ctx, password, cost, func(text string) (err error) {
+		ok, err = argon2id.ComparePasswordAndHash(text, hash)
+		return err
+	})
+	outdated = cost.Memory < h.cost.Memory || cost.Iterations < h.cost.Iterations ||
+		cost.SaltLength < saltBytes || cost.KeyLength < keyBytes
+	return ok, outdated && err == nil, err
 }
 
 // VerifyNobody takes as long as a [Hasher.Verify] of a present-day hash, so
@@ -103,33 +104,23 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, outdate
 // password (OWASP ASVS 5.0.0, 6.3.8). It returns [ErrUnhashable], [ErrBusy] or
 // the context's error.
 func (h *Hasher) VerifyNobody(ctx context.Context, password string) error {
-	_, err := h.derive(ctx, h.blank(), password)
+	_, err := h.Hash(ctx, password)
 	return err
 }
 
-// blank is a hash of the cost of h, with salt and key zero.
-func (h *Hasher) blank() encoded {
-	return encoded{
-		memoryKiB: h.cost.MemoryKiB, passes: h.cost.Passes, lanes: lanes,
-		salt: make([]byte, saltBytes), key: make([]byte, keyBytes),
-	}
-}
-
-func (h *Hasher) outdated(e encoded) bool {
-	return e.memoryKiB < h.cost.MemoryKiB || e.passes < h.cost.Passes || len(e.salt) < saltBytes || len(e.key) < keyBytes
-}
-
-func (h *Hasher) derive(ctx context.Context, e encoded, password string) ([]byte, error) {
+// inSlot calls hash with the form of a password that is hashed, when a slot is
+// free.
+func (h *Hasher) inSlot(ctx context.Context, password string, cost argon2id.Params, hash func(text string) error) error {
 	if !Hashable(password) {
-		return nil, ErrUnhashable
+		return ErrUnhashable
 	}
 	if err := h.acquire(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { <-h.slots }()
-	h.work.Add(int64(e.memoryKiB) * int64(e.passes))
-	text := []byte(norm.NFC.String(password))
-	return h.idKey(text, e.salt, e.passes, e.memoryKiB, e.lanes, uint32(len(e.key))), nil
+	h.work.Add(int64(cost.Memory) * int64(cost.Iterations))
+	h.hashing()
+	return hash(norm.NFC.String(password))
 }
 
 func (h *Hasher) acquire(ctx context.Context) error {
@@ -137,27 +128,18 @@ func (h *Hasher) acquire(ctx context.Context) error {
 		return err
 	}
 	select {
-	case h.slots <- struct{}{}:
+	case h.slots <- struct{}{}: // also when h.wait is zero
 		return nil
 	default:
 	}
-	timer := time.NewTimer(h.wait)
-	defer timer.Stop()
+	waiting, stop := context.WithTimeoutCause(ctx, h.wait, ErrBusy)
+	defer stop()
 	select {
 	case h.slots <- struct{}{}:
 		return nil
-	case <-timer.C:
-		return ErrBusy
-	case <-ctx.Done():
-		return ctx.Err()
+	case <-waiting.Done():
+		return context.Cause(waiting)
 	}
-}
-
-// encoded is a hash with its cost, as the PHC string format writes it.
-type encoded struct {
-	memoryKiB, passes uint32
-	lanes             uint8
-	salt, key         []byte
 }
 
 // What a stored hash may cost and hold. A row with more was not written by
@@ -171,37 +153,23 @@ const (
 	maxPartBytes = 64
 )
 
-func (e encoded) String() string {
-	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, e.memoryKiB, e.passes, e.lanes,
-		base64.RawStdEncoding.EncodeToString(e.salt), base64.RawStdEncoding.EncodeToString(e.key))
-}
-
-// decode reads a PHC string and accepts only the spelling that String writes.
-func decode(hash string) (encoded, error) {
-	var e encoded
-	var err error
-	parts := strings.Split(hash, "$")
-	if len(parts) != 6 {
-		return e, fmt.Errorf("%w: not a PHC string", ErrHash)
+// costOf reads the cost of a PHC string, and accepts only the spelling in which
+// this package writes one.
+func costOf(hash string) (argon2id.Params, error) {
+	p, salt, key, err := argon2id.DecodeHash(hash)
+	if err != nil {
+		return argon2id.Params{}, fmt.Errorf("%w: %w", ErrHash, err)
 	}
-	if _, err := fmt.Sscanf(parts[3], "m=%d,t=%d,p=%d", &e.memoryKiB, &e.passes, &e.lanes); err != nil {
-		return e, fmt.Errorf("%w: cost cannot be read", ErrHash)
-	}
-	if e.salt, err = base64.RawStdEncoding.Strict().DecodeString(parts[4]); err != nil {
-		return e, fmt.Errorf("%w: salt cannot be read", ErrHash)
-	}
-	if e.key, err = base64.RawStdEncoding.Strict().DecodeString(parts[5]); err != nil {
-		return e, fmt.Errorf("%w: key cannot be read", ErrHash)
-	}
-	if e.String() != hash {
-		return e, fmt.Errorf("%w: not argon2id version %d", ErrHash, argon2.Version)
-	}
+	spelt := fmt.Sprintf("$argon2id$v=%d$m=%d,t=%d,p=%d$%s$%s", argon2.Version, p.Memory, p.Iterations, p.Parallelism,
+		base64.RawStdEncoding.EncodeToString(salt), base64.RawStdEncoding.EncodeToString(key))
 	switch {
-	case e.lanes < 1 || e.lanes > maxLanes, e.passes < 1 || e.passes > maxPasses,
-		e.memoryKiB < 8*uint32(e.lanes) || e.memoryKiB > maxMemoryKiB:
-		return e, fmt.Errorf("%w: cost m=%d,t=%d,p=%d out of bounds", ErrHash, e.memoryKiB, e.passes, e.lanes)
-	case len(e.salt) < minSaltBytes || len(e.salt) > maxPartBytes, len(e.key) < minKeyBytes || len(e.key) > maxPartBytes:
-		return e, fmt.Errorf("%w: salt or key of wrong size", ErrHash)
+	case hash != spelt:
+		return *p, fmt.Errorf("%w: not a PHC string of this program", ErrHash)
+	case p.Parallelism < 1 || p.Parallelism > maxLanes, p.Iterations < 1 || p.Iterations > maxPasses,
+		p.Memory < 8*uint32(p.Parallelism) || p.Memory > maxMemoryKiB:
+		return *p, fmt.Errorf("%w: cost m=%d,t=%d,p=%d out of bounds", ErrHash, p.Memory, p.Iterations, p.Parallelism)
+	case len(salt) < minSaltBytes || len(salt) > maxPartBytes, len(key) < minKeyBytes || len(key) > maxPartBytes:
+		return *p, fmt.Errorf("%w: salt or key of wrong size", ErrHash)
 	}
-	return e, nil
+	return *p, nil
 }
