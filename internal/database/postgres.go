@@ -16,10 +16,11 @@ import (
 	"holdfast/internal/product"
 )
 
-// DefaultMaxConns is the most connections that one process holds to PostgreSQL,
-// where neither [Config] nor the URL (pool_max_conns) says otherwise. Instances
-// times this must stay below the server's max_connections (100 by default).
-const DefaultMaxConns = 10
+// DefaultMaxConns is the most connections that one process holds to PostgreSQL
+// if neither [Config] nor the URL (pool_max_conns) sets another number. It is also
+// the default of DATABASE_POOL_SIZE. The number of instances times this must stay
+// below the server's max_connections (100 by default).
+const DefaultMaxConns = 16
 
 // postgresWriters leaves most connections to others.
 const postgresWriters = 4
