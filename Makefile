@@ -47,7 +47,7 @@ mutants: ## change the code of MUTANTS in small ways and see which changes no te
 	@for package in $(MUTANTS); do \
 		$(GO) run github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0 unleash --workers 1 --timeout-coefficient 20 $$package; done
 
-pictures: ## take the pictures of docs/pictures anew, with Chromium
+pictures: ## retake the pictures of docs/pictures, with Chromium
 	$(GO) run ./internal/dev/pictures
 
 format:

@@ -147,7 +147,7 @@ func interrupt(t *testing.T, server *testprocess.Server, c change, moment time.D
 	server.Kill()
 	said := <-acknowledged
 	server.Start()
-	// The mail that tells of it is on its way; everything else stands at once.
+	// Only the email about it may arrive later.
 	done := c.happened(server, who, other)
 	if done != nil && strings.Contains(done.Error(), "no mail") {
 		testkit.Eventually(t, leaseOver, "what tells of the change", func() error { return c.happened(server, who, other) })

@@ -81,7 +81,7 @@ func saysReady(t testing.TB, server *testprocess.Server, want string) {
 }
 
 // TestAStepOfTheDatabasesClockBringsNobodyBack: it goes back, or ahead and back, a
-// copy of Redis is made, somebody logs out, and the copy is put back, at every point
+// copy of Redis is made, a person logs out, and the copy is put back, at every point
 // in between.
 func TestAStepOfTheDatabasesClockBringsNobodyBack(t *testing.T) {
 	t.Parallel()
@@ -209,7 +209,7 @@ func TestAClockAheadForgetsNoRevocation(t *testing.T) {
 }
 
 // TestJunkInThePlaceOfTheWatermarkStopsNoServer: not one that runs, nor one that
-// starts, and brings nobody back.
+// starts, and restores no session.
 func TestJunkInThePlaceOfTheWatermarkStopsNoServer(t *testing.T) {
 	t.Parallel()
 	type junk struct{ command, key, value string }

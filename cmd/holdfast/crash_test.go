@@ -28,7 +28,7 @@ func TestNoAcknowledgedSignUpIsLostAndNoneIsStuckByKill9(t *testing.T) {
 			attempts := signUpUntilKilled(t, server, 1+random.IntN(4), time.Duration(random.IntN(60))*time.Millisecond)
 			server.Start()
 			for _, a := range attempts {
-				if err := stands(a); err != nil {
+				if err := remains(a); err != nil {
 					t.Errorf("seed %d, round %d, %s, acknowledged %t: %v", seed, round, a.who.email, a.acknowledged, err)
 				}
 			}
@@ -84,10 +84,10 @@ func signUpUntilKilled(t *testing.T, server *testprocess.Server, after int, mome
 	return attempts
 }
 
-// stands is nil when the account of an acknowledged attempt is there with the
-// session that came with it, and when the person of any other can get in, by
-// logging in or by the same form once more.
-func stands(a attempt) error {
+// remains is nil when the account of an acknowledged attempt exists, with the session
+// that came with it, and when the person of any other attempt can get in, by logging
+// in or by sending the same form again.
+func remains(a attempt) error {
 	if a.acknowledged {
 		if err := greeted(a.who); err != nil {
 			return fmt.Errorf("the session from the sign-up: %w", err)

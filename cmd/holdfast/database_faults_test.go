@@ -9,8 +9,8 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// TestPostgresOutOfReach: whoever is logged in notices nothing; what needs the
-// people is refused in bound, and works again by itself.
+// TestPostgresOutOfReach: people who are logged in notice nothing; requests that need
+// accounts are refused in time, and work again as soon as they can.
 func TestPostgresOutOfReach(t *testing.T) {
 	t.Parallel()
 	postgres := testservice.PrivatePostgres(t)

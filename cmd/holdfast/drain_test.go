@@ -225,7 +225,7 @@ func TestARequestThatHangsDoesNotHoldUpTheEnd(t *testing.T) {
 	server.Start()
 	v := newVisitor(t, server.URL)
 	v.email = "hangs@example.org"
-	v.register() // nothing of the request that was cut off stands in its way
+	v.register() // the request that was cut off left nothing behind
 }
 
 func TestInterruptFromTheTerminalDrainsToo(t *testing.T) {

@@ -25,7 +25,7 @@ import (
 )
 
 // lease is how long a mail is its sender's; the outbox is made older by that
-// while nobody serves.
+// while no server runs.
 const lease = 2 * time.Minute
 
 // mailHold is where the mail server stops until the sender has been killed.

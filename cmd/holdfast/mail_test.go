@@ -62,7 +62,7 @@ func TestADeadOrHangingMailServerSlowsNoPage(t *testing.T) {
 	})
 }
 
-// The page with everybody's mail is for learning on this machine alone.
+// The page with all email is for learning on this machine only.
 func TestMailIsShownOnThisMachineOnly(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -107,6 +107,6 @@ func TestAnOperatorPrintsALinkForANewPassword(t *testing.T) {
 		t.Errorf("the person's own data: %.300s", kept.Body)
 	}
 	if end := server.Command("users", "reset-link", "--email", "nobody@kelp.example"); end.Code == 0 || strings.Contains(end.Output(), "token=") {
-		t.Errorf("for nobody: %d, %s", end.Code, end.Output())
+		t.Errorf("for an unknown address: %d, %s", end.Code, end.Output())
 	}
 }

@@ -95,7 +95,7 @@ func TestMetricsTellTheLiveHeapAndCountRequestsByRoute(t *testing.T) {
 	}
 	for _, word := range []string{"nowhere", "BREW", "devices"} {
 		if strings.Contains(said, word) {
-			t.Errorf("whoever sends %q adds lines to the metrics", word)
+			t.Errorf("a request with the method %q adds lines to the metrics", word)
 		}
 	}
 	if t.Failed() {

@@ -87,7 +87,7 @@ func TestWhateverEndsSessionsEndsWhatRestoredDataHolds(t *testing.T) {
 }
 
 // TestWhatRedisLostBeforeALongOutageStaysEnded: it lost its last second, in
-// which somebody logged out, and was away for an hour and a minute. That time
+// which a person logged out, and was away for an hour and a minute. That time
 // passes by making older what is in the two stores.
 func TestWhatRedisLostBeforeALongOutageStaysEnded(t *testing.T) {
 	t.Parallel()
@@ -168,8 +168,8 @@ func TestAMasterMadeAReplicaOfAnOlderOneAndBackBringsNobodyBack(t *testing.T) {
 }
 
 // TestAMasterWithoutItsReplicaIsNotBelieved: the server that talks to it greets
-// for some seconds, then says that it cannot tell, and logs nobody out. Who has
-// logged out at the promoted replica meanwhile is out when writes are taken again.
+// for some seconds, then refuses to answer, and logs no one out. A person who
+// has logged out at the promoted replica meanwhile is out when writes are taken again.
 func TestAMasterWithoutItsReplicaIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	alone := testservice.PrivateRedis(t, "--repl-diskless-sync-delay", "0")
@@ -186,13 +186,13 @@ func TestAMasterWithoutItsReplicaIsNotBelieved(t *testing.T) {
 	// it checks that.
 	testkit.Eventually(t, believedWithin, "log out at the promoted one", ada.at(here.URL).tryLogOut)
 
-	told := func(v *visitor) error { return refusedBriefly(v.at(there.URL).get("/profile")) }
+	waits := func(v *visitor) error { return refusedBriefly(v.at(there.URL).get("/profile")) }
 	for _, v := range []*visitor{thief, bea} {
-		testkit.Eventually(t, believedWithin-time.Since(lonely), "not be believed any more", func() error { return told(v) })
+		testkit.Eventually(t, believedWithin-time.Since(lonely), "not be trusted any more", func() error { return waits(v) })
 	}
 	for range 20 {
-		mustBe(t, told, thief, "with the replica gone")
-		mustBe(t, told, bea, "with the replica gone")
+		mustBe(t, waits, thief, "with the replica gone")
+		mustBe(t, waits, bea, "with the replica gone")
 	}
 	mustBe(t, greeted, bea.at(here.URL), "at the promoted one")
 	mustHold(t, alone, thief)

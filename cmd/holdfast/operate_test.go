@@ -150,21 +150,21 @@ func TestAnOperatorSeesAndEndsSessionsWithTheServerDown(t *testing.T) {
 			}
 			id := strings.Fields(lines[1])[0]
 			s.refused(session.ErrNoDevice.Error(), "sessions", "end", "--email", "bea@example.org", "--id", id)
-			s.wantLive(3, "after trying to end it as somebody else's")
+			s.wantLive(3, "after trying to end it as another person's")
 			s.must("sessions", "end", "--email", "ada@example.org", "--id", id)
 			s.wantLive(2, "after ending one")
 			if said := s.must("sessions", "end-all", "--email", "bea@example.org"); !strings.Contains(said, "revoked: 0") {
 				t.Errorf("end all of Bea's: %q", said)
 			}
-			s.wantLive(2, "after ending all of somebody else's")
+			s.wantLive(2, "after ending all of another person's")
 			if said := s.must("sessions", "end-all", "--email", "ada@example.org"); !strings.Contains(said, "revoked: 2") {
 				t.Errorf("end all: %q", said)
 			}
 			s.logIn(2)
 			if said := s.must("sessions", "end-all", "--everybody"); !strings.Contains(said, "revoked: 2") {
-				t.Errorf("end everybody's: %q", said)
+				t.Errorf("end all: %q", said)
 			}
-			s.wantLive(0, "after ending everybody's")
+			s.wantLive(0, "after ending all sessions")
 		})
 	}
 }

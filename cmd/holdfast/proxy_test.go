@@ -45,7 +45,7 @@ func documented(t testing.TB, language string) string {
 	return block
 }
 
-// certificate makes one for a host that nobody trusts.
+// certificate creates an untrusted certificate for a host.
 func certificate(t testing.TB, host string) (certificate, key string) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)

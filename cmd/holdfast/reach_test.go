@@ -65,7 +65,7 @@ func TestInABrowserTheKeyboardAloneIsEnough(t *testing.T) {
 	b.sees("Create an account", "following the link")
 	b.tabTo("Name")
 	b.press("Ada" + kb.Tab + "ada@example.org" + kb.Tab + "short" + kb.Enter)
-	b.do("be told what to mend", chromedp.WaitVisible(chromedp.CSS("#password-error")))
+	b.do("see what to correct", chromedp.WaitVisible(chromedp.CSS("#password-error")))
 	if on := ask[string](b, `document.activeElement.getAttribute("role") || document.activeElement.tagName`); on != "alert" {
 		t.Errorf("the focus is on %q, not on the summary of what to mend", on)
 	}

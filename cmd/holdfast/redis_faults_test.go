@@ -43,25 +43,25 @@ func mustHold(t testing.TB, store *testservice.RedisServer, v *visitor) {
 	}
 }
 
-// loggedOnce checks that the loss of the store, and its return, stand in the
-// log once each, however many requests noticed.
+// loggedOnce checks that the loss of the store, and its return, are logged once
+// each, however many requests noticed.
 func loggedOnce(t testing.TB, server *testprocess.Server, what string) {
 	t.Helper()
 	for _, event := range []string{`"sessions cannot be ` + what + `"`, `"sessions can be ` + what + ` again"`} {
 		if n := strings.Count(server.Log(), event); n != 1 {
-			t.Errorf("%s stands %d times in the log, want once", event, n)
+			t.Errorf("%s is %d times in the log, want once", event, n)
 		}
 	}
 }
 
-// cannotEnter: nobody logs in, nobody is told that they did.
+// cannotEnter fails the test if a login succeeds, or claims to.
 func cannotEnter(t testing.TB, v *visitor) {
 	t.Helper()
 	mustRefuseBriefly(t, "logging in")(v.stranger().tryLogIn())
 }
 
 // mustKeepAda checks what a visitor meets while sessions cannot be read: Ada
-// is told to wait and keeps her cookie, guests notice nothing.
+// is asked to wait and keeps her cookie, guests notice nothing.
 func mustKeepAda(t testing.TB, ada *visitor) {
 	t.Helper()
 	for _, path := range []string{"/", "/profile", "/session", "/login"} {
@@ -153,8 +153,8 @@ func TestRedisReadOnlyLetsNobodyIn(t *testing.T) {
 	t.Parallel()
 	store := testservice.PrivateRedis(t)
 	server, ada := onRedis(t, store)
-	nobody := strconv.Itoa(testservice.FreePort(t))
-	must(t, store, "REPLICAOF", "127.0.0.1", nobody)
+	unused := strconv.Itoa(testservice.FreePort(t))
+	must(t, store, "REPLICAOF", "127.0.0.1", unused)
 	for range 3 {
 		cannotEnter(t, ada)
 	}

@@ -102,7 +102,7 @@ func TestTheRestartButtonMakesAStrangerOfWhoeverWasInMemory(t *testing.T) {
 		t.Errorf("heading %q, want %q", got.text("h1"), want)
 	}
 	mustBe(t, asked, v, "after the restart")
-	// Somebody who had nothing to lose is not told of a loss.
+	// A guest, who had nothing to lose, is not informed of a loss.
 	guest := newVisitor(t, server.URL)
 	if got := outcome(t, guest, pressRestart(t, guest, server)); got.text("h1") != "The server restarted" {
 		t.Errorf("a guest's heading: %q", got.text("h1"))

@@ -123,7 +123,7 @@ func TestInstancesShareSessionsAndCountStartsRight(t *testing.T) {
 	expect(there, "the second instance", "1")
 	first.Kill()
 	first.Start()
-	expect(ada, "the first instance, started anew", "2")
+	expect(ada, "the first instance, started again", "2")
 	expect(there, "the second instance, still the same", "1")
 
 	later := there.stranger() // logs in at start 2 and asks start 3

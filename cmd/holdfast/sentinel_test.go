@@ -184,10 +184,10 @@ func (r *replicated) proxied() string {
 
 // watch asks with cookies of people who are in and of people who are out.
 type watch struct {
-	mu           sync.Mutex
-	in           []*visitor
-	out          map[*visitor]string // the cookie each has stolen
-	told, untold atomic.Int64
+	mu                sync.Mutex
+	in                []*visitor
+	out               map[*visitor]string // the cookie each has stolen
+	answered, refused atomic.Int64
 }
 
 func (w *watch) isIn(v ...*visitor) {
@@ -196,7 +196,7 @@ func (w *watch) isIn(v ...*visitor) {
 	w.in = append(w.in, v...)
 }
 
-// isOut takes the cookie of somebody who has been told to be out.
+// isOut adds the cookie of a person who is logged out.
 func (w *watch) isOut(thief *visitor) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -232,10 +232,10 @@ func (w *watch) see(v *visitor, want string) error {
 	}
 	switch {
 	case got.Code == http.StatusServiceUnavailable:
-		w.untold.Add(1)
+		w.refused.Add(1)
 		return nil
 	case want == "" && got.Code == http.StatusSeeOther, got.Code == http.StatusOK && got.text("h1") == want:
-		w.told.Add(1)
+		w.answered.Add(1)
 		return nil
 	}
 	return fmt.Errorf("%s was answered %d, %q; want %q", v.email, got.Code, got.text("h1"), want)
@@ -352,8 +352,8 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 		}
 	}
 	stop()
-	t.Logf("answers: %d that said who is in, %d that nothing can be said", w.told.Load(), w.untold.Load())
-	if w.untold.Load() == 0 {
+	t.Logf("answers: %d that said who is in, %d that nothing can be said", w.answered.Load(), w.refused.Load())
+	if w.refused.Load() == 0 {
 		t.Error("no fail-over was noticed")
 	}
 }

@@ -118,7 +118,7 @@ func mustNotName(t *testing.T, text string, words ...string) {
 	t.Helper()
 	for _, word := range words {
 		if strings.Contains(text, word) {
-			t.Errorf("%q stands in\n%s", word, text)
+			t.Errorf("found %q in\n%s", word, text)
 		}
 	}
 }
@@ -167,7 +167,7 @@ func TestSaysThatTheDataFolderIsHeldByAnotherServer(t *testing.T) {
 
 func TestFailsLoudlyWhenAStoreCannotBeUsed(t *testing.T) {
 	t.Parallel()
-	nobody := "127.0.0.1:" + strconv.Itoa(testservice.FreePort(t))
+	unused := "127.0.0.1:" + strconv.Itoa(testservice.FreePort(t))
 	guarded := testservice.PrivateRedis(t, "--requirepass", "right-word")
 	postgres := testservice.Postgres(t)
 	wrong := strings.Replace(postgres.URL, "://holdfast:", "://holdfast:secret-word-", 1)
@@ -177,11 +177,11 @@ func TestFailsLoudlyWhenAStoreCannotBeUsed(t *testing.T) {
 		words    []string
 	}{
 		{"unknown Redis host", testprocess.Settings{"REDIS_URL": "redis://:secret-word@redis.invalid:6379"}, []string{"redis.invalid:6379"}},
-		{"no Redis there", testprocess.Settings{"REDIS_URL": "redis://:secret-word@" + nobody}, []string{nobody}},
+		{"no Redis there", testprocess.Settings{"REDIS_URL": "redis://:secret-word@" + unused}, []string{unused}},
 		{"wrong Redis password", testprocess.Settings{"REDIS_URL": "redis://:secret-word@" + guarded.Addr}, []string{guarded.Addr, "WRONGPASS"}},
 		{"no Redis password", testprocess.Settings{"REDIS_URL": guarded.URL}, []string{guarded.Addr, "NOAUTH"}},
 		{"unknown PostgreSQL host", testprocess.Settings{"DATABASE_URL": "postgres://a:secret-word@db.invalid:5432/a"}, []string{"db.invalid:5432/a"}},
-		{"no PostgreSQL there", testprocess.Settings{"DATABASE_URL": "postgres://a:secret-word@" + nobody + "/a"}, []string{nobody}},
+		{"no PostgreSQL there", testprocess.Settings{"DATABASE_URL": "postgres://a:secret-word@" + unused + "/a"}, []string{unused}},
 		{"wrong PostgreSQL password", testprocess.Settings{"DATABASE_URL": wrong}, []string{"PostgreSQL at 127.0.0.1:", "password authentication failed"}},
 		{"unknown database", testprocess.Settings{"DATABASE_URL": postgres.URL + "_missing"}, []string{"_missing", "does not exist"}},
 	} {

@@ -22,7 +22,7 @@ import (
 	visit "holdfast/internal/visitor"
 )
 
-// sendRaw sends text as it stands and returns the first answer and whether the
+// sendRaw sends text unchanged and returns the first answer and whether the
 // server then closed the connection.
 func sendRaw(t testing.TB, server *testprocess.Server, text string) (response *http.Response, body string, closed bool) {
 	t.Helper()
@@ -240,7 +240,7 @@ func TestASlowFormHoldsNobodyUpDuringARestart(t *testing.T) {
 		t.Errorf("the restart took %s", took)
 	}
 	if took := stop(); took > 8*time.Second {
-		t.Errorf("somebody waited %s for a page", took)
+		t.Errorf("a page took %s", took)
 	} else {
 		t.Logf("the longest wait for a page was %s", took)
 	}

@@ -10,8 +10,8 @@ import (
 	"github.com/joho/godotenv"
 )
 
-// readDotenv returns what stands in the file; a file that does not exist is
-// empty. An error names file and line and never repeats what stands there:
+// readDotenv returns the values in the file; a file that does not exist is empty. An
+// error names file and line and never repeats their text:
 // godotenv's own message would, passwords included.
 func readDotenv(path string) (map[string]string, error) {
 	if path == "" {

@@ -66,7 +66,7 @@ func TestTheEnvironmentOfTheProcessStaysAsItIs(t *testing.T) {
 	}
 }
 
-var update = flag.Bool("update", false, "write .env.example anew")
+var update = flag.Bool("update", false, "update .env.example")
 
 func TestTheExampleListsEverySettingWithItsDefault(t *testing.T) {
 	path := filepath.Join("..", "..", ".env.example")
@@ -77,7 +77,7 @@ func TestTheExampleListsEverySettingWithItsDefault(t *testing.T) {
 	got, err := os.ReadFile(path)
 	require.NoError(t, err)
 	if string(bytes.ReplaceAll(got, []byte("\r\n"), []byte("\n"))) != want {
-		t.Error(".env.example differs from the settings; write it anew: go test ./internal/config -run Example -update")
+		t.Error(".env.example differs from the settings; update it: go test ./internal/config -run Example -update")
 	}
 }
 

@@ -14,7 +14,7 @@ var ErrHelp = errors.New("help requested")
 type Problem struct {
 	Setting string // name in the environment: REDIS_URL
 	Given   string // the value, secrets hidden; "" when it is about several settings
-	Source  string // where the value stands: "flag --redis-url", "environment", ".env"
+	Source  string // where the value is from: "flag --redis-url", "environment", ".env"
 	Need    string // what is allowed
 }
 

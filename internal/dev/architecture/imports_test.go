@@ -88,7 +88,7 @@ func TestImportsFollowTheTable(t *testing.T) {
 			case within(ours, learning) && p.name() != "cmd/holdfast" && !within(p.name(), learning):
 				t.Errorf("%s imports %s: only the command may", p.name(), ours)
 			case !slices.Contains(allowed, ours) && !slices.Contains(allowed, "*"):
-				t.Errorf("%s imports %s, which its row in the table does not allow; a package of rules stands in domains", p.name(), ours)
+				t.Errorf("%s imports %s, which its row in the table does not allow; list a package of rules in domains", p.name(), ours)
 			}
 		}
 	}
@@ -130,9 +130,9 @@ func TestTestsThatStartProcessesLeaveNoFiles(t *testing.T) {
 // keepOut says which packages of others, with all below them, a package and all
 // below it, but one with all below it, must not import.
 var keepOut = []struct{ of, path, why, but string }{
-	{"web", "database/sql", "SQL stands in internal/database", ""},
-	{"web", "github.com/jackc/pgx", "SQL stands in internal/database", ""},
-	{"web", "modernc.org/sqlite", "SQL stands in internal/database", ""},
+	{"web", "database/sql", "SQL is in internal/database", ""},
+	{"web", "github.com/jackc/pgx", "SQL is in internal/database", ""},
+	{"web", "modernc.org/sqlite", "SQL is in internal/database", ""},
 	{"web", "github.com/gomodule/redigo", "Redis is known to the stores of sessions alone", ""},
 	{"web", "github.com/nalgeon/redka", "Redka is known to internal/embeddedredis alone", ""},
 	{"web", "github.com/alexedwards/scs", "scs is known to internal/session alone", ""},
@@ -142,7 +142,7 @@ var keepOut = []struct{ of, path, why, but string }{
 	{"internal/account", "database/sql", "stores stand in internal/database", ""},
 	{"internal/account", "net/http", "the rules about people know no HTTP", ""},
 	{"internal/password", "net/http", "the rules about passwords know no HTTP, and ask no service", ""},
-	{"internal/view", "net/http", "templates become bytes, whoever asked for them", ""},
+	{"internal/view", "net/http", "templates become bytes, for any caller", ""},
 }
 
 func TestPackagesOfOthersStayWhereTheyBelong(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-// module is the path of this module: what stands before this package's own.
+// module is the path of this module: the part before this package's own.
 var module = strings.TrimSuffix(reflect.TypeFor[pkg]().PkgPath(), "/internal/dev/architecture")
 
 // pkg is one package of the module as go list tells it.

@@ -15,7 +15,7 @@ import (
 
 const (
 	floodClients = 8 // that log in, each as a person of its own
-	floodReaders = 8 // connections that ask for the greeting meanwhile: few enough to leave the machine time when nobody logs in
+	floodReaders = 8 // connections that ask for the greeting meanwhile: few enough to leave the machine time when no one logs in
 )
 
 // floodRound is one round without others, one with people who log in, and one
@@ -87,7 +87,7 @@ func startFlooded(ctx context.Context, l *lab) (*contender, []visitor.Person, er
 	return c, people, nil
 }
 
-// logInAt logs in from a browser that nobody has seen.
+// logInAt logs in from a new browser.
 func logInAt(at *visitor.Visitor) func(context.Context, visitor.Person) error {
 	return func(ctx context.Context, p visitor.Person) error {
 		form := url.Values{"email": {p.Email}, "password": {p.Password}}
@@ -115,7 +115,7 @@ func guessAt(at *visitor.Visitor, hashed *atomic.Int64) func(context.Context, vi
 	}
 }
 
-// flood is wrk while everybody does the same again and again.
+// flood runs wrk while all people do the same repeatedly.
 func (l *lab) flood(ctx context.Context, asked page, people []visitor.Person, do func(context.Context, visitor.Person) error) (seen load, perSecond float64, err error) {
 	over, stop := context.WithCancel(ctx)
 	defer stop()
@@ -159,7 +159,7 @@ func floodSection(o options, rounds []floodRound) section {
 		name  string
 		loads []load
 	}{
-		{"nobody logs in", quiet},
+		{"no one logs in", quiet},
 		{fmt.Sprintf("%d clients log in, %.0f log-ins a second", floodClients, spreadOf(logIns).median), flood},
 		{fmt.Sprintf("%d clients guess passwords, %.0f tries a second, of which %.1f are hashed", floodClients, spreadOf(tries).median, spreadOf(hashed).median), guessed},
 	} {
@@ -174,7 +174,7 @@ func floodSection(o options, rounds []floodRound) section {
 	}
 	return section{
 		title: "A greeting while others log in",
-		text: fmt.Sprintf("How long the greeting takes over %d kept-alive connections while nobody logs in, and while %d clients do, "+
+		text: fmt.Sprintf("How long the greeting takes over %d kept-alive connections while no one logs in, and while %d clients do, "+
 			"each again as soon as it is let in: every log-in costs a password hash (argon2id), and hashes are what a server runs out of "+
 			"processors for. Those who guess take the same form on a server of their own, where all but the first tries are refused unread "+
 			"with 429. Memory is what the server's process holds after a round (resident). %d rounds of %s of each, taking turns; a ratio is taken within a round. The clients that log in, "+

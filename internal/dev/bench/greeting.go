@@ -79,7 +79,7 @@ func measureGreeting(ctx context.Context, l *lab) (section, error) {
 func startHoldfast(ctx context.Context, l *lab, learn string) (*contender, error) {
 	c := &contender{name: "Holdfast", what: "the whole of `/profile`: request log, request id, all headers, its own session guard"}
 	if learn == "on" {
-		c.name, c.what = "Holdfast, LEARN=on", "the same while it keeps what `/explain` shows of each request, as it does on the machine of somebody who tries it"
+		c.name, c.what = "Holdfast, LEARN=on", "the same while it keeps what `/explain` shows of each request, as it does on the machine of a person who tries it"
 	}
 	if err := c.start(ctx, l, l.binary, serveArgs(), serverSettings(l.redis.URL, "LEARN="+learn)...); err != nil {
 		return nil, err
@@ -143,7 +143,7 @@ func ada() visitor.Person {
 func serveArgs() []string { return []string{"serve", "--stop-with-stdin"} }
 
 // serverSettings are Holdfast's settings for a server that is measured: as in
-// production, on a free port of this machine. What stands in more wins.
+// production, on a free port of this machine. Settings in more win.
 func serverSettings(redisURL string, more ...string) []string {
 	return append([]string{"HOST=127.0.0.1", "PORT=0", "LEARN=off", "LOG_FORMAT=json", "REDIS_URL=" + redisURL}, more...)
 }
@@ -274,7 +274,7 @@ func greetingSection(o options, all []*contender) section {
 		title: "A greeting",
 		text: fmt.Sprintf("The page that greets a logged-in person by name, asked for by wrk over %d kept-alive connections: "+
 			"%d rounds of %s of each server, taking turns. Each server is a process of its own; all use the same Redis. "+
-			"A ratio is taken within a round, and what stands here is the median of the rounds. "+
+			"A ratio is taken within a round, and the figure is the median of the rounds. "+
 			"Processor time is that of the server's process and, apart from it, that of Redis, user and system; on a shared machine "+
 			"it varies less than the speed.", o.connections, o.rounds, o.length),
 		tables: []table{speed, cost},

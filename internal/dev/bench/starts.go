@@ -16,7 +16,7 @@ func measureStarts(ctx context.Context, l *lab) (section, error) {
 	s := section{
 		title: "Starting",
 		text: fmt.Sprintf("From starting the process to the last byte of its first answer, median of %d starts. "+
-			"On real services the answer is the greeting of somebody who was logged in before, and the tables exist; "+
+			"On real services the answer is the greeting of a person who was logged in before, and the tables exist; "+
 			"in an empty folder it is the first page, after both embedded stores were made.", l.starts),
 		tables: []table{{head: []string{"start", "median", "least to most"}}},
 	}

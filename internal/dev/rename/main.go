@@ -1,7 +1,7 @@
 // Command rename gives this code a name of your own: the product's name, its
 // slug, the module's path, and its cookies. docs/make-it-yours.md says what it
-// changes and what it leaves. It is not part of the application, and it stands
-// alone: it must work on code that does not build.
+// changes and what it leaves. It is not part of the application, and uses
+// nothing of it: it must work on code that does not build.
 package main
 
 import (
@@ -41,7 +41,7 @@ func run(args []string, stdout io.Writer) error {
 	}
 	fmt.Fprintf(stdout, "%s is %s now: %d files are changed.\n", original.Name, to.Name, done.files)
 	for _, line := range done.meaning {
-		fmt.Fprintf(stdout, "  write anew what the name means: %s\n", line)
+		fmt.Fprintf(stdout, "  rewrite what the name means: %s\n", line)
 	}
 	return nil
 }

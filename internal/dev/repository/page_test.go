@@ -24,8 +24,8 @@ func TestThePageOfTheDocumentsCanBeAdded(t *testing.T) {
 	}
 	top := repository.Copy(t)
 	steps := readWalk(t, filepath.Join(top, "docs", "adding-a-page.md"))
-	told := slices.IndexFunc(steps, func(s step) bool { return strings.HasPrefix(s.section, "6.") })
-	if len(steps) < 15 || told < 0 {
+	registered := slices.IndexFunc(steps, func(s step) bool { return strings.HasPrefix(s.section, "6.") })
+	if len(steps) < 15 || registered < 0 {
 		t.Fatalf("docs/adding-a-page.md has %d steps", len(steps))
 	}
 	var files []string
@@ -35,13 +35,13 @@ func TestThePageOfTheDocumentsCanBeAdded(t *testing.T) {
 			files = append(files, s.take(t, top))
 		}
 	}
-	take(steps[:told])
+	take(steps[:registered])
 	t.Run("the tests say what they miss", func(t *testing.T) {
 		campaign.Only(t)
 		said, err := repository.Try(t, top, "test", "-count=1", "./web", "./internal/database", "./internal/dev/architecture",
 			"-run", "TestEveryRoute|TestEveryPageIsWhole|TestDeletingAPerson|TestImports")
 		if err == nil {
-			t.Error("the tests miss nothing of a page that they were told nothing of")
+			t.Error("the tests pass although the page is not registered with them")
 		}
 		for _, place := range []string{
 			"rows in web/matrix_test.go", "samplePages in web/render_test.go", "rowsOfPeople", "mayImport in internal/dev/architecture/imports_test.go",
@@ -54,7 +54,7 @@ func TestThePageOfTheDocumentsCanBeAdded(t *testing.T) {
 			t.Log(said)
 		}
 	})
-	take(steps[told:])
+	take(steps[registered:])
 	t.Run("it compiles", func(t *testing.T) {
 		repository.CompileInPlace(t, top, files, "./web", "./internal/database", "./internal/dev/architecture", "./cmd/holdfast")
 	})

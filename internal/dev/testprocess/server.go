@@ -138,7 +138,7 @@ func (s *Server) Wait(limit time.Duration) Result {
 	select {
 	case <-s.Done():
 	case <-time.After(limit):
-		s.t.Fatalf("testprocess: the server had not ended %s after it was told to\n%s", limit, s.LogTail())
+		s.t.Fatalf("testprocess: the server did not stop within %s\n%s", limit, s.LogTail())
 	}
 	s.look()
 	return Result{s.ExitCode(), s.Announcement(), s.Log(), time.Since(started)}

@@ -1,5 +1,5 @@
 // Package testprocess runs holdfast as people run it: the real program, in a
-// process and a folder of its own, told to stop or killed, and started again.
+// process and a folder of its own, stopped or killed, and started again.
 //
 // It owns building the program, running it with nothing but the settings a
 // test names, and looking through what it said for data races, panics and

@@ -7,7 +7,7 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// witness stands in for a test and sees how it was ended.
+// witness replaces a test and records how it was ended.
 type witness struct {
 	testing.TB
 	skipped, failed bool

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// nginxFrame is what a configuration of servers stands in: one process, whose
+// nginxFrame is the frame of a configuration of servers: one process, whose
 // files are all in its folder.
 const nginxFrame = `
 daemon off;

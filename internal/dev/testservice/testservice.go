@@ -24,7 +24,7 @@ import (
 
 const (
 	startLimit = 60 * time.Second // a server must answer within this after its start
-	stopLimit  = 60 * time.Second // and be gone within this after being told to stop
+	stopLimit  = 60 * time.Second // and be gone within this after a request to stop
 	pollEvery  = 10 * time.Millisecond
 )
 
