@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 const (
@@ -104,31 +105,66 @@ func joinStyleSheets(files fs.FS) ([]byte, error) {
 }
 
 func (a *assets) add(name string, body []byte) error {
-	ext := path.Ext(name)
-	contentType, ok := map[string]string{
-		".css": "text/css; charset=utf-8",
-		".js":  "text/javascript; charset=utf-8", // RFC 9239
-		".ico": "image/x-icon",
-	}[ext]
-	if !ok {
-		return fmt.Errorf("static file %s: no content type for %q", name, ext)
-	}
-	sum := sha256.Sum256(body)
-	file := &asset{
-		contentType:  contentType,
-		cacheControl: cacheForever,
-		hash:         hex.EncodeToString(sum[:8]),
-		plain:        body,
-	}
-	if compressed := gzipped(body); len(compressed) < len(body) {
-		file.gzipped = compressed
-	}
-	onWire := strings.TrimSuffix(name, ext) + "." + file.hash + ext
+	cache := cacheForever
 	if name == favicon {
-		onWire, file.cacheControl = name, cacheForADay
+		cache = cacheForADay
+	}
+	file, err := newAsset(name, body, cache)
+	if err != nil {
+		return err
+	}
+	onWire := name
+	if name != favicon {
+		ext := path.Ext(name)
+		onWire = strings.TrimSuffix(name, ext) + "." + file.hash + ext
 	}
 	a.served[onWire], a.names[name] = file, onWire
 	return nil
+}
+
+// newAsset returns a file that is served with this Cache-Control. A kind of file
+// that has no content type here is an error.
+func newAsset(name string, body []byte, cacheControl string) (*asset, error) {
+	contentType, ok := map[string]string{
+		".css":         "text/css; charset=utf-8",
+		".js":          "text/javascript; charset=utf-8", // RFC 9239
+		".txt":         "text/plain; charset=utf-8",
+		".ico":         "image/x-icon",
+		".png":         "image/png",
+		".svg":         "image/svg+xml",
+		".woff2":       "font/woff2",
+		".webmanifest": "application/manifest+json",
+	}[path.Ext(name)]
+	if !ok {
+		return nil, fmt.Errorf("static file %s: no content type for %q", name, path.Ext(name))
+	}
+	sum := sha256.Sum256(body)
+	file := &asset{contentType: contentType, cacheControl: cacheControl, hash: hex.EncodeToString(sum[:8]), plain: body}
+	if strings.HasPrefix(contentType, "text/") {
+		if compressed := gzipped(body); len(compressed) < len(body) {
+			file.gzipped = compressed
+		}
+	}
+	return file, nil
+}
+
+// rootFiles are the files with fixed names at the top of the site, by name: what
+// crawlers, phones and other sites look for there.
+type rootFiles map[string]*asset
+
+func newRootFiles(files fs.FS) (rootFiles, error) {
+	found := rootFiles{}
+	err := fs.WalkDir(files, "root", func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		body, err := fs.ReadFile(files, name)
+		if err == nil {
+			found[path.Base(name)], err = newAsset(name, body, cacheForADay)
+		}
+		return err
+	})
+	return found, err
 }
 
 func gzipped(body []byte) []byte {
@@ -157,26 +193,19 @@ func (a *assets) find(name string) (*asset, bool) {
 // accepts that, or with 304 if it has the file.
 func (f *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
+	h.Set("Cache-Control", f.cacheControl)
+	h.Set("Content-Type", f.contentType)
 	body, tag := f.plain, `"`+f.hash+`"`
 	if f.gzipped != nil {
 		h.Set("Vary", "Accept-Encoding")
 		if acceptsGzip(r.Header) {
 			body, tag = f.gzipped, `"`+f.hash+`-gzip"`
 			h.Set("Content-Encoding", "gzip")
+			h.Set("Content-Length", strconv.Itoa(len(body))) // which ServeContent leaves out then
 		}
 	}
-	h.Set("Cache-Control", f.cacheControl)
 	h.Set("ETag", tag)
-	if holds(r.Header, tag) {
-		h.Del("Content-Encoding")
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	h.Set("Content-Type", f.contentType)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // fails when the client has disconnected
-	}
+	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 }
 
 // acceptsGzip reads Accept-Encoding (RFC 9110, section 12.5.3): gzip by name, or
@@ -200,16 +229,4 @@ func acceptsGzip(h http.Header) bool {
 		return byName > 0
 	}
 	return byStar > 0
-}
-
-// holds reports whether If-None-Match names the tag, by the weak comparison of
-// RFC 9110, section 13.1.2.
-func holds(h http.Header, tag string) bool {
-	for held := range strings.SplitSeq(strings.Join(h.Values("If-None-Match"), ","), ",") {
-		held = strings.TrimSpace(held)
-		if held == "*" || strings.TrimPrefix(held, "W/") == tag {
-			return true
-		}
-	}
-	return false
 }

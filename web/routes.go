@@ -30,8 +30,8 @@ func (s *Site) routes() {
 	stateless.Get("/readyz", s.readyz)
 	stateless.Get("/favicon.ico", s.showFavicon)
 	stateless.Get(assetPrefix+"*", s.showAsset)
-	for name := range s.rootFiles {
-		stateless.Get("/"+name, s.rootFile(name))
+	for name, file := range s.rootFiles {
+		stateless.Get("/"+name, echo.WrapHandler(file))
 	}
 	stateless.Get("/.well-known/change-password", s.showChangePassword)
 
