@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"net/http"
 	stdpath "path"
+	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -22,7 +23,7 @@ import (
 
 // errorPage is what every failed request shows.
 type errorPage struct {
-	Status           int
+	Status           string
 	Heading, Message string
 	RequestID        string
 	OnURL, OnText    string // the way on; "" where there is none but back
@@ -188,6 +189,9 @@ const retryAfter = "5"
 
 // The marks stand in a rendered error page where the request's own words go.
 const (
+	statusMark    = "status-goes-here"
+	headingMark   = "heading-goes-here"
+	messageMark   = "message-goes-here"
 	requestIDMark = "request-id-goes-here"
 	memberMark    = "member-goes-here" // also in the messages of named
 	accountMark   = "account-goes-here"
@@ -204,63 +208,36 @@ const (
 	knownMember              // somebody, whose name the page has
 )
 
-// failureForm is one error page, but for the request's own words.
-type failureForm struct {
-	failure
+// errorForm is an error page without the words of a failure and a request.
+type errorForm struct {
 	who  known
 	on   bool // there is a way on
 	back bool // there is a way back as well
 }
 
-// failurePages are the error pages, made when the program starts, so that
-// showing one needs neither session nor database nor a template that works.
-type failurePages map[failureForm][]byte
-
-func (s *Site) renderFailures() (failurePages, error) {
-	all := []failure{unexpected()}
-	for _, row := range named() {
-		all = append(all, row.failure)
-	}
-	for _, e := range s.Extensions {
-		for _, known := range e.Errors {
-			all = append(all, known.failure())
-		}
-	}
-	for status := 400; status < 600; status++ {
-		all = append(all, byStatus(status))
-	}
-	pages := failurePages{}
-	for _, f := range all {
-		for _, who := range []known{unknown, knownGuest, knownMember} {
-			for _, ways := range []failureForm{{on: true}, {back: true}, {on: true, back: true}} {
-				form := failureForm{f, who, ways.on, ways.back}
-				if pages[form] != nil {
-					continue
-				}
-				page, err := s.renderFailure(form)
-				if err != nil {
-					return nil, err
-				}
-				pages[form] = page
+// renderErrorPages makes the error pages when the program starts, so that showing
+// one needs neither session nor database nor a template that works.
+func (s *Site) renderErrorPages() (map[errorForm][]byte, error) {
+	pages := map[errorForm][]byte{}
+	for _, who := range []known{unknown, knownGuest, knownMember} {
+		for _, form := range []errorForm{{who, true, false}, {who, false, true}, {who, true, true}} {
+			l := s.layout("")
+			l.Title, l.Neutral = title(headingMark), who == unknown
+			if who == knownMember {
+				l.Member, l.Account = memberMark, accountMark
 			}
+			p := errorPage{Status: statusMark, Heading: headingMark, Message: messageMark, RequestID: requestIDMark, Back: form.back}
+			if form.on {
+				p.OnURL, p.OnText = onURLMark, onTextMark
+			}
+			var page bytes.Buffer
+			if err := s.views.Render(&page, "error", view.Data{Layout: l, Page: p}); err != nil {
+				return nil, err
+			}
+			pages[form] = page.Bytes()
 		}
 	}
 	return pages, nil
-}
-
-func (s *Site) renderFailure(form failureForm) ([]byte, error) {
-	l := s.layout("")
-	l.Title, l.Neutral = title(form.heading), form.who == unknown
-	if form.who == knownMember {
-		l.Member, l.Account = memberMark, accountMark
-	}
-	p := errorPage{Status: form.status, Heading: form.heading, Message: form.message, RequestID: requestIDMark, Back: form.back}
-	if form.on {
-		p.OnURL, p.OnText = onURLMark, onTextMark
-	}
-	var page bytes.Buffer
-	err := s.views.Render(&page, "error", view.Data{Layout: l, Page: p})
-	return page.Bytes(), err
 }
 
 // fail answers a request that ended in err. It is Echo's HTTPErrorHandler, the
@@ -300,8 +277,9 @@ func (s *Site) fail(err error, c echo.Context) {
 	}
 	onURL, onText := s.wayOn(f, c)
 	who, member := s.whoAsks(c, err)
-	page := s.failures[failureForm{f, who, onURL != "", onURL != "/"}]
+	page := s.errorPages[errorForm{who, onURL != "", onURL != "/"}]
 	_ = c.HTMLBlob(f.status, fillIn(page, map[string]string{
+		statusMark: strconv.Itoa(f.status), headingMark: f.heading, messageMark: strings.ReplaceAll(f.message, memberMark, member.Name),
 		requestIDMark: id, memberMark: member.Name, accountMark: formValue(member), onURLMark: onURL, onTextMark: onText,
 	}))
 }

@@ -104,7 +104,7 @@ func samplePages() map[string][]any {
 			{From: "a@b", To: "c@d", Subject: "Hello", At: then, Open: true, Paragraphs: []mailParagraph{{Text: "One"}, {Items: []string{"Two"}}, {Text: "Go", Href: "/reset?token=t"}}},
 			{Subject: "Another", At: then},
 		}}},
-		"error": {errorPage{}, errorPage{Status: 404, Heading: "No such page", Message: "Look again.", RequestID: "abc", OnURL: "/x", OnText: "Again", Back: true}},
+		"error": {errorPage{}, errorPage{Status: "404", Heading: "No such page", Message: "Look again.", RequestID: "abc", OnURL: "/x", OnText: "Again", Back: true}},
 	}
 }
 

@@ -77,7 +77,7 @@ type Site struct {
 	Config
 	*files
 	echo        *echo.Echo
-	failures    failurePages
+	errorPages  map[errorForm][]byte
 	instance    string          // Process, as pages show it
 	getPaths    map[string]bool // paths that may be redirected to, see group.page
 	crossOrigin *http.CrossOriginProtection
@@ -142,7 +142,7 @@ func newSite(cfg Config, files *files) (s *Site, err error) {
 		values:      headerValues{html: []string{echo.MIMETextHTMLCharsetUTF8}, noStore: []string{"no-store"}},
 		responses:   sync.Pool{New: func() any { return newBufferedResponse() }},
 	}
-	if s.failures, err = s.renderFailures(); err != nil {
+	if s.errorPages, err = s.renderErrorPages(); err != nil {
 		return nil, fmt.Errorf("render error pages: %w", err)
 	}
 	if err := s.crossOrigin.AddTrustedOrigin(cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host); err != nil {
