@@ -1,4 +1,4 @@
-// Package launch starts a server program in a process of its own, reads what
+// Package launch starts a server program in another process, reads what
 // the program announces, and ends it.
 //
 // It owns the start, the wait for the announcement, the log, and the ways to

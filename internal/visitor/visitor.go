@@ -40,13 +40,13 @@ type Person struct{ Name, Email, Password string }
 type Visitor struct {
 	Base   string      // of the server, as "http://127.0.0.1:3000"
 	Header http.Header // sent with every request
-	// Handed, if set, is told each session token that a server has handed out.
+	// Handed, if set, is called with each session token that a server has set.
 	Handed func(token string)
 
 	client *http.Client
 }
 
-// New returns a visitor without cookies, with connections of its own.
+// New returns a visitor without cookies, with its own connections.
 func New(base string) *Visitor {
 	// No proxy: the server is on this machine. What travels is what is read.
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: idleConns}

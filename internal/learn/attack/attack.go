@@ -1,6 +1,6 @@
 // Package attack makes seven attempts on a session, for real and over HTTP,
 // against the very server it runs in, and against a set-up as the manuals of scs
-// and its redisstore show it, and tells what was sent, what came back and who
+// and its redisstore show it, and reports what was sent, what came back and who
 // won. It owns the attempts, the throw-away people they are made with, and the
 // latest report of each. It must not know pages, and whatever it makes it
 // removes: people, sessions, keys.
@@ -22,7 +22,7 @@ import (
 
 // The named failures of a run.
 var (
-	// ErrBusy: another attack is under way. They take turns.
+	// ErrBusy: another attack is running. They take turns.
 	ErrBusy = errors.New("an attack is under way")
 	// ErrUnknown: there is no attack of that name.
 	ErrUnknown = errors.New("no such attack")
@@ -51,7 +51,7 @@ type Config struct {
 // Runner makes attacks, one at a time. It is safe for concurrent use.
 type Runner struct {
 	Config
-	turn sync.Mutex // held by the run under way
+	turn sync.Mutex // held by the current run
 
 	mu     sync.Mutex
 	latest map[string]*Report // at most one of each name
@@ -196,7 +196,7 @@ func (r *Runner) notCompared(ctx context.Context, err error) string {
 }
 
 // on makes the attack on one server, and words the verdict: holds and falls say
-// why that server stands and why not.
+// why the attack fails there and why it succeeds.
 func (a Attack) on(ctx context.Context, t *target, holds, falls string) Trial {
 	won, facts := a.try(ctx, t)
 	return t.trial(won, facts, holds, falls)

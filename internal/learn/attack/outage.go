@@ -89,7 +89,7 @@ func (w waited) slowest() time.Duration {
 	return slowest
 }
 
-// words tells of the refused first. A page that came with its status 200 had
+// words begins with the refused. A page that came with its status 200 had
 // waited for Redis: nothing else can say who asks.
 func (w waited) words() string {
 	var words []string

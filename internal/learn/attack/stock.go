@@ -24,8 +24,8 @@ import (
 // stockLifetime has what a killed server leaves behind go away by itself.
 const stockLifetime = time.Minute
 
-// stockServer serves the stock set-up on the Redis of this server, under keys
-// of its own.
+// stockServer serves the stock set-up on the Redis of this server, under its
+// own keys.
 type stockServer struct {
 	url    string
 	server *http.Server
@@ -123,7 +123,7 @@ func (s *stockServer) forget(ctx context.Context) error {
 	return nil
 }
 
-// onlyWith lets nobody log in with another password. What it compares is no
+// onlyWith refuses logins with another password. What it compares is no
 // hash: hashing would slow guesses down, and count none.
 func onlyWith(password string, stock http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -115,7 +115,7 @@ func (t *target) do(ctx context.Context, q request) (answer, error) {
 }
 
 // record takes the session cookie out of an answer, counts and, where the request
-// has something to tell, keeps both for the page.
+// has a note, keeps both for the page.
 func (t *target) record(q request, got visitor.Answer, a *answer) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

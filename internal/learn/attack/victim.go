@@ -13,8 +13,8 @@ import (
 	"holdfast/internal/session"
 )
 
-// victim is a throw-away person, made for one run. Nobody else ever knows the
-// password, so that even one left by a killed server lets nobody in.
+// victim is a throw-away person, made for one run. The password is never shown or
+// stored, so that even one left by a killed server is of no use.
 type victim struct{ id, email, password string }
 
 func (v victim) form() url.Values {
@@ -58,7 +58,7 @@ func (r *Runner) tidy(ctx context.Context, t *target) {
 }
 
 // endGuests logs every token out that the server has handed out: most have
-// ended, the others nobody would ever use again.
+// ended, and the others would never be used again.
 func (t *target) endGuests(ctx context.Context) error {
 	t.mu.Lock()
 	tokens := t.tokens

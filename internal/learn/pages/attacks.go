@@ -25,7 +25,7 @@ type Attacks interface {
 }
 
 type attacksPage struct {
-	Busy    bool   // another one was under way
+	Busy    bool   // another one was running
 	Number  string // of attacks, in words
 	Attacks []attackSection
 }

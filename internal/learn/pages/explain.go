@@ -27,7 +27,7 @@ type explainPage struct {
 
 // explainStep is one step of the way from the browser to the greeting.
 type explainStep struct {
-	ID          string // of its own on the page
+	ID          string // unique on the page
 	Title, Text string
 	Facts       []explainFact
 	Bytes       string // stored bytes, laid out
@@ -50,9 +50,9 @@ type explainFact struct {
 	Means string
 }
 
-// showExplain tells how the server recognised the request for this very page.
+// showExplain explains how the server recognised the request for this very page.
 // It stores the session before the page is made, as every other page does
-// after, so that it can tell what was stored as well.
+// after, so that it can show what was stored as well.
 func (s *Pages) showExplain(c echo.Context) error {
 	return s.RenderCommitted(c, http.StatusOK, "explain", "How it works", func() any { return s.explainPage(c) })
 }

@@ -30,7 +30,7 @@ func (e *explanation) recognised(step trace.Step, what trace.Recognised) {
 	e.add(step, explainStep{ID: "name", Title: title, Text: text, Facts: []explainFact{{Term: "You are", Value: "nobody yet"}}})
 }
 
-// nobody tells why a sender is a guest.
+// nobody explains why a sender is a guest.
 func nobody(why session.Reason) (title, text string) {
 	const notAdopted = " Nor does the server adopt it: if it did, others could choose your token for you."
 	switch why {
@@ -53,7 +53,7 @@ func nobody(why session.Reason) (title, text string) {
 	}
 }
 
-// noSQL tells of the database, which is not needed to know somebody.
+// noSQL explains that recognising a person needs no SQL.
 func (e *explanation) noSQL() {
 	s := explainStep{
 		Title: "SQL needed: none",
@@ -70,7 +70,7 @@ func (e *explanation) noSQL() {
 	for _, statement := range e.sql {
 		s.Facts = append(s.Facts, explainFact{Term: "Statement", Value: oneLine(statement.Text), Code: true})
 	}
-	e.told = append(e.told, s)
+	e.shown = append(e.shown, s)
 }
 
 func (e *explanation) commit(step trace.Step, what trace.Commit) {

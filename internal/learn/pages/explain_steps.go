@@ -23,8 +23,8 @@ type explanation struct {
 
 	sent   trace.Cookie
 	byHand byhand.Lines
-	told   []explainStep
-	taken  int               // of those told, without the one that is for the reader to take
+	shown  []explainStep
+	taken  int               // how many of them, without the one that is left to the reader
 	known  bool              // who is asking is settled
 	writes []trace.Step      // operations since then
 	reads  int               // operations before
@@ -35,16 +35,16 @@ type explanation struct {
 	answered string // what the store answered, in a word or two
 }
 
-// all tells every step in the order in which it was taken.
+// all explains every step in the order in which it was taken.
 func (e *explanation) all() []explainStep {
 	for _, step := range e.steps {
-		e.tell(step)
+		e.explain(step)
 	}
-	e.taken = len(e.told)
+	e.taken = len(e.shown)
 	e.deleteIt()
 	ids, token := map[string]bool{}, false
-	for i := range e.told {
-		s := &e.told[i]
+	for i := range e.shown {
+		s := &e.shown[i]
 		if s.ID == "" || ids[s.ID] {
 			s.ID = "step-" + strconv.Itoa(i+1)
 		}
@@ -52,10 +52,10 @@ func (e *explanation) all() []explainStep {
 		needs := slices.ContainsFunc(s.Hand, func(line string) bool { return strings.Contains(line, "$TOKEN") })
 		s.Token, token = needs && !token, token || needs
 	}
-	return e.told
+	return e.shown
 }
 
-// way draws what was told, each arrow with its value.
+// way draws the request, each arrow with its value.
 func (e *explanation) way(name string) web.FlowDiagram {
 	d := e.site.Flow(name)
 	d.Linked, d.Record, d.Page = true, e.answered, web.FlowArrow{Value: "no new cookie", Linked: true}
@@ -77,8 +77,8 @@ func (e *explanation) way(name string) web.FlowDiagram {
 	return d
 }
 
-// deleteIt tells what to do next: take the record away, and see that nothing
-// else knew who was asking.
+// deleteIt adds what to do next: remove the record, and see that nothing else knew
+// who sent the request.
 func (e *explanation) deleteIt() {
 	if !e.sess.Stored() || e.sent.Count != 1 {
 		return
@@ -94,10 +94,10 @@ func (e *explanation) deleteIt() {
 		s.Hand = []string{e.curl(" -o /dev/null -d ''", "logout")}
 		s.HandWords = "Nothing but this server reaches the store, so this logs the session out, which removes the record. Then reload this page."
 	}
-	e.told = append(e.told, s)
+	e.shown = append(e.shown, s)
 }
 
-func (e *explanation) tell(step trace.Step) {
+func (e *explanation) explain(step trace.Step) {
 	switch what := step.What.(type) {
 	case trace.Cookie:
 		e.cookie(step, what)
@@ -129,14 +129,14 @@ func (e *explanation) tell(step trace.Step) {
 	}
 }
 
-// add tells one step, with the code that took it.
+// add adds one step, with the code that took it.
 func (e *explanation) add(step trace.Step, s explainStep) {
 	source := step.Source()
 	s.File, s.Function = source.File, source.Function
 	if step.Took > 0 {
 		s.Took = milliseconds(step.Took)
 	}
-	e.told = append(e.told, s)
+	e.shown = append(e.shown, s)
 }
 
 // url is the address of a page of this site, as people reach it.

@@ -57,7 +57,7 @@ type labPage struct {
 	Measured web.Moment
 }
 
-// restartOutcome tells what a restart did to the session of whoever asked.
+// restartOutcome is what a restart did to the session of the request.
 type restartOutcome struct {
 	Heading, Why     string
 	Kept             bool

@@ -30,8 +30,7 @@ type SecondServer interface {
 	Ask(ctx context.Context, token string) (string, error)
 }
 
-// whyPage answers what somebody is asked who says that sessions belong in
-// Redis. What is measured or started is there with LEARN alone.
+// whyPage answers the questions that follow from keeping sessions in Redis. What is measured or started is there with LEARN alone.
 type whyPage struct {
 	Learn    bool
 	Member   bool

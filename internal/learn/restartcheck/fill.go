@@ -18,13 +18,13 @@ import (
 const (
 	parallel = 8 // sessions made at the same time
 	// A heap has settled when so many collections in a row have found no less
-	// than the ones before: what a start or a request still held is let go
+	// than the ones before: what a start or a request still held is freed
 	// (sync.Pool keeps it for two more).
 	settled     = 4
 	settleLimit = 30 * time.Second
 )
 
-// fill measures what sessions cost, on a server of its own that collects
+// fill measures what sessions cost, on a separate server that collects
 // garbage often: before counting it makes a few, so that connections and
 // buffers are not taken for sessions.
 func (t *trial) fill(ctx context.Context) error {

@@ -35,7 +35,7 @@ func (n *note) keep(folder, name string) error {
 	}
 	n.path = filepath.Join(folder, name+noteSuffix)
 	n.lock = flock.New(strings.TrimSuffix(n.path, noteSuffix)+lockSuffix, flock.SetPermissions(0o600))
-	// Nobody else takes the lock before the note is there.
+	// Nothing else takes the lock before the note is there.
 	if locked, err := n.lock.TryLock(); err != nil || !locked {
 		return fmt.Errorf("note what a check leaves: %s cannot be locked: %w", n.lock.Path(), err)
 	}
@@ -60,9 +60,10 @@ func (n *note) drop() error {
 	return errors.Join(failed...)
 }
 
-// Sweep removes what checks have left that were killed, as noted in a folder, but
+// Sweep removes what checks have left that were killed, as their notes in a folder say, except
 // for sessions in Redis, which end by themselves within an hour. databaseURL is
-// where their schemas are. What cannot be removed stays noted.
+// where their schemas are. A note stays as long as what it names cannot be
+// removed.
 func Sweep(ctx context.Context, folder, databaseURL string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -83,7 +84,7 @@ func Sweep(ctx context.Context, folder, databaseURL string) error {
 func sweep(ctx context.Context, path, databaseURL string) error {
 	n := note{path: path, lock: flock.New(strings.TrimSuffix(path, noteSuffix)+lockSuffix, flock.SetPermissions(0o600))}
 	if locked, err := n.lock.TryLock(); err != nil || !locked {
-		return err // a check under way has it
+		return err // a running check has it
 	}
 	err := n.remove(ctx, databaseURL)
 	if err != nil {
@@ -96,7 +97,7 @@ func sweep(ctx context.Context, path, databaseURL string) error {
 func (n *note) remove(ctx context.Context, databaseURL string) error {
 	text, err := os.ReadFile(n.path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil // somebody else has done it
+		return nil // another server has done it
 	}
 	if err != nil {
 		return err

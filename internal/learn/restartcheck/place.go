@@ -19,7 +19,7 @@ import (
 // cleanLimit bounds the removal of what was left in a real service.
 const cleanLimit = 30 * time.Second
 
-// place is where one trial keeps everything: a folder, a schema of its own in
+// place is where one trial keeps everything: a folder, a separate schema in
 // PostgreSQL where that is used, and in Redis the sessions it has made.
 type place struct {
 	store       string

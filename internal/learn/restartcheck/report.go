@@ -88,7 +88,7 @@ const (
 )
 
 // Growth is by how many bytes the server's memory grew for each session, 0 for
-// none; known is false where too few were made to tell.
+// none; known is false where too few were created to say.
 func (r Report) Growth(row Row) (each int64, known bool) {
 	if each = row.MemoryGrowth / int64(max(r.Sessions, 1)); each < grows {
 		each = 0
@@ -96,7 +96,7 @@ func (r Report) Growth(row Row) (each int64, known bool) {
 	return each, r.Sessions >= enough
 }
 
-// Sentence says what r means for whoever has to choose a store.
+// Sentence says what a row means for the choice of a store.
 func (r Report) Sentence(row Row) string {
 	var parts []string
 	switch {

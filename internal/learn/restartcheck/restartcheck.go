@@ -34,9 +34,9 @@ type Options struct {
 	Notes string
 	// Sessions is how many sessions are made to measure what they cost.
 	Sessions int
-	// Progress, if set, is told what is about to be done, one call at a time.
+	// Progress, if set, is called with what is about to be done, one call at a time.
 	Progress func(store, doing string)
-	// Tried, if set, is told what was found about each store as soon as it is.
+	// Tried, if set, is called with what was found about each store, as soon as it is.
 	Tried func(Row)
 }
 

@@ -154,7 +154,7 @@ func (s *schema) drop(ctx context.Context) error {
 	return s.query(ctx, "DROP SCHEMA IF EXISTS "+s.name+" CASCADE")
 }
 
-// query runs one statement on a connection of its own and reads the one row
+// query runs one statement on its own connection and reads the one row
 // that into asks for.
 func (s *schema) query(ctx context.Context, statement string, into ...any) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, cleanLimit)

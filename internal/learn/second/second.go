@@ -28,9 +28,9 @@ const (
 // Options say what is started.
 type Options struct {
 	Executable string
-	// Settings are those of this server, as NAME=value. What a second server
-	// needs of its own is added: where it listens and is reached, no metrics
-	// at the same place, and no pages for learning, which would start a third.
+	// Settings are those of this server, as NAME=value. Some are replaced: where
+	// the second server listens and is reached, where its metrics are, and no
+	// pages for learning, which would start a third.
 	Settings []string
 	Host     string   // where this server listens
 	Base     *url.URL // where people reach it; its port is not used

@@ -28,7 +28,7 @@ type Options struct {
 	IdleTimeout time.Duration // 0 for none
 	// Middleware runs before that of scs.
 	Middleware []echo.MiddlewareFunc
-	// Greet writes the page of somebody who is logged in; nil writes one line.
+	// Greet writes the page of a member; nil writes one line.
 	Greet func(w io.Writer, m Member) error
 	// Slow is what a POST to SlowPath waits for before it stores a value, given
 	// its field "wait"; nil for no such route.
@@ -36,7 +36,7 @@ type Options struct {
 	Slow     func(ctx context.Context, wait string) error
 }
 
-// Member is what the session of somebody who is logged in holds.
+// Member is what the session of a logged-in person holds.
 type Member struct {
 	Name          string
 	Created, Seen time.Time
@@ -88,7 +88,7 @@ func (r renderer) Render(w io.Writer, _ string, data any, _ echo.Context) error 
 	return r(w, data.(Member))
 }
 
-// logIn believes the name that the form gives, if any.
+// logIn takes the name from the form, if there is one.
 func (s *Site) logIn(c echo.Context) error {
 	ctx, now := c.Request().Context(), time.Now().Unix()
 	if err := s.sessions.RenewToken(ctx); err != nil {

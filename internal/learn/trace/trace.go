@@ -136,8 +136,8 @@ func (r *Recorder) Adopt(steps []Step) {
 	}
 }
 
-// NextAttempt tells that the page is made once more, because another request of
-// the same session came in between.
+// NextAttempt drops the steps so far from [Recorder.Attempt]: the page is made
+// again, because another request of the same session came in between.
 func (r *Recorder) NextAttempt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -65,7 +65,7 @@ type Hash struct{ Key string }
 
 // Operation is one question to the store of sessions.
 type Operation struct {
-	Store string // "Redis", or the store that stands in its place
+	Store string // its name for people
 	Text  string // the command; of stored bytes only their number
 	Found bool   // a read has found something
 	Bytes []byte // what a close look found, without what looks like a token
@@ -74,10 +74,10 @@ type Operation struct {
 }
 
 // Connection is a new connection to the store, and all that was done before
-// anything that comes over it is believed.
+// anything that is read over it is trusted.
 type Connection struct {
 	Beat  string // the key of the heartbeat
-	Cause string // why it is not believed; "" when it is
+	Cause string // why it is not trusted; "" when it is
 }
 
 // Decoded is a stored record after it was read.
@@ -106,12 +106,12 @@ type Statement struct {
 // Commit is what was done about the stored session, and why.
 type Commit struct {
 	Act     session.Act
-	Key     string        // the store's name for the session that now stands; "" for none
+	Key     string        // the store's name for the session from now on; "" for none
 	Before  string        // the one whose place it took, or that ended
-	Every   time.Duration // how far apart two noted uses are
-	Seen    time.Time     // the use noted last
+	Every   time.Duration // how far apart two stored uses are
+	Seen    time.Time     // the last use that was stored
 	Changes []string      // what changed, in words, without any value
-	Cause   string        // why the last use could not be noted; "" otherwise
+	Cause   string        // why the last use could not be stored; "" otherwise
 }
 
 // Changed reports whether the commit was to store or end anything.
