@@ -26,16 +26,16 @@ var (
 	errUnsolicited = errors.New("unsolicited reply")
 )
 
-// link is one open connection. It is current, or retired (it answers what was
-// sent and takes no more), or cut (it is not in Client.live).
+// link is one open connection. It is current, or retired (it still receives replies
+// but gets no more commands), or cut (it is not in Client.live).
 type link struct {
 	conn redis.Conn
 	sent []*request // guarded by Client.mu; in the order written to conn
 	wake sync.Cond  // on Client.mu: there may be something to write, or l is no longer current
 }
 
-// connectIfNeeded starts the one attempt that all who wait share. The caller
-// holds c.mu.
+// connectIfNeeded starts one connection attempt for all callers that wait. The
+// caller holds c.mu.
 func (c *Client) connectIfNeeded() {
 	if len(c.pending) > 0 && c.current == nil && !c.connecting && !c.closed {
 		c.connecting = true
@@ -93,9 +93,8 @@ func (c *Client) openConn() (redis.Conn, error) {
 	return conn, nil
 }
 
-// write sends what is pending on l until l is no longer current. Yielding first
-// lets the goroutines that are ready ask too, so that their commands leave in
-// the same write.
+// write sends pending requests on l until l is no longer current. It yields first,
+// so that goroutines that are ready can add their commands to the same write.
 func (c *Client) write(l *link) {
 	for c.awaitWork(l) {
 		runtime.Gosched()
@@ -116,8 +115,8 @@ func (c *Client) write(l *link) {
 	}
 }
 
-// awaitWork returns true when take has something to take, false when l is no
-// longer current.
+// awaitWork returns true when there is a pending request, false when l is no longer
+// current.
 func (c *Client) awaitWork(l *link) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -127,9 +126,9 @@ func (c *Client) awaitWork(l *link) bool {
 	return c.current == l
 }
 
-// take moves the first pending request to the end of l's queue and returns what
-// is to be sent for it next. It does not return the request: once it is in the
-// queue, it may be answered and reused.
+// take moves the first pending request to the end of l's queue and returns the
+// command to send for it. It does not return the request: once it is in the queue,
+// it may be answered and reused.
 func (c *Client) take(l *link) (cmd string, args []any, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -144,7 +143,7 @@ func (c *Client) take(l *link) (cmd string, args []any, ok bool) {
 	return r.cmd, r.args, true
 }
 
-// read hands out the replies that come on l until l is cut.
+// read delivers the replies that arrive on l until l is cut.
 func (c *Client) read(l *link) {
 	for {
 		reply, err := l.receive()
@@ -182,7 +181,7 @@ func (c *Client) read(l *link) {
 }
 
 // receive waits for one reply without limit. redigo allocates the length that a
-// reply announces, and panics when it is absurd.
+// reply announces, and panics if it is absurd.
 func (l *link) receive() (reply any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -195,9 +194,9 @@ func (l *link) receive() (reply any, err error) {
 	return l.conn.Receive()
 }
 
-// isNoLongerFit reports whether an error reply says that another connection,
-// perhaps to another server behind the same address, is to be tried. The
-// commands already on this one still get their replies.
+// isNoLongerFit reports whether an error reply means that another connection should
+// be tried, perhaps to another server behind the same address. The commands already
+// on this one still get their replies.
 func isNoLongerFit(err error) bool {
 	reply, ok := err.(redis.Error)
 	if !ok {
@@ -211,8 +210,8 @@ func isNoLongerFit(err error) bool {
 	return false
 }
 
-// cut closes l. What was sent on it and not answered is pending again, ahead of
-// all others, or fails if it had its second try.
+// cut closes l. Requests that were sent on it and not answered become pending
+// again, ahead of all others, or fail if it was their second attempt.
 func (c *Client) cut(l *link, cause error) {
 	c.mu.Lock()
 	if _, ok := c.live[l]; !ok {

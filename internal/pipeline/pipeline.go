@@ -1,29 +1,29 @@
 // Package pipeline sends the commands of many goroutines to Redis through one
-// connection. Commands asked for while others are being written leave in the
-// same write; replies are handed out in the order of the commands, as the Redis
-// protocol defines it. It owns that connection: opening it, the limits on
-// waiting, and the second try when it breaks. It knows no keys and no sessions.
+// connection. Commands that wait while others are being written go out in one
+// write; replies are delivered in command order, as the Redis protocol defines it.
+// The package owns that connection: opening it, the time limits, and the second
+// attempt when it breaks. It knows no keys and no sessions.
 //
-// Every command must be harmless when it is repeated: one whose reply was lost
-// with its connection is sent once more on the next one, and Redis may have
-// carried it out already. No command is sent three times.
+// Every command must be idempotent: one whose reply was lost with its connection is
+// sent again on the next one, and Redis may have executed it already. No command is
+// sent three times.
 //
-// No reply reaches another's request:
-//   - A command enters the connection's queue immediately before it is written.
-//     One goroutine does both, so the order of the queue is the order on the wire.
-//   - One goroutine receives. Each reply takes exactly the first request off the
-//     queue. A request whose caller left stays in the queue, and its reply is
-//     dropped.
+// No reply reaches the wrong request:
+//   - A command enters the connection's queue immediately before it is written. One
+//     goroutine does both, so the order of the queue is the order on the wire.
+//   - One goroutine receives. Each reply removes exactly the first request from the
+//     queue. A request whose caller was cancelled stays in the queue, and its reply
+//     is dropped.
 //   - A connection on which anything else happens (a failed write, an unreadable
 //     reply, a reply while the queue is empty, a command unanswered for
 //     [Options.Timeout]) is removed from use under the same lock that guards the
-//     queue; its queue is emptied, and nothing received on it is handed out again.
+//     queue; its queue is emptied, and nothing received on it is delivered.
 //   - Commands that change what later replies on a connection mean are refused.
 //
 // An unsolicited reply while commands are in flight looks like the reply to the
-// first of them. Only its content can show that: a caller that stores values
-// should be able to tell which key a value belongs to, and call [Client.Reset]
-// when it is another than the one requested.
+// first of them. Only its content can show that: a caller that stores values should
+// be able to check which key a value belongs to, and call [Client.Reset] when it is
+// not the requested one.
 package pipeline
 
 import (
@@ -39,42 +39,43 @@ import (
 	"github.com/gomodule/redigo/redis"
 )
 
-// ErrTimeout says that a command had no reply within its budget, which includes
-// the time to open a connection and the second try. It is an
-// [os.ErrDeadlineExceeded], and a [context.DeadlineExceeded] too when the
-// context's deadline was the earlier one. Redis may have carried the command out.
+// ErrTimeout means that a command had no reply within its limit, which includes the
+// time to open a connection and the second attempt. It is an
+// [os.ErrDeadlineExceeded], and also a [context.DeadlineExceeded] if the context's
+// deadline was the earlier one. Redis may have executed the command.
 var ErrTimeout = fmt.Errorf("no reply from Redis in time: %w", os.ErrDeadlineExceeded)
 
 // ErrOutcomeUnknown is in the error of a command that was sent and whose reply was
-// lost: Redis may have carried it out. Without it, Redis has not: the command was
-// never sent, or refused by an error reply.
+// lost: Redis may have executed it. Without it, Redis has not: the command was
+// never sent, or was refused with an error reply.
 var ErrOutcomeUnknown = errors.New("the command may have been carried out")
 
-// ErrClosed is the answer to every command after [Client.Close].
+// ErrClosed is the error of every command after [Client.Close].
 var ErrClosed = errors.New("the connection to Redis was closed by this program")
 
-// Options say how a [Client] reaches Redis. Dial and Timeout are required.
+// Options configures a [Client]. Dial and Timeout are required.
 type Options struct {
-	// Dial opens a connection, and returns when ctx ends: after ConnectTimeout or
-	// at Close. A read timeout of the connection applies until Check has
-	// returned; afterwards an idle connection waits for replies without limit.
+	// Dial opens a connection. It must return when ctx ends, which is after
+	// ConnectTimeout or at Close. A read timeout of the connection applies until
+	// Check has returned; afterwards an idle connection waits for replies without
+	// limit.
 	Dial func(ctx context.Context) (redis.Conn, error)
-	// Check examines a new connection before any command is sent on it, and may
-	// use it freely while it runs. Only Close interrupts it, by ending ctx and
-	// closing conn. nil: no check.
+	// Check examines a new connection before any command is sent on it, and may use
+	// it freely while it runs. Only Close interrupts it, by ending ctx and closing
+	// conn. Nil means no check.
 	Check func(ctx context.Context, conn redis.Conn) error
-	// ConnectTimeout limits Dial. 0: no limit.
+	// ConnectTimeout limits Dial. 0 means no limit.
 	ConnectTimeout time.Duration
-	// Timeout limits one command: waiting for a connection, sending, receiving,
-	// and the second try. A connection on which a command is unanswered for that
+	// Timeout limits one command: waiting for a connection, sending, receiving, and
+	// the second attempt. A connection on which a command is unanswered for that
 	// long is closed.
 	Timeout time.Duration
-	// Observe is told the outcome of each command once: its name and the error
-	// its caller gets, nil for success. nil: not told.
+	// Observe is called once with the outcome of each command: its name and the
+	// error its caller gets, nil for success. It may be nil.
 	Observe func(cmd string, err error)
 }
 
-// Client is one connection to Redis for all goroutines, opened again whenever it
+// Client is one connection to Redis for all goroutines. It is reopened whenever it
 // breaks.
 type Client struct {
 	o        Options
@@ -108,15 +109,15 @@ func (c *Client) Do(cmd string, args ...any) (any, error) {
 	return c.DoContext(context.Background(), cmd, args...)
 }
 
-// DoContext sends one command and returns its reply as redigo gives it; args are
-// not read after it has returned. An error reply is a [redis.Error]. Otherwise
-// the error is, or wraps, [ErrTimeout], [ErrClosed], ctx's error, what Dial or
-// Check returned, what cut the connection twice, or [errors.ErrUnsupported] for a
-// command that a shared connection cannot carry; and [ErrOutcomeUnknown] where
+// DoContext sends one command and returns its reply in redigo's types. It does not
+// read args after it has returned. An error reply is a [redis.Error]. Otherwise the
+// error is, or wraps, [ErrTimeout], [ErrClosed], ctx's error, what Dial or Check
+// returned, what closed the connection twice, or [errors.ErrUnsupported] for a
+// command that a shared connection cannot carry; and also [ErrOutcomeUnknown] if
 // that applies.
 //
-// When ctx ends first, the connection stays in use and the reply is dropped when
-// it comes.
+// If ctx ends first, the connection stays in use and the reply is dropped when it
+// arrives.
 func (c *Client) DoContext(ctx context.Context, cmd string, args ...any) (any, error) {
 	reply, err := c.do(ctx, cmd, args)
 	if c.o.Observe != nil {
@@ -170,11 +171,11 @@ func (c *Client) enqueue(r *request) error {
 	return nil
 }
 
-// leave ends the wait of r's caller with err, unless the outcome is there after
-// all. A command in flight stays in its queue, and cuts its connection when it
-// is not answered there for Timeout. Counting from when it was sent there, and
-// not from when it was asked, spares a new connection that had no time to answer
-// those for whom it is the second try.
+// leave ends the wait of r's caller with err, unless the outcome has arrived. A
+// command in flight stays in its queue, and closes its connection if it is not
+// answered there for Timeout. The time counts from when the command was sent there,
+// not from when it was called, so that a new connection is not blamed for commands
+// whose time was used up by the first attempt.
 func (c *Client) leave(r *request, err error) (any, error) {
 	r.limit.Stop()
 	c.mu.Lock()
@@ -201,14 +202,14 @@ func (c *Client) leave(r *request, err error) (any, error) {
 	return nil, r.named(err)
 }
 
-// Pool returns a pool whose connections pass Do on to the client; it lives as
-// long as the client and opens nothing. Commands sent with Send are refused with
-// an error that is [errors.ErrUnsupported].
+// Pool returns a pool whose connections pass Do on to the client. It opens no
+// connections and lives as long as the client. Commands sent with Send are refused
+// with an error that is [errors.ErrUnsupported].
 func (c *Client) Pool() *redis.Pool { return c.pool }
 
-// Reset closes the connection because of cause. Commands without a reply are
-// sent once more on a new one, which is checked first. A connection that is
-// being opened is not affected.
+// Reset closes the connection because of cause. Commands without a reply are sent
+// again on a new connection, which is checked first. A connection that is being
+// opened is not affected.
 func (c *Client) Reset(cause error) {
 	c.mu.Lock()
 	links := slices.Collect(maps.Keys(c.live))
@@ -218,8 +219,8 @@ func (c *Client) Reset(cause error) {
 	}
 }
 
-// Close ends the connection and waits until nothing of the client runs any
-// more. Waiting commands return [ErrClosed].
+// Close closes the connection and waits until all goroutines of the client have
+// ended. Waiting commands return [ErrClosed].
 func (c *Client) Close() error {
 	c.mu.Lock()
 	c.closed = true
@@ -243,7 +244,7 @@ func (c *Client) takePending() []*request {
 	return all
 }
 
-// fail gives decided requests their outcome.
+// fail gives decided requests err as their outcome.
 func fail(lost []*request, err error) {
 	for _, r := range lost {
 		r.done <- result{err: err}

@@ -24,10 +24,10 @@ type request struct {
 	link  *link     // where it was sent last
 	sent  time.Time // when it was sent there
 	tries int       // how often it was sent
-	left  bool      // nobody receives from done any more
+	left  bool      // no caller receives from done any more
 }
 
-// place is where a request is.
+// place says which queue a request is in, if any.
 type place int
 
 const (
@@ -42,8 +42,8 @@ type result struct {
 }
 
 // named adds ErrOutcomeUnknown to the error of a request that was sent more often
-// than it was replied to. NOSCRIPT stays as it is, since redigo sends the whole
-// script then. The caller holds Client.mu, or r is decided.
+// than it was answered. NOSCRIPT stays as it is, since redigo then sends the whole
+// script. The caller holds Client.mu, or r is decided.
 func (r *request) named(err error) error {
 	unanswered := r.tries
 	if reply, ok := err.(redis.Error); ok {
@@ -70,15 +70,15 @@ func (c *Client) request(cmd string, args []any) *request {
 	return r
 }
 
-// release keeps a request, whose outcome was received, for the next command.
+// release keeps a request whose outcome was received, for the next command.
 func (c *Client) release(r *request) {
 	r.limit.Stop()
 	*r = request{done: r.done, limit: r.limit}
 	c.requests.Put(r)
 }
 
-// frozen copies args such that the caller cannot change the copy, converted as
-// redigo would do.
+// frozen copies args so that the caller cannot change the copy, converted as redigo
+// would do it.
 func frozen(args []any) []any {
 	own := make([]any, len(args))
 	for i, arg := range args {
@@ -99,7 +99,7 @@ func frozen(args []any) []any {
 
 // needsOwnConnection reports whether cmd changes what later replies on its
 // connection mean (transactions, subscriptions, another protocol, database or
-// user), or holds them up (commands that wait).
+// user), or delays them (blocking commands).
 func needsOwnConnection(cmd string) bool {
 	switch strings.ToUpper(cmd) {
 	case "MULTI", "EXEC", "DISCARD", "WATCH", "UNWATCH",

@@ -9,14 +9,14 @@ import (
 	"text/template/parse"
 )
 
-// code is a template after html/template has parsed and escaped it, compiled
-// for the types of its data: fields are indexes instead of names, and the
-// escaper is called directly. It writes the bytes that the template writes, in
-// a tenth of the time or less.
+// code is a template after html/template has parsed and escaped it, compiled for
+// the types of its data: fields are indexes instead of names, and the escaper is
+// called directly. Its output is that of the template, in a tenth of the time or
+// less.
 //
-// The compiler knows what pages without a form need: text, {{.Field}} of type
-// string, if, with, range, template, and eq with a constant. It refuses a
-// template with anything else.
+// The compiler supports what pages without a form need: text, {{.Field}} of type
+// string, if, with, range, template, and eq with a constant. It rejects a template
+// with anything else.
 type code []instruction
 
 // instruction writes one piece of a page whose data is dot.
@@ -103,7 +103,8 @@ func (p fieldPath) of(v reflect.Value) reflect.Value {
 	return v
 }
 
-// empty is what {{if}} takes for false, for the kinds that canBeEmpty knows.
+// empty reports whether {{if}} treats v as false, for the kinds that canBeEmpty
+// accepts.
 func empty(v reflect.Value) bool {
 	switch v.Kind() {
 	case reflect.Slice:
@@ -115,8 +116,8 @@ func empty(v reflect.Value) bool {
 	}
 }
 
-// canBeEmpty reports whether the compiler knows when {{if}} takes a value of
-// this kind for false.
+// canBeEmpty reports whether the compiler knows when {{if}} treats a value of this
+// kind as false.
 func canBeEmpty(k reflect.Kind) bool {
 	switch k {
 	case reflect.String, reflect.Bool, reflect.Slice, reflect.Struct,
@@ -137,7 +138,8 @@ type compiler struct {
 	open   []string // templates that are being compiled, to refuse recursion
 }
 
-// compile returns false when the compiler does not know all of the template.
+// compile returns false if the template has something that the compiler does not
+// support.
 func compile(t *template.Template, types dataTypes) (code, bool) {
 	c := compiler{set: t, types: types, escape: strings.NewReplacer(
 		// The replacements of html/template in text and in quoted attributes.

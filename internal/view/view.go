@@ -1,8 +1,8 @@
-// Package view turns templates into bytes. It owns how the template files are
-// read, parsed, escaped and filled: one layout, the partials that pages share,
-// and one file for each page. It must not know what a page is about, nor
-// anything of HTTP: its callers bring the files, the addresses of static files
-// and, for each rendering, the structs that the template reads.
+// Package view renders HTML pages from templates. It owns how template files are
+// read, parsed, escaped and executed: one layout, the partials that pages share,
+// and one file per page. It must not know what a page is about, nor anything about
+// HTTP: its callers pass the files, the addresses of static files and, for each
+// rendering, the structs that the template reads.
 package view
 
 import (
@@ -25,14 +25,13 @@ type Data struct {
 	Page   any // the page's own struct
 }
 
-// Set holds every page, parsed and escaped. Any number of goroutines may render
-// from one Set.
+// Set holds all pages, parsed and escaped. It is safe for concurrent use.
 type Set struct {
 	pages map[string]*page
 	pool  sync.Pool // of *rendering
 }
 
-// rendering is what one call of Render works with, kept for the next.
+// rendering is the working memory of one call of Render, kept for the next.
 type rendering struct {
 	data Data // here, because reflect would move it to the heap each time
 	out  bytes.Buffer
@@ -53,10 +52,10 @@ type page struct {
 type dataTypes struct{ layout, page reflect.Type }
 
 // Parse reads layouts/base.html and partials/*.html together with each of
-// pages/*.html. assetURL gives the address of a static file, or false for one
-// that does not exist; {{asset "css/site.css"}} in a template is replaced by
-// that address. A file that does not parse, cannot be escaped safely or names a
-// missing static file is an error.
+// pages/*.html. assetURL returns the address of a static file, or false if it does
+// not exist; {{asset "css/site.css"}} in a template is replaced by that address. A
+// file that does not parse, cannot be escaped safely or names a missing static file
+// is an error.
 func Parse(templates fs.FS, assetURL func(name string) (string, bool)) (*Set, error) {
 	sources := sourceReader{
 		files:       templates,
@@ -97,10 +96,10 @@ func Parse(templates fs.FS, assetURL func(name string) (string, bool)) (*Set, er
 	return s, nil
 }
 
-// Render writes pages/<name>.html, inside the layout, to w in one Write, or, on
-// an error, nothing. A page whose template the compiler knows is written by its
-// compiled form, every other by html/template, with the same bytes; Data that
-// holds pointers to structs is always left to html/template.
+// Render writes pages/<name>.html, inside the layout, to w in one Write; if there
+// is an error, it writes nothing. It uses the compiled form of a page if there is
+// one, and html/template otherwise, with the same output. Data that contains
+// pointers to structs is always rendered by html/template.
 func (s *Set) Render(w io.Writer, name string, data Data) error {
 	p, ok := s.pages[name]
 	if !ok {
@@ -136,9 +135,9 @@ func (p *page) render(r *rendering) error {
 	return nil
 }
 
-// escape makes html/template do its contextual escaping now, which it otherwise
-// does, or fails to do, at the first request. Data without structs stops the
-// execution early; only a failure to escape counts.
+// escape makes html/template do its contextual escaping now. Otherwise it happens,
+// or fails, at the first request. Data without structs stops the execution early;
+// only a failure to escape counts.
 func escape(t *template.Template) error {
 	var unsafe *template.Error
 	if err := t.Execute(io.Discard, Data{}); errors.As(err, &unsafe) {
@@ -147,8 +146,8 @@ func escape(t *template.Template) error {
 	return nil
 }
 
-// sourceReader reads template files and settles in their text what is the same
-// for every request.
+// sourceReader reads template files and resolves in their text what is the same for
+// every request.
 type sourceReader struct {
 	files     fs.FS
 	assetURL  func(string) (string, bool)
@@ -158,8 +157,8 @@ type sourceReader struct {
 	indentation *regexp.Regexp
 }
 
-// parseInto adds one file to the template set t. Asset names become addresses
-// here, once, instead of by a function call in every rendering.
+// parseInto adds one file to the template set t. Asset names are replaced by
+// addresses here, once, instead of by a function call in every rendering.
 func (s sourceReader) parseInto(t *template.Template, file string) error {
 	source, err := fs.ReadFile(s.files, file)
 	if err != nil {
