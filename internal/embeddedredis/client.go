@@ -11,8 +11,7 @@ import (
 	"github.com/tidwall/redcon"
 )
 
-// client is what the server remembers of a connection: a transaction between
-// MULTI and EXEC.
+// client is the state of a connection: a transaction between MULTI and EXEC.
 type client struct {
 	redcon.Conn
 	inMulti bool
@@ -20,7 +19,7 @@ type client struct {
 	queue   []call
 }
 
-// call is a command with what the client sent.
+// call is a command with its arguments.
 type call struct {
 	command
 	words [][]byte // name and arguments
@@ -65,14 +64,14 @@ func (s *Server) serve(conn redcon.Conn, cmd redcon.Command) {
 	case c.inMulti:
 		c.queue = append(c.queue, do)
 		conn.WriteString("QUEUED")
-		return // monitors see it when it is carried out
+		return // monitors see it when it is executed
 	default:
 		conn.WriteAny(s.run(do)[0])
 	}
 	s.monitors.show(s.socket, do.words)
 }
 
-// find looks a command up and counts its arguments.
+// find looks up a command and checks its number of arguments.
 func (s *Server) find(args [][]byte) (call, error) {
 	name := strings.ToLower(string(args[0]))
 	found, ok := s.table[name]
@@ -85,7 +84,8 @@ func (s *Server) find(args [][]byte) (call, error) {
 	return call{found, args, args[1:]}, nil
 }
 
-// unknown is the answer to a command, or a part of one, that is not there.
+// unknown is the reply to a command, or a part of one, that the server does not
+// support.
 func (s *Server) unknown(words ...[]byte) redis.Error {
 	const longest = 64 // bytes of the client's that are repeated
 	name := ""
@@ -95,9 +95,9 @@ func (s *Server) unknown(words ...[]byte) redis.Error {
 	return redis.Error("ERR this is the Redis embedded in " + s.Product + " (Redka); it has no" + name + ". Set REDIS_URL for a real Redis")
 }
 
-// run carries calls out in one transaction and returns a reply for each. As in
-// Redis, a command that fails does not undo the others. If the data cannot be
-// stored, none of them has happened.
+// run executes calls in one transaction and returns a reply for each. As in Redis,
+// a command that fails does not undo the others. If the data cannot be stored, none
+// of them has an effect.
 func (s *Server) run(calls ...call) []any {
 	replies := make([]any, len(calls))
 	writes := false
@@ -133,8 +133,8 @@ func (s *Server) run(calls ...call) []any {
 	return replies
 }
 
-// failure is the reply to a command whose transaction failed. If it was to store
-// something, the reply has the code of a Redis that cannot write its files.
+// failure is the reply to a command whose transaction failed. For a write, the
+// reply has the code of a Redis that cannot write its files.
 func (s *Server) failure(do call, err error) any {
 	if !do.writes {
 		return redis.Error("ERR " + err.Error())
@@ -152,10 +152,10 @@ func (s *Server) failure(do call, err error) any {
 	return refused
 }
 
-// Tx is what a command or a script does with keys, as one SQLite transaction.
+// Tx gives a command or a script access to keys in one SQLite transaction.
 type Tx struct{ redka *redka.Tx }
 
-// errWrongType is the answer of Redis to a string command for another type.
+// errWrongType is Redis's reply to a string command on a key of another type.
 const errWrongType = redis.Error("WRONGTYPE Operation against a key holding the wrong kind of value")
 
 // Get returns the value under key, nil if there is none.
@@ -174,7 +174,8 @@ func (tx Tx) Get(key string) ([]byte, error) {
 	return nil, errWrongType
 }
 
-// Set stores value under key, whatever was there. A ttl of 0 is for ever.
+// Set stores value under key and replaces what was there. A ttl of 0 means no
+// expiry.
 func (tx Tx) Set(key string, value []byte, ttl time.Duration) error {
 	err := tx.redka.Str().SetExpire(key, value, ttl)
 	if errors.Is(err, redka.ErrKeyType) {
@@ -185,10 +186,10 @@ func (tx Tx) Set(key string, value []byte, ttl time.Duration) error {
 	return err
 }
 
-// Delete removes keys and returns how many there were.
+// Delete removes keys and returns how many of them existed.
 func (tx Tx) Delete(keys ...string) (int, error) { return tx.redka.Key().Delete(keys...) }
 
-// Exists returns how many of the keys there are.
+// Exists returns how many of the keys exist.
 func (tx Tx) Exists(keys ...string) (int, error) { return tx.redka.Key().Count(keys...) }
 
 // look returns the properties of a key.

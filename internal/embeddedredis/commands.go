@@ -12,11 +12,12 @@ import (
 	"github.com/tidwall/redcon"
 )
 
-// version is the version of the Redis whose answers these are. Clients conclude
-// from it which commands and which protocol to expect.
+// version is the Redis version that the server reports and whose replies it
+// imitates. Clients derive from it which commands and which protocol to expect.
 const version = "7.0.0"
 
-// command is one that the server knows. Exactly one of control and run is set.
+// command describes one command of the server. Exactly one of control and run is
+// set.
 type command struct {
 	arity  int // number of arguments with the name; negative: at least so many
 	writes bool
@@ -258,10 +259,10 @@ func typeOf(_ *Server, tx Tx, args [][]byte) (any, error) {
 	return redcon.SimpleString(k.TypeName()), nil
 }
 
-// object answers OBJECT. Redka keeps all strings alike; the encoding is the one
-// that Redis gives a string of these bytes: 44 are the most that it keeps in one
-// piece with the object. Redka records when a key was written and not when it was
-// read: the idle time counts from there.
+// object answers OBJECT. Redka stores all strings the same way; the encoding is
+// what Redis would use for a string of these bytes: up to 44 bytes it stores the
+// string in one piece with the object. Redka records when a key was written, not
+// when it was read, so the idle time counts from the write.
 func object(s *Server, tx Tx, args [][]byte) (any, error) {
 	const embedded = 44
 	k, found, err := tx.look(string(args[1]))
@@ -287,7 +288,7 @@ func object(s *Server, tx Tx, args [][]byte) (any, error) {
 	return "raw", err
 }
 
-// timeLeft answers TTL and PTTL: -1 is for ever, -2 for a key that does not exist.
+// timeLeft answers TTL and PTTL: -1 means no expiry, -2 a key that does not exist.
 func timeLeft(unit time.Duration) func(*Server, Tx, [][]byte) (any, error) {
 	return func(_ *Server, tx Tx, args [][]byte) (any, error) {
 		k, found, err := tx.look(string(args[0]))
@@ -327,8 +328,8 @@ func names(keys []redka.Key) []any {
 	return all
 }
 
-// scan goes by Redka's key ids, which rise, so that every key that is there from
-// the beginning to the end of an iteration is returned once.
+// scan uses Redka's key ids, which increase, so every key that exists during the
+// whole iteration is returned once.
 func scan(_ *Server, tx Tx, args [][]byte) (any, error) {
 	cursor, err := strconv.ParseUint(string(args[0]), 10, 63)
 	if err != nil {
@@ -372,7 +373,7 @@ func scan(_ *Server, tx Tx, args [][]byte) (any, error) {
 	return []any{strconv.Itoa(next), names(found)}, nil
 }
 
-// noType is the type of no key that this server stores.
+// noType is a type that no stored key has.
 const noType = redka.TypeID(-1)
 
 func dbSize(_ *Server, tx Tx, _ [][]byte) (any, error) {
@@ -380,8 +381,8 @@ func dbSize(_ *Server, tx Tx, _ [][]byte) (any, error) {
 	return n, err
 }
 
-// glob turns a pattern of Redis into one of SQLite, which has no backslash: the
-// character after it is meant literally.
+// glob converts a Redis pattern to one of SQLite, which has no backslash: the
+// character after it is literal.
 func glob(pattern string) string {
 	var b strings.Builder
 	for i := 0; i < len(pattern); i++ {

@@ -17,9 +17,9 @@ import (
 	"github.com/tidwall/redcon"
 )
 
-// This file is what people look around with: INFO, COMMAND, MONITOR.
+// This file has the commands that inspect the server: INFO, COMMAND, MONITOR.
 
-// info answers INFO with those fields of Redis that mean something here.
+// info answers INFO with the fields of Redis that apply here.
 func info(s *Server, _ *client, args [][]byte) any {
 	sections := []struct {
 		name string
@@ -57,7 +57,7 @@ func infoServer(s *Server) (string, error) {
 		version, s.Product, runtime.GOOS, runtime.GOARCH, os.Getpid(), up, up/86400), nil
 }
 
-// infoMemory is about the whole process, of which the server is a part.
+// infoMemory reports the memory of the whole process, which includes the server.
 func infoMemory(*Server) (string, error) {
 	used := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}, {Name: "/memory/classes/total:bytes"}}
 	metrics.Read(used)
@@ -102,8 +102,8 @@ func infoKeyspace(s *Server) (string, error) {
 	return fmt.Sprintf("db0:keys=%d,expires=%d,avg_ttl=%d\n", keys, expires, left/max(expires, 1)), nil
 }
 
-// describeCommands answers COMMAND, COMMAND COUNT and COMMAND LIST. redis-cli asks
-// for COMMAND DOCS when it starts; without them it has no hints to show.
+// describeCommands answers COMMAND, COMMAND COUNT and COMMAND LIST. redis-cli sends
+// COMMAND DOCS when it starts; without a result it shows no hints.
 func describeCommands(s *Server, _ *client, args [][]byte) any {
 	all := slices.Sorted(maps.Keys(s.table))
 	switch {
@@ -150,7 +150,7 @@ const (
 	monitorBytes = 1 << 20
 )
 
-// startMonitor sends the client every command that is carried out from now on.
+// startMonitor sends the client every command that is executed from now on.
 func startMonitor(s *Server, c *client, _ [][]byte) any {
 	m := &monitor{conn: c.Detach(), lines: make(chan []byte, monitorLines)}
 	m.lines <- redcon.AppendOK(nil) // a client that has read it misses nothing
@@ -194,7 +194,7 @@ func (all *monitors) add(m *monitor) bool {
 	return true
 }
 
-// remove ends a monitor. A second call does nothing.
+// remove disconnects a monitor. A second call does nothing.
 func (all *monitors) remove(m *monitor) {
 	all.mu.Lock()
 	defer all.mu.Unlock()

@@ -10,8 +10,8 @@ import (
 )
 
 // misplaced returns the path at which earlier releases had SQLite look for file.
-// They gave it the path as a URI in which nothing was escaped: it ended at ? and
-// #, and %41 was an A, so that folders beside each other could share one file.
+// They passed the path as a URI without escaping it: it ended at ? and #, and %41
+// was an A, so two directories could share one file.
 func misplaced(file string) string {
 	path := filepath.ToSlash(file)
 	if end := strings.IndexAny(path, "?#"); end >= 0 {
@@ -24,9 +24,9 @@ func misplaced(file string) string {
 	return filepath.FromSlash(path)
 }
 
-// reportMisplaced reports a file of an earlier release that was used instead of
-// file. It is not used: its data may be another folder's. A file redis.db can be
-// another folder's own, so it is reported only if file is empty, as the earlier
+// reportMisplaced logs a file of an earlier release that was used instead of file.
+// It is not read: its data may belong to another directory. A file redis.db can be
+// another directory's own, so it is reported only if file is empty, as the earlier
 // release left it.
 func (s *Server) reportMisplaced(file string) {
 	other := misplaced(file)
@@ -40,7 +40,7 @@ func (s *Server) reportMisplaced(file string) {
 		"file", other, "folder", s.Dir, "advice", "delete it, with its -wal and -shm files, if no other server uses it")
 }
 
-// isSQLite reports whether path is a file that begins as SQLite's do.
+// isSQLite reports whether path is a file that starts like a SQLite database.
 func isSQLite(path string) bool {
 	const magic = "SQLite format 3\x00"
 	file, err := os.Open(path)

@@ -8,21 +8,21 @@ import (
 	"github.com/gomodule/redigo/redis"
 )
 
-// Script is a Lua script and the Go function that stands in for it. EVAL and
-// EVALSHA recognise it by its source.
+// Script is a Lua script and the Go function that replaces it. EVAL and EVALSHA
+// identify it by its source.
 type Script struct {
 	Source string
 	// Run does what the script does, in one SQLite transaction. It returns a
-	// [redis.Error] where the script answers an error; any other error rolls
-	// the transaction back. Strings, byte slices, ints and nil become replies.
+	// [redis.Error] where the script returns an error; any other error rolls the
+	// transaction back. Strings, byte slices, ints and nil become replies.
 	Run func(tx Tx, keys []string, args [][]byte) (any, error)
-	// Failed looks at the keys after the transaction could not be stored, for
-	// instance because the disk is full. Its error, if any, is the answer instead
-	// of MISCONF. Nil: always MISCONF.
+	// Failed reads the keys after the transaction could not be stored, for example
+	// because the disk is full. If it returns an error, that is the reply instead
+	// of MISCONF. Nil means always MISCONF.
 	Failed func(tx Tx, keys []string) error
 }
 
-// eval answers EVAL and EVALSHA. Both have the script first, then the number of
+// eval answers EVAL and EVALSHA. Their arguments are the script, the number of
 // keys, the keys and the other arguments.
 func eval(s *Server, tx Tx, args [][]byte) (any, error) {
 	script, keys, rest, err := s.script(args)

@@ -1,14 +1,14 @@
-// Package embeddedredis runs a small Redis-compatible server inside a process,
-// for a machine that has no Redis. Redcon speaks the protocol (RESP2); Redka
-// keeps the data, in SQLite.
+// Package embeddedredis runs a small Redis-compatible server inside a process, for
+// machines without Redis. Redcon implements the protocol (RESP2); Redka stores the
+// data in SQLite.
 //
-// It owns the data file, the lock that gives the file to one process at a time,
-// the socket, and about 25 commands: strings with expiry, transactions, and what
-// people look around with (SCAN, INFO, MONITOR). They answer as Redis 7.0 does.
-// Scripts do not run Lua: a [Script] names its Lua source and brings the Go
-// function that does the same in one SQLite transaction.
+// The package owns the data file, the lock that restricts the file to one process,
+// the socket, and about 25 commands: strings with expiry, transactions, scripts,
+// and commands to inspect the data (SCAN, INFO, MONITOR). They answer as Redis 7.0
+// does. The server runs no Lua: a [Script] names its Lua source and a Go function
+// that does the same in one SQLite transaction.
 //
-// It knows nothing about who uses it.
+// The package knows nothing about its users.
 package embeddedredis
 
 import (
@@ -40,7 +40,7 @@ const (
 	// (sun_path is 104 bytes on macOS, 108 on Linux, with the closing NUL).
 	maxSocketPath = 103
 
-	// lockLimit is how long a start waits for a predecessor to end.
+	// lockLimit is how long a start waits for a predecessor to stop.
 	lockLimit = 3 * time.Second
 
 	// transactionLimit is how long a transaction may take before it is rolled
@@ -56,15 +56,15 @@ const (
 	errNoUnixSockets = syscall.Errno(10047)
 )
 
-// Config says what to start.
+// Config configures a server.
 type Config struct {
-	Dir     string // an existing folder for the data file, the lock and the socket
-	Product string // who embeds this server, as error messages and INFO name it
+	Dir     string // an existing directory for the data file, the lock and the socket
+	Product string // name of the embedding program, for error messages and INFO
 	Scripts []Script
 	Log     *slog.Logger
 }
 
-// Server is a running server. Close ends it.
+// Server is a running server. Close stops it.
 type Server struct {
 	Config
 	db       *redka.DB
@@ -73,7 +73,7 @@ type Server struct {
 	lock     *flock.Flock
 	listener net.Listener
 	socket   string // its path; "" for a server that only Dial reaches
-	own      string // folder made for the socket alone, or ""
+	own      string // directory created for the socket only, or ""
 	started  time.Time
 	pause    atomic.Pointer[chan struct{}] // closed when the pause ends; nil: none
 	closing  chan struct{}
@@ -84,11 +84,11 @@ type Server struct {
 	working  sync.WaitGroup // the accept loop, each client, each monitor
 }
 
-// Start serves the database redis.db in cfg.Dir on the socket redis.sock beside
-// it, or in a new temporary folder where that path is too long for a socket.
-// Without a possible socket only [Server.Dial] reaches the server. A second
-// process that asks for the same folder waits three seconds for the first to
-// end, and is then refused.
+// Start serves the database redis.db in cfg.Dir on the socket redis.sock in the
+// same directory, or in a new temporary directory if that path is too long for a
+// socket. If no socket is possible, the server can only be reached with
+// [Server.Dial]. A second process that starts a server in the same directory waits
+// three seconds for the first to stop, and then gets an error.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	return start(ctx, cfg, net.Listen)
 }
@@ -130,7 +130,7 @@ func start(ctx context.Context, cfg Config, listen func(network, address string)
 	return s, nil
 }
 
-// takeLock waits a little for a predecessor that is about to end.
+// takeLock waits a little for a predecessor that is about to stop.
 func takeLock(ctx context.Context, lock *flock.Flock) error {
 	ctx, cancel := context.WithTimeout(ctx, lockLimit)
 	defer cancel()
@@ -147,7 +147,7 @@ func takeLock(ctx context.Context, lock *flock.Flock) error {
 func (s *Server) openData() error {
 	file := filepath.Join(s.Dir, dataFile)
 	s.reportMisplaced(file)
-	// One handle writes and one reads, as in redka.Open, which takes no path with
+	// One handle writes and one reads, as in redka.Open, which accepts no path with
 	// ?, # or %41 in it.
 	rw, err := sqlitefile.Open(file, url.Values{"_txlock": {"immediate"}})
 	if err != nil {
@@ -197,8 +197,8 @@ func (s *Server) inProcess(why string) {
 	s.listener = &pipes{conns: make(chan net.Conn), closed: s.closing}
 }
 
-// socketPath is where the socket goes: in the data folder, or in one of its own
-// where that path is too long; "" where both are.
+// socketPath returns the path of the socket: in the data directory, or in a
+// separate one if that path is too long; "" if both are.
 func (s *Server) socketPath() (string, error) {
 	if path := filepath.Join(s.Dir, socketFile); len(path) <= maxSocketPath {
 		return path, nil
@@ -222,23 +222,23 @@ func (s *Server) Dial(ctx context.Context, options ...redis.DialOption) (redis.C
 	return redis.DialContext(ctx, "pipe", "", append(options, redis.DialContextFunc(s.listener.(*pipes).dial))...)
 }
 
-// DialSocket opens a connection to the server that another process runs in dir.
-// It fails if no server runs there, or if the server's socket is elsewhere: see
+// DialSocket opens a connection to the server that another process runs in dir. It
+// fails if no server runs there, or if the server's socket is elsewhere: see
 // [Start].
 func DialSocket(ctx context.Context, dir string, options ...redis.DialOption) (redis.Conn, error) {
 	return redis.DialContext(ctx, "unix", filepath.Join(dir, socketFile), options...)
 }
 
-// Socket is the absolute path for redis-cli -s; "" if there is no socket.
+// Socket returns the absolute path for redis-cli -s; "" if there is no socket.
 func (s *Server) Socket() string { return s.socket }
 
 // MaxPause is the longest time for which a server can be paused.
 const MaxPause = 5 * time.Second
 
 // Pause makes the server accept connections and answer no command for d, at most
-// [MaxPause], as a stopped process does. The channel that it returns is closed
-// when the pause is over. A second call meanwhile returns the same channel and
-// prolongs nothing.
+// [MaxPause], as a stopped process does. The returned channel is closed when the
+// pause ends. A second call during the pause returns the same channel and does not
+// prolong it.
 func (s *Server) Pause(d time.Duration) (over <-chan struct{}) {
 	end := make(chan struct{})
 	for !s.pause.CompareAndSwap(nil, &end) {
@@ -253,7 +253,7 @@ func (s *Server) Pause(d time.Duration) (over <-chan struct{}) {
 	return end
 }
 
-// Close ends the server: it finishes the commands that are running, then closes
+// Close stops the server: it finishes the running commands, then closes
 // connections, data and lock. It does not wait for the end of a pause. A second
 // Close does nothing.
 func (s *Server) Close() error { return s.close() }
@@ -270,8 +270,8 @@ func (s *Server) shutDown() error {
 	return errors.Join(err, s.lock.Unlock())
 }
 
-// pipes is a listener for connections inside the process. A client must not
-// write more than a few commands before it reads: nothing buffers the replies.
+// pipes is a listener for connections inside the process. A client must not write
+// more than a few commands before it reads: replies are not buffered.
 type pipes struct {
 	conns  chan net.Conn
 	closed chan struct{}

@@ -19,23 +19,24 @@ import (
 // instead of being refused. docs/decisions/0008 has the reasons.
 
 var (
-	// ErrRestarting says that the server is being replaced: the client should try
+	// ErrRestarting means that the server is being replaced: the client should try
 	// again soon.
 	ErrRestarting = errors.New("restart in progress")
-	// ErrNoReplacement says that the new program did not start. The server goes on.
+	// ErrNoReplacement means that the new program did not start. The server keeps
+	// running.
 	ErrNoReplacement = errors.New("replacement did not start")
 )
 
-// rehearsalTimeout bounds a rehearsal. It is shorter than a response may take,
-// because the request for a restart waits for it.
+// rehearsalTimeout bounds a rehearsal, which is a dry run of the start. It is
+// shorter than the limit for a response, because the request for a restart waits
+// for it.
 const rehearsalTimeout = 12 * time.Second
 
-// Process is this process as one in a line of processes that replace each other.
-// What one tells the next goes through the environment, under names that no one
-// else sets.
+// Process is this process in a series of processes that replace each other. They
+// pass values on in environment variables that no other program sets.
 type Process struct {
-	// Rehearsal says that this process only tries whether the program starts: it
-	// must not open what belongs to one process, and should then exit.
+	// Rehearsal means that this process only checks whether the program starts: it
+	// must not open anything that only one process can open, and should then exit.
 	Rehearsal bool
 
 	program      string // its path
@@ -44,9 +45,9 @@ type Process struct {
 	socket       string // how the predecessor passed the socket; "" without one
 }
 
-// ThisProcess reads what the predecessor passed under names that begin with
-// envPrefix, and unsets it: to a child of this process, the socket's descriptor is
-// another file, or none.
+// ThisProcess reads what the predecessor passed in variables whose names begin with
+// envPrefix, and unsets them: in a child of this process, the socket's descriptor
+// would refer to another file or to none.
 func ThisProcess(envPrefix string, getenv func(string) string) (Process, error) {
 	p := Process{rehearsalEnv: envPrefix + "REHEARSAL", socketEnv: envPrefix + "SOCKET"}
 	p.Rehearsal, p.socket = getenv(p.rehearsalEnv) != "", getenv(p.socketEnv)
@@ -72,10 +73,10 @@ type Listener struct {
 	successor atomic.Pointer[socket] // set when the server is to be replaced
 }
 
-// Run takes the socket over from the predecessor, or listens on address, and calls
-// serve with it. When serve returns after [Listener.Restart], the new program takes
-// this one's place; if it cannot, serve is called again. The context of serve ends
-// with ctx or when a restart begins.
+// Run inherits the socket of the predecessor, or listens on address, and calls
+// serve with it. When serve returns after [Listener.Restart], the new program
+// replaces this one; if that fails, serve is called again. The context of serve
+// ends with ctx or when a restart begins.
 func (p Process) Run(ctx context.Context, address string, log *slog.Logger, serve func(context.Context, *Listener) error) error {
 	tcp, err := p.listen(ctx, address)
 	if err != nil {
@@ -107,7 +108,7 @@ func (p Process) Run(ctx context.Context, address string, log *slog.Logger, serv
 	}
 }
 
-// Port is the port that the socket listens on.
+// Port returns the port that the socket listens on.
 func (l *Listener) Port() int { return l.Addr().(*net.TCPAddr).Port }
 
 func (p Process) listen(ctx context.Context, address string) (*net.TCPListener, error) {
@@ -126,8 +127,8 @@ func (p Process) listen(ctx context.Context, address string) (*net.TCPListener, 
 }
 
 // Restart rehearses the start of this program as it is on disk now, with the same
-// arguments. If that fails, the error says why, and the server continues. If it
-// succeeds, the context of serve ends; the socket goes on listening.
+// arguments. If that fails, the error says why, and the server keeps running. If it
+// succeeds, the context of serve ends; the socket stays open.
 func (l *Listener) Restart(ctx context.Context) error {
 	if !l.asked.CompareAndSwap(false, true) {
 		return ErrRestarting
@@ -147,7 +148,7 @@ func (l *Listener) Restart(ctx context.Context) error {
 	return nil
 }
 
-// rehearse starts this program in a child that opens nothing exclusive.
+// rehearse starts this program in a child process that opens nothing exclusive.
 func (p Process) rehearse(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, rehearsalTimeout)
 	defer cancel()

@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// socket is a second handle on the listening socket. While it is open, the system
+// socket is a second handle to the listening socket. While it is open, the kernel
 // queues connections even if none are accepted.
 type socket struct{ *os.File }
 
@@ -26,7 +26,7 @@ func keep(listener *net.TCPListener) (*socket, error) {
 	return &socket{file}, nil
 }
 
-// listen gives the socket up for a listener on it.
+// listen closes the handle and returns a listener on its socket.
 func (s *socket) listen() (*net.TCPListener, error) {
 	defer s.Close()
 	listener, err := net.FileListener(s.File)
@@ -40,7 +40,7 @@ func (s *socket) listen() (*net.TCPListener, error) {
 	return tcp, nil
 }
 
-// inherit takes the socket whose descriptor is passed.
+// inherit opens the socket whose file descriptor was passed.
 func inherit(_ context.Context, passed string) (*net.TCPListener, error) {
 	fd, err := strconv.Atoi(passed)
 	if err != nil || fd < 3 {
@@ -49,8 +49,8 @@ func inherit(_ context.Context, passed string) (*net.TCPListener, error) {
 	return (&socket{os.NewFile(uintptr(fd), "listener")}).listen()
 }
 
-// become replaces the program by the one that is on disk now: the process id, the
-// terminal and the supervisor stay. It returns only if that fails.
+// become replaces the running program with the one that is on disk now: the process
+// id, the terminal and the supervisor stay. It returns only if that fails.
 func (p Process) become(s *socket) error {
 	fd := s.Fd()
 	if _, err := unix.FcntlInt(fd, unix.F_SETFD, 0); err != nil {

@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
-// takeOverTimeout is how long a successor tries to listen: the predecessor may hold
-// the port for a moment.
+// takeOverTimeout is how long a successor tries to listen: the predecessor may
+// still hold the port for a moment.
 const takeOverTimeout = 5 * time.Second
 
-// socket is where to listen: Windows passes no socket to another process. The port
-// is released and taken again, and clients that connect in that moment are refused.
+// socket is the address to listen on: Windows cannot pass a socket to another
+// process. The port is released and opened again, and clients that connect in that
+// moment are refused.
 type socket struct{ address string }
 
 func keep(listener *net.TCPListener) (*socket, error) {
@@ -28,7 +29,7 @@ func (s *socket) listen() (*net.TCPListener, error) {
 	return inherit(context.Background(), s.address)
 }
 
-// inherit listens on the address that is passed.
+// inherit listens on the address that was passed.
 func inherit(ctx context.Context, passed string) (tcp *net.TCPListener, err error) {
 	ctx, cancel := context.WithTimeout(ctx, takeOverTimeout)
 	defer cancel()
@@ -42,7 +43,7 @@ func inherit(ctx context.Context, passed string) (tcp *net.TCPListener, err erro
 	return tcp, err
 }
 
-// become starts the program that is on disk now; this process is to end.
+// become starts the program that is on disk now; this process must then exit.
 func (p Process) become(s *socket) error {
 	child := exec.Command(p.program, os.Args[1:]...)
 	child.Env = append(os.Environ(), p.socketEnv+"="+s.address)

@@ -1,5 +1,5 @@
-// Package httpserver owns serving HTTP on one socket: the limits of a request, a
-// drain that drops none, the end of connections whose next request would be
+// Package httpserver serves HTTP on one socket. It owns the limits of a request, a
+// drain that drops no request, closing connections whose next request would be
 // ambiguous, and passing the socket to the process that replaces this one. It must
 // not know what it serves.
 package httpserver
@@ -38,7 +38,7 @@ const (
 )
 
 // Limited returns an [http.Server] for handler with the limits of this package. It
-// logs failed connections to log at level debug.
+// logs failed connections to log at debug level.
 func Limited(handler http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
 		Handler:           handler,
@@ -65,8 +65,8 @@ type Server struct {
 	moved  time.Time // when a connection last changed its state
 }
 
-// New returns a server for handler. Responses that net/http writes without asking
-// it, because it cannot read the request, have the header fields always.
+// New returns a server for handler. Responses that net/http writes without calling
+// handler, because it cannot read the request, get the header fields in always.
 func New(handler http.Handler, always http.Header, log *slog.Logger) *Server {
 	var lines bytes.Buffer
 	_ = always.Write(&lines) // a buffer accepts every write
@@ -80,7 +80,7 @@ func New(handler http.Handler, always http.Header, log *slog.Logger) *Server {
 }
 
 // track makes clients close their connections when the server drains, and records
-// on each connection how far its request is.
+// the progress of the request on each connection.
 func (s *Server) track(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.draining.Load() || endUncertain(r) {
@@ -96,9 +96,9 @@ func (s *Server) track(next http.Handler) http.Handler {
 	})
 }
 
-// endUncertain reports whether a proxy in front may see another end of r than
+// endUncertain reports whether a proxy in front may see a different end of r than
 // net/http does, so that the connection has to close after it (RFC 9112 section
-// 6.1). net/http follows Transfer-Encoding and drops a Content-Length beside it;
+// 6.1). net/http follows Transfer-Encoding and drops a Content-Length sent with it;
 // in HTTP/1.0 it drops Transfer-Encoding, which no handler can see.
 func endUncertain(r *http.Request) bool {
 	return len(r.TransferEncoding) > 0 || !r.ProtoAtLeast(1, 1)
@@ -122,8 +122,8 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// setState is the server's ConnState hook: it keeps the state of every open
-// connection, and when one last changed.
+// setState is the server's ConnState hook: it records the state of every open
+// connection, and when a state last changed.
 func (s *Server) setState(accepted net.Conn, state http.ConnState) {
 	c := accepted.(*conn)
 	s.mu.Lock()
@@ -141,13 +141,13 @@ func (s *Server) setState(accepted net.Conn, state http.ConnState) {
 }
 
 // Serve answers requests on l until ctx ends, and then drains: it accepts no new
-// connections, finishes the requests in flight, and returns within timeout. The
-// error says that requests were cut off, or why none was served.
+// connections, finishes the requests in flight, and returns within timeout. An
+// error means that requests were cut off, or that none could be served.
 //
-// If a successor is to take the socket over, clients that connect during the drain
-// wait for it. So bodies that are slow to arrive are first waited for while other
-// requests are still served. One that is not complete then, or begins later, is
-// refused soon with [ErrRestarting]: no part of its request was carried out.
+// If a successor is to inherit the socket, clients that connect during the drain
+// wait for it. So the server first waits for slowly arriving bodies while it still
+// serves other requests. A body that is incomplete after that, or begins later,
+// soon fails with [ErrRestarting]: no part of its request was carried out.
 func (s *Server) Serve(ctx context.Context, l *Listener, timeout time.Duration) error {
 	failed := make(chan error, 1)
 	go func() { failed <- s.http.Serve(connListener{l.TCPListener, s.always}) }()

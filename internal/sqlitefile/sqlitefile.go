@@ -1,5 +1,5 @@
-// Package sqlitefile opens the files of SQLite databases, whatever their path
-// looks like. It must not know what a file holds.
+// Package sqlitefile opens SQLite database files at any path. It must not know what
+// a file contains.
 package sqlitefile
 
 import (
@@ -14,21 +14,21 @@ import (
 	_ "modernc.org/sqlite" // the driver
 )
 
-// Driver is the name under which the driver is registered.
+// Driver is the name under which the SQLite driver is registered.
 const Driver = "sqlite"
 
 // maxPath is the longest absolute path that SQLite opens on Unix, in bytes: its
 // limit for a path is 512, of which it reserves 8 for the name of a journal.
 const maxPath = 504
 
-// Open makes file and its folder, for their owner alone, if they are missing, and
-// returns a handle with these parameters, in the driver's words. It connects to
-// nothing yet. With a mode among the parameters (ro, rw) it makes nothing, and a
-// missing file is a [fs.ErrNotExist].
+// Open creates file and its directory if they are missing, accessible only to their
+// owner, and returns a handle with these driver parameters. It does not connect
+// yet. With a mode among the parameters (ro, rw) it creates nothing, and a missing
+// file is a [fs.ErrNotExist].
 //
-// SQLite itself would let others read a new file; it gives its log files the
-// permissions of this one. The URI escapes the path: unescaped, ? and # end it and
-// %41 is an A.
+// SQLite itself would create a file that others can read; its log files get the
+// permissions of this one. The path is escaped in the URI: unescaped, ? and # would
+// end it and %41 would be an A.
 func Open(file string, params url.Values) (*sql.DB, error) {
 	path, err := filepath.Abs(file)
 	if err != nil {
@@ -48,7 +48,7 @@ func Open(file string, params url.Values) (*sql.DB, error) {
 	return sql.Open(Driver, uri.String())
 }
 
-// provide makes a file, or makes sure that there is one.
+// provide creates a file, or checks that it exists.
 func provide(path string, create bool) error {
 	if !create {
 		_, err := os.Stat(path)

@@ -1,5 +1,5 @@
-// Package revocation keeps revocations that the people's database could not take,
-// because it was away or read-only, until it can.
+// Package revocation stores revocations that the database could not record, because
+// it was unavailable or read-only, until it can.
 package revocation
 
 import (
@@ -21,15 +21,15 @@ import (
 )
 
 const (
-	// file is the queue's name in its folder, and legacyFile that of the file of
-	// JSON lines which earlier releases kept instead.
+	// file is the name of the queue in its directory, and legacyFile that of the
+	// file of JSON lines that earlier releases used instead.
 	file       = "revocations.db"
 	legacyFile = "endings.journal"
 
 	// lockWait is the longest wait for another process that writes.
 	lockWait = 2 * time.Second
-	// maxPages bounds the file: 64 MiB, some 500,000 log-outs. Beyond that they
-	// fail, and say so.
+	// maxPages bounds the file: 64 MiB, about 500,000 logouts. Beyond that
+	// logouts fail with an error.
 	maxPages = 64 << 20 / 4096
 	// batch is how many revocations are handled at the same time.
 	batch = 1000
@@ -42,17 +42,17 @@ CREATE TABLE IF NOT EXISTS revocations (
   reason TEXT NOT NULL
 )`
 
-// Queue is a SQLite table, in a file that any number of processes may use. A
-// revocation is on the disk when Add returns, so it is there after a crash of
-// this process, or of the machine. Each call opens the file anew: a file that was
-// removed meanwhile takes nothing unnoticed.
+// Queue is a SQLite table in a file that any number of processes may use. When Add
+// returns, a revocation is on the disk, so it survives a crash of this process or
+// of the machine. Each call opens the file again, so that nothing is written to a
+// file that was removed in the meantime.
 type Queue struct{ dir string }
 
-// NewQueue returns the queue in a folder, which is made when it is needed. For ""
-// it takes nothing.
+// NewQueue returns the queue in a directory, which is created when it is needed.
+// With "", Add fails.
 func NewQueue(dir string) *Queue { return &Queue{dir} }
 
-// Add stores that the sessions with these keys have been revoked.
+// Add records that the sessions with these keys have been revoked.
 func (q *Queue) Add(ctx context.Context, keys []string, reason string) error {
 	if q.dir == "" {
 		return errors.New("no folder for a queue of revocations")
@@ -74,7 +74,7 @@ func add(ctx context.Context, db *sql.DB, keys []string, reason string) error {
 	return tx.Commit()
 }
 
-// Each passes the keys in the queue to yield, batch by batch.
+// Each passes the keys in the queue to yield, in batches.
 func (q *Queue) Each(ctx context.Context, yield func(keys []string) error) error {
 	return q.read(ctx, func(_ *sql.DB, _ int64, keys map[string][]string) error {
 		for _, of := range keys {
@@ -86,9 +86,9 @@ func (q *Queue) Each(ctx context.Context, yield func(keys []string) error) error
 	})
 }
 
-// Drain passes the revocations in the queue to store, and removes each batch when
-// all of it is stored. Storing one twice must be harmless: after a failure they
-// are passed again, and two processes may pass the same.
+// Drain passes the revocations in the queue to store, and removes each batch after
+// all of it is stored. store must be idempotent: after a failure the same
+// revocations are passed again, and two processes may pass the same ones.
 func (q *Queue) Drain(ctx context.Context, store func(ctx context.Context, keys []string, reason string) error) (stored int, err error) {
 	err = q.read(ctx, func(db *sql.DB, last int64, keys map[string][]string) error {
 		n := 0
@@ -105,8 +105,8 @@ func (q *Queue) Drain(ctx context.Context, store func(ctx context.Context, keys 
 	return stored, err
 }
 
-// read passes the queue to use, batch by batch: the keys by their reason, and the
-// last id among them. Without a file there is nothing to read.
+// read passes the queue to use in batches: the keys by their reason, and the last
+// id among them. Without a file it does nothing.
 func (q *Queue) read(ctx context.Context, use func(db *sql.DB, last int64, keys map[string][]string) error) error {
 	if q.dir == "" || !exists(filepath.Join(q.dir, file)) && !exists(filepath.Join(q.dir, legacyFile)) {
 		return nil
@@ -140,7 +140,7 @@ func exists(path string) bool {
 	return !errors.Is(err, fs.ErrNotExist)
 }
 
-// with opens the file for use, and makes it if it is missing.
+// with opens the file for use, and creates it if it is missing.
 func (q *Queue) with(ctx context.Context, use func(*sql.DB) error) error {
 	pragma := func(name string, value any) string { return fmt.Sprintf("%s(%v)", name, value) }
 	db, err := sqlitefile.Open(filepath.Join(q.dir, file), url.Values{
@@ -162,7 +162,7 @@ func (q *Queue) with(ctx context.Context, use func(*sql.DB) error) error {
 }
 
 // importLegacy moves the queue of an earlier release into the table. A file with
-// lines that cannot be read, as a crash leaves one that it cuts off, is kept under
+// lines that cannot be read, such as one truncated by a crash, is kept under
 // another name.
 func (q *Queue) importLegacy(ctx context.Context, db *sql.DB) error {
 	path := filepath.Join(q.dir, legacyFile)
