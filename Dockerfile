@@ -1,6 +1,6 @@
 # syntax=docker/dockerfile:1
 
-# One static binary in an otherwise empty image. Build it for another system
+# One static binary in an otherwise empty image. Build for another platform
 # with: docker buildx build --platform linux/arm64 .
 
 FROM --platform=$BUILDPLATFORM golang:1.26-bookworm AS build
@@ -12,8 +12,8 @@ ARG TARGETOS TARGETARCH
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
     go build -trimpath -ldflags='-s -w' -o /image/holdfast ./cmd/holdfast
-# SQLite puts large temporary tables into /tmp; TLS to Redis, PostgreSQL and mail
-# servers needs the certificates of the authorities.
+# SQLite stores large temporary tables in /tmp. TLS to Redis, PostgreSQL and mail
+# servers needs the CA certificates.
 RUN install -d -m 0700 -o 65532 -g 65532 /image/data && install -d -m 1777 /image/tmp \
     && install -D -m 0644 -t /image/etc/ssl/certs /etc/ssl/certs/ca-certificates.crt
 
@@ -22,8 +22,7 @@ LABEL org.opencontainers.image.title="Holdfast" \
       org.opencontainers.image.description="Log in once. Restart the server. It still knows you." \
       org.opencontainers.image.licenses="MIT"
 COPY --from=build /image /
-# The user exists by number only: there is no root to become and no file to own
-# but /data.
+# A numeric user: the image has no passwd file, and the user owns nothing but /data.
 USER 65532:65532
 ENV HOST=0.0.0.0 PORT=3000 DATA_DIR=/data
 VOLUME /data

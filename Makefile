@@ -2,15 +2,14 @@
 SHELL = /bin/bash
 GO = go
 
-# The race detector needs cgo and a C compiler; without them the tests run
-# without it. Where both are, it is always on, but for SQLite: translated from C,
-# it keeps its data outside the memory that the detector watches, and takes
-# several times as long with it.
+# Use the race detector whenever cgo and a C compiler are available, except for
+# SQLite: its code is translated from C, keeps its data outside the memory that the
+# detector watches, and takes several times as long with it.
 RACE := $(shell test "$$($(GO) env CGO_ENABLED)" = 1 && command -v "$$($(GO) env CC)" >/dev/null && echo -race -gcflags=modernc.org/sqlite/lib=-race=false)
 
 SYSTEMS = linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
-# Packages whose tests take seconds.
+# Packages whose tests are fast enough for mutation testing.
 MUTANTS = ./internal/form ./internal/config
 
 .PHONY: help run fmt lint test steady campaign bench mutants pictures check
@@ -25,34 +24,34 @@ run: ## start Holdfast on http://localhost:3000
 fmt: ## format all Go files
 	gofmt -w .
 
-check: lint test ## lint and test: what has to pass before a change lands
+check: lint test ## run lint and test; both must pass before a change lands
 
-lint: format vet staticcheck imports cross tidy ## all checks that need no servers
+lint: format vet staticcheck imports cross tidy ## run all checks that need no servers
 
-test: ## install what the tests need where possible, then run them all
+test: ## install test dependencies (Debian and Ubuntu: with apt, as root), then run the tests
 	.ci/services
 	GORACE=atexit_sleep_ms=0 HOLDFAST_REQUIRE_SERVICES=1 $(GO) test $(RACE) -p 3 -shuffle=on -count=1 -timeout=15m ./...
 
-steady: ## make test N=12 times, PAIRS=4 of them with a second copy beside it, and write down which failed
+steady: ## run make test N=12 times, PAIRS=4 of them with a second run beside it, and list what failed
 	.ci/steady
 
-campaign: ## every test at its full size: every order of two faults, 300 rounds of each race, millions of sessions (an idle machine, 8 GB)
+campaign: ## run every test at its full size: every order of two faults, 300 rounds per race, millions of sessions (needs an idle machine with 8 GB)
 	.ci/services
 	HOLDFAST_CAMPAIGN=1 HOLDFAST_REQUIRE_SERVICES=1 $(GO) test -count=1 -p=1 -timeout=90m ./...
 
-bench: ## compare a greeting with the least possible, and write docs/benchmarks.md (about 8 minutes)
+bench: ## run the benchmarks and write docs/benchmarks.md (about 8 minutes)
 	$(GO) run ./internal/dev/bench
 
-mutants: ## change the code of MUTANTS in small ways and see which changes no test notices (a habit, no check)
+mutants: ## run mutation tests on the packages in MUTANTS; for information, not part of check
 	@for package in $(MUTANTS); do \
 		$(GO) run github.com/go-gremlins/gremlins/cmd/gremlins@v0.6.0 unleash --workers 1 --timeout-coefficient 20 $$package; done
 
-pictures: ## retake the pictures of docs/pictures, with Chromium
+pictures: ## retake the screenshots in docs/pictures with Chromium
 	$(GO) run ./internal/dev/pictures
 
 format:
 	@unformatted="$$(gofmt -l .)"; if [ -n "$$unformatted" ]; then \
-		echo "not formatted (make fmt does it):"; echo "$$unformatted"; exit 1; fi
+		echo "not formatted; run make fmt:"; echo "$$unformatted"; exit 1; fi
 
 vet:
 	$(GO) vet ./...
