@@ -214,14 +214,14 @@ func (s *Site) readyz(c echo.Context) error {
 	var repair session.Repair
 	switch {
 	case errors.As(sessions, &repair):
-		reasons = append(reasons, fmt.Sprintf("sessions are checked before they are believed: %d ended again so far", repair.Removed))
+		reasons = append(reasons, fmt.Sprintf("checking sessions before trusting them: %d removed so far", repair.Removed))
 	case errors.Is(sessions, session.ErrNoHeartbeat):
-		reasons = append(reasons, "sessions are not believed: their store takes no heartbeat")
+		reasons = append(reasons, "sessions are not trusted: the session store does not accept a heartbeat")
 	case sessions != nil:
-		reasons = append(reasons, "the store of sessions cannot be reached")
+		reasons = append(reasons, "session store unreachable")
 	}
 	if people != nil {
-		reasons = append(reasons, "people's database cannot be reached")
+		reasons = append(reasons, "user database unreachable")
 	}
 	if reasons != nil {
 		return &unready{reasons, errors.Join(sessions, people)}

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -286,7 +287,14 @@ func TestTheServersStoreIsAcceptedByAnyName(t *testing.T) {
 		}
 	}
 	do("FLUSHALL")
-	ada.logIn()
+	testkit.Eventually(t, answerLimit, "find Redis emptied", func() error { // it writes a watermark then
+		n, err := redis.Int(client.Do("EXISTS", "holdfast:beat"))
+		if err == nil && n == 0 {
+			err = errors.New("no watermark")
+		}
+		return err
+	})
+	testkit.Eventually(t, answerLimit, "log in", func() error { return entered(ada.tryLogIn()) })
 	if err := ends(right("127.0.0.1")); err != nil {
 		t.Errorf("after it was emptied: %v", err)
 	}

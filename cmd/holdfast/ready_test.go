@@ -52,9 +52,9 @@ func mustSay(t testing.TB, server *testprocess.Server, want string) {
 func TestReadyzSaysWhyInWordsAndTheLogSaysMore(t *testing.T) {
 	t.Parallel()
 	const (
-		noDatabase  = "people's database cannot be reached\n"
-		noSessions  = "the store of sessions cannot be reached\n"
-		noHeartbeat = "sessions are not believed: their store takes no heartbeat\n"
+		noDatabase  = "user database unreachable\n"
+		noSessions  = "session store unreachable\n"
+		noHeartbeat = "sessions are not trusted: the session store does not accept a heartbeat\n"
 	)
 	store, postgres := testservice.PrivateRedis(t), testservice.PrivatePostgres(t)
 	server := start(t, strict(onServices(store.URL, postgres.URL)))
@@ -83,7 +83,7 @@ func TestReadyzSaysWhyInWordsAndTheLogSaysMore(t *testing.T) {
 
 	must(t, store, "CONFIG", "SET", "min-replicas-to-write", "1")
 	mustSay(t, server, noHeartbeat)
-	logged("no heartbeat taken by Redis")
+	logged("no heartbeat accepted by Redis")
 	must(t, store, "CONFIG", "SET", "min-replicas-to-write", "0")
 	mustSay(t, server, "")
 }
@@ -99,7 +99,7 @@ func TestReadyzCountsTheEndingsThatAreAppliedAgain(t *testing.T) {
 		(id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, ended_ms, ended_how)
 		SELECT 'ended' || n, p.id, lpad(n::text, 43, '0'), '', '', false, d.ms, d.ms + 86400000, d.ms, 'log-out'
 		FROM generate_series(1, %d) n, (SELECT id FROM people) p, (SELECT (extract(epoch FROM now()) * 1000)::bigint AS ms) d`, endings))
-	counted := regexp.MustCompile(`^sessions are checked before they are believed: ([1-9]\d*) ended again so far\n$`)
+	counted := regexp.MustCompile(`^checking sessions before trusting them: ([1-9]\d*) removed so far\n$`)
 	var seen atomic.Bool
 	end, done := make(chan struct{}), make(chan struct{})
 	go func() {

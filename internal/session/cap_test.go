@@ -2,12 +2,16 @@ package session_test
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/gomodule/redigo/redis"
+
 	"holdfast/internal/dev/require"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
 )
 
@@ -135,6 +139,13 @@ func TestSessionsThatFellOutOfTheStoreHealToExpired(t *testing.T) {
 		if _, err := w.raw("FLUSHDB"); err != nil {
 			t.Fatal(err)
 		}
+		testkit.Eventually(t, patience, "find Redis emptied", func() error { // it writes a watermark then
+			n, err := redis.Int(w.raw("EXISTS", "holdfast:beat"))
+			if err == nil && n == 0 {
+				err = errors.New("no watermark")
+			}
+			return errors.Join(err, m.Ping(ctx))
+		})
 		if who := kept.who(); who != "" {
 			t.Errorf("after FLUSHDB somebody is %q", who)
 		}

@@ -42,7 +42,7 @@ func (m *Manager) Commit(s *Session) error {
 		// full store still greets, and an ended session's last page was asked
 		// for while it lived.
 		if o.TouchErr = m.write(s); o.TouchErr != nil {
-			m.log.WarnContext(s.request, "last use of a session not stored", "cause", o.TouchErr)
+			m.log.WarnContext(s.request, "session last-seen time not updated", "cause", o.TouchErr)
 		} else {
 			o.Act = Touched
 		}

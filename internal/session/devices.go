@@ -310,7 +310,7 @@ func (m *Manager) live(ctx context.Context, person string) ([]Device, []Record, 
 	if len(expired) > 0 {
 		// A list does not fail when the database takes no writes just now.
 		if err := m.devices.Expire(ctx, expired); err != nil {
-			m.log.WarnContext(ctx, "expired sessions not marked", "cause", err)
+			m.log.WarnContext(ctx, "expired sessions not recorded", "cause", err)
 		}
 	}
 	return live, records, nil

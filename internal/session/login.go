@@ -55,13 +55,13 @@ func (m *Manager) commitLogIn(s *Session) error {
 	// Taken back. While its record may be stored, the row stays, so that it can
 	// be ended; it counts for nothing until it is confirmed.
 	if undo := m.store.Delete(ctx, s.Key()); undo != nil {
-		m.log.WarnContext(ctx, "failed log-in not taken back", "cause", undo)
+		m.log.WarnContext(ctx, "failed login not rolled back: session record not deleted", "cause", undo)
 		return err
 	}
 	// Its token was given to nobody, so that no restored store can let anybody in
 	// by it: not noting its end leaves a row that counts for nothing.
 	if undo := m.persistRevocation(ctx, []string{s.Key()}, EndedByTime); undo != nil {
-		m.log.WarnContext(ctx, "failed log-in not taken off the list", "cause", undo)
+		m.log.WarnContext(ctx, "failed login not rolled back: device row not revoked", "cause", undo)
 	}
 	return err
 }

@@ -115,7 +115,7 @@ func (m *Manager) Load(ctx context.Context, token string) (*Session, error) {
 	if stale != nil {
 		if err := stale(); err != nil && !errors.Is(err, store.ErrConflict) {
 			// The next request with that token tries again.
-			m.log.WarnContext(ctx, "stale session not removed", "cause", err)
+			m.log.WarnContext(ctx, "stale session not deleted", "cause", err)
 		}
 	}
 	if s.trace != nil {
@@ -143,10 +143,10 @@ func (m *Manager) load(s *Session, token string) (stale func() error, err error)
 	case errors.Is(err, errNewer):
 		// A newer server beside this one can read it. Whoever sent it is a
 		// guest here and stays logged in there.
-		m.log.WarnContext(ctx, "session not read", "cause", err)
+		m.log.WarnContext(ctx, "session skipped: written by a newer version", "cause", err)
 		return nil, m.guest(s, Newer)
 	case errors.Is(err, errUnreadable), errors.Is(err, store.ErrWrongType):
-		m.log.WarnContext(ctx, "stored session removed: it cannot be read", "cause", err)
+		m.log.WarnContext(ctx, "unreadable session found, deleting it", "cause", err)
 		return func() error { return m.store.Delete(ctx, Key(token)) }, m.guest(s, Unreadable)
 	case err != nil:
 		return nil, fmt.Errorf("load session: %w", unavailable(err))

@@ -73,7 +73,7 @@ func TestAStoppedOrHangingRedisIsSaidInTimeAndOver(t *testing.T) {
 			})
 			outage.end(w)
 			testkit.Steadily(t, patience, "after the outage", greeted(b, "Ada"))
-			if down, up := w.log.Count("sessions cannot be reached"), w.log.Count("sessions can be reached again"); down != 1 || up != 1 {
+			if down, up := w.log.Count("session store unreachable"), w.log.Count("session store reachable again"); down != 1 || up != 1 {
 				t.Errorf("it was logged %d times, and its end %d times", down, up)
 			}
 			testkit.Eventually(t, patience, "connections", func() error {
@@ -153,7 +153,7 @@ func TestAFullRedisRefusesLogInsAndGreets(t *testing.T) {
 	if devices, err := m.Devices(context.Background(), w.ada.ID); len(devices) != 1 || err != nil {
 		t.Errorf("listed %+v, %v", devices, err)
 	}
-	if n := w.log.Count("sessions cannot be stored"); n != 1 || w.log.Count("cannot be reached") != 0 {
+	if n := w.log.Count("session store not writable"); n != 1 || w.log.Count("unreachable") != 0 {
 		t.Errorf("logged %d times, want once", n)
 	}
 	before := *b
@@ -163,7 +163,7 @@ func TestAFullRedisRefusesLogInsAndGreets(t *testing.T) {
 	}
 	w.config("maxmemory", "0")
 	stranger.logIn(w.ada)
-	if n := w.log.Count("sessions can be stored again"); n != 1 {
+	if n := w.log.Count("session store writable again"); n != 1 {
 		t.Errorf("the recovery was logged %d times", n)
 	}
 }
@@ -184,13 +184,13 @@ func TestARedisThatIsNotTheOneToTalkToIsSaidOnce(t *testing.T) {
 		storesStill bool
 	}{
 		{"READONLY", func(w *world) { w.must("REPLICAOF", "127.0.0.1", "1") }, func(w *world) { w.must("REPLICAOF", "NO", "ONE") },
-			"sessions cannot be stored", false, false},
+			"session store not writable", false, false},
 		{"NOAUTH", func(w *world) {
 			w.config("requirepass", "secret")
 			w.mustAs("secret", "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-		}, func(w *world) { w.mustAs("secret", "CONFIG", "SET", "requirepass", "") }, "sessions cannot be reached", false, false},
+		}, func(w *world) { w.mustAs("secret", "CONFIG", "SET", "requirepass", "") }, "session store unreachable", false, false},
 		{"NOPERM", func(w *world) { w.must("ACL", "SETUSER", "default", "-get", "-eval", "-evalsha") },
-			func(w *world) { w.must("ACL", "SETUSER", "default", "+@all") }, "sessions cannot be reached", false, false},
+			func(w *world) { w.must("ACL", "SETUSER", "default", "+@all") }, "session store unreachable", false, false},
 		{"cut connections", func(w *world) { w.must("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes") }, func(*world) {}, "", true, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {

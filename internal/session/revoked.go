@@ -84,7 +84,7 @@ func (m *Manager) drainQueue(ctx context.Context, failed bool) (failing bool) {
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && !failed:
-		m.log.WarnContext(ctx, "queued session revocations not stored", "cause", err)
+		m.log.WarnContext(ctx, "queued session revocations not stored: database unavailable", "cause", err)
 	case stored > 0:
 		m.log.InfoContext(ctx, "queued session revocations stored", "sessions", stored)
 	}
@@ -93,6 +93,6 @@ func (m *Manager) drainQueue(ctx context.Context, failed bool) (failing bool) {
 
 func (m *Manager) forget(ctx context.Context) {
 	if err := m.devices.Forget(ctx, keepPast); err != nil && ctx.Err() == nil {
-		m.log.WarnContext(ctx, "past sessions not forgotten", "cause", err)
+		m.log.WarnContext(ctx, "ended sessions not deleted", "cause", err)
 	}
 }

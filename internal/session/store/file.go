@@ -37,10 +37,10 @@ const (
 	fileName = "the file of sessions" // for people
 
 	sweepEvery = time.Minute
-	// fileBeatEvery is the time between two beats of a file. Older data can only
-	// come under it while no server runs, so it is checked when the file is opened,
-	// and the beat only keeps short what has to be applied then.
-	fileBeatEvery = time.Minute
+	// fileHeartbeatEvery is the time between two heartbeat writes to a file. An older
+	// copy can only be put there while no server runs, so it is checked when the file is
+	// opened; the writes only keep short what has to be replayed then.
+	fileHeartbeatEvery = time.Minute
 )
 
 func openFile(cfg Config) (*Opened, error) {
@@ -79,8 +79,8 @@ func inDataDir(cfg Config, name string) (path string, err error) {
 	return filepath.Join(cfg.DataDir, name), nil
 }
 
-// begin makes sure that the file is the right one, removes the sessions that ended
-// since its beat, and keeps it beating and swept. It returns the watch on the
+// begin makes sure that the file is the right one, removes the sessions revoked since
+// its watermark, and starts the heartbeat and the sweeps. It returns the watch on the
 // database's clock.
 func (f *file) begin(ctx context.Context, cfg Config, identity Identity) (*clockWatch, error) {
 	err := f.update(func(bucket *bbolt.Bucket) error { return nil }) // makes the bucket
@@ -92,32 +92,32 @@ func (f *file) begin(ctx context.Context, cfg Config, identity Identity) (*clock
 	if err != nil {
 		return nil, err
 	}
-	beats := newHeartbeat(cfg)
-	stored, err := f.property(beatProperty)
+	heartbeat := newHeartbeat(cfg)
+	stored, err := f.property(watermarkProperty)
 	if err != nil {
-		return nil, fmt.Errorf("read the beat: %w", err)
+		return nil, fmt.Errorf("read the watermark: %w", err)
 	}
 	at, epoch, _ := strings.Cut(stored, " ")
-	next, err := beats.apply(ctx, beat{at, epoch}, func(keys []string) error { return f.Delete(ctx, keys...) })
+	next, err := heartbeat.replay(ctx, watermark{at, epoch}, func(keys []string) error { return f.Delete(ctx, keys...) })
 	if err == nil {
-		err = f.writeBeat(next)
+		err = f.writeWatermark(next)
 	}
 	if err != nil {
 		return nil, err
 	}
 	var run context.Context
 	run, f.stop = context.WithCancel(context.Background())
-	f.every(run, sweepEvery, cfg.Log, "expired sessions not removed", f.sweep)
-	f.every(run, fileBeatEvery, cfg.Log, "heartbeat of the session store not written", func(ctx context.Context) error {
-		// Every ending is removed here before it is stamped, so the clock read before
-		// the write is a beat.
-		now, err := beats.clock.read(ctx, cfg.Endings)
+	f.every(run, sweepEvery, cfg.Log, "expired sessions not deleted", f.sweep)
+	f.every(run, fileHeartbeatEvery, cfg.Log, "session store watermark not written", func(ctx context.Context) error {
+		// Every revoked session is removed here before the revocation is stamped, so the
+		// clock read before the write is a watermark.
+		now, err := heartbeat.clock.read(ctx, cfg.Endings)
 		if err != nil {
 			return err
 		}
-		return f.writeBeat(beatOf(now))
+		return f.writeWatermark(watermarkOf(now))
 	})
-	return beats.clock, nil
+	return heartbeat.clock, nil
 }
 
 func (f *file) every(run context.Context, period time.Duration, log *slog.Logger, failed string, do func(context.Context) error) {
@@ -256,9 +256,9 @@ func (f *file) setProperty(p property, value string) error {
 	})
 }
 
-func (f *file) writeBeat(b beat) error {
-	if err := f.setProperty(beatProperty, strings.TrimSpace(b.at+" "+b.epoch)); err != nil {
-		return fmt.Errorf("write the beat: %w", err)
+func (f *file) writeWatermark(w watermark) error {
+	if err := f.setProperty(watermarkProperty, strings.TrimSpace(w.at+" "+w.epoch)); err != nil {
+		return fmt.Errorf("write the watermark: %w", err)
 	}
 	return nil
 }

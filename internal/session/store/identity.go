@@ -44,12 +44,12 @@ func (i Identity) Same(other Identity) bool {
 }
 
 // property is something that data says of itself: the end of the key it is kept
-// under, after that of the beat.
+// under, after that of the watermark.
 type property string
 
 const (
-	beatProperty property = ""       // see heartbeat
-	idProperty   property = ".store" // see [Identity]
+	watermarkProperty property = ""       // see heartbeat
+	idProperty        property = ".store" // see [Identity]
 )
 
 // idKeeper is a store that keeps its ID.

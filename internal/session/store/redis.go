@@ -32,15 +32,15 @@ const Prefix = product.SessionKeys
 // redisstore, whose pool hands out handles on the one pipelined connection. Its
 // Commit, an unconditional MULTI/SET/PEXPIREAT, is not used.
 type redisStore struct {
-	name    string // for people
-	client  *pipeline.Client
-	pool    *redis.Pool
-	stored  *redisstore.RedisStore
-	beats   *heartbeat
-	health  *health
-	server  *embeddedredis.Server // nil unless this process runs it
-	belongs func(key string, value []byte) bool
-	log     *slog.Logger
+	name      string // for people
+	client    *pipeline.Client
+	pool      *redis.Pool
+	stored    *redisstore.RedisStore
+	heartbeat *heartbeat
+	health    *health
+	server    *embeddedredis.Server // nil unless this process runs it
+	belongs   func(key string, value []byte) bool
+	log       *slog.Logger
 }
 
 func (r *redisStore) Get(ctx context.Context, key string) ([]byte, error) {
@@ -57,7 +57,7 @@ func (r *redisStore) Get(ctx context.Context, key string) ([]byte, error) {
 	}
 	switch {
 	case err == nil:
-		err = r.beats.believable()
+		err = r.heartbeat.checkTrust()
 	case isReply(err, "WRONGTYPE"):
 		err = fmt.Errorf("%w: %w", ErrWrongType, err)
 	}
@@ -80,7 +80,7 @@ func (r *redisStore) GetMany(ctx context.Context, keys []string) ([][]byte, erro
 			return nil, err
 		}
 	}
-	return values, r.beats.believable()
+	return values, r.heartbeat.checkTrust()
 }
 
 // ofWrite is the error of a write whose command failed with err.
@@ -94,10 +94,10 @@ func ofWrite(err error) error {
 // Delete invalidates what was read where Redis refuses to remove a session: it may
 // have been revoked elsewhere, in the database for instance.
 func (r *redisStore) Delete(ctx context.Context, keys ...string) error {
-	at := r.beats.current()
+	at := r.heartbeat.current()
 	err := r.remove(ctx, keys)
 	if isReply(err, "NOREPLICAS", "MISCONF") {
-		r.beats.distrust(at, err)
+		r.heartbeat.invalidate(at, err)
 	}
 	return ofWrite(err)
 }
@@ -142,13 +142,13 @@ func (r *redisStore) DeleteAll(ctx context.Context) (int, error) {
 }
 
 // redisKey is where Redis keeps a property.
-func redisKey(p property) string { return beatKey + string(p) }
+func redisKey(p property) string { return watermarkKey + string(p) }
 
 func (r *redisStore) Ping(ctx context.Context) error {
 	if _, err := r.do(ctx, "PING"); err != nil {
-		return r.beats.explain(err)
+		return r.heartbeat.explain(err)
 	}
-	return r.beats.believable()
+	return r.heartbeat.checkTrust()
 }
 
 // do sends one command.
@@ -170,7 +170,7 @@ func (r *redisStore) check(key string, value []byte) error {
 }
 
 func (r *redisStore) misdelivered() error {
-	r.log.Error("a reply of the session store was not used", "cause", ErrMisdelivered, "store", r.name)
+	r.log.Error("session store reply rejected: wrong key", "cause", ErrMisdelivered, "store", r.name)
 	r.client.Reset(ErrMisdelivered)
 	return ErrMisdelivered
 }
@@ -243,7 +243,7 @@ func (r *redisStore) setID(ctx context.Context, id string) error {
 
 func (r *redisStore) Close() error {
 	err := r.client.Close() // also ends what the heartbeat waits for
-	r.beats.stopBeating()
+	r.heartbeat.shutDown()
 	if r.server != nil {
 		err = errors.Join(err, r.server.Close())
 	}
@@ -290,7 +290,7 @@ func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
 		}
 	}
 	is.Embedded, err = embeddedredis.Start(ctx, embeddedredis.Config{
-		Dir: cfg.DataDir, Product: product.Name, Scripts: []embeddedredis.Script{swapInGo, stepInGo}, Log: cfg.Log,
+		Dir: cfg.DataDir, Product: product.Name, Scripts: []embeddedredis.Script{swapInGo, leaseInGo}, Log: cfg.Log,
 	})
 	if err != nil {
 		return nil, err
@@ -300,18 +300,18 @@ func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
 
 // openAt opens the store in the Redis that dial leads to.
 func openAt(cfg Config, name string, dial dialFunc, is Opened) *Opened {
-	beats, health := newHeartbeat(cfg), newHealth(cfg.Log)
+	hb, health := newHeartbeat(cfg), newHealth(cfg.Log)
 	check := func(ctx context.Context, conn redis.Conn) error {
 		if err := acceptOn(cfg, is.identity, conn); err != nil {
 			return err
 		}
-		return beats.check(ctx, conn)
+		return hb.check(ctx, conn)
 	}
 	client := newClient(cfg, dial, tracedCheck(cfg, check), health)
-	beats.run(client)
+	hb.run(client)
 	pool := client.Pool()
-	is.Store = &redisStore{name, client, pool, redisstore.NewWithPrefix(pool, Prefix), beats, health, is.Embedded, cfg.Belongs, cfg.Log}
-	is.Dial, is.clock = dial, beats.clock
+	is.Store = &redisStore{name, client, pool, redisstore.NewWithPrefix(pool, Prefix), hb, health, is.Embedded, cfg.Belongs, cfg.Log}
+	is.Dial, is.clock = dial, hb.clock
 	return &is
 }
 
@@ -346,8 +346,8 @@ type health struct{ reads, writes condition }
 
 func newHealth(log *slog.Logger) *health {
 	return &health{
-		reads:  condition{log: log, level: slog.LevelError, down: "sessions cannot be reached", up: "sessions can be reached again"},
-		writes: condition{log: log, level: slog.LevelError, down: "sessions cannot be stored", up: "sessions can be stored again"},
+		reads:  condition{log: log, level: slog.LevelError, down: "session store unreachable", up: "session store reachable again"},
+		writes: condition{log: log, level: slog.LevelError, down: "session store not writable", up: "session store writable again"},
 	}
 }
 

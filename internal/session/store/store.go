@@ -104,7 +104,7 @@ type Opened struct {
 	Embedded *embeddedredis.Server // nil unless this process runs it
 
 	identity Identity    // without its ID
-	clock    *clockWatch // nil where no beat is kept
+	clock    *clockWatch // nil where there is no watermark
 	close    func() error
 }
 

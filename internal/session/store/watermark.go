@@ -9,65 +9,65 @@ import (
 	"time"
 )
 
-// Clock is what the database's clock shows. It may go back: it is set right, or a
-// replica with another clock takes the database's place. What was stamped keeps its
-// order all the same:
+// Clock is what the database's clock shows. It may go back: it is corrected, or a
+// replica with another clock replaces the database. Stamps keep their order all the
+// same:
 //
-// No ending is stamped before a Floor that was returned, as long as the Epoch is the
-// same. When the clock is found far behind the floor, the floor follows it and a new
-// epoch begins. Nothing is known then of beats from the epochs before.
+// No revocation is stamped before a Floor that was returned, as long as the Epoch is
+// the same. When the clock is found far behind the floor, the floor follows it and a new
+// epoch begins. Watermarks of earlier epochs are invalid then.
 type Clock struct {
 	Now   time.Time
 	Floor time.Time
 	Epoch string // "" at first
 }
 
-// beat is a time up to which endings are applied to some data: a floor of the
+// watermark is a time up to which revocations are applied to some data: a floor of the
 // database's clock. The zero value is none.
-type beat struct {
+type watermark struct {
 	at    string // Unix milliseconds, or any junk that was found
 	epoch string
 }
 
-func beatOf(c Clock) beat {
+func watermarkOf(c Clock) watermark {
 	ms := c.Floor.UnixMilli()
 	if ms <= 0 {
-		return beat{}
+		return watermark{}
 	}
-	return beat{strconv.FormatInt(ms, 10), c.Epoch}
+	return watermark{strconv.FormatInt(ms, 10), c.Epoch}
 }
 
-// ms returns the time as beatOf has written it, and 0 for anything else, such as
+// ms returns the time as watermarkOf has written it, and 0 for anything else, such as
 // "inf", "1e300" or more digits than a time has.
-func (b beat) ms() int64 {
-	ms, err := strconv.ParseInt(b.at, 10, 64)
-	if err != nil || ms <= 0 || strconv.FormatInt(ms, 10) != b.at {
+func (w watermark) ms() int64 {
+	ms, err := strconv.ParseInt(w.at, 10, 64)
+	if err != nil || ms <= 0 || strconv.FormatInt(ms, 10) != w.at {
 		return 0
 	}
 	return ms
 }
 
-// since returns from when on endings have to be applied to data in which the beat
-// was found: the beginning of time if it proves nothing. alarm says why that is,
-// except for data without a beat, which is just new.
-func (b beat) since(c Clock) (since time.Time, alarm string) {
-	ms := b.ms()
+// since returns the time from which revocations have to be applied to data with this
+// watermark: the beginning of time if it is invalid. alarm says why it is, except for
+// data without a watermark, which is just new.
+func (w watermark) since(c Clock) (since time.Time, alarm string) {
+	ms := w.ms()
 	switch at := time.UnixMilli(ms); {
-	case b.at == "":
+	case w.at == "":
 		return time.Unix(0, 0), ""
 	case ms == 0:
 		return time.Unix(0, 0), "session watermark is not a time"
-	case at.After(c.Floor.Add(beatMargin)):
+	case at.After(c.Floor.Add(watermarkMargin)):
 		return time.Unix(0, 0), "session watermark is in the future"
-	case b.epoch != c.Epoch:
+	case w.epoch != c.Epoch:
 		return time.Unix(0, 0), "session watermark is from before the database's clock went back"
 	default:
-		return at.Add(-beatMargin), ""
+		return at.Add(-watermarkMargin), ""
 	}
 }
 
 // clockWatch remembers the highest time that this server has read from the
-// database's clock. It only warns: [Clock] keeps endings in order.
+// database's clock. It only warns: [Clock] keeps revocations in order.
 type clockWatch struct {
 	highest atomic.Int64
 	back    *condition
