@@ -59,7 +59,7 @@ func measureDevices(ctx context.Context, l *lab) (section, error) {
 			if round > 0 {
 				t.loads = append(t.loads, seen)
 			}
-			l.say("  round %d of %d: %7d others %6.0f a second", round, l.rounds, t.others, seen.perSecond)
+			l.say("  round %d of %d: %7d others %6.0f per second", round, l.rounds, t.others, seen.perSecond)
 		}
 	}
 	return devicesSection(l.options, towns[0], towns[1])
@@ -172,20 +172,20 @@ func devicesSection(o options, few, many *town) (section, error) {
 	if _, err := fmt.Sscan(lineAfter(info, "used_memory:"), &used); err != nil {
 		return section{}, err
 	}
-	cost := table{head: []string{"sessions of others", "time a page, of that with few", "least to most", "median wait", "processor time a page"}}
+	cost := table{head: []string{"other sessions", "time per page / time with few", "range", "median latency", "CPU time per page"}}
 	for _, t := range []*town{few, many} {
 		slower := spreadOf(ratios(figures(few.loads, load.rate), figures(t.loads, load.rate)))
 		cost.row(fmt.Sprint(t.others), fmt.Sprintf("**%.2f**", slower.median), fmt.Sprintf("%.2f to %.2f", slower.least, slower.most),
 			milliseconds(spreadOf(figures(t.loads, load.wait)).median),
 			microseconds(spreadOf(figures(t.loads, load.serverCPU)).median))
 	}
-	memory := table{head: []string{"Redis, with that many sessions", "bytes"}}
-	memory.row("MEMORY USAGE of one", fmt.Sprintf("**%d**", each))
-	memory.row("all memory in use, for each", fmt.Sprint(used/int64(many.others)))
+	memory := table{head: []string{"Redis memory per session", "bytes"}}
+	memory.row("MEMORY USAGE of one key", fmt.Sprintf("**%d**", each))
+	memory.row("used_memory divided by the number of sessions", fmt.Sprint(used/int64(many.others)))
 	return section{
-		title: "A list of devices in a crowd",
-		text: fmt.Sprintf("`/devices` of a person who is logged in %d times, on Redis and PostgreSQL, while others are logged in too: "+
-			"%d rounds of %s over %d kept-alive connections, the two servers taking turns.", ownDevices, o.rounds, o.length, o.connections),
+		title: "The device list with many sessions",
+		text: fmt.Sprintf("`/devices` for a user with %d sessions, on Redis and PostgreSQL, with other users logged in: "+
+			"%d rounds of %s over %d keep-alive connections, alternating between the two servers.", ownDevices, o.rounds, o.length, o.connections),
 		tables: []table{cost, memory},
 	}, nil
 }

@@ -63,7 +63,7 @@ func measureFlood(ctx context.Context, l *lab) (section, error) {
 		if round > 0 { // the first warms up
 			rounds = append(rounds, r)
 		}
-		l.say("  round %d of %d: 99 %% within %s, while %.0f a second log in %s, while %.0f a second guess %s",
+		l.say("  round %d of %d: p99 latency %s, with %.0f logins per second %s, with %.0f guesses per second %s",
 			round, l.rounds, r.quiet.p99, r.logIns, r.flood.p99, r.tries, r.guessed.p99)
 	}
 	return floodSection(l.options, rounds), nil
@@ -154,14 +154,14 @@ func floodSection(o options, rounds []floodRound) section {
 			memory[i] = append(memory[i], r.memory[i])
 		}
 	}
-	t := table{head: []string{"meanwhile", "median wait", "of quiet", "99 % within", "of quiet", "least to most", "greetings a second", "memory"}}
+	t := table{head: []string{"load", "median latency", "/ idle", "p99 latency", "/ idle", "range", "greetings per second", "memory"}}
 	for i, row := range []struct {
 		name  string
 		loads []load
 	}{
-		{"no one logs in", quiet},
-		{fmt.Sprintf("%d clients log in, %.0f log-ins a second", floodClients, spreadOf(logIns).median), flood},
-		{fmt.Sprintf("%d clients guess passwords, %.0f tries a second, of which %.1f are hashed", floodClients, spreadOf(tries).median, spreadOf(hashed).median), guessed},
+		{"idle", quiet},
+		{fmt.Sprintf("%d clients log in (%.0f logins per second)", floodClients, spreadOf(logIns).median), flood},
+		{fmt.Sprintf("%d clients guess passwords (%.0f attempts per second, %.1f hashed)", floodClients, spreadOf(tries).median, spreadOf(hashed).median), guessed},
 	} {
 		typical := spreadOf(ratios(figures(row.loads, load.wait), figures(quiet, load.wait)))
 		long := spreadOf(ratios(figures(row.loads, load.longWait), figures(quiet, load.longWait)))
@@ -173,12 +173,11 @@ func floodSection(o options, rounds []floodRound) section {
 			fmt.Sprintf("%.0f MB", spreadOf(memory[i]).median/1e6))
 	}
 	return section{
-		title: "A greeting while others log in",
-		text: fmt.Sprintf("How long the greeting takes over %d kept-alive connections while no one logs in, and while %d clients do, "+
-			"each again as soon as it is let in: every log-in costs a password hash (argon2id), and hashes are what a server runs out of "+
-			"processors for. Those who guess take the same form on a server of their own, where all but the first tries are refused unread "+
-			"with 429. Memory is what the server's process holds after a round (resident). %d rounds of %s of each, taking turns; a ratio is taken within a round. The clients that log in, "+
-			"wrk, Redis and the server share the processors.", floodReaders, floodClients, o.rounds, o.length),
+		title: "The greeting page during a login flood",
+		text: fmt.Sprintf("Latency of the greeting page over %d keep-alive connections, while no one logs in and while %d clients log in "+
+			"repeatedly. Each login costs an argon2id hash, the most CPU-intensive operation of the server. Password guessers use the same "+
+			"form on a separate server, which rejects all but the first attempts with 429 without hashing. Memory is the server's resident "+
+			"size after a round. %d rounds of %s each, in turn; ratios are computed within a round. All processes share the CPUs.", floodReaders, floodClients, o.rounds, o.length),
 		tables: []table{t},
 	}
 }

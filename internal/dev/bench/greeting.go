@@ -77,9 +77,9 @@ func measureGreeting(ctx context.Context, l *lab) (section, error) {
 }
 
 func startHoldfast(ctx context.Context, l *lab, learn string) (*contender, error) {
-	c := &contender{name: "Holdfast", what: "the whole of `/profile`: request log, request id, all headers, its own session guard"}
+	c := &contender{name: "Holdfast", what: "the complete `/profile`: request log, request id, all headers, and Holdfast's session handling"}
 	if learn == "on" {
-		c.name, c.what = "Holdfast, LEARN=on", "the same while it keeps what `/explain` shows of each request, as it does on the machine of a person who tries it"
+		c.name, c.what = "Holdfast, LEARN=on", "the same, while recording each request for `/explain`, as on a developer's machine"
 	}
 	if err := c.start(ctx, l, l.binary, serveArgs(), serverSettings(l.redis.URL, "LEARN="+learn)...); err != nil {
 		return nil, err
@@ -103,9 +103,9 @@ func keepAnswer(ctx context.Context, l *lab, holdfast *contender) (path string, 
 
 // startLimit has the bare server send those very bytes.
 func startLimit(ctx context.Context, l *lab, holdfast *contender, answer string, pipelined bool) (*contender, error) {
-	c := &contender{name: "The limit", what: "bare net/http: one GET through redigo, on a connection of a pool for each request, and the same bytes, made beforehand"}
+	c := &contender{name: "The limit", what: "plain net/http: one GET per request through a redigo pool, then the same response bytes, prepared in advance"}
 	if pipelined {
-		c.name, c.what = "The pipelined limit", "the same, with the GETs of all requests on one connection, through `internal/pipeline`"
+		c.name, c.what = "The pipelined limit", "the same, with all GETs on one connection through `internal/pipeline`"
 	}
 	err := c.startSelf(ctx, l, "limit", "-redis", l.redis.URL, "-key", visitor.Key(holdfast.visitor.Token()), "-answer", answer,
 		fmt.Sprintf("-pipelined=%t", pipelined))
@@ -122,7 +122,7 @@ func wire(a visitor.Answer) ([]byte, error) {
 }
 
 func startStock(ctx context.Context, l *lab, answer string, idle time.Duration) (*contender, error) {
-	c := &contender{name: "Echo and scs", what: "as their manuals say: gob codec, redisstore, LoadAndSave, request logger; the same template"}
+	c := &contender{name: "Echo and scs", what: "configured as their documentation shows: gob codec, redisstore, LoadAndSave, request logger; the same template"}
 	if idle > 0 {
 		c.name, c.what = "Echo and scs, IdleTimeout", "the same with `IdleTimeout` set"
 	}
@@ -240,7 +240,7 @@ func (l *lab) race(ctx context.Context, all []*contender) error {
 			if round > 0 {
 				c.loads = append(c.loads, seen)
 			}
-			l.say("  round %d of %d: %-26s %6.0f a second, %3.0f µs of processor time each, %4.1f of Redis", round, l.rounds, c.name, seen.perSecond, seen.cpu*1e6, seen.redis*1e6)
+			l.say("  round %d of %d: %-26s %6.0f per second, %3.0f µs of CPU time each, %4.1f of Redis", round, l.rounds, c.name, seen.perSecond, seen.cpu*1e6, seen.redis*1e6)
 		}
 	}
 	return nil
@@ -250,8 +250,8 @@ func (c *contender) figures(of func(load) float64) []float64 { return figures(c.
 
 func greetingSection(o options, all []*contender) section {
 	limit, pipelined, holdfast := all[0], all[1], all[2]
-	speed := table{head: []string{"server", "of the limit", "least to most", "of the pipelined limit", "Holdfast against it", "least to most", "median wait", "99 % within", "bytes an answer"}}
-	cost := table{head: []string{"server", "processor time an answer", "of the limit's", "least to most", "Redis' own", "Redis commands a view"}}
+	speed := table{head: []string{"server", "throughput / limit", "range", "throughput / pipelined limit", "Holdfast / this", "range", "median latency", "p99 latency", "bytes per response"}}
+	cost := table{head: []string{"server", "CPU time per response", "/ limit", "range", "Redis CPU time", "Redis commands per view"}}
 	for _, c := range all {
 		ofLimit := spreadOf(ratios(c.figures(load.rate), limit.figures(load.rate)))
 		ofPipelined := spreadOf(ratios(c.figures(load.rate), pipelined.figures(load.rate)))
@@ -271,12 +271,12 @@ func greetingSection(o options, all []*contender) section {
 			c.commandWords())
 	}
 	s := section{
-		title: "A greeting",
-		text: fmt.Sprintf("The page that greets a logged-in person by name, asked for by wrk over %d kept-alive connections: "+
-			"%d rounds of %s of each server, taking turns. Each server is a process of its own; all use the same Redis. "+
-			"A ratio is taken within a round, and the figure is the median of the rounds. "+
-			"Processor time is that of the server's process and, apart from it, that of Redis, user and system; on a shared machine "+
-			"it varies less than the speed.", o.connections, o.rounds, o.length),
+		title: "The greeting page",
+		text: fmt.Sprintf("wrk requests the page that greets a logged-in user by name over %d keep-alive connections, "+
+			"for %d rounds of %s per server in turn. Each server is a separate process, and all use the same Redis. "+
+			"Ratios are computed within a round; the tables show the median over the rounds. "+
+			"CPU time is user plus system time of the server process, with Redis listed separately. On a shared machine "+
+			"it varies less than throughput.", o.connections, o.rounds, o.length),
 		tables: []table{speed, cost},
 	}
 	for _, c := range all {

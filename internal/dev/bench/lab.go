@@ -86,7 +86,8 @@ func (l *lab) close() error {
 // say tells who waits what is going on.
 func (l *lab) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
-// borrower replaces a test, so that the servers of tests can be used here too: package testservice asks for nothing else of its test.
+// borrower replaces a test, so that the servers of tests can be used here too:
+// package testservice uses nothing else of its test.
 type borrower struct {
 	testing.TB // nil: what is not below is not used
 	folder     string

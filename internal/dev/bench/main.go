@@ -71,13 +71,13 @@ func run(ctx context.Context, args []string) error {
 	}
 	var o options
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
-	flags.IntVar(&o.rounds, "rounds", 9, "rounds of every server")
+	flags.IntVar(&o.rounds, "rounds", 9, "rounds per server")
 	flags.DurationVar(&o.length, "length", 3*time.Second, "length of one round, in whole seconds")
-	flags.IntVar(&o.connections, "connections", 64, "connections that wrk keeps alive, where a measurement does not say")
-	flags.IntVar(&o.starts, "starts", 11, "starts of each kind")
-	flags.IntVar(&o.others, "others", 1_000_000, "sessions of other people in the crowd")
-	flags.StringVar(&o.out, "out", "docs/benchmarks.md", "file of the report; empty: print it only")
-	flags.StringVar(&o.only, "only", "", "one measurement (greeting, flood, devices or starts), printed only")
+	flags.IntVar(&o.connections, "connections", 64, "keep-alive connections, unless a benchmark sets its own")
+	flags.IntVar(&o.starts, "starts", 11, "starts per configuration")
+	flags.IntVar(&o.others, "others", 1_000_000, "number of other sessions")
+	flags.StringVar(&o.out, "out", "docs/benchmarks.md", "report file; if empty, only print")
+	flags.StringVar(&o.only, "only", "", "run one benchmark (greeting, flood, devices or starts), only print")
 	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return nil
 	} else if err != nil {
@@ -85,7 +85,7 @@ func run(ctx context.Context, args []string) error {
 	}
 	chosen := slices.DeleteFunc(measurements(), func(m measurement) bool { return o.only != "" && o.only != m.name })
 	if len(chosen) == 0 {
-		return fmt.Errorf("no measurement is called %q", o.only)
+		return fmt.Errorf("unknown benchmark %q; available: greeting, flood, devices, starts", o.only)
 	}
 	return measure(ctx, o, chosen)
 }

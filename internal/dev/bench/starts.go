@@ -14,11 +14,11 @@ import (
 // measureStarts takes the time from starting the program to its first answer.
 func measureStarts(ctx context.Context, l *lab) (section, error) {
 	s := section{
-		title: "Starting",
-		text: fmt.Sprintf("From starting the process to the last byte of its first answer, median of %d starts. "+
-			"On real services the answer is the greeting of a person who was logged in before, and the tables exist; "+
-			"in an empty folder it is the first page, after both embedded stores were made.", l.starts),
-		tables: []table{{head: []string{"start", "median", "least to most"}}},
+		title: "Start-up time",
+		text: fmt.Sprintf("Time from process start to the last byte of the first response, median of %d starts. "+
+			"With Redis and PostgreSQL, the response is the greeting of a user who is already logged in, and the tables exist. "+
+			"With an empty directory, it is the home page, after both embedded stores are created.", l.starts),
+		tables: []table{{head: []string{"start", "median", "range"}}},
 	}
 	add := func(name string, seconds []float64) {
 		all := spreadOf(seconds)
@@ -28,10 +28,10 @@ func measureStarts(ctx context.Context, l *lab) (section, error) {
 	if err != nil {
 		return section{}, err
 	}
-	add("nothing set, an empty folder", embedded)
+	add("default settings, empty directory", embedded)
 	var postgres *testservice.PostgresServer
 	if err := l.bench.borrow(func(t testing.TB) { postgres = testservice.Postgres(t) }); err != nil {
-		s.notes = append(s.notes, "Not measured on real services: "+err.Error()+".")
+		s.notes = append(s.notes, "Not measured with Redis and PostgreSQL: "+err.Error()+".")
 		return s, nil
 	}
 	real, err := l.realStarts(ctx, postgres.URL)
