@@ -11,13 +11,12 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// Commit stores what the request changed in s, if anything. It is called after
-// the page is made and before its first byte is sent, and only for a request
-// that succeeded. A page that tells what was stored calls it earlier; then
-// nothing is stored after that. On any error no cookie may be written and the
-// page must not be sent.
-// Errors: ErrUnavailable, ErrEnded, ErrFlashTaken, and ErrFull when parallel
-// requests together put in more than fits.
+// Commit stores the request's changes to s, if any. Call it after the page is
+// rendered and before its first byte is sent, and only for a request that
+// succeeded. A page that shows what was stored calls it earlier; nothing is stored
+// after that. After an error, no cookie may be written and the page must not be
+// sent. Errors: ErrUnavailable, ErrEnded, ErrFlashTaken, and ErrFull if parallel
+// requests together stored more than fits.
 func (m *Manager) Commit(s *Session) error {
 	if s.committed {
 		return nil
@@ -38,9 +37,9 @@ func (m *Manager) Commit(s *Session) error {
 	case !s.Stored():
 		o.Act = Nobody
 	case m.now().Sub(s.record.LastSeenAt) >= m.limits.touchEvery():
-		// A page that only looked does not fail when its use cannot be noted: a
-		// full store still greets, and an ended session's last page was asked
-		// for while it lived.
+		// A request that changes nothing does not fail if its use cannot be stored:
+		// a full store still greets, and the last page of a session was requested
+		// before it was revoked.
 		if o.TouchErr = m.write(s); o.TouchErr != nil {
 			m.log.WarnContext(s.request, "session last-seen time not updated", "cause", o.TouchErr)
 		} else {
@@ -75,10 +74,10 @@ func (m *Manager) commitChange(s *Session) error {
 	return nil
 }
 
-// commitLogOut removes the session first, where it counts, and then marks its
-// row. What the token leads to is removed whether or not it could be read; and
-// where nothing was there, the row is marked all the same: a log-out before may
-// have got no further.
+// commitLogOut deletes the session first, which takes effect immediately, and then
+// marks its row. It deletes the token's session even if the record could not be
+// read. It marks the row even if there was no session: an earlier logout may have
+// stopped before that.
 func (m *Manager) commitLogOut(s *Session) error {
 	keys := s.also
 	if s.token != "" {
@@ -101,25 +100,25 @@ func (m *Manager) commitLogOut(s *Session) error {
 	return nil
 }
 
-// Bounds of the tries to write a record that other requests keep changing: with
-// a pause at random up to the longest one between two, some two seconds.
+// Bounds of the attempts to write a record that other requests keep changing: about
+// two seconds, with a random pause of up to longestPause between two attempts.
 const (
 	maxTries     = 64
 	longestPause = 64 * time.Millisecond
 )
 
-// errConflicts: the record was changed by others before each of maxTries tries.
+// errConflicts: other requests changed the record before each of maxTries attempts.
 var errConflicts = errors.New("other requests kept changing this session")
 
-// retry makes a conditional write, and after a conflict reloads and makes it
-// again, at most maxTries times.
+// retry makes a conditional write. After a conflict it reloads and tries again, at
+// most maxTries times.
 func retry(write, reload func() error) error {
 	for try := range maxTries {
 		err := write()
 		if !errors.Is(err, store.ErrConflict) {
 			return err
 		}
-		if try > 0 { // the first conflict is one quick request; more are a crowd
+		if try > 0 { // the first conflict is one fast request; more are many requests
 			time.Sleep(rand.N(min(time.Millisecond<<min(try, 10), longestPause)))
 		}
 		if err := reload(); err != nil {
@@ -129,11 +128,10 @@ func retry(write, reload func() error) error {
 	return fmt.Errorf("%w: %w", ErrUnavailable, errConflicts)
 }
 
-// write stores s.record where s.base still is; a new session only where nothing
-// is. Where another request has stored something else since, the changes of
-// this one are merged into that.
-// Errors: ErrEnded where nothing is stored any more: a session that has ended is
-// never written again; ErrFull, ErrUnavailable.
+// write stores s.record if s.base is still stored, or if nothing is stored for a
+// new session. If another request has stored something else in the meantime, this
+// request's changes are merged into that. Errors: ErrEnded if nothing is stored any
+// more, because a revoked session is never written again; ErrFull, ErrUnavailable.
 func (m *Manager) write(s *Session) error {
 	return retry(func() error { return m.writeOnce(s) }, func() error { return m.mergeStored(s) })
 }
@@ -148,7 +146,7 @@ func (m *Manager) writeOnce(s *Session) error {
 		return ErrEnded
 	}
 	if m.scs.Token(s.scs) == "" {
-		// Without a token this makes one and does nothing else.
+		// Without a token this generates one and does nothing else.
 		if err := m.scs.RenewToken(s.scs); err != nil {
 			return fmt.Errorf("make token: %w", err)
 		}
@@ -158,7 +156,7 @@ func (m *Manager) writeOnce(s *Session) error {
 		return fmt.Errorf("encode session: %w", err)
 	}
 	m.scs.Put(s.scs, recordKey, change{old: s.base.raw, new: raw})
-	m.scs.SetDeadline(s.scs, expires) // the key's time to live
+	m.scs.SetDeadline(s.scs, expires) // the key's TTL
 	if _, _, err := m.scs.Commit(s.scs); err != nil {
 		return fmt.Errorf("store session: %w", unavailable(err))
 	}
@@ -167,8 +165,8 @@ func (m *Manager) writeOnce(s *Session) error {
 	return nil
 }
 
-// mergeStored reads what another request has stored, and merges the changes of
-// this one into it.
+// mergeStored reads what another request has stored and merges this request's
+// changes into it.
 func (m *Manager) mergeStored(s *Session) error {
 	if !s.Stored() {
 		return fmt.Errorf("%w: a new token is already in use", ErrUnavailable)
@@ -203,8 +201,8 @@ func (m *Manager) read(ctx context.Context, key string) (Record, error) {
 	return record, nil
 }
 
-// WriteCookie adds to header w what [Manager.Commit] has decided: a new
-// session's cookie, a cleared one, or nothing. It does so once.
+// WriteCookie adds to the header of w what [Manager.Commit] has decided: the cookie
+// of a new session, a cleared one, or nothing. It does so once.
 func (m *Manager) WriteCookie(w http.ResponseWriter, s *Session) {
 	if s.cookieWritten {
 		return

@@ -9,30 +9,30 @@ import (
 	"time"
 )
 
-// MaxLive is how many live sessions one person can have. One more log-in ends
-// the oldest (the number is GitLab's; ASVS 5.0 7.1.2 asks that there be one).
+// MaxLive is how many live sessions one person can have. One more login revokes the
+// oldest (the number is GitLab's; ASVS 5.0 7.1.2 asks for a limit).
 const MaxLive = 100
 
 // ErrNoDevice: this person has no such session, now or in the past.
 var ErrNoDevice = errors.New("no such session of this person")
 
-// EndReason says how a session ended.
+// EndReason is why a session ended.
 type EndReason string
 
-// The ways a session ends. The words are stored, so they do not change.
+// The reasons why a session ends. They are stored, so they must not change.
 const (
 	EndedByLogOut   EndReason = "log-out"  // on the device itself
 	EndedByOwner    EndReason = "owner"    // from another device
 	EndedByOperator EndReason = "operator" // by a command
-	EndedByDisable  EndReason = "disabled" // the person may not log in any more
+	EndedByDisable  EndReason = "disabled" // the person may no longer log in
 	EndedByLimit    EndReason = "limit"    // the oldest of more than MaxLive
-	EndedByLogIn    EndReason = "log-in"   // a new log-in in the same browser
+	EndedByLogIn    EndReason = "log-in"   // a new login in the same browser
 	EndedByTime     EndReason = "expired"  // idle too long, or too old
 )
 
-// Device is one log-in of a person: a row in the people's database, which
-// outlives the session so that it can be listed, and ended again in a store
-// that was restored from older data.
+// Device is one login of a person: a row in the database that outlives the session,
+// so that the session can be listed, and revoked again in a store that was restored
+// from older data.
 type Device struct {
 	ID         string
 	PersonID   string
@@ -49,67 +49,66 @@ type Device struct {
 	Current    bool      // the session this request came with
 }
 
-// DeviceStore keeps devices, in the people's database. A row proves nothing
-// alone: only the session store says that a session lives. All ages are judged
-// by the database's clock, in the statement that acts on them, so that servers
-// whose clocks differ agree.
+// DeviceStore keeps devices, in the database. A row alone does not make a session
+// valid; the session store decides that. All ages are measured by the database's
+// clock, in the statement that uses them, so that servers with different clocks
+// agree.
 type DeviceStore interface {
-	// Insert stores a device before its session is stored; it counts for nothing
-	// until it is confirmed. ErrEnded when the person may not log in (any more),
-	// decided in one step with the writing.
+	// Insert stores a device before its session is stored; it has no effect until
+	// it is confirmed. It returns ErrEnded if the person may not log in (any more),
+	// decided atomically with the write.
 	Insert(ctx context.Context, d Device) error
-	// Confirm makes a device count whose session is stored, and returns the
-	// person's name. ErrEnded when the device has ended meanwhile.
+	// Confirm puts a device whose session is stored into effect, and returns the
+	// person's name. It returns ErrEnded if the device has ended in the meantime.
 	Confirm(ctx context.Context, id string) (name string, err error)
-	// NameOf returns the name that a person has now, or ErrEnded when the person is
-	// there no more.
+	// NameOf returns the person's current name, or ErrEnded if the person no longer
+	// exists.
 	NameOf(ctx context.Context, person string) (string, error)
 	// Find returns one device of a person, ended or not, or ErrNoDevice.
 	Find(ctx context.Context, person, id string) (Device, error)
 	// FindByKey returns the device whose session has this key, ended or not, or
 	// ErrNoDevice.
 	FindByKey(ctx context.Context, key string) (Device, error)
-	// Live returns at most limit confirmed devices of a person that have not
-	// ended, newest first. Those past their lifetime are among them until they are
-	// marked as expired.
+	// Live returns at most limit confirmed devices of a person that have not ended,
+	// newest first. Devices past their lifetime are included until they are marked
+	// as expired.
 	Live(ctx context.Context, person string, limit int) ([]Device, error)
 	// Past returns ended devices of a person, latest first.
 	Past(ctx context.Context, person string, offset, limit int) ([]Device, error)
-	// Believable returns devices, in the order of their ids from after on, whose
-	// session could be stored somewhere: whose lifetime has not passed, ended
-	// or not, confirmed or not.
+	// Believable returns devices, ordered by id and starting after the id after,
+	// whose session could be stored somewhere: whose lifetime has not passed,
+	// whether ended or not, confirmed or not.
 	Believable(ctx context.Context, person, after string, limit int) ([]Device, error)
-	// EndByKey marks those of the devices with these session keys that have not
-	// ended yet; keys of no device do nothing.
+	// EndByKey marks the devices with these session keys as ended, except those
+	// that have ended already. It ignores keys of no device.
 	EndByKey(ctx context.Context, keys []string, why EndReason) error
-	// Expire marks those of the devices as expired that have not ended yet and
-	// were inserted more than a minute ago: a younger one may be about to be
-	// confirmed.
+	// Expire marks those of the devices as expired that have not ended yet and were
+	// inserted more than a minute ago: a younger one may be about to be confirmed.
 	Expire(ctx context.Context, ids []string) error
 	// Clock reads the database's clock, which stamps all of this.
 	Clock(ctx context.Context) (Clock, error)
-	// EndedSince passes the keys of devices that ended at since or later, and
-	// whose lifetime has not passed, to yield, batch by batch.
+	// EndedSince passes the keys of devices that ended at since or later, and whose
+	// lifetime has not passed, to yield, in batches.
 	EndedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error
-	// EndEverybody marks the devices of all people that have not ended yet, page
-	// by page, and passes how many those were so far to progress, one call at a
-	// time. It may miss one that is inserted meanwhile.
+	// EndEverybody marks all people's devices that have not ended yet as ended, in
+	// batches, and passes the number so far to progress, one call at a time. It may
+	// miss a device that is inserted during the call.
 	EndEverybody(ctx context.Context, why EndReason, progress func(marked int)) error
-	// Forget removes devices that ended or expired before an age, and whose
-	// lifetime has passed, once a day however many servers ask.
+	// Forget deletes devices that ended or expired longer than age ago and whose
+	// lifetime has passed, once a day however many servers call it.
 	Forget(ctx context.Context, age time.Duration) error
 }
 
-// newID returns 80 random bits as text, for things that are named but secret
-// to nobody. It has letters and digits only: an operator types it after a flag,
-// and a dash in front would look like another one.
+// newID returns 80 random bits as text, for ids that are not secret. They consist
+// of letters and digits only, because an operator types them after a flag, where a
+// leading dash would look like another flag.
 func newID() string { return rand.Text()[:16] }
 
-// atOnce is how many devices are handled in one go.
+// atOnce is the batch size for devices.
 const atOnce = 10 * MaxLive
 
-// Devices returns the live sessions of the person logged in, this one first,
-// then the latest used. Errors: ErrUnavailable, the device store's own, and
+// Devices returns the live sessions of the logged-in person: this one first, then
+// the most recently used. Errors: ErrUnavailable, the device store's errors, and
 // ErrEnded for a guest.
 func (s *Session) Devices(ctx context.Context) ([]Device, error) {
 	member, ok := s.Member()
@@ -135,7 +134,7 @@ func (s *Session) Devices(ctx context.Context) ([]Device, error) {
 	return devices, nil
 }
 
-// PastDevices returns ended sessions of the person logged in, latest first.
+// PastDevices returns ended sessions of the logged-in person, latest first.
 func (s *Session) PastDevices(ctx context.Context, offset, limit int) ([]Device, error) {
 	member, ok := s.Member()
 	if !ok {
@@ -144,9 +143,9 @@ func (s *Session) PastDevices(ctx context.Context, offset, limit int) ([]Device,
 	return s.manager.devices.Past(ctx, member.ID, offset, limit)
 }
 
-// EndDevice ends one session of the person logged in; ending this one is a
-// log-out. Ending what has ended already changes nothing. Errors: ErrNoDevice
-// for a session that is not theirs, ErrUnavailable.
+// EndDevice revokes one session of the logged-in person; for this session it is a
+// logout. It does nothing if the session has ended already. Errors: ErrNoDevice for
+// a session that is not theirs, ErrUnavailable.
 func (s *Session) EndDevice(ctx context.Context, id string) error {
 	member, ok := s.Member()
 	if !ok {
@@ -159,8 +158,8 @@ func (s *Session) EndDevice(ctx context.Context, id string) error {
 	return s.manager.EndDevice(ctx, member.ID, id, EndedByOwner)
 }
 
-// EndOthers ends every session of the person logged in but this one, and
-// returns how many live ones those were.
+// EndOthers revokes every session of the logged-in person except this one, and
+// returns how many live ones there were.
 func (s *Session) EndOthers(ctx context.Context) (int, error) {
 	member, ok := s.Member()
 	if !ok {
@@ -169,15 +168,15 @@ func (s *Session) EndOthers(ctx context.Context) (int, error) {
 	return s.manager.endAll(ctx, member.ID, member.Device, EndedByOwner)
 }
 
-// Devices returns the live sessions of a person, newest first: the devices
-// whose record the store still has, asked for in one command. Those without one
-// are marked as expired on the way.
+// Devices returns the live sessions of a person, newest first: the devices whose
+// record is still in the store, read with one command. It marks the others as
+// expired.
 func (m *Manager) Devices(ctx context.Context, person string) ([]Device, error) {
 	devices, _, err := m.live(ctx, person)
 	return devices, err
 }
 
-// EndDevice ends one session of a person. Errors: as [Session.EndDevice].
+// EndDevice revokes one session of a person. Errors: see [Session.EndDevice].
 func (m *Manager) EndDevice(ctx context.Context, person, id string, why EndReason) error {
 	d, err := m.devices.Find(ctx, person, id)
 	if err != nil {
@@ -186,14 +185,14 @@ func (m *Manager) EndDevice(ctx context.Context, person, id string, why EndReaso
 	return m.end(ctx, []Device{d}, why)
 }
 
-// EndAll ends every session of a person and returns how many there were in the
+// EndAll revokes every session of a person and returns how many there were in the
 // store.
 func (m *Manager) EndAll(ctx context.Context, person string, why EndReason) (int, error) {
 	return m.endAll(ctx, person, "", why)
 }
 
-// endAll ends sessions whatever their rows say of them: a store restored from
-// older data may hold one whose row has ended long ago.
+// endAll revokes sessions whatever their rows say: a store restored from older data
+// may have a session whose row ended long ago.
 func (m *Manager) endAll(ctx context.Context, person, except string, why EndReason) (int, error) {
 	ended := 0
 	for after := ""; ; {
@@ -221,10 +220,10 @@ func (m *Manager) endAll(ctx context.Context, person, except string, why EndReas
 	}
 }
 
-// EndEverybody ends every session there is, guests' included, and returns how
-// many there were in the store. It does not rest on the list of devices: what
-// the store holds is removed by its keys. progress is told now and then how many
-// devices are marked.
+// EndEverybody revokes every session, including those of guests, and returns how
+// many there were in the store. It does not depend on the list of devices: it
+// deletes all keys in the store. It calls progress from time to time with the
+// number of devices marked.
 func (m *Manager) EndEverybody(ctx context.Context, why EndReason, progress func(marked int)) (int, error) {
 	ended, err := m.store.DeleteAll(ctx)
 	if err != nil {
@@ -233,11 +232,11 @@ func (m *Manager) EndEverybody(ctx context.Context, why EndReason, progress func
 	if err := m.devices.EndEverybody(ctx, why, progress); err != nil {
 		return ended, err
 	}
-	// Those who have logged in meanwhile.
+	// People who have logged in meanwhile.
 	if err := m.devices.EndEverybody(ctx, why, func(int) {}); err != nil {
 		return ended, err
 	}
-	// A log-in under way may have stored its session after the first time and
+	// A login in progress may have stored its session after the first deletion and
 	// been confirmed before the mark.
 	if _, err := m.store.DeleteAll(ctx); err != nil {
 		return ended, fmt.Errorf("end sessions: %w", unavailable(err))
@@ -245,14 +244,14 @@ func (m *Manager) EndEverybody(ctx context.Context, why EndReason, progress func
 	return ended, nil
 }
 
-// end removes sessions from the store first, where it counts, and then marks
-// their devices. Failing in between leaves rows that are found to have expired;
-// the other way round would leave sessions that nobody could end. It removes
-// them once more after that: a log-in under way may have stored its session
-// after the first time and been confirmed before the mark.
+// end deletes sessions from the store first, which takes effect immediately, and
+// then marks their devices. A failure in between leaves rows that are later found
+// to have expired; the other order would leave sessions that no one could revoke.
+// It then deletes the sessions again: a login in progress may have stored its
+// session after the first deletion and been confirmed before the mark.
 //
-// A caller that gives up does not come in between: an ending that is not noted
-// could not be repeated in a store that has lost it.
+// It ignores cancellation: a revocation that is not recorded could not be repeated
+// in a store that has lost it.
 func (m *Manager) end(ctx context.Context, devices []Device, why EndReason) error {
 	if len(devices) == 0 {
 		return nil
@@ -279,7 +278,7 @@ func keysOf(devices []Device) []string {
 	return keys
 }
 
-// live returns the devices of a person whose session lives, and its records.
+// live returns the devices of a person whose session is live, and their records.
 func (m *Manager) live(ctx context.Context, person string) ([]Device, []Record, error) {
 	devices, err := m.devices.Live(ctx, person, atOnce)
 	if err != nil {
@@ -308,7 +307,7 @@ func (m *Manager) live(ctx context.Context, person string) ([]Device, []Record, 
 		}
 	}
 	if len(expired) > 0 {
-		// A list does not fail when the database takes no writes just now.
+		// A list does not fail because the database accepts no writes right now.
 		if err := m.devices.Expire(ctx, expired); err != nil {
 			m.log.WarnContext(ctx, "expired sessions not recorded", "cause", err)
 		}
@@ -316,10 +315,10 @@ func (m *Manager) live(ctx context.Context, person string) ([]Device, []Record, 
 	return live, records, nil
 }
 
-// Rename has every session of a person greet by a new name, which is stored, from
-// its next request on. Of several renames at once the one stored last counts: each
-// reads the name again after it has written its own, and goes on until that is
-// what it wrote, so that the last of all writes has the name that is stored.
+// Rename updates the name in every session of a person after the name was stored.
+// If several renames run at the same time, the one stored last wins: each reads the
+// name again after writing its own, and repeats until both are equal, so the last
+// of all writes has the stored name.
 func (m *Manager) Rename(ctx context.Context, person, name string) error {
 	for range maxTries {
 		devices, records, err := m.live(ctx, person)
@@ -362,9 +361,9 @@ func (m *Manager) renameOne(ctx context.Context, key string, r Record, name stri
 	return err
 }
 
-// makeRoom ends the oldest sessions of a person beyond MaxLive, and returns how
-// many it ended. The one just confirmed counts and is never ended. Of many
-// log-ins at once the last to be confirmed sees all the others.
+// makeRoom revokes the oldest sessions of a person beyond MaxLive, and returns how
+// many it revoked. The one just confirmed counts and is never revoked. If many
+// logins run at the same time, the last one to be confirmed sees all the others.
 func (m *Manager) makeRoom(ctx context.Context, person, confirmed string) (int, error) {
 	devices, err := m.devices.Live(ctx, person, atOnce)
 	if err != nil || len(devices) <= MaxLive {

@@ -7,12 +7,12 @@ import (
 	"holdfast/internal/text"
 )
 
-// LogIn begins a session of member, with a new token and new deadlines
-// (OWASP Session Management, "Renew the Session ID After Any Privilege Level
-// Change"). What a guest put in stays; of another person's session nothing
-// does. The session from before ends.
+// LogIn starts a session of member, with a new token and new deadlines (OWASP
+// Session Management, "Renew the Session ID After Any Privilege Level Change"). A
+// guest's values are kept; another person's are not. The previous session is
+// revoked.
 //
-// LogIn only prepares it: [Manager.Commit] carries out the steps below, when
+// LogIn only prepares the session: [Manager.Commit] performs the steps below after
 // the handler has succeeded.
 func (s *Session) LogIn(member Member, from text.Sender) {
 	now := s.manager.now()
@@ -25,9 +25,9 @@ func (s *Session) LogIn(member Member, from text.Sender) {
 	s.record, s.login = record, &from
 }
 
-// commitLogIn carries out a log-in. Its order is what makes a failure at any
-// step harmless: the old session lives until the last one, nobody is given the
-// new token, and nothing is stored that cannot be listed and ended.
+// commitLogIn completes a login. The order of its steps makes a failure at any of
+// them harmless: the old session lives until the last step, the new token is given
+// to no one, and nothing is stored that cannot be listed and revoked.
 func (m *Manager) commitLogIn(s *Session) error {
 	ctx := s.request
 	old := *s // the session from before, which stays as it is until step 5
@@ -38,7 +38,7 @@ func (m *Manager) commitLogIn(s *Session) error {
 	id := newID()
 	s.record.Member.Device = id
 
-	// Only now is the new key known: it is that of the token scs makes.
+	// Only now is the new key known: it is that of the token scs generates.
 	if err := m.scs.RenewToken(s.scs); err != nil {
 		return fmt.Errorf("make token: %w", err)
 	}
@@ -52,14 +52,14 @@ func (m *Manager) commitLogIn(s *Session) error {
 		s.cookie = cookieSet
 		return nil
 	}
-	// Taken back. While its record may be stored, the row stays, so that it can
-	// be ended; it counts for nothing until it is confirmed.
+	// Roll back. While the record may be stored, the row stays, so that the session
+	// can be revoked; the row has no effect until it is confirmed.
 	if undo := m.store.Delete(ctx, s.Key()); undo != nil {
 		m.log.WarnContext(ctx, "failed login not rolled back: session record not deleted", "cause", undo)
 		return err
 	}
-	// Its token was given to nobody, so that no restored store can let anybody in
-	// by it: not noting its end leaves a row that counts for nothing.
+	// Its token was given to no one, so it cannot log anyone in at a restored store:
+	// if the revocation is not recorded, the row that is left has no effect.
 	if undo := m.persistRevocation(ctx, []string{s.Key()}, EndedByTime); undo != nil {
 		m.log.WarnContext(ctx, "failed login not rolled back: device row not revoked", "cause", undo)
 	}
@@ -74,13 +74,13 @@ func (m *Manager) finishLogIn(s *Session, old Session) error {
 		return err
 	}
 
-	// 3. The row counts from here on, unless somebody has ended it meanwhile.
+	// 3. The row is in effect from here on, unless it has ended in the meantime.
 	name, err := m.devices.Confirm(ctx, id)
 	if err != nil {
 		return fmt.Errorf("confirm the log-in: %w", err)
 	}
 
-	// 4. A name changed meanwhile, and room for this session.
+	// 4. A name that changed in the meantime, and the limit of sessions.
 	ended, err := m.makeRoom(ctx, s.record.Member.ID, id)
 	if err != nil {
 		return fmt.Errorf("make room for the log-in: %w", err)
@@ -96,7 +96,7 @@ func (m *Manager) finishLogIn(s *Session, old Session) error {
 		}
 	}
 
-	// 5. The session from before ends.
+	// 5. The previous session is revoked.
 	if old.token == "" {
 		return nil
 	}
@@ -123,8 +123,8 @@ func (s *Session) device(id string) Device {
 	}
 }
 
-// replace removes the session from before. What other requests changed in it
-// since it was read is merged into the new one first, unless it was another
+// replace deletes the previous session. Changes that other requests made to it
+// since it was read are merged into the new one first, unless it was another
 // person's.
 func (m *Manager) replace(s *Session, old Session) error {
 	key, base := Key(old.token), old.base
@@ -146,12 +146,12 @@ func (m *Manager) replace(s *Session, old Session) error {
 		return m.carryOver(s, before, theirs)
 	})
 	if errors.Is(err, ErrEnded) {
-		return nil // it has ended by itself; the log-in does not depend on it
+		return nil // it has ended already; the login does not depend on it
 	}
 	return err
 }
 
-// carryOver applies what led from before to after, in the old session, to the
+// carryOver applies the changes from before to after, in the old session, to the
 // new one.
 func (m *Manager) carryOver(s *Session, before, after Record) error {
 	member := s.record.Member

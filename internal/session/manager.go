@@ -16,11 +16,11 @@ import (
 	"holdfast/internal/text"
 )
 
-// TokenLength is the length of a token as scs makes it: 32 random bytes in
-// unpadded base64url (256 bits; ASVS 5.0 7.2.3 asks 128).
+// TokenLength is the length of scs's tokens: 32 random bytes in unpadded base64url
+// (256 bits; ASVS 5.0 7.2.3 asks for 128).
 const TokenLength = 43
 
-// Config is what a Manager is made of.
+// Config configures a Manager.
 type Config struct {
 	Store   store.Store
 	Where   string // where sessions are kept, in a few words, without any secret
@@ -28,7 +28,7 @@ type Config struct {
 	DataDir string // for revocations that the database cannot take right now
 	Limits  Limits
 	Secure  bool // cookies for https only
-	// Start is the number of this server start, remembered by every log-in.
+	// Start is the number of this server start, stored with every login.
 	Start int64
 	Now   func() time.Time // nil for the system clock
 	Log   *slog.Logger
@@ -47,9 +47,9 @@ type Manager struct {
 	log     *slog.Logger
 }
 
-// New returns a Manager of the sessions in cfg.Store. scs makes tokens, hashes
-// them, and asks the store. Its IdleTimeout stays zero, because any other value
-// makes it write on every page view; the idle limit is checked here instead.
+// New returns a Manager of the sessions in cfg.Store. scs generates and hashes
+// tokens and calls the store. Its IdleTimeout stays zero, because any other value
+// makes it write on every page view; the idle timeout is checked here instead.
 func New(cfg Config) *Manager {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -77,35 +77,35 @@ func New(cfg Config) *Manager {
 	return m
 }
 
-// CookieName is the session cookie's name.
+// CookieName returns the name of the session cookie.
 func CookieName(secure bool) string { return product.CookieName(product.SessionCookie, secure) }
 
 // CookieName returns the name of the cookie this Manager reads and writes.
 func (m *Manager) CookieName() string { return m.scs.Cookie.Name }
 
-// Where says in a few words where sessions are kept, without any secret.
+// Where describes in a few words where sessions are kept, without any secret.
 func (m *Manager) Where() string { return m.where }
 
-// Repair is the error of a store that ends sessions again in older data before it
-// believes anything that is read there. It says so in words for everybody.
+// Repair is the error of a store that reapplies revocations to older data before it
+// trusts what it reads there. Its text may be shown to anyone.
 type Repair = store.Repair
 
-// Clock is what the database's clock shows.
+// Clock is a reading of the database's clock.
 type Clock = store.Clock
 
-// ErrNoHeartbeat: the store answers, and takes no writes, so that it is not
-// believed. It comes with ErrUnavailable.
+// ErrNoHeartbeat: the store answers but accepts no writes, so it is not trusted. It
+// comes with ErrUnavailable.
 var ErrNoHeartbeat = store.ErrNoHeartbeat
 
-// Ping asks the store whether it answers, and is believed. Errors:
-// ErrUnavailable, and with it [Repair] or ErrNoHeartbeat where they are the cause.
+// Ping checks that the store answers and is trusted. Errors: ErrUnavailable,
+// together with [Repair] or ErrNoHeartbeat if that is the cause.
 func (m *Manager) Ping(ctx context.Context) error { return unavailable(m.store.Ping(ctx)) }
 
-// Load finds the session behind token, the value of the session cookie. A
-// token that is empty, ill-formed (no store is asked), unknown, expired or
-// whose record cannot be read belongs to nobody: the Session returned is a
-// guest's and costs nothing until something is put into it.
-// Errors: ErrUnavailable; the sender may well be logged in.
+// Load returns the session of token, the value of the session cookie. For a token
+// that is empty, ill-formed (the store is not called), unknown or expired, or whose
+// record cannot be read, it returns a guest session, which is not stored until
+// something is put into it. Error: ErrUnavailable; the sender may still be logged
+// in.
 func (m *Manager) Load(ctx context.Context, token string) (*Session, error) {
 	s := &Session{manager: m, request: ctx, trace: traceOf(ctx)}
 	stale, err := m.load(s, token)
@@ -124,8 +124,8 @@ func (m *Manager) Load(ctx context.Context, token string) (*Session, error) {
 	return s, nil
 }
 
-// load looks token up and makes s what it leads to. It returns what removes a
-// record that belongs to nobody any more, or nil.
+// load looks up token and fills s with its session. It returns a function that
+// deletes an expired or unreadable record, or nil.
 func (m *Manager) load(s *Session, token string) (stale func() error, err error) {
 	ctx := s.request
 	if token == "" {
@@ -141,8 +141,8 @@ func (m *Manager) load(s *Session, token string) (stale func() error, err error)
 	loaded, err := m.scs.Load(ctx, token)
 	switch {
 	case errors.Is(err, errNewer):
-		// A newer server beside this one can read it. Whoever sent it is a
-		// guest here and stays logged in there.
+		// A newer server can read it: the sender is a guest here and stays logged in
+		// there.
 		m.log.WarnContext(ctx, "session skipped: written by a newer version", "cause", err)
 		return nil, m.guest(s, Newer)
 	case errors.Is(err, errUnreadable), errors.Is(err, store.ErrWrongType):
@@ -172,7 +172,7 @@ func (m *Manager) load(s *Session, token string) (stale func() error, err error)
 	return nil, nil
 }
 
-// guest makes s a session that is stored nowhere yet.
+// guest makes s a session that is not stored yet.
 func (m *Manager) guest(s *Session, why Reason) error {
 	now := m.now()
 	s.reason = why
@@ -180,7 +180,7 @@ func (m *Manager) guest(s *Session, why Reason) error {
 	return m.begin(s)
 }
 
-// begin gives s scs data of its own, without a token.
+// begin gives s new scs data, without a token.
 func (m *Manager) begin(s *Session) (err error) {
 	if s.scs, err = m.scs.Load(s.request, ""); err != nil {
 		return fmt.Errorf("begin session: %w", err)
@@ -188,18 +188,19 @@ func (m *Manager) begin(s *Session) (err error) {
 	return nil
 }
 
-// WellFormed reports whether token could have been made by scs.
+// WellFormed reports whether token could have been generated by scs.
 func WellFormed(token string) bool {
 	return text.IsToken(token)
 }
 
-// Key is the name under which the store knows a token, the same that scs
-// derives with HashTokenInStore: whoever reads the store cannot log in with it.
+// Key returns the name under which the store keeps a token's session. It is the
+// hash that scs derives with HashTokenInStore, so that someone who can read the
+// store cannot log in with what they find.
 func Key(token string) string {
 	return text.Hash(token)
 }
 
-// Key is the store's name for this session, "" while it has none.
+// Key returns the store's name for this session, "" if it has none.
 func (s *Session) Key() string {
 	return keyOf(s.manager.scs.Token(s.scs))
 }
@@ -240,7 +241,8 @@ func (scsStore) Find(string) ([]byte, bool, error)      { return nil, false, err
 func (scsStore) Commit(string, []byte, time.Time) error { return errors.ErrUnsupported }
 func (scsStore) Delete(string) error                    { return errors.ErrUnsupported }
 
-// unavailable gives a store's error its name; named ones pass as they are.
+// unavailable wraps a store's error in ErrUnavailable; named errors are returned
+// unchanged.
 func unavailable(err error) error {
 	if err == nil {
 		return nil

@@ -2,9 +2,9 @@ package session
 
 import "slices"
 
-// merge applies the changes that led from base to mine to theirs, the record
-// that another request stored meanwhile. taken reports that a flash which this
-// request took had already been taken by the other one.
+// merge applies the changes from base to mine to theirs, the record that another
+// request stored in the meantime. taken reports that the other request had already
+// taken a flash that this request took.
 func merge(base, mine, theirs Record) (merged Record, taken bool) {
 	merged = theirs.clone()
 	if merged.Values == nil {

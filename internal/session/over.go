@@ -5,18 +5,18 @@ import (
 	"errors"
 )
 
-// Two reasons that only the request finds which comes too late; the device store
-// has both as EndedByTime.
+// Two reasons that only a request with the expired session can determine; the device
+// store records both as EndedByTime.
 const (
 	EndedByIdleness EndReason = "idle"
 	EndedByAge      EndReason = "age"
 )
 
-// Over reports whether this request came with the token of a person's session
-// that has ended, and why that was where it is known: "" where it is not. It
-// asks the device store by the hash of the token, so only whoever holds the
-// token learns of it; a token that never was one is not told from one whose
-// session belonged to nobody. Errors: as the device store's.
+// Over reports whether this request's token belongs to a person's session that has
+// ended, and why, "" if that is unknown. It queries the device store by the hash of
+// the token, so only the holder of the token learns the reason; the result does not
+// distinguish an unknown token from that of a guest's session. Errors: the device
+// store's.
 func (s *Session) Over(ctx context.Context) (why EndReason, over bool, err error) {
 	switch s.reason {
 	case Idle:
@@ -41,8 +41,8 @@ func (s *Session) Over(ctx context.Context) (why EndReason, over bool, err error
 	case !now.Before(device.ExpiresAt):
 		return EndedByAge, true, nil
 	case !device.Remembered && !now.Before(device.CreatedAt.Add(s.manager.limits.Idle)):
-		// A store drops an idle session by itself. One that has lost it within that
-		// time cannot be told from it.
+		// A store drops an idle session automatically. That cannot be distinguished
+		// from a store that has lost it.
 		return EndedByIdleness, true, nil
 	}
 	return "", true, nil

@@ -15,10 +15,10 @@ import (
 	fastjson "github.com/goccy/go-json"
 )
 
-// Record is everything the store keeps of one session. It holds no token and
-// nothing a page cannot show to the person it belongs to.
+// Record is everything the store keeps of one session. It contains no token and
+// nothing that a page must not show to the session's owner.
 type Record struct {
-	CreatedAt  time.Time         // when this session began: the log-in, for a member
+	CreatedAt  time.Time         // when this session began: the login, for a member
 	LastSeenAt time.Time         // last use that was stored, see [Limits.touchEvery]
 	ExpiresAt  time.Time         // absolute lifetime: the session ends here whatever happens
 	Member     *Member           // nil for a guest
@@ -28,13 +28,13 @@ type Record struct {
 	raw []byte // the bytes this record was read from; nil: it is not stored
 }
 
-// Member is the person a session belongs to, as far as a greeting needs it.
+// Member is the person a session belongs to, with the data that a greeting needs.
 type Member struct {
 	ID     string // account.Person.ID
 	Name   string // what the greeting says
 	Start  int64  // number of the server start in which the person logged in
 	Device string // id of the row that lists this session; no token
-	// Remember is set when the person asked to be kept logged in.
+	// Remember is set if the person asked to stay logged in.
 	Remember bool
 }
 
@@ -59,12 +59,12 @@ func (r Record) empty() bool {
 	return r.Member == nil && len(r.Values) == 0 && len(r.Flashes) == 0
 }
 
-// RecordVersion is written into every stored record. Adding an optional field
-// leaves it alone, so that an older server running beside a newer one reads
-// the newer one's sessions; it rises when an old reader would misunderstand.
+// RecordVersion is written into every stored record. It does not change when an
+// optional field is added, so that an older server running beside a newer one can
+// read its sessions; it increases when an old reader would misunderstand a record.
 const RecordVersion = 1
 
-// Why stored bytes are no record. Whoever sent that token is not logged in.
+// Why stored bytes are not a record. The sender of that token is not logged in.
 var (
 	errUnreadable = errors.New("stored session cannot be read")
 	// errNewer: a newer server stored it, and can read it.
@@ -74,12 +74,12 @@ var (
 // storedRecord is a [Record] as stored. Times are Unix milliseconds.
 type storedRecord struct {
 	Version int `json:"v"`
-	// Key is the beginning of the key the record is stored under: a reply that
-	// belongs to another key is recognised by it. Records of earlier releases
+	// Key is the beginning of the key under which the record is stored. It
+	// identifies a reply that belongs to another key. Records of earlier releases
 	// lack it.
 	Key string `json:"key,omitempty"`
-	// Write is random and different in every write, so that a conditional write
-	// which is sent again recognises itself.
+	// Write is random and different in every write, so that a conditional write that
+	// is sent again recognises itself.
 	Write    string            `json:"write,omitempty"`
 	Created  int64             `json:"created"`
 	Seen     int64             `json:"seen"`
@@ -123,7 +123,7 @@ func encodeRecord(key string, r Record) ([]byte, error) {
 	return json.Marshal(stored)
 }
 
-// DecodeRecord reads a stored record. Its errors say why that is impossible.
+// DecodeRecord reads a stored record. Its errors say why that failed.
 func DecodeRecord(raw []byte) (Record, error) {
 	var stored storedRecord
 	if err := fastjson.Unmarshal(raw, &stored); err != nil { // a fifth of the time that encoding/json takes
@@ -153,34 +153,34 @@ func DecodeRecord(raw []byte) (Record, error) {
 	return r, nil
 }
 
-// keyField comes before the key's beginning in every record that has it.
+// keyField precedes the key's beginning in every record that has it.
 const keyField = `{"v":1,"key":"`
 
-// Belongs reports whether value may be what was stored under key: it names the
-// beginning of that key, or none at all.
+// Belongs reports whether value may have been stored under key: it contains the
+// beginning of that key, or of none.
 func Belongs(key string, value []byte) bool {
 	rest, named := strings.CutPrefix(string(value[:min(len(value), len(keyField)+keyPieceLength)]), keyField)
 	return !named || len(key) >= keyPieceLength && rest == key[:keyPieceLength]
 }
 
-// recordKey is the one entry of the scs values map that is used. It holds the
-// [Record] that was read, or the change to be written.
+// recordKey is the only entry used in scs's value map. It holds the [Record] that
+// was read, or the change to be written.
 const recordKey = "record"
 
-// change is a conditional write on its way through scs, which hands its store
-// nothing but a key, bytes and a time: what is to be there now, nil for
-// nothing, and what is to be there then.
+// change is a conditional write on its way through scs, which passes only a key,
+// bytes and a time to its store: the expected stored value, nil for none, and the
+// new one.
 type change struct{ old, new []byte }
 
-// codec is the scs codec: versioned JSON instead of the default gob, which
-// breaks old sessions when a type is renamed and is not meant for bytes that
-// somebody else may have written (package encoding/gob, section Security).
+// codec is the scs codec: versioned JSON instead of the default gob, which breaks
+// stored sessions when a type is renamed and is not designed for untrusted input
+// (package encoding/gob, section Security).
 type codec struct{}
 
 var _ scs.Codec = codec{}
 
-// Encode implements [scs.Codec] for a change: the length of its old bytes, the
-// old bytes, the new ones.
+// Encode implements [scs.Codec] for a change: the length of its old bytes, the old
+// bytes, the new bytes.
 func (codec) Encode(_ time.Time, values map[string]any) ([]byte, error) {
 	c, ok := values[recordKey].(change)
 	if !ok {

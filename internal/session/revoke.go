@@ -5,31 +5,31 @@ import (
 	"fmt"
 )
 
-// The ways a session ends by a change of its person's account.
+// The reasons for which a change of an account revokes its sessions.
 const (
 	EndedByPassword EndReason = "password" // the password was changed or reset
 	EndedByUndo     EndReason = "undo"     // a change of address was undone
 )
 
-// Revocations are sessions that a change of an account has ended, in the
-// transaction of that change. They wait there for the store to let go of them,
-// so that no crash and no outage in between leaves one alive.
+// Revocations are sessions that a change of an account has revoked, in the
+// transaction of that change. They wait there until the session store has deleted
+// them, so that no crash and no outage leaves one alive.
 type Revocations interface {
-	// Waiting returns at most limit keys that the store has not let go of yet, the
-	// oldest first.
+	// Waiting returns at most limit keys that the session store has not deleted
+	// yet, the oldest first.
 	Waiting(ctx context.Context, limit int) ([]string, error)
-	// WaitingOf returns those of a person.
+	// WaitingOf returns those of one person.
 	WaitingOf(ctx context.Context, person string) ([]string, error)
-	// Removed notes that the store has let go of sessions.
+	// Removed records that the session store has deleted sessions.
 	Removed(ctx context.Context, keys []string) error
 }
 
-// revokedAtOnce is how many revocations are handled in one go.
+// revokedAtOnce is the batch size for revocations.
 const revokedAtOnce = 100
 
-// Revoke has the store let go of every session that waits for it. It goes on when
-// the caller leaves. Errors: ErrUnavailable and the list's own; what is left waits
-// for the next call.
+// Revoke deletes all sessions in list from the session store. It ignores
+// cancellation. Errors: ErrUnavailable and list's own; what remains is left for the
+// next call.
 func (m *Manager) Revoke(ctx context.Context, list Revocations) error {
 	ctx = context.WithoutCancel(ctx)
 	for {
@@ -43,9 +43,9 @@ func (m *Manager) Revoke(ctx context.Context, list Revocations) error {
 	}
 }
 
-// RevokeKeys has the store let go of sessions that wait for it, those that one
-// change has ended, however many others wait. It goes on when the caller leaves.
-// Errors: as of [Manager.Revoke].
+// RevokeKeys deletes the sessions with these keys, which one change has revoked,
+// from the session store, however many others wait. It ignores cancellation.
+// Errors: see [Manager.Revoke].
 func (m *Manager) RevokeKeys(ctx context.Context, list Revocations, keys []string) error {
 	if len(keys) == 0 {
 		return nil

@@ -10,8 +10,8 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// Endings are the revocations that a session store must not forget: those among
-// the devices, and those that are still queued in dataDir.
+// Endings returns the revocations that a session store must not lose: those
+// recorded with the devices, and those still queued in dataDir.
 func Endings(devices DeviceStore, dataDir string) store.Endings {
 	return endings{devices, revocation.NewQueue(dataDir)}
 }
@@ -21,9 +21,9 @@ type endings struct {
 	queue *revocation.Queue
 }
 
-// EndedSince implements [store.Endings]. Everything in the queue counts: when it
-// will be stored is not known. It is read first, since what leaves it meanwhile is
-// among the devices by then.
+// EndedSince implements [store.Endings]. It passes the whole queue, because it is
+// unknown when the entries will be stored. It reads the queue first, since entries
+// that leave it in the meantime are with the devices by then.
 func (e endings) EndedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error {
 	if err := e.queue.Each(ctx, yield); err != nil {
 		return fmt.Errorf("read queued revocations: %w", err)
@@ -31,9 +31,9 @@ func (e endings) EndedSince(ctx context.Context, since time.Time, yield func(key
 	return e.DeviceStore.EndedSince(ctx, since, yield)
 }
 
-// persistRevocation stores among the devices how sessions ended that the session
-// store no longer has, or queues it while that is impossible. Errors: ErrNotNoted
-// when neither is possible.
+// persistRevocation records with the devices how sessions ended that the session
+// store has deleted, or queues that if the database is unavailable. Errors:
+// ErrNotNoted if neither is possible.
 func (m *Manager) persistRevocation(ctx context.Context, keys []string, why EndReason) error {
 	failed := m.devices.EndByKey(ctx, keys, why)
 	if failed == nil {
@@ -47,17 +47,17 @@ func (m *Manager) persistRevocation(ctx context.Context, keys []string, why EndR
 }
 
 const (
-	// drainEvery is how often queued revocations are tried to be stored.
+	// drainEvery is the interval of attempts to store queued revocations.
 	drainEvery = time.Second
-	// keepPast is how long a person's past sessions are listed.
+	// keepPast is how long a person's ended sessions are listed.
 	keepPast = 90 * 24 * time.Hour
-	// forgetTryEvery is how often a server looks whether it is time to forget past
-	// sessions; one of all servers does so once a day.
+	// forgetTryEvery is how often a server checks whether it is time to delete old
+	// ended sessions; only one of all servers does so, once a day.
 	forgetTryEvery = time.Hour
 )
 
-// Maintain stores queued revocations when the database is back, and forgets past
-// sessions, until ctx ends.
+// Maintain stores queued revocations when the database is available again, and
+// deletes old ended sessions from the database, until ctx ends.
 func (m *Manager) Maintain(ctx context.Context) {
 	failing := m.drainQueue(ctx, false)
 	m.forget(ctx)

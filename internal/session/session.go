@@ -1,15 +1,15 @@
-// Package session owns one session's life: how a request's token is recognised,
-// how the record behind it is read, changed and stored without losing what
-// another request stored and without bringing back what has ended, how it ends,
-// and the list of a person's devices.
+// Package session owns the life of a session: how a request's token is recognised,
+// how its record is read, changed and stored without losing what another request
+// stored and without restoring a revoked session, how a session is revoked, and the
+// list of a person's devices.
 //
-// It knows nothing of HTTP routes, pages or people's passwords. Callers use
-// verbs ([Session.LogIn], [Session.LogOut], [Session.Flash] …) and never see a
-// key. Underneath are scs and a [store.Store].
+// It knows nothing about HTTP routes, pages or passwords. Callers use verbs
+// ([Session.LogIn], [Session.LogOut], [Session.Flash] …) and never see a key. It is
+// built on scs and a [store.Store].
 //
-// The files follow a session's life: manager.go finds it, session.go changes
-// it, commit.go stores what changed, login.go begins one for a person,
-// devices.go lists and ends them.
+// The files follow the life of a session: manager.go finds it, session.go changes
+// it, commit.go stores the changes, login.go starts one for a person, devices.go
+// lists and revokes sessions.
 package session
 
 import (
@@ -25,26 +25,27 @@ import (
 
 // The named errors of this package.
 var (
-	// ErrUnavailable: the store did not answer in time or refused. Nobody is
-	// logged out by it.
+	// ErrUnavailable: the store did not answer in time or refused. It logs no one
+	// out.
 	ErrUnavailable = errors.New("session store is unavailable")
-	// ErrNotNoted: a session has been revoked, and neither the database nor the queue
-	// could record it. Should the session store be restored from older
-	// data, the session would be there again. Ending it again tries again.
+	// ErrNotNoted: a session has been revoked, and neither the database nor the
+	// queue could record it. If the session store is restored from older data, the
+	// session is valid again. Revoking it again retries.
 	ErrNotNoted = errors.New("end of a session could not be noted")
-	// ErrEnded: the session this request began with has ended meanwhile, and
-	// what the request wanted to store in it was not stored.
+	// ErrEnded: the session was revoked or expired during this request, and the
+	// request's changes to it were not stored.
 	ErrEnded = errors.New("session has ended")
-	// ErrFlashTaken: a flash on the page just made was shown by a parallel
-	// request. The page has to be made again.
+	// ErrFlashTaken: a flash on the page just rendered was shown by a parallel
+	// request. The page has to be rendered again.
 	ErrFlashTaken = errors.New("flash was already shown")
-	// ErrBadKey, ErrBadValue and ErrFull are about values put in at /session.
+	// ErrBadKey, ErrBadValue and ErrFull are about values that a person stores at
+	// /session.
 	ErrBadKey   = errors.New("key must have 1 to 64 characters, none of them a control character")
 	ErrBadValue = errors.New("value must have at most 1,024 bytes of text")
 	ErrFull     = errors.New("this session holds as many values as fit")
 )
 
-// Limits of the values a person may put into a session. A record stays small
+// Limits of the values a person may store in a session. They keep a record small
 // enough to be read on every request.
 const (
 	MaxKeyRunes   = 64
@@ -53,16 +54,16 @@ const (
 	maxTotalBytes = 16 << 10
 )
 
-// Session is what one request knows of the sender's session. It is made by
-// [Manager.Load], changed by its verbs, and stored by [Manager.Commit] when
-// the request has succeeded: a request that fails has changed nothing.
-// It belongs to one goroutine.
+// Session is one request's view of the sender's session. [Manager.Load] creates it,
+// its methods change it, and [Manager.Commit] stores it when the request has
+// succeeded: a request that fails has changed nothing. It must be used by one
+// goroutine only.
 type Session struct {
 	manager *Manager
 	request context.Context // of the request
 	scs     context.Context // request with scs's data of this session
-	token   string          // that the request sent, if it is well-formed
-	reason  Reason          // why the sender is no member; "" for a member
+	token   string          // sent with the request, if it is well-formed
+	reason  Reason          // why the sender is not logged in; "" for a member
 	trace   *Trace          // nil unless the request is observed
 
 	base   Record // as it was read; empty for a guest without a session
@@ -70,7 +71,7 @@ type Session struct {
 
 	changed    bool         // record differs from base
 	loggedOut  bool         // LogOut was called
-	also       []string     // keys of the sessions that LogOut ends beside this one
+	also       []string     // keys of the other sessions that LogOut revokes
 	login      *text.Sender // LogIn was called, from there
 	flashTaken bool         // a flash this request took was already taken elsewhere
 	cookie     cookieChange
@@ -94,20 +95,20 @@ func (s *Session) Member() (member Member, ok bool) {
 	return *s.record.Member, true
 }
 
-// Stored reports whether there was a session for this request's token.
+// Stored reports whether the request's token has a stored session.
 func (s *Session) Stored() bool { return s.base.raw != nil }
 
-// CreatedAt, LastSeenAt, IdleExpiresAt and ExpiresAt are the times in the
+// CreatedAt, LastSeenAt, IdleExpiresAt and ExpiresAt return the times in the
 // session's life.
 func (s *Session) CreatedAt() time.Time     { return s.record.CreatedAt }
 func (s *Session) LastSeenAt() time.Time    { return s.record.LastSeenAt }
 func (s *Session) IdleExpiresAt() time.Time { return s.manager.limits.IdleExpiresAt(s.record) }
 func (s *Session) ExpiresAt() time.Time     { return s.record.ExpiresAt }
 
-// LogOut ends this session, and those behind other tokens that the browser sent:
-// with several cookies of the same name nobody can tell which one is its own.
-// They are gone from the store when [Manager.Commit] returns nil, and the
-// browser's cookie is cleared.
+// LogOut revokes this session, and those of other tokens that the browser sent: if
+// it sent several cookies of the same name, the server cannot know which one is
+// current. They are deleted from the store when [Manager.Commit] returns nil, and
+// the browser's cookie is cleared.
 func (s *Session) LogOut(tokens ...string) {
 	s.loggedOut = true
 	for _, token := range tokens {
@@ -120,13 +121,13 @@ func (s *Session) LogOut(tokens ...string) {
 // LoggedOut reports whether LogOut was called in this request.
 func (s *Session) LoggedOut() bool { return s.loggedOut }
 
-// Flash leaves a message that the next page shows once.
+// Flash adds a message that the next page shows once.
 func (s *Session) Flash(message string) {
 	s.record.Flashes = append(slices.Clone(s.record.Flashes), Flash{ID: newID(), Text: message})
 	s.changed = true
 }
 
-// TakeFlashes returns the messages waiting for this page and takes them away.
+// TakeFlashes returns the messages waiting for this page and removes them.
 func (s *Session) TakeFlashes() []string {
 	if len(s.record.Flashes) == 0 {
 		return nil
@@ -139,10 +140,10 @@ func (s *Session) TakeFlashes() []string {
 	return texts
 }
 
-// Values returns a copy of what the person put into this session.
+// Values returns a copy of the values that the person stored in this session.
 func (s *Session) Values() map[string]string { return maps.Clone(s.record.Values) }
 
-// Set puts a value into the session. Errors: ErrBadKey, ErrBadValue, ErrFull.
+// Set stores a value in the session. Errors: ErrBadKey, ErrBadValue, ErrFull.
 func (s *Session) Set(key, value string) error {
 	if n := utf8.RuneCountInString(key); n < 1 || n > MaxKeyRunes || !text.Plain(key) {
 		return ErrBadKey
@@ -171,8 +172,7 @@ func fit(values map[string]string) bool {
 	return len(values) <= MaxValues && total <= maxTotalBytes
 }
 
-// Remove takes a value out of the session; removing what is not there changes
-// nothing.
+// Remove deletes a value from the session. It does nothing if there is none.
 func (s *Session) Remove(key string) {
 	if _, had := s.record.Values[key]; !had {
 		return

@@ -6,19 +6,19 @@ import (
 	"time"
 )
 
-// Trace holds what to call while a session is loaded and committed for a request
-// whose context carries it, in the manner of [net/http/httptrace]. All of it is
-// set. Without one, a request costs one look into its context.
+// Trace holds callbacks for loading and committing a session, in the manner of
+// [net/http/httptrace]. Attach it to a request's context with [WithTrace]. All
+// fields must be set. Without a trace, a request costs one context lookup.
 type Trace struct {
-	// GotToken is called with the token that came, if any, before it is checked.
+	// GotToken is called with the token that was sent, if any, before it is
+	// checked.
 	GotToken func(token string)
-	// Found is called with a record that was read, before a check at now whether
-	// it still lives, and before one of no use is removed.
+	// Found is called with a record that was read, before the check whether it has
+	// expired at now, and before an expired record is deleted.
 	Found func(r Record, limits Limits, now time.Time)
-	// Loaded is called when it is known who sent the request; why is "" for a
-	// member.
+	// Loaded is called when the sender is known; why is "" for a member.
 	Loaded func(s *Session, why Reason)
-	// Committed is called after a Commit that succeeded.
+	// Committed is called after a successful Commit.
 	Committed func(Outcome)
 }
 
@@ -34,7 +34,7 @@ func traceOf(ctx context.Context) *Trace {
 	return t
 }
 
-// Reason is why a sender is no member.
+// Reason is why the sender is not logged in.
 type Reason string
 
 // The reasons.
@@ -43,7 +43,7 @@ const (
 	IllFormed  Reason = "ill-formed"
 	NotFound   Reason = "not found"
 	Unreadable Reason = "unreadable"
-	Newer      Reason = "newer" // a newer server wrote the record, and can read it
+	Newer      Reason = "newer" // a newer server wrote the record
 	Idle       Reason = "idle"
 	TooOld     Reason = "too old"
 	OfGuest    Reason = "a guest's"
@@ -56,13 +56,13 @@ func (l Limits) whyExpired(r Record, now time.Time) Reason {
 	return TooOld
 }
 
-// Act is what became of a session when its request was done.
+// Act is what happened to a session at the end of a request.
 type Act string
 
-// The acts. Looked and Nobody stored nothing.
+// The acts. Looked and Nobody mean that nothing was stored.
 const (
 	Looked   Act = "looked"  // nothing to store
-	Nobody   Act = "nobody"  // no session, and nothing to begin one for
+	Nobody   Act = "nobody"  // no session, and no reason to start one
 	Touched  Act = "touched" // the last use was stored
 	Stored   Act = "stored"  // something was changed
 	LoggedIn Act = "logged in"
@@ -79,8 +79,8 @@ type Outcome struct {
 	TouchErr      error // why the last use could not be stored
 }
 
-// Cookie describes this session's cookie as it was when it was set: all of it
-// but its value, which is in the browser alone.
+// Cookie returns this session's cookie as it was set, without its value, which only
+// the browser has.
 func (s *Session) Cookie() *http.Cookie {
 	w := headerOnly{}
 	s.manager.setCookie(w, s, "TOKEN")
@@ -95,7 +95,8 @@ func (s *Session) Cookie() *http.Cookie {
 	return cookie
 }
 
-// headerOnly takes what is written to a header and nothing else.
+// headerOnly is a [http.ResponseWriter] that keeps the header and discards the
+// rest.
 type headerOnly http.Header
 
 func (h headerOnly) Header() http.Header       { return http.Header(h) }

@@ -38,7 +38,7 @@ const (
 	// connection.
 	heartbeatEvery = time.Second
 	// trustFor is how long after the last heartbeat write that Redis accepted a
-	// server trusts what it reads there. Then it answers 503, and logs nobody out.
+	// server trusts what it reads there. After that it answers 503, and logs no one out.
 	trustFor = 3 * time.Second
 	// watermarkMargin is how much earlier than a watermark the replay of revocations
 	// begins. It must exceed the time between a revocation's stamp and its being
@@ -343,7 +343,7 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 // Of servers that find the same older data at the same time, one does the work, and the
 // others find its watermark. That only saves work: a server that has waited for turnFor
 // without a sign of another goes ahead. A sign is a new value under turnKey, so that a
-// leftover there holds nobody up.
+// leftover value there delays no server.
 const (
 	turnKey  = watermarkKey + ".turn"
 	turnFor  = time.Second

@@ -15,22 +15,22 @@ import (
 	"holdfast/internal/hostname"
 )
 
-// Identity says which store this is, whatever address leads to it.
+// Identity identifies a store, whatever address it is reached at.
 type Identity struct {
 	Kind string // one of the Kind constants, or KindEmbedded
-	// ID is random and kept in the store itself. It is empty where the data has
-	// none yet, or has lost it, and for KindMemory and KindDatabase.
+	// ID is random and kept in the store itself. It is empty if the store has no ID
+	// yet or has lost it, and for KindMemory and KindDatabase.
 	ID string
-	// Place is where the store is, for people, without any secret. It names this
-	// machine where another one would understand something else by it.
+	// Place describes the location of the store for people, without any secret. It
+	// names this machine if the location means something else on another one.
 	Place string
 }
 
-// KindEmbedded is the kind of the Redis inside the server.
+// KindEmbedded is the kind of the Redis embedded in the server.
 const KindEmbedded = "embedded Redis"
 
-// Same reports whether both are the same store. Where one has lost its ID,
-// because Redis was emptied for instance, the place decides.
+// Same reports whether both are the same store. If one has lost its ID, for example
+// because Redis was emptied, Place decides.
 func (i Identity) Same(other Identity) bool {
 	switch {
 	case i.Kind != other.Kind:
@@ -43,8 +43,8 @@ func (i Identity) Same(other Identity) bool {
 	return i.Place == other.Place
 }
 
-// property is something that data says of itself: the end of the key it is kept
-// under, after that of the watermark.
+// property is data about the store itself. It is kept under the watermark's key
+// plus this suffix.
 type property string
 
 const (
@@ -52,15 +52,15 @@ const (
 	idProperty        property = ".store" // see [Identity]
 )
 
-// idKeeper is a store that keeps its ID.
+// idKeeper is a store that can keep its ID.
 type idKeeper interface {
 	id(ctx context.Context) (string, error)
-	// setID keeps an ID where there is none.
+	// setID stores an ID if there is none.
 	setID(ctx context.Context, id string) error
 }
 
-// Mark returns which store this is, and gives it an ID if it has none. When that
-// fails, the Identity lacks nothing but the ID.
+// Mark returns the identity of the store, and gives it an ID if it has none. If
+// that fails, the returned Identity lacks only the ID.
 func (o *Opened) Mark(ctx context.Context) (Identity, error) {
 	identity := o.identity
 	keeper, ok := o.Store.(idKeeper)
@@ -80,13 +80,13 @@ func (o *Opened) Mark(ctx context.Context) (Identity, error) {
 	return identity, nil
 }
 
-// refusal is an error of [Config.Accept]. Asking again does not help.
+// refusal is an error of [Config.Accept]. Retrying does not help.
 type refusal struct{ error }
 
-// Unwrap makes the error of Accept known to [errors.Is].
+// Unwrap lets [errors.Is] find the error of Accept.
 func (r refusal) Unwrap() error { return r.error }
 
-// accept asks [Config.Accept], if there is one.
+// accept calls [Config.Accept], if it is set.
 func accept(cfg Config, identity Identity) error {
 	if cfg.Accept == nil {
 		return nil
@@ -109,8 +109,7 @@ func acceptOn(cfg Config, identity Identity, conn redis.Conn) (err error) {
 	return accept(cfg, identity)
 }
 
-// mustBeThere returns ErrMissing when a command asks for a file that is not
-// there.
+// mustBeThere returns ErrMissing if a command opens a file that does not exist.
 func mustBeThere(cfg Config, path string) error {
 	if cfg.Accept == nil {
 		return nil
@@ -122,7 +121,7 @@ func mustBeThere(cfg Config, path string) error {
 	return err
 }
 
-// placeOfFile is the place of a store that is a file.
+// placeOfFile returns the place of a store that is a file.
 func placeOfFile(name, path string) string {
 	if whole, err := filepath.Abs(path); err == nil {
 		path = whole
@@ -130,7 +129,7 @@ func placeOfFile(name, path string) string {
 	return name + " " + path + onThisMachine()
 }
 
-// placeOfRedis is the place of a Redis, without user and password.
+// placeOfRedis returns the place of a Redis, without user and password.
 func placeOfRedis(u *url.URL) string {
 	place := whereRedis(u)
 	if host := u.Hostname(); host == "" || hostname.IsLoopback(host) {
@@ -139,8 +138,8 @@ func placeOfRedis(u *url.URL) string {
 	return place
 }
 
-// whereRedis is a Redis in a few words. Database 0 is the one that clients mean
-// when they say nothing.
+// whereRedis describes a Redis in a few words. It leaves out database 0, the
+// default of clients.
 func whereRedis(u *url.URL) string {
 	where := "Redis at " + u.Host
 	if database := strings.Trim(u.Path, "/"); database != "" && database != "0" {

@@ -10,8 +10,8 @@ import (
 	"github.com/alexedwards/scs/v2/memstore"
 )
 
-// memory is the memory of this process: scs's memstore, and a lock that makes its
-// compare-and-swap one step.
+// memory is the memory of this process: scs's memstore, with a lock that makes its
+// compare-and-swap atomic.
 type memory struct {
 	store   *memstore.MemStore
 	writing sync.Mutex

@@ -26,10 +26,10 @@ import (
 // follows it.
 const Prefix = product.SessionKeys
 
-// redisStore is a Redis server that any number of processes share. One script
-// makes its compare-and-swap one step, and what is read there is trusted as long as
-// Redis accepts the heartbeat. Reading and removing one value go through scs's
-// redisstore, whose pool hands out handles on the one pipelined connection. Its
+// redisStore is a Redis server that any number of processes share. One script makes
+// its compare-and-swap atomic, and what is read there is trusted as long as Redis
+// accepts the heartbeat. Single values are read and deleted through scs's
+// redisstore, whose pool returns handles to the one pipelined connection. Its
 // Commit, an unconditional MULTI/SET/PEXPIREAT, is not used.
 type redisStore struct {
 	name      string // for people
@@ -91,8 +91,8 @@ func ofWrite(err error) error {
 	return err
 }
 
-// Delete invalidates what was read where Redis refuses to remove a session: it may
-// have been revoked elsewhere, in the database for instance.
+// Delete stops trusting what was read if Redis refuses to delete a session: it may
+// have been revoked elsewhere, for example in the database.
 func (r *redisStore) Delete(ctx context.Context, keys ...string) error {
 	at := r.heartbeat.current()
 	err := r.remove(ctx, keys)
@@ -159,9 +159,9 @@ func (r *redisStore) do(ctx context.Context, cmd string, args ...any) (any, erro
 	return reply, err
 }
 
-// check makes sure that a value is the one that was asked for. The pipelined
-// connection matches replies to commands by their order; should it ever be
-// wrong, nobody sees another's record.
+// check makes sure that a value is the requested one. The pipelined connection
+// matches replies to commands by their order; if that ever failed, no one would see
+// another person's record.
 func (r *redisStore) check(key string, value []byte) error {
 	if value == nil || r.belongs(key, value) {
 		return nil
@@ -175,10 +175,10 @@ func (r *redisStore) misdelivered() error {
 	return ErrMisdelivered
 }
 
-// swapScript takes the key; the expected value ("" for none), the new one (""
-// to delete), and the milliseconds to keep it. It answers 1 when the new value
-// is in place: also when it was already, because a connection was cut after the
-// script had run and it was sent again.
+// swapScript takes the key, the expected value ("" for none), the new one ("" to
+// delete), and the TTL in milliseconds. It returns 1 if the new value is in place,
+// even if it was already: the script is sent again if a connection was cut after it
+// had run.
 var swapScript = redis.NewScript(1, swapLua)
 
 const swapLua = `

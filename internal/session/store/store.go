@@ -1,7 +1,7 @@
-// Package store keeps session records under their keys: in Redis, in the
-// people's database, in a file or in memory. It owns the contract [Store], its
-// four implementations, and what makes their compare-and-swap one step. It must
-// not know what a record means, people, or HTTP.
+// Package store keeps session records under their keys: in Redis, in the database,
+// in a file or in memory. It owns the contract [Store], its four implementations,
+// and what makes their compare-and-swap atomic. It must not know about people,
+// HTTP, or what a record means.
 package store
 
 import (
@@ -19,23 +19,23 @@ import (
 	"holdfast/internal/embeddedredis"
 )
 
-// Store keeps values under keys. Implementations are safe for concurrent use,
-// and answer within their own time limits.
+// Store keeps values under keys. Implementations are safe for concurrent use and
+// have their own time limits.
 type Store interface {
 	// Get returns the value under key, nil if there is none.
 	Get(ctx context.Context, key string) ([]byte, error)
-	// GetMany returns one entry for each key, nil where there is none.
+	// GetMany returns one entry for each key, nil if there is none.
 	GetMany(ctx context.Context, keys []string) ([][]byte, error)
-	// CompareAndSwap replaces old by new in one step that no other write can
-	// come between, and keeps new for ttl. old nil: only where there is nothing;
-	// new nil: delete. Every non-nil new must differ from all values before it,
-	// so that a repeated call recognises that it has succeeded.
-	// Errors: ErrConflict, fault.ErrOutcomeUnknown.
+	// CompareAndSwap atomically replaces old with new and keeps new for ttl. If old
+	// is nil, it writes only if there is no value; if new is nil, it deletes. Every
+	// non-nil new must differ from all earlier values, so that a repeated call
+	// recognises that it has succeeded. Errors: ErrConflict,
+	// fault.ErrOutcomeUnknown.
 	CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) error
-	// Delete removes keys; what is not there counts as removed.
-	// Errors: fault.ErrOutcomeUnknown.
+	// Delete deletes keys; keys without a value are ignored. Errors:
+	// fault.ErrOutcomeUnknown.
 	Delete(ctx context.Context, keys ...string) error
-	// DeleteAll removes every key and returns how many there were.
+	// DeleteAll deletes every key and returns how many there were.
 	DeleteAll(ctx context.Context) (int, error)
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
@@ -44,62 +44,61 @@ type Store interface {
 
 // The named errors of this package.
 var (
-	// ErrConflict: under the key is another value than the expected one.
+	// ErrConflict: the stored value is not the expected one.
 	ErrConflict = errors.New("stored value has changed")
-	// ErrMissing: there is no such store, and none was to be made.
+	// ErrMissing: the store does not exist, and Open was not allowed to create it.
 	ErrMissing = errors.New("there is no such session store")
-	// ErrWrongType: under the key is something that is no value of this package.
+	// ErrWrongType: under the key is something that this package did not write.
 	ErrWrongType = errors.New("stored value has the wrong type")
-	// ErrMisdelivered: the value read belongs to another key. The connection it
-	// came over is closed; nobody may see the value.
+	// ErrMisdelivered: the value read belongs to another key. Its connection is
+	// closed, and the value is not returned.
 	ErrMisdelivered = errors.New("ALARM: store answered with the value of another key")
 )
 
 // The kinds of store, as SESSION_STORE names them.
 const (
-	KindRedis    = "redis"    // Redis, real or embedded: outlives the server
-	KindMemory   = "memory"   // this process's memory: gone when it stops
+	KindRedis    = "redis"    // Redis, external or embedded: survives a restart of the server
+	KindMemory   = "memory"   // this process's memory: lost when it stops
 	KindFile     = "file"     // one file, for one process
-	KindDatabase = "database" // the table sessions beside the people
+	KindDatabase = "database" // the table sessions of the database
 )
 
-// Config is what [Open] needs to know.
+// Config configures [Open].
 type Config struct {
 	Kind     string // one of the Kind constants
 	RedisURL string // "" for the embedded Redis in DataDir
 	DataDir  string
 	Connect  time.Duration // longest time to open a connection to Redis
-	// Timeout is the whole budget of one operation on Redis: waiting, sending,
-	// receiving.
+	// Timeout limits one operation on Redis: waiting, sending and receiving.
 	Timeout time.Duration
-	// Accept makes Open that of a command: it makes no store, and before anything
-	// is written to one, it returns the error of Accept for that store. Nil: that
-	// of a server.
+	// Accept is set by commands. Open then does not create a store, and before
+	// anything is written to an existing one, it passes its identity to Accept and
+	// fails with Accept's error. Servers leave it nil.
 	Accept func(Identity) error
-	// Endings are applied to data that may have lost them.
+	// Endings are the revocations to reapply to data that may have lost them.
 	Endings Endings
-	// Connecting, if set, is called before a new connection to Redis is checked. The
-	// check is given the context that it returns, and done its outcome.
+	// Connecting, if set, is called before a new connection to Redis is checked.
+	// The check gets the returned context, and done gets its result.
 	Connecting func(ctx context.Context) (traced context.Context, done func(error))
-	// Belongs reports whether value may be what was stored under key. It is
-	// asked about every value that Redis sends.
+	// Belongs reports whether value may have been stored under key. It is called
+	// for every value that Redis sends.
 	Belongs func(key string, value []byte) bool
-	// Postgres or SQLite is the people's database, for KindDatabase.
+	// Postgres or SQLite is the database, for KindDatabase.
 	Postgres     *pgxpool.Pool
 	SQLite       *sql.DB
 	DatabaseName string
-	// DatabaseTimeout bounds one operation of KindDatabase.
+	// DatabaseTimeout limits one operation of KindDatabase.
 	DatabaseTimeout time.Duration
 	Log             *slog.Logger
 }
 
-// Opened is a store with what is known of it.
+// Opened is an open store and its description.
 type Opened struct {
 	Store
 	Where   string // in a few words, without any secret
-	OneStep string // what makes its compare-and-swap one step, in a few words
-	// Dial opens a connection of the caller's own to the Redis that sessions are
-	// kept in, with no time limits but the caller's; nil for other stores.
+	OneStep string // what makes its compare-and-swap atomic, in a few words
+	// Dial opens a new connection to the Redis that holds the sessions, with no time
+	// limits except the caller's; nil for other stores.
 	Dial     func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error)
 	Embedded *embeddedredis.Server // nil unless this process runs it
 
@@ -108,7 +107,8 @@ type Opened struct {
 	close    func() error
 }
 
-// Warnings say in words for an operator what does not keep the store from working.
+// Warnings returns problems to show to an operator that do not stop the store from
+// working.
 func (o *Opened) Warnings() []string {
 	if o.clock == nil || !o.clock.back.isDown.Load() {
 		return nil
@@ -116,10 +116,10 @@ func (o *Opened) Warnings() []string {
 	return []string{o.clock.back.down}
 }
 
-// Close lets go of the store. Closing twice is closing once.
+// Close closes the store. A second Close does nothing.
 func (o *Opened) Close() error { return o.close() }
 
-// Open opens the store that cfg names. It fails when the store does not answer
+// Open opens the store that cfg describes. It fails if the store does not answer
 // within a few seconds.
 func Open(ctx context.Context, cfg Config) (*Opened, error) {
 	opened, err := open(ctx, cfg)
@@ -157,9 +157,9 @@ func open(ctx context.Context, cfg Config) (*Opened, error) {
 	return nil, fmt.Errorf("no session store is called %q", cfg.Kind)
 }
 
-// waitFor gives a store that starts at the same moment a little time, and one
-// that ends sessions again as long as it does so: stopped half-way it would have
-// to begin anew.
+// waitFor gives a store that is just starting a few seconds. A store that is
+// reapplying revocations gets as long as it makes progress: if it were stopped, it
+// would have to start again.
 func waitFor(ctx context.Context, s Store) error {
 	const patience = 3 * time.Second
 	deadline, ended := time.Now().Add(patience), -1

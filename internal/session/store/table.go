@@ -14,11 +14,11 @@ import (
 	"holdfast/internal/fault"
 )
 
-// table keeps values in the table sessions of the people's database. Reading
-// and removing go through scs's own stores. Their Commit, an unconditional
-// upsert, is replaced by one conditional statement, which the database carries
-// out as a whole: any number of servers can share the table, and an operator's
-// command can end sessions while they run.
+// table keeps values in the database's table sessions. It reads and deletes through
+// scs's own stores. It replaces their Commit, an unconditional upsert, with one
+// conditional statement, which the database executes atomically: any number of
+// servers can share the table, and an operator's command can revoke sessions while
+// they run.
 type table struct {
 	find    func(ctx context.Context, key string) (value []byte, found bool, err error)
 	remove  func(ctx context.Context, key string) error
@@ -68,9 +68,9 @@ func openPostgres(cfg Config) (*Opened, error) {
 	})
 }
 
-// ofStatement is the error of a write whose statement failed with err in
-// PostgreSQL. One that PostgreSQL answered is rolled back, and one that is safe
-// to be sent again was not sent.
+// ofStatement is the error of a write whose PostgreSQL statement failed with err. A
+// statement that PostgreSQL answered was rolled back, and one that is safe to retry
+// was not sent.
 func ofStatement(err error) error {
 	if err == nil || pgconn.SafeToRetry(err) {
 		return err

@@ -7,17 +7,18 @@ import (
 	"github.com/gomodule/redigo/redis"
 )
 
-// Trace holds what to call for operations of a store that are made with a context
-// that carries it, in the manner of [net/http/httptrace].
+// Trace holds callbacks for the operations of a store, in the manner of
+// [net/http/httptrace]. Attach it to a context with [WithTrace].
 type Trace struct {
-	// Ran is called after each operation, in the goroutine that made it: one
-	// function of this package is between Ran and the method of the store.
+	// Ran is called after each operation, in the goroutine that made it. Exactly
+	// one function of this package is between Ran and the method of the store in
+	// the call stack.
 	Ran func(Operation)
 }
 
-// Operation is one command to Redis, or what another store does in its place.
+// Operation is one command to Redis, or its equivalent in another store.
 type Operation struct {
-	Store string // for people
+	Store string // for display
 	Name  string // of the command
 	Args  []any  // stored bytes are a []byte
 	Value []byte // what a read of one key found
@@ -44,7 +45,7 @@ func (t *Trace) ran(store string, began time.Time, value []byte, err error, name
 	}
 }
 
-// tracedCheck is check, observed by cfg.Connecting.
+// tracedCheck is check with calls to cfg.Connecting, if that is set.
 func tracedCheck(cfg Config, check func(context.Context, redis.Conn) error) func(context.Context, redis.Conn) error {
 	if cfg.Connecting == nil {
 		return check

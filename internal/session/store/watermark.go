@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// Clock is what the database's clock shows. It may go back: it is corrected, or a
-// replica with another clock replaces the database. Stamps keep their order all the
-// same:
+// Clock is a reading of the database's clock. The clock may go back: it is
+// corrected, or a replica with another clock replaces the database. Revocations are
+// stamped in order all the same:
 //
-// No revocation is stamped before a Floor that was returned, as long as the Epoch is
-// the same. When the clock is found far behind the floor, the floor follows it and a new
-// epoch begins. Watermarks of earlier epochs are invalid then.
+// No revocation is stamped before a Floor that was returned, as long as the Epoch
+// is the same. If the clock is found far behind the floor, the floor follows it and
+// a new epoch begins. Watermarks of earlier epochs then count as none.
 type Clock struct {
 	Now   time.Time
 	Floor time.Time
