@@ -62,5 +62,5 @@ func (s *Site) accountPage(c echo.Context, status int, p accountPage) error {
 	}
 	p.Email, p.MaxName = person.Email, account.MaxNameRunes
 	p.Verified, p.MailOn, p.Mails = person.Verified, s.MailOn, s.Mails != nil
-	return s.page(c, status, "account", "Account", p)
+	return s.Render(c, status, "account", "Account", p)
 }

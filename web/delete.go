@@ -49,5 +49,5 @@ func (s *Site) deletePage(c echo.Context, status int, p deletePage) error {
 		return err
 	}
 	p.Now = person.Email
-	return s.page(c, status, "delete", "Delete your account", p)
+	return s.Render(c, status, "delete", "Delete your account", p)
 }

@@ -18,16 +18,16 @@ import (
 const pastPerPage = 20
 
 type devicesPage struct {
-	Devices []deviceCard
+	Devices []DeviceCard
 	Others  int
 	Past    []pastDevices
 	neighbours
 }
 
-type deviceCard struct {
+type DeviceCard struct {
 	ID, Title, Address  string
 	Kind                string // of device, as the icons are named
-	Since, LastSeen     moment
+	Since, LastSeen     Moment
 	Current, Remembered bool
 	Account             string // for the partial "account", in the card's form
 }
@@ -41,7 +41,7 @@ type pastDevices struct {
 
 type pastSession struct {
 	How          string
-	Since, Ended moment
+	Since, Ended Moment
 }
 
 // showDevices lists the person's sessions: those that the session store still
@@ -58,10 +58,10 @@ func (s *Site) showDevices(c echo.Context) error {
 		return err
 	}
 	var p devicesPage
-	p.Devices, p.Others = deviceCards(c, live, now)
+	p.Devices, p.Others = DeviceCards(c, live, now)
 	past, p.neighbours = shown(list, past)
 	p.Past = groupPast(past, now)
-	return s.page(c, http.StatusOK, "devices", "Devices", p)
+	return s.Render(c, http.StatusOK, "devices", "Devices", p)
 }
 
 // groupPast puts sessions that ended on the same device together, the device
@@ -76,20 +76,20 @@ func groupPast(past []session.Device, now time.Time) []pastDevices {
 			groups = append(groups, pastDevices{Title: title, Address: d.Address, Kind: deviceKind(d.UserAgent)})
 		}
 		groups[i].Sessions = append(groups[i].Sessions, pastSession{
-			How: endingWords(d.EndReason), Since: momentAt(d.CreatedAt, now), Ended: momentAt(d.EndedAt, now),
+			How: RevocationWords(d.EndReason), Since: MomentAt(d.CreatedAt, now), Ended: MomentAt(d.EndedAt, now),
 		})
 	}
 	return groups
 }
 
-// deviceCards are live sessions as a page shows them; others is how many of them
+// DeviceCards are live sessions as a page shows them to the sender; others is how many of them
 // are not that of the request.
-func deviceCards(c echo.Context, live []session.Device, now time.Time) (cards []deviceCard, others int) {
+func DeviceCards(c echo.Context, live []session.Device, now time.Time) (cards []DeviceCard, others int) {
 	member, _ := memberOf(c)
 	for _, d := range live {
-		cards = append(cards, deviceCard{
+		cards = append(cards, DeviceCard{
 			ID: d.ID, Title: deviceTitle(d.UserAgent), Address: d.Address, Kind: deviceKind(d.UserAgent),
-			Since: momentAt(d.CreatedAt, now), LastSeen: momentAt(d.LastSeenAt, now),
+			Since: MomentAt(d.CreatedAt, now), LastSeen: MomentAt(d.LastSeenAt, now),
 			Current: d.Current, Remembered: d.Remembered, Account: formValue(member),
 		})
 		if !d.Current {
@@ -130,7 +130,7 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 	}
 	member, _ := current(c).Member()
 	s.audit(c, account.EventSessionsEnded, member.ID)
-	return s.toDevices(c, "You have been logged out on "+count(ended, "other device")+".")
+	return s.toDevices(c, "You have been logged out on "+Count(ended, "other device")+".")
 }
 
 // toDevices answers a request that has ended devices.
@@ -193,7 +193,8 @@ func deviceKind(userAgent string) string {
 	}
 }
 
-func endingWords(how session.EndReason) string {
+// RevocationWords says why a session has ended.
+func RevocationWords(how session.EndReason) string {
 	switch how {
 	case session.EndedByLogOut:
 		return "Logged out"

@@ -43,7 +43,7 @@ func (s *Site) emailPage(c echo.Context, status int, p emailPage) error {
 		return err
 	}
 	p.Now = person.Email
-	return s.page(c, status, "email", "Change your e-mail address", p)
+	return s.Render(c, status, "email", "Change your e-mail address", p)
 }
 
 // submitConfirmAgain sends the mail that confirms the address once more.

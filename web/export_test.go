@@ -53,7 +53,7 @@ func (s *Site) AddPage(path string, h func(echo.Context, *session.Session) error
 
 // ShowPage renders a page as handlers do, with whatever struct it is given.
 func (s *Site) ShowPage(c echo.Context, name string, page any) error {
-	return s.page(c, 200, name, name, page)
+	return s.Render(c, 200, name, name, page)
 }
 
 // AccountValue is the value by which a form names the account it was shown for;

@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"io/fs"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -80,12 +79,6 @@ func (l layered) Glob(pattern string) (all []string, err error) {
 // Current is the session of a request to a route of a [Group].
 func Current(c echo.Context) *session.Session { return current(c) }
 
-// Render answers with pages/name.html inside the layout. heading is the title of
-// the page.
-func (s *Site) Render(c echo.Context, status int, name, heading string, page any) error {
-	return s.page(c, status, name, heading, page)
-}
-
 // RenderCommitted is Render for a page that shows what the request stored: it
 // commits the session, and then calls page.
 func (s *Site) RenderCommitted(c echo.Context, status int, name, heading string, page func() any) error {
@@ -101,31 +94,3 @@ func LogCause(c echo.Context, err error) { c.Set(causeKey, err) }
 
 // StatusOf is the status with which a request is answered that fails with err.
 func (s *Site) StatusOf(err error) int { return s.failureOf(err).status }
-
-// InMemory reports whether sessions are in the memory of this server.
-func (s *Site) InMemory() bool { return s.inMemory() }
-
-// What pages show: a time, for the partial "moment", and a session in a list of
-// devices, for the partials "device" and "deviceLine".
-type (
-	Moment     = moment
-	DeviceCard = deviceCard
-)
-
-// MomentAt describes t relative to now.
-func MomentAt(t, now time.Time) Moment { return momentAt(t, now) }
-
-// Distance describes a time relative to now: "3 minutes ago", "in 23 hours".
-func Distance(d time.Duration) string { return distance(d) }
-
-// Count is a number of things: "1 device", "2 devices".
-func Count(n int, unit string) string { return count(n, unit) }
-
-// DeviceCards are live sessions as a page shows them to the sender; others is how
-// many of them are not that of the request.
-func DeviceCards(c echo.Context, live []session.Device, now time.Time) (cards []DeviceCard, others int) {
-	return deviceCards(c, live, now)
-}
-
-// RevocationWords is how the page of devices says why a session has ended.
-func RevocationWords(why session.EndReason) string { return endingWords(why) }

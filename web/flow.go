@@ -35,7 +35,7 @@ func (s *Site) Flow(name string) FlowDiagram {
 	if name != "" {
 		d.Greeting = shorten("Hello, " + name + "!")
 	}
-	if s.inMemory() {
+	if s.InMemory() {
 		d.Keeps = "keeps sessions itself"
 	}
 	return d

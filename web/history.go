@@ -19,7 +19,7 @@ type historyPage struct {
 type historyEvent struct {
 	What, Browser, Address string
 	Kind                   string // of device: its icon
-	At                     moment
+	At                     Moment
 }
 
 func (s *Site) showHistory(c echo.Context) error {
@@ -38,10 +38,10 @@ func (s *Site) showHistory(c echo.Context) error {
 	for _, e := range events {
 		p.Events = append(p.Events, historyEvent{
 			What: eventWords(e.Kind), Browser: deviceTitle(e.From.UserAgent), Kind: deviceKind(e.From.UserAgent), Address: e.From.Address,
-			At: momentAt(e.At, s.Now()),
+			At: MomentAt(e.At, s.Now()),
 		})
 	}
-	return s.page(c, http.StatusOK, "history", "What happened to your account", p)
+	return s.Render(c, http.StatusOK, "history", "What happened to your account", p)
 }
 
 func eventWords(kind account.EventKind) string {

@@ -14,7 +14,7 @@ type homePage struct {
 }
 
 func (s *Site) showHome(c echo.Context) error {
-	p := homePage{Memory: s.inMemory(), Way: s.sampleFlow()}
+	p := homePage{Memory: s.InMemory(), Way: s.sampleFlow()}
 	if member, ok := current(c).Member(); ok {
 		p.Name = member.Name
 		token, _ := findCookie(c.Request().Header, s.Sessions.CookieName())
@@ -22,5 +22,5 @@ func (s *Site) showHome(c echo.Context) error {
 	} else {
 		p.URL = s.BaseURL.JoinPath("/").String()
 	}
-	return s.page(c, http.StatusOK, "home", "", p)
+	return s.Render(c, http.StatusOK, "home", "", p)
 }

@@ -78,7 +78,7 @@ func (s *Site) logIn(c echo.Context, email, pass string, remember bool) error {
 
 func (s *Site) loginPage(c echo.Context, status int, p loginPage) error {
 	p.RememberDays = s.rememberDays()
-	return s.page(c, status, "login", "Log in", p)
+	return s.Render(c, status, "login", "Log in", p)
 }
 
 func (s *Site) rememberDays() int { return int(s.RememberFor / (24 * time.Hour)) }

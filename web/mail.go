@@ -17,7 +17,7 @@ type mailsPage struct {
 
 type shownMail struct {
 	From, To, Subject string
-	At                moment
+	At                Moment
 	Open              bool // the latest is
 	Paragraphs        []mailParagraph
 }
@@ -37,13 +37,13 @@ func (s *Site) showMails(c echo.Context) error {
 	}
 	p := mailsPage{Most: mail.MaxShown}
 	for i, m := range mails {
-		shown := shownMail{From: m.From, To: m.To, Subject: m.Subject, At: momentAt(m.Date, s.Now()), Open: i == 0}
+		shown := shownMail{From: m.From, To: m.To, Subject: m.Subject, At: MomentAt(m.Date, s.Now()), Open: i == 0}
 		for part := range strings.SplitSeq(strings.TrimSpace(m.Text), "\n\n") {
 			shown.Paragraphs = append(shown.Paragraphs, s.paragraph(part))
 		}
 		p.Mails = append(p.Mails, shown)
 	}
-	return s.page(c, http.StatusOK, "mail", "Mail", p)
+	return s.Render(c, http.StatusOK, "mail", "Mail", p)
 }
 
 func (s *Site) paragraph(part string) mailParagraph {

@@ -187,7 +187,7 @@ func (s *Site) tellEnded(c echo.Context) {
 	lost := how == "" || how == session.EndedByIdleness
 	switch {
 	case !over:
-	case lost && s.inMemory():
+	case lost && s.InMemory():
 		s.setFlashCookie(c, flashForgotten)
 	default:
 		s.setFlashCookie(c, flashEnded+string(how))

@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// moment is a time as a page shows it.
-type moment struct{ ISO, Words string }
+// Moment is a time as a page shows it; the partial "moment" renders it.
+type Moment struct{ ISO, Words string }
 
-// momentAt describes t, in a year of four digits, relative to now: how far away
+// MomentAt describes t, in a year of four digits, relative to now: how far away
 // it is and, from an hour on, the date and the time of day in the zone of now.
 // The script of the pages describes the distance in the same words. The profile
 // has five of these, so the two texts share one allocation.
-func momentAt(t, now time.Time) moment {
+func MomentAt(t, now time.Time) Moment {
 	var buffer [80]byte
 	text := t.UTC().AppendFormat(buffer[:0], time.RFC3339) // 2006-01-02T15:04:05Z
 	iso := len(text)
@@ -22,12 +22,12 @@ func momentAt(t, now time.Time) moment {
 		text = t.In(now.Location()).AppendFormat(text, ", Mon 2 Jan 15:04 MST")
 	}
 	all := string(text)
-	return moment{ISO: all[:iso], Words: all[iso:]}
+	return Moment{ISO: all[:iso], Words: all[iso:]}
 }
 
-// distance describes a time relative to now: "3 minutes ago", "in 23 hours". It
+// Distance describes a time relative to now: "3 minutes ago", "in 23 hours". It
 // is rounded to its unit; seconds are told below two minutes only.
-func distance(d time.Duration) string { return string(appendDistance(nil, d)) }
+func Distance(d time.Duration) string { return string(appendDistance(nil, d)) }
 
 func appendDistance(text []byte, d time.Duration) []byte {
 	past := d <= 0
@@ -56,8 +56,8 @@ func appendDistance(text []byte, d time.Duration) []byte {
 	return text
 }
 
-// count is a number of things: "1 device", "2 devices".
-func count(n int, unit string) string { return string(appendCount(nil, n, unit)) }
+// Count is a number of things: "1 device", "2 devices".
+func Count(n int, unit string) string { return string(appendCount(nil, n, unit)) }
 
 func appendCount(text []byte, n int, unit string) []byte {
 	text = strconv.AppendInt(text, int64(n), 10)

@@ -11,18 +11,18 @@ func TestAMomentIsTheSameTimeInEverySpelling(t *testing.T) {
 	zone := time.FixedZone("", -7*60*60)
 	for d := -1000 * 24 * time.Hour; d < 1000*24*time.Hour; d += 7*time.Hour + 13*time.Minute + 1237*time.Millisecond {
 		at := now.Add(d).In(zone)
-		want := moment{
+		want := Moment{
 			ISO:   at.UTC().Format(time.RFC3339),
-			Words: distance(d),
+			Words: Distance(d),
 		}
 		if d.Abs() >= time.Hour {
 			want.Words += ", " + at.In(now.Location()).Format("Mon 2 Jan 15:04 MST")
 		}
-		if got := momentAt(at, now); got != want {
+		if got := MomentAt(at, now); got != want {
 			t.Fatalf("%v is %+v, want %+v", at, got, want)
 		}
 	}
-	if got := momentAt(time.Time{}, now).ISO; got != "0001-01-01T00:00:00Z" {
+	if got := MomentAt(time.Time{}, now).ISO; got != "0001-01-01T00:00:00Z" {
 		t.Errorf("the zero time is %q", got)
 	}
 }
@@ -35,7 +35,7 @@ func TestADistanceIsToldInOneUnit(t *testing.T) {
 		time.Hour - 1: "in 60 minutes", 119 * time.Minute: "in 119 minutes", 2 * time.Hour: "in 2 hours", -47*time.Hour - 29*time.Minute: "47 hours ago",
 		-48*time.Hour + 1: "48 hours ago", 48 * time.Hour: "in 2 days", 6*24*time.Hour + 23*time.Hour: "in 7 days", -1000 * 24 * time.Hour: "1000 days ago",
 	} {
-		if got := distance(d); got != want {
+		if got := Distance(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)
 		}
 	}

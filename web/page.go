@@ -44,8 +44,8 @@ func (s *Site) notices(flashes []string) []notice {
 	return all
 }
 
-// page responds with a page of the site inside the layout.
-func (s *Site) page(c echo.Context, status int, name, heading string, page any) error {
+// Render responds with pages/name.html inside the layout; heading is its title.
+func (s *Site) Render(c echo.Context, status int, name, heading string, page any) error {
 	return s.pageWith(c, status, name, heading, s.takeFlashes(c), page)
 }
 
@@ -104,9 +104,9 @@ func (s *Site) where() string {
 	}
 }
 
-// inMemory reports whether sessions are in the memory of this server, to show
+// InMemory reports whether sessions are in the memory of this server, to show
 // what a restart does then.
-func (s *Site) inMemory() bool { return s.SessionStore == store.KindMemory }
+func (s *Site) InMemory() bool { return s.SessionStore == store.KindMemory }
 
 // instanceName names a process, as pages show it.
 func instanceName(p Process) string {

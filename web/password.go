@@ -59,7 +59,7 @@ func (s *Site) passwordPage(c echo.Context, status int, p passwordPage) error {
 		return err
 	}
 	p.Email, p.MinPassword = person.Email, s.MinPassword
-	return s.page(c, status, "password", "Change your password", p)
+	return s.Render(c, status, "password", "Change your password", p)
 }
 
 // showChangePassword is where password managers look for it (W3C, "A Well-Known URL

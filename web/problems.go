@@ -39,7 +39,7 @@ func (s *Site) refuse(c echo.Context, err error, show func(status int, p problem
 // waitWords rounds up, so that no one comes back too early.
 func waitWords(seconds int) string {
 	if seconds <= 90 {
-		return count(seconds, "second")
+		return Count(seconds, "second")
 	}
-	return count((seconds+59)/60, "minute")
+	return Count((seconds+59)/60, "minute")
 }

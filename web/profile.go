@@ -9,15 +9,15 @@ import (
 
 type profilePage struct {
 	Name            string
-	LoggedInSince   moment
-	LastSeen        moment
-	IdleEnd         moment
-	LatestEnd       moment
+	LoggedInSince   Moment
+	LastSeen        Moment
+	IdleEnd         Moment
+	LatestEnd       Moment
 	Remembered      bool
 	Store           string
 	Outlived        int64
 	OutlivedWords   string
-	ServerStarted   moment
+	ServerStarted   Moment
 	StartNumber     int64
 	Instance        string
 	OlderThanServer bool
@@ -29,17 +29,17 @@ func (s *Site) showProfile(c echo.Context) error {
 	sess, now := current(c), s.Now()
 	member, _ := sess.Member()
 	outlived := s.Process.Start - member.Start
-	return s.page(c, http.StatusOK, "profile", "Profile", profilePage{
+	return s.Render(c, http.StatusOK, "profile", "Profile", profilePage{
 		Name:            member.Name,
-		LoggedInSince:   momentAt(sess.CreatedAt(), now),
-		LastSeen:        momentAt(sess.LastSeenAt(), now),
-		IdleEnd:         momentAt(sess.IdleExpiresAt(), now),
-		LatestEnd:       momentAt(sess.ExpiresAt(), now),
+		LoggedInSince:   MomentAt(sess.CreatedAt(), now),
+		LastSeen:        MomentAt(sess.LastSeenAt(), now),
+		IdleEnd:         MomentAt(sess.IdleExpiresAt(), now),
+		LatestEnd:       MomentAt(sess.ExpiresAt(), now),
 		Remembered:      member.Remember,
 		Store:           s.where(),
 		Outlived:        outlived,
 		OutlivedWords:   outlivedWords(outlived),
-		ServerStarted:   momentAt(s.Process.Started, now),
+		ServerStarted:   MomentAt(s.Process.Started, now),
 		StartNumber:     s.Process.Start,
 		Instance:        s.instance,
 		OlderThanServer: outlived > 0,

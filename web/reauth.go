@@ -66,7 +66,7 @@ func (s *Site) submitReauth(c echo.Context) error {
 }
 
 func (s *Site) reauthPage(c echo.Context, status int, p reauthPage) error {
-	return s.page(c, status, "reauth", "Confirm that it is you", p)
+	return s.Render(c, status, "reauth", "Confirm that it is you", p)
 }
 
 // wrongPassword names the field at which a password was not that of the sender.

@@ -83,5 +83,5 @@ func (s *Site) signedUp(c echo.Context, person account.Person, taken bool) error
 
 func (s *Site) registerPage(c echo.Context, status int, p registerPage) error {
 	p.MinPassword, p.MaxName, p.RememberDays = s.MinPassword, account.MaxNameRunes, s.rememberDays()
-	return s.page(c, status, "register", "Create an account", p)
+	return s.Render(c, status, "register", "Create an account", p)
 }

@@ -55,7 +55,7 @@ func inLayout(l layout, page any) view.Data { return view.Data{Layout: l, Page: 
 
 // samplePages has each page at its fullest and at its emptiest.
 func samplePages() map[string][]any {
-	then := moment{"2026-11-20T18:04:05Z", "3 days ago"}
+	then := Moment{"2026-11-20T18:04:05Z", "3 days ago"}
 	drawn := FlowDiagram{
 		Words: flowWords, Greeting: "Hello, Ada!", Store: "Redis", Record: "name: Ada", Linked: true,
 		Cookie: FlowArrow{Value: "qUdM…hYsf", Linked: true}, Key: FlowArrow{Value: "8BMV…JvWw", Linked: true}, Page: FlowArrow{Value: "Hello, Ada!", Linked: true},
@@ -77,7 +77,7 @@ func samplePages() map[string][]any {
 			Values: []sessionValue{{"age", "36"}, {"colour", "green"}}, Key: "a", Value: "b", Errors: wrong, Curl: []string{"curl x", "curl y"},
 		}},
 		"devices": {devicesPage{}, devicesPage{
-			Devices: []deviceCard{
+			Devices: []DeviceCard{
 				{ID: "1", Title: "Firefox on Linux", Kind: "computer", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true, Account: "the account"},
 				{ID: "2", Title: "Safari on iPhone", Kind: "phone", Address: "::1", Since: then, LastSeen: then, Remembered: true, Account: "the account"},
 			},

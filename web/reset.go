@@ -123,10 +123,10 @@ func (s *Site) revoked(c echo.Context, err error) {
 
 func (s *Site) resetPage(c echo.Context, status int, p resetPage) error {
 	p.MinPassword = s.MinPassword
-	return s.page(c, status, "reset", "Choose a new password", p)
+	return s.Render(c, status, "reset", "Choose a new password", p)
 }
 
 // linkOver is the one page for links that were used, are too old, or never were.
 func (s *Site) linkOver(c echo.Context) error {
-	return s.page(c, http.StatusGone, "linkover", "This link is good no more", struct{}{})
+	return s.Render(c, http.StatusGone, "linkover", "This link is good no more", struct{}{})
 }

@@ -114,7 +114,7 @@ func (s *Site) sessionPage(c echo.Context, status int, p sessionPage) error {
 		"curl -c jar -b jar -H 'Accept: application/json' " + at,
 		"curl -c jar -b jar -d key=colour -d value= " + at,
 	}
-	return s.page(c, status, "session", "Session", p)
+	return s.Render(c, status, "session", "Session", p)
 }
 
 func describeSession(sess *session.Session) sessionJSON {

@@ -53,7 +53,7 @@ func (s *Site) verifyPage(c echo.Context, status int, token, failed string) erro
 		return s.linkOver(c)
 	}
 	p.Token, p.Failed = token, failed
-	return s.page(c, status, "verify", p.Heading, p)
+	return s.Render(c, status, "verify", p.Heading, p)
 }
 
 // submitVerify spends a link, for whichever purpose it was made.
@@ -76,7 +76,7 @@ func (s *Site) submitVerify(c echo.Context) error {
 	case err != nil:
 		return s.refuse(c, err, func(status int, wrong problems) error {
 			// What the link is for is not looked up: that is a try as well.
-			return s.page(c, status, "verify", "Too many tries", verifyPage{
+			return s.Render(c, status, "verify", "Too many tries", verifyPage{
 				Token: sent["token"], Heading: "Too many tries", What: "Nothing was changed.", Button: "Try again", problems: wrong,
 			})
 		})
