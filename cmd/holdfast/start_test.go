@@ -246,7 +246,7 @@ func TestVersionAndHelpNeedNoSettings(t *testing.T) {
 	if help.Code != 0 || help.Stderr != "" {
 		t.Errorf("--help: %d, %q", help.Code, help.Stderr)
 	}
-	mustName(t, help.Stdout, "serve", "migrate", "healthcheck", "version", "--redis-url", "REDIS_URL", "--port", "default 3000")
+	mustName(t, help.Stdout, "serve", "migrate", "healthcheck", "version", "--redis-url", "REDIS_URL", "--port", "default: 3000")
 	unknown := testprocess.Run(t, program(t), t.TempDir(), nil, "sevre")
 	if unknown.Code != 1 || unknown.Stdout != "" {
 		t.Errorf("an unknown command: %d, %q", unknown.Code, unknown.Stdout)
