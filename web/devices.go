@@ -193,29 +193,5 @@ func deviceKind(userAgent string) string {
 	}
 }
 
-// RevocationWords says why a session has ended.
-func RevocationWords(how session.EndReason) string {
-	switch how {
-	case session.EndedByLogOut:
-		return "Logged out"
-	case session.EndedByOwner:
-		return "Logged out from another device"
-	case session.EndedByOperator:
-		return "Ended by an administrator"
-	case session.EndedByDisable:
-		return "Ended when the account was disabled"
-	case session.EndedByLimit:
-		return "Ended to make room for a newer session"
-	case session.EndedByPassword:
-		return "Ended when the password was changed"
-	case session.EndedByUndo:
-		return "Ended when a change of address was undone"
-	case session.EndedByLogIn:
-		return "Replaced when you logged in again"
-	default:
-		return "Expired"
-	}
-}
-
 // BrowserWords puts a User-Agent into words, for mails.
 func BrowserWords(userAgent string) string { return deviceTitle(userAgent) }

@@ -147,20 +147,18 @@ func named() []struct {
 
 // byStatus is for the errors that Echo and forms know by their status.
 func byStatus(status int) failure {
-	switch status {
-	case http.StatusBadRequest:
-		return failure{status: status, heading: "That request cannot be understood", message: "Nothing was changed. Go back to the page and try again."}
-	case http.StatusNotFound:
-		return failure{status: status, heading: "There is no such page", message: "Check the address for typing mistakes; the page may also have moved."}
-	case http.StatusMethodNotAllowed:
-		return failure{status: status, heading: "That cannot be done here", message: "This address does not take that kind of request."}
-	case http.StatusRequestEntityTooLarge:
-		return failure{status: status, heading: "That is too much at once", message: "The form is larger than this site takes. Nothing was stored."}
-	case http.StatusUnsupportedMediaType:
-		return failure{status: status, heading: "That kind of data is not taken here", message: "Send an ordinary form. Nothing was stored."}
-	default:
-		return unexpected()
+	for _, known := range []failure{
+		{status: http.StatusBadRequest, heading: "That request cannot be understood", message: "Nothing was changed. Go back to the page and try again."},
+		{status: http.StatusNotFound, heading: "There is no such page", message: "Check the address for typing mistakes; the page may also have moved."},
+		{status: http.StatusMethodNotAllowed, heading: "That cannot be done here", message: "This address does not take that kind of request."},
+		{status: http.StatusRequestEntityTooLarge, heading: "That is too much at once", message: "The form is larger than this site takes. Nothing was stored."},
+		{status: http.StatusUnsupportedMediaType, heading: "That kind of data is not taken here", message: "Send an ordinary form. Nothing was stored."},
+	} {
+		if known.status == status {
+			return known
+		}
 	}
+	return unexpected()
 }
 
 // failureOf finds what a person is told about err.

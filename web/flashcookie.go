@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -31,55 +32,46 @@ const (
 
 // flashText is the message for a code; "" for an unknown one.
 func (s *Site) flashText(code string) string {
-	switch code {
-	case flashLoggedOut:
-		return "You are logged out."
-	case flashSignedUp:
-		return "A mail is on its way to that address. If the address is new here, your account is ready: log in."
-	case flashResetAsked:
-		return "If that address has an account, a mail with a link is on its way to it. The link is good for one hour." + s.whereMailIs()
-	case flashReset:
-		return "Your new password is set, and all sessions have ended. Log in with it."
-	case flashConfirmed:
-		return "Your e-mail address is confirmed."
-	case flashEmailChanged:
-		return "You log in with the new e-mail address from now on."
-	case flashUndone:
-		return "The account belongs to that address again, and all sessions have ended. Now ask for a new password."
-	case flashDeleted:
-		return "Your account is deleted, and all its sessions have ended."
-	case flashForgotten:
-		return "This server keeps sessions in its own memory, and yours is not there. Log in to continue."
-	}
 	if why, ended := strings.CutPrefix(code, flashEnded); ended {
-		return "Your session has ended" + becauseOf(session.EndReason(why)) + ". Log in to continue."
+		return "Your session has ended" + reasons()[session.EndReason(why)].because + ". Log in to continue."
 	}
-	return ""
+	return map[string]string{
+		flashLoggedOut:    "You are logged out.",
+		flashSignedUp:     "A mail is on its way to that address. If the address is new here, your account is ready: log in.",
+		flashResetAsked:   "If that address has an account, a mail with a link is on its way to it. The link is good for one hour." + s.whereMailIs(),
+		flashReset:        "Your new password is set, and all sessions have ended. Log in with it.",
+		flashConfirmed:    "Your e-mail address is confirmed.",
+		flashEmailChanged: "You log in with the new e-mail address from now on.",
+		flashUndone:       "The account belongs to that address again, and all sessions have ended. Now ask for a new password.",
+		flashDeleted:      "Your account is deleted, and all its sessions have ended.",
+		flashForgotten:    "This server keeps sessions in its own memory, and yours is not there. Log in to continue.",
+	}[code]
 }
 
-// becauseOf says how a session ended, as far as its owner can make use of it.
-func becauseOf(how session.EndReason) string {
-	switch how {
-	case session.EndedByOwner:
-		return ": it was logged out from another device"
-	case session.EndedByOperator:
-		return ": the operator of this site ended it"
-	case session.EndedByLimit:
-		return ": you have logged in on so many devices since that the oldest had to go"
-	case session.EndedByPassword:
-		return ": the password was changed"
-	case session.EndedByUndo:
-		return ": a change of the e-mail address was undone"
-	case session.EndedByIdleness:
-		return ": it was not used for too long"
-	case session.EndedByAge:
-		return ": it had reached its maximum age"
-	case session.EndedByTime:
-		return ": it was not used for too long, or had reached its maximum age"
-	default:
-		return ""
+// reason says why a session has ended.
+type reason struct {
+	listed  string // in the list of devices; "" for "Expired"
+	because string // after "Your session has ended", as far as its owner can make use of it
+}
+
+func reasons() map[session.EndReason]reason {
+	return map[session.EndReason]reason{
+		session.EndedByLogOut:   {listed: "Logged out"},
+		session.EndedByOwner:    {"Logged out from another device", ": it was logged out from another device"},
+		session.EndedByOperator: {"Ended by an administrator", ": the operator of this site ended it"},
+		session.EndedByDisable:  {listed: "Ended when the account was disabled"},
+		session.EndedByLimit:    {"Ended to make room for a newer session", ": you have logged in on so many devices since that the oldest had to go"},
+		session.EndedByPassword: {"Ended when the password was changed", ": the password was changed"},
+		session.EndedByUndo:     {"Ended when a change of address was undone", ": a change of the e-mail address was undone"},
+		session.EndedByLogIn:    {listed: "Replaced when you logged in again"},
+		session.EndedByIdleness: {because: ": it was not used for too long"},
+		session.EndedByAge:      {because: ": it had reached its maximum age"},
+		session.EndedByTime:     {because: ": it was not used for too long, or had reached its maximum age"},
 	}
 }
+
+// RevocationWords is how the page of devices says why a session has ended.
+func RevocationWords(why session.EndReason) string { return cmp.Or(reasons()[why].listed, "Expired") }
 
 // setFlashCookie has the next page show the message for code.
 func (s *Site) setFlashCookie(c echo.Context, code string) {

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 
 	"github.com/labstack/echo/v4"
@@ -35,58 +36,39 @@ func (s *Site) showHistory(c echo.Context) error {
 	}
 	var p historyPage
 	events, p.neighbours = shown(list, events)
+	words := eventWords()
 	for _, e := range events {
 		p.Events = append(p.Events, historyEvent{
-			What: eventWords(e.Kind), Browser: deviceTitle(e.From.UserAgent), Kind: deviceKind(e.From.UserAgent), Address: e.From.Address,
+			What:    cmp.Or(words[e.Kind], "Something else"), // an event of a newer version
+			Browser: deviceTitle(e.From.UserAgent), Kind: deviceKind(e.From.UserAgent), Address: e.From.Address,
 			At: MomentAt(e.At, s.Now()),
 		})
 	}
 	return s.Render(c, http.StatusOK, "history", "What happened to your account", p)
 }
 
-func eventWords(kind account.EventKind) string {
-	switch kind {
-	case account.EventSignUp:
-		return "Account created"
-	case account.EventSignUpAgain:
-		return "Somebody tried to create an account with your address"
-	case account.EventLogIn:
-		return "Logged in"
-	case account.EventLogInNewBrowser:
-		return "Logged in from a browser not seen before"
-	case account.EventLogInFailed:
-		return "Failed to log in: wrong password"
-	case account.EventReauth:
-		return "Password given again"
-	case account.EventReauthFailed:
-		return "Wrong password given while logged in"
-	case account.EventLogOut:
-		return "Logged out"
-	case account.EventSessionEnded:
-		return "Another session ended"
-	case account.EventSessionsEnded:
-		return "All other sessions ended"
-	case account.EventSessionExpired:
-		return "A session expired"
-	case account.EventNameChanged:
-		return "Name changed"
-	case account.EventEmailConfirmed:
-		return "E-mail address confirmed"
-	case account.EventEmailChangeAsked:
-		return "Change of e-mail address asked for"
-	case account.EventEmailChanged:
-		return "E-mail address changed"
-	case account.EventEmailChangeUndone:
-		return "Change of e-mail address undone"
-	case account.EventPasswordChanged:
-		return "Password changed"
-	case account.EventResetAsked:
-		return "New password asked for"
-	case account.EventPasswordReset:
-		return "New password chosen by a mailed link"
-	case account.EventExported:
-		return "Data downloaded"
-	default:
-		return "Something else" // an event of a newer version
+// eventWords says what happened, by kind.
+func eventWords() map[account.EventKind]string {
+	return map[account.EventKind]string{
+		account.EventSignUp:            "Account created",
+		account.EventSignUpAgain:       "Somebody tried to create an account with your address",
+		account.EventLogIn:             "Logged in",
+		account.EventLogInNewBrowser:   "Logged in from a browser not seen before",
+		account.EventLogInFailed:       "Failed to log in: wrong password",
+		account.EventReauth:            "Password given again",
+		account.EventReauthFailed:      "Wrong password given while logged in",
+		account.EventLogOut:            "Logged out",
+		account.EventSessionEnded:      "Another session ended",
+		account.EventSessionsEnded:     "All other sessions ended",
+		account.EventSessionExpired:    "A session expired",
+		account.EventNameChanged:       "Name changed",
+		account.EventEmailConfirmed:    "E-mail address confirmed",
+		account.EventEmailChangeAsked:  "Change of e-mail address asked for",
+		account.EventEmailChanged:      "E-mail address changed",
+		account.EventEmailChangeUndone: "Change of e-mail address undone",
+		account.EventPasswordChanged:   "Password changed",
+		account.EventResetAsked:        "New password asked for",
+		account.EventPasswordReset:     "New password chosen by a mailed link",
+		account.EventExported:          "Data downloaded",
 	}
 }
