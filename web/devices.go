@@ -24,6 +24,8 @@ type devicesPage struct {
 	neighbours
 }
 
+// DeviceCard is a live session in a list of devices, for the partials "device" and
+// "deviceLine".
 type DeviceCard struct {
 	ID, Title, Address  string
 	Kind                string // of device, as the icons are named
