@@ -83,6 +83,7 @@ func Open(ctx context.Context, s Server) (web.Extension, func() error, error) {
 		OneStep:     s.Store.OneStep,
 		ByHand:      byHand,
 		Connections: s.Connections,
+		Recent:      trace.NewRecent(),
 		Lab: pages.Lab{
 			Restart: s.Restart,
 			StartOf: startOf(s.Database),

@@ -72,9 +72,9 @@ func startStock(ctx context.Context, opened *store.Opened, password string) (*st
 	prefix := product.Slug + ":lab:" + rand.Text() + ":"
 	s.keys = &knownKeys{Store: redisstore.NewWithPrefix(s.pool, prefix), prefix: prefix, known: map[string]bool{}}
 	s.server = &http.Server{
-		Handler: onlyWith(password, stock.New(stock.Options{
-			Store: s.keys, Lifetime: stockLifetime, SlowPath: SlowPath, Slow: Wait,
-		})),
+		Handler: stock.New(stock.Options{
+			Store: s.keys, Lifetime: stockLifetime, Password: password, SlowPath: SlowPath, Slow: Wait,
+		}),
 		ReadHeaderTimeout: time.Second,
 		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
@@ -121,16 +121,4 @@ func (s *stockServer) forget(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// onlyWith refuses logins with another password. What it compares is no
-// hash: hashing would slow guesses down, and count none.
-func onlyWith(password string, stock http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodPost && r.URL.Path == "/login" && r.PostFormValue("password") != password {
-			http.Error(w, "That e-mail and password do not match.", http.StatusUnprocessableEntity)
-			return
-		}
-		stock.ServeHTTP(w, r)
-	})
 }

@@ -120,7 +120,7 @@ func (e *explanation) answer(step trace.Step, what trace.Answer) {
 		s.Folded = "The cookie, word by word"
 		s.Facts = attributes(e.sess.Cookie(), e.sent.Value.String())
 	}
-	for _, sent := range what.Cookies {
+	for _, sent := range what {
 		s.Facts = append(s.Facts, explainFact{
 			Term: "Sent with this page", Value: sent.Name + "=" + sent.Value.String() + "; " + strings.Join(sent.Attributes, "; "), Code: true,
 			Means: "another cookie: it carried the message that you are logged out to this page, and is removed now",

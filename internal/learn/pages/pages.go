@@ -30,7 +30,7 @@ type Config struct {
 	// Connections are those to the store, recorded for the requests that wait for
 	// them.
 	Connections *trace.Connections
-	// Recent keeps what the requests of each session did; nil for a new memory.
+	// Recent keeps what the requests of each session did.
 	Recent *trace.Recent
 	Lab    Lab
 }
@@ -47,9 +47,6 @@ var templates embed.FS
 // New returns the extension that puts the pages on a site.
 func New(cfg Config) (web.Extension, error) {
 	s := &Pages{Config: cfg}
-	if s.Recent == nil {
-		s.Recent = trace.NewRecent()
-	}
 	e := web.Extension{Routes: s.routes}
 	folders := []string{"why", "off"}
 	if cfg.Learn {

@@ -3,7 +3,7 @@
 // that the caller makes as the manual of redisstore shows.
 //
 // It owns that site: RenewToken at log-in, Destroy at log-out, a page that
-// greets, values in the session, and one slow request. It checks no password and
+// greets, values in the session, and one slow request. It checks one password at most and
 // looks at no origin: it is what Holdfast is compared with, in attacks and in
 // benchmarks, and must not know how Holdfast does it.
 package stock
@@ -30,6 +30,9 @@ type Options struct {
 	Middleware []echo.MiddlewareFunc
 	// Greet writes the page of a member; nil writes one line.
 	Greet func(w io.Writer, m Member) error
+	// Password is the one that logs in; "" for any. It is compared as it is:
+	// hashing would slow guesses down, and count none.
+	Password string
 	// Slow is what a POST to SlowPath waits for before it stores a value, given
 	// its field "wait"; nil for no such route.
 	SlowPath string
@@ -90,6 +93,9 @@ func (r renderer) Render(w io.Writer, _ string, data any, _ echo.Context) error 
 
 // logIn takes the name from the form, if there is one.
 func (s *Site) logIn(c echo.Context) error {
+	if s.options.Password != "" && c.FormValue("password") != s.options.Password {
+		return c.String(http.StatusUnprocessableEntity, "That e-mail and password do not match.\n")
+	}
 	ctx, now := c.Request().Context(), time.Now().Unix()
 	if err := s.sessions.RenewToken(ctx); err != nil {
 		return err

@@ -138,7 +138,7 @@ func (r *Recorder) summarise(into *Request) (before string) {
 			into.Act, into.Changes, before = what.Act, what.Changes, what.Before
 			continue
 		case Answer:
-			into.Cookies = what.Cookies
+			into.Cookies = what
 			continue
 		default:
 			continue

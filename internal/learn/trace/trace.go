@@ -74,12 +74,6 @@ func (r *Recorder) Timed(frames int, began time.Time, what What) {
 	r.add(Step{What: what, Took: time.Since(began), At: began.Sub(r.began), pc: caller(frames)})
 }
 
-// TimedBy is Timed for a step of the function of a package that was called from
-// outside of it: the outermost one on the stack.
-func (r *Recorder) TimedBy(pkg string, began time.Time, what What) {
-	r.add(Step{What: what, Took: time.Since(began), At: began.Sub(r.began), pc: outermost(pkg)})
-}
-
 // AddOf adds a step taken by fn, a function that has just been called.
 func (r *Recorder) AddOf(fn any, what What) {
 	r.add(Step{What: what, pc: reflect.ValueOf(fn).Pointer() + 1})
@@ -89,21 +83,6 @@ func caller(frames int) uintptr {
 	var pcs [1]uintptr
 	runtime.Callers(frames+3, pcs[:]) // without Callers, caller and its caller here
 	return pcs[0]
-}
-
-func outermost(pkg string) (pc uintptr) {
-	var pcs [50]uintptr
-	frames := runtime.CallersFrames(pcs[:runtime.Callers(3, pcs[:])])
-	for more := true; more; {
-		var frame runtime.Frame
-		frame, more = frames.Next()
-		if strings.HasPrefix(frame.Function, pkg+".") {
-			pc = frame.PC + 1
-		} else if pc != 0 {
-			break
-		}
-	}
-	return pc
 }
 
 func (r *Recorder) add(s Step) {

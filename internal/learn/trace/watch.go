@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/base64"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 
@@ -24,7 +23,7 @@ func (r *Recorder) Watch(ctx context.Context, all *Connections) context.Context 
 	})
 	ctx = database.WithTrace(ctx, &database.Trace{
 		Ran: func(s database.Statement) {
-			r.TimedBy(reflect.TypeFor[database.DB]().PkgPath(), s.Began, Statement{Text: s.Text, Cause: Cause(s.Err)})
+			r.Timed(1, s.Began, Statement{Text: s.Text, Cause: Cause(s.Err)})
 		},
 	})
 	ctx = session.WithTrace(ctx, &session.Trace{GotToken: r.gotToken, Found: r.found, Loaded: r.loaded, Committed: r.committed})

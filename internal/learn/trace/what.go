@@ -118,7 +118,7 @@ type Commit struct {
 func (c Commit) Changed() bool { return c.Act != session.Looked && c.Act != session.Nobody }
 
 // Answer is the cookies that went out.
-type Answer struct{ Cookies []Sent }
+type Answer []Sent
 
 // Sent is a cookie of an answer.
 type Sent struct {
@@ -142,12 +142,11 @@ func SentCookie(header string) Sent {
 
 // CookiesOf describes every cookie that an answer with these Set-Cookie headers
 // sends.
-func CookiesOf(headers []string) Answer {
-	var a Answer
+func CookiesOf(headers []string) (sent Answer) {
 	for _, line := range headers {
-		a.Cookies = append(a.Cookies, SentCookie(line))
+		sent = append(sent, SentCookie(line))
 	}
-	return a
+	return sent
 }
 
 // Cause is an error's text for a page: what looks like a token is masked, and
