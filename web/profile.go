@@ -28,13 +28,14 @@ type profilePage struct {
 func (s *Site) showProfile(c echo.Context) error {
 	sess, now := current(c), s.Now()
 	member, _ := sess.Member()
+	times := sess.Times()
 	outlived := s.Process.Start - member.Start
 	return s.Render(c, http.StatusOK, "profile", "Profile", profilePage{
 		Name:            member.Name,
-		LoggedInSince:   MomentAt(sess.CreatedAt(), now),
-		LastSeen:        MomentAt(sess.LastSeenAt(), now),
-		IdleEnd:         MomentAt(sess.IdleExpiresAt(), now),
-		LatestEnd:       MomentAt(sess.ExpiresAt(), now),
+		LoggedInSince:   MomentAt(times.Created, now),
+		LastSeen:        MomentAt(times.LastSeen, now),
+		IdleEnd:         MomentAt(times.IdleExpires, now),
+		LatestEnd:       MomentAt(times.Expires, now),
 		Remembered:      member.Remember,
 		Store:           s.where(),
 		Outlived:        outlived,

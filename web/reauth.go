@@ -28,7 +28,7 @@ func (s *Site) requireRecentPassword(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		// The session began when the password was given: giving it again begins a
 		// new one.
-		if age := s.Now().Sub(current(c).CreatedAt()); age < reauthLife {
+		if age := s.Now().Sub(current(c).Times().Created); age < reauthLife {
 			return next(c)
 		}
 		return c.Redirect(http.StatusSeeOther, reauthURL(s.whereTo(c)))

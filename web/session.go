@@ -126,7 +126,7 @@ func describeSession(sess *session.Session) sessionJSON {
 		described.Member = &memberJSON{member.ID, member.Name}
 	}
 	if sess.Stored() {
-		created, ends := sess.CreatedAt(), sess.ExpiresAt()
+		created, ends := sess.Times().Created, sess.Times().Expires
 		described.Created, described.Ends = &created, &ends
 	}
 	return described

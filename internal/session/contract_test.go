@@ -109,13 +109,13 @@ func TestOnlyALogInMovesTheDeadline(t *testing.T) {
 		w.advance(30 * time.Minute)
 		b.set("colour", "green")
 		used, _ := b.load()
-		if !used.ExpiresAt().Equal(begun.ExpiresAt()) || !used.CreatedAt().Equal(begun.CreatedAt()) {
-			t.Errorf("a change moved the deadline from %s to %s", begun.ExpiresAt(), used.ExpiresAt())
+		if !used.Times().Expires.Equal(begun.Times().Expires) || !used.Times().Created.Equal(begun.Times().Created) {
+			t.Errorf("a change moved the deadline from %s to %s", begun.Times().Expires, used.Times().Expires)
 		}
 		b.logIn(w.ada)
 		again, _ := b.load()
-		if want := begun.ExpiresAt().Add(30 * time.Minute); !again.ExpiresAt().Equal(want) {
-			t.Errorf("after a log-in the deadline is %s, want %s", again.ExpiresAt(), want)
+		if want := begun.Times().Expires.Add(30 * time.Minute); !again.Times().Expires.Equal(want) {
+			t.Errorf("after a log-in the deadline is %s, want %s", again.Times().Expires, want)
 		}
 	})
 }

@@ -26,7 +26,10 @@ func (l Limits) IdleExpiresAt(r Record) time.Time {
 	if r.Member != nil && r.Member.Remember {
 		return r.ExpiresAt
 	}
-	return earlier(r.LastSeenAt.Add(l.Idle), r.ExpiresAt)
+	if idle := r.LastSeenAt.Add(l.Idle); idle.Before(r.ExpiresAt) {
+		return idle
+	}
+	return r.ExpiresAt
 }
 
 // Live reports whether r has exceeded neither limit. If this server's clock is
@@ -40,11 +43,4 @@ func (l Limits) Live(r Record, now time.Time) bool {
 // a shorter idle timeout. A page view in between reads and does not write.
 func (l Limits) touchEvery() time.Duration {
 	return min(time.Minute, l.Idle/20)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if a.Before(b) {
-		return a
-	}
-	return b
 }

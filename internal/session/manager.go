@@ -134,7 +134,7 @@ func (m *Manager) load(s *Session, token string) (stale func() error, err error)
 	if s.trace != nil {
 		s.trace.GotToken(token)
 	}
-	if !WellFormed(token) {
+	if !text.IsToken(token) {
 		return nil, m.guest(s, IllFormed)
 	}
 	s.token = token

@@ -98,12 +98,13 @@ func (s *Session) Member() (member Member, ok bool) {
 // Stored reports whether the request's token has a stored session.
 func (s *Session) Stored() bool { return s.base.raw != nil }
 
-// CreatedAt, LastSeenAt, IdleExpiresAt and ExpiresAt return the times in the
-// session's life.
-func (s *Session) CreatedAt() time.Time     { return s.record.CreatedAt }
-func (s *Session) LastSeenAt() time.Time    { return s.record.LastSeenAt }
-func (s *Session) IdleExpiresAt() time.Time { return s.manager.limits.IdleExpiresAt(s.record) }
-func (s *Session) ExpiresAt() time.Time     { return s.record.ExpiresAt }
+// Times are the moments in a session's life.
+type Times struct{ Created, LastSeen, IdleExpires, Expires time.Time }
+
+// Times returns the moments in this session's life.
+func (s *Session) Times() Times {
+	return Times{s.record.CreatedAt, s.record.LastSeenAt, s.manager.limits.IdleExpiresAt(s.record), s.record.ExpiresAt}
+}
 
 // LogOut revokes this session, and those of other tokens that the browser sent: if
 // it sent several cookies of the same name, the server cannot know which one is
