@@ -152,8 +152,8 @@ func TestAnAnswerIsReadAndShownUpToALimit(t *testing.T) {
 	site := newTarget(server.URL, "", "session", victim{})
 	for range maxShown + 3 {
 		a := site.get(t.Context(), "Look.", "/", "")
-		if err := site.failed(); err != nil || len(a.body) != visitor.MaxBody || a.touched {
-			t.Fatalf("%d bytes, cookie touched %t, %v", len(a.body), a.touched, err)
+		if err := site.failed(); err != nil || len(a.Body) != visitor.MaxBody || a.touched {
+			t.Fatalf("%d bytes, cookie touched %t, %v", len(a.Body), a.touched, err)
 		}
 	}
 	sent, shown := site.sent, site.shown

@@ -56,9 +56,9 @@ func (t *target) through(ctx context.Context, token string, over <-chan struct{}
 	for standing := true; standing && t.failed() == nil; {
 		a := t.get(ctx, note, "/profile", token)
 		note = ""
-		answers[a.status] = append(answers[a.status], a.took)
+		answers[a.Code] = append(answers[a.Code], a.Took)
 		touched = touched || a.touched
-		out = out || a.status == http.StatusSeeOther
+		out = out || a.Code == http.StatusSeeOther
 		select {
 		case <-over:
 			standing = false
@@ -69,7 +69,7 @@ func (t *target) through(ctx context.Context, token string, over <-chan struct{}
 	}
 	a := t.get(ctx, "Redis answers again. The victim loads the next page.", "/profile", token)
 	// The server trusts Redis again after its next heartbeat there.
-	for since := time.Now(); a.status == http.StatusServiceUnavailable && time.Since(since) < patience; {
+	for since := time.Now(); a.Code == http.StatusServiceUnavailable && time.Since(since) < patience; {
 		time.Sleep(pace)
 		a = t.get(ctx, "", "/profile", token)
 	}

@@ -21,23 +21,21 @@ const (
 func guessPassword(ctx context.Context, t *target) (won bool, facts string) {
 	looked, wait := 0, ""
 	for n := range passwordTries {
-		q := request{method: http.MethodPost, path: "/login", form: url.Values{
-			"email": {t.victim.email}, "password": {fmt.Sprintf("wrong password number %d", n+1)},
-		}}
+		note := ""
 		switch {
 		case n == 0:
-			q.note = "The attacker tries a first password."
+			note = "The attacker tries a first password."
 		case n == 5:
-			q.note = "A sixth, after five wrong ones."
+			note = "A sixth, after five wrong ones."
 		case n == passwordTries-1:
-			q.note = fmt.Sprintf("And the last of %d.", passwordTries)
+			note = fmt.Sprintf("And the last of %d.", passwordTries)
 		}
-		a := t.send(ctx, q)
+		a := t.post(ctx, note, "/login", "", url.Values{"email": {t.victim.email}, "password": {fmt.Sprintf("wrong password number %d", n+1)}})
 		switch {
-		case a.status == http.StatusTooManyRequests:
-			wait = cmp.Or(wait, a.retryAfter)
-		case a.status >= http.StatusInternalServerError:
-			t.fail(unclear(fmt.Sprintf("a password was not looked at, the answer was %d.", a.status)))
+		case a.Code == http.StatusTooManyRequests:
+			wait = cmp.Or(wait, a.Header.Get("Retry-After"))
+		case a.Code >= http.StatusInternalServerError:
+			t.fail(unclear(fmt.Sprintf("a password was not looked at, the answer was %d.", a.Code)))
 		default:
 			looked++
 		}

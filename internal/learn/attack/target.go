@@ -64,17 +64,13 @@ type request struct {
 
 // answer is what came back.
 type answer struct {
-	status  int
-	body    string
+	visitor.Answer
 	token   string // newly set; "" for none
 	touched bool   // the session cookie was set or cleared
-	// retryAfter is how many seconds the sender is asked to wait; "" for none.
-	retryAfter string
-	took       time.Duration
 }
 
 // greeted reports whether the profile page was shown: the sender is logged in.
-func (a answer) greeted() bool { return a.status == http.StatusOK }
+func (a answer) greeted() bool { return a.Code == http.StatusOK }
 
 // send sends a request of the attack, unless it has failed before.
 func (t *target) send(ctx context.Context, q request) answer {
@@ -109,28 +105,27 @@ func (t *target) do(ctx context.Context, q request) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
-	a := answer{status: got.Code, body: string(got.Body), took: got.Took, retryAfter: got.Header.Get("Retry-After")}
-	t.record(q, got, &a)
-	return a, nil
+	return t.record(q, answer{Answer: got}), nil
 }
 
 // record takes the session cookie out of an answer, counts and, where the request
 // has a note, keeps both for the page.
-func (t *target) record(q request, got visitor.Answer, a *answer) {
+func (t *target) record(q request, a answer) answer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.sent++
-	lines := []string{got.Status}
-	if a.took >= 100*time.Millisecond {
-		lines[0] += fmt.Sprintf("   (after %.1f s)", a.took.Seconds())
+	lines := []string{a.Status}
+	if a.Took >= 100*time.Millisecond {
+		lines[0] += fmt.Sprintf("   (after %.1f s)", a.Took.Seconds())
 	}
-	if a.retryAfter != "" {
-		lines = append(lines, "Retry-After: "+a.retryAfter)
+	if wait := a.Header.Get("Retry-After"); wait != "" {
+		lines = append(lines, "Retry-After: "+wait)
 	}
-	if to := got.Header.Get("Location"); to != "" {
+	to := a.Header.Get("Location")
+	if to != "" {
 		lines = append(lines, "Location: "+trace.Hide(to))
 	}
-	for _, c := range got.Cookies {
+	for _, c := range a.Cookies {
 		if c.Name != t.cookie {
 			continue
 		}
@@ -141,12 +136,13 @@ func (t *target) record(q request, got visitor.Answer, a *answer) {
 		lines = append(lines, "Set-Cookie: "+strings.Replace(c.Raw, "="+c.Value, "="+trace.Mask(c.Value).String(), 1))
 	}
 	if q.note == "" || len(t.shown) == maxShown {
-		return
+		return a
 	}
-	if line := telling(a.body); line != "" && got.Header.Get("Location") == "" {
+	if line := telling(string(a.Body)); line != "" && to == "" {
 		lines = append(lines, "", line)
 	}
 	t.shown = append(t.shown, Exchange{Note: q.note, Request: t.words(q), Answer: strings.Join(lines, "\n")})
+	return a
 }
 
 func (t *target) words(q request) string {
@@ -189,12 +185,16 @@ func (t *target) get(ctx context.Context, note, path, token string) answer {
 	return t.send(ctx, request{note: note, method: http.MethodGet, path: path, token: token})
 }
 
+func (t *target) post(ctx context.Context, note, path, token string, form url.Values, headers ...string) answer {
+	return t.send(ctx, request{note: note, method: http.MethodPost, path: path, token: token, form: form, headers: headers})
+}
+
 // logIn sends the victim's e-mail and password, with a cookie where token is
 // one, and returns the token that is the victim's afterwards.
 func (t *target) logIn(ctx context.Context, note, token string) string {
-	a := t.send(ctx, request{note: note, method: http.MethodPost, path: "/login", token: token, form: t.victim.form()})
-	if a.status != http.StatusSeeOther {
-		t.fail(unclear(fmt.Sprintf("the victim could not log in, the answer was %d.", a.status)))
+	a := t.post(ctx, note, "/login", token, t.victim.form())
+	if a.Code != http.StatusSeeOther {
+		t.fail(unclear(fmt.Sprintf("the victim could not log in, the answer was %d.", a.Code)))
 	}
 	return cmp.Or(a.token, token)
 }
@@ -204,14 +204,14 @@ func (t *target) known(ctx context.Context, note string) string {
 	token := t.logIn(ctx, note, "")
 	a := t.get(ctx, "The cookie is good: a page knows them.", "/profile", token)
 	if !a.greeted() {
-		t.fail(unclear(fmt.Sprintf("the victim was not greeted after logging in, the answer was %d.", a.status)))
+		t.fail(unclear(fmt.Sprintf("the victim was not greeted after logging in, the answer was %d.", a.Code)))
 	}
 	return token
 }
 
 func (t *target) logOut(ctx context.Context, note, token string) {
-	a := t.send(ctx, request{note: note, method: http.MethodPost, path: "/logout", token: token})
-	if a.status != http.StatusSeeOther {
-		t.fail(unclear(fmt.Sprintf("the victim could not log out, the answer was %d.", a.status)))
+	a := t.post(ctx, note, "/logout", token, nil)
+	if a.Code != http.StatusSeeOther {
+		t.fail(unclear(fmt.Sprintf("the victim could not log out, the answer was %d.", a.Code)))
 	}
 }

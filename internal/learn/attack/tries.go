@@ -47,10 +47,7 @@ func replay(ctx context.Context, t *target) (won bool, facts string) {
 }
 
 func fixation(ctx context.Context, t *target) (won bool, facts string) {
-	planted := t.send(ctx, request{
-		note: "The attacker gets a session of their own, as any guest can.", method: http.MethodPost, path: "/session",
-		form: url.Values{"key": {"planted"}, "value": {"yes"}},
-	})
+	planted := t.post(ctx, "The attacker gets a session of their own, as any guest can.", "/session", "", url.Values{"key": {"planted"}, "value": {"yes"}})
 	if planted.token == "" {
 		t.fail(unclear("there was no session to plant."))
 	}
@@ -106,11 +103,12 @@ func (t *target) race(ctx context.Context, show bool) (r raced) {
 	token := t.logIn(ctx, note("The victim logs in."), "")
 	var all sync.WaitGroup
 	for i := range inFlight {
-		q := request{method: http.MethodPost, path: SlowPath, token: token, form: url.Values{"wait": {strconv.FormatInt(holdFor.Milliseconds(), 10)}}}
+		said := ""
 		if i == 0 {
-			q.note = note("One of the requests that are in flight meanwhile; each waits before it stores something.")
+			said = note("One of the requests that are in flight meanwhile; each waits before it stores something.")
 		}
-		all.Go(func() { r.statuses[i], r.ended[i] = t.send(ctx, q).status, time.Now() })
+		wait := url.Values{"wait": {strconv.FormatInt(holdFor.Milliseconds(), 10)}}
+		all.Go(func() { r.statuses[i], r.ended[i] = t.post(ctx, said, SlowPath, token, wait).Code, time.Now() })
 	}
 	all.Go(func() {
 		if err := pause(ctx, logOutAt); err != nil {
@@ -152,19 +150,13 @@ func elsewhere() []string {
 
 func forged(ctx context.Context, t *target) (won bool, facts string) {
 	token := t.known(ctx, "The victim logs in.")
-	t.send(ctx, request{
-		note: "A page of evil.example sends a form, with the victim’s cookie.", method: http.MethodPost, path: "/session", token: token,
-		headers: elsewhere(), form: url.Values{"key": {"forged"}, "value": {"yes"}},
-	})
+	t.post(ctx, "A page of evil.example sends a form, with the victim’s cookie.", "/session", token, url.Values{"key": {"forged"}, "value": {"yes"}}, elsewhere()...)
 	values := t.send(ctx, request{
 		note: "What the victim’s session holds now.", method: http.MethodGet, path: "/session", token: token,
 		headers: []string{"Accept: application/json"},
 	})
-	login := t.send(ctx, request{
-		note: "The same page logs the victim in to the attacker’s account; no cookie is needed for that.", method: http.MethodPost, path: "/login",
-		headers: elsewhere(), form: t.victim.form(),
-	})
-	changed, entered := strings.Contains(values.body, `"forged"`), login.token != ""
+	login := t.post(ctx, "The same page logs the victim in to the attacker’s account; no cookie is needed for that.", "/login", "", t.victim.form(), elsewhere()...)
+	changed, entered := strings.Contains(string(values.Body), `"forged"`), login.token != ""
 	return changed || entered, fmt.Sprintf("The forged change was %s, and the forged log-in was %s.", taken(changed), taken(entered))
 }
 
