@@ -365,11 +365,11 @@ func TestSigningUpTellsNobodyWhoIsRegisteredWhereMailIsOn(t *testing.T) {
 	}
 	w.browser().post("/login", credentials(p.email, otherPassword)).want(http.StatusUnprocessableEntity)
 
-	told := w.mailTo(p.email, "You have an account already")
+	told := w.mailTo(p.email, "You already have an account")
 	if strings.Contains(told.Text, "Bea") || len(linkLine.FindString(told.Text)) > 0 {
 		t.Errorf("the owner is told %q", told.Text)
 	}
-	link := w.linkIn(w.mailTo("bea@kelp.example", "Confirm your e-mail address"))
+	link := w.linkIn(w.mailTo("bea@kelp.example", "Confirm your email address"))
 	bea.get("/account").want(http.StatusOK).wantText("#mail + p strong", "bea@kelp.examplenot confirmed yet")
 	confirmed := bea.submit(bea.get(link).want(http.StatusOK), "form[action='/verify']", nil).wantRedirect("/account")
 	if notices := bea.follow(confirmed).notices(); len(notices) != 1 || notices[0] != "Your e-mail address is confirmed." {
@@ -456,8 +456,8 @@ func TestAnAddressIsChangedByTheNewOneAndRestoredByTheOld(t *testing.T) {
 		if string(free.body) != string(taken.body) || len(free.cookies) != len(taken.cookies) {
 			t.Error("a taken address is told from a free one")
 		}
-		w.mailTo(other.email, "Somebody wanted to use your e-mail address")
-		link := w.linkIn(w.mailTo("new@kelp.example", "Confirm your new e-mail address"))
+		w.mailTo(other.email, "Someone tried to use your email address")
+		link := w.linkIn(w.mailTo("new@kelp.example", "Confirm your new email address"))
 		w.browser().post("/login", credentials("new@kelp.example", p.password)).want(http.StatusUnprocessableEntity)
 		w.browser().get(link).want(http.StatusOK).wantText("main strong", "new@kelp.example")
 		b.submit(b.get(link), "form[action='/verify']", nil).wantRedirect("/account")
@@ -467,7 +467,7 @@ func TestAnAddressIsChangedByTheNewOneAndRestoredByTheOld(t *testing.T) {
 
 		// Whoever has taken the account over cannot cut the way back off.
 		b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
-		undo := w.linkIn(w.mailTo(p.email, "Your e-mail address was changed"))
+		undo := w.linkIn(w.mailTo(p.email, "Your email address was changed"))
 		w.clock.Advance(6 * 24 * time.Hour)
 		owner := w.browser()
 		owner.submit(owner.get(undo).want(http.StatusOK), "form[action='/verify']", nil).wantRedirect("/forgot")
@@ -498,7 +498,7 @@ func TestADeletedAccountLeavesNothingOfThePerson(t *testing.T) {
 		}
 		w.browser().get("/reset?token=" + link).want(http.StatusGone)
 		w.browser().post("/login", credentials(p.email, p.password)).want(http.StatusUnprocessableEntity)
-		w.mailTo(p.email, "Your account is deleted")
+		w.mailTo(p.email, "Your account was deleted")
 		for key, value := range w.everything() {
 			for _, mark := range []string{p.id, p.name, p.email, "Chrome"} {
 				if strings.Contains(key+value, mark) {
@@ -655,7 +655,7 @@ func TestALogInFromABrowserNotSeenBeforeIsToldWithALinkThatEndsIt(t *testing.T) 
 	p := w.person("Ada")
 	owner := w.browser()
 	owner.logIn(p, "").wantRedirect("/profile")
-	w.mailTo(p.email, "A log-in from a browser not seen before")
+	w.mailTo(p.email, "New login to your account")
 	mails := len(w.sendMail())
 	owner.submit(owner.get("/profile"), "form[action='/logout']", nil).wantRedirect("/login")
 	owner.logIn(p, "").wantRedirect("/profile")
@@ -665,8 +665,8 @@ func TestALogInFromABrowserNotSeenBeforeIsToldWithALinkThatEndsIt(t *testing.T) 
 	thief := w.browser()
 	thief.agent = "Mozilla/5.0 (Windows NT 10.0; rv:128.0) Gecko/20100101 Firefox/128.0"
 	thief.logIn(p, "").wantRedirect("/profile")
-	m := w.mailTo(p.email, "A log-in from a browser not seen before")
-	if !strings.Contains(m.Text, "- Browser: Firefox on Windows\n- Address: 127.0.0.1\n- Time: ") {
+	m := w.mailTo(p.email, "New login to your account")
+	if !strings.Contains(m.Text, "- Browser: Firefox on Windows\n- IP address: 127.0.0.1\n- Time: ") {
 		t.Errorf("the mail says %q", m.Text)
 	}
 	link := w.linkIn(m)
@@ -738,7 +738,7 @@ func TestMailIsReadOnItsPageWithALinkToFollow(t *testing.T) {
 		"name": "<b>Bea</b>", "email": "bea@kelp.example", "password": otherPassword,
 	}).wantRedirect("/profile")
 	w.sendMail()
-	page := b.get("/mail").want(http.StatusOK).wantText("article h2", "Confirm your e-mail address")
+	page := b.get("/mail").want(http.StatusOK).wantText("article h2", "Confirm your email address")
 	if page.doc().Find("article details[open]").Length() != 1 {
 		t.Error("the only mail is not open")
 	}

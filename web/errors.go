@@ -21,45 +21,43 @@ import (
 	"holdfast/internal/view"
 )
 
-// errorPage is what every failed request shows.
+// errorPage is shown for every failed request.
 type errorPage struct {
 	Status           string
 	Heading, Message string
 	RequestID        string
-	OnURL, OnText    string // the way on; "" where there is none but back
-	Back             bool   // whether there is a way back to the home page as well
+	OnURL, OnText    string // the main button; "" for none
+	Back             bool   // whether to link to the home page as well
 }
 
-// failure is how one kind of error looks from outside: fixed words, never the
-// cause.
+// failure is what users see of one kind of error: fixed words, never the cause.
 type failure struct {
 	status           int
 	heading, message string
-	again            bool // the same may go well in a moment
-	login            bool // logging in is the way on
+	again            bool // a retry may succeed in a moment
+	login            bool // the button leads to the login page
 }
 
-// unexpected is every error without a name.
+// unexpected is for every error without a name.
 func unexpected() failure {
-	return failure{status: http.StatusInternalServerError, heading: "Something went wrong here", again: true,
-		message: "That was our fault, and nothing was changed. Please try again; if it happens again, tell us the number below."}
+	return failure{status: http.StatusInternalServerError, heading: "Something went wrong", again: true,
+		message: "This is our fault. Nothing was changed. Try again, and if it keeps happening, send us the request ID below."}
 }
 
-// What failed after the request had changed something, which its answer has to
-// tell. Handlers put these in front of the cause.
+// The failures after a request has changed something. The error page says what
+// was changed. Handlers wrap the cause in one of these.
 var (
-	errNotLoggedIn   = errors.New("log-in not stored")
-	errAccountMade   = errors.New("account made, log-in not stored")
-	errMailAsked     = errors.New("mail asked for, session not stored")
-	errDeleted       = errors.New("account deleted, session not ended in the store")
-	errPasswordSet   = errors.New("password changed, log-in not stored")
-	errNameChanged   = errors.New("name changed, not in every session")
-	errDevicesEnded  = errors.New("devices ended, and then a failure")
-	errLogOutUnknown = errors.New("log-out of unknown outcome")
+	errNotLoggedIn   = errors.New("login not stored")
+	errAccountMade   = errors.New("account created, login not stored")
+	errMailAsked     = errors.New("email requested, session not stored")
+	errDeleted       = errors.New("account deleted, session not deleted from the store")
+	errPasswordSet   = errors.New("password changed, login not stored")
+	errNameChanged   = errors.New("name changed, but not in every session")
+	errDevicesEnded  = errors.New("devices revoked, then failed")
+	errLogOutUnknown = errors.New("logout outcome unknown")
 )
 
-// unavailableAfter puts done in front of an error that came because a store was
-// out of reach.
+// unavailableAfter wraps err in done if its cause is an unavailable store.
 func unavailableAfter(done, err error) error {
 	for _, cause := range []error{session.ErrUnavailable, fault.ErrUnavailable, session.ErrNotNoted} {
 		if errors.Is(err, cause) {
@@ -69,7 +67,7 @@ func unavailableAfter(done, err error) error {
 	return err
 }
 
-// named is the one table from errors to what people see of them.
+// named is the one table from errors to what users see of them.
 func named() []struct {
 	err error
 	failure
@@ -77,26 +75,26 @@ func named() []struct {
 	away := func(heading, message string) failure {
 		return failure{status: http.StatusServiceUnavailable, heading: heading, message: message, again: true}
 	}
-	sessions := away("Sessions cannot be reached just now",
+	sessions := away("We can’t look up sessions right now",
 		"If you were logged in, you still are. Try again in a moment.")
-	database := away("What is stored here cannot be reached just now",
+	database := away("We can’t reach the database right now",
 		"Nothing was changed. Try again in a moment.")
 	busy := away("Too many people are logging in at once",
 		"Nothing was changed. Try again in a moment.")
 	restarting := away("The server is restarting",
-		"What you sent had not arrived whole, so nothing was changed. Try again in a moment.")
-	ended := failure{status: http.StatusConflict, heading: "This session has ended", login: true,
-		message: "It ended while your request was on its way, so nothing was stored. Log in and try again."}
-	full := failure{status: http.StatusConflict, heading: "This session holds as many values as fit",
-		message: "Other requests were filling it at the same time, so nothing of this one was stored. Remove a value first."}
+		"Your request did not get through, so nothing was changed. Try again in a moment.")
+	ended := failure{status: http.StatusConflict, heading: "Your session has ended", login: true,
+		message: "It ended before your request was done, so nothing was saved. Log in and try again."}
+	full := failure{status: http.StatusConflict, heading: "This session is full",
+		message: "Another request filled it at the same time, so nothing was saved. Remove a value, then try again."}
 	forged := failure{status: http.StatusForbidden, heading: "That request came from another site",
-		message: "It was refused, and nothing was changed. Open the page here and try again."}
-	strange := failure{status: http.StatusMisdirectedRequest, heading: "These pages are not at this address",
-		message: "The pages for learning answer at the server’s own address only, so that no other site can use them. Nothing was changed."}
-	outcomeUnknown := away("It is not known whether that was done",
-		"It may have been stored. Look before you try again.")
-	notReady := away("This instance is not ready",
-		"A store that it needs does not answer. Try again in a moment.")
+		message: "We refused it, and nothing was changed. Open the page on this site and try again."}
+	strange := failure{status: http.StatusMisdirectedRequest, heading: "This page is not available at this address",
+		message: "To keep other sites out, it opens only at the server’s own address. Nothing was changed."}
+	outcomeUnknown := away("We don’t know if that worked",
+		"Your change may have been saved. Check before you try again.")
+	notReady := away("This server is not ready",
+		"A store it needs is not responding. Try again in a moment.")
 	other := func(message string) failure {
 		return failure{status: http.StatusConflict, heading: "Nothing was changed", message: message}
 	}
@@ -105,23 +103,23 @@ func named() []struct {
 		failure
 	}{
 		{errAccountMade, away("Your account has been created",
-			"But you could not be logged in just now. Log in in a moment, or send the same form again.")},
-		{errMailAsked, away("A mail is on its way",
-			"Only the page after that cannot be shown just now. Nothing else changes before you open the link in the mail.")},
+			"But we couldn’t log you in. Wait a moment, then log in or send the same form again.")},
+		{errMailAsked, away("An email is on its way",
+			"We just can’t show the next page right now. Nothing else changes until you open the link in the email.")},
 		{errDeleted, away("Your account has been deleted",
-			"Its sessions have ended, or will in a moment.")},
+			"You are logged out everywhere, or will be in a moment.")},
 		{errPasswordSet, away("Your password has been changed",
-			"Your other sessions have ended, or will in a moment. If you are asked to, log in with the new password.")},
-		{errNotLoggedIn, away("Logging in did not work just now",
-			"Nobody was logged in. Try again in a moment.")},
+			"Your other devices are logged out, or will be in a moment. If asked, log in with your new password.")},
+		{errNotLoggedIn, away("We couldn’t log you in",
+			"Try again in a moment.")},
 		{errNameChanged, away("Your name has been changed",
-			"Some of your sessions could not be told just now and may still greet you by the old one. Save it again in a moment.")},
-		{errDevicesEnded, away("Devices were logged out",
-			"Whether all of them were cannot be shown just now. Look at the list in a moment.")},
-		{errLogOutUnknown, away("It is not known whether you are logged out",
-			"You may be. Log out once more in a moment.")},
-		{session.ErrNotNoted, away("That could not be noted just now",
-			"The session has ended, but no note of it could be kept. Do the same once more in a moment.")},
+			"Some of your devices may still show the old name. Save it again in a moment.")},
+		{errDevicesEnded, away("Some devices were logged out",
+			"We can’t tell right now if all of them were. Check the list in a moment.")},
+		{errLogOutUnknown, away("We don’t know if you are logged out",
+			"You may be. To be sure, log out again in a moment.")},
+		{session.ErrNotNoted, away("We couldn’t record that",
+			"The session ended, but we couldn’t save a record of it. Do the same again in a moment.")},
 		{fault.ErrOutcomeUnknown, outcomeUnknown},
 		{session.ErrUnavailable, sessions},
 		{session.ErrEnded, ended},
@@ -134,7 +132,7 @@ func named() []struct {
 		{errCSRF, forged},
 		{errOtherAccount, other("You are now logged in as " + memberMark + ". This page belonged to another account.")},
 		{errGuestLeft, other("You are now logged in as " + memberMark + ". This page is from before you logged in.")},
-		{errAccountLeft, other("You are not logged in any more. This page belonged to an account.")},
+		{errAccountLeft, other("You are no longer logged in. This page belonged to an account.")},
 		{errNoAccount, other("The form does not say which account it belongs to. Open its page again, and send it from there.")},
 		{errStrangeHost, strange},
 		{httpserver.ErrRestarting, restarting},
@@ -148,11 +146,11 @@ func named() []struct {
 // byStatus is for the errors that Echo and forms know by their status.
 func byStatus(status int) failure {
 	for _, known := range []failure{
-		{status: http.StatusBadRequest, heading: "That request cannot be understood", message: "Nothing was changed. Go back to the page and try again."},
-		{status: http.StatusNotFound, heading: "There is no such page", message: "Check the address for typing mistakes; the page may also have moved."},
-		{status: http.StatusMethodNotAllowed, heading: "That cannot be done here", message: "This address does not take that kind of request."},
-		{status: http.StatusRequestEntityTooLarge, heading: "That is too much at once", message: "The form is larger than this site takes. Nothing was stored."},
-		{status: http.StatusUnsupportedMediaType, heading: "That kind of data is not taken here", message: "Send an ordinary form. Nothing was stored."},
+		{status: http.StatusBadRequest, heading: "We couldn’t understand that request", message: "Nothing was changed. Go back and try again."},
+		{status: http.StatusNotFound, heading: "Page not found", message: "Check the address for typing mistakes. The page may have moved."},
+		{status: http.StatusMethodNotAllowed, heading: "You can’t do that here", message: "This address does not accept that kind of request."},
+		{status: http.StatusRequestEntityTooLarge, heading: "That form is too large", message: "It is larger than this site accepts. Nothing was saved."},
+		{status: http.StatusUnsupportedMediaType, heading: "We can’t read that kind of data", message: "Send an ordinary HTML form. Nothing was saved."},
 	} {
 		if known.status == status {
 			return known
@@ -161,7 +159,7 @@ func byStatus(status int) failure {
 	return unexpected()
 }
 
-// failureOf finds what a person is told about err.
+// failureOf returns what users see of err.
 func (s *Site) failureOf(err error) failure {
 	for _, row := range named() {
 		if errors.Is(err, row.err) {
@@ -182,10 +180,10 @@ func (s *Site) failureOf(err error) failure {
 	return unexpected()
 }
 
-// retryAfter tells a client to come back, in seconds.
+// retryAfter is when a client should try again, in seconds.
 const retryAfter = "5"
 
-// The marks stand in a rendered error page where the request's own words go.
+// The marks in a rendered error page, replaced by the words of the request.
 const (
 	statusMark    = "status-goes-here"
 	headingMark   = "heading-goes-here"
@@ -197,24 +195,24 @@ const (
 	onTextMark    = "text-goes-here"
 )
 
-// known is what an error page knows of who is asking.
+// known says what an error page knows about the sender.
 type known int
 
 const (
-	unknown     known = iota // no session was looked for, or the store is away
-	knownGuest               // nobody
-	knownMember              // somebody, whose name the page has
+	unknown     known = iota // no session was looked up, or the store is unavailable
+	knownGuest               // not logged in
+	knownMember              // logged in; the page has the name
 )
 
 // errorForm is an error page without the words of a failure and a request.
 type errorForm struct {
 	who  known
-	on   bool // there is a way on
-	back bool // there is a way back as well
+	on   bool // has the main button
+	back bool // has the link to the home page
 }
 
-// renderErrorPages makes the error pages when the program starts, so that showing
-// one needs neither session nor database nor a template that works.
+// renderErrorPages renders the error pages when the program starts, so that
+// showing one needs no session, no database and no working template.
 func (s *Site) renderErrorPages() (map[errorForm][]byte, error) {
 	pages := map[errorForm][]byte{}
 	for _, who := range []known{unknown, knownGuest, knownMember} {
@@ -239,7 +237,7 @@ func (s *Site) renderErrorPages() (map[errorForm][]byte, error) {
 }
 
 // fail answers a request that ended in err. It is Echo's HTTPErrorHandler, the
-// only place that turns errors into answers.
+// only function that turns errors into responses.
 func (s *Site) fail(err error, c echo.Context) {
 	c.Set(causeKey, err)
 	if c.Response().Committed {
@@ -266,7 +264,7 @@ func (s *Site) fail(err error, c echo.Context) {
 		return
 	}
 	if f.status == http.StatusMethodNotAllowed && safe(r) {
-		// Somebody reloads what a form was sent to, or went back there.
+		// The user reloaded the address that a form was sent to, or went back there.
 		_ = c.Redirect(http.StatusSeeOther, s.formPage(r.URL.Path))
 		return
 	}
@@ -282,8 +280,8 @@ func (s *Site) fail(err error, c echo.Context) {
 	}))
 }
 
-// fillIn puts words in the place of marks, none of which comes about by
-// putting in the others.
+// fillIn replaces the marks with words. Words that look like a mark are not
+// replaced again.
 func fillIn(page []byte, words map[string]string) []byte {
 	var pairs []string
 	for mark, word := range words {
@@ -292,7 +290,7 @@ func fillIn(page []byte, words map[string]string) []byte {
 	return []byte(strings.NewReplacer(pairs...).Replace(string(page)))
 }
 
-// wayOn is where the button of an error page leads, and its words.
+// wayOn returns the URL and the text of an error page's main button.
 func (s *Site) wayOn(f failure, c echo.Context) (url, text string) {
 	r := c.Request()
 	switch {
@@ -308,13 +306,13 @@ func (s *Site) wayOn(f failure, c echo.Context) (url, text string) {
 	}
 	again := r.URL.RequestURI()
 	if !strings.HasPrefix(again, "/") || strings.HasPrefix(again, "//") || strings.Contains(again, "\\") {
-		again = "/" // to a browser the others lead to another host
+		again = "/" // browsers take the other forms for another host
 	}
 	return again, "Try again"
 }
 
-// formPage is the page that has the form which is sent to path: the page of
-// that path, or the next one above it.
+// formPage returns the page whose form is sent to path: the page at that path, or
+// the nearest one above it.
 func (s *Site) formPage(path string) string {
 	for path != "/" && path != "." && !s.getPaths[path] {
 		path = stdpath.Dir(path)
@@ -325,10 +323,9 @@ func (s *Site) formPage(path string) string {
 	return path
 }
 
-// whoAsks is what can be said of the sender of a request that failed. Where the
-// way to the handler has not led past a session, because there is no such page,
-// it is looked for here; the request has failed already, so a store that does
-// not answer makes it no worse.
+// whoAsks returns what is known about the sender of a failed request. If no
+// session was loaded because the page does not exist, whoAsks loads it. The
+// request has failed already, so an unavailable store makes it no worse.
 func (s *Site) whoAsks(c echo.Context, err error) (who known, member session.Member) {
 	if errors.Is(err, session.ErrUnavailable) {
 		return unknown, session.Member{}

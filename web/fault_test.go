@@ -124,7 +124,7 @@ func (a *answer) wantErrorPage() *answer {
 	if a.text("header.site-header .brand") != "Holdfast" || a.text("h1") == "" || a.doc().Find("main .actions a[href='/']").Length() != 1 {
 		a.fault("not the site's error page: %.300s", a.body)
 	}
-	if want := fmt.Sprintf("Status %d · request ", a.status); !strings.HasPrefix(a.text("main .small"), want) || len(a.text("main code")) != 16 {
+	if want := fmt.Sprintf("Status %d · request ID ", a.status); !strings.HasPrefix(a.text("main .small"), want) || len(a.text("main code")) != 16 {
 		a.fault("the small print says %q", a.text("main .small"))
 	}
 	if a.header.Get("Cache-Control") != "no-store" {
@@ -256,7 +256,7 @@ func TestADatabaseThatIsAwayIsSaidInWordsThatFitAnyTable(t *testing.T) {
 		return fmt.Errorf("read any table: %w", fault.ErrUnavailable)
 	})
 	page := w.browser().get("/test/fault").want(http.StatusServiceUnavailable).wantNoCookie().wantErrorPage()
-	page.wantText("h1", "What is stored here cannot be reached just now")
+	page.wantText("h1", "We can’t reach the database right now")
 }
 
 func TestAPersonWhoIsGoneIsNotFound(t *testing.T) {

@@ -107,7 +107,7 @@ func TestAFormActsOnTheAccountItWasShownForOrNotAtAll(t *testing.T) {
 	const (
 		other  = "You are now logged in as Bert. This page belonged to another account."
 		before = "You are now logged in as Bert. This page is from before you logged in."
-		left   = "You are not logged in any more. This page belonged to an account."
+		left   = "You are no longer logged in. This page belonged to an account."
 		silent = "The form does not say which account it belongs to. Open its page again, and send it from there."
 	)
 	type sent struct {

@@ -101,7 +101,7 @@ func TestAStoreThatIsAwayIsSaidInTheSitesOwnLook(t *testing.T) {
 	w.stores.redis.Stop()
 	for _, path := range []string{"/profile", "/", "/login", "/session", "/devices"} {
 		page := b.get(path).want(http.StatusServiceUnavailable).wantNoCookie().wantErrorPage()
-		page.wantText("h1", "Sessions cannot be reached just now")
+		page.wantText("h1", "We can’t look up sessions right now")
 	}
 	b.post("/session", map[string][]string{"key": {"a"}, "value": {"b"}}).want(http.StatusServiceUnavailable).wantNoCookie()
 	w.browser().get("/").want(http.StatusOK)

@@ -16,9 +16,9 @@ import (
 
 const (
 	asksReset   = "Choose a new password"
-	asksChange  = "Confirm your new e-mail address"
-	asksConfirm = "Confirm your e-mail address"
-	tellsChange = "Your e-mail address was changed"
+	asksChange  = "Confirm your new email address"
+	asksConfirm = "Confirm your email address"
+	tellsChange = "Your email address was changed"
 )
 
 // moves has b, who is logged in, give its account another address.
@@ -152,7 +152,7 @@ func TestAnEarlierAddressGoesBeforeALaterOne(t *testing.T) {
 		first := w.linkIn(w.mailTo(p.email, tellsChange))
 		w.moves(b, p.email)
 		w.undoes(w.linkIn(w.mailTo("thief@kelp.example", tellsChange)))
-		told := w.mailTo(p.email, "Your account was taken back by a former address")
+		told := w.mailTo(p.email, "Your change of email address was undone")
 		if linkLine.MatchString(told.Text) {
 			t.Errorf("the address that lost the account gets a link: %s", told.Text)
 		}

@@ -97,7 +97,7 @@ func TestNoChangeOfAnAccountIsBegunWhileTheStoreOfSessionsIsAway(t *testing.T) {
 			"/register":         {"name": {"Eve"}, "email": {"eve@kelp.example"}, "password": {sharedPassword}},
 			"/forgot":           {"email": {p.email}},
 		} {
-			all.Go(func() { b.post(path, form).wantSaid("Sessions cannot be reached just now") })
+			all.Go(func() { b.post(path, form).wantSaid("We can’t look up sessions right now") })
 		}
 		all.Wait()
 		if after := w.stored(); !maps.Equal(before, after) {
@@ -125,7 +125,7 @@ func TestALinkWorksWhileTheStoreOfSessionsIsAway(t *testing.T) {
 			t.Errorf("%s: told %q", name, got)
 		}
 		w.browser().post("/verify", url.Values{"token": {undo}}).wantRedirect("/forgot")
-		w.browser().post("/login", credentials(reset.email, otherPassword)).wantSaid("Nobody was logged in.")
+		w.browser().post("/login", credentials(reset.email, otherPassword)).wantSaid("We couldn’t log you in")
 		fault[1]()
 		w.well()
 		for _, out := range []*browser{ofReset, ofMoved} {
@@ -153,8 +153,8 @@ func TestAChangeMadeBeforeTheSessionCouldBeStoredIsSaidToBe(t *testing.T) {
 		}
 		p := w.person("Ada")
 		b, other := w.member(p), w.member(p)
-		during(b, "/account/email", url.Values{"email": {name + "@kelp.example"}}).wantSaid("A mail is on its way")
-		during(b, "/account/confirm", nil).wantSaid("A mail is on its way")
+		during(b, "/account/email", url.Values{"email": {name + "@kelp.example"}}).wantSaid("An email is on its way")
+		during(b, "/account/confirm", nil).wantSaid("An email is on its way")
 		if letters := w.rows(`SELECT kind FROM outbox WHERE about = $1`, p.id); len(letters) != 2 {
 			t.Errorf("%s: letters %q", name, letters)
 		}

@@ -35,7 +35,7 @@ func (a *answer) wantSaid(words string) *answer {
 }
 
 const (
-	mayBeStored = "It may have been stored. Look before you try again."
+	mayBeStored = "Your change may have been saved. Check before you try again."
 	madeAccount = "Your account has been created"
 )
 
@@ -126,7 +126,7 @@ func TestALogInThatWasNotStoredSaysThatNobodyIsIn(t *testing.T) {
 	b := w.browser()
 	form := url.Values{"email": {ada.email}, "password": {ada.password}}
 	w.stores.redis.Pause()
-	b.post("/login", form).wantSaid("Nobody was logged in.")
+	b.post("/login", form).wantSaid("We couldn’t log you in")
 	w.stores.redis.Resume()
 	w.well()
 	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
@@ -159,7 +159,7 @@ func TestDevicesThatWereLoggedOutAreSaidToBe(t *testing.T) {
 	b, other := w.member(ada), w.member(ada)
 	id := b.otherDevices()[0]
 	w.do("CONFIG", "SET", "maxmemory", "1") // what is to be told cannot be stored
-	b.post("/devices/end", url.Values{"id": {id}}).wantSaid("Devices were logged out")
+	b.post("/devices/end", url.Values{"id": {id}}).wantSaid("Some devices were logged out")
 	other.get("/profile").wantRedirect("/login?next=%2Fprofile")
 	w.do("CONFIG", "SET", "maxmemory", "0")
 	w.well()
@@ -173,7 +173,7 @@ func TestALogOutThatHangsSaysThatItsOutcomeIsUnknown(t *testing.T) {
 	w := impatient(t)
 	ada := w.person("Ada")
 	for path, words := range map[string]string{
-		"/logout": "It is not known whether you are logged out", "/devices/end-others": mayBeStored, "/session": mayBeStored,
+		"/logout": "We don’t know if you are logged out", "/devices/end-others": mayBeStored, "/session": mayBeStored,
 	} {
 		b := w.member(ada)
 		w.member(ada)

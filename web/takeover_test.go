@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	tellsTaken    = "You have an account already"
-	tellsLogIn    = "A log-in from a browser not seen before"
+	tellsTaken    = "Someone tried to use your email address"
+	tellsLogIn    = "New login to your account"
 	tellsPassword = "Your password was changed"
 )
 
@@ -55,13 +55,13 @@ func TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse(t *testing.T) {
 			}
 			w.browser().post("/login", credentials(p.email, otherPassword)).want(http.StatusUnprocessableEntity)
 			told := w.mailTo(p.email, tellsTaken)
-			if !strings.Contains(strings.Join(strings.Fields(told.Text), " "), "can still take it back") || strings.Contains(told.Text, "0800") || linkLine.MatchString(told.Text) {
+			if !strings.Contains(strings.Join(strings.Fields(told.Text), " "), "can still take it back, so no account was created") || strings.Contains(told.Text, "0800") || linkLine.MatchString(told.Text) {
 				t.Errorf("the owner is told %q", told.Text)
 			}
 
 			member := w.member(bob)
 			member.post("/account/email", url.Values{"email": {p.email}}).wantRedirect("/account")
-			if told := w.mailTo(p.email, "Somebody wanted to use your e-mail address"); !strings.Contains(strings.Join(strings.Fields(told.Text), " "), "can still take it back") {
+			if told := w.mailTo(p.email, tellsTaken); !strings.Contains(strings.Join(strings.Fields(told.Text), " "), "can still take it back, so nothing was changed") {
 				t.Errorf("the owner is told %q", told.Text)
 			}
 			token, err := w.accounts.MakeLink(t.Context(), account.PurposeChange, bob.id, p.email)

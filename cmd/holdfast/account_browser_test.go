@@ -88,7 +88,7 @@ func TestInABrowserTheKeyboardAloneIsEnoughForAnAccount(t *testing.T) {
 	b.tabTo("New e-mail address")
 	b.press("lovelace@example.org" + kb.Enter)
 	b.sees("Your account", "asking for another address")
-	b.do("open the mail", chromedp.Navigate(server.URL+mailed(t, who, "lovelace@example.org", "Confirm your new e-mail address")))
+	b.do("open the mail", chromedp.Navigate(server.URL+mailed(t, who, "lovelace@example.org", "Confirm your new email address")))
 	b.sees("Use a new e-mail address", "opening the link")
 	b.tabTo("Use this address")
 	b.press(kb.Enter)

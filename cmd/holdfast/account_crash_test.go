@@ -83,7 +83,7 @@ func changesOfAccounts() map[string]change {
 				}
 				var link string
 				testkit.Eventually(t, answerLimit, "the mail to the new address", func() (err error) {
-					link, err = linkTo(who, "new-"+who.email, "Confirm your new e-mail address")
+					link, err = linkTo(who, "new-"+who.email, "Confirm your new email address")
 					return err
 				})
 				return func() (answer, error) { return who.submit(link, "/verify", nil) }
@@ -93,7 +93,7 @@ func changesOfAccounts() map[string]change {
 				moved.email = "new-" + who.email
 				return all(logsIn(&moved, password), staysOut(who, password), greeted(other))
 			},
-			notice: "Your e-mail address was changed",
+			notice: "Your email address was changed",
 			not: func(_ *testprocess.Server, who, other *visitor) error {
 				moved := *who
 				moved.email = "new-" + who.email

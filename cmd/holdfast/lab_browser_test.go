@@ -281,7 +281,7 @@ func TestInABrowserAPageOfAStoreThatIsAwayComesBackByItself(t *testing.T) {
 			b.register(server, "Ada", "ada@example.org")
 			redis.Pause()
 			b.do("reload", chromedp.Reload())
-			b.sees("Sessions cannot be reached just now", "with Redis hanging")
+			b.sees("We can’t look up sessions right now", "with Redis hanging")
 			redis.Resume()
 			b.sees("Hello, Ada!", "when Redis is back")
 		})

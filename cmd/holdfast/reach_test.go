@@ -151,7 +151,7 @@ func TestInABrowserEveryPageIsLightAndFitsASmallPhone(t *testing.T) {
 			b.sees("Hello, "+name+"!", "after registering")
 			who := newVisitor(t, server.URL)
 			who.email = "ada@example.org"
-			member := b.fits(server, "/account/proof", resetLink(t, server, who), mailed(t, who, who.email, "Confirm your e-mail address"))
+			member := b.fits(server, "/account/proof", resetLink(t, server, who), mailed(t, who, who.email, "Confirm your email address"))
 			for _, path := range []string{"/account", "/account/email", "/account/password", "/account/history", "/account/delete", "/devices", "/mail"} {
 				if !slices.Contains(member, path) {
 					t.Errorf("no link leads a member to %s", path)

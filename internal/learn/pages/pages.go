@@ -55,8 +55,8 @@ func New(cfg Config) (web.Extension, error) {
 		e.Errors = []web.NamedError{
 			{Err: attack.ErrUnknown, Status: http.StatusNotFound},
 			{
-				Err: attack.ErrBusy, Status: http.StatusConflict, Heading: "An attack is under way",
-				Message: "Attacks take turns, and this one was not begun. Try again in a few seconds.",
+				Err: attack.ErrBusy, Status: http.StatusConflict, Heading: "Another attack is running",
+				Message: "Only one runs at a time, so this one was not started. Try again in a few seconds.",
 			},
 		}
 	}
