@@ -192,7 +192,7 @@ func TestAStoredSessionThatCannotBeReadIsAGuests(t *testing.T) {
 			if w.do("EXISTS", key).(int64) != 0 {
 				t.Errorf("%s: still stored", what)
 			}
-			if logged := w.log.Since(mark); strings.Count(logged, "stored session removed") != 1 {
+			if logged := w.log.Since(mark); strings.Count(logged, "unreadable session found") != 1 {
 				t.Errorf("%s: want one line of log: %.500s", what, logged)
 			}
 			w.member(p).get("/profile").want(http.StatusOK)

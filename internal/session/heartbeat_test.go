@@ -184,7 +184,7 @@ func TestOlderDataUnderAKeptConnectionIsNoticedWithinASecond(t *testing.T) {
 			if w.stands(old.token) {
 				t.Error("the ended session still stands in Redis")
 			}
-			if w.connections() == connections+1 || w.log.Count("checked before they are believed") == 0 {
+			if w.connections() == connections+1 || w.log.Count("older session data detected, checking revocations") == 0 {
 				t.Error("the connection was not replaced")
 			}
 		})
