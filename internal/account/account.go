@@ -5,6 +5,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ var (
 	// ErrUnavailable says that the store could not be reached, or not in time.
 	ErrUnavailable = fault.ErrUnavailable
 	// ErrBusy says that too many passwords are being hashed at once.
-	ErrBusy = errors.New("too many passwords are being checked at once")
+	ErrBusy = password.ErrBusy
 )
 
 // Person is someone with an account.
@@ -127,10 +128,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (Person, error) 
 	if err != nil {
 		return Person{}, err
 	}
-	if err := s.Store.Insert(ctx, record); err != nil {
-		return Person{}, fmt.Errorf("register person: %w", err)
-	}
-	return record.Person, nil
+	return record.Person, s.Store.Insert(ctx, record)
 }
 
 // record makes a person of what somebody filled in, or [form.Errors].
@@ -144,19 +142,19 @@ func (s *Service) record(ctx context.Context, r Registration) (Record, error) {
 	if problem != "" {
 		problems.Add("email", problem)
 	}
-	var weak *password.Weak
-	switch err := s.Policy.Check(r.Password, name, email); {
-	case errors.As(err, &weak):
-		problems.Add("password", weak.Reason)
-	case err != nil:
-		return Record{}, fmt.Errorf("check password: %w", err)
+	problem, err := s.weakness(r.Password, name, email)
+	if err != nil {
+		return Record{}, err
+	}
+	if problem != "" {
+		problems.Add("password", problem)
 	}
 	if err := problems.Err(); err != nil {
 		return Record{}, err
 	}
 	hash, err := s.Hasher.Hash(ctx, r.Password)
 	if err != nil {
-		return Record{}, fmt.Errorf("hash password: %w", busy(err))
+		return Record{}, err
 	}
 	person := Person{ID: text.NewID(), Name: name, Email: email, Created: s.instant()}
 	return Record{Person: person, EmailKey: key, PasswordHash: hash}, nil
@@ -174,20 +172,14 @@ func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person,
 	}
 	record, err := s.findByEmail(ctx, email)
 	if errors.Is(err, ErrNotFound) {
-		if err := s.Hasher.VerifyNobody(ctx, pass); err != nil {
-			return Person{}, fmt.Errorf("verify nobody's password: %w", busy(err))
-		}
-		return Person{}, ErrInvalidCredentials
+		return Person{}, cmp.Or(s.Hasher.VerifyNobody(ctx, pass), ErrInvalidCredentials)
 	}
 	if err != nil {
-		return Person{}, fmt.Errorf("find person to authenticate: %w", err)
+		return Person{}, err
 	}
-	ok, outdated, err := s.Hasher.Verify(ctx, record.PasswordHash, pass)
+	outdated, err := s.verify(ctx, record, pass)
 	if err != nil {
-		return Person{}, fmt.Errorf("verify password of person %s: %w", record.ID, busy(err))
-	}
-	if !ok || record.Disabled {
-		return Person{}, ErrInvalidCredentials
+		return Person{}, err
 	}
 	if outdated {
 		s.rehash(ctx, record, pass)
@@ -195,12 +187,25 @@ func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person,
 	return record.Person, nil
 }
 
-// busy gives the hasher's own name for it the one that callers know.
-func busy(err error) error {
-	if errors.Is(err, password.ErrBusy) {
-		return fmt.Errorf("%w: %w", ErrBusy, err)
+// verify returns ErrInvalidCredentials for a wrong password and a disabled person.
+func (s *Service) verify(ctx context.Context, r Record, pass string) (outdated bool, err error) {
+	ok, outdated, err := s.Hasher.Verify(ctx, r.PasswordHash, pass)
+	if err != nil {
+		return false, fmt.Errorf("verify password of person %s: %w", r.ID, err)
 	}
-	return err
+	if !ok || r.Disabled {
+		return false, ErrInvalidCredentials
+	}
+	return outdated, nil
+}
+
+// weakness is why the policy refuses a password; "" if it does not.
+func (s *Service) weakness(pass, name, email string) (problem string, err error) {
+	err = s.Policy.Check(pass, name, email)
+	if weak, ok := errors.AsType[*password.Weak](err); ok {
+		return weak.Reason, nil
+	}
+	return "", err
 }
 
 // rehash raises the cost of a stored hash. The log-in stands without it, and
@@ -220,20 +225,14 @@ func (s *Service) Find(ctx context.Context, id string) (Person, error) {
 		return Person{}, ErrNotFound
 	}
 	record, err := s.Store.ByID(ctx, id)
-	if err != nil {
-		return Person{}, fmt.Errorf("find person by id: %w", err)
-	}
-	return record.Person, nil
+	return record.Person, err
 }
 
 // FindByEmail returns the person with an address, in whatever letter case, or
 // [ErrNotFound], or [ErrUnavailable].
 func (s *Service) FindByEmail(ctx context.Context, email string) (Person, error) {
 	record, err := s.findByEmail(ctx, email)
-	if err != nil {
-		return Person{}, fmt.Errorf("find person by e-mail: %w", err)
-	}
-	return record.Person, nil
+	return record.Person, err
 }
 
 func (s *Service) findByEmail(ctx context.Context, email string) (Record, error) {
@@ -255,10 +254,7 @@ func (s *Service) Rename(ctx context.Context, id, name string) (Person, error) {
 		return Person{}, ErrNotFound
 	}
 	record, err := s.Store.UpdateName(ctx, id, name)
-	if err != nil {
-		return Person{}, fmt.Errorf("rename person: %w", err)
-	}
-	return record.Person, nil
+	return record.Person, err
 }
 
 // SetDisabled forbids a person to log in, or allows it again. It ends no
@@ -273,10 +269,7 @@ func (s *Service) SetDisabled(ctx context.Context, id string, disabled bool) (Pe
 		at = s.instant()
 	}
 	record, err := s.Store.UpdateDisabled(ctx, id, at)
-	if err != nil {
-		return Person{}, fmt.Errorf("disable or enable person: %w", err)
-	}
-	return record.Person, nil
+	return record.Person, err
 }
 
 // Delete removes a person and all that is kept of them, for good, as an
@@ -287,10 +280,8 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 	if !text.IsID(id) {
 		return ErrNotFound
 	}
-	if _, err := s.Store.Close(ctx, id, Audit{}); err != nil {
-		return fmt.Errorf("delete person: %w", err)
-	}
-	return nil
+	_, err := s.Store.Close(ctx, id, Audit{})
+	return err
 }
 
 // maxPage is the most people that List returns at once.
@@ -310,7 +301,7 @@ func (s *Service) List(ctx context.Context, after string, limit int) ([]Person, 
 	}
 	records, err := s.Store.PageByEmailKey(ctx, key, min(max(limit, 1), maxPage))
 	if err != nil {
-		return nil, fmt.Errorf("list people: %w", err)
+		return nil, err
 	}
 	people := make([]Person, len(records))
 	for i, r := range records {

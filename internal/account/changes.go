@@ -166,14 +166,10 @@ func (s *Service) verified(ctx context.Context, id, pass string) (Record, error)
 		return Record{}, ErrInvalidCredentials
 	}
 	if err != nil {
-		return Record{}, fmt.Errorf("find person to verify: %w", err)
+		return Record{}, err
 	}
-	ok, _, err := s.Hasher.Verify(ctx, record.PasswordHash, pass)
-	if err != nil {
-		return Record{}, fmt.Errorf("verify password of person %s: %w", record.ID, busy(err))
-	}
-	if !ok || record.Disabled {
-		return Record{}, ErrInvalidCredentials
+	if _, err := s.verify(ctx, record, pass); err != nil {
+		return Record{}, err
 	}
 	return record, nil
 }
@@ -210,7 +206,7 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 	n := Audit{Events: []Event{s.event(id, EventPasswordChanged, c.From)}}
 	switch may, err := s.mayEmail(ctx, record.Person, EmailPassword); {
 	case err != nil:
-		return Person{}, fmt.Errorf("ask whether to email: %w", err)
+		return Person{}, err
 	case may:
 		n.Emails = []Email{s.email(EmailPassword, id, record.Email, record.greeting(), c.From)}
 	}
@@ -241,7 +237,7 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 	}
 	person, err := s.Find(ctx, link.Person)
 	if err != nil {
-		return Person{}, linkOver(err)
+		return Person{}, linkInvalid(err)
 	}
 	hash, err := s.acceptable(ctx, "password", fresh, person)
 	if err != nil {
@@ -254,7 +250,7 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 			Emails: []Email{s.email(EmailPassword, person.ID, person.Email, person.greeting(), from)},
 		})
 	if err != nil {
-		return Person{}, fmt.Errorf("reset password: %w", linkOver(err))
+		return Person{}, fmt.Errorf("reset password: %w", linkInvalid(err))
 	}
 	// The owner has shown who they are: what others failed does not hold them up.
 	s.clear(ctx, byEmail(PasswordRule(), person.Email), byEmail(devicesRule(), person.Email))
@@ -264,18 +260,14 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 // acceptable returns the hash of a password that the policy lets pass, or
 // form.Errors for the field.
 func (s *Service) acceptable(ctx context.Context, field, pass string, p Person) (string, error) {
-	var weak *password.Weak
-	switch err := s.Policy.Check(pass, p.Name, p.Email); {
-	case errors.As(err, &weak):
-		return "", form.Errors{{Field: field, Message: weak.Reason}}
-	case err != nil:
-		return "", fmt.Errorf("check password: %w", err)
-	}
-	hash, err := s.Hasher.Hash(ctx, pass)
+	problem, err := s.weakness(pass, p.Name, p.Email)
 	if err != nil {
-		return "", fmt.Errorf("hash password: %w", busy(err))
+		return "", err
 	}
-	return hash, nil
+	if problem != "" {
+		return "", form.Errors{{Field: field, Message: problem}}
+	}
+	return s.Hasher.Hash(ctx, pass)
 }
 
 // AskReset has a mail sent to whoever has the address, if anybody: who that is
@@ -293,7 +285,7 @@ func (s *Service) AskReset(ctx context.Context, email string, from text.Sender) 
 	}
 	if err := s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailReset, "", key, "", from)}}); err != nil {
 		s.refund(ctx, counted) // none will be sent
-		return fmt.Errorf("ask for a reset: %w", err)
+		return err
 	}
 	return nil
 }
@@ -308,10 +300,7 @@ func (s *Service) AskConfirm(ctx context.Context, id string, from text.Sender) (
 	if err := s.Throttle.Take(ctx, bySender(formRule(), from), byEmail(emailRule(EmailConfirm), p.Email)); err != nil || p.Verified {
 		return p, err
 	}
-	if err := s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailConfirm, id, p.Email, p.greeting(), from)}}); err != nil {
-		return p, fmt.Errorf("ask to confirm: %w", err)
-	}
-	return p, nil
+	return p, s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailConfirm, id, p.Email, p.greeting(), from)}})
 }
 
 // AskEmail has a mail sent to the address that a person wants to log in with.
@@ -334,13 +323,10 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Send
 	if problem != "" {
 		return form.Errors{{Field: "email", Message: problem}}
 	}
-	if err := s.Store.Audit(ctx, Audit{
+	return s.Store.Audit(ctx, Audit{
 		Events: []Event{s.event(id, EventEmailChangeAsked, from)},
 		Emails: []Email{s.email(EmailChange, id, email, "", from)},
-	}); err != nil {
-		return fmt.Errorf("ask to change address: %w", err)
-	}
-	return nil
+	})
 }
 
 // Close deletes a person's account, and everything that is kept of them, if what
@@ -360,19 +346,12 @@ func (s *Service) Close(ctx context.Context, id, typed string, from text.Sender)
 	case key != own:
 		return nil, form.Errors{{Field: "email", Message: "That is not the email address of this account."}}
 	}
-	ended, err = s.Store.Close(ctx, id, Audit{Emails: []Email{s.email(EmailDeleted, "", p.Email, p.greeting(), from)}})
-	if err != nil {
-		return nil, fmt.Errorf("close account: %w", err)
-	}
-	return ended, nil
+	return s.Store.Close(ctx, id, Audit{Emails: []Email{s.email(EmailDeleted, "", p.Email, p.greeting(), from)}})
 }
 
 // Audit writes down what a person did. Errors: [ErrUnavailable].
 func (s *Service) Audit(ctx context.Context, person string, kind EventKind, from text.Sender) error {
-	if err := s.Store.Audit(ctx, Audit{Events: []Event{s.event(person, kind, from)}}); err != nil {
-		return fmt.Errorf("note %s: %w", kind, err)
-	}
-	return nil
+	return s.Store.Audit(ctx, Audit{Events: []Event{s.event(person, kind, from)}})
 }
 
 // TryAudit is Audit for what has happened whether or not it can be recorded: a
@@ -390,10 +369,7 @@ func (s *Service) AuditFailedLogin(ctx context.Context, email string, from text.
 	if problem != "" {
 		key = "" // nobody's; the same statement all the same
 	}
-	if err := s.Store.AuditByEmail(ctx, key, s.event("", EventLogInFailed, from)); err != nil {
-		return fmt.Errorf("note failed log-in: %w", err)
-	}
-	return nil
+	return s.Store.AuditByEmail(ctx, key, s.event("", EventLogInFailed, from))
 }
 
 // maxHistory is the most events that History returns at once.
@@ -402,11 +378,7 @@ const maxHistory = 1000
 // History returns what happened to an account, latest first. Errors:
 // [ErrUnavailable].
 func (s *Service) History(ctx context.Context, person string, offset, limit int) ([]Event, error) {
-	events, err := s.Store.History(ctx, person, max(offset, 0), min(max(limit, 1), maxHistory))
-	if err != nil {
-		return nil, fmt.Errorf("read history: %w", err)
-	}
-	return events, nil
+	return s.Store.History(ctx, person, max(offset, 0), min(max(limit, 1), maxHistory))
 }
 
 // KnownBrowser returns the hash of that of the tokens with which the person of
@@ -422,11 +394,7 @@ func (s *Service) KnownBrowser(ctx context.Context, email string, tokens []strin
 	if problem != "" || len(hashes) == 0 {
 		return "", nil
 	}
-	hash, err = s.Store.KnownBrowser(ctx, key, hashes)
-	if err != nil {
-		return "", fmt.Errorf("look for browser: %w", err)
-	}
-	return hash, nil
+	return s.Store.KnownBrowser(ctx, key, hashes)
 }
 
 // Attempt is an attempt to log in.
@@ -492,16 +460,13 @@ func (s *Service) RecordLogin(ctx context.Context, p Person, l Login) (token str
 		kind = EventLogInNewBrowser
 		may, err := s.mayEmail(ctx, p, EmailBrowser)
 		if err != nil {
-			return "", fmt.Errorf("ask whether to email: %w", err)
+			return "", err
 		}
 		if may {
 			emails = []Email{s.email(EmailBrowser, p.ID, p.Email, p.greeting(), l.From)}
 		}
 	}
-	if err := s.Store.RecordLogin(ctx, p, hash, s.instant(), Audit{Events: []Event{s.event(p.ID, kind, l.From)}, Emails: emails}); err != nil {
-		return "", fmt.Errorf("record log-in: %w", err)
-	}
-	return token, nil
+	return token, s.Store.RecordLogin(ctx, p, hash, s.instant(), Audit{Events: []Event{s.event(p.ID, kind, l.From)}, Emails: emails})
 }
 
 // EmailKey is the form of an address by which two spellings of one are the same,

@@ -77,10 +77,7 @@ func (s *Service) makeLink(ctx context.Context, l Link) (token string, err error
 	token = text.NewToken()
 	l.Hash = text.Hash(token)
 	l.Expires = s.instant().Add(l.Purpose.Life())
-	if err := s.Store.InsertLink(ctx, l); err != nil {
-		return "", fmt.Errorf("make link: %w", err)
-	}
-	return token, nil
+	return token, s.Store.InsertLink(ctx, l)
 }
 
 // FindLink returns what a link is for, and spends nothing. Errors:
@@ -90,13 +87,7 @@ func (s *Service) FindLink(ctx context.Context, token string) (Link, error) {
 		return Link{}, ErrLinkInvalid
 	}
 	link, err := s.Store.FindLink(ctx, text.Hash(token), s.instant())
-	if errors.Is(err, ErrNotFound) {
-		return Link{}, ErrLinkInvalid
-	}
-	if err != nil {
-		return Link{}, fmt.Errorf("find link: %w", err)
-	}
-	return link, nil
+	return link, linkInvalid(err)
 }
 
 // UseLink spends a link that confirms, changes or restores an address, and returns
@@ -119,7 +110,7 @@ func (s *Service) UseLink(ctx context.Context, token string, from text.Sender) (
 	}
 	record, err := use(ctx, link, Move{Email: email, Key: key, At: s.instant()}, from)
 	if err != nil {
-		return Person{}, link.Purpose, fmt.Errorf("use %s link: %w", link.Purpose, linkOver(err))
+		return Person{}, link.Purpose, fmt.Errorf("use %s link: %w", link.Purpose, linkInvalid(err))
 	}
 	return record.Person, link.Purpose, nil
 }
@@ -144,7 +135,7 @@ func (s *Service) changeEmail(ctx context.Context, l Link, to Move, from text.Se
 // is replaced by one that no one knows: a reset sets the next.
 func (s *Service) undoEmail(ctx context.Context, l Link, to Move, from text.Sender) (_ Record, err error) {
 	if to.Hash, err = s.Hasher.Hash(ctx, text.NewToken()); err != nil {
-		return Record{}, fmt.Errorf("hash password: %w", busy(err))
+		return Record{}, err
 	}
 	return s.Store.MoveEmail(ctx, l, to, func(before Record) Audit {
 		restored := s.email(EmailUndone, before.ID, to.Email, before.greeting(), from)
@@ -163,8 +154,8 @@ func (s *Service) findLinkFor(ctx context.Context, token string, purpose Purpose
 	return link, err
 }
 
-// linkOver names a link whose person has gone meanwhile.
-func linkOver(err error) error {
+// linkInvalid names a link that is not found, or whose person is gone.
+func linkInvalid(err error) error {
 	if errors.Is(err, ErrNotFound) {
 		return ErrLinkInvalid
 	}

@@ -3,7 +3,6 @@ package account
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"holdfast/internal/text"
 )
@@ -67,7 +66,7 @@ func (s *Service) addressed(ctx context.Context, l Email) (m OutgoingEmail, pers
 			// No name: whoever took the account over may have given it one.
 			return OutgoingEmail{Kind: kind, To: address, Data: EmailData{Agent: l.Data.Agent, Address: l.Data.Address, At: l.Data.At}, Former: true}, left.ID, nil
 		case err != nil && !errors.Is(err, ErrNotFound):
-			return OutgoingEmail{}, "", fmt.Errorf("find whom an email is for: %w", err)
+			return OutgoingEmail{}, "", err
 		}
 	}
 	switch {
@@ -76,7 +75,7 @@ func (s *Service) addressed(ctx context.Context, l Email) (m OutgoingEmail, pers
 	case errors.Is(err, ErrNotFound):
 		return OutgoingEmail{}, "", ErrNotToSend
 	case err != nil:
-		return OutgoingEmail{}, "", fmt.Errorf("find whom an email is for: %w", err)
+		return OutgoingEmail{}, "", err
 	case l.Kind == EmailReset && owner.Disabled:
 		return OutgoingEmail{}, "", ErrNotToSend
 	case l.Person == owner.ID:
