@@ -85,7 +85,7 @@ func joinStyleSheets(files fs.FS) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list style sheets: %w", err)
 	}
-	// Comments are for those who read the source, but for a licence, /*!: each
+	// Comments are for readers of the source, except for a licence, /*!: each
 	// page waits for the sheet.
 	comments := regexp.MustCompile(`(?s)/\*[^!].*?\*/\n?`)
 	var sheet bytes.Buffer
@@ -183,7 +183,7 @@ func (a *assets) url(name string) (string, bool) {
 }
 
 // find returns the file that is served under name: "css/site.1f2e3d4c5b6a7988.css".
-// A name without the hash is not found, but for favicon.ico.
+// A name without the hash is not found, except for favicon.ico.
 func (a *assets) find(name string) (*asset, bool) {
 	file, ok := a.served[name]
 	return file, ok

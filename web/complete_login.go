@@ -33,7 +33,7 @@ func (s *Site) completeLogin(c echo.Context, person account.Person, token string
 }
 
 // startSession begins a session and stores it. Then it looks whether the password that
-// was verified still stands: a session that was being stored while the password
+// was verified is still the current one: a session that was being stored while the password
 // was changed is not left alive, whichever came first.
 func (s *Site) startSession(c echo.Context, person account.Person, remember bool, notices ...string) error {
 	ctx, whose := c.Request().Context(), current(c)
@@ -44,8 +44,8 @@ func (s *Site) startSession(c echo.Context, person account.Person, remember bool
 	if err := s.commit(c, c.Response()); err != nil {
 		return unavailableAfter(errNotLoggedIn, err)
 	}
-	stands, err := s.Accounts.Current(ctx, person)
-	if err == nil && stands {
+	valid, err := s.Accounts.Current(ctx, person)
+	if err == nil && valid {
 		return nil
 	}
 	member, _ := whose.Member()
@@ -66,8 +66,8 @@ const (
 	deviceCookieSeconds = 400 * 24 * 60 * 60
 )
 
-// deviceTokens are the tokens that came with a request; of two cookies nobody
-// can say which is the right one.
+// deviceTokens are the tokens that came with a request; of two cookies it
+// is unknown which is the right one.
 func (s *Site) deviceTokens(r *http.Request) []string {
 	cookies := r.CookiesNamed(s.cookieName(product.DeviceCookie))
 	if len(cookies) != 1 || cookies[0].Value == "" {

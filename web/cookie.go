@@ -46,7 +46,7 @@ func findCookie(h http.Header, name string) (value string, count int) {
 }
 
 // notInCookieValue is every character that no value of a cookie can have (RFC
-// 6265, section 4.1.1), but for space and comma, which browsers send.
+// 6265, section 4.1.1), except for space and comma, which browsers send.
 func notInCookieValue(r rune) bool {
 	return r < ' ' || r > '~' || r == '"' || r == ';' || r == '\\'
 }

@@ -46,7 +46,7 @@ func (s *Site) emailPage(c echo.Context, status int, p emailPage) error {
 	return s.Render(c, status, "email", "Change your e-mail address", p)
 }
 
-// submitConfirmAgain sends the mail that confirms the address once more.
+// submitConfirmAgain sends the email that confirms the address again.
 func (s *Site) submitConfirmAgain(c echo.Context) error {
 	if _, err := form.Parse(c.Request()); err != nil {
 		return err
@@ -61,8 +61,8 @@ func (s *Site) submitConfirmAgain(c echo.Context) error {
 	return s.mailAsked(c, "A mail is on its way to "+person.Email+".")
 }
 
-// mailAsked tells somebody who is logged in of a mail that will be sent, also
-// where the session cannot be told.
+// mailAsked tells a person who is logged in about an email that will be sent, also
+// when the session cannot be stored.
 func (s *Site) mailAsked(c echo.Context, notice string) error {
 	current(c).Flash(notice + s.whereMailIs())
 	if err := s.commit(c, c.Response()); err != nil {

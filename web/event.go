@@ -9,7 +9,7 @@ import (
 )
 
 // logEvent writes an event to the log, after it has happened: docs/operations.md
-// lists the names. person is "" where nobody is known.
+// lists the names. person is "" where it is unknown.
 func (s *Site) logEvent(c echo.Context, event, person string, more ...slog.Attr) {
 	id, _ := c.Get(requestIDKey).(string)
 	attrs := []slog.Attr{

@@ -12,7 +12,7 @@ import (
 
 // The flash cookie carries a message to the next page for someone who has just
 // been logged out, and so has no session to keep it in. Its value is a code and
-// never text, so that nobody who sets the cookie can choose what a page says.
+// never text, so that setting the cookie does not choose what a page says.
 const (
 	flashCookieSeconds = 60
 

@@ -22,8 +22,8 @@ type reauthPage struct {
 	problems
 }
 
-// requireRecentPassword lets somebody on who has given their password within reauthLife, and
-// sends everybody else to give it again, and then to where they were going.
+// requireRecentPassword passes requests of people who have given their password
+// within reauthLife, and sends others to give it again, and then on to their page.
 func (s *Site) requireRecentPassword(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		// The session began when the password was given: giving it again begins a

@@ -72,7 +72,7 @@ func (s *Site) firstLogin(c echo.Context, person account.Person, remember bool) 
 }
 
 // signedUp answers alike whether or not the address was taken (ASVS 5.0.0,
-// 6.3.8), and so logs nobody in: the mail tells its owner which it was.
+// 6.3.8), and so starts no session: the email tells the owner which it was.
 func (s *Site) signedUp(c echo.Context, person account.Person, taken bool) error {
 	if !taken {
 		s.logEvent(c, string(account.EventSignUp), person.ID)

@@ -19,11 +19,11 @@ type resetPage struct {
 	problems
 }
 
-// tellNoReferrer has the browser tell nobody the address of a page that has a
-// mailed link in it. With no-referrer, a browser sends the form of such a page
+// tellNoReferrer has the browser send no one the address of a page that has an
+// emailed link in it. With no-referrer, a browser sends the form of such a page
 // with Origin: null (Fetch, "append a request Origin header"). Where it does not
 // send Sec-Fetch-Site either, by plain http to another machine, csrf would refuse
-// that: there it tells the host, without the path and the query.
+// that: there it sends the host, without the path and the query.
 func (s *Site) tellNoReferrer(next echo.HandlerFunc) echo.HandlerFunc {
 	policy := "no-referrer"
 	if s.BaseURL.Scheme == "http" && !hostname.IsLoopback(s.BaseURL.Hostname()) {
@@ -81,7 +81,7 @@ func (s *Site) showReset(c echo.Context) error {
 	return s.resetPage(c, http.StatusOK, resetPage{Token: c.QueryParam("token")})
 }
 
-// submitReset sets a new password and logs nobody in.
+// submitReset sets a new password and starts no session.
 func (s *Site) submitReset(c echo.Context) error {
 	sent, err := parseLinkForm(c, "token", "password")
 	if err != nil {
@@ -102,8 +102,8 @@ func (s *Site) submitReset(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/login")
 }
 
-// revoke has the store of sessions let go of those of a person that a change has
-// ended.
+// revoke removes the sessions of a person that a change has ended from the session
+// store.
 func (s *Site) revoke(c echo.Context, person string) {
 	ctx := context.WithoutCancel(c.Request().Context())
 	keys, err := s.Revocations.WaitingOf(ctx, person)
@@ -113,8 +113,8 @@ func (s *Site) revoke(c echo.Context, person string) {
 	s.revoked(c, err)
 }
 
-// revoked logs that the store has not let go of sessions yet. They have ended all
-// the same, and it is tried again until it has.
+// revoked logs that ended sessions are still in the session store. They have ended
+// all the same, and are removed later.
 func (s *Site) revoked(c echo.Context, err error) {
 	if err != nil {
 		s.Log.WarnContext(c.Request().Context(), "ended sessions are still in the store, and will be removed", "cause", err)

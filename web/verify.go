@@ -69,7 +69,7 @@ func (s *Site) submitVerify(c echo.Context) error {
 	case errors.Is(err, account.ErrEmailTaken):
 		taken := "Another account has this address by now, so nothing was changed."
 		if purpose == account.PurposeUndo {
-			// Whoever took the account over may have made that one, to be in the way.
+			// The one who took the account over may have made that one, to be in the way.
 			taken += " This link stays good. If you do not know that account, choose a new password for it with Forgotten password, log in and delete it, and then open this link again."
 		}
 		return s.verifyPage(c, http.StatusConflict, sent["token"], taken)

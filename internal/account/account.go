@@ -131,7 +131,7 @@ func (s *Service) Register(ctx context.Context, r Registration) (Person, error) 
 	return record.Person, s.Store.Insert(ctx, record)
 }
 
-// record makes a person of what somebody filled in, or [form.Errors].
+// record builds a person from a filled-in form, or returns [form.Errors].
 func (s *Service) record(ctx context.Context, r Registration) (Record, error) {
 	var problems form.Errors
 	name, problem := cleanName(r.Name)
@@ -163,11 +163,11 @@ func (s *Service) record(ctx context.Context, r Registration) (Record, error) {
 // Authenticate returns the person whose e-mail and password these are. It
 // returns [ErrInvalidCredentials] for an unknown address, a wrong password and a disabled
 // person alike, after the same work (OWASP ASVS 5.0.0, 6.3.8), and
-// [ErrUnavailable] or [ErrBusy] when it could not tell. A hash that
-// was made at a lower cost is made anew.
+// [ErrUnavailable] or [ErrBusy] when neither is known. A hash of a
+// lower cost is replaced.
 func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person, error) {
 	if !password.Hashable(pass) {
-		// Looking nobody up and hashing nothing tells nothing about anybody.
+		// No lookup and no hash: the answer reveals nothing about any account.
 		return Person{}, ErrInvalidCredentials
 	}
 	record, err := s.findByEmail(ctx, email)
@@ -208,14 +208,14 @@ func (s *Service) weakness(pass, name, email string) (problem string, err error)
 	return "", err
 }
 
-// rehash raises the cost of a stored hash. The log-in stands without it, and
+// rehash raises the cost of a stored hash. The log-in does not depend on it, and
 // the next one tries again, so its failures are left alone.
 func (s *Service) rehash(ctx context.Context, r Record, pass string) {
 	hash, err := s.Hasher.Hash(ctx, pass)
 	if err != nil {
 		return
 	}
-	// Only where the old hash still stands: a password changed meanwhile wins.
+	// Only in the place of the old hash: a password changed meanwhile wins.
 	_ = s.Store.ReplacePasswordHash(ctx, r.ID, r.PasswordHash, hash)
 }
 
@@ -272,9 +272,9 @@ func (s *Service) SetDisabled(ctx context.Context, id string, disabled bool) (Pe
 	return record.Person, err
 }
 
-// Delete removes a person and all that is kept of them, for good, as an
-// operator does: no mail tells them. Their sessions are ended in the same step;
-// the store of sessions lets go of them when it is told to. It returns
+// Delete removes a person and everything stored about them, for good, as an operator
+// does: without an email. Their sessions end in the same step, and are removed from
+// the session store when session.Manager.Revoke runs. It returns
 // [ErrNotFound] or [ErrUnavailable].
 func (s *Service) Delete(ctx context.Context, id string) error {
 	if !text.IsID(id) {

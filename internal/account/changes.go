@@ -7,33 +7,9 @@ import (
 	"time"
 
 	"holdfast/internal/form"
-	"holdfast/internal/password"
 	"holdfast/internal/text"
 	"holdfast/internal/throttle"
 )
-
-// Logins keeps what a log-in is verified with and leaves behind.
-type Logins interface {
-	// ReplacePasswordHash puts a new hash in the place of the old one, or returns
-	// ErrNotFound if that has changed.
-	ReplacePasswordHash(ctx context.Context, id, old, new string) error
-	// KnownBrowser returns which of these hashes is known of the person with the key,
-	// the latest used; "" for none.
-	KnownBrowser(ctx context.Context, key string, hashes []string) (hash string, err error)
-	// RecordLogin records that a browser has logged in: it is known now, if the
-	// person's epoch is still this one.
-	RecordLogin(ctx context.Context, p Person, hash string, at time.Time, a Audit) error
-}
-
-// History keeps events and emails that go with no other change.
-type History interface {
-	// Audit writes events and emails. Events of people who are not there are left out.
-	Audit(ctx context.Context, a Audit) error
-	// AuditByEmail writes an event for the person with the key, if there is one.
-	AuditByEmail(ctx context.Context, key string, e Event) error
-	// History returns events of a person, latest first.
-	History(ctx context.Context, person string, offset, limit int) ([]Event, error)
-}
 
 // Changes are the changes of an account that take proof: the password or a mailed
 // link. Each locks the person's row first, so that a log-in that is being recorded
@@ -84,10 +60,10 @@ type Move struct {
 	At         time.Time
 }
 
-// SignUp makes an account, as [Service.Register] does, for somebody at a
-// browser, and has a mail ask to confirm the address. With always, its owner gets
-// a mail where it is taken: the caller then does not tell [ErrEmailTaken] from
-// success, for the work was the same. Errors: [form.Errors], [ErrEmailTaken],
+// SignUp makes an account, as [Service.Register] does, for someone at a browser,
+// and has an email ask to confirm the address. With always, the owner of an address
+// that is taken gets an email instead: the caller then answers [ErrEmailTaken] like
+// success, as the work was the same. Errors: [form.Errors], [ErrEmailTaken],
 // [ErrUnavailable], [ErrBusy].
 func (s *Service) SignUp(ctx context.Context, r Registration, always bool, from text.Sender) (Person, error) {
 	keys := []throttle.Key{bySender(signUpRule(), from)}
@@ -122,59 +98,7 @@ func (s *Service) signUp(ctx context.Context, r Registration, always bool, from 
 	return record.Person, nil
 }
 
-// Current reports whether a person may still log in with the password that was
-// verified when p was read.
-func (s *Service) Current(ctx context.Context, p Person) (bool, error) {
-	now, err := s.Find(ctx, p.ID)
-	if errors.Is(err, ErrNotFound) {
-		return false, nil
-	}
-	return err == nil && now.Epoch == p.Epoch && !now.Disabled, err
-}
-
-// Reauthenticate verifies the password of a person who is logged in, as often as
-// that may be tried. Errors: *[throttle.RetryAfterError], [ErrInvalidCredentials],
-// [ErrUnavailable], [ErrBusy].
-func (s *Service) Reauthenticate(ctx context.Context, id, pass string, from text.Sender) (Person, error) {
-	record, err := s.reauthenticate(ctx, id, pass, from)
-	return record.Person, err
-}
-
-func (s *Service) reauthenticate(ctx context.Context, id, pass string, from text.Sender) (Record, error) {
-	key := throttle.Key{Rule: reauthRule(), Subject: id}
-	if err := s.Throttle.Take(ctx, key); err != nil {
-		return Record{}, err
-	}
-	record, err := s.verified(ctx, id, pass)
-	switch {
-	case err == nil:
-		s.clear(ctx, key)
-	case errors.Is(err, ErrInvalidCredentials):
-		s.TryAudit(ctx, id, EventReauthFailed, from)
-	default:
-		s.refund(ctx, key)
-	}
-	return record, err
-}
-
-func (s *Service) verified(ctx context.Context, id, pass string) (Record, error) {
-	if !password.Hashable(pass) || !text.IsID(id) {
-		return Record{}, ErrInvalidCredentials
-	}
-	record, err := s.Store.ByID(ctx, id)
-	if errors.Is(err, ErrNotFound) {
-		return Record{}, ErrInvalidCredentials
-	}
-	if err != nil {
-		return Record{}, err
-	}
-	if _, err := s.verify(ctx, record, pass); err != nil {
-		return Record{}, err
-	}
-	return record, nil
-}
-
-// PasswordChange is what somebody who is logged in sends for a new password.
+// PasswordChange is what a person who is logged in sends for a new password.
 type PasswordChange struct {
 	Current, New string
 	Keep         string   // the device whose session goes on; "" for none
@@ -183,7 +107,7 @@ type PasswordChange struct {
 }
 
 // ChangePassword sets a new password for a person who gives the current one,
-// ends all their sessions but one, has no browser known but the one that sent it,
+// ends all their sessions but one, forgets all browsers but the one that sent it,
 // and spends their links as ResetPassword does.
 // Errors: *[throttle.RetryAfterError], [form.Errors] (field "new"), [ErrInvalidCredentials],
 // [ErrUnavailable], [ErrBusy].
@@ -222,8 +146,8 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 }
 
 // ResetPassword spends a mailed link: it sets a new password, ends all sessions,
-// has no browser known and logs nobody in. All other links are spent, but for the
-// ways back to addresses that the account had before the one it has: a thief who
+// forgets all browsers and starts no session. All other links are spent, except for
+// undo links to addresses that the account had before the one it has: a thief who
 // gave it their own would cut its owner off with a reset. Errors: [form.Errors]
 // (field "password"), *[throttle.RetryAfterError], [ErrLinkInvalid],
 // [ErrUnavailable], [ErrBusy].
@@ -270,8 +194,8 @@ func (s *Service) acceptable(ctx context.Context, field, pass string, p Person) 
 	return s.Hasher.Hash(ctx, pass)
 }
 
-// AskReset has a mail sent to whoever has the address, if anybody: who that is
-// is looked for when the mail is sent, so that this answers alike for all.
+// AskReset has an email sent to the owner of an address, if there is one. That is
+// looked up when the email is sent, so that this answers alike for all.
 // Errors: *[throttle.RetryAfterError], [form.Errors] (field
 // "email"), [ErrUnavailable].
 func (s *Service) AskReset(ctx context.Context, email string, from text.Sender) error {
@@ -331,7 +255,7 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Send
 
 // Close deletes a person's account, and everything that is kept of them, if what
 // was typed is the account's address. It returns the names of the sessions that
-// the store has to let go of. Errors: [form.Errors] (field "email"),
+// to remove from the session store. Errors: [form.Errors] (field "email"),
 // [ErrNotFound], [ErrUnavailable].
 func (s *Service) Close(ctx context.Context, id, typed string, from text.Sender) (ended []string, err error) {
 	p, err := s.Find(ctx, id)
@@ -347,126 +271,6 @@ func (s *Service) Close(ctx context.Context, id, typed string, from text.Sender)
 		return nil, form.Errors{{Field: "email", Message: "That is not the email address of this account."}}
 	}
 	return s.Store.Close(ctx, id, Audit{Emails: []Email{s.email(EmailDeleted, "", p.Email, p.greeting(), from)}})
-}
-
-// Audit writes down what a person did. Errors: [ErrUnavailable].
-func (s *Service) Audit(ctx context.Context, person string, kind EventKind, from text.Sender) error {
-	return s.Store.Audit(ctx, Audit{Events: []Event{s.event(person, kind, from)}})
-}
-
-// TryAudit is Audit for what has happened whether or not it can be recorded: a
-// failure is logged.
-func (s *Service) TryAudit(ctx context.Context, person string, kind EventKind, from text.Sender) {
-	if err := s.Audit(ctx, person, kind, from); err != nil {
-		s.Log.WarnContext(ctx, "event not written to the history", "event", kind, "cause", err)
-	}
-}
-
-// AuditFailedLogin writes down that somebody failed to log in with an address, for
-// its owner to read, if it has one. Errors: [ErrUnavailable].
-func (s *Service) AuditFailedLogin(ctx context.Context, email string, from text.Sender) error {
-	_, key, problem := cleanEmail(email)
-	if problem != "" {
-		key = "" // nobody's; the same statement all the same
-	}
-	return s.Store.AuditByEmail(ctx, key, s.event("", EventLogInFailed, from))
-}
-
-// maxHistory is the most events that History returns at once.
-const maxHistory = 1000
-
-// History returns what happened to an account, latest first. Errors:
-// [ErrUnavailable].
-func (s *Service) History(ctx context.Context, person string, offset, limit int) ([]Event, error) {
-	return s.Store.History(ctx, person, max(offset, 0), min(max(limit, 1), maxHistory))
-}
-
-// KnownBrowser returns the hash of that of the tokens with which the person of
-// this address has logged in before, or "". Errors: [ErrUnavailable].
-func (s *Service) KnownBrowser(ctx context.Context, email string, tokens []string) (hash string, err error) {
-	var hashes []string
-	for _, token := range tokens {
-		if text.IsToken(token) {
-			hashes = append(hashes, text.Hash(token))
-		}
-	}
-	_, key, problem := cleanEmail(email)
-	if problem != "" || len(hashes) == 0 {
-		return "", nil
-	}
-	return s.Store.KnownBrowser(ctx, key, hashes)
-}
-
-// Attempt is an attempt to log in.
-type Attempt struct {
-	Email, Password string
-	Tokens          []string // by which the browser may be known
-	From            text.Sender
-}
-
-// LogIn verifies an email and a password, as often as that may be tried, and records
-// the log-in as RecordLogin does. Tries are counted by account and by address, or
-// for a known browser by that browser, and by all such browsers together. Errors:
-// *[throttle.RetryAfterError], [ErrInvalidCredentials], [ErrUnavailable], [ErrBusy].
-func (s *Service) LogIn(ctx context.Context, a Attempt) (p Person, token string, err error) {
-	known, err := s.KnownBrowser(ctx, a.Email, a.Tokens)
-	if err != nil {
-		return Person{}, "", err
-	}
-	keys := []throttle.Key{byEmail(PasswordRule(), a.Email), bySender(addressRule(), a.From)}
-	if known != "" {
-		keys = []throttle.Key{{Rule: deviceRule(), Subject: known}, byEmail(devicesRule(), a.Email)}
-	}
-	if err := s.Throttle.Take(ctx, keys...); err != nil {
-		return Person{}, "", err
-	}
-	p, err = s.Authenticate(ctx, a.Email, a.Password)
-	switch {
-	case errors.Is(err, ErrInvalidCredentials):
-		if failed := s.AuditFailedLogin(ctx, a.Email, a.From); failed != nil {
-			return Person{}, "", failed
-		}
-		return Person{}, "", err
-	case err != nil:
-		s.refund(ctx, keys...) // nothing was tried
-		return Person{}, "", err
-	}
-	s.clear(ctx, keys[0])
-	s.refund(ctx, keys[1:]...)
-	token, err = s.RecordLogin(ctx, p, Login{Known: known, From: a.From})
-	return p, token, err
-}
-
-// Login is a log-in as it is recorded.
-type Login struct {
-	Known    string // hash of the known browser that it came from; "" for none
-	SignedUp bool   // whether it is where the account was just made
-	From     text.Sender
-}
-
-// RecordLogin records a log-in before its session is made: an email about one that
-// then fails is better than none about one that succeeds. A browser that has not
-// logged in to the account before is known from now on, by the token that is
-// returned, and the person is notified, unless it is where they signed up.
-// Errors: [ErrUnavailable].
-func (s *Service) RecordLogin(ctx context.Context, p Person, l Login) (token string, err error) {
-	hash, kind := l.Known, EventLogIn
-	var emails []Email
-	if hash == "" {
-		token = text.NewToken()
-		hash = text.Hash(token)
-	}
-	if token != "" && !l.SignedUp {
-		kind = EventLogInNewBrowser
-		may, err := s.mayEmail(ctx, p, EmailBrowser)
-		if err != nil {
-			return "", err
-		}
-		if may {
-			emails = []Email{s.email(EmailBrowser, p.ID, p.Email, p.greeting(), l.From)}
-		}
-	}
-	return token, s.Store.RecordLogin(ctx, p, hash, s.instant(), Audit{Events: []Event{s.event(p.ID, kind, l.From)}, Emails: emails})
 }
 
 // EmailKey is the form of an address by which two spellings of one are the same,

@@ -62,7 +62,7 @@ func cleanEmail(email string) (clean, key, problem string) {
 	return email, key, ""
 }
 
-// lower lowers a letter, but for those outside ASCII whose small letter is in
+// lower lowers a letter, except for those outside ASCII whose small letter is in
 // it: with U+0130, which would become i, two mailboxes had one key. What Unicode
 // calls the same character, as U+212A and K, is one by then (text.Clean).
 func lower(r rune) rune {

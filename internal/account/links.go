@@ -21,8 +21,8 @@ const (
 )
 
 // How long links are good. A reset is kept short (Copenhagen Book, "Password
-// reset": about an hour); whoever confirms an address may read mail once a day;
-// whoever has lost an account may be away for some days.
+// reset": about an hour); people may read
+// email once a day, and be away for some days when they lose an account.
 const (
 	ResetLife   = time.Hour
 	ConfirmLife = 24 * time.Hour
@@ -41,7 +41,7 @@ func (p Purpose) Life() time.Duration {
 	}
 }
 
-// ErrLinkInvalid says that a link was used, is too old, was replaced, or was never
+// ErrLinkInvalid says that a link was used, has expired, was replaced, or was never
 // made: one answer.
 var ErrLinkInvalid = errors.New("link is not good any more")
 
@@ -52,7 +52,7 @@ type Link struct {
 	Person  string
 	Detail  string // the address that it is about; of a reset, to which it was mailed, if it was
 	Email   string // id of the email that is to carry it; "" for none
-	// Created is when it was made; of a way back, when the account left the address,
+	// Created is when it was made; of an undo link, when the account left the address,
 	// by the outbox's clock.
 	Created time.Time
 	Expires time.Time
@@ -67,8 +67,8 @@ type Links interface {
 	FindLink(ctx context.Context, hash string, now time.Time) (Link, error)
 }
 
-// MakeLink makes a link for a person and returns its token, which stands
-// nowhere else. Errors: [ErrNotFound], [ErrUnavailable].
+// MakeLink makes a link for a person and returns its token, which is stored
+// nowhere. Errors: [ErrNotFound], [ErrUnavailable].
 func (s *Service) MakeLink(ctx context.Context, purpose Purpose, person, detail string) (token string, err error) {
 	return s.makeLink(ctx, Link{Purpose: purpose, Person: person, Detail: detail, Created: s.instant()})
 }
@@ -131,7 +131,7 @@ func (s *Service) changeEmail(ctx context.Context, l Link, to Move, from text.Se
 
 // undoEmail spends a link sent to the former address: the person logs in with that
 // again, all sessions end, and every other link is spent except for undo links to
-// still earlier addresses. Whoever changed the address knew the password, so that
+// still earlier addresses. The one who changed the address knew the password, so that
 // is replaced by one that no one knows: a reset sets the next.
 func (s *Service) undoEmail(ctx context.Context, l Link, to Move, from text.Sender) (_ Record, err error) {
 	if to.Hash, err = s.Hasher.Hash(ctx, text.NewToken()); err != nil {

@@ -13,7 +13,7 @@ type OutgoingEmail struct {
 	To      string
 	Data    EmailData
 	Purpose Purpose // of the link; "" for none
-	Token   string  // of the link, which stands here and nowhere else
+	Token   string  // of the link, which is stored nowhere
 	Former  bool    // whether the account that is in the way has left the address
 }
 
@@ -63,7 +63,7 @@ func (s *Service) addressed(ctx context.Context, l Email) (m OutgoingEmail, pers
 		left, address, err := s.findByFormerEmail(ctx, l.To)
 		switch {
 		case err == nil && left.ID != l.Person:
-			// No name: whoever took the account over may have given it one.
+			// No name: the one who took the account over may have given it one.
 			return OutgoingEmail{Kind: kind, To: address, Data: EmailData{Agent: l.Data.Agent, Address: l.Data.Address, At: l.Data.At}, Former: true}, left.ID, nil
 		case err != nil && !errors.Is(err, ErrNotFound):
 			return OutgoingEmail{}, "", err
@@ -71,7 +71,7 @@ func (s *Service) addressed(ctx context.Context, l Email) (m OutgoingEmail, pers
 	}
 	switch {
 	case errors.Is(err, ErrNotFound) && l.Kind == EmailChange:
-		return m, l.Person, nil // nobody has it
+		return m, l.Person, nil // the address is free
 	case errors.Is(err, ErrNotFound):
 		return OutgoingEmail{}, "", ErrNotToSend
 	case err != nil:

@@ -101,8 +101,8 @@ func (db *DB) Ping(ctx context.Context) error {
 	return db.scan(ctx, "ping database", into{&one}, `SELECT 1`)
 }
 
-// Close lets go of all connections. It waits for those in use, but not longer
-// than the time one call may take: a hung server holds up nobody's exit.
+// Close closes all connections. It waits for those in use, but not longer than one
+// call may take: a hung server does not hold up the exit.
 func (db *DB) Close() error {
 	err := db.sql.Close()
 	if db.pool == nil {

@@ -44,8 +44,8 @@ SET ended_ms = (SELECT STAMP_MS), ended_how = $1
 WHERE ended_ms IS NULL
   AND `
 
-// toldEvery is after how many marked devices EndEverybody tells.
-const toldEvery = 10_000
+// reportEvery is after how many marked devices EndEverybody reports progress.
+const reportEvery = 10_000
 
 // EndEverybody implements [session.DeviceStore]. Several pages are marked at a
 // time, each by a statement of its own, with its own time limit.
@@ -55,7 +55,7 @@ func (d devices) EndEverybody(ctx context.Context, why session.EndReason, progre
 	if err := d.db.scan(ctx, "read devices", into{&end}, at.end); err != nil {
 		return err
 	}
-	told := d.db.pageOf(toldEvery)
+	every := d.db.pageOf(reportEvery)
 	pages, ctx := errgroup.WithContext(ctx)
 	pages.SetLimit(d.db.writers)
 	var mu sync.Mutex
@@ -65,7 +65,7 @@ func (d devices) EndEverybody(ctx context.Context, why session.EndReason, progre
 			n, err := d.db.exec(ctx, "end devices", endPage+at.within, string(why), at.at(first), at.at(first+at.step))
 			mu.Lock()
 			defer mu.Unlock()
-			if marked += int(n); marked/told > (marked-int(n))/told {
+			if marked += int(n); marked/every > (marked-int(n))/every {
 				progress(marked)
 			}
 			return err

@@ -27,7 +27,7 @@ func (r revocations) Waiting(ctx context.Context, limit int) ([]string, error) {
 	return list(ctx, r.db, "read revocations", single[string], waitingRevocations, limit)
 }
 
-// The devices are the person's; of somebody who was deleted there are none left.
+// The devices are the person's; none are left of a person who was deleted.
 const waitingRevocationsOf = `
 SELECT r.session_key
 FROM devices d

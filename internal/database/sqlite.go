@@ -46,8 +46,8 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	return db, nil
 }
 
-// firstConnection switches a new file to WAL, for which SQLite waits for
-// nobody: two processes that start at once would fail without the lock.
+// firstConnection switches a new file to WAL, for which SQLite does not
+// wait: two processes that start at once would fail without the lock.
 func (db *DB) firstConnection(ctx context.Context) error {
 	unlock, err := db.lockFile(ctx)
 	if err != nil {
@@ -57,7 +57,7 @@ func (db *DB) firstConnection(ctx context.Context) error {
 }
 
 // lockFile takes the lock that openers and migrators of one file share. The
-// system lets go of it when the process ends, however it ends.
+// system releases it when the process ends, however it ends.
 func (db *DB) lockFile(ctx context.Context) (unlock func() error, err error) {
 	lock := flock.New(db.file+".lock", flock.SetPermissions(0o600))
 	if _, err := lock.TryLockContext(ctx, lockRetryDelay); err != nil {

@@ -10,13 +10,13 @@ import (
 
 // Start is one start of a server process.
 type Start struct {
-	// Instance tells the running processes apart, Version their builds.
+	// Instance identifies the running process, Version its build.
 	Instance, Version string
 	At                time.Time
 }
 
-// The one row that nobody else took. WHERE true tells SQLite's parser that ON
-// begins no join.
+// The next number, unless another start took it. WHERE true keeps SQLite's parser
+// from reading ON as that of a join.
 const insertStart = `
 INSERT INTO starts (number, instance, version, started_ms)
 SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3

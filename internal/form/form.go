@@ -42,7 +42,7 @@ type Values map[string]string
 // invalid UTF-8, NUL, a doubled or an unknown field, and for a body that does
 // not arrive whole in time: the sender is slow, gone or speaks no HTTP, and
 // the cause stays wrapped. The error's text names a doubled field for the log
-// and holds nothing of the body: where somebody forgot to escape an &, the
+// and holds nothing of the body: where a client forgot to escape an &, the
 // name of an unknown field is a piece of a password.
 func Parse(r *http.Request, fields ...string) (Values, error) {
 	body, err := read(r)

@@ -56,8 +56,8 @@ const (
 	// senders is how many mails one instance sends at once.
 	senders = 2
 	// lease is how long an email is its sender's. It is longer than any way
-	// takes, so that two send one mail only when the first was killed, or stood
-	// still, after handing it over: mail is sent at least once.
+	// takes, so that two send one mail only when the first was killed, or hung,
+	// after handing it over: mail is sent at least once.
 	lease = 2 * time.Minute
 	// giveUpAfter is how long a mail is tried (RFC 5321, section 4.5.4.1, says
 	// 4 to 5 days; a link in it is of no use by then).

@@ -116,7 +116,7 @@ func compose(m Message, from, domain string) (*gomail.Msg, error) {
 	message.Subject(m.Subject)
 	message.SetDateWithValue(m.Date)
 	message.SetMessageIDWithValue(m.ID + "@" + domain)
-	// Nobody's holiday notice answers it (RFC 3834, section 5).
+	// So that no automatic reply answers it (RFC 3834, section 5).
 	message.SetGenHeader("Auto-Submitted", "auto-generated")
 	message.SetBodyString(gomail.TypeTextPlain, m.Text)
 	message.AddAlternativeString(gomail.TypeTextHTML, m.HTML)

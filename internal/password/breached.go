@@ -66,7 +66,7 @@ func (b *Breached) check() error {
 	return nil
 }
 
-// Close lets go of the file.
+// Close closes the file.
 func (b *Breached) Close() error { return b.file.Close() }
 
 // Has says whether a password is in the file.

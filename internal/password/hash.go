@@ -143,7 +143,7 @@ func (h *Hasher) acquire(ctx context.Context) error {
 }
 
 // What a stored hash may cost and hold. A row with more was not written by
-// this program, and computing it would hand the process to whoever wrote it.
+// this program, and computing it would hand the process to its author.
 const (
 	maxMemoryKiB = 128 << 10
 	maxPasses    = 10

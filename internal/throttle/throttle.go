@@ -59,8 +59,8 @@ type State struct {
 type Store interface {
 	// Find returns the state of a key.
 	Find(ctx context.Context, key string) (State, error)
-	// Swap puts a state in the place of the one that was found, if that still
-	// stands, and reports whether it did. The zero State forgets the key.
+	// Swap puts a state in the place of the one that was found, if that has not
+	// changed, and reports whether it did. The zero State forgets the key.
 	Swap(ctx context.Context, key string, found, next State) (swapped bool, err error)
 	// Remove forgets a key.
 	Remove(ctx context.Context, key string) error
@@ -86,7 +86,7 @@ type Limiter struct {
 // New returns a limiter over a store.
 func New(store Store, now func() time.Time) *Limiter { return &Limiter{store: store, now: now} }
 
-// maxSwaps bounds how often a try is counted anew because another one was
+// maxSwaps bounds how often a try is counted again because another one was
 // counted at the same time. Each of those let one through, so more than all free
 // tries of a rule together cannot come in between.
 const maxSwaps = 200
@@ -121,7 +121,7 @@ func (l *Limiter) take(ctx context.Context, key Key) error {
 		tries := found.Tries
 		switch {
 		// A try further in the future than any wait is a clock's that was set
-		// back since: nobody is held until it has caught up.
+		// back since: no one waits until it has caught up.
 		case now.Sub(found.Last) >= key.Rule.Memory, found.Last.Sub(now) > key.Rule.Most:
 			tries = 0
 		case now.Before(found.Next):
@@ -170,8 +170,8 @@ func (l *Limiter) Clear(ctx context.Context, key Key) error {
 
 func (l *Limiter) instant() time.Time { return l.now().UTC().Truncate(time.Millisecond) }
 
-// networkBits is how much of an IPv6 address tells senders apart: whoever has
-// one address has the whole /64 (RFC 6177).
+// networkBits is how much of an IPv6 address distinguishes senders: who has one
+// address has the whole /64 (RFC 6177).
 const networkBits = 64
 
 // Network is what an address is counted as: itself, or for IPv6 its /64.

@@ -13,7 +13,7 @@ type EventKind string
 // The events. The words are stored and read by programs, so they do not change.
 const (
 	EventSignUp            EventKind = "sign_up"
-	EventSignUpAgain       EventKind = "sign_up_again" // with the address of somebody registered
+	EventSignUpAgain       EventKind = "sign_up_again" // with an address that has an account
 	EventLogIn             EventKind = "log_in"
 	EventLogInNewBrowser   EventKind = "log_in_new_browser"
 	EventLogInFailed       EventKind = "log_in_failed"
@@ -60,8 +60,8 @@ type EmailKind string
 // The mails. The words are stored until a mail is sent, so they do not change.
 const (
 	EmailWelcome        EmailKind = "welcome" // asks to confirm the address of a new account
-	EmailTaken          EmailKind = "taken"   // somebody signed up with the address of an account
-	EmailConfirm        EmailKind = "confirm" // asks to confirm the address, once more
+	EmailTaken          EmailKind = "taken"   // to the owner of an address with which someone signed up
+	EmailConfirm        EmailKind = "confirm" // asks again to confirm the address
 	EmailReset          EmailKind = "reset"
 	EmailChange         EmailKind = "change" // to a new address: confirm it
 	EmailChanged        EmailKind = "changed"
@@ -82,7 +82,7 @@ func EmailKinds() []EmailKind {
 }
 
 // Email is a mail to be sent, as it waits in the outbox. It holds no link: the
-// token of one is made when the mail is, and stands nowhere else.
+// token of one is made when the email is sent, and is stored nowhere.
 type Email struct {
 	ID     string
 	Kind   EmailKind
@@ -95,7 +95,7 @@ type Email struct {
 	Tries                int
 }
 
-// EmailData are what a mail tells, as they were when it was written.
+// EmailData is what an email says, as it was when it was written.
 type EmailData struct {
 	Name    string    `json:"name,omitempty"`
 	Email   string    `json:"email,omitempty"` // the other address, of a change
@@ -104,7 +104,8 @@ type EmailData struct {
 	At      time.Time `json:"at"`
 }
 
-// Audit are written together with what they tell of, or not at all.
+// Audit is what is written in the same transaction as the change it is about, or not
+// at all.
 type Audit struct {
 	Events []Event
 	Emails []Email
@@ -128,7 +129,7 @@ func (s *Service) email(kind EmailKind, person, to, name string, from text.Sende
 }
 
 // greeting is the name by which a mail greets a person: none before the address
-// is confirmed, or a name that somebody signs up with would carry their own
+// is confirmed, or someone signing up could send words of their own
 // words to an address that is not theirs.
 func (p Person) greeting() string {
 	if !p.Verified {
