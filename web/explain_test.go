@@ -96,9 +96,9 @@ func wantTitles(t *testing.T, what string, steps []told, want ...string) {
 func onBothLearning(t *testing.T, test func(t *testing.T, w *world, asked string)) {
 	t.Helper()
 	onBothStacks(t, func(t *testing.T, w *world) {
-		asked := "Redis was asked"
+		asked := "Looked up in Redis"
 		if w.stores.redis == nil {
-			asked = "Embedded Redis was asked"
+			asked = "Looked up in the embedded Redis"
 		}
 		test(t, w, asked)
 	})
@@ -112,20 +112,20 @@ func TestTheWayIsToldAsItWas(t *testing.T) {
 		page := b.get("/explain").wantNoCookie().wantText("h1", "How the server knew you")
 		steps := way(page)
 		wantTitles(t, "a member", steps,
-			"Your browser sent a cookie", "It has the form of a token", "The token became a key", asked,
+			"Your browser sent a cookie", "It looks like a token", "The token became a key", asked,
 			"These bytes came back", "The bytes became a record", "The session was checked", "The name was found",
-			"SQL needed: none", "Nothing was written", "No session cookie was sent back", "Now delete it, and load this page again")
+			"SQL needed: none", "Nothing was written", "No session cookie was sent back", "Now delete the record and reload this page")
 
 		masked := b.token()[:4] + "…" + b.token()[39:]
 		for _, want := range []struct{ title, term, value string }{
 			{"Your browser sent a cookie", "Cookie", product.SessionCookie + "=" + masked},
 			{"The token became a key", "Key", storedUnder(b.token())},
 			{asked, "Command", "GET " + storedUnder(b.token())},
-			{"These bytes came back", "Size", fmt.Sprintf("%d bytes laid out below; stored without spaces and line breaks", len(stored))},
+			{"These bytes came back", "Size", fmt.Sprintf("%d bytes formatted below; stored without spaces or line breaks", len(stored))},
 			{"The bytes became a record", "member.name", "Ada"},
 			{"The bytes became a record", "member.start", strconv.FormatInt(w.process.Start, 10)},
 			{"No session cookie was sent back", "Name and value", product.SessionCookie + "=" + masked},
-			{"No session cookie was sent back", "HttpOnly", "no script can read it, so one smuggled into a page cannot steal it"},
+			{"No session cookie was sent back", "HttpOnly", "no script can read it, so a script injected into a page cannot steal it"},
 		} {
 			if got := step(t, steps, want.title).facts[want.term]; got != want.value {
 				t.Errorf("%s: %s is %q, want %q", want.title, want.term, got, want.value)
@@ -135,13 +135,13 @@ func TestTheWayIsToldAsItWas(t *testing.T) {
 			t.Errorf("shown: %s\nstored: %s", shown, stored)
 		}
 		ends := step(t, steps, "The session was checked").ends
-		if idle := ends["Not idle too long"].Sub(w.clock.Now()); idle < sessionIdle-time.Minute || idle > sessionIdle {
+		if idle := ends["Idle limit"].Sub(w.clock.Now()); idle < sessionIdle-time.Minute || idle > sessionIdle {
 			t.Errorf("ends idle in %s, want about %s", idle, sessionIdle)
 		}
-		if left := ends["Not too old"].Sub(w.clock.Now()); left < sessionLife-time.Minute || left > sessionLife {
+		if left := ends["Age limit"].Sub(w.clock.Now()); left < sessionLife-time.Minute || left > sessionLife {
 			t.Errorf("ends in %s, want about %s", left, sessionLife)
 		}
-		if said := page.text(".summary"); !strings.Contains(said, "1 question to ") || !strings.Contains(said, "no SQL") {
+		if said := page.text(".summary"); !strings.Contains(said, "1 lookup in ") || !strings.Contains(said, "no SQL") {
 			t.Errorf("the summary says %q", said)
 		}
 	})
@@ -162,7 +162,7 @@ func compact(t *testing.T, laidOut string) string {
 func TestWhyNobodyIsBelieved(t *testing.T) {
 	t.Parallel()
 	onBothLearning(t, func(t *testing.T, w *world, asked string) {
-		const sent, form, key = "Your browser sent a cookie", "It has the form of a token", "The token became a key"
+		const sent, form, key = "Your browser sent a cookie", "It looks like a token", "The token became a key"
 		end := []string{"SQL needed: none", "Nothing was written", "No session cookie was sent back"}
 		b := w.member(w.person("Ada"))
 		spoiled, foreign := w.member(w.person("Bea")).token(), w.member(w.person("Cleo")).token()
@@ -172,20 +172,20 @@ func TestWhyNobodyIsBelieved(t *testing.T) {
 			what, cookie string
 			want         []string
 		}{
-			{"no cookie", "", []string{"Your browser sent no session cookie", "Nobody yet"}},
-			{"another cookie", "other=x", []string{"Your browser sent no session cookie", "Nobody yet"}},
-			{"two cookies", product.SessionCookie + "=" + b.token() + "; " + product.SessionCookie + "=" + b.token(), []string{"Your browser sent several session cookies", "Nobody yet"}},
-			{"too short", product.SessionCookie + "=x", []string{sent, "It is no token of this server", "Nobody: the cookie was not believed"}},
-			{"a wrong sign", product.SessionCookie + "=" + strings.Repeat("*", 43), []string{sent, "It is no token of this server", "Nobody: the cookie was not believed"}},
-			{"invented", product.SessionCookie + "=" + strings.Repeat("A", 42) + "E", []string{sent, form, key, asked, "Nobody: there is nothing under that key"}},
-			{"spoiled", product.SessionCookie + "=" + spoiled, []string{sent, form, key, asked, "These bytes came back", "The record was removed", "Nobody: the record could not be read"}},
-			{"of a newer version", product.SessionCookie + "=" + foreign, []string{sent, form, key, asked, "These bytes came back", "Nobody here: a newer server wrote the record"}},
+			{"no cookie", "", []string{"Your browser sent no session cookie", "A guest"}},
+			{"another cookie", "other=x", []string{"Your browser sent no session cookie", "A guest"}},
+			{"two cookies", product.SessionCookie + "=" + b.token() + "; " + product.SessionCookie + "=" + b.token(), []string{"Your browser sent several session cookies", "A guest"}},
+			{"too short", product.SessionCookie + "=x", []string{sent, "It is not one of this server’s tokens", "A guest: the cookie was not trusted"}},
+			{"a wrong sign", product.SessionCookie + "=" + strings.Repeat("*", 43), []string{sent, "It is not one of this server’s tokens", "A guest: the cookie was not trusted"}},
+			{"invented", product.SessionCookie + "=" + strings.Repeat("A", 42) + "E", []string{sent, form, key, asked, "A guest: nothing is stored under that key"}},
+			{"spoiled", product.SessionCookie + "=" + spoiled, []string{sent, form, key, asked, "These bytes came back", "The record was deleted", "A guest: the record could not be read"}},
+			{"of a newer version", product.SessionCookie + "=" + foreign, []string{sent, form, key, asked, "These bytes came back", "A guest here: a newer server wrote the record"}},
 		} {
 			var headers []string
 			if c.cookie != "" {
 				headers = []string{"Cookie: " + c.cookie}
 			}
-			page := w.bare("GET", "/explain", "", headers...).wantNoCookie().wantText("h1", "How the server looked for you")
+			page := w.bare("GET", "/explain", "", headers...).wantNoCookie().wantText("h1", "How the server looked you up")
 			wantTitles(t, c.what, way(page), append(c.want, end...)...)
 			arrow := page.doc().Find(".drawing.across .d-part").First()
 			drawn, dashed := arrow.Find(".d-value").Text(), arrow.HasClass("d-off")
@@ -196,9 +196,9 @@ func TestWhyNobodyIsBelieved(t *testing.T) {
 
 		w.clock.Advance(sessionIdle + time.Second)
 		idle := []string{sent, form, key, asked, "These bytes came back", "The bytes became a record", "The session was checked"}
-		idle = append(idle, "The record was removed", "Nobody: the session was unused for too long")
+		idle = append(idle, "The record was deleted", "A guest: the session was idle for too long")
 		wantTitles(t, "idle", way(b.get("/explain").wantNoCookie()), append(idle, end...)...)
-		wantTitles(t, "after that", way(b.get("/explain")), append([]string{sent, form, key, asked, "Nobody: there is nothing under that key"}, end...)...)
+		wantTitles(t, "after that", way(b.get("/explain")), append([]string{sent, form, key, asked, "A guest: nothing is stored under that key"}, end...)...)
 	})
 }
 
@@ -211,7 +211,7 @@ func TestASessionThatIsTooOldIsToldSo(t *testing.T) {
 		b.get("/profile").want(http.StatusOK)
 	}
 	w.clock.Advance(8 * time.Second)
-	step(t, way(b.get("/explain")), "Nobody: the session is too old")
+	step(t, way(b.get("/explain")), "A guest: the session is too old")
 }
 
 func TestAGuestWithValuesIsTheSameNobody(t *testing.T) {
@@ -220,7 +220,7 @@ func TestAGuestWithValuesIsTheSameNobody(t *testing.T) {
 	b := w.browser()
 	b.post("/session", url.Values{"key": {"colour"}, "value": {"green"}}).wantRedirect("/session")
 	steps := way(b.get("/explain").wantNoCookie())
-	step(t, steps, "A guest, known as the same guest")
+	step(t, steps, "A guest who has been here before")
 	if got := step(t, steps, "The bytes became a record").facts["values.colour"]; got != "green" {
 		t.Errorf("values.colour is %q", got)
 	}
@@ -240,7 +240,7 @@ func TestAVisitIsNotedOnceAndTold(t *testing.T) {
 	if calls["get"] != 1 || calls["evalsha"] != 1 {
 		t.Errorf("Redis was called for %v", calls)
 	}
-	noted := step(t, steps, "Your visit was noted")
+	noted := step(t, steps, "Your visit was recorded")
 	if !strings.HasPrefix(noted.facts["Command"], "EVALSHA ") {
 		t.Errorf("the write is told as %q", noted.facts["Command"])
 	}
@@ -263,7 +263,7 @@ func TestWhatMakesAWriteOneStepIsToldForEveryStore(t *testing.T) {
 		}, "a lock in this server"},
 		"file": {func(t *testing.T) *world {
 			return newWorld(t, embedded(t), options{learn: true, store: store.KindFile})
-		}, "one transaction of the file"},
+		}, "one transaction on the file"},
 		"database": {func(t *testing.T) *world {
 			at := embedded(t)
 			at.databaseURL = testkit.Postgres(t).URL
@@ -274,11 +274,11 @@ func TestWhatMakesAWriteOneStepIsToldForEveryStore(t *testing.T) {
 		b := w.member(w.person("Ada"))
 		w.clock.Advance(2 * time.Minute)
 		page := b.get("/explain")
-		step(t, way(page), "Your visit was noted")
-		if said := page.text("ol.path"); !strings.Contains(said, "What makes them one here is "+c.want) {
+		step(t, way(page), "Your visit was recorded")
+		if said := page.text("ol.path"); !strings.Contains(said, "Here that step is "+c.want) {
 			t.Errorf("%s: the page does not say that it is %s", kind, c.want)
 		}
-		if said := b.get("/explain").text("ol.path"); strings.Contains(said, "What makes them one") {
+		if said := b.get("/explain").text("ol.path"); strings.Contains(said, "Here that step is") {
 			t.Errorf("%s: a page that writes nothing tells of writing", kind)
 		}
 	}
@@ -353,7 +353,7 @@ func TestEveryStepNamesCodeThatExists(t *testing.T) {
 	seen := map[string]bool{}
 	for _, page := range pages {
 		for _, s := range way(page) {
-			if s.file == "" && s.title != "SQL needed: none" && s.title != "Now delete it, and load this page again" {
+			if s.file == "" && s.title != "SQL needed: none" && s.title != "Now delete the record and reload this page" {
 				t.Errorf("%q names no code", s.title)
 			}
 			if s.file != "" && !seen[s.file+s.function] {
@@ -396,7 +396,7 @@ func functions(t *testing.T, path string) []string {
 func TestWhereNobodyCanLookThePageSaysSo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true, store: store.KindMemory})
-	asked := step(t, way(w.member(w.person("Ada")).get("/explain")), "The server’s own memory was asked")
+	asked := step(t, way(w.member(w.person("Ada")).get("/explain")), "Looked up in the server’s own memory")
 	if len(asked.hand) != 0 {
 		t.Errorf("lines that look into a process: %q", asked.hand)
 	}
@@ -410,11 +410,11 @@ func TestWhereSessionsAreInTheDatabaseThePageSaysThatItIsNeeded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, services(t), options{learn: true, store: store.KindDatabase})
 	page := w.member(w.person("Ada")).get("/explain")
-	step(t, way(page), "SQL needed: for the record alone")
-	if !strings.Contains(page.text(".path"), "With the database down nobody is greeted") {
+	step(t, way(page), "SQL needed: only for the record")
+	if !strings.Contains(page.text(".path"), "While the database is down, no one is recognised") {
 		t.Error("the page does not say what the database is needed for")
 	}
-	if said := page.text(".summary"); !strings.Contains(said, "1 question to the table of sessions, no other SQL") {
+	if said := page.text(".summary"); !strings.Contains(said, "1 lookup in the sessions table, no other SQL") {
 		t.Errorf("in short: %q", said)
 	}
 }

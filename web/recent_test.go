@@ -82,7 +82,7 @@ func TestRecentRequestsOfThisSession(t *testing.T) {
 				t.Errorf("%s changed %q, want %q", got[i].line, said, words)
 			}
 		}
-		changed(0, "left as it was: the request failed")
+		changed(0, "nothing: the request failed")
 		changed(1, "showed a notice")
 		changed(2, "left a notice for the next page")
 		changed(3, "nothing")

@@ -24,13 +24,13 @@ func TestWhoSurvivesARestart(t *testing.T) {
 		says     string // where sessions are, in the announcement
 		survives bool
 	}{
-		{"embedded Redis and SQLite", embedded, "redis", "embedded Redis in .data", true},
+		{"embedded Redis and SQLite", embedded, "redis", "the embedded Redis in .data", true},
 		{"Redis and PostgreSQL", func(t testing.TB) testprocess.Settings {
 			return onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
 		}, "redis", "Redis at 127.0.0.1:", true},
 		{"file", embedded, "file", "file .data", true},
-		{"SQLite", embedded, "database", "table sessions of SQLite in .data", true},
-		{"PostgreSQL", postgres, "database", "table sessions of PostgreSQL at 127.0.0.1:", true},
+		{"SQLite", embedded, "database", "the sessions table of SQLite in .data", true},
+		{"PostgreSQL", postgres, "database", "the sessions table of PostgreSQL at 127.0.0.1:", true},
 		{"memory", embedded, "memory", "this server’s memory", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -26,7 +26,7 @@ func TestStartsWithNothingConfigured(t *testing.T) {
 	want := []string{
 		"Holdfast ",
 		"  open      " + server.URL,
-		"  sessions  embedded Redis in " + filepath.Join(".data", "redis.db"),
+		"  sessions  the embedded Redis in " + filepath.Join(".data", "redis.db"),
 		"  people    SQLite in " + filepath.Join(".data", "holdfast.db"),
 	}
 	if len(lines) != len(want) {

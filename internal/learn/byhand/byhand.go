@@ -1,7 +1,6 @@
-// Package byhand says how a stored session can be looked at past the server:
-// lines for a POSIX shell, for people who want to see for themselves. It owns
-// those lines for every store; it runs none of them, and none of them holds a
-// password.
+// Package byhand builds the shell commands with which a person can look at a
+// stored session without the server. It owns those commands for every store. It
+// runs none of them, and none of them holds a password.
 package byhand
 
 import (
@@ -19,23 +18,23 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// Lines look at one stored session. Where there is no such line, it is "".
+// Lines are POSIX shell commands for one stored session; "" where there is none.
 type Lines struct {
 	Name string // what the store calls the session
 	Read string // prints the stored bytes
 	Size string // prints how many they are
-	Left string // prints how many seconds the store will keep them
-	Drop string // removes the session
-	Why  string // what there is to know about it, in a sentence; or ""
+	Left string // prints in how many seconds the store drops them
+	Drop string // deletes the session
+	Why  string // what else to know, as a sentence; or ""
 }
 
-// Of returns the function that gives the lines for the session with a key.
+// Of returns the function that builds the commands for the session with a key.
 func Of(ctx context.Context, cfg store.Config, opened *store.Opened) (func(key string) Lines, error) {
 	switch {
 	case opened.Embedded != nil && opened.Embedded.Socket() != "":
 		return atRedis("redis-cli -s "+shell(opened.Embedded.Socket()), ""), nil
 	case opened.Embedded != nil:
-		return outOfReach("On this system the embedded Redis is inside the server's process, where redis-cli cannot look in."), nil
+		return outOfReach("On this system the embedded Redis runs inside the server process, where redis-cli cannot reach it."), nil
 	case cfg.Kind == store.KindRedis:
 		return atServer(cfg.RedisURL)
 	case cfg.Kind == store.KindDatabase && cfg.Postgres != nil:
@@ -43,13 +42,13 @@ func Of(ctx context.Context, cfg store.Config, opened *store.Opened) (func(key s
 	case cfg.Kind == store.KindDatabase:
 		return atSQLite(ctx, cfg.SQLite)
 	case cfg.Kind == store.KindFile:
-		return outOfReach("This server holds the file as long as it runs, so nothing else can look into it."), nil
+		return outOfReach("This server locks the file while it runs, so nothing else can read it."), nil
 	default:
-		return outOfReach("There is no looking at it from outside. It is in the memory of this process, and goes when the process does: that is why a restart logs everybody out here."), nil
+		return outOfReach("You cannot see it from outside. It is in this process’s memory and disappears with it: that is why a restart logs everyone out here."), nil
 	}
 }
 
-// Pretty lays a stored record out for people. What is no record stays as it is.
+// Pretty formats a stored record for reading. It returns anything else unchanged.
 func Pretty(stored []byte) string {
 	var out bytes.Buffer
 	if err := json.Indent(&out, stored, "", "  "); err != nil {
@@ -58,7 +57,7 @@ func Pretty(stored []byte) string {
 	return out.String()
 }
 
-// atRedis is for the Redis that a redis-cli line leads to.
+// atRedis builds the commands for the Redis that cli connects to.
 func atRedis(cli, why string) func(string) Lines {
 	return func(key string) Lines {
 		name := shell(store.Prefix + key)
@@ -94,18 +93,19 @@ func atServer(redisURL string) (func(string) Lines, error) {
 		if user := u.User.Username(); user != "" {
 			cli += " --user " + shell(user)
 		}
-		cli, why = cli+" --askpass", "It asks for the password of this Redis."
+		cli, why = cli+" --askpass", "You will be asked for the Redis password."
 	}
 	return atRedis(cli, why), nil
 }
 
-// outOfReach is for a store that no line leads to.
+// outOfReach is for a store that no command can reach.
 func outOfReach(why string) func(string) Lines {
 	return func(key string) Lines { return Lines{Name: key, Why: why} }
 }
 
-// atTable is the table sessions, which this line runs SQL on. data is the
-// expression for the record as text, and left the one for the seconds.
+// atTable builds the commands for the table sessions, on which sql runs a
+// statement. data is the expression for the record as text, left the one for the
+// seconds.
 func atTable(sql, data, size, left, why string) func(string) Lines {
 	line := func(expression, key string) string {
 		// A key has letters, digits, - and _ only.
@@ -122,7 +122,7 @@ func atPostgres(pool *pgxpool.Pool) func(string) Lines {
 	line := fmt.Sprintf("psql -h %s -p %d -U %s -d %s -AXtqc", shell(at.Host), at.Port, shell(at.User), shell(at.Database))
 	why := ""
 	if at.Password != "" {
-		why = "It asks for the password of this database."
+		why = "You will be asked for the database password."
 	}
 	return atTable(line,
 		"convert_from(data, 'UTF8')", "length(data)", "ceil(extract(epoch FROM expiry - now()))", why)
@@ -137,7 +137,7 @@ func atSQLite(ctx context.Context, db *sql.DB) (func(string) Lines, error) {
 		"CAST(data AS TEXT)", "length(data)", "CAST((expiry - julianday('now')) * 86400 AS INTEGER)", ""), nil
 }
 
-// shell quotes a word for a POSIX shell, where it needs that.
+// shell quotes a word for a POSIX shell, if needed.
 func shell(word string) string {
 	plain := word != "" && !strings.ContainsFunc(word, func(r rune) bool {
 		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:", r))

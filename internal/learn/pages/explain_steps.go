@@ -14,7 +14,7 @@ import (
 	"holdfast/web"
 )
 
-// explanation puts what was recorded of one request into words.
+// explanation describes what was recorded of one request.
 type explanation struct {
 	site  *Pages
 	sess  *session.Session
@@ -24,15 +24,15 @@ type explanation struct {
 	sent   trace.Cookie
 	byHand byhand.Lines
 	shown  []explainStep
-	taken  int               // how many of them, without the one that is left to the reader
-	known  bool              // who is asking is settled
-	writes []trace.Step      // operations since then
-	reads  int               // operations before
-	store  string            // what they asked
+	taken  int               // how many of them, without the one left to the reader
+	known  bool              // whether the sender has been determined
+	writes []trace.Step      // operations after that
+	reads  int               // operations before that
+	store  string            // the store that was read
 	sql    []trace.Statement // all of them
 
-	key      string // under which a session was looked for; or ""
-	answered string // what the store answered, in a word or two
+	key      string // the key that was looked up; or ""
+	answered string // what the store returned, in a word or two
 }
 
 // all explains every step in the order in which it was taken.
@@ -55,7 +55,7 @@ func (e *explanation) all() []explainStep {
 	return e.shown
 }
 
-// way draws the request, each arrow with its value.
+// way returns the flow diagram of the request, each arrow with its value.
 func (e *explanation) way(name string) web.FlowDiagram {
 	d := e.site.Flow(name)
 	d.Linked, d.Record, d.Page = true, e.answered, web.FlowArrow{Value: "no new cookie", Linked: true}
@@ -77,22 +77,22 @@ func (e *explanation) way(name string) web.FlowDiagram {
 	return d
 }
 
-// deleteIt adds what to do next: remove the record, and see that nothing else knew
-// who sent the request.
+// deleteIt adds what to do next: delete the record, and see that the server knew
+// its sender by nothing else.
 func (e *explanation) deleteIt() {
 	if !e.sess.Stored() || e.sent.Count != 1 {
 		return
 	}
 	s := explainStep{
-		ID: "delete", Title: "Now delete it, and load this page again",
-		Text:      "The server has nothing but this record to know you by. Take it away, and the same cookie leads to nobody; log in again to get a new one.",
+		ID: "delete", Title: "Now delete the record and reload this page",
+		Text:      "This record is all the server knows you by. Without it, the same cookie no longer logs you in. To get a new one, log in again.",
 		Hand:      []string{e.byHand.Drop},
-		HandWords: "It removes the record from the store. Then reload this page.",
+		HandWords: "This deletes the record from the store. Then reload this page.",
 		ToDo:      true,
 	}
 	if e.byHand.Drop == "" {
 		s.Hand = []string{e.curl(" -o /dev/null -d ''", "logout")}
-		s.HandWords = "Nothing but this server reaches the store, so this logs the session out, which removes the record. Then reload this page."
+		s.HandWords = "Only this server can reach the store, so this logs you out, which deletes the record. Then reload this page."
 	}
 	e.shown = append(e.shown, s)
 }
@@ -139,10 +139,10 @@ func (e *explanation) add(step trace.Step, s explainStep) {
 	e.shown = append(e.shown, s)
 }
 
-// url is the address of a page of this site, as people reach it.
+// url is the public address of a page of this site.
 func (e *explanation) url(page string) string { return e.site.BaseURL.JoinPath(page).String() }
 
-// curl is a line that asks for a page with the cookie from $TOKEN, if this
+// curl is a command that requests a page with the cookie from $TOKEN, if this
 // request had one.
 func (e *explanation) curl(options, page string) string {
 	line := "curl -s" + options
@@ -158,20 +158,20 @@ func (e *explanation) cookie(step trace.Step, what trace.Cookie) {
 	case 0:
 		e.add(step, explainStep{
 			ID: "cookie", Title: "Your browser sent no session cookie",
-			Text: "A request says nothing about who sent the one before. A browser is recognised by the cookie it was given earlier and sends along every time. " +
-				"Yours has none for this site: you have not logged in, or the session has ended.",
+			Text: "HTTP requests are independent: nothing in one says who sent the last. A server recognises a browser by a cookie it set earlier, which the browser sends every time. " +
+				"Yours has none for this site: you have not logged in, or your session has ended.",
 			Facts:     []explainFact{{Term: "Cookie", Value: "no " + what.Name, Code: true}},
 			Hand:      []string{e.curl(" -H 'Accept: application/json'", "session")},
-			HandWords: "Any other program without a cookie is a stranger too: it prints \"member\":null.",
+			HandWords: "Any program without the cookie is a guest too: this prints \"member\":null.",
 		})
 	case 1:
 		e.add(step, explainStep{
 			ID: "cookie", Title: "Your browser sent a cookie",
-			Text: "A request says nothing about who sent the one before. So the browser adds the cookie it was given: a token that means nothing by itself, " +
-				"and the only thing in this request that sets you apart from anyone else.",
+			Text: "HTTP requests are independent: nothing in one says who sent the last. So the browser sends the cookie it was given: a token that means nothing by itself " +
+				"and is the only thing in this request that identifies you.",
 			Facts: []explainFact{
 				{Term: "Cookie", Value: what.Name + "=" + what.Value.String(), Code: true,
-					Means: "(masked: whoever has all of it is you)"},
+					Means: "(masked: anyone with the whole value can act as you)"},
 			},
 			Hand:      []string{e.curl(" -H 'Accept: application/json'", "session")},
 			HandWords: "To this server, another program with the same cookie is the same person.",
@@ -179,7 +179,7 @@ func (e *explanation) cookie(step trace.Step, what trace.Cookie) {
 	default:
 		e.add(step, explainStep{
 			ID: "cookie", Title: "Your browser sent several session cookies",
-			Text:  "There is no telling which of them is the right one, and another site may have planted one. So none is believed.",
+			Text:  "The server cannot tell which one is right, and another site may have planted one. So it trusts none of them.",
 			Facts: []explainFact{{Term: "Cookies", Value: fmt.Sprintf("%d × %s", what.Count, what.Name), Code: true}},
 		})
 	}
@@ -187,17 +187,17 @@ func (e *explanation) cookie(step trace.Step, what trace.Cookie) {
 
 func (e *explanation) form(step trace.Step, what trace.Form) {
 	s := explainStep{
-		Title: "It has the form of a token",
-		Text:  "This server’s tokens are 32 random bytes, far more possibilities than anyone can try, written as 43 characters. It looks up nothing of any other form.",
+		Title: "It looks like a token",
+		Text:  "This server’s tokens are 32 random bytes, written as 43 characters: too many possibilities to guess. It does not look up anything else.",
 		Facts: []explainFact{
 			{Term: "Characters", Value: fmt.Sprintf("%d of %d", what.Length, what.Want)},
-			{Term: "Alphabet", Value: yes(what.Alphabet, "letters, digits, - and _", "other characters, or a broken end")},
+			{Term: "Alphabet", Value: yes(what.Alphabet, "letters, digits, - and _", "other characters, or an incomplete end")},
 		},
 		Hand:      []string{`printf %s "$TOKEN" | wc -c`},
-		HandWords: "It prints the number of characters.",
+		HandWords: "This prints the number of characters.",
 	}
 	if !what.Good {
-		s.Title = "It is no token of this server"
+		s.Title = "It is not one of this server’s tokens"
 	}
 	e.add(step, s)
 }
@@ -206,28 +206,28 @@ func (e *explanation) hash(step trace.Step, what trace.Hash) {
 	e.byHand, e.key = e.site.ByHand(what.Key), what.Key
 	e.add(step, explainStep{
 		ID: "key", Title: "The token became a key",
-		Text: "Sessions are stored under the token’s SHA-256, not under the token itself. No key leads back to a token, " +
-			"so whoever reads the store, or a backup of it, cannot log in with what is there.",
+		Text: "Sessions are stored under the SHA-256 of the token, not the token itself. A key cannot be turned back into its token, " +
+			"so someone who reads the store, or a backup of it, cannot log in with what they find.",
 		Facts: []explainFact{
 			{Term: "SHA-256, in base64url", Value: what.Key, Code: true},
 			{Term: "Key", Value: e.byHand.Name, Code: true},
 		},
 		Hand:      []string{`printf %s "$TOKEN" | openssl dgst -sha256 -binary | openssl base64 -A | tr '+/' '-_' | tr -d '='`},
-		HandWords: "It prints the SHA-256.",
+		HandWords: "This prints the SHA-256.",
 	})
 }
 
 func (e *explanation) operation(step trace.Step, what trace.Operation) {
-	e.reads, e.store = e.reads+1, what.Store
+	e.reads, e.store = e.reads+1, storeName(what.Store)
 	name, _, _ := strings.Cut(what.Text, " ")
 	s := explainStep{Facts: []explainFact{{Term: "Command", Value: what.Text, Code: true, Means: milliseconds(step.Took)}}}
 	switch {
 	case name != "GET" && name != "Find":
-		s.Title = "The record was removed"
-		s.Text = "It is of no use to anyone any more."
+		s.Title = "The record was deleted"
+		s.Text = "It could not be used any more."
 	default:
-		s.ID, s.Title = "store", capital(what.Store)+" was asked"
-		s.Text = "One question, by the exact key. Nothing is searched, so it takes the same time however many people are logged in."
+		s.ID, s.Title = "store", "Looked up in "+e.store
+		s.Text = "One lookup, by the exact key. There is no search, so it takes the same time however many people are logged in."
 		e.answered = yes(what.Found, web.Count(what.Size, "byte"), "nothing")
 		s.Facts = append(s.Facts, explainFact{Term: "Answer", Value: e.answered})
 		e.lookByHand(&s)
@@ -242,12 +242,12 @@ func (e *explanation) operation(step trace.Step, what trace.Operation) {
 func (e *explanation) connection(step trace.Step, what trace.Connection) {
 	e.add(step, explainStep{
 		Title: "A connection was opened",
-		Text:  "The connection to Redis was new, and this request waited for it. An older copy of Redis may have come back, with sessions that have ended since. So before anything in it is believed, the server reads the heartbeat that stands there, ends once more whatever has ended since that beat, and writes a new one.",
+		Text:  "This request needed a new connection to Redis, and waited for it. Redis may have been restored from an older copy, with sessions that have ended since. So before it trusts anything there, the server reads the stored heartbeat, removes every session that ended after it, and writes a new one.",
 		Facts: append([]explainFact{{Term: "Heartbeat", Value: what.Beat, Code: true}}, failedFact(what.Cause)...),
 	})
 }
 
-// failedFact is why something failed, if it did.
+// failedFact is the cause of a failure, if there was one.
 func failedFact(cause string) []explainFact {
 	if cause == "" {
 		return nil
@@ -255,12 +255,12 @@ func failedFact(cause string) []explainFact {
 	return []explainFact{{Term: "Failed", Value: cause, Code: true}}
 }
 
-// lookByHand adds the line that asks the store past this server.
+// lookByHand adds the command that reads the store without this server.
 func (e *explanation) lookByHand(s *explainStep) {
 	s.HandWords = e.byHand.Why
 	if e.byHand.Read != "" {
 		s.Hand = []string{e.byHand.Read}
-		s.HandWords = strings.TrimSpace("It prints what the store has. " + e.byHand.Why)
+		s.HandWords = strings.TrimSpace("This prints what is stored. " + e.byHand.Why)
 	}
 }
 
@@ -268,13 +268,13 @@ func (e *explanation) bytes(step trace.Step, what trace.Operation) {
 	step.Took = 0
 	s := explainStep{
 		ID: "record", Title: "These bytes came back",
-		Text:   "All the server knows about this session, as text anyone can read (JSON). There is no password and no token in it.",
+		Text:   "This is all the server knows about this session, as text anyone can read (JSON). It holds no password and no token.",
 		Folded: "The " + web.Count(what.Size, "byte"),
-		Facts:  []explainFact{{Term: "Size", Value: web.Count(what.Size, "byte"), Means: "laid out below; stored without spaces and line breaks"}},
+		Facts:  []explainFact{{Term: "Size", Value: web.Count(what.Size, "byte"), Means: "formatted below; stored without spaces or line breaks"}},
 		Bytes:  byhand.Pretty(what.Bytes),
 	}
 	if e.byHand.Size != "" {
-		s.Hand, s.HandWords = []string{e.byHand.Size}, "It prints how many bytes there are."
+		s.Hand, s.HandWords = []string{e.byHand.Size}, "This prints how many bytes there are."
 	}
 	e.add(step, s)
 }
@@ -288,17 +288,17 @@ func (e *explanation) decoded(step trace.Step, what trace.Decoded) {
 		value(path, strconv.FormatInt(t.UnixMilli(), 10), means)
 		facts[len(facts)-1].Time = web.MomentAt(t, e.now)
 	}
-	value("v", strconv.Itoa(session.RecordVersion), "version of the layout")
+	value("v", strconv.Itoa(session.RecordVersion), "version of the record’s format")
 	at("created", what.CreatedAt, "when this session began, in milliseconds since 1970")
-	at("seen", what.LastSeenAt, "last visit that was noted")
-	at("ends", what.ExpiresAt, "ends at the latest")
+	at("seen", what.LastSeenAt, "last recorded visit")
+	at("ends", what.ExpiresAt, "ends no later than this")
 	if member := what.Member; member != nil {
-		value("member.id", member.ID, "whose it is")
-		value("member.name", member.Name, "what the greeting says")
+		value("member.id", member.ID, "the ID of your account")
+		value("member.name", member.Name, "your name, for the greeting")
 		value("member.start", strconv.FormatInt(member.Start, 10), "how many times the server had started when you logged in")
 		value("member.device", member.Device, "its entry on the Devices page; not a secret")
 		if member.Remember {
-			value("member.remember", "true", "you asked to be kept logged in")
+			value("member.remember", "true", "you chose to stay logged in")
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(what.Values)) {
@@ -309,31 +309,35 @@ func (e *explanation) decoded(step trace.Step, what trace.Decoded) {
 	}
 	e.add(step, explainStep{
 		Title:  "The bytes became a record",
-		Text:   "The server reads them field by field, the version first. Damaged bytes, or ones of a version it does not know, would belong to nobody.",
+		Text:   "The server reads them field by field, the version first. If they were damaged, or of a version it does not know, you would be a guest.",
 		Folded: "The " + web.Count(len(facts), "field"),
 		Facts:  facts,
 	})
 }
 
 func (e *explanation) check(step trace.Step, what trace.Check) {
-	idle := "last visit noted " + web.Distance(what.Record.LastSeenAt.Sub(what.Now)) + ", limit " + span(what.Limits.Idle)
-	if member := what.Record.Member; member != nil && member.Remember {
-		idle = "no limit: you asked to be kept logged in"
-	}
 	until := func(term string, end time.Time, means string) explainFact {
-		return explainFact{Term: term, Value: yes(what.Now.Before(end), "yes", "no"), Ends: web.MomentAt(end, e.now), Means: means}
+		if what.Now.Before(end) {
+			return explainFact{Term: term, Value: "not reached", Ends: web.MomentAt(end, e.now), Means: means}
+		}
+		return explainFact{Term: term, Value: "reached", Time: web.MomentAt(end, e.now), Means: means}
+	}
+	idle := until("Idle limit", what.Limits.IdleExpiresAt(what.Record),
+		"last visit recorded "+web.Distance(what.Record.LastSeenAt.Sub(what.Now))+"; limit "+span(what.Limits.Idle))
+	if member := what.Record.Member; member != nil && member.Remember {
+		idle = explainFact{Term: "Idle limit", Value: "none, you chose to stay logged in"}
 	}
 	s := explainStep{
 		Title: "The session was checked",
-		Text:  "A record alone is not enough. On every request the server checks both limits by its own clock, whatever the store or the browser may think.",
+		Text:  "Finding a record is not enough. On every request the server checks both limits by its own clock, whatever the store or the browser says.",
 		Facts: []explainFact{
-			{Term: "Not ended", Value: "yes", Means: "logging out, here or on another device, removes the record, and nothing brings it back"},
-			until("Not idle too long", what.Limits.IdleExpiresAt(what.Record), idle),
-			until("Not too old", what.Record.ExpiresAt, "however much it is used"),
+			{Term: "Still active", Value: "yes", Means: "logging out, here or from another device, deletes the record for good"},
+			idle,
+			until("Age limit", what.Record.ExpiresAt, "however active you are"),
 		},
 	}
 	if e.byHand.Left != "" {
-		s.Hand, s.HandWords = []string{e.byHand.Left}, "It prints how many seconds the store will keep the record, counted from the last visit that was noted."
+		s.Hand, s.HandWords = []string{e.byHand.Left}, "This prints how many seconds are left until the store drops the record."
 	}
 	e.add(step, s)
 }

@@ -1,9 +1,11 @@
 package pages
 
 import (
-	"holdfast/web"
 	"strings"
 	"time"
+
+	"holdfast/internal/session/store"
+	"holdfast/web"
 )
 
 func yes(holds bool, then, otherwise string) string {
@@ -13,7 +15,18 @@ func yes(holds bool, then, otherwise string) string {
 	return otherwise
 }
 
-// span writes a limit: "24 hours".
+// span formats a limit: "24 hours".
 func span(d time.Duration) string { return strings.TrimPrefix(web.Distance(d), "in ") }
 
 func capital(words string) string { return strings.ToUpper(words[:1]) + words[1:] }
+
+// every formats an interval after "every": "minute", "30 seconds".
+func every(d time.Duration) string { return strings.TrimPrefix(span(d), "1 ") }
+
+// storeName is the name of a store inside a sentence.
+func storeName(name string) string {
+	if name == store.KindEmbedded {
+		return "the " + name
+	}
+	return name
+}

@@ -60,7 +60,7 @@ func (s *Pages) describeRequest(r trace.Request) recentRequest {
 func actWords(r trace.Request) string {
 	switch {
 	case r.Act == "":
-		return "left as it was: the request failed"
+		return "nothing: the request failed"
 	case len(r.Changes) == 0:
 		return "nothing"
 	default:

@@ -83,7 +83,7 @@ func samplePages() map[string][]any {
 		"explain": {explainPage{}, explainPage{
 			Heading: "How the server knew you", Lead: "Look.", Summary: "2 steps.", Guest: true, Cookie: "session", Way: drawn,
 			Steps: []explainStep{
-				{ID: "one", Title: "One", Text: "First.", Took: "0.21 ms", File: "web/session_middleware.go", Function: "(*Site).token", Hand: []string{"curl x", "redis-cli y"}, Token: true, HandWords: "It prints z."},
+				{ID: "one", Title: "One", Text: "First.", Took: "0.21 ms", File: "web/session_middleware.go", Function: "(*Site).token", Hand: []string{"curl x", "redis-cli y"}, Token: true, HandWords: "This prints z."},
 				{ID: "two", Title: "Two", Text: "Then.", Bytes: "{}", Folded: "The 2 bytes", Facts: []explainFact{
 					{Term: "a", Value: "b", Code: true}, {Term: "c", Value: "d", Means: "e"}, {Term: "f", Time: then}, {Term: "g", Ends: then},
 				}},

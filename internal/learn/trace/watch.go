@@ -74,10 +74,10 @@ func (r *Recorder) committed(o session.Outcome) {
 	case session.Stored:
 		c.Changes = changes(o.Before, o.After)
 		if o.OldKey == "" {
-			c.Changes = append([]string{"began"}, c.Changes...)
+			c.Changes = append([]string{"started the session"}, c.Changes...)
 		}
 	case session.Touched:
-		c.Changes = []string{"noted its last use"}
+		c.Changes = []string{"recorded this visit"}
 	}
 	r.AddOf((*session.Manager).Commit, c)
 }

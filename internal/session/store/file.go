@@ -34,7 +34,7 @@ const (
 	// has such a key: theirs are 43 characters long.
 	propertyKey = "beat"
 
-	fileName = "the file of sessions" // for people
+	fileName = "the session file" // for people
 
 	sweepEvery = time.Minute
 	// fileHeartbeatEvery is the time between two heartbeat writes to a file. An older
@@ -65,8 +65,8 @@ func openFile(cfg Config) (*Opened, error) {
 		return nil, errors.Join(err, f.Close())
 	}
 	return &Opened{
-		Store: f, Where: "file " + path, identity: identity, clock: clock,
-		OneStep: "one transaction of the file, which reads the record again and writes it; no other process has the file open",
+		Store: f, Where: "the file " + path, identity: identity, clock: clock,
+		OneStep: "one transaction on the file, which reads the record again and saves it; no other process has the file open",
 	}, nil
 }
 

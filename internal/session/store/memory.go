@@ -29,7 +29,7 @@ func openMemory(cfg Config) (*Opened, error) {
 	// makes the channel it reads in the sweeper itself).
 	return &Opened{
 		Store: &memory{store: memstore.New()}, Where: "this server’s memory", identity: identity,
-		OneStep: "a lock in this server, held from reading the record again until it is written; no other process has the store",
+		OneStep: "a lock in this server, held from reading the record again until it is saved; no other process has the store open",
 	}, nil
 }
 

@@ -260,7 +260,7 @@ func openRedis(cfg Config) (*Opened, error) {
 	}
 	return openAt(cfg, "Redis", dial, Opened{
 		Where:    whereRedis(u),
-		OneStep:  "one Lua script, which Redis runs as a whole",
+		OneStep:  "one Lua script, which Redis runs without interruption",
 		identity: Identity{Kind: KindRedis, Place: placeOfRedis(u)},
 	}), nil
 }
@@ -276,7 +276,7 @@ func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
 		return nil, err
 	}
 	is := Opened{
-		Where:    "embedded Redis in " + path,
+		Where:    "the embedded Redis in " + path,
 		OneStep:  "one script, which the embedded Redis runs as one SQLite transaction",
 		identity: Identity{Kind: KindEmbedded, Place: placeOfFile("the embedded Redis in", path)},
 	}

@@ -102,13 +102,12 @@ func openSQLite(cfg Config) (*Opened, error) {
 
 func openTable(cfg Config, t *table) (*Opened, error) {
 	t.timeout = cfg.DatabaseTimeout
-	where := "table sessions of " + cfg.DatabaseName
-	identity := Identity{Kind: KindDatabase, Place: where}
+	identity := Identity{Kind: KindDatabase, Place: "table sessions of " + cfg.DatabaseName}
 	if err := accept(cfg, identity); err != nil {
 		t.close()
 		return nil, err
 	}
-	return &Opened{Store: t, Where: where, OneStep: "one SQL statement, with the record as it was read in its WHERE", identity: identity}, nil
+	return &Opened{Store: t, Where: "the sessions table of " + cfg.DatabaseName, OneStep: "one SQL statement whose WHERE clause holds the record as it was read", identity: identity}, nil
 }
 
 func (t *table) Get(ctx context.Context, key string) ([]byte, error) {
@@ -116,7 +115,7 @@ func (t *table) Get(ctx context.Context, key string) ([]byte, error) {
 	defer cancel()
 	began := time.Now()
 	value, found, err := t.find(ctx, key)
-	traceOf(ctx).ran("the table of sessions", began, value, err, "Find", key)
+	traceOf(ctx).ran("the sessions table", began, value, err, "Find", key)
 	if !found {
 		return nil, err
 	}
@@ -145,7 +144,7 @@ func (t *table) CompareAndSwap(ctx context.Context, key string, old, new []byte,
 	if err == nil && rows == 0 {
 		err = ErrConflict
 	}
-	traceOf(ctx).ran("the table of sessions", began, nil, err, "Commit", key, new)
+	traceOf(ctx).ran("the sessions table", began, nil, err, "Commit", key, new)
 	return err
 }
 
@@ -155,7 +154,7 @@ func (t *table) Delete(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
 		began := time.Now()
 		err := t.remove(ctx, key)
-		traceOf(ctx).ran("the table of sessions", began, nil, err, "Delete", key)
+		traceOf(ctx).ran("the sessions table", began, nil, err, "Delete", key)
 		if err != nil {
 			return err
 		}
