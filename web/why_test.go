@@ -51,7 +51,7 @@ func TestOnHTTPSNoSecondServerIsStarted(t *testing.T) {
 	w := newWorld(t, embedded(t), options{learn: true, https: true})
 	b := w.member(w.person("Ada"))
 	page := b.get("/why").want(http.StatusOK)
-	if page.doc().Find("main form").Length() != 0 || !strings.Contains(page.text("main"), "no browser would show it the cookie") {
+	if page.doc().Find("main form").Length() != 0 || !strings.Contains(page.text("main"), "browsers would not send it the cookie") {
 		t.Errorf("the page offers a second server: %s", page.text("#second ~ *"))
 	}
 	b.post("/why/second", nil).wantRedirect("/why#second")

@@ -204,7 +204,7 @@ func TestInABrowserASecondServerIsAskedWithTheSameCookie(t *testing.T) {
 			t.Logf("refused: %s", said)
 			return
 		case "memory":
-			if said != "it wants you to log in" {
+			if said != "it asks you to log in" {
 				t.Errorf("with sessions in memory it says %q", said)
 			}
 			b.click("#second ~ .actions a.button")

@@ -19,9 +19,9 @@ import (
 	"holdfast/web"
 )
 
-// SecondServer is a server beside this one, on the same stores.
+// SecondServer is another server on the same stores.
 type SecondServer interface {
-	// Start starts it, or finds out why it refuses: second.ErrRunning.
+	// Start starts it, or records why it refuses to start. Errors: second.ErrRunning.
 	Start(context.Context) error
 	Stop()
 	State() second.State
@@ -30,7 +30,8 @@ type SecondServer interface {
 	Ask(ctx context.Context, token string) (string, error)
 }
 
-// whyPage answers the questions that follow from keeping sessions in Redis. What is measured or started is there with LEARN alone.
+// whyPage answers the questions that follow from keeping sessions in Redis. Only
+// with LEARN does it measure or start anything.
 type whyPage struct {
 	Learn    bool
 	Member   bool
@@ -51,22 +52,22 @@ type whyPage struct {
 // memoryFault is one thing that is wrong with sessions in a server's memory.
 type memoryFault struct{ Fault, Why, Memory, Here string }
 
-// secondPart is what became of the second server.
+// secondPart is the state of the second server.
 type secondPart struct {
 	Blocked  string // why it cannot be started here; "" when it can
 	Running  bool
 	Process  int
 	URL      string // of the page there that greets
 	Ends     web.Moment
-	Greeting string // what it answered; "" for a stranger
+	Greeting string // its greeting; "" for a guest
 	Means    string
-	Refusal  string // what it said when it refused to start
-	Failed   string // why it could not be asked
+	Refusal  string // its error when it refused to start
+	Failed   string // why it could not be reached
 }
 
 type sessionEnding struct{ Way, Who, Checked, Left string }
 
-// sessionState is one state of a session, and the way on from it.
+// sessionState is one state of a session, and what can happen next.
 type sessionState struct{ Name, Means, On string }
 
 type thief struct{ Has, Can, Cannot, Remedy string }
@@ -77,7 +78,7 @@ func (s *Pages) showWhy(c echo.Context) error {
 	return s.whyPage(c, http.StatusOK, "")
 }
 
-// submitSecond starts the second server. One that refuses is as good an answer.
+// submitSecond starts the second server. A refusal to start is also a result.
 func (s *Pages) submitSecond(c echo.Context) error {
 	if s.BaseURL.Scheme == "https" {
 		return c.Redirect(http.StatusSeeOther, "/why#second")
@@ -88,7 +89,7 @@ func (s *Pages) submitSecond(c echo.Context) error {
 		return httpserver.ErrRestarting
 	case err != nil && !errors.Is(err, second.ErrRunning):
 		web.LogCause(c, err)
-		return s.whyPage(c, http.StatusServiceUnavailable, "The second server did not come up in time. The log of this one says how far it came.")
+		return s.whyPage(c, http.StatusServiceUnavailable, "The second server did not start in time. See this server’s log.")
 	}
 	return c.Redirect(http.StatusSeeOther, "/why#second")
 }
@@ -124,7 +125,7 @@ func (s *Pages) whyPage(c echo.Context, status int, failed string) error {
 
 func (s *Pages) secondPart(c echo.Context, member bool) secondPart {
 	if s.BaseURL.Scheme == "https" {
-		return secondPart{Blocked: "This server is reached by https, so browsers send its cookie encrypted only. A second one would speak plain http on its own port, and no browser would show it the cookie."}
+		return secondPart{Blocked: "This server uses https, so browsers only send its cookie encrypted. A second server would use plain http on its own port, and browsers would not send it the cookie."}
 	}
 	state := s.Lab.Second.State()
 	p := secondPart{Running: state.Running, Refusal: state.Refusal}
@@ -135,8 +136,8 @@ func (s *Pages) secondPart(c echo.Context, member bool) secondPart {
 		return p
 	}
 	p.Process, p.Ends = state.Process, web.MomentAt(state.Ends, s.Now())
-	// Cookies belong to the name that a browser asked for, so the second server
-	// has to be asked by the same one.
+	// Browsers keep cookies by host name, so the link to the second server needs the
+	// name of this request.
 	name := (&url.URL{Host: c.Request().Host}).Hostname()
 	p.URL = "http://" + net.JoinHostPort(name, strconv.Itoa(state.Port)) + "/profile"
 	token := ""
@@ -148,33 +149,33 @@ func (s *Pages) secondPart(c echo.Context, member bool) secondPart {
 	switch {
 	case err != nil:
 		web.LogCause(c, err)
-		p.Failed = "The second server could not be asked just now. Load this page again."
+		p.Failed = "We couldn’t reach the second server. Reload this page."
 	case p.Greeting != "":
-		p.Means = "Another process, which has never seen you, made the same key of your cookie and found the same record in the same place: " + s.Sessions.Where() + ". The two are interchangeable; a proxy may send you to either."
+		p.Means = "Another process, which has never seen you, turned your cookie into the same key and found the same record in the same place: " + s.Sessions.Where() + ". The two are interchangeable: a proxy can send you to either."
 	case !member:
-		p.Means = "You are not logged in here, so there is nothing to find there either. Log in, and load this page again."
+		p.Means = "You are not logged in here, so there is nothing to find there either. Log in, then reload this page."
 	case s.InMemory():
-		p.Means = "Your session is in the memory of the first server, where no other process can look. With two copies behind a proxy you would be logged in only on every other click."
+		p.Means = "Your session is in the first server’s memory, which no other process can read. With two copies behind a proxy, only every other click would find you logged in."
 	default:
-		p.Means = "Your session is not where the second server looks. Has it ended meanwhile?"
+		p.Means = "The second server did not find your session. It may have just ended."
 	}
 	return p
 }
 
-// whyRefused says why two servers cannot have this store open.
+// whyRefused explains why two servers cannot have this store open.
 func (s *Pages) whyRefused() string {
 	switch s.SessionStore {
 	case store.KindRedis:
-		return "The embedded Redis is a file that one process has open. A second one could not know what the first is about to write, so it is refused at its start. A real Redis (REDIS_URL) is asked by any number of servers."
+		return "Only one process can open the embedded Redis, which is a file. A second could not know what the first is about to write, so it refuses to start. Any number of servers can share a real Redis (REDIS_URL)."
 	case store.KindFile:
-		return "One process has the file open and locks it. A second one could not know what the first is about to write, so it is refused at its start."
+		return "One process has the file open and locked. A second could not know what the first is about to write, so it refuses to start."
 	default:
-		return "The two cannot have these stores open at the same time."
+		return "Two servers cannot open these stores at the same time."
 	}
 }
 
-// memoryFaults are the three faults of a server's own memory, each with what the
-// latest check found about it on this machine.
+// memoryFaults are the three problems of sessions in a server's memory, each with
+// what the last check found on this machine.
 func memoryFaults(rows []restartcheck.StateRow) []memoryFault {
 	cell := func(kind, head string) string {
 		for _, row := range rows {
@@ -190,15 +191,15 @@ func memoryFaults(rows []restartcheck.StateRow) []memoryFault {
 		return ""
 	}
 	faults := []memoryFault{
-		{Fault: "It forgets", Why: "Memory ends with its process. A restart, a crash or a new version logs everybody out at once.", Memory: "after restart"},
-		{Fault: "It cannot be shared", Why: "No other process can read it. A second server beside the first knows nobody, so there can only be one server.", Memory: "second server"},
-		{Fault: "It grows", Why: "Every session stays until it ends, also those of visitors who never come back, in the memory that the program needs for its work.", Memory: "server memory"},
+		{Fault: "It forgets", Why: "Memory is lost when the process ends. A restart, a crash or a new version logs everyone out at once.", Memory: "after restart"},
+		{Fault: "It cannot be shared", Why: "No other process can read it. A second server would not recognise anyone, so there can only be one.", Memory: "second server"},
+		{Fault: "It grows", Why: "Every session takes up memory until it ends, even if the visitor never comes back. The program needs that memory for other work.", Memory: "memory for"},
 	}
 	for i, f := range faults {
 		faults[i].Memory, faults[i].Here = cell(store.KindMemory, f.Memory), cell(store.KindRedis, f.Memory)
 	}
 	if shared := &faults[1]; strings.HasPrefix(shared.Here, "refused") {
-		shared.Here += ": the embedded Redis belongs to one process. The database, measured beside it: " + cell(store.KindDatabase, "second server")
+		shared.Here += ": only one process can use the embedded Redis. The database, for comparison: " + cell(store.KindDatabase, "second server")
 	}
 	return faults
 }
@@ -212,61 +213,61 @@ func sessionEndings() []sessionEnding {
 		}
 		return "an entry under Past sessions: " + strings.Join(words, " or ")
 	}
-	const arrives = "when the form arrives; on other devices, with the next request"
+	const submitted = "as soon as the server gets the form; on other devices, at the next request"
 	return []sessionEnding{
-		{"Log out", "you, on this device", "when the form arrives", past(session.EndedByLogOut) + "; your browser drops the cookie"},
-		{"Log out a device, or everywhere else", "you, from another device", arrives, past(session.EndedByOwner) + "; the cookie there leads nowhere"},
-		{"A new log-in in the same browser", "you", "when the password is right", past(session.EndedByLogIn) + ", a new token and a new record"},
-		{"A new password", "you: all other sessions end; by a mailed link, all of them", arrives, past(session.EndedByPassword)},
-		{"A change of address is undone", "whoever has the mail to the old address: all sessions end", arrives, past(session.EndedByUndo)},
-		{"The account is deleted", "you: all sessions end", arrives, "no name and no address; the keys of the ended sessions, until they could not be believed anyway"},
-		{"The oldest of more than " + strconv.Itoa(session.MaxLive), "the server, at a log-in", "when a session is added", past(session.EndedByLimit)},
-		{"Not used for too long", "nobody", "with every request, by the server’s clock; the store drops the record by itself, too", past(session.EndedByTime)},
-		{"Too old, however much it is used", "nobody", "with every request, by the server’s clock", past(session.EndedByTime)},
-		{"The operator ends it, or disables the account", "whoever runs the command", "when the command runs", past(session.EndedByOperator, session.EndedByDisable)},
-		{"The browser drops the cookie", "the browser, when it closes and does not restore its tabs", "not at all: the server hears nothing of it", "the record, until it was not used for too long"},
-		{"The store forgets it", "a restart, with sessions in memory", "with the next request", "a cookie that leads nowhere"},
-		{"An older copy of the store comes back", "whoever restores a backup", "before any session in it is believed", "what had ended is ended again"},
+		{"Log out", "you, on this device", "as soon as the server gets the form", past(session.EndedByLogOut) + "; your browser drops the cookie"},
+		{"Log out a device, or everywhere else", "you, from another device", submitted, past(session.EndedByOwner) + "; the cookie on that device no longer works"},
+		{"A new login in the same browser", "you", "when you enter the right password", past(session.EndedByLogIn) + ", a new token and a new record"},
+		{"A new password", "you: all other sessions end, or all of them if you use an emailed link", submitted, past(session.EndedByPassword)},
+		{"A change of email address is undone", "anyone with the email sent to the old address: all sessions end", submitted, past(session.EndedByUndo)},
+		{"The account is deleted", "you: all sessions end", submitted, "no name and no email address; the keys of the ended sessions, until those sessions would have expired"},
+		{"You have more than " + strconv.Itoa(session.MaxLive) + " sessions: the oldest ends", "the server, when you log in", "when a session is added", past(session.EndedByLimit)},
+		{"Idle for too long", "no one: a time limit", "on every request, by the server’s clock; the store also drops the record by itself", past(session.EndedByTime)},
+		{"Too old, however active", "no one: a time limit", "on every request, by the server’s clock", past(session.EndedByTime)},
+		{"An administrator ends it or disables the account", "the person who runs the command", "when the command runs", past(session.EndedByOperator, session.EndedByDisable)},
+		{"The browser drops the cookie", "the browser, when it closes and does not restore its tabs", "never: the server does not find out", "the record, until it has been idle for too long"},
+		{"The store loses it", "a restart, with sessions in memory", "at the next request", "a cookie that no longer works"},
+		{"An older copy of the store is restored", "the person who restores a backup", "before any session in it is trusted", "sessions that had ended stay ended"},
 	}
 }
 
 func sessionStates() []sessionState {
 	return []sessionState{
-		{"No session", "No cookie, no record.", "Looking at pages changes nothing. A value put in at /session begins a guest session, and logging in a member session."},
+		{"No session", "No cookie, no record.", "Viewing pages changes nothing. Storing a value at /session starts a guest session. Logging in starts a member session."},
 		{"A guest session", "A token in the cookie, and a record with values and no name.",
-			"Logging in replaces the token, so that nobody who knew the old one is logged in with you."},
+			"Logging in replaces the token, so no one who knew the old one is logged in as you."},
 		{"A member session", "A token in the cookie, and a record with the name.",
-			"Every request reads it; its last use is written down now and then. Logging in again replaces the token."},
-		{"Ended", "No record. The cookie, if it is still there, leads nowhere.",
-			"There is no way back: an ended session never returns, whatever is under way and whatever copy of the store is restored."},
+			"Every request reads it; the time of your last visit is saved about once a minute, or more often if the idle limit is short. Logging in again replaces the token."},
+		{"Ended", "No record. If the cookie is still there, it no longer works.",
+			"An ended session never comes back, whatever requests are in progress and whatever copy of the store is restored."},
 	}
 }
 
 func thieves() []thief {
 	return []thief{
-		{"The cookie", "be you, from anywhere: see and do what you can without typing your password",
-			"learn your password, see who else is logged in as somebody else, or go on after the session has ended",
-			"Log out, here or from another device: the copy is worthless at once. Devices shows since when each session has been there"},
-		{"The store, to read", "read names, values and times of all sessions",
-			"log in: the store has SHA-256 hashes of tokens, and no hash leads back to its token",
-			"Nothing has to be ended. Keep secrets out of sessions"},
-		{"The store, to write", "end sessions, change names, and make up a record under the hash of a token of their own: be anybody",
+		{"The cookie", "act as you from anywhere: see and do everything that does not need your password",
+			"learn your password, see other people’s sessions, or carry on after the session ends",
+			"Log out, here or from another device: the copy stops working at once. The Devices page shows when each session began"},
+		{"Read access to the store", "read names, values and times of all sessions",
+			"log in: the store holds SHA-256 hashes of tokens, and a hash cannot be turned back into its token",
+			"No session needs to be ended. Keep secrets out of sessions"},
+		{"Write access to the store", "end sessions, change names, and log in as anyone by storing a record under the hash of a token they made up",
 			"learn a password",
-			"A Redis of its own, with a user and a password, reached by this server alone"},
-		{"A backup of the store", "the same as somebody who reads it, as it was then",
-			"log in; and putting it back logs nobody back in",
-			"Keep it as you keep the store"},
-		{"A backup of the database", "read names, e-mails and who logged in when and from where, and try passwords against their hashes",
-			"log in, or try more than a few passwords a second on each processor: they are hashed with Argon2id",
-			"Long passwords. Tell people, and have them choose new ones"},
+			"A dedicated Redis with a username and password, reachable only by this server"},
+		{"A backup of the store", "read the store, as it was then",
+			"log in; and restoring it does not bring ended sessions back",
+			"Protect it like the store itself"},
+		{"A backup of the database", "read names, email addresses and who logged in when and from where, and try passwords against their hashes",
+			"log in, or try more than a few passwords a second on each CPU: they are hashed with Argon2id",
+			"Long passwords. Tell people, and ask them to choose new ones"},
 	}
 }
 
 func wireRows() []wireRow {
 	return []wireRow{
-		{"The cookie’s name", "session", "__Host-session: browsers take a cookie of that name only from this very host, encrypted, for all of its pages. No neighbour under the same domain can plant one"},
-		{"Secure", "not set: the cookie travels as everything else does, and whoever is on the way can copy it", "set: the browser sends it encrypted or not at all"},
-		{"Strict-Transport-Security", "not sent", "for two years the browser uses https by itself, also where http was typed"},
-		{"Ports", "cookies do not know them: what another server on this host sets, on any port, comes here too, and what is set here goes there", "the same; the prefix keeps out what came unencrypted"},
+		{"The cookie’s name", "session", "__Host-session: browsers accept a cookie with this name only from this exact host, over https, for all its pages. No other host on the same domain can plant one"},
+		{"Secure", "not set: the cookie is sent unencrypted like everything else, and anyone in between can copy it", "set: the browser sends it encrypted or not at all"},
+		{"Strict-Transport-Security", "not sent", "for two years the browser uses https, even if you type http"},
+		{"Ports", "cookies ignore them: a cookie that another server on this host sets, on any port, is sent here too, and the other way round", "the same, but the prefix keeps out cookies set without https"},
 	}
 }
