@@ -116,7 +116,7 @@ func TestInABrowserTheServerIsRestartedInEveryStore(t *testing.T) {
 			b.register(server, "Ada", "ada@example.org")
 			want := "Hello again, Ada!"
 			if name == "memory" {
-				want = "You are a stranger now"
+				want = "You are logged out"
 			}
 			for i := range campaign.Number(1, 3) {
 				b.do("open the lab", chromedp.Navigate(server.URL+"/lab"))
@@ -147,7 +147,7 @@ func TestInABrowserTheCheckShowsItsProgressAndEndsByItself(t *testing.T) {
 			b.reads("table.measured tbody tr", fmt.Sprintf("see at most %d stores wait", most), func(rows []string) error {
 				waiting := 0
 				for _, row := range rows {
-					if strings.Contains(row, "being tried: ") || strings.Contains(row, "not tried yet") {
+					if strings.Contains(row, "testing now: ") || strings.Contains(row, "not tested yet") {
 						waiting++
 					}
 				}
@@ -158,7 +158,7 @@ func TestInABrowserTheCheckShowsItsProgressAndEndsByItself(t *testing.T) {
 			})
 		}
 		b.reads("main", "see the end", func(all []string) error {
-			if len(all) != 1 || !strings.Contains(all[0], "Measured on this machine") || strings.Contains(all[0], "A check is under way") {
+			if len(all) != 1 || !strings.Contains(all[0], "Measured on this machine") || strings.Contains(all[0], "A check is running") {
 				return errors.New("no end")
 			}
 			return nil

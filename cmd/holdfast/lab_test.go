@@ -55,7 +55,7 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 		after[row.Find("th").Text()] = row.Find("td").Eq(1).Text()
 	}
 	for store, want := range map[string]string{
-		"redis": "Hello, Ada!", "file": "Hello, Ada!", "database": "Hello, Ada!", "memory": "a stranger",
+		"redis": "Hello, Ada!", "file": "Hello, Ada!", "database": "Hello, Ada!", "memory": "logged out",
 	} {
 		if after[store] != want {
 			t.Errorf("%s: after a restart %q, want %q", store, after[store], want)
@@ -64,7 +64,7 @@ func TestTheCheckButtonMeasuresAllStoresBesideTheServer(t *testing.T) {
 	mustBe(t, greeted, v, "after the check")
 	// The page that says why has the figures beside the faults.
 	why := v.get("/why")
-	for fault, want := range map[string]string{"It forgets": "a stranger Hello, Ada!", "It cannot be shared": "a stranger refused to start: the embedded Redis belongs to one process. The database, measured beside it: greeted"} {
+	for fault, want := range map[string]string{"It forgets": "logged out Hello, Ada!", "It cannot be shared": "logged out refused to start: only one process can use the embedded Redis. The database, for comparison: recognised"} {
 		row := why.page.Find("table.measured tr").FilterFunction(func(_ int, row *goquery.Selection) bool { return row.Find("th").Text() == fault })
 		if said := row.Find("td").Eq(1).Text() + " " + row.Find("td").Eq(2).Text(); said != want {
 			t.Errorf("%s: measured %q, want %q", fault, said, want)

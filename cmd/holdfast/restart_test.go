@@ -28,7 +28,7 @@ func TestWhoSurvivesARestart(t *testing.T) {
 		{"Redis and PostgreSQL", func(t testing.TB) testprocess.Settings {
 			return onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
 		}, "redis", "Redis at 127.0.0.1:", true},
-		{"file", embedded, "file", "file .data", true},
+		{"file", embedded, "file", "the file .data", true},
 		{"SQLite", embedded, "database", "the sessions table of SQLite in .data", true},
 		{"PostgreSQL", postgres, "database", "the sessions table of PostgreSQL at 127.0.0.1:", true},
 		{"memory", embedded, "memory", "this server’s memory", false},

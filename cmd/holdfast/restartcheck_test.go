@@ -95,15 +95,15 @@ func TestRestartCheckFailsWhenRedisForgets(t *testing.T) {
 		}
 	}, "--sessions=20")
 	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(err.Error(), "redis lost the session at the restart") {
+	if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(err.Error(), "redis: the session was lost on restart") {
 		t.Errorf("ended with %v", err)
 	}
 	for _, line := range strings.Split(out, "\n") {
-		if cells := strings.Fields(line); len(cells) > 4 && cells[0] == "redis" && !strings.HasPrefix(strings.Join(cells, " "), "redis Hello, Ada! a stranger Hello, Ada! greeted") {
+		if cells := strings.Fields(line); len(cells) > 4 && cells[0] == "redis" && !strings.HasPrefix(strings.Join(cells, " "), "redis Hello, Ada! logged out Hello, Ada! recognised") {
 			t.Errorf("row %q", line)
 		}
 	}
-	if !strings.Contains(out, "redis: sessions outlive a kill but not a restart") {
+	if !strings.Contains(out, "redis: sessions survive a crash but not a restart") {
 		t.Errorf("the table is missing:\n%s", out)
 	}
 }

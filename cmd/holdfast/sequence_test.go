@@ -175,7 +175,7 @@ func TestARestartDuringACheckLeavesNothingBehindAndSaysSo(t *testing.T) {
 			t.Errorf("left in the temporary folder: %v, %v", left, err)
 		}
 		page := v.get("/lab")
-		if said := page.text("#stores ~ [role=alert]"); !strings.Contains(said, "The check was stopped at the store file: the server was restarted") {
+		if said := page.text("#stores ~ [role=alert]"); !strings.Contains(said, "The check stopped while testing file: the server was restarted") {
 			t.Errorf("of the check that was stopped the page says %q", said)
 		}
 		if page.page.Find("td.waiting").Length() != 3 || page.text("#stores ~ .empty") != "" {
@@ -192,7 +192,7 @@ func TestACheckWhoseServerIsKilledIsNotForgotten(t *testing.T) {
 	pressCheck(t, v)
 	server.Kill()
 	server.Start()
-	if said := v.get("/lab").text("#stores ~ [role=alert]"); said != "The server ended while the check ran." {
+	if said := v.get("/lab").text("#stores ~ [role=alert]"); said != "The server stopped during the check." {
 		t.Errorf("the page says %q", said)
 	}
 }
@@ -276,7 +276,7 @@ func TestACheckThatFailsSaysWhy(t *testing.T) {
 	spoil(t, copied, "holdfast: the kelp tore loose")
 	pressCheck(t, v)
 	page := checked(t, v)
-	want := "The check failed at the store redis, while it was to start the server, register, log in: the server ended (exit status 1). It said: the kelp tore loose"
+	want := "The check failed while testing redis, at the step “start the server, register, log in”: the server stopped (exit status 1). The server said: the kelp tore loose"
 	if said := page.text("#stores ~ [role=alert]"); said != want {
 		t.Errorf("the page says %q, want %q", said, want)
 	}

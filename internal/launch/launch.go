@@ -127,7 +127,7 @@ func (s *Server) await(ctx context.Context, name string) error {
 		case <-s.done:
 			return s.endedError()
 		case <-ctx.Done():
-			return fmt.Errorf("%s announced no %s: %w\n%s", filepath.Base(s.cmd.Path), name, ctx.Err(), s.LogTail())
+			return fmt.Errorf("%s did not announce %s: %w\n%s", filepath.Base(s.cmd.Path), name, ctx.Err(), s.LogTail())
 		}
 	}
 }
@@ -210,7 +210,7 @@ func (s *Server) Stop() error {
 	case <-s.done:
 	case <-time.After(stopLimit):
 		s.Kill()
-		return fmt.Errorf("the server had not ended %s after it was told to stop\n%s", stopLimit, s.LogTail())
+		return fmt.Errorf("the server was still running %s after it was asked to stop\n%s", stopLimit, s.LogTail())
 	}
 	if s.ended != nil {
 		return s.endedError()
@@ -235,7 +235,7 @@ type EndedError struct {
 	Log   string // the end of it
 }
 
-func (e *EndedError) Error() string { return "the server ended (" + e.how() + ")\n" + e.Log }
+func (e *EndedError) Error() string { return "the server stopped (" + e.how() + ")\n" + e.Log }
 
 func (e *EndedError) how() string {
 	if e.Cause == nil {

@@ -195,7 +195,7 @@ func (v *Visitor) LogOut(ctx context.Context) error {
 // Sent is nil when the answer to a form leads on to the next page (303).
 func Sent(a Answer, err error) error {
 	if err == nil && a.Code != http.StatusSeeOther {
-		err = fmt.Errorf("the form was answered %s, %q", a.Status, a.Heading())
+		err = fmt.Errorf("the server answered the form with %s, %q", a.Status, a.Heading())
 	}
 	return err
 }

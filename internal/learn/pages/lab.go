@@ -17,10 +17,10 @@ import (
 	"holdfast/web"
 )
 
-// Lab is what the page /lab can have done to the server. Only with LEARN.
+// Lab is what the buttons of /lab do to the server. It is there only with LEARN.
 type Lab struct {
-	// Restart replaces the server once this request is answered, or says that
-	// it goes on: httpserver.ErrRestarting, httpserver.ErrNoReplacement.
+	// Restart replaces the server after this request. Errors, with which it keeps
+	// running: httpserver.ErrRestarting, httpserver.ErrNoReplacement.
 	Restart func(context.Context) error
 	// StartOf finds an earlier start of a server on the same database.
 	StartOf func(ctx context.Context, number int64) (web.Process, error)
@@ -29,7 +29,7 @@ type Lab struct {
 	Second  SecondServer
 }
 
-// Check is the experiment with all four stores, run beside the server.
+// Check is the experiment with all four stores, run next to the server.
 type Check interface {
 	Start() error // restartcheck.ErrChecking: one is running
 	State() (restartcheck.State, error)
@@ -39,7 +39,7 @@ type Check interface {
 const (
 	waitSeconds = 1
 	maxTries    = 20
-	// lookSeconds is how often the page looks how far a check is.
+	// lookSeconds is how often the page reloads while a check runs.
 	lookSeconds = 2
 )
 
@@ -48,7 +48,7 @@ type labPage struct {
 	Memory   bool
 	Member   bool
 	Outcome  *restartOutcome
-	Failed   string // why the server did not restart
+	Failed   string // why the server did not restart; or ""
 	Devices  []web.DeviceCard
 	Others   int
 	Attacks  string // how many there are, in words
@@ -63,14 +63,16 @@ type restartOutcome struct {
 	Kept             bool
 	Before, After    web.Process
 	Began, BeganNext web.Moment
+	// RestartsBefore and RestartsAfter are how often the server had been restarted.
+	RestartsBefore, RestartsAfter string
 }
 
 type labWaitPage struct {
-	Given bool // waiting has not helped
+	Given bool // whether the page has stopped waiting
 	Try   int
 }
 
-// What a session was before the restart; it travels in the query.
+// The kinds of session before the restart, as passed in the query.
 const (
 	hadMember = "member"
 	hadGuest  = "guest"
@@ -85,18 +87,18 @@ func (s *Pages) showLab(c echo.Context) error {
 	return s.labPage(c, http.StatusOK, labPage{Outcome: outcome})
 }
 
-// submitRestart has the server replaced. The answer sends the browser to a page
-// that waits: by the time it is asked for, the old server has left.
+// submitRestart has the server replaced. It redirects to a page that waits: by the
+// time the browser requests that page, the old server no longer answers.
 func (s *Pages) submitRestart(c echo.Context) error {
 	err := s.Lab.Restart(c.Request().Context())
 	if errors.Is(err, httpserver.ErrNoReplacement) {
 		web.LogCause(c, err)
 		return s.labPage(c, http.StatusServiceUnavailable, labPage{
-			Failed: "The server was not restarted: its replacement did not start when that was tried beside it. This one goes on as before; its log says what was wrong.",
+			Failed: "The server was not restarted, because a test run of its replacement did not start. This server keeps running; its log says what went wrong.",
 		})
 	}
 	if errors.Is(err, httpserver.ErrRestarting) {
-		return s.labPage(c, http.StatusConflict, labPage{Failed: "A restart is on its way already. Wait a moment."})
+		return s.labPage(c, http.StatusConflict, labPage{Failed: "The server is already restarting. Wait a moment."})
 	}
 	if err != nil {
 		return err
@@ -122,8 +124,8 @@ func labQuery(from int64, had string) string {
 	return url.Values{"from": {strconv.FormatInt(from, 10)}, "had": {had}}.Encode()
 }
 
-// showLabWait comes back by itself, without JavaScript, until a later start
-// answers, and not for ever.
+// showLabWait reloads itself, without JavaScript, until the new server answers, at
+// most maxTries times.
 func (s *Pages) showLabWait(c echo.Context) error {
 	from, had, ok := labQueryOf(c)
 	if !ok {
@@ -140,7 +142,7 @@ func (s *Pages) showLabWait(c echo.Context) error {
 	return s.Render(c, http.StatusOK, "labwait", "Restarting", labWaitPage{Given: try == maxTries, Try: try})
 }
 
-// submitCheck runs restart-check beside the server.
+// submitCheck runs restart-check next to the server.
 func (s *Pages) submitCheck(c echo.Context) error {
 	if err := s.Lab.Check.Start(); err != nil && !errors.Is(err, restartcheck.ErrChecking) {
 		return err
@@ -154,7 +156,7 @@ func labQueryOf(c echo.Context) (from int64, had string, ok bool) {
 	return from, had, err == nil && from > 0 && (had == hadMember || had == hadGuest || had == hadNone)
 }
 
-// restartOutcome is nil unless the browser comes from a restart.
+// restartOutcome returns nil unless the browser was redirected here after a restart.
 func (s *Pages) restartOutcome(c echo.Context) (*restartOutcome, error) {
 	from, had, ok := labQueryOf(c)
 	if !ok || from >= s.Process.Start {
@@ -168,27 +170,39 @@ func (s *Pages) restartOutcome(c echo.Context) (*restartOutcome, error) {
 	o := &restartOutcome{
 		Before: before, After: s.Process,
 		Began: web.MomentAt(before.Started, now), BeganNext: web.MomentAt(s.Process.Started, now),
+		RestartsBefore: restarts(before), RestartsAfter: restarts(s.Process),
 	}
 	o.Kept = web.Current(c).Stored()
 	member, isMember := web.Current(c).Member()
 	switch {
 	case had == hadNone:
 		o.Heading = "The server restarted"
-		o.Why = "You had no session, so there was nothing to lose. Log in, or put a value into your session, and restart again."
+		o.Why = "You had no session, so there was nothing to lose. Log in, or store a value in your session, then restart again."
 	case o.Kept && isMember:
 		o.Heading = "Hello again, " + member.Name + "!"
-		o.Why = "You are still logged in. Your browser sent the same cookie to a server that had never seen you; it looked the key up in " + s.Sessions.Where() + ", and your session was there."
+		o.Why = "You are still logged in. Your browser sent the same cookie to a server that had never seen you. It looked up the key in " + s.Sessions.Where() + " and found your session."
 	case o.Kept:
 		o.Heading = "Your session is still here"
-		o.Why = "Your browser sent the same cookie to a server that had never seen you; it looked the key up in " + s.Sessions.Where() + ", and your values were there."
+		o.Why = "Your browser sent the same cookie to a server that had never seen you. It looked up the key in " + s.Sessions.Where() + " and found your values."
 	case s.SessionStore == store.KindMemory:
-		o.Heading = "You are a stranger now"
-		o.Why = "Sessions were in the old server’s own memory, and that ended with it. Your browser still sends its cookie; nobody is left who knows it. The same has just happened to everyone who was logged in here."
+		o.Heading = "You are logged out"
+		if had == hadGuest {
+			o.Heading = "Your session is gone"
+		}
+		o.Why = "Sessions were in the old server’s memory, which is gone. Your browser still sends its cookie, but the new server does not know it. The same happened to everyone else who was logged in here."
 	default:
 		o.Heading = "Your session has ended"
-		o.Why = "It is not in " + s.Sessions.Where() + " any more. It may have ended meanwhile; a restart alone does not end it there."
+		o.Why = "It is no longer in " + s.Sessions.Where() + ". It may have ended in the meantime: a restart alone does not end sessions there."
 	}
 	return o, nil
+}
+
+// restarts says how often the server had been restarted when p started.
+func restarts(p web.Process) string {
+	if p.Start <= 1 {
+		return "not restarted yet"
+	}
+	return "restarted " + web.Count(int(p.Start-1), "time")
 }
 
 func (s *Pages) labPage(c echo.Context, status int, p labPage) error {
@@ -207,8 +221,8 @@ func (s *Pages) labPage(c echo.Context, status int, p labPage) error {
 		return err
 	}
 	if p.Check.Running {
-		// The address differs each time. To the one it is at already, a browser
-		// only jumps to the fragment.
+		// The URL alternates: a browser that is already at a URL only scrolls to its
+		// fragment.
 		look := "2"
 		if c.QueryParam("look") == look {
 			look = "1"

@@ -100,11 +100,11 @@ func samplePages() map[string][]any {
 			Devices: []web.DeviceCard{{ID: "1", Title: "Firefox on Linux", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true, Account: "the account"}}, Others: 1,
 			Check: restartcheck.State{
 				Failed: "It did not start.", Reason: "no such file", Measured: time.Unix(1, 0), Heads: []string{"store", "kept"},
-				Now:  []restartcheck.StateRow{{Store: "redis", Waiting: "not tried"}},
+				Now:  []restartcheck.StateRow{{Store: "redis", Waiting: "not tested"}},
 				Rows: []restartcheck.StateRow{{Store: "redis", Cells: []restartcheck.StateCell{{Head: "kept", Text: "yes"}}, Sentence: "It keeps."}},
 			},
 			Began: then, Measured: then,
-		}, labPage{Check: restartcheck.State{Running: true, Heads: []string{"store", "kept"}, Now: []restartcheck.StateRow{{Store: "redis", Waiting: "being tried"}}}, Began: then}},
+		}, labPage{Check: restartcheck.State{Running: true, Heads: []string{"store", "kept"}, Now: []restartcheck.StateRow{{Store: "redis", Waiting: "testing now"}}}, Began: then}},
 		"attacks": {attacksPage{}, attacksPage{Busy: true, Attacks: []attackSection{
 			{Attack: attack.Attack{Name: "one", Title: "One", What: "It tries.", Test: "TestOne", File: "one_test.go"}, Waits: waitBars()},
 			{Attack: attack.Attack{Name: "two", Title: "Two", What: "It tries."}, Report: &attackReport{At: then, Clock: "18:04 UTC", Open: true, Took: "0.2 s", Requests: "8 requests", Trials: []attackTrial{
@@ -113,7 +113,7 @@ func samplePages() map[string][]any {
 			}}},
 		}}},
 		"why": {whyPage{}, whyPage{
-			Learn: true, Member: true, Store: "Redis", Known: true, Measured: then, Faults: []memoryFault{{"It forgets", "It ends.", "a stranger", "Hello, Ada!"}},
+			Learn: true, Member: true, Store: "Redis", Known: true, Measured: then, Faults: []memoryFault{{"It forgets", "It ends.", "logged out", "Hello, Ada!"}},
 			Second:  secondPart{Running: true, Process: 7, URL: "http://localhost:3001/profile", Ends: then, Greeting: "Hello, Ada!", Means: "It found you."},
 			Endings: sessionEndings(), States: sessionStates(), Thieves: thieves(), Wire: wireRows(), HTTPS: true, Cookie: "session",
 		}, whyPage{Learn: true, Second: secondPart{Refusal: "It is locked.", Means: "One at a time.", Failed: "Not now."}},

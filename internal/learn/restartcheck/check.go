@@ -20,18 +20,18 @@ import (
 // checkLimit is how long the button on /lab may keep this machine busy.
 const checkLimit = 5 * time.Minute
 
-// The causes for which a check is stopped.
+// The causes with which a check is stopped.
 var (
-	errServerEnds = errors.New("the server was restarted or stopped meanwhile")
-	errTooLong    = fmt.Errorf("it took more than %s", checkLimit)
+	errServerEnds = errors.New("the server was restarted or stopped")
+	errTooLong    = fmt.Errorf("it took longer than %d minutes", checkLimit/time.Minute)
 )
 
 // ErrChecking: a check is running.
 var ErrChecking = errors.New("a check is running")
 
-// Check runs restart-check beside the server, one at a time, for the page /lab.
-// It ends with the server: its own servers are gone, and what they left is
-// removed, before another program takes this one's place.
+// Check runs restart-check next to the server, one check at a time, for the page
+// /lab. It stops with the server: before another program replaces this one, its
+// child servers have stopped and what they left is deleted.
 type Check struct {
 	server   context.Context // ends with the server
 	cfg      config.Config
@@ -39,14 +39,14 @@ type Check struct {
 	log      *slog.Logger
 
 	mu      sync.Mutex
-	running chan struct{} // closed when the running check has ended; nil: none is
+	running chan struct{} // closed when the running check has stopped; nil for none
 	now     stored        // the running check
-	store   string        // what it is trying
-	doing   string        // and how far it is
+	store   string        // the store it is testing
+	doing   string        // its current step
 }
 
-// NewCheck returns the check of a server, and removes what one has left that was
-// killed with an earlier server.
+// NewCheck returns the check of a server. It deletes what a check left that was
+// killed together with an earlier server.
 func NewCheck(server context.Context, cfg config.Config, sessions int, log *slog.Logger) *Check {
 	if err := Sweep(server, cfg.DataDir, cfg.DatabaseURL.Reveal()); err != nil {
 		log.Warn("restart-check before this start", "cause", err)
@@ -69,19 +69,19 @@ func (c *Check) Start() error {
 	if c.running != nil {
 		return ErrChecking
 	}
-	begun := stored{Began: time.Now().UTC(), Report: Report{Sessions: c.sessions}, Failed: "The server ended while the check ran."}
-	// Stored at the start, because a server that is killed cannot store anything.
+	begun := stored{Began: time.Now().UTC(), Report: Report{Sessions: c.sessions}, Failed: "The server stopped during the check."}
+	// Saved at the start, because a server that is killed cannot save anything.
 	if err := begun.write(unfinishedFile(c.cfg)); err != nil {
 		return err
 	}
 	c.running, c.now = make(chan struct{}), begun
-	c.store, c.doing = Stores()[0], "begin"
+	c.store, c.doing = Stores()[0], "start"
 	go c.run(options, c.running)
 	return nil
 }
 
-// Close waits until nothing is left of a check that the end of the server has
-// stopped, for at most limit.
+// Close waits, for at most limit, until the check that stopped with the server has
+// cleaned up.
 func (c *Check) Close(limit time.Duration) error {
 	c.mu.Lock()
 	running := c.running
@@ -93,7 +93,7 @@ func (c *Check) Close(limit time.Duration) error {
 	case <-running:
 		return nil
 	case <-time.After(limit):
-		return fmt.Errorf("restart-check has not ended after %s", limit)
+		return fmt.Errorf("restart-check did not finish within %s", limit)
 	}
 }
 
@@ -128,46 +128,47 @@ func (c *Check) run(options Options, running chan struct{}) {
 	}
 }
 
-// explain says why a check stopped: a sentence, and what a server said last.
+// explain says in a sentence why a check stopped, and returns the last log line of
+// its server.
 func (c *Check) explain(ctx context.Context, err error) (sentence, said string) {
 	cause := context.Cause(ctx)
 	if c.server.Err() != nil {
 		cause = errServerEnds
 	}
 	if cause != nil {
-		return "The check was stopped at the store " + c.store + ": " + cause.Error() + ".", ""
+		return "The check stopped while testing " + c.store + ": " + cause.Error() + ".", ""
 	}
 	lines := strings.Split(strings.TrimSpace(err.Error()), "\n")
 	if len(lines) > 1 {
 		said = strings.TrimPrefix(lines[len(lines)-1], "holdfast: ")
 	}
-	why := strings.TrimPrefix(lines[0], "try "+c.store+": ")
-	return "The check failed at the store " + c.store + ", while it was to " + c.doing + ": " + why + ".", said
+	why := strings.TrimPrefix(lines[0], "test "+c.store+": ")
+	return "The check failed while testing " + c.store + ", at the step “" + c.doing + "”: " + why + ".", said
 }
 
-// State is how far the running check is, or why the latest one did not finish, and
-// what the latest finished one found.
+// State is the progress of the running check, or why the last one did not finish,
+// and the results of the last complete one.
 type State struct {
 	Running bool
-	Failed  string     // why the latest check is incomplete, in a sentence; or ""
-	Reason  string     // the same in a server's own words; or ""
+	Failed  string     // why the last check is incomplete, as a sentence; or ""
+	Reason  string     // the last log line of its server; or ""
 	Began   time.Time  // of the check that runs or failed
-	Now     []StateRow // what that one found so far, one row a store
+	Now     []StateRow // its results so far, one row for each store
 
 	Heads    []string
 	Measured time.Time // zero: no check has finished yet
 	Rows     []StateRow
 }
 
-// StateRow is what was found about one store.
+// StateRow is the results for one store.
 type StateRow struct {
 	Store    string
 	Cells    []StateCell
 	Sentence string
-	Waiting  string // instead of the rest: the store has not been tried
+	Waiting  string // instead of the rest, while the store has not been tested
 }
 
-// StateCell is one finding under the head of its column.
+// StateCell is one result, with the heading of its column.
 type StateCell struct{ Head, Text string }
 
 // State returns what is known now.
@@ -185,7 +186,7 @@ func (c *Check) State() (State, error) {
 	defer c.mu.Unlock()
 	if c.running != nil {
 		state.Running, state.Began = true, c.now.Began
-		state.Heads, state.Now = c.now.rows(c.store, "being tried: "+c.doing, "not tried yet")
+		state.Heads, state.Now = c.now.rows(c.store, "testing now: "+c.doing, "not tested yet")
 		return state, nil
 	}
 	last, _, err := readStored(unfinishedFile(c.cfg))
@@ -194,27 +195,27 @@ func (c *Check) State() (State, error) {
 	}
 	state.Began, state.Failed, state.Reason = last.Began, last.Failed, last.Reason
 	if len(last.Report.Rows) > 0 {
-		state.Heads, state.Now = last.rows("", "", "not tried")
+		state.Heads, state.Now = last.rows("", "", "not tested")
 	}
 	return state, nil
 }
 
-// stored is what DATA_DIR has of a check: in one file the latest complete report,
-// in another the running check, or the latest one when it failed.
+// stored is a check in DATA_DIR: one file holds the last complete report, another
+// the running check, or the last one if it failed.
 type stored struct {
 	Measured time.Time `json:"measured,omitzero"` // a complete one
 	Began    time.Time `json:"began,omitzero"`    // one that is not
-	Report   Report    `json:"report"`            // as far as it came
-	Failed   string    `json:"failed,omitempty"`  // why it is incomplete, in a sentence
-	Reason   string    `json:"reason,omitempty"`  // in a server's own words
+	Report   Report    `json:"report"`            // the results so far
+	Failed   string    `json:"failed,omitempty"`  // why it is incomplete, as a sentence
+	Reason   string    `json:"reason,omitempty"`  // the last log line of its server
 }
 
-// rows has one row for each store, tried or not.
-func (u stored) rows(trying, doing, otherwise string) (heads []string, rows []StateRow) {
+// rows returns one row for each store, tested or not.
+func (u stored) rows(testing, doing, otherwise string) (heads []string, rows []StateRow) {
 	heads, rows = stateRows(u.Report)
 	for _, store := range Stores()[len(rows):] {
 		what := otherwise
-		if store == trying {
+		if store == testing {
 			what = doing
 		}
 		rows = append(rows, StateRow{Store: store, Waiting: what})
@@ -243,13 +244,13 @@ func unfinishedFile(cfg config.Config) string {
 	return filepath.Join(cfg.DataDir, "restart-check.unfinished.json")
 }
 
-// saveReport stores a complete report, in the place of any earlier check.
+// saveReport saves a complete report in place of any earlier one.
 func saveReport(cfg config.Config, report Report) error {
 	if err := (stored{Measured: time.Now().UTC(), Report: report}).write(reportFile(cfg)); err != nil {
 		return err
 	}
 	if err := os.Remove(unfinishedFile(cfg)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("forget the check before: %w", err)
+		return fmt.Errorf("delete the previous report: %w", err)
 	}
 	return nil
 }
@@ -259,7 +260,7 @@ func (u stored) write(path string) error {
 	if err == nil {
 		err = os.MkdirAll(filepath.Dir(path), 0o700)
 	}
-	// Written beside and moved, so that no reader finds half of it.
+	// Written to another file and renamed, so that a reader never finds half of it.
 	part := path + ".part"
 	if err == nil {
 		err = os.WriteFile(part, encoded, 0o600)
@@ -268,7 +269,7 @@ func (u stored) write(path string) error {
 		err = os.Rename(part, path)
 	}
 	if err != nil {
-		return fmt.Errorf("store report: %w", err)
+		return fmt.Errorf("save report: %w", err)
 	}
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 	"holdfast/internal/config"
 )
 
-// optionsOf are the options of a check with this very program and these settings.
+// optionsOf are the options of a check with this program and these settings.
 func optionsOf(cfg config.Config, sessions int) (Options, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -31,11 +31,11 @@ func optionsOf(cfg config.Config, sessions int) (Options, error) {
 	}, nil
 }
 
-// Command tries every session store with this very program and prints what became
-// of a session in each. Its error says which store did not do what it is for.
+// Command tests every session store with this program and prints what happened to a
+// session in each. Its error names each store that did not do what it is for.
 func Command(ctx context.Context, cfg config.Config, flags config.RestartCheck, stdout, stderr io.Writer) error {
-	// What is in a real service is removed even when the terminal is closed, or the
-	// reader of the output has seen enough.
+	// Data in a real service is deleted even if the terminal is closed, or the reader
+	// of the output stops reading.
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	options, err := optionsOf(cfg, flags.Sessions)
@@ -48,7 +48,7 @@ func Command(ctx context.Context, cfg config.Config, flags config.RestartCheck, 
 		return fmt.Errorf("restart-check: %w", err)
 	}
 	if err := saveReport(cfg, report); err != nil {
-		fmt.Fprintln(stderr, "the page /lab will not show this:", err)
+		fmt.Fprintln(stderr, "report not saved, /lab will not show it:", err)
 	}
 	said, err := asText(report), error(nil)
 	if flags.JSON {
@@ -102,11 +102,11 @@ func sentences(report Report, mark string) string {
 	return all
 }
 
-// reportCells is the table, its headings first.
+// reportCells returns the rows of the table, headings first.
 func reportCells(report Report) [][]string {
 	cells := [][]string{{
 		"store", "before", "after restart", "after kill -9", "second server",
-		"server memory, " + strconv.Itoa(report.Sessions) + " sessions", "a session takes", "a greeting takes",
+		"memory for " + strconv.Itoa(report.Sessions) + " sessions", "size per session", "time per page",
 	}}
 	for _, row := range report.Rows {
 		cells = append(cells, []string{
@@ -120,7 +120,7 @@ func reportCells(report Report) [][]string {
 
 func greeted(greeting string) string {
 	if greeting == "" {
-		return "a stranger"
+		return "logged out"
 	}
 	return greeting
 }
@@ -128,20 +128,20 @@ func greeted(greeting string) string {
 func shared(row Row) string {
 	switch {
 	case row.Shared:
-		return "greeted"
+		return "recognised"
 	case row.Refusal != "":
 		return "refused to start"
 	default:
-		return "a stranger"
+		return "logged out"
 	}
 }
 
 func growth(report Report, row Row) string {
 	switch each, known := report.Growth(row); {
 	case !known:
-		return "too few to tell"
+		return "too few sessions to tell"
 	case each == 0:
-		return "does not grow"
+		return "no growth"
 	}
 	return "+" + showBytes(row.MemoryGrowth)
 }

@@ -16,9 +16,9 @@ func report() Report {
 }
 
 func TestTheReportIsAnAlignedTableAndASentenceAStore(t *testing.T) {
-	want := `store   before       after restart  after kill -9  second server  server memory, 10000 sessions  a session takes  a greeting takes
-redis   Hello, Ada!  Hello, Ada!    Hello, Ada!    greeted        does not grow                  280 B            0.59 ms
-memory  Hello, Ada!  a stranger     a stranger     a stranger     +2.7 MB                        1.3 kB           0.38 ms
+	want := `store   before       after restart  after kill -9  second server  memory for 10000 sessions  size per session  time per page
+redis   Hello, Ada!  Hello, Ada!    Hello, Ada!    recognised     no growth                  280 B             0.59 ms
+memory  Hello, Ada!  logged out     logged out     logged out     +2.7 MB                    1.3 kB            0.38 ms
 
 `
 	table, sentences, _ := strings.Cut(asText(report()), "redis: ")

@@ -16,19 +16,19 @@ import (
 )
 
 const (
-	parallel = 8 // sessions made at the same time
-	// A heap has settled when so many collections in a row have found no less
-	// than the ones before: what a start or a request still held is freed
-	// (sync.Pool keeps it for two more).
+	parallel = 8 // sessions created at the same time
+	// A heap has settled when this many collections in a row found no lower value:
+	// what a start or a request still held is freed (sync.Pool keeps it for two
+	// more).
 	settled     = 4
 	settleLimit = 30 * time.Second
 )
 
-// fill measures what sessions cost, on a separate server that collects
-// garbage often: before counting it makes a few, so that connections and
-// buffers are not taken for sessions.
+// fill measures what sessions cost, on a separate server that collects garbage
+// often. It creates a few first, so that connections and buffers do not count as
+// sessions.
 func (t *trial) fill(ctx context.Context) error {
-	t.progress("make %d sessions", t.Sessions)
+	t.progress("create %d sessions", t.Sessions)
 	if err := t.server.Stop(); err != nil {
 		return err
 	}
@@ -59,8 +59,8 @@ func (t *trial) fill(ctx context.Context) error {
 	return nil
 }
 
-// growth is how much the server's heap grows with t.Sessions sessions, after
-// the first ones, in bytes.
+// growth returns by how many bytes the server's heap grows with t.Sessions
+// sessions, after the first ones.
 func (t *trial) growth(ctx context.Context, first int) (int64, error) {
 	if err := t.makeSessions(ctx, first); err != nil {
 		return 0, err
@@ -76,7 +76,7 @@ func (t *trial) growth(ctx context.Context, first int) (int64, error) {
 	return after - before, err
 }
 
-// makeSessions makes n sessions of guests.
+// makeSessions creates n guest sessions.
 func (t *trial) makeSessions(ctx context.Context, n int) error {
 	all, ctx := errgroup.WithContext(ctx)
 	all.SetLimit(parallel)
@@ -86,10 +86,10 @@ func (t *trial) makeSessions(ctx context.Context, n int) error {
 			form := url.Values{"key": {"number"}, "value": {strconv.Itoa(number)}}
 			err := visitor.Sent(guest.Post(ctx, "/session", form))
 			if err == nil && guest.Token() == "" {
-				err = fmt.Errorf("no cookie")
+				err = errors.New("no cookie")
 			}
 			if err != nil {
-				return fmt.Errorf("session %d of %d: %w", number+1, n, err)
+				return fmt.Errorf("create session %d of %d: %w", number+1, n, err)
 			}
 			return nil
 		})
@@ -97,15 +97,14 @@ func (t *trial) makeSessions(ctx context.Context, n int) error {
 	return all.Wait()
 }
 
-// liveHeap is what the server's heap holds at least, after collecting garbage,
-// in bytes. Each look at its metrics makes some garbage, so that a collection
-// comes.
+// liveHeap returns the lowest live heap of the server, in bytes, once it has
+// settled. Reading the metrics creates garbage, so collections keep happening.
 func (t *trial) liveHeap(ctx context.Context) (int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
 	at := visitor.New(strings.TrimSuffix(t.server.Says("metrics"), "/metrics"))
 	defer at.Close()
-	lowest, since := math.Inf(1), 0.0 // since which collection nothing lower was found
+	lowest, since := math.Inf(1), 0.0 // the collection that found the lowest value
 	for {
 		said, err := at.Get(ctx, "/metrics")
 		if err != nil {
@@ -125,12 +124,12 @@ func (t *trial) liveHeap(ctx context.Context) (int64, error) {
 	}
 }
 
-// metric reads one value in Prometheus' text format.
+// metric reads one value from Prometheus' text format.
 func metric(said []byte, name string) (float64, error) {
 	for line := range strings.Lines(string(said)) {
 		if value, found := strings.CutPrefix(line, name+" "); found {
 			return strconv.ParseFloat(strings.TrimSpace(value), 64)
 		}
 	}
-	return 0, fmt.Errorf("the metrics do not have %s", name)
+	return 0, fmt.Errorf("no metric %s", name)
 }

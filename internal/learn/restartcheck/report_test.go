@@ -37,34 +37,34 @@ func TestAReportThatIsNotAsItShouldBeFailsAndNamesTheStore(t *testing.T) {
 		{"memory keeps it through both", func(rows []restartcheck.Row) []restartcheck.Row {
 			rows[memory].AfterRestart, rows[memory].AfterKill = hello, hello
 			return rows
-		}, "memory kept"},
+		}, "memory: the session unexpectedly survived"},
 		{"memory keeps it through the kill alone", func(rows []restartcheck.Row) []restartcheck.Row {
 			rows[memory].AfterKill = hello
 			return rows
-		}, "memory kept"},
+		}, "memory: the session unexpectedly survived"},
 		{"redis loses it at the restart", func(rows []restartcheck.Row) []restartcheck.Row {
 			rows[redis].AfterRestart = ""
 			return rows
-		}, "redis lost the session at the restart"},
+		}, "redis: the session was lost on restart"},
 		{"file loses it at the kill", func(rows []restartcheck.Row) []restartcheck.Row {
 			rows[file].AfterKill = ""
 			return rows
-		}, "file lost the session at the kill"},
+		}, "file: the session was lost on kill -9"},
 		{"database greets someone else", func(rows []restartcheck.Row) []restartcheck.Row {
 			rows[database].AfterRestart = "Hello, Bob!"
 			return rows
-		}, "database lost the session at the restart"},
-		{"redis knows nobody from the start", func(rows []restartcheck.Row) []restartcheck.Row {
+		}, "database: the session was lost on restart"},
+		{"redis recognises no one from the start", func(rows []restartcheck.Row) []restartcheck.Row {
 			rows[redis].Before, rows[redis].AfterRestart, rows[redis].AfterKill = "", "", ""
 			return rows
-		}, "redis greeted nobody"},
-		{"memory knows nobody from the start", func(rows []restartcheck.Row) []restartcheck.Row {
+		}, "redis: not logged in"},
+		{"memory recognises no one from the start", func(rows []restartcheck.Row) []restartcheck.Row {
 			rows[memory].Before = ""
 			return rows
-		}, "memory greeted nobody"},
+		}, "memory: not logged in"},
 		{"file is left out", func(rows []restartcheck.Row) []restartcheck.Row {
 			return slices.Delete(rows, file, file+1)
-		}, "file was not tried"},
+		}, "file was not tested"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			report := asItShouldBe()
@@ -83,16 +83,16 @@ func TestEachRowIsPutIntoWords(t *testing.T) {
 		row  restartcheck.Row
 		want string
 	}{
-		{report.Rows[0], "redis: sessions outlive the server, stopped or killed; " +
-			"a second server greets the same cookie; the server does not grow with the number of sessions."},
-		{report.Rows[3], "memory: whoever was logged in is a stranger when the server starts again; " +
-			"a second server knows nobody; the server grows by 300 bytes for each session."},
+		{report.Rows[0], "redis: sessions survive a restart and a crash; " +
+			"a second server recognises the same cookie; server memory does not grow with the number of sessions."},
+		{report.Rows[3], "memory: everyone is logged out when the server restarts; " +
+			"a second server recognises no one; server memory grows by 300 bytes per session."},
 		{restartcheck.Row{Store: "file", Before: hello, AfterRestart: hello, Refusal: "the file is held", MemoryGrowth: -9},
-			"file: sessions outlive a restart but not a kill; " +
-				"one server at a time can use it; the server does not grow with the number of sessions."},
+			"file: sessions survive a restart but not a crash; " +
+				"only one server at a time can use it; server memory does not grow with the number of sessions."},
 		{restartcheck.Row{Store: "redis", Before: hello, AfterKill: hello, Shared: true},
-			"redis: sessions outlive a kill but not a restart; " +
-				"a second server greets the same cookie; the server does not grow with the number of sessions."},
+			"redis: sessions survive a crash but not a restart; " +
+				"a second server recognises the same cookie; server memory does not grow with the number of sessions."},
 	} {
 		if got := report.Sentence(test.row); got != test.want {
 			t.Errorf("got  %s\nwant %s", got, test.want)

@@ -1,8 +1,8 @@
-// Package restartcheck tries which session stores outlive the server. It owns
-// the experiment: it starts the server program as a child process, visits it as
-// a browser does, stops and kills it, and measures what sessions cost. It must
-// not know how the server works inside: all it relies on is the settings, the
-// pages, /metrics and what the server announces.
+// Package restartcheck tests in which session stores sessions survive a restart. It
+// owns the experiment: it starts the server program as a child process, visits it as
+// a browser does, stops and kills it, and measures what sessions cost. It must not
+// know how the server works inside: it relies only on the settings, the pages,
+// /metrics and what the server announces.
 package restartcheck
 
 import (
@@ -21,38 +21,39 @@ import (
 // Stores are the values of SESSION_STORE, in the order of the report.
 func Stores() []string { return []string{"redis", "file", "database", "memory"} }
 
-// Options say what is tried.
+// Options say what to test.
 type Options struct {
 	// Executable is the path of the server program.
 	Executable string
 	// RedisURL and DatabaseURL are the real services to use; empty means the
-	// embedded ones, in a temporary folder. Everything the check puts into them
-	// is gone when Run returns, also when it fails.
+	// embedded ones, in a temporary directory. Everything the check stores in them
+	// is deleted when Run returns, also if it fails.
 	RedisURL, DatabaseURL string
-	// Notes is a folder in which the check notes what it would leave if it were
-	// killed, for [Sweep]. It is made where there is none.
+	// Notes is a directory in which the check records what it would leave if it were
+	// killed, for [Sweep]. It is created if needed.
 	Notes string
-	// Sessions is how many sessions are made to measure what they cost.
+	// Sessions is how many sessions are created to measure what they cost.
 	Sessions int
-	// Progress, if set, is called with what is about to be done, one call at a time.
+	// Progress, if set, is called before each step, one call at a time.
 	Progress func(store, doing string)
-	// Tried, if set, is called with what was found about each store, as soon as it is.
+	// Tried, if set, is called with the results for each store as soon as they are
+	// known.
 	Tried func(Row)
 }
 
-// Greetings that are timed, after some that are not.
+// Page views that are timed, after some that are not.
 const (
 	timedGreetings  = 200
 	untimedGreeting = 20
 )
 
-// Run tries every store, one after the other, and returns what it found. It
-// stops its children when ctx ends. The error says that something could not be
-// tried, with the end of the server's log; what a store does badly is no error
+// Run tests every store, one after the other, and returns the report. It stops its
+// child processes when ctx ends. It returns an error, with the end of the server's
+// log, if a store could not be tested; a store that fails the test is not an error
 // but part of the report, see [Report.Verdict].
 func Run(ctx context.Context, o Options) (Report, error) {
 	if o.Sessions < 1 {
-		return Report{}, fmt.Errorf("%d sessions measure nothing", o.Sessions)
+		return Report{}, errors.New("--sessions must be at least 1")
 	}
 	if o.Progress == nil {
 		o.Progress = func(string, string) {}
@@ -67,10 +68,10 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	for _, store := range Stores() {
 		row, err := try(ctx, o, store)
 		if ctx.Err() != nil {
-			return report, fmt.Errorf("stopped before the end: %w", context.Cause(ctx))
+			return report, fmt.Errorf("stopped early: %w", context.Cause(ctx))
 		}
 		if err != nil {
-			return report, fmt.Errorf("try %s: %w", store, err)
+			return report, fmt.Errorf("test %s: %w", store, err)
 		}
 		report.Rows = append(report.Rows, row)
 		o.Tried(row)
@@ -98,17 +99,17 @@ func try(ctx context.Context, o Options, store string) (row Row, err error) {
 	return t.row, nil
 }
 
-// trial is one store being tried.
+// trial is the test of one store.
 type trial struct {
 	Options
 	place   *place
 	row     Row
-	server  *launch.Server // the latest
+	server  *launch.Server // the last one started
 	person  visitor.Person
-	browser *visitor.Visitor // with the session that is watched
+	browser *visitor.Visitor // with the session under test
 }
 
-// withLog adds the end of the server's log to an error that lacks it.
+// withLog adds the end of the server's log to an error without it.
 func (t *trial) withLog(err error) error {
 	var ended *launch.EndedError
 	if t.server == nil || errors.As(err, &ended) {
@@ -152,8 +153,7 @@ func (t *trial) logIn(ctx context.Context) (err error) {
 	return err
 }
 
-// outlive stops the server in good order and starts it again, and then does
-// the same with a kill.
+// outlive restarts the server gracefully, and then kills it and starts it again.
 func (t *trial) outlive(ctx context.Context) (err error) {
 	t.progress("restart the server")
 	if err := t.server.Stop(); err != nil {
@@ -168,9 +168,9 @@ func (t *trial) outlive(ctx context.Context) (err error) {
 	return err
 }
 
-// greetingOfNext starts the next server and reads what it says to the session
-// of the one before. A stranger logs in again, so that the next step has a
-// session to lose.
+// greetingOfNext starts the next server and reads its greeting for the session of
+// the previous one. A guest logs in again, so that the next step has a session to
+// lose.
 func (t *trial) greetingOfNext(ctx context.Context) (string, error) {
 	if err := t.start(ctx); err != nil {
 		return "", err
@@ -182,10 +182,10 @@ func (t *trial) greetingOfNext(ctx context.Context) (string, error) {
 	return greeting, err
 }
 
-// share starts a second server on the same stores and shows it a copy of the
+// share starts a second server on the same stores and sends it a copy of the
 // cookie.
 func (t *trial) share(ctx context.Context) error {
-	t.progress("start a second server beside it")
+	t.progress("start a second server next to it")
 	second, err := t.place.start(ctx, t.Executable)
 	var ended *launch.EndedError
 	if errors.As(err, &ended) {
@@ -206,9 +206,9 @@ func (t *trial) share(ctx context.Context) error {
 	return second.Stop()
 }
 
-// time takes the median of greetings asked for one after the other.
+// time measures the median time of consecutive page views.
 func (t *trial) time(ctx context.Context) error {
-	t.progress("time %d greetings", timedGreetings)
+	t.progress("time %d page views", timedGreetings)
 	took := make([]time.Duration, 0, timedGreetings)
 	for i := range untimedGreeting + timedGreetings {
 		began := time.Now()
