@@ -48,8 +48,10 @@ func Parse(args []string, getenv func(string) string, dotenv string, stdout io.W
 	return command, c, nil
 }
 
-// parseArgs lets kong take the command line apart. The values of settings stay
-// text, collected in flags: one that is wrong is reported with the others.
+// parseArgs lets kong parse the command line. The values of settings stay text,
+// collected in flags, because kong would stop at the first wrong one. (Package
+// caarlos0/env reports all, but knows no ranges, sources or secrets: with it there is
+// more code, not less.)
 func parseArgs(args []string, grammar any, settings []setting, flags flagValues, stdout io.Writer) (string, error) {
 	helped := false
 	options := []kong.Option{
