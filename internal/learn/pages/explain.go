@@ -3,10 +3,10 @@ package pages
 import (
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/learn/trace"
 	"holdfast/internal/session/store"
 	"holdfast/web"
 )
@@ -77,7 +77,7 @@ func (s *Pages) explainPage(c echo.Context) explainPage {
 }
 
 // summary summarises all steps in one line.
-func (e *explanation) summary(took time.Duration) string {
+func (e *explanation) summary(took trace.Took) string {
 	lookups, written, statements := "the store was not asked", "", "no SQL"
 	if e.reads > 0 {
 		lookups = web.Count(e.reads, "lookup") + " in " + e.store
@@ -91,8 +91,5 @@ func (e *explanation) summary(took time.Duration) string {
 	if len(e.sql) > 0 {
 		statements = web.Count(len(e.sql), "SQL statement")
 	}
-	return fmt.Sprintf("%s, %s%s, %s, %s in total.", web.Count(e.taken, "step"), lookups, written, statements, milliseconds(took))
+	return fmt.Sprintf("%s, %s%s, %s, %s in total.", web.Count(e.taken, "step"), lookups, written, statements, took)
 }
-
-// milliseconds formats a short time so that times can be compared.
-func milliseconds(d time.Duration) string { return fmt.Sprintf("%.2f ms", d.Seconds()*1000) }

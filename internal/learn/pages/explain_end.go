@@ -74,7 +74,7 @@ func (e *explanation) noSQL() {
 		s.Text = "Not to find your name. The connection to Redis was new, so before trusting it the server looked up which sessions had ended. This request waited for that."
 	}
 	for _, statement := range e.sql {
-		s.Facts = append(s.Facts, explainFact{Term: "Statement", Value: oneLine(statement.Text), Code: true})
+		s.Facts = append(s.Facts, explainFact{Term: "Statement", Value: statement.Text, Code: true})
 	}
 	e.shown = append(e.shown, s)
 }
@@ -108,7 +108,7 @@ func (e *explanation) commit(step trace.Step, what trace.Commit) {
 	}
 	for _, write := range e.writes {
 		if op, ok := write.What.(trace.Operation); ok {
-			s.Facts = append(s.Facts, explainFact{Term: "Command", Value: op.Text, Code: true, Means: milliseconds(write.Took)})
+			s.Facts = append(s.Facts, explainFact{Term: "Command", Value: op.Text, Code: true, Means: write.Took.String()})
 		}
 	}
 	e.add(step, s)
@@ -128,7 +128,7 @@ func (e *explanation) answer(step trace.Step, what trace.Answer) {
 	}
 	for _, sent := range what {
 		s.Facts = append(s.Facts, explainFact{
-			Term: "Sent with this page", Value: sent.Name + "=" + sent.Value.String() + "; " + strings.Join(sent.Attributes, "; "), Code: true,
+			Term: "Sent with this page", Value: sent.String(), Code: true,
 			Means: "a different cookie: it brought a message to this page and is now deleted",
 		})
 	}
@@ -161,6 +161,3 @@ func attributes(cookie *http.Cookie, masked string) []explainFact {
 		"the browser deletes it when it closes, so it does not stay on a shared computer; a browser that restores its tabs keeps it")
 	return facts
 }
-
-// oneLine puts a statement on one line.
-func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

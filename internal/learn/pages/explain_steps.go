@@ -134,7 +134,7 @@ func (e *explanation) add(step trace.Step, s explainStep) {
 	source := step.Source()
 	s.File, s.Function = source.File, source.Function
 	if step.Took > 0 {
-		s.Took = milliseconds(step.Took)
+		s.Took = step.Took.String()
 	}
 	e.shown = append(e.shown, s)
 }
@@ -220,7 +220,7 @@ func (e *explanation) hash(step trace.Step, what trace.Hash) {
 func (e *explanation) operation(step trace.Step, what trace.Operation) {
 	e.reads, e.store = e.reads+1, storeName(what.Store)
 	name, _, _ := strings.Cut(what.Text, " ")
-	s := explainStep{Facts: []explainFact{{Term: "Command", Value: what.Text, Code: true, Means: milliseconds(step.Took)}}}
+	s := explainStep{Facts: []explainFact{{Term: "Command", Value: what.Text, Code: true, Means: step.Took.String()}}}
 	switch {
 	case name != "GET" && name != "Find":
 		s.Title = "The record was deleted"

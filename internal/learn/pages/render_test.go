@@ -10,6 +10,7 @@ import (
 	"holdfast/internal/dev/testkit/pagetest"
 	"holdfast/internal/learn/attack"
 	"holdfast/internal/learn/restartcheck"
+	"holdfast/internal/learn/trace"
 	"holdfast/internal/view"
 	site "holdfast/templates"
 	"holdfast/web"
@@ -90,9 +91,12 @@ func samplePages() map[string][]any {
 			},
 		}},
 		"recent": {recentPage{}, recentPage{Known: true, Most: 20}, recentPage{Known: true, Most: 20, Requests: []recentRequest{
-			{Method: "POST", Path: "/login", Status: 303, At: then, Took: "31.00 ms", Left: 2, Changes: "logged in",
-				Calls: []recentCall{{To: "SQL", Text: "SELECT 1", Took: "0.10 ms", Cause: "timeout"}}, Cookies: []string{"session=ab…yz; HttpOnly"}},
-			{Method: "GET", Path: "/", Status: 200, At: then, Took: "1.00 ms", Changes: "nothing"},
+			{At: then, Changes: "logged in", Request: trace.Request{
+				Method: "POST", Path: "/login", Status: 303, Left: 2,
+				Calls:   []trace.Call{{To: "SQL", Text: "SELECT 1", Cause: "timeout"}},
+				Cookies: []trace.Sent{{Name: "session", Attributes: []string{"HttpOnly"}}},
+			}},
+			{At: then, Changes: "nothing", Request: trace.Request{Method: "GET", Path: "/", Status: 200}},
 		}}},
 		"lab": {labPage{}, labPage{
 			Store: "this server’s memory", Memory: true, Member: true, Failed: "It did not restart.",

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,7 +23,7 @@ type Request struct {
 	Method  string
 	Path    string // of the route, without a query
 	Status  int
-	Took    time.Duration
+	Took    Took
 	Calls   []Call      // in order
 	Left    int         // commands and statements not kept
 	Act     session.Act // "" when nothing was decided: the request failed before
@@ -34,7 +35,7 @@ type Request struct {
 type Call struct {
 	To    string // the store, or "SQL"
 	Text  string
-	Took  time.Duration
+	Took  Took
 	Cause string
 }
 
@@ -131,7 +132,7 @@ func (r *Recorder) summarise(into *Request) (before string) {
 		var call Call
 		switch what := step.What.(type) {
 		case Operation:
-			call = Call{To: what.Store, Text: what.Text, Took: step.Took, Cause: what.Cause}
+			call = Call{To: strings.ToUpper(what.Store[:1]) + what.Store[1:], Text: what.Text, Took: step.Took, Cause: what.Cause}
 		case Statement:
 			call = Call{To: "SQL", Text: what.Text, Took: step.Took, Cause: what.Cause}
 		case Commit:

@@ -8,6 +8,7 @@ package trace
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"reflect"
 	"runtime"
@@ -53,10 +54,16 @@ func From(ctx context.Context) *Recorder {
 	return rec
 }
 
+// Took is how long something took; zero where it was not measured.
+type Took time.Duration
+
+// String writes a short time so that it can be compared.
+func (t Took) String() string { return fmt.Sprintf("%.2f ms", time.Duration(t).Seconds()*1000) }
+
 // Step is one thing that the server did.
 type Step struct {
 	At   time.Duration // since the request began
-	Took time.Duration // zero where it was not measured
+	Took Took
 	What What
 	pc   uintptr
 }
@@ -71,7 +78,7 @@ func (r *Recorder) Add(frames int, what What) { r.add(Step{What: what, pc: calle
 
 // Timed is Add for a step that began at a time and has just ended.
 func (r *Recorder) Timed(frames int, began time.Time, what What) {
-	r.add(Step{What: what, Took: time.Since(began), At: began.Sub(r.began), pc: caller(frames)})
+	r.add(Step{What: what, Took: Took(time.Since(began)), At: began.Sub(r.began), pc: caller(frames)})
 }
 
 // AddOf adds a step taken by fn, a function that has just been called.
@@ -139,7 +146,7 @@ func (r *Recorder) Session() string {
 }
 
 // Elapsed is how long the request has taken so far.
-func (r *Recorder) Elapsed() time.Duration { return time.Since(r.began) }
+func (r *Recorder) Elapsed() Took { return Took(time.Since(r.began)) }
 
 // Source is the code that took this step, as the program itself knows it.
 func (s Step) Source() Source {

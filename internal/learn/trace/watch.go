@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"holdfast/internal/database"
@@ -23,7 +24,7 @@ func (r *Recorder) Watch(ctx context.Context, all *Connections) context.Context 
 	})
 	ctx = database.WithTrace(ctx, &database.Trace{
 		Ran: func(s database.Statement) {
-			r.Timed(1, s.Began, Statement{Text: s.Text, Cause: Cause(s.Err)})
+			r.Timed(1, s.Began, Statement{Text: strings.Join(strings.Fields(s.Text), " "), Cause: Cause(s.Err)})
 		},
 	})
 	ctx = session.WithTrace(ctx, &session.Trace{GotToken: r.gotToken, Found: r.found, Loaded: r.loaded, Committed: r.committed})

@@ -97,7 +97,7 @@ type Recognised struct {
 	Reason session.Reason // "" for a member
 }
 
-// Statement is one SQL statement, without its arguments.
+// Statement is one SQL statement, on one line and without its arguments.
 type Statement struct {
 	Text  string
 	Cause string // why it failed; "" when it did not
@@ -125,6 +125,11 @@ type Sent struct {
 	Name       string
 	Value      Masked
 	Attributes []string // "Path=/", "HttpOnly" …
+}
+
+// String is the Set-Cookie header without the secret.
+func (s Sent) String() string {
+	return strings.Join(append([]string{s.Name + "=" + s.Value.String()}, s.Attributes...), "; ")
 }
 
 // SentCookie describes a Set-Cookie header without its secret.
