@@ -139,9 +139,6 @@ func (e *explanation) add(step trace.Step, s explainStep) {
 	e.shown = append(e.shown, s)
 }
 
-// url is the public address of a page of this site.
-func (e *explanation) url(page string) string { return e.site.BaseURL.JoinPath(page).String() }
-
 // curl is a command that requests a page with the cookie from $TOKEN, if this
 // request had one.
 func (e *explanation) curl(options, page string) string {
@@ -149,7 +146,7 @@ func (e *explanation) curl(options, page string) string {
 	if e.sent.Count == 1 {
 		line += ` --cookie "` + e.sent.Name + `=$TOKEN"`
 	}
-	return line + " " + e.url(page)
+	return line + " " + e.site.BaseURL.JoinPath(page).String()
 }
 
 func (e *explanation) cookie(step trace.Step, what trace.Cookie) {
@@ -230,7 +227,11 @@ func (e *explanation) operation(step trace.Step, what trace.Operation) {
 		s.Text = "One lookup, by the exact key. There is no search, so it takes the same time however many people are logged in."
 		e.answered = yes(what.Found, web.Count(what.Size, "byte"), "nothing")
 		s.Facts = append(s.Facts, explainFact{Term: "Answer", Value: e.answered})
-		e.lookByHand(&s)
+		s.HandWords = e.byHand.Why
+		if e.byHand.Read != "" {
+			s.Hand = []string{e.byHand.Read}
+			s.HandWords = strings.TrimSpace("This prints what is stored. " + e.byHand.Why)
+		}
 	}
 	s.Facts = append(s.Facts, failedFact(what.Cause)...)
 	e.add(step, s)
@@ -253,15 +254,6 @@ func failedFact(cause string) []explainFact {
 		return nil
 	}
 	return []explainFact{{Term: "Failed", Value: cause, Code: true}}
-}
-
-// lookByHand adds the command that reads the store without this server.
-func (e *explanation) lookByHand(s *explainStep) {
-	s.HandWords = e.byHand.Why
-	if e.byHand.Read != "" {
-		s.Hand = []string{e.byHand.Read}
-		s.HandWords = strings.TrimSpace("This prints what is stored. " + e.byHand.Why)
-	}
 }
 
 func (e *explanation) bytes(step trace.Step, what trace.Operation) {

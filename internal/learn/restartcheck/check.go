@@ -180,7 +180,7 @@ func (c *Check) State() (State, error) {
 	}
 	if found {
 		state.Measured = saved.Measured
-		state.Heads, state.Rows = stateRows(saved.Report)
+		state.Heads, state.Rows = saved.rows("", "", "not tried")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -212,26 +212,21 @@ type stored struct {
 
 // rows returns one row for each store, tested or not.
 func (u stored) rows(testing, doing, otherwise string) (heads []string, rows []StateRow) {
-	heads, rows = stateRows(u.Report)
+	cells := reportCells(u.Report)
+	heads = cells[0]
+	for i, row := range u.Report.Rows {
+		found := StateRow{Store: row.Store, Sentence: u.Report.Sentence(row)}
+		for j, text := range cells[i+1][1:] {
+			found.Cells = append(found.Cells, StateCell{Head: heads[j+1], Text: text})
+		}
+		rows = append(rows, found)
+	}
 	for _, store := range Stores()[len(rows):] {
 		what := otherwise
 		if store == testing {
 			what = doing
 		}
 		rows = append(rows, StateRow{Store: store, Waiting: what})
-	}
-	return heads, rows
-}
-
-func stateRows(report Report) (heads []string, rows []StateRow) {
-	cells := reportCells(report)
-	heads = cells[0]
-	for i, row := range report.Rows {
-		found := StateRow{Store: row.Store, Sentence: report.Sentence(row)}
-		for j, text := range cells[i+1][1:] {
-			found.Cells = append(found.Cells, StateCell{Head: heads[j+1], Text: text})
-		}
-		rows = append(rows, found)
 	}
 	return heads, rows
 }

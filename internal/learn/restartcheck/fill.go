@@ -29,10 +29,7 @@ const (
 // sessions.
 func (t *trial) fill(ctx context.Context) error {
 	t.progress("create %d sessions", t.Sessions)
-	if err := t.server.Stop(); err != nil {
-		return err
-	}
-	before, err := t.place.size(ctx)
+	before, err := t.stoppedSize(ctx)
 	if err != nil {
 		return err
 	}
@@ -44,10 +41,7 @@ func (t *trial) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := t.server.Stop(); err != nil {
-		return err
-	}
-	after, err := t.place.size(ctx)
+	after, err := t.stoppedSize(ctx)
 	if err != nil {
 		return err
 	}
@@ -57,6 +51,14 @@ func (t *trial) fill(ctx context.Context) error {
 		t.row.SessionSize = growth / int64(t.Sessions)
 	}
 	return nil
+}
+
+// stoppedSize stops the server and returns the size of its store in bytes.
+func (t *trial) stoppedSize(ctx context.Context) (int64, error) {
+	if err := t.server.Stop(); err != nil {
+		return 0, err
+	}
+	return t.place.size(ctx)
 }
 
 // growth returns by how many bytes the server's heap grows with t.Sessions
