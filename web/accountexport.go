@@ -89,13 +89,13 @@ func (s *Site) showExport(c echo.Context) error {
 
 func exportSession(d session.Device) exportedSession {
 	e := exportedSession{
-		ID: d.ID, UserAgent: d.UserAgent, Address: d.Address, Remembered: d.Remembered, Since: d.CreatedAt, How: string(d.EndReason),
+		ID: d.ID, UserAgent: d.UserAgent, Address: d.Address, Remembered: d.Remembered, Since: d.CreatedAt, How: string(d.RevokeReason),
 	}
 	if !d.LastSeenAt.IsZero() {
 		e.LastSeen = &d.LastSeenAt
 	}
-	if !d.EndedAt.IsZero() {
-		e.Ended = &d.EndedAt
+	if !d.RevokedAt.IsZero() {
+		e.Ended = &d.RevokedAt
 	}
 	return e
 }

@@ -45,7 +45,7 @@ func (w *world) member(p person) *browser {
 	w.t.Helper()
 	sess, err := w.sessions.Load(w.t.Context(), "")
 	require.NoError(w.t, err)
-	sess.LogIn(session.Member{ID: p.id, Name: p.name}, text.Sender{UserAgent: userAgent, Address: "127.0.0.1"})
+	sess.PrepareLogIn(session.Member{ID: p.id, Name: p.name}, text.Sender{UserAgent: userAgent, Address: "127.0.0.1"})
 	if err := w.sessions.Commit(sess); err != nil {
 		w.t.Fatalf("log %s in: %v", p.name, err)
 	}

@@ -37,7 +37,7 @@ func (s *Site) completeLogin(c echo.Context, person account.Person, token string
 // was changed is not left alive, whichever came first.
 func (s *Site) startSession(c echo.Context, person account.Person, remember bool, notices ...string) error {
 	ctx, whose := c.Request().Context(), current(c)
-	whose.LogIn(session.Member{ID: person.ID, Name: person.Name, Remember: remember}, sender(c))
+	whose.PrepareLogIn(session.Member{ID: person.ID, Name: person.Name, Remember: remember}, sender(c))
 	for _, notice := range notices {
 		whose.Flash(notice)
 	}
@@ -49,7 +49,7 @@ func (s *Site) startSession(c echo.Context, person account.Person, remember bool
 		return nil
 	}
 	member, _ := whose.Member()
-	if ended := s.Sessions.EndDevice(ctx, person.ID, member.Device, session.EndedByPassword); ended != nil {
+	if ended := s.Sessions.RevokeDevice(ctx, person.ID, member.Device, session.RevokedByPassword); ended != nil {
 		s.Log.WarnContext(ctx, "session of a former password not ended, and its token given to nobody", "cause", ended)
 	}
 	if err != nil {

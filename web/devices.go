@@ -78,7 +78,7 @@ func groupPast(past []session.Device, now time.Time) []pastDevices {
 			groups = append(groups, pastDevices{Title: title, Address: d.Address, Kind: deviceKind(d.UserAgent)})
 		}
 		groups[i].Sessions = append(groups[i].Sessions, pastSession{
-			How: RevocationWords(d.EndReason), Since: MomentAt(d.CreatedAt, now), Ended: MomentAt(d.EndedAt, now),
+			How: RevocationWords(d.RevokeReason), Since: MomentAt(d.CreatedAt, now), Ended: MomentAt(d.RevokedAt, now),
 		})
 	}
 	return groups
@@ -108,7 +108,7 @@ func (s *Site) submitEndDevice(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := current(c).EndDevice(c.Request().Context(), sent["id"]); err != nil {
+	if err := current(c).RevokeDevice(c.Request().Context(), sent["id"]); err != nil {
 		return err
 	}
 	if current(c).LoggedOut() {
@@ -123,7 +123,7 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 	if _, err := form.Parse(c.Request()); err != nil {
 		return err
 	}
-	ended, err := current(c).EndOthers(c.Request().Context())
+	ended, err := current(c).RevokeOthers(c.Request().Context())
 	if err != nil && ended > 0 {
 		return unavailableAfter(errDevicesEnded, err)
 	}

@@ -59,7 +59,7 @@ var (
 
 // unavailableAfter wraps err in done if its cause is an unavailable store.
 func unavailableAfter(done, err error) error {
-	for _, cause := range []error{session.ErrUnavailable, fault.ErrUnavailable, session.ErrNotNoted} {
+	for _, cause := range []error{session.ErrUnavailable, fault.ErrUnavailable, session.ErrNotRecorded} {
 		if errors.Is(err, cause) {
 			return fmt.Errorf("%w: %w", done, err)
 		}
@@ -118,7 +118,7 @@ func named() []struct {
 			"We can’t tell right now if all of them were. Check the list in a moment.")},
 		{errLogOutUnknown, away("We don’t know if you are logged out",
 			"You may be. To be sure, log out again in a moment.")},
-		{session.ErrNotNoted, away("We couldn’t record that",
+		{session.ErrNotRecorded, away("We couldn’t record that",
 			"The session ended, but we couldn’t save a record of it. Do the same again in a moment.")},
 		{fault.ErrOutcomeUnknown, outcomeUnknown},
 		{session.ErrUnavailable, sessions},

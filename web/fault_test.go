@@ -65,7 +65,7 @@ var doings = map[string]func(c echo.Context, sess *session.Session){
 	"taking notices":   func(_ echo.Context, whose *session.Session) { whose.TakeFlashes() },
 	"logging out":      func(_ echo.Context, whose *session.Session) { whose.LogOut() },
 	"logging in": func(_ echo.Context, whose *session.Session) {
-		whose.LogIn(session.Member{ID: strings.Repeat("A", 22), Name: "Eve"}, text.Sender{UserAgent: "x", Address: "y"})
+		whose.PrepareLogIn(session.Member{ID: strings.Repeat("A", 22), Name: "Eve"}, text.Sender{UserAgent: "x", Address: "y"})
 	},
 	"setting a cookie": func(c echo.Context, _ *session.Session) {
 		c.SetCookie(&http.Cookie{Name: "crumb", Value: "x"})

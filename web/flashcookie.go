@@ -33,7 +33,7 @@ const (
 // flashText is the message for a code; "" for an unknown one.
 func (s *Site) flashText(code string) string {
 	if why, ended := strings.CutPrefix(code, flashEnded); ended {
-		return "Your session has ended" + reasons()[session.EndReason(why)].because + ". Log in to continue."
+		return "Your session has ended" + reasons()[session.RevokeReason(why)].because + ". Log in to continue."
 	}
 	return map[string]string{
 		flashLoggedOut:    "You are logged out.",
@@ -54,24 +54,26 @@ type reason struct {
 	because string // after "Your session has ended", as far as its owner can make use of it
 }
 
-func reasons() map[session.EndReason]reason {
-	return map[session.EndReason]reason{
-		session.EndedByLogOut:   {listed: "Logged out"},
-		session.EndedByOwner:    {"Logged out from another device", ": it was logged out from another device"},
-		session.EndedByOperator: {"Ended by an administrator", ": the operator of this site ended it"},
-		session.EndedByDisable:  {listed: "Ended when the account was disabled"},
-		session.EndedByLimit:    {"Ended to make room for a newer session", ": you have logged in on so many devices since that the oldest had to go"},
-		session.EndedByPassword: {"Ended when the password was changed", ": the password was changed"},
-		session.EndedByUndo:     {"Ended when a change of address was undone", ": a change of the e-mail address was undone"},
-		session.EndedByLogIn:    {listed: "Replaced when you logged in again"},
-		session.EndedByIdleness: {because: ": it was not used for too long"},
-		session.EndedByAge:      {because: ": it had reached its maximum age"},
-		session.EndedByTime:     {because: ": it was not used for too long, or had reached its maximum age"},
+func reasons() map[session.RevokeReason]reason {
+	return map[session.RevokeReason]reason{
+		session.RevokedByLogOut:   {listed: "Logged out"},
+		session.RevokedByOwner:    {"Logged out from another device", ": it was logged out from another device"},
+		session.RevokedByOperator: {"Ended by an administrator", ": the operator of this site ended it"},
+		session.RevokedByDisable:  {listed: "Ended when the account was disabled"},
+		session.RevokedByLimit:    {"Ended to make room for a newer session", ": you have logged in on so many devices since that the oldest had to go"},
+		session.RevokedByPassword: {"Ended when the password was changed", ": the password was changed"},
+		session.RevokedByUndo:     {"Ended when a change of address was undone", ": a change of the e-mail address was undone"},
+		session.RevokedByLogIn:    {listed: "Replaced when you logged in again"},
+		session.RevokedByIdleness: {because: ": it was not used for too long"},
+		session.RevokedByAge:      {because: ": it had reached its maximum age"},
+		session.RevokedByTime:     {because: ": it was not used for too long, or had reached its maximum age"},
 	}
 }
 
 // RevocationWords is how the page of devices says why a session has ended.
-func RevocationWords(why session.EndReason) string { return cmp.Or(reasons()[why].listed, "Expired") }
+func RevocationWords(why session.RevokeReason) string {
+	return cmp.Or(reasons()[why].listed, "Expired")
+}
 
 // setFlashCookie has the next page show the message for code.
 func (s *Site) setFlashCookie(c echo.Context, code string) {

@@ -27,7 +27,7 @@ func TestTheLogNeverShowsAPasswordOrToken(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			sess.LogIn(session.Member{ID: "x", Name: form.Get("password")}, text.Sender{UserAgent: c.Request().Header.Get("Cookie")})
+			sess.PrepareLogIn(session.Member{ID: "x", Name: form.Get("password")}, text.Sender{UserAgent: c.Request().Header.Get("Cookie")})
 			panic("with a password and a cookie at hand")
 		})
 		p := w.person("Ada")

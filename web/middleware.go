@@ -179,12 +179,12 @@ func (s *Site) membersOnly(next echo.HandlerFunc) echo.HandlerFunc {
 // tellEnded has the next page say that the session which a request came with has
 // ended, if that is so.
 func (s *Site) tellEnded(c echo.Context) {
-	how, over, err := current(c).Over(c.Request().Context())
+	how, over, err := current(c).WhyEnded(c.Request().Context())
 	if err != nil {
 		// Why a session ended is not worth failing for.
 		s.Log.WarnContext(c.Request().Context(), "how a session ended is not known", "cause", err)
 	}
-	lost := how == "" || how == session.EndedByIdleness
+	lost := how == "" || how == session.RevokedByIdleness
 	switch {
 	case !over:
 	case lost && s.InMemory():

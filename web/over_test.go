@@ -36,7 +36,7 @@ func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
 				other.post("/devices/end-others", nil).wantRedirect("/devices")
 			}, "Your session has ended: it was logged out from another device. Log in to continue."},
 			{"by the operator", func(*browser) {
-				if _, err := w.sessions.EndAll(t.Context(), p.id, session.EndedByOperator); err != nil {
+				if _, err := w.sessions.RevokeAllOf(t.Context(), p.id, session.RevokedByOperator); err != nil {
 					t.Fatal(err)
 				}
 			}, "Your session has ended: the operator of this site ended it. Log in to continue."},

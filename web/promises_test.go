@@ -88,7 +88,7 @@ func TestALogOutHappensAlsoWhenItsSenderHasGone(t *testing.T) {
 	w.do("CLIENT", "UNPAUSE")
 	testkit.Eventually(w.t, testkit.Patience, "logged out", func() error {
 		past, err := w.db.Devices().Past(t.Context(), ada.id, 0, 10)
-		if err == nil && (len(past) != 1 || past[0].EndReason != session.EndedByLogOut) {
+		if err == nil && (len(past) != 1 || past[0].RevokeReason != session.RevokedByLogOut) {
 			err = fmt.Errorf("past devices %+v", past)
 		}
 		return err

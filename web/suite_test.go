@@ -214,7 +214,7 @@ func (w *world) open() {
 		DataDir:         w.stores.dataDir,
 		Connect:         cmp.Or(2*w.options.redisTimeout, testkit.Patience),
 		Timeout:         cmp.Or(w.options.redisTimeout, testkit.Patience),
-		Endings:         w.db.Devices(),
+		RevocationLog:   w.db.Devices(),
 		Belongs:         session.Belongs,
 		Postgres:        w.db.Pool(),
 		DatabaseTimeout: testkit.Patience,

@@ -102,9 +102,9 @@ func TestEveryWayASessionEndsIsOnThePage(t *testing.T) {
 	for _, file := range files {
 		code, err := os.ReadFile(file)
 		require.NoError(t, err)
-		for _, found := range regexp.MustCompile(`(?m)^\s+EndedBy\w+\s+EndReason = "(.+?)"`).FindAllSubmatch(code, -1) {
+		for _, found := range regexp.MustCompile(`(?m)^\s+RevokedBy\w+\s+RevokeReason = "(.+?)"`).FindAllSubmatch(code, -1) {
 			ways++
-			if words := web.RevocationWords(session.EndReason(found[1])); !strings.Contains(told, "“"+words+"”") {
+			if words := web.RevocationWords(session.RevokeReason(found[1])); !strings.Contains(told, "“"+words+"”") {
 				t.Errorf("%s: the page does not say %q", found[0], words)
 			}
 		}

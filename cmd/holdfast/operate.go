@@ -185,7 +185,7 @@ func (o operator) disableUser(ctx context.Context, p account.Person) error {
 	if _, err := o.accounts.SetDisabled(ctx, p.ID, true); err != nil {
 		return err
 	}
-	ended, err := o.sessions.EndAll(ctx, p.ID, session.EndedByDisable)
+	ended, err := o.sessions.RevokeAllOf(ctx, p.ID, session.RevokedByDisable)
 	if err != nil {
 		return fmt.Errorf("%s is disabled, but some sessions could not be revoked; run this command again: %w", p.Email, err)
 	}
@@ -227,19 +227,19 @@ func (o operator) listSessions(ctx context.Context, p account.Person) error {
 }
 
 func (o operator) endSession(ctx context.Context, p account.Person, id string) error {
-	if err := o.sessions.EndDevice(ctx, p.ID, id, session.EndedByOperator); err != nil {
+	if err := o.sessions.RevokeDevice(ctx, p.ID, id, session.RevokedByOperator); err != nil {
 		return err
 	}
 	return o.say("Revoked session %s.\n", id)
 }
 
 func (o operator) endAllSessions(ctx context.Context, p account.Person) error {
-	ended, err := o.sessions.EndAll(ctx, p.ID, session.EndedByOperator)
+	ended, err := o.sessions.RevokeAllOf(ctx, p.ID, session.RevokedByOperator)
 	return o.sayEnded(ended, err)
 }
 
 func (o operator) endEverySession(ctx context.Context) error {
-	ended, err := o.sessions.EndEverybody(ctx, session.EndedByOperator, func(marked int) {
+	ended, err := o.sessions.RevokeAll(ctx, session.RevokedByOperator, func(marked int) {
 		fmt.Fprintf(o.out, "Revoking: %d devices so far\n", marked)
 	})
 	return o.sayEnded(ended, err)

@@ -103,7 +103,7 @@ func (s site) logIn(n int) {
 		for range n {
 			whose, err := m.Load(context.Background(), "")
 			require.NoError(s.t, err)
-			whose.LogIn(session.Member{ID: person, Name: "Ada"}, text.Sender{UserAgent: "kelp\x1b[31m browser", Address: "192.0.2.9"})
+			whose.PrepareLogIn(session.Member{ID: person, Name: "Ada"}, text.Sender{UserAgent: "kelp\x1b[31m browser", Address: "192.0.2.9"})
 			require.NoError(s.t, m.Commit(whose))
 		}
 	})

@@ -106,7 +106,7 @@ func storeSettings(cfg config.Config, db *database.DB, log *slog.Logger) store.C
 		DataDir:         cfg.DataDir,
 		Connect:         cfg.RedisConnectTimeout,
 		Timeout:         cfg.RedisTimeout,
-		Endings:         session.Endings(db.Devices(), cfg.DataDir),
+		RevocationLog:   session.RevocationLog(db.Devices(), cfg.DataDir),
 		Belongs:         session.Belongs,
 		Postgres:        db.Pool(),
 		DatabaseName:    db.Name(),

@@ -34,7 +34,7 @@ func (p people) SetPassword(ctx context.Context, set account.NewPassword, a acco
 			mailed, _ := account.EmailKey(set.Link.Detail)
 			changed = t.person(resetPassword, set.Person, set.Hash, set.At.UnixMilli(), mailed)
 		}
-		t.revokeSessions(set.Person, set.Keep, session.EndedByPassword)
+		t.revokeSessions(set.Person, set.Keep, session.RevokedByPassword)
 		t.exec(forgetOtherBrowsers, set.Person, set.KeepBrowser)
 		t.spendLinks(set.Person, set.At)
 		t.spendUndoLinksTo(changed.EmailKey, set.Person, set.At)
@@ -93,7 +93,7 @@ func (p people) MoveEmail(ctx context.Context, l account.Link, to account.Move, 
 		t.checkFree(addressIsKept, l.Person, to.Key, to.At.UnixMilli()) // last: see removeWhereKept
 		t.spendLinks(l.Person, to.At)
 		if to.Hash != "" {
-			t.revokeSessions(l.Person, "", session.EndedByUndo)
+			t.revokeSessions(l.Person, "", session.RevokedByUndo)
 			t.exec(forgetOtherBrowsers, l.Person, "")
 			t.spendUndoLinks(l.Person, l.Created, to.At)
 		}
@@ -132,7 +132,7 @@ WHERE person_id = $1
 // now, and for good, and in the session store when it is asked to. The database's
 // clock stamps the end: a store that has lost its latest seconds is asked again
 // about what ended since then by that clock.
-func (t *tx) revokeSessions(person, keep string, why session.EndReason) {
+func (t *tx) revokeSessions(person, keep string, why session.RevokeReason) {
 	t.exec(revokePerson, dayAgo(), person, keep, false)
 	t.exec(endDevicesOfPerson, person, string(why), keep)
 }

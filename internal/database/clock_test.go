@@ -40,9 +40,9 @@ func TestNothingEndsBeforeTheFloorOfTheClock(t *testing.T) {
 				clockBack(t, db, by)
 				var floor int64
 				require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT floor_ms FROM clock`).Scan(&floor))
-				endDevices(t, db, session.EndedByLogOut, all[0].ID)
+				endDevices(t, db, session.RevokedByLogOut, all[0].ID)
 				require.NoError(t, db.Devices().Expire(t.Context(), []string{all[1].ID}))
-				require.NoError(t, db.Devices().EndEverybody(t.Context(), session.EndedByOperator, func(int) {}))
+				require.NoError(t, db.Devices().RevokeAll(t.Context(), session.RevokedByOperator, func(int) {}))
 				if keys := endedSince(t, db, time.UnixMilli(floor)); len(keys) != len(all) {
 					t.Errorf("ended since the floor: %q; want all three", keys)
 				}

@@ -82,7 +82,7 @@ FROM devices
 func deviceInto(d *session.Device) into {
 	return into{
 		&d.ID, &d.PersonID, &d.SessionKey, &d.UserAgent, &d.Address, &d.Remembered,
-		(*millis)(&d.CreatedAt), (*millis)(&d.ExpiresAt), (*millis)(&d.EndedAt), &d.EndReason,
+		(*millis)(&d.CreatedAt), (*millis)(&d.ExpiresAt), (*millis)(&d.RevokedAt), &d.RevokeReason,
 	}
 }
 
@@ -134,8 +134,8 @@ const believableDevices = selectDevices + `WHERE ` + couldLive + `
 ORDER BY id
 LIMIT $4`
 
-// Believable implements [session.DeviceStore].
-func (d devices) Believable(ctx context.Context, person, after string, limit int) ([]session.Device, error) {
+// ListUnexpired implements [session.DeviceStore].
+func (d devices) ListUnexpired(ctx context.Context, person, after string, limit int) ([]session.Device, error) {
 	return list(ctx, d.db, "read devices of person", deviceInto, believableDevices, dayAgo(), person, after, limit)
 }
 
@@ -145,8 +145,8 @@ SET ended_ms = STAMP_MS, ended_how = $2
 WHERE ended_ms IS NULL
   AND session_key IN (SELECT value FROM JSON_TEXTS($1))`
 
-// EndByKey implements [session.DeviceStore].
-func (d devices) EndByKey(ctx context.Context, keys []string, why session.EndReason) error {
+// RevokeByKey implements [session.DeviceStore].
+func (d devices) RevokeByKey(ctx context.Context, keys []string, why session.RevokeReason) error {
 	return d.db.execEach(ctx, "end devices", endDevices, keys, string(why))
 }
 
@@ -163,7 +163,7 @@ WHERE ended_ms IS NULL
 
 // Expire implements [session.DeviceStore].
 func (d devices) Expire(ctx context.Context, ids []string) error {
-	return d.db.execEach(ctx, "expire devices", expireDevices, ids, string(session.EndedByTime), expireAfter.Milliseconds())
+	return d.db.execEach(ctx, "expire devices", expireDevices, ids, string(session.RevokedByTime), expireAfter.Milliseconds())
 }
 
 // namedAtOnce is how many rows one statement finds by their names.
@@ -203,10 +203,10 @@ last AS (
 SELECT last.ended_ms, last.id, (SELECT string_agg(session_key, ' ') FROM page)
 FROM last`
 
-// EndedSince implements [session.DeviceStore]. Each page is a call of its own
+// RevokedSince implements [session.DeviceStore]. Each page is a call of its own
 // with its own time limit, however many there are. The next one is read while
 // yield works on the one before.
-func (d devices) EndedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error {
+func (d devices) RevokedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error {
 	pages := make(chan []string, 1)
 	both, ctx := errgroup.WithContext(ctx)
 	both.Go(func() error {

@@ -63,7 +63,7 @@ func age(t *testing.T, db *database.DB, by time.Duration) {
 	require.NoError(t, err)
 }
 
-func endDevices(t *testing.T, db *database.DB, why session.EndReason, ids ...string) {
+func endDevices(t *testing.T, db *database.DB, why session.RevokeReason, ids ...string) {
 	t.Helper()
 	keys := make([]string, len(ids))
 	for i, id := range ids {
@@ -72,7 +72,7 @@ func endDevices(t *testing.T, db *database.DB, why session.EndReason, ids ...str
 			t.Fatal(err)
 		}
 	}
-	require.NoError(t, db.Devices().EndByKey(t.Context(), keys, why))
+	require.NoError(t, db.Devices().RevokeByKey(t.Context(), keys, why))
 }
 
 // sameDevices compares by id, in order.
@@ -115,23 +115,23 @@ func TestADeviceIsInsertedListedAndEnded(t *testing.T) {
 		live, err = devices.Live(t.Context(), ada, 2)
 		sameDevices(t, "the latest two", live, err, three, two)
 
-		endDevices(t, db, session.EndedByOwner, one.ID, hers.ID, "nothing")
-		endDevices(t, db, session.EndedByTime, one.ID) // too late: it has ended already
+		endDevices(t, db, session.RevokedByOwner, one.ID, hers.ID, "nothing")
+		endDevices(t, db, session.RevokedByTime, one.ID) // too late: it has ended already
 		age(t, db, time.Second)
-		endDevices(t, db, session.EndedByLogOut, two.ID)
-		endDevices(t, db, session.EndedByLogOut) // nobody
+		endDevices(t, db, session.RevokedByLogOut, two.ID)
+		endDevices(t, db, session.RevokedByLogOut) // nobody
 		past, err := devices.Past(t.Context(), ada, 0, 10)
 		sameDevices(t, "past", past, err, two, one)
-		if len(past) == 2 && (past[1].EndReason != session.EndedByOwner || time.Since(past[1].EndedAt).Abs() > time.Minute) {
-			t.Errorf("the first ended %s at %s", past[1].EndReason, past[1].EndedAt)
+		if len(past) == 2 && (past[1].RevokeReason != session.RevokedByOwner || time.Since(past[1].RevokedAt).Abs() > time.Minute) {
+			t.Errorf("the first ended %s at %s", past[1].RevokeReason, past[1].RevokedAt)
 		}
 		past, err = devices.Past(t.Context(), ada, 1, 1)
 		sameDevices(t, "the second page", past, err, one)
 		live, err = devices.Live(t.Context(), ada, 10)
 		sameDevices(t, "live then", live, err, three)
-		all, err := devices.Believable(t.Context(), ada, "", 2)
+		all, err := devices.ListUnexpired(t.Context(), ada, "", 2)
 		sameDevices(t, "believable", all, err, one, two)
-		all, err = devices.Believable(t.Context(), ada, two.ID, 2)
+		all, err = devices.ListUnexpired(t.Context(), ada, two.ID, 2)
 		sameDevices(t, "the next believable", all, err, three)
 		age(t, db, time.Hour)
 		live, err = devices.Live(t.Context(), ada, 10)
@@ -142,7 +142,7 @@ func TestADeviceIsInsertedListedAndEnded(t *testing.T) {
 		past, err = devices.Past(t.Context(), ada, 0, 1)
 		sameDevices(t, "past then", past, err, three)
 		age(t, db, 24*time.Hour)
-		all, err = devices.Believable(t.Context(), ada, "", 10)
+		all, err = devices.ListUnexpired(t.Context(), ada, "", 10)
 		sameDevices(t, "believable a day after their lifetime", all, err)
 	})
 }
@@ -160,9 +160,9 @@ func TestOnlyWhatIsConfirmedCounts(t *testing.T) {
 		}
 		live, err := devices.Live(t.Context(), ada, 10)
 		sameDevices(t, "live", live, err)
-		all, err := devices.Believable(t.Context(), ada, "", 10)
+		all, err := devices.ListUnexpired(t.Context(), ada, "", 10)
 		sameDevices(t, "believable", all, err, half, ended)
-		endDevices(t, db, session.EndedByOperator, ended.ID)
+		endDevices(t, db, session.RevokedByOperator, ended.ID)
 		for _, id := range []string{ended.ID, "nothing"} {
 			if _, err := devices.Confirm(t.Context(), id); !errors.Is(err, session.ErrEnded) {
 				t.Errorf("confirm %s: %v", id, err)
@@ -197,9 +197,9 @@ func TestWhatEndedIsKnownByItsKey(t *testing.T) {
 		insertDevices(t, db, over)
 		age(t, db, 25*time.Hour) // an hour of lifetime, and a day by which a clock may be wrong
 		insertDevices(t, db, early, late, running)
-		endDevices(t, db, session.EndedByLogOut, early.ID)
+		endDevices(t, db, session.RevokedByLogOut, early.ID)
 		age(t, db, 10*time.Minute)
-		endDevices(t, db, session.EndedByOwner, late.ID, over.ID)
+		endDevices(t, db, session.RevokedByOwner, late.ID, over.ID)
 		for ago, want := range map[time.Duration][]string{time.Hour: {early.SessionKey, late.SessionKey}, time.Minute: {late.SessionKey}, -time.Minute: nil} {
 			if keys := endedSince(t, db, time.Now().Add(-ago)); !reflect.DeepEqual(keys, want) {
 				t.Errorf("ended since %s ago: %q; want %q", ago, keys, want)
@@ -243,10 +243,10 @@ func TestPastDevicesAreForgottenOnceADayByOneServer(t *testing.T) {
 			}
 		}
 		insertDevices(t, db, deviceOf(ada, 1))
-		endDevices(t, db, session.EndedByLogOut, deviceOf(ada, 1).ID)
+		endDevices(t, db, session.RevokedByLogOut, deviceOf(ada, 1).ID)
 		age(t, db, 91*day)
 		insertDevices(t, db, deviceOf(ada, 2), deviceOf(ada, 3))
-		endDevices(t, db, session.EndedByLogOut, deviceOf(ada, 2).ID)
+		endDevices(t, db, session.RevokedByLogOut, deviceOf(ada, 2).ID)
 		ask(2, "at the first start")
 		age(t, db, 91*day)
 		ask(2, "on the same day")
@@ -308,7 +308,7 @@ func TestALogInIsConfirmedWithTheNameOfThatMoment(t *testing.T) {
 
 func endedSince(t *testing.T, db *database.DB, since time.Time) (all []string) {
 	t.Helper()
-	err := db.Devices().EndedSince(t.Context(), since, func(keys []string) error { all = append(all, keys...); return nil })
+	err := db.Devices().RevokedSince(t.Context(), since, func(keys []string) error { all = append(all, keys...); return nil })
 	require.NoError(t, err)
 	return all
 }
@@ -329,7 +329,7 @@ func TestWhoMayNotLogInIsNotWrittenDown(t *testing.T) {
 		if err != nil || !record.Disabled {
 			t.Errorf("the try let them in again: %+v, %v", record, err)
 		}
-		all, err := db.Devices().Believable(t.Context(), "", "", 10)
+		all, err := db.Devices().ListUnexpired(t.Context(), "", "", 10)
 		sameDevices(t, "written", all, err)
 	})
 }
@@ -355,7 +355,7 @@ func TestDisablingComesBeforeOrAfterALogInNeverWithin(t *testing.T) {
 			if _, err := other.People().UpdateDisabled(t.Context(), person, dawn); err != nil {
 				t.Fatal(err)
 			}
-			found, err := other.Devices().Believable(t.Context(), person, "", 10)
+			found, err := other.Devices().ListUnexpired(t.Context(), person, "", 10)
 			require.NoError(t, err)
 			group.Wait()
 			n := 0
@@ -403,7 +403,7 @@ func TestManyEndAtOnce(t *testing.T) {
 			ids[i] = strconv.Itoa(i + 1)
 		}
 		began := time.Now().Add(-time.Second)
-		endDevices(t, db, session.EndedByOperator, ids...)
+		endDevices(t, db, session.RevokedByOperator, ids...)
 		if keys := endedSince(t, db, began); len(keys) != many {
 			t.Errorf("%d ended; want %d", len(keys), many)
 		}
@@ -442,7 +442,7 @@ func TestEverybodysDevicesAreEndedPageByPage(t *testing.T) {
 			t.Fatal(err)
 		}
 		var told []int
-		require.NoError(t, db.Devices().EndEverybody(t.Context(), session.EndedByOperator, func(marked int) { told = append(told, marked) }))
+		require.NoError(t, db.Devices().RevokeAll(t.Context(), session.RevokedByOperator, func(marked int) { told = append(told, marked) }))
 		if len(told) < 2 || !slices.IsSorted(told) {
 			t.Errorf("told %d", told)
 		}

@@ -41,7 +41,7 @@ func TestWhatAChangeEndsIsStampedByTheDatabasesClock(t *testing.T) {
 			require.NoError(t, err)
 			require.NoError(t, change(r))
 			var told []string
-			if err := db.Devices().EndedSince(t.Context(), clock.Floor, func(keys []string) error { told = append(told, keys...); return nil }); err != nil {
+			if err := db.Devices().RevokedSince(t.Context(), clock.Floor, func(keys []string) error { told = append(told, keys...); return nil }); err != nil {
 				t.Fatal(err)
 			}
 			if !slices.Contains(told, key) {

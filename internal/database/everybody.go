@@ -44,12 +44,12 @@ SET ended_ms = (SELECT STAMP_MS), ended_how = $1
 WHERE ended_ms IS NULL
   AND `
 
-// reportEvery is after how many marked devices EndEverybody reports progress.
+// reportEvery is after how many marked devices RevokeAll reports progress.
 const reportEvery = 10_000
 
-// EndEverybody implements [session.DeviceStore]. Several pages are marked at a
+// RevokeAll implements [session.DeviceStore]. Several pages are marked at a
 // time, each by a statement of its own, with its own time limit.
-func (d devices) EndEverybody(ctx context.Context, why session.EndReason, progress func(marked int)) error {
+func (d devices) RevokeAll(ctx context.Context, why session.RevokeReason, progress func(marked int)) error {
 	at := d.db.places
 	var end int64
 	if err := d.db.scan(ctx, "read devices", into{&end}, at.end); err != nil {

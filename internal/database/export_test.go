@@ -1,6 +1,6 @@
 package database
 
-// SmallPages has long jobs take so many rows in a statement, or of EndEverybody
+// SmallPages has long jobs take so many rows in a statement, or of RevokeAll
 // in PostgreSQL those of one block, some 50.
 func (db *DB) SmallPages(rows int) {
 	db.page = rows

@@ -88,7 +88,7 @@ func eventInto(e *account.Event) into {
 // History implements [account.History].
 func (p people) History(ctx context.Context, person string, offset, limit int) ([]account.Event, error) {
 	events, err := list(ctx, p.db, "read history", eventInto, historyOfPerson,
-		person, limit, offset, string(account.EventSessionExpired), string(session.EndedByTime))
+		person, limit, offset, string(account.EventSessionExpired), string(session.RevokedByTime))
 	for i := range events {
 		events[i].Person = person
 	}

@@ -144,24 +144,24 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		"Revocations.WaitingOf": func(ctx context.Context) error { _, err := revocations.WaitingOf(ctx, id); return err },
 		"Revocations.Removed":   func(ctx context.Context) error { return revocations.Removed(ctx, []string{device.SessionKey}) },
 
-		"Devices.Insert":     func(ctx context.Context) error { return devices.Insert(ctx, device) },
-		"Devices.Confirm":    func(ctx context.Context) error { _, err := devices.Confirm(ctx, device.ID); return err },
-		"Devices.NameOf":     func(ctx context.Context) error { _, err := devices.NameOf(ctx, id); return err },
-		"Devices.Find":       func(ctx context.Context) error { _, err := devices.Find(ctx, id, device.ID); return err },
-		"Devices.FindByKey":  func(ctx context.Context) error { _, err := devices.FindByKey(ctx, device.SessionKey); return err },
-		"Devices.Live":       func(ctx context.Context) error { _, err := devices.Live(ctx, id, 10); return err },
-		"Devices.Past":       func(ctx context.Context) error { _, err := devices.Past(ctx, id, 0, 10); return err },
-		"Devices.Believable": func(ctx context.Context) error { _, err := devices.Believable(ctx, id, "", 10); return err },
-		"Devices.EndByKey": func(ctx context.Context) error {
-			return devices.EndByKey(ctx, []string{device.SessionKey}, session.EndedByOwner)
+		"Devices.Insert":        func(ctx context.Context) error { return devices.Insert(ctx, device) },
+		"Devices.Confirm":       func(ctx context.Context) error { _, err := devices.Confirm(ctx, device.ID); return err },
+		"Devices.NameOf":        func(ctx context.Context) error { _, err := devices.NameOf(ctx, id); return err },
+		"Devices.Find":          func(ctx context.Context) error { _, err := devices.Find(ctx, id, device.ID); return err },
+		"Devices.FindByKey":     func(ctx context.Context) error { _, err := devices.FindByKey(ctx, device.SessionKey); return err },
+		"Devices.Live":          func(ctx context.Context) error { _, err := devices.Live(ctx, id, 10); return err },
+		"Devices.Past":          func(ctx context.Context) error { _, err := devices.Past(ctx, id, 0, 10); return err },
+		"Devices.ListUnexpired": func(ctx context.Context) error { _, err := devices.ListUnexpired(ctx, id, "", 10); return err },
+		"Devices.RevokeByKey": func(ctx context.Context) error {
+			return devices.RevokeByKey(ctx, []string{device.SessionKey}, session.RevokedByOwner)
 		},
 		"Devices.Expire": func(ctx context.Context) error { return devices.Expire(ctx, []string{device.ID}) },
 		"Devices.Clock":  func(ctx context.Context) error { _, err := devices.Clock(ctx); return err },
-		"Devices.EndedSince": func(ctx context.Context) error {
-			return devices.EndedSince(ctx, birth, func([]string) error { return nil })
+		"Devices.RevokedSince": func(ctx context.Context) error {
+			return devices.RevokedSince(ctx, birth, func([]string) error { return nil })
 		},
-		"Devices.EndEverybody": func(ctx context.Context) error {
-			return devices.EndEverybody(ctx, session.EndedByOwner, func(int) {})
+		"Devices.RevokeAll": func(ctx context.Context) error {
+			return devices.RevokeAll(ctx, session.RevokedByOwner, func(int) {})
 		},
 		"Devices.Forget": func(ctx context.Context) error { return devices.Forget(ctx, time.Hour) },
 	}

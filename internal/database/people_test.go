@@ -140,7 +140,7 @@ func TestStoreDeletesAPersonWithTheirLogInsAndNobodyElse(t *testing.T) {
 		for n := range 4 {
 			require.NoError(t, devices.Insert(t.Context(), logIn(1+n%2, n)))
 		}
-		require.NoError(t, devices.EndByKey(t.Context(), []string{logIn(1, 0).SessionKey}, session.EndedByLogOut))
+		require.NoError(t, devices.RevokeByKey(t.Context(), []string{logIn(1, 0).SessionKey}, session.RevokedByLogOut))
 		if _, err := store.Close(t.Context(), record(1).ID, account.Audit{}); err != nil {
 			t.Fatal(err)
 		}

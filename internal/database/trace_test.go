@@ -63,8 +63,8 @@ func TestEveryStatementOfATracedCallIsReported(t *testing.T) {
 			{func(ctx context.Context) error { _, err := db.People().PageByEmailKey(ctx, "", 5); return err }, []string{"SELECT id, name"}, "people.go people.PageByEmailKey"},
 			{func(ctx context.Context) error { return db.Devices().Insert(ctx, entry) }, []string{"BEGIN", "UPDATE people", "INSERT INTO devices", "COMMIT"}, "devices.go devices.Insert"},
 			{func(ctx context.Context) error {
-				return db.Devices().EndByKey(ctx, []string{"entry"}, session.EndedByOwner)
-			}, []string{"UPDATE devices"}, "devices.go devices.EndByKey"},
+				return db.Devices().RevokeByKey(ctx, []string{"entry"}, session.RevokedByOwner)
+			}, []string{"UPDATE devices"}, "devices.go devices.RevokeByKey"},
 		} {
 			statements, from := watched(t, c.do)
 			if len(statements) != len(c.want) {

@@ -67,7 +67,7 @@ var laptop = text.Sender{UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) G
 
 func (b *browser) logIn(member session.Member) *browser {
 	b.t.Helper()
-	b.do(func(s *session.Session) error { s.LogIn(member, laptop); return nil })
+	b.do(func(s *session.Session) error { s.PrepareLogIn(member, laptop); return nil })
 	return b
 }
 

@@ -103,7 +103,7 @@ func TestCampaignEndsAMillionSessionsOfEverybody(t *testing.T) {
 	m := w.open()
 	w.crowd(many, false)
 	told, before, began := 0, load(), time.Now()
-	n, err := m.EndEverybody(context.Background(), session.EndedByOperator, func(int) { told++ })
+	n, err := m.RevokeAll(context.Background(), session.RevokedByOperator, func(int) { told++ })
 	took := time.Since(began)
 	t.Logf("%d ended in %s, told %d times; load %s before, %s after", n, took.Round(time.Millisecond), told, before, load())
 	if n != many || err != nil || told < 10 || took > limit {

@@ -43,7 +43,7 @@ func TestTheOldestOfTooManySessionsEndsAndSaysSo(t *testing.T) {
 	s, err := last.load()
 	require.NoError(t, err)
 	past, err := s.PastDevices(context.Background(), 0, 10)
-	if err != nil || len(past) != 1 || past[0].EndReason != session.EndedByLimit {
+	if err != nil || len(past) != 1 || past[0].RevokeReason != session.RevokedByLimit {
 		t.Errorf("past sessions are %+v, %v", past, err)
 	}
 }
@@ -65,7 +65,7 @@ func TestManyLogInsAtOnceAreAllListedAndKeepTheCap(t *testing.T) {
 		browsers := make([]*browser, atOnce)
 		inParallel(atOnce, func(i int) {
 			browsers[i] = w.browser(managers[i%2])
-			if err := browsers[i].try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil }); err != nil {
+			if err := browsers[i].try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil }); err != nil {
 				t.Errorf("log-in %d of %d at once: %v", i, atOnce, err)
 			}
 		})
@@ -133,7 +133,7 @@ func TestSessionsThatFellOutOfTheStoreHealToExpired(t *testing.T) {
 		s, err := kept.load()
 		require.NoError(t, err)
 		past, err := s.PastDevices(ctx, 0, 10)
-		if err != nil || len(past) != 1 || past[0].EndReason != session.EndedByTime {
+		if err != nil || len(past) != 1 || past[0].RevokeReason != session.RevokedByTime {
 			t.Errorf("past %+v, %v; want the lost one, expired", past, err)
 		}
 		if _, err := w.raw("FLUSHDB"); err != nil {

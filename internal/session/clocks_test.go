@@ -33,7 +33,7 @@ func TestServersWhoseClocksDifferAgreeOnWhoIsLoggedIn(t *testing.T) {
 			browsers := make([]*browser, len(managers)*each)
 			inParallel(len(browsers), func(i int) {
 				browsers[i] = w.browser(managers[i%len(managers)])
-				if err := browsers[i].try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil }); err != nil {
+				if err := browsers[i].try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil }); err != nil {
 					t.Errorf("log-in %d: %v", i, err)
 				}
 			})
@@ -51,7 +51,7 @@ func TestServersWhoseClocksDifferAgreeOnWhoIsLoggedIn(t *testing.T) {
 			for i, m := range managers {
 				mine := browsers[0].at(m)
 				var ended int
-				mine.do(func(s *session.Session) (err error) { ended, err = s.EndOthers(ctx); return err })
+				mine.do(func(s *session.Session) (err error) { ended, err = s.RevokeOthers(ctx); return err })
 				if want := len(browsers) - 1; i == 0 && ended != want || i > 0 && ended != 0 {
 					t.Errorf("server %d ended %d, want %d at the first and none after", i, ended, want)
 				}
@@ -77,7 +77,7 @@ func TestLogInsThatFailedEndNoSession(t *testing.T) {
 	before := []*browser{w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)}
 	w.redis.Kill()
 	for i := range session.MaxLive - 1 {
-		err := w.browser(m).try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil })
+		err := w.browser(m).try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil })
 		if !errors.Is(err, session.ErrUnavailable) {
 			t.Fatalf("log-in %d without Redis: %v", i, err)
 		}
@@ -106,9 +106,9 @@ type paged struct {
 	next  chan struct{}
 }
 
-func (p *paged) EndedSince(ctx context.Context, since time.Time, yield func([]string) error) error {
+func (p *paged) RevokedSince(ctx context.Context, since time.Time, yield func([]string) error) error {
 	if !p.waits.Load() {
-		return p.DeviceStore.EndedSince(ctx, since, yield)
+		return p.DeviceStore.RevokedSince(ctx, since, yield)
 	}
 	if err := yield([]string{hash("a"), hash("b"), hash("c")}); err != nil {
 		return err

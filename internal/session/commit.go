@@ -92,7 +92,7 @@ func (m *Manager) commitLogOut(s *Session) error {
 		keys = s.also // a guest's session is no device
 	}
 	if len(keys) > 0 {
-		if err := m.persistRevocation(s.request, keys, EndedByLogOut); err != nil {
+		if err := m.persistRevocation(s.request, keys, RevokedByLogOut); err != nil {
 			return err
 		}
 	}

@@ -16,34 +16,34 @@ const MaxLive = 100
 // ErrNoDevice: this person has no such session, now or in the past.
 var ErrNoDevice = errors.New("no such session of this person")
 
-// EndReason is why a session ended.
-type EndReason string
+// RevokeReason is why a session ended.
+type RevokeReason string
 
 // The reasons why a session ends. They are stored, so they must not change.
 const (
-	EndedByLogOut   EndReason = "log-out"  // on the device itself
-	EndedByOwner    EndReason = "owner"    // from another device
-	EndedByOperator EndReason = "operator" // by a command
-	EndedByDisable  EndReason = "disabled" // the person may no longer log in
-	EndedByLimit    EndReason = "limit"    // the oldest of more than MaxLive
-	EndedByLogIn    EndReason = "log-in"   // a new login in the same browser
-	EndedByTime     EndReason = "expired"  // idle too long, or too old
+	RevokedByLogOut   RevokeReason = "log-out"  // on the device itself
+	RevokedByOwner    RevokeReason = "owner"    // from another device
+	RevokedByOperator RevokeReason = "operator" // by a command
+	RevokedByDisable  RevokeReason = "disabled" // the person may no longer log in
+	RevokedByLimit    RevokeReason = "limit"    // the oldest of more than MaxLive
+	RevokedByLogIn    RevokeReason = "log-in"   // a new login in the same browser
+	RevokedByTime     RevokeReason = "expired"  // idle too long, or too old
 )
 
 // Device is one login of a person: a row in the database that outlives the session,
 // so that the session can be listed, and revoked again in a store that was restored
 // from older data.
 type Device struct {
-	ID         string
-	PersonID   string
-	SessionKey string // the store's name for the session: the hash of its token
-	UserAgent  string
-	Address    string
-	Remembered bool
-	CreatedAt  time.Time
-	ExpiresAt  time.Time // absolute lifetime
-	EndedAt    time.Time // zero while the session may be live
-	EndReason  EndReason // "" while the session may be live
+	ID           string
+	PersonID     string
+	SessionKey   string // the store's name for the session: the hash of its token
+	UserAgent    string
+	Address      string
+	Remembered   bool
+	CreatedAt    time.Time
+	ExpiresAt    time.Time    // absolute lifetime
+	RevokedAt    time.Time    // zero while the session may be live
+	RevokeReason RevokeReason // "" while the session may be live
 
 	LastSeenAt time.Time // from the session's record; zero for a past one
 	Current    bool      // the session this request came with
@@ -75,25 +75,25 @@ type DeviceStore interface {
 	Live(ctx context.Context, person string, limit int) ([]Device, error)
 	// Past returns ended devices of a person, latest first.
 	Past(ctx context.Context, person string, offset, limit int) ([]Device, error)
-	// Believable returns devices, ordered by id and starting after the id after,
+	// ListUnexpired returns devices, ordered by id and starting after the id after,
 	// whose session could be stored somewhere: whose lifetime has not passed,
 	// whether ended or not, confirmed or not.
-	Believable(ctx context.Context, person, after string, limit int) ([]Device, error)
-	// EndByKey marks the devices with these session keys as ended, except those
+	ListUnexpired(ctx context.Context, person, after string, limit int) ([]Device, error)
+	// RevokeByKey marks the devices with these session keys as ended, except those
 	// that have ended already. It ignores keys of no device.
-	EndByKey(ctx context.Context, keys []string, why EndReason) error
+	RevokeByKey(ctx context.Context, keys []string, why RevokeReason) error
 	// Expire marks those of the devices as expired that have not ended yet and were
 	// inserted more than a minute ago: a younger one may be about to be confirmed.
 	Expire(ctx context.Context, ids []string) error
 	// Clock reads the database's clock, which stamps all of this.
 	Clock(ctx context.Context) (Clock, error)
-	// EndedSince passes the keys of devices that ended at since or later, and whose
+	// RevokedSince passes the keys of devices that ended at since or later, and whose
 	// lifetime has not passed, to yield, in batches.
-	EndedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error
-	// EndEverybody marks all people's devices that have not ended yet as ended, in
+	RevokedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error
+	// RevokeAll marks all people's devices that have not ended yet as ended, in
 	// batches, and passes the number so far to progress, one call at a time. It may
 	// miss a device that is inserted during the call.
-	EndEverybody(ctx context.Context, why EndReason, progress func(marked int)) error
+	RevokeAll(ctx context.Context, why RevokeReason, progress func(marked int)) error
 	// Forget deletes devices that ended or expired longer than age ago and whose
 	// lifetime has passed, once a day however many servers call it.
 	Forget(ctx context.Context, age time.Duration) error
@@ -143,10 +143,10 @@ func (s *Session) PastDevices(ctx context.Context, offset, limit int) ([]Device,
 	return s.manager.devices.Past(ctx, member.ID, offset, limit)
 }
 
-// EndDevice revokes one session of the logged-in person; for this session it is a
+// RevokeDevice revokes one session of the logged-in person; for this session it is a
 // logout. It does nothing if the session has ended already. Errors: ErrNoDevice for
 // a session that is not theirs, ErrUnavailable.
-func (s *Session) EndDevice(ctx context.Context, id string) error {
+func (s *Session) RevokeDevice(ctx context.Context, id string) error {
 	member, ok := s.Member()
 	if !ok {
 		return ErrEnded
@@ -155,17 +155,17 @@ func (s *Session) EndDevice(ctx context.Context, id string) error {
 		s.LogOut()
 		return nil
 	}
-	return s.manager.EndDevice(ctx, member.ID, id, EndedByOwner)
+	return s.manager.RevokeDevice(ctx, member.ID, id, RevokedByOwner)
 }
 
-// EndOthers revokes every session of the logged-in person except this one, and
+// RevokeOthers revokes every session of the logged-in person except this one, and
 // returns how many live ones there were.
-func (s *Session) EndOthers(ctx context.Context) (int, error) {
+func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 	member, ok := s.Member()
 	if !ok {
 		return 0, ErrEnded
 	}
-	return s.manager.endAll(ctx, member.ID, member.Device, EndedByOwner)
+	return s.manager.revokeAllOf(ctx, member.ID, member.Device, RevokedByOwner)
 }
 
 // Devices returns the live sessions of a person, newest first: the devices whose
@@ -176,8 +176,8 @@ func (m *Manager) Devices(ctx context.Context, person string) ([]Device, error) 
 	return devices, err
 }
 
-// EndDevice revokes one session of a person. Errors: see [Session.EndDevice].
-func (m *Manager) EndDevice(ctx context.Context, person, id string, why EndReason) error {
+// RevokeDevice revokes one session of a person. Errors: see [Session.RevokeDevice].
+func (m *Manager) RevokeDevice(ctx context.Context, person, id string, why RevokeReason) error {
 	d, err := m.devices.Find(ctx, person, id)
 	if err != nil {
 		return err
@@ -185,18 +185,18 @@ func (m *Manager) EndDevice(ctx context.Context, person, id string, why EndReaso
 	return m.end(ctx, []Device{d}, why)
 }
 
-// EndAll revokes every session of a person and returns how many there were in the
+// RevokeAllOf revokes every session of a person and returns how many there were in the
 // store.
-func (m *Manager) EndAll(ctx context.Context, person string, why EndReason) (int, error) {
-	return m.endAll(ctx, person, "", why)
+func (m *Manager) RevokeAllOf(ctx context.Context, person string, why RevokeReason) (int, error) {
+	return m.revokeAllOf(ctx, person, "", why)
 }
 
-// endAll revokes sessions whatever their rows say: a store restored from older data
+// revokeAllOf revokes sessions whatever their rows say: a store restored from older data
 // may have a session whose row ended long ago.
-func (m *Manager) endAll(ctx context.Context, person, except string, why EndReason) (int, error) {
+func (m *Manager) revokeAllOf(ctx context.Context, person, except string, why RevokeReason) (int, error) {
 	ended := 0
 	for after := ""; ; {
-		devices, err := m.devices.Believable(ctx, person, after, atOnce)
+		devices, err := m.devices.ListUnexpired(ctx, person, after, atOnce)
 		if err != nil {
 			return ended, err
 		}
@@ -220,20 +220,20 @@ func (m *Manager) endAll(ctx context.Context, person, except string, why EndReas
 	}
 }
 
-// EndEverybody revokes every session, including those of guests, and returns how
+// RevokeAll revokes every session, including those of guests, and returns how
 // many there were in the store. It does not depend on the list of devices: it
 // deletes all keys in the store. It calls progress from time to time with the
 // number of devices marked.
-func (m *Manager) EndEverybody(ctx context.Context, why EndReason, progress func(marked int)) (int, error) {
+func (m *Manager) RevokeAll(ctx context.Context, why RevokeReason, progress func(marked int)) (int, error) {
 	ended, err := m.store.DeleteAll(ctx)
 	if err != nil {
 		return ended, fmt.Errorf("end sessions: %w", unavailable(err))
 	}
-	if err := m.devices.EndEverybody(ctx, why, progress); err != nil {
+	if err := m.devices.RevokeAll(ctx, why, progress); err != nil {
 		return ended, err
 	}
 	// People who have logged in meanwhile.
-	if err := m.devices.EndEverybody(ctx, why, func(int) {}); err != nil {
+	if err := m.devices.RevokeAll(ctx, why, func(int) {}); err != nil {
 		return ended, err
 	}
 	// A login in progress may have stored its session after the first deletion and
@@ -252,7 +252,7 @@ func (m *Manager) EndEverybody(ctx context.Context, why EndReason, progress func
 //
 // It ignores cancellation: a revocation that is not recorded could not be repeated
 // in a store that has lost it.
-func (m *Manager) end(ctx context.Context, devices []Device, why EndReason) error {
+func (m *Manager) end(ctx context.Context, devices []Device, why RevokeReason) error {
 	if len(devices) == 0 {
 		return nil
 	}
@@ -377,5 +377,5 @@ func (m *Manager) makeRoom(ctx context.Context, person, confirmed string) (int, 
 		return 0, nil
 	}
 	oldest := devices[MaxLive-1:] // newest first
-	return len(oldest), m.end(ctx, oldest, EndedByLimit)
+	return len(oldest), m.end(ctx, oldest, RevokedByLimit)
 }

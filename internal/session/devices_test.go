@@ -28,7 +28,7 @@ func TestDevicesAreListedThisOneFirstThenTheLatestUsed(t *testing.T) {
 		for i := range 4 {
 			b := w.browser(m)
 			b.do(func(s *session.Session) error {
-				s.LogIn(w.ada, text.Sender{UserAgent: fmt.Sprint("agent ", i), Address: fmt.Sprint("192.0.2.", i)})
+				s.PrepareLogIn(w.ada, text.Sender{UserAgent: fmt.Sprint("agent ", i), Address: fmt.Sprint("192.0.2.", i)})
 				return nil
 			})
 			all = append(all, b)
@@ -72,11 +72,11 @@ func TestNobodyEndsAnothersSession(t *testing.T) {
 		ada, grace := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
 		id, token := ada.device(), hash(ada.token)
 		for _, id := range []string{id, id + ".x", token, "", "nothing", "%", strings.Repeat("x", 5000)} {
-			mustFail(t, grace.try(func(s *session.Session) error { return s.EndDevice(ctx, id) }), session.ErrNoDevice, "end "+id[:min(20, len(id))])
+			mustFail(t, grace.try(func(s *session.Session) error { return s.RevokeDevice(ctx, id) }), session.ErrNoDevice, "end "+id[:min(20, len(id))])
 		}
-		mustFail(t, m.EndDevice(ctx, w.grace.ID, id, session.EndedByOperator), session.ErrNoDevice, "end as an operator for the wrong person")
-		mustFail(t, mustGuest(t, m).EndDevice(ctx, id), session.ErrEnded, "end by a guest")
-		if n, err := m.EndAll(ctx, w.grace.ID, session.EndedByOperator); n != 1 || err != nil {
+		mustFail(t, m.RevokeDevice(ctx, w.grace.ID, id, session.RevokedByOperator), session.ErrNoDevice, "end as an operator for the wrong person")
+		mustFail(t, mustGuest(t, m).RevokeDevice(ctx, id), session.ErrEnded, "end by a guest")
+		if n, err := m.RevokeAllOf(ctx, w.grace.ID, session.RevokedByOperator); n != 1 || err != nil {
 			t.Errorf("ended %d of Grace's, %v", n, err)
 		}
 		if ada.who() != "Ada" || grace.who() != "" {
@@ -93,20 +93,20 @@ func TestEndingTwiceIsEndingOnceAndKeepsHow(t *testing.T) {
 	b, other := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
 	id := other.device()
 	for range 2 {
-		b.do(func(s *session.Session) error { return s.EndDevice(ctx, id) })
+		b.do(func(s *session.Session) error { return s.RevokeDevice(ctx, id) })
 	}
 	inParallel(8, func(int) {
-		if err := m.EndDevice(ctx, w.ada.ID, id, session.EndedByOperator); err != nil {
+		if err := m.RevokeDevice(ctx, w.ada.ID, id, session.RevokedByOperator); err != nil {
 			t.Error(err)
 		}
 	})
 	s, err := b.load()
 	require.NoError(t, err)
 	past, err := s.PastDevices(ctx, 0, 10)
-	if err != nil || len(past) != 1 || past[0].EndReason != session.EndedByOwner {
+	if err != nil || len(past) != 1 || past[0].RevokeReason != session.RevokedByOwner {
 		t.Errorf("past %+v, %v; want one, ended by its owner", past, err)
 	}
-	if n, err := s.EndOthers(ctx); n != 0 || err != nil {
+	if n, err := s.RevokeOthers(ctx); n != 0 || err != nil {
 		t.Errorf("ended %d others, %v; want none", n, err)
 	}
 }
@@ -184,7 +184,7 @@ func TestOfAUserAgentOnlyTextIsKept(t *testing.T) {
 		"a\x00b\x1b[31m\r\nc\u0085d": "ab[31mcd", "\xff\xfeok": "ok", strings.Repeat("\u00e9", 300): strings.Repeat("\u00e9", 200), "": "",
 	} {
 		b := w.browser(m)
-		b.do(func(s *session.Session) error { s.LogIn(w.ada, text.Sender{UserAgent: sent}); return nil })
+		b.do(func(s *session.Session) error { s.PrepareLogIn(w.ada, text.Sender{UserAgent: sent}); return nil })
 		s, err := b.load()
 		require.NoError(t, err)
 		devices, err := s.Devices(context.Background())
@@ -201,7 +201,7 @@ func TestADisabledPersonCannotBeginASession(t *testing.T) {
 			t.Fatal(err)
 		}
 		b := w.browser(m)
-		mustFail(t, b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil }), session.ErrEnded, "log-in")
+		mustFail(t, b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil }), session.ErrEnded, "log-in")
 		if b.cookie != nil {
 			t.Errorf("it sent the cookie %v", b.cookie)
 		}

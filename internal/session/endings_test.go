@@ -30,17 +30,17 @@ func endings(w *world, m *session.Manager) []ending {
 	return []ending{
 		{"log-out", func(b *browser) error { return b.try(logOut) }, false},
 		{"end of the device", fromElsewhere(func(other *browser, id string) error {
-			return other.try(func(s *session.Session) error { return s.EndDevice(ctx, id) })
+			return other.try(func(s *session.Session) error { return s.RevokeDevice(ctx, id) })
 		}), false},
 		{"end of all others", fromElsewhere(func(other *browser, _ string) error {
-			return other.try(func(s *session.Session) error { _, err := s.EndOthers(ctx); return err })
+			return other.try(func(s *session.Session) error { _, err := s.RevokeOthers(ctx); return err })
 		}), false},
 		{"end by the operator", func(b *browser) error {
-			return m.EndDevice(ctx, w.ada.ID, b.device(), session.EndedByOperator)
+			return m.RevokeDevice(ctx, w.ada.ID, b.device(), session.RevokedByOperator)
 		}, false},
 		{"disabling", func(*browser) error { return w.disable(m) }, false},
 		{"log-in over it", func(b *browser) error {
-			return b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil })
+			return b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil })
 		}, true},
 	}
 }
@@ -51,7 +51,7 @@ func (w *world) disable(m *session.Manager) error {
 	if _, err := w.db.People().UpdateDisabled(ctx, w.ada.ID, w.clock.Now()); err != nil {
 		return err
 	}
-	if _, err := m.EndAll(ctx, w.ada.ID, session.EndedByDisable); err != nil {
+	if _, err := m.RevokeAllOf(ctx, w.ada.ID, session.RevokedByDisable); err != nil {
 		return err
 	}
 	return w.enable()

@@ -40,11 +40,11 @@ func (l *faulty) Confirm(ctx context.Context, id string) (string, error) {
 	return l.DeviceStore.Confirm(ctx, id)
 }
 
-func (l *faulty) Believable(ctx context.Context, person, after string, limit int) ([]session.Device, error) {
+func (l *faulty) ListUnexpired(ctx context.Context, person, after string, limit int) ([]session.Device, error) {
 	if err := l.fail(); err != nil {
 		return nil, err
 	}
-	return l.DeviceStore.Believable(ctx, person, after, limit)
+	return l.DeviceStore.ListUnexpired(ctx, person, after, limit)
 }
 
 func (l *faulty) Find(ctx context.Context, person, id string) (session.Device, error) {
@@ -61,11 +61,11 @@ func (l *faulty) Live(ctx context.Context, person string, limit int) ([]session.
 	return l.DeviceStore.Live(ctx, person, limit)
 }
 
-func (l *faulty) EndByKey(ctx context.Context, keys []string, why session.EndReason) error {
+func (l *faulty) RevokeByKey(ctx context.Context, keys []string, why session.RevokeReason) error {
 	if err := l.fail(); err != nil {
 		return err
 	}
-	return l.DeviceStore.EndByKey(ctx, keys, why)
+	return l.DeviceStore.RevokeByKey(ctx, keys, why)
 }
 
 // TestFailingAtAnyStepLeavesNothingHalfDone lets each step of what changes a
@@ -112,10 +112,10 @@ func TestFailingAtAnyStepLeavesNothingHalfDone(t *testing.T) {
 func steps() map[string]func(s *session.Session, other string) error {
 	ctx := context.Background()
 	return map[string]func(s *session.Session, other string) error{
-		"log-in":        func(s *session.Session, _ string) error { s.LogIn(mustMember(s), laptop); return nil },
+		"log-in":        func(s *session.Session, _ string) error { s.PrepareLogIn(mustMember(s), laptop); return nil },
 		"log-out":       func(s *session.Session, _ string) error { s.LogOut(); return nil },
-		"end of one":    func(s *session.Session, other string) error { return s.EndDevice(ctx, other) },
-		"end of others": func(s *session.Session, _ string) error { _, err := s.EndOthers(ctx); return err },
+		"end of one":    func(s *session.Session, other string) error { return s.RevokeDevice(ctx, other) },
+		"end of others": func(s *session.Session, _ string) error { _, err := s.RevokeOthers(ctx); return err },
 	}
 }
 
@@ -137,7 +137,7 @@ func check(t *testing.T, w *world, m *session.Manager, b, old *browser, err erro
 	if failed != nil {
 		t.Fatal(failed)
 	}
-	entries, failed := w.cfg.Devices.Believable(context.Background(), w.ada.ID, "", 1000)
+	entries, failed := w.cfg.Devices.ListUnexpired(context.Background(), w.ada.ID, "", 1000)
 	if failed != nil {
 		t.Fatal(failed)
 	}
@@ -146,7 +146,7 @@ func check(t *testing.T, w *world, m *session.Manager, b, old *browser, err erro
 			t.Errorf("step %d (%v): a session lives that nobody can list or end", at, err)
 		}
 	}
-	if _, err := m.EndAll(context.Background(), w.ada.ID, session.EndedByOperator); err != nil {
+	if _, err := m.RevokeAllOf(context.Background(), w.ada.ID, session.RevokedByOperator); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := w.keys(); n != 0 || err != nil {
@@ -170,8 +170,8 @@ type hooked struct {
 	meanwhile func()
 }
 
-func (h *hooked) Believable(ctx context.Context, person, after string, limit int) ([]session.Device, error) {
-	devices, err := h.DeviceStore.Believable(ctx, person, after, limit)
+func (h *hooked) ListUnexpired(ctx context.Context, person, after string, limit int) ([]session.Device, error) {
+	devices, err := h.DeviceStore.ListUnexpired(ctx, person, after, limit)
 	if h.meanwhile != nil {
 		h.meanwhile()
 	}
@@ -187,14 +187,14 @@ func TestAnEndingThatWasBegunIsNoted(t *testing.T) {
 	ctx, gone := context.WithCancel(context.Background())
 	meanwhile := func() { gone() }
 	devices.meanwhile = meanwhile
-	if n, err := m.EndAll(ctx, w.ada.ID, session.EndedByOperator); n != 1 || !errors.Is(err, context.Canceled) {
+	if n, err := m.RevokeAllOf(ctx, w.ada.ID, session.RevokedByOperator); n != 1 || !errors.Is(err, context.Canceled) {
 		t.Errorf("ended %d, %v; want the one begun, and no more looks", n, err)
 	}
 	if b.who() != "" {
 		t.Error("the session lives")
 	}
 	past, err := w.cfg.Devices.Past(context.Background(), w.ada.ID, 0, 10)
-	if err != nil || len(past) != 1 || past[0].EndReason != session.EndedByOperator {
+	if err != nil || len(past) != 1 || past[0].RevokeReason != session.RevokedByOperator {
 		t.Errorf("noted as %+v, %v", past, err)
 	}
 }
@@ -208,7 +208,7 @@ func TestAFailedLogInThatCannotBeTakenBackCanBeEnded(t *testing.T) {
 	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m)
 	devices.at = 2 // inserted, stored; then the confirmation
-	mustFail(t, b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil }), errDevices, "log-in")
+	mustFail(t, b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil }), errDevices, "log-in")
 	w.redis.Start()
 	w.steady(m)
 	if n, err := w.keys(); err != nil || n != 1 {
@@ -217,7 +217,7 @@ func TestAFailedLogInThatCannotBeTakenBackCanBeEnded(t *testing.T) {
 	if devices, err := m.Devices(context.Background(), w.ada.ID); len(devices) != 0 || err != nil {
 		t.Errorf("a log-in that failed is listed: %+v, %v", devices, err)
 	}
-	if _, err := m.EndAll(context.Background(), w.ada.ID, session.EndedByOperator); err != nil {
+	if _, err := m.RevokeAllOf(context.Background(), w.ada.ID, session.RevokedByOperator); err != nil {
 		t.Fatal(err)
 	}
 	if n, err := w.keys(); n != 0 || err != nil {

@@ -50,7 +50,7 @@ func TestNoRequestInFlightBringsAnEndedSessionBack(t *testing.T) {
 					if end.goesOn != (b.who() == "Ada") {
 						t.Fatalf("afterwards the browser is greeted as %q", b.who())
 					}
-					if _, err := m.EndAll(context.Background(), w.ada.ID, session.EndedByOperator); err != nil {
+					if _, err := m.RevokeAllOf(context.Background(), w.ada.ID, session.RevokedByOperator); err != nil {
 						t.Fatal(err)
 					}
 					// An ending goes through all devices whose lifetime has not passed,
@@ -134,13 +134,13 @@ func TestDisablingLeavesNoLogInAlive(t *testing.T) {
 					if _, err := w.db.People().UpdateDisabled(ctx, w.ada.ID, w.clock.Now()); err != nil {
 						t.Error(err)
 					}
-					if _, err := m.EndAll(ctx, w.ada.ID, session.EndedByDisable); err != nil {
+					if _, err := m.RevokeAllOf(ctx, w.ada.ID, session.RevokedByDisable); err != nil {
 						t.Error(err)
 					}
 					return
 				}
 				browsers[i] = w.browser(m)
-				errs[i] = browsers[i].try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil })
+				errs[i] = browsers[i].try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil })
 			})
 			for i, b := range browsers {
 				if errs[i] != nil && !errors.Is(errs[i], session.ErrEnded) {
@@ -177,12 +177,12 @@ func TestAnInterruptedLogInIsEndedByWhoeverComesFirst(t *testing.T) {
 		devices := &interrupted{DeviceStore: w.cfg.Devices}
 		m := w.open(func(cfg *config) { cfg.Devices = devices })
 		devices.then = func() {
-			if n, err := m.EndAll(ctx, w.ada.ID, session.EndedByOperator); n != 0 || err != nil {
+			if n, err := m.RevokeAllOf(ctx, w.ada.ID, session.RevokedByOperator); n != 0 || err != nil {
 				t.Errorf("ended %d that were stored, %v", n, err)
 			}
 		}
 		b := w.browser(m)
-		mustFail(t, b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil }), session.ErrEnded, "the log-in")
+		mustFail(t, b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil }), session.ErrEnded, "the log-in")
 		if b.cookie != nil || b.who() != "" {
 			t.Errorf("it sent the cookie %v", b.cookie)
 		}
@@ -202,10 +202,10 @@ func TestALogInIsEndedAlsoWhenItFinishesBetweenTheTwoStepsOfTheEnd(t *testing.T)
 		var logIn error
 		go func() {
 			defer close(devices.in)
-			logIn = b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil })
+			logIn = b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil })
 		}()
 		<-devices.opened
-		if _, err := m.EndAll(context.Background(), w.ada.ID, session.EndedByDisable); err != nil {
+		if _, err := m.RevokeAllOf(context.Background(), w.ada.ID, session.RevokedByDisable); err != nil {
 			t.Fatal(err)
 		}
 		if logIn != nil || b.token == "" {
@@ -232,10 +232,10 @@ func (l *overlapping) Insert(ctx context.Context, e session.Device) error {
 	return err
 }
 
-func (l *overlapping) EndByKey(ctx context.Context, keys []string, why session.EndReason) error {
+func (l *overlapping) RevokeByKey(ctx context.Context, keys []string, why session.RevokeReason) error {
 	l.once.Do(func() { close(l.cleared) })
 	<-l.in
-	return l.DeviceStore.EndByKey(ctx, keys, why)
+	return l.DeviceStore.RevokeByKey(ctx, keys, why)
 }
 
 // interrupted is a devices in which something happens right after the first

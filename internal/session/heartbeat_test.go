@@ -62,13 +62,13 @@ func TestEndingAllEndsTheEnded(t *testing.T) {
 	ctx := context.Background()
 	for name, act := range map[string]func(w *world, m *session.Manager, other *browser) (int, error){
 		"all": func(_ *world, m *session.Manager, _ *browser) (int, error) {
-			return m.EndEverybody(ctx, session.EndedByOperator, func(int) {})
+			return m.RevokeAll(ctx, session.RevokedByOperator, func(int) {})
 		},
 		"one": func(w *world, m *session.Manager, _ *browser) (int, error) {
-			return m.EndAll(ctx, w.ada.ID, session.EndedByDisable)
+			return m.RevokeAllOf(ctx, w.ada.ID, session.RevokedByDisable)
 		},
 		"others": func(_ *world, _ *session.Manager, other *browser) (ended int, err error) {
-			err = other.try(func(s *session.Session) error { ended, err = s.EndOthers(ctx); return err })
+			err = other.try(func(s *session.Session) error { ended, err = s.RevokeOthers(ctx); return err })
 			return ended, err
 		},
 	} {
@@ -122,7 +122,7 @@ func TestWhatWasLostBeforeALongOutageStaysEnded(t *testing.T) {
 			m := w.open()
 			b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
 			end := func() error {
-				return w.cfg.Devices.EndByKey(context.Background(), []string{hash(b.token)}, session.EndedByLogOut)
+				return w.cfg.Devices.RevokeByKey(context.Background(), []string{hash(b.token)}, session.RevokedByLogOut)
 			}
 			switch name {
 			case "Redis": // its server applies endings until it is closed
@@ -323,7 +323,7 @@ func TestARedisThatRefusesToRemoveWhatEndedIsNotBelieved(t *testing.T) {
 	there := ada.at(b)
 	ctx, keys := context.Background(), []string{session.Key(ada.token)}
 	w.config("min-replicas-to-write", "1")
-	require.NoError(t, w.db.Devices().EndByKey(ctx, keys, session.EndedByPassword))
+	require.NoError(t, w.db.Devices().RevokeByKey(ctx, keys, session.RevokedByPassword))
 	mustFail(t, a.RevokeKeys(ctx, w.db.Revocations(), keys), session.ErrUnavailable, "revoke")
 	if err := out(ada)(); err != nil {
 		t.Errorf("where it was refused: %v", err)
@@ -365,7 +365,7 @@ func TestARedisThatCannotSaveGreets(t *testing.T) {
 	}
 	w.must("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 	testkit.Steadily(t, slack, "on a new connection", greeted(kept, "Grace"))
-	require.NoError(t, w.cfg.Devices.EndByKey(context.Background(), []string{hash(b.token)}, session.EndedByLogOut))
+	require.NoError(t, w.cfg.Devices.RevokeByKey(context.Background(), []string{hash(b.token)}, session.RevokedByLogOut))
 	testkit.Eventually(t, believed+onceASecond+slack, "with an ended session there", out(b))
 }
 
@@ -378,7 +378,7 @@ func TestJunkInThePlaceOfTheWatermarkOfTheEmbeddedRedis(t *testing.T) {
 			w := on(t, onEmbedded)
 			m := w.open()
 			b := w.browser(m).logIn(w.ada)
-			require.NoError(t, w.cfg.Devices.EndByKey(context.Background(), []string{hash(b.token)}, session.EndedByLogOut))
+			require.NoError(t, w.cfg.Devices.RevokeByKey(context.Background(), []string{hash(b.token)}, session.RevokedByLogOut))
 			w.age(2 * time.Hour) // long before the watermark that was there
 			if _, err := w.raw("SET", "holdfast:beat", junk); err != nil {
 				t.Fatal(err)

@@ -20,11 +20,11 @@ type readOnly struct {
 	on atomic.Bool
 }
 
-func (r *readOnly) EndByKey(ctx context.Context, keys []string, why session.EndReason) error {
+func (r *readOnly) RevokeByKey(ctx context.Context, keys []string, why session.RevokeReason) error {
 	if r.on.Load() {
 		return errDevices
 	}
-	return r.DeviceStore.EndByKey(ctx, keys, why)
+	return r.DeviceStore.RevokeByKey(ctx, keys, why)
 }
 
 func (r *readOnly) Expire(ctx context.Context, ids []string) error {
@@ -40,13 +40,13 @@ func keptEnds(b, other *browser) map[string]func() error {
 		"log-out":           func() error { return b.try(logOut) },
 		"end of the device": func() error { id := b.device(); return other.try(endOf(id)) },
 		"end of all others": func() error {
-			return other.try(func(s *session.Session) error { _, err := s.EndOthers(context.Background()); return err })
+			return other.try(func(s *session.Session) error { _, err := s.RevokeOthers(context.Background()); return err })
 		},
 	}
 }
 
 func endOf(id string) func(s *session.Session) error {
-	return func(s *session.Session) error { return s.EndDevice(context.Background(), id) }
+	return func(s *session.Session) error { return s.RevokeDevice(context.Background(), id) }
 }
 
 // TestAQueuedRevocationIsNotUndoneByAnOlderFile: the database takes no
@@ -126,7 +126,7 @@ func TestALogOutThatCannotBeNotedAnywhereIsSaid(t *testing.T) {
 	require.NoError(t, os.MkdirAll(filepath.Join(w.cfg.DataDir, "revocations.db"), 0o700))
 	devices.on.Store(true)
 	for range 2 {
-		mustFail(t, b.try(logOut), session.ErrNotNoted, "log-out")
+		mustFail(t, b.try(logOut), session.ErrNotRecorded, "log-out")
 		if b.cookie != cookie || old.who() != "" {
 			t.Errorf("greeted as %q, with the cookie %v", old.who(), b.cookie)
 		}

@@ -14,7 +14,7 @@ import (
 //
 // LogIn only prepares the session: [Manager.Commit] performs the steps below after
 // the handler has succeeded.
-func (s *Session) LogIn(member Member, from text.Sender) {
+func (s *Session) PrepareLogIn(member Member, from text.Sender) {
 	now := s.manager.now()
 	record := Record{CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(s.manager.limits.lifetime(member.Remember))}
 	if before, ok := s.Member(); !ok || before.ID == member.ID {
@@ -60,7 +60,7 @@ func (m *Manager) commitLogIn(s *Session) error {
 	}
 	// Its token was given to no one, so it cannot log anyone in at a restored store:
 	// if the revocation is not recorded, the row that is left has no effect.
-	if undo := m.persistRevocation(ctx, []string{s.Key()}, EndedByTime); undo != nil {
+	if undo := m.persistRevocation(ctx, []string{s.Key()}, RevokedByTime); undo != nil {
 		m.log.WarnContext(ctx, "failed login not rolled back: device row not revoked", "cause", undo)
 	}
 	return err
@@ -104,7 +104,7 @@ func (m *Manager) finishLogIn(s *Session, old Session) error {
 		return fmt.Errorf("end the session from before: %w", err)
 	}
 	if old.base.Member != nil {
-		return m.persistRevocation(ctx, []string{Key(old.token)}, EndedByLogIn)
+		return m.persistRevocation(ctx, []string{Key(old.token)}, RevokedByLogIn)
 	}
 	return nil
 }

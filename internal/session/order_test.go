@@ -26,7 +26,7 @@ func TestADeviceIsNotMarkedBeforeItsSessionIsGone(t *testing.T) {
 	leaving.LogOut()
 	w.redis.Stop()
 	mustFail(t, b.finish(leaving), session.ErrUnavailable, "log-out")
-	mustFail(t, m.EndDevice(context.Background(), w.ada.ID, deviceOf(t, w, other.token), session.EndedByOwner), session.ErrUnavailable, "end of a device")
+	mustFail(t, m.RevokeDevice(context.Background(), w.ada.ID, deviceOf(t, w, other.token), session.RevokedByOwner), session.ErrUnavailable, "end of a device")
 	w.redis.Start()
 	testkit.Steadily(t, patience, "Redis again", greeted(b, "Ada"))
 	if listed, err := m.Devices(context.Background(), w.ada.ID); err != nil || len(listed) != 2 {

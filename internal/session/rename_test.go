@@ -43,7 +43,7 @@ func TestARenameReachesEveryLogInInFlight(t *testing.T) {
 							return
 						}
 						if err := browsers[i].try(func(s *session.Session) error {
-							s.LogIn(session.Member{ID: person.ID, Name: person.Name}, laptop)
+							s.PrepareLogIn(session.Member{ID: person.ID, Name: person.Name}, laptop)
 							return nil
 						}); err != nil {
 							t.Error(err)
@@ -62,7 +62,7 @@ func TestARenameReachesEveryLogInInFlight(t *testing.T) {
 						t.Errorf("rename %d: log-in %d is greeted as %q", n, i, who)
 					}
 				}
-				if _, err := managers[0].EndAll(ctx, w.ada.ID, session.EndedByOperator); err != nil {
+				if _, err := managers[0].RevokeAllOf(ctx, w.ada.ID, session.RevokedByOperator); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -27,17 +27,17 @@ func ends(m *session.Manager, w *world) map[string]func(b, other *browser) error
 		"log-out": func(b, _ *browser) error { return b.try(logOut) },
 		"end of the device": func(b, other *browser) error {
 			id := b.device()
-			return other.try(func(s *session.Session) error { return s.EndDevice(ctx, id) })
+			return other.try(func(s *session.Session) error { return s.RevokeDevice(ctx, id) })
 		},
 		"end of all others": func(_, other *browser) error {
-			return other.try(func(s *session.Session) error { _, err := s.EndOthers(ctx); return err })
+			return other.try(func(s *session.Session) error { _, err := s.RevokeOthers(ctx); return err })
 		},
 		"disabling": func(*browser, *browser) error { return w.disable(m) },
 		"log-in over it": func(b, _ *browser) error {
-			return b.try(func(s *session.Session) error { s.LogIn(w.ada, laptop); return nil })
+			return b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil })
 		},
 		"end of all sessions": func(*browser, *browser) error {
-			_, err := m.EndEverybody(ctx, session.EndedByOperator, func(int) {})
+			_, err := m.RevokeAll(ctx, session.RevokedByOperator, func(int) {})
 			return err
 		},
 	}
@@ -136,7 +136,7 @@ type absent struct {
 	slow atomic.Pointer[chan struct{}] // where set, what ended is told when it is closed
 }
 
-func (l *absent) EndedSince(ctx context.Context, since time.Time, yield func([]string) error) error {
+func (l *absent) RevokedSince(ctx context.Context, since time.Time, yield func([]string) error) error {
 	l.asks.Add(1)
 	if slow := l.slow.Load(); slow != nil {
 		select {
@@ -148,7 +148,7 @@ func (l *absent) EndedSince(ctx context.Context, since time.Time, yield func([]s
 	if l.away.Load() {
 		return errDevices
 	}
-	return l.DeviceStore.EndedSince(ctx, since, yield)
+	return l.DeviceStore.RevokedSince(ctx, since, yield)
 }
 
 // TestALongReplayIsDoneSomeTime: it takes longer than any request waits, and

@@ -7,8 +7,8 @@ import (
 
 // The reasons for which a change of an account revokes its sessions.
 const (
-	EndedByPassword EndReason = "password" // the password was changed or reset
-	EndedByUndo     EndReason = "undo"     // a change of address was undone
+	RevokedByPassword RevokeReason = "password" // the password was changed or reset
+	RevokedByUndo     RevokeReason = "undo"     // a change of address was undone
 )
 
 // Revocations are sessions that a change of an account has revoked, in the

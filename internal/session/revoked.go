@@ -10,9 +10,9 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// Endings returns the revocations that a session store must not lose: those
+// RevocationLog returns the revocations that a session store must not lose: those
 // recorded with the devices, and those still queued in dataDir.
-func Endings(devices DeviceStore, dataDir string) store.Endings {
+func RevocationLog(devices DeviceStore, dataDir string) store.RevocationLog {
 	return endings{devices, revocation.NewQueue(dataDir)}
 }
 
@@ -21,26 +21,26 @@ type endings struct {
 	queue *revocation.Queue
 }
 
-// EndedSince implements [store.Endings]. It passes the whole queue, because it is
+// RevokedSince implements [store.RevocationLog]. It passes the whole queue, because it is
 // unknown when the entries will be stored. It reads the queue first, since entries
 // that leave it in the meantime are with the devices by then.
-func (e endings) EndedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error {
+func (e endings) RevokedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error {
 	if err := e.queue.Each(ctx, yield); err != nil {
 		return fmt.Errorf("read queued revocations: %w", err)
 	}
-	return e.DeviceStore.EndedSince(ctx, since, yield)
+	return e.DeviceStore.RevokedSince(ctx, since, yield)
 }
 
 // persistRevocation records with the devices how sessions ended that the session
 // store has deleted, or queues that if the database is unavailable. Errors:
-// ErrNotNoted if neither is possible.
-func (m *Manager) persistRevocation(ctx context.Context, keys []string, why EndReason) error {
-	failed := m.devices.EndByKey(ctx, keys, why)
+// ErrNotRecorded if neither is possible.
+func (m *Manager) persistRevocation(ctx context.Context, keys []string, why RevokeReason) error {
+	failed := m.devices.RevokeByKey(ctx, keys, why)
 	if failed == nil {
 		return nil
 	}
 	if err := m.queue.Add(ctx, keys, string(why)); err != nil {
-		return fmt.Errorf("%w: %w", ErrNotNoted, errors.Join(failed, err))
+		return fmt.Errorf("%w: %w", ErrNotRecorded, errors.Join(failed, err))
 	}
 	m.log.WarnContext(ctx, "session revocations queued: database unavailable", "reason", why, "sessions", len(keys), "cause", failed)
 	return nil
@@ -79,7 +79,7 @@ func (m *Manager) Maintain(ctx context.Context) {
 // drainQueue logs the first of several failures in a row.
 func (m *Manager) drainQueue(ctx context.Context, failed bool) (failing bool) {
 	stored, err := m.queue.Drain(ctx, func(ctx context.Context, keys []string, reason string) error {
-		return m.devices.EndByKey(ctx, keys, EndReason(reason))
+		return m.devices.RevokeByKey(ctx, keys, RevokeReason(reason))
 	})
 	switch {
 	case ctx.Err() != nil:

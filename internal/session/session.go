@@ -4,7 +4,7 @@
 // list of a person's devices.
 //
 // It knows nothing about HTTP routes, pages or passwords. Callers use verbs
-// ([Session.LogIn], [Session.LogOut], [Session.Flash] …) and never see a key. It is
+// ([Session.PrepareLogIn], [Session.LogOut], [Session.Flash] …) and never see a key. It is
 // built on scs and a [store.Store].
 //
 // The files follow the life of a session: manager.go finds it, session.go changes
@@ -28,10 +28,10 @@ var (
 	// ErrUnavailable: the store did not answer in time or refused. It logs no one
 	// out.
 	ErrUnavailable = errors.New("session store is unavailable")
-	// ErrNotNoted: a session has been revoked, and neither the database nor the
+	// ErrNotRecorded: a session has been revoked, and neither the database nor the
 	// queue could record it. If the session store is restored from older data, the
 	// session is valid again. Revoking it again retries.
-	ErrNotNoted = errors.New("end of a session could not be noted")
+	ErrNotRecorded = errors.New("session revocation could not be recorded")
 	// ErrEnded: the session was revoked or expired during this request, and the
 	// request's changes to it were not stored.
 	ErrEnded = errors.New("session has ended")

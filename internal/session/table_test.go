@@ -22,7 +22,7 @@ func TestTwoProcessesCanShareTheTable(t *testing.T) {
 				b := w.browser(managers[0]).logIn(w.ada)
 				old := *b
 				endInFlight(t, b, managers, ending{act: func(b *browser) error {
-					_, err := managers[1].EndAll(context.Background(), w.ada.ID, session.EndedByOperator)
+					_, err := managers[1].RevokeAllOf(context.Background(), w.ada.ID, session.RevokedByOperator)
 					return err
 				}})
 				if who := old.who(); who != "" {

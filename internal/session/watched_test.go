@@ -89,7 +89,7 @@ func TestWhatARequestDidIsReportedTheSameOnEveryStore(t *testing.T) {
 		act("a flash", session.Stored, func(s *session.Session) error { s.Flash("Hello."); return nil })
 		w.advance(2 * time.Minute)
 		act("a visit", session.Touched, nothing)
-		act("a log-in", session.LoggedIn, func(s *session.Session) error { s.LogIn(w.grace, laptop); return nil })
+		act("a log-in", session.LoggedIn, func(s *session.Session) error { s.PrepareLogIn(w.grace, laptop); return nil })
 		act("a log-out", session.Ended, logOut)
 		b.token = ""
 		if seen := b.watch(nothing); seen.outcome.Act != session.Nobody || seen.reason != session.NoToken {
@@ -123,7 +123,7 @@ func TestACookieGoesOutOnce(t *testing.T) {
 	b := w.browser(m)
 	s, err := b.load()
 	require.NoError(t, err)
-	s.LogIn(w.ada, laptop)
+	s.PrepareLogIn(w.ada, laptop)
 	require.NoError(t, b.finish(s))
 	b.cookie = nil
 	require.NoError(t, b.finish(s))

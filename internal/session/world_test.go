@@ -179,7 +179,7 @@ func (w *world) open(changes ...func(*config)) *session.Manager {
 	for _, change := range changes {
 		change(&cfg)
 	}
-	cfg.store.Endings = session.Endings(cfg.Devices, cfg.DataDir)
+	cfg.store.RevocationLog = session.RevocationLog(cfg.Devices, cfg.DataDir)
 	var opened *store.Opened
 	testkit.Eventually(w.t, patience, "open the store", func() (err error) {
 		opened, err = store.Open(context.Background(), cfg.store)

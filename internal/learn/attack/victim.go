@@ -77,7 +77,7 @@ func (r *Runner) remove(ctx context.Context, id string) error {
 	if _, err := r.Accounts.SetDisabled(ctx, id, true); err != nil {
 		return ignoreGone(err)
 	}
-	if _, err := r.Sessions.EndAll(ctx, id, session.EndedByDisable); err != nil {
+	if _, err := r.Sessions.RevokeAllOf(ctx, id, session.RevokedByDisable); err != nil {
 		return err
 	}
 	return ignoreGone(r.Accounts.Delete(ctx, id))

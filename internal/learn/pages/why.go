@@ -206,7 +206,7 @@ func memoryFaults(rows []restartcheck.StateRow) []memoryFault {
 
 func sessionEndings() []sessionEnding {
 	// What Devices says under Past sessions.
-	past := func(hows ...session.EndReason) string {
+	past := func(hows ...session.RevokeReason) string {
 		var words []string
 		for _, how := range hows {
 			words = append(words, "“"+web.RevocationWords(how)+"”")
@@ -215,16 +215,16 @@ func sessionEndings() []sessionEnding {
 	}
 	const submitted = "as soon as the server gets the form; on other devices, at the next request"
 	return []sessionEnding{
-		{"Log out", "you, on this device", "as soon as the server gets the form", past(session.EndedByLogOut) + "; your browser drops the cookie"},
-		{"Log out a device, or everywhere else", "you, from another device", submitted, past(session.EndedByOwner) + "; the cookie on that device no longer works"},
-		{"A new login in the same browser", "you", "when you enter the right password", past(session.EndedByLogIn) + ", a new token and a new record"},
-		{"A new password", "you: all other sessions end, or all of them if you use an emailed link", submitted, past(session.EndedByPassword)},
-		{"A change of email address is undone", "anyone with the email sent to the old address: all sessions end", submitted, past(session.EndedByUndo)},
+		{"Log out", "you, on this device", "as soon as the server gets the form", past(session.RevokedByLogOut) + "; your browser drops the cookie"},
+		{"Log out a device, or everywhere else", "you, from another device", submitted, past(session.RevokedByOwner) + "; the cookie on that device no longer works"},
+		{"A new login in the same browser", "you", "when you enter the right password", past(session.RevokedByLogIn) + ", a new token and a new record"},
+		{"A new password", "you: all other sessions end, or all of them if you use an emailed link", submitted, past(session.RevokedByPassword)},
+		{"A change of email address is undone", "anyone with the email sent to the old address: all sessions end", submitted, past(session.RevokedByUndo)},
 		{"The account is deleted", "you: all sessions end", submitted, "no name and no email address; the keys of the ended sessions, until those sessions would have expired"},
-		{"You have more than " + strconv.Itoa(session.MaxLive) + " sessions: the oldest ends", "the server, when you log in", "when a session is added", past(session.EndedByLimit)},
-		{"Idle for too long", "no one: a time limit", "on every request, by the server’s clock; the store also drops the record by itself", past(session.EndedByTime)},
-		{"Too old, however active", "no one: a time limit", "on every request, by the server’s clock", past(session.EndedByTime)},
-		{"An administrator ends it or disables the account", "the person who runs the command", "when the command runs", past(session.EndedByOperator, session.EndedByDisable)},
+		{"You have more than " + strconv.Itoa(session.MaxLive) + " sessions: the oldest ends", "the server, when you log in", "when a session is added", past(session.RevokedByLimit)},
+		{"Idle for too long", "no one: a time limit", "on every request, by the server’s clock; the store also drops the record by itself", past(session.RevokedByTime)},
+		{"Too old, however active", "no one: a time limit", "on every request, by the server’s clock", past(session.RevokedByTime)},
+		{"An administrator ends it or disables the account", "the person who runs the command", "when the command runs", past(session.RevokedByOperator, session.RevokedByDisable)},
 		{"The browser drops the cookie", "the browser, when it closes and does not restore its tabs", "never: the server does not find out", "the record, until it has been idle for too long"},
 		{"The store loses it", "a restart, with sessions in memory", "at the next request", "a cookie that no longer works"},
 		{"An older copy of the store is restored", "the person who restores a backup", "before any session in it is trusted", "sessions that had ended stay ended"},

@@ -40,7 +40,7 @@ func newPlace(t *testing.T) *place {
 	p := &place{t: t}
 	p.cfg = store.Config{
 		Connect: testkit.Patience, Timeout: testkit.Patience, DatabaseTimeout: testkit.Patience, DataDir: t.TempDir(),
-		Endings: testkit.OpenDatabase(t, testkit.SQLite(t)).Devices(), Belongs: belongs, Log: p.log.Logger(),
+		RevocationLog: testkit.OpenDatabase(t, testkit.SQLite(t)).Devices(), Belongs: belongs, Log: p.log.Logger(),
 	}
 	return p
 }

@@ -111,7 +111,7 @@ func (f *file) begin(ctx context.Context, cfg Config, identity Identity) (*clock
 	f.every(run, fileHeartbeatEvery, cfg.Log, "session store watermark not written", func(ctx context.Context) error {
 		// Every revoked session is removed here before the revocation is stamped, so the
 		// clock read before the write is a watermark.
-		now, err := heartbeat.clock.read(ctx, cfg.Endings)
+		now, err := heartbeat.clock.read(ctx, cfg.RevocationLog)
 		if err != nil {
 			return err
 		}

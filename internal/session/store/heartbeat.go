@@ -18,13 +18,13 @@ import (
 	"holdfast/internal/product"
 )
 
-// Endings are the revoked sessions, as the database records them.
-type Endings interface {
+// RevocationLog are the revoked sessions, as the database records them.
+type RevocationLog interface {
 	// Clock reads the database's clock, which stamps revocations.
 	Clock(ctx context.Context) (Clock, error)
-	// EndedSince passes the keys of sessions that were revoked at since or later, and
+	// RevokedSince passes the keys of sessions that were revoked at since or later, and
 	// that have not expired, to yield, batch by batch.
-	EndedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error
+	RevokedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error
 }
 
 const (
@@ -90,7 +90,7 @@ func (r Repair) Error() string {
 // TestNoOrderOfFaultsBringsAnEndedSessionBack checks this on a model, in every order of
 // events.
 type heartbeat struct {
-	endings  Endings
+	endings  RevocationLog
 	timeout  time.Duration // of one command
 	clock    *clockWatch
 	client   *pipeline.Client
@@ -114,7 +114,7 @@ type heartbeat struct {
 
 func newHeartbeat(cfg Config) *heartbeat {
 	return &heartbeat{
-		endings: cfg.Endings, timeout: cfg.Timeout, clock: newClockWatch(cfg.Log), log: cfg.Log, started: time.Now(), tokenKey: watermarkKey + ":" + rand.Text(),
+		endings: cfg.RevocationLog, timeout: cfg.Timeout, clock: newClockWatch(cfg.Log), log: cfg.Log, started: time.Now(), tokenKey: watermarkKey + ":" + rand.Text(),
 		beating: condition{log: cfg.Log, level: slog.LevelWarn, down: "sessions not trusted: no heartbeat accepted by Redis", up: "sessions trusted again"},
 		behind:  condition{log: cfg.Log, level: slog.LevelWarn, down: "revocations from other instances not applied: database unavailable", up: "revocations from other instances applied again"},
 	}
@@ -283,7 +283,7 @@ func (h *heartbeat) replay(ctx context.Context, found watermark, remove func(key
 	if alarm != "" {
 		h.log.Error(alarm+": replaying every revocation", "watermark", found.ms(), "floor", clock.Floor.UnixMilli())
 	}
-	if err := h.endings.EndedSince(ctx, since, remove); err != nil {
+	if err := h.endings.RevokedSince(ctx, since, remove); err != nil {
 		return watermark{}, fmt.Errorf("replay revocations: %w", err)
 	}
 	return watermarkOf(clock), nil

@@ -75,8 +75,8 @@ type Config struct {
 	// anything is written to an existing one, it passes its identity to Accept and
 	// fails with Accept's error. Servers leave it nil.
 	Accept func(Identity) error
-	// Endings are the revocations to reapply to data that may have lost them.
-	Endings Endings
+	// RevocationLog are the revocations to reapply to data that may have lost them.
+	RevocationLog RevocationLog
 	// Connecting, if set, is called before a new connection to Redis is checked.
 	// The check gets the returned context, and done gets its result.
 	Connecting func(ctx context.Context) (traced context.Context, done func(error))

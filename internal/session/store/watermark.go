@@ -82,7 +82,7 @@ func newClockWatch(log *slog.Logger) *clockWatch {
 	}}
 }
 
-func (w *clockWatch) read(ctx context.Context, endings Endings) (Clock, error) {
+func (w *clockWatch) read(ctx context.Context, endings RevocationLog) (Clock, error) {
 	highest := w.highest.Load() // before the clock is read: two readings may overtake each other
 	clock, err := endings.Clock(ctx)
 	if err != nil {
