@@ -2,6 +2,7 @@ package mail
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,14 +10,14 @@ import (
 	"io/fs"
 	"log/slog"
 	"mime"
-	"mime/multipart"
-	"mime/quotedprintable"
 	netmail "net/mail"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
+
+	gomail "github.com/wneessen/go-mail"
 )
 
 // Folder keeps mail in files, one each, where no mail server is set.
@@ -140,7 +141,7 @@ func (f *Folder) Latest() ([]Shown, error) {
 		if err != nil {
 			return nil, fmt.Errorf("read mail: %w", err)
 		}
-		shown, err := read(source)
+		shown, err := read(bytes.NewReader(source))
 		if err != nil {
 			return nil, fmt.Errorf("read mail %s: %w", name.Name(), err)
 		}
@@ -149,53 +150,34 @@ func (f *Folder) Latest() ([]Shown, error) {
 	return all, nil
 }
 
-// read reads a mail as compose writes it, and of its parts the text.
-func read(source []byte) (Shown, error) {
-	message, err := netmail.ReadMessage(bytes.NewReader(source))
+// read reads an email as compose writes it, and of its parts the text.
+func read(source io.Reader) (Shown, error) {
+	message, err := gomail.EMLToMsgFromReader(source)
 	if err != nil {
 		return Shown{}, err
 	}
-	var words mime.WordDecoder
-	var shown Shown
-	if shown.From, err = addressIn(message, "From"); err != nil {
-		return Shown{}, err
+	from, to := message.GetFrom(), message.GetTo()
+	subject, wrong := new(mime.WordDecoder).DecodeHeader(strings.Join(message.GetGenHeader(gomail.HeaderSubject), ""))
+	date, err := netmail.ParseDate(strings.Join(message.GetGenHeader(gomail.HeaderDate), ""))
+	if err := errors.Join(wrong, err); err != nil || len(from) != 1 || len(to) != 1 {
+		return Shown{}, cmp.Or(err, errors.New("it has not one sender and one recipient"))
 	}
-	if shown.To, err = addressIn(message, "To"); err != nil {
-		return Shown{}, err
-	}
-	if shown.Subject, err = words.DecodeHeader(message.Header.Get("Subject")); err != nil {
-		return Shown{}, err
-	}
-	if shown.Date, err = message.Header.Date(); err != nil {
-		return Shown{}, err
-	}
-	_, params, err := mime.ParseMediaType(message.Header.Get("Content-Type"))
-	if err != nil {
-		return Shown{}, err
-	}
-	parts := multipart.NewReader(message.Body, params["boundary"])
-	for {
-		part, err := parts.NextRawPart()
-		if err != nil {
-			return Shown{}, err
+	for _, part := range message.GetParts() {
+		if part.GetContentType() == gomail.TypeTextPlain {
+			text, err := part.GetContent()
+			return Shown{
+				From: written(from[0]), To: written(to[0]), Subject: subject, Date: date,
+				Text: strings.ReplaceAll(string(text), "\r\n", "\n"),
+			}, err
 		}
-		if kind, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type")); kind != "text/plain" {
-			continue
-		}
-		text, err := io.ReadAll(quotedprintable.NewReader(part))
-		shown.Text = strings.ReplaceAll(string(text), "\r\n", "\n")
-		return shown, err
 	}
+	return Shown{}, errors.New("it has no text")
 }
 
-// addressIn is the one address of a header field, as people write it.
-func addressIn(message *netmail.Message, field string) (string, error) {
-	address, err := netmail.ParseAddress(message.Header.Get(field))
-	if err != nil {
-		return "", fmt.Errorf("%s: %w", field, err)
+// written is an address as people write it.
+func written(a *netmail.Address) string {
+	if a.Name == "" {
+		return a.Address
 	}
-	if address.Name == "" {
-		return address.Address, nil
-	}
-	return address.Name + " <" + address.Address + ">", nil
+	return a.Name + " <" + a.Address + ">"
 }

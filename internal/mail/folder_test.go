@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -54,5 +55,25 @@ func TestMailInFilesIsRemovedAfterThirtyDaysAndNothingElseIs(t *testing.T) {
 	}
 	if len(left) != 0 {
 		t.Errorf("left besides: %s", fmt.Sprint(left))
+	}
+}
+
+func TestAnEmailInAFileIsReadAsItWasWritten(t *testing.T) {
+	t.Parallel()
+	folder := mail.NewFolder(t.TempDir(), `"Höld, fast" <holdfast@localhost>`, slog.New(slog.DiscardHandler))
+	want := mail.Shown{
+		From: "Höld, fast <holdfast@localhost>", To: "ada@exämple.org", Subject: "Grüße – " + strings.Repeat("und noch mehr ", 9) + "✓",
+		Date: time.Date(2026, 11, 20, 18, 4, 5, 0, time.UTC), Text: "Grüße = ✓\n\nGo:\nhttp://localhost/reset?token=abc=3D\n\n" + strings.Repeat("ünï ", 99) + "\n.\n",
+	}
+	message := mail.Message{ID: "id", To: want.To, Subject: want.Subject, Text: want.Text, HTML: "<p>Grüße</p>", Date: want.Date, ListedAs: "test"}
+	if err := folder.Send(t.Context(), message); err != nil {
+		t.Fatal(err)
+	}
+	got, err := folder.Latest()
+	if err != nil || len(got) != 1 || !got[0].Date.Equal(want.Date) {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if got[0].Date = want.Date; got[0] != want {
+		t.Errorf("read %+v, want %+v", got[0], want)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
@@ -51,7 +52,7 @@ func NewSMTP(address, from string, roots *x509.CertPool) (*SMTP, error) {
 			return nil, errors.New("the port of SMTP_URL cannot be read")
 		}
 	}
-	s := &SMTP{from: from, host: u.Hostname(), domain: domainOf(sender.Address), timeout: smtpTimeout}
+	s := &SMTP{from: from, host: u.Hostname(), domain: sender.Address[strings.LastIndexByte(sender.Address, '@')+1:], timeout: smtpTimeout}
 	s.where = net.JoinHostPort(s.host, strconv.Itoa(port))
 	s.options = []gomail.Option{
 		gomail.WithTLSConfig(&tls.Config{ServerName: s.host, RootCAs: roots, MinVersion: tls.VersionTLS12}),
@@ -121,13 +122,4 @@ func compose(m Message, from, domain string) (*gomail.Msg, error) {
 	message.SetBodyString(gomail.TypeTextPlain, m.Text)
 	message.AddAlternativeString(gomail.TypeTextHTML, m.HTML)
 	return message, nil
-}
-
-func domainOf(address string) string {
-	for i := len(address) - 1; i >= 0; i-- {
-		if address[i] == '@' {
-			return address[i+1:]
-		}
-	}
-	return "localhost"
 }
