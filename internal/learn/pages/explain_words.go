@@ -18,8 +18,6 @@ func yes(holds bool, then, otherwise string) string {
 // span formats a limit: "24 hours".
 func span(d time.Duration) string { return strings.TrimPrefix(web.Distance(d), "in ") }
 
-func capital(words string) string { return strings.ToUpper(words[:1]) + words[1:] }
-
 // every formats an interval after "every": "minute", "30 seconds".
 func every(d time.Duration) string { return strings.TrimPrefix(span(d), "1 ") }
 
