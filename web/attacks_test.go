@@ -35,7 +35,7 @@ func (a *attacks) Run(ctx context.Context, name string) error {
 	return a.Runner.Run(ctx, name)
 }
 
-// verdicts are who wins each attack, here and at the stock set-up.
+// verdicts are who wins each attack, here and at the typical set-up.
 var verdicts = map[string][2]attack.Outcome{
 	"replay":   {attack.Failed, attack.Failed},
 	"fixation": {attack.Failed, attack.Failed},
@@ -157,7 +157,7 @@ func TestAttacksTakeTurns(t *testing.T) {
 		return nil
 	})
 	b := w.browser()
-	if page := b.post("/lab/attacks/replay", nil).want(http.StatusConflict); !strings.Contains(page.text("[role=alert]"), "take turns") {
+	if page := b.post("/lab/attacks/replay", nil).want(http.StatusConflict); !strings.Contains(page.text("[role=alert]"), "only one can run at a time") {
 		t.Errorf("the second press says %q", page.text("[role=alert]"))
 	}
 	if w.attacks.Latest("replay") != nil {

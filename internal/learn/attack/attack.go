@@ -22,8 +22,8 @@ import (
 
 // The named failures of a run.
 var (
-	// ErrBusy: another attack is running. They take turns.
-	ErrBusy = errors.New("an attack is under way")
+	// ErrBusy: another attack is running. Only one runs at a time.
+	ErrBusy = errors.New("another attack is running")
 	// ErrUnknown: there is no attack of that name.
 	ErrUnknown = errors.New("no such attack")
 )
@@ -176,23 +176,23 @@ func (r *Runner) perform(ctx context.Context, a Attack) (*Report, error) {
 func (r *Runner) notHere(a Attack) string {
 	switch {
 	case a.slowed && r.Unslowed:
-		return "this server was told with THROTTLE=off to look at every password."
+		return "this server runs with THROTTLE=off, so it checks every password."
 	case a.together == nil || r.Store.Embedded != nil:
 		return ""
 	case r.Store.Dial != nil:
-		return "this server does not stop a Redis that others may use too. By hand, where nobody else does: " +
-			`redis-cli -u "$REDIS_URL" CLIENT PAUSE 5000 ALL` + " has it answer nobody for 5 seconds. Load a page here meanwhile, and another one afterwards."
+		return "this server does not pause a Redis that others may be using. If no one else uses yours, run " +
+			`redis-cli -u "$REDIS_URL" CLIENT PAUSE 5000 ALL` + " to pause it for 5 seconds. Load a page here during the pause, and another afterwards."
 	default:
-		return "sessions are in " + r.Sessions.Where() + ", so there is no Redis to stop. Start the server with SESSION_STORE=redis and no REDIS_URL to see it."
+		return "sessions are in " + r.Sessions.Where() + ", so there is no Redis to pause. Start the server with SESSION_STORE=redis and no REDIS_URL to see it."
 	}
 }
 
 func (r *Runner) notCompared(ctx context.Context, err error) string {
 	if errors.Is(err, errNoRedis) {
-		return "the stock set-up keeps sessions in Redis, and this server keeps them in " + r.Sessions.Where() + "."
+		return "the typical set-up keeps sessions in Redis, but this server keeps them in " + r.Sessions.Where() + "."
 	}
 	r.Log.WarnContext(ctx, "stock set-up not started", "cause", err)
-	return "the stock set-up did not start. The log says why."
+	return "the typical set-up did not start. The log says why."
 }
 
 // on makes the attack on one server, and words the verdict: holds and falls say
@@ -218,7 +218,7 @@ func (t *target) trial(won bool, facts, holds, falls string) Trial {
 }
 
 // mustNotBe is why an attack succeeds here.
-const mustNotBe = "that must not happen. Please report it, with what was sent and answered."
+const mustNotBe = "this should never happen. Please report it, with the requests and responses below."
 
 // unclear is an attack that came to no end, in words for the page.
 type unclear string
@@ -230,5 +230,5 @@ func words(err error) string {
 	if errors.As(err, &known) {
 		return string(known)
 	}
-	return "a request was not answered in time. A busy machine can be the reason; try again."
+	return "a request got no answer in time. This machine may be busy: try again."
 }

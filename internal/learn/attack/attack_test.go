@@ -79,7 +79,7 @@ func TestAnOutageSucceedsWhereARequestHangs(t *testing.T) {
 		won    bool
 	}{
 		"says that it cannot tell": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, false},
-		"takes silence for nobody": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusSeeOther) }, true},
+		"mistakes silence for no session": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusSeeOther) }, true},
 		"clears the cookie": {func(w http.ResponseWriter, _ *http.Request) {
 			http.SetCookie(w, &http.Cookie{Name: "session", MaxAge: -1})
 			w.WriteHeader(http.StatusServiceUnavailable)
@@ -108,11 +108,11 @@ func TestAnOutageSucceedsWhereARequestHangs(t *testing.T) {
 
 func TestAnOutageTellsWhoWaitedHowLong(t *testing.T) {
 	for want, w := range map[string]waited{
-		"7 got 503 within 0.5 s; 1 was still waiting when Redis came back and got 200 after 0.4 s": {
+		"7 requests got 503 within 0.5 s; 1 request was still waiting when Redis came back and got 200 after 0.4 s": {
 			503: append(make([]time.Duration, 6), 460*time.Millisecond), 200: {380 * time.Millisecond},
 		},
-		"2 were still waiting when Redis came back and got 200 after 5.0 s": {200: {time.Second, 5 * time.Second}},
-		"1 got 303 within 0.0 s": {303: {time.Millisecond}},
+		"2 requests were still waiting when Redis came back and got 200 after 5.0 s": {200: {time.Second, 5 * time.Second}},
+		"1 request got 303 within 0.0 s": {303: {time.Millisecond}},
 	} {
 		if got := w.words(); got != want {
 			t.Errorf("%v: %q, want %q", w, got, want)

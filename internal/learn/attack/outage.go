@@ -73,8 +73,8 @@ func (t *target) through(ctx context.Context, token string, over <-chan struct{}
 		time.Sleep(pace)
 		a = t.get(ctx, "", "/profile", token)
 	}
-	facts = fmt.Sprintf("Redis did not answer for %.0f seconds. Meanwhile %s; the cookie was %s. Afterwards the victim was %s.",
-		standstill.Seconds(), answers.words(), choose(touched, "changed", "left alone"), choose(a.greeted(), "greeted again", "no longer known"))
+	facts = fmt.Sprintf("Redis did not answer for %.0f seconds. In that time %s. The cookie was %s. Afterwards the victim was %s.",
+		standstill.Seconds(), answers.words(), choose(touched, "changed", "left alone"), choose(a.greeted(), "recognised again", "not recognised"))
 	return touched || out || answers.slowest() > patience || !a.greeted(), facts
 }
 
@@ -96,10 +96,10 @@ func (w waited) words() string {
 	for _, status := range slices.Backward(slices.Sorted(maps.Keys(w))) {
 		n, most := len(w[status]), slices.Max(w[status]).Seconds()
 		if status == http.StatusOK {
-			words = append(words, fmt.Sprintf("%d %s still waiting when Redis came back and got %d after %.1f s", n, choose(n == 1, "was", "were"), status, most))
+			words = append(words, fmt.Sprintf("%d %s still waiting when Redis came back and got %d after %.1f s", n, choose(n == 1, "request was", "requests were"), status, most))
 			continue
 		}
-		words = append(words, fmt.Sprintf("%d got %d within %.1f s", n, status, most))
+		words = append(words, fmt.Sprintf("%d %s got %d within %.1f s", n, choose(n == 1, "request", "requests"), status, most))
 	}
 	return strings.Join(words, "; ")
 }

@@ -8,41 +8,41 @@ import (
 	"net/url"
 )
 
-// passwordTries is how many wrong passwords are sent, and passwordWon how many
-// of them a server may look at before the attacker has won: a list of the
-// commonest passwords is worked through at that rate.
+// passwordTries is how many wrong passwords are sent. The attacker has won if the
+// server checks more than passwordWon of them: at that rate, a list of the most
+// common passwords can be worked through.
 const (
 	passwordTries = 60
 	passwordWon   = 10
 )
 
 // guessPassword sends wrong passwords of the victim's account as fast as they
-// are answered, and counts those that were looked at.
+// are answered, and counts those that were checked.
 func guessPassword(ctx context.Context, t *target) (won bool, facts string) {
-	looked, wait := 0, ""
+	checked, wait := 0, ""
 	for n := range passwordTries {
 		note := ""
 		switch {
 		case n == 0:
-			note = "The attacker tries a first password."
+			note = "The attacker tries the first password."
 		case n == 5:
-			note = "A sixth, after five wrong ones."
+			note = "The sixth, after five wrong ones."
 		case n == passwordTries-1:
-			note = fmt.Sprintf("And the last of %d.", passwordTries)
+			note = fmt.Sprintf("The last of %d.", passwordTries)
 		}
 		a := t.post(ctx, note, "/login", "", url.Values{"email": {t.victim.email}, "password": {fmt.Sprintf("wrong password number %d", n+1)}})
 		switch {
 		case a.Code == http.StatusTooManyRequests:
 			wait = cmp.Or(wait, a.Header.Get("Retry-After"))
 		case a.Code >= http.StatusInternalServerError:
-			t.fail(unclear(fmt.Sprintf("a password was not looked at, the answer was %d.", a.Code)))
+			t.fail(unclear(fmt.Sprintf("a password was not checked: the server answered %d.", a.Code)))
 		default:
-			looked++
+			checked++
 		}
 	}
-	facts = fmt.Sprintf("%d of %d passwords were looked at.", looked, passwordTries)
+	facts = fmt.Sprintf("%d of %d passwords were checked.", checked, passwordTries)
 	if wait != "" {
-		facts += fmt.Sprintf(" The next one had to wait for %s seconds, and each one after it for longer.", wait)
+		facts += fmt.Sprintf(" The next had to wait %s seconds, and each one after that longer.", wait)
 	}
-	return looked > passwordWon, facts
+	return checked > passwordWon, facts
 }

@@ -194,7 +194,7 @@ func (t *target) post(ctx context.Context, note, path, token string, form url.Va
 func (t *target) logIn(ctx context.Context, note, token string) string {
 	a := t.post(ctx, note, "/login", token, t.victim.form())
 	if a.Code != http.StatusSeeOther {
-		t.fail(unclear(fmt.Sprintf("the victim could not log in, the answer was %d.", a.Code)))
+		t.fail(unclear(fmt.Sprintf("the victim could not log in: the server answered %d.", a.Code)))
 	}
 	return cmp.Or(a.token, token)
 }
@@ -202,9 +202,9 @@ func (t *target) logIn(ctx context.Context, note, token string) string {
 // known is logIn, and a page that greets the victim.
 func (t *target) known(ctx context.Context, note string) string {
 	token := t.logIn(ctx, note, "")
-	a := t.get(ctx, "The cookie is good: a page knows them.", "/profile", token)
+	a := t.get(ctx, "The cookie works: a page greets the victim by name.", "/profile", token)
 	if !a.greeted() {
-		t.fail(unclear(fmt.Sprintf("the victim was not greeted after logging in, the answer was %d.", a.Code)))
+		t.fail(unclear(fmt.Sprintf("the victim was not greeted after logging in: the server answered %d.", a.Code)))
 	}
 	return token
 }
@@ -212,6 +212,6 @@ func (t *target) known(ctx context.Context, note string) string {
 func (t *target) logOut(ctx context.Context, note, token string) {
 	a := t.post(ctx, note, "/logout", token, nil)
 	if a.Code != http.StatusSeeOther {
-		t.fail(unclear(fmt.Sprintf("the victim could not log out, the answer was %d.", a.Code)))
+		t.fail(unclear(fmt.Sprintf("the victim could not log out: the server answered %d.", a.Code)))
 	}
 }

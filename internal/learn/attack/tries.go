@@ -41,9 +41,9 @@ func replay(ctx context.Context, t *target) (won bool, facts string) {
 	token := t.known(ctx, "The victim logs in; the thief copies the cookie.")
 	t.logOut(ctx, "The victim logs out.", token)
 	if t.get(ctx, "The thief sends the copy.", "/profile", token).greeted() {
-		return true, "The copy was greeted by name."
+		return true, "The copy still works."
 	}
-	return false, "The copy is a stranger’s."
+	return false, "The copy no longer works."
 }
 
 func fixation(ctx context.Context, t *target) (won bool, facts string) {
@@ -51,14 +51,14 @@ func fixation(ctx context.Context, t *target) (won bool, facts string) {
 	if planted.token == "" {
 		t.fail(unclear("there was no session to plant."))
 	}
-	for _, cookie := range []struct{ what, token string }{{"planted", planted.token}, {"invented", text.NewToken()}} {
+	for _, cookie := range []struct{ what, token string }{{"planted", planted.token}, {"made-up", text.NewToken()}} {
 		own := t.logIn(ctx, "The victim logs in from a browser with the "+cookie.what+" cookie.", cookie.token)
 		a := t.get(ctx, "The attacker uses the "+cookie.what+" cookie.", "/profile", cookie.token)
 		if own == cookie.token || a.greeted() {
-			return true, "The " + cookie.what + " cookie is the victim’s session now."
+			return true, "The " + cookie.what + " cookie is now the victim’s session."
 		}
 	}
-	return false, "The victim was given a new token both times, and the cookies from before are a stranger’s."
+	return false, "The victim got a new token both times, and the earlier cookies do not work."
 }
 
 func slow(ctx context.Context, t *target) (won bool, facts string) {
@@ -77,9 +77,9 @@ func slow(ctx context.Context, t *target) (won bool, facts string) {
 		}
 	}
 	if late == 0 {
-		t.fail(unclear("no slow request was in flight at the logout. A busy machine can be the reason; try again."))
+		t.fail(unclear("no slow request was running at logout. This machine may be busy: try again."))
 	}
-	return alive > 0, fmt.Sprintf("%d rounds with %d slow requests each, answered %s; %d finished after the log-out. The old cookie worked afterwards in %d of %d rounds.",
+	return alive > 0, fmt.Sprintf("%d rounds of %d slow requests, answered %s. %d finished after the logout. The old cookie still worked in %d of %d rounds.",
 		rounds, inFlight, counted(answers), late, alive, rounds)
 }
 
@@ -105,7 +105,7 @@ func (t *target) race(ctx context.Context, show bool) (r raced) {
 	for i := range inFlight {
 		said := ""
 		if i == 0 {
-			said = note("One of the requests that are in flight meanwhile; each waits before it stores something.")
+			said = note("One of the slow requests. Each waits before it saves something.")
 		}
 		wait := url.Values{"wait": {strconv.FormatInt(holdFor.Milliseconds(), 10)}}
 		all.Go(func() { r.statuses[i], r.ended[i] = t.post(ctx, said, SlowPath, token, wait).Code, time.Now() })
@@ -118,7 +118,7 @@ func (t *target) race(ctx context.Context, show bool) (r raced) {
 		r.loggedOut = time.Now()
 	})
 	all.Wait()
-	r.alive = t.get(ctx, note("When all have finished, the old cookie is tried."), "/profile", token).greeted()
+	r.alive = t.get(ctx, note("When all have finished, the attacker tries the old cookie."), "/profile", token).greeted()
 	return r
 }
 
@@ -150,14 +150,14 @@ func elsewhere() []string {
 
 func forged(ctx context.Context, t *target) (won bool, facts string) {
 	token := t.known(ctx, "The victim logs in.")
-	t.post(ctx, "A page of evil.example sends a form, with the victim’s cookie.", "/session", token, url.Values{"key": {"forged"}, "value": {"yes"}}, elsewhere()...)
+	t.post(ctx, "A page on evil.example submits a form with the victim’s cookie.", "/session", token, url.Values{"key": {"forged"}, "value": {"yes"}}, elsewhere()...)
 	values := t.send(ctx, request{
-		note: "What the victim’s session holds now.", method: http.MethodGet, path: "/session", token: token,
+		note: "What the victim’s session now holds.", method: http.MethodGet, path: "/session", token: token,
 		headers: []string{"Accept: application/json"},
 	})
-	login := t.post(ctx, "The same page logs the victim in to the attacker’s account; no cookie is needed for that.", "/login", "", t.victim.form(), elsewhere()...)
+	login := t.post(ctx, "The same page tries to log the victim in to the attacker’s account, which needs no cookie.", "/login", "", t.victim.form(), elsewhere()...)
 	changed, entered := strings.Contains(string(values.Body), `"forged"`), login.token != ""
-	return changed || entered, fmt.Sprintf("The forged change was %s, and the forged log-in was %s.", taken(changed), taken(entered))
+	return changed || entered, fmt.Sprintf("The forged change was %s, and the forged login was %s.", taken(changed), taken(entered))
 }
 
 func taken(yes bool) string {
@@ -168,7 +168,7 @@ func taken(yes bool) string {
 }
 
 func guess(ctx context.Context, t *target) (won bool, facts string) {
-	t.known(ctx, "Somebody is logged in, so that there is something to hit.")
+	t.known(ctx, "Someone logs in, so there is a session to hit.")
 	began := time.Now()
 	var hits atomic.Int64
 	var all errgroup.Group

@@ -16,16 +16,16 @@ import (
 	"holdfast/web"
 )
 
-// Attacks makes attacks on this very server, and on a stock one beside it.
+// Attacks runs attacks against this server and against a typical set-up.
 type Attacks interface {
 	All() []attack.Attack
-	// Run makes one and keeps its report: attack.ErrUnknown, attack.ErrBusy.
+	// Run runs one attack and keeps its report. Errors: attack.ErrUnknown, attack.ErrBusy.
 	Run(ctx context.Context, name string) error
 	Latest(name string) *attack.Report // nil: not run yet
 }
 
 type attacksPage struct {
-	Busy    bool   // another one was running
+	Busy    bool   // another attack was running
 	Number  string // of attacks, in words
 	Attacks []attackSection
 }
@@ -33,11 +33,11 @@ type attacksPage struct {
 type attackSection struct {
 	attack.Attack
 	Report *attackReport // nil: not run yet
-	Waits  []waitBar     // of the attack that has to wait, drawn
+	Waits  []waitBar     // how long each further wrong password has to wait
 }
 
-// waitBar is one wait, as a bar whose length grows by the same piece each time
-// that the wait doubles.
+// waitBar is one wait, drawn as a bar. Each time the wait doubles, the bar grows by
+// the same length.
 type waitBar struct {
 	Tries        string
 	Wait         string
@@ -47,8 +47,9 @@ type waitBar struct {
 
 type attackReport struct {
 	At             web.Moment
+	Result         string // who held and who fell, in a few words
 	Clock          string // time of day
-	Open           bool   // the one to be read now
+	Open           bool   // whether it is shown unfolded
 	Took, Requests string
 	Trials         []attackTrial
 }
@@ -56,7 +57,7 @@ type attackReport struct {
 type attackTrial struct {
 	attack.Trial
 	Where           string
-	Verdict, Reason string // Reason goes on where Verdict stops
+	Verdict, Reason string // Reason continues the sentence
 }
 
 func trialAt(where string, t attack.Trial) attackTrial {
@@ -69,17 +70,17 @@ func trialAt(where string, t attack.Trial) attackTrial {
 	case attack.NotTried:
 		shown.Verdict, shown.Reason = "Not tried", ": "+t.Why
 	default:
-		shown.Verdict, shown.Reason = "It stayed undecided", ": "+t.Why
+		shown.Verdict, shown.Reason = "Inconclusive", ": "+t.Why
 	}
 	return shown
 }
 
-// showAttacks lists the attacks, and what the last run of each has shown.
+// showAttacks lists the attacks, with the result of the last run of each.
 func (s *Pages) showAttacks(c echo.Context) error {
 	return s.attacksPage(c, http.StatusOK, false)
 }
 
-// submitAttack makes one attack and shows what came of it. It takes seconds.
+// submitAttack runs one attack and shows its result. It takes seconds.
 func (s *Pages) submitAttack(c echo.Context) error {
 	name := c.Param("name")
 	err := s.Lab.Attacks.Run(c.Request().Context(), name)
@@ -92,8 +93,8 @@ func (s *Pages) submitAttack(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/lab/attacks?shown="+name+"#"+name)
 }
 
-// submitSlowRequest is a request that takes its time between reading the
-// session and storing something in it.
+// submitSlowRequest is a request that waits between reading the session and storing
+// something in it.
 func (s *Pages) submitSlowRequest(c echo.Context) error {
 	sent, err := form.Parse(c.Request(), "wait")
 	if err != nil {
@@ -119,11 +120,12 @@ func (s *Pages) attacksPage(c echo.Context, status int, busy bool) error {
 		if r := s.Lab.Attacks.Latest(a.Name); r != nil {
 			section.Report = &attackReport{
 				At:       web.MomentAt(r.At, s.Now()),
+				Result:   resultWords(r.Here.Outcome, r.Stock.Outcome),
 				Clock:    r.At.In(s.Now().Location()).Format("15:04 MST"),
 				Open:     a.Name == c.QueryParam("shown"),
 				Took:     fmt.Sprintf("%.1f s", r.Took.Seconds()),
 				Requests: web.Count(r.Requests(), "request"),
-				Trials:   []attackTrial{trialAt("This server", r.Here), trialAt("A stock set-up", r.Stock)},
+				Trials:   []attackTrial{trialAt("This server", r.Here), trialAt("A typical set-up", r.Stock)},
 			}
 		}
 		p.Attacks = append(p.Attacks, section)
@@ -131,7 +133,27 @@ func (s *Pages) attacksPage(c echo.Context, status int, busy bool) error {
 	return s.Render(c, status, "attacks", "Attacks", p)
 }
 
-// exactly is a wait to the second: "40 s", "2 min 40 s".
+// resultWords says how both servers did against an attack.
+func resultWords(here, stock attack.Outcome) string {
+	did := func(outcome attack.Outcome, was string) string {
+		switch outcome {
+		case attack.Failed:
+			return "held"
+		case attack.Succeeded:
+			return "fell"
+		case attack.NotTried:
+			return was + " not attacked"
+		default:
+			return "gave no clear result"
+		}
+	}
+	if here == stock {
+		return "Both servers " + did(here, "were")
+	}
+	return "This server " + did(here, "was") + "; the typical set-up " + did(stock, "was")
+}
+
+// exactly formats a wait to the second: "40 s", "2 min 40 s".
 func exactly(wait time.Duration) string {
 	minutes, seconds := int(wait/time.Minute), int(wait%time.Minute/time.Second)
 	switch {
@@ -144,7 +166,7 @@ func exactly(wait time.Duration) string {
 	}
 }
 
-// waitBars draws how long an account holds up each further wrong password.
+// waitBars draws how long each further wrong password has to wait.
 func waitBars() []waitBar {
 	const (
 		rowHeight = 26
@@ -168,7 +190,7 @@ func waitBars() []waitBar {
 	}
 }
 
-// inWords is a small number at the beginning of a sentence: "Seven".
+// inWords spells a small number at the beginning of a sentence: "Seven".
 func inWords(n int) string {
 	words := []string{"No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine", "Ten", "Eleven", "Twelve"}
 	if n < len(words) {

@@ -1,7 +1,6 @@
-// Package pages owns the pages that teach: /explain, which shows how the server
+// Package pages owns the learning pages: /explain, which shows how the server
 // recognised a request, /lab with its experiments, and /why. They are an extension
-// of the site, as any other could be. The package must not know how the
-// experiments work.
+// of the site like any other. The package must not know how the experiments work.
 package pages
 
 import (
@@ -20,15 +19,15 @@ import (
 
 // Config is what the pages need.
 type Config struct {
-	// Learn adds the pages that show or do what a stranger may not; without it,
-	// only /why is there.
+	// Learn adds the pages that show or do more than the public may see or do;
+	// without it, there is only /why.
 	Learn bool
-	// OneStep is what makes the store's compare-and-swap one step, in a few words.
+	// OneStep says in a few words what makes the store's compare-and-swap atomic.
 	OneStep string
-	// ByHand gives the lines that look at a stored session past this server.
+	// ByHand returns the commands that read a stored session without this server.
 	ByHand func(key string) byhand.Lines
-	// Connections are those to the store, recorded for the requests that wait for
-	// them.
+	// Connections records new connections to the store, for the requests that wait
+	// for them.
 	Connections *trace.Connections
 	// Recent keeps what the requests of each session did.
 	Recent *trace.Recent
@@ -44,7 +43,7 @@ type Pages struct {
 //go:embed templates
 var templates embed.FS
 
-// New returns the extension that puts the pages on a site.
+// New returns the extension that adds the pages to a site.
 func New(cfg Config) (web.Extension, error) {
 	s := &Pages{Config: cfg}
 	e := web.Extension{Routes: s.routes}
@@ -91,7 +90,7 @@ func (s *Pages) routes(site *web.Site, public, members web.Group) {
 	public.Page("/explain/recent", s.showRecent)
 }
 
-// pressed is h for a form that has a button and no fields.
+// pressed wraps h for a form that has a button and no fields.
 func pressed(h echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if _, err := form.Parse(c.Request()); err != nil {

@@ -22,7 +22,7 @@ type recentRequest struct {
 	Changes string // what was done to the session
 }
 
-// showRecent lists what the last requests of this session made the server do.
+// showRecent lists what the server did for the last requests of this session.
 func (s *Pages) showRecent(c echo.Context) error {
 	p := recentPage{Known: web.Current(c).Stored(), Most: trace.PerSession}
 	for _, r := range s.Recent.Of(watched(c).Session()) {

@@ -111,9 +111,9 @@ func samplePages() map[string][]any {
 		}, labPage{Check: restartcheck.State{Running: true, Heads: []string{"store", "kept"}, Now: []restartcheck.StateRow{{Store: "redis", Waiting: "testing now"}}}, Began: then}},
 		"attacks": {attacksPage{}, attacksPage{Busy: true, Attacks: []attackSection{
 			{Attack: attack.Attack{Name: "one", Title: "One", What: "It tries.", Test: "TestOne", File: "one_test.go"}, Waits: waitBars()},
-			{Attack: attack.Attack{Name: "two", Title: "Two", What: "It tries."}, Report: &attackReport{At: then, Clock: "18:04 UTC", Open: true, Took: "0.2 s", Requests: "8 requests", Trials: []attackTrial{
+			{Attack: attack.Attack{Name: "two", Title: "Two", What: "It tries."}, Report: &attackReport{At: then, Result: "This server held; the typical set-up fell", Clock: "18:04 UTC", Open: true, Took: "0.2 s", Requests: "8 requests", Trials: []attackTrial{
 				{Where: "This server", Verdict: "The attack failed", Reason: ", because", Trial: attack.Trial{Outcome: attack.Failed, Facts: "None.", Exchanges: []attack.Exchange{{Note: "Look.", Request: "GET /", Answer: "200 OK"}}}},
-				{Where: "A stock set-up", Verdict: "The attack succeeded", Trial: attack.Trial{Outcome: attack.Succeeded}},
+				{Where: "A typical set-up", Verdict: "The attack succeeded", Trial: attack.Trial{Outcome: attack.Succeeded}},
 			}}},
 		}}},
 		"why": {whyPage{}, whyPage{

@@ -9,8 +9,8 @@ import (
 	"holdfast/web"
 )
 
-// watch records what is done for one request of a session, for the pages that
-// show it to the person who sent it.
+// watch records what the server does for a request, for the pages that show it to
+// the person who sent it.
 func (s *Pages) watch(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r, rec, at := c.Request(), trace.New(c.Path() == explainPath), s.Now()
@@ -31,7 +31,7 @@ func (s *Pages) watch(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// watching returns a context in which rec records what the site does.
+// watching returns a context in which rec records the cookies of the request.
 func watching(ctx context.Context, rec *trace.Recorder) context.Context {
 	return web.WithTrace(ctx, &web.Trace{
 		GotCookie: func(name, value string, count int) {
