@@ -40,6 +40,9 @@ const (
 	// trustFor is how long after the last heartbeat write that Redis accepted a
 	// server trusts what it reads there. After that it answers 503, and logs no one out.
 	trustFor = 3 * time.Second
+	// trustEmbeddedFor is trustFor for the Redis that runs in this process. It cannot be
+	// cut off from anyone, and only a starved machine is late with a heartbeat.
+	trustEmbeddedFor = time.Minute
 	// watermarkMargin is how much earlier than a watermark the replay of revocations
 	// begins. It must exceed the time between a revocation's stamp and its being
 	// visible to others (DATABASE_TIMEOUT), and what a replica that replaces the
@@ -92,6 +95,7 @@ func (r Repair) Error() string {
 type heartbeat struct {
 	endings  RevocationLog
 	timeout  time.Duration // of one command
+	trustFor time.Duration
 	clock    *clockWatch
 	client   *pipeline.Client
 	log      *slog.Logger
@@ -114,7 +118,7 @@ type heartbeat struct {
 
 func newHeartbeat(cfg Config) *heartbeat {
 	return &heartbeat{
-		endings: cfg.RevocationLog, timeout: cfg.Timeout, clock: newClockWatch(cfg.Log), log: cfg.Log, started: time.Now(), tokenKey: watermarkKey + ":" + rand.Text(),
+		endings: cfg.RevocationLog, timeout: cfg.Timeout, trustFor: trustFor, clock: newClockWatch(cfg.Log), log: cfg.Log, started: time.Now(), tokenKey: watermarkKey + ":" + rand.Text(),
 		beating: condition{log: cfg.Log, level: slog.LevelWarn, down: "sessions not trusted: no heartbeat accepted by Redis", up: "sessions trusted again"},
 		behind:  condition{log: cfg.Log, level: slog.LevelWarn, down: "revocations from other instances not applied: database unavailable", up: "revocations from other instances applied again"},
 	}
@@ -188,7 +192,7 @@ func (h *heartbeat) recordIfCurrent(at lease, sent time.Time) error {
 
 func (h *heartbeat) record(at lease, sent time.Time) {
 	h.last = at
-	h.trustedUntil.Store(int64(sent.Sub(h.started) + trustFor))
+	h.trustedUntil.Store(int64(sent.Sub(h.started) + h.trustFor))
 	h.beating.markUp()
 }
 

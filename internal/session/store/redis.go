@@ -301,6 +301,9 @@ func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
 // openAt opens the store in the Redis that dial leads to.
 func openAt(cfg Config, name string, dial dialFunc, is Opened) *Opened {
 	hb, health := newHeartbeat(cfg), newHealth(cfg.Log)
+	if is.Embedded != nil {
+		hb.trustFor = trustEmbeddedFor
+	}
 	check := func(ctx context.Context, conn redis.Conn) error {
 		if err := acceptOn(cfg, is.identity, conn); err != nil {
 			return err
