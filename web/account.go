@@ -52,8 +52,7 @@ func (s *Site) submitName(c echo.Context) error {
 }
 
 func (s *Site) accountPage(c echo.Context, status int, p accountPage) error {
-	member, _ := current(c).Member()
-	person, err := s.Accounts.Find(c.Request().Context(), member.ID)
+	person, err := s.ownAccount(c)
 	if err != nil {
 		return err
 	}
@@ -63,4 +62,10 @@ func (s *Site) accountPage(c echo.Context, status int, p accountPage) error {
 	p.Email, p.MaxName = person.Email, account.MaxNameRunes
 	p.Verified, p.MailOn, p.Mails = person.Verified, s.MailOn, s.Mails != nil
 	return s.Render(c, status, "account", "Account", p)
+}
+
+// ownAccount is the account of the sender.
+func (s *Site) ownAccount(c echo.Context) (account.Person, error) {
+	member, _ := current(c).Member()
+	return s.Accounts.Find(c.Request().Context(), member.ID)
 }

@@ -7,7 +7,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
-	"holdfast/internal/session"
 )
 
 // exported is all that is kept of a person, as they may take it along.
@@ -26,14 +25,14 @@ type exportedPerson struct {
 }
 
 type exportedSession struct {
-	ID         string     `json:"id"`
-	UserAgent  string     `json:"user_agent"`
-	Address    string     `json:"address"`
-	Remembered bool       `json:"kept_logged_in"`
-	Since      time.Time  `json:"since"`
-	LastSeen   *time.Time `json:"last_seen,omitempty"`
-	Ended      *time.Time `json:"ended,omitempty"`
-	How        string     `json:"how_ended,omitempty"`
+	ID         string    `json:"id"`
+	UserAgent  string    `json:"user_agent"`
+	Address    string    `json:"address"`
+	Remembered bool      `json:"kept_logged_in"`
+	Since      time.Time `json:"since"`
+	LastSeen   time.Time `json:"last_seen,omitzero"`
+	Ended      time.Time `json:"ended,omitzero"`
+	How        string    `json:"how_ended,omitempty"`
 }
 
 type exportedEvent struct {
@@ -49,8 +48,7 @@ const exportPage = 1000
 // showExport is a download, and changes nothing: only the log tells of it.
 func (s *Site) showExport(c echo.Context) error {
 	ctx := c.Request().Context()
-	member, _ := current(c).Member()
-	person, err := s.Accounts.Find(ctx, member.ID)
+	person, err := s.ownAccount(c)
 	if err != nil {
 		return err
 	}
@@ -66,10 +64,13 @@ func (s *Site) showExport(c echo.Context) error {
 		return err
 	}
 	for _, d := range append(live, past...) {
-		all.Sessions = append(all.Sessions, exportSession(d))
+		all.Sessions = append(all.Sessions, exportedSession{
+			ID: d.ID, UserAgent: d.UserAgent, Address: d.Address, Remembered: d.Remembered,
+			Since: d.CreatedAt, LastSeen: d.LastSeenAt, Ended: d.RevokedAt, How: string(d.RevokeReason),
+		})
 	}
 	for offset := 0; ; offset += exportPage {
-		events, err := s.Accounts.History(ctx, member.ID, offset, exportPage)
+		events, err := s.Accounts.History(ctx, person.ID, offset, exportPage)
 		if err != nil {
 			return err
 		}
@@ -82,20 +83,7 @@ func (s *Site) showExport(c echo.Context) error {
 			break
 		}
 	}
-	s.logEvent(c, string(account.EventExported), member.ID)
+	s.logEvent(c, string(account.EventExported), person.ID)
 	c.Response().Header().Set(echo.HeaderContentDisposition, `attachment; filename="holdfast-account.json"`)
 	return c.JSONPretty(http.StatusOK, all, "  ")
-}
-
-func exportSession(d session.Device) exportedSession {
-	e := exportedSession{
-		ID: d.ID, UserAgent: d.UserAgent, Address: d.Address, Remembered: d.Remembered, Since: d.CreatedAt, How: string(d.RevokeReason),
-	}
-	if !d.LastSeenAt.IsZero() {
-		e.LastSeen = &d.LastSeenAt
-	}
-	if !d.RevokedAt.IsZero() {
-		e.Ended = &d.RevokedAt
-	}
-	return e
 }

@@ -43,8 +43,7 @@ func (s *Site) submitDelete(c echo.Context) error {
 }
 
 func (s *Site) deletePage(c echo.Context, status int, p deletePage) error {
-	member, _ := current(c).Member()
-	person, err := s.Accounts.Find(c.Request().Context(), member.ID)
+	person, err := s.ownAccount(c)
 	if err != nil {
 		return err
 	}

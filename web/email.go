@@ -37,8 +37,7 @@ func (s *Site) submitEmail(c echo.Context) error {
 }
 
 func (s *Site) emailPage(c echo.Context, status int, p emailPage) error {
-	member, _ := current(c).Member()
-	person, err := s.Accounts.Find(c.Request().Context(), member.ID)
+	person, err := s.ownAccount(c)
 	if err != nil {
 		return err
 	}

@@ -53,8 +53,7 @@ func (s *Site) changePassword(c echo.Context, member session.Member, present, fr
 }
 
 func (s *Site) passwordPage(c echo.Context, status int, p passwordPage) error {
-	member, _ := current(c).Member()
-	person, err := s.Accounts.Find(c.Request().Context(), member.ID)
+	person, err := s.ownAccount(c)
 	if err != nil {
 		return err
 	}
