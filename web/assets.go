@@ -99,7 +99,7 @@ func joinStyleSheets(files fs.FS) ([]byte, error) {
 		found = slices.DeleteFunc(found, func(f string) bool { return f == name })
 	}
 	if len(found) > 0 {
-		return nil, fmt.Errorf("style sheets without a place in the cascade: %s", strings.Join(found, ", "))
+		return nil, fmt.Errorf("style sheets missing from styleSheetParts: %s", strings.Join(found, ", "))
 	}
 	return sheet.Bytes(), nil
 }

@@ -50,7 +50,7 @@ func (s *Site) startSession(c echo.Context, person account.Person, remember bool
 	}
 	member, _ := whose.Member()
 	if ended := s.Sessions.RevokeDevice(ctx, person.ID, member.Device, session.RevokedByPassword); ended != nil {
-		s.Log.WarnContext(ctx, "session of a former password not ended, and its token given to nobody", "cause", ended)
+		s.Log.WarnContext(ctx, "session created with an old password not revoked; its cookie was not sent", "cause", ended)
 	}
 	if err != nil {
 		return err

@@ -146,7 +146,7 @@ func (s *Site) csrf(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // errStrangeHost: the request is for another host, by its name.
-var errStrangeHost = errors.New("request for a host that is not this one")
+var errStrangeHost = errors.New("request for an unknown host")
 
 // ownHost lets only those requests through that are for this server by name. A
 // page of another site whose name leads here is of the same origin as this site
@@ -182,7 +182,7 @@ func (s *Site) tellEnded(c echo.Context) {
 	how, over, err := current(c).WhyEnded(c.Request().Context())
 	if err != nil {
 		// Why a session ended is not worth failing for.
-		s.Log.WarnContext(c.Request().Context(), "how a session ended is not known", "cause", err)
+		s.Log.WarnContext(c.Request().Context(), "session revocation reason not read", "cause", err)
 	}
 	lost := how == "" || how == session.RevokedByIdleness
 	switch {

@@ -117,7 +117,7 @@ func (s *Site) revoke(c echo.Context, person string) {
 // all the same, and are removed later.
 func (s *Site) revoked(c echo.Context, err error) {
 	if err != nil {
-		s.Log.WarnContext(c.Request().Context(), "ended sessions are still in the store, and will be removed", "cause", err)
+		s.Log.WarnContext(c.Request().Context(), "revoked sessions not yet deleted from the store", "cause", err)
 	}
 }
 

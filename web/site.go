@@ -146,7 +146,7 @@ func newSite(cfg Config, files *files) (s *Site, err error) {
 		return nil, fmt.Errorf("render error pages: %w", err)
 	}
 	if err := s.crossOrigin.AddTrustedOrigin(cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host); err != nil {
-		return nil, fmt.Errorf("trust own origin: %w", err)
+		return nil, fmt.Errorf("add own origin as trusted: %w", err)
 	}
 	s.echo.HTTPErrorHandler = s.fail
 	s.echo.IPExtractor = ipExtractor(cfg.TrustedProxies)

@@ -46,7 +46,7 @@ func TestADeadOrHangingMailServerSlowsNoPage(t *testing.T) {
 		}
 		if name == "dead" {
 			testkit.Eventually(t, answerLimit, "a line about mail", func() error {
-				if !strings.Contains(server.Log(), "mail not sent yet") {
+				if !strings.Contains(server.Log(), "email not sent, will retry") {
 					return fmt.Errorf("the log says nothing of mail")
 				}
 				return nil

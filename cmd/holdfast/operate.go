@@ -94,7 +94,7 @@ func operate(ctx context.Context, command config.Command, cfg config.Config, log
 func openExisting(ctx context.Context, cfg config.Config) (*database.DB, error) {
 	db, err := openDatabase(ctx, cfg, true)
 	if errors.Is(err, database.ErrMissing) {
-		return nil, fmt.Errorf("%w: run this where the server runs, with its DATA_DIR or DATABASE_URL; %s migrate makes a new one", err, product.Slug)
+		return nil, fmt.Errorf("%w: run this where the server runs, with its DATA_DIR or DATABASE_URL; %s migrate creates a new one", err, product.Slug)
 	}
 	if err != nil {
 		return nil, err

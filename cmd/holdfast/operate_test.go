@@ -220,7 +220,7 @@ func TestACommandThatCannotReachTheSessionsChangesNothing(t *testing.T) {
 		s.add("Ada", "ada@example.org")
 		s.serve()
 		for _, args := range ending {
-			s.refused("held by another running server", args...)
+			s.refused("in use by another running server", args...)
 		}
 		notDisabled(s)
 	})

@@ -145,9 +145,9 @@ func TestACommandInTheWrongFolderFailsAndMakesNothing(t *testing.T) {
 				return
 			}
 			elsewhere := t.TempDir()
-			mustRefuse(t, elsewhere, nil, args, "there is no database", filepath.Join(elsewhere, ".data", "holdfast.db"), "DATA_DIR", "DATABASE_URL")
+			mustRefuse(t, elsewhere, nil, args, "database does not exist", filepath.Join(elsewhere, ".data", "holdfast.db"), "DATA_DIR", "DATABASE_URL")
 			empty := t.TempDir()
-			mustRefuse(t, t.TempDir(), testprocess.Settings{"DATA_DIR": empty}, args, "there is no database", filepath.Join(empty, "holdfast.db"))
+			mustRefuse(t, t.TempDir(), testprocess.Settings{"DATA_DIR": empty}, args, "database does not exist", filepath.Join(empty, "holdfast.db"))
 			if left := listing(t, empty); len(left) != 1 {
 				t.Errorf("in the empty DATA_DIR is %q", left)
 			}
@@ -349,7 +349,7 @@ func TestCommandsActOnTheStoresOfTheServer(t *testing.T) {
 				act("users", "enable", "--email", bea.email)
 				bea.logIn()
 			} else {
-				mustRefuse(t, t.TempDir(), elsewhere, commandLine("sessions end-all", bea.email), "held by another running server")
+				mustRefuse(t, t.TempDir(), elsewhere, commandLine("sessions end-all", bea.email), "in use by another running server")
 			}
 			server.Stop()
 			mustName(t, act("sessions", "end-all", "--email", bea.email), "Sessions revoked: 1.")

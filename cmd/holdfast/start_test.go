@@ -160,7 +160,7 @@ func TestSaysThatTheDataFolderIsHeldByAnotherServer(t *testing.T) {
 		holder := start(t, settings)
 		ada := member(t, holder)
 		message := refused(t, holder.Dir, testprocess.Settings{"SESSION_STORE": store})
-		mustName(t, message, filepath.Join(".data", file), "held by another running server")
+		mustName(t, message, filepath.Join(".data", file), "in use by another running server")
 		mustBe(t, greeted, ada, "after another server tried the same folder")
 	})
 }

@@ -23,10 +23,10 @@ import (
 var (
 	// ErrEmailTaken says that another person has this address, in whatever
 	// letter case, or has left it and can still take it back.
-	ErrEmailTaken = errors.New("e-mail address is taken")
+	ErrEmailTaken = errors.New("email address is already registered")
 	// ErrInvalidCredentials says that e-mail and password do not belong together, and no
 	// more: unknown, wrong and disabled are one answer.
-	ErrInvalidCredentials = errors.New("e-mail and password do not match")
+	ErrInvalidCredentials = errors.New("email address and password do not match")
 	// ErrNotFound says that there is no such person.
 	ErrNotFound = fault.ErrNotFound
 	// ErrUnavailable says that the store could not be reached, or not in time.

@@ -24,7 +24,7 @@ func (s *Service) Audit(ctx context.Context, person string, kind EventKind, from
 // failure is logged.
 func (s *Service) TryAudit(ctx context.Context, person string, kind EventKind, from text.Sender) {
 	if err := s.Audit(ctx, person, kind, from); err != nil {
-		s.Log.WarnContext(ctx, "event not written to the history", "event", kind, "cause", err)
+		s.Log.WarnContext(ctx, "account event not written to the history", "event", kind, "cause", err)
 	}
 }
 

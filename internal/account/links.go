@@ -43,7 +43,7 @@ func (p Purpose) Life() time.Duration {
 
 // ErrLinkInvalid says that a link was used, has expired, was replaced, or was never
 // made: one answer.
-var ErrLinkInvalid = errors.New("link is not good any more")
+var ErrLinkInvalid = errors.New("link is no longer valid")
 
 // Link is a mailed link, as the store keeps it: under the hash of its token.
 type Link struct {

@@ -19,7 +19,7 @@ type OutgoingEmail struct {
 
 // ErrNotToSend says that an email is not to be sent: whom it is for has no
 // account, or none any more, or its link would be over.
-var ErrNotToSend = errors.New("email is not to be sent")
+var ErrNotToSend = errors.New("email must not be sent")
 
 // Address makes an email ready to be sent, once for each time that is tried: it
 // finds out to whom it goes, which no request that asked for it did, and makes

@@ -19,7 +19,7 @@ LIMIT 1`
 
 // KnownBrowser implements [account.Logins].
 func (p people) KnownBrowser(ctx context.Context, key string, hashes []string) (hash string, err error) {
-	err = p.db.scan(ctx, "look for browser", into{&hash}, knownBrowser, key, jsonTexts(hashes))
+	err = p.db.scan(ctx, "find browser", into{&hash}, knownBrowser, key, jsonTexts(hashes))
 	if errors.Is(err, account.ErrNotFound) {
 		return "", nil
 	}

@@ -52,7 +52,7 @@ func (d devices) Clock(ctx context.Context) (session.Clock, error) {
 		case behind > -floorEvery.Milliseconds():
 			return clockOf(now, floor, epoch), nil
 		}
-		moved, err := d.db.exec(ctx, "move floor of clock", moveFloor, next, now, epoch, floor)
+		moved, err := d.db.exec(ctx, "raise clock floor", moveFloor, next, now, epoch, floor)
 		if err != nil {
 			return clockOf(now, floor, epoch), nil
 		}

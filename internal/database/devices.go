@@ -147,7 +147,7 @@ WHERE ended_ms IS NULL
 
 // RevokeByKey implements [session.DeviceStore].
 func (d devices) RevokeByKey(ctx context.Context, keys []string, why session.RevokeReason) error {
-	return d.db.execEach(ctx, "end devices", endDevices, keys, string(why))
+	return d.db.execEach(ctx, "revoke devices", endDevices, keys, string(why))
 }
 
 // expireAfter is how long a device may take from being inserted to being
@@ -298,7 +298,7 @@ func (d devices) Forget(ctx context.Context, age time.Duration) error {
 	}
 	atOnce := int64(d.db.pageOf(forgottenAtOnce))
 	for {
-		n, err := d.db.exec(ctx, "forget old devices", forgetDevices, dayAgo(), age.Milliseconds(), atOnce)
+		n, err := d.db.exec(ctx, "delete old devices", forgetDevices, dayAgo(), age.Milliseconds(), atOnce)
 		if err != nil || n < atOnce {
 			return err
 		}

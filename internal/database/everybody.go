@@ -62,7 +62,7 @@ func (d devices) RevokeAll(ctx context.Context, why session.RevokeReason, progre
 	marked := 0
 	for first := int64(0); first < end; first += at.step {
 		pages.Go(func() error {
-			n, err := d.db.exec(ctx, "end devices", endPage+at.within, string(why), at.at(first), at.at(first+at.step))
+			n, err := d.db.exec(ctx, "revoke devices", endPage+at.within, string(why), at.at(first), at.at(first+at.step))
 			mu.Lock()
 			defer mu.Unlock()
 			if marked += int(n); marked/every > (marked-int(n))/every {

@@ -74,7 +74,7 @@ func (p people) ByID(ctx context.Context, id string) (account.Record, error) {
 const personByEmailKey = selectPerson + `WHERE email_key = $1`
 
 func (p people) ByEmailKey(ctx context.Context, key string) (account.Record, error) {
-	return p.one(ctx, "read person by e-mail", personByEmailKey, key)
+	return p.one(ctx, "read person by email", personByEmailKey, key)
 }
 
 const peoplePage = selectPerson + `WHERE email_key > $1
@@ -96,7 +96,7 @@ LIMIT 1`
 
 // ByFormerEmailKey implements [account.People].
 func (p people) ByFormerEmailKey(ctx context.Context, key string, now time.Time) (r account.Record, address string, err error) {
-	err = p.db.scan(ctx, "read person by former e-mail", append(into{&address}, personInto(&r)...), personByFormerKey, key, now.UnixMilli())
+	err = p.db.scan(ctx, "read person by former email", append(into{&address}, personInto(&r)...), personByFormerKey, key, now.UnixMilli())
 	return r, address, err
 }
 

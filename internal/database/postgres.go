@@ -34,7 +34,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	}
 	pool, err := pgxpool.NewWithConfig(context.WithoutCancel(ctx), conf)
 	if err != nil {
-		return nil, fmt.Errorf("make PostgreSQL pool: %w", err)
+		return nil, fmt.Errorf("create PostgreSQL pool: %w", err)
 	}
 	at, handle := conf.ConnConfig, stdlib.OpenDBFromPool(pool)
 	db := &DB{
@@ -57,13 +57,13 @@ func parsePostgres(c Config) (*pgxpool.Config, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 		// The parser's own words may quote a piece of the password.
-		return nil, errors.New("open PostgreSQL: DATABASE_URL must read postgres://user:password@host:port/database, " +
+		return nil, errors.New("open PostgreSQL: DATABASE_URL must have the form postgres://user:password@host:port/database, " +
 			"with the signs / ? # @ : % [ ] in a password percent-encoded")
 	}
 	conf, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
 		// Not wrapped: the error keeps the whole URL.
-		return nil, fmt.Errorf("open PostgreSQL: DATABASE_URL cannot be used: %s", withoutPassword(err.Error(), u))
+		return nil, fmt.Errorf("open PostgreSQL: invalid DATABASE_URL: %s", withoutPassword(err.Error(), u))
 	}
 	if !u.Query().Has("pool_max_conns") {
 		conf.MaxConns = int32(c.MaxConns)
@@ -92,7 +92,7 @@ func (db *DB) checkEncoding(ctx context.Context) error {
 		return err
 	}
 	if encoding != "UTF8" {
-		return fmt.Errorf("the database keeps text as %s; make one with ENCODING 'UTF8'", encoding)
+		return fmt.Errorf("database encoding is %s; create the database with ENCODING 'UTF8'", encoding)
 	}
 	return nil
 }

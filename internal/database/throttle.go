@@ -23,7 +23,7 @@ WHERE key = $1`
 
 // Find implements [throttle.Store].
 func (s tries) Find(ctx context.Context, key string) (found throttle.State, err error) {
-	err = s.db.scan(ctx, "read tries", into{&found.Tries, (*millis)(&found.Next), (*millis)(&found.Last)}, triesOf, key)
+	err = s.db.scan(ctx, "read attempts", into{&found.Tries, (*millis)(&found.Next), (*millis)(&found.Last)}, triesOf, key)
 	if errors.Is(err, fault.ErrNotFound) {
 		return throttle.State{}, nil
 	}
@@ -60,7 +60,7 @@ func (s tries) Swap(ctx context.Context, key string, found, next throttle.State)
 	case found.Tries == 0:
 		query, args = firstTry, append([]any{key}, is...)
 	}
-	swapped, err := s.db.exec(ctx, "count try", query, args...)
+	swapped, err := s.db.exec(ctx, "count attempt", query, args...)
 	return swapped == 1, err
 }
 
@@ -74,6 +74,6 @@ WHERE key = $1`
 
 // Remove implements [throttle.Store].
 func (s tries) Remove(ctx context.Context, key string) error {
-	_, err := s.db.exec(ctx, "forget tries", forgetTries, key)
+	_, err := s.db.exec(ctx, "delete attempts", forgetTries, key)
 	return err
 }

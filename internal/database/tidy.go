@@ -28,7 +28,7 @@ func (db *DB) Tidy(ctx context.Context) error {
 		{`DELETE FROM browsers WHERE used_ms < (SELECT NOW_MS) - $1`, keepBrowsers.Milliseconds()},
 		{`DELETE FROM revocations WHERE NOT ` + couldLive, dayAgo()},
 	} {
-		if _, err := db.exec(ctx, "remove old rows", old.query, old.arg); err != nil {
+		if _, err := db.exec(ctx, "delete old rows", old.query, old.arg); err != nil {
 			return err
 		}
 	}

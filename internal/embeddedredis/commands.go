@@ -155,7 +155,7 @@ func flush(s *Server, c *client, args [][]byte) any {
 		return redis.Error("ERR Command not allowed inside a transaction")
 	}
 	if err := s.db.Key().DeleteAll(); err != nil {
-		s.Log.Error("embedded Redis failed", "cause", err)
+		s.Log.Error("embedded Redis command failed", "cause", err)
 		return redis.Error("MISCONF " + err.Error())
 	}
 	return ok

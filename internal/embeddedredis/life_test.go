@@ -62,7 +62,7 @@ func TestWithoutUnixSocketsTheServerIsReachedInsideTheProcess(t *testing.T) {
 		if s.Socket() != "" {
 			t.Errorf("%v: socket %q", why, s.Socket())
 		}
-		if !strings.Contains(log.String(), "redis-cli cannot look into") {
+		if !strings.Contains(log.String(), "embedded Redis has no socket") {
 			t.Errorf("%v: logged %q", why, log.String())
 		}
 		conn, other := dial(t, s), dial(t, s)
@@ -220,7 +220,7 @@ func TestTheDataBelongsToOneProcessAtATimeAndToItsOwnerAlone(t *testing.T) {
 			}
 		}
 	}
-	if _, err := embeddedredis.Start(context.Background(), config(dir)); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "redis.lock")+" is held by another running server") {
+	if _, err := embeddedredis.Start(context.Background(), config(dir)); err == nil || !strings.Contains(err.Error(), filepath.Join(dir, "redis.lock")+" is in use by another running server") {
 		t.Errorf("a second server on the same folder: %v", err)
 	}
 	type started struct {

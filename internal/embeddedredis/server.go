@@ -96,7 +96,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 func start(ctx context.Context, cfg Config, listen func(network, address string) (net.Listener, error)) (*Server, error) {
 	dir, err := filepath.Abs(cfg.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("find the folder of the embedded Redis: %w", err)
+		return nil, fmt.Errorf("find embedded Redis directory: %w", err)
 	}
 	cfg.Dir = dir
 	s := &Server{
@@ -123,7 +123,7 @@ func start(ctx context.Context, cfg Config, listen func(network, address string)
 	}
 	server := redcon.NewServerNetwork("unix", s.socket, s.serve, s.admit, s.dismiss)
 	server.AcceptError = func(err error) {
-		s.Log.Error("embedded Redis accepts no connections", "cause", err)
+		s.Log.Error("embedded Redis failed to accept a connection", "cause", err)
 		time.Sleep(100 * time.Millisecond) // no file descriptor is left
 	}
 	s.working.Go(func() { _ = server.Serve(s.listener) }) // its errors went to AcceptError
@@ -136,7 +136,7 @@ func takeLock(ctx context.Context, lock *flock.Flock) error {
 	defer cancel()
 	taken, err := lock.TryLockContext(ctx, 20*time.Millisecond)
 	if errors.Is(err, context.DeadlineExceeded) || (err == nil && !taken) {
-		return fmt.Errorf("%s is held by another running server: stop it, choose another DATA_DIR, or set REDIS_URL so that several servers can share sessions", lock.Path())
+		return fmt.Errorf("%s is in use by another running server: stop it, use another DATA_DIR, or set REDIS_URL to share sessions between servers", lock.Path())
 	}
 	if err != nil {
 		return fmt.Errorf("lock %s: %w", lock.Path(), err)
@@ -151,15 +151,15 @@ func (s *Server) openData() error {
 	// ?, # or %41 in it.
 	rw, err := sqlitefile.Open(file, url.Values{"_txlock": {"immediate"}})
 	if err != nil {
-		return fmt.Errorf("open the embedded Redis: %w", err)
+		return fmt.Errorf("open embedded Redis: %w", err)
 	}
 	ro, err := sqlitefile.Open(file, url.Values{"mode": {"ro"}})
 	if err != nil {
-		return errors.Join(fmt.Errorf("open the embedded Redis: %w", err), rw.Close())
+		return errors.Join(fmt.Errorf("open embedded Redis: %w", err), rw.Close())
 	}
 	s.db, err = redka.OpenDB(rw, ro, &redka.Options{DriverName: sqlitefile.Driver, Timeout: transactionLimit})
 	if err != nil {
-		return errors.Join(fmt.Errorf("open the embedded Redis in %s: %w", s.Dir, err), rw.Close(), ro.Close())
+		return errors.Join(fmt.Errorf("open embedded Redis in %s: %w", s.Dir, err), rw.Close(), ro.Close())
 	}
 	return nil
 }
@@ -170,30 +170,30 @@ func (s *Server) listen(listen func(network, address string) (net.Listener, erro
 		return err
 	}
 	if socket == "" {
-		s.inProcess("no folder has a path short enough for a socket")
+		s.inProcess("no directory path is short enough")
 		return nil
 	}
 	// A killed process left it; the lock says that the process is gone.
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("remove the old socket: %w", err)
+		return fmt.Errorf("remove old socket: %w", err)
 	}
 	listener, err := listen("unix", socket)
 	if errors.Is(err, syscall.EAFNOSUPPORT) || errors.Is(err, errNoUnixSockets) {
-		s.inProcess("this system has no unix sockets")
+		s.inProcess("Unix sockets are not supported here")
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("start the embedded Redis: %w", err)
+		return fmt.Errorf("start embedded Redis: %w", err)
 	}
 	if err := os.Chmod(socket, 0o600); err != nil {
-		return fmt.Errorf("keep others from the socket: %w", errors.Join(err, listener.Close()))
+		return fmt.Errorf("restrict socket permissions: %w", errors.Join(err, listener.Close()))
 	}
 	s.listener, s.socket = listener, socket
 	return nil
 }
 
 func (s *Server) inProcess(why string) {
-	s.Log.Info("redis-cli cannot look into the embedded Redis: " + why)
+	s.Log.Info("embedded Redis has no socket: " + why)
 	s.listener = &pipes{conns: make(chan net.Conn), closed: s.closing}
 }
 
@@ -205,7 +205,7 @@ func (s *Server) socketPath() (string, error) {
 	}
 	own, err := os.MkdirTemp("", "redis")
 	if err != nil {
-		return "", fmt.Errorf("make a folder for the socket: %w", err)
+		return "", fmt.Errorf("create socket directory: %w", err)
 	}
 	s.own = own
 	if path := filepath.Join(own, socketFile); len(path) <= maxSocketPath {

@@ -10,11 +10,11 @@ import "errors"
 var (
 	// ErrUnavailable says that the database could not be reached, or not in
 	// time. The cause is wrapped for the log.
-	ErrUnavailable = errors.New("database cannot be reached")
+	ErrUnavailable = errors.New("database unavailable")
 	// ErrOutcomeUnknown says that a write was sent to a database or session store and
 	// was not answered in time: it may have been made, or be made yet. A write that
 	// fails without it was not made.
-	ErrOutcomeUnknown = errors.New("the outcome of a write is unknown")
+	ErrOutcomeUnknown = errors.New("outcome of the write is unknown")
 	// ErrNotFound says that there is no such row.
 	ErrNotFound = errors.New("not found")
 )

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 		fmt.Printf("A server\n  open      http://first\n  open      http://second\n  env       %s\n  sessions  here", strings.Join(os.Environ(), " "))
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	case "refuse":
-		fmt.Fprintln(os.Stderr, "a line of the log\nholdfast: it is held by another")
+		fmt.Fprintln(os.Stderr, "a line of the log\nholdfast: it is in use by another")
 		os.Exit(1)
 	case "refuse silently":
 		os.Exit(3)
@@ -90,7 +90,7 @@ func TestARefusalToStartIsToldByTheLastLineOfTheLog(t *testing.T) {
 		if !errors.As(err, &ended) || !errors.As(err, &exit) || exit.ExitCode() != 1 {
 			t.Fatalf("error %v", err)
 		}
-		if ended.LastLine() != "it is held by another" || !strings.Contains(err.Error(), "a line of the log") {
+		if ended.LastLine() != "it is in use by another" || !strings.Contains(err.Error(), "a line of the log") {
 			t.Errorf("the last line is %q of\n%v", ended.LastLine(), err)
 		}
 	}

@@ -64,7 +64,7 @@ func Open(ctx context.Context, s Server) (web.Extension, func() error, error) {
 	}
 	program, err := os.Executable()
 	if err != nil {
-		return web.Extension{}, nil, fmt.Errorf("find this program: %w", err)
+		return web.Extension{}, nil, fmt.Errorf("find own executable: %w", err)
 	}
 	byHand, err := byhand.Of(ctx, s.StoreConfig, s.Store)
 	if err != nil {

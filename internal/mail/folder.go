@@ -42,22 +42,22 @@ func (f *Folder) Send(ctx context.Context, m Message) error {
 		return err
 	}
 	if err := os.MkdirAll(f.dir, 0o700); err != nil {
-		return fmt.Errorf("make folder of mail: %w", err)
+		return fmt.Errorf("create email directory: %w", err)
 	}
 	temporary, err := os.CreateTemp(f.dir, unfinished+"*") // 0600
 	if err != nil {
-		return fmt.Errorf("write mail: %w", err)
+		return fmt.Errorf("write email: %w", err)
 	}
 	defer os.Remove(temporary.Name())
 	_, err = message.WriteTo(temporary)
 	if err := errors.Join(err, temporary.Close()); err != nil {
-		return fmt.Errorf("write mail: %w", err)
+		return fmt.Errorf("write email: %w", err)
 	}
 	path := filepath.Join(f.dir, m.Date.UTC().Format(timeInName)+"-"+m.ListedAs+"-"+m.ID+suffix)
 	if err := os.Rename(temporary.Name(), path); err != nil {
-		return fmt.Errorf("write mail: %w", err)
+		return fmt.Errorf("write email: %w", err)
 	}
-	f.log.InfoContext(ctx, "mail written, for there is no SMTP_URL", "file", path)
+	f.log.InfoContext(ctx, "email written to a file: SMTP_URL is not set", "file", path)
 	return nil
 }
 
@@ -80,7 +80,7 @@ func (f *Folder) Prune(ctx context.Context, now time.Time) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("read folder of mail: %w", err)
+		return fmt.Errorf("read email directory: %w", err)
 	}
 	for _, entry := range entries {
 		if err := ctx.Err(); err != nil {
@@ -91,7 +91,7 @@ func (f *Folder) Prune(ctx context.Context, now time.Time) error {
 		}
 		err := os.Remove(filepath.Join(f.dir, entry.Name()))
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("remove old mail: %w", err)
+			return fmt.Errorf("delete old email: %w", err)
 		}
 	}
 	return nil
@@ -126,7 +126,7 @@ func (f *Folder) Latest() ([]Shown, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("read folder of mail: %w", err)
+		return nil, fmt.Errorf("read email directory: %w", err)
 	}
 	slices.Reverse(names) // their names begin with the time
 	var all []Shown
@@ -139,11 +139,11 @@ func (f *Folder) Latest() ([]Shown, error) {
 			continue // removed meanwhile
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read mail: %w", err)
+			return nil, fmt.Errorf("read email: %w", err)
 		}
 		shown, err := read(bytes.NewReader(source))
 		if err != nil {
-			return nil, fmt.Errorf("read mail %s: %w", name.Name(), err)
+			return nil, fmt.Errorf("read email %s: %w", name.Name(), err)
 		}
 		all = append(all, shown)
 	}

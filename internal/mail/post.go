@@ -39,7 +39,7 @@ type Transport interface {
 }
 
 // ErrRefused says that a mail server has refused a mail for good.
-var ErrRefused = errors.New("mail is refused for good")
+var ErrRefused = errors.New("email rejected permanently")
 
 // Message is one mail, written.
 type Message struct {
@@ -91,7 +91,7 @@ type Mailer struct {
 func New(cfg Config) (*Mailer, error) {
 	words, err := newWords(cfg.BaseURL, cfg.Browser)
 	if err != nil {
-		return nil, fmt.Errorf("load templates of mail: %w", err)
+		return nil, fmt.Errorf("load email templates: %w", err)
 	}
 	if cfg.Every <= 0 {
 		cfg.Every = time.Second
@@ -121,7 +121,7 @@ func (p *Mailer) send(ctx context.Context) {
 		// What has been begun is finished; each step is bounded by itself.
 		sent, err := p.Next(context.WithoutCancel(ctx))
 		if err != nil {
-			p.Log.WarnContext(ctx, "outbox not reached", "cause", err)
+			p.Log.WarnContext(ctx, "outbox not read: database unavailable", "cause", err)
 		}
 		wait := p.Every
 		if sent {
@@ -142,13 +142,13 @@ func (p *Mailer) Next(ctx context.Context) (found bool, err error) {
 	m, err := p.deliver(ctx, l)
 	switch {
 	case err == nil:
-		p.Log.InfoContext(ctx, "mail sent", "kind", m.Kind, "mail", l.ID, "tries", l.Tries)
+		p.Log.InfoContext(ctx, "email sent", "kind", m.Kind, "email_id", l.ID, "attempts", l.Tries)
 	case errors.Is(err, account.ErrNotToSend):
 		// Nothing is logged: whether an address has an account is not for the log.
 	case errors.Is(err, ErrRefused), l.Taken.Sub(l.Created) >= giveUpAfter:
-		p.Log.ErrorContext(ctx, "mail given up", "kind", l.Kind, "mail", l.ID, "tries", l.Tries, "cause", err)
+		p.Log.ErrorContext(ctx, "email abandoned", "kind", l.Kind, "email_id", l.ID, "attempts", l.Tries, "cause", err)
 	default:
-		p.Log.WarnContext(ctx, "mail not sent yet", "kind", l.Kind, "mail", l.ID, "tries", l.Tries, "cause", err)
+		p.Log.WarnContext(ctx, "email not sent, will retry", "kind", l.Kind, "email_id", l.ID, "attempts", l.Tries, "cause", err)
 		return true, p.Outbox.Postpone(ctx, l, pauseAfter(l.Tries))
 	}
 	return true, p.Outbox.Remove(ctx, l)

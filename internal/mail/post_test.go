@@ -213,7 +213,7 @@ func TestAMailIsGivenUpAfterADayOrARefusalForGoodWithALineInTheLog(t *testing.T)
 		o.person("gone@kelp.example")
 		o.ask("gone@kelp.example")
 		post := o.post(p.way(t, "smtp", ""))
-		if !o.next(post) || o.waiting() != 0 || strings.Count(o.log.String(), "mail given up") != 1 {
+		if !o.next(post) || o.waiting() != 0 || strings.Count(o.log.String(), "email abandoned") != 1 {
 			t.Errorf("refused for good: %d waiting, log %s", o.waiting(), o.log.String())
 		}
 		o.person("ada@kelp.example")
@@ -229,7 +229,7 @@ func TestAMailIsGivenUpAfterADayOrARefusalForGoodWithALineInTheLog(t *testing.T)
 		if took := o.clock.Now().Sub(began); took < 24*time.Hour || took > 26*time.Hour || tries < 10 || tries > 40 {
 			t.Errorf("given up after %s and %d tries", took, tries)
 		}
-		if log := o.log.String(); strings.Count(log, "mail given up") != 2 || strings.Contains(log, "@kelp") {
+		if log := o.log.String(); strings.Count(log, "email abandoned") != 2 || strings.Contains(log, "@kelp") {
 			t.Errorf("log %s", log)
 		}
 	})

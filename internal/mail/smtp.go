@@ -40,16 +40,16 @@ type SMTP struct {
 func NewSMTP(address, from string, roots *x509.CertPool) (*SMTP, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" {
-		return nil, errors.New("SMTP_URL cannot be read")
+		return nil, errors.New("invalid SMTP_URL")
 	}
 	sender, err := mail.ParseAddress(from)
 	if err != nil {
-		return nil, fmt.Errorf("MAIL_FROM cannot be read: %w", err)
+		return nil, fmt.Errorf("invalid MAIL_FROM: %w", err)
 	}
 	port := map[string]int{"smtp": 587, "smtps": 465}[u.Scheme]
 	if u.Port() != "" {
 		if port, err = strconv.Atoi(u.Port()); err != nil {
-			return nil, errors.New("the port of SMTP_URL cannot be read")
+			return nil, errors.New("invalid port in SMTP_URL")
 		}
 	}
 	s := &SMTP{from: from, host: u.Hostname(), domain: sender.Address[strings.LastIndexByte(sender.Address, '@')+1:], timeout: smtpTimeout}
@@ -82,7 +82,7 @@ func (s *SMTP) Where() string { return "mail server " + s.where }
 func (s *SMTP) Send(ctx context.Context, m Message) error {
 	client, err := gomail.NewClient(s.host, append(slices.Clone(s.options), gomail.WithTimeout(s.timeout))...)
 	if err != nil {
-		return fmt.Errorf("prepare mail server: %w", err)
+		return fmt.Errorf("create SMTP client: %w", err)
 	}
 	message, err := compose(m, s.from, s.domain)
 	if err != nil {
@@ -94,25 +94,25 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	}
 	var refused *gomail.SendError
 	if errors.As(err, &refused) && refused.Reason == gomail.ErrSMTPRcptTo && !refused.IsTemp() && refused.ErrorCode() >= 500 {
-		return fmt.Errorf("%w: the recipient: code %d", ErrRefused, refused.ErrorCode())
+		return fmt.Errorf("%w: recipient rejected with code %d", ErrRefused, refused.ErrorCode())
 	}
 	if errors.As(err, &refused) {
 		// Not wrapped: its text names the recipient.
-		return fmt.Errorf("hand mail over: %v: code %d", refused.Reason, refused.ErrorCode())
+		return fmt.Errorf("send email: %v: code %d", refused.Reason, refused.ErrorCode())
 	}
-	return fmt.Errorf("hand mail over: %w", err)
+	return fmt.Errorf("send email: %w", err)
 }
 
 // compose writes a message as mail (RFC 5322, MIME).
 func compose(m Message, from, domain string) (*gomail.Msg, error) {
 	message := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	if err := message.From(from); err != nil {
-		return nil, fmt.Errorf("compose mail: sender: %w", err)
+		return nil, fmt.Errorf("compose email: sender: %w", err)
 	}
 	// An address that means another one, as <ada@example.org> or a comment would,
 	// is none: each spelling would be counted for itself, and reach one mailbox.
 	if to, err := mail.ParseAddress(m.To); err != nil || to.Address != m.To || message.To(m.To) != nil {
-		return nil, fmt.Errorf("%w: the recipient's address is none that mail can be sent to", ErrRefused)
+		return nil, fmt.Errorf("%w: invalid recipient address", ErrRefused)
 	}
 	message.Subject(m.Subject)
 	message.SetDateWithValue(m.Date)

@@ -62,7 +62,7 @@ type paragraph struct {
 func (w *words) write(m account.OutgoingEmail) (Message, error) {
 	kind, ok := w.kinds[m.Kind]
 	if !ok {
-		return Message{}, fmt.Errorf("write mail: there is none of kind %q", m.Kind)
+		return Message{}, fmt.Errorf("write email: unknown kind %q", m.Kind)
 	}
 	var out bytes.Buffer
 	err := kind.Execute(&out, facts{
@@ -73,7 +73,7 @@ func (w *words) write(m account.OutgoingEmail) (Message, error) {
 		LinkLife: lifeWords(m.Purpose.Life()), Former: m.Former,
 	})
 	if err != nil {
-		return Message{}, fmt.Errorf("write mail: %w", err)
+		return Message{}, fmt.Errorf("write email: %w", err)
 	}
 	subject, body, _ := strings.Cut(strings.TrimSpace(out.String()), "\n")
 	message := Message{To: m.To, Subject: subject, ListedAs: string(m.Kind)}
@@ -94,7 +94,7 @@ func (w *words) write(m account.OutgoingEmail) (Message, error) {
 		Subject    string
 		Paragraphs []paragraph
 	}{subject, paragraphs}); err != nil {
-		return Message{}, fmt.Errorf("write mail: %w", err)
+		return Message{}, fmt.Errorf("write email: %w", err)
 	}
 	message.HTML = html.String()
 	return message, nil

@@ -28,18 +28,18 @@ const (
 )
 
 // ErrBreachedFile says that a file is not one of breached passwords.
-var ErrBreachedFile = errors.New("not a file of SHA-1 hashes ordered by hash, one a line as HASH:COUNT")
+var ErrBreachedFile = errors.New("must contain SHA-1 hashes ordered by hash, one HASH:COUNT per line")
 
 // OpenBreached opens a file of breached passwords and looks at its first and
 // last line. Errors: [ErrBreachedFile], and those of the system.
 func OpenBreached(path string) (*Breached, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("open file of breached passwords: %w", err)
+		return nil, fmt.Errorf("open breached-password file: %w", err)
 	}
 	b := &Breached{file: file}
 	if err := b.check(); err != nil {
-		return nil, errors.Join(fmt.Errorf("open file of breached passwords %s: %w", path, err), file.Close())
+		return nil, errors.Join(fmt.Errorf("open breached-password file %s: %w", path, err), file.Close())
 	}
 	return b, nil
 }

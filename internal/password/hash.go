@@ -32,11 +32,11 @@ const (
 
 var (
 	// ErrBusy says that every hash slot stayed taken for the whole wait.
-	ErrBusy = errors.New("too many passwords are being checked")
+	ErrBusy = errors.New("too many passwords are being checked at once")
 	// ErrUnhashable says that a password is not [Hashable].
 	ErrUnhashable = errors.New("password is too long or not text")
 	// ErrHash says that a stored hash cannot be read or asks for an absurd cost.
-	ErrHash = errors.New("stored password hash is not usable")
+	ErrHash = errors.New("invalid stored password hash")
 )
 
 // Hasher hashes and verifies passwords, a bounded number at a time: each hash

@@ -22,7 +22,7 @@ const (
 )
 
 var (
-	errUnanswered  = errors.New("a command was not answered in time")
+	errUnanswered  = errors.New("command timed out")
 	errUnsolicited = errors.New("unsolicited reply")
 )
 
@@ -88,7 +88,7 @@ func (c *Client) openConn() (redis.Conn, error) {
 	}
 	if err != nil {
 		conn.Close()
-		return nil, fmt.Errorf("check the connection to Redis: %w", err)
+		return nil, fmt.Errorf("check Redis connection: %w", err)
 	}
 	return conn, nil
 }
@@ -242,7 +242,7 @@ func (c *Client) cut(l *link, cause error) {
 	c.running.Go(func() { l.conn.Close() }) // closing TLS may wait for a write
 	c.mu.Unlock()
 	if cause != ErrClosed {
-		cause = fmt.Errorf("connection to Redis was cut: %w", cause)
+		cause = fmt.Errorf("Redis connection closed: %w", cause)
 	}
 	fail(lost, cause)
 }

@@ -85,7 +85,7 @@ func (m *Manager) commitLogOut(s *Session) error {
 	}
 	if len(keys) > 0 {
 		if err := m.store.Delete(s.request, keys...); err != nil {
-			return fmt.Errorf("end session: %w", unavailable(err))
+			return fmt.Errorf("revoke session: %w", unavailable(err))
 		}
 	}
 	if s.Stored() && s.base.Member == nil {
@@ -108,7 +108,7 @@ const (
 )
 
 // errConflicts: other requests changed the record before each of maxTries attempts.
-var errConflicts = errors.New("other requests kept changing this session")
+var errConflicts = errors.New("too many concurrent changes to this session")
 
 // retry makes a conditional write. After a conflict it reloads and tries again, at
 // most maxTries times.
@@ -148,7 +148,7 @@ func (m *Manager) writeOnce(s *Session) error {
 	if m.scs.Token(s.scs) == "" {
 		// Without a token this generates one and does nothing else.
 		if err := m.scs.RenewToken(s.scs); err != nil {
-			return fmt.Errorf("make token: %w", err)
+			return fmt.Errorf("create token: %w", err)
 		}
 	}
 	raw, err := encodeRecord(s.Key(), s.record)
@@ -169,7 +169,7 @@ func (m *Manager) writeOnce(s *Session) error {
 // changes into it.
 func (m *Manager) mergeStored(s *Session) error {
 	if !s.Stored() {
-		return fmt.Errorf("%w: a new token is already in use", ErrUnavailable)
+		return fmt.Errorf("%w: new session token already exists", ErrUnavailable)
 	}
 	theirs, err := m.read(s.request, s.Key())
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 const MaxLive = 100
 
 // ErrNoDevice: this person has no such session, now or in the past.
-var ErrNoDevice = errors.New("no such session of this person")
+var ErrNoDevice = errors.New("this person has no such session")
 
 // RevokeReason is why a session ended.
 type RevokeReason string
@@ -207,7 +207,7 @@ func (m *Manager) revokeAllOf(ctx context.Context, person, except string, why Re
 		devices = slices.DeleteFunc(devices, func(d Device) bool { return d.ID == except })
 		stored, err := m.store.GetMany(ctx, keysOf(devices))
 		if err != nil {
-			return ended, fmt.Errorf("look up sessions: %w", unavailable(err))
+			return ended, fmt.Errorf("read sessions: %w", unavailable(err))
 		}
 		if err := m.end(ctx, devices, why); err != nil {
 			return ended, err
@@ -227,7 +227,7 @@ func (m *Manager) revokeAllOf(ctx context.Context, person, except string, why Re
 func (m *Manager) RevokeAll(ctx context.Context, why RevokeReason, progress func(marked int)) (int, error) {
 	ended, err := m.store.DeleteAll(ctx)
 	if err != nil {
-		return ended, fmt.Errorf("end sessions: %w", unavailable(err))
+		return ended, fmt.Errorf("revoke sessions: %w", unavailable(err))
 	}
 	if err := m.devices.RevokeAll(ctx, why, progress); err != nil {
 		return ended, err
@@ -239,7 +239,7 @@ func (m *Manager) RevokeAll(ctx context.Context, why RevokeReason, progress func
 	// A login in progress may have stored its session after the first deletion and
 	// been confirmed before the mark.
 	if _, err := m.store.DeleteAll(ctx); err != nil {
-		return ended, fmt.Errorf("end sessions: %w", unavailable(err))
+		return ended, fmt.Errorf("revoke sessions: %w", unavailable(err))
 	}
 	return ended, nil
 }
@@ -259,13 +259,13 @@ func (m *Manager) end(ctx context.Context, devices []Device, why RevokeReason) e
 	ctx = context.WithoutCancel(ctx)
 	keys := keysOf(devices)
 	if err := m.store.Delete(ctx, keys...); err != nil {
-		return fmt.Errorf("end sessions: %w", unavailable(err))
+		return fmt.Errorf("revoke sessions: %w", unavailable(err))
 	}
 	if err := m.persistRevocation(ctx, keys, why); err != nil {
 		return err
 	}
 	if err := m.store.Delete(ctx, keys...); err != nil {
-		return fmt.Errorf("end sessions: %w", unavailable(err))
+		return fmt.Errorf("revoke sessions: %w", unavailable(err))
 	}
 	return nil
 }
@@ -286,7 +286,7 @@ func (m *Manager) live(ctx context.Context, person string) ([]Device, []Record, 
 	}
 	stored, err := m.store.GetMany(ctx, keysOf(devices))
 	if err != nil {
-		return nil, nil, fmt.Errorf("look up sessions: %w", unavailable(err))
+		return nil, nil, fmt.Errorf("read sessions: %w", unavailable(err))
 	}
 	var live []Device
 	var records []Record

@@ -40,12 +40,12 @@ func (m *Manager) commitLogIn(s *Session) error {
 
 	// Only now is the new key known: it is that of the token scs generates.
 	if err := m.scs.RenewToken(s.scs); err != nil {
-		return fmt.Errorf("make token: %w", err)
+		return fmt.Errorf("create token: %w", err)
 	}
 
 	// 1. The row in the list of devices, unless the person may not log in.
 	if err := m.devices.Insert(ctx, s.device(id)); err != nil {
-		return fmt.Errorf("store the device: %w", err)
+		return fmt.Errorf("insert device: %w", err)
 	}
 	err := m.finishLogIn(s, old)
 	if err == nil {
@@ -77,13 +77,13 @@ func (m *Manager) finishLogIn(s *Session, old Session) error {
 	// 3. The row is in effect from here on, unless it has ended in the meantime.
 	name, err := m.devices.Confirm(ctx, id)
 	if err != nil {
-		return fmt.Errorf("confirm the log-in: %w", err)
+		return fmt.Errorf("confirm login: %w", err)
 	}
 
 	// 4. A name that changed in the meantime, and the limit of sessions.
 	ended, err := m.makeRoom(ctx, s.record.Member.ID, id)
 	if err != nil {
-		return fmt.Errorf("make room for the log-in: %w", err)
+		return fmt.Errorf("enforce session limit: %w", err)
 	}
 	if ended > 0 {
 		s.Flash(fmt.Sprintf("You can be logged in %d times at once. The oldest session was ended.", MaxLive))
@@ -101,7 +101,7 @@ func (m *Manager) finishLogIn(s *Session, old Session) error {
 		return nil
 	}
 	if err := m.replace(s, old); err != nil {
-		return fmt.Errorf("end the session from before: %w", err)
+		return fmt.Errorf("revoke previous session: %w", err)
 	}
 	if old.base.Member != nil {
 		return m.persistRevocation(ctx, []string{Key(old.token)}, RevokedByLogIn)

@@ -183,7 +183,7 @@ func (m *Manager) guest(s *Session, why Reason) error {
 // begin gives s new scs data, without a token.
 func (m *Manager) begin(s *Session) (err error) {
 	if s.scs, err = m.scs.Load(s.request, ""); err != nil {
-		return fmt.Errorf("begin session: %w", err)
+		return fmt.Errorf("start session: %w", err)
 	}
 	return nil
 }

@@ -184,7 +184,7 @@ var _ scs.Codec = codec{}
 func (codec) Encode(_ time.Time, values map[string]any) ([]byte, error) {
 	c, ok := values[recordKey].(change)
 	if !ok {
-		return nil, errors.New("encode session: no change in it")
+		return nil, errors.New("encode session: not a change")
 	}
 	packed := binary.AppendUvarint(make([]byte, 0, len(c.old)+len(c.new)+binary.MaxVarintLen32), uint64(len(c.old)))
 	return append(append(packed, c.old...), c.new...), nil
@@ -194,7 +194,7 @@ func (codec) Encode(_ time.Time, values map[string]any) ([]byte, error) {
 func unpack(packed []byte) (change, error) {
 	length, n := binary.Uvarint(packed)
 	if n <= 0 || length > uint64(len(packed)-n) {
-		return change{}, errors.New("write session: no change in it")
+		return change{}, errors.New("write session: not a change")
 	}
 	c := change{new: packed[n+int(length):]}
 	if length > 0 {

@@ -52,7 +52,7 @@ func (m *Manager) RevokeKeys(ctx context.Context, list Revocations, keys []strin
 	}
 	ctx = context.WithoutCancel(ctx)
 	if err := m.store.Delete(ctx, keys...); err != nil {
-		return fmt.Errorf("end sessions: %w", unavailable(err))
+		return fmt.Errorf("revoke sessions: %w", unavailable(err))
 	}
 	return list.Removed(ctx, keys)
 }

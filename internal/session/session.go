@@ -27,7 +27,7 @@ import (
 var (
 	// ErrUnavailable: the store did not answer in time or refused. It logs no one
 	// out.
-	ErrUnavailable = errors.New("session store is unavailable")
+	ErrUnavailable = errors.New("session store unavailable")
 	// ErrNotRecorded: a session has been revoked, and neither the database nor the
 	// queue could record it. If the session store is restored from older data, the
 	// session is valid again. Revoking it again retries.
@@ -42,7 +42,7 @@ var (
 	// /session.
 	ErrBadKey   = errors.New("key must have 1 to 64 characters, none of them a control character")
 	ErrBadValue = errors.New("value must have at most 1,024 bytes of text")
-	ErrFull     = errors.New("this session holds as many values as fit")
+	ErrFull     = errors.New("session is full")
 )
 
 // Limits of the values a person may store in a session. They keep a record small

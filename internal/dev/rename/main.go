@@ -39,9 +39,9 @@ func run(args []string, stdout io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "%s is %s now: %d files are changed.\n", original.Name, to.Name, done.files)
+	fmt.Fprintf(stdout, "Renamed %s to %s in %d files.\n", original.Name, to.Name, done.files)
 	for _, line := range done.meaning {
-		fmt.Fprintf(stdout, "  rewrite what the name means: %s\n", line)
+		fmt.Fprintf(stdout, "  rewrite by hand what the name means: %s\n", line)
 	}
 	return nil
 }

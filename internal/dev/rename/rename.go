@@ -29,13 +29,13 @@ var (
 func (n names) check() error {
 	var problems []error
 	if !nameShape.MatchString(n.Name) {
-		problems = append(problems, errors.New("-name: letters, digits, spaces, dots and dashes are needed, a letter first"))
+		problems = append(problems, errors.New("-name must start with a letter and contain only letters, digits, spaces, dots and dashes"))
 	}
 	if !slugShape.MatchString(n.Slug) {
-		problems = append(problems, errors.New("-slug: at most 32 of a-z and 0-9 are needed, a letter first"))
+		problems = append(problems, errors.New("-slug must start with a letter and contain at most 32 characters from a-z and 0-9"))
 	}
 	if !moduleShape.MatchString(n.Module) {
-		problems = append(problems, errors.New("-module: the path of a Go module is needed, such as example.com/kelp/seafarer"))
+		problems = append(problems, errors.New("-module must be a Go module path, such as example.com/kelp/seafarer"))
 	}
 	return errors.Join(problems...)
 }
@@ -57,7 +57,7 @@ var original = names{"Holdfast", "holdfast", "holdfast"}
 func checkOriginal(top string) error {
 	text, err := os.ReadFile(filepath.Join(top, "go.mod"))
 	if err == nil && !bytes.HasPrefix(text, []byte("module "+original.Module+"\n")) {
-		err = fmt.Errorf("this code is not called %s any more; only %s can be renamed, because a second rename could match unrelated words",
+		err = fmt.Errorf("this code is no longer called %s; only %s can be renamed, because other names may match unrelated words",
 			original.Name, original.Name)
 	}
 	return err

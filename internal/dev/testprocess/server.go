@@ -68,7 +68,7 @@ func (s *Server) Start() {
 
 func (s *Server) start() error {
 	if s.running() {
-		return errors.New("the server is running already")
+		return errors.New("the server is already running")
 	}
 	run, err := launch.Start(s.t.Context(), launch.Command{
 		// The end of its input ends it with the test process.

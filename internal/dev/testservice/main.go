@@ -33,7 +33,7 @@ func Parallel(n int) {
 func run(m *testing.M, last []func() error) (code int) {
 	folder, release, err := ownFolder()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "testservice: make a folder for temporary files:", err)
+		fmt.Fprintln(os.Stderr, "testservice: create a temporary directory:", err)
 		return 1
 	}
 	defer release()

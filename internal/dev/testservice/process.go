@@ -81,7 +81,7 @@ func (p *process) end(how syscall.Signal) error {
 	}
 	p.cmd.Process.Kill()
 	<-p.done
-	return fmt.Errorf("still there %s after %s: killed", stopLimit, how)
+	return fmt.Errorf("still running %s after %s: killed", stopLimit, how)
 }
 
 // pause stops the server and its children in the middle of whatever they do.

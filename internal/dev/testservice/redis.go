@@ -129,7 +129,7 @@ func (s *RedisServer) Do(command string, args ...any) (any, error) {
 	conn, err := redis.DialURL(s.URL,
 		redis.DialConnectTimeout(limit), redis.DialReadTimeout(limit), redis.DialWriteTimeout(limit))
 	if err != nil {
-		return nil, fmt.Errorf("reach redis-server: %w", err)
+		return nil, fmt.Errorf("connect to redis-server: %w", err)
 	}
 	defer conn.Close()
 	return conn.Do(command, args...)

@@ -97,9 +97,9 @@ func poll(p *process, limit time.Duration, ready func(context.Context) error) er
 		}
 		select {
 		case <-p.done:
-			return fmt.Errorf("ended by itself (%s): %w", p.cmd.ProcessState, err)
+			return fmt.Errorf("exited unexpectedly (%s): %w", p.cmd.ProcessState, err)
 		case <-ctx.Done():
-			return fmt.Errorf("not ready after %s: %w", limit, err)
+			return fmt.Errorf("not ready within %s: %w", limit, err)
 		case <-tick.C:
 		}
 	}

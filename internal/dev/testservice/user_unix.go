@@ -54,7 +54,7 @@ func openFolder(pattern string) (string, error) {
 			return folder, nil
 		}
 	}
-	return "", errors.New("no folder for temporary files that every user may enter")
+	return "", errors.New("no temporary directory that other users can access")
 }
 
 func open(folder string) bool {

@@ -23,7 +23,7 @@ import (
 // The named failures of a run.
 var (
 	// ErrBusy: another attack is running. Only one runs at a time.
-	ErrBusy = errors.New("another attack is running")
+	ErrBusy = errors.New("an attack is already running")
 	// ErrUnknown: there is no attack of that name.
 	ErrUnknown = errors.New("no such attack")
 )
@@ -191,7 +191,7 @@ func (r *Runner) notCompared(ctx context.Context, err error) string {
 	if errors.Is(err, errNoRedis) {
 		return "the typical set-up keeps sessions in Redis, but this server keeps them in " + r.Sessions.Where() + "."
 	}
-	r.Log.WarnContext(ctx, "stock set-up not started", "cause", err)
+	r.Log.WarnContext(ctx, "typical setup for comparison not started", "cause", err)
 	return "the typical set-up did not start. The log says why."
 }
 

@@ -52,7 +52,7 @@ func (k *knownKeys) Commit(token string, b []byte, expiry time.Time) error {
 }
 
 // errNoRedis: sessions are kept in something else than Redis.
-var errNoRedis = errors.New("sessions are not kept in Redis")
+var errNoRedis = errors.New("sessions are not stored in Redis")
 
 // startStock serves it on a free port of the loopback interface. Errors:
 // errNoRedis.
@@ -62,7 +62,7 @@ func startStock(ctx context.Context, opened *store.Opened, password string) (*st
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("start the stock set-up: %w", err)
+		return nil, fmt.Errorf("start the typical setup: %w", err)
 	}
 	s := &stockServer{url: "http://" + listener.Addr().String(), dial: opened.Dial}
 	s.pool = &redis.Pool{ // of the size in redisstore's manual
@@ -102,7 +102,7 @@ func (r *Runner) clear(ctx context.Context, s *stockServer, t *target) {
 		err = errors.Join(err, s.server.Close())
 	}
 	if err = errors.Join(err, s.forget(ctx), s.pool.Close()); err != nil {
-		r.Log.WarnContext(ctx, "keys of the stock set-up not removed, they expire within a minute", "cause", err)
+		r.Log.WarnContext(ctx, "demonstration keys not deleted; they expire within a minute", "cause", err)
 	}
 }
 

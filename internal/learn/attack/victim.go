@@ -30,7 +30,7 @@ func (r *Runner) invent(ctx context.Context) (victim, error) {
 	}
 	person, err := r.Accounts.Register(ctx, account.Registration{Name: "Throw-away", Email: v.email, Password: v.password})
 	if err != nil {
-		return victim{}, fmt.Errorf("make a throw-away person: %w", err)
+		return victim{}, fmt.Errorf("create a temporary account: %w", err)
 	}
 	v.id = person.ID
 	return v, nil
@@ -53,7 +53,7 @@ func (r *Runner) tidy(ctx context.Context, t *target) {
 	}
 	r.left = still
 	if err != nil {
-		r.Log.WarnContext(ctx, "not all that an attack made was removed", "cause", err)
+		r.Log.WarnContext(ctx, "attack cleanup incomplete", "cause", err)
 	}
 }
 

@@ -75,7 +75,7 @@ func atRedis(cli, why string) func(string) Lines {
 func atServer(redisURL string) (func(string) Lines, error) {
 	u, err := url.Parse(redisURL)
 	if err != nil {
-		return nil, errors.New("REDIS_URL cannot be read")
+		return nil, errors.New("invalid REDIS_URL")
 	}
 	port := u.Port()
 	if port == "" {
@@ -131,7 +131,7 @@ func atPostgres(pool *pgxpool.Pool) func(string) Lines {
 func atSQLite(ctx context.Context, db *sql.DB) (func(string) Lines, error) {
 	var file string
 	if err := db.QueryRowContext(ctx, `SELECT file FROM pragma_database_list WHERE name = 'main'`).Scan(&file); err != nil {
-		return nil, fmt.Errorf("find the file of the table sessions: %w", err)
+		return nil, fmt.Errorf("find the database file of the sessions table: %w", err)
 	}
 	return atTable("sqlite3 "+shell(file),
 		"CAST(data AS TEXT)", "length(data)", "CAST((expiry - julianday('now')) * 86400 AS INTEGER)", ""), nil

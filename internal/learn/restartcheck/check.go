@@ -49,7 +49,7 @@ type Check struct {
 // killed together with an earlier server.
 func NewCheck(server context.Context, cfg config.Config, sessions int, log *slog.Logger) *Check {
 	if err := Sweep(server, cfg.DataDir, cfg.DatabaseURL.Reveal()); err != nil {
-		log.Warn("restart-check before this start", "cause", err)
+		log.Warn("leftovers of an earlier restart-check not removed", "cause", err)
 	}
 	return &Check{server: server, cfg: cfg, sessions: sessions, log: log}
 }
@@ -122,9 +122,9 @@ func (c *Check) run(options Options, running chan struct{}) {
 		return
 	}
 	c.now.Failed, c.now.Reason = c.explain(ctx, err)
-	c.log.Error("restart-check from the lab", "cause", err)
+	c.log.Error("restart-check failed", "cause", err)
 	if err := c.now.write(unfinishedFile(c.cfg)); err != nil {
-		c.log.Error("restart-check from the lab: its end cannot be kept", "cause", err)
+		c.log.Error("restart-check result not saved", "cause", err)
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 func optionsOf(cfg config.Config, sessions int) (Options, error) {
 	program, err := os.Executable()
 	if err != nil {
-		return Options{}, fmt.Errorf("find this program: %w", err)
+		return Options{}, fmt.Errorf("find own executable: %w", err)
 	}
 	return Options{
 		Executable:  program,

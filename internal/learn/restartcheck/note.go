@@ -31,20 +31,20 @@ const (
 // anything that it names. name is of this trial alone.
 func (n *note) keep(folder, name string) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
-		return fmt.Errorf("note what a check leaves: %w", err)
+		return fmt.Errorf("record leftovers: %w", err)
 	}
 	n.path = filepath.Join(folder, name+noteSuffix)
 	n.lock = flock.New(strings.TrimSuffix(n.path, noteSuffix)+lockSuffix, flock.SetPermissions(0o600))
 	// Nothing else takes the lock before the note is there.
 	if locked, err := n.lock.TryLock(); err != nil || !locked {
-		return fmt.Errorf("note what a check leaves: %s cannot be locked: %w", n.lock.Path(), err)
+		return fmt.Errorf("record leftovers: cannot lock %s: %w", n.lock.Path(), err)
 	}
 	text, err := json.Marshal(n)
 	if err == nil {
 		err = os.WriteFile(n.path, text, 0o600)
 	}
 	if err != nil {
-		return errors.Join(fmt.Errorf("note what a check leaves: %w", err), n.drop())
+		return errors.Join(fmt.Errorf("record leftovers: %w", err), n.drop())
 	}
 	return nil
 }
@@ -67,7 +67,7 @@ func (n *note) drop() error {
 func Sweep(ctx context.Context, folder, databaseURL string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("look for what checks have left: %w", err)
+		return fmt.Errorf("find leftovers of earlier checks: %w", err)
 	}
 	var failed []error
 	for _, entry := range entries {
@@ -75,7 +75,7 @@ func Sweep(ctx context.Context, folder, databaseURL string) error {
 			continue
 		}
 		if err := sweep(ctx, filepath.Join(folder, entry.Name()), databaseURL); err != nil {
-			failed = append(failed, fmt.Errorf("remove what a check has left: %w", err))
+			failed = append(failed, fmt.Errorf("remove leftovers of an earlier check: %w", err))
 		}
 	}
 	return errors.Join(failed...)

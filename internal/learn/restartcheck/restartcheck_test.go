@@ -55,7 +55,7 @@ func TestEveryStoreDoesWhatItIsForOnEmbeddedServices(t *testing.T) {
 		if row.Before != hello || row.Greeting <= 0 {
 			t.Errorf("%s: %+v", row.Store, row)
 		}
-		if owned := row.Store == "redis" || row.Store == "file"; owned != strings.Contains(row.Refusal, "held by another") {
+		if owned := row.Store == "redis" || row.Store == "file"; owned != strings.Contains(row.Refusal, "in use by another") {
 			t.Errorf("%s: a second server said %q", row.Store, row.Refusal)
 		}
 		if row.Shared != (row.Store == "database") {

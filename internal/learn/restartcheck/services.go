@@ -33,7 +33,7 @@ func withRedis(ctx context.Context, at string, use func(redis.Conn) error) error
 	conn, err := redis.DialURLContext(ctx, at, redis.DialConnectTimeout(redisLimit),
 		redis.DialReadTimeout(redisLimit), redis.DialWriteTimeout(redisLimit))
 	if err != nil {
-		return fmt.Errorf("reach Redis: %w", err)
+		return fmt.Errorf("connect to Redis: %w", err)
 	}
 	defer conn.Close()
 	return use(conn)
@@ -45,7 +45,7 @@ func usedMemory(ctx context.Context, at string) (used int64, err error) {
 	err = withRedis(ctx, at, func(conn redis.Conn) error {
 		info, err := redis.String(redis.DoContext(conn, ctx, "INFO", "memory"))
 		if err != nil {
-			return fmt.Errorf("ask Redis for its memory: %w", err)
+			return fmt.Errorf("read Redis memory: %w", err)
 		}
 		for line := range strings.Lines(info) {
 			if said, found := strings.CutPrefix(strings.TrimSpace(line), "used_memory:"); found {
@@ -53,7 +53,7 @@ func usedMemory(ctx context.Context, at string) (used int64, err error) {
 				return err
 			}
 		}
-		return errors.New("ask Redis for its memory: it does not say")
+		return errors.New("read Redis memory: not reported")
 	})
 	return used, err
 }
@@ -128,7 +128,7 @@ func openSchema(database, name string) (*schema, error) {
 	at, errURL := url.Parse(database)
 	if err != nil || errURL != nil {
 		// The parsers' own words may quote the password.
-		return nil, errors.New("DATABASE_URL cannot be used")
+		return nil, errors.New("invalid DATABASE_URL")
 	}
 	query := at.Query()
 	query.Set("search_path", name)
@@ -161,7 +161,7 @@ func (s *schema) query(ctx context.Context, statement string, into ...any) (err 
 	defer cancel()
 	conn, err := pgx.ConnectConfig(ctx, s.conf)
 	if err != nil {
-		return fmt.Errorf("reach PostgreSQL: %w", err)
+		return fmt.Errorf("connect to PostgreSQL: %w", err)
 	}
 	defer func() { err = errors.Join(err, conn.Close(context.WithoutCancel(ctx))) }()
 	if len(into) > 0 {

@@ -61,8 +61,8 @@ type State struct {
 
 // The named failures of this package.
 var (
-	ErrRunning = errors.New("a second server is running or starting")
-	ErrClosed  = errors.New("this server is ending")
+	ErrRunning = errors.New("a second server is already running or starting")
+	ErrClosed  = errors.New("this server is shutting down")
 	ErrNone    = errors.New("no second server is running")
 )
 
@@ -196,7 +196,7 @@ func (s *Server) Ask(ctx context.Context, token string) (greeting string, err er
 	}
 	greeting, err = browser.Greeting(ctx)
 	if err != nil {
-		return "", fmt.Errorf("ask the second server: %w", err)
+		return "", fmt.Errorf("query second server: %w", err)
 	}
 	return greeting, nil
 }

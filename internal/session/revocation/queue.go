@@ -55,7 +55,7 @@ func NewQueue(dir string) *Queue { return &Queue{dir} }
 // Add records that the sessions with these keys have been revoked.
 func (q *Queue) Add(ctx context.Context, keys []string, reason string) error {
 	if q.dir == "" {
-		return errors.New("no folder for a queue of revocations")
+		return errors.New("no directory for the revocation queue")
 	}
 	return q.with(ctx, func(db *sql.DB) error { return add(ctx, db, keys, reason) })
 }

@@ -53,7 +53,7 @@ func openFile(cfg Config) (*Opened, error) {
 	}
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 3 * time.Second})
 	if errors.Is(err, bbolterrors.ErrTimeout) {
-		return nil, fmt.Errorf("%s is held by another running server: a file belongs to one process", path)
+		return nil, fmt.Errorf("%s is in use by another running server; only one process can use a file store", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
@@ -73,7 +73,7 @@ func openFile(cfg Config) (*Opened, error) {
 func inDataDir(cfg Config, name string) (path string, err error) {
 	if cfg.Accept == nil {
 		if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-			return "", fmt.Errorf("make DATA_DIR: %w", err)
+			return "", fmt.Errorf("create DATA_DIR: %w", err)
 		}
 	}
 	return filepath.Join(cfg.DataDir, name), nil
@@ -95,7 +95,7 @@ func (f *file) begin(ctx context.Context, cfg Config, identity Identity) (*clock
 	heartbeat := newHeartbeat(cfg)
 	stored, err := f.property(watermarkProperty)
 	if err != nil {
-		return nil, fmt.Errorf("read the watermark: %w", err)
+		return nil, fmt.Errorf("read watermark: %w", err)
 	}
 	at, epoch, _ := strings.Cut(stored, " ")
 	next, err := heartbeat.replay(ctx, watermark{at, epoch}, func(keys []string) error { return f.Delete(ctx, keys...) })
@@ -258,7 +258,7 @@ func (f *file) setProperty(p property, value string) error {
 
 func (f *file) writeWatermark(w watermark) error {
 	if err := f.setProperty(watermarkProperty, strings.TrimSpace(w.at+" "+w.epoch)); err != nil {
-		return fmt.Errorf("write the watermark: %w", err)
+		return fmt.Errorf("write watermark: %w", err)
 	}
 	return nil
 }

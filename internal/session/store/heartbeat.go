@@ -52,14 +52,14 @@ const (
 
 // ErrNoHeartbeat: Redis has not accepted a heartbeat write for trustFor. It may be cut
 // off from the servers at which people log out.
-var ErrNoHeartbeat = errors.New("no heartbeat accepted by Redis")
+var ErrNoHeartbeat = errors.New("Redis accepted no heartbeat")
 
 // errLapsed: data that was not trusted for a while accepts heartbeat writes again.
 // Sessions may have been revoked elsewhere in the meantime.
-var errLapsed = errors.New("no heartbeat accepted by Redis for a while")
+var errLapsed = errors.New("Redis accepted no heartbeat for too long")
 
 // errReplaced: the connection that a heartbeat write was meant for was replaced.
-var errReplaced = errors.New("the connection to Redis was replaced")
+var errReplaced = errors.New("Redis connection replaced")
 
 // Repair is the error of a store that removes revoked sessions from older data before
 // it trusts anything read there.
@@ -281,7 +281,7 @@ func (h *heartbeat) invalidate(at lease, cause error) {
 func (h *heartbeat) replay(ctx context.Context, found watermark, remove func(keys []string) error) (next watermark, err error) {
 	clock, err := h.clock.read(ctx, h.endings)
 	if err != nil {
-		return watermark{}, fmt.Errorf("read the database's clock: %w", err)
+		return watermark{}, fmt.Errorf("read database clock: %w", err)
 	}
 	since, alarm := found.since(clock)
 	if alarm != "" {
@@ -311,7 +311,7 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 	defer func() { _, _ = timed.Do("DEL", turnKey) }()
 	at, err := h.acquire(timed)
 	if err != nil {
-		return fmt.Errorf("read the watermark: %w", err)
+		return fmt.Errorf("read watermark: %w", err)
 	}
 	removed, logged := 0, time.Now()
 	h.repair.Store(&Repair{})

@@ -74,7 +74,7 @@ func (o *Opened) Mark(ctx context.Context) (Identity, error) {
 		}
 	}
 	if err != nil {
-		return identity, fmt.Errorf("mark the session store: %w", err)
+		return identity, fmt.Errorf("mark session store: %w", err)
 	}
 	identity.ID = id
 	return identity, nil
@@ -104,7 +104,7 @@ func acceptOn(cfg Config, identity Identity, conn redis.Conn) (err error) {
 	}
 	identity.ID, err = redis.String(redis.DoWithTimeout(conn, cfg.Timeout, "GET", redisKey(idProperty)))
 	if err != nil && !errors.Is(err, redis.ErrNil) {
-		return fmt.Errorf("read which store this is: %w", err)
+		return fmt.Errorf("read session store ID: %w", err)
 	}
 	return accept(cfg, identity)
 }

@@ -26,7 +26,7 @@ const tokenTTL = time.Minute
 const anyToken = "*"
 
 // errOlder: the data does not continue from what this server last wrote there.
-var errOlder = errors.New("older data in Redis than before")
+var errOlder = errors.New("Redis holds older data than before")
 
 // leaseScript takes the keys of the server's fencing token, the watermark, its epoch,
 // a key that never exists, and the keys to remove; the token to expect, the token to
@@ -132,7 +132,7 @@ func (h *heartbeat) acquire(conn redis.Conn) (lease, error) {
 	}
 	found, err := redis.Strings(conn.Do("MGET", h.tokenKey, watermarkKey, epochKey))
 	if err == nil && len(found) != 3 {
-		err = errors.New("answer of another command")
+		err = errors.New("reply belongs to another command")
 	}
 	if err != nil {
 		return lease{}, err

@@ -253,7 +253,7 @@ func (r *redisStore) Close() error {
 func openRedis(cfg Config) (*Opened, error) {
 	u, err := url.Parse(cfg.RedisURL)
 	if err != nil {
-		return nil, errors.New("REDIS_URL cannot be read")
+		return nil, errors.New("invalid REDIS_URL")
 	}
 	dial := func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
 		return redis.DialURLContext(ctx, cfg.RedisURL, options...)

@@ -47,12 +47,12 @@ var (
 	// ErrConflict: the stored value is not the expected one.
 	ErrConflict = errors.New("stored value has changed")
 	// ErrMissing: the store does not exist, and Open was not allowed to create it.
-	ErrMissing = errors.New("there is no such session store")
+	ErrMissing = errors.New("no such session store")
 	// ErrWrongType: under the key is something that this package did not write.
 	ErrWrongType = errors.New("stored value has the wrong type")
 	// ErrMisdelivered: the value read belongs to another key. Its connection is
 	// closed, and the value is not returned.
-	ErrMisdelivered = errors.New("ALARM: store answered with the value of another key")
+	ErrMisdelivered = errors.New("ALERT: session store returned the value of another key")
 )
 
 // The kinds of store, as SESSION_STORE names them.
@@ -124,15 +124,15 @@ func (o *Opened) Close() error { return o.close() }
 func Open(ctx context.Context, cfg Config) (*Opened, error) {
 	opened, err := open(ctx, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("open sessions: %w", err)
+		return nil, fmt.Errorf("open session store: %w", err)
 	}
 	opened.close = sync.OnceValue(opened.Store.Close)
 	err = waitFor(ctx, opened)
 	if refused, ok := errors.AsType[refusal](err); ok {
-		return nil, errors.Join(fmt.Errorf("open sessions: %w", refused.error), opened.Close())
+		return nil, errors.Join(fmt.Errorf("open session store: %w", refused.error), opened.Close())
 	}
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("open sessions: %s does not answer: %w", opened.Where, err), opened.Close())
+		return nil, errors.Join(fmt.Errorf("open session store: %s does not respond: %w", opened.Where, err), opened.Close())
 	}
 	return opened, nil
 }
@@ -152,9 +152,9 @@ func open(ctx context.Context, cfg Config) (*Opened, error) {
 	case cfg.Kind == KindDatabase && cfg.SQLite != nil:
 		return openSQLite(cfg)
 	case cfg.Kind == KindDatabase:
-		return nil, errors.New("SESSION_STORE=database without a database")
+		return nil, errors.New("SESSION_STORE=database requires a database")
 	}
-	return nil, fmt.Errorf("no session store is called %q", cfg.Kind)
+	return nil, fmt.Errorf("unknown session store %q", cfg.Kind)
 }
 
 // waitFor gives a store that is just starting a few seconds. A store that is
