@@ -188,7 +188,7 @@ func TestDataOfAnEarlierReleaseOutsideItsFolderIsReportedAndNotRead(t *testing.T
 			before, err := os.ReadFile(shared)
 			require.NoError(t, err)
 			reported := func(server *testprocess.Server) bool {
-				return strings.Contains(server.Log(), `level=WARN msg="data of an earlier release is outside its folder`) &&
+				return strings.Contains(server.Log(), `level=WARN msg="data of an earlier release ignored: outside its directory`) &&
 					strings.Contains(server.Log(), shared)
 			}
 			server := startIn(t, filepath.Join(parent, c.folder), nil)

@@ -372,7 +372,7 @@ func TestAServerThatMovesTakesCommandsAlong(t *testing.T) {
 	testprocess.Start(t, program(t), dir, before).Stop()
 	thrownAway, err := launch.Start(t.Context(), launch.Command{
 		Program: program(t), Args: []string{"serve", "--stop-with-stdin", "--uncounted"}, Dir: dir,
-		Env: []string{"HOST=127.0.0.1", "PORT=0", "SESSION_STORE=database"}, Until: "people",
+		Env: []string{"HOST=127.0.0.1", "PORT=0", "SESSION_STORE=database"}, Until: "database",
 	})
 	require.NoError(t, err)
 	require.NoError(t, thrownAway.Stop())

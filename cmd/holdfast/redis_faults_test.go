@@ -270,6 +270,6 @@ func TestRedisAnsweringWithAnothersRecordShowsItToNobody(t *testing.T) {
 	for _, path := range []string{"/", "/profile", "/session"} {
 		mustRefuseBriefly(t, path+" with another's record")(ada.get(path), nil)
 	}
-	mustName(t, server.Log(), `level=ERROR msg="session store reply rejected: wrong key" cause="ALARM`)
+	mustName(t, server.Log(), `level=ERROR msg="session store reply rejected: wrong key" cause="ALERT`)
 	mustBe(t, greeted, other, "whose record it is")
 }

@@ -28,7 +28,7 @@ import (
 
 // latestStart is the number in the last announcement of a server.
 func latestStart(server *testprocess.Server) int {
-	all := regexp.MustCompile(`(?m)^Holdfast .*, start (\d+)$`).FindAllStringSubmatch(server.Announcement(), -1)
+	all := regexp.MustCompile(`(?m)^Holdfast .*, server start (\d+)$`).FindAllStringSubmatch(server.Announcement(), -1)
 	if len(all) == 0 {
 		return 0
 	}

@@ -187,7 +187,7 @@ func newHasher(cfg config.Config) *password.Hasher {
 
 // announce prints where to find the server.
 func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *sessions, process web.Process, metrics *metrics) {
-	fmt.Fprintf(stdout, "%s %s, start %d\n  open      %s\n  sessions  %s\n  people    %s\n",
+	fmt.Fprintf(stdout, "%s %s, server start %d\n  url       %s\n  sessions  %s\n  database  %s\n",
 		product.Name, version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
 	if metrics != nil {
 		fmt.Fprintf(stdout, "  metrics   %s\n", metrics.at)

@@ -25,9 +25,9 @@ func TestStartsWithNothingConfigured(t *testing.T) {
 	lines := strings.Split(strings.TrimSpace(server.Announcement()), "\n")
 	want := []string{
 		"Holdfast ",
-		"  open      " + server.URL,
+		"  url       " + server.URL,
 		"  sessions  the embedded Redis in " + filepath.Join(".data", "redis.db"),
-		"  people    SQLite in " + filepath.Join(".data", "holdfast.db"),
+		"  database  SQLite in " + filepath.Join(".data", "holdfast.db"),
 	}
 	if len(lines) != len(want) {
 		t.Fatalf("announced %q, want %d lines", lines, len(want))

@@ -36,7 +36,7 @@ func (s *Server) reportMisplaced(file string) {
 	if info, err := os.Stat(file); filepath.Base(other) == dataFile && (err != nil || info.Size() > 0) {
 		return
 	}
-	s.Log.Warn("data of an earlier release ignored: it is outside its directory, where other directories may use it",
+	s.Log.Warn("data of an earlier release ignored: outside its directory",
 		"file", other, "folder", s.Dir, "advice", "delete it, with its -wal and -shm files, if no other server uses it")
 }
 

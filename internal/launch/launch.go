@@ -42,7 +42,7 @@ type Command struct {
 	// Env is the whole environment, as NAME=value.
 	Env []string
 	// Until is the name of the announced line that Start waits for: "" for
-	// "open", the address.
+	// "url", the address.
 	Until string
 	// LogFile is where the process writes its log itself; "" keeps the log in
 	// memory.
@@ -90,7 +90,7 @@ func Start(ctx context.Context, c Command) (*Server, error) {
 		limit = defaultStartLimit
 	}
 	if until == "" {
-		until = "open"
+		until = "url"
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -133,10 +133,10 @@ func (s *Server) await(ctx context.Context, name string) error {
 }
 
 // URL is the address that the server announced last.
-func (s *Server) URL() string { return s.Says("open") }
+func (s *Server) URL() string { return s.Says("url") }
 
 // Says returns what the server announced last under a name, from the lines of
-// a name, spaces and a value: "open", "sessions", "people", "metrics". It is ""
+// a name, spaces and a value: "url", "sessions", "database", "metrics". It is ""
 // when no such line is complete.
 func (s *Server) Says(name string) string {
 	said := ""

@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	case "serve": // until its input ends
 		fmt.Fprintln(os.Stderr, "a line of the log")
-		fmt.Printf("A server\n  open      http://first\n  open      http://second\n  env       %s\n  sessions  here", strings.Join(os.Environ(), " "))
+		fmt.Printf("A server\n  url       http://first\n  url       http://second\n  env       %s\n  sessions  here", strings.Join(os.Environ(), " "))
 		_, _ = io.Copy(io.Discard, os.Stdin)
 	case "refuse":
 		fmt.Fprintln(os.Stderr, "a line of the log\nholdfast: it is in use by another")
@@ -77,8 +77,8 @@ func TestAProcessHasTheListedEnvironmentAndNoOther(t *testing.T) {
 func TestTheLatestWholeLineOfAnAnnouncementCounts(t *testing.T) {
 	s, err := start(t, "serve", func(c *launch.Command) { c.Until = "env" })
 	require.NoError(t, err)
-	if s.URL() != "http://second" || s.Says("sessions") != "" || s.Says("people") != "" || s.Took <= 0 {
-		t.Errorf("open %q, sessions %q, after %s", s.URL(), s.Says("sessions"), s.Took)
+	if s.URL() != "http://second" || s.Says("sessions") != "" || s.Says("database") != "" || s.Took <= 0 {
+		t.Errorf("url %q, sessions %q, after %s", s.URL(), s.Says("sessions"), s.Took)
 	}
 }
 

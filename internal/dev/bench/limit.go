@@ -112,7 +112,7 @@ func serveHTTP(ctx context.Context, handler http.Handler) error {
 		_, _ = io.Copy(io.Discard, os.Stdin) // ends with the process that measures
 		_ = server.Close()
 	}()
-	fmt.Printf("  open      http://%s\n", listener.Addr())
+	fmt.Printf("  url       http://%s\n", listener.Addr())
 	if err := server.Serve(listener); err != http.ErrServerClosed {
 		return err
 	}

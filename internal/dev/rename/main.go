@@ -21,10 +21,10 @@ func main() {
 func run(args []string, stdout io.Writer) error {
 	flags := flag.NewFlagSet("rename", flag.ContinueOnError)
 	flags.SetOutput(stdout)
-	top := flags.String("C", ".", "`folder` of the code, where go.mod is")
-	name := flags.String("name", "", "what people read: \"Sea Farer\"")
-	slug := flags.String("slug", "", "name of the program and its files, keys and cookies: seafarer")
-	module := flags.String("module", "", "path of the Go module: example.com/kelp/seafarer")
+	top := flags.String("C", ".", "repository `directory`, with go.mod")
+	name := flags.String("name", "", "display name: \"Sea Farer\"")
+	slug := flags.String("slug", "", "program name, also used in files, keys and cookies: seafarer")
+	module := flags.String("module", "", "Go module path: example.com/kelp/seafarer")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func (s *Server) start() error {
 	run, err := launch.Start(s.t.Context(), launch.Command{
 		// The end of its input ends it with the test process.
 		Program: s.program, Args: []string{"--stop-with-stdin", "--lab-sessions=" + strconv.Itoa(campaign.Number(20, 2000))}, Dir: s.Dir,
-		Env: s.settings.environ(), Until: "people", StartLimit: startLimit,
+		Env: s.settings.environ(), Until: "database", StartLimit: startLimit,
 	})
 	if err != nil {
 		return err

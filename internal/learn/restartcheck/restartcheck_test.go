@@ -186,7 +186,7 @@ func TestAServerThatDoesNotStartIsShownByItsOwnWords(t *testing.T) {
 	o := options(t)
 	o.RedisURL = "redis://:sesame@127.0.0.1:1" // where nothing listens
 	_, err := restartcheck.Run(t.Context(), o)
-	if err == nil || !strings.Contains(err.Error(), "test redis") || !strings.Contains(err.Error(), "127.0.0.1:1 does not answer") {
+	if err == nil || !strings.Contains(err.Error(), "test redis") || !strings.Contains(err.Error(), "127.0.0.1:1 does not respond") {
 		t.Errorf("error %v", err)
 	}
 	if err != nil && strings.Contains(err.Error(), "sesame") {

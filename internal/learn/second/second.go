@@ -127,7 +127,7 @@ func (s *Server) launch(ctx context.Context) (*launch.Server, int, error) {
 	env := append(s.options.Settings[:len(s.options.Settings):len(s.options.Settings)],
 		"HOST="+s.options.Host, "PORT="+strconv.Itoa(port), "BASE_URL="+base.String(), "METRICS_ADDR=127.0.0.1:0", "LEARN=off")
 	started, err := launch.Start(ctx, launch.Command{
-		Program: s.options.Executable, Args: []string{"serve", "--stop-with-stdin", "--uncounted"}, Env: env, Until: "people", StartLimit: startLimit,
+		Program: s.options.Executable, Args: []string{"serve", "--stop-with-stdin", "--uncounted"}, Env: env, Until: "database", StartLimit: startLimit,
 	})
 	return started, port, err
 }

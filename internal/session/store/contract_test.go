@@ -397,7 +397,7 @@ func TestAnotherTypeUnderAKeyIsSaid(t *testing.T) {
 // TestTheValueOfAnotherKeyIsShownToNobody: it stands under the wrong key, or
 // the replies come in the wrong order.
 func TestTheValueOfAnotherKeyIsShownToNobody(t *testing.T) {
-	const alarm = "ALARM"
+	const alarm = "ALERT"
 	for name, read := range map[string]func(s suite) ([]byte, error){
 		"one": func(s suite) ([]byte, error) { return s.Get(s.ctx, "a") },
 		"many": func(s suite) ([]byte, error) {

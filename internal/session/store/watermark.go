@@ -90,7 +90,7 @@ func (w *clockWatch) read(ctx context.Context, endings RevocationLog) (Clock, er
 	}
 	switch behind := time.UnixMilli(highest).Sub(clock.Now); {
 	case behind > clockJitter:
-		w.back.markDown(fmt.Errorf("it is %s behind a time that it has shown", behind))
+		w.back.markDown(fmt.Errorf("it is %s behind an earlier reading", behind))
 	case behind <= 0:
 		w.highest.CompareAndSwap(highest, clock.Now.UnixMilli())
 		w.back.markUp()
