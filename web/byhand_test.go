@@ -37,11 +37,11 @@ func TestTheLinesByHandShowTheSame(t *testing.T) {
 		b := w.member(w.person("Ada"))
 		steps := way(b.get("/explain"))
 		stored := w.record(b.token())
-		ends := step(t, steps, "The session was checked").ends["Not idle too long"]
+		ends := step(t, steps, "The session was checked").ends["Idle limit"]
 		same := func(want string) func(string) bool { return func(got string) bool { return got == want } }
 		agrees := map[string]func(printed string) bool{
 			"Your browser sent a cookie": func(printed string) bool { return strings.Contains(printed, `"name":"Ada"`) },
-			"It has the form of a token": same("43"),
+			"It looks like a token":      same("43"),
 			"The token became a key":     same(step(t, steps, "The token became a key").facts["SHA-256, in base64url"]),
 			asked:                        same(stored),
 			"These bytes came back":      same(strconv.Itoa(len(stored))),
@@ -52,8 +52,8 @@ func TestTheLinesByHandShowTheSame(t *testing.T) {
 			"The name was found":              same("<h1>Hello, Ada!</h1>"),
 			"No session cookie was sent back": same("0"),
 			// The last line: with it, the same cookie leads to nobody.
-			"Now delete it, and load this page again": func(printed string) bool {
-				step(t, way(b.get("/explain")), "Nobody: there is nothing under that key")
+			"Now delete the record and reload this page": func(printed string) bool {
+				step(t, way(b.get("/explain")), "A guest: nothing is stored under that key")
 				return printed == "1"
 			},
 		}
