@@ -57,7 +57,7 @@ type Event struct {
 // EmailKind says which mail is to be written.
 type EmailKind string
 
-// The mails. The words are stored until a mail is sent, so they do not change.
+// The emails. The words are stored until an email is sent, so they do not change.
 const (
 	EmailWelcome        EmailKind = "welcome" // asks to confirm the address of a new account
 	EmailTaken          EmailKind = "taken"   // to the owner of an address with which someone signed up
@@ -73,7 +73,7 @@ const (
 	EmailChangeConflict EmailKind = "conflict" // to the owner of an address that another account wanted
 )
 
-// EmailKinds lists every mail.
+// EmailKinds lists every email.
 func EmailKinds() []EmailKind {
 	return []EmailKind{
 		EmailWelcome, EmailTaken, EmailConfirm, EmailReset, EmailChange, EmailChanged,
@@ -81,7 +81,7 @@ func EmailKinds() []EmailKind {
 	}
 }
 
-// Email is a mail to be sent, as it waits in the outbox. It holds no link: the
+// Email is an email to be sent, as it waits in the outbox. It holds no link: the
 // token of one is made when the email is sent, and is stored nowhere.
 type Email struct {
 	ID     string
@@ -128,7 +128,7 @@ func (s *Service) email(kind EmailKind, person, to, name string, from text.Sende
 	}
 }
 
-// greeting is the name by which a mail greets a person: none before the address
+// greeting is the name by which an email greets a person: none before the address
 // is confirmed, or someone signing up could send words of their own
 // words to an address that is not theirs.
 func (p Person) greeting() string {

@@ -227,9 +227,9 @@ func (s *Service) AskConfirm(ctx context.Context, id string, from text.Sender) (
 	return p, s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailConfirm, id, p.Email, p.greeting(), from)}})
 }
 
-// AskEmail has a mail sent to the address that a person wants to log in with.
+// AskEmail has an email sent to the address that a person wants to log in with.
 // Nothing changes before it is confirmed; whether the address is free is looked
-// for when the mail is sent. Errors: *[throttle.RetryAfterError], [form.Errors] (field
+// for when the email is sent. Errors: *[throttle.RetryAfterError], [form.Errors] (field
 // "email"),
 // [ErrNotFound], [ErrUnavailable].
 func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Sender) error {
@@ -280,7 +280,7 @@ func EmailKey(email string) (key string, ok bool) {
 	return key, problem == ""
 }
 
-// LinkOf says which link a mail carries; "" for none.
+// LinkOf says which link an email carries; "" for none.
 func (k EmailKind) LinkOf() Purpose {
 	switch k {
 	case EmailWelcome, EmailConfirm:

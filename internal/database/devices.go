@@ -128,7 +128,7 @@ func (d devices) Past(ctx context.Context, person string, offset, limit int) ([]
 	return list(ctx, d.db, "read past devices", deviceInto, pastDevices, person, limit, offset)
 }
 
-const believableDevices = selectDevices + `WHERE ` + couldLive + `
+const unexpiredDevices = selectDevices + `WHERE ` + couldLive + `
   AND person_id = $2
   AND id > $3
 ORDER BY id
@@ -136,7 +136,7 @@ LIMIT $4`
 
 // ListUnexpired implements [session.DeviceStore].
 func (d devices) ListUnexpired(ctx context.Context, person, after string, limit int) ([]session.Device, error) {
-	return list(ctx, d.db, "read devices of person", deviceInto, believableDevices, dayAgo(), person, after, limit)
+	return list(ctx, d.db, "read devices of person", deviceInto, unexpiredDevices, dayAgo(), person, after, limit)
 }
 
 const endDevices = `

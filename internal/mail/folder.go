@@ -27,7 +27,7 @@ type Folder struct {
 	log  *slog.Logger
 }
 
-// NewFolder returns the way into a folder, which is made when the first mail is.
+// NewFolder returns the transport into a folder, which is made when the first email is.
 func NewFolder(dir, from string, log *slog.Logger) *Folder {
 	return &Folder{dir: dir, from: from, log: log}
 }
@@ -67,11 +67,11 @@ const (
 	timeInName = "20060102T150405.000" // UTC
 )
 
-// keepFor is how long a mail is kept in its file: longer than any of its links is
+// keepFor is how long an email is kept in its file: longer than any of its links is
 // good, and not as long as a history of who got mail when.
 const keepFor = 30 * 24 * time.Hour
 
-// Prune removes mails from before 30 days, and no file that Send has not
+// Prune removes emails from before 30 days, and no file that Send has not
 // written. It is to be called once a day; any number of instances may do so at
 // once.
 func (f *Folder) Prune(ctx context.Context, now time.Time) error {
@@ -97,7 +97,7 @@ func (f *Folder) Prune(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// old says whether a file is a mail from before keepFor, or the beginning of one
+// old says whether a file is an email from before keepFor, or the beginning of one
 // whose writer was killed that long ago.
 func old(entry fs.DirEntry, now time.Time) bool {
 	if strings.HasPrefix(entry.Name(), unfinished) {
@@ -109,17 +109,17 @@ func old(entry fs.DirEntry, now time.Time) bool {
 	return err == nil && now.Sub(date) > keepFor && filepath.Ext(entry.Name()) == suffix
 }
 
-// Shown is a mail of the folder, as a mail client shows it.
+// Shown is an email of the folder, as a mail client shows it.
 type Shown struct {
 	From, To, Subject string
 	Date              time.Time
 	Text              string
 }
 
-// MaxShown is the most mails that [Folder.Latest] reads.
+// MaxShown is the most emails that [Folder.Latest] reads.
 const MaxShown = 20
 
-// Latest returns the latest mails, newest first, at most [MaxShown].
+// Latest returns the latest emails, newest first, at most [MaxShown].
 func (f *Folder) Latest() ([]Shown, error) {
 	names, err := os.ReadDir(f.dir)
 	if errors.Is(err, fs.ErrNotExist) {

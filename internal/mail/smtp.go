@@ -19,7 +19,7 @@ import (
 	"holdfast/internal/hostname"
 )
 
-// smtpTimeout bounds connecting, and then again the sending of one mail: half
+// smtpTimeout bounds connecting, and then again the sending of one email: half
 // of a lease in all.
 const smtpTimeout = 20 * time.Second
 
@@ -33,7 +33,7 @@ type SMTP struct {
 	host    string
 }
 
-// NewSMTP returns the way over the server at address, smtp://user:password@host:port
+// NewSMTP returns the transport over the server at address, smtp://user:password@host:port
 // (STARTTLS, without which nothing is sent unless the server is on this machine)
 // or smtps:// (TLS from the start). from is the sender, "Name <address>". roots
 // are the authorities that may vouch for the server; nil for the system's.

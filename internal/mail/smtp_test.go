@@ -40,14 +40,14 @@ func TestAMailGoesToTheVeryAddressOrNowhere(t *testing.T) {
 }
 
 // postmaster is a real mail server on a free port of this machine, and what it
-// does to whoever hands it a mail.
+// does to whoever hands it an email.
 type postmaster struct {
 	t     *testing.T
 	addr  string
 	roots *x509.CertPool
 
 	mu      sync.Mutex
-	taken   []string // mails, whole
+	taken   []string // emails, whole
 	secured int      // of those, how many over TLS
 	users   []string // who logged in
 	refuse  func(to string, tries int) error

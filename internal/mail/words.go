@@ -14,7 +14,7 @@ import (
 	"holdfast/templates"
 )
 
-// words are the templates of all mails, parsed. Each kind has one file of
+// words are the templates of all emails, parsed. Each kind has one file of
 // paragraphs, from which the text and the HTML are made, so that they never
 // differ: the first line is the subject, a paragraph that begins with "> " is
 // the label of the link, and lines that begin with "- " are a list.
@@ -51,14 +51,14 @@ type facts struct {
 	Former                 bool
 }
 
-// paragraph is one of a mail, for the HTML.
+// paragraph is one of an email, for the HTML.
 type paragraph struct {
 	Text  string
 	Items []string
 	Link  string // where Text leads
 }
 
-// write writes a mail.
+// write writes an email.
 func (w *words) write(m account.OutgoingEmail) (Message, error) {
 	kind, ok := w.kinds[m.Kind]
 	if !ok {
@@ -148,7 +148,7 @@ func wrapped(text string) string {
 	return out.String()
 }
 
-// link is where the link of a mail leads: on this site, never on a host that a
+// link is where the link of an email leads: on this site, never on a host that a
 // request named.
 func (w *words) link(m account.OutgoingEmail) string {
 	path := "/verify"

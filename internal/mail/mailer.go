@@ -1,5 +1,5 @@
 // Package mail owns how mail leaves: the outbox it waits in, the senders that
-// share the work, the words of each mail in text and HTML, and the ways out, by
+// share the work, the words of each email in text and HTML, and the transports, by
 // a mail server or into a folder. It must not know SQL, nor pages, nor who is to
 // be told what: that is account's.
 package mail
@@ -29,7 +29,7 @@ type Outbox interface {
 	Postpone(ctx context.Context, l account.Email, pause time.Duration) error
 }
 
-// Transport is how a mail leaves.
+// Transport is how an email leaves.
 type Transport interface {
 	// Send hands a message over and returns nil when it was taken. It ends in
 	// bounded time. ErrRefused: it will not be taken later either.
@@ -38,12 +38,12 @@ type Transport interface {
 	Where() string
 }
 
-// ErrRefused says that a mail server has refused a mail for good.
+// ErrRefused says that a mail server has refused an email for good.
 var ErrRefused = errors.New("email rejected permanently")
 
-// Message is one mail, written.
+// Message is one email, written.
 type Message struct {
-	ID       string // the same for each time that the mail is sent
+	ID       string // the same for each time that the email is sent
 	To       string
 	Subject  string
 	Text     string
@@ -53,13 +53,13 @@ type Message struct {
 }
 
 const (
-	// senders is how many mails one instance sends at once.
+	// senders is how many emails one instance sends at once.
 	senders = 2
 	// lease is how long an email is its sender's. It is longer than any way
-	// takes, so that two send one mail only when the first was killed, or hung,
+	// takes, so that two send one email only when the first was killed, or hung,
 	// after handing it over: mail is sent at least once.
 	lease = 2 * time.Minute
-	// giveUpAfter is how long a mail is tried (RFC 5321, section 4.5.4.1, says
+	// giveUpAfter is how long an email is tried (RFC 5321, section 4.5.4.1, says
 	// 4 to 5 days; a link in it is of no use by then).
 	giveUpAfter = 24 * time.Hour
 	// firstPause is the wait after the first failure; each further one is twice
