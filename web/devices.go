@@ -135,9 +135,9 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 	return s.toDevices(c, "You have been logged out on "+Count(ended, "other device")+".")
 }
 
-// toDevices answers a request that has ended devices.
-func (s *Site) toDevices(c echo.Context, told string) error {
-	current(c).Flash(told)
+// toDevices answers a request that has logged out devices, with this notice.
+func (s *Site) toDevices(c echo.Context, notice string) error {
+	current(c).Flash(notice)
 	if err := s.Sessions.Commit(current(c)); err != nil {
 		return unavailableAfter(errDevicesEnded, err)
 	}
@@ -148,8 +148,8 @@ func (s *Site) toDevices(c echo.Context, told string) error {
 func deviceTitle(userAgent string) string {
 	ua := useragent.Parse(userAgent)
 	browser, system := ua.Name, ua.OS
-	// A browser that is not known is named by what it sends, and stands in mails
-	// to people who never used it: nobody's words may come of that.
+	// An unknown browser sends any name it likes, and the name would appear in emails
+	// to people who never used it. So it is not shown.
 	if !knownBrowser(browser) {
 		browser = "An unknown browser"
 	}

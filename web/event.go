@@ -26,8 +26,8 @@ func (s *Site) logEvent(c echo.Context, event, person string, more ...slog.Attr)
 	s.Log.LogAttrs(c.Request().Context(), slog.LevelInfo, "event", append(attrs, more...)...)
 }
 
-// audit writes an event to the history and the log that has happened already: it
-// stands whether or not it can be written down.
+// audit writes an event that has already happened to the history and the log. A
+// failure to write it does not fail the request.
 func (s *Site) audit(c echo.Context, kind account.EventKind, person string) {
 	s.logEvent(c, string(kind), person)
 	s.Accounts.TryAudit(c.Request().Context(), person, kind, sender(c))

@@ -20,7 +20,7 @@ func (s *Site) submitLogout(c echo.Context) error {
 	return s.leave(c)
 }
 
-// leave ends this session now, so that it can be told of.
+// leave revokes this session before the response, so that a failure can be shown.
 func (s *Site) leave(c echo.Context) error {
 	var tokens []string
 	for _, cookie := range c.Request().CookiesNamed(s.Sessions.CookieName()) {
@@ -37,8 +37,8 @@ func (s *Site) leave(c echo.Context) error {
 	return nil
 }
 
-// redirectLoggedOut responds to a request that has ended its own session. It
-// stores that first, so that its failure can be told.
+// redirectLoggedOut responds to a request that has revoked its own session. It
+// stores that first, so that a failure can be shown.
 func (s *Site) redirectLoggedOut(c echo.Context) error {
 	if err := s.Sessions.Commit(current(c)); errors.Is(err, fault.ErrOutcomeUnknown) {
 		return unavailableAfter(errLogOutUnknown, err)

@@ -163,9 +163,9 @@ func (s *Site) ownHost(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// membersOnly sends a guest to log in, and back to what they asked for. Whoever
-// comes with the token of a session that has ended is told so: nothing on the
-// log-in page would say why they are there.
+// membersOnly sends a guest to log in, and back to the page they requested. If the
+// token is of a session that has ended, a notice on the login page says so:
+// nothing else there would explain it.
 func (s *Site) membersOnly(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if _, ok := current(c).Member(); ok {

@@ -41,8 +41,8 @@ func (s *Site) localPath(next string) string {
 }
 
 // carried are the fields of members' forms that go along, by the path the form
-// is sent to, when somebody has to log in first: nothing secret, and nothing
-// that happens by being looked at. The page of the form reads them.
+// is sent to, when the sender has to log in first: nothing secret, and nothing
+// that takes effect when the page is shown. The page of the form reads them.
 func carried(path string) []string {
 	switch path {
 	case "/account/name":

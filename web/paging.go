@@ -6,8 +6,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// maxPage is the last page of a list that is shown: what lies further back is
-// asked for by nobody, and costs the database more the further it lies.
+// maxPage is the last page of a list that is shown. No one needs pages further
+// back, and each costs the database more than the one before.
 const maxPage = 1000
 
 // paging is the page of a list that a request asks for with ?page=2.

@@ -51,7 +51,7 @@ const (
 )
 
 // submitSession sets one value of this session, or removes it. A guest's first
-// value starts a session. Whoever uses the page is told what has happened.
+// value starts a session. A notice says what happened.
 func (s *Site) submitSession(c echo.Context) error {
 	sent, err := form.Parse(c.Request(), "key", "value", "action")
 	if err != nil {

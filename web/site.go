@@ -31,17 +31,17 @@ import (
 type Config struct {
 	Accounts *account.Service
 	Sessions *session.Manager
-	// Revocations are the sessions that a change of an account has ended.
+	// Revocations are the sessions that a change of an account has revoked.
 	Revocations session.Revocations
-	// MailOn says that mail is sent: then the site tells nobody who is
-	// registered, and asks to confirm addresses.
+	// MailOn says that email is sent. Then the site reveals to no one who is
+	// registered, and asks people to confirm their addresses.
 	MailOn bool
-	// Mails, if set, returns the mail that is kept in files, for the page /mail.
+	// Mails, if set, returns the emails that are kept in files, for the page /mail.
 	Mails func() ([]mail.Shown, error)
-	// Ready answers nil when the people's database can be reached.
+	// Ready returns nil if the database can be reached.
 	Ready func(context.Context) error
-	// Warnings, if set, says in words for an operator what does not keep this instance
-	// from serving.
+	// Warnings, if set, returns problems that do not keep this instance from serving,
+	// in words for an operator.
 	Warnings func() []string
 	Log      *slog.Logger
 	// Answered, if set, is called after every response with the request's
@@ -188,11 +188,11 @@ func (s *Site) healthz(c echo.Context) error {
 }
 
 // errNotReady: a store that this instance needs cannot be reached, or is not
-// believed.
+// trusted.
 var errNotReady = errors.New("not ready")
 
 // unready is errNotReady with the reasons, in words for an operator. They name
-// no address and no cause: anybody may ask.
+// no address and no cause, because anyone may request them.
 type unready struct {
 	reasons []string
 	cause   error // for the log
@@ -204,8 +204,8 @@ func (n *unready) Error() string {
 
 func (n *unready) Unwrap() []error { return []error{errNotReady, n.cause} }
 
-// readyz responds 200 if both stores can be reached within a second, and what is
-// in them is believed, with warnings if there are any. Errors: an unready.
+// readyz responds 200 if both stores can be reached within a second and their data
+// is trusted, with warnings if there are any. Errors: an unready.
 func (s *Site) readyz(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), time.Second)
 	defer cancel()

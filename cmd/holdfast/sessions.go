@@ -59,7 +59,7 @@ func openRecordedSessions(ctx context.Context, cfg config.Config, db *database.D
 		case !recorded || given.Same(servers):
 			return nil
 		case given.Place == servers.Place:
-			return fmt.Errorf("%s holds other data than when the server last recorded it: start the server, which records the store it uses", given.Place)
+			return fmt.Errorf("%s holds different data than when the server last recorded it: start the server, which records the store it uses", given.Place)
 		default:
 			return fmt.Errorf("this command was given %s%s: run it with the server's settings, or start the server if it has moved", given.Place, elsewhere)
 		}

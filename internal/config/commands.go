@@ -23,7 +23,7 @@ type Commands struct {
 type Serve struct {
 	StopWithStdin bool `hidden:"" help:"Shut down gracefully when standard input closes, so that a parent process does not leave this one running."`
 	Uncounted     bool `hidden:"" help:"Do not record a server start; use the latest one. For a second server started for comparison."`
-	LabSessions   int  `hidden:"" default:"2000" help:"Sessions that the check on /lab makes of each kind: fewer for a test whose subject is something else."`
+	LabSessions   int  `hidden:"" default:"2000" help:"Number of sessions that the check on /lab creates in each store. Use fewer in tests of something else."`
 }
 
 // RestartCheck is the flags of the command restart-check.
@@ -51,11 +51,11 @@ type Sessions struct {
 	List ByEmail `cmd:"" help:"List a person's active sessions."`
 	End  struct {
 		ByEmail
-		ID string `required:"" help:"The session id from sessions list."`
+		ID string `required:"" help:"The session's ID, as shown by sessions list."`
 	} `cmd:"" help:"Revoke one session."`
 	EndAll struct {
 		Email     string `xor:"who" required:"" help:"The account's email address."`
-		Everybody bool   `xor:"who" required:"" help:"Revoke all sessions of all people."`
+		Everybody bool   `xor:"who" required:"" help:"Revoke the sessions of all accounts."`
 	} `cmd:"" help:"Revoke all sessions of one person (--email) or of everyone (--everybody)."`
 }
 

@@ -80,8 +80,8 @@ func (c Config) Secure() bool {
 }
 
 // Learn reports whether the pages that show how a request is recognised are on.
-// They also restart the server and attack it, for anybody who asks, so a server
-// that others can reach, itself or through a proxy, has them only with LEARN=on.
+// Anyone who can open them can restart the server and attack it. So a server that
+// other machines can reach, directly or through a proxy, has them only with LEARN=on.
 func (c Config) Learn() bool {
 	if c.LearnMode != "auto" {
 		return c.LearnMode == "on"

@@ -10,7 +10,7 @@ import (
 // ErrHelp is returned after help has been printed: there is nothing to do.
 var ErrHelp = errors.New("help requested")
 
-// Problem is one setting whose value cannot be used.
+// Problem is one setting with an invalid value.
 type Problem struct {
 	Setting string // name in the environment: REDIS_URL
 	Given   string // the value, secrets hidden; "" when it is about several settings
@@ -18,7 +18,7 @@ type Problem struct {
 	Need    string // what is allowed
 }
 
-// Problems is every setting that is wrong, in the order of Config.
+// Problems are all invalid settings, in the order of Config.
 type Problems []Problem
 
 // Error names every problem, one a line.
