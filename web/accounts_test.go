@@ -111,7 +111,7 @@ func TestGuessingIsSlowedButNotOnABrowserThatIsKnown(t *testing.T) {
 				t.Errorf("try %d: %q for an account, %q for none", n, known.text("#email-error"), unknown.text("#email-error"))
 			}
 			if want == http.StatusTooManyRequests {
-				if known.header.Get("Retry-After") != "5" || known.text("#email-error") != "Too many tries. Try again in 5 seconds." {
+				if known.header.Get("Retry-After") != "5" || known.text("#email-error") != "Too many attempts. Try again in 5 seconds." {
 					t.Errorf("Retry-After %q, %q", known.header.Get("Retry-After"), known.text("#email-error"))
 				}
 				if known.doc().Find("input#email").AttrOr("value", "") == "" || known.doc().Find("input#password").AttrOr("value", "") != "" {
@@ -217,7 +217,7 @@ func TestEveryFormOfAnAccountIsSlowed(t *testing.T) {
 			if path == "/register" {
 				a = w.browser().post(path, form)
 			}
-			if a.status == http.StatusTooManyRequests && a.header.Get("Retry-After") != "" && strings.Contains(a.text("[role=alert]"), "Too many tries. Try again in ") {
+			if a.status == http.StatusTooManyRequests && a.header.Get("Retry-After") != "" && strings.Contains(a.text("[role=alert]"), "Too many attempts. Try again in ") {
 				held = true
 				break
 			}
@@ -266,7 +266,7 @@ func TestAForgottenPasswordIsReplacedByAMailedLink(t *testing.T) {
 		if b.token() != "" {
 			t.Error("a reset logs in")
 		}
-		if notices := b.follow(set).notices(); len(notices) != 1 || !strings.HasPrefix(notices[0], "Your new password is set") {
+		if notices := b.follow(set).notices(); len(notices) != 1 || !strings.HasPrefix(notices[0], "Your password has been changed") {
 			t.Errorf("notices %q", notices)
 		}
 		old.get("/profile").wantRedirect("/login?next=%2Fprofile")
@@ -372,7 +372,7 @@ func TestSigningUpTellsNobodyWhoIsRegisteredWhereMailIsOn(t *testing.T) {
 	link := w.linkIn(w.mailTo("bea@kelp.example", "Confirm your email address"))
 	bea.get("/account").want(http.StatusOK).wantText("#mail + p strong", "bea@kelp.examplenot confirmed yet")
 	confirmed := bea.submit(bea.get(link).want(http.StatusOK), "form[action='/verify']", nil).wantRedirect("/account")
-	if notices := bea.follow(confirmed).notices(); len(notices) != 1 || notices[0] != "Your e-mail address is confirmed." {
+	if notices := bea.follow(confirmed).notices(); len(notices) != 1 || notices[0] != "Your email address is confirmed." {
 		t.Errorf("notices %q", notices)
 	}
 	bea.get(link).want(http.StatusGone)
@@ -492,7 +492,7 @@ func TestADeletedAccountLeavesNothingOfThePerson(t *testing.T) {
 		link := w.link(account.PurposeReset, p)
 		w.sendMail()
 		page := b.get("/account/delete").want(http.StatusOK)
-		b.follow(b.submit(page, "form[action='/account/delete']", map[string]string{"email": p.email}).wantRedirect("/")).want(http.StatusOK).wantText(".notice", "Your account is deleted, and all its sessions have ended.")
+		b.follow(b.submit(page, "form[action='/account/delete']", map[string]string{"email": p.email}).wantRedirect("/")).want(http.StatusOK).wantText(".notice", "Your account has been deleted, and you are logged out everywhere.")
 		for _, out := range []*browser{b, other} {
 			out.get("/profile").wantRedirect("/login?next=%2Fprofile")
 		}
@@ -589,8 +589,8 @@ func TestTheHistoryTellsWhatHappenedAPageAtATime(t *testing.T) {
 		for _, item := range b.get("/account/history").want(http.StatusOK).doc().Find(".ended b").EachIter() {
 			got = append(got, item.Text())
 		}
-		want := "Logged in|Logged out|Password changed|Password given again|Wrong password given while logged in|Name changed|" +
-			"All other sessions ended|Logged in from a browser not seen before|Failed to log in: wrong password"
+		want := "Logged in|Logged out|Password changed|Password confirmed|Wrong password entered while logged in|Name changed|" +
+			"Logged out all other devices|Logged in from a new browser|Failed login: wrong password"
 		if strings.Join(got, "|") != want {
 			t.Errorf("history %q", got)
 		}
@@ -602,7 +602,7 @@ func TestTheHistoryTellsWhatHappenedAPageAtATime(t *testing.T) {
 		if n := first.doc().Find(".ended li").Length() + second.doc().Find(".ended li").Length(); n != 49 {
 			t.Errorf("%d events on two pages, want 49", n)
 		}
-		w.member(w.person("Bob")).get("/account/history").want(http.StatusOK).wantText(".ended", "").wantText(".empty", "There is nothing.")
+		w.member(w.person("Bob")).get("/account/history").want(http.StatusOK).wantText(".ended", "").wantText(".empty", "Nothing to show yet.")
 
 		for _, days := range []int64{89, 91} {
 			want := map[int64]int{89: 49, 91: 0}[days]
@@ -713,12 +713,12 @@ func TestTheDeviceCookieIsHashedIsOnesOwnAndLogsNobodyIn(t *testing.T) {
 func TestNobodysWordsInAUserAgentGetIntoAMail(t *testing.T) {
 	t.Parallel()
 	for userAgent, want := range map[string]string{
-		"Your account is locked: go to evil.example/1": "An unknown browser",
-		"call 0800123456":                              "An unknown browser",
-		"evil.example/1.0":                             "An unknown browser",
-		"Call Zero Eight Hundred Now To Save/1":        "An unknown browser",
-		"Call-Zero-Eight-Hundred":                      "An unknown browser",
-		"Mozilla/5.0 (X11; Linux x86_64) Call Now/1.0": "An unknown browser on Linux",
+		"Your account is locked: go to evil.example/1": "Unknown browser",
+		"call 0800123456":                              "Unknown browser",
+		"evil.example/1.0":                             "Unknown browser",
+		"Call Zero Eight Hundred Now To Save/1":        "Unknown browser",
+		"Call-Zero-Eight-Hundred":                      "Unknown browser",
+		"Mozilla/5.0 (X11; Linux x86_64) Call Now/1.0": "Unknown browser on Linux",
 		"curl/8.5.0":                                   "curl",
 		"python-requests/2":                            "python-requests",
 		"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0": "Firefox on Linux",
@@ -743,10 +743,10 @@ func TestMailIsReadOnItsPageWithALinkToFollow(t *testing.T) {
 		t.Error("the only mail is not open")
 	}
 	link := page.doc().Find("article a.button").AttrOr("href", "")
-	b.get("/account").want(http.StatusOK).wantText("main a[href='/mail']", "read it here")
+	b.get("/account").want(http.StatusOK).wantText("main a[href='/mail']", "Read your email on the Mail page")
 	asked := b.follow(b.post("/account/confirm", nil).wantRedirect("/account"))
-	asked.wantText("[role=status] a[href='/mail']", "Read it here")
-	if want := []string{"A mail is on its way to bea@kelp.example. This server sends none. Read it here."}; !slices.Equal(asked.notices(), want) {
+	asked.wantText("[role=status] a[href='/mail']", "read it on the Mail page")
+	if want := []string{"We wrote you an email. No mail server is set up, so read it on the Mail page."}; !slices.Equal(asked.notices(), want) {
 		t.Errorf("the notice of the mail is %q, want %q", asked.notices(), want)
 	}
 	b.submit(b.get(link).want(http.StatusOK), "form[action='/verify']", nil).wantRedirect("/account")

@@ -18,7 +18,7 @@ import (
 func (s *Site) completeLogin(c echo.Context, person account.Person, token string, remember bool, kind account.EventKind) error {
 	var notice []string
 	if s.MailOn && !person.Verified {
-		notice = []string{"Your e-mail address is not confirmed yet. Your account page can send you the mail again."}
+		notice = []string{"Your email address is not confirmed yet. You can send the email again from your account page."}
 	}
 	if err := s.startSession(c, person, remember, notice...); err != nil {
 		return err

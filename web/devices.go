@@ -151,7 +151,7 @@ func deviceTitle(userAgent string) string {
 	// An unknown browser sends any name it likes, and the name would appear in emails
 	// to people who never used it. So it is not shown.
 	if !knownBrowser(browser) {
-		browser = "An unknown browser"
+		browser = "Unknown browser"
 	}
 	if system == "" {
 		return browser

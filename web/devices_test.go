@@ -86,7 +86,7 @@ func TestTheOneHundredAndFirstSessionEndsTheOldest(t *testing.T) {
 	oldest.get("/profile").want(http.StatusOK)
 	latest := w.browser()
 	page := latest.follow(latest.logIn(p, ""))
-	if !slices.Equal(page.notices(), []string{"You can be logged in 100 times at once. The oldest session was ended."}) {
+	if !slices.Equal(page.notices(), []string{"You can be logged in on up to 100 devices at once, so the oldest one was logged out."}) {
 		t.Errorf("the new session is told %q", page.notices())
 	}
 	oldest.get("/profile").wantRedirect("/login?next=%2Fprofile")

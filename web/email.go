@@ -19,8 +19,8 @@ func (s *Site) showEmail(c echo.Context) error {
 	return s.emailPage(c, http.StatusOK, emailPage{Email: typedBefore(c, "email")})
 }
 
-// submitEmail has a mail sent to the new address, which changes nothing before
-// it is confirmed. The answer is the same whether or not the address is free.
+// submitEmail sends an email to the new address. Nothing changes until it is
+// confirmed. The answer is the same whether or not the address is free.
 func (s *Site) submitEmail(c echo.Context) error {
 	sent, err := form.Parse(c.Request(), "email")
 	if err != nil {
@@ -33,7 +33,8 @@ func (s *Site) submitEmail(c echo.Context) error {
 		})
 	}
 	s.logEvent(c, string(account.EventEmailChangeAsked), member.ID)
-	return s.mailAsked(c, "A mail is on its way to the new address. Nothing changes before you open its link.")
+	return s.mailAsked(c, s.mailNotice("An email is on its way to your new address. Nothing changes until you open the link in it.",
+		"We wrote an email to your new address."))
 }
 
 func (s *Site) emailPage(c echo.Context, status int, p emailPage) error {
@@ -42,7 +43,7 @@ func (s *Site) emailPage(c echo.Context, status int, p emailPage) error {
 		return err
 	}
 	p.Now = person.Email
-	return s.Render(c, status, "email", "Change your e-mail address", p)
+	return s.Render(c, status, "email", "Change your email address", p)
 }
 
 // submitConfirmAgain sends the email that confirms the address again.
@@ -57,31 +58,32 @@ func (s *Site) submitConfirmAgain(c echo.Context) error {
 			return s.accountPage(c, status, accountPage{Name: person.Name, problems: wrong})
 		})
 	}
-	return s.mailAsked(c, "A mail is on its way to "+person.Email+".")
+	return s.mailAsked(c, s.mailNotice("An email is on its way to "+person.Email+".", "We wrote you an email."))
 }
 
-// mailAsked tells a person who is logged in about an email that will be sent, also
-// when the session cannot be stored.
+// mailAsked answers a member who asked for an email. It says that the email will
+// be sent even if the notice cannot be stored in the session.
 func (s *Site) mailAsked(c echo.Context, notice string) error {
-	current(c).Flash(notice + s.whereMailIs())
+	current(c).Flash(notice)
 	if err := s.commit(c, c.Response()); err != nil {
 		return unavailableAfter(errMailAsked, err)
 	}
 	return c.Redirect(http.StatusSeeOther, "/account")
 }
 
-// readMail ends a notice of mail that is read on this site. Pages show it as a
-// link.
-const readMail = " Read it at /mail."
+// readMail ends a notice of an email that is read on this site. Pages show a link
+// instead.
+const readMail = " read it at /mail."
 
-// whereMailIs goes on after a sentence about mail, where no mail server is set.
-func (s *Site) whereMailIs() string {
+// mailNotice returns what to say of an email that was asked for: sent where a
+// mail server is set, and otherwise written, followed by where to read it.
+func (s *Site) mailNotice(sent, written string) string {
 	switch {
 	case s.MailOn:
-		return ""
+		return sent
 	case s.Mails != nil:
-		return " This server sends none." + readMail
+		return written + " No mail server is set up, so" + readMail
 	default:
-		return " This server sends none: its operator can pass it on."
+		return written + " No mail server is set up. Ask the administrator of this site for the email."
 	}
 }

@@ -37,14 +37,15 @@ func (s *Site) flashText(code string) string {
 	}
 	return map[string]string{
 		flashLoggedOut:    "You are logged out.",
-		flashSignedUp:     "A mail is on its way to that address. If the address is new here, your account is ready: log in.",
-		flashResetAsked:   "If that address has an account, a mail with a link is on its way to it. The link is good for one hour." + s.whereMailIs(),
-		flashReset:        "Your new password is set, and all sessions have ended. Log in with it.",
-		flashConfirmed:    "Your e-mail address is confirmed.",
-		flashEmailChanged: "You log in with the new e-mail address from now on.",
-		flashUndone:       "The account belongs to that address again, and all sessions have ended. Now ask for a new password.",
-		flashDeleted:      "Your account is deleted, and all its sessions have ended.",
-		flashForgotten:    "This server keeps sessions in its own memory, and yours is not there. Log in to continue.",
+		flashSignedUp:     "An email is on its way to that address. If the address is new here, your account is ready: log in.",
+		flashResetAsked:   s.mailNotice("If that address has an account, an email with a link is on its way. The link works for one hour.",
+			"If that address has an account, we wrote it an email with a link. The link works for one hour."),
+		flashReset:        "Your password has been changed, and you are logged out everywhere. Log in with your new password.",
+		flashConfirmed:    "Your email address is confirmed.",
+		flashEmailChanged: "Your email address has been changed. Use the new one to log in.",
+		flashUndone:       "The change was undone, and every device is logged out. Now ask for a link to choose a new password.",
+		flashDeleted:      "Your account has been deleted, and you are logged out everywhere.",
+		flashForgotten:    "This server keeps sessions in its own memory, and no longer has yours. Log in to continue.",
 	}[code]
 }
 
@@ -58,15 +59,15 @@ func reasons() map[session.RevokeReason]reason {
 	return map[session.RevokeReason]reason{
 		session.RevokedByLogOut:   {listed: "Logged out"},
 		session.RevokedByOwner:    {"Logged out from another device", ": it was logged out from another device"},
-		session.RevokedByOperator: {"Ended by an administrator", ": the operator of this site ended it"},
+		session.RevokedByOperator: {"Ended by an administrator", ": an administrator ended it"},
 		session.RevokedByDisable:  {listed: "Ended when the account was disabled"},
-		session.RevokedByLimit:    {"Ended to make room for a newer session", ": you have logged in on so many devices since that the oldest had to go"},
-		session.RevokedByPassword: {"Ended when the password was changed", ": the password was changed"},
-		session.RevokedByUndo:     {"Ended when a change of address was undone", ": a change of the e-mail address was undone"},
+		session.RevokedByLimit:    {"Ended to make room for a newer session", ": you have since logged in on too many other devices"},
+		session.RevokedByPassword: {"Ended when the password was changed", ": your password was changed"},
+		session.RevokedByUndo:     {"Ended when a change of email address was undone", ": a change to your email address was undone"},
 		session.RevokedByLogIn:    {listed: "Replaced when you logged in again"},
-		session.RevokedByIdleness: {because: ": it was not used for too long"},
-		session.RevokedByAge:      {because: ": it had reached its maximum age"},
-		session.RevokedByTime:     {because: ": it was not used for too long, or had reached its maximum age"},
+		session.RevokedByIdleness: {because: ": it was idle for too long"},
+		session.RevokedByAge:      {because: ": it reached its maximum age"},
+		session.RevokedByTime:     {because: ": it was idle for too long or reached its maximum age"},
 	}
 }
 

@@ -25,18 +25,18 @@ type FlowArrow struct {
 	Empty  bool // it had nothing to carry
 }
 
-const flowWords = "A browser sends a cookie to the server. The server makes a key of it and asks the store. " +
-	"The store answers with a record. The server answers with a page that greets by name."
+const flowWords = "The browser sends a cookie to the server. The server turns it into a key and looks it up in the store. " +
+	"The store returns a record. The server returns a page that greets you by name."
 
 // Flow returns the part of the diagram that is the same for every request; the
 // greeting is for a person's name, or for a guest where that is "".
 func (s *Site) Flow(name string) FlowDiagram {
-	d := FlowDiagram{Words: flowWords, Greeting: "Hello, stranger", Keeps: "keeps nothing itself", Store: storeLabel(s.SessionStore)}
+	d := FlowDiagram{Words: flowWords, Greeting: "Hello, stranger", Keeps: "keeps no sessions", Store: storeLabel(s.SessionStore)}
 	if name != "" {
 		d.Greeting = shorten("Hello, " + name + "!")
 	}
 	if s.InMemory() {
-		d.Keeps = "keeps sessions itself"
+		d.Keeps = "keeps sessions"
 	}
 	return d
 }

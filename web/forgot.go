@@ -36,5 +36,5 @@ func (s *Site) submitForgot(c echo.Context) error {
 
 func (s *Site) forgotPage(c echo.Context, status int, p forgotPage) error {
 	p.Mails = s.Mails != nil
-	return s.Render(c, status, "forgot", "Forgotten password", p)
+	return s.Render(c, status, "forgot", "Forgotten your password?", p)
 }

@@ -25,7 +25,7 @@ type historyEvent struct {
 
 func (s *Site) showHistory(c echo.Context) error {
 	member, _ := current(c).Member()
-	// Sessions that were not used for too long are found by looking for them.
+	// Listing the sessions finds those that were idle for too long.
 	if _, err := current(c).Devices(c.Request().Context()); err != nil {
 		return err
 	}
@@ -39,36 +39,36 @@ func (s *Site) showHistory(c echo.Context) error {
 	words := eventWords()
 	for _, e := range events {
 		p.Events = append(p.Events, historyEvent{
-			What:    cmp.Or(words[e.Kind], "Something else"), // an event of a newer version
+			What:    cmp.Or(words[e.Kind], "Other activity"), // an event of a newer version
 			Browser: deviceTitle(e.From.UserAgent), Kind: deviceKind(e.From.UserAgent), Address: e.From.Address,
 			At: MomentAt(e.At, s.Now()),
 		})
 	}
-	return s.Render(c, http.StatusOK, "history", "What happened to your account", p)
+	return s.Render(c, http.StatusOK, "history", "Account history", p)
 }
 
 // eventWords says what happened, by kind.
 func eventWords() map[account.EventKind]string {
 	return map[account.EventKind]string{
 		account.EventSignUp:            "Account created",
-		account.EventSignUpAgain:       "Somebody tried to create an account with your address",
+		account.EventSignUpAgain:       "Someone tried to create an account with your email address",
 		account.EventLogIn:             "Logged in",
-		account.EventLogInNewBrowser:   "Logged in from a browser not seen before",
-		account.EventLogInFailed:       "Failed to log in: wrong password",
-		account.EventReauth:            "Password given again",
-		account.EventReauthFailed:      "Wrong password given while logged in",
+		account.EventLogInNewBrowser:   "Logged in from a new browser",
+		account.EventLogInFailed:       "Failed login: wrong password",
+		account.EventReauth:            "Password confirmed",
+		account.EventReauthFailed:      "Wrong password entered while logged in",
 		account.EventLogOut:            "Logged out",
-		account.EventSessionEnded:      "Another session ended",
-		account.EventSessionsEnded:     "All other sessions ended",
+		account.EventSessionEnded:      "Logged out another device",
+		account.EventSessionsEnded:     "Logged out all other devices",
 		account.EventSessionExpired:    "A session expired",
 		account.EventNameChanged:       "Name changed",
-		account.EventEmailConfirmed:    "E-mail address confirmed",
-		account.EventEmailChangeAsked:  "Change of e-mail address asked for",
-		account.EventEmailChanged:      "E-mail address changed",
-		account.EventEmailChangeUndone: "Change of e-mail address undone",
+		account.EventEmailConfirmed:    "Email address confirmed",
+		account.EventEmailChangeAsked:  "Email address change requested",
+		account.EventEmailChanged:      "Email address changed",
+		account.EventEmailChangeUndone: "Email address change undone",
 		account.EventPasswordChanged:   "Password changed",
-		account.EventResetAsked:        "New password asked for",
-		account.EventPasswordReset:     "New password chosen by a mailed link",
+		account.EventResetAsked:        "Password reset requested",
+		account.EventPasswordReset:     "Password reset with a link",
 		account.EventExported:          "Data downloaded",
 	}
 }

@@ -312,7 +312,7 @@ func TestFiftySignUpsOfOneAddressMakeOneAccount(t *testing.T) {
 				a.cookie(product.SessionCookie)
 			case http.StatusUnprocessableEntity:
 				a.wantNoCookie()
-				if !strings.HasPrefix(a.text("#email-error"), "There is already an account with this e-mail.") {
+				if !strings.HasPrefix(a.text("#email-error"), "There is already an account with this email address.") {
 					t.Errorf("the others are told %q", a.text("main"))
 				}
 			default:

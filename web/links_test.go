@@ -299,7 +299,7 @@ func TestAFormerAddressThatSomebodySignedUpWithIsTakenBackAllTheSame(t *testing.
 
 		owner := w.browser()
 		page := owner.submit(owner.get(undo), "form[action='/verify']", nil).want(http.StatusConflict)
-		if told := page.text("[role=alert]"); !strings.Contains(told, "choose a new password for it with Forgotten password, log in and delete it") {
+		if told := page.text("[role=alert]"); !strings.Contains(told, "use “Forgotten your password?” to get into it and delete it") {
 			t.Errorf("the owner is told %q", told)
 		}
 		w.resets(p.email, "nine otters share a kettle")

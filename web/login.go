@@ -35,7 +35,7 @@ func (s *Site) submitLogin(c echo.Context) error {
 	}
 	p := loginPage{Email: sent["email"], Remember: sent["remember"] != "", Next: s.localPath(sent["next"])}
 	if err = s.logIn(c, sent["email"], sent["password"], p.Remember); errors.Is(err, account.ErrInvalidCredentials) {
-		err = form.Errors{{Field: "email", Message: "That e-mail and password do not match."}}
+		err = form.Errors{{Field: "email", Message: "That email and password do not match."}}
 	}
 	if err != nil {
 		return s.refuse(c, err, func(status int, wrong problems) error {
@@ -52,7 +52,7 @@ func (s *Site) submitLogin(c echo.Context) error {
 func (s *Site) logIn(c echo.Context, email, pass string, remember bool) error {
 	var missing form.Errors
 	if email == "" {
-		missing.Add("email", "Enter your e-mail.")
+		missing.Add("email", "Enter your email address.")
 	}
 	if pass == "" {
 		missing.Add("password", "Enter your password.")

@@ -54,8 +54,8 @@ func TestASessionOutlivesTheServerAndCountsItsStarts(t *testing.T) {
 			w.restart()
 			page := b.get("/profile").want(http.StatusOK).wantNoCookie()
 			page.wantText("h1", "Hello, Ada!").wantText(outlived, words)
-			page.wantText(".warm", "This session is older than the server: it survived a restart.")
-			page.wantText("dt:contains('Instance') + dd", fmt.Sprintf("start %d, process %d", starts+1, os.Getpid()))
+			page.wantText(".warm", "This session survived a server restart.")
+			page.wantText("dt:contains('Instance') + dd", fmt.Sprintf("restarted %s, process ID %d", []string{1: "1 time", 2: "2 times", 3: "3 times"}[starts], os.Getpid()))
 		}
 		if b.token() != token {
 			t.Error("the token changed although nobody logged in")
@@ -70,12 +70,12 @@ func TestTheProfileTellsTheTimesOfTheSession(t *testing.T) {
 	w.clock.Advance(3 * time.Hour)
 	page := b.get("/profile").want(http.StatusOK)
 	for fact, want := range map[string]string{
-		"Logged in":             "3 hours ago, DATE",
-		"Last seen before this": "3 hours ago, DATE",
-		"Ends if unused":        "in 21 hours, DATE", // 24 hours after the last use
-		"Ends at the latest":    "in 7 days, DATE",   // 3 hours less, rounded
-		"Closing the browser":   "Logs you out, unless the browser restores its tabs.",
-		"Started":               "3 hours ago, DATE",
+		"Logged in":                  "3 hours ago, DATE",
+		"Previous visit":             "3 hours ago, DATE",
+		"Ends if idle":               "in 21 hours, DATE", // 24 hours after the last use
+		"Ends no later than":         "in 7 days, DATE",   // 3 hours less, rounded
+		"When you close the browser": "You are logged out, unless it restores your tabs.",
+		"Started":                    "3 hours ago, DATE",
 	} {
 		got := ""
 		for _, row := range page.doc().Find("dl.facts > div").EachIter() {
@@ -89,10 +89,10 @@ func TestTheProfileTellsTheTimesOfTheSession(t *testing.T) {
 		}
 	}
 	page = b.get("/profile").want(http.StatusOK)
-	page.wantText("dt:contains('Last seen before this') + dd", "just now")
-	page.wantText("dt:contains('Ends if unused') + dd", withDate(t, "in 24 hours, DATE",
-		page.doc().Find("dt:contains('Ends if unused') + dd time").AttrOr("datetime", ""), w.clock.Now().Location()))
-	if at := page.doc().Find("dt:contains('Ends at the latest') + dd time").AttrOr("datetime", ""); at == "" {
+	page.wantText("dt:contains('Previous visit') + dd", "just now")
+	page.wantText("dt:contains('Ends if idle') + dd", withDate(t, "in 1 day, DATE",
+		page.doc().Find("dt:contains('Ends if idle') + dd time").AttrOr("datetime", ""), w.clock.Now().Location()))
+	if at := page.doc().Find("dt:contains('Ends no later than') + dd time").AttrOr("datetime", ""); at == "" {
 		t.Error("no machine-readable end")
 	} else if ends, err := time.Parse(time.RFC3339, at); err != nil || ends.Sub(loggedIn.Truncate(time.Second)) != sessionLife {
 		t.Errorf("ends at %s (%v), want 7 days after the log-in, whatever the activity", at, err)
@@ -146,7 +146,7 @@ func TestARememberedSessionLivesThirtyDaysUnused(t *testing.T) {
 		b.submit(b.get("/login"), "form[action='/login']", map[string]string{
 			"email": p.email, "password": p.password, "remember": "on",
 		}).wantRedirect("/profile")
-		b.get("/profile").wantText("dt:contains('Closing the browser') + dd", "You stay logged in.")
+		b.get("/profile").wantText("dt:contains('When you close the browser') + dd", "You stay logged in.")
 		b.get("/login").wantRedirect("/profile")
 		w.clock.Advance(sessionLonger - time.Minute)
 		b.get("/profile").want(http.StatusOK)
@@ -219,7 +219,7 @@ func TestWrongAndUnknownLookTheSame(t *testing.T) {
 	} {
 		b := w.browser()
 		page := b.logIn(try, "/session").want(http.StatusUnprocessableEntity).wantNoCookie()
-		page.wantText(".errors li", "That e-mail and password do not match.").wantText("#email-error", "That e-mail and password do not match.")
+		page.wantText(".errors li", "That email and password do not match.").wantText("#email-error", "That email and password do not match.")
 		page.wantText("title", "Error: Log in · Holdfast")
 		input := page.doc().Find("input#email")
 		if input.AttrOr("value", "") != try.email {
@@ -269,11 +269,11 @@ func TestAWeakPasswordIsRefusedWithTheReason(t *testing.T) {
 	w := newWorld(t, embedded(t), options{})
 	before := w.everything()
 	for weak, reason := range map[string]string{
-		"fourteen chars": "Password must be 15 characters or more; this is 14.",
-		"🦭🦭🪨🪨🌊🌊🦀🦀🐚🐚🐟🐟🐙🐙": "Password must be 15 characters or more; this is 14.",
-		"ada.lovelace@x.y":                           "Most of this is your name or e-mail",
-		strings.Repeat(product.Slug, 15) + "1234567": "Most of this is the name of this site",
-		"abcdefghijklmnopq":                          "This is a plain sequence or repetition",
+		"fourteen chars": "Password must be at least 15 characters. You entered 14.",
+		"🦭🦭🪨🪨🌊🌊🦀🦀🐚🐚🐟🐟🐙🐙": "Password must be at least 15 characters. You entered 14.",
+		"ada.lovelace@x.y":                           "This is mostly your name or email address",
+		strings.Repeat(product.Slug, 15) + "1234567": "This is mostly the name of this site",
+		"abcdefghijklmnopq":                          "This is a sequence or a repetition",
 		strings.Repeat("ab c", 300):                  "Password must be 1,024 bytes or fewer.",
 	} {
 		b := w.browser()

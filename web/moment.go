@@ -40,15 +40,20 @@ func appendDistance(text []byte, d time.Duration) []byte {
 	if !past {
 		text = append(text, "in "...)
 	}
-	switch {
-	case d < 2*time.Minute:
-		text = appendCount(text, int(d.Round(time.Second)/time.Second), "second")
-	case d < 2*time.Hour:
-		text = appendCount(text, int(d.Round(time.Minute)/time.Minute), "minute")
-	case d < 48*time.Hour:
-		text = appendCount(text, int(d.Round(time.Hour)/time.Hour), "hour")
-	default:
-		text = appendCount(text, int(d.Round(24*time.Hour)/(24*time.Hour)), "day")
+	in := func(unit time.Duration) int {
+		if past {
+			return int(d / unit)
+		}
+		return int(d.Round(unit) / unit)
+	}
+	if n := in(time.Second); n < 60 {
+		text = appendCount(text, n, "second")
+	} else if n := in(time.Minute); n < 60 {
+		text = appendCount(text, n, "minute")
+	} else if n := in(time.Hour); n < 24 {
+		text = appendCount(text, n, "hour")
+	} else {
+		text = appendCount(text, in(24*time.Hour), "day")
 	}
 	if past {
 		text = append(text, " ago"...)

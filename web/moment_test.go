@@ -31,9 +31,9 @@ func TestADistanceIsToldInOneUnit(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
 		0: "just now", -9 * time.Second: "just now", -10 * time.Second: "10 seconds ago", time.Second: "in 1 second",
-		time.Minute: "in 60 seconds", -119 * time.Second: "119 seconds ago", -2 * time.Minute: "2 minutes ago",
-		time.Hour - 1: "in 60 minutes", 119 * time.Minute: "in 119 minutes", 2 * time.Hour: "in 2 hours", -47*time.Hour - 29*time.Minute: "47 hours ago",
-		-48*time.Hour + 1: "48 hours ago", 48 * time.Hour: "in 2 days", 6*24*time.Hour + 23*time.Hour: "in 7 days", -1000 * 24 * time.Hour: "1000 days ago",
+		59 * time.Second: "in 59 seconds", time.Minute - 1: "in 1 minute", -111 * time.Second: "1 minute ago", -2 * time.Minute: "2 minutes ago",
+		59 * time.Minute: "in 59 minutes", time.Hour - 1: "in 1 hour", -time.Hour + 1: "59 minutes ago", 119 * time.Minute: "in 2 hours",
+		-24*time.Hour + 1: "23 hours ago", 24*time.Hour - 1: "in 1 day", -48*time.Hour + 1: "1 day ago", 48 * time.Hour: "in 2 days", 6*24*time.Hour + 23*time.Hour: "in 7 days", -1000 * 24 * time.Hour: "1000 days ago",
 	} {
 		if got := Distance(d); got != want {
 			t.Errorf("%v is %q, want %q", d, got, want)

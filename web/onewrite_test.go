@@ -39,8 +39,8 @@ func TestTheGreetingFitsIntoOneWrite(t *testing.T) {
 		if !bytes.HasPrefix(answer, []byte("HTTP/1.1 200 OK\r\n")) || !bytes.Contains(answer, []byte("<h1>Hello, "+name+"!</h1>")) {
 			t.Fatalf("not the greeting of %s:\n%s", name, answer)
 		}
-		if got := bytes.Contains(answer, []byte("older than the server")); got != restarted {
-			t.Errorf("%s: the page says that the session is older than the server: %v", name, got)
+		if got := bytes.Contains(answer, []byte("survived a server restart")); got != restarted {
+			t.Errorf("%s: the page says that the session survived a restart: %v", name, got)
 		}
 		if len(answer) > connectionBuffer || writes != 1 {
 			t.Errorf("the greeting of %s is %d bytes with its headers, in %d writes, want at most %d in 1", name, len(answer), writes, connectionBuffer)

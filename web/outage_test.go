@@ -121,7 +121,7 @@ func TestALinkWorksWhileTheStoreOfSessionsIsAway(t *testing.T) {
 		fault[0]()
 		b := w.browser()
 		page := b.follow(b.post("/reset", url.Values{"token": {token}, "password": {otherPassword}}).wantRedirect("/login"))
-		if got := page.notices(); len(got) != 1 || !strings.HasPrefix(got[0], "Your new password is set") {
+		if got := page.notices(); len(got) != 1 || !strings.HasPrefix(got[0], "Your password has been changed") {
 			t.Errorf("%s: told %q", name, got)
 		}
 		w.browser().post("/verify", url.Values{"token": {undo}}).wantRedirect("/forgot")

@@ -39,15 +39,15 @@ func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
 				if _, err := w.sessions.RevokeAllOf(t.Context(), p.id, session.RevokedByOperator); err != nil {
 					t.Fatal(err)
 				}
-			}, "Your session has ended: the operator of this site ended it. Log in to continue."},
+			}, "Your session has ended: an administrator ended it. Log in to continue."},
 			{"by a store that lost it", func(b *browser) { w.do("DEL", storedUnder(b.token())) },
 				"Your session has ended. Log in to continue."},
 			{"by disuse", func(*browser) { w.clock.Advance(sessionIdle + time.Minute) },
-				"Your session has ended: it was not used for too long. Log in to continue."},
+				"Your session has ended: it was idle for too long. Log in to continue."},
 			{"by a store that let it expire", func(b *browser) {
 				w.clock.Advance(sessionIdle + time.Minute)
 				w.do("DEL", storedUnder(b.token()))
-			}, "Your session has ended: it was not used for too long. Log in to continue."},
+			}, "Your session has ended: it was idle for too long. Log in to continue."},
 		} {
 			how, b := c.how, w.member(p)
 			c.end(b)
@@ -73,7 +73,7 @@ func TestASessionThatGrewTooOldSaysSo(t *testing.T) {
 		b.get("/profile").want(http.StatusOK)
 	}
 	w.clock.Advance(8 * time.Hour)
-	if said := askedWhy(b); len(said) != 1 || said[0] != "Your session has ended: it had reached its maximum age. Log in to continue." {
+	if said := askedWhy(b); len(said) != 1 || said[0] != "Your session has ended: it reached its maximum age. Log in to continue." {
 		t.Errorf("the log-in page says %q", said)
 	}
 }
@@ -153,7 +153,7 @@ func TestAServersMemorySaysThatASessionIsNotThere(t *testing.T) {
 	b := w.member(w.person("Ada"))
 	w.close()
 	w.open()
-	const want = "This server keeps sessions in its own memory, and yours is not there. Log in to continue."
+	const want = "This server keeps sessions in its own memory, and no longer has yours. Log in to continue."
 	if said := askedWhy(b); len(said) != 1 || said[0] != want {
 		t.Errorf("the log-in page says %q, want %q", said, want)
 	}

@@ -110,7 +110,11 @@ func (s *Site) InMemory() bool { return s.SessionStore == store.KindMemory }
 
 // instanceName names a process, as pages show it.
 func instanceName(p Process) string {
-	return "start " + strconv.FormatInt(p.Start, 10) + ", process " + strconv.Itoa(p.ID)
+	restarts := "not restarted yet"
+	if p.Start > 1 {
+		restarts = "restarted " + Count(int(p.Start-1), "time")
+	}
+	return restarts + ", process ID " + strconv.Itoa(p.ID)
 }
 
 func title(heading string) string {

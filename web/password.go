@@ -36,7 +36,7 @@ func (s *Site) submitPassword(c echo.Context) error {
 	}
 	s.logEvent(c, string(account.EventPasswordChanged), person.ID)
 	s.revoke(c, person.ID)
-	if err := s.startSession(c, person, member.Remember, "Your password is changed, and all other sessions have ended."); err != nil {
+	if err := s.startSession(c, person, member.Remember, "Your password has been changed, and you are logged out on all other devices."); err != nil {
 		return unavailableAfter(errPasswordSet, err)
 	}
 	return c.Redirect(http.StatusSeeOther, "/account")

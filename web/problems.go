@@ -33,7 +33,7 @@ func (s *Site) refuse(c echo.Context, err error, show func(status int, p problem
 	seconds := int((early.Wait + time.Second - 1) / time.Second)
 	c.Response().Header().Set("Retry-After", strconv.Itoa(seconds))
 	s.logEvent(c, "throttled", "", slog.String("rule", early.Rule))
-	return show(http.StatusTooManyRequests, problems{Failed: "Too many tries. Try again in " + waitWords(seconds) + "."})
+	return show(http.StatusTooManyRequests, problems{Failed: "Too many attempts. Try again in " + waitWords(seconds) + "."})
 }
 
 // waitWords rounds up, so that no one comes back too early.

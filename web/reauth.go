@@ -58,7 +58,7 @@ func (s *Site) submitReauth(c echo.Context) error {
 			return s.reauthPage(c, status, reauthPage{Next: next, problems: wrong})
 		})
 	}
-	if err := s.startSession(c, person, member.Remember, "Thank you. For the next 10 minutes you are not asked again."); err != nil {
+	if err := s.startSession(c, person, member.Remember, "Thank you. We won’t ask again for 10 minutes."); err != nil {
 		return err
 	}
 	s.audit(c, account.EventReauth, person.ID)
@@ -66,7 +66,7 @@ func (s *Site) submitReauth(c echo.Context) error {
 }
 
 func (s *Site) reauthPage(c echo.Context, status int, p reauthPage) error {
-	return s.Render(c, status, "reauth", "Confirm that it is you", p)
+	return s.Render(c, status, "reauth", "Confirm it’s you", p)
 }
 
 // wrongPassword names the field at which a password was not that of the sender.

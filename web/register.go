@@ -14,7 +14,6 @@ type registerPage struct {
 	Name, Email, Next string
 	Remember          bool
 	RememberDays      int
-	MaxName           int  // code points
 	MinPassword       int  // code points
 	Taken             bool // someone has an account with Email
 	problems
@@ -47,7 +46,7 @@ func (s *Site) submitRegister(c echo.Context) error {
 		// is a log-in, and a try of a password.
 		if err = s.logIn(c, sent["email"], sent["password"], p.Remember); errors.Is(err, account.ErrInvalidCredentials) {
 			p.Taken = true
-			err = form.Errors{{Field: "email", Message: "There is already an account with this e-mail. If it is yours, log in."}}
+			err = form.Errors{{Field: "email", Message: "There is already an account with this email address. If it is yours, log in."}}
 		}
 	} else if err == nil {
 		err = s.firstLogin(c, person, p.Remember)
@@ -82,6 +81,6 @@ func (s *Site) signedUp(c echo.Context, person account.Person, taken bool) error
 }
 
 func (s *Site) registerPage(c echo.Context, status int, p registerPage) error {
-	p.MinPassword, p.MaxName, p.RememberDays = s.MinPassword, account.MaxNameRunes, s.rememberDays()
+	p.MinPassword, p.RememberDays = s.MinPassword, s.rememberDays()
 	return s.Render(c, status, "register", "Create an account", p)
 }

@@ -36,8 +36,8 @@ func suite(t testing.TB) pagetest.Suite {
 			return []any{
 				layout{Title: "Sample", Path: "/" + page},
 				layout{
-					Title: "Sample", Path: "/" + page, Member: "Ada", Account: pagetest.Account, Flashes: []notice{{Text: "Done."}, {"A mail is on its way.", true}},
-					Version: "1.2.3", Instance: "start 17", Store: "Redis",
+					Title: "Sample", Path: "/" + page, Member: "Ada", Account: pagetest.Account, Flashes: []notice{{Text: "Done."}, {"We wrote you an email. No mail server is set up, so", true}},
+					Version: "1.2.3", Instance: "restarted 16 times, process ID 1954", Store: "Redis",
 				},
 				layout{Title: "Sample", Neutral: true, Version: "1.2.3"},
 			}
@@ -63,7 +63,7 @@ func samplePages() map[string][]any {
 	wrong := everyFieldWrong()
 	return map[string][]any{
 		"home":     {homePage{URL: "http://localhost:3000/", Way: drawn}, homePage{Name: "Ada", Way: drawn}},
-		"register": {registerPage{MinPassword: 15}, registerPage{Name: "Ada", Email: "ada@example.com", Remember: true, MinPassword: 15, MaxName: 80, RememberDays: 30, Taken: true, Next: "/devices", problems: problems{Errors: wrong}}},
+		"register": {registerPage{MinPassword: 15}, registerPage{Name: "Ada", Email: "ada@example.com", Remember: true, MinPassword: 15, RememberDays: 30, Taken: true, Next: "/devices", problems: problems{Errors: wrong}}},
 		"login": {
 			loginPage{RememberDays: 30},
 			loginPage{Email: "ada@example.com", Next: "/devices", Remember: true, RememberDays: 30, problems: problems{Errors: wrong}},
@@ -71,7 +71,7 @@ func samplePages() map[string][]any {
 		"profile": {profilePage{}, profilePage{
 			Name: "Ada", LoggedInSince: then, LastSeen: then, IdleEnd: then, LatestEnd: then, Remembered: true,
 			Store: "Redis at localhost:6379", Outlived: 3, OutlivedWords: "3",
-			ServerStarted: then, StartNumber: 17, Instance: "start 17", OlderThanServer: true,
+			ServerStarted: then, StartNumber: 17, Instance: "restarted 16 times, process ID 1954", OlderThanServer: true,
 		}},
 		"session": {sessionPage{}, sessionPage{
 			Values: []sessionValue{{"age", "36"}, {"colour", "green"}}, Key: "a", Value: "b", Errors: wrong, Curl: []string{"curl x", "curl y"},
@@ -93,7 +93,7 @@ func samplePages() map[string][]any {
 		"reauth":   {reauthPage{}, reauthPage{Next: "/devices", problems: problems{Failed: "Too early.", Errors: wrong}}},
 		"forgot":   {forgotPage{}, forgotPage{Email: "a@b", problems: problems{Failed: "Too early.", Errors: wrong}}},
 		"reset":    {resetPage{MinPassword: 15}, resetPage{Token: "t", MinPassword: 15, problems: problems{Failed: "Too early.", Errors: wrong}}},
-		"verify":   {verifyPage{}, verifyPage{Token: "t", Email: "a@b", Heading: "Confirm", What: "With this:", Button: "Go", problems: problems{Failed: "Too early."}}},
+		"verify":   {verifyPage{}, verifyPage{Token: "t", Email: "a@b", Heading: "Confirm", Before: "Confirm that", After: " is yours.", Button: "Go", problems: problems{Failed: "Too early."}}},
 		"linkover": {struct{}{}, struct{}{}},
 		"delete":   {deletePage{}, deletePage{Now: "ada@example.com", Email: "ada", problems: problems{Errors: wrong}}},
 		"history": {historyPage{}, historyPage{

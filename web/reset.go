@@ -128,5 +128,5 @@ func (s *Site) resetPage(c echo.Context, status int, p resetPage) error {
 
 // linkOver is the one page for links that were used, are too old, or never were.
 func (s *Site) linkOver(c echo.Context) error {
-	return s.Render(c, http.StatusGone, "linkover", "This link is good no more", struct{}{})
+	return s.Render(c, http.StatusGone, "linkover", "This link no longer works", struct{}{})
 }

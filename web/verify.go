@@ -10,9 +10,10 @@ import (
 )
 
 type verifyPage struct {
-	Token                 string
-	Email                 string
-	Heading, What, Button string
+	Token           string
+	Heading, Button string
+	// Before and After are the sentence around Email.
+	Before, Email, After string
 	problems
 }
 
@@ -21,14 +22,14 @@ func verifyWords(link account.Link) (p verifyPage, known bool) {
 	p.Email = link.Detail
 	switch link.Purpose {
 	case account.PurposeConfirm:
-		p.Heading, p.Button = "Confirm your e-mail address", "Confirm this address"
-		p.What = "With this you say that the address is yours:"
+		p.Heading, p.Button = "Confirm your email address", "Confirm this address"
+		p.Before, p.After = "Confirm that", " is your address."
 	case account.PurposeChange:
-		p.Heading, p.Button = "Use a new e-mail address", "Use this address"
-		p.What = "From now on, you log in and get mail with this address:"
+		p.Heading, p.Button = "Change your email address", "Use this address"
+		p.Before, p.After = "From now on, you’ll log in with", " and get our emails there."
 	case account.PurposeUndo:
-		p.Heading, p.Button = "Take your account back", "Take it back and end all sessions"
-		p.What = "The account belongs to this address again. All sessions end, and then you choose a new password:"
+		p.Heading, p.Button = "Undo the change of email address", "Undo it and log out everywhere"
+		p.Before, p.After = "Your account goes back to", ". Every device is logged out, then you choose a new password."
 	default:
 		return verifyPage{}, false
 	}
@@ -67,17 +68,17 @@ func (s *Site) submitVerify(c echo.Context) error {
 	case errors.Is(err, account.ErrLinkInvalid):
 		return s.linkOver(c)
 	case errors.Is(err, account.ErrEmailTaken):
-		taken := "Another account has this address by now, so nothing was changed."
+		taken := "Another account now uses this address."
 		if purpose == account.PurposeUndo {
-			// The one who took the account over may have made that one, to be in the way.
-			taken += " This link stays good. If you do not know that account, choose a new password for it with Forgotten password, log in and delete it, and then open this link again."
+			// Someone who took the account over may have made that one to block the undo.
+			taken += " This link still works. If you don’t recognise that account, use “Forgotten your password?” to get into it and delete it, then open this link again."
 		}
 		return s.verifyPage(c, http.StatusConflict, sent["token"], taken)
 	case err != nil:
 		return s.refuse(c, err, func(status int, wrong problems) error {
 			// What the link is for is not looked up: that is a try as well.
-			return s.Render(c, status, "verify", "Too many tries", verifyPage{
-				Token: sent["token"], Heading: "Too many tries", What: "Nothing was changed.", Button: "Try again", problems: wrong,
+			return s.Render(c, status, "verify", "Too many attempts", verifyPage{
+				Token: sent["token"], Heading: "Too many attempts", Button: "Try again", problems: wrong,
 			})
 		})
 	}

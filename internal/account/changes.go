@@ -242,7 +242,7 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Send
 	}
 	email, _, problem := cleanEmail(email)
 	if problem == "" && email == p.Email {
-		problem = "This is your address already."
+		problem = "This is already your email address."
 	}
 	if problem != "" {
 		return form.Errors{{Field: "email", Message: problem}}

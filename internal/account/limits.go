@@ -22,16 +22,16 @@ const (
 // cleanName returns a name as it is kept, or what is wrong with it.
 func cleanName(name string) (clean, problem string) {
 	if !utf8.ValidString(name) {
-		return "", "Name must be text. Type it again."
+		return "", "Name contains characters we can’t read. Type it again."
 	}
 	name = text.Clean(name)
 	switch {
 	case !strings.ContainsFunc(name, text.Visible):
 		return "", "Enter your name."
 	case utf8.RuneCountInString(name) > MaxNameRunes:
-		return "", fmt.Sprintf("Name must be %d characters or fewer; this is %d.", MaxNameRunes, utf8.RuneCountInString(name))
+		return "", fmt.Sprintf("Name must be %d characters or fewer. You entered %d.", MaxNameRunes, utf8.RuneCountInString(name))
 	case strings.ContainsFunc(name, text.Breaks):
-		return "", "Name must be letters, digits and signs only, on one line."
+		return "", "Name must be on one line, without invisible characters."
 	}
 	return name, ""
 }
@@ -41,23 +41,23 @@ func cleanName(name string) (clean, problem string) {
 // tell, so little more is asked than that it be an address.
 func cleanEmail(email string) (clean, key, problem string) {
 	if !utf8.ValidString(email) {
-		return "", "", "E-mail must be text. Type it again."
+		return "", "", "Email address contains characters we can’t read. Type it again."
 	}
 	email = text.Clean(email)
 	key = norm.NFC.String(strings.Map(lower, email))
 	local, domain, _ := strings.Cut(email, "@")
 	switch {
 	case email == "":
-		return "", "", "Enter your e-mail."
+		return "", "", "Enter your email address."
 	case local == "" || domain == "" || strings.Contains(domain, "@"):
-		return "", "", "Enter an e-mail in the correct format, like name@example.com."
+		return "", "", "Enter an email address in the correct format, like name@example.com."
 	case strings.ContainsFunc(email, unicode.IsSpace):
-		return "", "", "E-mail must not contain spaces."
+		return "", "", "Email address must not contain spaces."
 	case strings.ContainsFunc(email, func(r rune) bool { return text.Breaks(r) || unicode.Is(unicode.Cf, r) }):
-		return "", "", "E-mail must not contain invisible characters. Type it again."
+		return "", "", "Email address must not contain invisible characters. Type it again."
 	// Some letters take more bytes in lower case.
 	case max(len(email), len(key)) > MaxEmailBytes:
-		return "", "", fmt.Sprintf("E-mail must be %d characters or fewer.", MaxEmailBytes)
+		return "", "", fmt.Sprintf("Email address must be %d characters or fewer.", MaxEmailBytes)
 	}
 	return email, key, ""
 }

@@ -52,34 +52,34 @@ func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune
 
 // Check returns nil, or a *[Weak] that says why the password is refused: too
 // short, too long, not text, a sequence or repetition, mostly made of the
-// words in about (the person's name and e-mail address) or of this service's
+// words in about (the person's name and email address) or of this service's
 // name, well known, or breached. Letter case does not matter for any of these but
 // the last. It asks no other computer. Any other error says that the file of
 // breached passwords could not be read.
 func (p Policy) Check(password string, about ...string) error {
 	switch {
 	case len(password) > MaxBytes:
-		return &Weak{"Password must be 1,024 bytes or fewer. Letters beyond a to z take more than one."}
+		return &Weak{"Password must be 1,024 bytes or fewer. Accented letters and emoji take more than one byte each."}
 	case !isText(password):
-		return &Weak{"Password must be text. Type it again."}
+		return &Weak{"Password contains characters we can’t read. Type it again."}
 	}
 	password = norm.NFC.String(password)
 	switch n := utf8.RuneCountInString(password); {
 	case n == 0:
-		return &Weak{fmt.Sprintf("Enter a password of %d characters or more.", p.minRunes())}
+		return &Weak{fmt.Sprintf("Enter a password of at least %d characters.", p.minRunes())}
 	case n < p.minRunes():
-		return &Weak{fmt.Sprintf("Password must be %d characters or more; this is %d.", p.minRunes(), n)}
+		return &Weak{fmt.Sprintf("Password must be at least %d characters. You entered %d.", p.minRunes(), n)}
 	}
 	folded := strings.ToLower(password)
 	switch {
 	case patterned(folded):
-		return &Weak{"This is a plain sequence or repetition, which is easy to guess. Use a few unrelated words."}
+		return &Weak{"This is a sequence or a repetition, which is easy to guess. Use a few unrelated words."}
 	case mostlyOf(folded, about):
-		return &Weak{"Most of this is your name or e-mail, which others know. Use a few unrelated words."}
+		return &Weak{"This is mostly your name or email address, which others know. Use a few unrelated words."}
 	case mostlyOf(folded, []string{product.Slug, product.Name}):
-		return &Weak{"Most of this is the name of this site, which is easy to guess. Use a few unrelated words."}
+		return &Weak{"This is mostly the name of this site, which is easy to guess. Use a few unrelated words."}
 	case wellKnown(folded):
-		return &Weak{"This is one of the passwords that are guessed first. Use a few unrelated words."}
+		return &Weak{"This is one of the first passwords anyone would guess. Use a few unrelated words."}
 	}
 	return p.breached(password)
 }
@@ -90,7 +90,7 @@ func (p Policy) breached(password string) error {
 	}
 	has, err := p.Breached.Has(password)
 	if err == nil && has {
-		return &Weak{"This password has been in a data breach, so others know it. Use a few words that do not belong together."}
+		return &Weak{"This password has appeared in a data breach, so others know it. Use a few unrelated words."}
 	}
 	return err
 }

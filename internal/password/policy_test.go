@@ -55,14 +55,14 @@ func TestPolicyRefusesWithAReason(t *testing.T) {
 	about := []string{"Ada Lovelace", "Countess.of@Example.org"}
 	for _, c := range []struct{ pass, reason string }{
 		{"", "Enter a password"},
-		{"fourteen runes", "this is 14"},
-		{"qjz vw kxbh é", "this is 13"},
-		{"qjz vw kxbh fe\u0301", "this is 14"}, // fifteen code points as sent, fourteen in NFC
-		{"🐙🪸🌊🦀🐚🐟🐠🐡🦑🦐🦞🐳🐋🐬", "this is 14"},
+		{"fourteen runes", "You entered 14"},
+		{"qjz vw kxbh é", "You entered 13"},
+		{"qjz vw kxbh fe\u0301", "You entered 14"}, // fifteen code points as sent, fourteen in NFC
+		{"🐙🪸🌊🦀🐚🐟🐠🐡🦑🦐🦞🐳🐋🐬", "You entered 14"},
 		{strings.Repeat("tide and kelp ", 73) + "abc", "1,024 bytes or fewer"}, // 1,025 bytes
 		{strings.Repeat("潮", 342), "1,024 bytes or fewer"},
-		{"a nice long one\x00", "must be text"},
-		{"a nice long one\xff", "must be text"},
+		{"a nice long one\x00", "characters we can’t read"},
+		{"a nice long one\xff", "characters we can’t read"},
 
 		{strings.Repeat("a", 15), "sequence"},
 		{strings.Repeat(" ", 20), "sequence"},
@@ -91,10 +91,10 @@ func TestPolicyRefusesWithAReason(t *testing.T) {
 		{strings.Repeat(product.Slug, 15) + "1234567", "name of this site"},
 		{strings.Repeat(strings.ToUpper(product.Slug)+"-", 8) + product.Name, "name of this site"},
 
-		{"polniypizdec0211", "guessed first"},
-		{"NemvXyhEqdd5oQxyXyzi", "guessed first"},
-		{"password1234567", "guessed first"},
-		{"baseballbaseball", "guessed first"},
+		{"polniypizdec0211", "first passwords anyone would guess"},
+		{"NemvXyhEqdd5oQxyXyzi", "first passwords anyone would guess"},
+		{"password1234567", "first passwords anyone would guess"},
+		{"baseballbaseball", "first passwords anyone would guess"},
 	} {
 		reason := refusal(t, password.Policy{}, c.pass, about...)
 		if !strings.Contains(reason, c.reason) {

@@ -37,7 +37,7 @@ func TestTheOldestOfTooManySessionsEndsAndSaysSo(t *testing.T) {
 	}
 	var notices []string
 	last.do(func(s *session.Session) error { notices = s.TakeFlashes(); return nil })
-	if len(notices) != 1 || !strings.Contains(notices[0], "oldest session was ended") {
+	if len(notices) != 1 || !strings.Contains(notices[0], "oldest one was logged out") {
 		t.Errorf("the log-in says %q", notices)
 	}
 	s, err := last.load()

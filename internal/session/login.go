@@ -86,7 +86,7 @@ func (m *Manager) finishLogIn(s *Session, old Session) error {
 		return fmt.Errorf("enforce session limit: %w", err)
 	}
 	if ended > 0 {
-		s.Flash(fmt.Sprintf("You can be logged in %d times at once. The oldest session was ended.", MaxLive))
+		s.Flash(fmt.Sprintf("You can be logged in on up to %d devices at once, so the oldest one was logged out.", MaxLive))
 	}
 	if name != s.record.Member.Name || ended > 0 {
 		s.record = s.record.clone()

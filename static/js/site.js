@@ -22,14 +22,14 @@ for (const field of document.querySelectorAll('input[type=password]')) {
   row.append(field, button);
 }
 
-// A line under a new password tells how it looks while it is typed. The server decides; this only spares a try.
+// A line under a new password rates it as it is typed. The server decides; this only saves an attempt.
 const looks = (text, least) => {
   const letters = [...text.toLowerCase()];
   const length = letters.length;
   if (length === 0) return '';
   if (length < least) return `${length} of at least ${least} characters`;
   const runs = letters.filter((c, i) => i > 0 && Math.abs(c.codePointAt(0) - letters[i - 1].codePointAt(0)) <= 1).length;
-  if (new Set(letters).size < 6 || runs > length / 2) return 'Easy to guess: it repeats itself or runs in order';
+  if (new Set(letters).size < 6 || runs > length / 2) return 'Easy to guess: it contains repeats or sequences';
   return /[^\p{L}]/u.test(text) || length >= 1.5 * least ? 'Hard to guess' : 'Long enough';
 };
 for (const field of document.querySelectorAll('input[data-least]')) {
@@ -53,7 +53,7 @@ for (const command of navigator.clipboard ? document.querySelectorAll('[data-cop
   const say = (word, more) => { button.textContent = word; said.textContent = more; };
   button.addEventListener('click', () => navigator.clipboard.writeText(text).then(
     () => { say('Copied', 'Copied'); setTimeout(say, 2000, 'Copy', ''); },
-    () => say('Not copied', 'The browser did not allow it'),
+    () => say('Not copied', 'Your browser did not allow it'),
   ));
   command.append(button, said);
 }
@@ -71,15 +71,16 @@ for (const form of document.querySelectorAll('form[data-waits]')) {
 }
 
 // Times say how far away they are in the words of the server (web/moment.go), and
-// go on saying it while the page stands. Where the clock of this device is not
-// the server's, within 3 seconds, the words stay as they came.
+// are kept up to date while the page is open. If the clock of this device differs
+// from the server's by more than 3 seconds, the words stay as they came.
 const count = (n, unit) => `${n} ${unit}${n === 1 ? '' : 's'}`;
 const distance = (seconds) => {
   const past = seconds <= 0, d = Math.abs(seconds);
   if (past && d < 10) return 'just now';
-  const words = d < 120 ? count(Math.round(d), 'second') :
-    d < 7200 ? count(Math.round(d / 60), 'minute') :
-    d < 172800 ? count(Math.round(d / 3600), 'hour') : count(Math.round(d / 86400), 'day');
+  const whole = past ? Math.floor : Math.round;
+  const units = [[1, 60, 'second'], [60, 60, 'minute'], [3600, 24, 'hour'], [86400, Infinity, 'day']];
+  const [size, , unit] = units.find(([size, most]) => whole(d / size) < most);
+  const words = count(whole(d / size), unit);
   return past ? `${words} ago` : `in ${words}`;
 };
 const times = [...document.querySelectorAll('time[datetime]')].map((time) => {

@@ -67,7 +67,7 @@ func sending(header http.Header) echo.MiddlewareFunc {
 // greetWith renders the profile of Holdfast's own templates.
 func greetWith(pages *template.Template, started time.Time) func(io.Writer, stock.Member) error {
 	return func(w io.Writer, m stock.Member) error {
-		instance, now := fmt.Sprintf("start %d, process %d", 1, os.Getpid()), time.Now()
+		instance, now := fmt.Sprintf("not restarted yet, process ID %d", os.Getpid()), time.Now()
 		return pages.ExecuteTemplate(w, "base", stockView{
 			Layout: stockLayout{
 				Title: "Profile · Holdfast", Path: "/profile", Member: m.Name, Account: "aaaaaaaaaaaa",
