@@ -24,7 +24,7 @@ var (
 	// ErrEmailTaken says that another person has this address, in whatever
 	// letter case, or has left it and can still take it back.
 	ErrEmailTaken = errors.New("email address is already registered")
-	// ErrInvalidCredentials says that e-mail and password do not belong together, and no
+	// ErrInvalidCredentials says that email and password do not match, and no
 	// more: unknown, wrong and disabled are one answer.
 	ErrInvalidCredentials = errors.New("email address and password do not match")
 	// ErrNotFound says that there is no such person.
@@ -160,7 +160,7 @@ func (s *Service) record(ctx context.Context, r Registration) (Record, error) {
 	return Record{Person: person, EmailKey: key, PasswordHash: hash}, nil
 }
 
-// Authenticate returns the person whose e-mail and password these are. It
+// Authenticate returns the person whose email and password these are. It
 // returns [ErrInvalidCredentials] for an unknown address, a wrong password and a disabled
 // person alike, after the same work (OWASP ASVS 5.0.0, 6.3.8), and
 // [ErrUnavailable] or [ErrBusy] when neither is known. A hash of a

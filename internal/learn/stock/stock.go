@@ -94,7 +94,7 @@ func (r renderer) Render(w io.Writer, _ string, data any, _ echo.Context) error 
 // logIn takes the name from the form, if there is one.
 func (s *Site) logIn(c echo.Context) error {
 	if s.options.Password != "" && c.FormValue("password") != s.options.Password {
-		return c.String(http.StatusUnprocessableEntity, "That e-mail and password do not match.\n")
+		return c.String(http.StatusUnprocessableEntity, "That email and password do not match.\n")
 	}
 	ctx, now := c.Request().Context(), time.Now().Unix()
 	if err := s.sessions.RenewToken(ctx); err != nil {
