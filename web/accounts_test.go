@@ -241,7 +241,7 @@ func TestAForgottenPasswordIsReplacedByAMailedLink(t *testing.T) {
 		if a, b := fmt.Sprint(asked.cookies), fmt.Sprint(nobody.cookies); a != b || string(asked.body) != string(nobody.body) {
 			t.Errorf("an account is told from none: %s, %s", a, b)
 		}
-		if notices := b.follow(asked).want(http.StatusOK).notices(); len(notices) != 1 || !strings.HasPrefix(notices[0], "If that address has an account, a mail") {
+		if notices := b.follow(asked).want(http.StatusOK).notices(); len(notices) != 1 || !strings.HasPrefix(notices[0], "If that address has an account, an email") {
 			t.Errorf("notices %q", notices)
 		}
 		mails := w.sendMail()

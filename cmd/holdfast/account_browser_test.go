@@ -122,7 +122,7 @@ func TestInABrowserTheKeyboardAloneIsEnoughForAnAccount(t *testing.T) {
 	b.tabTo("Your email address")
 	b.press("lovelace@example.org" + kb.Tab + kb.Enter)
 	b.reads("[role=status] .notice", "the account deleted", func(notices []string) error {
-		if len(notices) != 1 || !strings.HasPrefix(notices[0], "Your account is deleted") {
+		if len(notices) != 1 || !strings.HasPrefix(notices[0], "Your account has been deleted") {
 			return fmt.Errorf("the notices are %q", notices)
 		}
 		return nil
