@@ -39,7 +39,7 @@ func TestTheGreetingPagesAreCompiled(t *testing.T) {
 func BenchmarkRenderProfile(b *testing.B) {
 	views, _ := newTestViews(b)
 	data := inLayout(
-		layout{Title: "Profile", Path: "/profile", Member: "Ada", Version: "1.2.3", Instance: "start 17", Store: "Redis"},
+		layout{Title: "Profile", Path: "/profile", Member: "Ada", Version: "1.2.3", Instance: "restarted 16 times, process ID 1954", Store: "Redis"},
 		samplePages()["profile"][1],
 	)
 	for way, data := range map[string]view.Data{"compiled": data, "interpreted": pagetest.Interpreted(data)} {

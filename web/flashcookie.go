@@ -36,9 +36,9 @@ func (s *Site) flashText(code string) string {
 		return "Your session has ended" + reasons()[session.RevokeReason(why)].because + ". Log in to continue."
 	}
 	return map[string]string{
-		flashLoggedOut:    "You are logged out.",
-		flashSignedUp:     "An email is on its way to that address. If the address is new here, your account is ready: log in.",
-		flashResetAsked:   s.mailNotice("If that address has an account, an email with a link is on its way. The link works for one hour.",
+		flashLoggedOut: "You are logged out.",
+		flashSignedUp:  "An email is on its way to that address. If the address is new here, your account is ready: log in.",
+		flashResetAsked: s.mailNotice("If that address has an account, an email with a link is on its way. The link works for one hour.",
 			"If that address has an account, we wrote it an email with a link. The link works for one hour."),
 		flashReset:        "Your password has been changed, and you are logged out everywhere. Log in with your new password.",
 		flashConfirmed:    "Your email address is confirmed.",

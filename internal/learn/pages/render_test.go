@@ -57,7 +57,7 @@ func suite(t *testing.T) pagetest.Suite {
 		Layouts: func(page string) []any {
 			return []any{
 				layout{Title: "Sample", Path: "/" + page},
-				layout{Title: "Sample", Path: "/" + page, Member: "Ada", Account: pagetest.Account, Version: "1.2.3", Instance: "start 17", Store: "Redis"},
+				layout{Title: "Sample", Path: "/" + page, Member: "Ada", Account: pagetest.Account, Version: "1.2.3", Instance: "restarted 16 times, process ID 1954", Store: "Redis"},
 				layout{Title: "Sample", Neutral: true, Version: "1.2.3"},
 			}
 		},
