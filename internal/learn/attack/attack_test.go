@@ -78,7 +78,7 @@ func TestAnOutageSucceedsWhereARequestHangs(t *testing.T) {
 		answer http.HandlerFunc
 		won    bool
 	}{
-		"says that it cannot tell": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, false},
+		"says that it cannot tell":        {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, false},
 		"mistakes silence for no session": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/login", http.StatusSeeOther) }, true},
 		"clears the cookie": {func(w http.ResponseWriter, _ *http.Request) {
 			http.SetCookie(w, &http.Cookie{Name: "session", MaxAge: -1})
@@ -112,7 +112,7 @@ func TestAnOutageTellsWhoWaitedHowLong(t *testing.T) {
 			503: append(make([]time.Duration, 6), 460*time.Millisecond), 200: {380 * time.Millisecond},
 		},
 		"2 requests were still waiting when Redis came back and got 200 after 5.0 s": {200: {time.Second, 5 * time.Second}},
-		"1 request got 303 within 0.0 s": {303: {time.Millisecond}},
+		"1 request got 303 within 0.0 s":                                             {303: {time.Millisecond}},
 	} {
 		if got := w.words(); got != want {
 			t.Errorf("%v: %q, want %q", w, got, want)
