@@ -28,8 +28,8 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// told is one step as the page tells it.
-type told struct {
+// explained is one step as the page explains it.
+type explained struct {
 	title, words   string
 	facts          map[string]string // the code of the value where there is one, else all of it
 	ends           map[string]time.Time
@@ -38,13 +38,13 @@ type told struct {
 	hand           []string
 }
 
-// way is what /explain tells.
-func way(page *answer) []told {
+// way returns the steps that /explain shows.
+func way(page *answer) []explained {
 	page.t.Helper()
 	page.want(http.StatusOK)
-	var steps []told
+	var steps []explained
 	page.doc().Find("ol.path > li").Each(func(_ int, li *goquery.Selection) {
-		s := told{
+		s := explained{
 			title: li.Find("h2").Text(), words: li.ChildrenFiltered("p").First().Text(),
 			facts: map[string]string{}, ends: map[string]time.Time{},
 			bytes: li.Find(".fold:not(.hand) pre").Text(),
@@ -64,12 +64,12 @@ func way(page *answer) []told {
 		steps = append(steps, s)
 	})
 	if len(steps) == 0 {
-		page.t.Fatalf("%s tells no step", page.request.URL)
+		page.t.Fatalf("%s shows no step", page.request.URL)
 	}
 	return steps
 }
 
-func titles(steps []told) []string {
+func titles(steps []explained) []string {
 	var all []string
 	for _, s := range steps {
 		all = append(all, s.title)
@@ -77,16 +77,16 @@ func titles(steps []told) []string {
 	return all
 }
 
-func step(t *testing.T, steps []told, title string) told {
+func step(t *testing.T, steps []explained, title string) explained {
 	t.Helper()
-	i := slices.IndexFunc(steps, func(s told) bool { return s.title == title })
+	i := slices.IndexFunc(steps, func(s explained) bool { return s.title == title })
 	if i < 0 {
 		t.Fatalf("no step %q in %q", title, titles(steps))
 	}
 	return steps[i]
 }
 
-func wantTitles(t *testing.T, what string, steps []told, want ...string) {
+func wantTitles(t *testing.T, what string, steps []explained, want ...string) {
 	t.Helper()
 	if got := titles(steps); !slices.Equal(got, want) {
 		t.Errorf("%s: the steps are\n%q\nwant\n%q", what, got, want)
@@ -104,7 +104,7 @@ func onBothLearning(t *testing.T, test func(t *testing.T, w *world, asked string
 	})
 }
 
-func TestTheWayIsToldAsItWas(t *testing.T) {
+func TestEveryStepIsExplained(t *testing.T) {
 	t.Parallel()
 	onBothLearning(t, func(t *testing.T, w *world, asked string) {
 		b := w.member(w.person("Ada"))
@@ -158,8 +158,8 @@ func compact(t *testing.T, laidOut string) string {
 	return string(short)
 }
 
-// TestWhyNobodyIsBelieved asks with cookies that lead to nobody.
-func TestWhyNobodyIsBelieved(t *testing.T) {
+// TestWhyARequestIsAGuestsIsExplained sends cookies that identify no session.
+func TestWhyARequestIsAGuestsIsExplained(t *testing.T) {
 	t.Parallel()
 	onBothLearning(t, func(t *testing.T, w *world, asked string) {
 		const sent, form, key = "Your browser sent a cookie", "It looks like a token", "The token became a key"
@@ -202,7 +202,7 @@ func TestWhyNobodyIsBelieved(t *testing.T) {
 	})
 }
 
-func TestASessionThatIsTooOldIsToldSo(t *testing.T) {
+func TestASessionThatIsTooOldIsExplained(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.member(w.person("Ada"))
@@ -214,7 +214,7 @@ func TestASessionThatIsTooOldIsToldSo(t *testing.T) {
 	step(t, way(b.get("/explain")), "A guest: the session is too old")
 }
 
-func TestAGuestWithValuesIsTheSameNobody(t *testing.T) {
+func TestAGuestWithValuesHasBeenHereBefore(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.browser()
@@ -226,23 +226,23 @@ func TestAGuestWithValuesIsTheSameNobody(t *testing.T) {
 	}
 }
 
-// TestAVisitIsNotedOnceAndTold: the page stores the session before it is made,
-// and tells what was stored.
-func TestAVisitIsNotedOnceAndTold(t *testing.T) {
+// TestAVisitIsRecordedOnceAndShown: the page commits the session before it is
+// rendered, and shows what was stored.
+func TestAVisitIsRecordedOnceAndShown(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, services(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	b.get("/explain")
 	w.clock.Advance(2 * time.Minute)
 	before := w.record(b.token())
-	var steps []told
+	var steps []explained
 	calls := w.redisCalls(func() { steps = way(b.get("/explain").wantNoCookie()) })
 	if calls["get"] != 1 || calls["evalsha"] != 1 {
 		t.Errorf("Redis was called for %v", calls)
 	}
-	noted := step(t, steps, "Your visit was recorded")
-	if !strings.HasPrefix(noted.facts["Command"], "EVALSHA ") {
-		t.Errorf("the write is told as %q", noted.facts["Command"])
+	recorded := step(t, steps, "Your visit was recorded")
+	if !strings.HasPrefix(recorded.facts["Command"], "EVALSHA ") {
+		t.Errorf("the write is shown as %q", recorded.facts["Command"])
 	}
 	if after := w.record(b.token()); after == before {
 		t.Errorf("nothing was stored: %s", after)
@@ -250,7 +250,7 @@ func TestAVisitIsNotedOnceAndTold(t *testing.T) {
 	step(t, way(b.get("/explain")), "Nothing was written")
 }
 
-func TestWhatMakesAWriteOneStepIsToldForEveryStore(t *testing.T) {
+func TestWhatMakesAWriteOneStepIsExplainedForEveryStore(t *testing.T) {
 	t.Parallel()
 	for kind, c := range map[string]struct {
 		world func(t *testing.T) *world
@@ -279,7 +279,7 @@ func TestWhatMakesAWriteOneStepIsToldForEveryStore(t *testing.T) {
 			t.Errorf("%s: the page does not say that it is %s", kind, c.want)
 		}
 		if said := b.get("/explain").text("ol.path"); strings.Contains(said, "Here that step is") {
-			t.Errorf("%s: a page that writes nothing tells of writing", kind)
+			t.Errorf("%s: a page that writes nothing explains a write", kind)
 		}
 	}
 }
@@ -320,7 +320,7 @@ func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
 		notices += len(page.(*answer).notices())
 		steps := slices.DeleteFunc(titles(way(page.(*answer))), func(s string) bool { return s == "A connection was opened" })
 		if len(steps) != 12 {
-			t.Errorf("a page tells %d steps: %q", len(steps), steps)
+			t.Errorf("a page shows %d steps: %q", len(steps), steps)
 		}
 		return true
 	})
@@ -330,10 +330,10 @@ func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
 	b.post("/logout", nil).wantRedirect("/login")
 	page := b.get("/explain")
 	if got := page.notices(); !slices.Equal(got, []string{"You are logged out."}) {
-		t.Errorf("notices after log-out: %q", got)
+		t.Errorf("notices after logout: %q", got)
 	}
 	if got := step(t, way(page), "No session cookie was sent back").facts["Sent with this page"]; !strings.HasPrefix(got, product.PartingCookie+"=") {
-		t.Errorf("the cookie that goes is told as %q", got)
+		t.Errorf("the deleted cookie is shown as %q", got)
 	}
 }
 
@@ -393,7 +393,7 @@ func functions(t *testing.T, path string) []string {
 	return all
 }
 
-func TestWhereNobodyCanLookThePageSaysSo(t *testing.T) {
+func TestWhereNoCommandReachesTheStoreThePageSaysSo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true, store: store.KindMemory})
 	asked := step(t, way(w.member(w.person("Ada")).get("/explain")), "Looked up in the server’s own memory")
@@ -405,7 +405,7 @@ func TestWhereNobodyCanLookThePageSaysSo(t *testing.T) {
 	}
 }
 
-// With sessions in the database, knowing somebody needs it.
+// With sessions in the database, recognising a person needs it.
 func TestWhereSessionsAreInTheDatabaseThePageSaysThatItIsNeeded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, services(t), options{learn: true, store: store.KindDatabase})
@@ -419,7 +419,7 @@ func TestWhereSessionsAreInTheDatabaseThePageSaysThatItIsNeeded(t *testing.T) {
 	}
 }
 
-func TestWithoutLearnNobodyIsWatched(t *testing.T) {
+func TestWithoutLearnNothingIsRecorded(t *testing.T) {
 	t.Parallel()
 	for _, learn := range []bool{false, true} {
 		w := newWorld(t, embedded(t), options{learn: learn})
@@ -459,15 +459,15 @@ func TestTheCookieIsExplainedAsItWasSet(t *testing.T) {
 		set := b.post("/login", form).wantRedirect("/profile").cookie(w.sessions.CookieName())
 		facts := step(t, way(b.get("/explain")), "No session cookie was sent back").facts
 		if terms := slices.Sorted(maps.Keys(facts)); !slices.Equal(terms, slices.Sorted(slices.Values(c.want))) {
-			t.Errorf("told %q, want %q", terms, c.want)
+			t.Errorf("explained %q, want %q", terms, c.want)
 		}
 		for _, word := range strings.Split(set.Raw, "; ")[1:] {
-			if _, told := facts[word]; !told && !strings.HasPrefix(word, "Expires=") && !strings.HasPrefix(word, "Max-Age=") {
-				t.Errorf("%s was set (%s) and is not told", word, set.Raw)
+			if _, found := facts[word]; !found && !strings.HasPrefix(word, "Expires=") && !strings.HasPrefix(word, "Max-Age=") {
+				t.Errorf("%s was set (%s) and is not explained", word, set.Raw)
 			}
 		}
 		if got, want := facts["Name and value"], set.Name+"="+set.Value[:4]+"…"; !strings.HasPrefix(got, want) {
-			t.Errorf("the cookie is told as %q, want %q…", got, want)
+			t.Errorf("the cookie is shown as %q, want %q…", got, want)
 		}
 	}
 }

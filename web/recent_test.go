@@ -93,10 +93,10 @@ func TestRecentRequestsOfThisSession(t *testing.T) {
 		masked := b.token()[:4] + "…" + b.token()[39:]
 		if sent := got[7].facts["Set-Cookie"]; len(sent) != 2 || sent[0] != product.SessionCookie+"="+masked+"; Path=/; HttpOnly; SameSite=Lax" ||
 			!regexp.MustCompile(`^device=.{4}….{4}; Path=/; Max-Age=34560000; HttpOnly; SameSite=Lax$`).MatchString(sent[1]) {
-			t.Errorf("the log-in sent %q", sent)
+			t.Errorf("the login sent %q", sent)
 		}
 		if sql := strings.Join(got[7].facts["SQL"], "\n"); !strings.Contains(sql, "INSERT INTO devices") || strings.Contains(sql, p.id) {
-			t.Errorf("the SQL of the log-in is\n%s", sql)
+			t.Errorf("the SQL of the login is\n%s", sql)
 		}
 		store := "Redis"
 		if w.stores.redis == nil {
@@ -111,13 +111,13 @@ func TestRecentRequestsOfThisSession(t *testing.T) {
 	})
 }
 
-func TestRecentRequestsAreNobodyElses(t *testing.T) {
+func TestRecentRequestsAreShownToNoOneElse(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
 	p := w.person("Ada")
-	b, other, stranger := w.member(p), w.member(p), w.member(w.person("Eve"))
+	b, other, eve := w.member(p), w.member(p), w.member(w.person("Eve"))
 	b.get("/devices").want(http.StatusOK)
-	for who, others := range map[string]*browser{"their other device": other, "a stranger": stranger, "a guest": w.browser()} {
+	for who, others := range map[string]*browser{"their other device": other, "another person": eve, "a guest": w.browser()} {
 		if got := recent(others.get("/explain/recent")); len(got) != 0 {
 			t.Errorf("%s sees %q", who, lines(got))
 		}
@@ -125,16 +125,16 @@ func TestRecentRequestsAreNobodyElses(t *testing.T) {
 	token := b.token()
 	b.post("/logout", nil).wantRedirect("/login")
 	if got := recent(b.get("/explain/recent")); len(got) != 0 {
-		t.Errorf("after log-out: %q", lines(got))
+		t.Errorf("after logout: %q", lines(got))
 	}
 	if got := recent(w.bare("GET", "/explain/recent", "", "Cookie: "+product.SessionCookie+"="+token)); len(got) != 0 {
 		t.Errorf("with the cookie of before: %q", lines(got))
 	}
 
 	// Someone else logs in, in the same browser.
-	stranger.post("/session", url.Values{"key": {"diary"}, "value": {"x"}}).wantRedirect("/session")
-	stranger.post("/login", url.Values{"email": {p.email}, "password": {p.password}}).wantRedirect("/profile")
-	page := stranger.get("/explain/recent")
+	eve.post("/session", url.Values{"key": {"diary"}, "value": {"x"}}).wantRedirect("/session")
+	eve.post("/login", url.Values{"email": {p.email}, "password": {p.password}}).wantRedirect("/profile")
+	page := eve.get("/explain/recent")
 	if got := lines(recent(page)); !slices.Equal(got, []string{"POST /login 303"}) || strings.Contains(string(page.body), "diary") {
 		t.Errorf("the next person sees %q\n%s", got, page.text("ol.recent"))
 	}

@@ -17,7 +17,7 @@ import (
 	"holdfast/web"
 )
 
-func TestThePageThatSaysWhyIsThereForEverybodyAndStartsNothingWithoutLearn(t *testing.T) {
+func TestThePageThatSaysWhyIsPublicAndStartsNothingWithoutLearn(t *testing.T) {
 	t.Parallel()
 	for _, learn := range []bool{true, false} {
 		w := newWorld(t, embedded(t), options{learn: learn})
@@ -97,14 +97,14 @@ func TestEveryWayASessionEndsIsOnThePage(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../internal/session/*.go")
 	require.NoError(t, err)
-	told := newWorld(t, embedded(t), options{}).browser().get("/why").text("h2#endings ~ table")
+	said := newWorld(t, embedded(t), options{}).browser().get("/why").text("h2#endings ~ table")
 	ways := 0
 	for _, file := range files {
 		code, err := os.ReadFile(file)
 		require.NoError(t, err)
 		for _, found := range regexp.MustCompile(`(?m)^\s+RevokedBy\w+\s+RevokeReason = "(.+?)"`).FindAllSubmatch(code, -1) {
 			ways++
-			if words := web.RevocationWords(session.RevokeReason(found[1])); !strings.Contains(told, "“"+words+"”") {
+			if words := web.RevocationWords(session.RevokeReason(found[1])); !strings.Contains(said, "“"+words+"”") {
 				t.Errorf("%s: the page does not say %q", found[0], words)
 			}
 		}

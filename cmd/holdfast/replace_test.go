@@ -94,7 +94,7 @@ func TestTheRestartButtonKeepsWhoeverIsLoggedIn(t *testing.T) {
 	})
 }
 
-func TestTheRestartButtonLogsOutWhoeverWasInMemory(t *testing.T) {
+func TestTheRestartButtonEndsSessionsInMemory(t *testing.T) {
 	t.Parallel()
 	server := start(t, testprocess.Settings{"SESSION_STORE": "memory"})
 	v := member(t, server)

@@ -1,6 +1,6 @@
-// Package learn puts everything that teaches on a server: the pages, and the
-// experiments and recordings behind them. Only cmd and internal/dev import what is
-// in this folder; the application does not know that it is being explained.
+// Package learn adds everything that teaches to a server: the learning pages, and the
+// experiments and recordings they use. Only cmd and internal/dev import packages of
+// this directory; the application does not know that it is explained.
 package learn
 
 import (
@@ -28,17 +28,17 @@ import (
 	"holdfast/web"
 )
 
-// secondLife is how long a second server lives that was started from a page.
+// secondLife is how long a second server runs that was started from a page.
 const secondLife = 5 * time.Minute
 
-// Server is what the pages observe, and act on.
+// Server is what the pages observe and act on.
 type Server struct {
 	Settings config.Config
 	Base     *url.URL
-	Address  string // where it is reached from its own machine, as "http://127.0.0.1:3000"
+	Address  string // where it is reached on its own machine, such as "http://127.0.0.1:3000"
 	// Restart replaces the server, see [pages.Lab].
 	Restart     func(context.Context) error
-	LabSessions int // that /lab creates to measure what one costs
+	LabSessions int // how many /lab creates to measure what one costs
 	Database    *database.DB
 	Accounts    *account.Service
 	Sessions    *session.Manager
@@ -54,9 +54,9 @@ func Templates(settings config.Config) (web.Extension, error) {
 	return pages.New(pages.Config{Learn: settings.Learn()})
 }
 
-// Open returns the extension that puts the pages on the site of a server, and a
-// function that ends what they have started beside it. Without LEARN, that is the
-// page /why alone.
+// Open returns the extension that adds the pages to the site of a server, and a
+// function that stops what they have started. Without LEARN, there is only the page
+// /why.
 func Open(ctx context.Context, s Server) (web.Extension, func() error, error) {
 	if !s.Settings.Learn() {
 		extension, err := Templates(s.Settings)

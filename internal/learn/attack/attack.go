@@ -1,9 +1,8 @@
-// Package attack makes seven attempts on a session, for real and over HTTP,
-// against the very server it runs in, and against a set-up as the manuals of scs
-// and its redisstore show it, and reports what was sent, what came back and who
-// won. It owns the attempts, the throw-away people they are made with, and the
-// latest report of each. It must not know pages, and whatever it makes it
-// removes: people, sessions, keys.
+// Package attack runs seven real attacks over HTTP, against the server it runs in
+// and against a typical set-up, which follows the manuals of scs and its redisstore.
+// It reports what was sent, what came back and who won. It owns the attacks, the
+// temporary accounts they use, and the last report of each. It must not know pages,
+// and it deletes everything it creates: accounts, sessions, keys.
 package attack
 
 import (
@@ -28,34 +27,33 @@ var (
 	ErrUnknown = errors.New("no such attack")
 )
 
-// DefaultLimit is how long an attack may take, both servers together. Removing
-// what it made may take a fifth of that again on each, so that a run is over
-// within ten seconds.
+// DefaultLimit is how long an attack may take, on both servers together. Cleaning up
+// may take a fifth of that on each, so that a run ends within ten seconds.
 const DefaultLimit = 7 * time.Second
 
 func (r *Runner) tidyLimit() time.Duration { return r.Limit / 5 }
 
 // Config is what a Runner needs.
 type Config struct {
-	// Server is where this server is reached from inside its own machine, as
-	// "http://127.0.0.1:3000", and Host what is sent as Host ("" for the same).
+	// Server is the address of this server on its own machine, such as
+	// "http://127.0.0.1:3000", and Host the header Host to send ("" for the same).
 	Server, Host string
 	Accounts     *account.Service
 	Sessions     *session.Manager
-	Unslowed     bool          // tries are not slowed down on this server
+	Unslowed     bool          // attempts are not slowed down on this server
 	Store        *store.Opened // that Sessions are kept in
 	Limit        time.Duration // 0 for DefaultLimit
 	Log          *slog.Logger
 }
 
-// Runner makes attacks, one at a time. It is safe for concurrent use.
+// Runner runs attacks, one at a time. It is safe for concurrent use.
 type Runner struct {
 	Config
 	turn sync.Mutex // held by the current run
 
 	mu     sync.Mutex
 	latest map[string]*Report // at most one of each name
-	left   []string           // ids of throw-away people still to be removed
+	left   []string           // ids of temporary accounts still to be deleted
 }
 
 // New returns a Runner.
@@ -66,7 +64,7 @@ func New(cfg Config) *Runner {
 	return &Runner{Config: cfg, latest: map[string]*Report{}}
 }
 
-// Report is what one run has shown. It never changes, and holds no token.
+// Report is the result of one run. It never changes, and holds no token.
 type Report struct {
 	At    time.Time // when it began
 	Took  time.Duration
@@ -74,7 +72,7 @@ type Report struct {
 	Stock Trial
 }
 
-// Requests is how many were sent in all.
+// Requests returns how many requests were sent in total.
 func (r *Report) Requests() int { return r.Here.Sent + r.Stock.Sent }
 
 // Trial is the attack on one server.
@@ -83,7 +81,7 @@ type Trial struct {
 	Why       string     // the reason, in words that follow "failed, because" or "succeeded:"
 	Facts     string     // what was counted, as a sentence
 	Sent      int        // requests
-	Exchanges []Exchange // the telling ones
+	Exchanges []Exchange // the ones worth showing
 }
 
 // Outcome says who won.
@@ -111,10 +109,9 @@ func (r *Runner) Latest(name string) *Report {
 	return r.latest[name]
 }
 
-// Run makes the attack of that name and keeps its report. It goes on when the
-// caller leaves, so that everything is removed, and ends within its limits.
-// Errors: ErrUnknown, ErrBusy, and account's when no throw-away person could be
-// made.
+// Run runs the attack of that name and keeps its report. It continues if ctx is
+// cancelled, so that it can clean up, and ends within its limits. Errors:
+// ErrUnknown, ErrBusy, and those of account.Register.
 func (r *Runner) Run(ctx context.Context, name string) error {
 	attack, ok := find(name)
 	if !ok {
@@ -139,7 +136,7 @@ func (r *Runner) Run(ctx context.Context, name string) error {
 	return nil
 }
 
-// perform makes the attack on both servers and removes what it made.
+// perform runs the attack against both servers and cleans up.
 func (r *Runner) perform(ctx context.Context, a Attack) (*Report, error) {
 	if reason := r.notHere(a); reason != "" {
 		no := Trial{Outcome: NotTried, Why: reason}
@@ -172,7 +169,7 @@ func (r *Runner) perform(ctx context.Context, a Attack) (*Report, error) {
 	return report, nil
 }
 
-// notHere says why an attack cannot be made on this server; "": it can.
+// notHere says why an attack cannot be run against this server; "" if it can.
 func (r *Runner) notHere(a Attack) string {
 	switch {
 	case a.slowed && r.Unslowed:
@@ -195,7 +192,7 @@ func (r *Runner) notCompared(ctx context.Context, err error) string {
 	return "the typical set-up did not start. The log says why."
 }
 
-// on makes the attack on one server, and words the verdict: holds and falls say
+// on runs the attack against one server and returns the verdict: holds and falls say
 // why the attack fails there and why it succeeds.
 func (a Attack) on(ctx context.Context, t *target, holds, falls string) Trial {
 	won, facts := a.try(ctx, t)
@@ -220,7 +217,7 @@ func (t *target) trial(won bool, facts, holds, falls string) Trial {
 // mustNotBe is why an attack succeeds here.
 const mustNotBe = "this should never happen. Please report it, with the requests and responses below."
 
-// unclear is an attack that came to no end, in words for the page.
+// unclear is why an attack gave no clear result, in words for the page.
 type unclear string
 
 func (u unclear) Error() string { return string(u) }

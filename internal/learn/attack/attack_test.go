@@ -14,9 +14,9 @@ import (
 	"holdfast/internal/visitor"
 )
 
-// weak is a server that makes every mistake the attacks look for: a log-in
-// keeps whatever token came, a log-out ends nothing, no one asks where a request
-// comes from, and anybody with any cookie is welcome.
+// weak is a server that makes every mistake the attacks look for: a login keeps the
+// token that was sent, a logout ends nothing, the origin of a request is not
+// checked, and any cookie is logged in.
 func weak(t *testing.T) *target {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -106,7 +106,7 @@ func TestAnOutageSucceedsWhereARequestHangs(t *testing.T) {
 	}
 }
 
-func TestAnOutageTellsWhoWaitedHowLong(t *testing.T) {
+func TestAnOutageSaysHowLongRequestsWaited(t *testing.T) {
 	for want, w := range map[string]waited{
 		"7 requests got 503 within 0.5 s; 1 request was still waiting when Redis came back and got 200 after 0.4 s": {
 			503: append(make([]time.Duration, 6), 460*time.Millisecond), 200: {380 * time.Millisecond},

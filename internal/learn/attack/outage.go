@@ -17,12 +17,11 @@ const (
 	standstill = embeddedredis.MaxPause
 	// patience is how long a person waits for a page before it counts as hung.
 	patience = 3 * time.Second
-	// pace is the least time between two requests meanwhile.
+	// pace is the least time between two requests during the pause.
 	pace = 200 * time.Millisecond
 )
 
-// outage has Redis stand still under both servers at once, while their victims
-// load pages.
+// outage pauses the Redis of both servers while their victims load pages.
 func outage(ctx context.Context, server *embeddedredis.Server, here, there *target) (Trial, Trial) {
 	targets := []*target{here}
 	if there != nil {
@@ -39,7 +38,7 @@ func outage(ctx context.Context, server *embeddedredis.Server, here, there *targ
 		all.Go(func() { won[i], facts[i] = t.through(ctx, tokens[i], over) })
 	}
 	all.Wait()
-	<-over // the next request finds Redis answering
+	<-over // so that Redis answers the next request
 	a, _ := find("outage")
 	trial := here.trial(won[0], facts[0], a.Holds, mustNotBe)
 	if there == nil {
@@ -48,7 +47,7 @@ func outage(ctx context.Context, server *embeddedredis.Server, here, there *targ
 	return trial, there.trial(won[1], facts[1], a.stockHolds, a.stockFalls)
 }
 
-// through loads pages until Redis answers again, and one more.
+// through loads pages until Redis answers again, and then one more.
 func (t *target) through(ctx context.Context, token string, over <-chan struct{}) (won bool, facts string) {
 	answers := waited{}
 	touched, out := false, false
@@ -68,7 +67,7 @@ func (t *target) through(ctx context.Context, token string, over <-chan struct{}
 		}
 	}
 	a := t.get(ctx, "Redis answers again. The victim loads the next page.", "/profile", token)
-	// The server trusts Redis again after its next heartbeat there.
+	// The server trusts Redis again after its next heartbeat.
 	for since := time.Now(); a.Code == http.StatusServiceUnavailable && time.Since(since) < patience; {
 		time.Sleep(pace)
 		a = t.get(ctx, "", "/profile", token)
@@ -78,7 +77,7 @@ func (t *target) through(ctx context.Context, token string, over <-chan struct{}
 	return touched || out || answers.slowest() > patience || !a.greeted(), facts
 }
 
-// waited is how long each page took that was loaded, by the status it came with.
+// waited is how long each page took, by its status.
 type waited map[int][]time.Duration
 
 func (w waited) slowest() time.Duration {
@@ -89,8 +88,8 @@ func (w waited) slowest() time.Duration {
 	return slowest
 }
 
-// words begins with the refused. A page that came with its status 200 had
-// waited for Redis: nothing else can say who asks.
+// words lists refused requests first. A page with status 200 had waited for Redis:
+// the server cannot recognise its sender without it.
 func (w waited) words() string {
 	var words []string
 	for _, status := range slices.Backward(slices.Sorted(maps.Keys(w))) {

@@ -21,11 +21,11 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// stockLifetime has what a killed server leaves behind go away by itself.
+// stockLifetime is short, so that keys left by a killed server expire soon.
 const stockLifetime = time.Minute
 
-// stockServer serves the stock set-up on the Redis of this server, under its
-// own keys.
+// stockServer serves the typical set-up on the Redis of this server, with separate
+// keys.
 type stockServer struct {
 	url    string
 	server *http.Server
@@ -34,7 +34,7 @@ type stockServer struct {
 	dial   func(context.Context, ...redis.DialOption) (redis.Conn, error)
 }
 
-// knownKeys is the store of scs, and which keys went to it.
+// knownKeys is the store of scs, and the keys that were written to it.
 type knownKeys struct {
 	scs.Store
 	prefix string
@@ -51,11 +51,11 @@ func (k *knownKeys) Commit(token string, b []byte, expiry time.Time) error {
 	return k.Store.Commit(token, b, expiry)
 }
 
-// errNoRedis: sessions are kept in something else than Redis.
+// errNoRedis: sessions are not stored in Redis.
 var errNoRedis = errors.New("sessions are not stored in Redis")
 
-// startStock serves it on a free port of the loopback interface. Errors:
-// errNoRedis.
+// startStock serves the typical set-up on a free port of the loopback interface.
+// Errors: errNoRedis.
 func startStock(ctx context.Context, opened *store.Opened, password string) (*stockServer, error) {
 	if opened.Dial == nil {
 		return nil, errNoRedis
@@ -82,8 +82,8 @@ func startStock(ctx context.Context, opened *store.Opened, password string) (*st
 	return s, nil
 }
 
-// Wait is the slowness of a slow request: as many milliseconds as text says, at
-// most MaxSlow. It fails when ctx ends first.
+// Wait waits as many milliseconds as text says, at most MaxSlow. It returns an error
+// if ctx ends first.
 func Wait(ctx context.Context, text string) error {
 	wanted, err := strconv.Atoi(text)
 	if err != nil || wanted < 0 {
@@ -92,7 +92,7 @@ func Wait(ctx context.Context, text string) error {
 	return pause(ctx, min(time.Duration(wanted)*time.Millisecond, MaxSlow))
 }
 
-// clear stops the stock set-up and removes its keys.
+// clear stops the typical set-up and deletes its keys.
 func (r *Runner) clear(ctx context.Context, s *stockServer, t *target) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.tidyLimit())
 	defer cancel()

@@ -22,7 +22,7 @@ const (
 	maxLine  = 160 // characters of the line that is shown of it
 )
 
-// target is one server under attack, and what was said to it.
+// target is one server under attack, and what was sent to it.
 type target struct {
 	host, cookie string
 	victim       victim
@@ -31,7 +31,7 @@ type target struct {
 	mu     sync.Mutex
 	sent   int
 	shown  []Exchange
-	tokens []string // that the server has handed out
+	tokens []string // that the server has issued
 	err    error    // the first; after it nothing is sent
 }
 
@@ -39,7 +39,7 @@ func newTarget(base, host, cookie string, v victim) *target {
 	return &target{host: host, cookie: cookie, victim: v, visitor: visitor.New(base)}
 }
 
-// fail ends the attack: it came to no result.
+// fail ends the attack without a result.
 func (t *target) fail(err error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -54,7 +54,7 @@ func (t *target) failed() error {
 	return t.err
 }
 
-// request is one to send; without a note it is counted and not shown.
+// request is a request to send; without a note it is counted but not shown.
 type request struct {
 	note, method, path string
 	token              string
@@ -72,7 +72,7 @@ type answer struct {
 // greeted reports whether the profile page was shown: the sender is logged in.
 func (a answer) greeted() bool { return a.Code == http.StatusOK }
 
-// send sends a request of the attack, unless it has failed before.
+// send sends a request of the attack, unless the attack has failed.
 func (t *target) send(ctx context.Context, q request) answer {
 	if t.failed() != nil {
 		return answer{}
@@ -100,7 +100,7 @@ func (t *target) do(ctx context.Context, q request) (answer, error) {
 	if form == nil && q.method == http.MethodPost {
 		form = url.Values{}
 	}
-	// A new browser for each: which cookie is sent is for the attack to say.
+	// A new browser for each request: the attack decides which cookie is sent.
 	got, err := t.visitor.Stranger().Do(ctx, visitor.Request{Method: q.method, Path: q.path, Header: header, Form: form})
 	if err != nil {
 		return answer{}, err
@@ -108,8 +108,8 @@ func (t *target) do(ctx context.Context, q request) (answer, error) {
 	return t.record(q, answer{Answer: got}), nil
 }
 
-// record takes the session cookie out of an answer, counts and, where the request
-// has a note, keeps both for the page.
+// record counts the request, reads the session cookie from its answer and, if the
+// request has a note, keeps both for the page.
 func (t *target) record(q request, a answer) answer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -138,7 +138,7 @@ func (t *target) record(q request, a answer) answer {
 	if q.note == "" || len(t.shown) == maxShown {
 		return a
 	}
-	if line := telling(string(a.Body)); line != "" && to == "" {
+	if line := summary(string(a.Body)); line != "" && to == "" {
 		lines = append(lines, "", line)
 	}
 	t.shown = append(t.shown, Exchange{Note: q.note, Request: t.words(q), Answer: strings.Join(lines, "\n")})
@@ -168,9 +168,9 @@ func (t *target) words(q request) string {
 
 var heading = regexp.MustCompile(`<h1[^>]*>[^<]*</h1>`)
 
-// telling is the line of an answer that says what became of the request: the
-// heading of a page, or else what comes first.
-func telling(body string) string {
+// summary returns the line of an answer that shows what happened: the heading of a
+// page, or else the first line.
+func summary(body string) string {
 	line := heading.FindString(body)
 	if line == "" {
 		line, _, _ = strings.Cut(strings.TrimSpace(body), "\n")
@@ -189,8 +189,8 @@ func (t *target) post(ctx context.Context, note, path, token string, form url.Va
 	return t.send(ctx, request{note: note, method: http.MethodPost, path: path, token: token, form: form, headers: headers})
 }
 
-// logIn sends the victim's e-mail and password, with a cookie where token is
-// one, and returns the token that is the victim's afterwards.
+// logIn sends the victim's email address and password, with a cookie unless token is
+// "", and returns the victim's token afterwards.
 func (t *target) logIn(ctx context.Context, note, token string) string {
 	a := t.post(ctx, note, "/login", token, t.victim.form())
 	if a.Code != http.StatusSeeOther {
@@ -199,7 +199,7 @@ func (t *target) logIn(ctx context.Context, note, token string) string {
 	return cmp.Or(a.token, token)
 }
 
-// known is logIn, and a page that greets the victim.
+// known logs in and loads a page that greets the victim.
 func (t *target) known(ctx context.Context, note string) string {
 	token := t.logIn(ctx, note, "")
 	a := t.get(ctx, "The cookie works: a page greets the victim by name.", "/profile", token)

@@ -19,9 +19,9 @@ import (
 	"holdfast/internal/text"
 )
 
-// SlowPath is the route that both servers have for the slow requests: it reads
-// the session, waits the milliseconds in the field "wait", at most MaxSlow, and
-// puts a value into the session.
+// SlowPath is the route of both servers for slow requests: it reads the session,
+// waits the milliseconds in the field "wait", at most MaxSlow, and stores a value in
+// the session.
 const SlowPath = "/lab/attacks/slow-request"
 
 // MaxSlow is the longest that a slow request waits.
@@ -83,16 +83,16 @@ func slow(ctx context.Context, t *target) (won bool, facts string) {
 		rounds, inFlight, counted(answers), late, alive, rounds)
 }
 
-// raced is how one round went.
+// raced is the result of one round.
 type raced struct {
-	alive     bool // the old cookie was good again when all had finished
+	alive     bool // the old cookie worked again when all had finished
 	statuses  [inFlight]int
 	ended     [inFlight]time.Time
 	loggedOut time.Time
 }
 
-// race logs out while slow requests of the same session are in flight, and then
-// tries the old cookie.
+// race logs out while slow requests of the same session are running, and then sends
+// the old cookie.
 func (t *target) race(ctx context.Context, show bool) (r raced) {
 	note := func(text string) string {
 		if show {
@@ -122,7 +122,7 @@ func (t *target) race(ctx context.Context, show bool) (r raced) {
 	return r
 }
 
-// pause waits, and fails when ctx ends first.
+// pause waits, and returns an error if ctx ends first.
 func pause(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -134,7 +134,7 @@ func pause(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// counted puts answers into words: "409 × 20, 303 × 4".
+// counted lists the number of answers by status: "409 × 20, 303 × 4".
 func counted(answers map[int]int) string {
 	var words []string
 	for _, status := range slices.Sorted(maps.Keys(answers)) {
@@ -143,7 +143,7 @@ func counted(answers map[int]int) string {
 	return strings.Join(words, ", ")
 }
 
-// elsewhere is what a browser says of a form that another site sends.
+// elsewhere returns the headers that a browser sends with a form from another site.
 func elsewhere() []string {
 	return []string{"Origin: https://evil.example", "Sec-Fetch-Site: cross-site"}
 }
@@ -191,8 +191,8 @@ func guess(ctx context.Context, t *target) (won bool, facts string) {
 		guesses, took.Seconds(), hits.Load(), yearsExponent(guesses/took.Seconds()))
 }
 
-// yearsExponent is the power of ten of the years until a guess has even odds to
-// hit one of guessAims tokens.
+// yearsExponent returns the power of ten of the years until there is an even chance
+// that a guess hits one of guessAims tokens.
 func yearsExponent(perSecond float64) int {
 	const secondsAYear = 365.25 * 24 * 3600
 	return int(255*math.Log10(2) - math.Log10(guessAims) - math.Log10(perSecond) - math.Log10(secondsAYear))

@@ -13,8 +13,8 @@ import (
 	"holdfast/internal/session"
 )
 
-// victim is a throw-away person, made for one run. The password is never shown or
-// stored, so that even one left by a killed server is of no use.
+// victim is a temporary account, created for one run. Its password is never shown or
+// stored, so that even an account left by a killed server is of no use.
 type victim struct{ id, email, password string }
 
 func (v victim) form() url.Values {
@@ -36,8 +36,8 @@ func (r *Runner) invent(ctx context.Context) (victim, error) {
 	return v, nil
 }
 
-// tidy removes what a run has left on this server: sessions of guests, the
-// victim's sessions, the victim; and victims that an earlier run could not.
+// tidy deletes what a run left on this server: guest sessions, the victim's sessions
+// and the victim, and any victim that an earlier run could not delete.
 func (r *Runner) tidy(ctx context.Context, t *target) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.tidyLimit())
 	defer cancel()
@@ -57,7 +57,7 @@ func (r *Runner) tidy(ctx context.Context, t *target) {
 	}
 }
 
-// endGuests logs every token out that the server has handed out: most have
+// endGuests logs out every token that the server has issued: most sessions have
 // ended, and the others would never be used again.
 func (t *target) endGuests(ctx context.Context) error {
 	t.mu.Lock()
@@ -71,8 +71,8 @@ func (t *target) endGuests(ctx context.Context) error {
 	return nil
 }
 
-// remove ends all sessions of a victim and then forgets the person. Disabling
-// comes first: no log-in that is still on its way survives it.
+// remove revokes all sessions of a victim and then deletes the account. It disables
+// the account first, so that a login in progress cannot succeed afterwards.
 func (r *Runner) remove(ctx context.Context, id string) error {
 	if _, err := r.Accounts.SetDisabled(ctx, id, true); err != nil {
 		return ignoreGone(err)

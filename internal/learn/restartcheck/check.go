@@ -17,7 +17,7 @@ import (
 	"holdfast/internal/httpserver"
 )
 
-// checkLimit is how long the button on /lab may keep this machine busy.
+// checkLimit is how long a check from /lab may run.
 const checkLimit = 5 * time.Minute
 
 // The causes with which a check is stopped.
@@ -54,8 +54,8 @@ func NewCheck(server context.Context, cfg config.Config, sessions int, log *slog
 	return &Check{server: server, cfg: cfg, sessions: sessions, log: log}
 }
 
-// Start starts a check. Errors: ErrChecking, and httpserver.ErrRestarting when the
-// server is about to end.
+// Start starts a check. Errors: ErrChecking, and httpserver.ErrRestarting if the
+// server is about to stop.
 func (c *Check) Start() error {
 	options, err := optionsOf(c.cfg, c.sessions)
 	if err != nil {
@@ -171,7 +171,7 @@ type StateRow struct {
 // StateCell is one result, with the heading of its column.
 type StateCell struct{ Head, Text string }
 
-// State returns what is known now.
+// State returns the current state.
 func (c *Check) State() (State, error) {
 	var state State
 	saved, found, err := readStored(reportFile(c.cfg))

@@ -1,4 +1,4 @@
 package restartcheck
 
-// Try tries one store alone.
+// Try tests one store.
 var Try = try

@@ -12,8 +12,8 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// note says what a trial leaves when it is killed: a file, and a lock beside it
-// that the operating system gives up with the process.
+// note records in a file what a trial would leave if it were killed. Next to it is a
+// lock file, which the operating system unlocks when the process ends.
 type note struct {
 	Folder string `json:"folder"`
 	Schema string `json:"schema,omitempty"` // in PostgreSQL
@@ -27,15 +27,15 @@ const (
 	lockSuffix = ".lock"
 )
 
-// keep writes the note into a folder that exists or is made, before there is
-// anything that it names. name is of this trial alone.
+// keep writes the note to a directory, which it creates if needed, before anything
+// exists that the note names. name is unique to this trial.
 func (n *note) keep(folder, name string) error {
 	if err := os.MkdirAll(folder, 0o700); err != nil {
 		return fmt.Errorf("record leftovers: %w", err)
 	}
 	n.path = filepath.Join(folder, name+noteSuffix)
 	n.lock = flock.New(strings.TrimSuffix(n.path, noteSuffix)+lockSuffix, flock.SetPermissions(0o600))
-	// Nothing else takes the lock before the note is there.
+	// Nothing else takes the lock before the note exists.
 	if locked, err := n.lock.TryLock(); err != nil || !locked {
 		return fmt.Errorf("record leftovers: cannot lock %s: %w", n.lock.Path(), err)
 	}
@@ -49,21 +49,20 @@ func (n *note) keep(folder, name string) error {
 	return nil
 }
 
-// drop removes the note: what it names is gone.
+// drop deletes the note, when what it names is deleted.
 func (n *note) drop() error {
 	failed := []error{os.Remove(n.path), n.lock.Unlock(), os.Remove(n.lock.Path())}
 	for i, err := range failed {
-		if errors.Is(err, os.ErrNotExist) { // another one has swept at the same time
+		if errors.Is(err, os.ErrNotExist) { // another process swept at the same time
 			failed[i] = nil
 		}
 	}
 	return errors.Join(failed...)
 }
 
-// Sweep removes what checks have left that were killed, as their notes in a folder say, except
-// for sessions in Redis, which end by themselves within an hour. databaseURL is
-// where their schemas are. A note stays as long as what it names cannot be
-// removed.
+// Sweep deletes what killed checks left, according to their notes in a directory,
+// except sessions in Redis, which expire within an hour. databaseURL is where their
+// schemas are. A note stays until what it names has been deleted.
 func Sweep(ctx context.Context, folder, databaseURL string) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -84,7 +83,7 @@ func Sweep(ctx context.Context, folder, databaseURL string) error {
 func sweep(ctx context.Context, path, databaseURL string) error {
 	n := note{path: path, lock: flock.New(strings.TrimSuffix(path, noteSuffix)+lockSuffix, flock.SetPermissions(0o600))}
 	if locked, err := n.lock.TryLock(); err != nil || !locked {
-		return err // a running check has it
+		return err // a running check holds it
 	}
 	err := n.remove(ctx, databaseURL)
 	if err != nil {
@@ -93,17 +92,17 @@ func sweep(ctx context.Context, path, databaseURL string) error {
 	return n.drop()
 }
 
-// remove removes what the note on the disk names.
+// remove deletes what the note names.
 func (n *note) remove(ctx context.Context, databaseURL string) error {
 	text, err := os.ReadFile(n.path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil // another server has done it
+		return nil // another process has deleted it
 	}
 	if err != nil {
 		return err
 	}
 	if err := json.Unmarshal(text, n); err != nil || n.Folder == "" {
-		return nil // written half: nothing was made yet
+		return nil // partly written: nothing was created yet
 	}
 	if n.Schema != "" {
 		s, err := openSchema(databaseURL, n.Schema)

@@ -16,26 +16,26 @@ import (
 	"holdfast/internal/product"
 )
 
-// cleanLimit bounds the removal of what was left in a real service.
+// cleanLimit bounds the clean-up of a real service.
 const cleanLimit = 30 * time.Second
 
-// place is where one trial keeps everything: a folder, a separate schema in
-// PostgreSQL where that is used, and in Redis the sessions it has made.
+// place is where one trial keeps everything: a directory, a separate schema in
+// PostgreSQL if that is used, and the sessions it created in Redis.
 type place struct {
 	store       string
 	folder      string
 	redisURL    string
 	shared      bool   // other servers use that Redis too
-	databaseURL string // with the schema; "" for SQLite in folder
+	databaseURL string // with the schema; "" for SQLite in the directory
 	schema      *schema
 	note        note
 
 	mu     sync.Mutex
-	tokens []string // of all sessions the servers have handed out
+	tokens []string // of all sessions that the servers created
 }
 
 func openPlace(ctx context.Context, o Options, store string) (*place, error) {
-	name := rand.Text()[:10] // the path of a socket below it has to be short
+	name := rand.Text()[:10] // short, because the path of a socket below it has to be
 	p := &place{store: store, redisURL: o.RedisURL}
 	p.folder = filepath.Join(os.TempDir(), product.Slug+"-restart-check-"+name)
 	p.note.Folder = p.folder
@@ -47,7 +47,7 @@ func openPlace(ctx context.Context, o Options, store string) (*place, error) {
 		p.databaseURL, p.note.Schema = p.schema.url, p.schema.name
 	}
 	if store == "redis" && o.RedisURL != "" {
-		// A Redis that cannot be reached is shown by the server's own words.
+		// If Redis cannot be reached, the server's own error says so.
 		p.shared, _ = hasHeartbeat(ctx, o.RedisURL)
 	}
 	if err := p.note.keep(o.Notes, product.Slug+"-restart-check-"+name); err != nil {
@@ -63,10 +63,10 @@ func openPlace(ctx context.Context, o Options, store string) (*place, error) {
 	return p, nil
 }
 
-// start starts a server on the place's stores, with extra in its environment.
-// Sessions have a short life, so that those left in Redis by a killed check end
-// by themselves. Stores have a long time to answer: a busy machine is no reason
-// to fail.
+// start starts a server on the stores of the place, with extra in its environment.
+// Sessions have a short lifetime, so that those left in Redis by a killed check soon
+// expire. Timeouts of stores are long, so that a check does not fail on a busy
+// machine.
 func (p *place) start(ctx context.Context, program string, extra ...string) (*launch.Server, error) {
 	settings := []string{
 		"HOST=127.0.0.1", "PORT=0", "METRICS_ADDR=127.0.0.1:0",
@@ -75,7 +75,7 @@ func (p *place) start(ctx context.Context, program string, extra ...string) (*la
 		"DATABASE_TIMEOUT=10s", "REDIS_TIMEOUT=10s", "REDIS_CONNECT_TIMEOUT=10s",
 		"SESSION_IDLE_TIMEOUT=1h", "SESSION_LIFETIME=1h", "SESSION_REMEMBER_LIFETIME=1h",
 		"SHUTDOWN_TIMEOUT=10s", "LOG_LEVEL=warn", "LOG_FORMAT=text",
-		"LEARN=off", // its pages keep recent requests in memory, up to a bound
+		"LEARN=off", // its pages would keep recent requests in memory
 	}
 	return launch.Start(ctx, launch.Command{
 		Program: program, Args: []string{"serve", "--stop-with-stdin"}, Dir: p.folder, Until: "metrics",
@@ -83,14 +83,14 @@ func (p *place) start(ctx context.Context, program string, extra ...string) (*la
 	})
 }
 
-// remember keeps a token that a server has handed out.
+// remember keeps the token of a session that a server created.
 func (p *place) remember(token string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tokens = append(p.tokens, token)
 }
 
-// size is what the place's store takes, in bytes. No server may be running.
+// size returns the size of the store in bytes. No server may be running.
 func (p *place) size(ctx context.Context) (int64, error) {
 	switch {
 	case p.store == "redis" && p.redisURL != "":
@@ -102,8 +102,8 @@ func (p *place) size(ctx context.Context) (int64, error) {
 	}
 }
 
-// clear removes everything that the trial has left. No server may be running.
-// It does so even when ctx has ended.
+// clear deletes everything that the trial left, even if ctx has ended. No server may
+// be running.
 func (p *place) clear(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanLimit)
 	defer cancel()

@@ -100,6 +100,6 @@ func TestEachRowIsPutIntoWords(t *testing.T) {
 	}
 	report.Sessions = 100
 	if got := report.Sentence(report.Rows[3]); strings.Contains(got, "grow") {
-		t.Errorf("%s: 100 sessions are too few to tell", got)
+		t.Errorf("%s: 100 sessions are too few to measure growth", got)
 	}
 }

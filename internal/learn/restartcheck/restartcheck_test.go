@@ -67,7 +67,7 @@ func TestEveryStoreDoesWhatItIsForOnEmbeddedServices(t *testing.T) {
 func TestEveryStoreDoesWhatItIsForOnRealServices(t *testing.T) {
 	t.Parallel()
 	cache, people := testservice.PrivateRedis(t), testservice.Postgres(t)
-	if _, err := cache.Do("SET", "holdfast:session:of-somebody-else", "kept"); err != nil {
+	if _, err := cache.Do("SET", "holdfast:session:of-someone-else", "kept"); err != nil {
 		t.Fatal(err)
 	}
 	before := schemas(t, people.URL)
@@ -92,7 +92,7 @@ func TestEveryStoreDoesWhatItIsForOnRealServices(t *testing.T) {
 			t.Errorf("%s: a session takes %d bytes", row.Store, row.SessionSize)
 		}
 	}
-	if keys := keysOf(t, cache); !slices.Equal(keys, []string{"holdfast:session:of-somebody-else"}) {
+	if keys := keysOf(t, cache); !slices.Equal(keys, []string{"holdfast:session:of-someone-else"}) {
 		t.Errorf("%d keys in Redis: %.10q", len(keys), keys)
 	}
 	if after := schemas(t, people.URL); !slices.Equal(after, before) {

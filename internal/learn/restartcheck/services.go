@@ -25,10 +25,10 @@ import (
 
 const (
 	redisLimit = 10 * time.Second // one call to Redis
-	batch      = 500              // keys removed in one go
+	batch      = 500              // keys deleted at a time
 )
 
-// withRedis runs use on a connection to the Redis at an address.
+// withRedis calls use with a connection to the Redis at an address.
 func withRedis(ctx context.Context, at string, use func(redis.Conn) error) error {
 	conn, err := redis.DialURLContext(ctx, at, redis.DialConnectTimeout(redisLimit),
 		redis.DialReadTimeout(redisLimit), redis.DialWriteTimeout(redisLimit))
@@ -39,8 +39,8 @@ func withRedis(ctx context.Context, at string, use func(redis.Conn) error) error
 	return use(conn)
 }
 
-// usedMemory is all that Redis says it has allocated, in bytes. On a Redis that
-// others use at the same time, what they do is in it too.
+// usedMemory returns how many bytes Redis says it has allocated. If others use the
+// same Redis, their data is included.
 func usedMemory(ctx context.Context, at string) (used int64, err error) {
 	err = withRedis(ctx, at, func(conn redis.Conn) error {
 		info, err := redis.String(redis.DoContext(conn, ctx, "INFO", "memory"))
@@ -58,7 +58,7 @@ func usedMemory(ctx context.Context, at string) (used int64, err error) {
 	return used, err
 }
 
-// hasHeartbeat reports whether other servers keep a heartbeat in this Redis.
+// hasHeartbeat reports whether this Redis holds the heartbeat of other servers.
 func hasHeartbeat(ctx context.Context, at string) (found bool, err error) {
 	err = withRedis(ctx, at, func(conn redis.Conn) error {
 		found, err = redis.Bool(redis.DoContext(conn, ctx, "EXISTS", product.Heartbeat))
@@ -67,7 +67,7 @@ func hasHeartbeat(ctx context.Context, at string) (found bool, err error) {
 	return found, err
 }
 
-// heartbeatKeys are those of the heartbeat and of the marks of servers.
+// heartbeatKeys returns the keys of the heartbeat and of the servers' leases.
 func heartbeatKeys(ctx context.Context, conn redis.Conn) (keys []string, err error) {
 	for cursor := ""; cursor != "0"; {
 		reply, err := redis.Values(redis.DoContext(conn, ctx, "SCAN", cmp.Or(cursor, "0"), "MATCH", product.Heartbeat+"*", "COUNT", batch))
@@ -83,8 +83,8 @@ func heartbeatKeys(ctx context.Context, conn redis.Conn) (keys []string, err err
 	return keys, nil
 }
 
-// removeSessions removes the sessions of tokens, the heartbeat if no other
-// server has one there, and nothing else.
+// removeSessions deletes the sessions of tokens, and, if beat, the heartbeat: it must
+// stay if other servers use it.
 func removeSessions(ctx context.Context, at string, tokens []string, beat bool) error {
 	err := withRedis(ctx, at, func(conn redis.Conn) (err error) {
 		var keys []string
@@ -97,7 +97,7 @@ func removeSessions(ctx context.Context, at string, tokens []string, beat bool) 
 			keys = append(keys, visitor.Key(token))
 		}
 		for some := range slices.Chunk(keys, batch) {
-			for _, key := range some { // one command a key: a cluster takes no other
+			for _, key := range some { // one key per command, as a cluster requires
 				if err := conn.Send("DEL", key); err != nil {
 					return err
 				}
@@ -114,20 +114,20 @@ func removeSessions(ctx context.Context, at string, tokens []string, beat bool) 
 	return nil
 }
 
-// schema is one schema of a PostgreSQL database, with everything the servers
-// put into that database.
+// schema is a schema of a PostgreSQL database, with everything that the servers
+// store in that database.
 type schema struct {
 	name string
-	url  string // of the database, with the schema as the only one searched
+	url  string // of the database, with the schema as its search_path
 	conf *pgx.ConnConfig
 }
 
-// openSchema is the schema of this name, which need not be there.
+// openSchema returns the schema of this name, which need not exist.
 func openSchema(database, name string) (*schema, error) {
 	pool, err := pgxpool.ParseConfig(database)
 	at, errURL := url.Parse(database)
 	if err != nil || errURL != nil {
-		// The parsers' own words may quote the password.
+		// The parsers' errors may quote the password.
 		return nil, errors.New("invalid DATABASE_URL")
 	}
 	query := at.Query()
@@ -140,7 +140,7 @@ func (s *schema) create(ctx context.Context) error {
 	return s.query(ctx, "CREATE SCHEMA "+s.name)
 }
 
-// size is what all tables of the schema take with their indexes, in bytes.
+// size returns the size of all tables of the schema and their indexes, in bytes.
 func (s *schema) size(ctx context.Context) (size int64, err error) {
 	err = s.query(ctx, `
 		SELECT coalesce(sum(pg_total_relation_size(oid)), 0)::bigint
@@ -154,8 +154,8 @@ func (s *schema) drop(ctx context.Context) error {
 	return s.query(ctx, "DROP SCHEMA IF EXISTS "+s.name+" CASCADE")
 }
 
-// query runs one statement on its own connection and reads the one row
-// that into asks for.
+// query runs one statement on its own connection and, if into is given, reads one
+// row into it.
 func (s *schema) query(ctx context.Context, statement string, into ...any) (err error) {
 	ctx, cancel := context.WithTimeout(ctx, cleanLimit)
 	defer cancel()
@@ -171,8 +171,8 @@ func (s *schema) query(ctx context.Context, statement string, into ...any) (err 
 	return err
 }
 
-// folderSize is what the files in folder take, in bytes, with the log of every
-// SQLite file brought into the file first.
+// folderSize returns the size of the files in a directory, in bytes. It first writes
+// the log of every SQLite file back to the file.
 func folderSize(ctx context.Context, folder string) (int64, error) {
 	var size int64
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {

@@ -1,7 +1,7 @@
-// Package second runs a second server beside this one, on the same stores, so
-// that people can see which stores two servers share. It owns the start of that
-// server, its end, and the one question put to it. It must not know how a
-// server works: it relies on what a server announces and on the page /profile.
+// Package second runs a second server on the same stores, so that people can see
+// which stores two servers share. It owns starting, stopping and querying that
+// server. It must not know how a server works: it relies on what a server announces
+// and on the page /profile.
 package second
 
 import (
@@ -18,19 +18,19 @@ import (
 	"holdfast/internal/visitor"
 )
 
-// Limits. A start has to end within the time that an answer may take: the page
-// that asks for it waits.
+// Limits. A start has to finish within the time that a response may take, because
+// the page that starts it waits.
 const (
 	startLimit = 15 * time.Second
 	askLimit   = 5 * time.Second
 )
 
-// Options say what is started.
+// Options say what to start.
 type Options struct {
 	Executable string
-	// Settings are those of this server, as NAME=value. Some are replaced: where
-	// the second server listens and is reached, where its metrics are, and no
-	// pages for learning, which would start a third.
+	// Settings are those of this server, as NAME=value. Some are replaced: the
+	// addresses of the second server and its metrics, and LEARN, because its
+	// learning pages could start a third.
 	Settings []string
 	Host     string   // where this server listens
 	Base     *url.URL // where people reach it; its port is not used
@@ -42,20 +42,20 @@ type Server struct {
 	options Options
 
 	mu       sync.Mutex
-	closed   bool // no server is started any more
+	closed   bool // no more servers are started
 	starting bool
 	state    State
 	running  *launch.Server // nil: none
 }
 
-// State is what is known of the second server.
+// State is the state of the second server.
 type State struct {
 	Running bool
-	Process int // of the operating system
+	Process int // its process ID
 	Port    int
-	Ends    time.Time // by itself
-	// Refusal is why the latest one did not start, in its own words; "" when it
-	// did, or none was asked for.
+	Ends    time.Time // when it stops by itself
+	// Refusal is the error with which the last one did not start; "" if it did, or
+	// if none was started.
 	Refusal string
 }
 
@@ -69,15 +69,15 @@ var (
 // New returns a Server that has not been started.
 func New(o Options) *Server { return &Server{options: o} }
 
-// State returns what is known of the second server now.
+// State returns the state of the second server.
 func (s *Server) State() State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.state
 }
 
-// Start starts the second server. One that refuses to start is no error but a
-// finding, see [State]. Errors: ErrRunning, ErrClosed.
+// Start starts the second server. If that server refuses to start, that is a result
+// and not an error, see [State]. Errors: ErrRunning, ErrClosed.
 func (s *Server) Start(ctx context.Context) error {
 	if err := s.begin(); err != nil {
 		return err
@@ -123,7 +123,7 @@ func (s *Server) launch(ctx context.Context) (*launch.Server, int, error) {
 	}
 	base := *s.options.Base
 	base.Host = net.JoinHostPort(base.Hostname(), strconv.Itoa(port))
-	// Of two entries with one name os/exec passes the later on.
+	// Of two entries with the same name, os/exec uses the last.
 	env := append(s.options.Settings[:len(s.options.Settings):len(s.options.Settings)],
 		"HOST="+s.options.Host, "PORT="+strconv.Itoa(port), "BASE_URL="+base.String(), "METRICS_ADDR=127.0.0.1:0", "LEARN=off")
 	started, err := launch.Start(ctx, launch.Command{
@@ -132,7 +132,7 @@ func (s *Server) launch(ctx context.Context) (*launch.Server, int, error) {
 	return started, port, err
 }
 
-// freePort asks the system for a port that nothing listens on.
+// freePort returns a port that nothing listens on.
 func freePort(ctx context.Context, host string) (int, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(host, "0"))
 	if err != nil {
@@ -141,12 +141,12 @@ func freePort(ctx context.Context, host string) (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }
 
-// watch ends the server when its time is up, and records its end.
+// watch stops the server when its time is up, and records that it stopped.
 func (s *Server) watch(started *launch.Server) {
 	select {
 	case <-started.Done():
 	case <-time.After(s.options.Life):
-		_ = started.Stop() // it has ended then, well or not
+		_ = started.Stop() // either way it has stopped then
 	}
 	s.ended(started)
 }
@@ -159,18 +159,18 @@ func (s *Server) ended(started *launch.Server) {
 	}
 }
 
-// Stop ends the second server, if there is one, and waits for its end.
+// Stop stops the second server, if there is one, and waits until it has stopped.
 func (s *Server) Stop() {
 	s.mu.Lock()
 	started := s.running
 	s.mu.Unlock()
 	if started != nil {
-		_ = started.Stop() // it has ended then, well or not
+		_ = started.Stop() // either way it has stopped then
 		s.ended(started)
 	}
 }
 
-// Close is Stop, and no server is started after it.
+// Close stops the second server. No server is started after it.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true
@@ -178,10 +178,9 @@ func (s *Server) Close() {
 	s.Stop()
 }
 
-// Ask asks the second server for the page that greets, with the session cookie of
-// a browser ("" for none), and returns the heading of that page; "" when the server
-// does not know the sender and asks for a login. Errors: ErrNone, and what went
-// wrong.
+// Ask requests the profile page of the second server with the session cookie of a
+// browser ("" for none), and returns the heading of that page; "" if that server does
+// not recognise the sender and asks for a login. Errors: ErrNone.
 func (s *Server) Ask(ctx context.Context, token string) (greeting string, err error) {
 	state := s.State()
 	if !state.Running {
@@ -201,7 +200,7 @@ func (s *Server) Ask(ctx context.Context, token string) (greeting string, err er
 	return greeting, nil
 }
 
-// reachable is a name for this machine at which host listens.
+// reachable returns a name of this machine at which host listens.
 func reachable(host string) string {
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		return "localhost"

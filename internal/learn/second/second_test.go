@@ -35,7 +35,7 @@ func options(t *testing.T, program string, life time.Duration) second.Options {
 	}
 }
 
-// gone waits until nobody listens on the port any more.
+// gone waits until nothing listens on the port any more.
 func gone(t *testing.T, port int, when string) {
 	t.Helper()
 	testkit.Eventually(t, testkit.Patience, when, func() error {
@@ -84,10 +84,10 @@ func TestThereIsOneSecondServerUntilItIsClosed(t *testing.T) {
 		t.Errorf("started twice: %v", err)
 	}
 	if greeting, err := server.Ask(t.Context(), ""); err != nil || greeting != "" {
-		t.Errorf("a stranger is greeted with %q, %v", greeting, err)
+		t.Errorf("a guest is greeted with %q, %v", greeting, err)
 	}
 	server.Close()
-	gone(t, state.Port, "end when told to")
+	gone(t, state.Port, "end when asked to")
 	if err := server.Start(t.Context()); !errors.Is(err, second.ErrClosed) {
 		t.Errorf("started after the end: %v", err)
 	}

@@ -1,11 +1,11 @@
-// Package stock is a log-in as people wire it who follow the manuals: Echo, and
-// scs with its default codec and LoadAndSave around the handlers, over a store
-// that the caller makes as the manual of redisstore shows.
+// Package stock is a typical set-up: a login built by following the manuals, with
+// Echo, and scs with its default codec and LoadAndSave around the handlers. The
+// caller opens the store as the manual of redisstore shows.
 //
-// It owns that site: RenewToken at log-in, Destroy at log-out, a page that
-// greets, values in the session, and one slow request. It checks one password at most and
-// looks at no origin: it is what Holdfast is compared with, in attacks and in
-// benchmarks, and must not know how Holdfast does it.
+// It owns that site: RenewToken at login, Destroy at logout, a page that greets,
+// values in the session, and one slow request. It checks at most one password and no
+// origin: Holdfast is compared with it, in attacks and in benchmarks. It must not
+// know how Holdfast works.
 package stock
 
 import (
@@ -18,10 +18,10 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// CookieName is the session cookie's, scs's default.
+// CookieName is the name of the session cookie, the default of scs.
 const CookieName = "session"
 
-// Options say how the site is set up.
+// Options configure the site.
 type Options struct {
 	Store       scs.Store     // redisstore's, with a pool as its manual shows it
 	Lifetime    time.Duration // of a session
@@ -47,7 +47,7 @@ type Member struct {
 	Start         int
 }
 
-// Site is the set-up. It serves HTTP.
+// Site is the typical set-up. It serves HTTP.
 type Site struct {
 	*echo.Echo
 	options  Options
@@ -65,7 +65,7 @@ func New(o Options) *Site {
 	s := &Site{Echo: echo.New(), options: o, sessions: scs.New()}
 	s.sessions.Store = o.Store
 	s.sessions.Lifetime, s.sessions.IdleTimeout = o.Lifetime, o.IdleTimeout
-	// As the default does, without its line in a log that may not be ours.
+	// As by default, but without logging.
 	s.sessions.ErrorFunc = func(w http.ResponseWriter, _ *http.Request, _ error) {
 		http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
 	}
@@ -83,7 +83,7 @@ func New(o Options) *Site {
 	return s
 }
 
-// renderer is Greet as Echo wants it.
+// renderer adapts Greet to Echo.
 type renderer func(io.Writer, Member) error
 
 // Render implements [echo.Renderer].
@@ -91,7 +91,7 @@ func (r renderer) Render(w io.Writer, _ string, data any, _ echo.Context) error 
 	return r(w, data.(Member))
 }
 
-// logIn takes the name from the form, if there is one.
+// logIn reads the name from the form, if there is one.
 func (s *Site) logIn(c echo.Context) error {
 	if s.options.Password != "" && c.FormValue("password") != s.options.Password {
 		return c.String(http.StatusUnprocessableEntity, "That email and password do not match.\n")

@@ -43,7 +43,7 @@ func TestTheStockSetUpLogsInGreetsAndLogsOut(t *testing.T) {
 	guest := v.Token()
 	expect(ask("POST", "/login", url.Values{"name": {"Ada"}}), http.StatusSeeOther, "")
 	if v.Token() == guest || v.Token() == "" {
-		t.Error("the log-in kept the token")
+		t.Error("the login kept the token")
 	}
 	expect(ask("GET", "/profile", nil), http.StatusOK, "Hello, Ada!")
 	expect(ask("POST", "/slow", url.Values{"wait": {"5"}}), http.StatusNoContent, "")

@@ -9,15 +9,15 @@ import (
 	"holdfast/internal/session"
 )
 
-// What is kept of the requests that are over.
+// What is kept of finished requests.
 const (
 	PerSession  = 20   // requests of one session
-	MaxSessions = 1000 // sessions; the one without a request for the longest leaves
+	MaxSessions = 1000 // sessions; the least recently used one is dropped first
 	perRequest  = 24   // commands and statements of one request
 )
 
-// Request is what is kept of one request when it is over. It has no stored
-// bytes and no values.
+// Request is what is kept of a finished request. It has no stored bytes and no
+// values.
 type Request struct {
 	At      time.Time
 	Method  string
@@ -26,12 +26,12 @@ type Request struct {
 	Took    Took
 	Calls   []Call      // in order
 	Left    int         // commands and statements not kept
-	Act     session.Act // "" when nothing was decided: the request failed before
+	Act     session.Act // "" if the request failed before its commit
 	Changes []string
 	Cookies []Sent
 }
 
-// Call is one command to the store of sessions, or one SQL statement.
+// Call is one session store command, or one SQL statement.
 type Call struct {
 	To    string // the store, or "SQL"
 	Text  string
@@ -39,11 +39,11 @@ type Call struct {
 	Cause string
 }
 
-// Recent is the memory of recent requests, session by session. It is safe for
-// concurrent use, and bounded however many sessions there are.
+// Recent keeps the recent requests of each session in memory. It is safe for
+// concurrent use, and bounded.
 type Recent struct {
 	mu       sync.Mutex
-	sessions map[string]*history // by the store's name for the session
+	sessions map[string]*history // by the key of the session
 	kept     int                 // requests so far
 }
 
@@ -52,12 +52,12 @@ type history struct {
 	latest   int       // number of the latest one
 }
 
-// NewRecent returns an empty memory.
+// NewRecent returns an empty Recent.
 func NewRecent() *Recent { return &Recent{sessions: map[string]*history{}} }
 
-// Keep stores what rec saw of a request that is over: under the session it began,
-// or else the one it came with. Of a request without a session nothing is kept,
-// and of a session that ended, or that a login replaced, nothing stays.
+// Keep stores what rec recorded of a finished request, under the session that it
+// started, or else the one it was sent with. It keeps nothing of a request without a
+// session, and drops what it has of a session that ended or that a login replaced.
 func (m *Recent) Keep(rec *Recorder, r Request) {
 	before := rec.summarise(&r)
 	key := rec.Session()
@@ -83,8 +83,7 @@ func (m *Recent) Keep(rec *Recorder, r Request) {
 	}
 }
 
-// makeRoom forgets the session without a request for the longest, if there is no
-// room for one more.
+// makeRoom drops the least recently used session, if there is no room for another.
 func (m *Recent) makeRoom() {
 	if len(m.sessions) < MaxSessions {
 		return
@@ -98,7 +97,7 @@ func (m *Recent) makeRoom() {
 	delete(m.sessions, oldest)
 }
 
-// Of returns the requests of one session, the latest first.
+// Of returns the requests of one session, the last one first.
 func (m *Recent) Of(key string) []Request {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -122,8 +121,8 @@ func (m *Recent) All() []Request {
 	return all
 }
 
-// summarise puts into r what is kept of the steps, and returns the session that
-// ended, or went on elsewhere, in this request.
+// summarise fills in what is kept of the steps, and returns the key of the session
+// that ended, or got a new token, in this request.
 func (r *Recorder) summarise(into *Request) (before string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

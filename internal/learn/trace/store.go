@@ -16,7 +16,7 @@ import (
 // maxShownArgs is how many arguments of a command are shown one by one.
 const maxShownArgs = 6
 
-// operation is op as a step: of stored bytes its text has their number only.
+// operation returns op as a step. Its text shows only the number of stored bytes.
 func (r *Recorder) operation(op store.Operation) Operation {
 	words := []string{op.Name}
 	for i, arg := range op.Args {
@@ -48,10 +48,10 @@ func argument(arg any) string {
 	}
 }
 
-// Connections records what was done on the latest new connection to Redis before
-// anything was read over it, for the requests that waited for it: on the one
-// connection that all share, those are all that were in flight. The zero value is
-// ready.
+// Connections records what was done on the last new connection to Redis before
+// anything was read over it, for the requests that waited for it: all requests share
+// one connection, so those are all that were in progress. The zero value is ready to
+// use.
 type Connections struct{ latest atomic.Pointer[checked] }
 
 type checked struct {
@@ -59,7 +59,7 @@ type checked struct {
 	steps []Step
 }
 
-// Connecting is for the field of that name of [store.Config].
+// Connecting is for the field of the same name in [store.Config].
 func (all *Connections) Connecting(ctx context.Context) (watched context.Context, done func(error)) {
 	rec, began := New(false), time.Now()
 	return rec.Watch(ctx, nil), func(err error) {
@@ -68,7 +68,7 @@ func (all *Connections) Connecting(ctx context.Context) (watched context.Context
 	}
 }
 
-// adopt adds those steps to r if its operation began before they were over.
+// adopt adds those steps to r if its operation began before they ended.
 func (all *Connections) adopt(r *Recorder, began time.Time) {
 	if all == nil {
 		return

@@ -1,9 +1,8 @@
-// Package trace records what the server did for one request, so that a page can
-// show it to the person who sent that request: the real steps with their real
-// values. It sets the traces that other packages call (database.Trace,
-// session.Trace), turns what they report into steps, and owns the shapes of those
-// steps and the bounded memory of recent requests. It must not know pages, and
-// nothing that could be used as a token ever gets into it.
+// Package trace records what the server did for one request, so that a page can show
+// the steps and their values to the person who sent it. It sets the callbacks of
+// other packages (database.Trace, session.Trace) and turns their calls into steps.
+// It owns the types of those steps and the bounded memory of recent requests. It must
+// not know pages, and it never stores anything that could be used as a token.
 package trace
 
 import (
@@ -17,7 +16,7 @@ import (
 	"time"
 )
 
-// maxSteps bounds what is kept of one request, however much it does.
+// maxSteps bounds the steps that are kept of one request.
 const maxSteps = 200
 
 // Recorder keeps the steps of one request. It is safe for concurrent use.
@@ -33,8 +32,8 @@ type Recorder struct {
 	session string
 }
 
-// New returns the Recorder of a request that begins now. To watch closely is to
-// keep what only a page that explains this request needs, such as stored bytes.
+// New returns the Recorder of a request that begins now. With closely, it also keeps
+// what only a page that explains this request needs, such as stored bytes.
 func New(closely bool) *Recorder {
 	r := &Recorder{began: time.Now(), closely: closely}
 	r.steps = r.room[:0]
@@ -68,12 +67,12 @@ type Step struct {
 	pc   uintptr
 }
 
-// Source is the code that took a step: a file, seen from the top of the module,
-// and a function in it.
+// Source is the code that took a step: a file, relative to the module, and a
+// function in it.
 type Source struct{ File, Function string }
 
-// Add adds a step; between it and the function that took the step are as many
-// functions as frames.
+// Add adds a step; frames is the number of functions between Add and the function
+// that took the step.
 func (r *Recorder) Add(frames int, what What) { r.add(Step{What: what, pc: caller(frames)}) }
 
 // Timed is Add for a step that began at a time and has just ended.
@@ -113,8 +112,8 @@ func (r *Recorder) add(s Step) {
 	r.steps = append(r.steps, s)
 }
 
-// Adopt adds steps that were taken by something this request waited for. Of
-// those nothing is known but that they were over in its time.
+// Adopt adds steps of something that this request waited for. Of those it is only
+// known that they ended during the request.
 func (r *Recorder) Adopt(steps []Step) {
 	for _, s := range steps {
 		s.At = 0
@@ -122,23 +121,23 @@ func (r *Recorder) Adopt(steps []Step) {
 	}
 }
 
-// NextAttempt drops the steps so far from [Recorder.Attempt]: the page is made
-// again, because another request of the same session came in between.
+// NextAttempt removes the steps so far from [Recorder.Attempt]: the page is rendered
+// again, because another request of the same session changed it first.
 func (r *Recorder) NextAttempt() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.attempt = len(r.steps)
 }
 
-// Attempt returns the steps since the page was last begun.
+// Attempt returns the steps of the last attempt to render the page.
 func (r *Recorder) Attempt() []Step {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return append([]Step(nil), r.steps[r.attempt:]...)
 }
 
-// Session is the store's name for the session that this request belongs to: the
-// one it began, or else the one it came with; "" for none.
+// Session returns the key of the session that this request belongs to: the one it
+// started, or else the one it was sent with; "" for none.
 func (r *Recorder) Session() string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -148,21 +147,21 @@ func (r *Recorder) Session() string {
 // Elapsed is how long the request has taken so far.
 func (r *Recorder) Elapsed() Took { return Took(time.Since(r.began)) }
 
-// Source is the code that took this step, as the program itself knows it.
+// Source returns the code that took this step, from the symbol table of the program.
 func (s Step) Source() Source {
 	frame, _ := runtime.CallersFrames([]uintptr{s.pc}).Next()
 	own := reflect.TypeFor[Recorder]().PkgPath()
 	return sourceOf(strings.TrimSuffix(own, "internal/learn/trace"), frame.Function, frame.File)
 }
 
-// sourceOf reads a function's full name, which begins with the import path of
-// its package. module is the module's path and a slash; the path may have more
-// slashes and dots.
+// sourceOf parses a function's full name, which begins with the import path of its
+// package. module is the module's path and a slash; the path may contain more slashes
+// and dots.
 func sourceOf(module, name, file string) Source {
 	folder, function := path.Split(name)              // "example.com/kelp/" and "web.(*Site).answer"
 	last, function, _ := strings.Cut(function, ".")   // "web" and "(*Site).answer"
-	folder = strings.TrimSuffix(folder+last, "_test") // an external test stands beside its package
-	function, _, _ = strings.Cut(function, ".func")   // without the number of a function inside it
+	folder = strings.TrimSuffix(folder+last, "_test") // an external test is in the directory of its package
+	function, _, _ = strings.Cut(function, ".func")   // without the number of a closure
 	folder = strings.TrimPrefix(folder, module)
 	return Source{File: path.Join(folder, path.Base(file)), Function: function}
 }

@@ -52,7 +52,7 @@ func TestWhatLooksLikeATokenIsHidden(t *testing.T) {
 		}
 	}
 	if got := trace.Cause(errors.New(token + strings.Repeat(" é", 200))); len(got) > 200 || strings.Contains(got, token) {
-		t.Errorf("the cause of a failure is told as %q", got)
+		t.Errorf("the cause of a failure is shown as %q", got)
 	}
 }
 
@@ -127,7 +127,7 @@ func TestARequestIsKeptWithinBounds(t *testing.T) {
 	}
 }
 
-func TestOnlyTheLastMakingIsTold(t *testing.T) {
+func TestOnlyTheLastAttemptIsKept(t *testing.T) {
 	rec := trace.New(true)
 	rec.Add(0, trace.Hash{Key: "first"})
 	rec.NextAttempt()
@@ -169,7 +169,7 @@ func TestRequestsAreFiledWhereTheyBelong(t *testing.T) {
 	}
 	request(m, "c", "/logout", trace.Commit{Act: session.Ended, Before: "c"})
 	if got := m.All(); len(got) != 0 {
-		t.Errorf("after the log-out there is %+v", got)
+		t.Errorf("after the logout there is %+v", got)
 	}
 }
 

@@ -13,8 +13,8 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// Watch returns a context in which r records what is done: it carries r, and a
-// trace for every package that has one. all may be nil.
+// Watch returns a context that carries r and the callbacks with which other packages
+// report to it. all may be nil.
 func (r *Recorder) Watch(ctx context.Context, all *Connections) context.Context {
 	ctx = store.WithTrace(ctx, &store.Trace{
 		Ran: func(op store.Operation) {
@@ -31,7 +31,7 @@ func (r *Recorder) Watch(ctx context.Context, all *Connections) context.Context 
 	return With(ctx, r)
 }
 
-// gotToken adds what the server makes of a token before it asks the store.
+// gotToken adds what the server does with a token before the lookup.
 func (r *Recorder) gotToken(token string) {
 	good := session.WellFormed(token)
 	if r.closely {
@@ -43,7 +43,7 @@ func (r *Recorder) gotToken(token string) {
 	}
 }
 
-// found adds the record that was read, and the check whether it has expired.
+// found adds the record that was read, and the check of its limits.
 func (r *Recorder) found(record session.Record, limits session.Limits, now time.Time) {
 	if r.closely {
 		r.AddOf(session.DecodeRecord, Decoded{record})
@@ -83,7 +83,7 @@ func (r *Recorder) committed(o session.Outcome) {
 	r.AddOf((*session.Manager).Commit, c)
 }
 
-// changes says in words, and without any value, what led from base to mine.
+// changes describes, without any value, what changed from base to mine.
 func changes(base, mine session.Record) []string {
 	var all []string
 	for _, key := range slices.Sorted(maps.Keys(mine.Values)) {

@@ -12,16 +12,14 @@ import (
 // What is what a step did: one of the types below.
 type What any
 
-// Masked is a secret of which only the ends are left. It can be made by [Mask]
-// alone.
+// Masked is a secret of which only the ends are left. Only [Mask] creates it.
 type Masked struct{ text string }
 
 // shownEnds is how many characters are left at each end of a masked secret.
 const shownEnds = 4
 
-// Mask forgets all of secret but its ends. What is left of a
-// token is 8 of 43 characters: 208 random bits are gone. Of a short text nothing
-// is left.
+// Mask drops all of secret except its ends. Of a token it keeps 8 of 43 characters:
+// 208 random bits are gone. Of a short text it keeps nothing.
 func Mask(secret string) Masked {
 	switch runes := []rune(strings.ToValidUTF8(secret, "?")); {
 	case len(runes) >= 4*shownEnds:
@@ -36,45 +34,46 @@ func Mask(secret string) Masked {
 // String is what is left of the secret.
 func (m Masked) String() string { return m.text }
 
-// tokenShaped is what a token looks like, and next to nothing else.
+// tokenShaped matches tokens, and almost nothing else.
 var tokenShaped = regexp.MustCompile(`[A-Za-z0-9_-]{43,}`)
 
-// Hide masks whatever looks like a token in a text that people can put into a
-// session. It is for texts only: the store's names for sessions look the same.
+// Hide masks everything that looks like a token in a text that people can store in a
+// session. It is not for session keys, which look the same.
 func Hide(text string) string {
 	return tokenShaped.ReplaceAllStringFunc(text, func(found string) string { return Mask(found).String() })
 }
 
-// Cookie is the session cookie as it came: how many of that name, and the value
-// where there is exactly one.
+// Cookie is the session cookie as sent: how many with that name, and the value if
+// there is exactly one.
 type Cookie struct {
 	Name  string
 	Count int
 	Value Masked
 }
 
-// Form is the look at what a token is made of, before any store is asked.
+// Form is the check of a token's form, before any lookup.
 type Form struct {
 	Length, Want int // characters
 	Alphabet     bool
 	Good         bool
 }
 
-// Hash is the name a store knows a token by: its SHA-256 in base64url.
+// Hash is the key under which a store keeps a session: the SHA-256 of its token in
+// base64url.
 type Hash struct{ Key string }
 
-// Operation is one question to the store of sessions.
+// Operation is one command to the session store.
 type Operation struct {
-	Store string // its name for people
-	Text  string // the command; of stored bytes only their number
+	Store string // its display name
+	Text  string // the command, with only the number of stored bytes
 	Found bool   // a read has found something
-	Bytes []byte // what a close look found, without what looks like a token
-	Size  int    // how many bytes that was
+	Bytes []byte // the value, if recorded closely, without anything that looks like a token
+	Size  int    // of the value, in bytes
 	Cause string // why it failed; "" when it did not
 }
 
-// Connection is a new connection to the store, and all that was done before
-// anything that is read over it is trusted.
+// Connection is a new connection to the store, with everything that was done before
+// anything read over it was trusted.
 type Connection struct {
 	Beat  string // the key of the heartbeat
 	Cause string // why it is not trusted; "" when it is
@@ -83,16 +82,16 @@ type Connection struct {
 // Decoded is a stored record after it was read.
 type Decoded struct{ session.Record }
 
-// Check is the look at whether a session has expired.
+// Check is the check whether a session has expired.
 type Check struct {
 	Record session.Record
 	Limits session.Limits
 	Now    time.Time
 }
 
-// Recognised is the answer to who is asking.
+// Recognised is who sent the request.
 type Recognised struct {
-	Key    string // the store's name for the session; "" when there is none
+	Key    string // the key of the session; "" for none
 	Name   string
 	Reason session.Reason // "" for a member
 }
@@ -103,24 +102,24 @@ type Statement struct {
 	Cause string // why it failed; "" when it did not
 }
 
-// Commit is what was done about the stored session, and why.
+// Commit is what was done with the stored session, and why.
 type Commit struct {
 	Act     session.Act
-	Key     string        // the store's name for the session from now on; "" for none
-	Before  string        // the one whose place it took, or that ended
-	Every   time.Duration // how far apart two stored uses are
-	Seen    time.Time     // the last use that was stored
+	Key     string        // the key of the session from now on; "" for none
+	Before  string        // the key of the session that it replaced, or that ended
+	Every   time.Duration // how often a visit is recorded
+	Seen    time.Time     // the last recorded visit
 	Changes []string      // what changed, in words, without any value
-	Cause   string        // why the last use could not be stored; "" otherwise
+	Cause   string        // why the visit could not be recorded; "" if it was
 }
 
-// Changed reports whether the commit was to store or end anything.
+// Changed reports whether the commit changed or ended the session.
 func (c Commit) Changed() bool { return c.Act != session.Looked && c.Act != session.Nobody }
 
-// Answer is the cookies that went out.
+// Answer is the cookies that were sent back.
 type Answer []Sent
 
-// Sent is a cookie of an answer.
+// Sent is a cookie of a response.
 type Sent struct {
 	Name       string
 	Value      Masked
@@ -145,8 +144,7 @@ func SentCookie(header string) Sent {
 	return s
 }
 
-// CookiesOf describes every cookie that an answer with these Set-Cookie headers
-// sends.
+// CookiesOf describes the cookies in these Set-Cookie headers.
 func CookiesOf(headers []string) (sent Answer) {
 	for _, line := range headers {
 		sent = append(sent, SentCookie(line))
@@ -154,8 +152,8 @@ func CookiesOf(headers []string) (sent Answer) {
 	return sent
 }
 
-// Cause is an error's text for a page: what looks like a token is masked, and
-// it is not long.
+// Cause returns an error's text for a page: shortened, with everything that looks
+// like a token masked.
 func Cause(err error) string {
 	if err == nil {
 		return ""
