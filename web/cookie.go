@@ -33,7 +33,9 @@ func findCookie(h http.Header, name string) (value string, count int) {
 			if len(text) > 1 && text[0] == '"' && text[len(text)-1] == '"' {
 				text = text[1 : len(text)-1]
 			}
-			if strings.ContainsFunc(text, notInCookieValue) {
+			// No value has these (RFC 6265, section 4.1.1), but for space and comma, which
+			// browsers send.
+			if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == ';' || r == '\\' }) {
 				continue
 			}
 			if count == 0 {
@@ -43,12 +45,6 @@ func findCookie(h http.Header, name string) (value string, count int) {
 		}
 	}
 	return value, count
-}
-
-// notInCookieValue is every character that no value of a cookie can have (RFC
-// 6265, section 4.1.1), except for space and comma, which browsers send.
-func notInCookieValue(r rune) bool {
-	return r < ' ' || r > '~' || r == '"' || r == ';' || r == '\\'
 }
 
 // cookie returns a cookie of this site beside the session's, for every page and

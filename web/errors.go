@@ -217,7 +217,7 @@ func (s *Site) renderErrorPages() (map[errorForm][]byte, error) {
 	pages := map[errorForm][]byte{}
 	for _, who := range []known{unknown, knownGuest, knownMember} {
 		for _, form := range []errorForm{{who, true, false}, {who, false, true}, {who, true, true}} {
-			l := s.layout("")
+			l := s.frame
 			l.Title, l.Neutral = title(headingMark), who == unknown
 			if who == knownMember {
 				l.Member, l.Account = memberMark, accountMark

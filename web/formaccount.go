@@ -20,22 +20,17 @@ const accountField = "account"
 // this value: it is shorter than all of theirs.
 const guestValue = "guest"
 
-// accountValue returns the value of accountField for an account. It depends on
-// the account alone, so that logging in again as the same person, or giving the
-// password again, leaves the forms in other tabs valid. It is no secret: who may
-// send a form is for the session and for [Site.csrf] to decide.
-func accountValue(id string) string {
-	sum := sha256.Sum256([]byte("account of a form\x00" + id))
-	return base64.RawURLEncoding.EncodeToString(sum[:9])
-}
-
 // formValue returns the value of accountField for the forms of a page that member
-// sees; the zero Member is a guest.
+// sees; the zero Member is a guest. It depends on the account alone, so that logging
+// in again as the same person, or giving the password again, leaves the forms in
+// other tabs valid. It is no secret: who may send a form is for the session and for
+// [Site.csrf] to decide.
 func formValue(member session.Member) string {
 	if member.ID == "" {
 		return guestValue
 	}
-	return accountValue(member.ID)
+	sum := sha256.Sum256([]byte("account of a form\x00" + member.ID))
+	return base64.RawURLEncoding.EncodeToString(sum[:9])
 }
 
 // The reasons for which a form is refused because of accountField.

@@ -40,7 +40,7 @@ const (
 func (s *Site) requestLog(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
-		id := newRequestID()
+		id := text.Random(12) // 96 bits
 		c.Set(requestIDKey, id)
 		if err := recovering(next, c); err != nil {
 			c.Error(err)
@@ -122,10 +122,21 @@ func securityHeaderValues(https bool) http.Header {
 	return h
 }
 
-// securityHeaders sets securityHeaderValues.
+// securityHeaders sets securityHeaderValues. It has the browser send no one the
+// address of a page that has an emailed link in it. With no-referrer, a browser sends
+// the form of such a page with Origin: null (Fetch, "append a request Origin header").
+// Where it does not send Sec-Fetch-Site either, by plain http to another machine, csrf
+// would refuse that: there it sends the host, without the path and the query.
 func (s *Site) securityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
+	ofLink := "no-referrer"
+	if s.BaseURL.Scheme == "http" && !hostname.IsLoopback(s.BaseURL.Hostname()) {
+		ofLink = "strict-origin"
+	}
 	return func(c echo.Context) error {
 		maps.Copy(c.Response().Header(), s.headers)
+		if mailedLink(c.Request().URL.Path) {
+			c.Response().Header().Set("Referrer-Policy", ofLink)
+		}
 		return next(c)
 	}
 }

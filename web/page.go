@@ -64,27 +64,19 @@ func (s *Site) takeFlashes(c echo.Context) []string {
 
 // pageWith is page for a handler that has taken the flash messages itself.
 func (s *Site) pageWith(c echo.Context, status int, name, heading string, flashes []string, page any) error {
-	l := s.layout(c.Request().URL.Path)
-	l.Title = title(heading)
+	l := s.frame
+	l.Path, l.Title = c.Request().URL.Path, title(heading)
 	if status == http.StatusUnprocessableEntity {
 		l.Title = "Error: " + l.Title
 	}
 	member, _ := memberOf(c)
 	l.Member, l.Account = member.Name, formValue(member)
-	l.Flashes = s.notices(flashes)
+	if len(flashes) > 0 {
+		l.Flashes = s.notices(flashes)
+	}
 	c.Response().Header()[echo.HeaderContentType] = s.values.html
 	c.Response().WriteHeader(status)
 	return s.views.Render(c.Response(), name, view.Data{Layout: l, Page: page})
-}
-
-// layout is the part of layout that is the same for every page.
-func (s *Site) layout(path string) layout {
-	return layout{
-		Path:     path,
-		Version:  s.Version,
-		Instance: s.instance,
-		Store:    s.where(),
-	}
 }
 
 // where is the place of sessions in words.

@@ -15,8 +15,7 @@ type profilePage struct {
 	LatestEnd       Moment
 	Remembered      bool
 	Store           string
-	Outlived        int64
-	OutlivedWords   string
+	Outlived        string // how many server starts, in words
 	ServerStarted   Moment
 	StartNumber     int64
 	Instance        string
@@ -29,7 +28,12 @@ func (s *Site) showProfile(c echo.Context) error {
 	sess, now := current(c), s.Now()
 	member, _ := sess.Member()
 	times := sess.Times()
-	outlived := s.Process.Start - member.Start
+	outlived := "none yet"
+	// The session may have begun at a later start than that of this instance.
+	starts := s.Process.Start - member.Start
+	if starts > 0 {
+		outlived = strconv.FormatInt(starts, 10)
+	}
 	return s.Render(c, http.StatusOK, "profile", "Profile", profilePage{
 		Name:            member.Name,
 		LoggedInSince:   MomentAt(times.Created, now),
@@ -37,26 +41,11 @@ func (s *Site) showProfile(c echo.Context) error {
 		IdleEnd:         MomentAt(times.IdleExpires, now),
 		LatestEnd:       MomentAt(times.Expires, now),
 		Remembered:      member.Remember,
-		Store:           s.where(),
+		Store:           s.frame.Store,
 		Outlived:        outlived,
-		OutlivedWords:   outlivedWords(outlived),
 		ServerStarted:   MomentAt(s.Process.Started, now),
 		StartNumber:     s.Process.Start,
-		Instance:        s.instance,
-		OlderThanServer: outlived > 0,
+		Instance:        s.frame.Instance,
+		OlderThanServer: starts > 0,
 	})
-}
-
-// outlivedWords describes how many server starts a session has outlived. The
-// number is negative for a session that began at a later start than that of this
-// instance; then this instance knows of none.
-func outlivedWords(starts int64) string {
-	switch {
-	case starts <= 0:
-		return "none yet"
-	case starts == 1:
-		return "1"
-	default:
-		return strconv.FormatInt(starts, 10)
-	}
 }

@@ -70,7 +70,7 @@ func samplePages() map[string][]any {
 		},
 		"profile": {profilePage{}, profilePage{
 			Name: "Ada", LoggedInSince: then, LastSeen: then, IdleEnd: then, LatestEnd: then, Remembered: true,
-			Store: "Redis at localhost:6379", Outlived: 3, OutlivedWords: "3",
+			Store: "Redis at localhost:6379", Outlived: "3",
 			ServerStarted: then, StartNumber: 17, Instance: "restarted 16 times, process ID 1954", OlderThanServer: true,
 		}},
 		"session": {sessionPage{}, sessionPage{

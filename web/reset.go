@@ -10,31 +10,12 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
-	"holdfast/internal/hostname"
 )
 
 type resetPage struct {
 	Token       string
 	MinPassword int // code points
 	problems
-}
-
-// tellNoReferrer has the browser send no one the address of a page that has an
-// emailed link in it. With no-referrer, a browser sends the form of such a page
-// with Origin: null (Fetch, "append a request Origin header"). Where it does not
-// send Sec-Fetch-Site either, by plain http to another machine, csrf would refuse
-// that: there it sends the host, without the path and the query.
-func (s *Site) tellNoReferrer(next echo.HandlerFunc) echo.HandlerFunc {
-	policy := "no-referrer"
-	if s.BaseURL.Scheme == "http" && !hostname.IsLoopback(s.BaseURL.Hostname()) {
-		policy = "strict-origin"
-	}
-	return func(c echo.Context) error {
-		if mailedLink(c.Request().URL.Path) {
-			c.Response().Header().Set("Referrer-Policy", policy)
-		}
-		return next(c)
-	}
 }
 
 // mailedLink reports whether a path is one that mailed links lead to.

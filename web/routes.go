@@ -18,7 +18,7 @@ import (
 // logging in or registering while another tab has logged in is explicit, and a
 // password forgotten or an address confirmed is that of the link's account.
 func (s *Site) routes() {
-	s.echo.Use(s.requestLog, s.securityHeaders, s.tellNoReferrer, s.csrf)
+	s.echo.Use(s.requestLog, s.securityHeaders, s.csrf)
 
 	stateless := s.group()
 	named := s.withSession()

@@ -26,7 +26,7 @@ func (s *Site) sessionMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		for attempt := 1; ; attempt++ {
 			err := s.serve(c, next)
-			if attempt == maxAttempts || !retryable(c, err) {
+			if err == nil || attempt == maxAttempts || !retryable(c, err) {
 				return err
 			}
 			if t := traceOf(c.Request().Context()); t != nil {
@@ -81,11 +81,6 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 	// No response that depends on a session may be cached, whatever the handler
 	// has set (ASVS 5.0 14.3.2).
 	buffered.header["Cache-Control"] = s.values.noStore
-	if sess.LoggedOut() {
-		// Pages in the browser's cache are dropped, so that Back shows nothing
-		// private (ASVS 5.0 14.3.1).
-		buffered.header.Set("Clear-Site-Data", `"cache"`)
-	}
 	return buffered.send(out)
 }
 
@@ -107,13 +102,12 @@ func (s *Site) commit(c echo.Context, w http.ResponseWriter) error {
 // token is the value of the session cookie; "" when there is none, and when
 // there are several, since nothing tells which of them this site has set.
 func (s *Site) token(c echo.Context) string {
-	name := s.Sessions.CookieName()
-	value, count := findCookie(c.Request().Header, name)
+	value, count := findCookie(c.Request().Header, s.sessionCookie)
 	if count != 1 {
 		value = ""
 	}
 	if t := traceOf(c.Request().Context()); t != nil {
-		t.GotCookie(name, value, count)
+		t.GotCookie(s.sessionCookie, value, count)
 	}
 	return value
 }

@@ -21,8 +21,8 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/mail"
+	"holdfast/internal/product"
 	"holdfast/internal/session"
-	"holdfast/internal/text"
 	"holdfast/internal/view"
 	"holdfast/static"
 )
@@ -76,14 +76,16 @@ type Process struct {
 type Site struct {
 	Config
 	*files
-	echo        *echo.Echo
-	errorPages  map[errorForm][]byte
-	instance    string          // Process, as pages show it
-	getPaths    map[string]bool // paths that may be redirected to, see group.page
-	crossOrigin *http.CrossOriginProtection
-	headers     http.Header // set on every response
-	values      headerValues
-	responses   sync.Pool // of *bufferedResponse
+	echo       *echo.Echo
+	errorPages map[errorForm][]byte
+	frame      layout // what every page shows
+	// The names under which cookies are sent.
+	sessionCookie, flashCookie string
+	getPaths                   map[string]bool // paths that may be redirected to, see group.page
+	crossOrigin                *http.CrossOriginProtection
+	headers                    http.Header // set on every response
+	values                     headerValues
+	responses                  sync.Pool // of *bufferedResponse
 }
 
 // headerValues are values of headers that all responses share. Nothing may
@@ -135,13 +137,14 @@ func newSite(cfg Config, files *files) (s *Site, err error) {
 		Config:      cfg,
 		files:       files,
 		echo:        echo.New(),
-		instance:    instanceName(cfg.Process),
 		getPaths:    map[string]bool{},
 		crossOrigin: http.NewCrossOriginProtection(),
 		headers:     securityHeaderValues(cfg.BaseURL.Scheme == "https"),
 		values:      headerValues{html: []string{echo.MIMETextHTMLCharsetUTF8}, noStore: []string{"no-store"}},
 		responses:   sync.Pool{New: func() any { return newBufferedResponse() }},
 	}
+	s.frame = layout{Version: cfg.Version, Instance: instanceName(cfg.Process), Store: s.where()}
+	s.sessionCookie, s.flashCookie = cfg.Sessions.CookieName(), s.cookieName(product.PartingCookie)
 	if s.errorPages, err = s.renderErrorPages(); err != nil {
 		return nil, fmt.Errorf("render error pages: %w", err)
 	}
@@ -178,9 +181,6 @@ func ipExtractor(trusted []netip.Prefix) echo.IPExtractor {
 	}
 	return echo.ExtractIPFromXFFHeader(options...)
 }
-
-// newRequestID returns 96 random bits as text.
-func newRequestID() string { return text.Random(12) }
 
 // healthz responds 200 as long as the process runs, whatever its stores do.
 func (s *Site) healthz(c echo.Context) error {

@@ -21,8 +21,8 @@ func (m *Manager) Commit(s *Session) error {
 	if s.committed {
 		return nil
 	}
-	o := Outcome{Act: Looked, Before: s.base, After: s.record, TouchEvery: m.limits.touchEvery()}
-	oldToken := m.scs.Token(s.scs)
+	o := Outcome{Act: Looked, Before: s.base, After: s.record, TouchEvery: m.touchEvery}
+	oldToken, stored := m.scs.Token(s.scs), s.base.raw != nil
 	var err error
 	switch {
 	case s.loggedOut:
@@ -31,12 +31,12 @@ func (m *Manager) Commit(s *Session) error {
 	case s.login != nil:
 		o.Act = LoggedIn
 		err = m.commitLogIn(s)
-	case s.changed && (s.Stored() || !s.record.empty()):
+	case s.changed && (stored || !s.record.empty()):
 		o.Act = Stored
 		err = m.commitChange(s)
-	case !s.Stored():
+	case !stored:
 		o.Act = Nobody
-	case m.now().Sub(s.record.LastSeenAt) >= m.limits.touchEvery():
+	case m.now().Sub(s.record.LastSeenAt) >= m.touchEvery:
 		// A request that changes nothing does not fail if its use cannot be stored:
 		// a full store still greets, and the last page of a session was requested
 		// before it was revoked.
@@ -213,6 +213,9 @@ func (m *Manager) WriteCookie(w http.ResponseWriter, s *Session) {
 		m.setCookie(w, s, m.scs.Token(s.scs))
 	case cookieCleared:
 		m.scs.WriteSessionCookie(s.scs, w, "", time.Time{})
+		// The browser drops its cached pages, so that Back shows nothing private (ASVS
+		// 5.0 14.3.1).
+		w.Header().Set("Clear-Site-Data", `"cache"`)
 	case cookieKept:
 	}
 }

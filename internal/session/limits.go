@@ -38,9 +38,3 @@ func (l Limits) IdleExpiresAt(r Record) time.Time {
 func (l Limits) Live(r Record, now time.Time) bool {
 	return now.Before(l.IdleExpiresAt(r)) && now.Before(r.ExpiresAt)
 }
-
-// touchEvery is the least time between two stored uses: a minute, or a twentieth of
-// a shorter idle timeout. A page view in between reads and does not write.
-func (l Limits) touchEvery() time.Duration {
-	return min(time.Minute, l.Idle/20)
-}

@@ -42,9 +42,12 @@ type Manager struct {
 	devices DeviceStore
 	queue   *revocation.Queue
 	limits  Limits
-	start   int64
-	now     func() time.Time
-	log     *slog.Logger
+	// touchEvery is the least time between two stored uses: a minute, or a twentieth of
+	// a shorter idle timeout. A page view in between reads and does not write.
+	touchEvery time.Duration
+	start      int64
+	now        func() time.Time
+	log        *slog.Logger
 }
 
 // New returns a Manager of the sessions in cfg.Store. scs generates and hashes
@@ -55,15 +58,16 @@ func New(cfg Config) *Manager {
 		cfg.Now = time.Now
 	}
 	m := &Manager{
-		scs:     scs.New(),
-		store:   cfg.Store,
-		where:   cfg.Where,
-		devices: cfg.Devices,
-		queue:   revocation.NewQueue(cfg.DataDir),
-		limits:  cfg.Limits,
-		start:   cfg.Start,
-		now:     cfg.Now,
-		log:     cfg.Log,
+		scs:        scs.New(),
+		store:      cfg.Store,
+		where:      cfg.Where,
+		devices:    cfg.Devices,
+		queue:      revocation.NewQueue(cfg.DataDir),
+		limits:     cfg.Limits,
+		touchEvery: min(time.Minute, cfg.Limits.Idle/20),
+		start:      cfg.Start,
+		now:        cfg.Now,
+		log:        cfg.Log,
 	}
 	m.scs.Store = scsStore{m}
 	m.scs.Codec = codec{}

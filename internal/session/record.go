@@ -19,7 +19,7 @@ import (
 // nothing that a page must not show to the session's owner.
 type Record struct {
 	CreatedAt  time.Time         // when this session began: the login, for a member
-	LastSeenAt time.Time         // last use that was stored, see [Limits.touchEvery]
+	LastSeenAt time.Time         // last use that was stored, see [Manager.Commit]
 	ExpiresAt  time.Time         // absolute lifetime: the session ends here whatever happens
 	Member     *Member           // nil for a guest
 	Values     map[string]string // what the person put in at /session

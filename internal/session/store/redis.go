@@ -357,7 +357,9 @@ func newHealth(log *slog.Logger) *health {
 func (h *health) observe(cmd string, err error) {
 	switch {
 	case err == nil:
-		h.reads.markUp()
+		if h.reads.isDown.Load() {
+			h.reads.markUp()
+		}
 		if cmd == "SET" { // scripts of the heartbeat are taken without room, too
 			h.writes.markUp()
 		}
