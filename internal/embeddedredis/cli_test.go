@@ -79,12 +79,12 @@ SET name Ada EX 10 PX 10
 SET name Ada EX 9223372036854775807
 SET name Ada FOREVER
 SET name Ada EX 100
-TTL name
+~TTL name
 ~PTTL name
 SET name Ada PX 100000
-TTL name
+~TTL name
 SET name Ada
-TTL name
+~TTL name
 MGET name nothing number
 PEXPIREAT name 4000000000123
 ~TTL name
