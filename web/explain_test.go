@@ -285,7 +285,7 @@ func TestWhatMakesAWriteOneStepIsExplainedForEveryStore(t *testing.T) {
 }
 
 // A request that waits for a new connection waits for what is done before that
-// is believed.
+// is trusted.
 func TestWhatARequestWaitedForBelongsToItsRecord(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, privateServices(t), options{learn: true})

@@ -10,19 +10,19 @@ import (
 // FlowDiagram is one request from the browser to the store and back, as the
 // partial "way" draws it.
 type FlowDiagram struct {
-	Words                     string // the drawing for those who do not see it
+	Words                     string // the text alternative of the drawing
 	Greeting                  string // what the browser shows
-	Keeps                     string // what the server keeps itself
+	Keeps                     string // what the server itself keeps
 	Store, Record             string // where sessions are kept, and what is kept there
 	Cookie, Key, Answer, Page FlowArrow
-	Linked                    bool // arrows lead to the steps below
+	Linked                    bool // whether arrows link to the steps below
 }
 
-// FlowArrow is one arrow. Without a value the request did not get that far.
+// FlowArrow is one arrow. It has no value if the request did not get that far.
 type FlowArrow struct {
 	Value  string
 	Linked bool
-	Empty  bool // it had nothing to carry
+	Empty  bool // whether nothing was sent
 }
 
 const flowWords = "The browser sends a cookie to the server. The server turns it into a key and looks it up in the store. " +
@@ -31,7 +31,7 @@ const flowWords = "The browser sends a cookie to the server. The server turns it
 // Flow returns the part of the diagram that is the same for every request; the
 // greeting is for a person's name, or for a guest where that is "".
 func (s *Site) Flow(name string) FlowDiagram {
-	d := FlowDiagram{Words: flowWords, Greeting: "Hello, stranger", Keeps: "keeps no sessions", Store: storeLabel(s.SessionStore)}
+	d := FlowDiagram{Words: flowWords, Greeting: "Hello, guest", Keeps: "keeps no sessions", Store: storeLabel(s.SessionStore)}
 	if name != "" {
 		d.Greeting = shorten("Hello, " + name + "!")
 	}
@@ -56,8 +56,7 @@ func (s *Site) sampleFlow() FlowDiagram {
 	return s.flowOf("Ada", token, session.Key(token))
 }
 
-// Ends leaves of a token or key what the diagram has room for: 8 of its 43
-// characters.
+// Ends shortens a token or key to 8 of its 43 characters, to fit in the diagram.
 func Ends(text string) string { return text[:4] + "…" + text[len(text)-4:] }
 
 // maxGreetingRunes is what fits into the drawn browser.

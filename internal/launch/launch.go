@@ -7,7 +7,7 @@
 // socket, stays with the parent. The package must not know what a server does.
 //
 // The standard input of a process is a pipe that only its parent holds, so that
-// a server told to stop at the end of its input (--stop-with-stdin) ends with
+// a server that stops at the end of its input (--stop-with-stdin) ends with
 // the parent, however that ends.
 package launch
 
@@ -30,7 +30,7 @@ import (
 
 const (
 	defaultStartLimit = 30 * time.Second
-	stopLimit         = 30 * time.Second // from being told to stop to the end of the process
+	stopLimit         = 30 * time.Second // from the request to stop to the end of the process
 	tailBytes         = 4 << 10          // of a log, for an error
 )
 
