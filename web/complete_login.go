@@ -13,7 +13,7 @@ import (
 	"holdfast/internal/text"
 )
 
-// completeLogin begins a session for a person whose log-in is recorded, and gives
+// completeLogin begins a session for a person whose login is recorded, and gives
 // the browser the token by which it is known from now on, if there is a new one.
 func (s *Site) completeLogin(c echo.Context, person account.Person, token string, remember bool, kind account.EventKind) error {
 	var notice []string

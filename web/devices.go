@@ -175,7 +175,7 @@ func knownBrowser(name string) bool {
 	return false
 }
 
-// operatorAgent is what the program itself notes as the User-Agent of its command.
+// operatorAgent is the User-Agent that the program records for its own command.
 const operatorAgent = product.Slug + " users reset-link"
 
 // deviceKind is which icon a User-Agent gets: "computer", "phone", "tablet",
@@ -195,5 +195,5 @@ func deviceKind(userAgent string) string {
 	}
 }
 
-// BrowserWords puts a User-Agent into words, for mails.
+// BrowserWords puts a User-Agent into words, for emails.
 func BrowserWords(userAgent string) string { return deviceTitle(userAgent) }

@@ -19,7 +19,7 @@ func (s *Site) showForgot(c echo.Context) error {
 }
 
 // submitForgot answers alike whether or not the address has an account: who has
-// it is looked for when the mail is sent.
+// it is looked for when the email is sent.
 func (s *Site) submitForgot(c echo.Context) error {
 	sent, err := form.Parse(c.Request(), "email")
 	if err != nil {

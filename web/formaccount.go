@@ -64,7 +64,7 @@ func (s *Site) sameAccount(next echo.HandlerFunc) echo.HandlerFunc {
 		case sent == now:
 		case sent == "" && !fromBrowser(r):
 		case now == guestValue && r.URL.Path == "/logout":
-			// The log-out has reached its goal already.
+			// The logout has reached its goal already.
 		case sent == "":
 			return errNoAccount
 		case now == guestValue:

@@ -83,7 +83,7 @@ func (s *Site) loginPage(c echo.Context, status int, p loginPage) error {
 
 func (s *Site) rememberDays() int { return int(s.RememberFor / (24 * time.Hour)) }
 
-// shortEmail is the address that a link to the log-in page fills in, as far as
+// shortEmail is the address that a link to the login page fills in, as far as
 // it could be one.
 func shortEmail(email string) string {
 	if len(email) > account.MaxEmailBytes {

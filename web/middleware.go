@@ -144,7 +144,7 @@ func (s *Site) securityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 // errCSRF: a request that may change something came from another origin.
 var errCSRF = errors.New("cross-origin request refused")
 
-// csrf refuses unsafe requests from other origins, log-in and registration
+// csrf refuses unsafe requests from other origins, login and registration
 // included. Sec-Fetch-Site decides, or Origin where that is missing; a request
 // with neither was not sent by a browser and passes ([http.CrossOriginProtection]).
 func (s *Site) csrf(next echo.HandlerFunc) echo.HandlerFunc {

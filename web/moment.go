@@ -26,7 +26,9 @@ func MomentAt(t, now time.Time) Moment {
 }
 
 // Distance describes a time relative to now: "3 minutes ago", "in 23 hours". It
-// is rounded to its unit; seconds are told below two minutes only.
+// counts seconds below a minute, minutes below an hour and hours below a day. Past
+// times are rounded down and future ones to the nearest unit, so that one day less
+// a second is "in 1 day".
 func Distance(d time.Duration) string { return string(appendDistance(nil, d)) }
 
 func appendDistance(text []byte, d time.Duration) []byte {

@@ -9,11 +9,11 @@ import (
 	"holdfast/internal/form"
 )
 
-// maxNextBytes is the longest address that a log-in redirects to.
+// maxNextBytes is the longest address that a login redirects to.
 const maxNextBytes = 2048
 
-// loginURL is the address of the log-in page that redirects to next, if that is
-// a page of this site, after the log-in.
+// loginURL is the address of the login page that redirects to next, if that is
+// a page of this site, after the login.
 func loginURL(next string) string {
 	return "/login?next=" + url.QueryEscape(next)
 }
@@ -90,7 +90,7 @@ func (s *Site) whereTo(c echo.Context) string {
 	return page
 }
 
-// afterLogin is where a log-in redirects to.
+// afterLogin is where a login redirects to.
 func (s *Site) afterLogin(next string) string {
 	if path := s.localPath(next); path != "" {
 		return path

@@ -20,7 +20,7 @@ type problems struct {
 }
 
 // refuse answers a form with its page again, which show renders, if err is
-// something the sender can fix: with 422, or with 429 for a try that came too
+// something the sender can fix: with 422, or with 429 for an attempt that came too
 // early. Other errors are returned.
 func (s *Site) refuse(c echo.Context, err error, show func(status int, p problems) error) error {
 	if wrong, ok := errors.AsType[form.Errors](err); ok {

@@ -43,7 +43,7 @@ func (s *Site) showReauth(c echo.Context) error {
 	return s.reauthPage(c, http.StatusOK, reauthPage{Next: s.localPath(c.QueryParam("next"))})
 }
 
-// submitReauth is a log-in over the same person: a new token and new deadlines.
+// submitReauth is a login over the same person: a new token and new deadlines.
 func (s *Site) submitReauth(c echo.Context) error {
 	sent, err := form.Parse(c.Request(), "password", "next")
 	if err != nil {

@@ -43,7 +43,7 @@ func (s *Site) submitRegister(c echo.Context) error {
 	if taken {
 		// The owner is not emailed, so the page has to say it. The same form sent
 		// twice, because its answer was lost or said that logging in had not worked,
-		// is a log-in, and a try of a password.
+		// is a login, and counts as an attempt.
 		if err = s.logIn(c, sent["email"], sent["password"], p.Remember); errors.Is(err, account.ErrInvalidCredentials) {
 			p.Taken = true
 			err = form.Errors{{Field: "email", Message: "There is already an account with this email address. If it is yours, log in."}}

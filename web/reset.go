@@ -18,14 +18,14 @@ type resetPage struct {
 	problems
 }
 
-// mailedLink reports whether a path is one that mailed links lead to.
+// mailedLink reports whether a path is one that emailed links lead to.
 func mailedLink(path string) bool { return path == "/reset" || path == "/verify" }
 
 // linkTokenKey is where the token of a form of such a page is kept while the form
 // is answered.
 const linkTokenKey = "link token"
 
-// parseLinkForm reads the form of a page that a mailed link leads to.
+// parseLinkForm reads the form of a page that an emailed link leads to.
 func parseLinkForm(c echo.Context, fields ...string) (form.Values, error) {
 	c.Set(linkTokenKey, "")
 	sent, err := form.Parse(c.Request(), fields...)
@@ -47,10 +47,10 @@ func linkPage(c echo.Context, own bool) string {
 	if r.URL.Path == "/reset" {
 		return "/forgot"
 	}
-	return "/account" // which has the mail sent again
+	return "/account" // which has the email sent again
 }
 
-// showReset looks at a link, and spends nothing: a mail scanner opens links too.
+// showReset looks at a link, and spends nothing: an email scanner opens links too.
 func (s *Site) showReset(c echo.Context) error {
 	link, err := s.Accounts.FindLink(c.Request().Context(), c.QueryParam("token"))
 	if errors.Is(err, account.ErrLinkInvalid) || err == nil && link.Purpose != account.PurposeReset {

@@ -9,12 +9,12 @@ import (
 
 // routes lists every URL of the site with its handler. Stateless routes have no
 // session, public ones are for guests and members, and the members' redirect a
-// guest to the log-in page. A new route belongs to the members' group unless
+// guest to the login page. A new route belongs to the members' group unless
 // there is a reason to put it elsewhere.
 //
 // A form of these groups acts on the account it was shown for, or not at all. The
 // forms of named say themselves which account they are about, by the address that
-// was typed or by the link that was mailed, and do the same in every session:
+// was typed or by the link that was emailed, and do the same in every session:
 // logging in or registering while another tab has logged in is explicit, and a
 // password forgotten or an address confirmed is that of the link's account.
 func (s *Site) routes() {
@@ -126,7 +126,7 @@ func (g Group) Post(path string, h echo.HandlerFunc) {
 	g.site.echo.POST(path, g.wrap(h))
 }
 
-// Page registers a GET that a log-in, or giving the password again, may redirect to.
+// Page registers a GET that a login, or giving the password again, may redirect to.
 func (g Group) Page(path string, h echo.HandlerFunc) {
 	g.Get(path, h)
 	g.site.getPaths[path] = true

@@ -55,7 +55,7 @@ func retryable(c echo.Context, err error) bool {
 
 // serve is one attempt at a request.
 func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
-	// A client that disconnects must not stop a log-out half-way. The time
+	// A client that disconnects must not stop a logout half-way. The time
 	// limits of the session store apply instead.
 	ctx := context.WithoutCancel(c.Request().Context())
 	sess, err := s.Sessions.Load(ctx, s.token(c))

@@ -17,7 +17,7 @@ type verifyPage struct {
 	problems
 }
 
-// verifyPages say what the link of each purpose does.
+// verifyWords says what a link does, by its purpose.
 func verifyWords(link account.Link) (p verifyPage, known bool) {
 	p.Email = link.Detail
 	switch link.Purpose {
@@ -76,7 +76,7 @@ func (s *Site) submitVerify(c echo.Context) error {
 		return s.verifyPage(c, http.StatusConflict, sent["token"], taken)
 	case err != nil:
 		return s.refuse(c, err, func(status int, wrong problems) error {
-			// What the link is for is not looked up: that is a try as well.
+			// What the link is for is not looked up: that is an attempt as well.
 			return s.Render(c, status, "verify", "Too many attempts", verifyPage{
 				Token: sent["token"], Heading: "Too many attempts", Button: "Try again", problems: wrong,
 			})

@@ -47,7 +47,7 @@ type Person struct {
 	Created time.Time
 	// Disabled says that the person may not log in.
 	Disabled bool
-	// Verified says that the person has shown to read mail at this address.
+	// Verified says that the person has shown that they read email at this address.
 	Verified bool
 	// Epoch is how often the password was set after the first time.
 	Epoch int64
@@ -101,7 +101,7 @@ type People interface {
 // Config is what a [Service] needs.
 type Config struct {
 	Store    Store
-	Throttle *throttle.Limiter // slows tries; nil lets all through
+	Throttle *throttle.Limiter // slows attempts; nil lets all through
 	Hasher   *password.Hasher
 	Policy   password.Policy
 	Now      func() time.Time
@@ -208,7 +208,7 @@ func (s *Service) weakness(pass, name, email string) (problem string, err error)
 	return "", err
 }
 
-// rehash raises the cost of a stored hash. The log-in does not depend on it, and
+// rehash raises the cost of a stored hash. The login does not depend on it, and
 // the next one tries again, so its failures are left alone.
 func (s *Service) rehash(ctx context.Context, r Record, pass string) {
 	hash, err := s.Hasher.Hash(ctx, pass)

@@ -54,7 +54,7 @@ type Event struct {
 	From   text.Sender
 }
 
-// EmailKind says which mail is to be written.
+// EmailKind says which email is to be written.
 type EmailKind string
 
 // The emails. The words are stored until an email is sent, so they do not change.
@@ -68,7 +68,7 @@ const (
 	EmailUndone         EmailKind = "undone"
 	EmailTakenBack      EmailKind = "takenback" // to the address from which an account was taken back
 	EmailPassword       EmailKind = "password"  // the password was changed
-	EmailBrowser        EmailKind = "browser"   // a log-in from a browser not seen before
+	EmailBrowser        EmailKind = "browser"   // a login from a browser not seen before
 	EmailDeleted        EmailKind = "deleted"
 	EmailChangeConflict EmailKind = "conflict" // to the owner of an address that another account wanted
 )

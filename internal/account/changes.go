@@ -11,13 +11,13 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// Changes are the changes of an account that take proof: the password or a mailed
-// link. Each locks the person's row first, so that a log-in that is being recorded
+// Changes are the changes of an account that take proof: the password or an emailed
+// link. Each locks the person's row first, so that a login that is being recorded
 // comes either before or after.
 type Changes interface {
 	// SetPassword puts a hash in the place of the old one, which must not have
 	// changed; with a link that must still be valid, in the place of any other, and
-	// the address is confirmed if the link was mailed to it. It raises the epoch, ends
+	// the address is confirmed if the link was emailed to it. It raises the epoch, ends
 	// all sessions but the device named Keep, forgets all browsers but the one of the
 	// hash KeepBrowser, spends links and removes emails that would carry one: all
 	// but the undo links to addresses that the account had before the one it has.
@@ -34,8 +34,8 @@ type Changes interface {
 	// audit is called with the person as found then. ErrLinkInvalid, ErrEmailTaken.
 	MoveEmail(ctx context.Context, l Link, to Move, audit func(before Record) Audit) (Record, error)
 	// Close removes a person and all that was stored about them, emails to their
-	// address and counted tries too, but not the keys of their sessions, which stay
-	// ended, nor the tries under an address that was never confirmed. It returns the
+	// address and counted attempts too, but not the keys of their sessions, which stay
+	// ended, nor the attempts under an address that was never confirmed. It returns the
 	// sessions to remove from the session store.
 	Close(ctx context.Context, id string, a Audit) (ended []string, err error)
 }
@@ -145,7 +145,7 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 	return changed.Person, nil
 }
 
-// ResetPassword spends a mailed link: it sets a new password, ends all sessions,
+// ResetPassword spends an emailed link: it sets a new password, ends all sessions,
 // forgets all browsers and starts no session. All other links are spent, except for
 // undo links to addresses that the account had before the one it has: a thief who
 // gave it their own would cut its owner off with a reset. Errors: [form.Errors]

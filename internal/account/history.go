@@ -28,7 +28,7 @@ func (s *Service) TryAudit(ctx context.Context, person string, kind EventKind, f
 	}
 }
 
-// AuditFailedLogin records a failed log-in with an address, for its owner to read,
+// AuditFailedLogin records a failed login with an address, for its owner to read,
 // if it has one. Errors: [ErrUnavailable].
 func (s *Service) AuditFailedLogin(ctx context.Context, email string, from text.Sender) error {
 	_, key, problem := cleanEmail(email)

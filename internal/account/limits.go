@@ -37,7 +37,7 @@ func cleanName(name string) (clean, problem string) {
 }
 
 // cleanEmail returns an address as it is kept and the key by which it is
-// unique, or what is wrong with it. Whether mail arrives there only mail can
+// unique, or what is wrong with it. Whether email arrives there only an email can
 // tell, so little more is asked than that it be an address.
 func cleanEmail(email string) (clean, key, problem string) {
 	if !utf8.ValidString(email) {

@@ -9,7 +9,7 @@ import (
 	"holdfast/internal/text"
 )
 
-// Purpose says what a mailed link is good for.
+// Purpose says what an emailed link is good for.
 type Purpose string
 
 // The purposes. The words are stored, so they do not change.
@@ -45,12 +45,12 @@ func (p Purpose) Life() time.Duration {
 // made: one answer.
 var ErrLinkInvalid = errors.New("link is no longer valid")
 
-// Link is a mailed link, as the store keeps it: under the hash of its token.
+// Link is an emailed link, as the store keeps it: under the hash of its token.
 type Link struct {
 	Hash    string
 	Purpose Purpose
 	Person  string
-	Detail  string // the address that it is about; of a reset, to which it was mailed, if it was
+	Detail  string // the address that it is about; of a reset, to which it was emailed, if it was
 	Email   string // id of the email that is to carry it; "" for none
 	// Created is when it was made; of an undo link, when the account left the address,
 	// by the outbox's clock.
@@ -58,7 +58,7 @@ type Link struct {
 	Expires time.Time
 }
 
-// Links keeps links that were mailed.
+// Links keeps links that were emailed.
 type Links interface {
 	// InsertLink adds a link. ErrNotFound: the person is gone, or the email that
 	// was to carry it.

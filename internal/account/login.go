@@ -10,7 +10,7 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// Logins keeps what a log-in is verified with and leaves behind.
+// Logins keeps what a login is verified with and leaves behind.
 type Logins interface {
 	// ReplacePasswordHash puts a new hash in the place of the old one, or returns
 	// ErrNotFound if that has changed.
@@ -99,7 +99,7 @@ type Attempt struct {
 }
 
 // LogIn verifies an email and a password, as often as that may be tried, and records
-// the log-in as RecordLogin does. Tries are counted by account and by address, or
+// the login as RecordLogin does. Attempts are counted by account and by address, or
 // for a known browser by that browser, and by all such browsers together. Errors:
 // *[throttle.RetryAfterError], [ErrInvalidCredentials], [ErrUnavailable], [ErrBusy].
 func (s *Service) LogIn(ctx context.Context, a Attempt) (p Person, token string, err error) {
@@ -131,14 +131,14 @@ func (s *Service) LogIn(ctx context.Context, a Attempt) (p Person, token string,
 	return p, token, err
 }
 
-// Login is a log-in as it is recorded.
+// Login is a login as it is recorded.
 type Login struct {
 	Known    string // hash of the known browser that it came from; "" for none
 	SignedUp bool   // whether it is where the account was just made
 	From     text.Sender
 }
 
-// RecordLogin records a log-in before its session is made: an email about one that
+// RecordLogin records a login before its session is made: an email about one that
 // then fails is better than none about one that succeeds. A browser that has not
 // logged in to the account before is known from now on, by the token that is
 // returned, and the person is notified, unless it is where they signed up.

@@ -18,7 +18,7 @@ func PasswordRule() throttle.Rule {
 }
 
 // addressRule is by the sender's address, which may be that of a whole office: it
-// has more tries and shorter waits, and what succeeds does not count.
+// has more attempts and shorter waits, and what succeeds does not count.
 func addressRule() throttle.Rule {
 	return throttle.Rule{Name: "address", Burst: 30, First: 2 * time.Second, Most: 5 * time.Minute, Memory: time.Hour}
 }
@@ -33,7 +33,7 @@ func deviceRule() throttle.Rule {
 }
 
 // devicesRule is by account, for all browsers together that it knows: someone who
-// has collected many of their cookies has no more tries than with a few.
+// has collected many of their cookies has no more attempts than with a few.
 func devicesRule() throttle.Rule {
 	return throttle.Rule{Name: "devices", Burst: 10, First: 5 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
 }
@@ -96,7 +96,7 @@ func (s *Service) mayEmail(ctx context.Context, p Person, kind EmailKind) (bool,
 	return err == nil, err
 }
 
-// refund takes back tries that turned out to be none, as far as the store allows.
+// refund gives back attempts that did not count in the end, as far as the store allows.
 func (s *Service) refund(ctx context.Context, keys ...throttle.Key) {
 	for _, key := range keys {
 		if err := s.Throttle.Refund(ctx, key); err != nil {
@@ -105,7 +105,7 @@ func (s *Service) refund(ctx context.Context, keys ...throttle.Key) {
 	}
 }
 
-// clear forgets the tries before the one that was right.
+// clear forgets the attempts before the one that was right.
 func (s *Service) clear(ctx context.Context, keys ...throttle.Key) {
 	for _, key := range keys {
 		if err := s.Throttle.Clear(ctx, key); err != nil {

@@ -34,7 +34,7 @@ type Values map[string]string
 // Parse reads the body of a POST of type application/x-www-form-urlencoded. A
 // POST with neither a body nor a type is an empty form, as curl -X POST sends it.
 // Each of the named fields may appear once and no other field may appear; the
-// query string never stands in for a field (OWASP ASVS 5.0.0, 15.3.3 and
+// query string never replaces a field (OWASP ASVS 5.0.0, 15.3.3 and
 // 15.3.7).
 //
 // It returns [ErrTooLarge] for a body above [MaxBytes], [ErrContentType] for

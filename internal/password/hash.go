@@ -40,7 +40,7 @@ var (
 )
 
 // Hasher hashes and verifies passwords, a bounded number at a time: each hash
-// takes 19 MiB by default, and without a bound a burst of log-ins takes all memory
+// takes 19 MiB by default, and without a bound a burst of logins takes all memory
 // (OWASP ASVS 5.0.0, 15.2.2). It is safe for concurrent use.
 type Hasher struct {
 	cost    argon2id.Params
@@ -100,7 +100,7 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, outdate
 }
 
 // VerifyNobody takes as long as a [Hasher.Verify] of a present-day hash, so
-// that a log-in for an unknown address answers no sooner than one with a wrong
+// that a login for an unknown address answers no sooner than one with a wrong
 // password (OWASP ASVS 5.0.0, 6.3.8). It returns [ErrUnhashable], [ErrBusy] or
 // the context's error.
 func (h *Hasher) VerifyNobody(ctx context.Context, password string) error {

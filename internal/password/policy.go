@@ -35,7 +35,7 @@ func (w *Weak) Error() string { return w.Reason }
 // of characters a password has (NIST SP 800-63B-4, section 3.1.1.2; OWASP
 // ASVS 5.0.0, 6.2.5). The zero Policy asks for [DefaultMinRunes].
 type Policy struct {
-	// MinRunes is the fewest code points, counted after NFC. Zero stands for
+	// MinRunes is the fewest code points, counted after NFC. Zero means
 	// DefaultMinRunes; below LeastMinRunes, LeastMinRunes holds.
 	MinRunes int
 	// Breached, if set, are passwords that are refused because they are known.
