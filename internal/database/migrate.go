@@ -82,7 +82,7 @@ func (waitingLocker) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 
 // The named errors of opening a database that must be ready for use.
 var (
-	// ErrMissing: there is no database, and none was to be made.
+	// ErrMissing: the database does not exist, and Open was not allowed to create it.
 	ErrMissing = errors.New("database does not exist")
 	// ErrNotMigrated: migrations of this version have not been applied.
 	ErrNotMigrated = errors.New("the database lacks migrations of this version")

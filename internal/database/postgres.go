@@ -57,8 +57,8 @@ func parsePostgres(c Config) (*pgxpool.Config, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
 		// The parser's own words may quote a piece of the password.
-		return nil, errors.New("open PostgreSQL: DATABASE_URL must have the form postgres://user:password@host:port/database, " +
-			"with the signs / ? # @ : % [ ] in a password percent-encoded")
+		return nil, errors.New("open PostgreSQL: DATABASE_URL must have the form postgres://user:password@host:port/database; " +
+			"percent-encode / ? # @ : % [ ] in the password")
 	}
 	conf, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {

@@ -20,14 +20,14 @@ import (
 	gomail "github.com/wneessen/go-mail"
 )
 
-// Folder keeps mail in files, one each, where no mail server is set.
+// Folder writes each email to a file, for servers without a mail server.
 type Folder struct {
 	dir  string
 	from string
 	log  *slog.Logger
 }
 
-// NewFolder returns the transport into a folder, which is made when the first email is.
+// NewFolder returns the transport into a directory, which the first email creates.
 func NewFolder(dir, from string, log *slog.Logger) *Folder {
 	return &Folder{dir: dir, from: from, log: log}
 }
@@ -35,7 +35,7 @@ func NewFolder(dir, from string, log *slog.Logger) *Folder {
 // Where implements [Transport].
 func (f *Folder) Where() string { return "files in " + f.dir }
 
-// Send implements [Transport]. A file is whole or not there.
+// Send implements [Transport]. A file is written completely or not at all.
 func (f *Folder) Send(ctx context.Context, m Message) error {
 	message, err := compose(m, f.from, "localhost")
 	if err != nil {
@@ -63,17 +63,16 @@ func (f *Folder) Send(ctx context.Context, m Message) error {
 
 const (
 	suffix     = ".eml"
-	unfinished = ".mail-"              // begins the name of a mail that is being written
+	unfinished = ".mail-"              // begins the name of an email that is being written
 	timeInName = "20060102T150405.000" // UTC
 )
 
-// keepFor is how long an email is kept in its file: longer than any of its links is
-// good, and not as long as a history of who got mail when.
+// keepFor is how long an email is kept in its file: longer than its links are
+// valid, but not so long that the files become a history of who got which email.
 const keepFor = 30 * 24 * time.Hour
 
-// Prune removes emails from before 30 days, and no file that Send has not
-// written. It is to be called once a day; any number of instances may do so at
-// once.
+// Prune deletes emails older than 30 days, and only files that Send has written.
+// Call it once a day; any number of instances may do so at the same time.
 func (f *Folder) Prune(ctx context.Context, now time.Time) error {
 	entries, err := os.ReadDir(f.dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -97,7 +96,7 @@ func (f *Folder) Prune(ctx context.Context, now time.Time) error {
 	return nil
 }
 
-// old says whether a file is an email from before keepFor, or the beginning of one
+// old reports whether a file is an email older than keepFor, or an unfinished one
 // whose writer was killed that long ago.
 func old(entry fs.DirEntry, now time.Time) bool {
 	if strings.HasPrefix(entry.Name(), unfinished) {
@@ -109,7 +108,7 @@ func old(entry fs.DirEntry, now time.Time) bool {
 	return err == nil && now.Sub(date) > keepFor && filepath.Ext(entry.Name()) == suffix
 }
 
-// Shown is an email of the folder, as a mail client shows it.
+// Shown is an email in the directory, as a mail client shows it.
 type Shown struct {
 	From, To, Subject string
 	Date              time.Time

@@ -1,7 +1,7 @@
-// Package mail owns how mail leaves: the outbox it waits in, the senders that
-// share the work, the words of each email in text and HTML, and the transports, by
-// a mail server or into a folder. It must not know SQL, nor pages, nor who is to
-// be told what: that is account's.
+// Package mail sends email. It owns the outbox interface, the senders that share
+// the work, the text and HTML of each email, and the transports: a mail server or a
+// directory. It must not know SQL, pages, or who is sent what: package account
+// decides that.
 package mail
 
 import (
@@ -16,29 +16,29 @@ import (
 )
 
 // Outbox is where emails wait, beside the people they are about. Each method
-// is one atomic step, seen by all instances. Its own clock says whose turn it is,
-// so that servers whose clocks differ agree.
+// is atomic across instances. Its own clock decides when an email is due, so that
+// servers whose clocks differ agree.
 type Outbox interface {
-	// Take returns an email whose turn has come, which is the caller's for a time:
-	// of any number of callers one gets it. ok is false when none waits.
+	// Take leases an email that is due to the caller; no other caller gets it until
+	// the lease ends. ok is false if none is due.
 	Take(ctx context.Context, lease time.Duration) (l account.Email, ok bool, err error)
-	// Remove removes an email that the caller has taken; nothing, when another
-	// has taken it since.
+	// Remove deletes an email that the caller has taken. It does nothing if another
+	// caller has taken it since.
 	Remove(ctx context.Context, l account.Email) error
-	// Postpone gives an email that the caller has taken its next turn, after a pause.
+	// Postpone makes an email that the caller has taken due again after a pause.
 	Postpone(ctx context.Context, l account.Email, pause time.Duration) error
 }
 
 // Transport is how an email leaves.
 type Transport interface {
-	// Send hands a message over and returns nil when it was taken. It ends in
-	// bounded time. ErrRefused: it will not be taken later either.
+	// Send returns nil if the message was accepted. It returns in bounded time.
+	// ErrRefused: a retry would be rejected too.
 	Send(ctx context.Context, m Message) error
-	// Where says for people where mail goes, without any secret.
+	// Where describes where email goes, for people, without secrets.
 	Where() string
 }
 
-// ErrRefused says that a mail server has refused an email for good.
+// ErrRefused: the mail server has rejected an email permanently.
 var ErrRefused = errors.New("email rejected permanently")
 
 // Message is one email, written.
@@ -55,12 +55,12 @@ type Message struct {
 const (
 	// senders is how many emails one instance sends at once.
 	senders = 2
-	// lease is how long an email is its sender's. It is longer than any way
-	// takes, so that two send one email only when the first was killed, or hung,
-	// after handing it over: mail is sent at least once.
+	// lease is how long an email is leased to a sender. Every transport is faster, so two
+	// senders send the same email only if the first was killed or hung after handing
+	// it over: email is sent at least once.
 	lease = 2 * time.Minute
-	// giveUpAfter is how long an email is tried (RFC 5321, section 4.5.4.1, says
-	// 4 to 5 days; a link in it is of no use by then).
+	// giveUpAfter is how long sending is retried. RFC 5321, section 4.5.4.1, says 4
+	// to 5 days, but links in an email have expired by then.
 	giveUpAfter = 24 * time.Hour
 	// firstPause is the wait after the first failure; each further one is twice
 	// as long, up to mostPause.
@@ -76,7 +76,7 @@ type Config struct {
 	BaseURL   string // where links lead, without a path
 	// Browser puts a User-Agent into words.
 	Browser func(userAgent string) string
-	// Every is how often an empty outbox is looked at. Zero means each second.
+	// Every is how often an empty outbox is polled. Zero means every second.
 	Every time.Duration
 	Log   *slog.Logger
 }

@@ -77,8 +77,8 @@ func NewSMTP(address, from string, roots *x509.CertPool) (*SMTP, error) {
 // Where implements [Transport].
 func (s *SMTP) Where() string { return "mail server " + s.where }
 
-// Send implements [Transport]. What the server has taken counts as sent, whatever
-// goes wrong while saying goodbye.
+// Send implements [Transport]. A message that the server has accepted counts as
+// sent, even if closing the connection fails.
 func (s *SMTP) Send(ctx context.Context, m Message) error {
 	client, err := gomail.NewClient(s.host, append(slices.Clone(s.options), gomail.WithTimeout(s.timeout))...)
 	if err != nil {
@@ -103,14 +103,14 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	return fmt.Errorf("send email: %w", err)
 }
 
-// compose writes a message as mail (RFC 5322, MIME).
+// compose encodes a message as an email (RFC 5322, MIME).
 func compose(m Message, from, domain string) (*gomail.Msg, error) {
 	message := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
 	if err := message.From(from); err != nil {
 		return nil, fmt.Errorf("compose email: sender: %w", err)
 	}
-	// An address that means another one, as <ada@example.org> or a comment would,
-	// is none: each spelling would be counted for itself, and reach one mailbox.
+	// Other spellings of an address, with <> or a comment, are rejected: each would be
+	// throttled separately, but all would reach the same mailbox.
 	if to, err := mail.ParseAddress(m.To); err != nil || to.Address != m.To || message.To(m.To) != nil {
 		return nil, fmt.Errorf("%w: invalid recipient address", ErrRefused)
 	}

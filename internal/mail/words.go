@@ -15,8 +15,8 @@ import (
 )
 
 // words are the templates of all emails, parsed. Each kind has one file of
-// paragraphs, from which the text and the HTML are made, so that they never
-// differ: the first line is the subject, a paragraph that begins with "> " is
+// paragraphs. Text and HTML are both generated from it, so that they never differ:
+// the first line is the subject, a paragraph that begins with "> " is
 // the label of the link, and lines that begin with "- " are a list.
 type words struct {
 	base    string
@@ -42,7 +42,7 @@ func newWords(base string, browser func(string) string) (*words, error) {
 	return w, err
 }
 
-// facts is what the templates are given.
+// facts is the data for the templates.
 type facts struct {
 	Name, To, Email        string
 	Browser, Address, When string
@@ -51,7 +51,7 @@ type facts struct {
 	Former                 bool
 }
 
-// paragraph is one of an email, for the HTML.
+// paragraph is one paragraph of an email, for the HTML.
 type paragraph struct {
 	Text  string
 	Items []string
@@ -125,7 +125,7 @@ func (p paragraph) plain() string {
 	}
 }
 
-// lineRunes is how long a line of text may get (RFC 5322, section 2.1.1).
+// lineRunes is the maximum length of a line of text (RFC 5322, section 2.1.1).
 const lineRunes = 76
 
 func wrapped(text string) string {
@@ -148,8 +148,8 @@ func wrapped(text string) string {
 	return out.String()
 }
 
-// link is where the link of an email leads: on this site, never on a host that a
-// request named.
+// link is the URL in an email. Its host is that of BASE_URL, never one that a request
+// named.
 func (w *words) link(m account.OutgoingEmail) string {
 	path := "/verify"
 	if m.Purpose == account.PurposeReset {

@@ -95,7 +95,7 @@ func (t *town) found(ctx context.Context, l *lab) error {
 	return err
 }
 
-// populate writes the others straight into the stores, as log-ins would have:
+// populate writes the others straight into the stores, as logins would have:
 // each a person with one device, and a record just like the visitor's.
 func (t *town) populate(ctx context.Context) error {
 	db, err := pgx.Connect(ctx, t.postgres.URL)
