@@ -58,10 +58,11 @@ type dataTypes struct{ layout, page reflect.Type }
 // is an error.
 func Parse(templates fs.FS, assetURL func(name string) (string, bool)) (*Set, error) {
 	sources := sourceReader{
-		files:       templates,
-		assetURL:    assetURL,
-		assetCall:   regexp.MustCompile(`\{\{-?\s*asset\s+"([^"]*)"\s*-?\}\}`),
-		indentation: regexp.MustCompile(`\n\s+`),
+		files:         templates,
+		assetURL:      assetURL,
+		assetCall:     regexp.MustCompile(`\{\{-?\s*asset\s+"([^"]*)"\s*-?\}\}`),
+		indentation:   regexp.MustCompile(`\n\s+`),
+		betweenBlocks: regexp.MustCompile(`>\n(</?(?:div|dl|section|nav|main|header|footer|meta|link|title|head|body)\b)`),
 	}
 	base := template.New("base")
 	shared, err := fs.Glob(templates, "partials/*.html")
@@ -155,6 +156,9 @@ type sourceReader struct {
 	// indentation is left out of the pages. No template has a <pre> or
 	// <textarea> with text of its own, in which it would show.
 	indentation *regexp.Regexp
+	// betweenBlocks are line breaks before elements that begin a line of their own
+	// anyway, or are not shown.
+	betweenBlocks *regexp.Regexp
 }
 
 // parseInto adds one file to the template set t. Asset names are replaced by
@@ -165,6 +169,7 @@ func (s sourceReader) parseInto(t *template.Template, file string) error {
 		return fmt.Errorf("read template: %w", err)
 	}
 	source = s.indentation.ReplaceAll(source, []byte("\n"))
+	source = s.betweenBlocks.ReplaceAll(source, []byte(">$1"))
 	var missing error
 	source = s.assetCall.ReplaceAllFunc(source, func(call []byte) []byte {
 		name := string(s.assetCall.FindSubmatch(call)[1])
