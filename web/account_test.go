@@ -20,7 +20,7 @@ func TestANewNameGreetsOnEveryDevice(t *testing.T) {
 		const name = "Ada \u00ab<b>\u00bb King"
 		saved := here.submit(page, "form[action='/account/name']", map[string]string{"name": "  " + name + " "}).wantRedirect("/account")
 		if got := here.follow(saved).notices(); !slices.Equal(got, []string{"Your name has been changed."}) {
-			t.Errorf("told %q", got)
+			t.Errorf("the notices are %q", got)
 		}
 		for _, b := range []*browser{here, there} {
 			b.get("/profile").want(http.StatusOK).wantText("h1", "Hello, "+name+"!")

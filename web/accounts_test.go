@@ -239,7 +239,7 @@ func TestAForgottenPasswordIsReplacedByAMailedLink(t *testing.T) {
 		asked := b.submit(b.get("/forgot").want(http.StatusOK), "form[action='/forgot']", map[string]string{"email": strings.ToUpper(p.email)}).wantRedirect("/login")
 		nobody := w.browser().post("/forgot", url.Values{"email": {"nobody@kelp.example"}}).wantRedirect("/login")
 		if a, b := fmt.Sprint(asked.cookies), fmt.Sprint(nobody.cookies); a != b || string(asked.body) != string(nobody.body) {
-			t.Errorf("an account is told from none: %s, %s", a, b)
+			t.Errorf("the response reveals whether there is an account: %s, %s", a, b)
 		}
 		if notices := b.follow(asked).want(http.StatusOK).notices(); len(notices) != 1 || !strings.HasPrefix(notices[0], "If that address has an account, an email") {
 			t.Errorf("notices %q", notices)
@@ -365,9 +365,9 @@ func TestSigningUpTellsNobodyWhoIsRegisteredWhereMailIsOn(t *testing.T) {
 	}
 	w.browser().post("/login", credentials(p.email, otherPassword)).want(http.StatusUnprocessableEntity)
 
-	told := w.mailTo(p.email, "You already have an account")
-	if strings.Contains(told.Text, "Bea") || len(linkLine.FindString(told.Text)) > 0 {
-		t.Errorf("the owner is told %q", told.Text)
+	owner := w.mailTo(p.email, "You already have an account")
+	if strings.Contains(owner.Text, "Bea") || len(linkLine.FindString(owner.Text)) > 0 {
+		t.Errorf("the email to the owner says %q", owner.Text)
 	}
 	link := w.linkIn(w.mailTo("bea@kelp.example", "Confirm your email address"))
 	bea.get("/account").want(http.StatusOK).wantText("#mail + p strong", "bea@kelp.examplenot confirmed yet")
@@ -454,7 +454,7 @@ func TestAnAddressIsChangedByTheNewOneAndRestoredByTheOld(t *testing.T) {
 		free := b.submit(b.get("/account/email").want(http.StatusOK), "form[action='/account/email']", map[string]string{"email": "new@kelp.example"}).wantRedirect("/account")
 		taken := b.post("/account/email", url.Values{"email": {other.email}}).wantRedirect("/account")
 		if string(free.body) != string(taken.body) || len(free.cookies) != len(taken.cookies) {
-			t.Error("a taken address is told from a free one")
+			t.Error("the response reveals whether an address is taken")
 		}
 		w.mailTo(other.email, "Someone tried to use your email address")
 		link := w.linkIn(w.mailTo("new@kelp.example", "Confirm your new email address"))
@@ -465,7 +465,7 @@ func TestAnAddressIsChangedByTheNewOneAndRestoredByTheOld(t *testing.T) {
 		w.browser().post("/login", credentials("new@kelp.example", p.password)).wantRedirect("/profile")
 		w.browser().post("/login", credentials(p.email, p.password)).want(http.StatusUnprocessableEntity)
 
-		// Whoever has taken the account over cannot cut the way back off.
+		// Someone who has taken the account over cannot prevent the undo.
 		b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
 		undo := w.linkIn(w.mailTo(p.email, "Your email address was changed"))
 		w.clock.Advance(6 * 24 * time.Hour)
@@ -660,7 +660,7 @@ func TestALogInFromABrowserNotSeenBeforeIsToldWithALinkThatEndsIt(t *testing.T) 
 	owner.submit(owner.get("/profile"), "form[action='/logout']", nil).wantRedirect("/login")
 	owner.logIn(p, "").wantRedirect("/profile")
 	if n := len(w.sendMail()); n != mails {
-		t.Errorf("a known browser is told of: %d mails, then %d", mails, n)
+		t.Errorf("a login from a known browser sends an email: %d emails, then %d", mails, n)
 	}
 	thief := w.browser()
 	thief.agent = "Mozilla/5.0 (Windows NT 10.0; rv:128.0) Gecko/20100101 Firefox/128.0"
@@ -702,7 +702,7 @@ func TestTheDeviceCookieIsHashedIsOnesOwnAndLogsNobodyIn(t *testing.T) {
 	if again := b.logIn(p, ""); len(again.header["Set-Cookie"]) != 1 {
 		t.Errorf("a known browser gets %q", again.header["Set-Cookie"])
 	}
-	// What the server did not make is nobody's.
+	// A token that the server did not make belongs to no account.
 	invented := w.browser()
 	invented.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: product.DeviceCookie, Value: strings.Repeat("A", 43)}})
 	if got := invented.logIn(p, "").cookie(product.DeviceCookie).Value; strings.HasPrefix(got, "AAAA") {

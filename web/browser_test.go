@@ -19,7 +19,7 @@ import (
 )
 
 // browser is one person's browser, as far as HTTP goes: it keeps cookies and
-// sends the headers that Chromium sends. It follows a redirect only when told.
+// sends the headers that Chromium sends. It follows a redirect only when asked to.
 type browser struct {
 	w      *world
 	client *http.Client
@@ -105,7 +105,7 @@ func (w *world) sameOrigin() []string {
 // fieldSelector is everything in which a form has something to send.
 const fieldSelector = "input[name], textarea[name], select[name]"
 
-// valueOf is what stands in a field.
+// valueOf is the value of a field.
 func valueOf(field *goquery.Selection) string {
 	switch goquery.NodeName(field) {
 	case "textarea":
@@ -117,7 +117,7 @@ func valueOf(field *goquery.Selection) string {
 }
 
 // submit fills in the form that page has, the one found by selector, and
-// sends it as a browser does: the fields that are there, with what stands in
+// sends it as a browser does: the fields that are there, with the values of
 // them, and only ticked boxes.
 func (b *browser) submit(page *answer, selector string, fill map[string]string) *answer {
 	b.w.t.Helper()
@@ -282,7 +282,7 @@ func (a *answer) doc() *goquery.Document {
 	return a.parsed
 }
 
-// text is what stands in all that selector finds, spaces as a reader sees them.
+// text is the text of all that selector finds, with spaces as a reader sees them.
 func (a *answer) text(selector string) string {
 	a.t.Helper()
 	return strings.Join(strings.Fields(a.doc().Find(selector).Text()), " ")

@@ -51,7 +51,7 @@ func TestTheLinesByHandShowTheSame(t *testing.T) {
 			},
 			"The name was found":              same("<h1>Hello, Ada!</h1>"),
 			"No session cookie was sent back": same("0"),
-			// The last line: with it, the same cookie leads to nobody.
+			// The last line: with it, the same cookie belongs to no one.
 			"Now delete the record and reload this page": func(printed string) bool {
 				step(t, way(b.get("/explain")), "A guest: nothing is stored under that key")
 				return printed == "1"
@@ -62,7 +62,7 @@ func TestTheLinesByHandShowTheSame(t *testing.T) {
 			for _, line := range s.hand {
 				agree, known := agrees[s.title]
 				if !known {
-					t.Errorf("%q: nobody checks the line %s", s.title, line)
+					t.Errorf("%q: no case checks the line %s", s.title, line)
 					continue
 				}
 				if printed := inShell(t, line, b.token()); !agree(printed) {

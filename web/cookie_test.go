@@ -96,7 +96,7 @@ func TestAnInventedTokenIsNeverAdopted(t *testing.T) {
 	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
-		invented := strings.Repeat("A", 42) + "E" // well-formed, known to nobody
+		invented := strings.Repeat("A", 42) + "E" // well-formed, of no session
 		cookie := "Cookie: " + product.SessionCookie + "=" + invented
 		w.bare("GET", "/profile", "", cookie).wantRedirect("/login?next=%2Fprofile").wantNoCookie()
 		form := "Content-Type: application/x-www-form-urlencoded"

@@ -42,7 +42,7 @@ func TestDeletingAnAccountWhileItIsUsedFailsForNobody(t *testing.T) {
 }
 
 // TestADeletedAccountLeavesNoCountedTryAndNoMail: a hash of an address tells
-// whether somebody with that address was here.
+// whether someone with that address was here.
 func TestADeletedAccountLeavesNoCountedTryAndNoMail(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {
@@ -74,7 +74,7 @@ func TestADeletedAccountLeavesNoCountedTryAndNoMail(t *testing.T) {
 			}
 		}
 		if !counted(text.Hash(bob.email)) {
-			t.Error("those of somebody else are not")
+			t.Error("those of another person are not")
 		}
 		if rows := w.rows(`SELECT kind FROM outbox WHERE lower(recipient) = '` + p.email + `'`); strings.Join(rows, " ") != "deleted" {
 			t.Errorf("to the address wait %q", rows)
@@ -82,8 +82,8 @@ func TestADeletedAccountLeavesNoCountedTryAndNoMail(t *testing.T) {
 	})
 }
 
-// TestDeletingAnAccountDoesNotFreeAMailboxThatWasNeverItsOwnOfItsGuard: whoever
-// signs up with somebody's address and deletes the account could begin anew.
+// TestDeletingAnAccountDoesNotFreeAMailboxThatWasNeverItsOwnOfItsGuard: someone who
+// signs up with another's address and deletes the account could start over.
 func TestDeletingAnAccountDoesNotFreeAMailboxThatWasNeverItsOwnOfItsGuard(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{mail: true, slow: true})

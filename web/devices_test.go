@@ -87,7 +87,7 @@ func TestTheOneHundredAndFirstSessionEndsTheOldest(t *testing.T) {
 	latest := w.browser()
 	page := latest.follow(latest.logIn(p, ""))
 	if !slices.Equal(page.notices(), []string{"You can be logged in on up to 100 devices at once, so the oldest one was logged out."}) {
-		t.Errorf("the new session is told %q", page.notices())
+		t.Errorf("the notices of the new session are %q", page.notices())
 	}
 	oldest.get("/profile").wantRedirect("/login?next=%2Fprofile")
 	second.get("/profile").want(http.StatusOK)

@@ -13,7 +13,7 @@ import (
 	"holdfast/internal/dev/campaign"
 )
 
-// enumerating are the requests by which somebody could ask who is registered,
+// enumerating are the requests by which someone could ask who is registered,
 // of an address that has an account and of one that has none.
 func enumerating(member *browser) map[string]func(w *world, email string) *answer {
 	return map[string]func(w *world, email string) *answer{

@@ -22,8 +22,8 @@ var faults = map[string]struct {
 	status int
 	end    func(w *world, c echo.Context) error
 }{
-	"an error": {500, func(*world, echo.Context) error { return errors.New("the cause, which is nobody's business") }},
-	"a panic":  {500, func(*world, echo.Context) error { panic("the cause, which is nobody's business") }},
+	"an error": {500, func(*world, echo.Context) error { return errors.New("the cause, which is not for the page") }},
+	"a panic":  {500, func(*world, echo.Context) error { panic("the cause, which is not for the page") }},
 	"a runtime panic": {500, func(*world, echo.Context) error {
 		var nothing *session.Session
 		nothing.Flash("x")
@@ -134,10 +134,10 @@ func (a *answer) wantErrorPage() *answer {
 		a.fault("Retry-After %q", retry)
 	}
 	// Without the number: random letters may spell anything.
-	told := strings.ReplaceAll(a.text("main"), a.text("main code"), "")
+	shown := strings.ReplaceAll(a.text("main"), a.text("main code"), "")
 	for _, inside := range []string{"goroutine", ".go:", "panic", "cause", "sql", "dial tcp", "SQLITE", "redis:"} {
-		if strings.Contains(told, inside) {
-			a.fault("the page tells %q: %s", inside, told)
+		if strings.Contains(shown, inside) {
+			a.fault("the page reveals %q: %s", inside, shown)
 		}
 	}
 	return a

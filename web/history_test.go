@@ -12,7 +12,7 @@ func (a *answer) events() []string {
 	return a.doc().Find(".ended b").Map(func(_ int, s *goquery.Selection) string { return s.Text() })
 }
 
-// TestTheHistoryTellsOfASessionThatExpiredOnce: nobody ended it, so nothing was
+// TestTheHistoryTellsOfASessionThatExpiredOnce: no one ended it, so nothing was
 // written when it did.
 func TestTheHistoryTellsOfASessionThatExpiredOnce(t *testing.T) {
 	t.Parallel()
@@ -52,7 +52,7 @@ func TestTheHistoryTellsOfASessionThatExpiredOnce(t *testing.T) {
 					}
 				}
 				if page := w.member(w.person("Bob")).get("/account/history"); len(page.events()) != 0 {
-					t.Errorf("somebody else's history %q", page.events())
+					t.Errorf("another person's history %q", page.events())
 				}
 			})
 		})

@@ -313,14 +313,14 @@ func TestFiftySignUpsOfOneAddressMakeOneAccount(t *testing.T) {
 			case http.StatusUnprocessableEntity:
 				a.wantNoCookie()
 				if !strings.HasPrefix(a.text("#email-error"), "There is already an account with this email address.") {
-					t.Errorf("the others are told %q", a.text("main"))
+					t.Errorf("the others get %q", a.text("main"))
 				}
 			default:
 				t.Errorf("a sign-up answered %d", a.status)
 			}
 		}
 		if people, sessions := w.rows(`SELECT email_key FROM people`), w.sessionKeys(); made != 1 || len(people) != 1 || len(sessions) != 1 {
-			t.Errorf("%d were told they registered; people %q, sessions %q", made, people, sessions)
+			t.Errorf("%d got the answer that they registered; people %q, sessions %q", made, people, sessions)
 		}
 	})
 }

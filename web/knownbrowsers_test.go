@@ -37,7 +37,7 @@ func (b *browser) guess(path string, sent url.Values, n int) (hashed bool, wait 
 	return false, 0
 }
 
-// TestOfADaysTriesAtMostTwoHundredAreHashedWhateverCookiesAreHeld: whoever guesses
+// TestOfADaysTriesAtMostTwoHundredAreHashedWhateverCookiesAreHeld: someone who guesses
 // has 10 device cookies and a session, any number of addresses, and tries again
 // as soon as that is let through.
 func TestOfADaysTriesAtMostTwoHundredAreHashedWhateverCookiesAreHeld(t *testing.T) {
@@ -109,7 +109,7 @@ func (b *browser) withoutSession() *browser {
 	return only
 }
 
-// TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt: whoever has logged in with
+// TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt: someone who has logged in with
 // the former password has no tries of their own at the next one.
 func TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt(t *testing.T) {
 	t.Parallel()

@@ -28,7 +28,7 @@ func (w *world) moves(b *browser, to string) {
 	b.submit(b.get(w.linkIn(w.mailTo(to, asksChange))), "form[action='/verify']", nil).wantRedirect("/account")
 }
 
-// resets has somebody who reads the mail of an address choose a new password.
+// resets has someone who reads the emails of an address choose a new password.
 func (w *world) resets(email, password string) {
 	w.t.Helper()
 	b := w.browser()
@@ -114,7 +114,7 @@ func TestWhoeverTookAnAccountOverCannotCutTheFormerAddressOff(t *testing.T) {
 }
 
 // TestANewPasswordSpendsTheWaysBackToTheAddressTheAccountHas: a copy of such a
-// link, in a mailbox that somebody else has read, would be a reset for a week.
+// link, in a mailbox that someone else has read, would be a reset for a week.
 func TestANewPasswordSpendsTheWaysBackToTheAddressTheAccountHas(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
@@ -152,9 +152,9 @@ func TestAnEarlierAddressGoesBeforeALaterOne(t *testing.T) {
 		first := w.linkIn(w.mailTo(p.email, tellsChange))
 		w.moves(b, p.email)
 		w.undoes(w.linkIn(w.mailTo("thief@kelp.example", tellsChange)))
-		told := w.mailTo(p.email, "Your change of email address was undone")
-		if linkLine.MatchString(told.Text) {
-			t.Errorf("the address that lost the account gets a link: %s", told.Text)
+		notice := w.mailTo(p.email, "Your change of email address was undone")
+		if linkLine.MatchString(notice.Text) {
+			t.Errorf("the address that lost the account gets a link: %s", notice.Text)
 		}
 		w.undoes(first)
 		w.resets(p.email, otherPassword)
@@ -285,7 +285,7 @@ func TestAnEmailThatIsBeingSentCarriesNoLinkThatOutlivesAReset(t *testing.T) {
 
 // TestAFormerAddressThatSomebodySignedUpWithIsTakenBackAllTheSame: the thief has
 // made an account with the address that the owner's account has left, at a server
-// of before, which kept it for nobody.
+// of before, which kept it for no one.
 func TestAFormerAddressThatSomebodySignedUpWithIsTakenBackAllTheSame(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
@@ -299,8 +299,8 @@ func TestAFormerAddressThatSomebodySignedUpWithIsTakenBackAllTheSame(t *testing.
 
 		owner := w.browser()
 		page := owner.submit(owner.get(undo), "form[action='/verify']", nil).want(http.StatusConflict)
-		if told := page.text("[role=alert]"); !strings.Contains(told, "use “Forgotten your password?” to get into it and delete it") {
-			t.Errorf("the owner is told %q", told)
+		if notice := page.text("[role=alert]"); !strings.Contains(notice, "use “Forgotten your password?” to get into it and delete it") {
+			t.Errorf("the page says %q", notice)
 		}
 		w.resets(p.email, "nine otters share a kettle")
 		owner.post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")

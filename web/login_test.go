@@ -58,7 +58,7 @@ func TestASessionOutlivesTheServerAndCountsItsStarts(t *testing.T) {
 			page.wantText("dt:contains('Instance') + dd", fmt.Sprintf("restarted %s, process ID %d", []string{1: "1 time", 2: "2 times", 3: "3 times"}[starts], os.Getpid()))
 		}
 		if b.token() != token {
-			t.Error("the token changed although nobody logged in")
+			t.Error("the token changed although no one logged in")
 		}
 	})
 }

@@ -17,7 +17,7 @@ import (
 
 // The contract of the matrix, for every route that there is:
 //
-//   - A GET changes nothing that is stored, whoever sends it and wherever from.
+//   - A GET changes nothing that is stored, no matter who sends it and from where.
 //   - A POST that another site has a browser send (forged) is answered 403 and
 //     changes nothing that is stored: no row, no session, not even a flash.
 //   - Everything else answers what its row says, to a guest and to a member.

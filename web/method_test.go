@@ -29,7 +29,7 @@ func TestARouteTakesItsOwnMethodsOnly(t *testing.T) {
 			}
 			page := w.raw(method, path, "", cookie, "Origin: "+w.base.String(), "X-HTTP-Method-Override: POST").wantNoCookie()
 			page.wantAllow(known)
-			if method == http.MethodGet || method == http.MethodHead { // somebody reloads what a form was sent to
+			if method == http.MethodGet || method == http.MethodHead { // someone reloads what a form was sent to
 				page.want(http.StatusSeeOther)
 				continue
 			}
@@ -136,7 +136,7 @@ func TestTheHostHeaderDecidesNothing(t *testing.T) {
 		r.Header.Set("X-Forwarded-Proto", "https")
 		r.Header.Set("X-Original-URL", "/profile")
 		if page := b.do(r).wantNoCookie(); strings.Contains(string(page.body), "e.example") || strings.Contains(page.header.Get("Location"), "e.example") {
-			t.Errorf("%s believes the Host header", path)
+			t.Errorf("%s trusts the Host header", path)
 		}
 	}
 	r := b.request(http.MethodPost, "/login", strings.NewReader("email="+p.email+"&password="+strings.ReplaceAll(p.password, " ", "+")))

@@ -75,7 +75,7 @@ func (w *world) redisFaults() map[string][2]func() {
 	}
 }
 
-// Whoever is logged in is not known while Redis is away, and so nothing is done.
+// While Redis is away it is not known who is logged in, so nothing is done.
 func TestNoChangeOfAnAccountIsBegunWhileTheStoreOfSessionsIsAway(t *testing.T) {
 	t.Parallel()
 	w := impatient(t)
@@ -110,7 +110,7 @@ func TestNoChangeOfAnAccountIsBegunWhileTheStoreOfSessionsIsAway(t *testing.T) {
 }
 
 // A guest's request needs no store of sessions: what a link allows is done whole,
-// and the sessions that it ends are let go of when the store is back.
+// and the sessions that it ends are removed when the store is back.
 func TestALinkWorksWhileTheStoreOfSessionsIsAway(t *testing.T) {
 	t.Parallel()
 	w := impatient(t)
@@ -122,7 +122,7 @@ func TestALinkWorksWhileTheStoreOfSessionsIsAway(t *testing.T) {
 		b := w.browser()
 		page := b.follow(b.post("/reset", url.Values{"token": {token}, "password": {otherPassword}}).wantRedirect("/login"))
 		if got := page.notices(); len(got) != 1 || !strings.HasPrefix(got[0], "Your password has been changed") {
-			t.Errorf("%s: told %q", name, got)
+			t.Errorf("%s: the notices are %q", name, got)
 		}
 		w.browser().post("/verify", url.Values{"token": {undo}}).wantRedirect("/forgot")
 		w.browser().post("/login", credentials(reset.email, otherPassword)).wantSaid("We couldn’t log you in")

@@ -158,7 +158,7 @@ func TestDevicesThatWereLoggedOutAreSaidToBe(t *testing.T) {
 	ada := w.person("Ada")
 	b, other := w.member(ada), w.member(ada)
 	id := b.otherDevices()[0]
-	w.do("CONFIG", "SET", "maxmemory", "1") // what is to be told cannot be stored
+	w.do("CONFIG", "SET", "maxmemory", "1") // the notice cannot be stored
 	b.post("/devices/end", url.Values{"id": {id}}).wantSaid("Some devices were logged out")
 	other.get("/profile").wantRedirect("/login?next=%2Fprofile")
 	w.do("CONFIG", "SET", "maxmemory", "0")
@@ -197,7 +197,7 @@ func TestOthersAreLoggedOutAlsoWhilePostgresIsReadOnly(t *testing.T) {
 	w.readOnlyDatabase("on")
 	page := b.follow(b.post("/devices/end-others", nil).wantRedirect("/devices"))
 	if got := page.notices(); len(got) != 1 || !strings.HasPrefix(got[0], "You have been logged out on 1 other device.") {
-		t.Errorf("told %q", got)
+		t.Errorf("the notices are %q", got)
 	}
 	other.get("/profile").wantRedirect("/login?next=%2Fprofile")
 	b.post("/account/name", url.Values{"name": {"Eve"}}).wantSaid("Nothing was changed.")

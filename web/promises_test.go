@@ -52,7 +52,7 @@ func TestAForwardedAddressIsBelievedFromTrustedProxiesOnly(t *testing.T) {
 func TestJSONIsNotKeptAndTellsNoCause(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
-	const cause = "the cause, which is nobody's business"
+	const cause = "the cause, which is not for the page"
 	w.site.AddPage("/test/fails", func(echo.Context, *session.Session) error { return fmt.Errorf("%s", cause) })
 	b := w.member(w.person("Ada"))
 	for path, status := range map[string]int{"/session": 200, "/test/fails": 500, "/nowhere": 404} {

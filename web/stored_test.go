@@ -75,7 +75,7 @@ func (w *world) sessionKeys() []string {
 	return slices.DeleteFunc(w.keys(), func(key string) bool { return !strings.HasPrefix(key, sessionPrefix) })
 }
 
-// record is what stands under the session a token names, "" for nothing.
+// record is what is stored for the session of a token; "" for nothing.
 func (w *world) record(token string) string {
 	w.t.Helper()
 	stored, err := redis.String(w.do("GET", storedUnder(token)), nil)
@@ -181,7 +181,7 @@ func (w *world) wantUnchanged(before map[string]string, doing string) {
 		}
 	}
 	for key := range before {
-		if _, stands := after[key]; !stands {
+		if _, found := after[key]; !found {
 			w.t.Errorf("%s removed %s", doing, key)
 		}
 	}

@@ -295,7 +295,7 @@ func (w *world) restart() {
 	w.open()
 }
 
-// person is someone with an account, and the password nobody else knows.
+// person is someone with an account, and the password no one else knows.
 type person struct{ id, name, email, password string }
 
 // sharedPassword is everybody's in these tests, hashed once: a hash takes long

@@ -31,7 +31,7 @@ func (a *answer) without(email string) string {
 	return fmt.Sprintf("%d %v %s", a.status, headers, body)
 }
 
-// TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse: whoever had it as their
+// TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse: the one who had it as their
 // own meanwhile, which takes no mailbox, would be in the way of its owner.
 func TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse(t *testing.T) {
 	t.Parallel()
@@ -51,18 +51,18 @@ func TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse(t *testing.T) {
 				w.sendMail()
 			}
 			if kept, taken := w.signUp(strings.ToUpper(p.email)), w.signUp(bob.email); kept.without(strings.ToUpper(p.email)) != taken.without(bob.email) {
-				t.Errorf("an address that is kept is told from a taken one:\n%s\n%s", kept.without(p.email), taken.without(bob.email))
+				t.Errorf("an address that is kept can be distinguished from a taken one:\n%s\n%s", kept.without(p.email), taken.without(bob.email))
 			}
 			w.browser().post("/login", credentials(p.email, otherPassword)).want(http.StatusUnprocessableEntity)
-			told := w.mailTo(p.email, tellsTaken)
-			if !strings.Contains(strings.Join(strings.Fields(told.Text), " "), "can still take it back, so no account was created") || strings.Contains(told.Text, "0800") || linkLine.MatchString(told.Text) {
-				t.Errorf("the owner is told %q", told.Text)
+			got := w.mailTo(p.email, tellsTaken)
+			if !strings.Contains(strings.Join(strings.Fields(got.Text), " "), "can still take it back, so no account was created") || strings.Contains(got.Text, "0800") || linkLine.MatchString(got.Text) {
+				t.Errorf("the email to the owner says %q", got.Text)
 			}
 
 			member := w.member(bob)
 			member.post("/account/email", url.Values{"email": {p.email}}).wantRedirect("/account")
-			if told := w.mailTo(p.email, tellsTaken); !strings.Contains(strings.Join(strings.Fields(told.Text), " "), "can still take it back, so nothing was changed") {
-				t.Errorf("the owner is told %q", told.Text)
+			if got := w.mailTo(p.email, tellsTaken); !strings.Contains(strings.Join(strings.Fields(got.Text), " "), "can still take it back, so nothing was changed") {
+				t.Errorf("the email to the owner says %q", got.Text)
 			}
 			token, err := w.accounts.MakeLink(t.Context(), account.PurposeChange, bob.id, p.email)
 			require.NoError(t, err)
@@ -85,7 +85,7 @@ func TestAnAddressThatCanBeTakenBackIsTakenWithoutMailToo(t *testing.T) {
 	kept, taken := w.signUp(p.email), w.signUp(bob.email)
 	kept.want(http.StatusUnprocessableEntity)
 	if kept.without(p.email) != taken.without(bob.email) {
-		t.Errorf("an address that is kept is told from a taken one:\n%s\n%s", kept.without(p.email), taken.without(bob.email))
+		t.Errorf("an address that is kept can be distinguished from a taken one:\n%s\n%s", kept.without(p.email), taken.without(bob.email))
 	}
 	w.undoes(w.linkIn(w.mailTo(p.email, tellsChange)))
 }
@@ -108,8 +108,8 @@ func TestAnAddressIsFreeWhenTheWayBackToItIsOver(t *testing.T) {
 	})
 }
 
-// told counts the mails to an address, by subject.
-func (w *world) told(to string) map[string]int {
+// emailed counts the emails to an address, by subject.
+func (w *world) emailed(to string) map[string]int {
 	w.t.Helper()
 	counts := map[string]int{}
 	for _, m := range w.sendMail() {
@@ -120,7 +120,7 @@ func (w *world) told(to string) map[string]int {
 	return counts
 }
 
-// TestNobodysMailboxIsFloodedWithNoticesOfAnAccount: whoever signs up with an
+// TestNobodysMailboxIsFloodedWithNoticesOfAnAccount: someone who signs up with an
 // address needs no mailbox, and can log in and change the password without end.
 func TestNobodysMailboxIsFloodedWithNoticesOfAnAccount(t *testing.T) {
 	t.Parallel()
@@ -141,38 +141,38 @@ func TestNobodysMailboxIsFloodedWithNoticesOfAnAccount(t *testing.T) {
 				b.post("/account/password", url.Values{"current": {password}, "new": {fresh}}).wantRedirect("/account")
 				password = fresh
 			}
-			told := w.rows(`
+			got := w.rows(`
 SELECT h.event
 FROM history h
 JOIN people p ON p.id = h.person_id
 WHERE p.email = $1
   AND h.event IN ('password_changed', 'log_in_new_browser')`, email)
-			if len(told) != 12+6 {
-				t.Errorf("%s: the history tells of %q", email, told)
+			if len(got) != 12+6 {
+				t.Errorf("%s: the history has %q", email, got)
 			}
 		}
-		if told := w.told(victim); told[asksConfirm] != 1 || told[tellsLogIn]+told[tellsPassword] != 1 {
-			t.Errorf("an address that is not confirmed got %v", told)
+		if got := w.emailed(victim); got[asksConfirm] != 1 || got[tellsLogIn]+got[tellsPassword] != 1 {
+			t.Errorf("an address that is not confirmed got %v", got)
 		}
-		if told := w.told(p.email); told[tellsLogIn] != 3 || told[tellsPassword] != 3 {
-			t.Errorf("an address that is confirmed got %v", told)
+		if got := w.emailed(p.email); got[tellsLogIn] != 3 || got[tellsPassword] != 3 {
+			t.Errorf("an address that is confirmed got %v", got)
 		}
 		w.clock.Advance(time.Hour)
 		w.browser().post("/login", credentials(victim, otherPassword+"......")).wantRedirect("/profile")
-		if told := w.told(victim); told[tellsLogIn]+told[tellsPassword] != 2 {
-			t.Errorf("after an hour, %v", told)
+		if got := w.emailed(victim); got[tellsLogIn]+got[tellsPassword] != 2 {
+			t.Errorf("after an hour, %v", got)
 		}
 	})
 }
 
-// verify has somebody confirm their address.
+// verify has a person confirm their address.
 func (w *world) verify(p person) {
 	w.t.Helper()
 	w.browser().post("/verify", url.Values{"token": {w.link(account.PurposeConfirm, p)}}).wantRedirect("/login")
 }
 
 // TestStrangersDoNotKeepAnOwnerFromTheMailThatResetsThePassword: what strangers can
-// ask for with somebody's address is counted apart, and what counts for the reset
+// ask for with another's address is counted apart, and what counts for the reset
 // has mailed its owner a link.
 func TestStrangersDoNotKeepAnOwnerFromTheMailThatResetsThePassword(t *testing.T) {
 	t.Parallel()
@@ -198,8 +198,8 @@ func TestStrangersDoNotKeepAnOwnerFromTheMailThatResetsThePassword(t *testing.T)
 		if status := forgot(); status != http.StatusTooManyRequests {
 			t.Errorf("the fourth mail in a moment is answered with %d", status)
 		}
-		if told := w.told(p.email); told[asksReset] != 3 {
-			t.Errorf("mailed: %v", told)
+		if got := w.emailed(p.email); got[asksReset] != 3 {
+			t.Errorf("emailed: %v", got)
 		}
 		w.browser().get(w.linkIn(w.mailTo(p.email, asksReset))).want(http.StatusOK)
 	})

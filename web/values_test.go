@@ -97,7 +97,7 @@ func TestAGuestWhoLogsOutLeavesNothing(t *testing.T) {
 	token := b.token()
 	b.post("/logout", nil).wantRedirect("/login")
 	if b.token() != "" || w.record(token) != "" {
-		t.Error("the session stands")
+		t.Error("the session is still stored")
 	}
 	w.wantUnchanged(before, "a guest's whole visit")
 }
@@ -107,7 +107,7 @@ func TestRemovingFromNothingStartsNoSession(t *testing.T) {
 	w := newWorld(t, embedded(t), options{})
 	before := w.everything()
 	w.browser().post("/session", url.Values{"key": {"colour"}, "value": {""}}).wantRedirect("/session").wantNoCookie()
-	w.wantUnchanged(before, "removing a value nobody has")
+	w.wantUnchanged(before, "removing a value that no session has")
 }
 
 func TestAGuestsValuesSurviveLoggingInUnderANewToken(t *testing.T) {
@@ -124,7 +124,7 @@ func TestAGuestsValuesSurviveLoggingInUnderANewToken(t *testing.T) {
 			t.Errorf("after the log-in: %+v", got)
 		}
 		if stored := w.record(before); stored != "" {
-			t.Errorf("the guest's session still stands: %s", stored)
+			t.Errorf("the guest's session is still stored: %s", stored)
 		}
 		w.bare("GET", "/profile", "", "Cookie: "+product.SessionCookie+"="+before).want(http.StatusSeeOther)
 		b.set("size", "7").wantRedirect("/session").wantNoCookie()
@@ -223,7 +223,7 @@ func TestTooMuchForASessionIsSaidAtTheField(t *testing.T) {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		r.Header.Set("Accept", "application/json")
 		if program := b.do(r).want(http.StatusUnprocessableEntity); !json.Valid(program.body) || !strings.Contains(string(program.body), c.field) {
-			t.Errorf("a program is told %s", program.body)
+			t.Errorf("a program gets %s", program.body)
 		}
 	}
 	w.wantUnchanged(before, "values that do not fit")

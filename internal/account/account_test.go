@@ -121,7 +121,7 @@ func TestOneAddressIsOnePerson(t *testing.T) {
 		}
 		all.Wait()
 		if people != 1 || taken != callers-1 {
-			t.Errorf("%d registered, %d told that it is taken", people, taken)
+			t.Errorf("%d registered, %d got ErrEmailTaken", people, taken)
 		}
 		if list, err := s.List(t.Context(), "", 10); err != nil || len(list) != 1 {
 			t.Errorf("%d people, %v", len(list), err)

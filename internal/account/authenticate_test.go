@@ -33,7 +33,7 @@ func TestNoMatchIsOneAnswer(t *testing.T) {
 		"nothing":             {"", ""},
 		"disabled":            {"bob@example.org", right},
 		"disabled and wrong":  {"bob@example.org", wrong},
-		"somebody else's":     {"%@example.org", right},
+		"another's":           {"%@example.org", right},
 		"SQL for an address":  {"' OR 1=1 --@x", right},
 		"a bare domain":       {"@example.org", right},
 		"an invisible letter": {"ada\u200b@example.org", right},

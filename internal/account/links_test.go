@@ -104,7 +104,7 @@ func TestOfManyWhoWantOneAddressOneGetsIt(t *testing.T) {
 		}
 		all.Wait()
 		if done.Load() != 1 || taken.Load() != callers-1 {
-			t.Errorf("%d got it, %d were told that it is taken", done.Load(), taken.Load())
+			t.Errorf("%d got it, %d got ErrEmailTaken", done.Load(), taken.Load())
 		}
 	})
 }
@@ -170,7 +170,7 @@ func TestWhoeverSignsUpWhileAnAddressIsLeftDoesNotGetIt(t *testing.T) {
 			all.Go(func() { _, _, err := s.UseLink(context.Background(), wants, text.Sender{}); taken(err) })
 			all.Wait()
 			if _, err := s.FindByEmail(t.Context(), left); !errors.Is(err, account.ErrNotFound) {
-				t.Errorf("round %d: somebody has the address: %v", n, err)
+				t.Errorf("round %d: someone has the address: %v", n, err)
 			}
 		}
 	})

@@ -185,7 +185,7 @@ func TestNoMoreThanTheLatestBrowsersAreKnown(t *testing.T) {
 			t.Errorf("%d are known, the latest as %q, %v", known, latest, err)
 		}
 		if hash, err := s.KnownBrowser(t.Context(), bob.Email, []string{others}); hash == "" || err != nil {
-			t.Errorf("somebody else's browser: %q, %v", hash, err)
+			t.Errorf("another person's browser: %q, %v", hash, err)
 		}
 	})
 }

@@ -14,7 +14,7 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-var update = flag.Bool("update", false, "write common.txt anew")
+var update = flag.Bool("update", false, "write common.txt again")
 
 const commonHeader = `# Well-known passwords of eight characters and more, sorted: those of the frequency list
 # "passwords" of github.com/trustelem/zxcvbn, under the licence in common.LICENSE.
