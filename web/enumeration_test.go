@@ -26,7 +26,7 @@ func enumerating(member *browser) map[string]func(w *world, email string) *answe
 		"forgot": func(w *world, email string) *answer {
 			return w.browser().post("/forgot", url.Values{"email": {email}})
 		},
-		"change of e-mail": func(_ *world, email string) *answer {
+		"change of email": func(_ *world, email string) *answer {
 			member.get("/account") // takes the notice of the last time
 			return member.post("/account/email", url.Values{"email": {email}})
 		},
@@ -62,7 +62,7 @@ func TestTheServerDoesTheSameForAnAddressWithAnAccountAndOneWithout(t *testing.T
 			if known != unknown {
 				t.Errorf("%s: with an account\n%s\nwithout\n%s", name, known, unknown)
 			}
-			if name != "change of e-mail" && saidOfKnown != saidOfUnknown {
+			if name != "change of email" && saidOfKnown != saidOfUnknown {
 				t.Errorf("%s: with an account\n%s\nwithout\n%s", name, saidOfKnown, saidOfUnknown)
 			}
 		}

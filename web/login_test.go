@@ -223,7 +223,7 @@ func TestWrongAndUnknownLookTheSame(t *testing.T) {
 		page.wantText("title", "Error: Log in · Holdfast")
 		input := page.doc().Find("input#email")
 		if input.AttrOr("value", "") != try.email {
-			t.Errorf("the e-mail typed is gone: %q", input.AttrOr("value", ""))
+			t.Errorf("the email typed is gone: %q", input.AttrOr("value", ""))
 		}
 		if got := page.doc().Find("input#password").AttrOr("value", ""); got != "" {
 			t.Errorf("the password comes back: %q", got)
@@ -237,7 +237,7 @@ func TestWrongAndUnknownLookTheSame(t *testing.T) {
 		pages = append(pages, html)
 	}
 	if pages[0] != pages[1] || pages[0] != pages[2] {
-		t.Error("the three pages differ in more than the e-mail")
+		t.Error("the three pages differ in more than the email address")
 	}
 	w.wantUnchangedBut(before, "a failed log-in", "history")
 }

@@ -149,6 +149,6 @@ func TestTheHostHeaderDecidesNothing(t *testing.T) {
 		t.Error("X-Forwarded-Proto made the cookie Secure")
 	}
 	if page := b.get("/devices"); strings.Contains(page.text("main"), "203.0.113.9") || !strings.Contains(page.text("main"), "127.0.0.1") {
-		t.Errorf("an address was believed that anybody can send: %s", page.text("main .card.current"))
+		t.Errorf("an address was trusted that anyone can send: %s", page.text("main .card.current"))
 	}
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // A change of an account ends sessions in the database. A store of sessions that
-// is away at that moment lets go of them when it is back, before it is believed.
+// is away at that moment removes them when it is back, before it is trusted.
 func TestWhatAChangeHasEndedStaysEndedThroughAnOutageOfTheStore(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(w *world, p person) error{

@@ -236,7 +236,7 @@ func TestWhatIsNotThereIsSaid(t *testing.T) {
 	} {
 		s.refused(`no account with the email address "nobody@example.org"`, args...)
 	}
-	for stdin, words := range map[string]string{"": "password", "short\n": "password", "nine kelp forests at dawn\n": "e-mail"} {
+	for stdin, words := range map[string]string{"": "password", "short\n": "password", "nine kelp forests at dawn\n": "email"} {
 		if _, err := s.tell(stdin, "users", "add", "--name", "Ada", "--email", "no address"); err == nil || !strings.Contains(strings.ToLower(err.Error()), words) {
 			t.Errorf("with the password %q: %v", stdin, err)
 		}

@@ -24,7 +24,7 @@ const password = "limpets 41 under wet basalt"
 // answerLimit is how long a test waits for any answer.
 const answerLimit = time.Minute
 
-var visitors atomic.Int64 // so far; each has an e-mail of its own
+var visitors atomic.Int64 // so far; each has its own email address
 
 // visitor is a person with a browser.
 type visitor struct {
