@@ -15,7 +15,7 @@ func yes(holds bool, then, otherwise string) string {
 	return otherwise
 }
 
-// span formats a limit: "24 hours".
+// span formats a limit: "1 day".
 func span(d time.Duration) string { return strings.TrimPrefix(web.Distance(d), "in ") }
 
 // every formats an interval after "every": "minute", "30 seconds".
