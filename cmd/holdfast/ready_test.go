@@ -83,7 +83,7 @@ func TestReadyzSaysWhyInWordsAndTheLogSaysMore(t *testing.T) {
 
 	must(t, store, "CONFIG", "SET", "min-replicas-to-write", "1")
 	mustSay(t, server, noHeartbeat)
-	logged("Redis accepted no heartbeat")
+	logged("no heartbeat accepted by Redis")
 	must(t, store, "CONFIG", "SET", "min-replicas-to-write", "0")
 	mustSay(t, server, "")
 }

@@ -242,7 +242,7 @@ func (c *Client) cut(l *link, cause error) {
 	c.running.Go(func() { l.conn.Close() }) // closing TLS may wait for a write
 	c.mu.Unlock()
 	if cause != ErrClosed {
-		cause = fmt.Errorf("Redis connection closed: %w", cause)
+		cause = fmt.Errorf("connection to Redis closed: %w", cause)
 	}
 	fail(lost, cause)
 }

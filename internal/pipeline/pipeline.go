@@ -43,7 +43,7 @@ import (
 // time to open a connection and the second attempt. It is an
 // [os.ErrDeadlineExceeded], and also a [context.DeadlineExceeded] if the context's
 // deadline was the earlier one. Redis may have executed the command.
-var ErrTimeout = fmt.Errorf("Redis did not reply in time: %w", os.ErrDeadlineExceeded)
+var ErrTimeout = fmt.Errorf("no reply from Redis in time: %w", os.ErrDeadlineExceeded)
 
 // ErrOutcomeUnknown is in the error of a command that was sent and whose reply was
 // lost: Redis may have executed it. Without it, Redis has not: the command was
@@ -51,7 +51,7 @@ var ErrTimeout = fmt.Errorf("Redis did not reply in time: %w", os.ErrDeadlineExc
 var ErrOutcomeUnknown = errors.New("the command may have been executed")
 
 // ErrClosed is the error of every command after [Client.Close].
-var ErrClosed = errors.New("Redis connection closed locally")
+var ErrClosed = errors.New("connection to Redis closed locally")
 
 // Options configures a [Client]. Dial and Timeout are required.
 type Options struct {

@@ -52,14 +52,14 @@ const (
 
 // ErrNoHeartbeat: Redis has not accepted a heartbeat write for trustFor. It may be cut
 // off from the servers at which people log out.
-var ErrNoHeartbeat = errors.New("Redis accepted no heartbeat")
+var ErrNoHeartbeat = errors.New("no heartbeat accepted by Redis")
 
 // errLapsed: data that was not trusted for a while accepts heartbeat writes again.
 // Sessions may have been revoked elsewhere in the meantime.
-var errLapsed = errors.New("Redis accepted no heartbeat for too long")
+var errLapsed = errors.New("no heartbeat accepted by Redis for too long")
 
 // errReplaced: the connection that a heartbeat write was meant for was replaced.
-var errReplaced = errors.New("Redis connection replaced")
+var errReplaced = errors.New("connection to Redis replaced")
 
 // Repair is the error of a store that removes revoked sessions from older data before
 // it trusts anything read there.

@@ -26,7 +26,7 @@ const tokenTTL = time.Minute
 const anyToken = "*"
 
 // errOlder: the data does not continue from what this server last wrote there.
-var errOlder = errors.New("Redis holds older data than before")
+var errOlder = errors.New("older data in Redis than before")
 
 // leaseScript takes the keys of the server's fencing token, the watermark, its epoch,
 // a key that never exists, and the keys to remove; the token to expect, the token to
