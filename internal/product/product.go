@@ -19,7 +19,7 @@ const (
 	// cookies to all of its ports (RFC 6265, section 8.5), so two products on one
 	// host need different ones. It is empty for the first of them.
 	CookiePrefix = ""
-	// SessionCookie is the session cookie's name on http; on https __Host- stands
+	// SessionCookie is the session cookie's name on http; on https __Host- comes
 	// before it.
 	SessionCookie = CookiePrefix + "session"
 	// PartingCookie carries one message past the end of a session.

@@ -19,7 +19,7 @@ func (a Answer) document() *goquery.Document {
 }
 
 // Form returns the fields of the answer's form that is posted to action, as a
-// browser sends them when nobody has changed any.
+// browser sends them when they were not changed.
 func (a Answer) Form(action string) (url.Values, error) {
 	form := a.document().Find("form").FilterFunction(func(_ int, form *goquery.Selection) bool {
 		return form.AttrOr("action", "") == action && strings.EqualFold(form.AttrOr("method", ""), "post")
