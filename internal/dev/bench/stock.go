@@ -81,7 +81,7 @@ func greetWith(pages *template.Template, started time.Time) func(io.Writer, stoc
 				LatestEnd:     stockMomentAt(m.Created.Add(7*24*time.Hour), now),
 				Remembered:    m.Remember,
 				Store:         "Redis at 127.0.0.1:6379",
-				OutlivedWords: "none yet",
+				Outlived:      "none yet",
 				ServerStarted: stockMomentAt(started, now),
 				Instance:      instance,
 			},
@@ -107,7 +107,7 @@ type stockProfile struct {
 	LoggedInSince, LastSeen, IdleEnd, LatestEnd stockMoment
 	Remembered                                  bool
 	Store                                       string
-	OutlivedWords                               string
+	Outlived                                    string
 	ServerStarted                               stockMoment
 	Instance                                    string
 	OlderThanServer                             bool
