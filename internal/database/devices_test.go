@@ -441,10 +441,10 @@ func TestEverybodysDevicesAreEndedPageByPage(t *testing.T) {
 		if _, err := db.SQL().Exec(`UPDATE devices SET address = '::1' WHERE session_key < $1`, fmt.Sprintf("%043d", 100_000+many/3)); err != nil {
 			t.Fatal(err)
 		}
-		var told []int
-		require.NoError(t, db.Devices().RevokeAll(t.Context(), session.RevokedByOperator, func(marked int) { told = append(told, marked) }))
-		if len(told) < 2 || !slices.IsSorted(told) {
-			t.Errorf("told %d", told)
+		var reported []int
+		require.NoError(t, db.Devices().RevokeAll(t.Context(), session.RevokedByOperator, func(marked int) { reported = append(reported, marked) }))
+		if len(reported) < 2 || !slices.IsSorted(reported) {
+			t.Errorf("reported %d", reported)
 		}
 		var operator, owner int
 		err := db.SQL().QueryRowContext(t.Context(), `SELECT COUNT(*) FILTER (WHERE ended_how = 'operator'), COUNT(*) FILTER (WHERE ended_how = 'owner') FROM devices`).Scan(&operator, &owner)

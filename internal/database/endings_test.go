@@ -13,7 +13,7 @@ import (
 )
 
 // TestWhatAChangeEndsIsStampedByTheDatabasesClock: a server whose clock is an
-// hour behind ends sessions, and a store that has lost its latest seconds is told
+// hour behind ends sessions, and a store that has lost its latest seconds learns
 // of them.
 func TestWhatAChangeEndsIsStampedByTheDatabasesClock(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
@@ -40,12 +40,12 @@ func TestWhatAChangeEndsIsStampedByTheDatabasesClock(t *testing.T) {
 			clock, err := db.Devices().Clock(t.Context())
 			require.NoError(t, err)
 			require.NoError(t, change(r))
-			var told []string
-			if err := db.Devices().RevokedSince(t.Context(), clock.Floor, func(keys []string) error { told = append(told, keys...); return nil }); err != nil {
+			var reported []string
+			if err := db.Devices().RevokedSince(t.Context(), clock.Floor, func(keys []string) error { reported = append(reported, keys...); return nil }); err != nil {
 				t.Fatal(err)
 			}
-			if !slices.Contains(told, key) {
-				t.Errorf("change %d: told of %q only", n, told)
+			if !slices.Contains(reported, key) {
+				t.Errorf("change %d: reported of %q only", n, reported)
 			}
 		}
 	})

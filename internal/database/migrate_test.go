@@ -110,7 +110,7 @@ func migrateAtOnce(t *testing.T, c database.Config, want []string) {
 			if err != nil {
 				t.Error(err)
 			}
-			// Every one of them finds the tables, whoever made them.
+			// Every one of them finds the tables, whichever server created them.
 			if _, err := db.People().PageByEmailKey(context.Background(), "", 1); err != nil {
 				t.Error(err)
 			}

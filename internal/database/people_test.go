@@ -269,7 +269,7 @@ func TestStorePagesInTheByteOrderOfKeys(t *testing.T) {
 	})
 }
 
-// The database repeats the domain's limits, for whoever writes past it.
+// The database repeats the domain's limits, for writes that bypass it.
 func TestDatabaseRefusesWhatTheDomainWould(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()

@@ -40,7 +40,7 @@ func TestAMailGoesToTheVeryAddressOrNowhere(t *testing.T) {
 }
 
 // postmaster is a real mail server on a free port of this machine, and what it
-// does to whoever hands it an email.
+// does to a client that hands it an email.
 type postmaster struct {
 	t     *testing.T
 	addr  string

@@ -208,9 +208,9 @@ func TestObserveIsToldEachOutcomeOnce(t *testing.T) {
 			}
 		}
 	})
-	var told []string
+	var reported []string
 	c := open(t, pipeline.Options{Dial: to(s.addr), Observe: func(cmd string, err error) {
-		told = append(told, fmt.Sprint(cmd, " ", err))
+		reported = append(reported, fmt.Sprint(cmd, " ", err))
 	}})
 	ended, cancel := context.WithCancel(t.Context())
 	cancel()
@@ -223,8 +223,8 @@ func TestObserveIsToldEachOutcomeOnce(t *testing.T) {
 	c.Do("DEL", "closed")
 	want := "GET <nil>|GET <nil>|GET ERR bad|GET context canceled|" +
 		"MULTI MULTI on a shared connection: unsupported operation|DEL " + pipeline.ErrClosed.Error()
-	if got := strings.Join(told, "|"); got != want {
-		t.Errorf("told %s\nwant %s", got, want)
+	if got := strings.Join(reported, "|"); got != want {
+		t.Errorf("reported %s\nwant %s", got, want)
 	}
 }
 

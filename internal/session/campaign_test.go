@@ -71,19 +71,19 @@ func TestCampaignEndsMillionsAgainAtThreeServers(t *testing.T) {
 			began := time.Now()
 			w.must("DEL", append(marks, "holdfast:beat")...)
 			for _, m := range managers {
-				told := 0
+				reported := 0
 				testkit.Eventually(t, 20*limit, "end them again", func() error {
 					err := m.Ping(context.Background())
 					var repair session.Repair
-					if errors.As(err, &repair) && repair.Removed > told {
-						told = repair.Removed
+					if errors.As(err, &repair) && repair.Removed > reported {
+						reported = repair.Removed
 					}
 					if keys, failed := w.redis.Do("EXISTS", fmt.Sprintf("holdfast:session:%043d", many-1)); failed != nil || keys != int64(0) {
 						return errors.Join(failed, errors.New("not noticed yet"))
 					}
 					return err
 				})
-				t.Logf("believed after %s, told at %d", time.Since(began).Round(time.Millisecond), told)
+				t.Logf("believed after %s, reported at %d", time.Since(began).Round(time.Millisecond), reported)
 			}
 			took := time.Since(began) - time.Second // until the older data is noticed
 			t.Logf("%d ended again at three servers in %s; load %s before, %s after", many, took.Round(time.Millisecond), before, load())
@@ -102,11 +102,11 @@ func TestCampaignEndsAMillionSessionsOfEverybody(t *testing.T) {
 	w := onCampaign(t)
 	m := w.open()
 	w.crowd(many, false)
-	told, before, began := 0, load(), time.Now()
-	n, err := m.RevokeAll(context.Background(), session.RevokedByOperator, func(int) { told++ })
+	reported, before, began := 0, load(), time.Now()
+	n, err := m.RevokeAll(context.Background(), session.RevokedByOperator, func(int) { reported++ })
 	took := time.Since(began)
-	t.Logf("%d ended in %s, told %d times; load %s before, %s after", n, took.Round(time.Millisecond), told, before, load())
-	if n != many || err != nil || told < 10 || took > limit {
-		t.Errorf("ended %d, %v, told %d times; the limit is %s", n, err, told, limit)
+	t.Logf("%d ended in %s, reported %d times; load %s before, %s after", n, took.Round(time.Millisecond), reported, before, load())
+	if n != many || err != nil || reported < 10 || took > limit {
+		t.Errorf("ended %d, %v, reported %d times; the limit is %s", n, err, reported, limit)
 	}
 }

@@ -120,7 +120,7 @@ func TestSessionsThatFellOutOfTheStoreHealToExpired(t *testing.T) {
 		}
 		young, err := m.Devices(ctx, w.ada.ID)
 		if err != nil || len(young) != 1 || young[0].ID != kept.device() {
-			t.Errorf("listed %+v, %v; want only the one that stands", young, err)
+			t.Errorf("listed %+v, %v; want only the one that is stored", young, err)
 		}
 		entries, err := w.cfg.Devices.Live(ctx, w.ada.ID, 10)
 		if err != nil || len(entries) != 2 {

@@ -35,7 +35,7 @@ func (m *Manager) Commit(s *Session) error {
 		o.Act = Stored
 		err = m.commitChange(s)
 	case !stored:
-		o.Act = Nobody
+		o.Act = NoSession
 	case m.now().Sub(s.record.LastSeenAt) >= m.touchEvery:
 		// A request that changes nothing does not fail if its use cannot be stored:
 		// a full store still greets, and the last page of a session was requested

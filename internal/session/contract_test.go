@@ -70,7 +70,7 @@ func TestAnInventedTokenIsNeverAdopted(t *testing.T) {
 			planted := w.browser(m)
 			planted.token = token
 			if who := planted.who(); who != "" {
-				t.Errorf("whoever planted %.50q is greeted as %q", token, who)
+				t.Errorf("the attacker who planted %.50q is greeted as %q", token, who)
 			}
 		}
 	})

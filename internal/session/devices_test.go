@@ -158,7 +158,7 @@ func TestAJunkRecordUnderADevicesKeyHarmsNoOtherDevice(t *testing.T) {
 	}
 	w.must("DEL", key(broken.token))
 	w.must("RPUSH", key(broken.token), "a list")
-	if broken.who() != "" || w.stands(broken.token) || w.log.Count("unreadable session found") == 0 {
+	if broken.who() != "" || w.isStored(broken.token) || w.log.Count("unreadable session found") == 0 {
 		t.Error("a key of another type is not removed, or not logged")
 	}
 	broken.do(nothing)

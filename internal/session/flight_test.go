@@ -44,8 +44,8 @@ func TestNoRequestInFlightBringsAnEndedSessionBack(t *testing.T) {
 					if t.Failed() {
 						return
 					}
-					if w.stands(old.token) || old.who() != "" || old.at(managers[1]).who() != "" {
-						t.Fatal("the ended session stands again")
+					if w.isStored(old.token) || old.who() != "" || old.at(managers[1]).who() != "" {
+						t.Fatal("the ended session is stored again")
 					}
 					if end.goesOn != (b.who() == "Ada") {
 						t.Fatalf("afterwards the browser is greeted as %q", b.who())

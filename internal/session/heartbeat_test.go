@@ -92,7 +92,7 @@ func TestEndingAllEndsTheEnded(t *testing.T) {
 				if n, err := act(w, m, other); n != want || err != nil {
 					t.Errorf("ended %d, %v; want %d", n, err, want)
 				}
-				if who := old.who(); who != "" || w.stands(old.token) {
+				if who := old.who(); who != "" || w.isStored(old.token) {
 					t.Errorf("still greeted as %q", who)
 				}
 			})
@@ -128,7 +128,7 @@ func TestWhatWasLostBeforeALongOutageStaysEnded(t *testing.T) {
 			case "Redis": // its server applies endings until it is closed
 				require.NoError(t, errors.Join(w.close(m), end()))
 				older(w)
-				if !w.stands(b.token) {
+				if !w.isStored(b.token) {
 					t.Fatal("the session does not stand any more: nothing is tested")
 				}
 			default: // out of reach once it is closed
@@ -181,8 +181,8 @@ func TestOlderDataUnderAKeptConnectionIsNoticedWithinASecond(t *testing.T) {
 			}
 			testkit.Eventually(t, onceASecond+slack, "the ended session", guest(&old))
 			testkit.Steadily(t, slack, "another session", greeted(kept, "Grace"))
-			if w.stands(old.token) {
-				t.Error("the ended session still stands in Redis")
+			if w.isStored(old.token) {
+				t.Error("the ended session is still in Redis")
 			}
 			if w.connections() == connections+1 || w.log.Count("older session data detected, checking revocations") == 0 {
 				t.Error("the connection was not replaced")
@@ -307,8 +307,8 @@ func TestAMasterThatIsCutOffIsNotBelieved(t *testing.T) {
 	if who := old.who(); who != "" {
 		t.Errorf("who had logged out at the new master is greeted as %q", who)
 	}
-	if w.stands(old.token) {
-		t.Error("the ended session still stands in Redis")
+	if w.isStored(old.token) {
+		t.Error("the ended session is still in Redis")
 	}
 }
 

@@ -177,10 +177,10 @@ func checkValues(t *testing.T, base, mine, theirs, merged Record) {
 	for i := range 6 {
 		key := fmt.Sprint("k", i)
 		was, stood := base.Values[key]
-		here, stands := mine.Values[key]
+		here, has := mine.Values[key]
 		want, wanted := theirs.Values[key]
-		if here != was || stands != stood {
-			want, wanted = here, stands
+		if here != was || has != stood {
+			want, wanted = here, has
 		}
 		if got, is := merged.Values[key]; got != want || is != wanted {
 			t.Errorf("%s was %q, is %q here and %q there: merged %q", key, was, here, theirs.Values[key], got)
@@ -261,7 +261,7 @@ func TestATokenHasTheAlphabetOfBase64URLAlone(t *testing.T) {
 }
 
 // A store that did its work and lost its answer is asked again: what this
-// request left stands there already, among what another one stored meanwhile.
+// request left is there already, among what another one stored meanwhile.
 func TestANoticeThatStandsAlreadyIsNotAddedAgain(t *testing.T) {
 	notice := Flash{ID: "n", Text: "Saved."}
 	mine := Record{Flashes: []Flash{notice}}

@@ -77,8 +77,8 @@ func TestARestoredRedisBringsNobodyBack(t *testing.T) {
 					t.Errorf("%s greets the ended session as %q", place, who)
 				}
 			}
-			if w.stands(old.token) {
-				t.Error("the ended session still stands in Redis")
+			if w.isStored(old.token) {
+				t.Error("the ended session is still in Redis")
 			}
 			if who := kept.at(second).who(); name != "end of all sessions" && who != "Grace" {
 				t.Errorf("somebody else became %q", who)

@@ -63,7 +63,7 @@ func TestTheRecordItselfEndsASession(t *testing.T) {
 	b := w.browser(w.open()).logIn(w.ada)
 	w.must("PERSIST", key(b.token))
 	w.advance(defaults.Idle)
-	if who := b.who(); who != "" || w.stands(b.token) {
+	if who := b.who(); who != "" || w.isStored(b.token) {
 		t.Errorf("without a time to live the session is greeted as %q", who)
 	}
 }

@@ -59,14 +59,14 @@ func (l Limits) whyExpired(r Record, now time.Time) Reason {
 // Act is what happened to a session at the end of a request.
 type Act string
 
-// The acts. Looked and Nobody mean that nothing was stored.
+// The acts. Looked and NoSession mean that nothing was stored.
 const (
-	Looked   Act = "looked"  // nothing to store
-	Nobody   Act = "nobody"  // no session, and no reason to start one
-	Touched  Act = "touched" // the last use was stored
-	Stored   Act = "stored"  // something was changed
-	LoggedIn Act = "logged in"
-	Ended    Act = "ended"
+	Looked    Act = "looked"     // nothing to store
+	NoSession Act = "no session" // and no reason to start one
+	Touched   Act = "touched"    // the last use was stored
+	Stored    Act = "stored"     // something was changed
+	LoggedIn  Act = "logged in"
+	Ended     Act = "ended"
 )
 
 // Outcome is what [Manager.Commit] did, for a [Trace].

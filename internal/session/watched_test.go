@@ -92,7 +92,7 @@ func TestWhatARequestDidIsReportedTheSameOnEveryStore(t *testing.T) {
 		act("a log-in", session.LoggedIn, func(s *session.Session) error { s.PrepareLogIn(w.grace, laptop); return nil })
 		act("a log-out", session.Ended, logOut)
 		b.token = ""
-		if seen := b.watch(nothing); seen.outcome.Act != session.Nobody || seen.reason != session.NoToken {
+		if seen := b.watch(nothing); seen.outcome.Act != session.NoSession || seen.reason != session.NoToken {
 			t.Errorf("a guest is reported as %+v", seen)
 		}
 	})

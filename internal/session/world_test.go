@@ -243,8 +243,8 @@ func (w *world) keys() (int, error) {
 	return len(keys), err
 }
 
-// stands reports whether Redis holds the session behind a token.
-func (w *world) stands(token string) bool {
+// isStored reports whether Redis holds the session behind a token.
+func (w *world) isStored(token string) bool {
 	w.t.Helper()
 	n, err := redis.Int(w.raw("EXISTS", key(token)))
 	require.NoError(w.t, err)

@@ -91,7 +91,7 @@ func (e *explanation) commit(step trace.Step, what trace.Commit) {
 		s.Title = "Your visit was recorded"
 		s.Text = "The last recorded visit was more than " + span(what.Every) + " ago, so this one was saved, and the idle limit starts again."
 		s.Facts = []explainFact{seen}
-	case session.Nobody:
+	case session.NoSession:
 		s.Title = "Nothing was written"
 		s.Text = "A guest costs nothing: no record, no cookie. A session begins when there is something to remember."
 	default:

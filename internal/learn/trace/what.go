@@ -114,7 +114,7 @@ type Commit struct {
 }
 
 // Changed reports whether the commit changed or ended the session.
-func (c Commit) Changed() bool { return c.Act != session.Looked && c.Act != session.Nobody }
+func (c Commit) Changed() bool { return c.Act != session.Looked && c.Act != session.NoSession }
 
 // Answer is the cookies that were sent back.
 type Answer []Sent

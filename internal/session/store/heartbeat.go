@@ -120,7 +120,7 @@ func newHeartbeat(cfg Config) *heartbeat {
 	return &heartbeat{
 		endings: cfg.RevocationLog, timeout: cfg.Timeout, trustFor: trustFor, clock: newClockWatch(cfg.Log), log: cfg.Log, started: time.Now(), tokenKey: watermarkKey + ":" + rand.Text(),
 		beating: condition{log: cfg.Log, level: slog.LevelWarn, down: "sessions not trusted: no heartbeat accepted by Redis", up: "sessions trusted again"},
-		behind:  condition{log: cfg.Log, level: slog.LevelWarn, down: "revocations from other instances not applied: database unavailable", up: "revocations from other instances applied again"},
+		behind:  condition{log: cfg.Log, level: slog.LevelWarn, down: "revocations from other instances not applied", up: "revocations from other instances applied again"},
 	}
 }
 

@@ -25,7 +25,7 @@ import (
 type modelled struct {
 	beatFirst   bool // the beat is written before the endings are applied
 	noCheck     bool // a new connection is believed as it is
-	blind       bool // steps are made whatever stands there
+	blind       bool // steps are made whatever is there
 	beatsOnly   bool // steps look at the beat and not at the mark: a higher one is adopted
 	neverAgain  bool // endings are applied on new connections only
 	noLimit     bool // believed however long Redis takes no step
@@ -78,7 +78,7 @@ func (c *modelCopy) write(d modelData) {
 // Where a server is with a connection, and with what it applies.
 const (
 	idle      int8 = iota
-	beatRead       // check: it knows what stands there
+	beatRead       // check: it knows what is there
 	endsRead       // it knows the clock and the endings since
 	removed        // the session is removed, if it has ended
 	unchecked      // the connection is new
@@ -535,7 +535,7 @@ func TestTheModelNoticesEveryFaultInTheProtocol(t *testing.T) {
 	}{
 		"the beat is written before the endings are applied":  {modelled{beatFirst: true}, two},
 		"a new connection is not checked":                     {modelled{noCheck: true}, two},
-		"steps are made whatever stands there":                {modelled{blind: true}, two},
+		"steps are made whatever is there":                    {modelled{blind: true}, two},
 		"a higher beat is adopted":                            {modelled{beatsOnly: true}, two},
 		"endings are applied on new connections only":         {modelled{neverAgain: true}, two},
 		"a Redis that takes no writes is believed for ever":   {modelled{noLimit: true}, two},
