@@ -34,13 +34,13 @@ type block struct {
 // greetings. docs/flow.md states how many those are.
 func TestTheWayOfAGreetingIsAsShortAsDocumented(t *testing.T) {
 	campaign.Only(t)
-	const few, many = 100, 300
+	const few, many = 100, 500
 	program, err := testprocess.Build(t.TempDir(), "holdfast/cmd/holdfast", "-cover", "-covermode=atomic", "-coverpkg=holdfast/...")
 	require.NoError(t, err)
 	before, after := coverage(t, program, few), coverage(t, program, many)
 	functions := map[string]bool{}
 	for b, n := range after {
-		if n-before[b] >= many-few {
+		if n-before[b] > (many-few)/2 { // a heartbeat more or less in one of the runs does not count
 			functions[functionOf(t, b)] = true
 		}
 	}
