@@ -122,20 +122,25 @@ func securityHeaderValues(https bool) http.Header {
 	return h
 }
 
-// securityHeaders sets securityHeaderValues. It has the browser send no one the
-// address of a page that has an emailed link in it. With no-referrer, a browser sends
-// the form of such a page with Origin: null (Fetch, "append a request Origin header").
-// Where it does not send Sec-Fetch-Site either, by plain http to another machine, csrf
-// would refuse that: there it sends the host, without the path and the query.
-func (s *Site) securityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
-	ofLink := "no-referrer"
-	if s.BaseURL.Scheme == "http" && !hostname.IsLoopback(s.BaseURL.Hostname()) {
-		ofLink = "strict-origin"
+// linkReferrerPolicy has the browser send no one the address of a page that has an
+// emailed link in it. With no-referrer, a browser sends the form of such a page with
+// Origin: null (Fetch, "append a request Origin header"). Where it does not send
+// Sec-Fetch-Site either, by plain http to another machine, csrf would refuse that:
+// there it sends the host, without the path and the query.
+func linkReferrerPolicy(base *url.URL) string {
+	if base.Scheme == "http" && !hostname.IsLoopback(base.Hostname()) {
+		return "strict-origin"
 	}
+	return "no-referrer"
+}
+
+// securityHeaders sets securityHeaderValues, and linkReferrerPolicy for pages that
+// emailed links lead to.
+func (s *Site) securityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		maps.Copy(c.Response().Header(), s.headers)
 		if mailedLink(c.Request().URL.Path) {
-			c.Response().Header().Set("Referrer-Policy", ofLink)
+			c.Response().Header().Set("Referrer-Policy", s.linkReferrer)
 		}
 		return next(c)
 	}

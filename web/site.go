@@ -84,6 +84,7 @@ type Site struct {
 	getPaths                   map[string]bool // paths that may be redirected to, see group.page
 	crossOrigin                *http.CrossOriginProtection
 	headers                    http.Header // set on every response
+	linkReferrer               string      // the Referrer-Policy of pages that emailed links lead to
 	values                     headerValues
 	responses                  sync.Pool // of *bufferedResponse
 }
@@ -134,14 +135,15 @@ func New(cfg Config) (*Site, error) {
 
 func newSite(cfg Config, files *files) (s *Site, err error) {
 	s = &Site{
-		Config:      cfg,
-		files:       files,
-		echo:        echo.New(),
-		getPaths:    map[string]bool{},
-		crossOrigin: http.NewCrossOriginProtection(),
-		headers:     securityHeaderValues(cfg.BaseURL.Scheme == "https"),
-		values:      headerValues{html: []string{echo.MIMETextHTMLCharsetUTF8}, noStore: []string{"no-store"}},
-		responses:   sync.Pool{New: func() any { return newBufferedResponse() }},
+		Config:       cfg,
+		files:        files,
+		echo:         echo.New(),
+		getPaths:     map[string]bool{},
+		crossOrigin:  http.NewCrossOriginProtection(),
+		headers:      securityHeaderValues(cfg.BaseURL.Scheme == "https"),
+		linkReferrer: linkReferrerPolicy(cfg.BaseURL),
+		values:       headerValues{html: []string{echo.MIMETextHTMLCharsetUTF8}, noStore: []string{"no-store"}},
+		responses:    sync.Pool{New: func() any { return newBufferedResponse() }},
 	}
 	s.frame = layout{Version: cfg.Version, Instance: instanceName(cfg.Process), Store: s.where()}
 	s.sessionCookie, s.flashCookie = cfg.Sessions.CookieName(), s.cookieName(product.PartingCookie)
