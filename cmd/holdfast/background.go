@@ -2,13 +2,9 @@ package main
 
 import (
 	"context"
-	"log/slog"
-	"path/filepath"
 	"sync"
 	"time"
 
-	"holdfast/internal/account"
-	"holdfast/internal/config"
 	"holdfast/internal/database"
 	"holdfast/internal/mail"
 	"holdfast/web"
@@ -27,16 +23,15 @@ const (
 )
 
 // startBackground starts what a server does beside answering requests, until ctx
-// ends. The function it returns waits for that, within SHUTDOWN_TIMEOUT: a mail
-// server that hangs does not hold up the stop. The email it was sending is sent by
-// the next server.
-func startBackground(ctx context.Context, cfg config.Config, flags config.Serve, db *database.DB, accounts *account.Service, sessions *sessions, transport mail.Transport, log *slog.Logger) (wait func(), err error) {
+// ends. Closing waits for that, within SHUTDOWN_TIMEOUT: a mail server that hangs does
+// not hold up the stop. The email it was sending is sent by the next server.
+func (s *server) startBackground(ctx context.Context) error {
 	mailer, err := mail.New(mail.Config{
-		Outbox: db.Outbox(), Accounts: accounts, Transport: transport, BaseURL: cfg.BaseURL,
-		Browser: web.BrowserWords, Log: log,
+		Outbox: s.db.Outbox(), Accounts: s.accounts, Transport: s.transport, BaseURL: s.cfg.BaseURL,
+		Browser: web.BrowserWords, Log: s.log,
 	})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var tasks sync.WaitGroup
 	every := func(first, then time.Duration, failed string, do func(context.Context) error) {
@@ -48,54 +43,58 @@ func startBackground(ctx context.Context, cfg config.Config, flags config.Serve,
 				case <-timer.C:
 				}
 				if err := do(ctx); err != nil {
-					log.WarnContext(ctx, failed, "cause", err)
+					s.log.WarnContext(ctx, failed, "cause", err)
 				}
 			}
 		})
 	}
-	if !flags.Uncounted {
-		again, err := recordStore(ctx, sessions.store, db, log)
-		if err != nil {
-			return nil, err
-		}
-		every(recordEvery, recordEvery, "session store not recorded", again)
+	if !s.flags.Uncounted {
+		every(recordEvery, recordEvery, "session store not recorded", s.recordStoreAgain)
 	}
 	tasks.Go(func() { mailer.Run(ctx) })
-	tasks.Go(func() { sessions.Maintain(ctx) })
+	tasks.Go(func() { s.sessions.Maintain(ctx) })
 	every(revokeEvery, revokeEvery, "revoked sessions not yet deleted from the store", func(ctx context.Context) error {
-		return sessions.Revoke(ctx, db.Revocations())
+		return s.sessions.Revoke(ctx, s.db.Revocations())
 	})
-	every(cleanupFirst, cleanupEvery, "cleanup failed", db.Tidy)
-	if folder, ok := transport.(*mail.Folder); ok {
+	every(cleanupFirst, cleanupEvery, "cleanup failed", s.db.Tidy)
+	if s.folder != nil {
 		every(cleanupFirst, cleanupEvery, "old email files not deleted", func(ctx context.Context) error {
-			return folder.Prune(ctx, time.Now())
+			return s.folder.Prune(ctx, time.Now())
 		})
 	}
-	return func() {
+	s.closeLater(func() error {
 		done := make(chan struct{})
 		go func() { tasks.Wait(); close(done) }()
 		select {
 		case <-done:
-		case <-time.After(cfg.ShutdownTimeout):
+		case <-time.After(s.cfg.ShutdownTimeout):
 		}
-	}, nil
+		return nil
+	})
+	return nil
 }
 
-// mailTransport is a mail server if one is set, and otherwise a directory.
-func mailTransport(cfg config.Config, log *slog.Logger) (mail.Transport, error) {
-	if cfg.SMTPURL != "" {
-		return mail.NewSMTP(cfg.SMTPURL.Reveal(), cfg.MailFrom, nil)
-	}
-	return mail.NewFolder(filepath.Join(cfg.DataDir, "mail"), cfg.MailFrom, log), nil
-}
-
-// shownMail reads the directory for the page /mail, which exists for learning only:
-// anyone who can open it can choose a new password for any account. So a server
-// that other machines can reach does not have it, whatever LEARN says.
-func shownMail(cfg config.Config, transport mail.Transport) func() ([]mail.Shown, error) {
-	folder, ok := transport.(*mail.Folder)
-	if !ok || !cfg.Learn() || !cfg.LocalOnly() {
+// recordStore records for commands which store this server uses.
+func (s *server) recordStore(ctx context.Context) error {
+	if s.flags.Uncounted {
 		return nil
 	}
-	return folder.Latest
+	identity, err := s.store.Mark(ctx)
+	if err != nil {
+		// A store that accepts no writes still serves the sessions in it.
+		s.log.WarnContext(ctx, "session store recorded by its place alone", "cause", err)
+	}
+	s.recorded = database.SessionStore(identity)
+	return s.db.RecordSessionStore(ctx, s.recorded)
+}
+
+// recordStoreAgain records the store again if it has another ID by now, because it was
+// emptied, or an older version of its data was restored.
+func (s *server) recordStoreAgain(ctx context.Context) error {
+	identity, err := s.store.Mark(ctx)
+	now := database.SessionStore(identity)
+	if err == nil && now != s.recorded && s.db.ReplaceSessionStore(ctx, s.recorded, now) == nil {
+		s.recorded = now
+	}
+	return nil // a store or database that is down is logged when it is needed
 }

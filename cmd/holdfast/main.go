@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"os"
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+	"time"
 
 	"holdfast/internal/config"
 	"holdfast/internal/httpserver"
@@ -19,24 +21,12 @@ import (
 )
 
 func main() {
-	if err := run(untilSignal(), os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process immediately
+	if err := run(ctx, os.Args[1:], os.Getenv, os.Stdin, os.Stdout, os.Stderr); err != nil {
 		fmt.Fprintln(os.Stderr, product.Slug+":", err)
 		os.Exit(1)
 	}
-}
-
-// untilSignal returns a context that ends with the first signal to stop. By then the
-// handler is removed, so a second signal ends the process immediately.
-func untilSignal() context.Context {
-	ctx, end := context.WithCancel(context.Background())
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	go func() {
-		<-signals
-		signal.Stop(signals)
-		end()
-	}()
-	return ctx
 }
 
 // run is the whole program: args without the program's name, the environment
@@ -109,3 +99,28 @@ func version() string {
 	}
 	return info.Main.Version
 }
+
+// healthcheck fails unless the server with these settings is alive: for containers
+// that hold nothing but this program.
+func healthcheck(ctx context.Context, cfg config.Config) error {
+	at := fromInside(cfg) + "/healthz"
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, at, nil)
+	if err != nil {
+		return err
+	}
+	// Without a proxy: the server is on this machine.
+	client := http.Client{Transport: &http.Transport{}, Timeout: 3 * time.Second}
+	response, err := client.Do(request)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s returned %s", at, response.Status)
+	}
+	return nil
+}
+
+// fromInside is the address of a server with these settings for its own machine,
+// without any proxy. Connecting to 0.0.0.0 or :: reaches the machine itself.
+func fromInside(cfg config.Config) string { return "http://" + cfg.Address() }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"regexp"
@@ -31,15 +30,15 @@ type metrics struct {
 	server   *http.Server
 }
 
-// openMetrics serves /metrics on addr and nothing else. It returns nil if addr is
-// empty.
-func openMetrics(ctx context.Context, addr string, log *slog.Logger) (*metrics, error) {
+// openMetrics serves /metrics and nothing else on METRICS_ADDR, if that is set.
+func (s *server) openMetrics(ctx context.Context) error {
+	addr := s.cfg.MetricsAddr
 	if addr == "" {
-		return nil, nil
+		return nil
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("listen on METRICS_ADDR %s: %w", addr, err)
+		return fmt.Errorf("listen on METRICS_ADDR %s: %w", addr, err)
 	}
 	m := &metrics{
 		at: "http://" + listener.Addr().String() + "/metrics",
@@ -60,14 +59,16 @@ func openMetrics(ctx context.Context, addr string, log *slog.Logger) (*metrics, 
 	)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{Timeout: metricsTimeout}))
-	m.server = httpserver.Limited(mux, log)
+	m.server = httpserver.Limited(mux, s.log)
 	m.server.IdleTimeout = 2 * time.Minute // a scrape a minute keeps its connection
 	go func() {
 		if err := m.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("metrics listener failed", "cause", err)
+			s.log.Error("metrics listener failed", "cause", err)
 		}
 	}()
-	return m, nil
+	s.metrics = m
+	s.closeLater(m.close)
+	return nil
 }
 
 // count counts one answered request. route is the pattern of its path, "" for
@@ -86,9 +87,6 @@ func (m *metrics) count(method, route string, status int, took time.Duration) {
 
 // close closes the listener; a scrape in progress may finish.
 func (m *metrics) close() error {
-	if m == nil {
-		return nil
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), metricsTimeout)
 	defer cancel()
 	return errors.Join(m.server.Shutdown(ctx), m.server.Close())

@@ -6,23 +6,17 @@ import (
 	"context"
 	"errors"
 	"io"
-	"log/slog"
-	"net/url"
 
-	"holdfast/internal/account"
 	"holdfast/internal/config"
-	"holdfast/internal/database"
-	"holdfast/internal/httpserver"
+	"holdfast/internal/session/store"
 	"holdfast/web"
 )
 
 type learning struct{}
 
-func (*learning) connecting(ctx context.Context) (context.Context, func(error)) {
-	return ctx, func(error) {}
-}
+func (*learning) observe(*store.Config) {}
 
-func (*learning) open(context.Context, config.Config, config.Serve, *url.URL, *httpserver.Listener, *database.DB, *account.Service, *sessions, *slog.Logger) ([]web.Extension, func() error, error) {
+func (*learning) open(context.Context, *server) ([]web.Extension, func() error, error) {
 	return nil, func() error { return nil }, nil
 }
 

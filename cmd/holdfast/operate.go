@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,17 +19,35 @@ import (
 	"holdfast/internal/form"
 	"holdfast/internal/product"
 	"holdfast/internal/session"
+	"holdfast/internal/session/store"
 	"holdfast/internal/text"
 )
+
+// migrate migrates the database to the schema of this version, as serve does at its
+// start, and prints what it applied.
+func migrate(ctx context.Context, cfg config.Config, stdout io.Writer) (err error) {
+	p := &program{cfg: cfg}
+	defer p.close(&err)
+	if err := p.openDatabase(ctx); err != nil {
+		return err
+	}
+	applied, err := p.db.Migrate(ctx)
+	if err != nil {
+		return err
+	}
+	for _, name := range applied {
+		fmt.Fprintf(stdout, "Applied %s.\n", name)
+	}
+	_, err = fmt.Fprintf(stdout, "%s is up to date.\n", p.db.Name())
+	return err
+}
 
 // operator is the person at the command line, with people and sessions in
 // reach whether or not the web server runs.
 type operator struct {
-	accounts *account.Service
-	sessions *sessions
-	base     string // BASE_URL
-	in       io.Reader
-	out      io.Writer
+	program
+	in  io.Reader
+	out io.Writer
 }
 
 // operate runs one command of an operator, on existing stores, and prints on stderr
@@ -38,101 +57,39 @@ func operate(ctx context.Context, command config.Command, cfg config.Config, log
 	if cfg.DataDir, err = filepath.Abs(cfg.DataDir); err != nil {
 		return fmt.Errorf("find DATA_DIR: %w", err)
 	}
-	db, err := openExisting(ctx, cfg)
-	if err != nil {
+	o := &operator{program{cfg: cfg, log: log}, in, out}
+	defer o.close(&err)
+	services := []func(context.Context) error{o.openExisting, o.openAccounts}
+	if strings.HasPrefix(command.Name, "sessions ") || command.Name == "users disable" {
+		// Before the command changes anything: it may be the wrong store.
+		services = append(services, o.openRecordedStore)
+	}
+	if err := o.open(ctx, services...); err != nil {
 		return err
 	}
-	defer closing(&err, db.Close)
-	accounts, closeAccounts, err := newAccounts(cfg, db, log)
-	if err != nil {
-		return err
-	}
-	defer closing(&err, closeAccounts)
-	o := operator{accounts: accounts, base: cfg.BaseURL, in: in, out: out}
-	if endsSessions(command.Name) {
-		// Opened first: where it cannot be, nothing has been changed yet.
-		if o.sessions, err = openRecordedSessions(ctx, cfg, db, log); err != nil {
-			return err
-		}
-		defer closing(&err, o.sessions.Close)
-	}
-	fmt.Fprintln(stderr, "Database:", db.Name())
+	fmt.Fprintln(stderr, "Database:", o.db.Name())
 	if o.sessions != nil {
 		fmt.Fprintln(stderr, "Sessions:", o.sessions.Where())
 	}
+	return o.run(ctx, command)
+}
+
+func (o *operator) run(ctx context.Context, command config.Command) error {
 	users, sessions := command.Users, command.Sessions
-	switch command.Name {
-	case "users list":
+	switch {
+	case command.Name == "users list":
 		return o.listUsers(ctx)
-	case "users show":
-		return o.withPerson(ctx, users.Show.Email, o.showUser)
-	case "users add":
+	case command.Name == "users add":
 		return o.addUser(ctx, users.Add.Name, users.Add.Email)
-	case "users disable":
-		return o.withPerson(ctx, users.Disable.Email, o.disableUser)
-	case "users enable":
-		return o.withPerson(ctx, users.Enable.Email, o.enableUser)
-	case "users reset-link":
-		return o.withPerson(ctx, users.ResetLink.Email, o.resetLink)
-	case "sessions list":
-		return o.withPerson(ctx, sessions.List.Email, o.listSessions)
-	case "sessions end":
-		return o.withPerson(ctx, sessions.End.Email, func(ctx context.Context, p account.Person) error {
-			return o.endSession(ctx, p, sessions.End.ID)
+	case sessions.EndAll.Everybody:
+		ended, err := o.sessions.RevokeAll(ctx, session.RevokedByOperator, func(marked int) {
+			fmt.Fprintf(o.out, "Revoking: %d devices so far\n", marked)
 		})
-	case "sessions end-all":
-		if sessions.EndAll.Everybody {
-			return o.endEverySession(ctx)
-		}
-		return o.withPerson(ctx, sessions.EndAll.Email, o.endAllSessions)
-	default:
-		return fmt.Errorf("command %q is not implemented", command.Name)
+		return o.sayRevoked(ended, err)
 	}
-}
-
-// openExisting opens a database that is there and ready for this version.
-func openExisting(ctx context.Context, cfg config.Config) (*database.DB, error) {
-	db, err := openDatabase(ctx, cfg, true)
-	if errors.Is(err, database.ErrMissing) {
-		return nil, fmt.Errorf("%w: run this where the server runs, with its DATA_DIR or DATABASE_URL; %s migrate creates a new one", err, product.Slug)
-	}
-	if err != nil {
-		return nil, err
-	}
-	if err := db.CheckMigrated(ctx); err != nil {
-		if errors.Is(err, database.ErrNotMigrated) {
-			err = fmt.Errorf("%s: %w: run %s migrate if it is the right one", db.Name(), err, product.Slug)
-		}
-		return nil, errors.Join(err, db.Close())
-	}
-	return db, nil
-}
-
-// endsSessions reports whether a command needs the session store.
-func endsSessions(name string) bool {
-	return strings.HasPrefix(name, "sessions ") || name == "users disable"
-}
-
-func (o operator) listUsers(ctx context.Context) error {
-	const pageSize = 500
-	table := newTable(o.out, "EMAIL", "NAME", "CREATED", "")
-	for after := ""; ; {
-		people, err := o.accounts.List(ctx, after, pageSize)
-		if err != nil {
-			return err
-		}
-		for _, p := range people {
-			table.row(p.Email, p.Name, day(p.Created), disabledWord(p))
-			after = p.Email
-		}
-		if len(people) < pageSize {
-			return table.Flush()
-		}
-	}
-}
-
-// withPerson calls do with the person who is registered with email.
-func (o operator) withPerson(ctx context.Context, email string, do func(context.Context, account.Person) error) error {
+	// The others are about one person. The flags of commands that were not given are empty.
+	email := cmp.Or(users.Show.Email, users.Disable.Email, users.Enable.Email, users.ResetLink.Email,
+		sessions.List.Email, sessions.End.Email, sessions.EndAll.Email)
 	p, err := o.accounts.FindByEmail(ctx, email)
 	if errors.Is(err, account.ErrNotFound) {
 		return fmt.Errorf("no account with the email address %q", email)
@@ -140,24 +97,109 @@ func (o operator) withPerson(ctx context.Context, email string, do func(context.
 	if err != nil {
 		return err
 	}
-	return do(ctx, p)
+	switch command.Name {
+	case "users show":
+		return o.showUser(p)
+	case "users disable":
+		return o.disableUser(ctx, p)
+	case "users enable":
+		if _, err := o.accounts.SetDisabled(ctx, p.ID, false); err != nil {
+			return err
+		}
+		return o.say("Enabled %s.\n", p.Email)
+	case "users reset-link":
+		return o.resetLink(ctx, p)
+	case "sessions list":
+		return o.listSessions(ctx, p)
+	case "sessions end":
+		if err := o.sessions.RevokeDevice(ctx, p.ID, sessions.End.ID, session.RevokedByOperator); err != nil {
+			return err
+		}
+		return o.say("Revoked session %s.\n", sessions.End.ID)
+	case "sessions end-all":
+		ended, err := o.sessions.RevokeAllOf(ctx, p.ID, session.RevokedByOperator)
+		return o.sayRevoked(ended, err)
+	default:
+		return fmt.Errorf("command %q is not implemented", command.Name)
+	}
 }
 
-func (o operator) showUser(_ context.Context, p account.Person) error {
-	table := newTable(o.out)
-	table.row("id", p.ID)
-	table.row("name", p.Name)
-	table.row("email", p.Email)
-	table.row("created", day(p.Created))
-	if p.Disabled {
-		table.row("status", disabledWord(p))
+// openExisting opens a database that is there and ready for this version.
+func (o *operator) openExisting(ctx context.Context) error {
+	err := o.connect(ctx, true)
+	if errors.Is(err, database.ErrMissing) {
+		return fmt.Errorf("%w: run this where the server runs, with its DATA_DIR or DATABASE_URL; %s migrate creates a new one", err, product.Slug)
 	}
-	return table.Flush()
+	if err != nil {
+		return err
+	}
+	err = o.db.CheckMigrated(ctx)
+	if errors.Is(err, database.ErrNotMigrated) {
+		return fmt.Errorf("%s: %w: run %s migrate if it is the right one", o.db.Name(), err, product.Slug)
+	}
+	return err
+}
+
+// openRecordedStore opens the session store if it is the one that the server recorded.
+// Before a server has recorded one, any existing store is accepted.
+func (o *operator) openRecordedStore(ctx context.Context) error {
+	record, recorded, err := o.db.RecordedSessionStore(ctx)
+	if err != nil {
+		return err
+	}
+	servers := store.Identity(record)
+	if o.cfg.SessionStore == store.KindMemory && (!recorded || servers.Kind == store.KindMemory) {
+		return errors.New("sessions cannot be managed from the command line with SESSION_STORE=memory: they are in the server's memory; stop the server to end them all")
+	}
+	elsewhere := ""
+	if recorded {
+		elsewhere = fmt.Sprintf("; the server keeps sessions in %s, as it recorded in %s", servers.Place, o.db.Name())
+	}
+	err = o.openStore(ctx, func(given store.Identity) error {
+		switch {
+		case !recorded || given.Same(servers):
+			return nil
+		case given.Place == servers.Place:
+			return fmt.Errorf("%s holds different data than when the server last recorded it: start the server, which records the store it uses", given.Place)
+		default:
+			return fmt.Errorf("this command was given %s%s: run it with the server's settings, or start the server if it has moved", given.Place, elsewhere)
+		}
+	})
+	if errors.Is(err, store.ErrMissing) {
+		return fmt.Errorf("%w%s", err, elsewhere)
+	}
+	return err
+}
+
+func (o *operator) listUsers(ctx context.Context) error {
+	const pageSize = 500
+	rows := [][]string{{"EMAIL", "NAME", "CREATED", ""}}
+	for after := ""; ; {
+		people, err := o.accounts.List(ctx, after, pageSize)
+		if err != nil {
+			return err
+		}
+		for _, p := range people {
+			rows = append(rows, []string{p.Email, p.Name, day(p.Created), status(p)})
+			after = p.Email
+		}
+		if len(people) < pageSize {
+			return o.table(rows)
+		}
+	}
+}
+
+func (o *operator) showUser(p account.Person) error {
+	rows := [][]string{{"id", p.ID}, {"name", p.Name}, {"email", p.Email}, {"created", day(p.Created)}}
+	if p.Disabled {
+		rows = append(rows, []string{"status", status(p)})
+	}
+	return o.table(rows)
 }
 
 // addUser reads the password from the first line of the standard input: a flag
 // could be read in the list of processes.
-func (o operator) addUser(ctx context.Context, name, email string) error {
+func (o *operator) addUser(ctx context.Context, name, email string) error {
 	fmt.Fprintln(o.out, "Password:")
 	line, err := bufio.NewReader(o.in).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -180,7 +222,7 @@ func (o operator) addUser(ctx context.Context, name, email string) error {
 	return o.say("Added %s <%s>.\n", p.Name, p.Email)
 }
 
-func (o operator) disableUser(ctx context.Context, p account.Person) error {
+func (o *operator) disableUser(ctx context.Context, p account.Person) error {
 	// First no new logins, then no old ones: see the ledger's Open.
 	if _, err := o.accounts.SetDisabled(ctx, p.ID, true); err != nil {
 		return err
@@ -192,16 +234,9 @@ func (o operator) disableUser(ctx context.Context, p account.Person) error {
 	return o.say("Disabled %s. Sessions revoked: %d.\n", p.Email, ended)
 }
 
-func (o operator) enableUser(ctx context.Context, p account.Person) error {
-	if _, err := o.accounts.SetDisabled(ctx, p.ID, false); err != nil {
-		return err
-	}
-	return o.say("Enabled %s.\n", p.Email)
-}
-
 // resetLink prints a link with which a person chooses a new password, for servers
 // that send no email.
-func (o operator) resetLink(ctx context.Context, p account.Person) error {
+func (o *operator) resetLink(ctx context.Context, p account.Person) error {
 	// For no address: no email shows that it is the person's.
 	token, err := o.accounts.MakeLink(ctx, account.PurposeReset, p.ID, "")
 	if err != nil {
@@ -211,75 +246,49 @@ func (o operator) resetLink(ctx context.Context, p account.Person) error {
 		return err
 	}
 	return o.say("%s/reset?token=%s\nValid for %d minutes, for one use. Send it only to %s.\n",
-		o.base, token, account.ResetLife/time.Minute, p.Email)
+		o.cfg.BaseURL, token, account.ResetLife/time.Minute, p.Email)
 }
 
-func (o operator) listSessions(ctx context.Context, p account.Person) error {
+func (o *operator) listSessions(ctx context.Context, p account.Person) error {
 	devices, err := o.sessions.Devices(ctx, p.ID)
 	if err != nil {
 		return err
 	}
-	table := newTable(o.out, "ID", "SINCE", "LAST SEEN", "ADDRESS", "BROWSER")
+	rows := [][]string{{"ID", "SINCE", "LAST SEEN", "ADDRESS", "BROWSER"}}
 	for _, d := range devices {
-		table.row(d.ID, second(d.CreatedAt), second(d.LastSeenAt), d.Address, d.UserAgent)
+		rows = append(rows, []string{d.ID, second(d.CreatedAt), second(d.LastSeenAt), d.Address, d.UserAgent})
 	}
-	return table.Flush()
+	return o.table(rows)
 }
 
-func (o operator) endSession(ctx context.Context, p account.Person, id string) error {
-	if err := o.sessions.RevokeDevice(ctx, p.ID, id, session.RevokedByOperator); err != nil {
-		return err
-	}
-	return o.say("Revoked session %s.\n", id)
-}
-
-func (o operator) endAllSessions(ctx context.Context, p account.Person) error {
-	ended, err := o.sessions.RevokeAllOf(ctx, p.ID, session.RevokedByOperator)
-	return o.sayEnded(ended, err)
-}
-
-func (o operator) endEverySession(ctx context.Context) error {
-	ended, err := o.sessions.RevokeAll(ctx, session.RevokedByOperator, func(marked int) {
-		fmt.Fprintf(o.out, "Revoking: %d devices so far\n", marked)
-	})
-	return o.sayEnded(ended, err)
-}
-
-func (o operator) sayEnded(ended int, err error) error {
+func (o *operator) sayRevoked(ended int, err error) error {
 	if err != nil {
 		return fmt.Errorf("revoked %d sessions, then failed: %w", ended, err)
 	}
 	return o.say("Sessions revoked: %d.\n", ended)
 }
 
-func (o operator) say(format string, args ...any) error {
+func (o *operator) say(format string, args ...any) error {
 	_, err := fmt.Fprintf(o.out, format, args...)
 	return err
 }
 
-// table lines columns up.
-type table struct{ *tabwriter.Writer }
-
-func newTable(out io.Writer, heads ...string) table {
-	t := table{tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)}
-	if len(heads) > 0 {
-		t.row(heads...)
+// table writes rows with their columns lined up. Control characters of people's
+// making, which a terminal would obey, are left out.
+func (o *operator) table(rows [][]string) error {
+	w := tabwriter.NewWriter(o.out, 0, 0, 2, ' ', 0)
+	for _, cells := range rows {
+		fmt.Fprintln(w, strings.Map(func(r rune) rune {
+			if r < ' ' && r != '\t' || r == 0x7f {
+				return -1
+			}
+			return r
+		}, strings.Join(cells, "\t")))
 	}
-	return t
+	return w.Flush()
 }
 
-// row writes one line. Control characters of people's making, which a terminal
-// would obey, are left out.
-func (t table) row(cells ...string) {
-	fmt.Fprintln(t, strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\t' || r == 0x7f {
-			return -1
-		}
-		return r
-	}, strings.Join(cells, "\t")))
-}
-
-func disabledWord(p account.Person) string {
+func status(p account.Person) string {
 	if p.Disabled {
 		return "disabled"
 	}

@@ -16,6 +16,7 @@ import (
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/session"
 	"holdfast/internal/text"
+	"holdfast/web"
 )
 
 // site is the settings of one installation, and a way to its stores past the
@@ -82,18 +83,12 @@ func (s site) stores(use func(m *session.Manager, person string)) {
 	_, cfg, err := config.Parse([]string{"serve"}, s.getenv, "", &bytes.Buffer{})
 	require.NoError(s.t, err)
 	ctx := context.Background()
-	db, err := openDatabase(ctx, cfg, true)
+	p := &program{cfg: cfg, log: slog.New(slog.DiscardHandler), process: web.Process{Start: 1}}
+	defer p.close(&err)
+	require.NoError(s.t, p.open(ctx, p.openDatabase, p.openSessions, p.openAccounts))
+	person, err := p.accounts.FindByEmail(ctx, "ada@example.org")
 	require.NoError(s.t, err)
-	defer db.Close()
-	m, err := openSessions(ctx, cfg, db, 1, &learning{}, newLog(cfg, &bytes.Buffer{}))
-	require.NoError(s.t, err)
-	defer m.Close()
-	accounts, closeAccounts, err := newAccounts(cfg, db, slog.New(slog.DiscardHandler))
-	require.NoError(s.t, err)
-	defer closeAccounts()
-	person, err := accounts.FindByEmail(ctx, "ada@example.org")
-	require.NoError(s.t, err)
-	use(m.Manager, person.ID)
+	use(p.sessions, person.ID)
 }
 
 // logIn begins n sessions of Ada's.

@@ -2,89 +2,62 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"time"
 
-	"holdfast/internal/account"
 	"holdfast/internal/config"
 	"holdfast/internal/database"
 	"holdfast/internal/httpserver"
 	"holdfast/internal/mail"
-	"holdfast/internal/password"
 	"holdfast/internal/product"
 	"holdfast/internal/session/store"
-	"holdfast/internal/throttle"
 	"holdfast/web"
 )
 
-// hashWait is how long a login waits for its turn to be hashed before the client is
-// asked to try again.
-const hashWait = 10 * time.Second
+// server is the program that answers requests.
+type server struct {
+	program
+	flags      config.Serve
+	listener   *httpserver.Listener
+	base       *url.URL // BASE_URL
+	metrics    *metrics
+	transport  mail.Transport
+	folder     *mail.Folder // the transport, without SMTP_URL
+	extensions []web.Extension
+	site       *web.Site
+	recorded   database.SessionStore // see recordStore
+}
 
 // serve opens the services, one after the other, and answers requests on listener
 // until ctx ends. Then no request is in flight and everything is closed.
 func serve(ctx context.Context, cfg config.Config, flags config.Serve, listener *httpserver.Listener, log *slog.Logger, stdout io.Writer) (err error) {
+	s := &server{program: program{cfg: cfg, log: log}, flags: flags, listener: listener}
+	defer s.close(&err)
 	ctx, end := context.WithCancel(ctx)
-	defer end()
-	db, err := openDatabase(ctx, cfg, false)
-	if err != nil {
+	defer end() // before s.close, which waits for what runs until then
+	if err := s.open(ctx,
+		s.openDatabase,
+		s.recordStart,
+		s.openSessions,
+		s.openMetrics,
+		s.openAccounts,
+		s.openMail,
+		s.openLearning,
+		s.openSite,
+		s.recordStore,
+		s.startBackground,
+	); err != nil {
 		return err
 	}
-	defer closing(&err, db.Close)
-	process, err := migrateAndStart(ctx, db, flags)
-	if err != nil {
-		return err
-	}
-	teaching := &learning{}
-	sessions, err := openSessions(ctx, cfg, db, process.Start, teaching, log)
-	if err != nil {
-		return err
-	}
-	defer closing(&err, sessions.Close)
-	metrics, err := openMetrics(ctx, cfg.MetricsAddr, log)
-	if err != nil {
-		return err
-	}
-	defer closing(&err, metrics.close)
-	accounts, closeAccounts, err := newAccounts(cfg, db, log)
-	if err != nil {
-		return err
-	}
-	defer closing(&err, closeAccounts)
-	transport, err := mailTransport(cfg, log)
-	if err != nil {
-		return err
-	}
-	base, err := url.Parse(cfg.BaseURL)
-	if err != nil {
-		return fmt.Errorf("parse BASE_URL: %w", err)
-	}
-	extensions, closeExtensions, err := teaching.open(ctx, cfg, flags, base, listener, db, accounts, sessions, log)
-	if err != nil {
-		return err
-	}
-	defer closing(&err, closeExtensions)
-	site, err := newSite(cfg, base, db, accounts, sessions, transport, process, metrics, extensions, log)
-	if err != nil {
-		return err
-	}
-	wait, err := startBackground(ctx, cfg, flags, db, accounts, sessions, transport, log)
-	if err != nil {
-		return err
-	}
-	defer func() { end(); wait() }()
-	announce(stdout, cfg, db, sessions, process, metrics)
-	return httpserver.New(site, site.AlwaysSent(), log).Serve(ctx, listener, cfg.ShutdownTimeout)
+	s.announce(stdout)
+	return httpserver.New(s.site, s.site.AlwaysSent(), log).Serve(ctx, listener, cfg.ShutdownTimeout)
 }
-
-// closing adds the error of closing something to err.
-func closing(err *error, closeIt func() error) { *err = errors.Join(*err, closeIt()) }
 
 // rehearse opens everything that serve does, except the socket and stores that
 // belong to one process: whether a new version starts.
@@ -92,104 +65,98 @@ func rehearse(ctx context.Context, cfg config.Config, log *slog.Logger) (err err
 	if err := checkTemplates(cfg); err != nil {
 		return err
 	}
-	db, err := openDatabase(ctx, cfg, false)
+	p := &program{cfg: cfg, log: log}
+	defer p.close(&err)
+	services := []func(context.Context) error{p.openDatabase}
+	if cfg.SessionStore == store.KindRedis && cfg.RedisURL != "" {
+		services = append(services, p.openSessions)
+	}
+	return p.open(ctx, services...)
+}
+
+// recordStart migrates the database, and records this start in it unless the flags say
+// otherwise.
+func (s *server) recordStart(ctx context.Context) error {
+	_, err := s.db.Migrate(ctx)
 	if err != nil {
 		return err
 	}
-	defer closing(&err, db.Close)
-	if cfg.SessionStore != store.KindRedis || cfg.RedisURL == "" {
-		return nil
-	}
-	sessions, err := openSessions(ctx, cfg, db, 0, &learning{}, log)
-	if err != nil {
+	s.process = web.Process{ID: os.Getpid(), Started: time.Now()}
+	if s.flags.Uncounted {
+		s.process.Start, err = s.db.LatestStart(ctx)
 		return err
-	}
-	return sessions.Close()
-}
-
-func openDatabase(ctx context.Context, cfg config.Config, mustExist bool) (*database.DB, error) {
-	return database.Open(ctx, database.Config{
-		URL:       cfg.DatabaseURL.Reveal(),
-		DataDir:   cfg.DataDir,
-		MaxConns:  cfg.DatabasePoolSize,
-		Timeout:   cfg.DatabaseTimeout,
-		MustExist: mustExist,
-	})
-}
-
-// migrateAndStart migrates the database, and records this start in it unless the
-// flags say otherwise.
-func migrateAndStart(ctx context.Context, db *database.DB, flags config.Serve) (web.Process, error) {
-	process := web.Process{ID: os.Getpid(), Started: time.Now()}
-	if _, err := db.Migrate(ctx); err != nil {
-		return process, fmt.Errorf("migrate %s: %w", db.Name(), err)
 	}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "unknown host"
 	}
-	if flags.Uncounted {
-		process.Start, err = db.LatestStart(ctx)
-	} else {
-		instance := host + "/" + strconv.Itoa(process.ID)
-		process.Start, err = db.RecordStart(ctx, database.Start{Instance: instance, Version: version(), At: process.Started})
-	}
-	return process, err
+	instance := host + "/" + strconv.Itoa(s.process.ID)
+	s.process.Start, err = s.db.RecordStart(ctx, database.Start{Instance: instance, Version: version(), At: s.process.Started})
+	return err
 }
 
-func newSite(cfg config.Config, base *url.URL, db *database.DB, accounts *account.Service, sessions *sessions, transport mail.Transport, process web.Process, metrics *metrics, extensions []web.Extension, log *slog.Logger) (*web.Site, error) {
-	return web.New(web.Config{
-		Accounts:       accounts,
-		Sessions:       sessions.Manager,
-		Revocations:    db.Revocations(),
-		MailOn:         cfg.SMTPURL != "",
-		Mails:          shownMail(cfg, transport),
-		Ready:          db.Ping,
-		Warnings:       sessions.store.Warnings,
-		Log:            log,
-		Answered:       metrics.count,
+// openMail opens a mail server if one is set, and otherwise a directory.
+func (s *server) openMail(context.Context) (err error) {
+	if s.cfg.SMTPURL != "" {
+		s.transport, err = mail.NewSMTP(s.cfg.SMTPURL.Reveal(), s.cfg.MailFrom, nil)
+		return err
+	}
+	s.folder = mail.NewFolder(filepath.Join(s.cfg.DataDir, "mail"), s.cfg.MailFrom, s.log)
+	s.transport = s.folder
+	return nil
+}
+
+// shownMail reads the directory for the page /mail, which exists for learning only:
+// anyone who can open it can choose a new password for any account. So a server
+// that other machines can reach does not have it, whatever LEARN says.
+func (s *server) shownMail() func() ([]mail.Shown, error) {
+	if s.folder == nil || !s.cfg.Learn() || !s.cfg.LocalOnly() {
+		return nil
+	}
+	return s.folder.Latest
+}
+
+func (s *server) openLearning(ctx context.Context) (err error) {
+	if s.base, err = url.Parse(s.cfg.BaseURL); err != nil {
+		return fmt.Errorf("parse BASE_URL: %w", err)
+	}
+	var closeIt func() error
+	if s.extensions, closeIt, err = s.learning.open(ctx, s); err == nil {
+		s.closeLater(closeIt)
+	}
+	return err
+}
+
+func (s *server) openSite(context.Context) (err error) {
+	s.site, err = web.New(web.Config{
+		Accounts:       s.accounts,
+		Sessions:       s.sessions,
+		Revocations:    s.db.Revocations(),
+		MailOn:         s.cfg.SMTPURL != "",
+		Mails:          s.shownMail(),
+		Ready:          s.db.Ping,
+		Warnings:       s.store.Warnings,
+		Log:            s.log,
+		Answered:       s.metrics.count,
 		Now:            time.Now,
-		BaseURL:        base,
-		TrustedProxies: cfg.TrustedProxies,
-		MinPassword:    cfg.PasswordMinLength,
-		RememberFor:    cfg.SessionRememberLifetime,
-		NamePlaces:     cfg.Learn(),
+		BaseURL:        s.base,
+		TrustedProxies: s.cfg.TrustedProxies,
+		MinPassword:    s.cfg.PasswordMinLength,
+		RememberFor:    s.cfg.SessionRememberLifetime,
+		NamePlaces:     s.cfg.Learn(),
 		Version:        version(),
-		Process:        process,
-		SessionStore:   cfg.SessionStore,
-		Extensions:     extensions,
+		Process:        s.process,
+		SessionStore:   s.cfg.SessionStore,
+		Extensions:     s.extensions,
 	})
-}
-
-// newAccounts returns the service and a function that closes what it opened.
-func newAccounts(cfg config.Config, db *database.DB, log *slog.Logger) (*account.Service, func() error, error) {
-	policy := password.Policy{MinRunes: cfg.PasswordMinLength}
-	closeAll := func() error { return nil }
-	if cfg.BreachedPasswords != "" {
-		breached, err := password.OpenBreached(cfg.BreachedPasswords)
-		if err != nil {
-			return nil, nil, fmt.Errorf("BREACHED_PASSWORDS: %w", err)
-		}
-		policy.Breached, closeAll = breached, breached.Close
-	}
-	limiter := throttle.New(db.Tries(), time.Now)
-	if cfg.Throttle == "off" {
-		limiter = nil
-	}
-	return account.New(account.Config{
-		Store: db.People(), Throttle: limiter, Hasher: newHasher(cfg), Policy: policy, Now: time.Now, Log: log,
-	}), closeAll, nil
-}
-
-func newHasher(cfg config.Config) *password.Hasher {
-	return password.NewHasher(password.DefaultCost(), cfg.PasswordHashConcurrency, hashWait)
+	return err
 }
 
 // announce prints where to find the server.
-func announce(stdout io.Writer, cfg config.Config, db *database.DB, sessions *sessions, process web.Process, metrics *metrics) {
+func (s *server) announce(stdout io.Writer) {
 	fmt.Fprintf(stdout, "%s %s, server start %d\n  url       %s\n  sessions  %s\n  database  %s\n",
-		product.Name, version(), process.Start, cfg.BaseURL, sessions.Where(), db.Name())
-	if metrics != nil {
-		fmt.Fprintf(stdout, "  metrics   %s\n", metrics.at)
+		product.Name, version(), s.process.Start, s.cfg.BaseURL, s.sessions.Where(), s.db.Name())
+	if s.metrics != nil {
+		fmt.Fprintf(stdout, "  metrics   %s\n", s.metrics.at)
 	}
 }
