@@ -28,10 +28,15 @@ var (
 )
 
 // DefaultLimit is how long an attack may take, on both servers together. Cleaning up
-// may take a fifth of that on each, so that a run ends within ten seconds.
+// may take two fifths of that more, so that a run ends within ten seconds.
 const DefaultLimit = 7 * time.Second
 
-func (r *Runner) tidyLimit() time.Duration { return r.Limit / 5 }
+// cleaning returns a context for cleaning up after an attack that ran with ctx: what the
+// attack has left of its time, and some fifths of it more.
+func (r *Runner) cleaning(ctx context.Context, fifths time.Duration) (context.Context, context.CancelFunc) {
+	deadline, _ := ctx.Deadline() // Run has set one
+	return context.WithDeadline(context.WithoutCancel(ctx), deadline.Add(fifths*r.Limit/5))
+}
 
 // Config is what a Runner needs.
 type Config struct {

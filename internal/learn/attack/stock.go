@@ -94,7 +94,7 @@ func Wait(ctx context.Context, text string) error {
 
 // clear stops the typical set-up and deletes its keys.
 func (r *Runner) clear(ctx context.Context, s *stockServer, t *target) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.tidyLimit())
+	ctx, cancel := r.cleaning(ctx, 1)
 	defer cancel()
 	t.visitor.Close()
 	err := s.server.Shutdown(ctx)

@@ -39,7 +39,7 @@ func (r *Runner) invent(ctx context.Context) (victim, error) {
 // tidy deletes what a run left on this server: guest sessions, the victim's sessions
 // and the victim, and any victim that an earlier run could not delete.
 func (r *Runner) tidy(ctx context.Context, t *target) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.tidyLimit())
+	ctx, cancel := r.cleaning(ctx, 2)
 	defer cancel()
 	defer t.visitor.Close()
 	err := t.endGuests(ctx)
