@@ -98,6 +98,9 @@ func TestNobodyWaitsForAMonitorThatDoesNotRead(t *testing.T) {
 	if _, err := slow.Write([]byte("MONITOR\r\n")); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := io.ReadFull(slow, make([]byte, len("+OK\r\n"))); err != nil {
+		t.Fatal(err) // before it is answered, it does not listen yet
+	}
 	conn, line := dial(t, s), strings.Repeat("x", 100<<10)
 	for range 20 { // twice what may wait
 		do(t, conn, "PING", line)
