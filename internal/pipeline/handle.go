@@ -20,21 +20,8 @@ var (
 
 var errSend = fmt.Errorf("Send, Flush and Receive on a shared connection: %w", errors.ErrUnsupported)
 
-// handle is a connection of Client.Pool.
-type handle struct{ c *Client }
-
-// Do implements [redis.Conn].
-func (h handle) Do(cmd string, args ...any) (any, error) {
-	return h.DoContext(context.Background(), cmd, args...)
-}
-
-// DoContext implements [redis.ConnWithContext].
-func (h handle) DoContext(ctx context.Context, cmd string, args ...any) (any, error) {
-	if cmd == "" { // the pool asks for replies not yet received: there are none
-		return nil, nil
-	}
-	return h.c.DoContext(ctx, cmd, args...)
-}
+// handle is a connection of Client.Pool. Do and DoContext are the client's.
+type handle struct{ *Client }
 
 // DoWithTimeout implements [redis.ConnWithTimeout]. Only a timeout shorter than
 // the client's own has an effect; 0 means the client's own.

@@ -160,7 +160,7 @@ func (c *Client) read(l *link) {
 		r := l.sent[0]
 		l.sent = l.sent[1:]
 		r.place = decided
-		if c.current == l && isNoLongerFit(err) {
+		if err != nil && c.current == l && isNoLongerFit(err) {
 			c.current = nil
 			c.connectIfNeeded()
 			l.wake.Signal()

@@ -114,19 +114,18 @@ func (c *Client) Do(cmd string, args ...any) (any, error) {
 // error is, or wraps, [ErrTimeout], [ErrClosed], ctx's error, what Dial or Check
 // returned, what closed the connection twice, or [errors.ErrUnsupported] for a
 // command that a shared connection cannot carry; and also [ErrOutcomeUnknown] if
-// that applies.
+// that applies. An empty command, with which a pool asks for replies not yet received,
+// does nothing.
 //
 // If ctx ends first, the connection stays in use and the reply is dropped when it
 // arrives.
-func (c *Client) DoContext(ctx context.Context, cmd string, args ...any) (any, error) {
-	reply, err := c.do(ctx, cmd, args)
-	if c.o.Observe != nil {
-		c.o.Observe(cmd, err)
+func (c *Client) DoContext(ctx context.Context, cmd string, args ...any) (reply any, err error) {
+	if cmd == "" {
+		return nil, nil
 	}
-	return reply, err
-}
-
-func (c *Client) do(ctx context.Context, cmd string, args []any) (any, error) {
+	if c.o.Observe != nil {
+		defer func() { c.o.Observe(cmd, err) }()
+	}
 	if needsOwnConnection(cmd) {
 		return nil, fmt.Errorf("%s on a shared connection: %w", cmd, errors.ErrUnsupported)
 	}
@@ -139,7 +138,9 @@ func (c *Client) do(ctx context.Context, cmd string, args []any) (any, error) {
 	}
 	select {
 	case res := <-r.done:
-		res.err = r.named(res.err)
+		if res.err != nil {
+			res.err = r.named(res.err)
+		}
 		c.release(r)
 		return res.reply, res.err
 	case <-r.limit.C:
@@ -164,9 +165,10 @@ func (c *Client) enqueue(r *request) error {
 		return ErrClosed
 	}
 	c.pending = append(c.pending, r)
-	c.connectIfNeeded()
 	if c.current != nil {
 		c.current.wake.Signal()
+	} else {
+		c.connectIfNeeded()
 	}
 	return nil
 }

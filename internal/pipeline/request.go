@@ -58,7 +58,8 @@ func (r *request) named(err error) error {
 	return fmt.Errorf("%w: %w", ErrOutcomeUnknown, err)
 }
 
-// request returns a request that is in no queue.
+// request returns a request that is in no queue. It copies args, so that the caller
+// cannot change them, converted as redigo would do it.
 func (c *Client) request(cmd string, args []any) *request {
 	r, _ := c.requests.Get().(*request)
 	if r == nil {
@@ -66,7 +67,20 @@ func (c *Client) request(cmd string, args []any) *request {
 	} else {
 		r.limit.Reset(c.o.Timeout)
 	}
-	r.cmd, r.args = cmd, frozen(args)
+	r.cmd, r.args = cmd, make([]any, len(args))
+	for i, arg := range args {
+		if a, ok := arg.(redis.Argument); ok {
+			arg = a.RedisArg()
+		}
+		switch arg := arg.(type) {
+		case string, int, int64, float64, bool, nil:
+			r.args[i] = arg
+		case []byte:
+			r.args[i] = bytes.Clone(arg)
+		default:
+			r.args[i] = fmt.Sprint(arg)
+		}
+	}
 	return r
 }
 
@@ -75,26 +89,6 @@ func (c *Client) release(r *request) {
 	r.limit.Stop()
 	*r = request{done: r.done, limit: r.limit}
 	c.requests.Put(r)
-}
-
-// frozen copies args so that the caller cannot change the copy, converted as redigo
-// would do it.
-func frozen(args []any) []any {
-	own := make([]any, len(args))
-	for i, arg := range args {
-		if a, ok := arg.(redis.Argument); ok {
-			arg = a.RedisArg()
-		}
-		switch arg := arg.(type) {
-		case string, int, int64, float64, bool, nil:
-			own[i] = arg
-		case []byte:
-			own[i] = bytes.Clone(arg)
-		default:
-			own[i] = fmt.Sprint(arg)
-		}
-	}
-	return own
 }
 
 // needsOwnConnection reports whether cmd changes what later replies on its
