@@ -6,7 +6,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,26 +20,21 @@ import (
 // boltstore does it, which hands out memory that is valid inside its transaction
 // only, and has no compare-and-swap.
 type file struct {
+	local
 	db      *bbolt.DB
 	stop    context.CancelFunc
 	running sync.WaitGroup // what runs every minute
 }
 
 const (
-	// boltBucket is the bucket of all values. Each begins with its expiry, 8 bytes
+	// bucketName is the bucket of all values. Each begins with its expiry, 8 bytes
 	// of big-endian Unix nanoseconds.
-	boltBucket = "scs:session"
+	bucketName = "scs:session"
 	// propertyKey begins the keys under which the file keeps properties. No session
 	// has such a key: theirs are 43 characters long.
 	propertyKey = "beat"
 
 	fileName = "the session file" // for people
-
-	sweepEvery = time.Minute
-	// fileHeartbeatEvery is the time between two heartbeat writes to a file. An older
-	// copy can only be put there while no server runs, so it is checked when the file is
-	// opened; the writes only keep short what has to be replayed then.
-	fileHeartbeatEvery = time.Minute
 )
 
 func openFile(cfg Config) (*Opened, error) {
@@ -58,7 +52,12 @@ func openFile(cfg Config) (*Opened, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
-	f := &file{db: db, stop: func() {}}
+	in := func(use func(bucket) error) func(*bbolt.Tx) error {
+		return func(tx *bbolt.Tx) error { return use(boltBucket{tx.Bucket([]byte(bucketName))}) }
+	}
+	view := func(use func(bucket) error) error { return db.View(in(use)) }
+	update := func(use func(bucket) error) error { return db.Update(in(use)) }
+	f := &file{local: local{fileName, view, update}, db: db, stop: func() {}}
 	identity := Identity{Kind: KindFile, Place: placeOfFile("the file", path)}
 	clock, err := f.begin(context.Background(), cfg, identity)
 	if err != nil {
@@ -83,7 +82,7 @@ func inDataDir(cfg Config, name string) (path string, err error) {
 // its watermark, and starts the heartbeat and the sweeps. It returns the watch on the
 // database's clock.
 func (f *file) begin(ctx context.Context, cfg Config, identity Identity) (*clockWatch, error) {
-	err := f.update(func(bucket *bbolt.Bucket) error { return nil }) // makes the bucket
+	err := f.db.Update(func(tx *bbolt.Tx) error { _, err := tx.CreateBucketIfNotExists([]byte(bucketName)); return err })
 	if err == nil && cfg.Accept != nil {
 		if identity.ID, err = f.id(ctx); err == nil {
 			err = accept(cfg, identity)
@@ -107,8 +106,19 @@ func (f *file) begin(ctx context.Context, cfg Config, identity Identity) (*clock
 	}
 	var run context.Context
 	run, f.stop = context.WithCancel(context.Background())
-	f.every(run, sweepEvery, cfg.Log, "expired sessions not deleted", f.sweep)
-	f.every(run, fileHeartbeatEvery, cfg.Log, "session store watermark not written", func(ctx context.Context) error {
+	logged := func(failed string, act func(context.Context) error) {
+		f.running.Go(func() {
+			every(run, time.Minute, func(ctx context.Context) {
+				if err := act(ctx); err != nil && ctx.Err() == nil {
+					cfg.Log.Warn(failed, "cause", err)
+				}
+			})
+		})
+	}
+	logged("expired sessions not deleted", f.sweep)
+	// An older copy can only be put there while no server runs, so it is checked when the
+	// file is opened. This only keeps short what has to be replayed then.
+	logged("session store watermark not written", func(ctx context.Context) error {
 		// Every revoked session is removed here before the revocation is stamped, so the
 		// clock read before the write is a watermark.
 		now, err := heartbeat.clock.read(ctx, cfg.RevocationLog)
@@ -120,130 +130,53 @@ func (f *file) begin(ctx context.Context, cfg Config, identity Identity) (*clock
 	return heartbeat.clock, nil
 }
 
-func (f *file) every(run context.Context, period time.Duration, log *slog.Logger, failed string, do func(context.Context) error) {
-	f.running.Go(func() {
-		tick := time.NewTicker(period)
-		defer tick.Stop()
-		for {
-			select {
-			case <-run.Done():
-				return
-			case <-tick.C:
-				if err := do(run); err != nil && run.Err() == nil {
-					log.Warn(failed, "cause", err)
-				}
-			}
-		}
-	})
-}
-
 func (f *file) Close() error {
 	f.stop()
 	f.running.Wait()
 	return f.db.Close()
 }
 
-// update runs one transaction on the bucket.
-func (f *file) update(change func(bucket *bbolt.Bucket) error) error {
-	return f.db.Update(func(tx *bbolt.Tx) error {
-		bucket, err := tx.CreateBucketIfNotExists([]byte(boltBucket))
-		if err != nil {
-			return err
-		}
-		return change(bucket)
+func (f *file) sweep(context.Context) error {
+	now := time.Now()
+	return f.update(func(b bucket) error {
+		return removeAll(b, b.(boltBucket).find(func(_, stored []byte) bool { return expired(stored, now) }))
 	})
 }
 
-// get returns a copy of a value that has not expired, nil if there is none.
-func get(bucket *bbolt.Bucket, key string) []byte {
-	if stored := bucket.Get([]byte(key)); !expired(stored, time.Now()) {
-		return append([]byte{}, stored[8:]...)
+// boltBucket is the bucket within one transaction.
+type boltBucket struct{ in *bbolt.Bucket }
+
+func (b boltBucket) get(key string) ([]byte, error) {
+	if stored := b.in.Get([]byte(key)); !expired(stored, time.Now()) {
+		return append([]byte{}, stored[8:]...), nil
 	}
-	return nil
+	return nil, nil
 }
 
 func expired(stored []byte, now time.Time) bool {
 	return len(stored) < 8 || binary.BigEndian.Uint64(stored) < uint64(now.UnixNano())
 }
 
-func put(bucket *bbolt.Bucket, key string, value []byte, expiry time.Time) error {
-	return bucket.Put([]byte(key), append(binary.BigEndian.AppendUint64(nil, uint64(expiry.UnixNano())), value...))
+func (b boltBucket) put(key string, value []byte, expiry time.Time) error {
+	return b.in.Put([]byte(key), append(binary.BigEndian.AppendUint64(nil, uint64(expiry.UnixNano())), value...))
 }
 
-// removeIf removes values, and returns how many those were.
-func removeIf(bucket *bbolt.Bucket, which func(key, stored []byte) bool) (removed int, err error) {
-	var keys [][]byte
-	err = bucket.ForEach(func(key, stored []byte) error {
+func (b boltBucket) remove(key string) error { return b.in.Delete([]byte(key)) }
+
+// keys leaves out the file's properties.
+func (b boltBucket) keys() ([]string, error) {
+	return b.find(func(key, _ []byte) bool { return !bytes.HasPrefix(key, []byte(propertyKey)) }), nil
+}
+
+func (b boltBucket) find(which func(key, stored []byte) bool) (keys []string) {
+	_ = b.in.ForEach(func(key, stored []byte) error { // fails only with what this function returns
 		if which(key, stored) {
-			keys = append(keys, key)
+			keys = append(keys, string(key))
 		}
 		return nil
 	})
-	for _, key := range keys {
-		err = errors.Join(err, bucket.Delete(key))
-	}
-	return len(keys), err
+	return keys
 }
-
-func (f *file) Get(ctx context.Context, key string) (value []byte, err error) {
-	began := time.Now()
-	err = f.db.View(func(tx *bbolt.Tx) error { value = get(tx.Bucket([]byte(boltBucket)), key); return nil })
-	traceOf(ctx).ran(fileName, began, value, err, "Find", key)
-	return value, err
-}
-
-func (f *file) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
-	return getEach(ctx, f.Get, keys)
-}
-
-func (f *file) CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) error {
-	began := time.Now()
-	err := f.update(func(bucket *bbolt.Bucket) error {
-		stored := get(bucket, key)
-		switch {
-		case (stored == nil) != (old == nil) || !bytes.Equal(stored, old):
-			return ErrConflict
-		case new == nil:
-			return bucket.Delete([]byte(key))
-		}
-		return put(bucket, key, new, began.Add(ttl))
-	})
-	traceOf(ctx).ran(fileName, began, nil, err, "Commit", key, new)
-	return err
-}
-
-func (f *file) Delete(ctx context.Context, keys ...string) error {
-	began := time.Now()
-	err := f.update(func(bucket *bbolt.Bucket) (err error) {
-		for _, key := range keys {
-			err = errors.Join(err, bucket.Delete([]byte(key)))
-		}
-		return err
-	})
-	for _, key := range keys {
-		traceOf(ctx).ran(fileName, began, nil, err, "Delete", key)
-	}
-	return err
-}
-
-// DeleteAll leaves what the file says of itself.
-func (f *file) DeleteAll(context.Context) (removed int, err error) {
-	err = f.update(func(bucket *bbolt.Bucket) (err error) {
-		removed, err = removeIf(bucket, func(key, _ []byte) bool { return !bytes.HasPrefix(key, []byte(propertyKey)) })
-		return err
-	})
-	return removed, err
-}
-
-func (f *file) sweep(context.Context) error {
-	now := time.Now()
-	return f.update(func(bucket *bbolt.Bucket) error {
-		_, err := removeIf(bucket, func(_, stored []byte) bool { return expired(stored, now) })
-		return err
-	})
-}
-
-func (f *file) Ping(context.Context) error { return f.db.View(func(*bbolt.Tx) error { return nil }) }
 
 func (f *file) property(p property) (string, error) {
 	value, err := f.Get(context.Background(), propertyKey+string(p))
@@ -251,8 +184,8 @@ func (f *file) property(p property) (string, error) {
 }
 
 func (f *file) setProperty(p property, value string) error {
-	return f.update(func(bucket *bbolt.Bucket) error {
-		return put(bucket, propertyKey+string(p), []byte(value), time.Now().AddDate(10, 0, 0))
+	return f.update(func(b bucket) error {
+		return b.put(propertyKey+string(p), []byte(value), time.Now().AddDate(10, 0, 0))
 	})
 }
 

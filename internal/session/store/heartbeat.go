@@ -94,7 +94,6 @@ func (r Repair) Error() string {
 // events.
 type heartbeat struct {
 	endings  RevocationLog
-	timeout  time.Duration // of one command
 	trustFor time.Duration
 	clock    *clockWatch
 	client   *pipeline.Client
@@ -118,7 +117,7 @@ type heartbeat struct {
 
 func newHeartbeat(cfg Config) *heartbeat {
 	return &heartbeat{
-		endings: cfg.RevocationLog, timeout: cfg.Timeout, trustFor: trustFor, clock: newClockWatch(cfg.Log), log: cfg.Log, started: time.Now(), tokenKey: watermarkKey + ":" + rand.Text(),
+		endings: cfg.RevocationLog, trustFor: trustFor, clock: newClockWatch(cfg.Log), log: cfg.Log, started: time.Now(), tokenKey: watermarkKey + ":" + rand.Text(),
 		beating: condition{log: cfg.Log, level: slog.LevelWarn, down: "sessions not trusted: no heartbeat accepted by Redis", up: "sessions trusted again"},
 		behind:  condition{log: cfg.Log, level: slog.LevelWarn, down: "revocations from other instances not applied", up: "revocations from other instances applied again"},
 	}
@@ -131,18 +130,7 @@ func (h *heartbeat) run(client *pipeline.Client) {
 	ctx, cancel := context.WithCancel(context.Background())
 	h.stop = cancel
 	for _, act := range []func(context.Context){h.write, h.replayNew} {
-		h.stopped.Go(func() {
-			tick := time.NewTicker(heartbeatEvery)
-			defer tick.Stop()
-			for {
-				select {
-				case <-ctx.Done():
-					return
-				case <-tick.C:
-					act(ctx)
-				}
-			}
-		})
+		h.stopped.Go(func() { every(ctx, heartbeatEvery, act) })
 	}
 }
 
@@ -219,14 +207,7 @@ func (h *heartbeat) replayNew(ctx context.Context) {
 	if at.check == 0 {
 		return // no connection is in use
 	}
-	next, err := h.replay(ctx, at.watermark, func(keys []string) error {
-		for batch := range slices.Chunk(keys, maxKeysAtOnce) {
-			if err := h.advance(at.check, batch, watermark{}); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
+	next, err := h.replay(ctx, at.watermark, func(keys []string) error { return h.advance(at.check, keys, watermark{}) })
 	if err == nil {
 		err = h.advance(at.check, nil, next)
 	}
@@ -287,7 +268,15 @@ func (h *heartbeat) replay(ctx context.Context, found watermark, remove func(key
 	if alarm != "" {
 		h.log.Error(alarm+": replaying every revocation", "watermark", found.ms(), "floor", clock.Floor.UnixMilli())
 	}
-	if err := h.endings.RevokedSince(ctx, since, remove); err != nil {
+	err = h.endings.RevokedSince(ctx, since, func(keys []string) error {
+		for batch := range slices.Chunk(keys, maxKeysAtOnce) {
+			if err := remove(batch); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
 		return watermark{}, fmt.Errorf("replay revocations: %w", err)
 	}
 	return watermarkOf(clock), nil
@@ -303,26 +292,23 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 	h.trustedUntil.Store(0)
 	h.mu.Unlock()
 
-	timed := timed{conn, h.timeout}
 	defer h.repair.Store(nil)
-	if err := h.awaitTurn(ctx, timed); err != nil {
+	if err := h.awaitTurn(ctx, conn); err != nil {
 		return fmt.Errorf("wait for a turn: %w", err)
 	}
-	defer func() { _, _ = timed.Do("DEL", turnKey) }()
-	at, err := h.acquire(timed)
+	defer func() { _, _ = conn.Do("DEL", turnKey) }()
+	at, err := h.acquire(conn)
 	if err != nil {
 		return fmt.Errorf("read watermark: %w", err)
 	}
 	removed, logged := 0, time.Now()
 	h.repair.Store(&Repair{})
 	next, err := h.replay(ctx, at.watermark, func(keys []string) error {
-		for batch := range slices.Chunk(keys, maxKeysAtOnce) {
-			if at, err = h.renew(timed, at, batch, watermark{}); err != nil {
-				return err
-			}
+		if at, err = h.renew(conn, at, keys, watermark{}); err != nil {
+			return err
 		}
 		removed += len(keys)
-		h.holdTurn(timed, removed)
+		h.holdTurn(conn, removed)
 		h.repair.Store(&Repair{removed})
 		if time.Since(logged) > heartbeatEvery {
 			logged = time.Now()
@@ -334,7 +320,7 @@ func (h *heartbeat) check(ctx context.Context, conn redis.Conn) error {
 		return err // the caller that asked for the connection reports it
 	}
 	sent := time.Now()
-	if at, err = h.renew(timed, at, nil, next); err != nil {
+	if at, err = h.renew(conn, at, nil, next); err != nil {
 		return err
 	}
 	at.check = number
@@ -388,14 +374,3 @@ func (h *heartbeat) holdTurn(conn redis.Conn, removed int) {
 }
 
 func (h *heartbeat) turn(removed int) string { return h.tokenKey + " " + strconv.Itoa(removed) }
-
-// timed is a connection whose commands have a time limit.
-type timed struct {
-	redis.Conn
-	timeout time.Duration
-}
-
-// Do implements [redis.Conn].
-func (t timed) Do(cmd string, args ...any) (any, error) {
-	return redis.DoWithTimeout(t.Conn, t.timeout, cmd, args...)
-}

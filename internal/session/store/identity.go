@@ -102,7 +102,7 @@ func acceptOn(cfg Config, identity Identity, conn redis.Conn) (err error) {
 	if cfg.Accept == nil {
 		return nil
 	}
-	identity.ID, err = redis.String(redis.DoWithTimeout(conn, cfg.Timeout, "GET", redisKey(idProperty)))
+	identity.ID, err = redis.String(conn.Do("GET", redisKey(idProperty)))
 	if err != nil && !errors.Is(err, redis.ErrNil) {
 		return fmt.Errorf("read session store ID: %w", err)
 	}

@@ -28,29 +28,28 @@ const Prefix = product.SessionKeys
 
 // redisStore is a Redis server that any number of processes share. One script makes
 // its compare-and-swap atomic, and what is read there is trusted as long as Redis
-// accepts the heartbeat. Single values are read and deleted through scs's
-// redisstore, whose pool returns handles to the one pipelined connection. Its
-// Commit, an unconditional MULTI/SET/PEXPIREAT, is not used.
+// accepts the heartbeat. Single values are read through scs's redisstore, whose pool
+// returns handles to the one pipelined connection. Its Commit, an unconditional
+// MULTI/SET/PEXPIREAT, is not used.
 type redisStore struct {
 	name      string // for people
 	client    *pipeline.Client
 	pool      *redis.Pool
 	stored    *redisstore.RedisStore
 	heartbeat *heartbeat
-	health    *health
 	server    *embeddedredis.Server // nil unless this process runs it
 	belongs   func(key string, value []byte) bool
 	log       *slog.Logger
+	// reads and writes log once when Redis stops answering, or stops taking what is to
+	// be stored, and once when it does so again, however many requests notice.
+	reads, writes condition
 }
 
 func (r *redisStore) Get(ctx context.Context, key string) ([]byte, error) {
 	began := time.Now()
 	value, _, err := r.stored.Find(key)
-	if err == nil {
-		err = r.check(key, value)
-	}
-	if err != nil {
-		value = nil
+	if err == nil && value != nil && !r.belongs(key, value) {
+		value, err = nil, r.misdelivered()
 	}
 	if t := traceOf(ctx); t != nil {
 		t.ran(r.name, began, value, err, "GET", Prefix+key)
@@ -72,12 +71,9 @@ func (r *redisStore) GetMany(ctx context.Context, keys []string) ([][]byte, erro
 	if err != nil {
 		return nil, err
 	}
-	if len(values) != len(keys) {
-		return nil, r.misdelivered()
-	}
 	for i, value := range values {
-		if err := r.check(keys[i], value); err != nil {
-			return nil, err
+		if len(values) != len(keys) || value != nil && !r.belongs(keys[i], value) {
+			return nil, r.misdelivered()
 		}
 	}
 	return values, r.heartbeat.checkTrust()
@@ -95,26 +91,16 @@ func ofWrite(err error) error {
 // have been revoked elsewhere, for example in the database.
 func (r *redisStore) Delete(ctx context.Context, keys ...string) error {
 	at := r.heartbeat.current()
-	err := r.remove(ctx, keys)
+	var err error
+	for batch := range slices.Chunk(keys, maxKeysAtOnce) {
+		if _, err = r.do(ctx, "DEL", prefixed(batch)...); err != nil {
+			break
+		}
+	}
 	if isReply(err, "NOREPLICAS", "MISCONF") {
 		r.heartbeat.invalidate(at, err)
 	}
 	return ofWrite(err)
-}
-
-func (r *redisStore) remove(ctx context.Context, keys []string) error {
-	if len(keys) == 1 {
-		began := time.Now()
-		err := r.stored.Delete(keys[0])
-		traceOf(ctx).ran(r.name, began, nil, err, "DEL", Prefix+keys[0])
-		return err
-	}
-	for batch := range slices.Chunk(keys, maxKeysAtOnce) {
-		if _, err := r.do(ctx, "DEL", prefixed(batch)...); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 func (r *redisStore) DeleteAll(ctx context.Context) (int, error) {
@@ -159,16 +145,9 @@ func (r *redisStore) do(ctx context.Context, cmd string, args ...any) (any, erro
 	return reply, err
 }
 
-// check makes sure that a value is the requested one. The pipelined connection
-// matches replies to commands by their order; if that ever failed, no one would see
-// another person's record.
-func (r *redisStore) check(key string, value []byte) error {
-	if value == nil || r.belongs(key, value) {
-		return nil
-	}
-	return r.misdelivered()
-}
-
+// misdelivered is the error of a value that is not the requested one. The pipelined
+// connection matches replies to commands by their order; if that ever failed, no one
+// would see another person's record.
 func (r *redisStore) misdelivered() error {
 	r.log.Error("session store reply rejected: wrong key", "cause", ErrMisdelivered, "store", r.name)
 	r.client.Reset(ErrMisdelivered)
@@ -222,7 +201,7 @@ func (r *redisStore) CompareAndSwap(ctx context.Context, key string, old, new []
 	case done == 0:
 		err = ErrConflict
 	default:
-		r.health.writes.markUp()
+		r.writes.markUp()
 	}
 	traceOf(ctx).ran(r.name, began, nil, err, "EVALSHA", swapScript.Hash(), 1, Prefix+key, old, new, ttl.Milliseconds())
 	return ofWrite(err)
@@ -300,37 +279,42 @@ func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
 
 // openAt opens the store in the Redis that dial leads to.
 func openAt(cfg Config, name string, dial dialFunc, is Opened) *Opened {
-	hb, health := newHeartbeat(cfg), newHealth(cfg.Log)
+	r := &redisStore{
+		name: name, heartbeat: newHeartbeat(cfg), server: is.Embedded, belongs: cfg.Belongs, log: cfg.Log,
+		reads:  condition{log: cfg.Log, level: slog.LevelError, down: "session store unreachable", up: "session store reachable again"},
+		writes: condition{log: cfg.Log, level: slog.LevelError, down: "session store not writable", up: "session store writable again"},
+	}
 	if is.Embedded != nil {
-		hb.trustFor = trustEmbeddedFor
+		r.heartbeat.trustFor = trustEmbeddedFor
 	}
-	check := func(ctx context.Context, conn redis.Conn) error {
-		if err := acceptOn(cfg, is.identity, conn); err != nil {
-			return err
-		}
-		return hb.check(ctx, conn)
-	}
-	client := newClient(cfg, dial, tracedCheck(cfg, check), health)
-	hb.run(client)
-	pool := client.Pool()
-	is.Store = &redisStore{name, client, pool, redisstore.NewWithPrefix(pool, Prefix), hb, health, is.Embedded, cfg.Belongs, cfg.Log}
-	is.Dial, is.clock = dial, hb.clock
+	r.client = pipeline.New(pipeline.Options{
+		Dial: func(ctx context.Context) (redis.Conn, error) {
+			return dial(ctx, redis.DialConnectTimeout(cfg.Connect), redis.DialTLSHandshakeTimeout(cfg.Connect),
+				redis.DialReadTimeout(cfg.Timeout), redis.DialWriteTimeout(cfg.Timeout))
+		},
+		Check: func(ctx context.Context, conn redis.Conn) (err error) {
+			if cfg.Connecting != nil {
+				traced, done := cfg.Connecting(ctx)
+				ctx = traced
+				defer func() { done(err) }()
+			}
+			if err := acceptOn(cfg, is.identity, conn); err != nil {
+				return err
+			}
+			return r.heartbeat.check(ctx, conn)
+		},
+		ConnectTimeout: cfg.Connect,
+		Timeout:        cfg.Timeout,
+		Observe:        r.observe,
+	})
+	r.heartbeat.run(r.client)
+	r.pool = r.client.Pool()
+	r.stored = redisstore.NewWithPrefix(r.pool, Prefix)
+	is.Store, is.Dial, is.clock = r, dial, r.heartbeat.clock
 	return &is
 }
 
 type dialFunc func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error)
-
-func newClient(cfg Config, dial dialFunc, check func(context.Context, redis.Conn) error, h *health) *pipeline.Client {
-	return pipeline.New(pipeline.Options{
-		Dial: func(ctx context.Context) (redis.Conn, error) {
-			return dial(ctx, redis.DialConnectTimeout(cfg.Connect), redis.DialTLSHandshakeTimeout(cfg.Connect), redis.DialWriteTimeout(cfg.Timeout))
-		},
-		Check:          check,
-		ConnectTimeout: cfg.Connect,
-		Timeout:        cfg.Timeout,
-		Observe:        h.observe,
-	})
-}
 
 // maxKeysAtOnce is how many keys one command takes.
 const maxKeysAtOnce = 1000
@@ -343,31 +327,21 @@ func prefixed(keys []string) []any {
 	return args
 }
 
-// health logs once when Redis stops answering, or stops taking what is to be
-// stored, and once when it does so again, however many requests notice.
-type health struct{ reads, writes condition }
-
-func newHealth(log *slog.Logger) *health {
-	return &health{
-		reads:  condition{log: log, level: slog.LevelError, down: "session store unreachable", up: "session store reachable again"},
-		writes: condition{log: log, level: slog.LevelError, down: "session store not writable", up: "session store writable again"},
-	}
-}
-
-func (h *health) observe(cmd string, err error) {
+// observe gets the outcome of every command.
+func (r *redisStore) observe(cmd string, err error) {
 	switch {
 	case err == nil:
-		if h.reads.isDown.Load() {
-			h.reads.markUp()
+		if r.reads.isDown.Load() {
+			r.reads.markUp()
 		}
 		if cmd == "SET" { // scripts of the heartbeat are taken without room, too
-			h.writes.markUp()
+			r.writes.markUp()
 		}
 	case errors.Is(err, context.Canceled), errors.Is(err, pipeline.ErrClosed), isReply(err, "NOSCRIPT", "WRONGTYPE"):
 	case isReply(err, "OOM", "MISCONF", "NOREPLICAS", "READONLY"):
-		h.writes.markDown(err)
+		r.writes.markDown(err)
 	default:
-		h.reads.markDown(err)
+		r.reads.markDown(err)
 	}
 }
 

@@ -157,6 +157,20 @@ func open(ctx context.Context, cfg Config) (*Opened, error) {
 	return nil, fmt.Errorf("unknown session store %q", cfg.Kind)
 }
 
+// every calls act once in each period until ctx ends.
+func every(ctx context.Context, period time.Duration, act func(context.Context)) {
+	tick := time.NewTicker(period)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			act(ctx)
+		}
+	}
+}
+
 // waitFor gives a store that is just starting a few seconds. A store that is
 // reapplying revocations gets as long as it makes progress: if it were stopped, it
 // would have to start again.

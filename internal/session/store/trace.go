@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 	"time"
-
-	"github.com/gomodule/redigo/redis"
 )
 
 // Trace holds callbacks for the operations of a store, in the manner of
@@ -42,18 +40,5 @@ func traceOf(ctx context.Context) *Trace {
 func (t *Trace) ran(store string, began time.Time, value []byte, err error, name string, args ...any) {
 	if t != nil {
 		t.Ran(Operation{Store: store, Name: name, Args: args, Value: value, Began: began, Err: err})
-	}
-}
-
-// tracedCheck is check with calls to cfg.Connecting, if that is set.
-func tracedCheck(cfg Config, check func(context.Context, redis.Conn) error) func(context.Context, redis.Conn) error {
-	if cfg.Connecting == nil {
-		return check
-	}
-	return func(ctx context.Context, conn redis.Conn) error {
-		ctx, done := cfg.Connecting(ctx)
-		err := check(ctx, conn)
-		done(err)
-		return err
 	}
 }
