@@ -61,17 +61,12 @@ func (q *Queue) Add(ctx context.Context, keys []string, reason string) error {
 }
 
 func add(ctx context.Context, db *sql.DB, keys []string, reason string) error {
-	tx, err := db.BeginTx(ctx, nil)
+	list, err := json.Marshal(keys)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = tx.Rollback() }()
-	for _, key := range keys {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO revocations (session_key, reason) VALUES ($1, $2)", key, reason); err != nil {
-			return err
-		}
-	}
-	return tx.Commit()
+	_, err = db.ExecContext(ctx, "INSERT INTO revocations (session_key, reason) SELECT value, $1 FROM json_each($2)", reason, string(list))
+	return err
 }
 
 // Each passes the keys in the queue to yield, in batches.
