@@ -33,15 +33,17 @@ func (m *Manager) Commit(s *Session) error {
 		err = m.commitLogIn(s)
 	case s.changed && (stored || !s.record.empty()):
 		o.Act = Stored
-		err = m.commitChange(s)
+		if err = m.write(s); err == nil && s.flashTaken {
+			err = ErrFlashTaken
+		}
 	case !stored:
 		o.Act = NoSession
-	case m.now().Sub(s.record.LastSeenAt) >= m.touchEvery:
+	case m.cfg.Now().Sub(s.record.LastSeenAt) >= m.touchEvery:
 		// A request that changes nothing does not fail if its use cannot be stored:
 		// a full store still greets, and the last page of a session was requested
 		// before it was revoked.
 		if o.TouchErr = m.write(s); o.TouchErr != nil {
-			m.log.WarnContext(s.request, "session last-seen time not updated", "cause", o.TouchErr)
+			m.cfg.Log.WarnContext(s.request, "session last-seen time not updated", "cause", o.TouchErr)
 		} else {
 			o.Act = Touched
 		}
@@ -60,20 +62,6 @@ func (m *Manager) Commit(s *Session) error {
 	return nil
 }
 
-func (m *Manager) commitChange(s *Session) error {
-	isNew := !s.Stored()
-	if err := m.write(s); err != nil {
-		return err
-	}
-	if isNew {
-		s.cookie = cookieSet
-	}
-	if s.flashTaken {
-		return ErrFlashTaken
-	}
-	return nil
-}
-
 // commitLogOut deletes the session first, which takes effect immediately, and then
 // marks its row. It deletes the token's session even if the record could not be
 // read. It marks the row even if there was no session: an earlier logout may have
@@ -84,20 +72,17 @@ func (m *Manager) commitLogOut(s *Session) error {
 		keys = append(keys, Key(s.token))
 	}
 	if len(keys) > 0 {
-		if err := m.store.Delete(s.request, keys...); err != nil {
-			return fmt.Errorf("revoke session: %w", unavailable(err))
+		if err := m.cfg.Store.Delete(s.request, keys...); err != nil {
+			return unavailable("revoke session", err)
 		}
 	}
 	if s.Stored() && s.base.Member == nil {
 		keys = s.also // a guest's session is no device
 	}
-	if len(keys) > 0 {
-		if err := m.persistRevocation(s.request, keys, RevokedByLogOut); err != nil {
-			return err
-		}
+	if len(keys) == 0 {
+		return nil
 	}
-	s.cookie = cookieCleared
-	return nil
+	return m.persistRevocation(s.request, keys, RevokedByLogOut)
 }
 
 // Bounds of the attempts to write a record that other requests keep changing: about
@@ -137,11 +122,11 @@ func (m *Manager) write(s *Session) error {
 }
 
 func (m *Manager) writeOnce(s *Session) error {
-	now := m.now()
+	now := m.cfg.Now()
 	if now.After(s.record.LastSeenAt) {
 		s.record.LastSeenAt = now
 	}
-	expires := m.limits.IdleExpiresAt(s.record)
+	expires := m.cfg.Limits.IdleExpiresAt(s.record)
 	if !now.Before(expires) {
 		return ErrEnded
 	}
@@ -155,10 +140,10 @@ func (m *Manager) writeOnce(s *Session) error {
 	if err != nil {
 		return fmt.Errorf("encode session: %w", err)
 	}
-	m.scs.Put(s.scs, recordKey, change{old: s.base.raw, new: raw})
+	m.scs.Put(s.scs, recordKey, raw)
 	m.scs.SetDeadline(s.scs, expires) // the key's TTL
-	if _, _, err := m.scs.Commit(s.scs); err != nil {
-		return fmt.Errorf("store session: %w", unavailable(err))
+	if _, _, err := m.scs.Commit(context.WithValue(s.scs, expectedKey{}, s.base.raw)); err != nil {
+		return unavailable("store session", err)
 	}
 	s.record.raw = raw
 	s.base = s.record
@@ -187,42 +172,33 @@ func (m *Manager) mergeStored(s *Session) error {
 // read returns the record under key. Errors: ErrEnded when there is none,
 // ErrUnavailable.
 func (m *Manager) read(ctx context.Context, key string) (Record, error) {
-	raw, err := m.store.Get(ctx, key)
+	raw, err := m.cfg.Store.Get(ctx, key)
 	if err != nil {
-		return Record{}, fmt.Errorf("read session: %w", unavailable(err))
+		return Record{}, unavailable("read session", err)
 	}
 	if raw == nil {
 		return Record{}, ErrEnded
 	}
 	record, err := DecodeRecord(raw)
-	if err != nil {
-		return Record{}, fmt.Errorf("read session: %w", unavailable(err))
-	}
-	return record, nil
+	return record, unavailable("read session", err)
 }
 
 // WriteCookie adds to the header of w what [Manager.Commit] has decided: the cookie
 // of a new session, a cleared one, or nothing. It does so once.
 func (m *Manager) WriteCookie(w http.ResponseWriter, s *Session) {
-	if s.cookieWritten {
+	if !s.committed || s.cookieWritten {
 		return
 	}
 	s.cookieWritten = true
-	switch s.cookie {
-	case cookieSet:
-		m.setCookie(w, s, m.scs.Token(s.scs))
-	case cookieCleared:
+	switch token := m.scs.Token(s.scs); {
+	case s.loggedOut:
 		m.scs.WriteSessionCookie(s.scs, w, "", time.Time{})
 		// The browser drops its cached pages, so that Back shows nothing private (ASVS
 		// 5.0 14.3.1).
 		w.Header().Set("Clear-Site-Data", `"cache"`)
-	case cookieKept:
+	case s.Stored() && token != s.token:
+		member, _ := s.Member()
+		m.scs.RememberMe(s.scs, member.Remember)
+		m.scs.WriteSessionCookie(s.scs, w, token, s.record.ExpiresAt)
 	}
-}
-
-func (m *Manager) setCookie(w http.ResponseWriter, s *Session, token string) {
-	if member, ok := s.Member(); ok && member.Remember {
-		m.scs.RememberMe(s.scs, true)
-	}
-	m.scs.WriteSessionCookie(s.scs, w, token, s.record.ExpiresAt)
 }

@@ -47,6 +47,8 @@ type Device struct {
 
 	LastSeenAt time.Time // from the session's record; zero for a past one
 	Current    bool      // the session this request came with
+
+	record *Record // of the session, where it was read
 }
 
 // DeviceStore keeps devices, in the database. A row alone does not make a session
@@ -140,7 +142,7 @@ func (s *Session) PastDevices(ctx context.Context, offset, limit int) ([]Device,
 	if !ok {
 		return nil, ErrEnded
 	}
-	return s.manager.devices.Past(ctx, member.ID, offset, limit)
+	return s.manager.cfg.Devices.Past(ctx, member.ID, offset, limit)
 }
 
 // RevokeDevice revokes one session of the logged-in person; for this session it is a
@@ -168,17 +170,9 @@ func (s *Session) RevokeOthers(ctx context.Context) (int, error) {
 	return s.manager.revokeAllOf(ctx, member.ID, member.Device, RevokedByOwner)
 }
 
-// Devices returns the live sessions of a person, newest first: the devices whose
-// record is still in the store, read with one command. It marks the others as
-// expired.
-func (m *Manager) Devices(ctx context.Context, person string) ([]Device, error) {
-	devices, _, err := m.live(ctx, person)
-	return devices, err
-}
-
 // RevokeDevice revokes one session of a person. Errors: see [Session.RevokeDevice].
 func (m *Manager) RevokeDevice(ctx context.Context, person, id string, why RevokeReason) error {
-	d, err := m.devices.Find(ctx, person, id)
+	d, err := m.cfg.Devices.Find(ctx, person, id)
 	if err != nil {
 		return err
 	}
@@ -196,7 +190,7 @@ func (m *Manager) RevokeAllOf(ctx context.Context, person string, why RevokeReas
 func (m *Manager) revokeAllOf(ctx context.Context, person, except string, why RevokeReason) (int, error) {
 	ended := 0
 	for after := ""; ; {
-		devices, err := m.devices.ListUnexpired(ctx, person, after, atOnce)
+		devices, err := m.cfg.Devices.ListUnexpired(ctx, person, after, atOnce)
 		if err != nil {
 			return ended, err
 		}
@@ -205,9 +199,9 @@ func (m *Manager) revokeAllOf(ctx context.Context, person, except string, why Re
 		}
 		after = devices[len(devices)-1].ID
 		devices = slices.DeleteFunc(devices, func(d Device) bool { return d.ID == except })
-		stored, err := m.store.GetMany(ctx, keysOf(devices))
+		stored, err := m.cfg.Store.GetMany(ctx, keysOf(devices))
 		if err != nil {
-			return ended, fmt.Errorf("read sessions: %w", unavailable(err))
+			return ended, unavailable("read sessions", err)
 		}
 		if err := m.end(ctx, devices, why); err != nil {
 			return ended, err
@@ -225,23 +219,21 @@ func (m *Manager) revokeAllOf(ctx context.Context, person, except string, why Re
 // deletes all keys in the store. It calls progress from time to time with the
 // number of devices marked.
 func (m *Manager) RevokeAll(ctx context.Context, why RevokeReason, progress func(marked int)) (int, error) {
-	ended, err := m.store.DeleteAll(ctx)
+	ended, err := m.cfg.Store.DeleteAll(ctx)
 	if err != nil {
-		return ended, fmt.Errorf("revoke sessions: %w", unavailable(err))
+		return ended, unavailable("revoke sessions", err)
 	}
-	if err := m.devices.RevokeAll(ctx, why, progress); err != nil {
+	if err := m.cfg.Devices.RevokeAll(ctx, why, progress); err != nil {
 		return ended, err
 	}
 	// People who have logged in meanwhile.
-	if err := m.devices.RevokeAll(ctx, why, func(int) {}); err != nil {
+	if err := m.cfg.Devices.RevokeAll(ctx, why, func(int) {}); err != nil {
 		return ended, err
 	}
 	// A login in progress may have stored its session after the first deletion and
 	// been confirmed before the mark.
-	if _, err := m.store.DeleteAll(ctx); err != nil {
-		return ended, fmt.Errorf("revoke sessions: %w", unavailable(err))
-	}
-	return ended, nil
+	_, err = m.cfg.Store.DeleteAll(ctx)
+	return ended, unavailable("revoke sessions", err)
 }
 
 // end deletes sessions from the store first, which takes effect immediately, and
@@ -258,16 +250,13 @@ func (m *Manager) end(ctx context.Context, devices []Device, why RevokeReason) e
 	}
 	ctx = context.WithoutCancel(ctx)
 	keys := keysOf(devices)
-	if err := m.store.Delete(ctx, keys...); err != nil {
-		return fmt.Errorf("revoke sessions: %w", unavailable(err))
+	if err := m.cfg.Store.Delete(ctx, keys...); err != nil {
+		return unavailable("revoke sessions", err)
 	}
 	if err := m.persistRevocation(ctx, keys, why); err != nil {
 		return err
 	}
-	if err := m.store.Delete(ctx, keys...); err != nil {
-		return fmt.Errorf("revoke sessions: %w", unavailable(err))
-	}
-	return nil
+	return unavailable("revoke sessions", m.cfg.Store.Delete(ctx, keys...))
 }
 
 func keysOf(devices []Device) []string {
@@ -278,41 +267,39 @@ func keysOf(devices []Device) []string {
 	return keys
 }
 
-// live returns the devices of a person whose session is live, and their records.
-func (m *Manager) live(ctx context.Context, person string) ([]Device, []Record, error) {
-	devices, err := m.devices.Live(ctx, person, atOnce)
+// Devices returns the live sessions of a person, newest first: the devices whose
+// record is still in the store, read with one command. It marks the others as
+// expired.
+func (m *Manager) Devices(ctx context.Context, person string) (live []Device, err error) {
+	devices, err := m.cfg.Devices.Live(ctx, person, atOnce)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	stored, err := m.store.GetMany(ctx, keysOf(devices))
+	stored, err := m.cfg.Store.GetMany(ctx, keysOf(devices))
 	if err != nil {
-		return nil, nil, fmt.Errorf("read sessions: %w", unavailable(err))
+		return nil, unavailable("read sessions", err)
 	}
-	var live []Device
-	var records []Record
 	var expired []string
-	now := m.now()
+	now := m.cfg.Now()
 	for i, d := range devices {
 		record, err := DecodeRecord(stored[i])
 		switch {
-		case stored[i] == nil:
-			expired = append(expired, d.ID)
 		case errors.Is(err, errNewer):
-			live, records = append(live, d), append(records, Record{})
-		case err != nil || record.Member == nil || !m.limits.Live(record, now):
+		case err != nil || record.Member == nil || !m.cfg.Limits.Live(record, now): // also where nothing is stored
 			expired = append(expired, d.ID)
+			continue
 		default:
-			d.LastSeenAt = record.LastSeenAt
-			live, records = append(live, d), append(records, record)
+			d.LastSeenAt, d.record = record.LastSeenAt, &record
 		}
+		live = append(live, d)
 	}
 	if len(expired) > 0 {
 		// A list does not fail because the database accepts no writes right now.
-		if err := m.devices.Expire(ctx, expired); err != nil {
-			m.log.WarnContext(ctx, "expired sessions not recorded", "cause", err)
+		if err := m.cfg.Devices.Expire(ctx, expired); err != nil {
+			m.cfg.Log.WarnContext(ctx, "expired sessions not recorded", "cause", err)
 		}
 	}
-	return live, records, nil
+	return live, nil
 }
 
 // Rename updates the name in every session of a person after the name was stored.
@@ -321,17 +308,20 @@ func (m *Manager) live(ctx context.Context, person string) ([]Device, []Record, 
 // of all writes has the stored name.
 func (m *Manager) Rename(ctx context.Context, person, name string) error {
 	for range maxTries {
-		devices, records, err := m.live(ctx, person)
+		devices, err := m.Devices(ctx, person)
 		if err != nil {
 			return err
 		}
-		for i, d := range devices {
-			if err := m.renameOne(ctx, d.SessionKey, records[i], name); err != nil {
+		for _, d := range devices {
+			if d.record == nil {
+				continue // a newer server's
+			}
+			if err := m.renameOne(ctx, d.SessionKey, *d.record, name); err != nil && !errors.Is(err, ErrEnded) {
 				return fmt.Errorf("rename in session: %w", err)
 			}
 		}
 		written := name
-		if name, err = m.devices.NameOf(ctx, person); err != nil || name == written {
+		if name, err = m.cfg.Devices.NameOf(ctx, person); err != nil || name == written {
 			return err
 		}
 	}
@@ -339,9 +329,9 @@ func (m *Manager) Rename(ctx context.Context, person, name string) error {
 }
 
 func (m *Manager) renameOne(ctx context.Context, key string, r Record, name string) error {
-	err := retry(func() error {
-		now := m.now()
-		if r.Member == nil || !m.limits.Live(r, now) {
+	return retry(func() error {
+		now := m.cfg.Now()
+		if r.Member == nil || !m.cfg.Limits.Live(r, now) {
 			return ErrEnded
 		}
 		renamed := r.clone()
@@ -350,26 +340,22 @@ func (m *Manager) renameOne(ctx context.Context, key string, r Record, name stri
 		if err != nil {
 			return fmt.Errorf("encode session: %w", err)
 		}
-		return unavailable(m.store.CompareAndSwap(ctx, key, r.raw, raw, m.limits.IdleExpiresAt(renamed).Sub(now)))
+		return unavailable("store session", m.cfg.Store.CompareAndSwap(ctx, key, r.raw, raw, m.cfg.Limits.IdleExpiresAt(renamed).Sub(now)))
 	}, func() (err error) {
 		r, err = m.read(ctx, key)
 		return err
 	})
-	if errors.Is(err, ErrEnded) {
-		return nil
-	}
-	return err
 }
 
 // makeRoom revokes the oldest sessions of a person beyond MaxLive, and returns how
 // many it revoked. The one just confirmed counts and is never revoked. If many
 // logins run at the same time, the last one to be confirmed sees all the others.
 func (m *Manager) makeRoom(ctx context.Context, person, confirmed string) (int, error) {
-	devices, err := m.devices.Live(ctx, person, atOnce)
+	devices, err := m.cfg.Devices.Live(ctx, person, atOnce)
 	if err != nil || len(devices) <= MaxLive {
 		return 0, err
 	}
-	if devices, _, err = m.live(ctx, person); err != nil {
+	if devices, err = m.Devices(ctx, person); err != nil {
 		return 0, err
 	}
 	devices = slices.DeleteFunc(devices, func(d Device) bool { return d.ID == confirmed })

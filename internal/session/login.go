@@ -15,12 +15,12 @@ import (
 // LogIn only prepares the session: [Manager.Commit] performs the steps below after
 // the handler has succeeded.
 func (s *Session) PrepareLogIn(member Member, from text.Sender) {
-	now := s.manager.now()
-	record := Record{CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(s.manager.limits.lifetime(member.Remember))}
+	now := s.manager.cfg.Now()
+	record := Record{CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(s.manager.cfg.Limits.lifetime(member.Remember))}
 	if before, ok := s.Member(); !ok || before.ID == member.ID {
 		record.Values, record.Flashes = s.record.Values, s.record.Flashes
 	}
-	member.Start = s.manager.start
+	member.Start = s.manager.cfg.Start
 	record.Member = &member
 	s.record, s.login = record, &from
 }
@@ -31,8 +31,9 @@ func (s *Session) PrepareLogIn(member Member, from text.Sender) {
 func (m *Manager) commitLogIn(s *Session) error {
 	ctx := s.request
 	old := *s // the session from before, which stays as it is until step 5
-	if err := m.begin(s); err != nil {
-		return err
+	var err error
+	if s.scs, err = m.scs.Load(ctx, ""); err != nil {
+		return fmt.Errorf("start session: %w", err)
 	}
 	s.base = Record{}
 	id := newID()
@@ -44,24 +45,22 @@ func (m *Manager) commitLogIn(s *Session) error {
 	}
 
 	// 1. The row in the list of devices, unless the person may not log in.
-	if err := m.devices.Insert(ctx, s.device(id)); err != nil {
+	if err := m.cfg.Devices.Insert(ctx, s.device(id)); err != nil {
 		return fmt.Errorf("insert device: %w", err)
 	}
-	err := m.finishLogIn(s, old)
-	if err == nil {
-		s.cookie = cookieSet
+	if err = m.finishLogIn(s, old); err == nil {
 		return nil
 	}
 	// Roll back. While the record may be stored, the row stays, so that the session
 	// can be revoked; the row has no effect until it is confirmed.
-	if undo := m.store.Delete(ctx, s.Key()); undo != nil {
-		m.log.WarnContext(ctx, "failed login not rolled back: session record not deleted", "cause", undo)
+	if undo := m.cfg.Store.Delete(ctx, s.Key()); undo != nil {
+		m.cfg.Log.WarnContext(ctx, "failed login not rolled back: session record not deleted", "cause", undo)
 		return err
 	}
 	// Its token was given to no one, so it cannot log anyone in at a restored store:
 	// if the revocation is not recorded, the row that is left has no effect.
 	if undo := m.persistRevocation(ctx, []string{s.Key()}, RevokedByTime); undo != nil {
-		m.log.WarnContext(ctx, "failed login not rolled back: device row not revoked", "cause", undo)
+		m.cfg.Log.WarnContext(ctx, "failed login not rolled back: device row not revoked", "cause", undo)
 	}
 	return err
 }
@@ -75,7 +74,7 @@ func (m *Manager) finishLogIn(s *Session, old Session) error {
 	}
 
 	// 3. The row is in effect from here on, unless it has ended in the meantime.
-	name, err := m.devices.Confirm(ctx, id)
+	name, err := m.cfg.Devices.Confirm(ctx, id)
 	if err != nil {
 		return fmt.Errorf("confirm login: %w", err)
 	}
@@ -101,7 +100,7 @@ func (m *Manager) finishLogIn(s *Session, old Session) error {
 		return nil
 	}
 	if err := m.replace(s, old); err != nil {
-		return fmt.Errorf("revoke previous session: %w", err)
+		return err
 	}
 	if old.base.Member != nil {
 		return m.persistRevocation(ctx, []string{Key(old.token)}, RevokedByLogIn)
@@ -127,36 +126,29 @@ func (s *Session) device(id string) Device {
 // since it was read are merged into the new one first, unless it was another
 // person's.
 func (m *Manager) replace(s *Session, old Session) error {
+	const doing = "revoke previous session"
 	key, base := Key(old.token), old.base
 	if base.raw == nil { // it could not be read, or is not there
-		return unavailable(m.store.Delete(s.request, key))
+		return unavailable(doing, m.cfg.Store.Delete(s.request, key))
 	}
 	err := retry(func() error {
-		return unavailable(m.store.CompareAndSwap(s.request, key, base.raw, nil, 0))
+		return unavailable(doing, m.cfg.Store.CompareAndSwap(s.request, key, base.raw, nil, 0))
 	}, func() error {
 		theirs, err := m.read(s.request, key)
 		if err != nil {
 			return err
 		}
-		before := base
+		before, member := base, s.record.Member
 		base = theirs
-		if theirs.Member != nil && theirs.Member.ID != s.record.Member.ID {
+		if theirs.Member != nil && theirs.Member.ID != member.ID {
 			return nil
 		}
-		return m.carryOver(s, before, theirs)
+		s.record, _ = merge(before, theirs, s.record)
+		s.record.Member = member
+		return m.write(s)
 	})
 	if errors.Is(err, ErrEnded) {
 		return nil // it has ended already; the login does not depend on it
 	}
 	return err
-}
-
-// carryOver applies the changes from before to after, in the old session, to the
-// new one.
-func (m *Manager) carryOver(s *Session, before, after Record) error {
-	member := s.record.Member
-	merged, _ := merge(before, after, s.record)
-	merged.Member = member
-	s.record = merged
-	return m.write(s)
 }

@@ -2,7 +2,6 @@ package session
 
 import (
 	"crypto/rand"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/alexedwards/scs/v2"
 	fastjson "github.com/goccy/go-json"
 )
 
@@ -30,18 +28,18 @@ type Record struct {
 
 // Member is the person a session belongs to, with the data that a greeting needs.
 type Member struct {
-	ID     string // account.Person.ID
-	Name   string // what the greeting says
-	Start  int64  // number of the server start in which the person logged in
-	Device string // id of the row that lists this session; no token
+	ID     string `json:"id"`     // account.Person.ID
+	Name   string `json:"name"`   // what the greeting says
+	Start  int64  `json:"start"`  // number of the server start in which the person logged in
+	Device string `json:"device"` // id of the row that lists this session; no token
 	// Remember is set if the person asked to stay logged in.
-	Remember bool
+	Remember bool `json:"remember,omitempty"`
 }
 
 // Flash is a message that one later page shows exactly once.
 type Flash struct {
-	ID   string
-	Text string
+	ID   string `json:"id"`
+	Text string `json:"text"`
 }
 
 func (r Record) clone() Record {
@@ -84,22 +82,9 @@ type storedRecord struct {
 	Created  int64             `json:"created"`
 	Seen     int64             `json:"seen"`
 	Deadline int64             `json:"ends"`
-	Member   *storedMember     `json:"member,omitempty"`
+	Member   *Member           `json:"member,omitempty"`
 	Values   map[string]string `json:"values,omitempty"`
-	Notices  []storedFlash     `json:"notices,omitempty"`
-}
-
-type storedMember struct {
-	ID       string `json:"id"`
-	Name     string `json:"name"`
-	Start    int64  `json:"start"`
-	Device   string `json:"device"`
-	Remember bool   `json:"remember,omitempty"`
-}
-
-type storedFlash struct {
-	ID   string `json:"id"`
-	Text string `json:"text"`
+	Notices  []Flash           `json:"notices,omitempty"`
 }
 
 // keyPieceLength is how many characters of its key a record carries: 48 bits.
@@ -107,20 +92,17 @@ const keyPieceLength = 8
 
 // encodeRecord returns r as stored under key.
 func encodeRecord(key string, r Record) ([]byte, error) {
-	stored := storedRecord{
+	return json.Marshal(storedRecord{
 		Version:  RecordVersion,
 		Key:      key[:keyPieceLength],
 		Write:    rand.Text()[:keyPieceLength],
 		Created:  r.CreatedAt.UnixMilli(),
 		Seen:     r.LastSeenAt.UnixMilli(),
 		Deadline: r.ExpiresAt.UnixMilli(),
-		Member:   (*storedMember)(r.Member),
+		Member:   r.Member,
 		Values:   r.Values,
-	}
-	for _, flash := range r.Flashes {
-		stored.Notices = append(stored.Notices, storedFlash(flash))
-	}
-	return json.Marshal(stored)
+		Notices:  r.Flashes,
+	})
 }
 
 // DecodeRecord reads a stored record. Its errors say why that failed.
@@ -139,18 +121,15 @@ func DecodeRecord(raw []byte) (Record, error) {
 	case stored.Member != nil && (stored.Member.ID == "" || stored.Member.Name == ""):
 		return Record{}, fmt.Errorf("%w: a member without id or name", errUnreadable)
 	}
-	r := Record{
+	return Record{
 		CreatedAt:  time.UnixMilli(stored.Created).UTC(),
 		LastSeenAt: time.UnixMilli(stored.Seen).UTC(),
 		ExpiresAt:  time.UnixMilli(stored.Deadline).UTC(),
-		Member:     (*Member)(stored.Member),
+		Member:     stored.Member,
 		Values:     stored.Values,
+		Flashes:    stored.Notices,
 		raw:        raw,
-	}
-	for _, flash := range stored.Notices {
-		r.Flashes = append(r.Flashes, Flash(flash))
-	}
-	return r, nil
+	}, nil
 }
 
 // keyField precedes the key's beginning in every record that has it.
@@ -164,50 +143,25 @@ func Belongs(key string, value []byte) bool {
 }
 
 // recordKey is the only entry used in scs's value map. It holds the [Record] that
-// was read, or the change to be written.
+// was read, or the bytes to be written.
 const recordKey = "record"
-
-// change is a conditional write on its way through scs, which passes only a key,
-// bytes and a time to its store: the expected stored value, nil for none, and the
-// new one.
-type change struct{ old, new []byte }
 
 // codec is the scs codec: versioned JSON instead of the default gob, which breaks
 // stored sessions when a type is renamed and is not designed for untrusted input
 // (package encoding/gob, section Security).
 type codec struct{}
 
-var _ scs.Codec = codec{}
-
-// Encode implements [scs.Codec] for a change: the length of its old bytes, the old
-// bytes, the new bytes.
+// Encode implements [scs.Codec].
 func (codec) Encode(_ time.Time, values map[string]any) ([]byte, error) {
-	c, ok := values[recordKey].(change)
+	raw, ok := values[recordKey].([]byte)
 	if !ok {
-		return nil, errors.New("encode session: not a change")
+		return nil, errors.New("encode session: not an encoded record")
 	}
-	packed := binary.AppendUvarint(make([]byte, 0, len(c.old)+len(c.new)+binary.MaxVarintLen32), uint64(len(c.old)))
-	return append(append(packed, c.old...), c.new...), nil
-}
-
-// unpack reverses [codec.Encode].
-func unpack(packed []byte) (change, error) {
-	length, n := binary.Uvarint(packed)
-	if n <= 0 || length > uint64(len(packed)-n) {
-		return change{}, errors.New("write session: not a change")
-	}
-	c := change{new: packed[n+int(length):]}
-	if length > 0 {
-		c.old = packed[n : n+int(length)]
-	}
-	return c, nil
+	return raw, nil
 }
 
 // Decode implements [scs.Codec]; its errors are those of [DecodeRecord].
 func (codec) Decode(raw []byte) (time.Time, map[string]any, error) {
 	record, err := DecodeRecord(raw)
-	if err != nil {
-		return time.Time{}, nil, err
-	}
-	return record.ExpiresAt, map[string]any{recordKey: record}, nil
+	return record.ExpiresAt, map[string]any{recordKey: record}, err
 }

@@ -35,14 +35,14 @@ func (e endings) RevokedSince(ctx context.Context, since time.Time, yield func(k
 // store has deleted, or queues that if the database is unavailable. Errors:
 // ErrNotRecorded if neither is possible.
 func (m *Manager) persistRevocation(ctx context.Context, keys []string, why RevokeReason) error {
-	failed := m.devices.RevokeByKey(ctx, keys, why)
+	failed := m.cfg.Devices.RevokeByKey(ctx, keys, why)
 	if failed == nil {
 		return nil
 	}
 	if err := m.queue.Add(ctx, keys, string(why)); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotRecorded, errors.Join(failed, err))
 	}
-	m.log.WarnContext(ctx, "session revocations queued: database unavailable", "reason", why, "sessions", len(keys), "cause", failed)
+	m.cfg.Log.WarnContext(ctx, "session revocations queued: database unavailable", "reason", why, "sessions", len(keys), "cause", failed)
 	return nil
 }
 
@@ -79,20 +79,115 @@ func (m *Manager) Maintain(ctx context.Context) {
 // drainQueue logs the first of several failures in a row.
 func (m *Manager) drainQueue(ctx context.Context, failed bool) (failing bool) {
 	stored, err := m.queue.Drain(ctx, func(ctx context.Context, keys []string, reason string) error {
-		return m.devices.RevokeByKey(ctx, keys, RevokeReason(reason))
+		return m.cfg.Devices.RevokeByKey(ctx, keys, RevokeReason(reason))
 	})
 	switch {
 	case ctx.Err() != nil:
 	case err != nil && !failed:
-		m.log.WarnContext(ctx, "queued session revocations not stored: database unavailable", "cause", err)
+		m.cfg.Log.WarnContext(ctx, "queued session revocations not stored: database unavailable", "cause", err)
 	case stored > 0:
-		m.log.InfoContext(ctx, "queued session revocations stored", "sessions", stored)
+		m.cfg.Log.InfoContext(ctx, "queued session revocations stored", "sessions", stored)
 	}
 	return err != nil
 }
 
 func (m *Manager) forget(ctx context.Context) {
-	if err := m.devices.Forget(ctx, keepPast); err != nil && ctx.Err() == nil {
-		m.log.WarnContext(ctx, "ended sessions not deleted", "cause", err)
+	if err := m.cfg.Devices.Forget(ctx, keepPast); err != nil && ctx.Err() == nil {
+		m.cfg.Log.WarnContext(ctx, "ended sessions not deleted", "cause", err)
 	}
+}
+
+// The reasons for which a change of an account revokes its sessions.
+const (
+	RevokedByPassword RevokeReason = "password" // the password was changed or reset
+	RevokedByUndo     RevokeReason = "undo"     // a change of address was undone
+)
+
+// Revocations are sessions that a change of an account has revoked, in the
+// transaction of that change. They wait there until the session store has deleted
+// them, so that no crash and no outage leaves one alive.
+type Revocations interface {
+	// Waiting returns at most limit keys that the session store has not deleted
+	// yet, the oldest first.
+	Waiting(ctx context.Context, limit int) ([]string, error)
+	// WaitingOf returns those of one person.
+	WaitingOf(ctx context.Context, person string) ([]string, error)
+	// Removed records that the session store has deleted sessions.
+	Removed(ctx context.Context, keys []string) error
+}
+
+// revokedAtOnce is the batch size for revocations.
+const revokedAtOnce = 100
+
+// Revoke deletes all sessions in list from the session store. It ignores
+// cancellation. Errors: ErrUnavailable and list's own; what remains is left for the
+// next call.
+func (m *Manager) Revoke(ctx context.Context, list Revocations) error {
+	ctx = context.WithoutCancel(ctx)
+	for {
+		keys, err := list.Waiting(ctx, revokedAtOnce)
+		if err != nil {
+			return err
+		}
+		if err := m.RevokeKeys(ctx, list, keys); err != nil || len(keys) < revokedAtOnce {
+			return err
+		}
+	}
+}
+
+// RevokeKeys deletes the sessions with these keys, which one change has revoked,
+// from the session store, however many others wait. It ignores cancellation.
+// Errors: see [Manager.Revoke].
+func (m *Manager) RevokeKeys(ctx context.Context, list Revocations, keys []string) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	ctx = context.WithoutCancel(ctx)
+	if err := m.cfg.Store.Delete(ctx, keys...); err != nil {
+		return unavailable("revoke sessions", err)
+	}
+	return list.Removed(ctx, keys)
+}
+
+// Two reasons that only a request with the expired session can determine; the device
+// store records both as RevokedByTime.
+const (
+	RevokedByIdleness RevokeReason = "idle"
+	RevokedByAge      RevokeReason = "age"
+)
+
+// WhyEnded reports whether this request's token belongs to a person's session that has
+// ended, and why, "" if that is unknown. It queries the device store by the hash of
+// the token, so only the holder of the token learns the reason; the result does not
+// distinguish an unknown token from that of a guest's session. Errors: the device
+// store's.
+func (s *Session) WhyEnded(ctx context.Context) (why RevokeReason, over bool, err error) {
+	switch s.reason {
+	case Idle:
+		return RevokedByIdleness, true, nil
+	case TooOld:
+		return RevokedByAge, true, nil
+	case NotFound:
+	default:
+		return "", false, nil
+	}
+	device, err := s.manager.cfg.Devices.FindByKey(ctx, Key(s.token))
+	if errors.Is(err, ErrNoDevice) {
+		return "", false, nil
+	}
+	if err != nil {
+		return "", false, err
+	}
+	now := s.manager.cfg.Now()
+	switch {
+	case device.RevokeReason != "":
+		return device.RevokeReason, true, nil
+	case !now.Before(device.ExpiresAt):
+		return RevokedByAge, true, nil
+	case !device.Remembered && !now.Before(device.CreatedAt.Add(s.manager.cfg.Limits.Idle)):
+		// A store drops an idle session automatically. That cannot be distinguished
+		// from a store that has lost it.
+		return RevokedByIdleness, true, nil
+	}
+	return "", true, nil
 }

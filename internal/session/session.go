@@ -74,18 +74,9 @@ type Session struct {
 	also       []string     // keys of the other sessions that LogOut revokes
 	login      *text.Sender // LogIn was called, from there
 	flashTaken bool         // a flash this request took was already taken elsewhere
-	cookie     cookieChange
 
 	committed, cookieWritten bool
 }
-
-type cookieChange int
-
-const (
-	cookieKept cookieChange = iota
-	cookieSet
-	cookieCleared
-)
 
 // Member returns the person this session belongs to; ok is false for a guest.
 func (s *Session) Member() (member Member, ok bool) {
@@ -103,7 +94,7 @@ type Times struct{ Created, LastSeen, IdleExpires, Expires time.Time }
 
 // Times returns the moments in this session's life.
 func (s *Session) Times() Times {
-	return Times{s.record.CreatedAt, s.record.LastSeenAt, s.manager.limits.IdleExpiresAt(s.record), s.record.ExpiresAt}
+	return Times{s.record.CreatedAt, s.record.LastSeenAt, s.manager.cfg.Limits.IdleExpiresAt(s.record), s.record.ExpiresAt}
 }
 
 // LogOut revokes this session, and those of other tokens that the browser sent: if

@@ -82,23 +82,10 @@ type Outcome struct {
 // Cookie returns this session's cookie as it was set, without its value, which only
 // the browser has.
 func (s *Session) Cookie() *http.Cookie {
-	w := headerOnly{}
-	s.manager.setCookie(w, s, "TOKEN")
-	cookie, err := http.ParseSetCookie(http.Header(w).Get("Set-Cookie"))
-	if err != nil {
-		return &http.Cookie{Name: s.manager.CookieName()}
-	}
-	cookie.Value = ""
-	if cookie.MaxAge > 0 {
+	set := s.manager.scs.Cookie
+	cookie := &http.Cookie{Name: set.Name, Path: set.Path, Domain: set.Domain, Secure: set.Secure, HttpOnly: set.HttpOnly, SameSite: set.SameSite}
+	if member, _ := s.Member(); member.Remember {
 		cookie.MaxAge = int(s.record.ExpiresAt.Sub(s.record.CreatedAt).Seconds())
 	}
 	return cookie
 }
-
-// headerOnly is a [http.ResponseWriter] that keeps the header and discards the
-// rest.
-type headerOnly http.Header
-
-func (h headerOnly) Header() http.Header       { return http.Header(h) }
-func (headerOnly) Write(p []byte) (int, error) { return len(p), nil }
-func (headerOnly) WriteHeader(int)             {}
