@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
 	"os"
@@ -41,14 +43,17 @@ func TestTheComparisonRendersTheProfile(t *testing.T) {
 
 func TestTheLimitSendsTheAnswerItWasGiven(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "answer")
-	wire := "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nDate: Mon, 02 Jan 2006 15:04:05 GMT\r\nX-Thing: one\r\n\r\nhello"
-	require.NoError(t, os.WriteFile(file, []byte(wire), 0o600))
-	header, body, err := readAnswer(file)
+	text, err := json.Marshal(answer{
+		http.Header{"Content-Length": {"5"}, "Date": {"Mon, 02 Jan 2006 15:04:05 GMT"}, "X-Thing": {"one"}}, []byte("hello"),
+	})
 	require.NoError(t, err)
-	if string(body) != "hello" || header.Get("X-Thing") != "one" || header.Get("Content-Length") != "5" {
-		t.Errorf("got %q with %v", body, header)
+	require.NoError(t, os.WriteFile(file, text, 0o600))
+	got, err := readAnswer(file)
+	require.NoError(t, err)
+	if string(got.Body) != "hello" || got.Header.Get("X-Thing") != "one" || got.Header.Get("Content-Length") != "5" {
+		t.Errorf("got %q with %v", got.Body, got.Header)
 	}
-	if header.Get("Date") != "" {
+	if got.Header.Get("Date") != "" {
 		t.Error("the date of the copied answer was kept")
 	}
 }
@@ -76,18 +81,18 @@ func TestRatiosStayWithinARound(t *testing.T) {
 }
 
 func TestWhatABorrowedServerFailsOfIsReturned(t *testing.T) {
-	b := &borrower{folder: t.TempDir()}
+	l := &lab{folder: t.TempDir()}
 	var order []int
-	err := b.borrow(func(t testing.TB) {
-		t.Cleanup(func() { order = append(order, 1) })
-		t.Cleanup(func() { order = append(order, 2) })
-		t.Fatalf("no %s here", "redis-server")
+	err := l.try(func() {
+		l.Cleanup(func() { order = append(order, 1) })
+		l.Cleanup(func() { order = append(order, 2) })
+		l.Fatalf("no %s here", "redis-server")
 	})
 	if err == nil || err.Error() != "no redis-server here" {
 		t.Errorf("got %v", err)
 	}
-	b.Errorf("left behind")
-	if err := b.end(); err == nil || !slices.Equal(order, []int{2, 1}) {
+	l.Errorf("left behind")
+	if err := l.end(); err == nil || err.Error() != "left behind" || !slices.Equal(order, []int{2, 1}) {
 		t.Errorf("end returned %v after clean-ups %v", err, order)
 	}
 }

@@ -2,13 +2,12 @@ package main
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"os"
-	"strconv"
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testservice"
 )
 
@@ -16,49 +15,30 @@ import (
 // system, in seconds, where the system tells it (Linux); elsewhere 0.
 func processCPU(pid int) float64 {
 	const ticksPerSecond = 100 // USER_HZ, the same on every Linux that Go runs on
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	// pid (name) state …, where the name may hold anything; see proc(5).
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 13 {
-		return 0
-	}
-	user, err1 := strconv.ParseFloat(string(fields[11]), 64)
-	system, err2 := strconv.ParseFloat(string(fields[12]), 64)
-	if errors.Join(err1, err2) != nil {
-		return 0
-	}
-	return (user + system) / ticksPerSecond
+	return (stat(pid, 14) + stat(pid, 15)) / ticksPerSecond
 }
 
 // residentMemory is what a process holds of the machine's memory, in bytes, where
 // the system tells it (Linux); elsewhere 0.
-func residentMemory(pid int) float64 {
-	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
-	if err != nil {
-		return 0
+func residentMemory(pid int) float64 { return stat(pid, 24) * float64(os.Getpagesize()) }
+
+// stat is a field of /proc/PID/stat by its number in proc(5), or 0.
+func stat(pid, number int) (value float64) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	// pid (name) state …, where the name may hold anything.
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	if err == nil && number-3 < len(fields) {
+		_, _ = fmt.Sscan(string(fields[number-3]), &value)
 	}
-	var size, resident float64 // pages; see proc(5)
-	if _, err := fmt.Sscan(string(statm), &size, &resident); err != nil {
-		return 0
-	}
-	return resident * float64(os.Getpagesize())
+	return value
 }
 
 // redisCPU is the same of a Redis, as it tells it itself (getrusage).
-func redisCPU(of *testservice.RedisServer) (seconds float64, err error) {
+func (l *lab) redisCPU(of *testservice.RedisServer) float64 {
 	info, err := redis.String(of.Do("INFO", "cpu"))
-	if err != nil {
-		return 0, err
-	}
-	for _, part := range []string{"used_cpu_user:", "used_cpu_sys:"} {
-		value, err := strconv.ParseFloat(lineAfter(info, part), 64)
-		if err != nil {
-			return 0, fmt.Errorf("read the processor time of Redis: %w", err)
-		}
-		seconds += value
-	}
-	return seconds, nil
+	require.NoError(l, err)
+	var user, system float64
+	_, err = fmt.Sscan(lineAfter(info, "used_cpu_user:")+" "+lineAfter(info, "used_cpu_sys:"), &user, &system)
+	require.NoError(l, err)
+	return user + system
 }

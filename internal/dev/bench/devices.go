@@ -1,31 +1,18 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/jackc/pgx/v5"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testservice"
-	"holdfast/internal/launch"
 	"holdfast/internal/product"
 	"holdfast/internal/visitor"
 )
-
-// town is a Holdfast on stores of its own, with one person who is looked at and
-// any number of others who are logged in too.
-type town struct {
-	others   int
-	redis    *testservice.RedisServer
-	postgres *testservice.PostgresServer
-	run      *launch.Server
-	visitor  *visitor.Visitor
-	loads    []load
-}
 
 const (
 	fewOthers  = 1000
@@ -36,156 +23,105 @@ const (
 
 // measureDevices finds out whether the page that lists a person's devices
 // minds how many sessions others have.
-func measureDevices(ctx context.Context, l *lab) (section, error) {
-	var towns []*town
-	for _, others := range []int{fewOthers, l.others} {
-		t := &town{others: others}
-		if err := t.found(ctx, l); err != nil {
-			return section{}, err
-		}
-		towns = append(towns, t)
-		l.say("  log in %d others", others)
-		if err := t.populate(ctx); err != nil {
-			return section{}, fmt.Errorf("log in %d others: %w", others, err)
-		}
-	}
-	for round := range l.rounds + 1 {
-		for turn := range towns {
-			t := towns[(round+turn)%2]
-			seen, err := l.wrk(ctx, page{server: t.run, redis: t.redis, path: "/devices", cookie: t.visitor.Cookie(), connections: l.connections})
-			if err != nil {
-				return section{}, err
-			}
-			if round > 0 {
-				t.loads = append(t.loads, seen)
-			}
-			l.say("  round %d of %d: %7d others %6.0f per second", round, l.rounds, t.others, seen.perSecond)
-		}
-	}
-	return devicesSection(l.options, towns[0], towns[1])
+func measureDevices(l *lab) section {
+	few, many := l.startTown(fewOthers), l.startTown(l.others)
+	l.race([]*contender{few, many})
+	return devicesSection(l, few, many)
 }
 
-// found starts the stores and the server, and logs the person in.
-func (t *town) found(ctx context.Context, l *lab) error {
-	if err := l.bench.borrow(func(b testing.TB) {
-		t.redis = testservice.PrivateRedis(b, "--loglevel", "warning")
-		t.postgres = testservice.Postgres(b)
-	}); err != nil {
-		return err
+// startTown starts Holdfast on stores of its own, with one person who is looked at
+// and a number of others who are logged in too.
+func (l *lab) startTown(others int) *contender {
+	postgres := testservice.Postgres(l)
+	c := &contender{name: fmt.Sprint(others), path: "/devices", redis: testservice.PrivateRedis(l, "--loglevel", "warning")}
+	l.start(c, l.binary, serveArgs(), serverSettings(c.redis.URL, "DATABASE_URL="+postgres.URL)...)
+	require.NoError(l, c.visitor.Register(l.ctx, ada()))
+	for range ownDevices - 1 {
+		c.visitor = visitor.New(c.run.URL())
+		require.NoError(l, c.visitor.LogIn(l.ctx, ada()))
 	}
-	var err error
-	t.run, err = l.launch(ctx, l.binary, serveArgs(), serverSettings(t.redis.URL, "DATABASE_URL="+t.postgres.URL)...)
-	if err != nil {
-		return err
+	l.entered(c)
+	list, err := c.visitor.Get(l.ctx, "/devices")
+	require.NoError(l, err)
+	if strings.Count(string(list.Body), `name="id"`) < ownDevices-1 {
+		l.Fatalf("not all devices on the page:\n%s", list.Body)
 	}
-	for device := range ownDevices {
-		t.visitor = visitor.New(t.run.URL())
-		enter := t.visitor.LogIn
-		if device == 0 {
-			enter = t.visitor.Register
-		}
-		if err := enter(ctx, ada()); err != nil {
-			return err
-		}
-	}
-	list, err := t.visitor.Get(ctx, "/devices")
-	if err == nil && strings.Count(string(list.Body), `name="id"`) < ownDevices-1 {
-		err = fmt.Errorf("not all devices on the page:\n%s", list.Body)
-	}
-	return err
+	l.say("  log in %d others", others)
+	person, device := l.populate(postgres.URL, others)
+	l.fillRedis(c, others, person, device)
+	return c
 }
 
-// populate writes the others straight into the stores, as logins would have:
-// each a person with one device, and a record just like the visitor's.
-func (t *town) populate(ctx context.Context) error {
-	db, err := pgx.Connect(ctx, t.postgres.URL)
-	if err != nil {
-		return err
-	}
-	defer db.Close(ctx)
-	var person, device string
+// populate writes the others straight into the database, as logins would have: each a
+// person with one device. It returns the ids of the person who is looked at.
+func (l *lab) populate(postgresURL string, others int) (person, device string) {
+	db, err := pgx.Connect(l.ctx, postgresURL)
+	require.NoError(l, err)
+	defer db.Close(l.ctx)
 	const last = `SELECT person_id, id FROM devices ORDER BY created_ms DESC LIMIT 1`
-	if err := db.QueryRow(ctx, last).Scan(&person, &device); err != nil {
-		return err
-	}
+	require.NoError(l, db.QueryRow(l.ctx, last).Scan(&person, &device))
 	for _, sql := range []string{`
 INSERT INTO people (id, name, email, email_key, password_hash, created_ms)
 SELECT lpad(n::text, $2, '0'), name, n || email, n || email_key, password_hash, created_ms
 FROM people, generate_series(1, $1::int) n`, `
 INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms)
 SELECT lpad(n::text, $3, '0'), lpad(n::text, $2, '0'), lpad(n::text, $4, '0'), user_agent, address, remembered, created_ms, deadline_ms
-FROM (SELECT * FROM devices LIMIT 1) one, generate_series(1, $1::int) n`} {
-		args := []any{t.others, len(person), len(device), keyLength}
-		if _, err := db.Exec(ctx, sql, args[:strings.Count(sql, "$")]...); err != nil {
-			return err
-		}
+FROM (SELECT * FROM devices LIMIT 1) one, generate_series(1, $1::int) n`, `
+VACUUM ANALYZE`} {
+		args := []any{others, len(person), len(device), keyLength}
+		_, err := db.Exec(l.ctx, sql, args[:strings.Count(sql, "$")]...)
+		require.NoError(l, err)
 	}
-	if _, err := db.Exec(ctx, "VACUUM ANALYZE"); err != nil {
-		return err
-	}
-	return t.fillRedis(person, device)
+	return person, device
 }
 
-func (t *town) fillRedis(person, device string) error {
-	record, err := redis.String(t.redis.Do("GET", visitor.Key(t.visitor.Token())))
-	if err != nil {
-		return err
-	}
+// fillRedis writes a record just like the visitor's for each of the others.
+func (l *lab) fillRedis(c *contender, others int, person, device string) {
+	record, err := redis.String(c.redis.Do("GET", visitor.Key(c.visitor.Token())))
+	require.NoError(l, err)
 	if !strings.Contains(record, person) || !strings.Contains(record, device) {
-		return fmt.Errorf("the visitor's record names neither person nor device: %s", record)
+		l.Fatalf("the visitor's record names neither person nor device: %s", record)
 	}
-	conn, err := redis.DialURL(t.redis.URL)
-	if err != nil {
-		return err
-	}
+	conn, err := redis.DialURL(c.redis.URL)
+	require.NoError(l, err)
 	defer conn.Close()
 	const atOnce = 1000
 	lifetime := (24 * time.Hour).Milliseconds()
-	for n := 1; n <= t.others; n++ {
+	for n := 1; n <= others; n++ {
 		theirs := strings.NewReplacer(person, digits(n, len(person)), device, digits(n, len(device))).Replace(record)
-		if err := conn.Send("SET", otherKey(n), theirs, "PX", lifetime); err != nil {
-			return err
-		}
-		if n%atOnce == 0 || n == t.others {
-			if _, err := conn.Do(""); err != nil { // sends what waits and takes all replies
-				return err
-			}
+		require.NoError(l, conn.Send("SET", otherKey(n), theirs, "PX", lifetime))
+		if n%atOnce == 0 || n == others {
+			_, err := conn.Do("") // sends what waits and takes all replies
+			require.NoError(l, err)
 		}
 	}
-	return nil
 }
 
 func digits(n, length int) string { return fmt.Sprintf("%0*d", length, n) }
 
 func otherKey(n int) string { return product.SessionKeys + digits(n, keyLength) }
 
-func devicesSection(o options, few, many *town) (section, error) {
-	each, err := redis.Int64(many.redis.Do("MEMORY", "USAGE", otherKey(many.others/2), "SAMPLES", 0))
-	if err != nil {
-		return section{}, err
-	}
+func devicesSection(l *lab, few, many *contender) section {
+	each, err := redis.Int64(many.redis.Do("MEMORY", "USAGE", otherKey(l.others/2), "SAMPLES", 0))
+	require.NoError(l, err)
 	info, err := redis.String(many.redis.Do("INFO", "memory"))
-	if err != nil {
-		return section{}, err
-	}
+	require.NoError(l, err)
 	var used int64
-	if _, err := fmt.Sscan(lineAfter(info, "used_memory:"), &used); err != nil {
-		return section{}, err
-	}
+	_, err = fmt.Sscan(lineAfter(info, "used_memory:"), &used)
+	require.NoError(l, err)
 	cost := table{head: []string{"other sessions", "time per page / time with few", "range", "median latency", "CPU time per page"}}
-	for _, t := range []*town{few, many} {
-		slower := spreadOf(ratios(figures(few.loads, load.rate), figures(t.loads, load.rate)))
-		cost.row(fmt.Sprint(t.others), fmt.Sprintf("**%.2f**", slower.median), fmt.Sprintf("%.2f to %.2f", slower.least, slower.most),
-			milliseconds(spreadOf(figures(t.loads, load.wait)).median),
-			microseconds(spreadOf(figures(t.loads, load.serverCPU)).median))
+	for _, c := range []*contender{few, many} {
+		slower := compared(few.loads, c.loads, load.rate)
+		cost.row(c.name, fmt.Sprintf("**%.2f**", slower.median), fmt.Sprintf("%.2f to %.2f", slower.least, slower.most),
+			milliseconds(median(c.loads, load.wait)), microseconds(median(c.loads, load.serverCPU)))
 	}
 	memory := table{head: []string{"Redis memory per session", "bytes"}}
 	memory.row("MEMORY USAGE of one key", fmt.Sprintf("**%d**", each))
-	memory.row("used_memory divided by the number of sessions", fmt.Sprint(used/int64(many.others)))
+	memory.row("used_memory divided by the number of sessions", fmt.Sprint(used/int64(l.others)))
 	return section{
 		title: "The device list with many sessions",
 		text: fmt.Sprintf("`/devices` for a user with %d sessions, on Redis and PostgreSQL, with other users logged in: "+
-			"%d rounds of %s over %d keep-alive connections, alternating between the two servers.", ownDevices, o.rounds, o.length, o.connections),
+			"%d rounds of %s over %d keep-alive connections, alternating between the two servers.", ownDevices, l.rounds, l.length, l.connections),
 		tables: []table{cost, memory},
-	}, nil
+	}
 }

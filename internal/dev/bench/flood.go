@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/visitor"
 )
 
@@ -18,114 +19,79 @@ const (
 	floodReaders = 8 // connections that ask for the greeting meanwhile: few enough to leave the machine time when no one logs in
 )
 
-// floodRound is one round without others, one with people who log in, and one
-// with some who guess passwords.
-type floodRound struct {
-	quiet, flood, guessed load
-	logIns                float64    // a second
-	tries, hashed         float64    // guesses a second, and those that cost a hash
-	memory                [3]float64 // of the server after each of them, in bytes
+// flood is what some clients do repeatedly while others ask for the greeting.
+type flood struct {
+	at     *contender
+	do     func(visitor.Person) error // nil if they do nothing
+	hashed atomic.Int64               // passwords in this round, of those who guess
+	loads  []load
+	// Of each round: what they did and hashed a second, and the memory of the server
+	// after it, in bytes.
+	perSecond, hashes, memory []float64
 }
 
 // measureFlood finds out what those who read pages notice of those who log in,
 // which costs a password hash each.
-func measureFlood(ctx context.Context, l *lab) (section, error) {
-	reader, people, err := startFlooded(ctx, l)
-	if err != nil {
-		return section{}, err
+func measureFlood(l *lab) section {
+	people := make([]visitor.Person, floodClients)
+	for n := range people {
+		people[n] = ada()
+		people[n].Email = fmt.Sprintf("flood%d@example.org", n)
 	}
+	reader := l.startFlooded(people)
 	// A server of its own: who has guessed is held up when logging in as well.
-	target, _, err := startFlooded(ctx, l)
-	if err != nil {
-		return section{}, err
+	target := l.startFlooded(people)
+	idle, logins, guesses := &flood{at: reader}, &flood{at: reader}, &flood{at: target}
+	logins.do = func(p visitor.Person) error {
+		return visitor.Sent(postLogin(l.ctx, reader, p.Email, p.Password))
 	}
-	var rounds []floodRound
+	guesses.do = func(p visitor.Person) error {
+		got, err := postLogin(l.ctx, target, p.Email, "not "+p.Password)
+		if got.Code == http.StatusUnprocessableEntity {
+			guesses.hashed.Add(1)
+		} else if err == nil && got.Code != http.StatusTooManyRequests {
+			err = fmt.Errorf("guess: status %d", got.Code)
+		}
+		return err
+	}
+	all := []*flood{idle, logins, guesses}
 	for round := range l.rounds + 1 {
-		var r floodRound
-		asked := reader.page(l)
-		asked.connections = floodReaders
-		if r.quiet, err = l.wrk(ctx, asked); err != nil {
-			return section{}, err
+		for _, f := range all {
+			l.flood(f, people, round > 0) // the first warms up
 		}
-		r.memory[0] = residentMemory(reader.run.PID())
-		if r.flood, r.logIns, err = l.flood(ctx, asked, people, logInAt(reader.visitor)); err != nil {
-			return section{}, err
-		}
-		r.memory[1] = residentMemory(reader.run.PID())
-		var hashed atomic.Int64
-		asked = target.page(l)
-		asked.connections = floodReaders
-		if r.guessed, r.tries, err = l.flood(ctx, asked, people, guessAt(target.visitor, &hashed)); err != nil {
-			return section{}, err
-		}
-		r.hashed = float64(hashed.Load()) / l.length.Seconds()
-		r.memory[2] = residentMemory(target.run.PID())
-		if round > 0 { // the first warms up
-			rounds = append(rounds, r)
-		}
-		l.say("  round %d of %d: p99 latency %s, with %.0f logins per second %s, with %.0f guesses per second %s",
-			round, l.rounds, r.quiet.p99, r.logIns, r.flood.p99, r.tries, r.guessed.p99)
+		l.say("  round %d of %d", round, l.rounds)
 	}
-	return floodSection(l.options, rounds), nil
+	return floodSection(l.options, all)
 }
 
-// startFlooded starts a server with people who have an account.
-func startFlooded(ctx context.Context, l *lab) (*contender, []visitor.Person, error) {
-	c, err := startHoldfast(ctx, l, "off")
-	if err != nil {
-		return nil, nil, err
+// startFlooded starts a server on which people have an account.
+func (l *lab) startFlooded(people []visitor.Person) *contender {
+	c := l.startHoldfast("off")
+	for _, p := range people {
+		require.NoError(l, c.visitor.Stranger().Register(l.ctx, p))
 	}
-	var people []visitor.Person
-	for n := range floodClients {
-		p := ada()
-		p.Email = fmt.Sprintf("flood%d@example.org", n)
-		if err := c.visitor.Stranger().Register(ctx, p); err != nil {
-			return nil, nil, err
-		}
-		people = append(people, p)
-	}
-	return c, people, nil
+	return c
 }
 
-// logInAt logs in from a new browser.
-func logInAt(at *visitor.Visitor) func(context.Context, visitor.Person) error {
-	return func(ctx context.Context, p visitor.Person) error {
-		form := url.Values{"email": {p.Email}, "password": {p.Password}}
-		if err := visitor.Sent(at.Stranger().Post(ctx, "/login", form)); err != nil {
-			return fmt.Errorf("log in: %w", err)
-		}
-		return nil
-	}
+// postLogin logs in, or tries to, from a new browser.
+func postLogin(ctx context.Context, c *contender, email, password string) (visitor.Answer, error) {
+	return c.visitor.Stranger().Post(ctx, "/login", url.Values{"email": {email}, "password": {password}})
 }
 
-// guessAt tries a wrong password, and counts those that were not refused unread.
-func guessAt(at *visitor.Visitor, hashed *atomic.Int64) func(context.Context, visitor.Person) error {
-	return func(ctx context.Context, p visitor.Person) error {
-		form := url.Values{"email": {p.Email}, "password": {"not " + p.Password}}
-		got, err := at.Stranger().Post(ctx, "/login", form)
-		switch {
-		case err != nil:
-			return fmt.Errorf("guess: %w", err)
-		case got.Code == http.StatusUnprocessableEntity:
-			hashed.Add(1)
-		case got.Code != http.StatusTooManyRequests:
-			return fmt.Errorf("guess: status %d", got.Code)
-		}
-		return nil
-	}
-}
-
-// flood runs wrk while all people do the same repeatedly.
-func (l *lab) flood(ctx context.Context, asked page, people []visitor.Person, do func(context.Context, visitor.Person) error) (seen load, perSecond float64, err error) {
-	over, stop := context.WithCancel(ctx)
+// flood runs wrk while all people do the same repeatedly, and keeps what it saw.
+func (l *lab) flood(f *flood, people []visitor.Person, keep bool) {
+	running, stop := context.WithCancel(l.ctx)
 	defer stop()
-	all, over := errgroup.WithContext(over)
+	all, running := errgroup.WithContext(running)
 	var done atomic.Int64
+	f.hashed.Store(0)
+	if f.do == nil {
+		people = nil
+	}
 	for _, p := range people {
 		all.Go(func() error {
-			for over.Err() == nil {
-				// The context of the whole: what was begun is finished.
-				if err := do(ctx, p); err != nil {
+			for running.Err() == nil { // what was begun is finished
+				if err := f.do(p); err != nil {
 					return err
 				}
 				done.Add(1)
@@ -134,43 +100,35 @@ func (l *lab) flood(ctx context.Context, asked page, people []visitor.Person, do
 		})
 	}
 	began, before := time.Now(), done.Load()
-	seen, err = l.wrk(ctx, asked)
-	perSecond = float64(done.Load()-before) / time.Since(began).Seconds()
+	seen := l.wrk(f.at, floodReaders)
+	perSecond := float64(done.Load()-before) / time.Since(began).Seconds()
 	stop()
-	if failed := all.Wait(); failed != nil {
-		err = failed
+	require.NoError(l, all.Wait())
+	if keep {
+		f.loads = append(f.loads, seen)
+		f.perSecond = append(f.perSecond, perSecond)
+		f.hashes = append(f.hashes, float64(f.hashed.Load())/l.length.Seconds())
+		f.memory = append(f.memory, residentMemory(f.at.run.PID()))
 	}
-	return seen, perSecond, err
 }
 
-func floodSection(o options, rounds []floodRound) section {
-	var quiet, flood, guessed []load
-	var logIns, tries, hashed []float64
-	var memory [3][]float64
-	for _, r := range rounds {
-		quiet, flood, guessed = append(quiet, r.quiet), append(flood, r.flood), append(guessed, r.guessed)
-		logIns, tries, hashed = append(logIns, r.logIns), append(tries, r.tries), append(hashed, r.hashed)
-		for i := range memory {
-			memory[i] = append(memory[i], r.memory[i])
-		}
+func floodSection(o options, all []*flood) section {
+	idle, logins, guesses := all[0], all[1], all[2]
+	names := []string{
+		"idle",
+		fmt.Sprintf("%d clients log in (%.0f logins per second)", floodClients, spreadOf(logins.perSecond).median),
+		fmt.Sprintf("%d clients guess passwords (%.0f attempts per second, %.1f hashed)",
+			floodClients, spreadOf(guesses.perSecond).median, spreadOf(guesses.hashes).median),
 	}
 	t := table{head: []string{"load", "median latency", "/ idle", "p99 latency", "/ idle", "range", "greetings per second", "memory"}}
-	for i, row := range []struct {
-		name  string
-		loads []load
-	}{
-		{"idle", quiet},
-		{fmt.Sprintf("%d clients log in (%.0f logins per second)", floodClients, spreadOf(logIns).median), flood},
-		{fmt.Sprintf("%d clients guess passwords (%.0f attempts per second, %.1f hashed)", floodClients, spreadOf(tries).median, spreadOf(hashed).median), guessed},
-	} {
-		typical := spreadOf(ratios(figures(row.loads, load.wait), figures(quiet, load.wait)))
-		long := spreadOf(ratios(figures(row.loads, load.longWait), figures(quiet, load.longWait)))
-		t.row(row.name,
-			milliseconds(spreadOf(figures(row.loads, load.wait)).median), fmt.Sprintf("%.1f times", typical.median),
-			"**"+milliseconds(spreadOf(figures(row.loads, load.longWait)).median)+"**", fmt.Sprintf("**%.1f times**", long.median),
+	for i, f := range all {
+		long := compared(f.loads, idle.loads, load.longWait)
+		t.row(names[i],
+			milliseconds(median(f.loads, load.wait)), fmt.Sprintf("%.1f times", compared(f.loads, idle.loads, load.wait).median),
+			"**"+milliseconds(median(f.loads, load.longWait))+"**", fmt.Sprintf("**%.1f times**", long.median),
 			fmt.Sprintf("%.1f to %.1f", long.least, long.most),
-			fmt.Sprintf("%.0f", spreadOf(figures(row.loads, load.rate)).median),
-			fmt.Sprintf("%.0f MB", spreadOf(memory[i]).median/1e6))
+			fmt.Sprintf("%.0f", median(f.loads, load.rate)),
+			fmt.Sprintf("%.0f MB", spreadOf(f.memory).median/1e6))
 	}
 	return section{
 		title: "The greeting page during a login flood",

@@ -11,95 +11,73 @@ import (
 	"strings"
 	"testing"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/launch"
 )
 
 // lab is where the measuring is done: a temporary folder, a Redis, a binary of
-// Holdfast, and everything that has to be stopped at the end.
+// Holdfast, and everything that has to be stopped at the end. It replaces a test, so
+// that the servers of tests can be used here, and a measurement ends at the first
+// failure.
 type lab struct {
+	testing.TB // nil: what is not below is not used
 	options
-	folder  string
-	binary  string // Holdfast, built from this source
-	redis   *testservice.RedisServer
-	bench   *borrower
-	running []*launch.Server
+	ctx      context.Context // ends when the measuring is interrupted
+	folder   string
+	binary   string // Holdfast, built from this source
+	redis    *testservice.RedisServer
+	running  []*launch.Server
+	cleanups []func()
+	errors   []error
 }
 
-// openLab builds Holdfast and starts a Redis that keeps nothing on disk.
-func openLab(o options) (*lab, error) {
-	folder, err := os.MkdirTemp("", "holdfast-bench-")
-	if err != nil {
-		return nil, err
-	}
-	l := &lab{options: o, folder: folder, bench: &borrower{folder: folder}}
-	if err := l.furnish(); err != nil {
-		return nil, errors.Join(err, l.close())
-	}
-	return l, nil
-}
-
-func (l *lab) furnish() error {
+// furnish builds Holdfast and starts a Redis that keeps nothing on disk.
+func (l *lab) furnish() {
 	if _, err := exec.LookPath("wrk"); err != nil {
-		return fmt.Errorf("wrk, which asks for the pages, is not installed: %w", err)
+		l.Fatalf("wrk, which asks for the pages, is not installed: %w", err)
 	}
-	l.say("build holdfast")
 	var err error
-	if l.binary, err = testprocess.Build(l.folder, "holdfast/cmd/holdfast"); err != nil {
-		return err
-	}
-	return l.bench.borrow(func(t testing.TB) { l.redis = testservice.PrivateRedis(t, "--loglevel", "warning") })
+	l.folder, err = os.MkdirTemp("", "holdfast-bench-")
+	require.NoError(l, err)
+	l.say("build holdfast")
+	l.binary, err = testprocess.Build(l.folder, "holdfast/cmd/holdfast")
+	require.NoError(l, err)
+	l.redis = testservice.PrivateRedis(l, "--loglevel", "warning")
 }
 
 // launch starts a program in a new folder, with its log going to a file as in
 // production. Its settings are env alone. It runs until it is stopped, or the
 // measurement is over.
-func (l *lab) launch(ctx context.Context, program string, args []string, env ...string) (*launch.Server, error) {
-	folder, err := os.MkdirTemp(l.folder, "server-")
-	if err != nil {
-		return nil, err
-	}
-	s, err := launch.Start(ctx, launch.Command{
+func (l *lab) launch(program string, args []string, env ...string) *launch.Server {
+	folder := l.TempDir()
+	s, err := launch.Start(l.ctx, launch.Command{
 		Program: program, Args: args, Dir: folder, Env: env, LogFile: filepath.Join(folder, "log"),
 	})
-	if err == nil {
-		l.running = append(l.running, s)
-	}
-	return s, err
+	require.NoError(l, err)
+	l.running = append(l.running, s)
+	return s
 }
 
 // stopAll ends what a measurement has started.
-func (l *lab) stopAll() error {
-	var errs []error
-	for _, p := range l.running {
-		errs = append(errs, p.Stop())
+func (l *lab) stopAll() {
+	for _, s := range l.running {
+		if err := s.Stop(); err != nil {
+			l.Errorf("%w", err)
+		}
 	}
 	l.running = nil
-	return errors.Join(errs...)
-}
-
-func (l *lab) close() error {
-	return errors.Join(l.stopAll(), l.bench.end(), os.RemoveAll(l.folder))
 }
 
 // say tells who waits what is going on.
 func (l *lab) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
-// borrower replaces a test, so that the servers of tests can be used here too:
-// package testservice uses nothing else of its test.
-type borrower struct {
-	testing.TB // nil: what is not below is not used
-	folder     string
-	cleanups   []func()
-	errors     []error
-}
-
 // refusal is how a failed or skipped "test" leaves the function it is in.
 type refusal struct{ error }
 
-// borrow runs f and returns what it failed of.
-func (b *borrower) borrow(f func(testing.TB)) (err error) {
+// try runs f and returns what it failed of.
+func (l *lab) try(f func()) (err error) {
 	defer func() {
 		switch p := recover().(type) {
 		case nil:
@@ -109,35 +87,32 @@ func (b *borrower) borrow(f func(testing.TB)) (err error) {
 			panic(p)
 		}
 	}()
-	f(b)
+	f()
 	return nil
 }
 
 // end cleans up, last things first.
-func (b *borrower) end() error {
-	for _, cleanup := range slices.Backward(b.cleanups) {
+func (l *lab) end() error {
+	l.stopAll()
+	for _, cleanup := range slices.Backward(l.cleanups) {
 		cleanup()
 	}
-	b.cleanups = nil
-	return errors.Join(b.errors...)
+	l.cleanups = nil
+	return errors.Join(append(l.errors, os.RemoveAll(l.folder))...)
 }
 
-func (b *borrower) Helper()          {}
-func (b *borrower) Cleanup(f func()) { b.cleanups = append(b.cleanups, f) }
-func (b *borrower) Fatal(args ...any) {
-	panic(refusal{errors.New(strings.TrimSpace(fmt.Sprintln(args...)))})
-}
-func (b *borrower) Fatalf(f string, args ...any) {
-	panic(refusal{fmt.Errorf(f, args...)})
-}
-func (b *borrower) Skipf(f string, args ...any)  { b.Fatalf(f, args...) }
-func (b *borrower) Skip(args ...any)             { b.Fatal(args...) }
-func (b *borrower) Errorf(f string, args ...any) { b.errors = append(b.errors, fmt.Errorf(f, args...)) }
+func (l *lab) Helper()                   {}
+func (l *lab) Cleanup(f func())          { l.cleanups = append(l.cleanups, f) }
+func (l *lab) Failed() bool              { return len(l.errors) > 0 }
+func (l *lab) Logf(f string, a ...any)   { l.say(f, a...) }
+func (l *lab) Errorf(f string, a ...any) { l.errors = append(l.errors, fmt.Errorf(f, a...)) }
+func (l *lab) Fatal(a ...any)            { l.Fatalf("%s", strings.TrimSpace(fmt.Sprintln(a...))) }
+func (l *lab) Fatalf(f string, a ...any) { panic(refusal{fmt.Errorf(f, a...)}) }
+func (l *lab) Skip(a ...any)             { l.Fatal(a...) }
+func (l *lab) Skipf(f string, a ...any)  { l.Fatalf(f, a...) }
 
-func (b *borrower) TempDir() string {
-	folder, err := os.MkdirTemp(b.folder, "service-")
-	if err != nil {
-		b.Fatal(err)
-	}
+func (l *lab) TempDir() string {
+	folder, err := os.MkdirTemp(l.folder, "server-")
+	require.NoError(l, err)
 	return folder
 }

@@ -1,9 +1,8 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -26,11 +25,11 @@ func serveLimit(ctx context.Context, args []string) error {
 	address := flags.String("redis", "", "URL of Redis")
 	key := flags.String("key", "", "key to get")
 	pipelined := flags.Bool("pipelined", false, "one connection for all requests")
-	answer := flags.String("answer", "", "file with the whole answer, as it was on the wire")
+	file := flags.String("answer", "", "file with the whole answer")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	header, body, err := readAnswer(*answer)
+	sent, err := readAnswer(*file)
 	if err != nil {
 		return fmt.Errorf("read answer: %w", err)
 	}
@@ -44,8 +43,8 @@ func serveLimit(ctx context.Context, args []string) error {
 			http.Error(w, "no session", http.StatusServiceUnavailable)
 			return
 		}
-		maps.Copy(w.Header(), header)
-		_, _ = w.Write(body)
+		maps.Copy(w.Header(), sent.Header)
+		_, _ = w.Write(sent.Body)
 	}))
 }
 
@@ -83,20 +82,20 @@ func newPool(url string) *redis.Pool {
 	}
 }
 
-// readAnswer takes apart an answer, without the date: net/http writes one.
-func readAnswer(path string) (http.Header, []byte, error) {
-	wire, err := os.ReadFile(path)
-	if err != nil {
-		return nil, nil, err
+// answer is one of Holdfast's, for the other servers.
+type answer struct {
+	Header http.Header
+	Body   []byte
+}
+
+// readAnswer reads an answer, without the date: net/http writes one.
+func readAnswer(path string) (a answer, err error) {
+	text, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(text, &a)
 	}
-	response, err := http.ReadResponse(bufio.NewReader(bytes.NewReader(wire)), nil)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	response.Header.Del("Date")
-	return response.Header, body, err
+	a.Header.Del("Date")
+	return a, err
 }
 
 // serveHTTP announces where it listens as Holdfast does, and serves until ctx

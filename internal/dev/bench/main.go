@@ -25,7 +25,7 @@ import (
 // measurement is one section of the report.
 type measurement struct {
 	name string
-	run  func(context.Context, *lab) (section, error)
+	run  func(*lab) section
 }
 
 // measurements are the sections in the order they are made and printed.
@@ -91,26 +91,23 @@ func run(ctx context.Context, args []string) error {
 }
 
 func measure(ctx context.Context, o options, chosen []measurement) (err error) {
-	l, err := openLab(o)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, l.close()) }()
-	var sections []section
-	for _, m := range chosen {
-		l.say("measure %s", m.name)
-		s, err := m.run(ctx, l)
-		err = errors.Join(err, l.stopAll())
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+	l := &lab{options: o, ctx: ctx}
+	defer func() { err = errors.Join(err, l.end()) }()
+	text := ""
+	err = l.try(func() {
+		l.furnish()
+		var sections []section
+		for _, m := range chosen {
+			l.say("measure %s", m.name)
+			sections = append(sections, m.run(l))
+			l.stopAll()
 		}
-		if err != nil {
-			return fmt.Errorf("measure %s: %w", m.name, err)
-		}
-		sections = append(sections, s)
-	}
-	text, err := l.report(ctx, sections)
-	if err != nil {
+		text = l.report(sections)
+	})
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
 		return err
 	}
 	fmt.Print(text)

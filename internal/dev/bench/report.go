@@ -1,19 +1,17 @@
 package main
 
 import (
-	"bufio"
-	"context"
 	"fmt"
 	"os"
 	"os/exec"
 	"runtime"
 	"runtime/debug"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testservice"
 )
 
@@ -41,7 +39,7 @@ depends on these numbers.
 `
 
 // report puts the sections and the circumstances into one Markdown file.
-func (l *lab) report(ctx context.Context, sections []section) (string, error) {
+func (l *lab) report(sections []section) string {
 	var b strings.Builder
 	b.WriteString(preface)
 	for _, s := range sections {
@@ -56,13 +54,9 @@ func (l *lab) report(ctx context.Context, sections []section) (string, error) {
 			fmt.Fprintf(&b, "- %s\n", note)
 		}
 	}
-	circumstances, err := l.circumstances(ctx)
-	if err != nil {
-		return "", err
-	}
 	b.WriteString("\n## Environment\n")
-	circumstances.write(&b)
-	return b.String(), nil
+	l.circumstances().write(&b)
+	return b.String()
 }
 
 func (t table) write(b *strings.Builder) {
@@ -73,7 +67,7 @@ func (t table) write(b *strings.Builder) {
 }
 
 // circumstances are what the figures depend on.
-func (l *lab) circumstances(ctx context.Context) (table, error) {
+func (l *lab) circumstances() table {
 	t := table{head: []string{"item", "value"}}
 	t.row("date", time.Now().UTC().Format("2 January 2006"))
 	t.row("CPUs", fmt.Sprintf("%d of %s, %s/%s", runtime.NumCPU(), processor(), runtime.GOOS, runtime.GOARCH))
@@ -88,21 +82,16 @@ func (l *lab) circumstances(ctx context.Context) (table, error) {
 		}
 	}
 	info, err := redis.String(l.redis.Do("INFO", "server"))
-	if err != nil {
-		return table{}, err
-	}
+	require.NoError(l, err)
 	t.row("Redis", lineAfter(info, "redis_version:")+", persistence off")
-	var postgres string
-	if l.bench.borrow(func(t testing.TB) { postgres = testservice.Program(t, "postgres") }) == nil {
-		if out, err := exec.CommandContext(ctx, postgres, "--version").Output(); err == nil {
-			t.row("PostgreSQL", lineAfter(string(out), "postgres (PostgreSQL) "))
-		}
+	if out, err := exec.CommandContext(l.ctx, testservice.Installed("postgres"), "--version").Output(); err == nil {
+		t.row("PostgreSQL", lineAfter(string(out), "postgres (PostgreSQL) "))
 	}
 	// wrk prints its version when asked for help, and then reports failure.
-	help, _ := exec.CommandContext(ctx, "wrk", "--version").CombinedOutput()
+	help, _ := exec.CommandContext(l.ctx, "wrk", "--version").CombinedOutput()
 	version, _, _ := strings.Cut(lineAfter(string(help), "wrk "), " [")
 	t.row("wrk", version)
-	return t, nil
+	return t
 }
 
 // lineAfter returns what follows prefix on the line that begins with it.
@@ -117,14 +106,9 @@ func lineAfter(text, prefix string) string {
 
 // processor is the model's name, where the system tells it.
 func processor() string {
-	file, err := os.Open("/proc/cpuinfo")
-	if err != nil {
-		return "unknown model"
-	}
-	defer file.Close()
-	lines := bufio.NewScanner(file)
-	for lines.Scan() {
-		if name, value, ok := strings.Cut(lines.Text(), ":"); ok && strings.TrimSpace(name) == "model name" {
+	text, _ := os.ReadFile("/proc/cpuinfo")
+	for line := range strings.Lines(string(text)) {
+		if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
 			return strings.TrimSpace(value)
 		}
 	}

@@ -34,3 +34,10 @@ func figures(loads []load, of func(load) float64) []float64 {
 	}
 	return all
 }
+
+func median(loads []load, of func(load) float64) float64 { return spreadOf(figures(loads, of)).median }
+
+// compared is the spread of the ratios of one figure within a round.
+func compared(loads, with []load, of func(load) float64) spread {
+	return spreadOf(ratios(figures(loads, of), figures(with, of)))
+}

@@ -33,7 +33,7 @@ func serveStock(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	header, _, err := readAnswer(*answer)
+	sent, err := readAnswer(*answer)
 	if err != nil {
 		return fmt.Errorf("read answer: %w", err)
 	}
@@ -47,7 +47,7 @@ func serveStock(ctx context.Context, args []string) error {
 		Store:       redisstore.New(pool),
 		Lifetime:    7 * 24 * time.Hour,
 		IdleTimeout: *idle,
-		Middleware:  []echo.MiddlewareFunc{middleware.RequestLogger(), middleware.Recover(), sending(header)},
+		Middleware:  []echo.MiddlewareFunc{middleware.RequestLogger(), middleware.Recover(), sending(sent.Header)},
 		Greet:       greetWith(pages, time.Now()),
 	}))
 }

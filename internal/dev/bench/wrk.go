@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	_ "embed"
 	"fmt"
 	"os"
@@ -12,8 +11,7 @@ import (
 	"strconv"
 	"time"
 
-	"holdfast/internal/dev/testservice"
-	"holdfast/internal/launch"
+	"holdfast/internal/dev/require"
 )
 
 // wrkScript makes wrk print its figures in one line.
@@ -37,47 +35,26 @@ func (seen load) size() float64      { return seen.bytes }
 func (seen load) serverCPU() float64 { return seen.cpu }
 func (seen load) redisCPU() float64  { return seen.redis }
 
-// page is what wrk asks for.
-type page struct {
-	server       *launch.Server
-	redis        *testservice.RedisServer // of that server
-	path, cookie string
-	connections  int // kept alive
-}
-
-// wrk asks for one page again and again. One answer that is no success makes
-// the round worthless and is an error.
-func (l *lab) wrk(ctx context.Context, p page) (load, error) {
-	url := p.server.URL() + p.path
+// wrk asks for the page of c again and again, over so many connections that are kept
+// alive. One answer that is no success makes the round worthless.
+func (l *lab) wrk(c *contender, connections int) load {
+	url := c.run.URL() + c.path
 	script := filepath.Join(l.folder, "wrk.lua")
-	if err := os.WriteFile(script, wrkScript, 0o600); err != nil {
-		return load{}, err
-	}
-	threads := min(2, runtime.NumCPU(), p.connections)
-	cmd := exec.CommandContext(ctx, "wrk", "--threads", strconv.Itoa(threads), "--connections", strconv.Itoa(p.connections),
+	require.NoError(l, os.WriteFile(script, wrkScript, 0o600))
+	cmd := exec.CommandContext(l.ctx, "wrk",
+		"--threads", strconv.Itoa(min(2, runtime.NumCPU(), connections)), "--connections", strconv.Itoa(connections),
 		"--duration", fmt.Sprintf("%ds", max(1, int(l.length.Seconds()))), "--timeout", "10s",
-		"--header", "Cookie: "+p.cookie, "--script", script, url)
-	redisBefore, err := redisCPU(p.redis)
-	if err != nil {
-		return load{}, err
-	}
-	cpu := processCPU(p.server.PID())
+		"--header", "Cookie: "+c.cookie, "--script", script, url)
+	redisBefore, cpuBefore := l.redisCPU(c.redis), processCPU(c.run.PID())
 	out, err := cmd.CombinedOutput()
-	cpu = processCPU(p.server.PID()) - cpu
-	if err != nil {
-		return load{}, fmt.Errorf("run wrk: %w\n%s", err, out)
-	}
-	redisAfter, err := redisCPU(p.redis)
-	if err != nil {
-		return load{}, err
-	}
+	cpu, redis := processCPU(c.run.PID())-cpuBefore, l.redisCPU(c.redis)-redisBefore
 	var answers, micros, bytesRead, failed, p50, p99 float64
-	_, last, _ := bytes.Cut(out, []byte("figures "))
-	if _, err := fmt.Sscan(string(last), &answers, &micros, &bytesRead, &failed, &p50, &p99); err != nil {
-		return load{}, fmt.Errorf("read figures of wrk: %w\n%s", err, out)
+	if err == nil {
+		_, last, _ := bytes.Cut(out, []byte("figures "))
+		_, err = fmt.Sscan(string(last), &answers, &micros, &bytesRead, &failed, &p50, &p99)
 	}
-	if failed > 0 || answers == 0 {
-		return load{}, fmt.Errorf("%s: %.0f answers, %.0f failed", url, answers, failed)
+	if err != nil || failed > 0 || answers == 0 {
+		l.Fatalf("run wrk at %s: %.0f answers, %.0f failed, error %v\n%s", url, answers, failed, err, out)
 	}
 	micro := float64(time.Microsecond)
 	return load{
@@ -86,6 +63,6 @@ func (l *lab) wrk(ctx context.Context, p page) (load, error) {
 		p99:       time.Duration(p99 * micro),
 		bytes:     bytesRead / answers,
 		cpu:       cpu / answers,
-		redis:     (redisAfter - redisBefore) / answers,
-	}, nil
+		redis:     redis / answers,
+	}
 }
