@@ -18,17 +18,11 @@ or in .env.`
 // describe adds a setting's name in the environment and its default to its
 // help.
 func describe(value *kong.Value) string {
-	unset := value.Tag.Get("unset")
-	initial := value.Tag.Get("initial")
-	switch {
-	case initial != "":
-		unset = "default: " + initial
-	case unset != "":
-		unset = "default: " + unset
-	default:
+	unset := cmp.Or(value.Tag.Get("initial"), value.Tag.Get("unset"))
+	if unset == "" {
 		return value.Help
 	}
-	return value.Help + " [$" + envName(value.Name) + ", " + unset + "]"
+	return value.Help + " [$" + envName(value.Name) + ", default: " + unset + "]"
 }
 
 var placeHolders = map[reflect.Type]string{

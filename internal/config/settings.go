@@ -54,14 +54,24 @@ func (s setting) set(text string) (err error) {
 	}
 	switch target := s.field.Addr().Interface().(type) {
 	case *string:
-		*target, err = s.text(text)
+		*target = text
+		switch s.tag.Get("check") {
+		case "host":
+			err = checkHost(text)
+		case "hostport":
+			err = checkHostPort(text)
+		case "base":
+			*target, err = checkBase(text)
+		case "mail":
+			err = checkMail(text)
+		}
 	case *SecretURL:
 		*target = SecretURL(text)
 		err = checkServer(text, strings.Split(s.tag.Get("schemes"), ","))
 	case *int:
-		*target, err = s.number(text)
+		*target, err = within(s, text, "whole number", strconv.Atoi)
 	case *time.Duration:
-		*target, err = s.duration(text)
+		*target, err = within(s, text, "duration", parseDuration)
 	case *slog.Level:
 		err = target.UnmarshalText([]byte(text))
 	case *[]netip.Prefix:
@@ -81,43 +91,18 @@ func oneOf(text, allowed string) (string, error) {
 	return "", fmt.Errorf("must be one of %s", strings.ReplaceAll(allowed, ",", ", "))
 }
 
-func (s setting) text(text string) (string, error) {
-	switch s.tag.Get("check") {
-	case "host":
-		return text, checkHost(text)
-	case "hostport":
-		return text, checkHostPort(text)
-	case "base":
-		return checkBase(text)
-	case "mail":
-		return text, checkMail(text)
-	}
-	return text, nil
-}
-
-func (s setting) number(text string) (int, error) {
+// within parses a value and checks it against the limits in the tags. kind is what it
+// is called.
+func within[T int | time.Duration](s setting, text, kind string, parse func(string) (T, error)) (T, error) {
 	low, high := s.tag.Get("min"), s.tag.Get("max")
-	least, err1 := strconv.Atoi(low)
-	most, err2 := strconv.Atoi(high)
-	number, err := strconv.Atoi(text)
-	if errors.Join(err, err1, err2) != nil || number < least || number > most {
-		return 0, fmt.Errorf("must be a whole number from %s to %s", low, high)
+	least, err1 := parse(low)
+	most, err2 := parse(high)
+	value, err := parse(text)
+	_, notNumber := errors.AsType[*strconv.NumError](err)
+	if notNumber || err == nil && (value < least || value > most) {
+		err = fmt.Errorf("must be a %s from %s to %s", kind, low, high)
 	}
-	return number, nil
-}
-
-func (s setting) duration(text string) (time.Duration, error) {
-	low, high := s.tag.Get("min"), s.tag.Get("max")
-	least, err1 := parseDuration(low)
-	most, err2 := parseDuration(high)
-	d, err := parseDuration(text)
-	if err := errors.Join(err, err1, err2); err != nil {
-		return 0, err
-	}
-	if d < least || d > most {
-		return 0, fmt.Errorf("must be a duration from %s to %s", low, high)
-	}
-	return d, nil
+	return value, errors.Join(err, err1, err2)
 }
 
 // show is the value as it could be written in .env; secrets are hidden.
