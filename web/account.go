@@ -6,7 +6,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
-	"holdfast/internal/form"
 )
 
 type accountPage struct {
@@ -21,23 +20,28 @@ type accountPage struct {
 // showAccount shows the forms. A name in the query is one that was typed before
 // its session ended: see carried.
 func (s *Site) showAccount(c echo.Context) error {
-	return s.accountPage(c, http.StatusOK, accountPage{Name: typedBefore(c, "name")})
+	person, err := s.ownAccount(c)
+	if err != nil {
+		return err
+	}
+	p := accountPage{
+		Name: typed(c, "name"), Email: person.Email, MaxName: account.MaxNameRunes,
+		Verified: person.Verified, MailOn: s.MailOn, Mails: s.Mails != nil, problems: problemsOf(c),
+	}
+	if p.Name == "" && p.Errors == nil {
+		p.Name = person.Name
+	}
+	return s.Render(c, p.status(), "account", "Account", p)
 }
 
 // submitName changes the person's name. All their sessions show the new one from
 // their next request on.
 func (s *Site) submitName(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "name")
-	if err != nil {
-		return err
-	}
 	ctx, sess := c.Request().Context(), current(c)
 	member, _ := sess.Member()
-	person, err := s.Accounts.Rename(ctx, member.ID, sent["name"])
+	person, err := s.Accounts.Rename(ctx, member.ID, formOf(c)["name"])
 	if err != nil {
-		return s.refuse(c, err, func(status int, wrong problems) error {
-			return s.accountPage(c, status, accountPage{Name: sent["name"], problems: wrong})
-		})
+		return err
 	}
 	s.audit(c, account.EventNameChanged, person.ID)
 	sess.Flash("Your name has been changed.")
@@ -49,19 +53,6 @@ func (s *Site) submitName(c echo.Context) error {
 		return unavailableAfter(errNameChanged, err)
 	}
 	return c.Redirect(http.StatusSeeOther, "/account")
-}
-
-func (s *Site) accountPage(c echo.Context, status int, p accountPage) error {
-	person, err := s.ownAccount(c)
-	if err != nil {
-		return err
-	}
-	if status == http.StatusOK && p.Name == "" {
-		p.Name = person.Name
-	}
-	p.Email, p.MaxName = person.Email, account.MaxNameRunes
-	p.Verified, p.MailOn, p.Mails = person.Verified, s.MailOn, s.Mails != nil
-	return s.Render(c, status, "account", "Account", p)
 }
 
 // ownAccount is the account of the sender.

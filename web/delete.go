@@ -6,7 +6,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
-	"holdfast/internal/form"
 )
 
 type deletePage struct {
@@ -16,21 +15,20 @@ type deletePage struct {
 }
 
 func (s *Site) showDelete(c echo.Context) error {
-	return s.deletePage(c, http.StatusOK, deletePage{})
+	person, err := s.ownAccount(c)
+	if err != nil {
+		return err
+	}
+	wrong := problemsOf(c)
+	return s.Render(c, wrong.status(), "delete", "Delete your account", deletePage{person.Email, formOf(c)["email"], wrong})
 }
 
 // submitDelete deletes the account of the sender, for good.
 func (s *Site) submitDelete(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "email")
+	member, _ := memberOf(c)
+	ended, err := s.Accounts.Close(c.Request().Context(), member.ID, formOf(c)["email"], sender(c))
 	if err != nil {
 		return err
-	}
-	member, _ := current(c).Member()
-	ended, err := s.Accounts.Close(c.Request().Context(), member.ID, sent["email"], sender(c))
-	if err != nil {
-		return s.refuse(c, err, func(status int, wrong problems) error {
-			return s.deletePage(c, status, deletePage{Email: sent["email"], problems: wrong})
-		})
 	}
 	s.logEvent(c, string(account.EventDeleted), member.ID)
 	s.revoked(c, s.Sessions.RevokeKeys(c.Request().Context(), s.Revocations, ended))
@@ -40,13 +38,4 @@ func (s *Site) submitDelete(c echo.Context) error {
 	}
 	s.setFlashCookie(c, flashDeleted)
 	return c.Redirect(http.StatusSeeOther, "/")
-}
-
-func (s *Site) deletePage(c echo.Context, status int, p deletePage) error {
-	person, err := s.ownAccount(c)
-	if err != nil {
-		return err
-	}
-	p.Now = person.Email
-	return s.Render(c, status, "delete", "Delete your account", p)
 }

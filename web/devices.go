@@ -9,7 +9,6 @@ import (
 	"github.com/mileusna/useragent"
 
 	"holdfast/internal/account"
-	"holdfast/internal/form"
 	"holdfast/internal/product"
 	"holdfast/internal/session"
 )
@@ -104,15 +103,11 @@ func DeviceCards(c echo.Context, live []session.Device, now time.Time) (cards []
 // submitEndDevice ends one session of the person. Another person's is
 // session.ErrNoDevice, as one that does not exist.
 func (s *Site) submitEndDevice(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "id")
-	if err != nil {
-		return err
-	}
-	if err := current(c).RevokeDevice(c.Request().Context(), sent["id"]); err != nil {
+	if err := current(c).RevokeDevice(c.Request().Context(), formOf(c)["id"]); err != nil {
 		return err
 	}
 	if current(c).LoggedOut() {
-		return s.leave(c)
+		return s.submitLogout(c)
 	}
 	member, _ := current(c).Member()
 	s.audit(c, account.EventSessionEnded, member.ID)
@@ -120,9 +115,6 @@ func (s *Site) submitEndDevice(c echo.Context) error {
 }
 
 func (s *Site) submitEndOthers(c echo.Context) error {
-	if _, err := form.Parse(c.Request()); err != nil {
-		return err
-	}
 	ended, err := current(c).RevokeOthers(c.Request().Context())
 	if err != nil && ended > 0 {
 		return unavailableAfter(errDevicesEnded, err)

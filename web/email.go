@@ -6,7 +6,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
-	"holdfast/internal/form"
 )
 
 type emailPage struct {
@@ -16,47 +15,32 @@ type emailPage struct {
 }
 
 func (s *Site) showEmail(c echo.Context) error {
-	return s.emailPage(c, http.StatusOK, emailPage{Email: typedBefore(c, "email")})
+	person, err := s.ownAccount(c)
+	if err != nil {
+		return err
+	}
+	wrong := problemsOf(c)
+	return s.Render(c, wrong.status(), "email", "Change your email address", emailPage{person.Email, typed(c, "email"), wrong})
 }
 
 // submitEmail sends an email to the new address. Nothing changes until it is
 // confirmed. The answer is the same whether or not the address is free.
 func (s *Site) submitEmail(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "email")
-	if err != nil {
+	member, _ := memberOf(c)
+	if err := s.Accounts.AskEmail(c.Request().Context(), member.ID, formOf(c)["email"], sender(c)); err != nil {
 		return err
-	}
-	member, _ := current(c).Member()
-	if err := s.Accounts.AskEmail(c.Request().Context(), member.ID, sent["email"], sender(c)); err != nil {
-		return s.refuse(c, err, func(status int, wrong problems) error {
-			return s.emailPage(c, status, emailPage{Email: sent["email"], problems: wrong})
-		})
 	}
 	s.logEvent(c, string(account.EventEmailChangeAsked), member.ID)
 	return s.mailAsked(c, s.mailNotice("An email is on its way to your new address. Nothing changes until you open the link in it.",
 		"We wrote an email to your new address."))
 }
 
-func (s *Site) emailPage(c echo.Context, status int, p emailPage) error {
-	person, err := s.ownAccount(c)
-	if err != nil {
-		return err
-	}
-	p.Now = person.Email
-	return s.Render(c, status, "email", "Change your email address", p)
-}
-
 // submitConfirmAgain sends the email that confirms the address again.
 func (s *Site) submitConfirmAgain(c echo.Context) error {
-	if _, err := form.Parse(c.Request()); err != nil {
-		return err
-	}
-	member, _ := current(c).Member()
+	member, _ := memberOf(c)
 	person, err := s.Accounts.AskConfirm(c.Request().Context(), member.ID, sender(c))
 	if err != nil {
-		return s.refuse(c, err, func(status int, wrong problems) error {
-			return s.accountPage(c, status, accountPage{Name: person.Name, problems: wrong})
-		})
+		return err
 	}
 	return s.mailAsked(c, s.mailNotice("An email is on its way to "+person.Email+".", "We wrote you an email."))
 }

@@ -48,7 +48,7 @@ func (s *Site) AddPage(path string, h func(echo.Context, *session.Session) error
 	handler := func(c echo.Context) error { return h(c, current(c)) }
 	public := s.withSession()
 	public.Get(path, handler)
-	public.Post(path, handler)
+	s.echo.POST(path, public.wrap(handler))
 }
 
 // ShowPage renders a page as handlers do, with whatever struct it is given.

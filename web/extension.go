@@ -6,6 +6,7 @@ import (
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/form"
 	"holdfast/internal/session"
 	"holdfast/templates"
 )
@@ -78,6 +79,10 @@ func (l layered) Glob(pattern string) (all []string, err error) {
 
 // Current is the session of a request to a route of a [Group].
 func Current(c echo.Context) *session.Session { return current(c) }
+
+// Sent returns the fields of the form that a request to a route of [Group.Post] has
+// sent.
+func Sent(c echo.Context) form.Values { return formOf(c) }
 
 // RenderCommitted is Render for a page that shows what the request stored: it
 // commits the session, and then calls page.

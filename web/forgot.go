@@ -4,8 +4,6 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
-
-	"holdfast/internal/form"
 )
 
 type forgotPage struct {
@@ -15,26 +13,16 @@ type forgotPage struct {
 }
 
 func (s *Site) showForgot(c echo.Context) error {
-	return s.forgotPage(c, http.StatusOK, forgotPage{})
+	wrong := problemsOf(c)
+	return s.Render(c, wrong.status(), "forgot", "Forgotten your password?", forgotPage{formOf(c)["email"], s.Mails != nil, wrong})
 }
 
 // submitForgot answers alike whether or not the address has an account: who has
 // it is looked for when the email is sent.
 func (s *Site) submitForgot(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "email")
-	if err != nil {
+	if err := s.Accounts.AskReset(c.Request().Context(), formOf(c)["email"], sender(c)); err != nil {
 		return err
-	}
-	if err := s.Accounts.AskReset(c.Request().Context(), sent["email"], sender(c)); err != nil {
-		return s.refuse(c, err, func(status int, wrong problems) error {
-			return s.forgotPage(c, status, forgotPage{Email: sent["email"], problems: wrong})
-		})
 	}
 	s.setFlashCookie(c, flashResetAsked)
 	return c.Redirect(http.StatusSeeOther, "/login")
-}
-
-func (s *Site) forgotPage(c echo.Context, status int, p forgotPage) error {
-	p.Mails = s.Mails != nil
-	return s.Render(c, status, "forgot", "Forgotten your password?", p)
 }

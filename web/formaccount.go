@@ -84,10 +84,13 @@ func fromBrowser(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") != ""
 }
 
-// typedBefore returns a field of the query in which whereTo has kept what was
-// typed, or "" if it was typed for another account than the one that is logged
-// in now.
-func typedBefore(c echo.Context, field string) string {
+// typed returns a field of the form that is shown again, or of the query, in which
+// whereTo has kept what was typed; "" if that was for another account than the one
+// that is logged in now.
+func typed(c echo.Context, field string) string {
+	if sent := formOf(c); sent != nil {
+		return sent[field]
+	}
 	member, _ := memberOf(c)
 	if c.QueryParam(accountField) != formValue(member) {
 		return ""

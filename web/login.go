@@ -19,31 +19,28 @@ type loginPage struct {
 }
 
 func (s *Site) showLogin(c echo.Context) error {
-	if _, ok := current(c).Member(); ok {
+	sent, wrong := formOf(c), problemsOf(c)
+	if _, ok := current(c).Member(); ok && sent == nil {
 		return c.Redirect(http.StatusSeeOther, s.afterLogin(c.QueryParam("next")))
 	}
-	return s.loginPage(c, http.StatusOK, loginPage{
-		Email: shortEmail(c.QueryParam("email")),
-		Next:  s.localPath(c.QueryParam("next")),
-	})
+	p := loginPage{Email: sent["email"], Remember: sent["remember"] != "", RememberDays: s.rememberDays(), Next: s.nextOf(c), problems: wrong}
+	if email := c.QueryParam("email"); sent == nil && len(email) <= account.MaxEmailBytes {
+		p.Email = email // of a link to this page
+	}
+	if p.Failed != "" {
+		p.Errors.Add("email", p.Failed)
+	}
+	return s.Render(c, wrong.status(), "login", "Log in", p)
 }
 
 func (s *Site) submitLogin(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "email", "password", "remember", "next")
+	sent := formOf(c)
+	err := s.logIn(c, sent["email"], sent["password"], sent["remember"] != "")
+	if errors.Is(err, account.ErrInvalidCredentials) {
+		return form.Errors{{Field: "email", Message: "That email and password do not match."}}
+	}
 	if err != nil {
 		return err
-	}
-	p := loginPage{Email: sent["email"], Remember: sent["remember"] != "", Next: s.localPath(sent["next"])}
-	if err = s.logIn(c, sent["email"], sent["password"], p.Remember); errors.Is(err, account.ErrInvalidCredentials) {
-		err = form.Errors{{Field: "email", Message: "That email and password do not match."}}
-	}
-	if err != nil {
-		return s.refuse(c, err, func(status int, wrong problems) error {
-			if p.problems = wrong; wrong.Failed != "" {
-				p.Errors.Add("email", wrong.Failed)
-			}
-			return s.loginPage(c, status, p)
-		})
 	}
 	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
 }
@@ -76,18 +73,4 @@ func (s *Site) logIn(c echo.Context, email, pass string, remember bool) error {
 	return s.completeLogin(c, person, token, remember, kind)
 }
 
-func (s *Site) loginPage(c echo.Context, status int, p loginPage) error {
-	p.RememberDays = s.rememberDays()
-	return s.Render(c, status, "login", "Log in", p)
-}
-
 func (s *Site) rememberDays() int { return int(s.RememberFor / (24 * time.Hour)) }
-
-// shortEmail is the address that a link to the login page fills in, as far as
-// it could be one.
-func shortEmail(email string) string {
-	if len(email) > account.MaxEmailBytes {
-		return ""
-	}
-	return email
-}

@@ -26,6 +26,8 @@ const (
 	senderKey    = "sender" // the session.Member as it was found; the zero one for a guest
 	causeKey     = "cause"
 	flashesKey   = "flashes"
+	formKey      = "form"     // the form.Values that were sent
+	problemsKey  = "problems" // what is wrong with them
 )
 
 // What has been done with the session's flash messages, under flashesKey.

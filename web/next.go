@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"net/url"
 	"strings"
 
@@ -66,7 +67,7 @@ func (s *Site) whereTo(c echo.Context) string {
 	if fields == nil {
 		return page
 	}
-	// What was typed is for the account of the form, see typedBefore. A member's
+	// What was typed is for the account of the form, see typed. A member's
 	// form has been compared with the session already.
 	member, ok := memberOf(c)
 	whose := formValue(member)
@@ -90,10 +91,16 @@ func (s *Site) whereTo(c echo.Context) string {
 	return page
 }
 
+// nextOf returns the page that a form of the login leads to: that of the form, where
+// it is shown again, or else of the query.
+func (s *Site) nextOf(c echo.Context) string {
+	if sent := formOf(c); sent != nil {
+		return s.localPath(sent["next"])
+	}
+	return s.localPath(c.QueryParam("next"))
+}
+
 // afterLogin is where a login redirects to.
 func (s *Site) afterLogin(next string) string {
-	if path := s.localPath(next); path != "" {
-		return path
-	}
-	return "/profile"
+	return cmp.Or(s.localPath(next), "/profile")
 }

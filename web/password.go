@@ -7,7 +7,6 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
-	"holdfast/internal/session"
 )
 
 type passwordPage struct {
@@ -17,22 +16,27 @@ type passwordPage struct {
 }
 
 func (s *Site) showPassword(c echo.Context) error {
-	return s.passwordPage(c, http.StatusOK, passwordPage{})
+	person, err := s.ownAccount(c)
+	if err != nil {
+		return err
+	}
+	wrong := problemsOf(c)
+	return s.Render(c, wrong.status(), "password", "Change your password", passwordPage{person.Email, s.MinPassword, wrong})
 }
 
 // submitPassword changes the password, ends every other session, and gives this
 // one a new token.
 func (s *Site) submitPassword(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "current", "new")
-	if err != nil {
-		return err
+	sent := formOf(c)
+	if sent["current"] == "" {
+		return form.Errors{{Field: "current", Message: "Enter your current password."}}
 	}
-	member, _ := current(c).Member()
-	person, err := s.changePassword(c, member, sent["current"], sent["new"])
+	member, _ := memberOf(c)
+	person, err := s.Accounts.ChangePassword(c.Request().Context(), member.ID, account.PasswordChange{
+		Current: sent["current"], New: sent["new"], Keep: member.Device, Tokens: s.deviceTokens(c.Request()), From: sender(c),
+	})
 	if err != nil {
-		return s.refuse(c, err, func(status int, wrong problems) error {
-			return s.passwordPage(c, status, passwordPage{problems: wrong})
-		})
+		return s.wrongPassword(c, err, "current", "That is not your current password.")
 	}
 	s.logEvent(c, string(account.EventPasswordChanged), person.ID)
 	s.revoke(c, person.ID)
@@ -40,25 +44,6 @@ func (s *Site) submitPassword(c echo.Context) error {
 		return unavailableAfter(errPasswordSet, err)
 	}
 	return c.Redirect(http.StatusSeeOther, "/account")
-}
-
-func (s *Site) changePassword(c echo.Context, member session.Member, present, fresh string) (account.Person, error) {
-	if present == "" {
-		return account.Person{}, form.Errors{{Field: "current", Message: "Enter your current password."}}
-	}
-	person, err := s.Accounts.ChangePassword(c.Request().Context(), member.ID, account.PasswordChange{
-		Current: present, New: fresh, Keep: member.Device, Tokens: s.deviceTokens(c.Request()), From: sender(c),
-	})
-	return person, s.wrongPassword(c, err, "current", "That is not your current password.")
-}
-
-func (s *Site) passwordPage(c echo.Context, status int, p passwordPage) error {
-	person, err := s.ownAccount(c)
-	if err != nil {
-		return err
-	}
-	p.Email, p.MinPassword = person.Email, s.MinPassword
-	return s.Render(c, status, "password", "Change your password", p)
 }
 
 // showChangePassword is where password managers look for it (W3C, "A Well-Known URL

@@ -19,21 +19,54 @@ type problems struct {
 	Errors form.Errors
 }
 
-// refuse answers a form with its page again, which show renders, if err is
-// something the sender can fix: with 422, or with 429 for an attempt that came too
-// early. Other errors are returned.
-func (s *Site) refuse(c echo.Context, err error, show func(status int, p problems) error) error {
-	if wrong, ok := errors.AsType[form.Errors](err); ok {
-		return show(http.StatusUnprocessableEntity, problems{Errors: wrong})
+// status is the status with which the page of the form is sent.
+func (p problems) status() int {
+	switch {
+	case p.Failed != "":
+		return http.StatusTooManyRequests
+	case p.Errors != nil:
+		return http.StatusUnprocessableEntity
+	default:
+		return http.StatusOK
 	}
-	early, ok := errors.AsType[*throttle.RetryAfterError](err)
-	if !ok {
-		return err
+}
+
+// formOf returns the fields of the form that the request has sent; nil if it has
+// sent none.
+func formOf(c echo.Context) form.Values {
+	sent, _ := c.Get(formKey).(form.Values)
+	return sent
+}
+
+// problemsOf returns what is wrong with the form that the request has sent, for the
+// page that is shown again; nothing where a page is shown for the first time.
+func problemsOf(c echo.Context) problems {
+	wrong, _ := c.Get(problemsKey).(problems)
+	return wrong
+}
+
+// submit reads a form and has h answer it. If the sender can fix what is wrong with
+// it, page is shown again: with 422, or with 429 for an attempt that came too early.
+func (s *Site) submit(h, page echo.HandlerFunc, fields []string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		sent, err := form.Parse(c.Request(), fields...)
+		if err != nil {
+			return err
+		}
+		c.Set(formKey, sent)
+		err = h(c)
+		var wrong problems
+		if early, ok := errors.AsType[*throttle.RetryAfterError](err); ok {
+			seconds := int((early.Wait + time.Second - 1) / time.Second)
+			c.Response().Header().Set("Retry-After", strconv.Itoa(seconds))
+			s.logEvent(c, "throttled", "", slog.String("rule", early.Rule))
+			wrong.Failed = "Too many attempts. Try again in " + waitWords(seconds) + "."
+		} else if !errors.As(err, &wrong.Errors) {
+			return err
+		}
+		c.Set(problemsKey, wrong)
+		return page(c)
 	}
-	seconds := int((early.Wait + time.Second - 1) / time.Second)
-	c.Response().Header().Set("Retry-After", strconv.Itoa(seconds))
-	s.logEvent(c, "throttled", "", slog.String("rule", early.Rule))
-	return show(http.StatusTooManyRequests, problems{Failed: "Too many attempts. Try again in " + waitWords(seconds) + "."})
 }
 
 // waitWords rounds up, so that no one comes back too early.

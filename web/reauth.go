@@ -31,42 +31,27 @@ func (s *Site) requireRecentPassword(next echo.HandlerFunc) echo.HandlerFunc {
 		if age := s.Now().Sub(current(c).Times().Created); age < reauthLife {
 			return next(c)
 		}
-		return c.Redirect(http.StatusSeeOther, reauthURL(s.whereTo(c)))
+		return c.Redirect(http.StatusSeeOther, "/account/proof?next="+url.QueryEscape(s.whereTo(c)))
 	}
 }
 
-func reauthURL(next string) string {
-	return "/account/proof?next=" + url.QueryEscape(next)
-}
-
 func (s *Site) showReauth(c echo.Context) error {
-	return s.reauthPage(c, http.StatusOK, reauthPage{Next: s.localPath(c.QueryParam("next"))})
+	wrong := problemsOf(c)
+	return s.Render(c, wrong.status(), "reauth", "Confirm it’s you", reauthPage{s.nextOf(c), wrong})
 }
 
 // submitReauth is a login over the same person: a new token and new deadlines.
 func (s *Site) submitReauth(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "password", "next")
+	member, _ := memberOf(c)
+	person, err := s.Accounts.Reauthenticate(c.Request().Context(), member.ID, formOf(c)["password"], sender(c))
 	if err != nil {
-		return err
-	}
-	member, _ := current(c).Member()
-	next := s.localPath(sent["next"])
-	person, err := s.Accounts.Reauthenticate(c.Request().Context(), member.ID, sent["password"], sender(c))
-	if err != nil {
-		err = s.wrongPassword(c, err, "password", "That is not your password.")
-		return s.refuse(c, err, func(status int, wrong problems) error {
-			return s.reauthPage(c, status, reauthPage{Next: next, problems: wrong})
-		})
+		return s.wrongPassword(c, err, "password", "That is not your password.")
 	}
 	if err := s.startSession(c, person, member.Remember, "Thank you. We won’t ask again for 10 minutes."); err != nil {
 		return err
 	}
 	s.audit(c, account.EventReauth, person.ID)
-	return c.Redirect(http.StatusSeeOther, cmp.Or(next, "/account"))
-}
-
-func (s *Site) reauthPage(c echo.Context, status int, p reauthPage) error {
-	return s.Render(c, status, "reauth", "Confirm it’s you", p)
+	return c.Redirect(http.StatusSeeOther, cmp.Or(s.nextOf(c), "/account"))
 }
 
 // wrongPassword names the field at which a password was not that of the sender.

@@ -19,21 +19,24 @@ type registerPage struct {
 	problems
 }
 
+// emailTaken is the problem of a form with the address of an account.
+const emailTaken = "There is already an account with this email address. If it is yours, log in."
+
 func (s *Site) showRegister(c echo.Context) error {
-	if _, ok := current(c).Member(); ok {
+	sent, wrong := formOf(c), problemsOf(c)
+	if _, ok := current(c).Member(); ok && sent == nil {
 		return c.Redirect(http.StatusSeeOther, s.afterLogin(c.QueryParam("next")))
 	}
-	return s.registerPage(c, http.StatusOK, registerPage{Next: s.localPath(c.QueryParam("next"))})
+	return s.Render(c, wrong.status(), "register", "Create an account", registerPage{
+		Name: sent["name"], Email: sent["email"], Next: s.nextOf(c), Remember: sent["remember"] != "", RememberDays: s.rememberDays(),
+		MinPassword: s.MinPassword, Taken: wrong.Errors.Of("email") == emailTaken, problems: wrong,
+	})
 }
 
 func (s *Site) submitRegister(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "name", "email", "password", "remember", "next")
-	if err != nil {
-		return err
-	}
-	ctx := c.Request().Context()
-	p := registerPage{Name: sent["name"], Email: sent["email"], Remember: sent["remember"] != "", Next: s.localPath(sent["next"])}
-	person, err := s.Accounts.SignUp(ctx, account.Registration{
+	sent := formOf(c)
+	remember := sent["remember"] != ""
+	person, err := s.Accounts.SignUp(c.Request().Context(), account.Registration{
 		Name: sent["name"], Email: sent["email"], Password: sent["password"],
 	}, s.MailOn, sender(c))
 	taken := errors.Is(err, account.ErrEmailTaken)
@@ -44,18 +47,14 @@ func (s *Site) submitRegister(c echo.Context) error {
 		// The owner is not emailed, so the page has to say it. The same form sent
 		// twice, because its answer was lost or said that logging in had not worked,
 		// is a login, and counts as an attempt.
-		if err = s.logIn(c, sent["email"], sent["password"], p.Remember); errors.Is(err, account.ErrInvalidCredentials) {
-			p.Taken = true
-			err = form.Errors{{Field: "email", Message: "There is already an account with this email address. If it is yours, log in."}}
+		if err = s.logIn(c, sent["email"], sent["password"], remember); errors.Is(err, account.ErrInvalidCredentials) {
+			err = form.Errors{{Field: "email", Message: emailTaken}}
 		}
 	} else if err == nil {
-		err = s.firstLogin(c, person, p.Remember)
+		err = s.firstLogin(c, person, remember)
 	}
 	if err != nil {
-		return s.refuse(c, err, func(status int, wrong problems) error {
-			p.problems = wrong
-			return s.registerPage(c, status, p)
-		})
+		return err
 	}
 	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
 }
@@ -78,9 +77,4 @@ func (s *Site) signedUp(c echo.Context, person account.Person, taken bool) error
 	}
 	s.setFlashCookie(c, flashSignedUp)
 	return c.Redirect(http.StatusSeeOther, "/login")
-}
-
-func (s *Site) registerPage(c echo.Context, status int, p registerPage) error {
-	p.MinPassword, p.RememberDays = s.MinPassword, s.rememberDays()
-	return s.Render(c, status, "register", "Create an account", p)
 }

@@ -74,7 +74,7 @@ func samplePages() map[string][]any {
 			ServerStarted: then, StartNumber: 17, Instance: "restarted 16 times, process ID 1954", OlderThanServer: true,
 		}},
 		"session": {sessionPage{}, sessionPage{
-			Values: []sessionValue{{"age", "36"}, {"colour", "green"}}, Key: "a", Value: "b", Errors: wrong, Curl: []string{"curl x", "curl y"},
+			Values: []sessionValue{{"age", "36"}, {"colour", "green"}}, Key: "a", Value: "b", problems: problems{Errors: wrong}, Curl: []string{"curl x", "curl y"},
 		}},
 		"devices": {devicesPage{}, devicesPage{
 			Devices: []DeviceCard{

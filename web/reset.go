@@ -21,27 +21,15 @@ type resetPage struct {
 // mailedLink reports whether a path is one that emailed links lead to.
 func mailedLink(path string) bool { return path == "/reset" || path == "/verify" }
 
-// linkTokenKey is where the token of a form of such a page is kept while the form
-// is answered.
-const linkTokenKey = "link token"
-
-// parseLinkForm reads the form of a page that an emailed link leads to.
-func parseLinkForm(c echo.Context, fields ...string) (form.Values, error) {
-	c.Set(linkTokenKey, "")
-	sent, err := form.Parse(c.Request(), fields...)
-	c.Set(linkTokenKey, sent["token"])
-	return sent, err
-}
-
 // linkPage is where the form that failed is: the page of its link, or where one
 // gets another link when none came with it. A form of another site (own false)
 // is not shown with a link that may be that site's.
 func linkPage(c echo.Context, own bool) string {
-	r := c.Request()
-	if _, parsed := c.Get(linkTokenKey).(string); own && !parsed { // it failed before its handler
-		_, _ = parseLinkForm(c, "token", "password")
+	r, sent := c.Request(), formOf(c)
+	if own && sent == nil { // it failed before its handler
+		sent, _ = form.Parse(r, "token", "password")
 	}
-	if token, _ := c.Get(linkTokenKey).(string); token != "" {
+	if token := sent["token"]; token != "" {
 		return r.URL.Path + "?token=" + url.QueryEscape(token)
 	}
 	if r.URL.Path == "/reset" {
@@ -52,30 +40,30 @@ func linkPage(c echo.Context, own bool) string {
 
 // showReset looks at a link, and spends nothing: an email scanner opens links too.
 func (s *Site) showReset(c echo.Context) error {
-	link, err := s.Accounts.FindLink(c.Request().Context(), c.QueryParam("token"))
-	if errors.Is(err, account.ErrLinkInvalid) || err == nil && link.Purpose != account.PurposeReset {
-		return s.linkOver(c)
+	token, wrong := c.QueryParam("token"), problemsOf(c)
+	if sent := formOf(c); sent != nil {
+		token = sent["token"] // the answer to the form is about the link already
+	} else {
+		link, err := s.Accounts.FindLink(c.Request().Context(), token)
+		if errors.Is(err, account.ErrLinkInvalid) || err == nil && link.Purpose != account.PurposeReset {
+			return s.linkOver(c)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err != nil {
-		return err
-	}
-	return s.resetPage(c, http.StatusOK, resetPage{Token: c.QueryParam("token")})
+	return s.Render(c, wrong.status(), "reset", "Choose a new password", resetPage{token, s.MinPassword, wrong})
 }
 
 // submitReset sets a new password and starts no session.
 func (s *Site) submitReset(c echo.Context) error {
-	sent, err := parseLinkForm(c, "token", "password")
-	if err != nil {
-		return err
-	}
+	sent := formOf(c)
 	person, err := s.Accounts.ResetPassword(c.Request().Context(), sent["token"], sent["password"], sender(c))
 	if errors.Is(err, account.ErrLinkInvalid) {
 		return s.linkOver(c)
 	}
 	if err != nil {
-		return s.refuse(c, err, func(status int, wrong problems) error {
-			return s.resetPage(c, status, resetPage{Token: sent["token"], problems: wrong})
-		})
+		return err
 	}
 	s.logEvent(c, string(account.EventPasswordReset), person.ID)
 	s.revoke(c, person.ID)
@@ -100,11 +88,6 @@ func (s *Site) revoked(c echo.Context, err error) {
 	if err != nil {
 		s.Log.WarnContext(c.Request().Context(), "revoked sessions not yet deleted from the store", "cause", err)
 	}
-}
-
-func (s *Site) resetPage(c echo.Context, status int, p resetPage) error {
-	p.MinPassword = s.MinPassword
-	return s.Render(c, status, "reset", "Choose a new password", p)
 }
 
 // linkOver is the one page for links that were used, are too old, or never were.

@@ -36,38 +36,38 @@ func (s *Site) routes() {
 	stateless.Get("/.well-known/change-password", s.showChangePassword)
 
 	named.Page("/register", s.showRegister)
-	named.Post("/register", s.submitRegister)
+	named.Post("/register", s.submitRegister, "name", "email", "password", "remember", "next")
 	named.Page("/login", s.showLogin)
-	named.Post("/login", s.submitLogin)
+	named.Post("/login", s.submitLogin, "email", "password", "remember", "next")
 	named.Page("/forgot", s.showForgot)
-	named.Post("/forgot", s.submitForgot)
+	named.Post("/forgot", s.submitForgot, "email")
 	named.Get("/reset", s.showReset)
-	named.Post("/reset", s.submitReset)
+	named.Post("/reset", s.submitReset, "token", "password")
 	named.Get("/verify", s.showVerify)
-	named.Post("/verify", s.submitVerify)
+	named.Post("/verify", s.submitVerify, "token")
 
 	public.Page("/", s.showHome)
 	public.Post("/logout", s.submitLogout)
 	public.Page("/session", s.showSession)
-	public.Post("/session", s.submitSession)
+	public.Post("/session", s.submitSession, "key", "value", "action")
 
 	members.Page("/profile", s.showProfile)
 	members.Page("/devices", s.showDevices)
-	recent.Post("/devices/end", s.submitEndDevice)
+	recent.Post("/devices/end", s.submitEndDevice, "id")
 	recent.Post("/devices/end-others", s.submitEndOthers)
 	members.Page("/account", s.showAccount)
-	members.Post("/account/name", s.submitName)
+	members.Post("/account/name", s.submitName, "name")
 	members.Post("/account/confirm", s.submitConfirmAgain)
 	members.Page("/account/password", s.showPassword)
-	members.Post("/account/password", s.submitPassword)
+	members.Post("/account/password", s.submitPassword, "current", "new")
 	members.Page("/account/history", s.showHistory)
 	members.Page("/account/proof", s.showReauth)
-	members.Post("/account/proof", s.submitReauth)
+	members.Post("/account/proof", s.submitReauth, "password", "next")
 	recent.Page("/account/email", s.showEmail)
-	recent.Post("/account/email", s.submitEmail)
+	recent.Post("/account/email", s.submitEmail, "email")
 	recent.Page("/account/export", s.showExport)
 	recent.Page("/account/delete", s.showDelete)
-	recent.Post("/account/delete", s.submitDelete)
+	recent.Post("/account/delete", s.submitDelete, "email")
 
 	if s.Mails != nil {
 		public.OwnHost().Page("/mail", s.showMails)
@@ -116,20 +116,27 @@ func (g Group) wrap(h echo.HandlerFunc) echo.HandlerFunc {
 
 // Get registers a GET, and the HEAD that goes with it.
 func (g Group) Get(path string, h echo.HandlerFunc) {
+	g.site.shown[path] = h
 	h = g.wrap(h)
 	g.site.echo.GET(path, h)
 	g.site.echo.HEAD(path, h)
-}
-
-// Post registers a POST.
-func (g Group) Post(path string, h echo.HandlerFunc) {
-	g.site.echo.POST(path, g.wrap(h))
 }
 
 // Page registers a GET that a login, or giving the password again, may redirect to.
 func (g Group) Page(path string, h echo.HandlerFunc) {
 	g.Get(path, h)
 	g.site.getPaths[path] = true
+}
+
+// Post registers what answers a form with these fields. If it fails with something
+// that the sender can fix, they get the page of the form again: the page at path, or
+// the nearest one above it, which has to be registered before.
+func (g Group) Post(path string, h echo.HandlerFunc, fields ...string) {
+	page, ok := g.site.shown[path]
+	if !ok {
+		page = g.site.shown[g.site.formPage(path)]
+	}
+	g.site.echo.POST(path, g.wrap(g.site.submit(h, page, fields)))
 }
 
 func (s *Site) showFavicon(c echo.Context) error {

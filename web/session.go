@@ -16,8 +16,8 @@ import (
 type sessionPage struct {
 	Values     []sessionValue
 	Key, Value string
-	Errors     form.Errors
 	Curl       []string // command lines that do the same
+	problems
 }
 
 type sessionValue struct{ Key, Value string }
@@ -37,10 +37,23 @@ type memberJSON struct {
 }
 
 func (s *Site) showSession(c echo.Context) error {
+	wrong, sent, values := problemsOf(c), formOf(c), current(c).Values()
 	if wantsJSON(c.Request()) {
+		if wrong.Errors != nil {
+			return c.JSON(wrong.status(), map[string]form.Errors{"errors": wrong.Errors})
+		}
 		return c.JSON(http.StatusOK, describeSession(current(c)))
 	}
-	return s.sessionPage(c, http.StatusOK, sessionPage{})
+	at := s.BaseURL.JoinPath("session").String()
+	p := sessionPage{Key: sent["key"], Value: sent["value"], problems: wrong, Curl: []string{
+		"curl -c jar -b jar -d key=colour -d value=green " + at,
+		"curl -c jar -b jar -H 'Accept: application/json' " + at,
+		"curl -c jar -b jar -d key=colour -d value= " + at,
+	}}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		p.Values = append(p.Values, sessionValue{key, values[key]})
+	}
+	return s.Render(c, wrong.status(), "session", "Session", p)
 }
 
 // The forms of the page say in the field action what they are for. A program
@@ -53,11 +66,8 @@ const (
 // submitSession sets one value of this session, or removes it. A guest's first
 // value starts a session. A notice says what happened.
 func (s *Site) submitSession(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "key", "value", "action")
-	if err != nil {
-		return err
-	}
-	sess, key, value, action := current(c), sent["key"], sent["value"], sent["action"]
+	sess, sent := current(c), formOf(c)
+	key, value, action := sent["key"], sent["value"], sent["action"]
 	s.tellEnded(c) // what is set here is set in a guest's session then
 	if action == actionRemove || action == "" && value == "" && key != "" {
 		_, stood := sess.Values()[key]
@@ -67,54 +77,33 @@ func (s *Site) submitSession(c echo.Context) error {
 		}
 		return c.Redirect(http.StatusSeeOther, "/session")
 	}
-	p := sessionPage{Key: key, Value: value}
-	p.Errors = setValue(sess, key, value)
-	if len(p.Errors) == 0 {
-		if action != "" {
-			sess.Flash(key + " has been set.")
-		}
-		return c.Redirect(http.StatusSeeOther, "/session")
+	if err := setValue(sess, key, value); err != nil {
+		return err
 	}
-	if wantsJSON(c.Request()) {
-		return c.JSON(http.StatusUnprocessableEntity, map[string]form.Errors{"errors": p.Errors})
+	if action != "" {
+		sess.Flash(key + " has been set.")
 	}
-	return s.sessionPage(c, http.StatusUnprocessableEntity, p)
+	return c.Redirect(http.StatusSeeOther, "/session")
 }
 
-// setValue sets one value, or says why it cannot be set.
-func setValue(sess *session.Session, key, value string) (wrong form.Errors) {
+// setValue sets one value, or returns what is wrong with it as [form.Errors].
+func setValue(sess *session.Session, key, value string) error {
+	wrong := func(field, message string) error { return form.Errors{{Field: field, Message: message}} }
 	switch {
 	case key == "":
-		wrong.Add("key", "Enter a key.")
-		return wrong
+		return wrong("key", "Enter a key.")
 	case value == "":
-		wrong.Add("value", "Enter a value.")
-		return wrong
+		return wrong("value", "Enter a value.")
 	}
-	err := sess.Set(key, value)
-	switch {
+	switch err := sess.Set(key, value); {
 	case errors.Is(err, session.ErrBadKey):
-		wrong.Add("key", "Key must be 64 characters or fewer, on one line.")
+		return wrong("key", "Key must be 64 characters or fewer, on one line.")
 	case errors.Is(err, session.ErrBadValue):
-		wrong.Add("value", "Value must be 1,024 bytes or fewer, on one line.")
+		return wrong("value", "Value must be 1,024 bytes or fewer, on one line.")
 	case err != nil:
-		wrong.Add("key", "This session is full. Remove a value first.")
+		return wrong("key", "This session is full. Remove a value first.")
 	}
-	return wrong
-}
-
-func (s *Site) sessionPage(c echo.Context, status int, p sessionPage) error {
-	values := current(c).Values()
-	for _, key := range slices.Sorted(maps.Keys(values)) {
-		p.Values = append(p.Values, sessionValue{key, values[key]})
-	}
-	at := s.BaseURL.JoinPath("session").String()
-	p.Curl = []string{
-		"curl -c jar -b jar -d key=colour -d value=green " + at,
-		"curl -c jar -b jar -H 'Accept: application/json' " + at,
-		"curl -c jar -b jar -d key=colour -d value= " + at,
-	}
-	return s.Render(c, status, "session", "Session", p)
+	return nil
 }
 
 func describeSession(sess *session.Session) sessionJSON {

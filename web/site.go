@@ -81,7 +81,8 @@ type Site struct {
 	frame      layout // what every page shows
 	// The names under which cookies are sent.
 	sessionCookie, flashCookie string
-	getPaths                   map[string]bool // paths that may be redirected to, see group.page
+	getPaths                   map[string]bool             // paths that may be redirected to, see Group.Page
+	shown                      map[string]echo.HandlerFunc // what shows the page at a path
 	crossOrigin                *http.CrossOriginProtection
 	headers                    http.Header // set on every response
 	linkReferrer               string      // the Referrer-Policy of pages that emailed links lead to
@@ -139,6 +140,7 @@ func newSite(cfg Config, files *files) (s *Site, err error) {
 		files:        files,
 		echo:         echo.New(),
 		getPaths:     map[string]bool{},
+		shown:        map[string]echo.HandlerFunc{},
 		crossOrigin:  http.NewCrossOriginProtection(),
 		headers:      securityHeaderValues(cfg.BaseURL.Scheme == "https"),
 		linkReferrer: linkReferrerPolicy(cfg.BaseURL),

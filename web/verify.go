@@ -38,6 +38,12 @@ func verifyWords(link account.Link) (p verifyPage, known bool) {
 
 // showVerify looks at a link, and spends nothing.
 func (s *Site) showVerify(c echo.Context) error {
+	if wrong := problemsOf(c); wrong.Failed != "" {
+		// What the link is for is not looked up: that is an attempt as well.
+		return s.Render(c, wrong.status(), "verify", "Too many attempts", verifyPage{
+			Token: formOf(c)["token"], Heading: "Too many attempts", Button: "Try again", problems: wrong,
+		})
+	}
 	return s.verifyPage(c, http.StatusOK, c.QueryParam("token"), "")
 }
 
@@ -59,11 +65,8 @@ func (s *Site) verifyPage(c echo.Context, status int, token, failed string) erro
 
 // submitVerify spends a link, for whichever purpose it was made.
 func (s *Site) submitVerify(c echo.Context) error {
-	sent, err := parseLinkForm(c, "token")
-	if err != nil {
-		return err
-	}
-	person, purpose, err := s.Accounts.UseLink(c.Request().Context(), sent["token"], sender(c))
+	token := formOf(c)["token"]
+	person, purpose, err := s.Accounts.UseLink(c.Request().Context(), token, sender(c))
 	switch {
 	case errors.Is(err, account.ErrLinkInvalid):
 		return s.linkOver(c)
@@ -73,14 +76,9 @@ func (s *Site) submitVerify(c echo.Context) error {
 			// Someone who took the account over may have made that one to block the undo.
 			taken += " This link still works. If you don’t recognise that account, use “Forgotten your password?” to get into it and delete it, then open this link again."
 		}
-		return s.verifyPage(c, http.StatusConflict, sent["token"], taken)
+		return s.verifyPage(c, http.StatusConflict, token, taken)
 	case err != nil:
-		return s.refuse(c, err, func(status int, wrong problems) error {
-			// What the link is for is not looked up: that is an attempt as well.
-			return s.Render(c, status, "verify", "Too many attempts", verifyPage{
-				Token: sent["token"], Heading: "Too many attempts", Button: "Try again", problems: wrong,
-			})
-		})
+		return err
 	}
 	next := "/login"
 	if _, ok := current(c).Member(); ok {

@@ -11,7 +11,6 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
-	"holdfast/internal/form"
 	"holdfast/internal/learn/attack"
 	"holdfast/web"
 )
@@ -96,11 +95,7 @@ func (s *Pages) submitAttack(c echo.Context) error {
 // submitSlowRequest is a request that waits between reading the session and storing
 // something in it.
 func (s *Pages) submitSlowRequest(c echo.Context) error {
-	sent, err := form.Parse(c.Request(), "wait")
-	if err != nil {
-		return err
-	}
-	if err := attack.Wait(c.Request().Context(), sent["wait"]); err != nil {
+	if err := attack.Wait(c.Request().Context(), web.Sent(c)["wait"]); err != nil {
 		return err
 	}
 	if err := web.Current(c).Set("slow", "done"); err != nil {

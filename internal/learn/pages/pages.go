@@ -8,9 +8,6 @@ import (
 	"io/fs"
 	"net/http"
 
-	"github.com/labstack/echo/v4"
-
-	"holdfast/internal/form"
 	"holdfast/internal/learn/attack"
 	"holdfast/internal/learn/byhand"
 	"holdfast/internal/learn/trace"
@@ -78,24 +75,14 @@ func (s *Pages) routes(site *web.Site, public, members web.Group) {
 	public, members = public.OwnHost(), members.OwnHost()
 	public.Page("/lab", s.showLab)
 	public.Get("/lab/wait", s.showLabWait)
-	public.Post("/lab/restart", pressed(s.submitRestart))
-	public.Post("/lab/check", pressed(s.submitCheck))
+	public.Post("/lab/restart", s.submitRestart)
+	public.Post("/lab/check", s.submitCheck)
 	public.Page("/lab/attacks", s.showAttacks)
-	public.Post("/lab/attacks/:name", pressed(s.submitAttack))
-	members.Post(attack.SlowPath, s.submitSlowRequest)
+	public.Post("/lab/attacks/:name", s.submitAttack)
+	members.Post(attack.SlowPath, s.submitSlowRequest, "wait")
 	public.Page("/why", s.showWhy)
-	public.Post("/why/second", pressed(s.submitSecond))
-	public.Post("/why/second/stop", pressed(s.submitSecondStop))
+	public.Post("/why/second", s.submitSecond)
+	public.Post("/why/second/stop", s.submitSecondStop)
 	public.Page(explainPath, s.showExplain)
 	public.Page("/explain/recent", s.showRecent)
-}
-
-// pressed wraps h for a form that has a button and no fields.
-func pressed(h echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
-		if _, err := form.Parse(c.Request()); err != nil {
-			return err
-		}
-		return h(c)
-	}
 }
