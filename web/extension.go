@@ -28,20 +28,6 @@ type Extension struct {
 	Routes func(s *Site, public, members Group)
 }
 
-// NamedError is how an error looks to who sent the request.
-type NamedError struct {
-	Err              error
-	Status           int
-	Heading, Message string // "" for those of the status
-}
-
-func (n NamedError) failure() failure {
-	if n.Heading == "" {
-		return byStatus(n.Status)
-	}
-	return failure{status: n.Status, heading: n.Heading, message: n.Message}
-}
-
 // allTemplates are the templates of the site and of its extensions.
 func allTemplates(extensions []Extension) fs.FS {
 	all := layered{templates.FS}
@@ -98,4 +84,4 @@ func (s *Site) RenderCommitted(c echo.Context, status int, name, heading string,
 func LogCause(c echo.Context, err error) { c.Set(causeKey, err) }
 
 // StatusOf is the status with which a request is answered that fails with err.
-func (s *Site) StatusOf(err error) int { return s.failureOf(err).status }
+func (s *Site) StatusOf(err error) int { return s.failureOf(err).Status }

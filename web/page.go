@@ -74,7 +74,11 @@ func (s *Site) pageWith(c echo.Context, status int, name, heading string, flashe
 	if len(flashes) > 0 {
 		l.Flashes = s.notices(flashes)
 	}
-	c.Response().Header()[echo.HeaderContentType] = s.values.html
+	return s.write(c, status, name, l, page)
+}
+
+func (s *Site) write(c echo.Context, status int, name string, l layout, page any) error {
+	c.Response().Header()[echo.HeaderContentType] = s.html
 	c.Response().WriteHeader(status)
 	return s.views.Render(c.Response(), name, view.Data{Layout: l, Page: page})
 }

@@ -80,7 +80,7 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 	}
 	// No response that depends on a session may be cached, whatever the handler
 	// has set (ASVS 5.0 14.3.2).
-	buffered.header["Cache-Control"] = s.values.noStore
+	buffered.header["Cache-Control"] = s.noStore
 	return buffered.send(out)
 }
 

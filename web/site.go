@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -76,9 +77,9 @@ type Process struct {
 type Site struct {
 	Config
 	*files
-	echo       *echo.Echo
-	errorPages map[errorForm][]byte
-	frame      layout // what every page shows
+	echo   *echo.Echo
+	errors []NamedError
+	frame  layout // what every page shows
 	// The names under which cookies are sent.
 	sessionCookie, flashCookie string
 	getPaths                   map[string]bool             // paths that may be redirected to, see Group.Page
@@ -86,13 +87,9 @@ type Site struct {
 	crossOrigin                *http.CrossOriginProtection
 	headers                    http.Header // set on every response
 	linkReferrer               string      // the Referrer-Policy of pages that emailed links lead to
-	values                     headerValues
-	responses                  sync.Pool // of *bufferedResponse
+	html, noStore              []string    // values of headers; nothing may change them
+	responses                  sync.Pool   // of *bufferedResponse
 }
-
-// headerValues are values of headers that all responses share. Nothing may
-// change them; to append to one makes a copy.
-type headerValues struct{ html, noStore []string }
 
 // files are the templates and static files of the program, as a site serves them.
 // Nothing changes them.
@@ -134,8 +131,8 @@ func New(cfg Config) (*Site, error) {
 	return newSite(cfg, files)
 }
 
-func newSite(cfg Config, files *files) (s *Site, err error) {
-	s = &Site{
+func newSite(cfg Config, files *files) (*Site, error) {
+	s := &Site{
 		Config:       cfg,
 		files:        files,
 		echo:         echo.New(),
@@ -144,13 +141,15 @@ func newSite(cfg Config, files *files) (s *Site, err error) {
 		crossOrigin:  http.NewCrossOriginProtection(),
 		headers:      securityHeaderValues(cfg.BaseURL.Scheme == "https"),
 		linkReferrer: linkReferrerPolicy(cfg.BaseURL),
-		values:       headerValues{html: []string{echo.MIMETextHTMLCharsetUTF8}, noStore: []string{"no-store"}},
+		html:         []string{echo.MIMETextHTMLCharsetUTF8},
+		noStore:      []string{"no-store"},
+		errors:       namedErrors(cfg.Extensions),
 		responses:    sync.Pool{New: func() any { return newBufferedResponse() }},
 	}
 	s.frame = layout{Version: cfg.Version, Instance: instanceName(cfg.Process), Store: s.where()}
 	s.sessionCookie, s.flashCookie = cfg.Sessions.CookieName(), s.cookieName(product.PartingCookie)
-	if s.errorPages, err = s.renderErrorPages(); err != nil {
-		return nil, fmt.Errorf("render error pages: %w", err)
+	if err := s.views.Render(io.Discard, "error", view.Data{Layout: s.frame, Page: errorPage{}}); err != nil {
+		return nil, fmt.Errorf("render error page: %w", err)
 	}
 	if err := s.crossOrigin.AddTrustedOrigin(cfg.BaseURL.Scheme + "://" + cfg.BaseURL.Host); err != nil {
 		return nil, fmt.Errorf("add own origin as trusted: %w", err)
