@@ -3,8 +3,10 @@ package web_test
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -37,18 +39,24 @@ type row struct {
 	optional      string // fields that the form may have besides, separated by spaces
 }
 
+// fields makes a form of names and values.
+func fields(pairs ...string) func(*world, *browser, person) url.Values {
+	return func(*world, *browser, person) url.Values {
+		form := url.Values{}
+		for i := 0; i < len(pairs); i += 2 {
+			form.Set(pairs[i], pairs[i+1])
+		}
+		return form
+	}
+}
+
+// moreRows has a method for each page whose rows are beside its own tests. It
+// returns them as a map[string]row.
+type moreRows struct{}
+
 // rows is every route of the site that is open to guests, and every form's
 // target. HEAD answers as GET does.
 func rows(w *world) map[string]row {
-	fields := func(pairs ...string) func(*world, *browser, person) url.Values {
-		return func(*world, *browser, person) url.Values {
-			form := url.Values{}
-			for i := 0; i < len(pairs); i += 2 {
-				form.Set(pairs[i], pairs[i+1])
-			}
-			return form
-		}
-	}
 	open := row{guest: "200", member: "200"}
 	sheet := w.browser().get("/").doc().Find("link[rel=stylesheet]").AttrOr("href", "")
 	all := map[string]row{
@@ -143,6 +151,10 @@ func rows(w *world) map[string]row {
 		"POST " + attack.SlowPath: {guest: "303 /login?next=%2Flab%2Fattacks", member: "204", empty: "204", form: fields("wait", "0")},
 		"POST /lab/check":         {guest: "303 /lab#stores", member: "303 /lab#stores", empty: "303 /lab#stores", form: fields()},
 	}
+	more := reflect.ValueOf(moreRows{})
+	for i := range more.NumMethod() {
+		maps.Copy(all, more.Method(i).Call(nil)[0].Interface().(map[string]row))
+	}
 	for _, route := range w.site.Routes() {
 		if _, known := all[route]; !known && strings.HasPrefix(route, "GET ") {
 			all[route] = row{guest: "303 /login?next=" + url.QueryEscape(route[len("GET "):]), member: "200"}
@@ -205,7 +217,7 @@ func TestEveryRouteAnswersEachRoleAndRefusesForgery(t *testing.T) {
 	for _, route := range routes {
 		r, known := all[strings.Replace(route, "HEAD ", "GET ", 1)]
 		if !known {
-			t.Errorf("the route %q has no row: add one to rows in web/matrix_test.go, with a good form and what a guest and a member are answered", route)
+			t.Errorf("the route %q has no row: add one to rows in web/matrix_test.go, or by a method of moreRows, with a good form and what a guest and a member are answered", route)
 			continue
 		}
 		bodies := map[string]string{} // made first: a form may need something to be there

@@ -75,9 +75,10 @@ func (s *Site) submitReset(c echo.Context) error {
 // store.
 func (s *Site) revoke(c echo.Context, person string) {
 	ctx := context.WithoutCancel(c.Request().Context())
-	keys, err := s.Revocations.WaitingOf(ctx, person)
+	waiting := s.Stores.Revocations()
+	keys, err := waiting.WaitingOf(ctx, person)
 	if err == nil {
-		err = s.Sessions.RevokeKeys(ctx, s.Revocations, keys)
+		err = s.Sessions.RevokeKeys(ctx, waiting, keys)
 	}
 	s.revoked(c, err)
 }

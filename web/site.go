@@ -32,15 +32,12 @@ import (
 type Config struct {
 	Accounts *account.Service
 	Sessions *session.Manager
-	// Revocations are the sessions that a change of an account has revoked.
-	Revocations session.Revocations
+	Stores   Stores
 	// MailOn says that email is sent. Then the site reveals to no one who is
 	// registered, and asks people to confirm their addresses.
 	MailOn bool
 	// Mails, if set, returns the emails that are kept in files, for the page /mail.
 	Mails func() ([]mail.Shown, error)
-	// Ready returns nil if the database can be reached.
-	Ready func(context.Context) error
 	// Warnings, if set, returns problems that do not keep this instance from serving,
 	// in words for an operator.
 	Warnings func() []string
@@ -64,6 +61,14 @@ type Config struct {
 	// someone who tries the program on their own machine.
 	NamePlaces bool
 	Extensions []Extension
+}
+
+// Stores is the database, as far as the site uses it directly.
+type Stores interface {
+	// Ping returns nil if the database can be reached.
+	Ping(ctx context.Context) error
+	// Revocations are the sessions that a change of an account has revoked.
+	Revocations() session.Revocations
 }
 
 // Process identifies this run of the server.
@@ -212,7 +217,7 @@ func (n *unready) Unwrap() []error { return []error{errNotReady, n.cause} }
 func (s *Site) readyz(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), time.Second)
 	defer cancel()
-	sessions, people := s.Sessions.Ping(ctx), s.Ready(ctx)
+	sessions, people := s.Sessions.Ping(ctx), s.Stores.Ping(ctx)
 	var reasons []string
 	var repair session.Repair
 	switch {

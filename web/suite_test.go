@@ -259,10 +259,9 @@ func (w *world) open() {
 	w.site, err = web.NewSharing(web.Config{
 		Accounts:       w.accounts,
 		Sessions:       w.sessions,
-		Revocations:    w.db.Revocations(),
+		Stores:         w.db,
 		MailOn:         w.options.mail,
 		Mails:          w.folder.Latest,
-		Ready:          w.db.Ping,
 		Log:            log,
 		Now:            w.clock.Now,
 		BaseURL:        w.base,

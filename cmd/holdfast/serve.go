@@ -131,10 +131,9 @@ func (s *server) openSite(context.Context) (err error) {
 	s.site, err = web.New(web.Config{
 		Accounts:       s.accounts,
 		Sessions:       s.sessions,
-		Revocations:    s.db.Revocations(),
+		Stores:         s.db,
 		MailOn:         s.cfg.SMTPURL != "",
 		Mails:          s.shownMail(),
-		Ready:          s.db.Ping,
 		Warnings:       s.store.Warnings,
 		Log:            s.log,
 		Answered:       s.metrics.count,
