@@ -70,7 +70,7 @@ func (s *Site) showDevices(c echo.Context) error {
 func groupPast(past []session.Device, now time.Time) []pastDevices {
 	var groups []pastDevices
 	for _, d := range past {
-		title := deviceTitle(d.UserAgent)
+		title := BrowserWords(d.UserAgent)
 		i := slices.IndexFunc(groups, func(g pastDevices) bool { return g.Title == title && g.Address == d.Address })
 		if i < 0 {
 			i = len(groups)
@@ -89,7 +89,7 @@ func DeviceCards(c echo.Context, live []session.Device, now time.Time) (cards []
 	member, _ := memberOf(c)
 	for _, d := range live {
 		cards = append(cards, DeviceCard{
-			ID: d.ID, Title: deviceTitle(d.UserAgent), Address: d.Address, Kind: deviceKind(d.UserAgent),
+			ID: d.ID, Title: BrowserWords(d.UserAgent), Address: d.Address, Kind: deviceKind(d.UserAgent),
 			Since: MomentAt(d.CreatedAt, now), LastSeen: MomentAt(d.LastSeenAt, now),
 			Current: d.Current, Remembered: d.Remembered, Account: formValue(member),
 		})
@@ -111,7 +111,7 @@ func (s *Site) submitEndDevice(c echo.Context) error {
 	}
 	member, _ := current(c).Member()
 	s.audit(c, account.EventSessionEnded, member.ID)
-	return s.toDevices(c, "That device has been logged out.")
+	return s.done(c, errDevicesEnded, "/devices", "That device has been logged out.")
 }
 
 func (s *Site) submitEndOthers(c echo.Context) error {
@@ -124,20 +124,11 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 	}
 	member, _ := current(c).Member()
 	s.audit(c, account.EventSessionsEnded, member.ID)
-	return s.toDevices(c, "You have been logged out on "+Count(ended, "other device")+".")
+	return s.done(c, errDevicesEnded, "/devices", "You have been logged out on "+Count(ended, "other device")+".")
 }
 
-// toDevices answers a request that has logged out devices, with this notice.
-func (s *Site) toDevices(c echo.Context, notice string) error {
-	current(c).Flash(notice)
-	if err := s.Sessions.Commit(current(c)); err != nil {
-		return unavailableAfter(errDevicesEnded, err)
-	}
-	return c.Redirect(http.StatusSeeOther, "/devices")
-}
-
-// deviceTitle describes a User-Agent: "Firefox on Linux".
-func deviceTitle(userAgent string) string {
+// BrowserWords describes a User-Agent: "Firefox on Linux".
+func BrowserWords(userAgent string) string {
 	ua := useragent.Parse(userAgent)
 	browser, system := ua.Name, ua.OS
 	// An unknown browser sends any name it likes, and the name would appear in emails
@@ -186,6 +177,3 @@ func deviceKind(userAgent string) string {
 		return "unknown"
 	}
 }
-
-// BrowserWords puts a User-Agent into words, for emails.
-func BrowserWords(userAgent string) string { return deviceTitle(userAgent) }

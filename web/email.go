@@ -1,8 +1,6 @@
 package web
 
 import (
-	"net/http"
-
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
@@ -31,7 +29,7 @@ func (s *Site) submitEmail(c echo.Context) error {
 		return err
 	}
 	s.logEvent(c, string(account.EventEmailChangeAsked), member.ID)
-	return s.mailAsked(c, s.mailNotice("An email is on its way to your new address. Nothing changes until you open the link in it.",
+	return s.done(c, errMailAsked, "/account", s.mailNotice("An email is on its way to your new address. Nothing changes until you open the link in it.",
 		"We wrote an email to your new address."))
 }
 
@@ -42,17 +40,7 @@ func (s *Site) submitConfirmAgain(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return s.mailAsked(c, s.mailNotice("An email is on its way to "+person.Email+".", "We wrote you an email."))
-}
-
-// mailAsked answers a member who asked for an email. It says that the email will
-// be sent even if the notice cannot be stored in the session.
-func (s *Site) mailAsked(c echo.Context, notice string) error {
-	current(c).Flash(notice)
-	if err := s.commit(c, c.Response()); err != nil {
-		return unavailableAfter(errMailAsked, err)
-	}
-	return c.Redirect(http.StatusSeeOther, "/account")
+	return s.done(c, errMailAsked, "/account", s.mailNotice("An email is on its way to "+person.Email+".", "We wrote you an email."))
 }
 
 // readMail ends a notice of an email that is read on this site. Pages show a link

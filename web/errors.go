@@ -50,6 +50,16 @@ func unavailableAfter(done, err error) error {
 	return err
 }
 
+// done answers a request that has changed something with a notice on the page at
+// path. If the notice cannot be stored, the error is after, which says what has changed.
+func (s *Site) done(c echo.Context, after error, path, notice string) error {
+	current(c).Flash(notice)
+	if err := s.Sessions.Commit(current(c)); err != nil {
+		return unavailableAfter(after, err)
+	}
+	return c.Redirect(http.StatusSeeOther, path)
+}
+
 // NamedError is what users see of one kind of error: fixed words, never the cause.
 type NamedError struct {
 	Err              error // nil for the words of every other error with this status
@@ -196,7 +206,7 @@ func (s *Site) fail(err error, c echo.Context) {
 	}
 	who, known := s.whoAsks(c, err, f.Status)
 	l := s.frame
-	l.Title, l.Neutral, l.Member = title(f.Heading), !known, who.Name
+	l.Neutral, l.Member = !known, who.Name
 	if who.ID != "" {
 		l.Account = formValue(who)
 	}
@@ -204,7 +214,7 @@ func (s *Site) fail(err error, c echo.Context) {
 	p.Message = strings.ReplaceAll(f.Message, nameMark, who.Name)
 	p.OnURL, p.OnText = s.wayOn(f, c)
 	p.Back = p.OnURL != "/"
-	_ = s.write(c, f.Status, "error", l, p) // there is no other way to show a failure
+	_ = s.write(c, f.Status, "error", f.Heading, l, p) // there is no other way to show a failure
 }
 
 // wayOn returns the URL and the text of an error page's main button.

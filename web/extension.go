@@ -70,16 +70,6 @@ func Current(c echo.Context) *session.Session { return current(c) }
 // sent.
 func Sent(c echo.Context) form.Values { return formOf(c) }
 
-// RenderCommitted is Render for a page that shows what the request stored: it
-// commits the session, and then calls page.
-func (s *Site) RenderCommitted(c echo.Context, status int, name, heading string, page func() any) error {
-	flashes := s.takeFlashes(c)
-	if err := s.commit(c, c.Response()); err != nil {
-		return err
-	}
-	return s.pageWith(c, status, name, heading, flashes, page())
-}
-
 // LogCause has the request's log line say why a page shows a failure.
 func LogCause(c echo.Context, err error) { c.Set(causeKey, err) }
 

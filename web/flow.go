@@ -4,7 +4,6 @@ import (
 	"unicode/utf8"
 
 	"holdfast/internal/session"
-	"holdfast/internal/session/store"
 )
 
 // FlowDiagram is one request from the browser to the store and back, as the
@@ -31,7 +30,8 @@ const flowWords = "The browser sends a cookie to the server. The server turns it
 // Flow returns the part of the diagram that is the same for every request; the
 // greeting is for a person's name, or for a guest where that is "".
 func (s *Site) Flow(name string) FlowDiagram {
-	d := FlowDiagram{Words: flowWords, Greeting: "Hello, guest", Keeps: "keeps no sessions", Store: storeLabel(s.SessionStore)}
+	d := FlowDiagram{Words: flowWords, Greeting: "Hello, guest", Keeps: "keeps no sessions"}
+	d.Store, _ = storeWords(s.SessionStore)
 	if name != "" {
 		d.Greeting = shorten("Hello, " + name + "!")
 	}
@@ -67,18 +67,4 @@ func shorten(words string) string {
 		return words
 	}
 	return string([]rune(words)[:maxGreetingRunes-1]) + "…"
-}
-
-// storeLabel is a kind of store in a word or two.
-func storeLabel(kind string) string {
-	switch kind {
-	case store.KindMemory:
-		return "memory"
-	case store.KindFile:
-		return "file"
-	case store.KindDatabase:
-		return "database"
-	default:
-		return "Redis"
-	}
 }

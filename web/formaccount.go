@@ -24,7 +24,7 @@ const guestValue = "guest"
 // sees; the zero Member is a guest. It depends on the account alone, so that logging
 // in again as the same person, or giving the password again, leaves the forms in
 // other tabs valid. It is no secret: who may send a form is for the session and for
-// [Site.csrf] to decide.
+// [Site.protect] to decide.
 func formValue(member session.Member) string {
 	if member.ID == "" {
 		return guestValue

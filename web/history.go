@@ -40,7 +40,7 @@ func (s *Site) showHistory(c echo.Context) error {
 	for _, e := range events {
 		p.Events = append(p.Events, historyEvent{
 			What:    cmp.Or(words[e.Kind], "Other activity"), // an event of a newer version
-			Browser: deviceTitle(e.From.UserAgent), Kind: deviceKind(e.From.UserAgent), Address: e.From.Address,
+			Browser: BrowserWords(e.From.UserAgent), Kind: deviceKind(e.From.UserAgent), Address: e.From.Address,
 			At: MomentAt(e.At, s.Now()),
 		})
 	}

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -36,26 +35,38 @@ const (
 	flashesKept  = "kept"  // they stay in the session for another page
 )
 
+// errPanic wraps the value of a handler's panic.
+var errPanic = errors.New("panic")
+
 // requestLog is the outermost middleware: it gives the request an id, recovers
 // panics, has errors turned into responses, and logs one line. That line has no
 // header but the client's address, no body and no query, and so no secret.
 func (s *Site) requestLog(next echo.HandlerFunc) echo.HandlerFunc {
+	recovering := func(c echo.Context) (err error) {
+		defer func() {
+			if p := recover(); p != nil { // only the log shows the stack
+				err = fmt.Errorf("%w: %v\n%s", errPanic, p, debug.Stack())
+			}
+		}()
+		return next(c)
+	}
 	return func(c echo.Context) error {
 		started := time.Now()
 		id := text.Random(12) // 96 bits
 		c.Set(requestIDKey, id)
-		if err := recovering(next, c); err != nil {
+		if err := recovering(c); err != nil {
 			c.Error(err)
 		}
 		took := time.Since(started)
+		ctx, method, status := c.Request().Context(), c.Request().Method, c.Response().Status
 		if s.Answered != nil {
-			s.Answered(c.Request().Method, c.Path(), c.Response().Status, took)
+			s.Answered(method, c.Path(), status, took)
 		}
 		attrs := [8]slog.Attr{
 			slog.String("request_id", id),
-			slog.String("method", c.Request().Method),
+			slog.String("method", method),
 			slog.String("route", c.Path()),
-			slog.Int("status", c.Response().Status),
+			slog.Int("status", status),
 			slog.Duration("duration", took),
 			slog.String("address", c.RealIP()),
 		}
@@ -66,38 +77,18 @@ func (s *Site) requestLog(next echo.HandlerFunc) echo.HandlerFunc {
 		level := slog.LevelInfo
 		if cause, ok := c.Get(causeKey).(error); ok {
 			line = append(line, slog.String("cause", cause.Error()))
-			if c.Response().Status >= http.StatusInternalServerError {
+			if status >= http.StatusInternalServerError {
 				level = slog.LevelError
 			}
 		}
-		s.log(c.Request().Context(), level, line)
+		if s.Log.Enabled(ctx, level) {
+			// Unlike LogAttrs, this does not look up the caller, which is always the same.
+			record := slog.NewRecord(time.Now(), level, "request", 0)
+			record.AddAttrs(line...)
+			_ = s.Log.Handler().Handle(ctx, record) // there is nowhere to report that logging failed
+		}
 		return nil
 	}
-}
-
-// log writes the line of one request. Unlike [slog.Logger.LogAttrs] it does not
-// look up its caller, which is always the same.
-func (s *Site) log(ctx context.Context, level slog.Level, line []slog.Attr) {
-	if !s.Log.Enabled(ctx, level) {
-		return
-	}
-	record := slog.NewRecord(time.Now(), level, "request", 0)
-	record.AddAttrs(line...)
-	_ = s.Log.Handler().Handle(ctx, record) // there is nowhere to report that logging failed
-}
-
-// errPanic wraps the value of a handler's panic.
-var errPanic = errors.New("panic")
-
-// recovering runs next and turns a panic into an error that contains the stack.
-// Only the log shows it.
-func recovering(next echo.HandlerFunc, c echo.Context) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = fmt.Errorf("%w: %v\n%s", errPanic, p, debug.Stack())
-		}
-	}()
-	return next(c)
 }
 
 // contentSecurityPolicy lets a page load what is the site's own and nothing else
@@ -127,7 +118,7 @@ func securityHeaderValues(https bool) http.Header {
 // linkReferrerPolicy has the browser send no one the address of a page that has an
 // emailed link in it. With no-referrer, a browser sends the form of such a page with
 // Origin: null (Fetch, "append a request Origin header"). Where it does not send
-// Sec-Fetch-Site either, by plain http to another machine, csrf would refuse that:
+// Sec-Fetch-Site either, by plain http to another machine, protect would refuse that:
 // there it sends the host, without the path and the query.
 func linkReferrerPolicy(base *url.URL) string {
 	if base.Scheme == "http" && !hostname.IsLoopback(base.Hostname()) {
@@ -136,26 +127,19 @@ func linkReferrerPolicy(base *url.URL) string {
 	return "no-referrer"
 }
 
-// securityHeaders sets securityHeaderValues, and linkReferrerPolicy for pages that
-// emailed links lead to.
-func (s *Site) securityHeaders(next echo.HandlerFunc) echo.HandlerFunc {
+// errCSRF: a request that may change something came from another origin.
+var errCSRF = errors.New("cross-origin request refused")
+
+// protect sets securityHeaderValues, and linkReferrerPolicy for pages that emailed
+// links lead to. It refuses unsafe requests from other origins, login and registration
+// included. Sec-Fetch-Site decides, or Origin where that is missing; a request with
+// neither was not sent by a browser and passes ([http.CrossOriginProtection]).
+func (s *Site) protect(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		maps.Copy(c.Response().Header(), s.headers)
 		if mailedLink(c.Request().URL.Path) {
 			c.Response().Header().Set("Referrer-Policy", s.linkReferrer)
 		}
-		return next(c)
-	}
-}
-
-// errCSRF: a request that may change something came from another origin.
-var errCSRF = errors.New("cross-origin request refused")
-
-// csrf refuses unsafe requests from other origins, login and registration
-// included. Sec-Fetch-Site decides, or Origin where that is missing; a request
-// with neither was not sent by a browser and passes ([http.CrossOriginProtection]).
-func (s *Site) csrf(next echo.HandlerFunc) echo.HandlerFunc {
-	return func(c echo.Context) error {
 		if err := s.crossOrigin.Check(c.Request()); err != nil {
 			return fmt.Errorf("%w: %w", errCSRF, err)
 		}

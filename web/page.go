@@ -44,9 +44,35 @@ func (s *Site) notices(flashes []string) []notice {
 	return all
 }
 
-// Render responds with pages/name.html inside the layout; heading is its title.
+// Render responds with pages/name.html inside the layout; heading is its title. If
+// page is a func() any, what the page shows is stored first: Render commits the
+// session and then calls it.
 func (s *Site) Render(c echo.Context, status int, name, heading string, page any) error {
-	return s.pageWith(c, status, name, heading, s.takeFlashes(c), page)
+	l := s.frame
+	l.Path, l.Flashes = c.Request().URL.Path, s.notices(s.takeFlashes(c))
+	if after, ok := page.(func() any); ok {
+		if err := s.commit(c, c.Response()); err != nil {
+			return err
+		}
+		page = after()
+	}
+	if status == http.StatusUnprocessableEntity {
+		heading = "Error: " + heading
+	}
+	member, _ := memberOf(c)
+	l.Member, l.Account = member.Name, formValue(member)
+	return s.write(c, status, name, heading, l, page)
+}
+
+// write sends a page in this layout.
+func (s *Site) write(c echo.Context, status int, name, heading string, l layout, page any) error {
+	l.Title = product.Name
+	if heading != "" {
+		l.Title = heading + " · " + product.Name
+	}
+	c.Response().Header()[echo.HeaderContentType] = s.html
+	c.Response().WriteHeader(status)
+	return s.views.Render(c.Response(), name, view.Data{Layout: l, Page: page})
 }
 
 // takeFlashes returns the flash messages of the session and of the flash cookie,
@@ -62,41 +88,17 @@ func (s *Site) takeFlashes(c echo.Context) []string {
 	return append(flashes, s.takeFlashCookie(c)...)
 }
 
-// pageWith is page for a handler that has taken the flash messages itself.
-func (s *Site) pageWith(c echo.Context, status int, name, heading string, flashes []string, page any) error {
-	l := s.frame
-	l.Path, l.Title = c.Request().URL.Path, title(heading)
-	if status == http.StatusUnprocessableEntity {
-		l.Title = "Error: " + l.Title
-	}
-	member, _ := memberOf(c)
-	l.Member, l.Account = member.Name, formValue(member)
-	if len(flashes) > 0 {
-		l.Flashes = s.notices(flashes)
-	}
-	return s.write(c, status, name, l, page)
-}
-
-func (s *Site) write(c echo.Context, status int, name string, l layout, page any) error {
-	c.Response().Header()[echo.HeaderContentType] = s.html
-	c.Response().WriteHeader(status)
-	return s.views.Render(c.Response(), name, view.Data{Layout: l, Page: page})
-}
-
-// where is the place of sessions in words.
-func (s *Site) where() string {
-	if s.NamePlaces {
-		return s.Sessions.Where()
-	}
-	switch s.SessionStore {
+// storeWords is a kind of store in a word, and as the place of sessions.
+func storeWords(kind string) (label, place string) {
+	switch kind {
 	case store.KindMemory:
-		return "the server’s memory"
+		return "memory", "the server’s memory"
 	case store.KindFile:
-		return "a file"
+		return "file", "a file"
 	case store.KindDatabase:
-		return "the database"
+		return "database", "the database"
 	default:
-		return "Redis"
+		return "Redis", "Redis"
 	}
 }
 
@@ -111,11 +113,4 @@ func instanceName(p Process) string {
 		restarts = "restarted " + Count(int(p.Start-1), "time")
 	}
 	return restarts + ", process ID " + strconv.Itoa(p.ID)
-}
-
-func title(heading string) string {
-	if heading == "" {
-		return product.Name
-	}
-	return heading + " · " + product.Name
 }

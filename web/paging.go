@@ -19,15 +19,11 @@ type paging struct {
 
 // pagingOf reads the page that is asked for; anything else is the first.
 func pagingOf(c echo.Context, size int) paging {
-	return paging{path: c.Path(), page: pageNumber(c.QueryParam("page")), size: size}
-}
-
-func pageNumber(text string) int {
-	n, err := strconv.Atoi(text)
+	n, err := strconv.Atoi(c.QueryParam("page"))
 	if err != nil || n < 1 || n > maxPage {
-		return 1
+		n = 1
 	}
-	return n
+	return paging{path: c.Path(), page: n, size: size}
 }
 
 // offset and limit are what to ask the store for: one row more than is shown

@@ -18,7 +18,7 @@ import (
 // logging in or registering while another tab has logged in is explicit, and a
 // password forgotten or an address confirmed is that of the link's account.
 func (s *Site) routes() {
-	s.echo.Use(s.requestLog, s.securityHeaders, s.csrf)
+	s.echo.Use(s.requestLog, s.protect)
 
 	stateless := s.group()
 	named := s.withSession()
@@ -28,7 +28,7 @@ func (s *Site) routes() {
 
 	stateless.Get("/healthz", s.healthz)
 	stateless.Get("/readyz", s.readyz)
-	stateless.Get("/favicon.ico", s.showFavicon)
+	stateless.Get("/favicon.ico", echo.WrapHandler(s.assets.served[favicon]))
 	stateless.Get(assetPrefix+"*", s.showAsset)
 	for name, file := range s.rootFiles {
 		stateless.Get("/"+name, echo.WrapHandler(file))
@@ -139,16 +139,8 @@ func (g Group) Post(path string, h echo.HandlerFunc, fields ...string) {
 	g.site.echo.POST(path, g.wrap(g.site.submit(h, page, fields)))
 }
 
-func (s *Site) showFavicon(c echo.Context) error {
-	return s.serveAsset(c, "favicon.ico")
-}
-
 func (s *Site) showAsset(c echo.Context) error {
-	return s.serveAsset(c, c.Param("*"))
-}
-
-func (s *Site) serveAsset(c echo.Context, name string) error {
-	found, ok := s.assets.find(name)
+	found, ok := s.assets.find(c.Param("*"))
 	if !ok {
 		return echo.NewHTTPError(http.StatusNotFound)
 	}

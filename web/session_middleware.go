@@ -65,23 +65,34 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 	c.Set(sessionKey, sess)
 	member, _ := sess.Member()
 	c.Set(senderKey, member)
-	out := c.Response()
-	buffered := s.responses.Get().(*bufferedResponse)
-	defer func() { buffered.reset(); s.responses.Put(buffered) }()
+	out, buffered := c.Response(), s.responses.Get().(*bufferedResponse)
 	buffered.echo = *echo.NewResponse(buffered, s.echo)
+	buffered.echo.Status = http.StatusOK
 	c.SetResponse(&buffered.echo)
-	err = recovering(next, c)
-	c.SetResponse(out)
-	if err != nil {
+	defer func() {
+		c.SetResponse(out)
+		clear(buffered.header)
+		buffered.body.Reset()
+		s.responses.Put(buffered)
+	}()
+	if err := next(c); err != nil {
 		return err
 	}
 	if err := s.commit(c, buffered); err != nil {
 		return err
 	}
+	maps.Copy(out.Header(), buffered.header)
 	// No response that depends on a session may be cached, whatever the handler
 	// has set (ASVS 5.0 14.3.2).
-	buffered.header["Cache-Control"] = s.noStore
-	return buffered.send(out)
+	out.Header()["Cache-Control"] = s.noStore
+	if buffered.body.Len() > 0 {
+		out.Header()[echo.HeaderContentLength] = []string{strconv.Itoa(buffered.body.Len())}
+	}
+	out.WriteHeader(buffered.echo.Status)
+	// The status is already sent: an error now means that the client has
+	// disconnected.
+	_, _ = out.Write(buffered.body.Bytes())
+	return nil
 }
 
 // commit stores what changed in the session and adds the session cookie to w
@@ -121,35 +132,10 @@ func safe(r *http.Request) bool {
 // bufferedResponse holds a handler's response until the session is stored.
 type bufferedResponse struct {
 	header http.Header // the handler's own, without those of the middleware
-	status int
 	body   bytes.Buffer
-	echo   echo.Response // the handler's view of this one
-}
-
-func newBufferedResponse() *bufferedResponse {
-	return &bufferedResponse{header: http.Header{}, status: http.StatusOK}
-}
-
-// reset makes b as good as new.
-func (b *bufferedResponse) reset() {
-	clear(b.header)
-	b.status = http.StatusOK
-	b.body.Reset()
-	b.echo = echo.Response{}
+	echo   echo.Response // the handler's view of this one, with the status
 }
 
 func (b *bufferedResponse) Header() http.Header         { return b.header }
-func (b *bufferedResponse) WriteHeader(status int)      { b.status = status }
+func (b *bufferedResponse) WriteHeader(int)             {}
 func (b *bufferedResponse) Write(p []byte) (int, error) { return b.body.Write(p) }
-
-func (b *bufferedResponse) send(out *echo.Response) error {
-	maps.Copy(out.Header(), b.header)
-	if b.body.Len() > 0 {
-		out.Header()[echo.HeaderContentLength] = []string{strconv.Itoa(b.body.Len())}
-	}
-	out.WriteHeader(b.status)
-	// The status is already sent: an error now means that the client has
-	// disconnected.
-	_, _ = out.Write(b.body.Bytes())
-	return nil
-}

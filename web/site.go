@@ -149,9 +149,12 @@ func newSite(cfg Config, files *files) (*Site, error) {
 		html:         []string{echo.MIMETextHTMLCharsetUTF8},
 		noStore:      []string{"no-store"},
 		errors:       namedErrors(cfg.Extensions),
-		responses:    sync.Pool{New: func() any { return newBufferedResponse() }},
+		responses:    sync.Pool{New: func() any { return &bufferedResponse{header: http.Header{}} }},
 	}
-	s.frame = layout{Version: cfg.Version, Instance: instanceName(cfg.Process), Store: s.where()}
+	s.frame = layout{Version: cfg.Version, Instance: instanceName(cfg.Process)}
+	if _, s.frame.Store = storeWords(cfg.SessionStore); cfg.NamePlaces {
+		s.frame.Store = cfg.Sessions.Where()
+	}
 	s.sessionCookie, s.flashCookie = cfg.Sessions.CookieName(), s.cookieName(product.PartingCookie)
 	if err := s.views.Render(io.Discard, "error", view.Data{Layout: s.frame, Page: errorPage{}}); err != nil {
 		return nil, fmt.Errorf("render error page: %w", err)

@@ -17,23 +17,22 @@ type verifyPage struct {
 	problems
 }
 
-// verifyWords says what a link does, by its purpose.
-func verifyWords(link account.Link) (p verifyPage, known bool) {
-	p.Email = link.Detail
-	switch link.Purpose {
-	case account.PurposeConfirm:
-		p.Heading, p.Button = "Confirm your email address", "Confirm this address"
-		p.Before, p.After = "Confirm that", " is your address."
-	case account.PurposeChange:
-		p.Heading, p.Button = "Change your email address", "Use this address"
-		p.Before, p.After = "From now on, you’ll log in with", " and get our emails there."
-	case account.PurposeUndo:
-		p.Heading, p.Button = "Undo the change of email address", "Undo it and log out everywhere"
-		p.Before, p.After = "Your account goes back to", ". Every device is logged out, then you choose a new password."
-	default:
-		return verifyPage{}, false
+// verifyWords says what links do, by their purpose.
+func verifyWords() map[account.Purpose]verifyPage {
+	return map[account.Purpose]verifyPage{
+		account.PurposeConfirm: {
+			Heading: "Confirm your email address", Button: "Confirm this address",
+			Before: "Confirm that", After: " is your address.",
+		},
+		account.PurposeChange: {
+			Heading: "Change your email address", Button: "Use this address",
+			Before: "From now on, you’ll log in with", After: " and get our emails there.",
+		},
+		account.PurposeUndo: {
+			Heading: "Undo the change of email address", Button: "Undo it and log out everywhere",
+			Before: "Your account goes back to", After: ". Every device is logged out, then you choose a new password.",
+		},
 	}
-	return p, true
 }
 
 // showVerify looks at a link, and spends nothing.
@@ -55,11 +54,11 @@ func (s *Site) verifyPage(c echo.Context, status int, token, failed string) erro
 	if err != nil {
 		return err
 	}
-	p, known := verifyWords(link)
+	p, known := verifyWords()[link.Purpose]
 	if !known {
 		return s.linkOver(c)
 	}
-	p.Token, p.Failed = token, failed
+	p.Email, p.Token, p.Failed = link.Detail, token, failed
 	return s.Render(c, status, "verify", p.Heading, p)
 }
 

@@ -53,7 +53,7 @@ type explainFact struct {
 // commits the session before rendering, where other pages commit after, so that it
 // can also show what was stored.
 func (s *Pages) showExplain(c echo.Context) error {
-	return s.RenderCommitted(c, http.StatusOK, "explain", "How it works", func() any { return s.explainPage(c) })
+	return s.Render(c, http.StatusOK, "explain", "How it works", func() any { return s.explainPage(c) })
 }
 
 func (s *Pages) explainPage(c echo.Context) explainPage {
