@@ -111,19 +111,16 @@ type Audit struct {
 	Emails []Email
 }
 
-// newNoteID returns 130 random bits as text.
-func newNoteID() string { return rand.Text() }
-
 // event is one of this service's, now.
 func (s *Service) event(person string, kind EventKind, from text.Sender) Event {
-	return Event{ID: newNoteID(), Person: person, Kind: kind, At: s.instant(), From: from.Cut()}
+	return Event{ID: rand.Text(), Person: person, Kind: kind, At: s.instant(), From: from.Cut()}
 }
 
 // email is one of this service's, now.
 func (s *Service) email(kind EmailKind, person, to, name string, from text.Sender) Email {
 	from = from.Cut()
 	return Email{
-		ID: newNoteID(), Kind: kind, Person: person, To: to,
+		ID: rand.Text(), Kind: kind, Person: person, To: to,
 		Data: EmailData{Name: name, Agent: from.UserAgent, Address: from.Address, At: s.instant()},
 	}
 }

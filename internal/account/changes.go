@@ -66,7 +66,7 @@ type Move struct {
 // success, as the work was the same. Errors: [form.Errors], [ErrEmailTaken],
 // [ErrUnavailable], [ErrBusy].
 func (s *Service) SignUp(ctx context.Context, r Registration, always bool, from text.Sender) (Person, error) {
-	keys := []throttle.Key{bySender(signUpRule(), from)}
+	keys := []throttle.Key{bySender(signUpRule, from)}
 	if always {
 		keys = append(keys, byEmail(emailRule(EmailWelcome), r.Email))
 	}
@@ -128,11 +128,8 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 		return Person{}, err
 	}
 	n := Audit{Events: []Event{s.event(id, EventPasswordChanged, c.From)}}
-	switch may, err := s.mayEmail(ctx, record.Person, EmailPassword); {
-	case err != nil:
+	if n.Emails, err = s.notice(ctx, EmailPassword, record.Person, c.From); err != nil {
 		return Person{}, err
-	case may:
-		n.Emails = []Email{s.email(EmailPassword, id, record.Email, record.greeting(), c.From)}
 	}
 	changed, err := s.Store.SetPassword(ctx,
 		NewPassword{Person: id, Hash: hash, Old: record.PasswordHash, Keep: c.Keep, KeepBrowser: browser, At: s.instant()}, n)
@@ -152,10 +149,13 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 // (field "password"), *[throttle.RetryAfterError], [ErrLinkInvalid],
 // [ErrUnavailable], [ErrBusy].
 func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from text.Sender) (Person, error) {
-	if err := s.Throttle.Take(ctx, bySender(formRule(), from)); err != nil {
+	if err := s.Throttle.Take(ctx, bySender(formRule, from)); err != nil {
 		return Person{}, err
 	}
-	link, err := s.findLinkFor(ctx, token, PurposeReset)
+	link, err := s.FindLink(ctx, token)
+	if err == nil && link.Purpose != PurposeReset {
+		err = ErrLinkInvalid
+	}
 	if err != nil {
 		return Person{}, err
 	}
@@ -177,7 +177,7 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 		return Person{}, fmt.Errorf("reset password: %w", linkInvalid(err))
 	}
 	// The owner has shown who they are: what others failed does not hold them up.
-	s.clear(ctx, byEmail(PasswordRule(), person.Email), byEmail(devicesRule(), person.Email))
+	s.clear(ctx, byEmail(PasswordRule(), person.Email), byEmail(devicesRule, person.Email))
 	return changed.Person, nil
 }
 
@@ -200,7 +200,7 @@ func (s *Service) acceptable(ctx context.Context, field, pass string, p Person) 
 // "email"), [ErrUnavailable].
 func (s *Service) AskReset(ctx context.Context, email string, from text.Sender) error {
 	counted := byEmail(emailRule(EmailReset), email)
-	if err := s.Throttle.Take(ctx, bySender(formRule(), from), counted); err != nil {
+	if err := s.Throttle.Take(ctx, bySender(formRule, from), counted); err != nil {
 		return err
 	}
 	_, key, problem := cleanEmail(email)
@@ -221,7 +221,7 @@ func (s *Service) AskConfirm(ctx context.Context, id string, from text.Sender) (
 	if err != nil {
 		return Person{}, err
 	}
-	if err := s.Throttle.Take(ctx, bySender(formRule(), from), byEmail(emailRule(EmailConfirm), p.Email)); err != nil || p.Verified {
+	if err := s.Throttle.Take(ctx, bySender(formRule, from), byEmail(emailRule(EmailConfirm), p.Email)); err != nil || p.Verified {
 		return p, err
 	}
 	return p, s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailConfirm, id, p.Email, p.greeting(), from)}})
@@ -233,7 +233,7 @@ func (s *Service) AskConfirm(ctx context.Context, id string, from text.Sender) (
 // "email"),
 // [ErrNotFound], [ErrUnavailable].
 func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Sender) error {
-	if err := s.Throttle.Take(ctx, bySender(formRule(), from), byEmail(emailRule(EmailChange), email)); err != nil {
+	if err := s.Throttle.Take(ctx, bySender(formRule, from), byEmail(emailRule(EmailChange), email)); err != nil {
 		return err
 	}
 	p, err := s.Find(ctx, id)
@@ -282,16 +282,9 @@ func EmailKey(email string) (key string, ok bool) {
 
 // LinkOf says which link an email carries; "" for none.
 func (k EmailKind) LinkOf() Purpose {
-	switch k {
-	case EmailWelcome, EmailConfirm:
-		return PurposeConfirm
-	case EmailReset, EmailBrowser:
-		return PurposeReset
-	case EmailChange:
-		return PurposeChange
-	case EmailChanged:
-		return PurposeUndo
-	default:
-		return ""
-	}
+	return map[EmailKind]Purpose{
+		EmailWelcome: PurposeConfirm, EmailConfirm: PurposeConfirm,
+		EmailReset: PurposeReset, EmailBrowser: PurposeReset,
+		EmailChange: PurposeChange, EmailChanged: PurposeUndo,
+	}[k]
 }

@@ -94,7 +94,7 @@ func (s *Service) FindLink(ctx context.Context, token string) (Link, error) {
 // whose and what it was for. Errors: *[throttle.RetryAfterError], [ErrLinkInvalid],
 // [ErrEmailTaken], [ErrUnavailable], [ErrBusy].
 func (s *Service) UseLink(ctx context.Context, token string, from text.Sender) (Person, Purpose, error) {
-	if err := s.Throttle.Take(ctx, bySender(formRule(), from)); err != nil {
+	if err := s.Throttle.Take(ctx, bySender(formRule, from)); err != nil {
 		return Person{}, "", err
 	}
 	link, err := s.FindLink(ctx, token)
@@ -144,14 +144,6 @@ func (s *Service) undoEmail(ctx context.Context, l Link, to Move, from text.Send
 		left.Data.Email = to.Email
 		return Audit{Events: []Event{s.event(before.ID, EventEmailChangeUndone, from)}, Emails: []Email{restored, left}}
 	})
-}
-
-func (s *Service) findLinkFor(ctx context.Context, token string, purpose Purpose) (Link, error) {
-	link, err := s.FindLink(ctx, token)
-	if err == nil && link.Purpose != purpose {
-		return Link{}, ErrLinkInvalid
-	}
-	return link, err
 }
 
 // linkInvalid names a link that is not found, or whose person is gone.

@@ -42,7 +42,7 @@ func (s *Service) Reauthenticate(ctx context.Context, id, pass string, from text
 }
 
 func (s *Service) reauthenticate(ctx context.Context, id, pass string, from text.Sender) (Record, error) {
-	key := throttle.Key{Rule: reauthRule(), Subject: id}
+	key := throttle.Key{Rule: reauthRule, Subject: id}
 	if err := s.Throttle.Take(ctx, key); err != nil {
 		return Record{}, err
 	}
@@ -107,9 +107,9 @@ func (s *Service) LogIn(ctx context.Context, a Attempt) (p Person, token string,
 	if err != nil {
 		return Person{}, "", err
 	}
-	keys := []throttle.Key{byEmail(PasswordRule(), a.Email), bySender(addressRule(), a.From)}
+	keys := []throttle.Key{byEmail(PasswordRule(), a.Email), bySender(addressRule, a.From)}
 	if known != "" {
-		keys = []throttle.Key{{Rule: deviceRule(), Subject: known}, byEmail(devicesRule(), a.Email)}
+		keys = []throttle.Key{{Rule: deviceRule(), Subject: known}, byEmail(devicesRule, a.Email)}
 	}
 	if err := s.Throttle.Take(ctx, keys...); err != nil {
 		return Person{}, "", err
@@ -152,12 +152,8 @@ func (s *Service) RecordLogin(ctx context.Context, p Person, l Login) (token str
 	}
 	if token != "" && !l.SignedUp {
 		kind = EventLogInNewBrowser
-		may, err := s.mayEmail(ctx, p, EmailBrowser)
-		if err != nil {
+		if emails, err = s.notice(ctx, EmailBrowser, p, l.From); err != nil {
 			return "", err
-		}
-		if may {
-			emails = []Email{s.email(EmailBrowser, p.ID, p.Email, p.greeting(), l.From)}
 		}
 	}
 	return token, s.Store.RecordLogin(ctx, p, hash, s.instant(), Audit{Events: []Event{s.event(p.ID, kind, l.From)}, Emails: emails})

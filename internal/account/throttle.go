@@ -19,9 +19,7 @@ func PasswordRule() throttle.Rule {
 
 // addressRule is by the sender's address, which may be that of a whole office: it
 // has more attempts and shorter waits, and what succeeds does not count.
-func addressRule() throttle.Rule {
-	return throttle.Rule{Name: "address", Burst: 30, First: 2 * time.Second, Most: 5 * time.Minute, Memory: time.Hour}
-}
+var addressRule = throttle.Rule{Name: "address", Burst: 30, First: 2 * time.Second, Most: 5 * time.Minute, Memory: time.Hour}
 
 // deviceRule is by browser, for one that has logged in to the account before, so
 // that what strangers fail does not hold it up (OWASP, "Slow Down Online Guessing
@@ -34,25 +32,17 @@ func deviceRule() throttle.Rule {
 
 // devicesRule is by account, for all browsers together that it knows: someone who
 // has collected many of their cookies has no more attempts than with a few.
-func devicesRule() throttle.Rule {
-	return throttle.Rule{Name: "devices", Burst: 10, First: 5 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
-}
+var devicesRule = throttle.Rule{Name: "devices", Burst: 10, First: 5 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
 
 // reauthRule is by account, for those who are logged in to it.
-func reauthRule() throttle.Rule {
-	return throttle.Rule{Name: "proof", Burst: 5, First: 5 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
-}
+var reauthRule = throttle.Rule{Name: "proof", Burst: 5, First: 5 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
 
 // signUpRule is by the sender's address: each sign-up makes an account.
-func signUpRule() throttle.Rule {
-	return throttle.Rule{Name: "sign-up", Burst: 20, First: 30 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
-}
+var signUpRule = throttle.Rule{Name: "sign-up", Burst: 20, First: 30 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
 
 // formRule is by the sender's address, for forms that hash no password: asking for
 // links and spending them.
-func formRule() throttle.Rule {
-	return throttle.Rule{Name: "form", Burst: 30, First: 5 * time.Second, Most: 15 * time.Minute, Memory: 24 * time.Hour}
-}
+var formRule = throttle.Rule{Name: "form", Burst: 30, First: 5 * time.Second, Most: 15 * time.Minute, Memory: 24 * time.Hour}
 
 // emailRule is by the address that gets the email: no mailbox is flooded from here.
 // Each kind is counted by itself, so that no one is kept from one email by others
@@ -64,9 +54,7 @@ func emailRule(kind EmailKind) throttle.Rule {
 
 // unconfirmedRule is emailRule for all that is sent unasked to an address that was
 // never confirmed.
-func unconfirmedRule() throttle.Rule {
-	return throttle.Rule{Name: "mail-unconfirmed", Burst: 1, First: time.Hour, Most: time.Hour, Memory: 24 * time.Hour}
-}
+var unconfirmedRule = throttle.Rule{Name: "mail-unconfirmed", Burst: 1, First: time.Hour, Most: time.Hour, Memory: 24 * time.Hour}
 
 // byEmail counts by an email address, whether or not it has an account, in whatever
 // spelling. The address itself is not stored.
@@ -82,18 +70,18 @@ func bySender(rule throttle.Rule, from text.Sender) throttle.Key {
 	return throttle.Key{Rule: rule, Subject: throttle.Network(from.Address)}
 }
 
-// mayEmail counts an email about what someone who knows the password can repeat
-// without end. Beyond the limit, the history alone shows it.
-func (s *Service) mayEmail(ctx context.Context, p Person, kind EmailKind) (bool, error) {
+// notice is an email to a person about what someone who knows the password can repeat
+// without end, counted. Beyond the limit there is none: the history alone shows it.
+func (s *Service) notice(ctx context.Context, kind EmailKind, p Person, from text.Sender) ([]Email, error) {
 	rule := emailRule(kind)
 	if !p.Verified {
-		rule = unconfirmedRule()
+		rule = unconfirmedRule
 	}
 	err := s.Throttle.Take(ctx, byEmail(rule, p.Email))
 	if _, early := errors.AsType[*throttle.RetryAfterError](err); early {
-		return false, nil
+		return nil, nil
 	}
-	return err == nil, err
+	return []Email{s.email(kind, p.ID, p.Email, p.greeting(), from)}, err
 }
 
 // refund gives back attempts that did not count in the end, as far as the store allows.

@@ -154,12 +154,10 @@ func (p *Mailer) Next(ctx context.Context) (found bool, err error) {
 	return true, p.Outbox.Remove(ctx, l)
 }
 
+// pauseAfter doubles firstPause for each further try.
 func pauseAfter(tries int) time.Duration {
-	pause := firstPause
-	for n := 1; n < tries && pause < mostPause; n++ {
-		pause *= 2
-	}
-	return min(pause, mostPause)
+	const enough = 8 // doublings to pass mostPause
+	return min(firstPause<<min(max(tries-1, 0), enough), mostPause)
 }
 
 func (p *Mailer) deliver(ctx context.Context, l account.Email) (account.OutgoingEmail, error) {

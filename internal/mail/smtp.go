@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -46,26 +47,24 @@ func NewSMTP(address, from string, roots *x509.CertPool) (*SMTP, error) {
 	if err != nil {
 		return nil, fmt.Errorf("invalid MAIL_FROM: %w", err)
 	}
-	port := map[string]int{"smtp": 587, "smtps": 465}[u.Scheme]
-	if u.Port() != "" {
-		if port, err = strconv.Atoi(u.Port()); err != nil {
-			return nil, errors.New("invalid port in SMTP_URL")
-		}
+	port, err := strconv.Atoi(cmp.Or(u.Port(), map[string]string{"smtp": "587", "smtps": "465"}[u.Scheme]))
+	if err != nil {
+		return nil, errors.New("invalid port in SMTP_URL")
 	}
 	s := &SMTP{from: from, host: u.Hostname(), domain: sender.Address[strings.LastIndexByte(sender.Address, '@')+1:], timeout: smtpTimeout}
 	s.where = net.JoinHostPort(s.host, strconv.Itoa(port))
-	s.options = []gomail.Option{
-		gomail.WithTLSConfig(&tls.Config{ServerName: s.host, RootCAs: roots, MinVersion: tls.VersionTLS12}),
-	}
+	security := gomail.WithTLSPolicy(gomail.TLSMandatory)
 	switch {
 	case u.Scheme == "smtps":
-		s.options = append(s.options, gomail.WithSSL())
+		security = gomail.WithSSL()
 	case hostname.IsLoopback(s.host):
-		s.options = append(s.options, gomail.WithTLSPolicy(gomail.TLSOpportunistic))
-	default:
-		s.options = append(s.options, gomail.WithTLSPolicy(gomail.TLSMandatory))
+		security = gomail.WithTLSPolicy(gomail.TLSOpportunistic)
 	}
-	s.options = append(s.options, gomail.WithPort(port))
+	s.options = []gomail.Option{
+		gomail.WithTLSConfig(&tls.Config{ServerName: s.host, RootCAs: roots, MinVersion: tls.VersionTLS12}),
+		security,
+		gomail.WithPort(port), // after security, which sets one
+	}
 	if u.User != nil {
 		password, _ := u.User.Password()
 		s.options = append(s.options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover),
@@ -92,15 +91,16 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	if err == nil || message.IsDelivered() {
 		return nil
 	}
-	var refused *gomail.SendError
-	if errors.As(err, &refused) && refused.Reason == gomail.ErrSMTPRcptTo && !refused.IsTemp() && refused.ErrorCode() >= 500 {
+	refused, ok := errors.AsType[*gomail.SendError](err)
+	switch {
+	case !ok:
+		return fmt.Errorf("send email: %w", err)
+	case refused.Reason == gomail.ErrSMTPRcptTo && !refused.IsTemp() && refused.ErrorCode() >= 500:
 		return fmt.Errorf("%w: recipient rejected with code %d", ErrRefused, refused.ErrorCode())
-	}
-	if errors.As(err, &refused) {
+	default:
 		// Not wrapped: its text names the recipient.
 		return fmt.Errorf("send email: %v: code %d", refused.Reason, refused.ErrorCode())
 	}
-	return fmt.Errorf("send email: %w", err)
 }
 
 // compose encodes a message as an email (RFC 5322, MIME).

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	htmltemplate "html/template"
-	"io"
 	"net/url"
 	"strings"
 	texttemplate "text/template"
 	"time"
+	"unicode/utf8"
 
 	"holdfast/internal/account"
 	"holdfast/templates"
@@ -131,18 +131,15 @@ const lineRunes = 76
 func wrapped(text string) string {
 	var out strings.Builder
 	length := 0
-	for _, word := range strings.Fields(text) {
-		n := len([]rune(word))
+	for word := range strings.FieldsSeq(text) {
+		n := utf8.RuneCountInString(word)
 		switch {
-		case length == 0:
-		case length+1+n > lineRunes:
-			io.WriteString(&out, "\n")
-			length = 0
-		default:
-			io.WriteString(&out, " ")
-			length++
+		case length > 0 && length+1+n > lineRunes:
+			word, length = "\n"+word, 0
+		case length > 0:
+			word, length = " "+word, length+1
 		}
-		io.WriteString(&out, word)
+		out.WriteString(word)
 		length += n
 	}
 	return out.String()

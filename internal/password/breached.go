@@ -1,6 +1,7 @@
 package password
 
 import (
+	"cmp"
 	"crypto/sha1"
 	"encoding/hex"
 	"errors"
@@ -52,16 +53,10 @@ func (b *Breached) check() error {
 	if b.size = info.Size(); !info.Mode().IsRegular() || b.size <= hashDigits {
 		return ErrBreachedFile
 	}
-	first, _, err := b.lineAt(0)
-	if err != nil {
-		return err
-	}
-	last, _, err := b.lineAt(b.size - 1)
-	if err != nil {
-		return err
-	}
-	if first > last {
-		return ErrBreachedFile
+	first, _, err1 := b.lineAt(0)
+	last, _, err2 := b.lineAt(b.size - 1)
+	if err := errors.Join(err1, err2); err != nil || first > last {
+		return cmp.Or(err, ErrBreachedFile)
 	}
 	return nil
 }

@@ -81,10 +81,6 @@ func (p Policy) Check(password string, about ...string) error {
 	case wellKnown(folded):
 		return &Weak{"This is one of the first passwords anyone would guess. Use a few unrelated words."}
 	}
-	return p.breached(password)
-}
-
-func (p Policy) breached(password string) error {
 	if p.Breached == nil {
 		return nil
 	}
