@@ -162,8 +162,8 @@ func TestLogOutEndsTheSessionAtTheServer(t *testing.T) {
 		b, other := w.member(p), w.member(p)
 		token := b.token()
 		out := b.submit(b.get("/profile"), "form[action='/logout']", nil).wantRedirect("/login")
-		if got := out.header.Get("Clear-Site-Data"); got != `"cache"` {
-			t.Errorf("Clear-Site-Data is %q", got)
+		if got := out.header.Get("Clear-Site-Data"); got != "" {
+			t.Errorf("Clear-Site-Data is %q, for which Chromium searches its whole cache", got)
 		}
 		if b.token() != "" {
 			t.Error("the browser still has its cookie")

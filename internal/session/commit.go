@@ -193,9 +193,6 @@ func (m *Manager) WriteCookie(w http.ResponseWriter, s *Session) {
 	switch token := m.scs.Token(s.scs); {
 	case s.loggedOut:
 		m.scs.WriteSessionCookie(s.scs, w, "", time.Time{})
-		// The browser drops its cached pages, so that Back shows nothing private (ASVS
-		// 5.0 14.3.1).
-		w.Header().Set("Clear-Site-Data", `"cache"`)
 	case s.Stored() && token != s.token:
 		member, _ := s.Member()
 		m.scs.RememberMe(s.scs, member.Remember)
