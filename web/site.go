@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -163,7 +162,7 @@ func newSite(cfg Config, files *files) (*Site, error) {
 		return nil, fmt.Errorf("add own origin as trusted: %w", err)
 	}
 	s.echo.HTTPErrorHandler = s.fail
-	s.echo.IPExtractor = ipExtractor(cfg.TrustedProxies)
+	s.echo.IPExtractor = ipExtractor(cfg.TrustedProxies, cfg.Log)
 	s.routes()
 	return s, nil
 }
@@ -174,24 +173,6 @@ func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeH
 // AlwaysSent are the header fields of every answer, for those that are made
 // before a request gets here. The caller must not change them.
 func (s *Site) AlwaysSent() http.Header { return s.headers }
-
-// ipExtractor takes the client's address from the connection, and from
-// X-Forwarded-For only where a trusted proxy has added it. Echo's default trusts
-// every client's X-Forwarded-For (GHSA-246p).
-func ipExtractor(trusted []netip.Prefix) echo.IPExtractor {
-	if len(trusted) == 0 {
-		return echo.ExtractIPDirect()
-	}
-	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
-	for _, network := range trusted {
-		network = network.Masked()
-		options = append(options, echo.TrustIPRange(&net.IPNet{
-			IP:   network.Addr().AsSlice(),
-			Mask: net.CIDRMask(network.Bits(), network.Addr().BitLen()),
-		}))
-	}
-	return echo.ExtractIPFromXFFHeader(options...)
-}
 
 // healthz responds 200 as long as the process runs, whatever its stores do.
 func (s *Site) healthz(c echo.Context) error {
