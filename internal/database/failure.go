@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"slices"
+	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
 	"modernc.org/sqlite"
@@ -65,6 +66,22 @@ func unavailable(err error) bool {
 		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
 	}, func(cause error) bool { return errors.Is(err, cause) }) ||
 		pgconn.SafeToRetry(err) // true also for a connection that was found closed before it was used
+}
+
+// retryable says whether a call has changed nothing and may succeed if it is
+// repeated: PostgreSQL has rolled it back for another transaction's sake, or a
+// statement was planned before a newer version changed a table. Every connection has
+// such plans, so all are replaced.
+func (db *DB) retryable(err error) bool {
+	pg, ok := errors.AsType[*pgconn.PgError](err)
+	if !ok {
+		return false
+	}
+	stale := pg.Code == "0A000" && strings.Contains(pg.Routine, "RevalidateCachedQuery")
+	if stale {
+		db.pool.Reset()
+	}
+	return stale || pg.Code == "40001" || pg.Code == "40P01"
 }
 
 // postgresUnavailable reads an SQLSTATE (PostgreSQL documentation, appendix A);

@@ -81,6 +81,8 @@ func parsePostgres(c Config) (*pgxpool.Config, error) {
 			conf.ConnConfig.RuntimeParams[name] = value
 		}
 	}
+	// The level that the statements were written for, whatever the database's default.
+	conf.ConnConfig.RuntimeParams["default_transaction_isolation"] = "read committed"
 	return conf, nil
 }
 

@@ -90,34 +90,42 @@ func collect[T any](ctx context.Context, c conn, columns func(*T) into, query st
 // single is for collect, where a row has one column.
 func single[T any](column *T) into { return into{column} }
 
-// bounded starts one call: a context with the deadline of calls, and the
-// function that names the call's failure.
-func (db *DB) bounded(ctx context.Context, doing string) (context.Context, context.CancelFunc, func(error) error) {
+// maxTries is how often one call is tried where PostgreSQL says that it has changed
+// nothing and may succeed if it is repeated.
+const maxTries = 5
+
+// call runs one call within the deadline of calls, and names its failure.
+func (db *DB) call(ctx context.Context, doing string, run func(context.Context) error) error {
 	inner, cancel := context.WithTimeout(ctx, db.timeout)
-	return inner, cancel, func(err error) error { return failure(ctx, doing, err) }
+	defer cancel()
+	err := run(inner)
+	for tries := 1; tries < maxTries && db.retryable(err); tries++ {
+		err = run(inner)
+	}
+	return failure(ctx, doing, err)
 }
 
 // exec is one call that runs one statement.
-func (db *DB) exec(ctx context.Context, doing, query string, args ...any) (int64, error) {
-	ctx, cancel, failed := db.bounded(ctx, doing)
-	defer cancel()
-	changed, err := db.conn.exec(ctx, query, args...)
-	return changed, failed(err)
+func (db *DB) exec(ctx context.Context, doing, query string, args ...any) (changed int64, err error) {
+	err = db.call(ctx, doing, func(ctx context.Context) (err error) {
+		changed, err = db.conn.exec(ctx, query, args...)
+		return err
+	})
+	return changed, err
 }
 
 // scan is one call that reads one row, or returns [fault.ErrNotFound].
 func (db *DB) scan(ctx context.Context, doing string, dest into, query string, args ...any) error {
-	ctx, cancel, failed := db.bounded(ctx, doing)
-	defer cancel()
-	return failed(db.conn.scan(ctx, dest, query, args...))
+	return db.call(ctx, doing, func(ctx context.Context) error { return db.conn.scan(ctx, dest, query, args...) })
 }
 
 // list is one call that reads every row of a query.
-func list[T any](ctx context.Context, db *DB, doing string, columns func(*T) into, query string, args ...any) ([]T, error) {
-	ctx, cancel, failed := db.bounded(ctx, doing)
-	defer cancel()
-	all, err := collect(ctx, db.conn, columns, query, args...)
-	return all, failed(err)
+func list[T any](ctx context.Context, db *DB, doing string, columns func(*T) into, query string, args ...any) (all []T, err error) {
+	err = db.call(ctx, doing, func(ctx context.Context) (err error) {
+		all, err = collect(ctx, db.conn, columns, query, args...)
+		return err
+	})
+	return all, err
 }
 
 // tx is one transaction. It keeps its first failure, as a [bufio.Writer] does:
@@ -128,25 +136,32 @@ type tx struct {
 	err  error
 }
 
-// transaction is one call that runs do in a transaction and commits it.
+// transaction is one call that runs do in a transaction and commits it. If the
+// transaction has to be repeated, so is do.
 func (db *DB) transaction(ctx context.Context, doing string, do func(*tx)) error {
-	inner, cancel, failed := db.bounded(ctx, doing)
-	defer cancel()
-	began := time.Now()
-	open, err := db.sql.BeginTx(inner, nil)
-	traceOf(inner).ran("BEGIN", began, err)
-	if err != nil {
-		return failed(err)
+	committing := false
+	err := db.call(ctx, doing, func(ctx context.Context) error {
+		committing = false
+		began := time.Now()
+		open, err := db.sql.BeginTx(ctx, nil)
+		traceOf(ctx).ran("BEGIN", began, err)
+		if err != nil {
+			return err
+		}
+		defer open.Rollback()
+		t := &tx{ctx: ctx, conn: conn{open, db.conn.dialect}}
+		if do(t); t.err != nil {
+			return t.err
+		}
+		committing, began = true, time.Now()
+		err = open.Commit()
+		traceOf(ctx).ran("COMMIT", began, err)
+		return err
+	})
+	if committing {
+		return ofWrite(err)
 	}
-	defer open.Rollback()
-	t := &tx{ctx: inner, conn: conn{open, db.conn.dialect}}
-	if do(t); t.err != nil {
-		return failed(t.err)
-	}
-	began = time.Now()
-	err = open.Commit()
-	traceOf(inner).ran("COMMIT", began, err)
-	return ofWrite(failed(err))
+	return err
 }
 
 // fail rolls back the transaction.
