@@ -296,11 +296,5 @@ func (d devices) Forget(ctx context.Context, age time.Duration) error {
 	if err != nil || !claimed {
 		return err
 	}
-	atOnce := int64(d.db.pageOf(forgottenAtOnce))
-	for {
-		n, err := d.db.exec(ctx, "delete old devices", forgetDevices, dayAgo(), age.Milliseconds(), atOnce)
-		if err != nil || n < atOnce {
-			return err
-		}
-	}
+	return d.db.execInBatches(ctx, "delete old devices", forgetDevices, forgottenAtOnce, dayAgo(), age.Milliseconds())
 }

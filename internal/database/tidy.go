@@ -3,6 +3,8 @@ package database
 import (
 	"context"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // How long old rows are kept.
@@ -13,24 +15,41 @@ const (
 	keepBrowsers = 400 * 24 * time.Hour // unused; as long as a cookie lives
 )
 
+// tidiedAtOnce is how many rows one statement removes, so that it stays within its
+// limit of time however many there are.
+const tidiedAtOnce = 5_000
+
 // Tidy removes old history, links, counted tries, browsers that have not logged in
-// for over a year, and revocations of sessions that would have expired by now. It is to be called once a day. Any number of instances may
-// do so at once; the database's clock says what is old. It returns
-// [account.ErrUnavailable].
+// for over a year, and revocations of sessions that would have expired by now. It is
+// to be called once a day. Any number of instances may do so at once; the database's
+// clock says what is old. Each table is tidied whether or not another one could be.
+// It returns [account.ErrUnavailable].
 func (db *DB) Tidy(ctx context.Context) error {
+	var tables errgroup.Group // all at a time, so that a table that is locked holds up no other
 	for _, old := range []struct {
-		query string
-		arg   int64
+		table, key, where string
+		arg               int64
 	}{
-		{`DELETE FROM history WHERE at_ms < (SELECT NOW_MS) - $1`, KeepHistory.Milliseconds()},
-		{`DELETE FROM links WHERE expires_ms < (SELECT NOW_MS) - $1`, keepLinks.Milliseconds()},
-		{`DELETE FROM throttle WHERE last_ms < (SELECT NOW_MS) - $1`, keepTries.Milliseconds()},
-		{`DELETE FROM browsers WHERE used_ms < (SELECT NOW_MS) - $1`, keepBrowsers.Milliseconds()},
-		{`DELETE FROM revocations WHERE NOT ` + couldLive, dayAgo()},
+		{"history", "id", `at_ms < (SELECT NOW_MS) - $1`, KeepHistory.Milliseconds()},
+		{"links", "hash", `expires_ms < (SELECT NOW_MS) - $1`, keepLinks.Milliseconds()},
+		{"throttle", "key", `last_ms < (SELECT NOW_MS) - $1`, keepTries.Milliseconds()},
+		{"browsers", "hash", `used_ms < (SELECT NOW_MS) - $1`, keepBrowsers.Milliseconds()},
+		{"revocations", "session_key", `NOT ` + couldLive, dayAgo()},
 	} {
-		if _, err := db.exec(ctx, "delete old rows", old.query, old.arg); err != nil {
+		query := `DELETE FROM ` + old.table + ` WHERE ` + old.key + ` IN (SELECT ` + old.key + ` FROM ` + old.table + ` WHERE ` + old.where + ` LIMIT $2)`
+		tables.Go(func() error { return db.execInBatches(ctx, "delete old rows of "+old.table, query, tidiedAtOnce, old.arg) })
+	}
+	return tables.Wait()
+}
+
+// execInBatches repeats a statement, whose last parameter is how many rows it may
+// take, until it takes fewer.
+func (db *DB) execInBatches(ctx context.Context, doing, query string, rows int, args ...any) error {
+	atOnce := int64(db.pageOf(rows))
+	for {
+		n, err := db.exec(ctx, doing, query, append(args, atOnce)...)
+		if err != nil || n < atOnce {
 			return err
 		}
 	}
-	return nil
 }
