@@ -182,8 +182,8 @@ func TestACommandMigratesNothing(t *testing.T) {
 		}
 		mustRun("users", "list")
 		var latest int
-		require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT max(version_id) FROM goose_db_version`).Scan(&latest))
-		do(fmt.Sprintf(`DELETE FROM goose_db_version WHERE version_id = %d`, latest))
+		require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT max(version_id) FROM holdfast_migrations`).Scan(&latest))
+		do(fmt.Sprintf(`DELETE FROM holdfast_migrations WHERE version_id = %d`, latest))
 		for range 2 {
 			got := testprocess.Run(t, program(t), dir, settings, "users", "list")
 			if got.Code != 1 || got.Stdout != "" {
@@ -191,9 +191,9 @@ func TestACommandMigratesNothing(t *testing.T) {
 			}
 			mustName(t, got.Stderr, name, "holdfast migrate")
 		}
-		do(fmt.Sprintf(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (%d, true)`, latest))
+		do(fmt.Sprintf(`INSERT INTO holdfast_migrations (version_id, is_applied) VALUES (%d, true)`, latest))
 		mustRun("users", "list")
-		do(`INSERT INTO goose_db_version (version_id, is_applied) VALUES (90000, true)`)
+		do(`INSERT INTO holdfast_migrations (version_id, is_applied) VALUES (90000, true)`)
 		mustRun("users", "list")
 	})
 }

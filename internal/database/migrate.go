@@ -103,7 +103,7 @@ func (db *DB) CheckMigrated(ctx context.Context) error {
 	}
 	doing := "read version of " + db.name
 	var migrated bool
-	if err := db.scan(ctx, doing, into{&migrated}, known, goose.DefaultTablename); err != nil {
+	if err := db.scan(ctx, doing, into{&migrated}, known, versionTable); err != nil {
 		return err
 	}
 	if !migrated {
@@ -129,7 +129,7 @@ SELECT to_regclass($1) IS NOT NULL`
 
 	latestVersion = `
 SELECT COALESCE(MAX(version_id), 0)
-FROM ` + goose.DefaultTablename + `
+FROM ` + versionTable + `
 WHERE is_applied`
 )
 
@@ -139,7 +139,7 @@ func migrator(d goose.Dialect, folder string, on *sql.DB, opts ...goose.Provider
 	if err != nil {
 		return nil, err
 	}
-	opts = append(opts, goose.WithSlog(slog.New(slog.DiscardHandler)), goose.WithDisableGlobalRegistry(true))
+	opts = append(opts, goose.WithSlog(slog.New(slog.DiscardHandler)), goose.WithDisableGlobalRegistry(true), goose.WithTableName(versionTable))
 	provider, err := goose.NewProvider(d, on, steps, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
@@ -150,6 +150,9 @@ func migrator(d goose.Dialect, folder string, on *sql.DB, opts ...goose.Provider
 func up(ctx context.Context, d goose.Dialect, folder string, on *sql.DB, opts ...goose.ProviderOption) ([]string, error) {
 	provider, err := migrator(d, folder, on, opts...)
 	if err != nil {
+		return nil, err
+	}
+	if err := provideVersionTable(ctx, d, folder, on); err != nil {
 		return nil, err
 	}
 	results, err := provider.Up(ctx)

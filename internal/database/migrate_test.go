@@ -69,7 +69,7 @@ func shape(t *testing.T, db *database.DB, query string) map[string][]string {
 	for rows.Next() {
 		var table, column, nullable string
 		require.NoError(t, rows.Scan(&table, &column, &nullable))
-		if table != "goose_db_version" {
+		if table != "holdfast_migrations" {
 			tables[table] = append(tables[table], column+" null "+nullable)
 		}
 	}

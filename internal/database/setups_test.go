@@ -1,0 +1,161 @@
+package database_test
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"holdfast/internal/account"
+	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
+	"holdfast/internal/dev/testkit"
+	"holdfast/internal/text"
+)
+
+// Databases that are set up otherwise than ours, or that others use, too.
+
+func run(t *testing.T, db *database.DB, statements ...string) {
+	t.Helper()
+	for _, statement := range statements {
+		if _, err := db.SQL().ExecContext(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+}
+
+// TestLoginsAtTheSameTimeSucceedWhateverTheDatabasesDefaultIsolation: with serializable
+// transactions some of them were refused.
+func TestLoginsAtTheSameTimeSucceedWhateverTheDatabasesDefaultIsolation(t *testing.T) {
+	t.Parallel()
+	for _, level := range []string{"repeatable read", "serializable"} {
+		cfg := testkit.Postgres(t)
+		run(t, open(t, cfg), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''`+level+`''', current_database()); END $$`)
+		db := open(t, cfg)
+		insert(t, db.People(), record(1))
+		var all sync.WaitGroup
+		for n := range 20 {
+			all.Go(func() {
+				audit := account.Audit{Events: []account.Event{{ID: text.NewID(), Person: record(1).ID, Kind: account.EventLogIn, At: birth}}}
+				if err := db.People().RecordLogin(t.Context(), record(1).Person, text.Hash(fmt.Sprint(n)), birth, audit); err != nil {
+					t.Errorf("%s: %v", level, err)
+				}
+			})
+		}
+		all.Wait()
+	}
+}
+
+// TestAColumnThatANewerVersionChangesFailsNoCall: the statements of every connection
+// were planned before.
+func TestAColumnThatANewerVersionChangesFailsNoCall(t *testing.T) {
+	t.Parallel()
+	cfg := testkit.Postgres(t)
+	db := open(t, cfg)
+	insert(t, db.People(), record(1))
+	read := func() {
+		var all sync.WaitGroup
+		for range 3 * database.DefaultMaxConns {
+			all.Go(func() {
+				if _, err := db.People().ByID(t.Context(), record(1).ID); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		all.Wait()
+	}
+	read()
+	run(t, open(t, cfg), `ALTER TABLE people ALTER COLUMN name TYPE varchar(500)`)
+	read()
+	run(t, open(t, cfg), `ALTER TABLE people ALTER COLUMN name TYPE text`)
+	_, err := db.People().UpdateName(t.Context(), record(1).ID, "Ada")
+	require.NoError(t, err)
+}
+
+// TestOldRowsAreRemovedHoweverManyThereAreAndWhateverElseFails.
+func TestOldRowsAreRemovedHoweverManyThereAreAndWhateverElseFails(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		insert(t, db.People(), record(1))
+		db.SmallPages(3)
+		old := time.Now().Add(-2 * database.KeepHistory)
+		for n := range 10 {
+			audit := account.Audit{Events: []account.Event{{ID: text.NewID(), Person: record(1).ID, Kind: account.EventLogIn, At: old}}}
+			require.NoError(t, db.People().Audit(t.Context(), audit))
+			run(t, db, fmt.Sprintf(`INSERT INTO throttle (key, tries, next_ms, last_ms) VALUES ('old:%d', 1, 1, 1)`, n))
+		}
+		run(t, db, `ALTER TABLE links RENAME TO lynx`)
+		if err := db.Tidy(t.Context()); err == nil || !strings.Contains(err.Error(), "links") {
+			t.Errorf("without the table links: %v", err)
+		}
+		for _, table := range []string{"history", "throttle"} {
+			var n int
+			require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM `+table).Scan(&n))
+			if n > 0 {
+				t.Errorf("%d old rows are left of %s", n, table)
+			}
+		}
+	})
+}
+
+const anothersVersions = `CREATE TABLE goose_db_version (id integer PRIMARY KEY, version_id bigint, is_applied boolean, tstamp timestamp)`
+
+func anothersVersion(n int64) string {
+	return fmt.Sprintf(`INSERT INTO goose_db_version (id, version_id, is_applied) VALUES (%d, %d, true)`, n%1000, n)
+}
+
+func onBothEmpty(t *testing.T, test func(t *testing.T, db *database.DB)) {
+	t.Helper()
+	t.Parallel()
+	t.Run("SQLite", func(t *testing.T) { test(t, open(t, emptySQLite(t))) })
+	t.Run("PostgreSQL", func(t *testing.T) { test(t, open(t, emptyPostgres(t))) })
+}
+
+func TestASchemaIsSharedWithAnotherProgramThatUsesGoose(t *testing.T) {
+	onBothEmpty(t, func(t *testing.T, db *database.DB) {
+		run(t, db, anothersVersions, `CREATE TABLE orders (id integer)`)
+		for n := range int64(10) {
+			run(t, db, anothersVersion(n))
+		}
+		run(t, db, anothersVersion(20240101120107))
+		migrate(t, db)
+		insert(t, db.People(), record(1))
+		var versions int
+		require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM goose_db_version`).Scan(&versions))
+		if versions != 11 {
+			t.Errorf("the other program has %d versions, want 11", versions)
+		}
+	})
+}
+
+func TestATableOfAnotherProgramIsNamedBeforeAnythingIsCreated(t *testing.T) {
+	onBothEmpty(t, func(t *testing.T, db *database.DB) {
+		run(t, db, `CREATE TABLE sessions (id integer)`)
+		if _, err := db.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "table sessions exists already and is another program's") {
+			t.Errorf("migrated: %v", err)
+		}
+		run(t, db, `DROP TABLE sessions`)
+		migrate(t, db)
+	})
+}
+
+// TestTheVersionsOfAnEarlierReleaseAreTakenOver, and stay for it.
+func TestTheVersionsOfAnEarlierReleaseAreTakenOver(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		insert(t, db.People(), record(1))
+		run(t, db, `ALTER TABLE holdfast_migrations RENAME TO goose_db_version`)
+		migrate(t, db)
+		if _, err := db.People().ByID(t.Context(), record(1).ID); err != nil {
+			t.Error(err)
+		}
+		require.NoError(t, db.CheckMigrated(t.Context()))
+		var was, is int
+		require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM goose_db_version`).Scan(&was))
+		require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM holdfast_migrations`).Scan(&is))
+		if was != is || was < 10 {
+			t.Errorf("%d versions were applied, %d are now", was, is)
+		}
+	})
+}

@@ -1,0 +1,111 @@
+package database
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"io/fs"
+	"regexp"
+	"strings"
+
+	"github.com/pressly/goose/v3"
+	goosedb "github.com/pressly/goose/v3/database"
+
+	"holdfast/internal/product"
+	"holdfast/migrations"
+)
+
+const (
+	// versionTable records which migrations have been applied.
+	versionTable = product.Slug + "_migrations"
+	// formerVersionTable is the one of earlier releases. It is goose's default, so
+	// another program's that shares the schema may have the same.
+	formerVersionTable = goose.DefaultTablename
+)
+
+const (
+	sqliteColumns = `
+SELECT m.name || '.' || c.name
+FROM sqlite_schema m
+JOIN pragma_table_info(m.name) c`
+
+	postgresColumns = `
+SELECT table_name || '.' || column_name
+FROM information_schema.columns
+WHERE table_schema = current_schema()`
+
+	copyVersions = `
+INSERT INTO ` + versionTable + ` (version_id, is_applied, tstamp)
+SELECT version_id, is_applied, tstamp
+FROM ` + formerVersionTable + `
+ORDER BY id`
+)
+
+// provideVersionTable copies the table of versions of an earlier release, which stays
+// for that release. It fails if the schema has a table of one of our names that is
+// another program's; then nothing has been changed.
+func provideVersionTable(ctx context.Context, d goose.Dialect, folder string, on *sql.DB) error {
+	open, err := on.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer open.Rollback()
+	columnsOf := sqliteColumns
+	if d == goose.DialectPostgres {
+		columnsOf = postgresColumns
+		if _, err := open.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, advisoryLock()); err != nil {
+			return err
+		}
+	}
+	names, err := collect(ctx, conn{open, strings.NewReplacer()}, single[string], columnsOf)
+	if err != nil {
+		return err
+	}
+	columns := map[string]bool{}
+	for _, name := range names {
+		columns[name] = true
+	}
+	if columns[versionTable+".version_id"] {
+		return nil
+	}
+	if !columns[formerVersionTable+".version_id"] || !columns["people.email_key"] {
+		return checkForeign(folder, names)
+	}
+	store, err := goosedb.NewStore(goosedb.Dialect(d), versionTable)
+	if err != nil {
+		return err
+	}
+	if err := store.CreateVersionTable(ctx, open); err != nil {
+		return err
+	}
+	if _, err := open.ExecContext(ctx, copyVersions); err != nil {
+		return err
+	}
+	return open.Commit()
+}
+
+var createTable = regexp.MustCompile(`(?m)^CREATE TABLE (\w+)`)
+
+// checkForeign fails if a table with one of these columns has the name of one that
+// the migrations in a folder create.
+func checkForeign(folder string, columns []string) error {
+	files, err := fs.Glob(migrations.FS, folder+"/*.sql")
+	if err != nil {
+		return err
+	}
+	for _, file := range files {
+		text, err := fs.ReadFile(migrations.FS, file)
+		if err != nil {
+			return err
+		}
+		for _, created := range createTable.FindAllSubmatch(text, -1) {
+			for _, column := range columns {
+				if table, _, _ := strings.Cut(column, "."); table == string(created[1]) {
+					return fmt.Errorf("table %s exists already and is another program's: use a database or a schema (?search_path=%s) of its own",
+						table, product.Slug)
+				}
+			}
+		}
+	}
+	return nil
+}
