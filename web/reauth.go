@@ -17,6 +17,10 @@ import (
 // 5.0.0, 7.5.1; the number is Phoenix's).
 const reauthLife = 10 * time.Minute
 
+// clockSkew is how far the clocks of two servers may differ: a login further in the
+// future was dated by a clock that has gone back since, and is not recent.
+const clockSkew = time.Minute
+
 type reauthPage struct {
 	Next string
 	problems
@@ -28,7 +32,7 @@ func (s *Site) requireRecentPassword(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		// The session began when the password was given: giving it again begins a
 		// new one.
-		if age := s.Now().Sub(current(c).Times().Created); age < reauthLife {
+		if age := s.Now().Sub(current(c).Times().Created); -clockSkew < age && age < reauthLife {
 			return next(c)
 		}
 		return c.Redirect(http.StatusSeeOther, "/account/proof?next="+url.QueryEscape(s.whereTo(c)))

@@ -83,7 +83,7 @@ func (p *program) openAccounts(context.Context) error {
 		p.closeLater(breached.Close)
 		policy.Breached = breached
 	}
-	limiter := throttle.New(p.db.Tries(), time.Now)
+	limiter := throttle.New(p.db.Tries(), nil)
 	if p.cfg.Throttle == "off" {
 		limiter = nil
 	}

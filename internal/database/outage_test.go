@@ -134,7 +134,7 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		"Outbox.Remove":   func(ctx context.Context) error { return outbox.Remove(ctx, email) },
 		"Outbox.Postpone": func(ctx context.Context) error { return outbox.Postpone(ctx, email, time.Hour) },
 
-		"Tries.Find":       func(ctx context.Context) error { _, err := tries.Find(ctx, "try"); return err },
+		"Tries.Find":       func(ctx context.Context) error { _, _, err := tries.Find(ctx, "try"); return err },
 		"Tries.Swap":       func(ctx context.Context) error { _, err := tries.Swap(ctx, "try", throttle.State{}, try); return err },
 		"Tries.Swap again": func(ctx context.Context) error { _, err := tries.Swap(ctx, "try", try, try); return err },
 		"Tries.Swap away":  func(ctx context.Context) error { _, err := tries.Swap(ctx, "try", try, throttle.State{}); return err },

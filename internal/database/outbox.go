@@ -22,11 +22,14 @@ const emailsAtOnce = 20
 
 // The clock of the database says whose turn it is, so that of two servers whose
 // clocks differ neither takes an email that is the other's. As a subquery it is
-// read once, and turns are found by their index.
+// read once, and turns are found by their index. An email that was never tried is
+// due, and so is one with a turn later than any pause: the clock has gone back.
 const waitingEmails = `
 SELECT id, kind, about, recipient, facts, created_ms, turn_ms, tries, (SELECT NOW_MS)
 FROM outbox
 WHERE turn_ms <= (SELECT NOW_MS)
+   OR tries = 0
+   OR turn_ms > (SELECT NOW_MS) + 7200000
 ORDER BY turn_ms, id
 LIMIT $1`
 

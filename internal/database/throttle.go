@@ -2,9 +2,8 @@ package database
 
 import (
 	"context"
-	"errors"
+	"time"
 
-	"holdfast/internal/fault"
 	"holdfast/internal/throttle"
 )
 
@@ -17,17 +16,15 @@ var _ throttle.Store = tries{}
 func (db *DB) Tries() throttle.Store { return tries{db} }
 
 const triesOf = `
-SELECT tries, next_ms, last_ms
-FROM throttle
-WHERE key = $1`
+SELECT COALESCE(t.tries, 0), t.next_ms, t.last_ms, NOW_MS
+FROM (SELECT 1) AS always
+LEFT JOIN throttle t ON t.key = $1`
 
 // Find implements [throttle.Store].
-func (s tries) Find(ctx context.Context, key string) (found throttle.State, err error) {
-	err = s.db.scan(ctx, "read attempts", into{&found.Tries, (*millis)(&found.Next), (*millis)(&found.Last)}, triesOf, key)
-	if errors.Is(err, fault.ErrNotFound) {
-		return throttle.State{}, nil
-	}
-	return found, err
+func (s tries) Find(ctx context.Context, key string) (found throttle.State, now time.Time, err error) {
+	columns := into{&found.Tries, (*millis)(&found.Next), (*millis)(&found.Last), (*millis)(&now)}
+	err = s.db.scan(ctx, "read attempts", columns, triesOf, key)
+	return found, now, err
 }
 
 const firstTry = `

@@ -57,8 +57,9 @@ type State struct {
 // Store keeps states, to the millisecond. Each method is one atomic step, seen
 // by all instances, and returns the store's own errors.
 type Store interface {
-	// Find returns the state of a key.
-	Find(ctx context.Context, key string) (State, error)
+	// Find returns the state of a key, and the time by the store's clock, which all
+	// instances share.
+	Find(ctx context.Context, key string) (found State, now time.Time, err error)
 	// Swap puts a state in the place of the one that was found, if that has not
 	// changed, and reports whether it did. The zero State forgets the key.
 	Swap(ctx context.Context, key string, found, next State) (swapped bool, err error)
@@ -83,7 +84,7 @@ type Limiter struct {
 	now   func() time.Time
 }
 
-// New returns a limiter over a store.
+// New returns a limiter over a store. now, if set, replaces the store's clock.
 func New(store Store, now func() time.Time) *Limiter { return &Limiter{store: store, now: now} }
 
 // maxSwaps bounds how often a try is counted again because another one was
@@ -113,11 +114,13 @@ func (l *Limiter) Take(ctx context.Context, keys ...Key) error {
 
 func (l *Limiter) take(ctx context.Context, key Key) error {
 	for range maxSwaps {
-		found, err := l.store.Find(ctx, key.name())
+		found, now, err := l.store.Find(ctx, key.name())
 		if err != nil {
 			return err
 		}
-		now := l.instant()
+		if l.now != nil {
+			now = l.now().UTC().Truncate(time.Millisecond)
+		}
 		tries := found.Tries
 		switch {
 		// A try further in the future than any wait is a clock's that was set
@@ -142,7 +145,7 @@ func (l *Limiter) Refund(ctx context.Context, key Key) error {
 		return nil
 	}
 	for range maxSwaps {
-		found, err := l.store.Find(ctx, key.name())
+		found, _, err := l.store.Find(ctx, key.name())
 		if err != nil || found.Tries == 0 {
 			return err
 		}
@@ -167,8 +170,6 @@ func (l *Limiter) Clear(ctx context.Context, key Key) error {
 	}
 	return l.store.Remove(ctx, key.name())
 }
-
-func (l *Limiter) instant() time.Time { return l.now().UTC().Truncate(time.Millisecond) }
 
 // networkBits is how much of an IPv6 address distinguishes senders: who has one
 // address has the whole /64 (RFC 6177).

@@ -232,10 +232,10 @@ type between struct {
 	do   func()
 }
 
-func (b *between) Find(ctx context.Context, key string) (throttle.State, error) {
-	found, err := b.Store.Find(ctx, key)
+func (b *between) Find(ctx context.Context, key string) (throttle.State, time.Time, error) {
+	found, now, err := b.Store.Find(ctx, key)
 	b.once.Do(b.do)
-	return found, err
+	return found, now, err
 }
 
 func TestATryCountedWhileTheOnlyOneIsGivenBackStaysCounted(t *testing.T) {
@@ -247,7 +247,7 @@ func TestATryCountedWhileTheOnlyOneIsGivenBackStaysCounted(t *testing.T) {
 		held(t, l.Take(t.Context(), key))
 		giver := throttle.New(&between{Store: store, do: func() { held(t, l.Take(t.Context(), key)) }}, now.Now)
 		require.NoError(t, giver.Refund(t.Context(), key))
-		if found, err := store.Find(t.Context(), "test:ada"); err != nil || found.Tries != 1 {
+		if found, _, err := store.Find(t.Context(), "test:ada"); err != nil || found.Tries != 1 {
 			t.Errorf("%d tries are counted, want 1: %v", found.Tries, err)
 		}
 	})
@@ -279,6 +279,26 @@ func TestATryGivenBackLeavesTheWaitOfThoseBeforeIt(t *testing.T) {
 		giveBack() // and the other: none is left
 		if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
 			t.Errorf("waits %s after none that counts", wait)
+		}
+	})
+}
+
+// TestTriesAreCountedByTheDatabasesClock: that of a server may be hours away from
+// another's.
+func TestTriesAreCountedByTheDatabasesClock(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() throttle.Store) {
+		store := open()
+		before := time.Now()
+		_, now, err := store.Find(t.Context(), "nothing")
+		if err != nil || now.Before(before.Add(-time.Minute)) || now.After(time.Now().Add(time.Minute)) {
+			t.Errorf("the store's clock says %s, %v", now, err)
+		}
+		l, key := throttle.New(store, nil), throttle.Key{Rule: rule, Subject: "ada"}
+		for range rule.Burst {
+			held(t, l.Take(t.Context(), key))
+		}
+		if held(t, l.Take(t.Context(), key)) == 0 {
+			t.Error("a try after the free ones does not wait")
 		}
 	})
 }
