@@ -19,12 +19,16 @@ const (
 	MaxEmailBytes = 254
 )
 
+// withoutMarks removes the invisible marks that Hebrew and Arabic directories put
+// around names: LRM, RLM and ALM.
+var withoutMarks = strings.NewReplacer("\u200e", "", "\u200f", "", "\u061c", "")
+
 // cleanName returns a name as it is kept, or what is wrong with it.
 func cleanName(name string) (clean, problem string) {
 	if !utf8.ValidString(name) {
 		return "", "Name contains characters we can’t read. Type it again."
 	}
-	name = text.Clean(name)
+	name = text.Clean(withoutMarks.Replace(name))
 	switch {
 	case !strings.ContainsFunc(name, text.Visible):
 		return "", "Enter your name."

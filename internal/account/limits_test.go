@@ -40,12 +40,21 @@ func TestNamesThatAreRefused(t *testing.T) {
 		"\u3164", "\u2800\u2800", "\u115f\u1160", "\uffa0", "\u034f\ufe0f",
 		"a\x00b", "\x00", "a\xffb", "\xed\xa0\x80", // not text
 		"a\nb", "a\rb", "a\tb", "a\x1b[31mb", "a\x7fb", "a\u0085b", "a\u2028b", "a\u2029b", // would break a line
-		"a\u202eb", "a\u2066b\u2069", "a\u200fb", "a\u061cb", // would turn what follows
+		"a\u202eb", "a\u2066b\u2069", // would turn what follows
 		strings.Repeat("a", account.MaxNameRunes+1), strings.Repeat("🪸", account.MaxNameRunes+1), strings.Repeat("a", 1<<20),
 	} {
 		if problem(t, s, "name", account.Registration{Name: name, Email: "ada@example.org"}) == "" {
 			t.Errorf("%.40q accepted", name)
 		}
+	}
+}
+
+// TestNamesAreTakenAsTheyAreCopied from directories in Hebrew and Arabic.
+func TestNamesAreTakenAsTheyAreCopied(t *testing.T) {
+	t.Parallel()
+	ada := register(t, serve(onSQLite(t)), "\u200f\u05d3\u05e0\u05d4\u200e \u05dc\u061c", "ada@example.org")
+	if ada.Name != "\u05d3\u05e0\u05d4 \u05dc" {
+		t.Errorf("the name is %q", ada.Name)
 	}
 }
 
