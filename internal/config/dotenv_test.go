@@ -5,6 +5,8 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,6 +80,25 @@ func TestTheExampleListsEverySettingWithItsDefault(t *testing.T) {
 	require.NoError(t, err)
 	if string(bytes.ReplaceAll(got, []byte("\r\n"), []byte("\n"))) != want {
 		t.Error(".env.example differs from the settings; update it: go test ./internal/config -run Example -update")
+	}
+}
+
+// TestTheContainerGetsEverySettingInDotEnv, except those that would keep it from its
+// services and its port.
+func TestTheContainerGetsEverySettingInDotEnv(t *testing.T) {
+	compose, err := os.ReadFile(filepath.Join("..", "..", "compose.yaml"))
+	require.NoError(t, err)
+	_, app, _ := strings.Cut(string(compose), "\n  app:\n")
+	app, _, _ = strings.Cut(app, "\n  postgres:\n")
+	if !strings.Contains(app, "    env_file:\n      - path: .env\n        required: false\n") {
+		t.Error("the container does not get .env")
+	}
+	_, environment, _ := strings.Cut(app, "    environment:\n")
+	for _, set := range regexp.MustCompile(`(?m)^      ([A-Z_]+): (.*)$`).FindAllStringSubmatch(environment, -1) {
+		fixed := slices.Contains([]string{"HOST", "PORT", "DATA_DIR", "DATABASE_URL", "REDIS_URL"}, set[1])
+		if !fixed && !strings.HasPrefix(set[2], "${"+set[1]+":-") {
+			t.Errorf("%s is not what .env sets: %s", set[1], set[2])
+		}
 	}
 }
 
