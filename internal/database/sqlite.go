@@ -79,6 +79,7 @@ func sqliteParams(timeout time.Duration) url.Values {
 			"fullfsync(1)",
 			"foreign_keys(1)",
 			"trusted_schema(0)",
+			"secure_delete(1)", // a deleted account leaves nothing in the file
 		},
 	}
 }

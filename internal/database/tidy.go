@@ -37,7 +37,9 @@ func (db *DB) Tidy(ctx context.Context) error {
 		{"revocations", "session_key", `NOT ` + couldLive, dayAgo()},
 	} {
 		query := `DELETE FROM ` + old.table + ` WHERE ` + old.key + ` IN (SELECT ` + old.key + ` FROM ` + old.table + ` WHERE ` + old.where + ` LIMIT $2)`
-		tables.Go(func() error { return db.execInBatches(ctx, "delete old rows of "+old.table, query, tidiedAtOnce, old.arg) })
+		tables.Go(func() error {
+			return db.execInBatches(ctx, "delete old rows of "+old.table, query, tidiedAtOnce, old.arg)
+		})
 	}
 	return tables.Wait()
 }
