@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"os/signal"
@@ -48,6 +47,9 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdin i
 	log := newLog(cfg, stderr)
 	switch command.Name {
 	case "serve":
+		// A log or standard output that nothing reads any more is an error of the write
+		// and not the end of the server.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 		if process.Rehearsal {
 			return rehearse(ctx, cfg, log)
 		}
@@ -80,14 +82,6 @@ func untilEnd(ctx context.Context, in io.Reader) context.Context {
 		_, _ = io.Copy(io.Discard, in)
 	}()
 	return ctx
-}
-
-func newLog(cfg config.Config, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.LogLevel}
-	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }
 
 // version is the module's version as the Go tool recorded it (a tag, or the commit it
