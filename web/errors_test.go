@@ -159,7 +159,7 @@ func TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm(t *testing.T) {
 		if first.Text() != "Back to the form" || first.AttrOr("href", "") != href {
 			t.Errorf("%s answered %d: the button %q leads to %q, want %q", page.request.URL, page.status, first.Text(), first.AttrOr("href", ""), href)
 		}
-		if got := page.header.Get("Referrer-Policy"); got != "no-referrer" {
+		if got := page.header.Get("Referrer-Policy"); got != "strict-origin" {
 			t.Errorf("Referrer-Policy %q", got)
 		}
 	}

@@ -102,10 +102,10 @@ func (a *answer) fault(format string, args ...any) {
 	a.t.Errorf("%s %s, status %d: "+format, append([]any{a.request.Method, a.request.URL, a.status}, args...)...)
 }
 
-// referrerPolicy is stricter where the address has a mailed link in it.
+// referrerPolicy has no path where the address has a mailed link in it.
 func referrerPolicy(path string) string {
 	if path == "/reset" || path == "/verify" {
-		return "no-referrer"
+		return "strict-origin"
 	}
 	return "same-origin"
 }

@@ -116,16 +116,11 @@ func securityHeaderValues(https bool) http.Header {
 }
 
 // linkReferrerPolicy has the browser send no one the address of a page that has an
-// emailed link in it. With no-referrer, a browser sends the form of such a page with
-// Origin: null (Fetch, "append a request Origin header"). Where it does not send
-// Sec-Fetch-Site either, by plain http to another machine, protect would refuse that:
-// there it sends the host, without the path and the query.
-func linkReferrerPolicy(base *url.URL) string {
-	if base.Scheme == "http" && !hostname.IsLoopback(base.Hostname()) {
-		return "strict-origin"
-	}
-	return "no-referrer"
-}
+// emailed link in it: only the host, and that only where the address is no less secure.
+// With no-referrer, a browser would send the form of such a page with Origin: null
+// (Fetch, "append a request Origin header"), which is refused where it sends no
+// Sec-Fetch-Site either: Safari before 16.4, and by plain http to another machine.
+const linkReferrerPolicy = "strict-origin"
 
 // errCSRF: a request that may change something came from another origin.
 var errCSRF = errors.New("cross-origin request refused")
@@ -138,7 +133,7 @@ func (s *Site) protect(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		maps.Copy(c.Response().Header(), s.headers)
 		if mailedLink(c.Request().URL.Path) {
-			c.Response().Header().Set("Referrer-Policy", s.linkReferrer)
+			c.Response().Header().Set("Referrer-Policy", linkReferrerPolicy)
 		}
 		if err := s.crossOrigin.Check(c.Request()); err != nil {
 			return fmt.Errorf("%w: %w", errCSRF, err)

@@ -90,7 +90,6 @@ type Site struct {
 	shown                      map[string]echo.HandlerFunc // what shows the page at a path
 	crossOrigin                *http.CrossOriginProtection
 	headers                    http.Header // set on every response
-	linkReferrer               string      // the Referrer-Policy of pages that emailed links lead to
 	html, noStore              []string    // values of headers; nothing may change them
 	responses                  sync.Pool   // of *bufferedResponse
 }
@@ -137,18 +136,17 @@ func New(cfg Config) (*Site, error) {
 
 func newSite(cfg Config, files *files) (*Site, error) {
 	s := &Site{
-		Config:       cfg,
-		files:        files,
-		echo:         echo.New(),
-		getPaths:     map[string]bool{},
-		shown:        map[string]echo.HandlerFunc{},
-		crossOrigin:  http.NewCrossOriginProtection(),
-		headers:      securityHeaderValues(cfg.BaseURL.Scheme == "https"),
-		linkReferrer: linkReferrerPolicy(cfg.BaseURL),
-		html:         []string{echo.MIMETextHTMLCharsetUTF8},
-		noStore:      []string{"no-store"},
-		errors:       namedErrors(cfg.Extensions),
-		responses:    sync.Pool{New: func() any { return &bufferedResponse{header: http.Header{}} }},
+		Config:      cfg,
+		files:       files,
+		echo:        echo.New(),
+		getPaths:    map[string]bool{},
+		shown:       map[string]echo.HandlerFunc{},
+		crossOrigin: http.NewCrossOriginProtection(),
+		headers:     securityHeaderValues(cfg.BaseURL.Scheme == "https"),
+		html:        []string{echo.MIMETextHTMLCharsetUTF8},
+		noStore:     []string{"no-store"},
+		errors:      namedErrors(cfg.Extensions),
+		responses:   sync.Pool{New: func() any { return &bufferedResponse{header: http.Header{}} }},
 	}
 	s.frame = layout{Version: cfg.Version, Instance: instanceName(cfg.Process)}
 	if _, s.frame.Store = storeWords(cfg.SessionStore); cfg.NamePlaces {
