@@ -38,23 +38,34 @@ func regular(file *os.File) bool {
 const logPatience = 100 * time.Millisecond
 
 // lossy writes to a pipe, socket or terminal that may have no reader. While one write
-// waits, lines are dropped and counted; the next line that is written says how many.
+// waits, lines are dropped and counted; when it is done, a line says how many.
 type lossy struct {
-	report func(w io.Writer, lines int)
+	next sync.Mutex // held by the caller whose line is being written
+	line chan line
 
 	mu      sync.Mutex
-	lines   chan []byte
-	written chan struct{}
-	stuck   bool // a write waits
+	stuck   bool // a write has waited too long, and still does
 	dropped int
 }
 
-func newLossy(to io.Writer, report func(io.Writer, int)) *lossy {
-	l := &lossy{report: report, lines: make(chan []byte), written: make(chan struct{})}
+type line struct {
+	text    []byte
+	written chan struct{} // closed when it is
+}
+
+func newLossy(to io.Writer, report func(to io.Writer, lines int)) *lossy {
+	l := &lossy{line: make(chan line, 1)}
 	go func() {
-		for line := range l.lines {
-			_, _ = to.Write(line) // there is nowhere to report a log that cannot be written
-			l.written <- struct{}{}
+		for line := range l.line {
+			_, _ = to.Write(line.text) // there is nowhere to report a log that cannot be written
+			l.mu.Lock()
+			dropped := l.dropped
+			l.stuck, l.dropped = false, 0
+			close(line.written)
+			l.mu.Unlock()
+			if dropped > 0 {
+				report(to, dropped)
+			}
 		}
 	}()
 	return l
@@ -62,28 +73,33 @@ func newLossy(to io.Writer, report func(io.Writer, int)) *lossy {
 
 // Write implements [io.Writer].
 func (l *lossy) Write(p []byte) (int, error) {
+	l.next.Lock()
+	defer l.next.Unlock()
+	if l.drops() {
+		return len(p), nil
+	}
+	written := make(chan struct{})
+	l.line <- line{bytes.Clone(p), written}
+	select {
+	case <-written:
+	case <-time.After(logPatience):
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		select {
+		case <-written:
+		default:
+			l.stuck = true
+		}
+	}
+	return len(p), nil
+}
+
+// drops counts a line that is dropped because a write waits.
+func (l *lossy) drops() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stuck {
-		select {
-		case <-l.written:
-			l.stuck = false
-		default:
-			l.dropped++
-			return len(p), nil
-		}
+		l.dropped++
 	}
-	var line bytes.Buffer
-	if l.dropped > 0 {
-		l.report(&line, l.dropped)
-		l.dropped = 0
-	}
-	line.Write(p)
-	l.lines <- line.Bytes()
-	select {
-	case <-l.written:
-	case <-time.After(logPatience):
-		l.stuck = true
-	}
-	return len(p), nil
+	return l.stuck
 }
