@@ -10,11 +10,16 @@ import (
 	"holdfast/internal/fault"
 )
 
+// maxLogOuts is how many cookies of the session cookie's name a logout looks at. A
+// browser sends several if they are set for several paths or domains.
+const maxLogOuts = 4
+
 // submitLogout revokes this session; where several cookies of its name came, those
 // of all of them. It stores that before the response, so that a failure can be shown.
 func (s *Site) submitLogout(c echo.Context) error {
 	var tokens []string
-	for _, cookie := range c.Request().CookiesNamed(s.Sessions.CookieName()) {
+	cookies := c.Request().CookiesNamed(s.Sessions.CookieName())
+	for _, cookie := range cookies[:min(len(cookies), maxLogOuts)] {
 		tokens = append(tokens, cookie.Value)
 	}
 	member, known := current(c).Member()

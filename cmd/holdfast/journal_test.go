@@ -3,7 +3,9 @@ package main_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -157,5 +159,33 @@ func TestALogOutWithoutThePostgresIsNotUndoneByARestoredRedis(t *testing.T) {
 			steady(t, answerLimit, "with Redis restored again", bea, first, second)
 			staysAsked(t, answerLimit, "with Redis restored again", thief, first, second)
 		})
+	}
+}
+
+// TestInventedCookiesAreNotQueued while PostgreSQL is away: the queue is for sessions.
+func TestInventedCookiesAreNotQueued(t *testing.T) {
+	t.Parallel()
+	store, postgres := testservice.Redis(t), testservice.PrivatePostgres(t)
+	server := start(t, onServices(store.URL, postgres.URL))
+	ada := member(t, server)
+	postgres.Stop()
+	var cookies []string
+	for n := range 100 {
+		cookies = append(cookies, fmt.Sprintf("session=%043d", n))
+	}
+	for _, header := range []string{strings.Join(cookies, "; "), cookies[0]} {
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/logout", nil)
+		require.NoError(t, err)
+		request.Header.Set("Cookie", header)
+		response, err := http.DefaultTransport.RoundTrip(request)
+		require.NoError(t, err)
+		response.Body.Close()
+	}
+	if log := server.Log(); strings.Contains(log, "session revocations queued") {
+		t.Errorf("invented cookies are queued: %s", log)
+	}
+	ada.logOut()
+	if log := server.Log(); !strings.Contains(log, `msg="session revocations queued: database unavailable" reason=logout sessions=1`) {
+		t.Errorf("the log-out is not queued: %s", log)
 	}
 }

@@ -65,9 +65,18 @@ func (m *Manager) Commit(s *Session) error {
 // commitLogOut deletes the session first, which takes effect immediately, and then
 // marks its row. It deletes the token's session even if the record could not be
 // read. It marks the row even if there was no session: an earlier logout may have
-// stopped before that.
+// stopped before that. But such a key is not queued: anyone can invent it.
 func (m *Manager) commitLogOut(s *Session) error {
-	keys := s.also
+	keys, known := s.also, []string{}
+	for _, key := range s.also {
+		raw, err := m.cfg.Store.Get(s.request, key)
+		if err != nil {
+			return unavailable("read session", err)
+		}
+		if raw != nil {
+			known = append(known, key)
+		}
+	}
 	if s.token != "" {
 		keys = append(keys, Key(s.token))
 	}
@@ -76,13 +85,16 @@ func (m *Manager) commitLogOut(s *Session) error {
 			return unavailable("revoke session", err)
 		}
 	}
-	if s.Stored() && s.base.Member == nil {
+	switch {
+	case s.Stored() && s.base.Member == nil:
 		keys = s.also // a guest's session is no device
+	case s.token != "" && s.reason != NotFound:
+		known = append(known, Key(s.token))
 	}
 	if len(keys) == 0 {
 		return nil
 	}
-	return m.persistRevocation(s.request, keys, RevokedByLogOut)
+	return m.persistRevocation(s.request, keys, known, RevokedByLogOut)
 }
 
 // Bounds of the attempts to write a record that other requests keep changing: about

@@ -253,7 +253,7 @@ func (m *Manager) end(ctx context.Context, devices []Device, why RevokeReason) e
 	if err := m.cfg.Store.Delete(ctx, keys...); err != nil {
 		return unavailable("revoke sessions", err)
 	}
-	if err := m.persistRevocation(ctx, keys, why); err != nil {
+	if err := m.persistRevocation(ctx, keys, keys, why); err != nil {
 		return err
 	}
 	return unavailable("revoke sessions", m.cfg.Store.Delete(ctx, keys...))

@@ -59,7 +59,7 @@ func (m *Manager) commitLogIn(s *Session) error {
 	}
 	// Its token was given to no one, so it cannot log anyone in at a restored store:
 	// if the revocation is not recorded, the row that is left has no effect.
-	if undo := m.persistRevocation(ctx, []string{s.Key()}, RevokedByTime); undo != nil {
+	if undo := m.persistRevocation(ctx, []string{s.Key()}, []string{s.Key()}, RevokedByTime); undo != nil {
 		m.cfg.Log.WarnContext(ctx, "failed login not rolled back: device row not revoked", "cause", undo)
 	}
 	return err
@@ -103,7 +103,8 @@ func (m *Manager) finishLogIn(s *Session, old Session) error {
 		return err
 	}
 	if old.base.Member != nil {
-		return m.persistRevocation(ctx, []string{Key(old.token)}, RevokedByLogIn)
+		key := []string{Key(old.token)}
+		return m.persistRevocation(ctx, key, key, RevokedByLogIn)
 	}
 	return nil
 }

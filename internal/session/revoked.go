@@ -32,17 +32,17 @@ func (e endings) RevokedSince(ctx context.Context, since time.Time, yield func(k
 }
 
 // persistRevocation records with the devices how sessions ended that the session
-// store has deleted, or queues that if the database is unavailable. Errors:
-// ErrNotRecorded if neither is possible.
-func (m *Manager) persistRevocation(ctx context.Context, keys []string, why RevokeReason) error {
+// store has deleted, or queues that for the known ones if the database is unavailable.
+// Errors: ErrNotRecorded if neither is possible.
+func (m *Manager) persistRevocation(ctx context.Context, keys, known []string, why RevokeReason) error {
 	failed := m.cfg.Devices.RevokeByKey(ctx, keys, why)
-	if failed == nil {
+	if failed == nil || len(known) == 0 {
 		return nil
 	}
-	if err := m.queue.Add(ctx, keys, string(why)); err != nil {
+	if err := m.queue.Add(ctx, known, string(why)); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotRecorded, errors.Join(failed, err))
 	}
-	m.cfg.Log.WarnContext(ctx, "session revocations queued: database unavailable", "reason", why, "sessions", len(keys), "cause", failed)
+	m.cfg.Log.WarnContext(ctx, "session revocations queued: database unavailable", "reason", why, "sessions", len(known), "cause", failed)
 	return nil
 }
 
