@@ -24,12 +24,17 @@ func (s *Site) completeLogin(c echo.Context, person account.Person, token string
 		return err
 	}
 	if token != "" {
-		tokens := append([]string{token}, s.deviceTokens(c.Request())...)
-		tokens = tokens[:min(len(tokens), maxDeviceTokens)]
-		c.SetCookie(s.cookie(product.DeviceCookie, strings.Join(tokens, "."), deviceCookieSeconds))
+		s.knowBrowser(c, token)
 	}
 	s.logEvent(c, string(kind), person.ID)
 	return nil
+}
+
+// knowBrowser gives the browser a token by which an account knows it from now on.
+func (s *Site) knowBrowser(c echo.Context, token string) {
+	tokens := append([]string{token}, s.deviceTokens(c.Request())...)
+	tokens = tokens[:min(len(tokens), maxDeviceTokens)]
+	c.SetCookie(s.cookie(product.DeviceCookie, strings.Join(tokens, "."), deviceCookieSeconds))
 }
 
 // startSession begins a session and stores it. Then it looks whether the password that

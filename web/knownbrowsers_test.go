@@ -114,15 +114,21 @@ func (b *browser) withoutSession() *browser {
 func TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
-		sets func(w *world, b *browser, p person)
+		sets func(w *world, b *browser, p person) (setter *browser)
 		left int
 	}{
-		"reset": {func(w *world, _ *browser, p person) {
-			w.browser().post("/reset", url.Values{"token": {w.link(account.PurposeReset, p)}, "password": {otherPassword}}).wantRedirect("/login")
+		"reset": {func(w *world, _ *browser, p person) *browser {
+			b := w.browser()
+			b.post("/reset", url.Values{"token": {w.link(account.PurposeReset, p)}, "password": {otherPassword}}).wantRedirect("/login")
+			return b
+		}, 1},
+		"undo": {func(w *world, b *browser, p person) *browser {
+			w.undoes("/verify?token=" + w.link(account.PurposeUndo, p))
+			return b
 		}, 0},
-		"undo": {func(w *world, _ *browser, p person) { w.undoes("/verify?token=" + w.link(account.PurposeUndo, p)) }, 0},
-		"change": {func(_ *world, b *browser, p person) {
+		"change": {func(_ *world, b *browser, p person) *browser {
 			b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
+			return b
 		}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -133,7 +139,7 @@ func TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt(t *testing.T) {
 				for range 4 {
 					w.known(p)
 				}
-				test.sets(w, b, p)
+				b = test.sets(w, b, p)
 				if rows := w.rows(`SELECT hash FROM browsers`); len(rows) != test.left {
 					t.Errorf("%d browsers are known, want %d", len(rows), test.left)
 				}

@@ -257,7 +257,7 @@ func TestAnEmailThatIsBeingSentCarriesNoLinkThatOutlivesAReset(t *testing.T) {
 				t.Fatal(ok, err)
 			}
 			reset := func() {
-				if _, err := w.accounts.ResetPassword(t.Context(), used, otherPassword, text.Sender{}); err != nil {
+				if _, _, err := w.accounts.ResetPassword(t.Context(), used, otherPassword, text.Sender{}); err != nil {
 					t.Error(err)
 				}
 			}

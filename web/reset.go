@@ -14,7 +14,8 @@ import (
 
 type resetPage struct {
 	Token       string
-	MinPassword int // code points
+	Email       string // of the account
+	MinPassword int    // code points
 	problems
 }
 
@@ -40,25 +41,32 @@ func linkPage(c echo.Context, own bool) string {
 
 // showReset looks at a link, and spends nothing: an email scanner opens links too.
 func (s *Site) showReset(c echo.Context) error {
-	token, wrong := c.QueryParam("token"), problemsOf(c)
-	if sent := formOf(c); sent != nil {
-		token = sent["token"] // the answer to the form is about the link already
-	} else {
-		link, err := s.Accounts.FindLink(c.Request().Context(), token)
+	ctx, sent, wrong := c.Request().Context(), formOf(c), problemsOf(c)
+	p := resetPage{Token: c.QueryParam("token"), MinPassword: s.MinPassword, problems: wrong}
+	if sent != nil {
+		p.Token = sent["token"]
+	}
+	if wrong.Failed == "" { // looking at a token is an attempt, too
+		link, err := s.Accounts.FindLink(ctx, p.Token)
 		if errors.Is(err, account.ErrLinkInvalid) || err == nil && link.Purpose != account.PurposeReset {
 			return s.linkOver(c)
 		}
 		if err != nil {
 			return err
 		}
+		person, err := s.Accounts.Find(ctx, link.Person)
+		if err != nil {
+			return err
+		}
+		p.Email = person.Email
 	}
-	return s.Render(c, wrong.status(), "reset", "Choose a new password", resetPage{token, s.MinPassword, wrong})
+	return s.Render(c, wrong.status(), "reset", "Choose a new password", p)
 }
 
 // submitReset sets a new password and starts no session.
 func (s *Site) submitReset(c echo.Context) error {
 	sent := formOf(c)
-	person, err := s.Accounts.ResetPassword(c.Request().Context(), sent["token"], sent["password"], sender(c))
+	person, browser, err := s.Accounts.ResetPassword(c.Request().Context(), sent["token"], sent["password"], sender(c))
 	if errors.Is(err, account.ErrLinkInvalid) {
 		return s.linkOver(c)
 	}
@@ -67,6 +75,7 @@ func (s *Site) submitReset(c echo.Context) error {
 	}
 	s.logEvent(c, string(account.EventPasswordReset), person.ID)
 	s.revoke(c, person.ID)
+	s.knowBrowser(c, browser)
 	s.setFlashCookie(c, flashReset)
 	return c.Redirect(http.StatusSeeOther, "/login")
 }

@@ -49,6 +49,7 @@ type NewPassword struct {
 	Keep      string // the device whose session goes on; "" for none
 	// KeepBrowser is the hash of the browser that stays known; "" for none.
 	KeepBrowser string
+	KnowBrowser bool // KeepBrowser is known from now on
 	At          time.Time
 }
 
@@ -66,16 +67,20 @@ type Move struct {
 // success, as the work was the same. Errors: [form.Errors], [ErrEmailTaken],
 // [ErrUnavailable], [ErrBusy].
 func (s *Service) SignUp(ctx context.Context, r Registration, always bool, from text.Sender) (Person, error) {
-	keys := []throttle.Key{bySender(signUpRule, from)}
+	failures, all := bySender(signUpRule, from), []throttle.Key{bySender(signUpFloodRule, from)}
 	if always {
-		keys = append(keys, byEmail(emailRule(EmailWelcome), r.Email))
+		all = append(all, byEmail(emailRule(EmailWelcome), r.Email))
 	}
-	if err := s.Throttle.Take(ctx, keys...); err != nil {
+	if err := s.Throttle.Take(ctx, append(all, failures)...); err != nil {
 		return Person{}, err
 	}
 	p, err := s.signUp(ctx, r, always, from)
-	if err != nil && !errors.Is(err, ErrEmailTaken) {
-		s.refund(ctx, keys...)
+	taken := errors.Is(err, ErrEmailTaken)
+	if !taken || always { // where taken is answered like success, it counts like success
+		s.refund(ctx, failures)
+	}
+	if err != nil && !taken {
+		s.refund(ctx, all...) // nothing was made
 	}
 	return p, err
 }
@@ -143,42 +148,39 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 }
 
 // ResetPassword spends an emailed link: it sets a new password, ends all sessions,
-// forgets all browsers and starts no session. All other links are spent, except for
+// forgets all browsers and starts no session. The browser that sent it is known from
+// now on by the token that is returned, so that what strangers guess does not hold up
+// its login. All other links are spent, except for
 // undo links to addresses that the account had before the one it has: a thief who
 // gave it their own would cut its owner off with a reset. Errors: [form.Errors]
 // (field "password"), *[throttle.RetryAfterError], [ErrLinkInvalid],
 // [ErrUnavailable], [ErrBusy].
-func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from text.Sender) (Person, error) {
-	if err := s.Throttle.Take(ctx, bySender(formRule, from)); err != nil {
-		return Person{}, err
-	}
-	link, err := s.FindLink(ctx, token)
-	if err == nil && link.Purpose != PurposeReset {
-		err = ErrLinkInvalid
-	}
+func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from text.Sender) (p Person, browser string, err error) {
+	link, err := s.spendable(ctx, token, from, PurposeReset)
 	if err != nil {
-		return Person{}, err
+		return Person{}, "", err
 	}
 	person, err := s.Find(ctx, link.Person)
 	if err != nil {
-		return Person{}, linkInvalid(err)
+		return Person{}, "", linkInvalid(err)
 	}
 	hash, err := s.acceptable(ctx, "password", fresh, person)
 	if err != nil {
-		return Person{}, err
+		return Person{}, "", err
 	}
+	browser = text.NewToken()
 	changed, err := s.Store.SetPassword(ctx,
-		NewPassword{Person: person.ID, Hash: hash, Link: &link, At: s.instant()},
+		NewPassword{Person: person.ID, Hash: hash, Link: &link, KeepBrowser: text.Hash(browser), KnowBrowser: true, At: s.instant()},
 		Audit{
 			Events: []Event{s.event(person.ID, EventPasswordReset, from)},
 			Emails: []Email{s.email(EmailPassword, person.ID, person.Email, person.greeting(), from)},
 		})
 	if err != nil {
-		return Person{}, fmt.Errorf("reset password: %w", linkInvalid(err))
+		return Person{}, "", fmt.Errorf("reset password: %w", linkInvalid(err))
 	}
 	// The owner has shown who they are: what others failed does not hold them up.
 	s.clear(ctx, byEmail(PasswordRule(), person.Email), byEmail(devicesRule, person.Email))
-	return changed.Person, nil
+	return changed.Person, browser, nil
 }
 
 // acceptable returns the hash of a password that the policy lets pass, or

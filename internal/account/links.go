@@ -1,9 +1,11 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"holdfast/internal/text"
@@ -90,14 +92,24 @@ func (s *Service) FindLink(ctx context.Context, token string) (Link, error) {
 	return link, linkInvalid(err)
 }
 
+// spendable returns a link with one of these purposes. Only attempts with other tokens
+// count, and are held up: no one else's delay the owner of a link.
+func (s *Service) spendable(ctx context.Context, token string, from text.Sender, purposes ...Purpose) (Link, error) {
+	link, err := s.FindLink(ctx, token)
+	if err == nil && !slices.Contains(purposes, link.Purpose) {
+		err = ErrLinkInvalid
+	}
+	if errors.Is(err, ErrLinkInvalid) {
+		err = cmp.Or(s.Throttle.Take(ctx, bySender(formRule, from)), err)
+	}
+	return link, err
+}
+
 // UseLink spends a link that confirms, changes or restores an address, and returns
 // whose and what it was for. Errors: *[throttle.RetryAfterError], [ErrLinkInvalid],
 // [ErrEmailTaken], [ErrUnavailable], [ErrBusy].
 func (s *Service) UseLink(ctx context.Context, token string, from text.Sender) (Person, Purpose, error) {
-	if err := s.Throttle.Take(ctx, bySender(formRule, from)); err != nil {
-		return Person{}, "", err
-	}
-	link, err := s.FindLink(ctx, token)
+	link, err := s.spendable(ctx, token, from, PurposeConfirm, PurposeChange, PurposeUndo)
 	if err != nil {
 		return Person{}, "", err
 	}
@@ -105,7 +117,7 @@ func (s *Service) UseLink(ctx context.Context, token string, from text.Sender) (
 	use := map[Purpose]func(context.Context, Link, Move, text.Sender) (Record, error){
 		PurposeConfirm: s.confirmEmail, PurposeChange: s.changeEmail, PurposeUndo: s.undoEmail,
 	}[link.Purpose]
-	if use == nil || problem != "" {
+	if problem != "" {
 		return Person{}, "", ErrLinkInvalid
 	}
 	record, err := use(ctx, link, Move{Email: email, Key: key, At: s.instant()}, from)

@@ -33,7 +33,7 @@ func TestALinkIsSpentOnceHoweverManyUseItAtOnce(t *testing.T) {
 				return err
 			},
 			"reset": func(token string) error {
-				_, err := s.ResetPassword(context.Background(), token, other, text.Sender{})
+				_, _, err := s.ResetPassword(context.Background(), token, other, text.Sender{})
 				return err
 			},
 		} {
@@ -189,7 +189,7 @@ func TestChangesOfOneAccountAtOnceWaitForEachOther(t *testing.T) {
 			}
 			var all sync.WaitGroup
 			all.Go(func() {
-				_, err := s.ResetPassword(context.Background(), reset, other, text.Sender{})
+				_, _, err := s.ResetPassword(context.Background(), reset, other, text.Sender{})
 				named(err)
 			})
 			all.Go(func() { _, _, err := s.UseLink(context.Background(), change, text.Sender{}); named(err) })

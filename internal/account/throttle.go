@@ -37,11 +37,15 @@ var devicesRule = throttle.Rule{Name: "devices", Burst: 10, First: 5 * time.Seco
 // reauthRule is by account, for those who are logged in to it.
 var reauthRule = throttle.Rule{Name: "proof", Burst: 5, First: 5 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
 
-// signUpRule is by the sender's address: each sign-up makes an account.
+// signUpRule is by the sender's address, for sign-ups with an address that is taken.
 var signUpRule = throttle.Rule{Name: "sign-up", Burst: 20, First: 30 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
 
+// signUpFloodRule is by the sender's address, for all sign-ups: each makes an account.
+// A school signs up from one address.
+var signUpFloodRule = throttle.Rule{Name: "sign-ups", Burst: 300, First: 30 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
+
 // formRule is by the sender's address, for forms that hash no password: asking for
-// links and spending them.
+// links, and trying tokens that are no link's.
 var formRule = throttle.Rule{Name: "form", Burst: 30, First: 5 * time.Second, Most: 15 * time.Minute, Memory: 24 * time.Hour}
 
 // emailRule is by the address that gets the email: no mailbox is flooded from here.

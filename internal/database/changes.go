@@ -36,6 +36,9 @@ func (p people) SetPassword(ctx context.Context, set account.NewPassword, a acco
 		}
 		t.revokeSessions(set.Person, set.Keep, session.RevokedByPassword)
 		t.exec(forgetOtherBrowsers, set.Person, set.KeepBrowser)
+		if set.KnowBrowser {
+			t.exec(insertBrowser, set.KeepBrowser, set.Person, set.At.UnixMilli(), set.At.UnixMilli(), changed.Epoch)
+		}
 		t.spendLinks(set.Person, set.At)
 		t.spendUndoLinksTo(changed.EmailKey, set.Person, set.At)
 		t.audit(a)
