@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"net/http"
-	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -12,9 +11,9 @@ import (
 )
 
 type loginPage struct {
-	Email, Next  string
-	Remember     bool
-	RememberDays int
+	Email, Next string
+	Remember    bool
+	RememberFor string
 	problems
 }
 
@@ -23,14 +22,20 @@ func (s *Site) showLogin(c echo.Context) error {
 	if _, ok := current(c).Member(); ok && sent == nil {
 		return c.Redirect(http.StatusSeeOther, s.afterLogin(c.QueryParam("next")))
 	}
-	p := loginPage{Email: sent["email"], Remember: sent["remember"] != "", RememberDays: s.rememberDays(), Next: s.nextOf(c), problems: wrong}
-	if email := c.QueryParam("email"); sent == nil && len(email) <= account.MaxEmailBytes {
-		p.Email = email // of a link to this page
+	p := loginPage{Email: sent["email"], Remember: sent["remember"] != "", RememberFor: lasting(s.RememberFor), Next: s.nextOf(c), problems: wrong}
+	if email := c.QueryParam("email"); sent == nil && ownLink(c.Request()) && len(email) <= account.MaxEmailBytes {
+		p.Email = email
 	}
 	if p.Failed != "" {
 		p.Errors.Add("email", p.Failed)
 	}
 	return s.Render(c, wrong.status(), "login", "Log in", p)
+}
+
+// ownLink reports whether a request does not follow a link of another site.
+func ownLink(r *http.Request) bool {
+	site := r.Header.Get("Sec-Fetch-Site")
+	return site != "cross-site" && site != "same-site"
 }
 
 func (s *Site) submitLogin(c echo.Context) error {
@@ -72,5 +77,3 @@ func (s *Site) logIn(c echo.Context, email, pass string, remember bool) error {
 	}
 	return s.completeLogin(c, person, token, remember, kind)
 }
-
-func (s *Site) rememberDays() int { return int(s.RememberFor / (24 * time.Hour)) }

@@ -63,6 +63,21 @@ func appendDistance(text []byte, d time.Duration) []byte {
 	return text
 }
 
+// lasting describes a length of time in the largest unit that it is a whole number
+// of: "30 days", "36 hours".
+func lasting(d time.Duration) string {
+	switch {
+	case d%(24*time.Hour) == 0:
+		return Count(int(d/(24*time.Hour)), "day")
+	case d%time.Hour == 0:
+		return Count(int(d/time.Hour), "hour")
+	case d%time.Minute == 0:
+		return Count(int(d/time.Minute), "minute")
+	default:
+		return Count(int(d/time.Second), "second")
+	}
+}
+
 // Count is a number of things: "1 device", "2 devices".
 func Count(n int, unit string) string { return string(appendCount(nil, n, unit)) }
 

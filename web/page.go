@@ -78,7 +78,8 @@ func (s *Site) write(c echo.Context, status int, name, heading string, l layout,
 // takeFlashes returns the flash messages of the session and of the flash cookie,
 // and removes them from there. HEAD has no page to show them on and leaves them.
 func (s *Site) takeFlashes(c echo.Context) []string {
-	if c.Request().Method != http.MethodGet || c.Get(flashesKey) == flashesKept {
+	prefetched := strings.HasPrefix(c.Request().Header.Get("Sec-Purpose"), "prefetch")
+	if c.Request().Method != http.MethodGet || prefetched || c.Get(flashesKey) == flashesKept {
 		return nil
 	}
 	flashes := current(c).TakeFlashes()

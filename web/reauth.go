@@ -22,7 +22,7 @@ const reauthLife = 10 * time.Minute
 const clockSkew = time.Minute
 
 type reauthPage struct {
-	Next string
+	Next, Email string
 	problems
 }
 
@@ -41,7 +41,11 @@ func (s *Site) requireRecentPassword(next echo.HandlerFunc) echo.HandlerFunc {
 
 func (s *Site) showReauth(c echo.Context) error {
 	wrong := problemsOf(c)
-	return s.Render(c, wrong.status(), "reauth", "Confirm it’s you", reauthPage{s.nextOf(c), wrong})
+	person, err := s.ownAccount(c)
+	if err != nil {
+		return err
+	}
+	return s.Render(c, wrong.status(), "reauth", "Confirm it’s you", reauthPage{s.nextOf(c), person.Email, wrong})
 }
 
 // submitReauth is a login over the same person: a new token and new deadlines.

@@ -13,7 +13,7 @@ import (
 type registerPage struct {
 	Name, Email, Next string
 	Remember          bool
-	RememberDays      int
+	RememberFor       string
 	MinPassword       int  // code points
 	Taken             bool // someone has an account with Email
 	problems
@@ -28,7 +28,7 @@ func (s *Site) showRegister(c echo.Context) error {
 		return c.Redirect(http.StatusSeeOther, s.afterLogin(c.QueryParam("next")))
 	}
 	return s.Render(c, wrong.status(), "register", "Create an account", registerPage{
-		Name: sent["name"], Email: sent["email"], Next: s.nextOf(c), Remember: sent["remember"] != "", RememberDays: s.rememberDays(),
+		Name: sent["name"], Email: sent["email"], Next: s.nextOf(c), Remember: sent["remember"] != "", RememberFor: lasting(s.RememberFor),
 		MinPassword: s.MinPassword, Taken: wrong.Errors.Of("email") == emailTaken, problems: wrong,
 	})
 }

@@ -63,10 +63,10 @@ func samplePages() map[string][]any {
 	wrong := everyFieldWrong()
 	return map[string][]any{
 		"home":     {homePage{URL: "http://localhost:3000/", Way: drawn}, homePage{Name: "Ada", Way: drawn}},
-		"register": {registerPage{MinPassword: 15}, registerPage{Name: "Ada", Email: "ada@example.com", Remember: true, MinPassword: 15, RememberDays: 30, Taken: true, Next: "/devices", problems: problems{Errors: wrong}}},
+		"register": {registerPage{MinPassword: 15}, registerPage{Name: "Ada", Email: "ada@example.com", Remember: true, MinPassword: 15, RememberFor: "30 days", Taken: true, Next: "/devices", problems: problems{Errors: wrong}}},
 		"login": {
-			loginPage{RememberDays: 30},
-			loginPage{Email: "ada@example.com", Next: "/devices", Remember: true, RememberDays: 30, problems: problems{Errors: wrong}},
+			loginPage{RememberFor: "30 days"},
+			loginPage{Email: "ada@example.com", Next: "/devices", Remember: true, RememberFor: "30 days", problems: problems{Errors: wrong}},
 		},
 		"profile": {profilePage{}, profilePage{
 			Name: "Ada", LoggedInSince: then, LastSeen: then, IdleEnd: then, LatestEnd: then, Remembered: true,

@@ -1,0 +1,56 @@
+package web_test
+
+import (
+	"net/http"
+	"net/url"
+	"testing"
+
+	"holdfast/internal/account"
+)
+
+// What browsers and their helpers do to pages every day.
+
+func TestAPageThatIsFetchedInAdvanceTakesNoMessage(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	b.post("/account/name", url.Values{"name": {"Ada L."}}).wantRedirect("/account")
+	ahead := b.request(http.MethodGet, "/account", nil)
+	ahead.Header.Set("Sec-Purpose", "prefetch;prerender")
+	if notices := b.do(ahead).want(http.StatusOK).notices(); len(notices) != 0 {
+		t.Errorf("fetched in advance with %q", notices)
+	}
+	if notices := b.get("/account").want(http.StatusOK).notices(); len(notices) != 1 {
+		t.Errorf("then shown with %q", notices)
+	}
+}
+
+func TestALinkOfAnotherSiteFillsInNoAddress(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, embedded(t), options{})
+	for site, want := range map[string]string{
+		"": "ada@kelp.example", "none": "ada@kelp.example", "same-origin": "ada@kelp.example", "same-site": "", "cross-site": "",
+	} {
+		b := w.browser()
+		r := b.request(http.MethodGet, "/login?email=ada@kelp.example", nil)
+		r.Header.Set("Sec-Fetch-Site", site)
+		if got := b.do(r).doc().Find("#email").AttrOr("value", ""); got != want {
+			t.Errorf("Sec-Fetch-Site %q: the form has %q", site, got)
+		}
+	}
+}
+
+// TestAPasswordManagerIsToldWhosePasswordItIs: it takes no hidden field.
+func TestAPasswordManagerIsToldWhosePasswordItIs(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	b := w.member(p)
+	for _, path := range []string{"/account/password", "/account/proof", "/reset?token=" + w.link(account.PurposeReset, p)} {
+		field := b.get(path).want(http.StatusOK).doc().Find("form input[autocomplete=username]")
+		if kind, value := field.AttrOr("type", ""), field.AttrOr("value", ""); kind != "email" || value != p.email {
+			t.Errorf("%s: a field of type %q with %q", path, kind, value)
+		}
+	}
+	b.get("/reset?token="+w.link(account.PurposeReset, p)).wantText("main strong", p.email)
+}
