@@ -253,3 +253,20 @@ func TestVersionAndHelpNeedNoSettings(t *testing.T) {
 	}
 	mustName(t, unknown.Stderr, "sevre", "--help")
 }
+
+// TestANameThatAnotherProgramHasTooIsRefused: browsers open localhost at [::1] first.
+func TestANameThatAnotherProgramHasTooIsRefused(t *testing.T) {
+	t.Parallel()
+	other, err := net.Listen("tcp", "[::1]:0")
+	if err != nil {
+		t.Skip("this machine has no IPv6")
+	}
+	defer other.Close()
+	port := strconv.Itoa(other.Addr().(*net.TCPAddr).Port)
+	got := testprocess.Run(t, program(t), t.TempDir(), testprocess.Settings{"PORT": port})
+	if got.Code != 1 || !strings.Contains(got.Stderr, "another program listens on [::1]:"+port) {
+		t.Errorf("exit %d: %s", got.Code, got.Output())
+	}
+	server := start(t, testprocess.Settings{"PORT": port, "HOST": "127.0.0.1"})
+	member(t, server)
+}

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -123,7 +125,42 @@ func (p Process) listen(ctx context.Context, address string) (*net.TCPListener, 
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
 	}
-	return listener.(*net.TCPListener), nil
+	tcp := listener.(*net.TCPListener)
+	if err := checkOthers(ctx, address, tcp.Addr().(*net.TCPAddr)); err != nil {
+		return nil, errors.Join(err, tcp.Close())
+	}
+	return tcp, nil
+}
+
+// checkOthers fails if another program listens on another address of the host name in
+// address: a client that tries that one first would talk to it. own is the address that
+// this process listens on.
+func checkOthers(ctx context.Context, address string, own *net.TCPAddr) error {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || host == "" || net.ParseIP(host) != nil {
+		return nil // it names all its addresses
+	}
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return fmt.Errorf("look up %s: %w", host, err)
+	}
+	if host == "localhost" { // for browsers it is both, whatever the resolver says
+		addresses = append(addresses, netip.IPv6Loopback())
+	}
+	for _, other := range addresses {
+		at := net.TCPAddrFromAddrPort(netip.AddrPortFrom(other.Unmap(), uint16(own.Port)))
+		if at.IP.Equal(own.IP) {
+			continue
+		}
+		probe, err := net.ListenTCP("tcp", at)
+		switch {
+		case errors.Is(err, syscall.EADDRINUSE):
+			return fmt.Errorf("listen on %s: another program listens on %s, which is the same name: stop it, use another port, or set HOST to %s", address, at, own.IP)
+		case err == nil:
+			_ = probe.Close() // it was only asked for
+		}
+	}
+	return nil
 }
 
 // Restart rehearses the start of this program as it is on disk now, with the same
