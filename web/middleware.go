@@ -100,7 +100,7 @@ const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 
 
 // securityHeaderValues are set on every response, errors and static files
 // included (ASVS 5.0 chapter 3.4).
-func securityHeaderValues(https bool) http.Header {
+func securityHeaderValues(https, subdomains bool) http.Header {
 	h := http.Header{
 		"Content-Security-Policy":      {contentSecurityPolicy},
 		"X-Content-Type-Options":       {"nosniff"},
@@ -110,7 +110,10 @@ func securityHeaderValues(https bool) http.Header {
 		"Permissions-Policy":           {"camera=(), geolocation=(), microphone=(), payment=(), usb=()"},
 	}
 	if https {
-		h.Set("Strict-Transport-Security", "max-age=63072000; includeSubDomains") // two years, in seconds
+		h.Set("Strict-Transport-Security", "max-age=63072000") // two years, in seconds
+	}
+	if https && subdomains {
+		h.Set("Strict-Transport-Security", h.Get("Strict-Transport-Security")+"; includeSubDomains")
 	}
 	return h
 }

@@ -49,6 +49,7 @@ type Config struct {
 
 	BaseURL        *url.URL       // the address people open; its scheme decides Secure
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is used; none: no client's
+	HSTSSubdomains bool           // on https, browsers use https for subdomains, too
 	MinPassword    int            // code points
 	RememberFor    time.Duration
 	Version        string
@@ -142,7 +143,7 @@ func newSite(cfg Config, files *files) (*Site, error) {
 		getPaths:    map[string]bool{},
 		shown:       map[string]echo.HandlerFunc{},
 		crossOrigin: http.NewCrossOriginProtection(),
-		headers:     securityHeaderValues(cfg.BaseURL.Scheme == "https"),
+		headers:     securityHeaderValues(cfg.BaseURL.Scheme == "https", cfg.HSTSSubdomains),
 		html:        []string{echo.MIMETextHTMLCharsetUTF8},
 		noStore:     []string{"no-store"},
 		errors:      namedErrors(cfg.Extensions),

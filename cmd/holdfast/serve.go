@@ -56,7 +56,7 @@ func serve(ctx context.Context, cfg config.Config, flags config.Serve, listener 
 		return err
 	}
 	s.announce(stdout)
-	return httpserver.New(s.site, s.site.AlwaysSent(), log).Serve(ctx, listener, cfg.ShutdownTimeout)
+	return httpserver.New(s.site, s.site.AlwaysSent(), cfg.KeepAliveTimeout, log).Serve(ctx, listener, cfg.ShutdownTimeout)
 }
 
 // rehearse opens everything that serve does, except the socket and stores that
@@ -140,6 +140,7 @@ func (s *server) openSite(context.Context) (err error) {
 		Now:            time.Now,
 		BaseURL:        s.base,
 		TrustedProxies: s.cfg.TrustedProxies,
+		HSTSSubdomains: s.cfg.HSTSSubdomains == "on",
 		MinPassword:    s.cfg.PasswordMinLength,
 		RememberFor:    s.cfg.SessionRememberLifetime,
 		NamePlaces:     s.cfg.Learn(),

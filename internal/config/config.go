@@ -25,12 +25,14 @@ import (
 // Tags: initial is the default; oneof, min, max, schemes and check say what is
 // allowed.
 type Config struct {
-	Host            string         `group:"Web server" initial:"localhost" check:"host" help:"Host name or IP address to listen on. 0.0.0.0 listens on all interfaces."`
-	Port            int            `group:"Web server" initial:"3000" min:"0" max:"65535" help:"TCP port to listen on. 0 picks a free port."`
-	BaseURL         string         `group:"Web server" name:"base-url" check:"base" unset:"http://HOST:PORT" help:"Public URL of the site, without a path. An https URL makes the cookie Secure and gives it the __Host- prefix."`
-	TrustedProxies  []netip.Prefix `group:"Web server" unset:"none" help:"Proxies whose X-Forwarded-For header is trusted: IP addresses or networks (10.0.0.0/8), separated by commas."`
-	MetricsAddr     string         `group:"Web server" check:"hostport" unset:"off" help:"host:port of a separate listener that serves /metrics for Prometheus. Do not expose it publicly."`
-	ShutdownTimeout time.Duration  `group:"Web server" initial:"10s" min:"1ms" max:"1h" help:"How long in-flight requests may take to finish after SIGTERM."`
+	Host             string         `group:"Web server" initial:"localhost" check:"host" help:"Host name or IP address to listen on. 0.0.0.0 listens on all interfaces."`
+	Port             int            `group:"Web server" initial:"3000" min:"0" max:"65535" help:"TCP port to listen on. 0 picks a free port."`
+	BaseURL          string         `group:"Web server" name:"base-url" check:"base" unset:"http://HOST:PORT" help:"Public URL of the site, without a path. An https URL makes the cookie Secure and gives it the __Host- prefix."`
+	TrustedProxies   []netip.Prefix `group:"Web server" unset:"none" help:"Proxies whose X-Forwarded-For header is trusted: IP addresses or networks (10.0.0.0/8), separated by commas."`
+	KeepAliveTimeout time.Duration  `group:"Web server" initial:"75s" min:"1s" max:"1h" help:"How long an idle connection stays open. Longer than a proxy in front keeps one, or requests that meet the close are lost."`
+	HSTSSubdomains   string         `group:"Web server" name:"hsts-subdomains" initial:"off" oneof:"on,off" help:"With an https BASE_URL, browsers are told to use https for this host. on: for all its subdomains, too, whoever runs them."`
+	MetricsAddr      string         `group:"Web server" check:"hostport" unset:"off" help:"host:port of a separate listener that serves /metrics for Prometheus. Do not expose it publicly."`
+	ShutdownTimeout  time.Duration  `group:"Web server" initial:"10s" min:"1ms" max:"1h" help:"How long in-flight requests may take to finish after SIGTERM."`
 
 	DataDir                 string        `group:"Accounts and database" initial:".data" help:"Directory for the embedded stores, for revocations that wait for the database, and for email when SMTP_URL is empty."`
 	DatabaseURL             SecretURL     `group:"Accounts and database" name:"database-url" schemes:"postgres,postgresql" unset:"SQLite in DATA_DIR" help:"PostgreSQL server: postgres://USER:PASSWORD@HOST:5432/DATABASE."`

@@ -24,7 +24,6 @@ const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
 	writeTimeout      = 20 * time.Second
-	idleTimeout       = 60 * time.Second
 	maxHeaderBytes    = 32 << 10
 	// idleGrace is how long a draining server waits for a connection that is
 	// open and silent: a request may be on its way.
@@ -45,7 +44,6 @@ func Limited(handler http.Handler, log *slog.Logger) *http.Server {
 		ReadHeaderTimeout: readHeaderTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
-		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
@@ -65,14 +63,16 @@ type Server struct {
 	moved  time.Time // when a connection last changed its state
 }
 
-// New returns a server for handler. Responses that net/http writes without calling
+// New returns a server for handler, on which an idle connection stays open for idle.
+// Responses that net/http writes without calling
 // handler, because it cannot read the request, get the header fields in always.
-func New(handler http.Handler, always http.Header, log *slog.Logger) *Server {
+func New(handler http.Handler, always http.Header, idle time.Duration, log *slog.Logger) *Server {
 	var lines bytes.Buffer
 	_ = always.Write(&lines) // a buffer accepts every write
 	lines.WriteString("Cache-Control: no-store\r\n")
 	s := &Server{always: lines.Bytes(), states: map[*conn]http.ConnState{}}
 	s.http = Limited(s.track(handler), log)
+	s.http.IdleTimeout = idle
 	s.http.ConnContext = withConn
 	s.http.ConnState = s.setState
 	s.http.DisableGeneralOptionsHandler = true // OPTIONS * goes to handler like everything else
