@@ -138,11 +138,11 @@ func (s *Service) record(ctx context.Context, r Registration) (Record, error) {
 	if problem != "" {
 		problems.Add("name", problem)
 	}
-	email, key, problem := cleanEmail(r.Email)
+	address, problem := ParseAddress(r.Email)
 	if problem != "" {
 		problems.Add("email", problem)
 	}
-	problem, err := s.weakness(r.Password, name, email)
+	problem, err := s.weakness(r.Password, name, address.Email)
 	if err != nil {
 		return Record{}, err
 	}
@@ -156,8 +156,8 @@ func (s *Service) record(ctx context.Context, r Registration) (Record, error) {
 	if err != nil {
 		return Record{}, err
 	}
-	person := Person{ID: text.NewID(), Name: name, Email: email, Created: s.instant()}
-	return Record{Person: person, EmailKey: key, PasswordHash: hash}, nil
+	person := Person{ID: text.NewID(), Name: name, Email: address.Email, Created: s.instant()}
+	return Record{Person: person, EmailKey: address.Key, PasswordHash: hash}, nil
 }
 
 // Authenticate returns the person whose email and password these are. It
@@ -235,12 +235,20 @@ func (s *Service) FindByEmail(ctx context.Context, email string) (Person, error)
 	return record.Person, err
 }
 
+// findByEmail finds an account first by the key that its address had in earlier
+// versions, if it differs: of two accounts that they made with one mailbox, one
+// keeps that key.
 func (s *Service) findByEmail(ctx context.Context, email string) (Record, error) {
-	_, key, problem := cleanEmail(email)
+	a, problem := readAddress(email)
 	if problem != "" {
 		return Record{}, ErrNotFound
 	}
-	return s.Store.ByEmailKey(ctx, key)
+	if a.former != a.Key {
+		if record, err := s.Store.ByEmailKey(ctx, a.former); !errors.Is(err, ErrNotFound) {
+			return record, err
+		}
+	}
+	return s.Store.ByEmailKey(ctx, a.Key)
 }
 
 // Rename changes what a person is called. It returns [form.Errors] (field
@@ -294,10 +302,15 @@ const maxPage = 1000
 func (s *Service) List(ctx context.Context, after string, limit int) ([]Person, error) {
 	key := ""
 	if after != "" {
-		var problem string
-		if _, key, problem = cleanEmail(after); problem != "" {
+		var ok bool
+		if key, ok = EmailKey(after); !ok {
 			return nil, ErrNotFound
 		}
+		last, err := s.findByEmail(ctx, after)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+		key = cmp.Or(last.EmailKey, key)
 	}
 	records, err := s.Store.PageByEmailKey(ctx, key, min(max(limit, 1), maxPage))
 	if err != nil {

@@ -205,11 +205,11 @@ func (s *Service) AskReset(ctx context.Context, email string, from text.Sender) 
 	if err := s.Throttle.Take(ctx, bySender(formRule, from), counted); err != nil {
 		return err
 	}
-	_, key, problem := cleanEmail(email)
+	address, problem := ParseAddress(email)
 	if problem != "" {
 		return form.Errors{{Field: "email", Message: problem}}
 	}
-	if err := s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailReset, "", key, "", from)}}); err != nil {
+	if err := s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailReset, "", address.Key, "", from)}}); err != nil {
 		s.refund(ctx, counted) // none will be sent
 		return err
 	}
@@ -242,8 +242,8 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Send
 	if err != nil {
 		return err
 	}
-	email, _, problem := cleanEmail(email)
-	if problem == "" && email == p.Email {
+	address, problem := ParseAddress(email)
+	if problem == "" && address.Email == p.Email {
 		problem = "This is already your email address."
 	}
 	if problem != "" {
@@ -251,7 +251,7 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Send
 	}
 	return s.Store.Audit(ctx, Audit{
 		Events: []Event{s.event(id, EventEmailChangeAsked, from)},
-		Emails: []Email{s.email(EmailChange, id, email, "", from)},
+		Emails: []Email{s.email(EmailChange, id, address.Email, "", from)},
 	})
 }
 
@@ -264,22 +264,15 @@ func (s *Service) Close(ctx context.Context, id, typed string, from text.Sender)
 	if err != nil {
 		return nil, err
 	}
-	_, own, _ := cleanEmail(p.Email)
-	_, key, problem := cleanEmail(typed)
+	own, _ := readAddress(p.Email)
+	given, problem := readAddress(typed)
 	switch {
 	case problem != "":
 		return nil, form.Errors{{Field: "email", Message: problem}}
-	case key != own:
+	case given.Key != own.Key:
 		return nil, form.Errors{{Field: "email", Message: "That is not the email address of this account."}}
 	}
 	return s.Store.Close(ctx, id, Audit{Emails: []Email{s.email(EmailDeleted, "", p.Email, p.greeting(), from)}})
-}
-
-// EmailKey is the form of an address by which two spellings of one are the same,
-// and whether it is an address.
-func EmailKey(email string) (key string, ok bool) {
-	_, key, problem := cleanEmail(email)
-	return key, problem == ""
 }
 
 // LinkOf says which link an email carries; "" for none.

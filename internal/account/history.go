@@ -31,10 +31,7 @@ func (s *Service) TryAudit(ctx context.Context, person string, kind EventKind, f
 // AuditFailedLogin records a failed login with an address, for its owner to read,
 // if it has one. Errors: [ErrUnavailable].
 func (s *Service) AuditFailedLogin(ctx context.Context, email string, from text.Sender) error {
-	_, key, problem := cleanEmail(email)
-	if problem != "" {
-		key = "" // no one's: the statement is the same
-	}
+	key, _ := EmailKey(email) // "" is no one's: the statement is the same
 	return s.Store.AuditByEmail(ctx, key, s.event("", EventLogInFailed, from))
 }
 

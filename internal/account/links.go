@@ -113,14 +113,14 @@ func (s *Service) UseLink(ctx context.Context, token string, from text.Sender) (
 	if err != nil {
 		return Person{}, "", err
 	}
-	email, key, problem := cleanEmail(link.Detail)
+	address, problem := readAddress(link.Detail)
 	use := map[Purpose]func(context.Context, Link, Move, text.Sender) (Record, error){
 		PurposeConfirm: s.confirmEmail, PurposeChange: s.changeEmail, PurposeUndo: s.undoEmail,
 	}[link.Purpose]
 	if problem != "" {
 		return Person{}, "", ErrLinkInvalid
 	}
-	record, err := use(ctx, link, Move{Email: email, Key: key, At: s.instant()}, from)
+	record, err := use(ctx, link, Move{Email: address.Email, Key: address.Key, At: s.instant()}, from)
 	if err != nil {
 		return Person{}, link.Purpose, fmt.Errorf("use %s link: %w", link.Purpose, linkInvalid(err))
 	}

@@ -84,8 +84,8 @@ func (s *Service) KnownBrowser(ctx context.Context, email string, tokens []strin
 			hashes = append(hashes, text.Hash(token))
 		}
 	}
-	_, key, problem := cleanEmail(email)
-	if problem != "" || len(hashes) == 0 {
+	key, ok := EmailKey(email)
+	if !ok || len(hashes) == 0 {
 		return "", nil
 	}
 	return s.Store.KnownBrowser(ctx, key, hashes)

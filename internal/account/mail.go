@@ -94,8 +94,8 @@ func (s *Service) addressed(ctx context.Context, l Email) (m OutgoingEmail, pers
 }
 
 func (s *Service) findByFormerEmail(ctx context.Context, email string) (r Record, address string, err error) {
-	_, key, problem := cleanEmail(email)
-	if problem != "" {
+	key, ok := EmailKey(email)
+	if !ok {
 		return Record{}, "", ErrNotFound
 	}
 	return s.Store.ByFormerEmailKey(ctx, key, s.instant())

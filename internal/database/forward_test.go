@@ -158,3 +158,58 @@ VALUES ('email', 'changed', $1, $2, '{}', 1, 1)`, []any{owner.ID, strings.ToUppe
 		t.Errorf("when the way back is over: %v", err)
 	}
 }
+
+// TestOneMailboxOfBeforeIsOneAccountInEitherSpelling: earlier versions kept a domain
+// outside ASCII as it was typed. Two accounts of one mailbox stay two.
+func TestOneMailboxOfBeforeIsOneAccountInEitherSpelling(t *testing.T) {
+	onBoth(t, func(t *testing.T, open func() *database.DB) {
+		db := open()
+		ada, bea, rival := record(1), record(2), record(3)
+		ada.EmailKey, bea.EmailKey, rival.EmailKey = "ada@bücher.example", "bea@bücher.example", "bea@xn--bcher-kva.example"
+		insert(t, db.People(), ada, bea, rival)
+		for _, row := range []string{
+			`INSERT INTO links (hash, purpose, person_id, detail, email_key, created_ms, expires_ms) VALUES ($1, 'undo', $2, 'cyd@bücher.example', 'cyd@bücher.example', 1, 9000000000000)`,
+			`INSERT INTO outbox (id, kind, about, recipient, email_key, facts, created_ms, turn_ms) VALUES ($1, 'changed', $2, 'dan@bücher.example', 'dan@bücher.example', '{}', 1, 1)`,
+			`INSERT INTO outbox (id, kind, about, recipient, email_key, facts, created_ms, turn_ms) VALUES ('r' || $1, 'reset', $2, 'ada@bücher.example', 'ada@bücher.example', '{}', 1, 1)`,
+		} {
+			if _, err := db.SQL().ExecContext(t.Context(), row, strings.Repeat("h", 43), ada.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		accounts := account.New(account.Config{Store: db.People()})
+		found := func(want account.Record, spellings ...string) {
+			t.Helper()
+			for _, email := range spellings {
+				if got, err := accounts.FindByEmail(t.Context(), email); err != nil || got.ID != want.ID {
+					t.Errorf("%s is %+v, %v; want %s", email, got, err, want.ID)
+				}
+			}
+		}
+		for range 2 {
+			if _, err := db.Migrate(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			found(ada, "ada@bücher.example", "ADA@BÜCHER.example", "ada@xn--bcher-kva.example")
+			found(bea, "bea@bücher.example")
+			found(rival, "bea@xn--bcher-kva.example")
+			for _, name := range []string{"cyd", "dan"} {
+				taken := record(4)
+				taken.EmailKey = name + "@xn--bcher-kva.example"
+				if err := db.People().Insert(t.Context(), taken); !errors.Is(err, account.ErrEmailTaken) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		}
+		var reset string
+		if err := db.SQL().QueryRowContext(t.Context(), `SELECT recipient FROM outbox WHERE kind = 'reset'`).Scan(&reset); err != nil || reset != "ada@xn--bcher-kva.example" {
+			t.Errorf("a reset waits for %q, %v", reset, err)
+		}
+		if _, err := db.People().Close(t.Context(), rival.ID, account.Audit{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Migrate(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		found(bea, "bea@bücher.example", "bea@xn--bcher-kva.example")
+	})
+}

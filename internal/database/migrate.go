@@ -9,11 +9,13 @@ import (
 	"io/fs"
 	"log/slog"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
 	"github.com/pressly/goose/v3"
 
+	"holdfast/internal/account"
 	"holdfast/internal/product"
 	"holdfast/migrations"
 )
@@ -43,6 +45,44 @@ func (db *DB) Migrate(ctx context.Context) ([]string, error) {
 	}
 	applied, err := migrate(inner)
 	return applied, failure(ctx, "migrate "+db.name, err)
+}
+
+// formerKeys are those of addresses that may have another key in this version: a
+// domain outside ASCII had one key in Unicode and one in ASCII. Confirmed addresses
+// come first, and then earlier accounts.
+const formerKeys = `
+SELECT email_key
+FROM (
+  SELECT email_key, verified_ms, created_ms FROM people
+  UNION ALL
+  SELECT email_key, NULL, created_ms FROM links WHERE spent_ms IS NULL
+  UNION ALL
+  SELECT email_key, NULL, created_ms FROM outbox) AS keys
+WHERE length(email_key) <> octet_length(email_key)
+ORDER BY verified_ms IS NULL, created_ms`
+
+// renewKeys gives addresses the key that they have in this version, except where
+// another account has it: both stay, see docs/decisions. It is done at every start, as
+// an earlier version may run beside this one.
+func renewKeys(ctx context.Context, c conn) error {
+	former, err := collect(ctx, c, single[string], formerKeys)
+	for _, key := range former {
+		now, ok := account.EmailKey(key)
+		if !ok || now == key {
+			continue
+		}
+		for _, renew := range []string{
+			`UPDATE links SET email_key = $2 WHERE email_key = $1`,
+			`UPDATE outbox SET email_key = $2 WHERE email_key = $1`,
+			`UPDATE outbox SET recipient = $2 WHERE recipient = $1 AND kind = 'reset'`,
+			`UPDATE people SET email_key = $2 WHERE email_key = $1 AND NOT EXISTS (SELECT 1 FROM people WHERE email_key = $2)`,
+		} {
+			if _, failed := c.exec(ctx, renew, key, now); failed != nil && !duplicate(failed) {
+				err = errors.Join(err, failed)
+			}
+		}
+	}
+	return err
 }
 
 func (db *DB) migrateSQLite(ctx context.Context) ([]string, error) {
@@ -162,6 +202,9 @@ func up(ctx context.Context, d goose.Dialect, folder string, on *sql.DB, opts ..
 	var applied []string
 	for _, r := range results {
 		applied = append(applied, path.Base(r.Source.Path))
+	}
+	if err == nil {
+		err = renewKeys(ctx, conn{on, strings.NewReplacer()})
 	}
 	return applied, err
 }
