@@ -97,8 +97,11 @@ func (s *server) recordStart(ctx context.Context) error {
 
 // openMail opens a mail server if one is set, and otherwise a directory.
 func (s *server) openMail(context.Context) (err error) {
+	if s.base, err = url.Parse(s.cfg.BaseURL); err != nil {
+		return fmt.Errorf("parse BASE_URL: %w", err)
+	}
 	if s.cfg.SMTPURL != "" {
-		s.transport, err = mail.NewSMTP(s.cfg.SMTPURL.Reveal(), s.cfg.MailFrom, nil)
+		s.transport, err = mail.NewSMTP(s.cfg.SMTPURL.Reveal(), s.cfg.MailFrom, s.base.Hostname(), nil)
 		return err
 	}
 	s.folder = mail.NewFolder(filepath.Join(s.cfg.DataDir, "mail"), s.cfg.MailFrom, s.log)
@@ -117,9 +120,6 @@ func (s *server) shownMail() func() ([]mail.Shown, error) {
 }
 
 func (s *server) openLearning(ctx context.Context) (err error) {
-	if s.base, err = url.Parse(s.cfg.BaseURL); err != nil {
-		return fmt.Errorf("parse BASE_URL: %w", err)
-	}
 	var closeIt func() error
 	if s.extensions, closeIt, err = s.learning.open(ctx, s); err == nil {
 		s.closeLater(closeIt)
@@ -134,7 +134,7 @@ func (s *server) openSite(context.Context) (err error) {
 		Stores:         s.db,
 		MailOn:         s.cfg.SMTPURL != "",
 		Mails:          s.shownMail(),
-		Warnings:       s.store.Warnings,
+		Warnings:       func() []string { return append(s.store.Warnings(), s.transport.Warnings()...) },
 		Log:            s.log,
 		Answered:       s.metrics.count,
 		Now:            time.Now,

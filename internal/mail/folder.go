@@ -18,6 +18,8 @@ import (
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
+
+	"holdfast/internal/account"
 )
 
 // Folder writes each email to a file, for servers without a mail server.
@@ -35,9 +37,16 @@ func NewFolder(dir, from string, log *slog.Logger) *Folder {
 // Where implements [Transport].
 func (f *Folder) Where() string { return "files in " + f.dir }
 
+// Warnings implements [Transport].
+func (f *Folder) Warnings() []string { return nil }
+
 // Send implements [Transport]. A file is written completely or not at all.
 func (f *Folder) Send(ctx context.Context, m Message) error {
-	message, err := compose(m, f.from, "localhost")
+	from, err := parseSender(f.from)
+	if err != nil {
+		return err
+	}
+	message, err := compose(m, from)
 	if err != nil {
 		return err
 	}
@@ -175,8 +184,10 @@ func read(source io.Reader) (Shown, error) {
 
 // written is an address as people write it.
 func written(a *netmail.Address) string {
+	read, _ := account.ParseAddress(a.Address)
+	address := cmp.Or(read.Email, a.Address)
 	if a.Name == "" {
-		return a.Address
+		return address
 	}
-	return a.Name + " <" + a.Address + ">"
+	return a.Name + " <" + address + ">"
 }

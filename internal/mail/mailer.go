@@ -36,6 +36,9 @@ type Transport interface {
 	Send(ctx context.Context, m Message) error
 	// Where describes where email goes, for people, without secrets.
 	Where() string
+	// Warnings returns why email is not being sent, in words for anyone, if an operator
+	// can change that.
+	Warnings() []string
 }
 
 // ErrRefused: the mail server has rejected an email permanently.

@@ -258,7 +258,8 @@ func TestAMailWhoseSenderWasKilledIsSentByAnother(t *testing.T) {
 // stuck is a way that takes its time.
 type stuck struct{ until chan struct{} }
 
-func (s stuck) Where() string { return "nowhere" }
+func (s stuck) Where() string      { return "nowhere" }
+func (s stuck) Warnings() []string { return nil }
 func (s stuck) Send(context.Context, mail.Message) error {
 	<-s.until
 	return errors.New("too late")
@@ -295,7 +296,7 @@ func TestAMailServerThatHangsIsGivenUpInBoundedTime(t *testing.T) {
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { silent.Close() }) // its connections are never accepted
-	mute, err := mail.NewSMTP("smtp://"+silent.Addr().String(), "Kelp <login@kelp.example>", nil)
+	mute, err := mail.NewSMTP("smtp://"+silent.Addr().String(), "Kelp <login@kelp.example>", "login.kelp.example", nil)
 	require.NoError(t, err)
 	for name, way := range map[string]*mail.SMTP{"in the middle of a mail": p.way(t, "smtp", ""), "from the start": mute} {
 		way.GiveUpAfter(limit)

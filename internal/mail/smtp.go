@@ -9,14 +9,18 @@ import (
 	"fmt"
 	"net"
 	"net/mail"
+	"net/netip"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	gomail "github.com/wneessen/go-mail"
 
+	"holdfast/internal/account"
 	"holdfast/internal/hostname"
 )
 
@@ -26,55 +30,97 @@ const smtpTimeout = 20 * time.Second
 
 // SMTP hands mail to a mail server.
 type SMTP struct {
-	from    string
+	from    *mail.Address
 	where   string
-	domain  string
 	timeout time.Duration
 	options []gomail.Option
 	host    string
+	failure atomic.Pointer[failure] // the latest, if nothing was sent since
+}
+
+// failure is that of an email which is retried, in words for anyone.
+type failure struct {
+	words string
+	at    time.Time
 }
 
 // NewSMTP returns the transport over the server at address, smtp://user:password@host:port
 // (STARTTLS, without which nothing is sent unless the server is on this machine)
-// or smtps:// (TLS from the start). from is the sender, "Name <address>". roots
-// are the authorities that may vouch for the server; nil for the system's.
-func NewSMTP(address, from string, roots *x509.CertPool) (*SMTP, error) {
+// or smtps:// (TLS from the start). from is the sender, "Name <address>". self is the
+// host by which people reach this server, and its name to the mail server. roots are
+// the authorities that may vouch for the server; nil for the system's.
+func NewSMTP(address, from, self string, roots *x509.CertPool) (*SMTP, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" {
 		return nil, errors.New("invalid SMTP_URL")
 	}
-	sender, err := mail.ParseAddress(from)
+	sender, err := parseSender(from)
 	if err != nil {
-		return nil, fmt.Errorf("invalid MAIL_FROM: %w", err)
+		return nil, err
 	}
 	port, err := strconv.Atoi(cmp.Or(u.Port(), map[string]string{"smtp": "587", "smtps": "465"}[u.Scheme]))
 	if err != nil {
 		return nil, errors.New("invalid port in SMTP_URL")
 	}
-	s := &SMTP{from: from, host: u.Hostname(), domain: sender.Address[strings.LastIndexByte(sender.Address, '@')+1:], timeout: smtpTimeout}
+	s := &SMTP{from: sender, host: u.Hostname(), timeout: smtpTimeout}
 	s.where = net.JoinHostPort(s.host, strconv.Itoa(port))
+	local := u.Scheme == "smtp" && hostname.IsLoopback(s.host)
 	security := gomail.WithTLSPolicy(gomail.TLSMandatory)
 	switch {
 	case u.Scheme == "smtps":
 		security = gomail.WithSSL()
-	case hostname.IsLoopback(s.host):
+	case local:
 		security = gomail.WithTLSPolicy(gomail.TLSOpportunistic)
 	}
 	s.options = []gomail.Option{
-		gomail.WithTLSConfig(&tls.Config{ServerName: s.host, RootCAs: roots, MinVersion: tls.VersionTLS12}),
+		gomail.WithTLSConfig(&tls.Config{ServerName: s.host, RootCAs: roots, MinVersion: tls.VersionTLS12, InsecureSkipVerify: local}),
 		security,
 		gomail.WithPort(port), // after security, which sets one
+		gomail.WithHELO(helo(self, domainOf(sender))),
 	}
 	if u.User != nil {
 		password, _ := u.User.Password()
-		s.options = append(s.options, gomail.WithSMTPAuth(gomail.SMTPAuthAutoDiscover),
+		s.options = append(s.options, gomail.WithOpportunisticSMTPAuth(mechanisms()...),
 			gomail.WithUsername(u.User.Username()), gomail.WithPassword(password))
 	}
 	return s, nil
 }
 
+// helo is the name with EHLO: mail servers refuse one without a dot, and want an IP
+// address in brackets (RFC 5321, section 4.1.3).
+func helo(self, domain string) string {
+	switch ip, err := netip.ParseAddr(self); {
+	case err == nil && ip.Is4():
+		return "[" + self + "]"
+	case err == nil:
+		return "[IPv6:" + self + "]"
+	case !strings.Contains(self, "."):
+		return domain
+	}
+	return self
+}
+
+// mechanisms are the ways to log in to a mail server, the best first. Those that hide
+// the password come last: many servers offer them without being able to verify them, and
+// the connection is encrypted, or local (NoEnc), or there is none by then.
+func mechanisms() []gomail.SMTPAuthType {
+	return []gomail.SMTPAuthType{
+		gomail.SMTPAuthPlainNoEnc, gomail.SMTPAuthLoginNoEnc, gomail.SMTPAuthSCRAMSHA256PLUS, gomail.SMTPAuthSCRAMSHA256,
+		gomail.SMTPAuthSCRAMSHA1PLUS, gomail.SMTPAuthSCRAMSHA1, gomail.SMTPAuthCramMD5, gomail.SMTPAuthNTLM,
+	}
+}
+
 // Where implements [Transport].
 func (s *SMTP) Where() string { return "mail server " + s.where }
+
+// Warnings implements [Transport]. A failure is one until the email is retried by any
+// instance.
+func (s *SMTP) Warnings() []string {
+	if failed := s.failure.Load(); failed != nil && time.Since(failed.at) < mostPause+lease {
+		return []string{failed.words}
+	}
+	return nil
+}
 
 // Send implements [Transport]. A message that the server has accepted counts as
 // sent, even if closing the connection fails.
@@ -83,43 +129,79 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 	if err != nil {
 		return fmt.Errorf("create SMTP client: %w", err)
 	}
-	message, err := compose(m, s.from, s.domain)
+	message, err := compose(m, s.from)
 	if err != nil {
 		return err
 	}
 	err = client.DialAndSendWithContext(ctx, message)
 	if err == nil || message.IsDelivered() {
+		s.failure.Store(nil)
 		return nil
 	}
-	refused, ok := errors.AsType[*gomail.SendError](err)
-	switch {
-	case !ok:
-		return fmt.Errorf("send email: %w", err)
-	case refused.Reason == gomail.ErrSMTPRcptTo && !refused.IsTemp() && refused.ErrorCode() >= 500:
-		return fmt.Errorf("%w: recipient rejected with code %d", ErrRefused, refused.ErrorCode())
-	default:
-		// Not wrapped: its text names the recipient.
-		return fmt.Errorf("send email: %v: code %d", refused.Reason, refused.ErrorCode())
+	code, failed := 0, fmt.Errorf("send email: %w", err)
+	if answer, ok := errors.AsType[*textproto.Error](err); ok {
+		code = answer.Code
 	}
+	if refused, ok := errors.AsType[*gomail.SendError](err); ok {
+		code = refused.ErrorCode()
+		if refused.Reason == gomail.ErrSMTPRcptTo && noSuchMailbox(refused.EnhancedStatusCode()) {
+			s.failure.Store(nil)
+			return fmt.Errorf("%w: recipient rejected with code %d", ErrRefused, code)
+		}
+		// Not wrapped: its text names the recipient.
+		failed = fmt.Errorf("send email: %v: code %d", refused.Reason, code)
+	}
+	switch {
+	case code == 0:
+		s.failure.Store(&failure{"email is not being sent: the mail server cannot be used", time.Now()})
+	case code >= 500: // others pass
+		s.failure.Store(&failure{fmt.Sprintf("email is not being sent: the mail server answers %d", code), time.Now()})
+	}
+	return failed
+}
+
+// noSuchMailbox reports whether a status is about the recipient's address (RFC 3463,
+// section 3.2). All others an operator can change: 5.1.7 and 5.1.8 are about the sender.
+func noSuchMailbox(status string) bool {
+	return strings.HasPrefix(status, "5.1.") && status != "5.1.7" && status != "5.1.8"
 }
 
 // compose encodes a message as an email (RFC 5322, MIME).
-func compose(m Message, from, domain string) (*gomail.Msg, error) {
+func compose(m Message, from *mail.Address) (*gomail.Msg, error) {
 	message := gomail.NewMsg(gomail.WithNoDefaultUserAgent())
-	if err := message.From(from); err != nil {
+	if err := message.From(from.String()); err != nil {
 		return nil, fmt.Errorf("compose email: sender: %w", err)
 	}
 	// Other spellings of an address, with <> or a comment, are rejected: each would be
 	// throttled separately, but all would reach the same mailbox.
-	if to, err := mail.ParseAddress(m.To); err != nil || to.Address != m.To || message.To(m.To) != nil {
+	to, problem := account.ParseAddress(m.To)
+	if problem != "" || message.To((&mail.Address{Address: to.Wire}).String()) != nil {
 		return nil, fmt.Errorf("%w: invalid recipient address", ErrRefused)
 	}
 	message.Subject(m.Subject)
 	message.SetDateWithValue(m.Date)
-	message.SetMessageIDWithValue(m.ID + "@" + domain)
-	// So that no automatic reply answers it (RFC 3834, section 5).
+	message.SetMessageIDWithValue(m.ID + "@" + domainOf(from))
+	// So that no automatic reply answers it (RFC 3834, section 5; Exchange has its own
+	// header), but a report that it was not delivered still comes.
 	message.SetGenHeader("Auto-Submitted", "auto-generated")
+	message.SetGenHeader("X-Auto-Response-Suppress", "DR, RN, NRN, OOF, AutoReply")
 	message.SetBodyString(gomail.TypeTextPlain, m.Text)
 	message.AddAlternativeString(gomail.TypeTextHTML, m.HTML)
 	return message, nil
 }
+
+// parseSender reads MAIL_FROM, "Name <address>", with its domain in ASCII.
+func parseSender(from string) (*mail.Address, error) {
+	sender, err := mail.ParseAddress(from)
+	if err != nil {
+		return nil, fmt.Errorf("invalid MAIL_FROM: %w", err)
+	}
+	address, problem := account.ParseAddress(sender.Address)
+	if problem != "" {
+		return nil, fmt.Errorf("invalid MAIL_FROM: %s", problem)
+	}
+	sender.Address = address.Wire
+	return sender, nil
+}
+
+func domainOf(a *mail.Address) string { return a.Address[strings.LastIndexByte(a.Address, '@')+1:] }

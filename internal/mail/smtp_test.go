@@ -1,6 +1,7 @@
 package mail_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -9,11 +10,14 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"math/big"
 	"mime"
 	"net"
+	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -31,6 +35,7 @@ func TestAMailGoesToTheVeryAddressOrNowhere(t *testing.T) {
 	for to, refused := range map[string]bool{
 		"ada@example.org": false, "ü@example.org": false, "ada+x@münchen.example": false,
 		"<ada@example.org>": true, "x<ada@example.org>": true, "ada@example.org(x)": true, `"ada"@example.org`: true,
+		"a..b@docomo.ne.jp": false, "a.@docomo.ne.jp": false, "ada@example.org.": true, "ada@example..org": true, "ada@[127.0.0.1]": true,
 	} {
 		err := folder.Send(t.Context(), mail.Message{ID: "ID", To: to, Subject: "S", Text: "T", Date: time.Now(), ListedAs: "kind"})
 		if errors.Is(err, mail.ErrRefused) != refused || err != nil && !refused {
@@ -50,6 +55,8 @@ type postmaster struct {
 	taken   []string // emails, whole
 	secured int      // of those, how many over TLS
 	users   []string // who logged in
+	senders []string // of MAIL
+	names   []string // with EHLO, one for each recipient
 	refuse  func(to string, tries int) error
 	tries   map[string]int
 	hang    chan struct{} // not nil: DATA waits for it
@@ -59,6 +66,8 @@ type postmasterOptions struct {
 	tls      bool // from the start
 	starttls bool
 	password string // asked for, if not ""
+	// mechanisms are the ways to log in; "" for PLAIN. All but PLAIN and LOGIN fail.
+	mechanisms string
 }
 
 func startPostmaster(t *testing.T, o postmasterOptions) *postmaster {
@@ -87,6 +96,9 @@ func startPostmaster(t *testing.T, o postmasterOptions) *postmaster {
 	return p
 }
 
+// strangersName is that of a mail server that is not on this machine.
+const strangersName = "mail.kelp.example"
+
 func selfSigned(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -94,7 +106,7 @@ func selfSigned(t *testing.T) (tls.Certificate, *x509.CertPool) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "postmaster"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{strangersName}, IsCA: true, BasicConstraintsValid: true,
 		KeyUsage: x509.KeyUsageCertSign | x509.KeyUsageDigitalSignature,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
@@ -119,21 +131,25 @@ type backend struct {
 
 func (b *backend) NewSession(c *smtp.Conn) (smtp.Session, error) {
 	_, secure := c.TLSConnectionState()
-	return &visit{p: b.postmaster, password: b.options.password, secure: secure}, nil
+	return &visit{p: b.postmaster, conn: c, options: b.options, password: b.options.password, secure: secure}, nil
 }
 
 type visit struct {
 	p        *postmaster
+	conn     *smtp.Conn
+	options  postmasterOptions
 	password string
 	secure   bool
 	known    bool
 	to       string
 }
 
-func (v *visit) AuthMechanisms() []string { return []string{sasl.Plain} }
+func (v *visit) AuthMechanisms() []string {
+	return strings.Fields(cmp.Or(v.options.mechanisms, sasl.Plain))
+}
 
-func (v *visit) Auth(string) (sasl.Server, error) {
-	return sasl.NewPlainServer(func(_, user, password string) error {
+func (v *visit) Auth(mechanism string) (sasl.Server, error) {
+	check := func(_, user, password string) error {
 		if password != v.password {
 			return smtp.ErrAuthFailed
 		}
@@ -142,10 +158,36 @@ func (v *visit) Auth(string) (sasl.Server, error) {
 		defer v.p.mu.Unlock()
 		v.p.users = append(v.p.users, user)
 		return nil
-	}), nil
+	}
+	switch mechanism {
+	case sasl.Plain:
+		return sasl.NewPlainServer(check), nil
+	case sasl.Login:
+		return &loginServer{check: check}, nil
+	}
+	return nil, smtp.ErrAuthFailed
 }
 
-func (v *visit) Mail(string, *smtp.MailOptions) error {
+// loginServer is the server's side of AUTH LOGIN, which sasl lacks.
+type loginServer struct {
+	said  []string
+	check func(_, user, password string) error
+}
+
+func (l *loginServer) Next(response []byte) (challenge []byte, done bool, err error) {
+	if response != nil {
+		l.said = append(l.said, string(response))
+	}
+	if len(l.said) < 2 {
+		return []byte([]string{"Username:", "Password:"}[len(l.said)]), false, nil
+	}
+	return nil, true, l.check("", l.said[0], l.said[1])
+}
+
+func (v *visit) Mail(from string, _ *smtp.MailOptions) error {
+	v.p.mu.Lock()
+	defer v.p.mu.Unlock()
+	v.p.senders = append(v.p.senders, from)
 	if v.password != "" && !v.known {
 		return smtp.ErrAuthRequired
 	}
@@ -157,6 +199,7 @@ func (v *visit) Rcpt(to string, _ *smtp.RcptOptions) error {
 	defer v.p.mu.Unlock()
 	v.to = to
 	v.p.tries[to]++
+	v.p.names = append(v.p.names, v.conn.Hostname())
 	if v.p.refuse != nil {
 		return v.p.refuse(to, v.p.tries[to])
 	}
@@ -188,7 +231,7 @@ func (v *visit) Logout() error { return nil }
 
 func (p *postmaster) way(t *testing.T, scheme, user string) *mail.SMTP {
 	t.Helper()
-	way, err := mail.NewSMTP(scheme+"://"+user+p.addr, "Kelp <login@kelp.example>", p.roots)
+	way, err := mail.NewSMTP(scheme+"://"+user+p.addr, "Kelp <login@kelp.example>", "login.kelp.example", p.roots)
 	require.NoError(t, err)
 	return way
 }
@@ -234,9 +277,11 @@ func TestNothingIsSentWhereTheServerCannotBeTrusted(t *testing.T) {
 		options postmasterOptions
 		roots   bool
 	}{
-		"STARTTLS by a stranger": {"smtp", postmasterOptions{starttls: true}, false},
-		"TLS by a stranger":      {"smtps", postmasterOptions{tls: true}, false},
-		"smtps without TLS":      {"smtps", postmasterOptions{}, true},
+		"STARTTLS by a stranger":       {"smtp", postmasterOptions{starttls: true}, false},
+		"no STARTTLS by a stranger":    {"smtp", postmasterOptions{}, true},
+		"a password without STARTTLS":  {"smtp", postmasterOptions{password: "sesame"}, true},
+		"TLS by a stranger on machine": {"smtps", postmasterOptions{tls: true}, false},
+		"smtps without TLS":            {"smtps", postmasterOptions{}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := startPostmaster(t, test.options)
@@ -245,41 +290,155 @@ func TestNothingIsSentWhereTheServerCannotBeTrusted(t *testing.T) {
 			}
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 			defer cancel()
-			if err := p.way(t, test.scheme, "").Send(ctx, message("ada@kelp.example")); err == nil || errors.Is(err, mail.ErrRefused) {
+			way := p.way(t, test.scheme, "")
+			if test.scheme == "smtp" {
+				way = p.distant(t, "ada:sesame@")
+			}
+			if err := way.Send(ctx, message("ada@kelp.example")); err == nil || errors.Is(err, mail.ErrRefused) {
 				t.Errorf("%v", err)
 			}
-			if mails := p.mails(); len(mails) != 0 {
-				t.Errorf("sent all the same: %q", mails)
+			if mails := p.mails(); len(mails) != 0 || len(p.users) != 0 {
+				t.Errorf("sent all the same: %q, a password of %q", mails, p.users)
+			}
+			if got := way.Warnings(); !slices.Equal(got, []string{"email is not being sent: the mail server cannot be used"}) {
+				t.Errorf("it warns %q", got)
 			}
 		})
 	}
 }
 
+// distant is a way to the server as one that is not on this machine.
+func (p *postmaster) distant(t *testing.T, user string) *mail.SMTP {
+	t.Helper()
+	way, err := mail.NewSMTP("smtp://"+user+strangersName, "Kelp <login@kelp.example>", "login.kelp.example", p.roots)
+	require.NoError(t, err)
+	way.DialAt(p.addr)
+	return way
+}
+
+func TestAMailServerOnThisMachineNeedsNoEncryptionAndNoCertificate(t *testing.T) {
+	const user, password = "ada:sesame@", "sesame"
+	for name, options := range map[string]postmasterOptions{
+		"PLAIN without encryption": {password: password}, "LOGIN without encryption": {password: password, mechanisms: "LOGIN"},
+		"mechanisms that fail before": {password: password, mechanisms: "SCRAM-SHA-256 CRAM-MD5 NTLM LOGIN"}, "NTLM LOGIN": {password: password, mechanisms: "NTLM LOGIN"},
+		"a certificate of its own": {password: password, starttls: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := startPostmaster(t, options)
+			p.roots = x509.NewCertPool()
+			way := p.way(t, "smtp", user)
+			require.NoError(t, way.Send(t.Context(), message("ada@kelp.example")))
+			if len(p.mails()) != 1 || !slices.Equal(p.users, []string{"ada"}) || (p.secured == 1) != options.starttls {
+				t.Errorf("%d mails, %d over TLS, users %q", len(p.mails()), p.secured, p.users)
+			}
+		})
+	}
+	p := startPostmaster(t, postmasterOptions{starttls: true, password: password, mechanisms: "NTLM LOGIN"})
+	require.NoError(t, p.distant(t, user).Send(t.Context(), message("ada@kelp.example")))
+	if len(p.mails()) != 1 || p.secured != 1 {
+		t.Errorf("to another machine %d mails, %d over TLS", len(p.mails()), p.secured)
+	}
+}
+
+func TestTheMailServerGetsAFullNameForThisServer(t *testing.T) {
+	p := startPostmaster(t, postmasterOptions{})
+	for self, want := range map[string]string{
+		"login.kelp.example": "login.kelp.example", "192.0.2.7": "[192.0.2.7]", "2001:db8::1": "[IPv6:2001:db8::1]", "localhost": "kelp.example", "1a2b3c4d": "kelp.example",
+	} {
+		way, err := mail.NewSMTP("smtp://"+p.addr, "login@kelp.example", self, nil)
+		require.NoError(t, err)
+		require.NoError(t, way.Send(t.Context(), message("ada@kelp.example")))
+		if got := p.names[len(p.names)-1]; got != want {
+			t.Errorf("%s calls itself %q, want %q", self, got, want)
+		}
+	}
+}
+
+// TestAnAddressIsWrittenAsMailServersReadIt: without SMTPUTF8, and with mailboxes
+// whose dots need quotes.
+func TestAnAddressIsWrittenAsMailServersReadIt(t *testing.T) {
+	p := startPostmaster(t, postmasterOptions{})
+	const from = "Käpten <login@bücher.example>"
+	way, err := mail.NewSMTP("smtp://"+p.addr, from, "login.kelp.example", nil)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	folder := mail.NewFolder(dir, from, slog.New(slog.DiscardHandler))
+	for to, header := range map[string]string{
+		"ada@bücher.example": "<ada@xn--bcher-kva.example>", "ada@xn--bcher-kva.example": "<ada@xn--bcher-kva.example>",
+		"a..b@docomo.ne.jp": `<"a..b"@docomo.ne.jp>`, "a.@docomo.ne.jp": `<"a."@docomo.ne.jp>`,
+	} {
+		require.NoError(t, way.Send(t.Context(), message(to)))
+		require.NoError(t, folder.Send(t.Context(), message(to)))
+		files, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		file, err := os.ReadFile(dir + "/" + files[0].Name())
+		require.NoError(t, err)
+		mails := p.mails()
+		for _, sent := range []string{mails[len(mails)-1], string(file)} {
+			for _, want := range []string{
+				"To: " + header + "\r\n", "<login@xn--bcher-kva.example>\r\n", "Message-ID: <email-1@xn--bcher-kva.example>\r\n",
+				"Auto-Submitted: auto-generated\r\n", "X-Auto-Response-Suppress: DR, RN, NRN, OOF, AutoReply\r\n",
+			} {
+				if !strings.Contains(sent, want) {
+					t.Errorf("to %s: the mail lacks %q:\n%s", to, want, sent)
+				}
+			}
+		}
+		if got := p.senders[len(p.senders)-1]; got != "login@xn--bcher-kva.example" {
+			t.Errorf("the sender is %q", got)
+		}
+	}
+	if _, ok := p.tries["ada@xn--bcher-kva.example"]; !ok || len(p.tries) != 3 {
+		t.Errorf("recipients %v", p.tries)
+	}
+	if shown, err := folder.Latest(); err != nil || shown[0].From != from {
+		t.Errorf("shown %+v, %v", shown, err)
+	}
+	if _, err := mail.NewSMTP("smtp://"+p.addr, "login@xn--a.example", "login.kelp.example", nil); err == nil {
+		t.Error("a sender whose domain is none is accepted")
+	}
+}
+
 func TestARefusalForGoodIsToldFromOneForNow(t *testing.T) {
 	p := startPostmaster(t, postmasterOptions{starttls: true})
+	refusals := map[string]*smtp.SMTPError{
+		"nobody":  {Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"},
+		"nullmx":  {Code: 556, EnhancedCode: smtp.EnhancedCode{5, 1, 10}, Message: "null MX"},
+		"relay":   {Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "relay access denied"},
+		"helo":    {Code: 504, EnhancedCode: smtp.EnhancedCode{5, 5, 2}, Message: "need fully-qualified hostname"},
+		"sender":  {Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 8}, Message: "sender's domain not found"},
+		"unclear": {Code: 550, EnhancedCode: smtp.EnhancedCode{5, 0, 0}, Message: "no"},
+		"full":    {Code: 552, EnhancedCode: smtp.EnhancedCode{5, 2, 2}, Message: "mailbox full"},
+		"grey":    {Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "come back later"},
+	}
 	p.refuse = func(to string, tries int) error {
-		switch {
-		case strings.HasPrefix(to, "nobody"):
-			return &smtp.SMTPError{Code: 550, EnhancedCode: smtp.EnhancedCode{5, 1, 1}, Message: "no such user"}
-		case strings.HasPrefix(to, "grey") && tries == 1:
-			return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 7, 1}, Message: "come back later"}
+		name, _, _ := strings.Cut(to, "@")
+		if refusal, ok := refusals[name]; ok && (name != "grey" || tries == 1) {
+			return refusal
 		}
 		return nil
 	}
 	way := p.way(t, "smtp", "")
-	err := way.Send(t.Context(), message("nobody@kelp.example"))
-	if !errors.Is(err, mail.ErrRefused) || strings.Contains(err.Error(), "nobody@") {
-		t.Errorf("no such user: %v", err)
+	send := func(name string, final bool, warnings ...string) {
+		t.Helper()
+		err := way.Send(t.Context(), message(name+"@kelp.example"))
+		if err == nil || errors.Is(err, mail.ErrRefused) != final || strings.Contains(err.Error(), name+"@") {
+			t.Errorf("%s: %v", name, err)
+		}
+		if got := way.Warnings(); !slices.Equal(got, warnings) {
+			t.Errorf("%s: warnings %q, want %q", name, got, warnings)
+		}
 	}
-	if err := way.Send(t.Context(), message("<b>@kelp.example")); !errors.Is(err, mail.ErrRefused) {
-		t.Errorf("no address for mail: %v", err)
+	send("nobody", true)
+	send("grey", false)
+	for _, name := range []string{"relay", "helo", "sender", "unclear", "full"} {
+		send(name, false, fmt.Sprintf("email is not being sent: the mail server answers %d", refusals[name].Code))
 	}
-	err = way.Send(t.Context(), message("grey@kelp.example"))
-	if err == nil || errors.Is(err, mail.ErrRefused) || strings.Contains(err.Error(), "grey@") {
-		t.Errorf("greylisted: %v", err)
-	}
-	if err := way.Send(t.Context(), message("grey@kelp.example")); err != nil {
-		t.Errorf("once more: %v", err)
+	send("nullmx", true)
+	send("<b>", true)
+	send("relay", false, "email is not being sent: the mail server answers 554")
+	if err := way.Send(t.Context(), message("grey@kelp.example")); err != nil || len(way.Warnings()) > 0 {
+		t.Errorf("once more: %v, %q", err, way.Warnings())
 	}
 	if mails := p.mails(); len(mails) != 1 {
 		t.Errorf("%d mails were taken", len(mails))
