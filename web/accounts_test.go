@@ -352,7 +352,7 @@ func TestSigningUpTellsNobodyWhoIsRegisteredWhereMailIsOn(t *testing.T) {
 	if notices := bea.follow(confirmed).notices(); len(notices) != 1 || notices[0] != "Your email address is confirmed." {
 		t.Errorf("notices %q", notices)
 	}
-	bea.get(link).want(http.StatusGone)
+	bea.get(link).want(http.StatusOK).wantText("h1", "Your email address is confirmed")
 	if page := bea.get("/account"); strings.Contains(string(page.body), "not confirmed") {
 		t.Error("the address is still not confirmed")
 	}
@@ -438,7 +438,7 @@ func TestAnAddressIsChangedByTheNewOneAndRestoredByTheOld(t *testing.T) {
 		w.browser().post("/login", credentials("new@kelp.example", p.password)).want(http.StatusUnprocessableEntity)
 		w.browser().get(link).want(http.StatusOK).wantText("main strong", "new@kelp.example")
 		b.submit(b.get(link), "form[action='/verify']", nil).wantRedirect("/account")
-		b.get(link).want(http.StatusGone)
+		b.get(link).want(http.StatusOK).wantText("h1", "Your email address is confirmed")
 		w.browser().post("/login", credentials("new@kelp.example", p.password)).wantRedirect("/profile")
 		w.browser().post("/login", credentials(p.email, p.password)).want(http.StatusUnprocessableEntity)
 

@@ -6,6 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
+
+	"holdfast/internal/account"
+	"holdfast/internal/dev/require"
 )
 
 const alreadyThere = "You already have an account"
@@ -100,5 +104,129 @@ func TestOneMailboxIsOneAccountInEitherSpellingOfItsDomain(t *testing.T) {
 			w.mailTo(shown, asksReset)
 			b.post("/account/delete", url.Values{"email": {spellings[1-n]}}).wantRedirect("/")
 		}
+	})
+}
+
+func TestOnePersonWhoClicksThreeTimesGetsOneEmail(t *testing.T) {
+	t.Parallel()
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		clicks := func(email, password string, atOnce bool) {
+			t.Helper()
+			done := make(chan *answer, 3)
+			for range 3 {
+				click := func() {
+					done <- w.bare("POST", "/register", signUpForm(email, password).Encode(), "Content-Type: "+urlencoded)
+				}
+				if atOnce {
+					go click()
+				} else {
+					click()
+					w.sendMail()
+				}
+			}
+			for range 3 {
+				(<-done).wantRedirect("/login")
+			}
+		}
+		for email, atOnce := range map[string]bool{"one@kelp.example": false, "two@kelp.example": true} {
+			clicks(email, otherPassword, atOnce)
+			w.mailTo(email, asksConfirm)
+		}
+		if got := w.recipients(alreadyThere); len(got) != 0 {
+			t.Errorf("emails to %q", got)
+		}
+		// Another password is not known to be the same person's, nor is a later day's.
+		clicks("one@kelp.example", "nine otters share a kettle", false)
+		w.clock.Advance(time.Hour)
+		clicks("two@kelp.example", otherPassword, false)
+		if got := w.recipients(alreadyThere); len(got) != 6 {
+			t.Errorf("emails to %q", got)
+		}
+		if got := w.rows(`SELECT email_key FROM people`); len(got) != 2 {
+			t.Errorf("accounts %q", got)
+		}
+	})
+}
+
+func TestTwoClicksOnSendTheLinkSendOneEmail(t *testing.T) {
+	t.Parallel()
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		other := w.person("Bob")
+		p := w.person("Ada")
+		b := w.member(p)
+		count := func(to, subject string, want int) {
+			t.Helper()
+			n := 0
+			for _, got := range w.recipients(subject) {
+				if got == to {
+					n++
+				}
+			}
+			if n != want {
+				t.Errorf("%d emails to %s, want %d", n, to, want)
+			}
+		}
+		asks := func(to string) {
+			t.Helper()
+			b.post("/account/email", url.Values{"email": {to}}).wantRedirect("/account")
+		}
+		for _, between := range []func(){func() {}, func() { w.sendMail() }} {
+			for range 2 {
+				asks("new@kelp.example")
+				asks(other.email)
+				between()
+			}
+			count("new@kelp.example", asksChange, 1)
+			count(other.email, "Someone tried to use your email address", 1)
+		}
+		asks("newer@kelp.example")
+		count("newer@kelp.example", asksChange, 1)
+		w.clock.Advance(6 * time.Minute)
+		asks("new@kelp.example")
+		count("new@kelp.example", asksChange, 2)
+		w.submitted(b, w.linkIn(w.mailTo("new@kelp.example", asksChange)))
+	})
+}
+
+func (w *world) submitted(b *browser, link string) {
+	w.t.Helper()
+	b.submit(b.get(link).want(http.StatusOK), "form[action='/verify']", nil).want(http.StatusSeeOther)
+}
+
+func TestAConfirmationLinkOpenedAgainSaysThatTheAddressIsConfirmed(t *testing.T) {
+	t.Parallel()
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		w.browser().post("/register", signUpForm("ada@kelp.example", otherPassword)).wantRedirect("/login")
+		first := w.linkIn(w.mailTo("ada@kelp.example", asksConfirm))
+		b := w.browser()
+		page := b.get(first).want(http.StatusOK)
+		b.submit(page, "form[action='/verify']", nil).wantRedirect("/login")
+		isConfirmed := func(link string, page *answer) {
+			t.Helper()
+			const want = "Your email address is confirmed"
+			b.get(link).want(http.StatusOK).wantText("h1", want)
+			b.submit(page, "form[action='/verify']", nil).want(http.StatusOK).wantText("h1", want)
+		}
+		isConfirmed(first, page)
+
+		b.post("/login", credentials("ada@kelp.example", otherPassword)).wantRedirect("/profile")
+		b.post("/account/email", url.Values{"email": {"new@kelp.example"}}).wantRedirect("/account")
+		second := w.linkIn(w.mailTo("new@kelp.example", asksChange))
+		page = b.get(second).want(http.StatusOK)
+		b.submit(page, "form[action='/verify']", nil).wantRedirect("/account")
+		isConfirmed(second, page)
+		b.get(first).want(http.StatusGone) // of an address that the account has left
+
+		undo := w.linkIn(w.mailTo("ada@kelp.example", tellsChange))
+		w.undoes(undo)
+		for _, link := range []string{undo, second, "/verify?token=" + strings.Repeat("A", 43), "/verify"} {
+			b.get(link).want(http.StatusGone)
+		}
+		// Of an account whose address is not confirmed, a link that was not used says nothing.
+		p := w.person("Bea")
+		expired := "/verify?token=" + w.link(account.PurposeConfirm, p)
+		w.clock.Advance(account.ConfirmLife + time.Second)
+		b.get(expired).want(http.StatusGone)
+		require.NoError(t, w.db.Tidy(t.Context()))
 	})
 }

@@ -94,7 +94,7 @@ func samplePages() map[string][]any {
 		"forgot":   {forgotPage{}, forgotPage{Email: "a@b", problems: problems{Failed: "Too early.", Errors: wrong}}},
 		"reset":    {resetPage{MinPassword: 15}, resetPage{Token: "t", MinPassword: 15, problems: problems{Failed: "Too early.", Errors: wrong}}},
 		"verify":   {verifyPage{}, verifyPage{Token: "t", Email: "a@b", Heading: "Confirm", Before: "Confirm that", After: " is yours.", Button: "Go", problems: problems{Failed: "Too early."}}},
-		"linkover": {struct{}{}, struct{}{}},
+		"linkover": {linkOverPage{}, linkOverPage{Confirmed: true}},
 		"delete":   {deletePage{}, deletePage{Now: "ada@example.com", Email: "ada", problems: problems{Errors: wrong}}},
 		"history": {historyPage{}, historyPage{
 			Events:     []historyEvent{{What: "Logged in", Browser: "Firefox on Linux", Kind: "computer", Address: "::1", At: then}, {What: "Failed", At: then}},

@@ -100,7 +100,10 @@ func (s *Site) revoked(c echo.Context, err error) {
 	}
 }
 
+// linkOverPage is for links that do nothing. Confirmed says that it has been done.
+type linkOverPage struct{ Confirmed bool }
+
 // linkOver is the one page for links that were used, are too old, or never were.
 func (s *Site) linkOver(c echo.Context) error {
-	return s.Render(c, http.StatusGone, "linkover", "This link no longer works", struct{}{})
+	return s.Render(c, http.StatusGone, "linkover", "This link no longer works", linkOverPage{})
 }

@@ -49,7 +49,7 @@ func (s *Site) showVerify(c echo.Context) error {
 func (s *Site) verifyPage(c echo.Context, status int, token, failed string) error {
 	link, err := s.Accounts.FindLink(c.Request().Context(), token)
 	if errors.Is(err, account.ErrLinkInvalid) {
-		return s.linkOver(c)
+		return s.confirmedOrOver(c, token)
 	}
 	if err != nil {
 		return err
@@ -62,13 +62,26 @@ func (s *Site) verifyPage(c echo.Context, status int, token, failed string) erro
 	return s.Render(c, status, "verify", p.Heading, p)
 }
 
+// confirmedOrOver answers a link that confirms no more: people click twice, and the
+// scanners of mail servers open and send the page before them.
+func (s *Site) confirmedOrOver(c echo.Context, token string) error {
+	confirmed, err := s.Accounts.HasConfirmed(c.Request().Context(), token)
+	switch {
+	case err != nil:
+		return err
+	case !confirmed:
+		return s.linkOver(c)
+	}
+	return s.Render(c, http.StatusOK, "linkover", "Your email address is confirmed", linkOverPage{Confirmed: true})
+}
+
 // submitVerify spends a link, for whichever purpose it was made.
 func (s *Site) submitVerify(c echo.Context) error {
 	token := formOf(c)["token"]
 	person, purpose, err := s.Accounts.UseLink(c.Request().Context(), token, sender(c))
 	switch {
 	case errors.Is(err, account.ErrLinkInvalid):
-		return s.linkOver(c)
+		return s.confirmedOrOver(c, token)
 	case errors.Is(err, account.ErrEmailTaken):
 		taken := "Another account now uses this address."
 		if purpose == account.PurposeUndo {

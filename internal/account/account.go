@@ -82,8 +82,9 @@ type People interface {
 	// for an account that can still take it back.
 	Insert(ctx context.Context, r Record) error
 	// SignUp adds a person where Insert would. With always, the audit is written in
-	// any case.
-	SignUp(ctx context.Context, r Record, a Audit, always bool) (added bool, err error)
+	// any case, and taken is whether the caller has found the key in use: if that has
+	// changed, nothing is done, and the error is ErrNotFound.
+	SignUp(ctx context.Context, r Record, a Audit, always, taken bool) (added bool, err error)
 	ByID(ctx context.Context, id string) (Record, error)
 	ByEmailKey(ctx context.Context, key string) (Record, error)
 	// ByFormerEmailKey returns the person for whose account a key is kept, and the
@@ -124,15 +125,19 @@ func New(cfg Config) *Service {
 // [ErrUnavailable] or [ErrBusy]. Of any number of registrations of
 // one address at the same time exactly one succeeds.
 func (s *Service) Register(ctx context.Context, r Registration) (Person, error) {
-	record, err := s.record(ctx, r)
+	record, err := s.record(r)
 	if err != nil {
+		return Person{}, err
+	}
+	if record.PasswordHash, err = s.Hasher.Hash(ctx, r.Password); err != nil {
 		return Person{}, err
 	}
 	return record.Person, s.Store.Insert(ctx, record)
 }
 
-// record builds a person from a filled-in form, or returns [form.Errors].
-func (s *Service) record(ctx context.Context, r Registration) (Record, error) {
+// record builds a person, still without a password, from a filled-in form, or
+// returns [form.Errors].
+func (s *Service) record(r Registration) (Record, error) {
 	var problems form.Errors
 	name, problem := cleanName(r.Name)
 	if problem != "" {
@@ -149,15 +154,8 @@ func (s *Service) record(ctx context.Context, r Registration) (Record, error) {
 	if problem != "" {
 		problems.Add("password", problem)
 	}
-	if err := problems.Err(); err != nil {
-		return Record{}, err
-	}
-	hash, err := s.Hasher.Hash(ctx, r.Password)
-	if err != nil {
-		return Record{}, err
-	}
 	person := Person{ID: text.NewID(), Name: name, Email: address.Email, Created: s.instant()}
-	return Record{Person: person, EmailKey: address.Key, PasswordHash: hash}, nil
+	return Record{Person: person, EmailKey: address.Key}, problems.Err()
 }
 
 // Authenticate returns the person whose email and password these are. It

@@ -33,6 +33,9 @@ type Changes interface {
 	// the undo links to addresses that the account has left since the link's change.
 	// audit is called with the person as found then. ErrLinkInvalid, ErrEmailTaken.
 	MoveEmail(ctx context.Context, l Link, to Move, audit func(before Record) Audit) (Record, error)
+	// AskEmail writes an audit, whose email asks a person to confirm a change to the
+	// address of the key, unless such an email waits or was sent since a time.
+	AskEmail(ctx context.Context, person, key string, since time.Time, a Audit) error
 	// Close removes a person and all that was stored about them, emails to their
 	// address and counted attempts too, but not the keys of their sessions, which stay
 	// ended, nor the attempts under an address that was never confirmed. It returns the
@@ -85,15 +88,46 @@ func (s *Service) SignUp(ctx context.Context, r Registration, always bool, from 
 	return p, err
 }
 
+// againWithin is how long the same form sent again is taken for another click of
+// the same person.
+const againWithin = 5 * time.Minute
+
+// signUp verifies the password of an account that is there instead of hashing it for
+// a new one, which is the same work: whoever knows it has clicked twice.
 func (s *Service) signUp(ctx context.Context, r Registration, always bool, from text.Sender) (Person, error) {
-	record, err := s.record(ctx, r)
+	record, err := s.record(r)
 	if err != nil {
 		return Person{}, err
 	}
-	added, err := s.Store.SignUp(ctx, record, Audit{
+	var owner Record
+	if always {
+		owner, err = s.Store.ByEmailKey(ctx, record.EmailKey)
+	}
+	audit, taken := Audit{
 		Events: []Event{s.event(record.ID, EventSignUp, from)},
 		Emails: []Email{s.email(EmailWelcome, record.ID, record.Email, "", from)},
-	}, always)
+	}, owner.ID != ""
+	switch {
+	case err != nil && !errors.Is(err, ErrNotFound):
+		return Person{}, err
+	case taken:
+		same, _, err := s.Hasher.Verify(ctx, owner.PasswordHash, r.Password)
+		if err != nil {
+			return Person{}, err
+		}
+		if same && s.instant().Sub(owner.Created) < againWithin {
+			audit.Emails = nil
+		}
+		record.PasswordHash = owner.PasswordHash // never stored
+	default:
+		if record.PasswordHash, err = s.Hasher.Hash(ctx, r.Password); err != nil {
+			return Person{}, err
+		}
+	}
+	added, err := s.Store.SignUp(ctx, record, audit, always, taken)
+	if errors.Is(err, ErrNotFound) {
+		return s.signUp(ctx, r, always, from) // taken or free since
+	}
 	if err != nil {
 		return Person{}, fmt.Errorf("sign up: %w", err)
 	}
@@ -249,7 +283,7 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Send
 	if problem != "" {
 		return form.Errors{{Field: "email", Message: problem}}
 	}
-	return s.Store.Audit(ctx, Audit{
+	return s.Store.AskEmail(ctx, id, address.Key, s.instant().Add(-againWithin), Audit{
 		Events: []Event{s.event(id, EventEmailChangeAsked, from)},
 		Emails: []Email{s.email(EmailChange, id, address.Email, "", from)},
 	})

@@ -67,6 +67,9 @@ type Links interface {
 	InsertLink(ctx context.Context, l Link) error
 	// FindLink returns a link that was not spent and has not expired.
 	FindLink(ctx context.Context, hash string, now time.Time) (Link, error)
+	// HasConfirmed reports whether a link, spent or not, is to confirm an address
+	// that is confirmed.
+	HasConfirmed(ctx context.Context, hash string) (bool, error)
 }
 
 // MakeLink makes a link for a person and returns its token, which is stored
@@ -103,6 +106,12 @@ func (s *Service) spendable(ctx context.Context, token string, from text.Sender,
 		err = cmp.Or(s.Throttle.Take(ctx, bySender(formRule, from)), err)
 	}
 	return link, err
+}
+
+// HasConfirmed reports whether a link that is no longer valid was to confirm an
+// address that is confirmed by now. Errors: [ErrUnavailable].
+func (s *Service) HasConfirmed(ctx context.Context, token string) (bool, error) {
+	return s.Store.HasConfirmed(ctx, text.Hash(token))
 }
 
 // UseLink spends a link that confirms, changes or restores an address, and returns

@@ -29,16 +29,23 @@ func (s *Service) Address(ctx context.Context, l Email) (OutgoingEmail, error) {
 	if err != nil {
 		return OutgoingEmail{}, err
 	}
-	if m.Purpose = m.Kind.LinkOf(); m.Purpose == "" {
-		return m, nil
-	}
+	m.Purpose = m.Kind.LinkOf()
 	link := Link{Purpose: m.Purpose, Person: person, Detail: m.To, Email: l.ID, Created: s.instant()}
-	if m.Purpose == PurposeUndo {
+	switch {
+	case l.Kind == EmailChange && m.Kind != EmailChange:
+		// No one gets its token. It shows that the email was sent, see AskEmail.
+		link.Purpose, link.Person, link.Detail = PurposeChange, l.Person, l.To
+	case m.Purpose == "":
+		return m, nil
+	case m.Purpose == PurposeUndo:
 		link.Created = l.Created
 	}
-	m.Token, err = s.makeLink(ctx, link)
+	token, err := s.makeLink(ctx, link)
 	if errors.Is(err, ErrNotFound) {
 		return OutgoingEmail{}, ErrNotToSend
+	}
+	if m.Purpose != "" {
+		m.Token = token
 	}
 	return m, err
 }

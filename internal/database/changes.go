@@ -105,6 +105,34 @@ func (p people) MoveEmail(ctx context.Context, l account.Link, to account.Move, 
 	return changed, err
 }
 
+const changeAsked = `
+SELECT count(*)
+FROM (
+  SELECT 1
+  FROM links
+  WHERE person_id = $1
+    AND email_key = $2
+    AND purpose = 'change'
+    AND spent_ms IS NULL
+    AND created_ms > $3
+  UNION ALL
+  SELECT 1
+  FROM outbox
+  WHERE about = $1
+    AND email_key = $2
+    AND kind = 'change') AS asked`
+
+// AskEmail implements [account.Changes].
+func (p people) AskEmail(ctx context.Context, person, key string, since time.Time, a account.Audit) error {
+	return p.db.transaction(ctx, "ask for change of address", func(t *tx) {
+		t.lockPerson(person)
+		var asked int
+		if t.scan(into{&asked}, changeAsked, person, key, since.UnixMilli()); asked == 0 {
+			t.audit(a)
+		}
+	})
+}
+
 // checkFree fails with ErrEmailTaken unless a query counts none.
 func (t *tx) checkFree(query string, args ...any) {
 	var others int

@@ -47,6 +47,21 @@ func (p people) FindLink(ctx context.Context, hash string, now time.Time) (l acc
 	return l, err
 }
 
+const linkHasConfirmed = `
+SELECT count(*)
+FROM links
+JOIN people ON people.id = links.person_id AND people.email_key = links.email_key
+WHERE hash = $1
+  AND purpose IN ('confirm', 'change')
+  AND verified_ms IS NOT NULL`
+
+// HasConfirmed implements [account.Links].
+func (p people) HasConfirmed(ctx context.Context, hash string) (bool, error) {
+	var confirmed int
+	err := p.db.scan(ctx, "read link", into{&confirmed}, linkHasConfirmed, hash)
+	return confirmed > 0, err
+}
+
 const spendLink = `
 UPDATE links
 SET spent_ms = $2

@@ -89,9 +89,12 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		"People.UpdateDisabled off":  func(ctx context.Context) error { _, err := store.UpdateDisabled(ctx, id, time.Time{}); return err },
 		"People.ReplacePasswordHash": func(ctx context.Context) error { return store.ReplacePasswordHash(ctx, id, hash, hash) },
 		"People.PageByEmailKey":      func(ctx context.Context) error { _, err := store.PageByEmailKey(ctx, "", 10); return err },
-		"People.SignUp":              func(ctx context.Context) error { _, err := store.SignUp(ctx, record(3), notes, true); return err },
-		"People.Audit":               func(ctx context.Context) error { return store.Audit(ctx, notes) },
-		"People.AuditByEmail":        func(ctx context.Context) error { return store.AuditByEmail(ctx, record(1).EmailKey, event) },
+		"People.SignUp": func(ctx context.Context) error {
+			_, err := store.SignUp(ctx, record(3), notes, true, false)
+			return err
+		},
+		"People.Audit":        func(ctx context.Context) error { return store.Audit(ctx, notes) },
+		"People.AuditByEmail": func(ctx context.Context) error { return store.AuditByEmail(ctx, record(1).EmailKey, event) },
 		"People.KnownBrowser": func(ctx context.Context) error {
 			_, err := store.KnownBrowser(ctx, record(1).EmailKey, []string{browser})
 			return err
@@ -107,8 +110,10 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 			_, err := store.SetPassword(ctx, account.NewPassword{Person: id, Hash: hash, Link: &link, At: birth}, notes)
 			return err
 		},
-		"People.InsertLink": func(ctx context.Context) error { return store.InsertLink(ctx, link) },
-		"People.FindLink":   func(ctx context.Context) error { _, err := store.FindLink(ctx, link.Hash, birth); return err },
+		"People.InsertLink":   func(ctx context.Context) error { return store.InsertLink(ctx, link) },
+		"People.FindLink":     func(ctx context.Context) error { _, err := store.FindLink(ctx, link.Hash, birth); return err },
+		"People.HasConfirmed": func(ctx context.Context) error { _, err := store.HasConfirmed(ctx, link.Hash); return err },
+		"People.AskEmail":     func(ctx context.Context) error { return store.AskEmail(ctx, id, record(4).EmailKey, birth, notes) },
 		"People.ConfirmEmail": func(ctx context.Context) error {
 			_, err := store.ConfirmEmail(ctx, link, record(1).EmailKey, birth, notes)
 			return err

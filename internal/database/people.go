@@ -35,15 +35,15 @@ WHERE id = $1
 // insertPerson lets the unique index decide, without asking first and without a
 // failed statement in the database's log. It does the same whether or not the
 // address is free.
-func (t *tx) insertPerson(r account.Record) (added bool) {
+func (t *tx) insertPerson(r account.Record) (added, taken bool) {
 	inserted := t.exec(insertPerson, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli())
-	return inserted > t.exec(removeWhereKept, r.ID, r.EmailKey, r.Created.UnixMilli())
+	return inserted > t.exec(removeWhereKept, r.ID, r.EmailKey, r.Created.UnixMilli()), inserted == 0
 }
 
 // Insert implements [account.People].
 func (p people) Insert(ctx context.Context, r account.Record) error {
 	return p.db.transaction(ctx, "insert person", func(t *tx) {
-		if !t.insertPerson(r) {
+		if added, _ := t.insertPerson(r); !added {
 			t.fail(account.ErrEmailTaken)
 		}
 	})
@@ -51,9 +51,13 @@ func (p people) Insert(ctx context.Context, r account.Record) error {
 
 // SignUp implements [account.People]. With always, the statements are the same
 // whether or not the address is free.
-func (p people) SignUp(ctx context.Context, r account.Record, a account.Audit, always bool) (added bool, err error) {
+func (p people) SignUp(ctx context.Context, r account.Record, a account.Audit, always, taken bool) (added bool, err error) {
 	err = p.db.transaction(ctx, "sign up", func(t *tx) {
-		if added = t.insertPerson(r); added || always {
+		var now bool
+		if added, now = t.insertPerson(r); always && now != taken {
+			t.fail(account.ErrNotFound)
+		}
+		if added || always {
 			t.audit(a)
 		}
 	})
