@@ -110,3 +110,36 @@ func TestAnOperatorPrintsALinkForANewPassword(t *testing.T) {
 		t.Errorf("for an unknown address: %d, %s", end.Code, end.Output())
 	}
 }
+
+// TestAMailServerThatHangsDelaysNoRestart: what it was sent stays in the outbox.
+func TestAMailServerThatHangsDelaysNoRestart(t *testing.T) {
+	t.Parallel()
+	const smtpLimit = 20 * time.Second // of one email
+	hanging, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { hanging.Close() })
+	reached := make(chan net.Conn, 8)
+	go func() {
+		for {
+			conn, err := hanging.Accept()
+			if err != nil {
+				return
+			}
+			reached <- conn
+		}
+	}()
+	server := start(t, testprocess.Settings{"SMTP_URL": "smtp://" + hanging.Addr().String(), "MAIL_FROM": "login@kelp.example", "SHUTDOWN_TIMEOUT": "1m"})
+	if got, err := newVisitor(t, server.URL).trySignUp(); err != nil || got.Code != http.StatusSeeOther {
+		t.Fatalf("sign up: %d, %v", got.Code, err)
+	}
+	select {
+	case conn := <-reached:
+		t.Cleanup(func() { conn.Close() })
+	case <-time.After(answerLimit):
+		t.Fatal("no email is being sent")
+	}
+	server.Terminate()
+	if end := server.Wait(answerLimit); end.Code != 0 || end.Took > smtpLimit/2 {
+		t.Errorf("ended with %d after %s", end.Code, end.Took)
+	}
+}

@@ -102,17 +102,25 @@ func New(cfg Config) (*Mailer, error) {
 	return &Mailer{Config: cfg, words: words}, nil
 }
 
-// Run sends mail until ctx ends, and lets what is being sent then be finished.
+// endGrace is how long what is being sent may go on after the end. Then it stays in the
+// outbox, from which another server or the next start sends it: a mail server that hangs
+// delays no restart.
+const endGrace = time.Second
+
+// Run sends mail until ctx ends. What is being sent then may be finished within endGrace.
 func (p *Mailer) Run(ctx context.Context) {
+	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(endGrace, cancel) })()
 	var all sync.WaitGroup
 	for range senders {
-		all.Go(func() { p.send(ctx) })
+		all.Go(func() { p.send(ctx, sending) })
 	}
 	all.Wait()
 }
 
-// send sends one email after the other.
-func (p *Mailer) send(ctx context.Context) {
+// send sends one email after the other until ctx ends; sending ends later.
+func (p *Mailer) send(ctx, sending context.Context) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
 	for {
@@ -121,8 +129,7 @@ func (p *Mailer) send(ctx context.Context) {
 			return
 		case <-pause.C:
 		}
-		// What has been begun is finished; each step is bounded by itself.
-		sent, err := p.Next(context.WithoutCancel(ctx))
+		sent, err := p.Next(sending)
 		if err != nil {
 			p.Log.WarnContext(ctx, "outbox not read: database unavailable", "cause", err)
 		}
@@ -143,6 +150,7 @@ func (p *Mailer) Next(ctx context.Context) (found bool, err error) {
 		return false, err
 	}
 	m, err := p.deliver(ctx, l)
+	ctx = context.WithoutCancel(ctx) // what was done is recorded
 	switch {
 	case err == nil:
 		p.Log.InfoContext(ctx, "email sent", "kind", m.Kind, "email_id", l.ID, "attempts", l.Tries)
@@ -173,5 +181,12 @@ func (p *Mailer) deliver(ctx context.Context, l account.Email) (account.Outgoing
 		return m, err
 	}
 	written.ID, written.Date = l.ID, l.Created
-	return m, p.Transport.Send(ctx, written)
+	done := make(chan error, 1)
+	go func() { done <- p.Transport.Send(ctx, written) }() // which may notice the end of ctx late
+	select {
+	case err := <-done:
+		return m, err
+	case <-ctx.Done():
+		return m, ctx.Err()
+	}
 }
