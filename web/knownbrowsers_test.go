@@ -168,8 +168,8 @@ func TestALogInWithAFormerPasswordHasNoBrowserKnown(t *testing.T) {
 		if _, err := w.accounts.RecordLogin(t.Context(), before, account.Login{}); err != nil {
 			t.Fatal(err)
 		}
-		if rows := w.rows(`SELECT hash FROM browsers`); len(rows) != 0 {
-			t.Errorf("%d browsers are known", len(rows))
+		if rows := w.rows(`SELECT hash FROM browsers`); len(rows) != 1 {
+			t.Errorf("%d browsers are known, want the one that spent the link", len(rows))
 		}
 	})
 }

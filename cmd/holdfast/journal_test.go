@@ -185,7 +185,7 @@ func TestInventedCookiesAreNotQueued(t *testing.T) {
 		t.Errorf("invented cookies are queued: %s", log)
 	}
 	ada.logOut()
-	if log := server.Log(); !strings.Contains(log, `msg="session revocations queued: database unavailable" reason=logout sessions=1`) {
+	if log := server.Log(); !strings.Contains(log, `msg="session revocations queued: database unavailable" reason=log-out sessions=1`) {
 		t.Errorf("the log-out is not queued: %s", log)
 	}
 }

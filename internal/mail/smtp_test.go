@@ -92,7 +92,7 @@ func startPostmaster(t *testing.T, o postmasterOptions) *postmaster {
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
-	t.Cleanup(func() { server.Close(); <-done })
+	t.Cleanup(func() { server.Close(); listener.Close(); <-done }) // Close knows no listener before Serve does
 	return p
 }
 

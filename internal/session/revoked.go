@@ -36,8 +36,11 @@ func (e endings) RevokedSince(ctx context.Context, since time.Time, yield func(k
 // Errors: ErrNotRecorded if neither is possible.
 func (m *Manager) persistRevocation(ctx context.Context, keys, known []string, why RevokeReason) error {
 	failed := m.cfg.Devices.RevokeByKey(ctx, keys, why)
-	if failed == nil || len(known) == 0 {
+	if failed == nil {
 		return nil
+	}
+	if len(known) == 0 {
+		return fmt.Errorf("%w: %w", ErrNotRecorded, failed)
 	}
 	if err := m.queue.Add(ctx, known, string(why)); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotRecorded, errors.Join(failed, err))
