@@ -14,6 +14,7 @@ package embeddedredis
 import (
 	"context"
 	"crypto/sha1"
+	"database/sql"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -68,6 +69,7 @@ type Config struct {
 type Server struct {
 	Config
 	db       *redka.DB
+	rw       *sql.DB // the handle under db that writes
 	table    map[string]command
 	scripts  map[string]Script // by the SHA-1 of their source
 	lock     *flock.Flock
@@ -149,7 +151,7 @@ func (s *Server) openData() error {
 	s.reportMisplaced(file)
 	// One handle writes and one reads, as in redka.Open, which accepts no path with
 	// ?, # or %41 in it.
-	rw, err := sqlitefile.Open(file, url.Values{"_txlock": {"immediate"}})
+	rw, err := sqlitefile.Open(file, url.Values{"_txlock": {"immediate"}, "_pragma": {"secure_delete(1)"}})
 	if err != nil {
 		return fmt.Errorf("open embedded Redis: %w", err)
 	}
@@ -157,6 +159,7 @@ func (s *Server) openData() error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("open embedded Redis: %w", err), rw.Close())
 	}
+	s.rw = rw
 	s.db, err = redka.OpenDB(rw, ro, &redka.Options{DriverName: sqlitefile.Driver, Timeout: transactionLimit})
 	if err != nil {
 		return errors.Join(fmt.Errorf("open embedded Redis in %s: %w", s.Dir, err), rw.Close(), ro.Close())
@@ -263,6 +266,10 @@ func (s *Server) shutDown() error {
 	err := s.listener.Close() // removes the socket, and has redcon close its connections
 	s.monitors.closeAll()
 	s.working.Wait()
+	// A handle that only reads is closed last, and leaves the log, with what was deleted.
+	if _, err := s.rw.Exec("PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
+		s.Log.Warn("embedded Redis: log not emptied, the next start reads it", "cause", err)
+	}
 	err = errors.Join(err, s.db.Close())
 	if s.own != "" {
 		err = errors.Join(err, os.RemoveAll(s.own))

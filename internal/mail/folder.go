@@ -67,6 +67,32 @@ func (f *Folder) Send(ctx context.Context, m Message) error {
 		return fmt.Errorf("write email: %w", err)
 	}
 	f.log.InfoContext(ctx, "email written to a file: SMTP_URL is not set", "file", path)
+	if m.ListedAs == string(account.EmailDeleted) {
+		return f.forget(m.To, path)
+	}
+	return nil
+}
+
+// forget deletes the emails to an address whose account is gone, except for the last.
+func (f *Folder) forget(address, last string) error {
+	entries, err := os.ReadDir(f.dir)
+	if err != nil {
+		return fmt.Errorf("read email directory: %w", err)
+	}
+	for _, entry := range entries {
+		path := filepath.Join(f.dir, entry.Name())
+		if path == last || filepath.Ext(path) != suffix {
+			continue
+		}
+		shown, err := readFile(path)
+		to, _ := account.EmailKey(shown.To)
+		if gone, _ := account.EmailKey(address); err == nil && to == gone {
+			err = os.Remove(path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("delete emails of a deleted account: %w", err)
+		}
+	}
 	return nil
 }
 
@@ -142,20 +168,28 @@ func (f *Folder) Latest() ([]Shown, error) {
 		if !strings.HasSuffix(name.Name(), suffix) || len(all) == MaxShown {
 			continue
 		}
-		source, err := os.ReadFile(filepath.Join(f.dir, name.Name()))
+		shown, err := readFile(filepath.Join(f.dir, name.Name()))
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // removed meanwhile
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read email: %w", err)
-		}
-		shown, err := read(bytes.NewReader(source))
-		if err != nil {
-			return nil, fmt.Errorf("read email %s: %w", name.Name(), err)
+			return nil, err
 		}
 		all = append(all, shown)
 	}
 	return all, nil
+}
+
+func readFile(path string) (Shown, error) {
+	source, err := os.ReadFile(path)
+	if err != nil {
+		return Shown{}, fmt.Errorf("read email: %w", err)
+	}
+	shown, err := read(bytes.NewReader(source))
+	if err != nil {
+		return Shown{}, fmt.Errorf("read email %s: %w", filepath.Base(path), err)
+	}
+	return shown, nil
 }
 
 // read reads an email as compose writes it, and of its parts the text.

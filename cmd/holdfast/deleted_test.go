@@ -1,0 +1,56 @@
+package main_test
+
+import (
+	"bytes"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"holdfast/internal/dev/require"
+	"holdfast/internal/dev/testkit"
+)
+
+// TestADeletedAccountLeavesNothingInTheFiles but the email that says so.
+func TestADeletedAccountLeavesNothingInTheFiles(t *testing.T) {
+	t.Parallel()
+	server := start(t, nil)
+	ada := member(t, server)
+	if got, err := ada.ask("POST", "/session", map[string][]string{"key": {"colour"}, "value": {"chartreuse-kelp"}}); err != nil || got.Code != 303 {
+		t.Fatalf("set a value: %d, %v", got.Code, err)
+	}
+	if got, err := ada.submit("/forgot", "/forgot", map[string]string{"email": ada.email}); err != nil || got.Code != 303 {
+		t.Fatalf("ask for a link: %d, %v", got.Code, err)
+	}
+	awaitEmail(t, server.Dir, "reset")
+	if got, err := ada.submit("/account/delete", "/account/delete", map[string]string{"email": ada.email}); err != nil || got.Code != 303 {
+		t.Fatalf("delete: %d, %v", got.Code, err)
+	}
+	awaitEmail(t, server.Dir, "deleted")
+	server.Stop()
+	require.NoError(t, filepath.WalkDir(server.Dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || strings.Contains(path, "-deleted-") {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		for _, word := range []string{ada.email, "chartreuse-kelp", "$argon2id$v="} {
+			if bytes.Contains(content, []byte(word)) {
+				t.Errorf("%s has %q", path, word)
+			}
+		}
+		return err
+	}))
+}
+
+// awaitEmail waits until an email of a kind is in the directory of emails.
+func awaitEmail(t *testing.T, dir, kind string) {
+	t.Helper()
+	testkit.Eventually(t, testkit.Patience, "an email of kind "+kind, func() error {
+		found, err := filepath.Glob(filepath.Join(dir, ".data", "mail", "*-"+kind+"-*.eml"))
+		if err == nil && len(found) == 0 {
+			err = fs.ErrNotExist
+		}
+		return err
+	})
+}
