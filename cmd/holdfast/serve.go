@@ -77,9 +77,15 @@ func rehearse(ctx context.Context, cfg config.Config, log *slog.Logger) (err err
 // recordStart migrates the database, and records this start in it unless the flags say
 // otherwise.
 func (s *server) recordStart(ctx context.Context) error {
-	_, err := s.db.Migrate(ctx)
+	if _, err := s.db.Migrate(ctx); err != nil {
+		return err
+	}
+	newer, err := s.db.CheckMigrated(ctx)
 	if err != nil {
 		return err
+	}
+	if newer {
+		s.log.WarnContext(ctx, "the database was migrated by a newer version, which this one can use", "database", s.db.Name())
 	}
 	s.process = web.Process{ID: os.Getpid(), Started: time.Now()}
 	if s.flags.Uncounted {

@@ -132,32 +132,32 @@ var (
 // this version has not been applied, and [account.ErrUnavailable] when the
 // database cannot be asked. A database that is ahead of this version is fine:
 // its migrations let the version before go on.
-func (db *DB) CheckMigrated(ctx context.Context) error {
+func (db *DB) CheckMigrated(ctx context.Context) (ahead bool, err error) {
 	dialect, folder, known := goose.DialectSQLite3, "sqlite", sqliteKnowsTable
 	if db.pool != nil {
 		dialect, folder, known = goose.DialectPostgres, "postgres", postgresKnowsTable
 	}
 	steps, err := migrator(dialect, folder, db.sql)
 	if err != nil {
-		return err
+		return false, err
 	}
 	doing := "read version of " + db.name
 	var migrated bool
 	if err := db.scan(ctx, doing, into{&migrated}, known, versionTable); err != nil {
-		return err
-	}
-	if !migrated {
-		return ErrNotMigrated
+		return false, err
 	}
 	var version int64
-	if err := db.scan(ctx, doing, into{&version}, latestVersion); err != nil {
-		return err
+	if migrated {
+		if err := db.scan(ctx, doing, into{&version}, latestVersion); err != nil {
+			return false, err
+		}
 	}
 	sources := steps.ListSources() // in order
-	if version < sources[len(sources)-1].Version {
-		return ErrNotMigrated
+	latest := sources[len(sources)-1].Version
+	if version < latest {
+		err = ErrNotMigrated
 	}
-	return nil
+	return version > latest, err
 }
 
 const (

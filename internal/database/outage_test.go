@@ -68,7 +68,7 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		"DB.StartOf":     func(ctx context.Context) error { _, err := db.StartOf(ctx, 1); return err },
 		"DB.Tidy":        db.Tidy,
 
-		"DB.CheckMigrated": db.CheckMigrated,
+		"DB.CheckMigrated": func(ctx context.Context) error { _, err := db.CheckMigrated(ctx); return err },
 		"DB.RecordSessionStore": func(ctx context.Context) error {
 			return db.RecordSessionStore(ctx, database.SessionStore{Kind: "kind"})
 		},
