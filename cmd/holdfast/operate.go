@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"golang.org/x/term"
 
 	"holdfast/internal/account"
 	"holdfast/internal/config"
@@ -133,7 +136,7 @@ func (o *operator) openExisting(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	err = o.db.CheckMigrated(ctx)
+	_, err = o.db.CheckMigrated(ctx)
 	if errors.Is(err, database.ErrNotMigrated) {
 		return fmt.Errorf("%s: %w: run %s migrate if it is the right one", o.db.Name(), err, product.Slug)
 	}
@@ -197,17 +200,27 @@ func (o *operator) showUser(p account.Person) error {
 	return o.table(rows)
 }
 
-// addUser reads the password from the first line of the standard input: a flag
-// could be read in the list of processes.
-func (o *operator) addUser(ctx context.Context, name, email string) error {
+// readPassword reads a password from the first line of the standard input: a flag
+// could be read in the list of processes. A terminal does not show what is typed.
+func (o *operator) readPassword() (string, error) {
 	fmt.Fprintln(o.out, "Password:")
+	if file, ok := o.in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		typed, err := term.ReadPassword(int(file.Fd()))
+		return string(typed), err
+	}
 	line, err := bufio.NewReader(o.in).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) {
+		err = nil
+	}
+	return strings.TrimRight(strings.TrimPrefix(line, "\ufeff"), "\r\n"), err // without a byte order mark
+}
+
+func (o *operator) addUser(ctx context.Context, name, email string) error {
+	password, err := o.readPassword()
+	if err != nil {
 		return fmt.Errorf("read password: %w", err)
 	}
-	p, err := o.accounts.Register(ctx, account.Registration{
-		Name: name, Email: email, Password: strings.TrimRight(line, "\r\n"),
-	})
+	p, err := o.accounts.Register(ctx, account.Registration{Name: name, Email: email, Password: password})
 	var problems form.Errors
 	if errors.As(err, &problems) {
 		var all []string

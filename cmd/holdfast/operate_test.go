@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"log/slog"
 	"strconv"
 	"strings"
@@ -270,4 +271,15 @@ type announcement struct {
 func (a *announcement) Write(p []byte) (int, error) {
 	a.once.Do(func() { close(a.made) })
 	return len(p), nil
+}
+
+func TestAPasswordIsTheFirstLineWithoutAByteOrderMark(t *testing.T) {
+	for in, want := range map[string]string{
+		"nine kelp forests\n": "nine kelp forests", "\ufeffnine kelp forests\r\nand more\n": "nine kelp forests", " spaced ": " spaced ",
+	} {
+		o := operator{in: strings.NewReader(in), out: io.Discard}
+		if got, err := o.readPassword(); got != want || err != nil {
+			t.Errorf("%q: %q, %v", in, got, err)
+		}
+	}
 }

@@ -34,7 +34,7 @@ type Config struct {
 	MetricsAddr      string         `group:"Web server" check:"hostport" unset:"off" help:"host:port of a separate listener that serves /metrics for Prometheus. Do not expose it publicly."`
 	ShutdownTimeout  time.Duration  `group:"Web server" initial:"10s" min:"1ms" max:"1h" help:"How long in-flight requests may take to finish after SIGTERM."`
 
-	DataDir                 string        `group:"Accounts and database" initial:".data" help:"Directory for the embedded stores, for revocations that wait for the database, and for email when SMTP_URL is empty."`
+	DataDir                 string        `group:"Accounts and database" initial:".data" check:"directory" help:"Directory for the embedded stores, for revocations that wait for the database, and for email when SMTP_URL is empty."`
 	DatabaseURL             SecretURL     `group:"Accounts and database" name:"database-url" schemes:"postgres,postgresql" unset:"SQLite in DATA_DIR" help:"PostgreSQL server: postgres://USER:PASSWORD@HOST:5432/DATABASE."`
 	DatabasePoolSize        int           `group:"Accounts and database" initial:"16" min:"1" max:"10000" help:"Maximum number of database connections."`
 	DatabaseTimeout         time.Duration `group:"Accounts and database" initial:"2s" min:"1ms" max:"10s" help:"Time limit for one database call, including the wait for a connection. The Redis heartbeat relies on the 10s maximum."`

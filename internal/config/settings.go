@@ -44,6 +44,9 @@ func (s setting) set(text string) (err error) {
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
 		return errors.New("must be valid UTF-8 without control characters")
 	}
+	if text != strings.TrimSpace(text) {
+		return errors.New("must not begin or end with a space")
+	}
 	if last := len(text) - 1; last > 0 && strings.ContainsRune(`'"`, rune(text[0])) && text[0] == text[last] {
 		return errors.New("must not have quotes around it") // docker --env-file keeps them
 	}
@@ -56,6 +59,8 @@ func (s setting) set(text string) (err error) {
 	case *string:
 		*target = text
 		switch s.tag.Get("check") {
+		case "directory":
+			err = checkDirectory(text)
 		case "host":
 			err = checkHost(text)
 		case "hostport":

@@ -45,6 +45,14 @@ func showDuration(d time.Duration) string {
 	return zeroUnits.ReplaceAllString(d.String(), "$1")
 }
 
+// checkDirectory refuses what only a shell expands: it would be a directory of that name.
+func checkDirectory(text string) error {
+	if strings.HasPrefix(text, "~") {
+		return errors.New("must be a path without ~, which only a shell replaces")
+	}
+	return nil
+}
+
 var hostName = regexp.MustCompile(`^(?i)[a-z0-9_]([a-z0-9_-]{0,62}\.?)*$`)
 
 func checkHost(text string) error {

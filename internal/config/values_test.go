@@ -147,3 +147,14 @@ func TestOfAnAddressAllButTheSecretIsShown(t *testing.T) {
 		}
 	}
 }
+
+// TestADirectoryThatOnlyAShellUnderstandsIsRefused: it would be one of that name.
+func TestADirectoryThatOnlyAShellUnderstandsIsRefused(t *testing.T) {
+	for value, want := range map[string]string{
+		"~/data": "without ~", ".data ": "must not begin or end with a space", " /data": "must not begin or end with a space", "/data": "", "da ta~": "",
+	} {
+		if said := refusal(t, "DATA_DIR", value); (said == "") != (want == "") || !strings.Contains(said, want) {
+			t.Errorf("%q: %q, want %q", value, said, want)
+		}
+	}
+}
