@@ -210,6 +210,7 @@ func TestEveryFormOfAnAccountIsSlowed(t *testing.T) {
 		"/account/confirm":  {},
 		"/account/password": {"current": {wrongPassword}, "new": {otherPassword}},
 		"/account/proof":    {"password": {wrongPassword}},
+		"/account/name":     {"name": {"Ada L."}},
 	} {
 		held := false
 		for range 45 {

@@ -249,8 +249,8 @@ func (s *Service) findByEmail(ctx context.Context, email string) (Record, error)
 	return s.Store.ByEmailKey(ctx, a.Key)
 }
 
-// Rename changes what a person is called. It returns [form.Errors] (field
-// "name"), [ErrNotFound] or [ErrUnavailable].
+// Rename changes what a person is called. It returns *[throttle.RetryAfterError],
+// [form.Errors] (field "name"), [ErrNotFound] or [ErrUnavailable].
 func (s *Service) Rename(ctx context.Context, id, name string) (Person, error) {
 	name, problem := cleanName(name)
 	if problem != "" {
@@ -258,6 +258,9 @@ func (s *Service) Rename(ctx context.Context, id, name string) (Person, error) {
 	}
 	if !text.IsID(id) {
 		return Person{}, ErrNotFound
+	}
+	if err := s.Throttle.Take(ctx, throttle.Key{Rule: renameRule, Subject: id}); err != nil {
+		return Person{}, err
 	}
 	record, err := s.Store.UpdateName(ctx, id, name)
 	return record.Person, err

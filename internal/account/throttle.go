@@ -48,6 +48,9 @@ var signUpFloodRule = throttle.Rule{Name: "sign-ups", Burst: 300, First: 30 * ti
 // links, and trying tokens that are no link's.
 var formRule = throttle.Rule{Name: "form", Burst: 30, First: 5 * time.Second, Most: 15 * time.Minute, Memory: 24 * time.Hour}
 
+// renameRule is by account: each change writes to the history.
+var renameRule = throttle.Rule{Name: "rename", Burst: 20, First: time.Minute, Most: time.Hour, Memory: 24 * time.Hour}
+
 // emailRule is by the address that gets the email: no mailbox is flooded from here.
 // Each kind is counted by itself, so that no one is kept from one email by others
 // that a stranger asked for. Who is held back from a reset has had a link emailed

@@ -123,7 +123,7 @@ func (p Process) listen(ctx context.Context, address string) (*net.TCPListener, 
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("listen on %s: %w", address, err)
+		return nil, fmt.Errorf("listen on %s, which HOST and PORT name: %w", address, err)
 	}
 	tcp := listener.(*net.TCPListener)
 	if err := checkOthers(ctx, address, tcp.Addr().(*net.TCPAddr)); err != nil {
