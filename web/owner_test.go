@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"holdfast/internal/account"
 )
@@ -69,4 +70,15 @@ func TestASchoolSignsUpAndConfirms(t *testing.T) {
 			w.browser().post("/verify", url.Values{"token": {w.link(account.PurposeConfirm, p)}}).wantRedirect("/login")
 		}
 	}
+}
+
+// TestALoginDatedAheadIsNotRecent: the clock was two hours ahead, and is right again.
+func TestALoginDatedAheadIsNotRecent(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, embedded(t), options{})
+	w.clock.Advance(2 * time.Hour)
+	b := w.member(w.person("Ada"))
+	b.get("/account/delete").want(http.StatusOK)
+	w.clock.Advance(-2 * time.Hour)
+	b.get("/account/delete").wantRedirect("/account/proof?next=%2Faccount%2Fdelete")
 }
