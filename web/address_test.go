@@ -88,7 +88,8 @@ func TestOneMailboxIsOneAccountInEitherSpellingOfItsDomain(t *testing.T) {
 				w.browser().post("/login", credentials(other, otherPassword)).wantRedirect("/profile")
 			}
 			w.browser().post("/register", signUpForm(spellings[1-n], "nine otters share a kettle")).wantRedirect("/login")
-			if got := w.recipients(alreadyThere); len(got) != n+1 || got[n] != shown {
+			// The deletion of the first account has removed the email of before.
+			if got := w.recipients(alreadyThere); !slices.Equal(got, []string{shown}) {
 				t.Errorf("signed up with %q: emails to %q", signUp, got)
 			}
 			if keys := w.rows(`SELECT email_key FROM people`); !slices.Equal(keys, []string{"ada@xn--bcher-kva.example"}) {
