@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"io"
 	"log/slog"
 	"os"
@@ -40,35 +39,39 @@ const logPatience = 100 * time.Millisecond
 // lossy writes to a pipe, socket or terminal that may have no reader. While one write
 // waits, lines are dropped and counted; when it is done, a line says how many.
 type lossy struct {
-	next sync.Mutex // held by the caller whose line is being written
-	line chan line
+	next    sync.Mutex // held by the caller whose line is being written
+	line    []byte     // the writer's while a write waits
+	lines   chan []byte
+	written chan struct{}
+	timer   *time.Timer
 
 	mu      sync.Mutex
 	stuck   bool // a write has waited too long, and still does
 	dropped int
 }
 
-type line struct {
-	text    []byte
-	written chan struct{} // closed when it is
-}
-
 func newLossy(to io.Writer, report func(to io.Writer, lines int)) *lossy {
-	l := &lossy{line: make(chan line, 1)}
+	l := &lossy{lines: make(chan []byte, 1), written: make(chan struct{}, 1), timer: time.NewTimer(logPatience)}
 	go func() {
-		for line := range l.line {
-			_, _ = to.Write(line.text) // there is nowhere to report a log that cannot be written
-			l.mu.Lock()
-			dropped := l.dropped
-			l.stuck, l.dropped = false, 0
-			close(line.written)
-			l.mu.Unlock()
-			if dropped > 0 {
+		for line := range l.lines {
+			_, _ = to.Write(line) // there is nowhere to report a log that cannot be written
+			if dropped := l.done(); dropped > 0 {
 				report(to, dropped)
 			}
 		}
 	}()
 	return l
+}
+
+// done ends the wait for a write, and returns how many lines were dropped meanwhile.
+func (l *lossy) done() (dropped int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.stuck {
+		l.written <- struct{}{}
+	}
+	dropped, l.stuck, l.dropped = l.dropped, false, 0
+	return dropped
 }
 
 // Write implements [io.Writer].
@@ -78,15 +81,16 @@ func (l *lossy) Write(p []byte) (int, error) {
 	if l.drops() {
 		return len(p), nil
 	}
-	written := make(chan struct{})
-	l.line <- line{bytes.Clone(p), written}
+	l.line = append(l.line[:0], p...)
+	l.timer.Reset(logPatience)
+	l.lines <- l.line
 	select {
-	case <-written:
-	case <-time.After(logPatience):
+	case <-l.written:
+	case <-l.timer.C:
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		select {
-		case <-written:
+		case <-l.written:
 		default:
 			l.stuck = true
 		}
