@@ -68,32 +68,32 @@ func (f *Folder) Send(ctx context.Context, m Message) error {
 	}
 	f.log.InfoContext(ctx, "email written to a file: SMTP_URL is not set", "file", path)
 	if m.ListedAs == string(account.EmailDeleted) {
-		return f.forget(m.To, path)
+		f.forget(ctx, m.To, path)
 	}
 	return nil
 }
 
 // forget deletes the emails to an address whose account is gone, except for the last.
-func (f *Folder) forget(address, last string) error {
+// What it cannot read or delete is logged, and Prune deletes it later.
+func (f *Folder) forget(ctx context.Context, address, last string) {
 	entries, err := os.ReadDir(f.dir)
-	if err != nil {
-		return fmt.Errorf("read email directory: %w", err)
-	}
+	gone, _ := account.EmailKey(address)
 	for _, entry := range entries {
 		path := filepath.Join(f.dir, entry.Name())
 		if path == last || filepath.Ext(path) != suffix {
 			continue
 		}
-		shown, err := readFile(path)
-		to, _ := account.EmailKey(shown.To)
-		if gone, _ := account.EmailKey(address); err == nil && to == gone {
-			err = os.Remove(path)
+		shown, failed := readFile(path)
+		if to, _ := account.EmailKey(shown.To); failed == nil && to == gone {
+			failed = os.Remove(path)
 		}
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("delete emails of a deleted account: %w", err)
+		if !errors.Is(failed, fs.ErrNotExist) {
+			err = errors.Join(err, failed)
 		}
 	}
-	return nil
+	if err != nil {
+		f.log.WarnContext(ctx, "emails of a deleted account not all deleted", "cause", err)
+	}
 }
 
 const (

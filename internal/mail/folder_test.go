@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -75,5 +76,31 @@ func TestAnEmailInAFileIsReadAsItWasWritten(t *testing.T) {
 	}
 	if got[0].Date = want.Date; got[0] != want {
 		t.Errorf("read %+v, want %+v", got[0], want)
+	}
+}
+
+// TestADeletionRemovesTheEmailsToItsAddressAlone, in whatever directory, and whatever
+// else is in it.
+func TestADeletionRemovesTheEmailsToItsAddressAlone(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "a[b]*?")
+	folder := mail.NewFolder(dir, "login@kelp.example", slog.New(slog.DiscardHandler))
+	send := func(to, kind string) {
+		t.Helper()
+		require.NoError(t, folder.Send(t.Context(), mail.Message{ID: to + kind, To: to, Subject: "S", Text: "T", Date: time.Now(), ListedAs: kind}))
+	}
+	send("ada@kelp.example", "reset")
+	send("bea@kelp.example", "reset")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "notes.eml"), []byte("no email"), 0o600))
+	send("ada@kelp.example", "deleted")
+	entries, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	var left []string
+	for _, entry := range entries {
+		_, kind, _ := strings.Cut(entry.Name(), "-")
+		left = append(left, kind)
+	}
+	slices.Sort(left)
+	if want := []string{"", "deleted-ada@kelp.exampledeleted.eml", "reset-bea@kelp.examplereset.eml"}; !slices.Equal(left, want) {
+		t.Errorf("left are %q, want %q", left, want)
 	}
 }
