@@ -25,7 +25,8 @@ const tidiedAtOnce = 5_000
 // clock says what is old. Each table is tidied whether or not another one could be.
 // It returns [account.ErrUnavailable].
 func (db *DB) Tidy(ctx context.Context) error {
-	var tables errgroup.Group // all at a time, so that a table that is locked holds up no other
+	var tables errgroup.Group // several at a time, so that a locked table holds up few others
+	tables.SetLimit(db.writers)
 	for _, old := range []struct {
 		table, key, where string
 		arg               int64

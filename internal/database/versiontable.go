@@ -45,6 +45,14 @@ ORDER BY id`
 // for that release. It fails if the schema has a table of one of our names that is
 // another program's; then nothing has been changed.
 func provideVersionTable(ctx context.Context, d goose.Dialect, folder string, on *sql.DB) error {
+	known := sqliteKnowsTable
+	if d == goose.DialectPostgres {
+		known = postgresKnowsTable
+	}
+	var there bool
+	if err := on.QueryRowContext(ctx, known, versionTable).Scan(&there); there || err != nil {
+		return err
+	}
 	open, err := on.BeginTx(ctx, nil)
 	if err != nil {
 		return err
