@@ -123,7 +123,7 @@ func (o *operator) run(ctx context.Context, command config.Command) error {
 		ended, err := o.sessions.RevokeAllOf(ctx, p.ID, session.RevokedByOperator)
 		return o.sayRevoked(ended, err)
 	default:
-		return fmt.Errorf("command %q is not implemented", command.Name)
+		return fmt.Errorf("unknown command %q", command.Name)
 	}
 }
 

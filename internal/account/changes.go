@@ -93,7 +93,7 @@ func (s *Service) SignUp(ctx context.Context, r Registration, always bool, from 
 const againWithin = 5 * time.Minute
 
 // signUp verifies the password of an account that is there instead of hashing it for
-// a new one, which is the same work: whoever knows it has clicked twice.
+// a new one, which is the same work: a person who knows it has clicked twice.
 func (s *Service) signUp(ctx context.Context, r Registration, always bool, from text.Sender) (Person, error) {
 	record, err := s.record(r)
 	if err != nil {

@@ -30,7 +30,7 @@ type Config struct {
 	BaseURL          string         `group:"Web server" name:"base-url" check:"base" unset:"http://HOST:PORT" help:"Public URL of the site, without a path. An https URL makes the cookie Secure and gives it the __Host- prefix."`
 	TrustedProxies   []netip.Prefix `group:"Web server" unset:"none" help:"Proxies whose X-Forwarded-For header is trusted: IP addresses or networks (10.0.0.0/8), separated by commas."`
 	KeepAliveTimeout time.Duration  `group:"Web server" initial:"75s" min:"1s" max:"1h" help:"How long an idle connection stays open. Longer than a proxy in front keeps one, or requests that meet the close are lost."`
-	HSTSSubdomains   string         `group:"Web server" name:"hsts-subdomains" initial:"off" oneof:"on,off" help:"With an https BASE_URL, browsers are told to use https for this host. on: for all its subdomains, too, whoever runs them."`
+	HSTSSubdomains   string         `group:"Web server" name:"hsts-subdomains" initial:"off" oneof:"on,off" help:"Whether HSTS, which is sent with an https BASE_URL, includes all subdomains of the host."`
 	MetricsAddr      string         `group:"Web server" check:"hostport" unset:"off" help:"host:port of a separate listener that serves /metrics for Prometheus. Do not expose it publicly."`
 	ShutdownTimeout  time.Duration  `group:"Web server" initial:"10s" min:"1ms" max:"1h" help:"How long in-flight requests may take to finish after SIGTERM."`
 

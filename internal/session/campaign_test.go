@@ -83,7 +83,7 @@ func TestCampaignEndsMillionsAgainAtThreeServers(t *testing.T) {
 					}
 					return err
 				})
-				t.Logf("believed after %s, reported at %d", time.Since(began).Round(time.Millisecond), reported)
+				t.Logf("trusted after %s, reported at %d", time.Since(began).Round(time.Millisecond), reported)
 			}
 			took := time.Since(began) - time.Second // until the older data is noticed
 			t.Logf("%d ended again at three servers in %s; load %s before, %s after", many, took.Round(time.Millisecond), before, load())
