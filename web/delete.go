@@ -31,11 +31,11 @@ func (s *Site) submitDelete(c echo.Context) error {
 		return err
 	}
 	s.logEvent(c, string(account.EventDeleted), member.ID)
-	s.revoked(c, s.Sessions.RevokeKeys(c.Request().Context(), s.Stores.Revocations(), ended))
+	later := s.revoked(c, s.Sessions.RevokeKeys(c.Request().Context(), s.Stores.Revocations(), ended))
 	current(c).LogOut()
 	if err := s.commit(c, c.Response()); err != nil {
 		return unavailableAfter(errDeleted, err)
 	}
-	s.setFlashCookie(c, flashDeleted)
+	s.setFlashCookie(c, flashDeleted+later)
 	return c.Redirect(http.StatusSeeOther, "/")
 }

@@ -24,6 +24,9 @@ const (
 	flashEmailChanged = "email-changed"
 	flashUndone       = "undone"
 	flashDeleted      = "deleted"
+	flashPassword     = "password" // kept in the session, not in the cookie
+	// flashLater ends the code of a message about sessions that may not be removed yet.
+	flashLater = ".later"
 	// flashForgotten is for a session that the server's memory does not have.
 	flashForgotten = "forgotten"
 	// flashEnded begins the code of a session that has ended; the reason follows.
@@ -35,16 +38,22 @@ func (s *Site) flashText(code string) string {
 	if why, ended := strings.CutPrefix(code, flashEnded); ended {
 		return "Your session has ended" + reasons()[session.RevokeReason(why)].because + ". Log in to continue."
 	}
+	code, later := strings.CutSuffix(code, flashLater)
+	when := ""
+	if later {
+		when = ", or will be in a moment"
+	}
 	return map[string]string{
 		flashLoggedOut: "You are logged out.",
 		flashSignedUp:  "An email is on its way to that address. If the address is new here, your account is ready: log in.",
 		flashResetAsked: s.mailNotice("If that address has an account, an email with a link is on its way. The link works for one hour.",
 			"If that address has an account, we wrote it an email with a link. The link works for one hour."),
-		flashReset:        "Your password has been changed, and you are logged out everywhere. Log in with your new password.",
+		flashReset:        "Your password has been changed, and you are logged out everywhere" + when + ". Log in with your new password.",
 		flashConfirmed:    "Your email address is confirmed.",
 		flashEmailChanged: "Your email address has been changed. Use the new one to log in.",
-		flashUndone:       "The change was undone, and every device is logged out. Now ask for a link to choose a new password.",
-		flashDeleted:      "Your account has been deleted, and you are logged out everywhere.",
+		flashUndone:       "The change was undone, and every device is logged out" + when + ". Now ask for a link to choose a new password.",
+		flashDeleted:      "Your account has been deleted, and you are logged out everywhere" + when + ".",
+		flashPassword:     "Your password has been changed, and you are logged out on all other devices" + when + ".",
 		flashForgotten:    "This server keeps sessions in its own memory, and no longer has yours. Log in to continue.",
 	}[code]
 }

@@ -39,8 +39,8 @@ func (s *Site) submitPassword(c echo.Context) error {
 		return s.wrongPassword(c, err, "current", "That is not your current password.")
 	}
 	s.logEvent(c, string(account.EventPasswordChanged), person.ID)
-	s.revoke(c, person.ID)
-	if err := s.startSession(c, person, member.Remember, "Your password has been changed, and you are logged out on all other devices."); err != nil {
+	notice := s.flashText(flashPassword + s.revoke(c, person.ID))
+	if err := s.startSession(c, person, member.Remember, notice); err != nil {
 		return unavailableAfter(errPasswordSet, err)
 	}
 	return c.Redirect(http.StatusSeeOther, "/account")

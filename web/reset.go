@@ -74,30 +74,32 @@ func (s *Site) submitReset(c echo.Context) error {
 		return err
 	}
 	s.logEvent(c, string(account.EventPasswordReset), person.ID)
-	s.revoke(c, person.ID)
+	later := s.revoke(c, person.ID)
 	s.knowBrowser(c, browser)
-	s.setFlashCookie(c, flashReset)
+	s.setFlashCookie(c, flashReset+later)
 	return c.Redirect(http.StatusSeeOther, "/login")
 }
 
 // revoke removes the sessions of a person that a change has ended from the session
-// store.
-func (s *Site) revoke(c echo.Context, person string) {
+// store. It returns flashLater if they may still be there, and "" otherwise.
+func (s *Site) revoke(c echo.Context, person string) (later string) {
 	ctx := context.WithoutCancel(c.Request().Context())
 	waiting := s.Stores.Revocations()
 	keys, err := waiting.WaitingOf(ctx, person)
 	if err == nil {
 		err = s.Sessions.RevokeKeys(ctx, waiting, keys)
 	}
-	s.revoked(c, err)
+	return s.revoked(c, err)
 }
 
-// revoked logs that ended sessions are still in the session store. They have ended
-// all the same, and are removed later.
-func (s *Site) revoked(c echo.Context, err error) {
-	if err != nil {
-		s.Log.WarnContext(c.Request().Context(), "revoked sessions not yet deleted from the store", "cause", err)
+// revoked logs that ended sessions may still be in the session store. They are removed
+// later; until then, an instance that does not know that they have ended accepts them.
+func (s *Site) revoked(c echo.Context, err error) (later string) {
+	if err == nil {
+		return ""
 	}
+	s.Log.WarnContext(c.Request().Context(), "revoked sessions not yet deleted from the store", "cause", err)
+	return flashLater
 }
 
 // linkOverPage is for links that do nothing. Confirmed says that it has been done.

@@ -105,8 +105,7 @@ func (s *Site) submitVerify(c echo.Context) error {
 		s.setFlashCookie(c, flashEmailChanged)
 	case account.PurposeUndo:
 		s.logEvent(c, string(account.EventEmailChangeUndone), person.ID)
-		s.revoke(c, person.ID)
-		s.setFlashCookie(c, flashUndone)
+		s.setFlashCookie(c, flashUndone+s.revoke(c, person.ID))
 		next = "/forgot"
 	}
 	return c.Redirect(http.StatusSeeOther, next)
