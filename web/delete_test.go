@@ -3,11 +3,13 @@ package web_test
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 
 	"holdfast/internal/text"
+	"holdfast/web"
 )
 
 // TestDeletingAnAccountWhileItIsUsedFailsForNobody: what is written for a person
@@ -122,4 +124,48 @@ func TestDeletingAnAccountAsksForItsAddress(t *testing.T) {
 	if rows := w.rows(`SELECT id FROM people WHERE id = '` + p.id + `'`); len(rows) != 0 {
 		t.Error("the account is still there")
 	}
+}
+
+// TestEveryClickOnDeleteGetsTheAnswerOfTheFirst: a browser shows the answer to the
+// last click.
+func TestEveryClickOnDeleteGetsTheAnswerOfTheFirst(t *testing.T) {
+	t.Parallel()
+	onBothStacks(t, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		b, elsewhere := w.member(p), w.member(p)
+		form := url.Values{"email": {p.email}, "account": {web.AccountValue(p.id)}}.Encode()
+		headers := append(w.sameOrigin(), "Content-Type: application/x-www-form-urlencoded")
+		click := func(cookie string) *answer {
+			return w.bare(http.MethodPost, "/account/delete", form, slices.Concat(headers, []string{"Cookie: " + cookie})...)
+		}
+		wantFirst := func(a *answer) {
+			t.Helper()
+			a.wantRedirect("/")
+			if notice := a.cookie("parting"); notice == nil || notice.Value != "deleted" {
+				t.Errorf("the notice is %v", notice)
+			}
+		}
+		old := w.sessions.CookieName() + "=" + b.token()
+		var clicks sync.WaitGroup
+		for range 3 {
+			clicks.Go(func() { wantFirst(click(old)) })
+		}
+		clicks.Wait()
+		wantFirst(click(old))
+		wantFirst(click(w.sessions.CookieName() + "=" + elsewhere.token()))
+		click("parting=deleted").wantRedirect("/")
+
+		away := elsewhere.follow(elsewhere.get("/devices").wantRedirect("/login?next=%2Fdevices"))
+		away.wantText(".notice", "Your account has been deleted, and you are logged out everywhere.")
+		bea := w.person("Bea")
+		left := w.member(bea)
+		ended := w.sessions.CookieName() + "=" + left.token()
+		left.post("/logout", nil).wantRedirect("/login")
+		for _, cookie := range []string{"", ended, w.sessions.CookieName() + "=" + text.NewToken()} {
+			click(cookie).wantRedirect("/login?next=%2Faccount%2Fdelete")
+		}
+		if rows := w.rows(`SELECT id FROM people WHERE id = '` + bea.id + `'`); len(rows) != 1 {
+			t.Error("another account is gone")
+		}
+	})
 }

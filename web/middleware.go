@@ -171,14 +171,16 @@ func (s *Site) membersOnly(next echo.HandlerFunc) echo.HandlerFunc {
 		if _, ok := current(c).Member(); ok {
 			return next(c)
 		}
-		s.tellEnded(c)
+		if notice := s.tellEnded(c); s.deletedBefore(c, notice) {
+			return c.Redirect(http.StatusSeeOther, "/")
+		}
 		return c.Redirect(http.StatusSeeOther, loginURL(s.whereTo(c)))
 	}
 }
 
 // tellEnded has the next page say that the session which a request came with has
-// ended, if that is so.
-func (s *Site) tellEnded(c echo.Context) {
+// ended, if that is so. It returns the code of that notice, or "".
+func (s *Site) tellEnded(c echo.Context) (notice string) {
 	how, over, err := current(c).WhyEnded(c.Request().Context())
 	if err != nil {
 		// Why a session ended is not worth failing for.
@@ -187,11 +189,16 @@ func (s *Site) tellEnded(c echo.Context) {
 	lost := how == "" || how == session.RevokedByIdleness
 	switch {
 	case !over:
+		return ""
 	case lost && s.InMemory():
-		s.setFlashCookie(c, flashForgotten)
+		notice = flashForgotten
+	case how == session.RevokedByDeletion:
+		notice = flashDeleted
 	default:
-		s.setFlashCookie(c, flashEnded+string(how))
+		notice = flashEnded + string(how)
 	}
+	s.setFlashCookie(c, notice)
+	return notice
 }
 
 // current is the session of this request. It panics for routes outside

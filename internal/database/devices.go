@@ -95,11 +95,17 @@ func (d devices) Find(ctx context.Context, person, id string) (found session.Dev
 	return found, missing(err, session.ErrNoDevice)
 }
 
-const findDeviceByKey = selectDevices + `WHERE session_key = $1`
+// A revocation without a device is of an account that was deleted.
+const findDeviceByKey = selectDevices + `WHERE session_key = $1
+UNION ALL
+SELECT '', '', session_key, '', '', FALSE, ended_ms, deadline_ms, ended_ms, CAST($2 AS TEXT)
+FROM revocations
+WHERE session_key = $1
+  AND NOT EXISTS (SELECT 1 FROM devices WHERE session_key = $1)`
 
 // FindByKey implements [session.DeviceStore].
 func (d devices) FindByKey(ctx context.Context, key string) (found session.Device, err error) {
-	err = d.db.scan(ctx, "read device by key", deviceInto(&found), findDeviceByKey, key)
+	err = d.db.scan(ctx, "read device by key", deviceInto(&found), findDeviceByKey, key, string(session.RevokedByDeletion))
 	return found, missing(err, session.ErrNoDevice)
 }
 

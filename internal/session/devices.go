@@ -69,7 +69,8 @@ type DeviceStore interface {
 	// Find returns one device of a person, ended or not, or ErrNoDevice.
 	Find(ctx context.Context, person, id string) (Device, error)
 	// FindByKey returns the device whose session has this key, ended or not, or
-	// ErrNoDevice.
+	// ErrNoDevice. Of one that was deleted with its account, it returns when it ended
+	// and RevokedByDeletion.
 	FindByKey(ctx context.Context, key string) (Device, error)
 	// Live returns at most limit confirmed devices of a person that have not ended,
 	// newest first. Devices past their lifetime are included until they are marked

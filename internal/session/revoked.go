@@ -104,6 +104,7 @@ func (m *Manager) forget(ctx context.Context) {
 const (
 	RevokedByPassword RevokeReason = "password" // the password was changed or reset
 	RevokedByUndo     RevokeReason = "undo"     // a change of address was undone
+	RevokedByDeletion RevokeReason = "deleted"  // the account was deleted
 )
 
 // Revocations are sessions that a change of an account has revoked, in the
