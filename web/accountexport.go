@@ -1,19 +1,24 @@
 package web
 
 import (
-	"net/http"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
 	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
+	"holdfast/internal/session"
 )
 
-// exported is all that is kept of a person, as they may take it along.
+// exported is what the download begins with. The lists of sessions and of the history
+// follow.
 type exported struct {
-	Person   exportedPerson    `json:"person"`
-	Sessions []exportedSession `json:"sessions"`
-	History  []exportedEvent   `json:"history"`
+	Person    exportedPerson    `json:"person"`
+	Browsers  []exportedBrowser `json:"known_browsers"`
+	Addresses []exportedAddress `json:"other_addresses"`
 }
 
 type exportedPerson struct {
@@ -33,6 +38,8 @@ type exportedSession struct {
 	LastSeen   time.Time `json:"last_seen,omitzero"`
 	Ended      time.Time `json:"ended,omitzero"`
 	How        string    `json:"how_ended,omitempty"`
+	// Values are only of the session that asks: those of others are in its own store.
+	Values map[string]string `json:"values,omitempty"`
 }
 
 type exportedEvent struct {
@@ -42,48 +49,114 @@ type exportedEvent struct {
 	Address   string    `json:"address"`
 }
 
+type exportedBrowser struct {
+	Known time.Time `json:"known_since"`
+	Used  time.Time `json:"last_login"`
+}
+
+type exportedAddress struct {
+	Purpose account.Purpose `json:"purpose"`
+	Email   string          `json:"email"`
+	Since   time.Time       `json:"since"`
+}
+
 // exportPage is how many rows are read at once.
 const exportPage = 1000
 
-// showExport is a download, and changes nothing: only the log tells of it.
+// showExport is a download of all that is kept of a person, and changes nothing: only
+// the log tells of it. It is written while it is read, a page at a time.
 func (s *Site) showExport(c echo.Context) error {
-	ctx := c.Request().Context()
+	ctx, sess := c.Request().Context(), current(c)
 	person, err := s.ownAccount(c)
 	if err != nil {
 		return err
 	}
-	all := exported{Person: exportedPerson{
+	live, err := sess.Devices(ctx)
+	if err != nil {
+		return err
+	}
+	browsers, err := s.Accounts.Store.Browsers(ctx, person.ID)
+	if err != nil {
+		return err
+	}
+	addresses, err := s.Accounts.Store.Addresses(ctx, person.ID)
+	if err != nil {
+		return err
+	}
+	head := exported{Person: exportedPerson{
 		ID: person.ID, Name: person.Name, Email: person.Email, Confirmed: person.Verified, Created: person.Created,
 	}}
-	live, err := current(c).Devices(ctx)
+	for _, b := range browsers {
+		head.Browsers = append(head.Browsers, exportedBrowser(b))
+	}
+	for _, a := range addresses {
+		head.Addresses = append(head.Addresses, exportedAddress(a))
+	}
+	first, err := json.MarshalIndent(head, "", "  ")
 	if err != nil {
 		return err
-	}
-	past, err := current(c).PastDevices(ctx, 0, exportPage)
-	if err != nil {
-		return err
-	}
-	for _, d := range append(live, past...) {
-		all.Sessions = append(all.Sessions, exportedSession{
-			ID: d.ID, UserAgent: d.UserAgent, Address: d.Address, Remembered: d.Remembered,
-			Since: d.CreatedAt, LastSeen: d.LastSeenAt, Ended: d.RevokedAt, How: string(d.RevokeReason),
-		})
-	}
-	for offset := 0; ; offset += exportPage {
-		events, err := s.Accounts.History(ctx, person.ID, offset, exportPage)
-		if err != nil {
-			return err
-		}
-		for _, e := range events {
-			all.History = append(all.History, exportedEvent{
-				Event: string(e.Kind), At: e.At, UserAgent: e.From.UserAgent, Address: e.From.Address,
-			})
-		}
-		if len(events) < exportPage {
-			break
-		}
 	}
 	s.logEvent(c, string(account.EventExported), person.ID)
 	c.Response().Header().Set(echo.HeaderContentDisposition, `attachment; filename="holdfast-account.json"`)
-	return c.JSONPretty(http.StatusOK, all, "  ")
+	c.Response().Header().Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
+	c.Set(streamKey, func(w io.Writer) error {
+		_, _ = w.Write(bytes.TrimSuffix(first, []byte("\n}"))) // it keeps its error
+		err := exportList(w, "sessions", func(last session.Device) ([]session.Device, error) {
+			if page := live; len(page) > 0 {
+				live = nil
+				return page, nil
+			}
+			if last.RevokedAt.IsZero() {
+				last = session.Device{} // the first of those that have ended
+			}
+			return sess.PastDevices(ctx, last, 0, exportPage)
+		}, func(d session.Device) any {
+			shown := exportedSession{
+				ID: d.ID, UserAgent: d.UserAgent, Address: d.Address, Remembered: d.Remembered,
+				Since: d.CreatedAt, LastSeen: d.LastSeenAt, Ended: d.RevokedAt, How: string(d.RevokeReason),
+			}
+			if d.Current {
+				shown.Values = sess.Values()
+			}
+			return shown
+		})
+		if err == nil {
+			err = exportList(w, "history", func(last account.Event) ([]account.Event, error) {
+				return s.Accounts.History(ctx, person.ID, last, 0, exportPage)
+			}, func(e account.Event) any {
+				return exportedEvent{Event: string(e.Kind), At: e.At, UserAgent: e.From.UserAgent, Address: e.From.Address}
+			})
+		}
+		_, _ = io.WriteString(w, "\n}\n")
+		return err
+	})
+	return nil
+}
+
+// exportList writes a list of rows as a field of a JSON object, a page at a time. next
+// returns the rows that follow the last one, and none after all of them.
+func exportList[Row any](w io.Writer, name string, next func(last Row) ([]Row, error), shown func(Row) any) error {
+	between := fmt.Sprintf(",\n  %q: [\n    ", name)
+	var last Row
+	for {
+		rows, err := next(last)
+		if err != nil {
+			return err
+		}
+		if len(rows) == 0 {
+			break
+		}
+		for _, row := range rows {
+			text, err := json.MarshalIndent(shown(row), "    ", "  ")
+			if err == nil {
+				_, err = fmt.Fprint(w, between, string(text))
+			}
+			if err != nil {
+				return err
+			}
+			between, last = ",\n    ", row
+		}
+	}
+	_, err := io.WriteString(w, "\n  ]")
+	return err
 }

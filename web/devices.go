@@ -54,7 +54,7 @@ func (s *Site) showDevices(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	past, err := current(c).PastDevices(ctx, list.offset(), list.limit())
+	past, err := current(c).PastDevices(ctx, session.Device{}, list.offset(), list.limit())
 	if err != nil {
 		return err
 	}

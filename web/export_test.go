@@ -51,6 +51,9 @@ func (s *Site) AddPage(path string, h func(echo.Context, *session.Session) error
 	s.echo.POST(path, public.wrap(handler))
 }
 
+// StreamKey is under which a handler leaves what writes its body.
+const StreamKey = streamKey
+
 // ShowPage renders a page as handlers do, with whatever struct it is given.
 func (s *Site) ShowPage(c echo.Context, name string, page any) error {
 	return s.Render(c, 200, name, name, page)

@@ -30,7 +30,7 @@ func (s *Site) showHistory(c echo.Context) error {
 		return err
 	}
 	list := pagingOf(c, eventsPerPage)
-	events, err := s.Accounts.History(c.Request().Context(), member.ID, list.offset(), list.limit())
+	events, err := s.Accounts.History(c.Request().Context(), member.ID, account.Event{}, list.offset(), list.limit())
 	if err != nil {
 		return err
 	}

@@ -27,6 +27,7 @@ const (
 	flashesKey   = "flashes"
 	formKey      = "form"     // the form.Values that were sent
 	problemsKey  = "problems" // what is wrong with them
+	streamKey    = "stream"   // the func(io.Writer) error that writes the body after the headers
 )
 
 // What has been done with the session's flash messages, under flashesKey.
@@ -54,9 +55,11 @@ func (s *Site) requestLog(next echo.HandlerFunc) echo.HandlerFunc {
 		started := time.Now()
 		id := text.Random(12) // 96 bits
 		c.Set(requestIDKey, id)
-		if err := recovering(c); err != nil {
+		err := recovering(c)
+		if err != nil {
 			c.Error(err)
 		}
+		aborted := errors.Is(err, http.ErrAbortHandler)
 		took := time.Since(started)
 		ctx, method, status := c.Request().Context(), c.Request().Method, c.Response().Status
 		if s.Answered != nil {
@@ -77,7 +80,7 @@ func (s *Site) requestLog(next echo.HandlerFunc) echo.HandlerFunc {
 		level := slog.LevelInfo
 		if cause, ok := c.Get(causeKey).(error); ok {
 			line = append(line, slog.String("cause", cause.Error()))
-			if status >= http.StatusInternalServerError {
+			if status >= http.StatusInternalServerError || aborted && ctx.Err() == nil {
 				level = slog.LevelError
 			}
 		}
@@ -86,6 +89,9 @@ func (s *Site) requestLog(next echo.HandlerFunc) echo.HandlerFunc {
 			record := slog.NewRecord(time.Now(), level, "request", 0)
 			record.AddAttrs(line...)
 			_ = s.Log.Handler().Handle(ctx, record) // there is nowhere to report that logging failed
+		}
+		if aborted {
+			panic(http.ErrAbortHandler) // net/http then cuts the connection
 		}
 		return nil
 	}

@@ -207,7 +207,7 @@ func TestOthersAreLoggedOutAlsoWhilePostgresIsReadOnly(t *testing.T) {
 	defer stop()
 	go w.sessions.Maintain(ctx)
 	testkit.Eventually(w.t, testkit.Patience, "noted when PostgreSQL takes writes", func() error {
-		past, err := w.db.Devices().Past(t.Context(), ada.id, 0, 10)
+		past, err := w.db.Devices().Past(t.Context(), ada.id, session.Device{}, 0, 10)
 		if err == nil && (len(past) != 1 || past[0].RevokeReason != session.RevokedByOwner) {
 			err = fmt.Errorf("past devices %+v", past)
 		}

@@ -94,7 +94,7 @@ func TestALogOutHappensAlsoWhenItsSenderHasGone(t *testing.T) {
 	conn.Close()
 	w.do("CLIENT", "UNPAUSE")
 	testkit.Eventually(w.t, testkit.Patience, "logged out", func() error {
-		past, err := w.db.Devices().Past(t.Context(), ada.id, 0, 10)
+		past, err := w.db.Devices().Past(t.Context(), ada.id, session.Device{}, 0, 10)
 		if err == nil && (len(past) != 1 || past[0].RevokeReason != session.RevokedByLogOut) {
 			err = fmt.Errorf("past devices %+v", past)
 		}

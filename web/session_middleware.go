@@ -1,12 +1,16 @@
 package web
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
@@ -85,6 +89,9 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 	// No response that depends on a session may be cached, whatever the handler
 	// has set (ASVS 5.0 14.3.2).
 	out.Header()["Cache-Control"] = s.noStore
+	if write, ok := c.Get(streamKey).(func(io.Writer) error); ok && c.Request().Method != http.MethodHead {
+		return stream(out, buffered.header, write)
+	}
 	if buffered.body.Len() > 0 {
 		out.Header()[echo.HeaderContentLength] = []string{strconv.Itoa(buffered.body.Len())}
 	}
@@ -93,6 +100,42 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 	// disconnected.
 	_, _ = out.Write(buffered.body.Bytes())
 	return nil
+}
+
+const (
+	// streamPart is how much of a stream is sent at once; a shorter one is sent whole.
+	streamPart = 64 << 10
+	// streamPartTimeout is how long a client may take for a part.
+	streamPartTimeout = 20 * time.Second
+)
+
+// stream sends what write writes while it does. If write fails before the first part is
+// sent, the answer is an error page without the headers of the stream. Later the error
+// wraps [http.ErrAbortHandler]: the connection is cut, as a complete response would
+// look like all of it.
+func stream(out *echo.Response, headers http.Header, write func(io.Writer) error) error {
+	parts := bufio.NewWriterSize(streamParts{out}, streamPart)
+	err := write(parts)
+	if err == nil {
+		err = parts.Flush()
+	}
+	if err != nil && out.Committed {
+		return fmt.Errorf("%w: %w", http.ErrAbortHandler, err)
+	}
+	if err != nil {
+		for name := range headers {
+			out.Header().Del(name)
+		}
+	}
+	return err
+}
+
+type streamParts struct{ out *echo.Response }
+
+func (s streamParts) Write(part []byte) (int, error) {
+	// Only a response of a test has no deadline.
+	_ = http.NewResponseController(s.out).SetWriteDeadline(time.Now().Add(streamPartTimeout))
+	return s.out.Write(part)
 }
 
 // commit stores what changed in the session and adds the session cookie to w

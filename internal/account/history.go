@@ -2,6 +2,8 @@ package account
 
 import (
 	"context"
+	"time"
+
 	"holdfast/internal/text"
 )
 
@@ -11,8 +13,24 @@ type History interface {
 	Audit(ctx context.Context, a Audit) error
 	// AuditByEmail writes an event for the person with the key, if there is one.
 	AuditByEmail(ctx context.Context, key string, e Event) error
-	// History returns events of a person, latest first.
-	History(ctx context.Context, person string, offset, limit int) ([]Event, error)
+	// History returns events of a person that came before one, latest first; before the
+	// zero Event come all.
+	History(ctx context.Context, person string, before Event, offset, limit int) ([]Event, error)
+	// Browsers returns the known browsers of a person, the latest used first.
+	Browsers(ctx context.Context, person string) ([]Browser, error)
+	// Addresses returns the addresses that a person can still change to or restore.
+	Addresses(ctx context.Context, person string) ([]OtherAddress, error)
+}
+
+// Browser is a browser that has logged in to an account, without what it is known by.
+type Browser struct{ Known, Used time.Time }
+
+// OtherAddress is an address that an account can get by an emailed link: PurposeChange
+// or PurposeUndo.
+type OtherAddress struct {
+	Purpose Purpose
+	Email   string
+	Since   time.Time
 }
 
 // Audit writes down what a person did. Errors: [ErrUnavailable].
@@ -38,8 +56,8 @@ func (s *Service) AuditFailedLogin(ctx context.Context, email string, from text.
 // maxHistory is the most events that History returns at once.
 const maxHistory = 1000
 
-// History returns what happened to an account, latest first. Errors:
-// [ErrUnavailable].
-func (s *Service) History(ctx context.Context, person string, offset, limit int) ([]Event, error) {
-	return s.Store.History(ctx, person, max(offset, 0), min(max(limit, 1), maxHistory))
+// History returns what happened to an account before an event, or at all before the
+// zero one, latest first. Errors: [ErrUnavailable].
+func (s *Service) History(ctx context.Context, person string, before Event, offset, limit int) ([]Event, error) {
+	return s.Store.History(ctx, person, before, max(offset, 0), min(max(limit, 1), maxHistory))
 }

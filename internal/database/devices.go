@@ -124,14 +124,16 @@ const pastDevices = selectDevices + `WHERE ended_ms IS NOT NULL
   AND ended_how <> 'renewal'
   AND confirmed
   AND person_id = $1
+  AND ended_ms <= $4
+  AND (ended_ms < $4 OR id > $5)
 ORDER BY ended_ms DESC, id
 LIMIT $2
 OFFSET $3`
 
 // Past implements [session.DeviceStore]. A row that an earlier release marked as
 // renewed is not the end of a session.
-func (d devices) Past(ctx context.Context, person string, offset, limit int) ([]session.Device, error) {
-	return list(ctx, d.db, "read past devices", deviceInto, pastDevices, person, limit, offset)
+func (d devices) Past(ctx context.Context, person string, before session.Device, offset, limit int) ([]session.Device, error) {
+	return list(ctx, d.db, "read past devices", deviceInto, pastDevices, person, limit, offset, placeBefore(before.RevokedAt), before.ID)
 }
 
 const unexpiredDevices = selectDevices + `WHERE ` + couldLive + `

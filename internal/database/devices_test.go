@@ -120,12 +120,12 @@ func TestADeviceIsInsertedListedAndEnded(t *testing.T) {
 		age(t, db, time.Second)
 		endDevices(t, db, session.RevokedByLogOut, two.ID)
 		endDevices(t, db, session.RevokedByLogOut) // nobody
-		past, err := devices.Past(t.Context(), ada, 0, 10)
+		past, err := devices.Past(t.Context(), ada, session.Device{}, 0, 10)
 		sameDevices(t, "past", past, err, two, one)
 		if len(past) == 2 && (past[1].RevokeReason != session.RevokedByOwner || time.Since(past[1].RevokedAt).Abs() > time.Minute) {
 			t.Errorf("the first ended %s at %s", past[1].RevokeReason, past[1].RevokedAt)
 		}
-		past, err = devices.Past(t.Context(), ada, 1, 1)
+		past, err = devices.Past(t.Context(), ada, session.Device{}, 1, 1)
 		sameDevices(t, "the second page", past, err, one)
 		live, err = devices.Live(t.Context(), ada, 10)
 		sameDevices(t, "live then", live, err, three)
@@ -139,7 +139,7 @@ func TestADeviceIsInsertedListedAndEnded(t *testing.T) {
 		require.NoError(t, devices.Expire(t.Context(), []string{three.ID}))
 		live, err = devices.Live(t.Context(), ada, 10)
 		sameDevices(t, "live then", live, err)
-		past, err = devices.Past(t.Context(), ada, 0, 1)
+		past, err = devices.Past(t.Context(), ada, session.Device{}, 0, 1)
 		sameDevices(t, "past then", past, err, three)
 		age(t, db, 24*time.Hour)
 		all, err = devices.ListUnexpired(t.Context(), ada, "", 10)
@@ -168,7 +168,7 @@ func TestOnlyWhatIsConfirmedCounts(t *testing.T) {
 				t.Errorf("confirm %s: %v", id, err)
 			}
 		}
-		past, err := devices.Past(t.Context(), ada, 0, 10)
+		past, err := devices.Past(t.Context(), ada, session.Device{}, 0, 10)
 		sameDevices(t, "past", past, err)
 	})
 }
@@ -184,7 +184,7 @@ func TestOnlyADeviceOlderThanAMinuteIsFoundExpired(t *testing.T) {
 		require.NoError(t, db.Devices().Expire(t.Context(), []string{old.ID, young.ID}))
 		live, err := db.Devices().Live(t.Context(), ada, 10)
 		sameDevices(t, "live", live, err, young)
-		past, err := db.Devices().Past(t.Context(), ada, 0, 10)
+		past, err := db.Devices().Past(t.Context(), ada, session.Device{}, 0, 10)
 		sameDevices(t, "past", past, err, old)
 	})
 }
@@ -207,7 +207,7 @@ func TestWhatEndedIsKnownByItsKey(t *testing.T) {
 		}
 		require.NoError(t, db.Devices().Forget(t.Context(), 5*time.Minute))
 		// A restored store could hold the early one for most of an hour yet.
-		past, err := db.Devices().Past(t.Context(), ada, 0, 10)
+		past, err := db.Devices().Past(t.Context(), ada, session.Device{}, 0, 10)
 		sameDevices(t, "remembered", past, err, late, early)
 		live, err := db.Devices().Live(t.Context(), ada, 10)
 		sameDevices(t, "running", live, err, running)

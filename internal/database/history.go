@@ -3,6 +3,8 @@ package database
 import (
 	"context"
 	"encoding/json"
+	"math"
+	"time"
 
 	"holdfast/internal/account"
 	"holdfast/internal/session"
@@ -65,18 +67,33 @@ func (p people) AuditByEmail(ctx context.Context, key string, e account.Event) e
 
 // No request comes when a session expires, so no event is written. Its device
 // shows it: one marked as expired, or one that has passed its deadline.
+//
+// Each half is read from its place on and no further, however long the history is.
 const historyOfPerson = `
 SELECT id, event, at_ms, user_agent, address
 FROM (
-  SELECT id, event, at_ms, user_agent, address
-  FROM history
-  WHERE person_id = $1
+  SELECT *
+  FROM (
+    SELECT id, event, at_ms, user_agent, address
+    FROM history
+    WHERE person_id = $1
+      AND at_ms <= $6
+      AND (at_ms < $6 OR id > $7)
+    ORDER BY at_ms DESC, id
+    LIMIT $8) AS recorded
   UNION ALL
-  SELECT id, CAST($4 AS TEXT), CASE WHEN ended_ms < deadline_ms THEN ended_ms ELSE deadline_ms END, user_agent, address
-  FROM devices
-  WHERE person_id = $1
-    AND confirmed
-    AND (ended_how = $5 OR ended_ms IS NULL AND deadline_ms <= NOW_MS)) AS events
+  SELECT *
+  FROM (
+    SELECT id, event, at_ms, user_agent, address
+    FROM (
+      SELECT id, CAST($4 AS TEXT) AS event, CASE WHEN ended_ms < deadline_ms THEN ended_ms ELSE deadline_ms END AS at_ms, user_agent, address
+      FROM devices
+      WHERE person_id = $1
+        AND confirmed
+        AND (ended_how = $5 OR ended_ms IS NULL AND deadline_ms <= NOW_MS)) AS ended
+    WHERE at_ms < $6 OR at_ms = $6 AND id > $7
+    ORDER BY at_ms DESC, id
+    LIMIT $8) AS expired) AS events
 ORDER BY at_ms DESC, id
 LIMIT $2
 OFFSET $3`
@@ -86,11 +103,50 @@ func eventInto(e *account.Event) into {
 }
 
 // History implements [account.History].
-func (p people) History(ctx context.Context, person string, offset, limit int) ([]account.Event, error) {
+func (p people) History(ctx context.Context, person string, before account.Event, offset, limit int) ([]account.Event, error) {
 	events, err := list(ctx, p.db, "read history", eventInto, historyOfPerson,
-		person, limit, offset, string(account.EventSessionExpired), string(session.RevokedByTime))
+		person, limit, offset, string(account.EventSessionExpired), string(session.RevokedByTime), placeBefore(before.At), before.ID, offset+limit)
 	for i := range events {
 		events[i].Person = person
 	}
 	return events, err
+}
+
+// placeBefore is a time as the place from which a list goes on that has the latest
+// first; the zero time is its beginning.
+func placeBefore(t time.Time) int64 {
+	if t.IsZero() {
+		return math.MaxInt64
+	}
+	return t.UnixMilli()
+}
+
+const browsersOfPerson = `
+SELECT created_ms, used_ms
+FROM browsers
+WHERE person_id = $1
+ORDER BY used_ms DESC, hash`
+
+// Browsers implements [account.History].
+func (p people) Browsers(ctx context.Context, person string) ([]account.Browser, error) {
+	return list(ctx, p.db, "read browsers", func(b *account.Browser) into { return into{(*millis)(&b.Known), (*millis)(&b.Used)} }, browsersOfPerson, person)
+}
+
+const addressesOfPerson = `
+SELECT purpose, detail, created_ms
+FROM links
+WHERE person_id = $1
+  AND purpose IN ('change', 'undo')
+  AND spent_ms IS NULL
+  AND expires_ms > NOW_MS
+UNION
+SELECT CASE kind WHEN 'change' THEN kind ELSE 'undo' END, recipient, created_ms
+FROM outbox
+WHERE about = $1
+  AND kind IN ('change', 'changed')
+ORDER BY created_ms`
+
+// Addresses implements [account.History].
+func (p people) Addresses(ctx context.Context, person string) ([]account.OtherAddress, error) {
+	return list(ctx, p.db, "read addresses", func(a *account.OtherAddress) into { return into{&a.Purpose, &a.Email, (*millis)(&a.Since)} }, addressesOfPerson, person)
 }

@@ -126,7 +126,9 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 			_, err := store.MoveEmail(ctx, link, account.Move{Email: record(4).Email, Key: record(4).EmailKey, Hash: hash, At: birth}, tell)
 			return err
 		},
-		"People.History": func(ctx context.Context) error { _, err := store.History(ctx, id, 0, 10); return err },
+		"People.History":   func(ctx context.Context) error { _, err := store.History(ctx, id, account.Event{}, 0, 10); return err },
+		"People.Browsers":  func(ctx context.Context) error { _, err := store.Browsers(ctx, id); return err },
+		"People.Addresses": func(ctx context.Context) error { _, err := store.Addresses(ctx, id); return err },
 		"People.Close": func(ctx context.Context) error {
 			_, err := store.Close(ctx, id, account.Audit{Emails: notes.Emails})
 			return err
@@ -155,7 +157,7 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		"Devices.Find":          func(ctx context.Context) error { _, err := devices.Find(ctx, id, device.ID); return err },
 		"Devices.FindByKey":     func(ctx context.Context) error { _, err := devices.FindByKey(ctx, device.SessionKey); return err },
 		"Devices.Live":          func(ctx context.Context) error { _, err := devices.Live(ctx, id, 10); return err },
-		"Devices.Past":          func(ctx context.Context) error { _, err := devices.Past(ctx, id, 0, 10); return err },
+		"Devices.Past":          func(ctx context.Context) error { _, err := devices.Past(ctx, id, session.Device{}, 0, 10); return err },
 		"Devices.ListUnexpired": func(ctx context.Context) error { _, err := devices.ListUnexpired(ctx, id, "", 10); return err },
 		"Devices.RevokeByKey": func(ctx context.Context) error {
 			return devices.RevokeByKey(ctx, []string{device.SessionKey}, session.RevokedByOwner)

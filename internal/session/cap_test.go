@@ -42,7 +42,7 @@ func TestTheOldestOfTooManySessionsEndsAndSaysSo(t *testing.T) {
 	}
 	s, err := last.load()
 	require.NoError(t, err)
-	past, err := s.PastDevices(context.Background(), 0, 10)
+	past, err := s.PastDevices(context.Background(), session.Device{}, 0, 10)
 	if err != nil || len(past) != 1 || past[0].RevokeReason != session.RevokedByLimit {
 		t.Errorf("past sessions are %+v, %v", past, err)
 	}
@@ -132,7 +132,7 @@ func TestSessionsThatFellOutOfTheStoreHealToExpired(t *testing.T) {
 		}
 		s, err := kept.load()
 		require.NoError(t, err)
-		past, err := s.PastDevices(ctx, 0, 10)
+		past, err := s.PastDevices(ctx, session.Device{}, 0, 10)
 		if err != nil || len(past) != 1 || past[0].RevokeReason != session.RevokedByTime {
 			t.Errorf("past %+v, %v; want the lost one, expired", past, err)
 		}

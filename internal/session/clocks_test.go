@@ -94,7 +94,7 @@ func TestLogInsThatFailedEndNoSession(t *testing.T) {
 	if err != nil || len(devices) != 3 {
 		t.Errorf("listed %d, %v; want the two from before and the new one", len(devices), err)
 	}
-	if past, err := w.cfg.Devices.Past(context.Background(), w.ada.ID, 0, 10); err != nil || len(past) != 0 {
+	if past, err := w.cfg.Devices.Past(context.Background(), w.ada.ID, session.Device{}, 0, 10); err != nil || len(past) != 0 {
 		t.Errorf("past: %+v, %v; want none: nobody was logged in", past, err)
 	}
 }

@@ -76,8 +76,9 @@ type DeviceStore interface {
 	// newest first. Devices past their lifetime are included until they are marked
 	// as expired.
 	Live(ctx context.Context, person string, limit int) ([]Device, error)
-	// Past returns ended devices of a person, latest first.
-	Past(ctx context.Context, person string, offset, limit int) ([]Device, error)
+	// Past returns devices of a person that ended before one, latest first; before the
+	// zero Device come all.
+	Past(ctx context.Context, person string, before Device, offset, limit int) ([]Device, error)
 	// ListUnexpired returns devices, ordered by id and starting after the id after,
 	// whose session could be stored somewhere: whose lifetime has not passed,
 	// whether ended or not, confirmed or not.
@@ -137,13 +138,14 @@ func (s *Session) Devices(ctx context.Context) ([]Device, error) {
 	return devices, nil
 }
 
-// PastDevices returns ended sessions of the logged-in person, latest first.
-func (s *Session) PastDevices(ctx context.Context, offset, limit int) ([]Device, error) {
+// PastDevices returns sessions of the logged-in person that ended before one, or all
+// before the zero one, latest first.
+func (s *Session) PastDevices(ctx context.Context, before Device, offset, limit int) ([]Device, error) {
 	member, ok := s.Member()
 	if !ok {
 		return nil, ErrEnded
 	}
-	return s.manager.cfg.Devices.Past(ctx, member.ID, offset, limit)
+	return s.manager.cfg.Devices.Past(ctx, member.ID, before, offset, limit)
 }
 
 // RevokeDevice revokes one session of the logged-in person; for this session it is a

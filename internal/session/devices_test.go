@@ -102,7 +102,7 @@ func TestEndingTwiceIsEndingOnceAndKeepsHow(t *testing.T) {
 	})
 	s, err := b.load()
 	require.NoError(t, err)
-	past, err := s.PastDevices(ctx, 0, 10)
+	past, err := s.PastDevices(ctx, session.Device{}, 0, 10)
 	if err != nil || len(past) != 1 || past[0].RevokeReason != session.RevokedByOwner {
 		t.Errorf("past %+v, %v; want one, ended by its owner", past, err)
 	}

@@ -193,7 +193,7 @@ func TestAnEndingThatWasBegunIsNoted(t *testing.T) {
 	if b.who() != "" {
 		t.Error("the session lives")
 	}
-	past, err := w.cfg.Devices.Past(context.Background(), w.ada.ID, 0, 10)
+	past, err := w.cfg.Devices.Past(context.Background(), w.ada.ID, session.Device{}, 0, 10)
 	if err != nil || len(past) != 1 || past[0].RevokeReason != session.RevokedByOperator {
 		t.Errorf("noted as %+v, %v", past, err)
 	}
