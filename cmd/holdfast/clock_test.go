@@ -221,7 +221,7 @@ func TestJunkInThePlaceOfTheWatermarkStopsNoServer(t *testing.T) {
 		all = append(all, junk{"SET", "holdfast:beat", value})
 	}
 	store, postgres := testservice.PrivateRedis(t), testkit.Postgres(t)
-	settings := strict(onServices(store.URL, postgres.URL))
+	settings := onServices(store.URL, postgres.URL)
 	running := start(t, settings)
 	for _, j := range all {
 		ada, bea := member(t, running), member(t, running)

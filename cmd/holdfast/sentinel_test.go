@@ -335,9 +335,15 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 	})
 
 	must(t, r.sentinels[0], "SENTINEL", "FAILOVER", "sessions")
+	asked := time.Now()
 	logOut(meanwhile, servers[0])
 	testkit.Eventually(t, answerLimit, "fail back", func() error {
 		now, err := r.master(2)
+		if now != old && time.Since(asked) > answerLimit/4 {
+			// On a slow machine the sentinels give up, and start no other fail-over by themselves.
+			_, _ = r.sentinels[0].Do("SENTINEL", "FAILOVER", "sessions") // refused while one is under way
+			asked = time.Now()
+		}
 		if err == nil && now != old {
 			err = fmt.Errorf("the master is %s", now.Addr)
 		}

@@ -317,8 +317,11 @@ func TestAChangeThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 func openConnections(t *testing.T, db *database.DB, n int) {
 	t.Helper()
 	for range n {
-		conn, err := db.Pool().Acquire(t.Context())
-		require.NoError(t, err)
+		var conn interface{ Release() }
+		testkit.Eventually(t, time.Minute, "open a connection", func() (err error) {
+			conn, err = db.Pool().Acquire(t.Context())
+			return err
+		})
 		defer conn.Release()
 	}
 }

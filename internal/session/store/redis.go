@@ -130,7 +130,11 @@ func (r *redisStore) DeleteAll(ctx context.Context) (int, error) {
 // redisKey is where Redis keeps a property.
 func redisKey(p property) string { return watermarkKey + string(p) }
 
+// Ping fails at once while revocations are reapplied: PING would wait until that is done.
 func (r *redisStore) Ping(ctx context.Context) error {
+	if repair := r.heartbeat.repair.Load(); repair != nil && repair.Removed > 0 {
+		return *repair
+	}
 	if _, err := r.do(ctx, "PING"); err != nil {
 		return r.heartbeat.explain(err)
 	}
