@@ -3,16 +3,19 @@ package web
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
+	"holdfast/internal/session"
 )
 
 type deletePage struct {
 	Now   string // the address of the account
 	Email string // what was typed
+	Waits bool   // whether the account can be kept for some days
 	problems
 }
 
@@ -21,35 +24,75 @@ func (s *Site) showDelete(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	wrong := problemsOf(c)
-	return s.Render(c, wrong.status(), "delete", "Delete your account", deletePage{person.Email, formOf(c)["email"], wrong})
+	wrong, waits := problemsOf(c), s.MailOn && person.Verified
+	return s.Render(c, wrong.status(), "delete", "Delete your account", deletePage{person.Email, formOf(c)["email"], waits, wrong})
 }
 
-// submitDelete deletes the account of the sender, for good. If another click has
-// deleted it in the meantime, the answer is the same.
+// submitDelete deletes the account of the sender, for good, or has it wait to be
+// deleted. If another click has done that in the meantime, the answer is the same.
 func (s *Site) submitDelete(c echo.Context) error {
+	ctx, notice, event, failed := c.Request().Context(), flashDeleted, account.EventDeleted, errDeleted
 	member, _ := memberOf(c)
-	ended, err := s.Accounts.Close(c.Request().Context(), member.ID, formOf(c)["email"], sender(c))
+	waits, ended, err := s.Accounts.Close(ctx, member.ID, formOf(c)["email"], s.MailOn, sender(c))
 	if err != nil && !errors.Is(err, account.ErrNotFound) {
 		return err
 	}
-	if err == nil {
-		s.logEvent(c, string(account.EventDeleted), member.ID)
+	if waits {
+		notice, event, failed = flashClosing+s.revoke(c, member.ID), account.EventDeletionAsked, errClosing
+	} else {
+		notice += s.revoked(c, s.Sessions.RevokeKeys(ctx, s.Stores.Revocations(), ended))
 	}
-	later := s.revoked(c, s.Sessions.RevokeKeys(c.Request().Context(), s.Stores.Revocations(), ended))
+	if err == nil {
+		s.logEvent(c, string(event), member.ID)
+	}
 	current(c).LogOut()
 	if err := s.commit(c, c.Response()); err != nil {
-		return unavailableAfter(errDeleted, err)
+		return unavailableAfter(failed, err)
 	}
-	s.setFlashCookie(c, flashDeleted+later)
+	s.setFlashCookie(c, notice)
 	return c.Redirect(http.StatusSeeOther, "/")
 }
 
-// deletedBefore reports whether a guest sent the form of an account that is deleted
-// already, as a second click does: the deletion ended the session that the form came
-// with, or the browser has its notice instead of that session's cookie.
-func (s *Site) deletedBefore(c echo.Context, notice string) bool {
+// deletedBefore returns the notice for a guest's form of an account that is deleted, or
+// to be deleted, already, as a second click sends it; "" for any other request. That
+// ended the session which the form came with, or the browser has its notice instead of
+// that session's cookie.
+func (s *Site) deletedBefore(c echo.Context, ended string) string {
+	if c.Request().Method != http.MethodPost || c.Path() != "/account/delete" {
+		return ""
+	}
 	given, _ := findCookie(c.Request().Header, s.flashCookie)
-	return c.Request().Method == http.MethodPost && c.Path() == "/account/delete" &&
-		(notice == flashDeleted || strings.HasPrefix(given, flashDeleted))
+	switch {
+	case ended == flashEnded+string(session.RevokedByClosing):
+		return flashClosing
+	case ended == flashDeleted:
+		return ended
+	case strings.HasPrefix(given, flashDeleted), strings.HasPrefix(given, flashClosing):
+		return given
+	}
+	return ""
+}
+
+// submitKeep answers the form of an emailed link about an account that waits to be
+// deleted.
+func (s *Site) submitKeep(c echo.Context, token string, now bool) error {
+	ctx, next, event, notice := c.Request().Context(), "/forgot", account.EventKept, flashKept
+	var person account.Person
+	var reset string
+	var err error
+	if now {
+		next, event, notice = "/", account.EventDeleted, flashDeleted
+		person, err = s.Accounts.CloseNow(ctx, token, sender(c))
+	} else if person, reset, err = s.Accounts.Keep(ctx, token, sender(c)); reset != "" {
+		next = "/reset?token=" + url.QueryEscape(reset)
+	}
+	if errors.Is(err, account.ErrLinkInvalid) {
+		return s.linkOver(c)
+	}
+	if err != nil {
+		return err
+	}
+	s.logEvent(c, string(event), person.ID)
+	s.setFlashCookie(c, notice)
+	return c.Redirect(http.StatusSeeOther, next)
 }

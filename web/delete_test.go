@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"holdfast/internal/account"
 	"holdfast/internal/text"
 	"holdfast/web"
 )
@@ -70,6 +71,7 @@ func TestADeletedAccountLeavesNoCountedTryAndNoMail(t *testing.T) {
 			}
 		}
 		b.post("/account/delete", url.Values{"email": {p.email}}).wantRedirect("/")
+		w.answersKeep(w.link(account.PurposeKeep, p), "delete").wantRedirect("/")
 		for _, of := range of {
 			if counted(of) {
 				t.Errorf("tries of %s are still counted", of)

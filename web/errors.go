@@ -34,6 +34,7 @@ var (
 	errAccountMade   = errors.New("account created, login not stored")
 	errMailAsked     = errors.New("email requested, session not stored")
 	errDeleted       = errors.New("account deleted, session not deleted from the store")
+	errClosing       = errors.New("account to be deleted, session not deleted from the store")
 	errPasswordSet   = errors.New("password changed, login not stored")
 	errNameChanged   = errors.New("name changed, but not in every session")
 	errDevicesEnded  = errors.New("devices revoked, then failed")
@@ -83,6 +84,8 @@ func namedErrors(extensions []Extension) []NamedError {
 			"We just can’t show the next page right now. Nothing else changes until you open the link in the email."},
 		{errDeleted, http.StatusServiceUnavailable, "Your account has been deleted",
 			"You are logged out everywhere, or will be in a moment."},
+		{errClosing, http.StatusServiceUnavailable, "Your account will be deleted in 7 days",
+			"You are logged out everywhere, or will be in a moment. To keep your account, follow the link that we emailed you."},
 		{errPasswordSet, http.StatusServiceUnavailable, "Your password has been changed",
 			"Your other devices are logged out, or will be in a moment. If asked, log in with your new password."},
 		{errNotLoggedIn, http.StatusServiceUnavailable, "We couldn’t log you in", "Try again in a moment."},
@@ -107,6 +110,8 @@ func namedErrors(extensions []Extension) []NamedError {
 			"Nothing was changed. Try again in a moment."},
 		{fault.ErrNotFound, http.StatusNotFound, "", ""},
 		{session.ErrNoDevice, http.StatusNotFound, "", ""},
+		{account.ErrUndoPossible, http.StatusConflict, "Your account can’t be deleted yet",
+			"Its email address was changed a few days ago, and this can still be undone. If it isn’t, your account will be deleted after that."},
 		{account.ErrBusy, http.StatusServiceUnavailable, "Too many people are logging in at once",
 			"Nothing was changed. Try again in a moment."},
 		{errCSRF, http.StatusForbidden, "That request came from another site",

@@ -53,9 +53,14 @@ func TestEveryEventIsInTheLogAndInTheDocuments(t *testing.T) {
 	for range 6 {
 		w.browser().post("/login", credentials(p.email, wrongPassword))
 	}
+	bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
+	bea.post("/account/delete", url.Values{"email": {"bea@kelp.example"}}).wantRedirect("/")
+	keep := w.linkIn(w.mailTo("bea@kelp.example", tellsClosing))
+	w.answersKeep(keep[strings.Index(keep, "=")+1:], "keep").want(http.StatusSeeOther)
 	history := strings.Join(w.rows(`SELECT event FROM history`), "\n")
 	bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
 	bea.post("/account/delete", url.Values{"email": {"bea@kelp.example"}}).wantRedirect("/")
+	w.deletesNow("bea@kelp.example")
 	w.sendMail()
 
 	documents, err := os.ReadFile("../docs/operations.md")

@@ -24,6 +24,8 @@ const (
 	flashEmailChanged = "email-changed"
 	flashUndone       = "undone"
 	flashDeleted      = "deleted"
+	flashClosing      = "closing"
+	flashKept         = "kept"
 	flashPassword     = "password" // kept in the session, not in the cookie
 	// flashLater ends the code of a message about sessions that may not be removed yet.
 	flashLater = ".later"
@@ -53,8 +55,11 @@ func (s *Site) flashText(code string) string {
 		flashEmailChanged: "Your email address has been changed. Use the new one to log in.",
 		flashUndone:       "The change was undone, and every device is logged out" + when + ". Now ask for a link to choose a new password.",
 		flashDeleted:      "Your account has been deleted, and you are logged out everywhere" + when + ".",
-		flashPassword:     "Your password has been changed, and you are logged out on all other devices" + when + ".",
-		flashForgotten:    "This server keeps sessions in its own memory, and no longer has yours. Log in to continue.",
+		flashClosing: "Your account will be deleted in 7 days, unless you keep it with the link that we emailed you. " +
+			"Until then no one can log in to it, and you are logged out everywhere" + when + ".",
+		flashKept:      "Your account is kept. Now choose a new password, because someone else may know the old one.",
+		flashPassword:  "Your password has been changed, and you are logged out on all other devices" + when + ".",
+		flashForgotten: "This server keeps sessions in its own memory, and no longer has yours. Log in to continue.",
 	}[code]
 }
 
@@ -73,6 +78,7 @@ func reasons() map[session.RevokeReason]reason {
 		session.RevokedByLimit:    {"Ended to make room for a newer session", ": you have since logged in on too many other devices"},
 		session.RevokedByPassword: {"Ended when the password was changed", ": your password was changed"},
 		session.RevokedByUndo:     {"Ended when a change of email address was undone", ": a change to your email address was undone"},
+		session.RevokedByClosing:  {"Ended when the account was to be deleted", ": someone asked to delete your account"},
 		session.RevokedByLogIn:    {listed: "Replaced when you logged in again"},
 		session.RevokedByIdleness: {because: ": it was idle for too long"},
 		session.RevokedByAge:      {because: ": it reached its maximum age"},
@@ -85,8 +91,11 @@ func RevocationWords(why session.RevokeReason) string {
 	return cmp.Or(reasons()[why].listed, "Expired")
 }
 
-// setFlashCookie has the next page show the message for code.
+// setFlashCookie has the next page show the message for code, if it is not "".
 func (s *Site) setFlashCookie(c echo.Context, code string) {
+	if code == "" {
+		return
+	}
 	c.SetCookie(s.cookie(product.PartingCookie, code, flashCookieSeconds))
 }
 

@@ -66,6 +66,8 @@ func eventWords() map[account.EventKind]string {
 		account.EventEmailChangeAsked:  "Email address change requested",
 		account.EventEmailChanged:      "Email address changed",
 		account.EventEmailChangeUndone: "Email address change undone",
+		account.EventDeletionAsked:     "Deletion of the account requested",
+		account.EventKept:              "Account kept",
 		account.EventPasswordChanged:   "Password changed",
 		account.EventResetAsked:        "Password reset requested",
 		account.EventPasswordReset:     "Password reset with a link",

@@ -299,12 +299,13 @@ func TestAFormerAddressThatSomebodySignedUpWithIsTakenBackAllTheSame(t *testing.
 
 		owner := w.browser()
 		page := owner.submit(owner.get(undo), "form[action='/verify']", nil).want(http.StatusConflict)
-		if notice := page.text("[role=alert]"); !strings.Contains(notice, "use “Forgotten your password?” to get into it and delete it") {
+		if notice := page.text("[role=alert]"); !strings.Contains(notice, "use “Forgotten your password?” to get into it and delete it right away") {
 			t.Errorf("the page says %q", notice)
 		}
 		w.resets(p.email, "nine otters share a kettle")
 		owner.post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")
 		owner.submit(owner.get("/account/delete"), "form[action='/account/delete']", map[string]string{"email": p.email}).wantRedirect("/")
+		w.deletesNow(p.email)
 		w.undoes(undo)
 		w.resets(p.email, "nine otters share a kettle")
 		w.browser().post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")

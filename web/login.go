@@ -41,6 +41,9 @@ func ownLink(r *http.Request) bool {
 func (s *Site) submitLogin(c echo.Context) error {
 	sent := formOf(c)
 	err := s.logIn(c, sent["email"], sent["password"], sent["remember"] != "")
+	if errors.Is(err, account.ErrToBeDeleted) {
+		return form.Errors{{Field: "email", Message: "This account is going to be deleted. To keep it, follow the link that we emailed you."}}
+	}
 	if errors.Is(err, account.ErrInvalidCredentials) {
 		return form.Errors{{Field: "email", Message: "That email and password do not match."}}
 	}

@@ -177,16 +177,18 @@ func (s *Site) membersOnly(next echo.HandlerFunc) echo.HandlerFunc {
 		if _, ok := current(c).Member(); ok {
 			return next(c)
 		}
-		if notice := s.tellEnded(c); s.deletedBefore(c, notice) {
-			return c.Redirect(http.StatusSeeOther, "/")
+		notice, next := s.endedNotice(c), loginURL(s.whereTo(c))
+		if again := s.deletedBefore(c, notice); again != "" {
+			notice, next = again, "/"
 		}
-		return c.Redirect(http.StatusSeeOther, loginURL(s.whereTo(c)))
+		s.setFlashCookie(c, notice)
+		return c.Redirect(http.StatusSeeOther, next)
 	}
 }
 
-// tellEnded has the next page say that the session which a request came with has
-// ended, if that is so. It returns the code of that notice, or "".
-func (s *Site) tellEnded(c echo.Context) (notice string) {
+// endedNotice is the code of the notice that the session which a request came with has
+// ended; "" if that is not so.
+func (s *Site) endedNotice(c echo.Context) string {
 	how, over, err := current(c).WhyEnded(c.Request().Context())
 	if err != nil {
 		// Why a session ended is not worth failing for.
@@ -197,14 +199,12 @@ func (s *Site) tellEnded(c echo.Context) (notice string) {
 	case !over:
 		return ""
 	case lost && s.InMemory():
-		notice = flashForgotten
+		return flashForgotten
 	case how == session.RevokedByDeletion:
-		notice = flashDeleted
+		return flashDeleted
 	default:
-		notice = flashEnded + string(how)
+		return flashEnded + string(how)
 	}
-	s.setFlashCookie(c, notice)
-	return notice
 }
 
 // current is the session of this request. It panics for routes outside

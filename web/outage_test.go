@@ -26,7 +26,7 @@ func TestWhatAChangeHasEndedStaysEndedThroughAnOutageOfTheStore(t *testing.T) {
 			return err
 		},
 		"deletion": func(w *world, p person) error {
-			_, err := w.accounts.Close(w.t.Context(), p.id, p.email, text.Sender{})
+			_, _, err := w.accounts.Close(w.t.Context(), p.id, p.email, false, text.Sender{})
 			return err
 		},
 	} {

@@ -28,6 +28,10 @@ func TestARequestEndsItsOwnSessionsAndLeavesOthersToTheWorker(t *testing.T) {
 		"a deletion": func(_ *world, b *browser, p person) {
 			b.post("/account/delete", url.Values{"email": {p.email}}).wantRedirect("/")
 		},
+		"a deletion that waits": func(w *world, b *browser, p person) {
+			w.verify(p)
+			b.post("/account/delete", url.Values{"email": {p.email}}).wantRedirect("/")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

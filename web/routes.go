@@ -44,7 +44,7 @@ func (s *Site) routes() {
 	named.Get("/reset", s.showReset)
 	named.Post("/reset", s.submitReset, "token", "password")
 	named.Get("/verify", s.showVerify)
-	named.Post("/verify", s.submitVerify, "token")
+	named.Post("/verify", s.submitVerify, "token", "action")
 
 	public.Page("/", s.showHome)
 	public.Post("/logout", s.submitLogout)

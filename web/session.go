@@ -68,7 +68,7 @@ const (
 func (s *Site) submitSession(c echo.Context) error {
 	sess, sent := current(c), formOf(c)
 	key, value, action := sent["key"], sent["value"], sent["action"]
-	s.tellEnded(c) // what is set here is set in a guest's session then
+	s.setFlashCookie(c, s.endedNotice(c)) // what is set here is set in a guest's session then
 	if action == actionRemove || action == "" && value == "" && key != "" {
 		_, stood := sess.Values()[key]
 		sess.Remove(key)

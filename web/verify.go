@@ -12,6 +12,7 @@ import (
 type verifyPage struct {
 	Token           string
 	Heading, Button string
+	Keep            bool // whether there is a button to delete the account as well
 	// Before and After are the sentence around Email.
 	Before, Email, After string
 	problems
@@ -32,8 +33,16 @@ func verifyWords() map[account.Purpose]verifyPage {
 			Heading: "Undo the change of email address", Button: "Undo it and log out everywhere",
 			Before: "Your account goes back to", After: ". Every device is logged out, then you choose a new password.",
 		},
+		account.PurposeKeep: {
+			Heading: "Keep your account?", Button: "Keep my account", Keep: true,
+			Before: "Your account", After: " is going to be deleted. Keep it, then choose a new password. Or delete it right now. That can’t be undone.",
+		},
 	}
 }
+
+// actionDelete is the value of the button that deletes an account at once; the other
+// one keeps it.
+const actionDelete = "delete"
 
 // showVerify looks at a link, and spends nothing.
 func (s *Site) showVerify(c echo.Context) error {
@@ -77,7 +86,10 @@ func (s *Site) confirmedOrOver(c echo.Context, token string) error {
 
 // submitVerify spends a link, for whichever purpose it was made.
 func (s *Site) submitVerify(c echo.Context) error {
-	token := formOf(c)["token"]
+	token, action := formOf(c)["token"], formOf(c)["action"]
+	if action != "" {
+		return s.submitKeep(c, token, action == actionDelete)
+	}
 	person, purpose, err := s.Accounts.UseLink(c.Request().Context(), token, sender(c))
 	switch {
 	case errors.Is(err, account.ErrLinkInvalid):
@@ -86,7 +98,7 @@ func (s *Site) submitVerify(c echo.Context) error {
 		taken := "Another account now uses this address."
 		if purpose == account.PurposeUndo {
 			// Someone who took the account over may have made that one to block the undo.
-			taken += " This link still works. If you don’t recognise that account, use “Forgotten your password?” to get into it and delete it, then open this link again."
+			taken += " This link still works. If you don’t recognise that account, use “Forgotten your password?” to get into it and delete it right away, then open this link again."
 		}
 		return s.verifyPage(c, http.StatusConflict, token, taken)
 	case err != nil:

@@ -302,7 +302,10 @@ func (o *operator) table(rows [][]string) error {
 }
 
 func status(p account.Person) string {
-	if p.Disabled {
+	switch {
+	case !p.DeleteAfter.IsZero():
+		return "to be deleted after " + day(p.DeleteAfter)
+	case p.Disabled:
 		return "disabled"
 	}
 	return ""

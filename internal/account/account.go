@@ -27,6 +27,12 @@ var (
 	// ErrInvalidCredentials says that email and password do not match, and no
 	// more: unknown, wrong and disabled are one answer.
 	ErrInvalidCredentials = errors.New("email address and password do not match")
+	// ErrToBeDeleted says that email and password match, but the account waits to be
+	// deleted. It wraps ErrInvalidCredentials.
+	ErrToBeDeleted = fmt.Errorf("%w: account is to be deleted", ErrInvalidCredentials)
+	// ErrUndoPossible says that an account can still be given back its former address,
+	// whose owner decides.
+	ErrUndoPossible = errors.New("a change of email address can still be undone")
 	// ErrNotFound says that there is no such person.
 	ErrNotFound = fault.ErrNotFound
 	// ErrUnavailable says that the store could not be reached, or not in time.
@@ -47,6 +53,9 @@ type Person struct {
 	Created time.Time
 	// Disabled says that the person may not log in.
 	Disabled bool
+	// DeleteAfter is when the account will be deleted; zero unless that was asked for.
+	// Until then it is disabled.
+	DeleteAfter time.Time
 	// Verified says that the person has shown that they read email at this address.
 	Verified bool
 	// Epoch is how often the password was set after the first time.
@@ -95,7 +104,7 @@ type People interface {
 	PageByEmailKey(ctx context.Context, after string, limit int) ([]Record, error)
 	UpdateName(ctx context.Context, id, name string) (Record, error)
 	// UpdateDisabled disables a person at a time, or enables one with the zero
-	// time. Disabling twice keeps the first time.
+	// time, who is then not to be deleted either. Disabling twice keeps the first time.
 	UpdateDisabled(ctx context.Context, id string, at time.Time) (Record, error)
 }
 
@@ -191,7 +200,10 @@ func (s *Service) verify(ctx context.Context, r Record, pass string) (outdated b
 	if err != nil {
 		return false, fmt.Errorf("verify password of person %s: %w", r.ID, err)
 	}
-	if !ok || r.Disabled {
+	switch {
+	case ok && !r.DeleteAfter.IsZero():
+		return false, ErrToBeDeleted
+	case !ok || r.Disabled:
 		return false, ErrInvalidCredentials
 	}
 	return outdated, nil
@@ -266,8 +278,8 @@ func (s *Service) Rename(ctx context.Context, id, name string) (Person, error) {
 	return record.Person, err
 }
 
-// SetDisabled forbids a person to log in, or allows it again. It ends no
-// session; that is for the caller. It returns [ErrNotFound] or
+// SetDisabled forbids a person to log in, or allows it again, which also keeps an
+// account that waits to be deleted. It ends no session; that is for the caller. It returns [ErrNotFound] or
 // [ErrUnavailable].
 func (s *Service) SetDisabled(ctx context.Context, id string, disabled bool) (Person, error) {
 	if !text.IsID(id) {
@@ -289,7 +301,7 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 	if !text.IsID(id) {
 		return ErrNotFound
 	}
-	_, err := s.Store.Close(ctx, id, Audit{})
+	_, err := s.Store.Close(ctx, id, nil, Audit{})
 	return err
 }
 

@@ -31,6 +31,8 @@ const (
 	EventPasswordChanged   EventKind = "password_changed"
 	EventResetAsked        EventKind = "password_reset_asked"
 	EventPasswordReset     EventKind = "password_reset"
+	EventDeletionAsked     EventKind = "account_deletion_asked"
+	EventKept              EventKind = "account_kept" // after its deletion was asked for
 	EventExported          EventKind = "account_exported"
 	EventDeleted           EventKind = "account_deleted" // in the log alone
 )
@@ -41,7 +43,7 @@ func EventKinds() []EventKind {
 		EventSignUp, EventSignUpAgain, EventLogIn, EventLogInNewBrowser, EventLogInFailed, EventReauth, EventReauthFailed,
 		EventLogOut, EventSessionEnded, EventSessionsEnded, EventSessionExpired, EventNameChanged, EventEmailConfirmed, EventEmailChangeAsked,
 		EventEmailChanged, EventEmailChangeUndone, EventPasswordChanged, EventResetAsked, EventPasswordReset,
-		EventExported, EventDeleted,
+		EventDeletionAsked, EventKept, EventExported, EventDeleted,
 	}
 }
 
@@ -69,6 +71,7 @@ const (
 	EmailTakenBack      EmailKind = "takenback" // to the address from which an account was taken back
 	EmailPassword       EmailKind = "password"  // the password was changed
 	EmailBrowser        EmailKind = "browser"   // a login from a browser not seen before
+	EmailClosing        EmailKind = "closing"   // the account will be deleted: keep it, or delete it now
 	EmailDeleted        EmailKind = "deleted"
 	EmailChangeConflict EmailKind = "conflict" // to the owner of an address that another account wanted
 )
@@ -77,7 +80,7 @@ const (
 func EmailKinds() []EmailKind {
 	return []EmailKind{
 		EmailWelcome, EmailTaken, EmailConfirm, EmailReset, EmailChange, EmailChanged,
-		EmailUndone, EmailTakenBack, EmailPassword, EmailBrowser, EmailDeleted, EmailChangeConflict,
+		EmailUndone, EmailTakenBack, EmailPassword, EmailBrowser, EmailClosing, EmailDeleted, EmailChangeConflict,
 	}
 }
 

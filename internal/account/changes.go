@@ -39,8 +39,15 @@ type Changes interface {
 	// Close removes a person and all that was stored about them, emails to their
 	// address and counted attempts too, but not the keys of their sessions, which stay
 	// ended, nor the attempts under an address that was never confirmed. It returns the
-	// sessions to remove from the session store.
-	Close(ctx context.Context, id string, a Audit) (ended []string, err error)
+	// sessions to remove from the session store. With a link, which it spends, the person
+	// must wait to be deleted. ErrLinkInvalid, ErrUndoPossible.
+	Close(ctx context.Context, id string, l *Link, a Audit) (ended []string, err error)
+	// CloseLater disables a person who is to be deleted after a wait, ends all sessions
+	// and spends all links but undo links. It does nothing, without an error,
+	// for one who waits already.
+	CloseLater(ctx context.Context, id string, wait time.Duration, at time.Time, a Audit) error
+	// KeepPerson spends a link and ends the wait of a person to be deleted. ErrLinkInvalid.
+	KeepPerson(ctx context.Context, l Link, at time.Time, a Audit) (Record, error)
 }
 
 // NewPassword is one to be set. Hash is its hash; Old is the hash that it
@@ -290,23 +297,70 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Send
 }
 
 // Close deletes a person's account, and everything that is kept of them, if what
-// was typed is the account's address. It returns the names of the sessions that
-// to remove from the session store. Errors: [form.Errors] (field "email"),
+// was typed is the account's address. With wait, and a confirmed address, that is done
+// after KeepLife, as the sender may know no more than the password: until then the
+// account is disabled, and an emailed link keeps it. Otherwise it returns the names of
+// the sessions to remove from the session store. Errors: [form.Errors] (field "email"),
 // [ErrNotFound], [ErrUnavailable].
-func (s *Service) Close(ctx context.Context, id, typed string, from text.Sender) (ended []string, err error) {
+func (s *Service) Close(ctx context.Context, id, typed string, wait bool, from text.Sender) (waits bool, ended []string, err error) {
 	p, err := s.Find(ctx, id)
 	if err != nil {
-		return nil, err
+		return false, nil, err
 	}
 	own, _ := readAddress(p.Email)
 	given, problem := readAddress(typed)
 	switch {
 	case problem != "":
-		return nil, form.Errors{{Field: "email", Message: problem}}
+		return false, nil, form.Errors{{Field: "email", Message: problem}}
 	case given.Key != own.Key:
-		return nil, form.Errors{{Field: "email", Message: "That is not the email address of this account."}}
+		return false, nil, form.Errors{{Field: "email", Message: "That is not the email address of this account."}}
+	case wait && p.Verified:
+		return true, nil, s.Store.CloseLater(ctx, id, KeepLife, s.instant(), Audit{
+			Events: []Event{s.event(id, EventDeletionAsked, from)},
+			Emails: []Email{s.email(EmailClosing, id, p.Email, p.greeting(), from)},
+		})
 	}
-	return s.Store.Close(ctx, id, Audit{Emails: []Email{s.email(EmailDeleted, "", p.Email, p.greeting(), from)}})
+	ended, err = s.Store.Close(ctx, id, nil, s.lastEmail(p, from))
+	return false, ended, err
+}
+
+func (s *Service) lastEmail(p Person, from text.Sender) Audit {
+	return Audit{Emails: []Email{s.email(EmailDeleted, "", p.Email, p.greeting(), from)}}
+}
+
+// CloseNow spends the link of an account that waits to be deleted, and deletes it.
+// Errors: *[throttle.RetryAfterError], [ErrLinkInvalid], [ErrUndoPossible],
+// [ErrUnavailable].
+func (s *Service) CloseNow(ctx context.Context, token string, from text.Sender) (Person, error) {
+	link, err := s.spendable(ctx, token, from, PurposeKeep)
+	if err != nil {
+		return Person{}, err
+	}
+	p, err := s.Find(ctx, link.Person)
+	if err == nil {
+		_, err = s.Store.Close(ctx, p.ID, &link, s.lastEmail(p, from))
+	}
+	return p, linkInvalid(err)
+}
+
+// Keep spends the link of an account that waits to be deleted: it is enabled again,
+// unless an operator has disabled it. Someone else may know the password, so Keep
+// returns the token of a link to choose another; "" if there is none. Errors:
+// *[throttle.RetryAfterError], [ErrLinkInvalid], [ErrUnavailable].
+func (s *Service) Keep(ctx context.Context, token string, from text.Sender) (p Person, reset string, err error) {
+	link, err := s.spendable(ctx, token, from, PurposeKeep)
+	if err != nil {
+		return Person{}, "", err
+	}
+	kept, err := s.Store.KeepPerson(ctx, link, s.instant(), Audit{Events: []Event{s.event(link.Person, EventKept, from)}})
+	if err != nil {
+		return Person{}, "", fmt.Errorf("keep account: %w", linkInvalid(err))
+	}
+	if reset, err = s.MakeLink(ctx, PurposeReset, kept.ID, link.Detail); err != nil {
+		s.Log.WarnContext(ctx, "no reset link made for an account that was kept", "cause", err)
+		return kept.Person, "", nil
+	}
+	return kept.Person, reset, nil
 }
 
 // LinkOf says which link an email carries; "" for none.
@@ -314,6 +368,6 @@ func (k EmailKind) LinkOf() Purpose {
 	return map[EmailKind]Purpose{
 		EmailWelcome: PurposeConfirm, EmailConfirm: PurposeConfirm,
 		EmailReset: PurposeReset, EmailBrowser: PurposeReset,
-		EmailChange: PurposeChange, EmailChanged: PurposeUndo,
+		EmailChange: PurposeChange, EmailChanged: PurposeUndo, EmailClosing: PurposeKeep,
 	}[k]
 }

@@ -20,6 +20,7 @@ const (
 	PurposeReset   Purpose = "reset"   // set a new password
 	PurposeChange  Purpose = "change"  // log in with this address from now on
 	PurposeUndo    Purpose = "undo"    // log in with the former address again
+	PurposeKeep    Purpose = "keep"    // keep an account that is to be deleted, or delete it now
 )
 
 // How long links are good. A reset is kept short (Copenhagen Book, "Password
@@ -29,6 +30,7 @@ const (
 	ResetLife   = time.Hour
 	ConfirmLife = 24 * time.Hour
 	UndoLife    = 7 * 24 * time.Hour
+	KeepLife    = 7 * 24 * time.Hour
 )
 
 // Life is how long a link is good, from when it was made.
@@ -38,6 +40,8 @@ func (p Purpose) Life() time.Duration {
 		return ConfirmLife
 	case PurposeUndo:
 		return UndoLife
+	case PurposeKeep:
+		return KeepLife
 	default:
 		return ResetLife
 	}

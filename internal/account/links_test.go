@@ -201,7 +201,7 @@ func TestChangesOfOneAccountAtOnceWaitForEachOther(t *testing.T) {
 			all.Wait()
 			now, err := s.Find(t.Context(), ada.ID)
 			require.NoError(t, err)
-			if _, err := s.Close(t.Context(), ada.ID, now.Email, text.Sender{}); err != nil {
+			if _, _, err := s.Close(t.Context(), ada.ID, now.Email, false, text.Sender{}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -213,12 +213,12 @@ func TestAnAccountIsDeletedByItsOwnAddressOnly(t *testing.T) {
 	ada := register(t, s, "Ada", "ada@example.org")
 	register(t, s, "Bea", "bea@example.org")
 	for _, typed := range []string{"", "ada", "ada@example", "bea@example.org", "ada@example.org bea@example.org", "\xff"} {
-		_, err := s.Close(t.Context(), ada.ID, typed, text.Sender{})
+		_, _, err := s.Close(t.Context(), ada.ID, typed, false, text.Sender{})
 		if wrong, ok := errors.AsType[form.Errors](err); !ok || wrong.Of("email") == "" {
 			t.Errorf("%q: %v, want a message for the field", typed, err)
 		}
 	}
-	if _, err := s.Close(t.Context(), ada.ID, " ADA@Example.org ", text.Sender{}); err != nil {
+	if _, _, err := s.Close(t.Context(), ada.ID, " ADA@Example.org ", false, text.Sender{}); err != nil {
 		t.Errorf("the address in another case: %v", err)
 	}
 	if _, err := s.Find(t.Context(), ada.ID); !errors.Is(err, account.ErrNotFound) {

@@ -62,6 +62,12 @@ func (s *Service) addressed(ctx context.Context, l Email) (m OutgoingEmail, pers
 		kind = EmailChangeConflict
 	case EmailReset:
 		kind, event = EmailReset, EventResetAsked
+	case EmailClosing: // unless an operator has enabled the account since
+		p, err := s.Find(ctx, l.Person)
+		if errors.Is(err, ErrNotFound) || err == nil && p.DeleteAfter.IsZero() {
+			err = ErrNotToSend
+		}
+		return m, l.Person, err
 	default:
 		return m, l.Person, nil
 	}

@@ -78,7 +78,8 @@ const moveEmail = `
 UPDATE people
 SET email = $2, email_key = $3, verified_ms = $4,
     password_hash = CASE WHEN $5 = '' THEN password_hash ELSE $5 END,
-    epoch = CASE WHEN $5 = '' THEN epoch ELSE epoch + 1 END
+    epoch = CASE WHEN $5 = '' THEN epoch ELSE epoch + 1 END,
+    delete_after_ms = CASE WHEN $5 = '' THEN delete_after_ms END
 WHERE id = $1
 RETURNING ` + personColumns
 
@@ -191,31 +192,40 @@ WHERE about = $1
    OR email_key = $2`
 
 // Close implements [account.Changes].
-func (p people) Close(ctx context.Context, id string, a account.Audit) (ended []string, err error) {
+func (p people) Close(ctx context.Context, id string, l *account.Link, a account.Audit) (ended []string, err error) {
 	err = p.db.transaction(ctx, "delete person", func(t *tx) {
-		person := t.person(personToClose, id)
-		t.exec(revokePerson, dayAgo(), id, "", true) // ended ones, too: their devices will be gone
-		if t.err == nil {
-			ended, t.err = collect(t.ctx, t.conn, single[string], waitingRevocationsOf, id)
+		if l != nil {
+			t.closeByLink(*l)
 		}
-		t.exec(removeEmailsTo, id, person.EmailKey)
-		// An address that was never confirmed may be someone else's, whose mailbox
-		// the counts guard.
-		address := ""
-		if person.Verified {
-			address = ":" + text.Hash(person.EmailKey)
-		}
-		t.exec(forgetTriesOf, id, address)
-		for _, remove := range []string{
-			`DELETE FROM devices WHERE person_id = $1`,
-			`DELETE FROM links WHERE person_id = $1`,
-			`DELETE FROM browsers WHERE person_id = $1`,
-			`DELETE FROM history WHERE person_id = $1`,
-			`DELETE FROM people WHERE id = $1`,
-		} {
-			t.exec(remove, id)
-		}
+		ended = t.closePerson(personToClose, id)
 		t.audit(a)
 	})
 	return ended, err
+}
+
+// closePerson removes the person whom a query finds.
+func (t *tx) closePerson(query, id string) (ended []string) {
+	person := t.person(query, id)
+	t.exec(revokePerson, dayAgo(), id, "", true) // ended ones, too: their devices will be gone
+	if t.err == nil {
+		ended, t.err = collect(t.ctx, t.conn, single[string], waitingRevocationsOf, id)
+	}
+	t.exec(removeEmailsTo, id, person.EmailKey)
+	// An address that was never confirmed may be someone else's, whose mailbox
+	// the counts guard.
+	address := ""
+	if person.Verified {
+		address = ":" + text.Hash(person.EmailKey)
+	}
+	t.exec(forgetTriesOf, id, address)
+	for _, remove := range []string{
+		`DELETE FROM devices WHERE person_id = $1`,
+		`DELETE FROM links WHERE person_id = $1`,
+		`DELETE FROM browsers WHERE person_id = $1`,
+		`DELETE FROM history WHERE person_id = $1`,
+		`DELETE FROM people WHERE id = $1`,
+	} {
+		t.exec(remove, id)
+	}
+	return ended
 }

@@ -91,7 +91,7 @@ func TestDeletingAPersonEmptiesEveryTableThatRefersToPeople(t *testing.T) {
 				}
 			}
 		}
-		if _, err := db.People().Close(t.Context(), record(1).ID, account.Audit{}); err != nil {
+		if _, err := db.People().Close(t.Context(), record(1).ID, nil, account.Audit{}); err != nil {
 			t.Fatalf("delete: %v; a table that refers to people needs ON DELETE CASCADE, or a DELETE of its own in people.Close", err)
 		}
 		for table, reference := range tables {

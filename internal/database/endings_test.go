@@ -25,7 +25,7 @@ func TestWhatAChangeEndsIsStampedByTheDatabasesClock(t *testing.T) {
 				return err
 			},
 			func(r account.Record) error {
-				_, err := db.People().Close(t.Context(), r.ID, account.Audit{})
+				_, err := db.People().Close(t.Context(), r.ID, nil, account.Audit{})
 				return err
 			},
 		} {

@@ -204,7 +204,7 @@ func TestOneMailboxOfBeforeIsOneAccountInEitherSpelling(t *testing.T) {
 		if err := db.SQL().QueryRowContext(t.Context(), `SELECT recipient FROM outbox WHERE kind = 'reset'`).Scan(&reset); err != nil || reset != "ada@xn--bcher-kva.example" {
 			t.Errorf("a reset waits for %q, %v", reset, err)
 		}
-		if _, err := db.People().Close(t.Context(), rival.ID, account.Audit{}); err != nil {
+		if _, err := db.People().Close(t.Context(), rival.ID, nil, account.Audit{}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := db.Migrate(t.Context()); err != nil {

@@ -86,7 +86,7 @@ WHERE person_id = $1
 const removeEmails = `
 DELETE FROM outbox
 WHERE about = $1
-  AND kind IN ('welcome', 'confirm', 'browser', 'change')`
+  AND kind IN ('welcome', 'confirm', 'browser', 'change', 'closing')`
 
 const removeConfirmations = `
 DELETE FROM outbox

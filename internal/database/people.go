@@ -10,12 +10,12 @@ import (
 // people is account's store.
 type people struct{ db *DB }
 
-const personColumns = `id, name, email, email_key, password_hash, people.created_ms, disabled_ms, verified_ms, epoch`
+const personColumns = `id, name, email, email_key, password_hash, people.created_ms, COALESCE(disabled_ms, delete_after_ms), delete_after_ms, verified_ms, epoch`
 
 func personInto(r *account.Record) into {
 	return into{
 		&r.ID, &r.Name, &r.Email, &r.EmailKey, &r.PasswordHash,
-		(*millis)(&r.Created), (*isSet)(&r.Disabled), (*isSet)(&r.Verified), &r.Epoch,
+		(*millis)(&r.Created), (*isSet)(&r.Disabled), (*millis)(&r.DeleteAfter), (*isSet)(&r.Verified), &r.Epoch,
 	}
 }
 
@@ -116,7 +116,8 @@ func (p people) UpdateName(ctx context.Context, id, name string) (account.Record
 
 const updatePersonDisabled = `
 UPDATE people
-SET disabled_ms = CASE WHEN $2 THEN COALESCE(disabled_ms, $3) END
+SET disabled_ms = CASE WHEN $2 THEN COALESCE(disabled_ms, $3) END,
+    delete_after_ms = CASE WHEN $2 THEN delete_after_ms END
 WHERE id = $1
 RETURNING ` + personColumns
 
@@ -153,7 +154,7 @@ const lockPerson = `
 UPDATE people
 SET id = id
 WHERE id = $1
-RETURNING disabled_ms`
+RETURNING COALESCE(disabled_ms, delete_after_ms)`
 
 // lockPerson locks the row of a person until the transaction ends, or fails with
 // ErrNotFound. Every change of a person begins with it, so that no two wait for

@@ -80,7 +80,10 @@ func TestStoreNamesWhoIsNotThere(t *testing.T) {
 				return err
 			},
 			"ReplacePasswordHash": func(ctx context.Context) error { return store.ReplacePasswordHash(ctx, record(2).ID, hash, hash) },
-			"Close":               func(ctx context.Context) error { _, err := store.Close(ctx, record(2).ID, account.Audit{}); return err },
+			"Close": func(ctx context.Context) error {
+				_, err := store.Close(ctx, record(2).ID, nil, account.Audit{})
+				return err
+			},
 		} {
 			if err := call(t.Context()); !errors.Is(err, account.ErrNotFound) || errors.Is(err, account.ErrUnavailable) {
 				t.Errorf("%s: %v", name, err)
@@ -141,7 +144,7 @@ func TestStoreDeletesAPersonWithTheirLogInsAndNobodyElse(t *testing.T) {
 			require.NoError(t, devices.Insert(t.Context(), logIn(1+n%2, n)))
 		}
 		require.NoError(t, devices.RevokeByKey(t.Context(), []string{logIn(1, 0).SessionKey}, session.RevokedByLogOut))
-		if _, err := store.Close(t.Context(), record(1).ID, account.Audit{}); err != nil {
+		if _, err := store.Close(t.Context(), record(1).ID, nil, account.Audit{}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := store.ByID(t.Context(), record(1).ID); !errors.Is(err, account.ErrNotFound) {
@@ -157,7 +160,7 @@ func TestStoreDeletesAPersonWithTheirLogInsAndNobodyElse(t *testing.T) {
 		if err := devices.Insert(t.Context(), logIn(1, 9)); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("log in afterwards: %v", err)
 		}
-		if _, err := store.Close(t.Context(), record(1).ID, account.Audit{}); !errors.Is(err, account.ErrNotFound) {
+		if _, err := store.Close(t.Context(), record(1).ID, nil, account.Audit{}); !errors.Is(err, account.ErrNotFound) {
 			t.Errorf("deleted twice: %v", err)
 		}
 		insert(t, store, record(1)) // the address is free again
@@ -178,7 +181,7 @@ func TestStoreDeletesWhileThePersonLogsIn(t *testing.T) {
 			})
 		}
 		all.Go(func() {
-			if _, err := db.People().Close(t.Context(), record(1).ID, account.Audit{}); err != nil {
+			if _, err := db.People().Close(t.Context(), record(1).ID, nil, account.Audit{}); err != nil {
 				t.Errorf("delete: %v", err)
 			}
 		})

@@ -20,7 +20,8 @@ const (
 const tidiedAtOnce = 5_000
 
 // Tidy removes old history, links, counted tries, browsers that have not logged in
-// for over a year, and revocations of sessions that would have expired by now. It is
+// for over a year, revocations of sessions that would have expired by now, and people
+// whose wait to be deleted is over. It is
 // to be called once a day. Any number of instances may do so at once; the database's
 // clock says what is old. Each table is tidied whether or not another one could be.
 // It returns [account.ErrUnavailable].
@@ -42,6 +43,7 @@ func (db *DB) Tidy(ctx context.Context) error {
 			return db.execInBatches(ctx, "delete old rows of "+old.table, query, tidiedAtOnce, old.arg)
 		})
 	}
+	tables.Go(func() error { return people{db}.closeDue(ctx) })
 	return tables.Wait()
 }
 

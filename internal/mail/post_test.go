@@ -312,7 +312,10 @@ func TestAMailServerThatHangsIsGivenUpInBoundedTime(t *testing.T) {
 func TestEveryMailIsWordedInTextAndHTMLAlike(t *testing.T) {
 	o := newOffice(t, testkit.SQLite(t))
 	o.person("ada@kelp.example")
-	people, err := o.accounts.List(t.Context(), "", 1)
+	o.person("bob@kelp.example")
+	people, err := o.accounts.List(t.Context(), "", 2)
+	require.NoError(t, err)
+	_, err = o.db.SQL().ExecContext(t.Context(), `UPDATE people SET delete_after_ms = 1 WHERE id = $1`, people[1].ID)
 	require.NoError(t, err)
 	folder := filepath.Join(t.TempDir(), "mail")
 	way := mail.NewFolder(folder, "Holdfast <holdfast@localhost>", slog.New(slog.DiscardHandler))
@@ -323,8 +326,12 @@ func TestEveryMailIsWordedInTextAndHTMLAlike(t *testing.T) {
 		if kind == account.EmailReset || kind == account.EmailWelcome {
 			to = "ada@kelp.example"
 		}
+		about := people[0].ID
+		if kind == account.EmailClosing {
+			about = people[1].ID
+		}
 		err := o.db.People().Audit(t.Context(), account.Audit{Emails: []account.Email{{
-			ID: fmt.Sprintf("email%02d", n), Kind: kind, Person: people[0].ID, To: to, Data: evil,
+			ID: fmt.Sprintf("email%02d", n), Kind: kind, Person: about, To: to, Data: evil,
 		}}})
 		require.NoError(t, err)
 	}

@@ -105,6 +105,7 @@ const (
 	RevokedByPassword RevokeReason = "password" // the password was changed or reset
 	RevokedByUndo     RevokeReason = "undo"     // a change of address was undone
 	RevokedByDeletion RevokeReason = "deleted"  // the account was deleted
+	RevokedByClosing  RevokeReason = "closing"  // the account is to be deleted
 )
 
 // Revocations are sessions that a change of an account has revoked, in the

@@ -1,0 +1,189 @@
+package web_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"holdfast/internal/dev/require"
+	"holdfast/web"
+)
+
+const (
+	tellsClosing = "Your account will be deleted"
+	closingSoon  = "Your account will be deleted in 7 days, unless you keep it with the link that we emailed you. " +
+		"Until then no one can log in to it, and you are logged out everywhere."
+)
+
+// asksToDelete deletes an account whose address is confirmed, and returns the link in
+// the email about that.
+func (w *world) asksToDelete(p person) (b *browser, link, token string) {
+	w.t.Helper()
+	b = w.member(p)
+	page := b.get("/account/delete").want(http.StatusOK)
+	b.follow(b.submit(page, "form[action='/account/delete']", map[string]string{"email": p.email}).wantRedirect("/")).wantText(".notice", closingSoon)
+	link = w.linkIn(w.mailTo(p.email, tellsClosing))
+	_, token, _ = strings.Cut(link, "token=")
+	return b, link, token
+}
+
+// deletesNow uses the latest link in an email about an account that waits to be deleted.
+func (w *world) deletesNow(email string) {
+	w.t.Helper()
+	_, token, _ := strings.Cut(w.linkIn(w.mailTo(email, tellsClosing)), "token=")
+	w.answersKeep(token, "delete").wantRedirect("/")
+}
+
+func (w *world) answersKeep(token, action string) *answer {
+	w.t.Helper()
+	return w.browser().post("/verify", url.Values{"token": {token}, "action": {action}})
+}
+
+func (w *world) hasAccount(p person) bool {
+	return len(w.rows(`SELECT id FROM people WHERE id = '`+p.id+`'`)) == 1
+}
+
+func (w *world) sql(query string, args ...any) {
+	w.t.Helper()
+	_, err := w.db.SQL().ExecContext(w.t.Context(), query, args...)
+	require.NoError(w.t, err)
+}
+
+// TestWhoKnowsOnlyThePasswordDeletesNoAccountForGood: the owner reads the email.
+func TestWhoKnowsOnlyThePasswordDeletesNoAccountForGood(t *testing.T) {
+	t.Parallel()
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		w.verify(p)
+		other := w.member(p)
+		thief := w.member(p)
+		old := w.sessions.CookieName() + "=" + thief.token()
+		form := url.Values{"email": {p.email}, "account": {web.AccountValue(p.id)}}
+		thief.postWith("/account/delete", form.Encode(), w.sameOrigin()...).wantRedirect("/")
+		again := w.bare(http.MethodPost, "/account/delete", form.Encode(),
+			append(w.sameOrigin(), "Content-Type: application/x-www-form-urlencoded", "Cookie: "+old)...).wantRedirect("/")
+		if got := again.cookie("parting").Value; got != "closing" {
+			t.Errorf("the second click gets the notice %q", got)
+		}
+
+		other.follow(other.get("/profile").wantRedirect("/login?next=%2Fprofile")).
+			wantText(".notice", "Your session has ended: someone asked to delete your account. Log in to continue.")
+		in := w.browser().post("/login", credentials(p.email, p.password)).want(http.StatusUnprocessableEntity)
+		in.wantText("#email-error", "This account is going to be deleted. To keep it, follow the link that we emailed you.")
+		in = w.browser().post("/login", credentials(p.email, wrongPassword)).want(http.StatusUnprocessableEntity)
+		in.wantText("#email-error", "That email and password do not match.")
+		w.browser().post("/forgot", url.Values{"email": {p.email}}).wantRedirect("/login")
+		var emails []string
+		for _, m := range w.sendMail() {
+			emails = append(emails, m.Subject)
+		}
+		if got := strings.Join(emails, "|"); strings.Count(got, tellsClosing) != 1 || strings.Contains(got, asksReset) {
+			t.Errorf("emails %q", got)
+		}
+
+		link := w.linkIn(w.mailTo(p.email, tellsClosing))
+		_, token, _ := strings.Cut(link, "token=")
+		owner := w.browser()
+		for range 2 {
+			owner.get(link).want(http.StatusOK).wantText("h1", "Keep your account?")
+		}
+		w.browser().post("/verify", url.Values{"token": {token}}).want(http.StatusGone) // neither button
+		kept := owner.post("/verify", url.Values{"token": {token}, "action": {"keep"}}).want(http.StatusSeeOther)
+		page := owner.follow(kept).want(http.StatusOK)
+		page.wantText("h1", "Choose a new password").wantText(".notice", "Your account is kept. Now choose a new password, because someone else may know the old one.")
+		owner.submit(page, "form[action='/reset']", map[string]string{"password": otherPassword}).wantRedirect("/login")
+		owner.post("/login", credentials(p.email, otherPassword)).wantRedirect("/profile")
+		for _, action := range []string{"keep", "delete"} {
+			w.answersKeep(token, action).want(http.StatusGone)
+		}
+		require.NoError(t, w.db.Tidy(t.Context()))
+		if !w.hasAccount(p) {
+			t.Error("the account is gone")
+		}
+	})
+}
+
+func TestALinkDeletesAnAccountBeforeItsTimeUnlessAChangeOfAddressCanBeUndone(t *testing.T) {
+	t.Parallel()
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		ada, bea := w.person("Ada"), w.person("Bea")
+		w.verify(ada)
+		_, _, token := w.asksToDelete(ada)
+		w.answersKeep(token, "delete").wantRedirect("/")
+		if w.hasAccount(ada) {
+			t.Error("the account is still there")
+		}
+		w.mailTo(ada.email, "Your account was deleted")
+		w.answersKeep(token, "delete").want(http.StatusGone)
+
+		w.verify(bea)
+		w.moves(w.member(bea), "thief@kelp.example")
+		undo := w.linkIn(w.mailTo(bea.email, tellsChange))
+		bea.email = "thief@kelp.example"
+		_, _, token = w.asksToDelete(bea)
+		w.answersKeep(token, "delete").want(http.StatusConflict).wantText("h1", "Your account can’t be deleted yet")
+		w.sql(`UPDATE people SET delete_after_ms = 1`)
+		w.sql(`UPDATE links SET expires_ms = created_ms + 1 WHERE purpose = 'keep'`)
+		require.NoError(t, w.db.Tidy(t.Context()))
+		w.undoes(undo)
+		if kept := w.rows(`SELECT id FROM people WHERE id = '` + bea.id + `' AND delete_after_ms IS NULL`); len(kept) != 1 {
+			t.Error("who undid the change has no account")
+		}
+	})
+}
+
+func TestAnAccountIsDeletedWhenItsTimeIsUp(t *testing.T) {
+	t.Parallel()
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		p, bob := w.person("Ada"), w.person("Bob")
+		w.verify(p)
+		b := w.member(p)
+		b.post("/account/delete", url.Values{"email": {p.email}}).wantRedirect("/")
+		wantKept := func(because string) {
+			t.Helper()
+			require.NoError(t, w.db.Tidy(t.Context()))
+			if !w.hasAccount(p) {
+				t.Fatalf("deleted although %s", because)
+			}
+		}
+		w.sql(`UPDATE people SET delete_after_ms = 1 WHERE delete_after_ms IS NOT NULL`)
+		wantKept("the email waits")
+		w.sendMail()
+		wantKept("the link was emailed just now")
+		w.sql(`UPDATE links SET expires_ms = created_ms + 1`)
+		w.sql(`UPDATE people SET delete_after_ms = 4000000000000 WHERE delete_after_ms IS NOT NULL`)
+		wantKept("its time is not up")
+		w.sql(`UPDATE people SET delete_after_ms = 1 WHERE delete_after_ms IS NOT NULL`)
+		require.NoError(t, w.db.Tidy(t.Context()))
+		if w.hasAccount(p) || !w.hasAccount(bob) {
+			t.Error("the account is there, or another one is not")
+		}
+	})
+}
+
+func TestAnOperatorDecidesAboutAnAccountThatWaitsToBeDeleted(t *testing.T) {
+	t.Parallel()
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		w.verify(p)
+		_, _, token := w.asksToDelete(p)
+		_, err := w.accounts.SetDisabled(t.Context(), p.id, true)
+		require.NoError(t, err)
+		w.answersKeep(token, "keep").want(http.StatusSeeOther)
+		if now, err := w.accounts.Find(t.Context(), p.id); err != nil || !now.Disabled || !now.DeleteAfter.IsZero() {
+			t.Errorf("kept, but disabled by an operator: %+v, %v", now, err)
+		}
+		_, err = w.accounts.SetDisabled(t.Context(), p.id, false)
+		require.NoError(t, err)
+
+		_, _, token = w.asksToDelete(p)
+		now, err := w.accounts.SetDisabled(t.Context(), p.id, false)
+		if err != nil || now.Disabled || !now.DeleteAfter.IsZero() {
+			t.Errorf("enabled by an operator: %+v, %v", now, err)
+		}
+		w.answersKeep(token, "delete").want(http.StatusGone)
+		w.asksToDelete(p)
+		require.NoError(t, w.accounts.Delete(t.Context(), p.id))
+	})
+}
