@@ -168,13 +168,26 @@ func (b *browser) logIn(p person, next string) *answer {
 	})
 }
 
+// checked ends the address to which a browser without cookies is redirected after a
+// login: the login page checks that the cookie came back, and leads on.
+const checked = "&check=cookies"
+
+// leadsTo is where a redirect points, in the end.
+func (a *answer) leadsTo() string {
+	to := a.header.Get("Location")
+	if next, first := strings.CutSuffix(to, checked); first {
+		to, _ = url.QueryUnescape(strings.TrimPrefix(next, "/login?next="))
+	}
+	return to
+}
+
 // follow goes where a redirect points.
 func (b *browser) follow(from *answer) *answer {
 	b.w.t.Helper()
 	if from.status != http.StatusSeeOther {
 		b.w.t.Fatalf("%s %s answered %d, which leads nowhere", from.request.Method, from.request.URL, from.status)
 	}
-	return b.get(from.resolve(from.header.Get("Location")))
+	return b.get(from.resolve(from.leadsTo()))
 }
 
 // token is the session cookie's value, "" when there is none.
@@ -255,7 +268,7 @@ func (a *answer) want(status int) *answer {
 func (a *answer) wantRedirect(location string) *answer {
 	a.t.Helper()
 	a.want(http.StatusSeeOther)
-	if got := a.header.Get("Location"); got != location {
+	if got := a.leadsTo(); got != location {
 		a.t.Fatalf("%s %s leads to %q, want %q", a.request.Method, a.request.URL, got, location)
 	}
 	return a

@@ -122,8 +122,7 @@ func illFormed(token string) []string {
 		product.SessionCookie + "=" + strings.Repeat("A", 8192), product.SessionCookie + "=" + strings.Repeat("*", 43), product.SessionCookie + "=" + strings.Repeat("%41", 43),
 		product.SessionCookie + "=" + token[:42] + "+", product.SessionCookie + "=" + token[:42] + "/", product.SessionCookie + "=" + token[:42] + "\u00e9", product.SessionCookie + `="` + token[:41] + `"`,
 		product.SessionCookie + "=" + token[:20] + " " + token[21:], product.SessionCookie + "=holdfast:session:" + token[:26], product.SessionCookie + "=../../" + token[:37],
-		product.SessionCookie + "=" + token + "; " + product.SessionCookie + "=" + token,                                                                                                         // two, which one nobody can say
-		product.SessionCookie + "=" + strings.Repeat("B", 43) + "; " + product.SessionCookie + "=" + token, strings.ToUpper(product.SessionCookie[:1]) + product.SessionCookie[1:] + "=" + token, // other spelling, other cookie
+		strings.ToUpper(product.SessionCookie[:1]) + product.SessionCookie[1:] + "=" + token, // other spelling, other cookie
 		"__Host-" + product.SessionCookie + "=" + token, product.SessionCookie + "2=" + token, "; ; =;", product.SessionCookie + "==" + token,
 	}
 }
@@ -133,7 +132,13 @@ func TestAnIllFormedCookieIsAGuestsAndAsksNoStore(t *testing.T) {
 	w := newWorld(t, services(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	before := w.everything()
+	const name = product.SessionCookie
+	two := []string{name + "=" + b.token() + "; " + name + "=" + b.token(), name + "=" + strings.Repeat("B", 43) + "; " + name + "=" + b.token()}
 	send := func() {
+		for _, cookies := range two { // which one nobody can say
+			w.bare("GET", "/profile", "", "Cookie: "+cookies).wantRedirect("/login?next=%2Fprofile")
+			w.bare("GET", "/", "", "Cookie: "+cookies).want(http.StatusOK).wantNoCookie()
+		}
 		for _, cookies := range illFormed(b.token()) {
 			w.bare("GET", "/profile", "", "Cookie: "+cookies).wantRedirect("/login?next=%2Fprofile").wantNoCookie()
 			w.bare("GET", "/", "", "Cookie: "+cookies).want(http.StatusOK).wantNoCookie()

@@ -31,6 +31,8 @@ const (
 	flashLater = ".later"
 	// flashForgotten is for a session that the server's memory does not have.
 	flashForgotten = "forgotten"
+	// flashSeveral is for a browser that sent several session cookies.
+	flashSeveral = "several"
 	// flashEnded begins the code of a session that has ended; the reason follows.
 	flashEnded = "ended."
 )
@@ -57,11 +59,17 @@ func (s *Site) flashText(code string) string {
 		flashDeleted:      "Your account has been deleted, and you are logged out everywhere" + when + ".",
 		flashClosing: "Your account will be deleted in 7 days, unless you keep it with the link that we emailed you. " +
 			"Until then no one can log in to it, and you are logged out everywhere" + when + ".",
-		flashKept:      "Your account is kept. Now choose a new password, because someone else may know the old one.",
-		flashPassword:  "Your password has been changed, and you are logged out on all other devices" + when + ".",
+		flashKept:     "Your account is kept. Now choose a new password, because someone else may know the old one.",
+		flashPassword: "Your password has been changed, and you are logged out on all other devices" + when + ".",
+		flashSeveral: "You are not logged in: your browser sent more than one cookie named “" + s.sessionCookie +
+			"”, and we can’t tell which is ours. We removed ours. Another program on this host or its domain set the other: " +
+			"delete it in your browser’s settings, then log in. " + renameCookie,
 		flashForgotten: "This server keeps sessions in its own memory, and no longer has yours. Log in to continue.",
 	}[code]
 }
+
+// renameCookie ends a notice about a cookie that another program has set.
+const renameCookie = "The operator can rename ours with the setting SESSION_COOKIE."
 
 // reason says why a session has ended.
 type reason struct {

@@ -3,17 +3,20 @@ package web
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
+	"holdfast/internal/session"
 )
 
 type loginPage struct {
 	Email, Next string
 	Remember    bool
 	RememberFor string
+	Notice      string // about the browser's cookies
 	problems
 }
 
@@ -29,7 +32,51 @@ func (s *Site) showLogin(c echo.Context) error {
 	if p.Failed != "" {
 		p.Errors.Add("email", p.Failed)
 	}
+	if sent == nil {
+		p.Notice = s.cookieNotice(c)
+	}
 	return s.Render(c, wrong.status(), "login", "Log in", p)
+}
+
+// A login by a browser that has not sent a cookie yet leads back to the login page,
+// with one of these in the query. The page leads on, or says why the browser is not
+// logged in.
+const (
+	checkField   = "check"
+	checkCookies = "cookies" // the browser accepts no cookies
+	checkHTTPS   = "https"   // a cookie for https, and a page that was opened by http
+)
+
+// loggedIn redirects a browser that has been logged in to next.
+func (s *Site) loggedIn(c echo.Context, next string) error {
+	r := c.Request()
+	if next = s.afterLogin(next); !fromBrowser(r) || len(s.deviceTokens(r)) > 0 {
+		return c.Redirect(http.StatusSeeOther, next)
+	}
+	check := checkCookies
+	if s.BaseURL.Scheme == "https" && strings.HasPrefix(r.Header.Get("Origin"), "http:") {
+		check = checkHTTPS
+	}
+	return c.Redirect(http.StatusSeeOther, loginURL(next)+"&"+checkField+"="+check)
+}
+
+// cookieNotice says on the login page what is wrong with the browser's cookies, as far
+// as a guest's request shows it.
+func (s *Site) cookieNotice(c echo.Context) string {
+	const off = "You are not logged in: your browser did not send our cookie back. "
+	value, count := findCookie(c.Request().Header, s.sessionCookie)
+	check := c.QueryParam(checkField)
+	switch {
+	case value != "" && count == 1 && !session.WellFormed(value):
+		return "Another program on this host uses a cookie named “" + s.sessionCookie + "”, too. If you log in here, it may log you out there. " + renameCookie
+	case count > 0 || !ownLink(c.Request()):
+		return ""
+	case check == checkCookies:
+		return off + "Allow cookies for this site, then log in again."
+	case check == checkHTTPS:
+		return off + "It works over https only, and you opened this page over http. Log in at " + s.BaseURL.JoinPath("login").String() + "."
+	}
+	return ""
 }
 
 // ownLink reports whether a request does not follow a link of another site.
@@ -50,7 +97,7 @@ func (s *Site) submitLogin(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
+	return s.loggedIn(c, sent["next"])
 }
 
 // logIn verifies an email and a password, and begins a session.

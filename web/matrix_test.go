@@ -308,7 +308,7 @@ func namesItsAccount(route string) bool {
 
 // brief is the status and where the answer leads.
 func (a *answer) brief() string {
-	return strings.TrimSpace(fmt.Sprint(a.status, " ", a.header.Get("Location")))
+	return strings.TrimSpace(fmt.Sprint(a.status, " ", a.leadsTo()))
 }
 
 // link is the token of a link that a mail would bring.

@@ -187,8 +187,14 @@ func (s *Site) membersOnly(next echo.HandlerFunc) echo.HandlerFunc {
 }
 
 // endedNotice is the code of the notice that the session which a request came with has
-// ended; "" if that is not so.
+// ended, or that the request came with several session cookies; "" if neither is so.
+// Of several cookies it clears this site's: a browser that sends the other one for some
+// pages only would be redirected between those and the login page for ever.
 func (s *Site) endedNotice(c echo.Context) string {
+	if _, count := findCookie(c.Request().Header, s.sessionCookie); count > 1 {
+		current(c).DropCookie()
+		return flashSeveral
+	}
 	how, over, err := current(c).WhyEnded(c.Request().Context())
 	if err != nil {
 		// Why a session ended is not worth failing for.

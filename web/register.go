@@ -56,7 +56,7 @@ func (s *Site) submitRegister(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, s.afterLogin(sent["next"]))
+	return s.loggedIn(c, sent["next"])
 }
 
 // firstLogin logs in a person who has just signed up.

@@ -105,6 +105,7 @@ var bothStacks = map[string]func(testing.TB) stores{"embedded Redis and SQLite":
 
 type options struct {
 	https   bool
+	cookie  string // the session cookie's name; "" for the default
 	textLog bool
 	noLog   bool // for benchmarks
 	learn   bool
@@ -230,6 +231,7 @@ func (w *world) open() {
 		Devices: w.db.Devices(),
 		DataDir: cmp.Or(w.stores.dataDir, w.t.TempDir()),
 		Limits:  session.Limits{Idle: sessionIdle, Lifetime: sessionLife, Remember: sessionLonger},
+		Cookie:  w.options.cookie,
 		Secure:  w.options.https,
 		Start:   w.process.Start,
 		Now:     w.clock.Now,

@@ -143,6 +143,7 @@ func (p *program) openStore(ctx context.Context, accept func(store.Identity) err
 		Secure: p.cfg.Secure(),
 		Start:  p.process.Start,
 		Log:    p.log,
+		Cookie: p.cfg.SessionCookie,
 	})
 	return nil
 }

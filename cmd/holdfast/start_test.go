@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"net"
 	"net/http"
 	"os"
@@ -130,13 +131,14 @@ func TestOneMessageNamesEveryWrongSetting(t *testing.T) {
 		"PORT":                 "70000",
 		"BASE_URL":             "ftp://example.org",
 		"SESSION_STORE":        "cloud",
+		"SESSION_COOKIE":       "__Host-kelp",
 		"SESSION_IDLE_TIMEOUT": "soon",
 		"REDIS_URL":            "http://user:secret-word@redis:6379",
 		"DATABASE_URL":         "mysql://user:secret-word@db/holdfast",
 		"TRUSTED_PROXIES":      "everyone",
 		"LOG_LEVEL":            "loud",
 	})
-	mustName(t, message, "8 invalid settings", "PORT", "BASE_URL", "SESSION_STORE", "SESSION_IDLE_TIMEOUT", "REDIS_URL",
+	mustName(t, message, "9 invalid settings", "PORT", "BASE_URL", "SESSION_STORE", "SESSION_COOKIE", "SESSION_IDLE_TIMEOUT", "REDIS_URL",
 		"DATABASE_URL", "TRUSTED_PROXIES", "LOG_LEVEL")
 	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
 		t.Errorf("wrong settings left %v behind, %v", left, err)
@@ -269,4 +271,17 @@ func TestANameThatAnotherProgramHasTooIsRefused(t *testing.T) {
 	}
 	server := start(t, testprocess.Settings{"PORT": port, "HOST": "127.0.0.1"})
 	member(t, server)
+}
+
+// Browsers send a host's cookies to all of its ports.
+func TestTwoServersOnOneHostKeepTheirSessionsApartByTheCookiesName(t *testing.T) {
+	t.Parallel()
+	first, second := start(t, testprocess.Settings{}), start(t, testprocess.Settings{"SESSION_COOKIE": "kelp"})
+	ada := newVisitor(t, first.URL)
+	ada.register()
+	there := ada.at(second.URL)
+	there.register()
+	if err := errors.Join(greeted(ada), greeted(there)); err != nil {
+		t.Error(err)
+	}
 }

@@ -47,6 +47,7 @@ type Config struct {
 	RedisURL                SecretURL     `group:"Sessions" name:"redis-url" schemes:"redis,rediss" unset:"embedded, in DATA_DIR" help:"Redis server: redis://USER:PASSWORD@HOST:6379/0, or rediss:// for TLS."`
 	RedisConnectTimeout     time.Duration `group:"Sessions" initial:"250ms" min:"1ms" max:"1m" help:"Time limit for opening a connection to Redis."`
 	RedisTimeout            time.Duration `group:"Sessions" initial:"500ms" min:"1ms" max:"1m" help:"Time limit for one Redis command, including opening the connection and one retry."`
+	SessionCookie           string        `group:"Sessions" check:"cookie" unset:"session" help:"Name of the session cookie. Browsers send a host's cookies to all its ports, so each program on a host needs another name. With an https BASE_URL, __Host- comes before it."`
 	SessionIdleTimeout      time.Duration `group:"Sessions" initial:"24h" min:"1s" max:"400d" help:"A session expires when it has not been used for this long."`
 	SessionLifetime         time.Duration `group:"Sessions" initial:"7d" min:"1s" max:"400d" help:"A session expires this long after login, even if it is in use."`
 	SessionRememberLifetime time.Duration `group:"Sessions" initial:"30d" min:"1s" max:"400d" help:"The same, for a login with “keep me logged in”."`

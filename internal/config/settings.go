@@ -67,6 +67,8 @@ func (s setting) set(text string) (err error) {
 			err = checkHostPort(text)
 		case "base":
 			*target, err = checkBase(text)
+		case "cookie":
+			err = checkCookie(text)
 		case "mail":
 			err = checkMail(text)
 		}

@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"holdfast/internal/product"
 )
 
 // Each function here checks the text of one kind of value. Its error says what
@@ -125,6 +127,19 @@ func checkServer(text string, schemes []string) error {
 }
 
 var databaseNumber = regexp.MustCompile(`^(/[0-9]{0,4})?$`)
+
+// cookieName is a token (RFC 6265, section 4.1.1; RFC 9110, section 5.6.2).
+var cookieName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$")
+
+// checkCookie refuses prefixes that mean something to browsers, which compare them
+// in any case (RFC 6265bis, section 5.7), and the other cookies of the site.
+func checkCookie(text string) error {
+	if !cookieName.MatchString(text) || strings.HasPrefix(text, "__") || text == product.PartingCookie || text == product.DeviceCookie {
+		return fmt.Errorf("must be 1 to 64 letters, digits or any of !#$%%&'*+-.^_`|~, must not begin with __, and must not be %s or %s",
+			product.PartingCookie, product.DeviceCookie)
+	}
+	return nil
+}
 
 func checkMail(text string) error {
 	if _, err := mail.ParseAddress(text); err != nil {

@@ -13,6 +13,7 @@ import (
 
 	"holdfast/internal/config"
 	"holdfast/internal/dev/require"
+	"holdfast/internal/product"
 )
 
 // refusal is what is said of one setting with this value; "" when it is taken.
@@ -155,6 +156,18 @@ func TestADirectoryThatOnlyAShellUnderstandsIsRefused(t *testing.T) {
 	} {
 		if said := refusal(t, "DATA_DIR", value); (said == "") != (want == "") || !strings.Contains(said, want) {
 			t.Errorf("%q: %q, want %q", value, said, want)
+		}
+	}
+}
+
+func TestTheNameOfACookieIsAToken(t *testing.T) {
+	for value, taken := range map[string]bool{
+		"session": true, "connect.sid": true, strings.Repeat("k", 64): true, "_k": true,
+		strings.Repeat("k", 65): false, "two words": false, "k=v": false, "k;v": false, `"k"`: false, "k(v)": false, "kélp": false,
+		"__Host-kelp": false, "__secure-kelp": false, product.DeviceCookie: false, product.PartingCookie: false,
+	} {
+		if said := refusal(t, "SESSION_COOKIE", value); (said == "") != taken {
+			t.Errorf("SESSION_COOKIE=%s: %q", value, said)
 		}
 	}
 }

@@ -76,6 +76,7 @@ func Open(ctx context.Context, s Server) (web.Extension, func() error, error) {
 		Settings:   append(launch.Inherited(), s.Settings.Environ()...),
 		Host:       s.Settings.Host,
 		Base:       s.Base,
+		Cookie:     s.Sessions.CookieName(),
 		Life:       secondLife,
 	})
 	extension, err := pages.New(pages.Config{

@@ -19,8 +19,8 @@ const (
 	// cookies to all of its ports (RFC 6265, section 8.5), so two products on one
 	// host need different ones. It is empty for the first of them.
 	CookiePrefix = ""
-	// SessionCookie is the session cookie's name on http; on https __Host- comes
-	// before it.
+	// SessionCookie is the session cookie's name on http, unless the setting
+	// SESSION_COOKIE gives it another; on https __Host- comes before it.
 	SessionCookie = CookiePrefix + "session"
 	// PartingCookie carries one message past the end of a session.
 	PartingCookie = CookiePrefix + "parting"

@@ -211,3 +211,5 @@ func (m *Manager) WriteCookie(w http.ResponseWriter, s *Session) {
 		m.scs.WriteSessionCookie(s.scs, w, token, s.record.ExpiresAt)
 	}
 }
+	case s.dropped:
+		m.scs.WriteSessionCookie(s.scs, w, "", time.Time{})

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,7 +28,8 @@ type Config struct {
 	Devices DeviceStore
 	DataDir string // for revocations that the database cannot take right now
 	Limits  Limits
-	Secure  bool // cookies for https only
+	Cookie  string // the session cookie's name, before any prefix; "" for product.SessionCookie
+	Secure  bool   // cookies for https only
 	// Start is the number of this server start, stored with every login.
 	Start int64
 	Now   func() time.Time // nil for the system clock
@@ -55,7 +57,7 @@ func New(cfg Config) *Manager {
 	m.scs.Store = scsStore{m: m}
 	m.scs.Codec = codec{}
 	m.scs.HashTokenInStore = true
-	m.scs.Cookie.Name = CookieName(cfg.Secure)
+	m.scs.Cookie.Name = product.CookieName(cmp.Or(cfg.Cookie, product.SessionCookie), cfg.Secure)
 	m.scs.Cookie.Secure = cfg.Secure
 	m.scs.Cookie.HttpOnly = true
 	m.scs.Cookie.SameSite = http.SameSiteLaxMode
@@ -63,9 +65,6 @@ func New(cfg Config) *Manager {
 	m.scs.Cookie.Persist = false
 	return m
 }
-
-// CookieName returns the name of the session cookie.
-func CookieName(secure bool) string { return product.CookieName(product.SessionCookie, secure) }
 
 // CookieName returns the name of the cookie this Manager reads and writes.
 func (m *Manager) CookieName() string { return m.scs.Cookie.Name }

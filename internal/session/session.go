@@ -76,6 +76,7 @@ type Session struct {
 	flashTaken bool         // a flash this request took was already taken elsewhere
 
 	committed, cookieWritten bool
+	dropped                  bool // DropCookie was called
 }
 
 // Member returns the person this session belongs to; ok is false for a guest.
@@ -111,6 +112,10 @@ func (s *Session) LogOut(tokens ...string) {
 }
 
 // LoggedOut reports whether LogOut was called in this request.
+// DropCookie clears the browser's cookie and leaves the session: for a browser that
+// sent several cookies of the same name.
+func (s *Session) DropCookie() { s.dropped = true }
+
 func (s *Session) LoggedOut() bool { return s.loggedOut }
 
 // Flash adds a message that the next page shows once.

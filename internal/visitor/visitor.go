@@ -23,7 +23,6 @@ import (
 )
 
 const (
-	cookieName   = "session" // on http
 	keyPrefix    = product.SessionKeys
 	requestLimit = 30 * time.Second // one request, its answer read
 	idleConns    = 16               // kept alive to one server
@@ -39,6 +38,7 @@ type Person struct{ Name, Email, Password string }
 // it is safe for concurrent use.
 type Visitor struct {
 	Base   string      // of the server, as "http://127.0.0.1:3000"
+	Named  string      // the session cookie's name
 	Header http.Header // sent with every request
 	// Handed, if set, is called with each session token that a server has set.
 	Handed func(token string)
@@ -50,7 +50,7 @@ type Visitor struct {
 func New(base string) *Visitor {
 	// No proxy: the server is on this machine. What travels is what is read.
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: idleConns}
-	return &Visitor{Base: base, client: &http.Client{
+	return &Visitor{Base: base, Named: product.SessionCookie, client: &http.Client{
 		Transport:     transport,
 		Jar:           newJar(),
 		Timeout:       requestLimit,
@@ -135,7 +135,7 @@ func (v *Visitor) Do(ctx context.Context, q Request) (Answer, error) {
 	defer response.Body.Close()
 	a := Answer{Status: response.Status, Code: response.StatusCode, Header: response.Header, Cookies: response.Cookies()}
 	for _, cookie := range a.Cookies {
-		if v.Handed != nil && cookie.Name == cookieName && cookie.Value != "" {
+		if v.Handed != nil && cookie.Name == v.Named && cookie.Value != "" {
 			v.Handed(cookie.Value)
 		}
 	}
@@ -222,7 +222,7 @@ func (v *Visitor) Token() string {
 		return ""
 	}
 	for _, cookie := range v.client.Jar.Cookies(at) {
-		if cookie.Name == cookieName {
+		if cookie.Name == v.Named {
 			return cookie.Value
 		}
 	}
@@ -230,12 +230,12 @@ func (v *Visitor) Token() string {
 }
 
 // Cookie is the session cookie as a request carries it.
-func (v *Visitor) Cookie() string { return cookieName + "=" + v.Token() }
+func (v *Visitor) Cookie() string { return v.Named + "=" + v.Token() }
 
 // Take puts a session cookie with this token into the browser.
 func (v *Visitor) Take(token string) {
 	if at, err := url.Parse(v.Base); err == nil {
-		v.client.Jar.SetCookies(at, []*http.Cookie{{Name: cookieName, Value: token, Path: "/"}})
+		v.client.Jar.SetCookies(at, []*http.Cookie{{Name: v.Named, Value: token, Path: "/"}})
 	}
 }
 

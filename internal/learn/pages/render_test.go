@@ -119,7 +119,7 @@ func samplePages() map[string][]any {
 		"why": {whyPage{}, whyPage{
 			Learn: true, Member: true, Store: "Redis", Known: true, Measured: then, Faults: []memoryFault{{"It forgets", "It ends.", "logged out", "Hello, Ada!"}},
 			Second:  secondPart{Running: true, Process: 7, URL: "http://localhost:3001/profile", Ends: then, Greeting: "Hello, Ada!", Means: "It found you."},
-			Endings: sessionEndings(), States: sessionStates(), Thieves: thieves(), Wire: wireRows(), HTTPS: true, Cookie: "session",
+			Endings: sessionEndings(), States: sessionStates(), Thieves: thieves(), Wire: wireRows("session"), HTTPS: true, Cookie: "session",
 		}, whyPage{Learn: true, Second: secondPart{Refusal: "It is locked.", Means: "One at a time.", Failed: "Not now."}},
 			whyPage{Learn: true, Second: secondPart{Blocked: "Not here."}}},
 		"labwait": {labWaitPage{Try: 1}, labWaitPage{Given: true, Try: maxTries}},

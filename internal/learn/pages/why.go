@@ -14,6 +14,7 @@ import (
 	"holdfast/internal/httpserver"
 	"holdfast/internal/learn/restartcheck"
 	"holdfast/internal/learn/second"
+	"holdfast/internal/product"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 	"holdfast/web"
@@ -102,7 +103,7 @@ func (s *Pages) submitSecondStop(c echo.Context) error {
 func (s *Pages) whyPage(c echo.Context, status int, failed string) error {
 	p := whyPage{
 		Learn: s.Learn, Memory: s.InMemory(), Store: s.Sessions.Where(), HTTPS: s.BaseURL.Scheme == "https", Cookie: s.Sessions.CookieName(),
-		Endings: sessionEndings(), States: sessionStates(), Thieves: thieves(), Wire: wireRows(),
+		Endings: sessionEndings(), States: sessionStates(), Thieves: thieves(), Wire: wireRows(s.Sessions.CookieName()),
 	}
 	_, p.Member = web.Current(c).Member()
 	if s.Learn {
@@ -263,9 +264,10 @@ func thieves() []thief {
 	}
 }
 
-func wireRows() []wireRow {
+func wireRows(cookie string) []wireRow {
+	plain := strings.TrimPrefix(cookie, product.CookieName("", true))
 	return []wireRow{
-		{"The cookie’s name", "session", "__Host-session: browsers accept a cookie with this name only from this exact host, over https, for all its pages. No other host on the same domain can plant one"},
+		{"The cookie’s name", plain, product.CookieName(plain, true) + ": browsers accept a cookie with this name only from this exact host, over https, for all its pages. No other host on the same domain can plant one"},
 		{"Secure", "not set: the cookie is sent unencrypted like everything else, and anyone in between can copy it", "set: the browser sends it encrypted or not at all"},
 		{"Strict-Transport-Security", "not sent", "for two years the browser uses https, even if you type http"},
 		{"Ports", "cookies ignore them: a cookie that another server on this host sets, on any port, is sent here too, and the other way round", "the same, but the prefix keeps out cookies set without https"},

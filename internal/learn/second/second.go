@@ -5,6 +5,7 @@
 package second
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,7 @@ type Options struct {
 	Settings []string
 	Host     string   // where this server listens
 	Base     *url.URL // where people reach it; its port is not used
+	Cookie   string   // the session cookie's name; "" for the default
 	Life     time.Duration
 }
 
@@ -190,6 +192,7 @@ func (s *Server) Ask(ctx context.Context, token string) (greeting string, err er
 	defer cancel()
 	browser := visitor.New("http://" + net.JoinHostPort(reachable(s.options.Host), strconv.Itoa(state.Port)))
 	defer browser.Close()
+	browser.Named = cmp.Or(s.options.Cookie, browser.Named)
 	if token != "" {
 		browser.Take(token)
 	}

@@ -1,0 +1,102 @@
+package web_test
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+
+	"holdfast/internal/product"
+)
+
+func TestALoginWhoseCookieDoesNotComeBackSaysWhy(t *testing.T) {
+	t.Parallel()
+	for scheme, want := range map[string]string{"http": "Allow cookies for this site", "https": "over https only, and you opened this page over http"} {
+		t.Run(scheme, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t, embedded(t), options{https: scheme == "https"})
+			p := w.person("Ada")
+			b := w.browser()
+			b.client.Jar = nil // a browser that keeps no cookie, or none of https
+			form := url.Values{"email": {p.email}, "password": {p.password}, "next": {"/devices"}}.Encode()
+			in := b.postWith("/login", form, "Origin: http://"+w.base.Host).want(http.StatusSeeOther)
+			page := b.get(in.resolve(in.header.Get("Location"))).want(http.StatusOK)
+			page.wantText("h1", "Log in")
+			if said := page.text("main .notice"); !strings.Contains(said, want) {
+				t.Errorf("the login page says %q", said)
+			}
+			if to := page.doc().Find("form[action='/login'] [name=next]").AttrOr("value", ""); to != "/devices" {
+				t.Errorf("the form leads to %q", to)
+			}
+			r := b.request("GET", in.header.Get("Location"), nil)
+			r.Header.Set("Sec-Fetch-Site", "cross-site")
+			if said := b.do(r).text("main .notice"); said != "" {
+				t.Errorf("to someone who followed a link of another site, the page says %q", said)
+			}
+			if said := b.get("/login?next=%2Fdevices").text("main .notice"); said != "" {
+				t.Errorf("the login page says %q without a login", said)
+			}
+
+			// A browser that keeps them is led on, and is not checked again.
+			b = w.browser()
+			to := b.get(b.logIn(p, "/devices").header.Get("Location"))
+			if scheme == "http" {
+				to.wantRedirect("/devices")
+			}
+			b.get("/profile").want(http.StatusOK)
+			b.post("/logout", nil)
+			if to := b.logIn(p, "/devices").header.Get("Location"); to != "/devices" {
+				t.Errorf("the second login leads to %q", to)
+			}
+		})
+	}
+}
+
+// Another program on this host, or one on a domain above it, has set a cookie of the
+// same name for some pages. Only those pages get both.
+func TestTwoSessionCookiesEndInANoticeAndNotInARedirectLoop(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	b := w.member(p)
+	b.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: product.SessionCookie, Value: "foreign", Path: "/profile"}})
+	for range 2 {
+		sent := b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		if gone := sent.cookie(product.SessionCookie); gone.MaxAge >= 0 || gone.Path != "/" {
+			t.Errorf("our cookie is not cleared: %s", gone.Raw)
+		}
+		login := b.follow(sent).want(http.StatusOK)
+		said := strings.Join(login.notices(), " ")
+		if !strings.Contains(said, "“session”") || !strings.Contains(said, "SESSION_COOKIE") {
+			t.Errorf("the login page says %q", said)
+		}
+		b.logIn(p, "").wantRedirect("/profile")
+	}
+}
+
+func TestACookieOfAnotherProgramIsSaidToBeOne(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, embedded(t), options{cookie: "kelp"})
+	b := w.member(w.person("Ada"))
+	for cookie, want := range map[string]bool{"kelp=eyJhIjoxfQ.x.y": true, "kelp=": false, "kelp=" + b.token(): false, "session=eyJhIjoxfQ.x.y": false} {
+		page := w.bare("GET", "/login", "", "Cookie: "+cookie)
+		if page.status == http.StatusSeeOther {
+			continue // a member's
+		}
+		said := page.text("main .notice")
+		if got := strings.Contains(said, "Another program on this host uses a cookie named “kelp”, too."); got != want {
+			t.Errorf("with %s the login page says %q", cookie, said)
+		}
+	}
+}
+
+func TestPagesShowTheConfiguredCookieName(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, embedded(t), options{learn: true, cookie: "kelp"})
+	b := w.member(w.person("Ada"))
+	for path, want := range map[string]string{"/explain": "kelp=", "/why": "__Host-kelp"} {
+		if text := b.get(path).want(http.StatusOK).text("main"); !strings.Contains(text, want) || strings.Contains(text, "session=") || strings.Contains(text, "__Host-session") {
+			t.Errorf("%s does not name the cookie kelp, or names another", path)
+		}
+	}
+}
