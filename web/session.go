@@ -39,6 +39,9 @@ type memberJSON struct {
 func (s *Site) showSession(c echo.Context) error {
 	wrong, sent, values := problemsOf(c), formOf(c), current(c).Values()
 	if wantsJSON(c.Request()) {
+		if wrong.Failed != "" {
+			return c.JSON(wrong.status(), map[string]string{"error": wrong.Failed})
+		}
 		if wrong.Errors != nil {
 			return c.JSON(wrong.status(), map[string]form.Errors{"errors": wrong.Errors})
 		}
@@ -82,6 +85,10 @@ func (s *Site) submitSession(c echo.Context) error {
 	}
 	if action != "" {
 		sess.Flash(key + " has been set.")
+	}
+	// Stored here, where a guest who has stored too much gets the form again.
+	if err := s.commit(c, c.Response()); err != nil {
+		return err
 	}
 	return c.Redirect(http.StatusSeeOther, "/session")
 }

@@ -67,7 +67,10 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 		return err
 	}
 	c.Set(sessionKey, sess)
-	member, _ := sess.Member()
+	member, known := sess.Member()
+	if !known {
+		sess.SentFrom(c.RealIP())
+	}
 	c.Set(senderKey, member)
 	out, buffered := c.Response(), s.responses.Get().(*bufferedResponse)
 	buffered.echo = *echo.NewResponse(buffered, s.echo)

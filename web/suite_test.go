@@ -116,6 +116,9 @@ type options struct {
 	attacks bool // whether the lab makes them, or only counts
 	// redisTimeout bounds one operation; 0 for one that no busy machine needs.
 	redisTimeout time.Duration
+	// guestIdle and guestBytes are limits for guests; 0 for none of their own.
+	guestIdle  time.Duration
+	guestBytes int
 }
 
 const (
@@ -218,6 +221,7 @@ func (w *world) open() {
 		RevocationLog:   w.db.Devices(),
 		Belongs:         session.Belongs,
 		Postgres:        w.db.Pool(),
+		SQLite:          w.db.SQL(),
 		DatabaseTimeout: testkit.Patience,
 		Log:             log,
 	}
@@ -230,12 +234,14 @@ func (w *world) open() {
 		Where:   w.store.Where,
 		Devices: w.db.Devices(),
 		DataDir: cmp.Or(w.stores.dataDir, w.t.TempDir()),
-		Limits:  session.Limits{Idle: sessionIdle, Lifetime: sessionLife, Remember: sessionLonger},
-		Cookie:  w.options.cookie,
-		Secure:  w.options.https,
-		Start:   w.process.Start,
-		Now:     w.clock.Now,
-		Log:     log,
+		Limits: session.Limits{
+			Idle: sessionIdle, Lifetime: sessionLife, Remember: sessionLonger, Guest: w.options.guestIdle, GuestBytes: w.options.guestBytes,
+		},
+		Cookie: w.options.cookie,
+		Secure: w.options.https,
+		Start:  w.process.Start,
+		Now:    w.clock.Now,
+		Log:    log,
 	})
 	var limiter *throttle.Limiter
 	if w.options.slow {

@@ -139,11 +139,23 @@ func (p *program) openStore(ctx context.Context, accept func(store.Identity) err
 			Idle:     p.cfg.SessionIdleTimeout,
 			Lifetime: p.cfg.SessionLifetime,
 			Remember: p.cfg.SessionRememberLifetime,
+
+			Guest:      p.cfg.SessionGuestIdleTimeout,
+			GuestBytes: guestBytes(p.cfg),
 		},
+		Cookie: p.cfg.SessionCookie,
 		Secure: p.cfg.Secure(),
 		Start:  p.process.Start,
 		Log:    p.log,
-		Cookie: p.cfg.SessionCookie,
 	})
 	return nil
+}
+
+// guestBytes is how much the guests of one address may store in an hour; 0 for no
+// limit.
+func guestBytes(cfg config.Config) int {
+	if cfg.Throttle == "off" {
+		return 0
+	}
+	return cfg.SessionGuestLimit << 10
 }

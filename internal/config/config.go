@@ -51,6 +51,8 @@ type Config struct {
 	SessionIdleTimeout      time.Duration `group:"Sessions" initial:"24h" min:"1s" max:"400d" help:"A session expires when it has not been used for this long."`
 	SessionLifetime         time.Duration `group:"Sessions" initial:"7d" min:"1s" max:"400d" help:"A session expires this long after login, even if it is in use."`
 	SessionRememberLifetime time.Duration `group:"Sessions" initial:"30d" min:"1s" max:"400d" help:"The same, for a login with “keep me logged in”."`
+	SessionGuestIdleTimeout time.Duration `group:"Sessions" initial:"1h" min:"1s" max:"400d" help:"A guest's session expires when it has not been used for this long, or for SESSION_IDLE_TIMEOUT if that is shorter."`
+	SessionGuestLimit       int           `group:"Sessions" initial:"1024" min:"1" max:"1048576" help:"Maximum number of KiB that guests from one IP address (IPv6: one /64) may store in an hour. THROTTLE=off removes this limit."`
 
 	SMTPURL  SecretURL `group:"Email" name:"smtp-url" schemes:"smtp,smtps" unset:"files in DATA_DIR/mail" help:"Mail server: smtp://USER:PASSWORD@HOST:587, or smtps:// for TLS from the start."`
 	MailFrom string    `group:"Email" initial:"Holdfast <holdfast@localhost>" check:"mail" help:"From address of outgoing email. Required with SMTP_URL."`

@@ -15,8 +15,9 @@ import (
 // rendered and before its first byte is sent, and only for a request that
 // succeeded. A page that shows what was stored calls it earlier; nothing is stored
 // after that. After an error, no cookie may be written and the page must not be
-// sent. Errors: ErrUnavailable, ErrEnded, ErrFlashTaken, and ErrFull if parallel
-// requests together stored more than fits.
+// sent. Errors: ErrUnavailable, ErrEnded, ErrFlashTaken, ErrFull if parallel
+// requests together stored more than fits, and *[throttle.RetryAfterError] for a guest:
+// nothing was changed, and s is as it was read.
 func (m *Manager) Commit(s *Session) error {
 	if s.committed {
 		return nil
@@ -33,7 +34,10 @@ func (m *Manager) Commit(s *Session) error {
 		err = m.commitLogIn(s)
 	case s.changed && (stored || !s.record.empty()):
 		o.Act = Stored
-		if err = m.write(s); err == nil && s.flashTaken {
+		if err = m.chargeGuest(s); err == nil {
+			err = m.write(s)
+		}
+		if err == nil && s.flashTaken {
 			err = ErrFlashTaken
 		}
 	case !stored:
@@ -209,7 +213,7 @@ func (m *Manager) WriteCookie(w http.ResponseWriter, s *Session) {
 		member, _ := s.Member()
 		m.scs.RememberMe(s.scs, member.Remember)
 		m.scs.WriteSessionCookie(s.scs, w, token, s.record.ExpiresAt)
-	}
-}
 	case s.dropped:
 		m.scs.WriteSessionCookie(s.scs, w, "", time.Time{})
+	}
+}

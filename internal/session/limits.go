@@ -12,6 +12,10 @@ type Limits struct {
 	// Remember is the lifetime of a session whose owner asked to stay logged in. It
 	// has no shorter idle timeout, because it is meant for long absences.
 	Remember time.Duration
+	// Guest replaces a longer Idle for guests; 0 for none. GuestBytes is how much the
+	// guests of one address may store in an hour; 0 for no limit.
+	Guest      time.Duration
+	GuestBytes int
 }
 
 func (l Limits) lifetime(remember bool) time.Duration {
@@ -21,12 +25,20 @@ func (l Limits) lifetime(remember bool) time.Duration {
 	return l.Lifetime
 }
 
+// IdleOf returns the idle timeout of r, whose owner did not ask to stay logged in.
+func (l Limits) IdleOf(r Record) time.Duration {
+	if r.Member == nil && l.Guest > 0 {
+		return min(l.Guest, l.Idle)
+	}
+	return l.Idle
+}
+
 // IdleExpiresAt returns when r expires if it is not used again.
 func (l Limits) IdleExpiresAt(r Record) time.Time {
 	if r.Member != nil && r.Member.Remember {
 		return r.ExpiresAt
 	}
-	if idle := r.LastSeenAt.Add(l.Idle); idle.Before(r.ExpiresAt) {
+	if idle := r.LastSeenAt.Add(l.IdleOf(r)); idle.Before(r.ExpiresAt) {
 		return idle
 	}
 	return r.ExpiresAt

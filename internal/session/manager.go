@@ -42,7 +42,7 @@ type Manager struct {
 	scs   *scs.SessionManager
 	queue *revocation.Queue
 	// touchEvery is the least time between two stored uses: a minute, or a twentieth of
-	// a shorter idle timeout. A page view in between reads and does not write.
+	// a shorter idle timeout, a guest's included. A page view in between reads and does not write.
 	touchEvery time.Duration
 }
 
@@ -53,7 +53,7 @@ func New(cfg Config) *Manager {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	m := &Manager{cfg: cfg, scs: scs.New(), queue: revocation.NewQueue(cfg.DataDir), touchEvery: min(time.Minute, cfg.Limits.Idle/20)}
+	m := &Manager{cfg: cfg, scs: scs.New(), queue: revocation.NewQueue(cfg.DataDir), touchEvery: min(time.Minute, cfg.Limits.IdleOf(Record{})/20)}
 	m.scs.Store = scsStore{m: m}
 	m.scs.Codec = codec{}
 	m.scs.HashTokenInStore = true

@@ -65,6 +65,7 @@ type Session struct {
 	token   string          // sent with the request, if it is well-formed
 	reason  Reason          // why the sender is not logged in; "" for a member
 	trace   *Trace          // nil unless the request is observed
+	address string          // see SentFrom
 
 	base   Record // as it was read; empty for a guest without a session
 	record Record // as this request leaves it
@@ -75,8 +76,8 @@ type Session struct {
 	login      *text.Sender // LogIn was called, from there
 	flashTaken bool         // a flash this request took was already taken elsewhere
 
-	committed, cookieWritten bool
 	dropped                  bool // DropCookie was called
+	committed, cookieWritten bool
 }
 
 // Member returns the person this session belongs to; ok is false for a guest.
@@ -111,11 +112,11 @@ func (s *Session) LogOut(tokens ...string) {
 	}
 }
 
-// LoggedOut reports whether LogOut was called in this request.
 // DropCookie clears the browser's cookie and leaves the session: for a browser that
 // sent several cookies of the same name.
 func (s *Session) DropCookie() { s.dropped = true }
 
+// LoggedOut reports whether LogOut was called in this request.
 func (s *Session) LoggedOut() bool { return s.loggedOut }
 
 // Flash adds a message that the next page shows once.

@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"internal/password":           {},
 	"internal/pipeline":           {},
 	"internal/product":            {},
-	"internal/session":            {"internal/session/revocation", "internal/session/store", "internal/text", "internal/fault"},
+	"internal/session":            {"internal/session/revocation", "internal/session/store", "internal/text", "internal/throttle", "internal/fault"},
 	"internal/session/revocation": {"internal/sqlitefile"},
 	"internal/session/store":      {"internal/pipeline", "internal/embeddedredis", "internal/hostname", "internal/fault"},
 	"internal/embeddedredis":      {"internal/sqlitefile"},

@@ -74,6 +74,7 @@ func (p *place) start(ctx context.Context, program string, extra ...string) (*la
 		"SESSION_STORE=" + p.store, "REDIS_URL=" + p.redisURL,
 		"DATABASE_TIMEOUT=10s", "REDIS_TIMEOUT=10s", "REDIS_CONNECT_TIMEOUT=10s",
 		"SESSION_IDLE_TIMEOUT=1h", "SESSION_LIFETIME=1h", "SESSION_REMEMBER_LIFETIME=1h",
+		"THROTTLE=off", // it fills a store from one address
 		"SHUTDOWN_TIMEOUT=10s", "LOG_LEVEL=warn", "LOG_FORMAT=text",
 		"LEARN=off", // its pages would keep recent requests in memory
 	}

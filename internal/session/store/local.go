@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -65,11 +67,14 @@ func (l *local) Delete(ctx context.Context, keys ...string) error {
 func (l *local) DeleteAll(context.Context) (removed int, err error) {
 	err = l.update(func(b bucket) error {
 		keys, err := b.keys()
+		keys = slices.DeleteFunc(keys, isCounter)
 		removed = len(keys)
 		return errors.Join(err, removeAll(b, keys))
 	})
 	return removed, err
 }
+
+func isCounter(key string) bool { return strings.HasPrefix(key, Counters) }
 
 func removeAll(b bucket, keys []string) (err error) {
 	for _, key := range keys {

@@ -114,6 +114,7 @@ func (r *redisStore) DeleteAll(ctx context.Context) (int, error) {
 		if err != nil {
 			return removed, err
 		}
+		found = slices.DeleteFunc(found, func(key string) bool { return isCounter(strings.TrimPrefix(key, Prefix)) })
 		if len(found) > 0 {
 			n, err := redis.Int(r.client.DoContext(ctx, "DEL", redis.Args{}.AddFlat(found)...))
 			if err != nil {

@@ -35,12 +35,16 @@ type Store interface {
 	// Delete deletes keys; keys without a value are ignored. Errors:
 	// fault.ErrOutcomeUnknown.
 	Delete(ctx context.Context, keys ...string) error
-	// DeleteAll deletes every key and returns how many there were.
+	// DeleteAll deletes every key except Counters, and returns how many there were.
 	DeleteAll(ctx context.Context) (int, error)
 	// Ping reports whether the store answers.
 	Ping(ctx context.Context) error
 	Close() error
 }
+
+// Counters begins the keys of what is counted. Sessions have other keys: theirs are 43
+// characters long, without a colon.
+const Counters = "count:"
 
 // The named errors of this package.
 var (

@@ -167,7 +167,7 @@ const deletedAtOnce = 10_000
 
 const deleteSomeSessions = `
 DELETE FROM sessions
-WHERE token IN (SELECT token FROM sessions LIMIT $1)`
+WHERE token IN (SELECT token FROM sessions WHERE token NOT LIKE '` + Counters + `%' LIMIT $1)`
 
 func (t *table) DeleteAll(ctx context.Context) (int, error) {
 	for removed := 0; ; {
