@@ -44,10 +44,35 @@ WHERE id = $1
   AND turn_ms = $3
   AND tries = $4`
 
+// Anyone can ask for a reset with any number of addresses that they have made up. Those
+// emails go to no one, so where many emails wait, they are removed first, many with
+// one statement: an email that is sent does not wait for them. Which addresses have
+// an account is looked up here, as in [account.Service.Address], long after the
+// requests were answered.
+const removeResetsForNoOne = `
+DELETE FROM outbox
+WHERE id IN (
+  SELECT id FROM outbox
+  WHERE kind = $1
+    AND tries = 0
+    AND NOT EXISTS (SELECT 1 FROM people WHERE people.email_key = outbox.email_key)
+  ORDER BY turn_ms, id
+  LIMIT $2)`
+
+// resetsAtOnce is how many of them one statement removes.
+const resetsAtOnce = 2_000
+
 // Take implements [mail.Outbox].
 func (o outbox) Take(ctx context.Context, lease time.Duration) (account.Email, bool, error) {
 	const doing = "take email from outbox"
 	emails, err := list(ctx, o.db, doing, emailInto, waitingEmails, emailsAtOnce)
+	if err == nil && len(emails) == emailsAtOnce {
+		var removed int64
+		removed, err = o.db.exec(ctx, "remove resets for no one", removeResetsForNoOne, string(account.EmailReset), resetsAtOnce)
+		if err == nil && removed > 0 {
+			emails, err = list(ctx, o.db, doing, emailInto, waitingEmails, emailsAtOnce)
+		}
+	}
 	if err != nil {
 		return account.Email{}, false, err
 	}
