@@ -113,7 +113,8 @@ type options struct {
 	mail    bool   // whether mail is on
 	slow    bool   // whether tries are slowed
 	trusted []netip.Prefix
-	attacks bool // whether the lab makes them, or only counts
+	hasher  *password.Hasher // nil for one that costs little
+	attacks bool             // whether the lab makes them, or only counts
 	// redisTimeout bounds one operation; 0 for one that no busy machine needs.
 	redisTimeout time.Duration
 	// guestIdle and guestBytes are limits for guests; 0 for none of their own.
@@ -248,7 +249,7 @@ func (w *world) open() {
 		limiter = throttle.New(w.db.Tries(), w.clock.Now)
 	}
 	w.accounts = account.New(account.Config{
-		Store: w.db.People(), Throttle: limiter, Hasher: testkit.Hasher(), Policy: password.Policy{MinRunes: minPassword}, Now: w.clock.Now, Log: log,
+		Store: w.db.People(), Throttle: limiter, Hasher: cmp.Or(w.options.hasher, testkit.Hasher()), Policy: password.Policy{MinRunes: minPassword}, Now: w.clock.Now, Log: log,
 	})
 	w.folder = mail.NewFolder(filepath.Join(w.stores.dir(w.t), "mail"), "Holdfast <holdfast@localhost>", log)
 	w.post, err = mail.New(mail.Config{

@@ -177,6 +177,7 @@ func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person,
 		// No lookup and no hash: the answer reveals nothing about any account.
 		return Person{}, ErrInvalidCredentials
 	}
+	ctx = hashFor(ctx, email) // whether or not it has an account
 	record, err := s.findByEmail(ctx, email)
 	if errors.Is(err, ErrNotFound) {
 		return Person{}, cmp.Or(s.Hasher.VerifyNobody(ctx, pass), ErrInvalidCredentials)
@@ -192,6 +193,11 @@ func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person,
 		s.rehash(ctx, record, pass)
 	}
 	return record.Person, nil
+}
+
+// hashFor returns a context for hashes that are made for the account of an address.
+func hashFor(ctx context.Context, email string) context.Context {
+	return password.For(ctx, byEmail(PasswordRule(), email).Subject)
 }
 
 // verify returns ErrInvalidCredentials for a wrong password and a disabled person.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"holdfast/internal/form"
+	"holdfast/internal/password"
 	"holdfast/internal/text"
 	"holdfast/internal/throttle"
 )
@@ -84,7 +85,7 @@ func (s *Service) SignUp(ctx context.Context, r Registration, always bool, from 
 	if err := s.Throttle.Take(ctx, append(all, failures)...); err != nil {
 		return Person{}, err
 	}
-	p, err := s.signUp(ctx, r, always, from)
+	p, err := s.signUp(password.For(ctx, throttle.Network(from.Address)), r, always, from)
 	taken := errors.Is(err, ErrEmailTaken)
 	if !taken || always { // where taken is answered like success, it counts like success
 		s.refund(ctx, failures)
@@ -234,7 +235,7 @@ func (s *Service) acceptable(ctx context.Context, field, pass string, p Person) 
 	if problem != "" {
 		return "", form.Errors{{Field: field, Message: problem}}
 	}
-	return s.Hasher.Hash(ctx, pass)
+	return s.Hasher.Hash(hashFor(ctx, p.Email), pass)
 }
 
 // AskReset has an email sent to the owner of an address, if there is one. That is

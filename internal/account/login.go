@@ -69,7 +69,7 @@ func (s *Service) verified(ctx context.Context, id, pass string) (Record, error)
 	if err != nil {
 		return Record{}, err
 	}
-	if _, err := s.verify(ctx, record, pass); err != nil {
+	if _, err := s.verify(hashFor(ctx, record.Email), record, pass); err != nil {
 		return Record{}, err
 	}
 	return record, nil

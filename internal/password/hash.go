@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,6 +47,8 @@ type Hasher struct {
 	cost    argon2id.Params
 	slots   chan struct{}
 	wait    time.Duration
+	mu      sync.Mutex
+	shares  map[string]*share // by the key of For; without those that no one uses
 	work    atomic.Int64
 	hashing func() // called before each hash is computed; a test waits in it for others
 }
@@ -58,7 +61,7 @@ func NewHasher(cost Cost, slots int, wait time.Duration) *Hasher {
 		cost: argon2id.Params{
 			Memory: cost.MemoryKiB, Iterations: cost.Passes, Parallelism: lanes, SaltLength: saltBytes, KeyLength: keyBytes,
 		},
-		slots: make(chan struct{}, max(slots, 1)), wait: wait, hashing: func() {},
+		slots: make(chan struct{}, max(slots, 1)), wait: wait, shares: map[string]*share{}, hashing: func() {},
 	}
 }
 
@@ -108,34 +111,78 @@ func (h *Hasher) VerifyNobody(ctx context.Context, password string) error {
 	return err
 }
 
+type shareKey struct{}
+
+// For returns a context for hashes that are made for one account or one sender, which
+// key identifies. All hashes for one key together take at most half of the slots. The
+// others for that key wait for those, and not in the line for a slot: however many
+// there are, a hash for another key waits behind few of them.
+func For(ctx context.Context, key string) context.Context {
+	return context.WithValue(ctx, shareKey{}, key)
+}
+
+// share is the part of the slots that hashes for one key may take.
+type share struct {
+	slots chan struct{}
+	users int // guarded by Hasher.mu
+}
+
+// join returns the slots of the key in ctx, and a function to call when the caller
+// does not use them any more.
+func (h *Hasher) join(ctx context.Context) (slots chan struct{}, leave func()) {
+	key, found := ctx.Value(shareKey{}).(string)
+	if !found {
+		return make(chan struct{}, 1), func() {}
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.shares[key]
+	if s == nil {
+		s = &share{slots: make(chan struct{}, max(1, cap(h.slots)/2))}
+		h.shares[key] = s
+	}
+	s.users++
+	return s.slots, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if s.users--; s.users == 0 {
+			delete(h.shares, key)
+		}
+	}
+}
+
 // inSlot calls hash with the form of a password that is hashed, when a slot is
 // free.
 func (h *Hasher) inSlot(ctx context.Context, password string, cost argon2id.Params, hash func(text string) error) error {
 	if !Hashable(password) {
 		return ErrUnhashable
 	}
-	if err := h.acquire(ctx); err != nil {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
-	defer func() { <-h.slots }()
+	waiting, stop := context.WithTimeoutCause(ctx, h.wait, ErrBusy)
+	defer stop()
+	share, leave := h.join(ctx)
+	defer leave()
+	for _, slots := range []chan struct{}{share, h.slots} {
+		if err := acquire(waiting, slots); err != nil {
+			return err
+		}
+		defer func() { <-slots }()
+	}
 	h.work.Add(int64(cost.Memory) * int64(cost.Iterations))
 	h.hashing()
 	return hash(norm.NFC.String(password))
 }
 
-func (h *Hasher) acquire(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
+func acquire(waiting context.Context, slots chan struct{}) error {
 	select {
-	case h.slots <- struct{}{}: // also when h.wait is zero
+	case slots <- struct{}{}: // also when there is no time to wait
 		return nil
 	default:
 	}
-	waiting, stop := context.WithTimeoutCause(ctx, h.wait, ErrBusy)
-	defer stop()
 	select {
-	case h.slots <- struct{}{}:
+	case slots <- struct{}{}:
 		return nil
 	case <-waiting.Done():
 		return context.Cause(waiting)

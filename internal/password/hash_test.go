@@ -280,3 +280,40 @@ func BenchmarkVerify(b *testing.B) {
 		}
 	}
 }
+
+func TestHashesForOneKeyTakeHalfOfTheSlots(t *testing.T) {
+	for slots, share := range map[int]int{1: 1, 2: 1, 4: 2, 5: 2} {
+		h := cheap(slots, 0)
+		entered, release, answers := make(chan struct{}, slots), make(chan struct{}), make(chan error, 10)
+		h.CallBefore(func() {
+			entered <- struct{}{}
+			<-release
+		})
+		ask := func(ctx context.Context) { answers <- h.VerifyNobody(ctx, right) }
+		ada := password.For(t.Context(), "ada")
+		for range share + 3 {
+			go ask(ada)
+		}
+		for range 3 {
+			if err := <-answers; !errors.Is(err, password.ErrBusy) {
+				t.Errorf("%d slots: one hash too many for one key: %v", slots, err)
+			}
+		}
+		for range share {
+			<-entered
+		}
+		for range slots - share {
+			go ask(t.Context())
+			<-entered
+		}
+		close(release)
+		for range slots {
+			if err := <-answers; err != nil {
+				t.Errorf("%d slots: %v", slots, err)
+			}
+		}
+		if err := h.VerifyNobody(ada, right); err != nil {
+			t.Errorf("%d slots, afterwards: %v", slots, err)
+		}
+	}
+}
