@@ -2,11 +2,13 @@ package main
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"holdfast/internal/database"
 	"holdfast/internal/mail"
+	"holdfast/internal/session/store"
 	"holdfast/web"
 )
 
@@ -14,6 +16,10 @@ const (
 	// revokeEvery is how often sessions that a change of an account has revoked are
 	// looked for in the store, after the request that revoked them has done so.
 	revokeEvery = 5 * time.Second
+	// reconcileEvery is how often the database is compared with what was seen of it.
+	reconcileEvery = 5 * time.Second
+	// reconcileTurn is how long an instance that reconciles sessions may give no sign.
+	reconcileTurn = 30 * time.Second
 	// recordEvery is how often a server checks whether its store has lost its ID.
 	recordEvery = 5 * time.Second
 	// cleanupEvery is how often expired rows and files are deleted; the first time
@@ -50,6 +56,9 @@ func (s *server) startBackground(ctx context.Context) error {
 	}
 	if !s.flags.Uncounted {
 		every(recordEvery, recordEvery, "session store not recorded", s.recordStoreAgain)
+	}
+	if s.cfg.SessionStore != store.KindDatabase {
+		every(0, reconcileEvery, "sessions not reconciled", s.reconcile)
 	}
 	tasks.Go(func() { mailer.Run(ctx) })
 	tasks.Go(func() { s.sessions.Maintain(ctx) })
@@ -97,4 +106,43 @@ func (s *server) recordStoreAgain(ctx context.Context) error {
 		s.recorded = now
 	}
 	return nil // a store or database that is down is logged when it is needed
+}
+
+// reconcile notices that the database lost data, and reconciles the sessions with it,
+// at one instance. The session store keeps the last position seen of the database
+// until that is done. It is read first, so that a database behind it has lost data.
+func (s *server) reconcile(ctx context.Context) error {
+	seen, err := s.store.Database(ctx)
+	if err != nil {
+		return nil // a store or database that is down is logged when it is needed
+	}
+	now, err := s.db.Position(ctx)
+	if err != nil {
+		return nil
+	}
+	if !now.Lost(seen) {
+		// Only the position that was compared advances, so that older data keeps its own.
+		if now, err = s.db.AdvancePosition(ctx, now); err == nil {
+			_ = s.store.RecordDatabase(ctx, now.String()) // or the next time
+		}
+		return nil
+	}
+	if claimed, err := s.db.ClaimReconciling(ctx, reconcileTurn); err != nil || !claimed {
+		return err
+	}
+	s.log.WarnContext(ctx, "database lost data, reconciling sessions", "position", now.String(), "seen", seen)
+	done, err := s.sessions.Reconcile(ctx, func(ctx context.Context, yield func([]string) error) error {
+		return s.store.Keys(ctx, func(keys []string) error {
+			_, err := s.db.ClaimReconciling(ctx, 0)
+			return errors.Join(err, yield(keys))
+		})
+	}, s.db.Revocations())
+	if err == nil {
+		err = s.store.RecordDatabase(ctx, now.String())
+	}
+	if err != nil {
+		return err
+	}
+	s.log.InfoContext(ctx, "sessions reconciled", "listed", done.Restored, "revoked", done.Revoked)
+	return nil
 }

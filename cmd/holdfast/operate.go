@@ -84,6 +84,15 @@ func (o *operator) run(ctx context.Context, command config.Command) error {
 		return o.listUsers(ctx)
 	case command.Name == "users add":
 		return o.addUser(ctx, users.Add.Name, users.Add.Email)
+	case command.Name == "sessions reconcile":
+		if _, err := o.db.Position(ctx); err != nil { // a replica, or a restore that is not complete
+			return err
+		}
+		done, err := o.sessions.Reconcile(ctx, o.store.Keys, o.db.Revocations())
+		if err != nil {
+			return err
+		}
+		return o.say("Sessions listed again: %d. Sessions revoked: %d.\n", done.Restored, done.Revoked)
 	case sessions.EndAll.Everybody:
 		ended, err := o.sessions.RevokeAll(ctx, session.RevokedByOperator, func(marked int) {
 			fmt.Fprintf(o.out, "Revoking: %d devices so far\n", marked)

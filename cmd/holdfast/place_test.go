@@ -40,6 +40,7 @@ var commands = map[string]stores{
 	"serve": makesThem, "migrate": makesThem, "restart-check": makesThem, "healthcheck": none, "version": none,
 	"users list": people, "users show": people, "users add": people, "users enable": people, "users reset-link": people,
 	"users disable": sessions, "sessions list": sessions, "sessions end": sessions, "sessions end-all": sessions,
+	"sessions reconcile": sessions,
 }
 
 // commandLine is a command with what it asks for.
@@ -48,7 +49,7 @@ func commandLine(name, email string) []string {
 	switch name {
 	case "users add":
 		return append(args, "--name", "Bea", "--email", "bea@example.org")
-	case "users list", "healthcheck", "version":
+	case "users list", "healthcheck", "version", "sessions reconcile":
 		return args
 	case "sessions end":
 		return append(args, "--email", email, "--id", "x")

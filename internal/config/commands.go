@@ -57,6 +57,7 @@ type Sessions struct {
 		Email     string `xor:"who" required:"" help:"The account's email address."`
 		Everybody bool   `xor:"who" required:"" help:"Revoke the sessions of all accounts."`
 	} `cmd:"" help:"Revoke all sessions of one person (--email) or of everyone (--everybody)."`
+	Reconcile struct{} `cmd:"" help:"List sessions again that the database has lost, and revoke those of lost or disabled accounts."`
 }
 
 // ByEmail names a person.

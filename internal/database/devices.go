@@ -270,15 +270,19 @@ func (d devices) endedPage(ctx context.Context, ended *int64, id *string) ([]str
 	return strings.Fields(keys), missing(err, nil)
 }
 
-const claimDailyJob = `
-UPDATE jobs
-SET ran_ms = NOW_MS
-WHERE name = $1
-  AND ran_ms <= NOW_MS - $2`
+const claimJob = `
+INSERT INTO jobs (name, ran_ms)
+VALUES ($1, NOW_MS)
+ON CONFLICT (name) DO UPDATE
+SET ran_ms = EXCLUDED.ran_ms
+WHERE jobs.ran_ms <= EXCLUDED.ran_ms - $2
+   OR jobs.ran_ms > EXCLUDED.ran_ms + 60000`
 
-// claimDailyJob reports whether the caller is to do a job: one instance a day is.
-func (db *DB) claimDailyJob(ctx context.Context, name string) (bool, error) {
-	claimed, err := db.exec(ctx, "claim daily job", claimDailyJob, name, (24 * time.Hour).Milliseconds())
+// claimJob reports whether the caller is to do a job: one instance is, until the time
+// after has passed. A job that ran more than a minute in the future, by a clock that has
+// gone back since, counts as one that did not run.
+func (db *DB) claimJob(ctx context.Context, name string, after time.Duration) (bool, error) {
+	claimed, err := db.exec(ctx, "claim job", claimJob, name, after.Milliseconds())
 	return claimed > 0, err
 }
 
@@ -300,7 +304,7 @@ const forgottenAtOnce = 10_000
 // Forget implements [session.DeviceStore]. While the lifetime of an ended one
 // has not passed, a store restored from older data may hold its session.
 func (d devices) Forget(ctx context.Context, age time.Duration) error {
-	claimed, err := d.db.claimDailyJob(ctx, "forget devices")
+	claimed, err := d.db.claimJob(ctx, "forget devices", 24*time.Hour)
 	if err != nil || !claimed {
 		return err
 	}

@@ -68,6 +68,13 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		"DB.StartOf":     func(ctx context.Context) error { _, err := db.StartOf(ctx, 1); return err },
 		"DB.Tidy":        db.Tidy,
 
+		"DB.Position": func(ctx context.Context) error { _, err := db.Position(ctx); return err },
+		"DB.AdvancePosition": func(ctx context.Context) error {
+			_, err := db.AdvancePosition(ctx, database.Position{})
+			return err
+		},
+		"DB.ClaimReconciling": func(ctx context.Context) error { _, err := db.ClaimReconciling(ctx, time.Minute); return err },
+
 		"DB.CheckMigrated": func(ctx context.Context) error { _, err := db.CheckMigrated(ctx); return err },
 		"DB.RecordSessionStore": func(ctx context.Context) error {
 			return db.RecordSessionStore(ctx, database.SessionStore{Kind: "kind"})
@@ -164,8 +171,13 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 		"Devices.RevokeByKey": func(ctx context.Context) error {
 			return devices.RevokeByKey(ctx, []string{device.SessionKey}, session.RevokedByOwner)
 		},
-		"Devices.Expire": func(ctx context.Context) error { return devices.Expire(ctx, []string{device.ID}) },
-		"Devices.Clock":  func(ctx context.Context) error { _, err := devices.Clock(ctx); return err },
+		"Devices.Unlisted": func(ctx context.Context) error {
+			_, err := devices.Unlisted(ctx, []string{device.SessionKey})
+			return err
+		},
+		"Devices.Restore": func(ctx context.Context) error { return devices.Restore(ctx, device, dawn) },
+		"Devices.Expire":  func(ctx context.Context) error { return devices.Expire(ctx, []string{device.ID}) },
+		"Devices.Clock":   func(ctx context.Context) error { _, err := devices.Clock(ctx); return err },
 		"Devices.RevokedSince": func(ctx context.Context) error {
 			return devices.RevokedSince(ctx, birth, func([]string) error { return nil })
 		},

@@ -89,6 +89,13 @@ type DeviceStore interface {
 	// Expire marks those of the devices as expired that have not ended yet and were
 	// inserted more than a minute ago: a younger one may be about to be confirmed.
 	Expire(ctx context.Context, ids []string) error
+	// Unlisted returns those of the keys for which there is no device, or only one that
+	// is not confirmed.
+	Unlisted(ctx context.Context, keys []string) ([]string, error)
+	// Restore inserts a confirmed device of a session that is stored already; now is
+	// the present by the clock of its times. If the person is gone or may not log in,
+	// it stores the revocation of the session instead, and returns ErrEnded.
+	Restore(ctx context.Context, d Device, now time.Time) error
 	// Clock reads the database's clock, which stamps all of this.
 	Clock(ctx context.Context) (Clock, error)
 	// RevokedSince passes the keys of devices that ended at since or later, and whose

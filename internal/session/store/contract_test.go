@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -465,4 +466,37 @@ func TestAStoreThatIsNotThereIsSaid(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAStoreNamesItsSessionsAndKeepsAPosition: one in the database names none, since the
+// database that has lost them has lost both.
+func TestAStoreNamesItsSessionsAndKeepsAPosition(t *testing.T) {
+	everywhere(t, func(t *testing.T, p *place) {
+		opened := p.open()
+		s := suite{t, t.Context(), opened}
+		want := []string{strings.Repeat("a", 43), strings.Repeat("b", 43)}
+		for _, key := range want {
+			require.NoError(t, s.CompareAndSwap(s.ctx, key, nil, []byte(key+"=1"), time.Minute))
+		}
+		require.NoError(t, opened.RecordDatabase(s.ctx, "1 2 3"))
+		if p.cfg.Kind == store.KindDatabase {
+			want = nil
+		}
+		var keys []string
+		err := opened.Keys(s.ctx, func(some []string) error { keys = append(keys, some...); return nil })
+		if slices.Sort(keys); err != nil || !slices.Equal(keys, want) {
+			t.Errorf("the sessions are %q, %v; want %q", keys, err, want)
+		}
+		if want != nil {
+			failed := errors.New("no more")
+			if err := opened.Keys(s.ctx, func([]string) error { return failed }); !errors.Is(err, failed) {
+				t.Errorf("after an error: %v", err)
+			}
+		}
+		_, err = s.DeleteAll(s.ctx)
+		require.NoError(t, err)
+		if position, err := opened.Database(s.ctx); position != "1 2 3" || err != nil {
+			t.Errorf("the position is %q, %v", position, err)
+		}
+	})
 }

@@ -84,7 +84,7 @@ func inDataDir(cfg Config, name string) (path string, err error) {
 func (f *file) begin(ctx context.Context, cfg Config, identity Identity) (*clockWatch, error) {
 	err := f.db.Update(func(tx *bbolt.Tx) error { _, err := tx.CreateBucketIfNotExists([]byte(bucketName)); return err })
 	if err == nil && cfg.Accept != nil {
-		if identity.ID, err = f.id(ctx); err == nil {
+		if identity.ID, err = f.property(ctx, idProperty); err == nil {
 			err = accept(cfg, identity)
 		}
 	}
@@ -92,7 +92,7 @@ func (f *file) begin(ctx context.Context, cfg Config, identity Identity) (*clock
 		return nil, err
 	}
 	heartbeat := newHeartbeat(cfg)
-	stored, err := f.property(watermarkProperty)
+	stored, err := f.property(ctx, watermarkProperty)
 	if err != nil {
 		return nil, fmt.Errorf("read watermark: %w", err)
 	}
@@ -178,24 +178,21 @@ func (b boltBucket) find(which func(key, stored []byte) bool) (keys []string) {
 	return keys
 }
 
-func (f *file) property(p property) (string, error) {
-	value, err := f.Get(context.Background(), propertyKey+string(p))
+func (f *file) property(ctx context.Context, p property) (string, error) {
+	value, err := f.Get(ctx, propertyKey+string(p))
 	return string(value), err
 }
 
-func (f *file) setProperty(p property, value string) error {
+// setProperty needs no option NX: no other process has the file open.
+func (f *file) setProperty(_ context.Context, p property, value string, _ ...any) error {
 	return f.update(func(b bucket) error {
 		return b.put(propertyKey+string(p), []byte(value), time.Now().AddDate(10, 0, 0))
 	})
 }
 
 func (f *file) writeWatermark(w watermark) error {
-	if err := f.setProperty(watermarkProperty, strings.TrimSpace(w.at+" "+w.epoch)); err != nil {
+	if err := f.setProperty(context.Background(), watermarkProperty, strings.TrimSpace(w.at+" "+w.epoch)); err != nil {
 		return fmt.Errorf("write watermark: %w", err)
 	}
 	return nil
 }
-
-func (f *file) id(context.Context) (string, error) { return f.property(idProperty) }
-
-func (f *file) setID(_ context.Context, id string) error { return f.setProperty(idProperty, id) }

@@ -50,27 +50,46 @@ type property string
 const (
 	watermarkProperty property = ""       // see heartbeat
 	idProperty        property = ".store" // see [Identity]
+	databaseProperty  property = ".database"
 )
 
-// idKeeper is a store that can keep its ID.
-type idKeeper interface {
-	id(ctx context.Context) (string, error)
-	// setID stores an ID if there is none.
-	setID(ctx context.Context, id string) error
+// keeper is a store that keeps properties, "" for one that it does not have.
+type keeper interface {
+	property(ctx context.Context, p property) (string, error)
+	// setProperty stores a property, if there is none where the option NX says so.
+	setProperty(ctx context.Context, p property, value string, options ...any) error
+}
+
+// Database returns what was last recorded with [Opened.RecordDatabase], "" if nothing was.
+func (o *Opened) Database(ctx context.Context) (string, error) {
+	if in, ok := o.Store.(keeper); ok {
+		return in.property(ctx, databaseProperty)
+	}
+	return o.database, nil
+}
+
+// RecordDatabase records in the store up to where its sessions have their rows in the
+// database. What that means is up to the caller.
+func (o *Opened) RecordDatabase(ctx context.Context, position string) error {
+	if in, ok := o.Store.(keeper); ok {
+		return in.setProperty(ctx, databaseProperty, position)
+	}
+	o.database = position // memory lives no longer than this process
+	return nil
 }
 
 // Mark returns the identity of the store, and gives it an ID if it has none. If
 // that fails, the returned Identity lacks only the ID.
 func (o *Opened) Mark(ctx context.Context) (Identity, error) {
 	identity := o.identity
-	keeper, ok := o.Store.(idKeeper)
+	in, ok := o.Store.(keeper)
 	if !ok {
 		return identity, nil
 	}
-	id, err := keeper.id(ctx)
+	id, err := in.property(ctx, idProperty)
 	if err == nil && id == "" {
-		if err = keeper.setID(ctx, rand.Text()); err == nil {
-			id, err = keeper.id(ctx) // another server may have been first
+		if err = in.setProperty(ctx, idProperty, rand.Text(), "NX"); err == nil {
+			id, err = in.property(ctx, idProperty) // another server may have been first
 		}
 	}
 	if err != nil {

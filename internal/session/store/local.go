@@ -64,6 +64,14 @@ func (l *local) Delete(ctx context.Context, keys ...string) error {
 	return err
 }
 
+func (l *local) keys(_ context.Context, yield func(keys []string) error) error {
+	var all []string
+	if err := l.view(func(b bucket) (err error) { all, err = b.keys(); return err }); err != nil {
+		return err
+	}
+	return yield(all)
+}
+
 func (l *local) DeleteAll(context.Context) (removed int, err error) {
 	err = l.update(func(b bucket) error {
 		keys, err := b.keys()

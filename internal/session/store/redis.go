@@ -103,27 +103,30 @@ func (r *redisStore) Delete(ctx context.Context, keys ...string) error {
 	return ofWrite(err)
 }
 
-func (r *redisStore) DeleteAll(ctx context.Context) (int, error) {
-	removed := 0
+func (r *redisStore) DeleteAll(ctx context.Context) (removed int, err error) {
+	err = r.keys(ctx, func(keys []string) error {
+		n, err := redis.Int(r.client.DoContext(ctx, "DEL", prefixed(keys)...))
+		removed += n
+		return err
+	})
+	return removed, err
+}
+
+func (r *redisStore) keys(ctx context.Context, yield func(keys []string) error) error {
 	for cursor := "0"; ; {
 		reply, err := redis.Values(r.client.DoContext(ctx, "SCAN", cursor, "MATCH", Prefix+"*", "COUNT", maxKeysAtOnce))
 		var found []string
 		if err == nil {
 			_, err = redis.Scan(reply, &cursor, &found)
 		}
-		if err != nil {
-			return removed, err
+		for i, key := range found {
+			found[i] = strings.TrimPrefix(key, Prefix)
 		}
-		found = slices.DeleteFunc(found, func(key string) bool { return isCounter(strings.TrimPrefix(key, Prefix)) })
-		if len(found) > 0 {
-			n, err := redis.Int(r.client.DoContext(ctx, "DEL", redis.Args{}.AddFlat(found)...))
-			if err != nil {
-				return removed, err
-			}
-			removed += n
+		if found = slices.DeleteFunc(found, isCounter); err == nil && len(found) > 0 {
+			err = yield(found)
 		}
-		if cursor == "0" {
-			return removed, nil
+		if err != nil || cursor == "0" {
+			return err
 		}
 	}
 }
@@ -212,16 +215,16 @@ func (r *redisStore) CompareAndSwap(ctx context.Context, key string, old, new []
 	return ofWrite(err)
 }
 
-func (r *redisStore) id(ctx context.Context) (string, error) {
-	id, err := redis.String(r.client.DoContext(ctx, "GET", redisKey(idProperty)))
-	if errors.Is(err, redis.ErrNil) {
+func (r *redisStore) property(ctx context.Context, p property) (string, error) {
+	value, err := redis.String(r.client.DoContext(ctx, "GET", redisKey(p)))
+	if errors.Is(err, redis.ErrNil) || isReply(err, "WRONGTYPE") {
 		return "", nil
 	}
-	return id, err
+	return value, err
 }
 
-func (r *redisStore) setID(ctx context.Context, id string) error {
-	_, err := r.client.DoContext(ctx, "SET", redisKey(idProperty), id, "NX")
+func (r *redisStore) setProperty(ctx context.Context, p property, value string, options ...any) error {
+	_, err := r.client.DoContext(ctx, "SET", append([]any{redisKey(p), value}, options...)...)
 	return err
 }
 

@@ -107,6 +107,7 @@ type Opened struct {
 	Embedded *embeddedredis.Server // nil unless this process runs it
 
 	identity Identity    // without its ID
+	database string      // see Database, for a store that keeps no properties
 	clock    *clockWatch // nil where there is no watermark
 	close    func() error
 }
@@ -118,6 +119,18 @@ func (o *Opened) Warnings() []string {
 		return nil
 	}
 	return []string{o.clock.back.down}
+}
+
+// Keys passes the keys of all sessions to yield, in batches. It may pass a key twice, and
+// miss one that is stored or deleted during the call. It passes none of
+// [KindDatabase]: whatever becomes of that database becomes of its sessions, too.
+func (o *Opened) Keys(ctx context.Context, yield func(keys []string) error) error {
+	if all, ok := o.Store.(interface {
+		keys(ctx context.Context, yield func(keys []string) error) error
+	}); ok {
+		return all.keys(ctx, yield)
+	}
+	return nil
 }
 
 // Close closes the store. A second Close does nothing.

@@ -1,0 +1,156 @@
+package main_test
+
+import (
+	"context"
+	"errors"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"holdfast/internal/database"
+	"holdfast/internal/dev/require"
+	"holdfast/internal/dev/testkit"
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+)
+
+// goesBack is a server whose database is replaced by an older copy.
+type goesBack struct {
+	server        *testprocess.Server
+	database      database.Config
+	save, restore func() // save while the server is stopped
+}
+
+func sqliteThatGoesBack(t *testing.T) goesBack {
+	server := start(t, nil)
+	dir := filepath.Join(server.Dir, ".data")
+	file, copied := filepath.Join(dir, "holdfast.db"), filepath.Join(t.TempDir(), "copy")
+	replace := func(to, from string) {
+		t.Helper()
+		content, err := os.ReadFile(from)
+		require.NoError(t, err)
+		require.NoError(t, os.WriteFile(to, content, 0o600))
+	}
+	return goesBack{server, database.Config{DataDir: dir, Timeout: testkit.Patience, MustExist: true},
+		func() { replace(copied, file) },
+		func() { server.Stop(); replace(file, copied) }}
+}
+
+// postgresThatGoesBack is replaced while the server runs.
+func postgresThatGoesBack(t *testing.T) goesBack {
+	postgres := testservice.Postgres(t)
+	at, err := url.Parse(postgres.URL)
+	require.NoError(t, err)
+	name := strings.TrimPrefix(at.Path, "/")
+	at.Path = "/postgres"
+	return goesBack{start(t, onServices(testservice.Redis(t).URL, postgres.URL)), database.Config{URL: postgres.URL, Timeout: testkit.Patience},
+		func() { query(t, at.String(), "CREATE DATABASE "+name+"_copy TEMPLATE "+name) },
+		func() {
+			query(t, at.String(), "DROP DATABASE "+name+" WITH (FORCE)", "ALTER DATABASE "+name+"_copy RENAME TO "+name)
+		}}
+}
+
+// isSeen waits until the session store has a position of the database that the copy
+// does not have.
+func (g goesBack) isSeen(t *testing.T) {
+	t.Helper()
+	db, err := database.Open(t.Context(), g.database)
+	require.NoError(t, err)
+	defer db.Close()
+	// It is recorded between two moves.
+	first, err := db.Position(t.Context())
+	require.NoError(t, err)
+	for range 2 {
+		testkit.Eventually(t, answerLimit, "the position moves on", func() error {
+			now, err := db.Position(context.WithoutCancel(t.Context()))
+			if err == nil && now == first {
+				err = errors.New("it does not")
+			}
+			if err == nil {
+				first = now
+			}
+			return err
+		})
+	}
+}
+
+// TestSessionsThatTheDatabaseLostAreListedAgainOrRevoked: an older copy takes the place
+// of the database, as after a fail-over to a replica that lagged.
+func TestSessionsThatTheDatabaseLostAreListedAgainOrRevoked(t *testing.T) {
+	t.Parallel()
+	for name, on := range map[string]func(*testing.T) goesBack{
+		"SQLite": sqliteThatGoesBack, "SQLite, by hand": sqliteThatGoesBack, "PostgreSQL": postgresThatGoesBack,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			g := on(t)
+			server := g.server
+			ada, bob := member(t, server), member(t, server)
+			server.Stop()
+			g.save()
+			server.Start()
+			lost, disabled, gone := ada.stranger(), bob.stranger(), member(t, server)
+			lost.logIn()
+			disabled.logIn()
+			g.isSeen(t)
+			g.restore()
+			if strings.Contains(name, "by hand") {
+				for _, want := range []string{"Sessions listed again: 2. Sessions revoked: 1.\n", "Sessions listed again: 0. Sessions revoked: 0.\n"} {
+					if did := server.Command("sessions", "reconcile"); did.Code != 0 || did.Stdout != want {
+						t.Errorf("sessions reconcile: %d, %s; want %q", did.Code, did.Output(), want)
+					}
+				}
+			}
+			if strings.Contains(name, "SQLite") {
+				server.Start()
+			}
+			if !strings.Contains(name, "by hand") {
+				testkit.Eventually(t, answerLimit, "reconcile the sessions", func() error {
+					if !strings.Contains(server.Log(), `"sessions reconciled" listed=2 revoked=1`) {
+						return errors.New(server.LogTail())
+					}
+					return nil
+				})
+			}
+			mustBe(t, asked, gone, "whose account is lost")
+			mustBe(t, greeted, disabled, "whose login is lost")
+			if got := ada.get("/devices"); !strings.Contains(got.text("main"), "Unknown browser") {
+				t.Errorf("the devices are %s", got.text("main"))
+			}
+			if _, err := ada.submit("/devices", "/devices/end-others", nil); err != nil {
+				t.Fatal(err)
+			}
+			mustBe(t, asked, lost, "after its person logged out everywhere else")
+			mustBe(t, greeted, ada, "who logged out elsewhere")
+			if name != "PostgreSQL" { // the path of its socket may be too long for the command
+				server.Stop()
+			}
+			if did := server.Command("users", "disable", "--email", bob.email); did.Code != 0 || !strings.Contains(did.Stdout, "Sessions revoked: 2") {
+				t.Errorf("users disable: %d, %s", did.Code, did.Output())
+			}
+			if name != "PostgreSQL" {
+				server.Start()
+			}
+			mustBe(t, asked, disabled, "disabled")
+		})
+	}
+}
+
+// TestAnotherDatabaseEndsNoSession: a server was started with the wrong DATABASE_URL.
+func TestAnotherDatabaseEndsNoSession(t *testing.T) {
+	t.Parallel()
+	redis, wrong := testservice.Redis(t).URL, testkit.Postgres(t)
+	server := start(t, onServices(redis, testkit.Postgres(t).URL))
+	ada := member(t, server)
+	other := start(t, onServices(redis, wrong.URL))
+	goesBack{database: wrong}.isSeen(t)
+	mustBe(t, greeted, ada.at(other.URL), "by a server with another database")
+	mustBe(t, greeted, ada, "beside a server with another database")
+	for _, at := range []*testprocess.Server{server, other} {
+		if strings.Contains(at.Log(), "reconcil") {
+			t.Error(at.LogTail())
+		}
+	}
+}
