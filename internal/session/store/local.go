@@ -69,7 +69,7 @@ func (l *local) keys(_ context.Context, yield func(keys []string) error) error {
 	if err := l.view(func(b bucket) (err error) { all, err = b.keys(); return err }); err != nil {
 		return err
 	}
-	return yield(all)
+	return yield(slices.DeleteFunc(all, isCounter))
 }
 
 func (l *local) DeleteAll(context.Context) (removed int, err error) {
