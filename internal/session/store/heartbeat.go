@@ -95,6 +95,7 @@ func (r Repair) Error() string {
 type heartbeat struct {
 	endings  RevocationLog
 	trustFor time.Duration
+	timeout  time.Duration // of a read
 	clock    *clockWatch
 	client   *pipeline.Client
 	log      *slog.Logger
@@ -117,7 +118,7 @@ type heartbeat struct {
 
 func newHeartbeat(cfg Config) *heartbeat {
 	return &heartbeat{
-		endings: cfg.RevocationLog, trustFor: trustFor, clock: newClockWatch(cfg.Log), log: cfg.Log, started: time.Now(), tokenKey: watermarkKey + ":" + rand.Text(),
+		endings: cfg.RevocationLog, trustFor: trustFor, timeout: cfg.Timeout, clock: newClockWatch(cfg.Log), log: cfg.Log, started: time.Now(), tokenKey: watermarkKey + ":" + rand.Text(),
 		beating: condition{log: cfg.Log, level: slog.LevelWarn, down: "sessions not trusted: no heartbeat accepted by Redis", up: "sessions trusted again"},
 		behind:  condition{log: cfg.Log, level: slog.LevelWarn, down: "revocations from other instances not applied", up: "revocations from other instances applied again"},
 	}
@@ -145,6 +146,23 @@ func (h *heartbeat) checkTrust() error {
 		return nil
 	}
 	return h.explain(ErrNoHeartbeat)
+}
+
+// awaitTrust waits for the next heartbeat, if trust has lapsed and none has failed
+// since: the process was suspended, and a request was ahead of the heartbeat. It
+// reports whether what is read from then on can be trusted.
+func (h *heartbeat) awaitTrust(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, h.timeout)
+	defer cancel()
+	tick := time.NewTicker(turnTick)
+	defer tick.Stop()
+	for ctx.Err() == nil && !h.beating.isDown.Load() {
+		if h.checkTrust() == nil {
+			return true
+		}
+		<-tick.C
+	}
+	return false
 }
 
 // explain adds to an error what takes long, if anything does.
@@ -193,7 +211,7 @@ func (h *heartbeat) write(ctx context.Context) {
 	} else {
 		_, err = h.client.DoContext(ctx, "PING")
 	}
-	if err != nil && !errors.Is(err, errReplaced) && h.checkTrust() != nil {
+	if err != nil && !errors.Is(err, errReplaced) && !errors.Is(err, errLapsed) && h.checkTrust() != nil {
 		h.beating.markDown(err)
 	}
 }

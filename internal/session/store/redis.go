@@ -56,7 +56,9 @@ func (r *redisStore) Get(ctx context.Context, key string) ([]byte, error) {
 	}
 	switch {
 	case err == nil:
-		err = r.heartbeat.checkTrust()
+		if err = r.heartbeat.checkTrust(); err != nil && r.heartbeat.awaitTrust(ctx) {
+			return r.Get(ctx, key)
+		}
 	case isReply(err, "WRONGTYPE"):
 		err = fmt.Errorf("%w: %w", ErrWrongType, err)
 	}
@@ -76,7 +78,10 @@ func (r *redisStore) GetMany(ctx context.Context, keys []string) ([][]byte, erro
 			return nil, r.misdelivered()
 		}
 	}
-	return values, r.heartbeat.checkTrust()
+	if err = r.heartbeat.checkTrust(); err != nil && r.heartbeat.awaitTrust(ctx) {
+		return r.GetMany(ctx, keys)
+	}
+	return values, err
 }
 
 // ofWrite is the error of a write whose command failed with err.
