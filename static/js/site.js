@@ -72,7 +72,8 @@ for (const form of document.querySelectorAll('form[data-waits]')) {
 
 // Times say how far away they are in the words of the server (web/moment.go), and
 // are kept up to date while the page is open. If the clock of this device differs
-// from the server's by more than 3 seconds, the words stay as they came.
+// from the server's by more than 3 seconds, the words stay as they came, and so does a
+// time whose words were changed here, as a browser does that translates the page.
 const count = (n, unit) => `${n} ${unit}${n === 1 ? '' : 's'}`;
 const distance = (seconds) => {
   const past = seconds <= 0, d = Math.abs(seconds);
@@ -85,12 +86,13 @@ const distance = (seconds) => {
 };
 const times = [...document.querySelectorAll('time[datetime]')].map((time) => {
   const [words, ...date] = time.textContent.split(', ');
-  return { time, words, date, left: () => (Date.parse(time.dateTime) - Date.now()) / 1000 };
+  return { time, words, date, shown: time.textContent, left: () => (Date.parse(time.dateTime) - Date.now()) / 1000 };
 });
 const tick = () => {
-  for (const { time, date, left } of times) {
-    const words = [distance(left()), ...date].join(', ');
-    if (time.textContent !== words) time.textContent = words;
+  for (const t of times) {
+    if (t.time.textContent !== t.shown || t.time.firstElementChild) continue;
+    t.shown = [distance(t.left()), ...t.date].join(', ');
+    if (t.time.textContent !== t.shown) t.time.textContent = t.shown;
   }
   setTimeout(tick, 1000);
 };
