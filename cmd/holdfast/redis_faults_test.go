@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -272,4 +274,30 @@ func TestRedisAnsweringWithAnothersRecordShowsItToNobody(t *testing.T) {
 	}
 	mustName(t, server.Log(), `level=ERROR msg="session store reply rejected: wrong key" cause="ALERT`)
 	mustBe(t, greeted, other, "whose record it is")
+}
+
+// TestNoRequestFailsWhenOlderDataIsNoticed: the heartbeat notices it between a request's
+// reading and its answer, and the request reads again.
+func TestNoRequestFailsWhenOlderDataIsNoticed(t *testing.T) {
+	t.Parallel()
+	store := testservice.Redis(t)
+	_, ada := onRedis(t, store)
+	var over atomic.Bool
+	var asking sync.WaitGroup
+	for range 4 {
+		asking.Go(func() {
+			for !over.Load() {
+				if got, err := ada.ask("GET", "/profile", nil); err == nil && got.Code == http.StatusServiceUnavailable {
+					t.Errorf("status %d, %s", got.Code, got.text("h1"))
+					return
+				}
+			}
+		})
+	}
+	for range 5 {
+		must(t, store, "FLUSHDB")
+		time.Sleep(1200 * time.Millisecond) // a heartbeat
+	}
+	over.Store(true)
+	asking.Wait()
 }

@@ -149,8 +149,9 @@ func (h *heartbeat) checkTrust() error {
 }
 
 // awaitTrust waits for the next heartbeat, if trust has lapsed and none has failed
-// since: the process was suspended, and a request was ahead of the heartbeat. It
-// reports whether what is read from then on can be trusted.
+// since: the process was suspended, and a request was ahead of the heartbeat, or the
+// heartbeat found older data while the request was reading. It reports whether what is
+// read from then on can be trusted.
 func (h *heartbeat) awaitTrust(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
@@ -211,7 +212,8 @@ func (h *heartbeat) write(ctx context.Context) {
 	} else {
 		_, err = h.client.DoContext(ctx, "PING")
 	}
-	if err != nil && !errors.Is(err, errReplaced) && !errors.Is(err, errLapsed) && h.checkTrust() != nil {
+	found := errors.Is(err, errReplaced) || errors.Is(err, errLapsed) || errors.Is(err, errOlder) // and a new connection is checked
+	if err != nil && !found && h.checkTrust() != nil {
 		h.beating.markDown(err)
 	}
 }
