@@ -41,6 +41,9 @@ var (
 	errLogOutUnknown = errors.New("logout outcome unknown")
 )
 
+// errDiskFull: what is left of the disk is kept for what ends sessions.
+var errDiskFull = errors.New("the disk is full")
+
 // unavailableAfter wraps err in done if its cause is an unavailable store.
 func unavailableAfter(done, err error) error {
 	for _, cause := range []error{session.ErrUnavailable, fault.ErrUnavailable, session.ErrNotRecorded} {
@@ -128,6 +131,8 @@ func namedErrors(extensions []Extension) []NamedError {
 			"To keep other sites out, it opens only at the server’s own address. Nothing was changed."},
 		{httpserver.ErrRestarting, http.StatusServiceUnavailable, "The server is restarting",
 			"Your request did not get through, so nothing was changed. Try again in a moment."},
+		{errDiskFull, http.StatusServiceUnavailable, "The server’s disk is full",
+			"Nothing was saved. You can still log out, log out other devices, and delete your account."},
 		{errNotReady, http.StatusServiceUnavailable, "This server is not ready",
 			"A store it needs is not responding. Try again in a moment."},
 		{form.ErrTooLarge, http.StatusRequestEntityTooLarge, "", ""},

@@ -77,6 +77,22 @@ func (s *Site) routes() {
 	}
 }
 
+// endsSessions are the forms that are answered when the disk is full, with the one
+// that some of them ask for first.
+var endsSessions = map[string]bool{
+	"/logout": true, "/devices/end": true, "/devices/end-others": true, "/account/password": true,
+	"/account/delete": true, "/account/proof": true,
+}
+
+func (s *Site) whileDiskHasRoom(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if s.DiskFull() {
+			return errDiskFull
+		}
+		return next(c)
+	}
+}
+
 // Group registers routes that share their middleware. Echo's own groups would
 // also run it for every unknown path.
 type Group struct {
@@ -136,7 +152,11 @@ func (g Group) Post(path string, h echo.HandlerFunc, fields ...string) {
 	if !ok {
 		page = g.site.shown[g.site.formPage(path)]
 	}
-	g.site.echo.POST(path, g.wrap(g.site.submit(h, page, fields)))
+	h = g.wrap(g.site.submit(h, page, fields))
+	if g.site.DiskFull != nil && !endsSessions[path] {
+		h = g.site.whileDiskHasRoom(h)
+	}
+	g.site.echo.POST(path, h)
 }
 
 func (s *Site) showAsset(c echo.Context) error {

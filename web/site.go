@@ -40,6 +40,9 @@ type Config struct {
 	// Warnings, if set, returns problems that do not keep this instance from serving,
 	// in words for an operator.
 	Warnings func() []string
+	// DiskFull, if set, reports whether this server's disk is full. Then only forms that
+	// end sessions are answered.
+	DiskFull func() bool
 	Log      *slog.Logger
 	// Answered, if set, is called after every response with the request's
 	// method, the pattern of its route ("" for an unknown path), the status and
@@ -214,8 +217,13 @@ func (s *Site) readyz(c echo.Context) error {
 	if people != nil {
 		reasons = append(reasons, "user database unreachable")
 	}
+	var full error
+	if s.DiskFull != nil && s.DiskFull() {
+		full = errDiskFull
+		reasons = append(reasons, full.Error())
+	}
 	if reasons != nil {
-		return &unready{reasons, errors.Join(sessions, people)}
+		return &unready{reasons, errors.Join(sessions, people, full)}
 	}
 	answer := "ready\n"
 	if s.Warnings != nil {

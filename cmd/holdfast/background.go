@@ -26,6 +26,10 @@ const (
 	// soon after the start, for a server that never runs for a day.
 	cleanupEvery = 24 * time.Hour
 	cleanupFirst = time.Minute
+	// reserveEvery is how often a server looks whether a full disk has room again.
+	reserveEvery = 5 * time.Second
+
+	diskFull = "the disk is full: only logouts, revocations and deletions are accepted"
 )
 
 // startBackground starts what a server does beside answering requests, until ctx
@@ -66,6 +70,9 @@ func (s *server) startBackground(ctx context.Context) error {
 		return s.sessions.Revoke(ctx, s.db.Revocations())
 	})
 	every(cleanupFirst, cleanupEvery, "cleanup failed", s.db.Tidy)
+	if s.diskFull != nil {
+		every(reserveEvery, reserveEvery, diskFull, func(context.Context) error { return s.reserve.Keep() })
+	}
 	if s.folder != nil {
 		every(cleanupFirst, cleanupEvery, "old email files not deleted", func(ctx context.Context) error {
 			return s.folder.Prune(ctx, time.Now())

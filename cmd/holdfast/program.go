@@ -12,6 +12,7 @@ import (
 	"holdfast/internal/config"
 	"holdfast/internal/database"
 	"holdfast/internal/password"
+	"holdfast/internal/reserve"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 	"holdfast/internal/throttle"
@@ -33,6 +34,7 @@ type program struct {
 	sessions *session.Manager
 	store    *store.Opened // under sessions
 	settings store.Config  // that store was opened with
+	reserve  reserve.File  // in DATA_DIR
 	learning learning
 	closers  []func() error
 }
@@ -60,12 +62,14 @@ func (p *program) closeLater(closeIt func() error) { p.closers = append(p.closer
 func (p *program) openDatabase(ctx context.Context) error { return p.connect(ctx, false) }
 
 func (p *program) connect(ctx context.Context, mustExist bool) (err error) {
+	p.reserve = reserve.In(p.cfg.DataDir)
 	p.db, err = database.Open(ctx, database.Config{
 		URL:       p.cfg.DatabaseURL.Reveal(),
 		DataDir:   p.cfg.DataDir,
 		MaxConns:  p.cfg.DatabasePoolSize,
 		Timeout:   p.cfg.DatabaseTimeout,
 		MustExist: mustExist,
+		DiskFull:  p.reserve.Spend,
 	})
 	if err == nil {
 		p.closeLater(p.db.Close)
@@ -116,6 +120,7 @@ func (p *program) openStore(ctx context.Context, accept func(store.Identity) err
 		Postgres:        p.db.Pool(),
 		DatabaseName:    p.db.Name(),
 		DatabaseTimeout: p.cfg.DatabaseTimeout,
+		DiskFull:        p.reserve.Spend,
 		Log:             p.log,
 	}
 	if p.settings.Postgres == nil {

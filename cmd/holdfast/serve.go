@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,6 +34,8 @@ type server struct {
 	extensions []web.Extension
 	site       *web.Site
 	recorded   database.SessionStore // see recordStore
+	diskFull   func() bool           // nil if this server stores nothing on its disk
+	unwritable []string              // a warning, if DATA_DIR is
 }
 
 // serve opens the services, one after the other, and answers requests on listener
@@ -45,6 +49,7 @@ func serve(ctx context.Context, cfg config.Config, flags config.Serve, listener 
 		s.openDatabase,
 		s.recordStart,
 		s.openSessions,
+		s.keepReserve,
 		s.openMetrics,
 		s.openAccounts,
 		s.openMail,
@@ -101,6 +106,36 @@ func (s *server) recordStart(ctx context.Context) error {
 	return err
 }
 
+// keepReserve keeps room for what must be stored when the disk is full, if this server
+// stores people or sessions on its disk. Otherwise the disk is needed in an outage, and
+// this finds out whether it can be written.
+func (s *server) keepReserve(context.Context) error {
+	onDisk := s.cfg.DatabaseURL == "" || s.store.Embedded != nil || s.cfg.SessionStore == store.KindFile
+	if !onDisk {
+		if err := tryToWrite(s.cfg.DataDir); err != nil {
+			s.unwritable = []string{"DATA_DIR cannot be written: users cannot log out while the database is unavailable"}
+			s.log.Warn(s.unwritable[0], "cause", err)
+		}
+		return nil
+	}
+	if err := s.reserve.Keep(); err != nil {
+		s.log.Warn(diskFull, "cause", err)
+	}
+	s.diskFull = s.reserve.Spent
+	return nil
+}
+
+func tryToWrite(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	file, err := os.CreateTemp(dir, "written-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(file.Close(), os.Remove(file.Name()))
+}
+
 // openMail opens a mail server if one is set, and otherwise a directory.
 func (s *server) openMail(context.Context) (err error) {
 	if s.base, err = url.Parse(s.cfg.BaseURL); err != nil {
@@ -140,7 +175,8 @@ func (s *server) openSite(context.Context) (err error) {
 		Stores:         s.db,
 		MailOn:         s.cfg.SMTPURL != "",
 		Mails:          s.shownMail(),
-		Warnings:       func() []string { return append(s.store.Warnings(), s.transport.Warnings()...) },
+		Warnings:       func() []string { return slices.Concat(s.store.Warnings(), s.transport.Warnings(), s.unwritable) },
+		DiskFull:       s.diskFull,
 		Log:            s.log,
 		Answered:       s.metrics.count,
 		Now:            time.Now,

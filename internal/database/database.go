@@ -42,6 +42,9 @@ type Config struct {
 	// MustExist makes nothing: Open returns ErrMissing when the SQLite file is
 	// not there. A PostgreSQL database is never made.
 	MustExist bool
+	// DiskFull is called when the disk of the SQLite file is full, before the call is
+	// tried again. It may be nil.
+	DiskFull func()
 }
 
 // DB is an open database. It is safe for concurrent use.
@@ -56,6 +59,8 @@ type DB struct {
 	pool    *pgxpool.Pool   // PostgreSQL only
 	conf    *pgx.ConnConfig // PostgreSQL only
 	file    string          // SQLite only
+
+	diskFull func() // SQLite only; may be nil
 }
 
 // Open opens the database and asks it for a sign of life. The error names the
@@ -98,7 +103,11 @@ func (db *DB) Pool() *pgxpool.Pool { return db.pool }
 // [account.ErrUnavailable].
 func (db *DB) Ping(ctx context.Context) error {
 	var one int
-	return db.scan(ctx, "ping database", into{&one}, `SELECT 1`)
+	if err := db.scan(ctx, "ping database", into{&one}, `SELECT 1`); err != nil || db.file == "" {
+		return err
+	}
+	// An empty transaction finds a file that was removed.
+	return db.transaction(ctx, "ping database", func(*tx) {})
 }
 
 // Close closes all connections. It waits for those in use, but not longer than one

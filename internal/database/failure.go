@@ -16,6 +16,7 @@ import (
 	sqlitelib "modernc.org/sqlite/lib"
 
 	"holdfast/internal/fault"
+	"holdfast/internal/sqlitefile"
 )
 
 // failure names the error of one call. The cause stays wrapped for the log.
@@ -29,6 +30,8 @@ func failure(caller context.Context, doing string, err error) error {
 		return fmt.Errorf("%s: %w", doing, fault.ErrNotFound)
 	case errors.Is(caller.Err(), context.Canceled):
 		return fmt.Errorf("%s: %w: %w", doing, context.Canceled, err)
+	case sqlitefile.Removed(err):
+		return fmt.Errorf("%s: %w: the file was removed or replaced while it was open, restart the server: %w", doing, fault.ErrUnavailable, err)
 	case unavailable(err):
 		return fmt.Errorf("%s: %w: %w", doing, fault.ErrUnavailable, err)
 	}
@@ -71,8 +74,12 @@ func unavailable(err error) bool {
 // retryable says whether a call has changed nothing and may succeed if it is
 // repeated: PostgreSQL has rolled it back for another transaction's sake, or a
 // statement was planned before a newer version changed a table. Every connection has
-// such plans, so all are replaced.
+// such plans, so all are replaced. A full disk of SQLite has room after DiskFull.
 func (db *DB) retryable(err error) bool {
+	if sqlitefile.Full(err) && db.diskFull != nil {
+		db.diskFull()
+		return true
+	}
 	pg, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
 		return false

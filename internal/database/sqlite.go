@@ -24,7 +24,7 @@ const (
 // openSQLite opens the file, which any number of processes may share.
 func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	file := filepath.Join(c.DataDir, sqliteFile)
-	db := &DB{name: "SQLite in " + file, timeout: c.Timeout, writers: 1, places: sqlitePlaces(), file: file}
+	db := &DB{name: "SQLite in " + file, timeout: c.Timeout, writers: 1, places: sqlitePlaces(), file: file, diskFull: c.DiskFull}
 	params := sqliteParams(c.Timeout)
 	if c.MustExist {
 		params.Set("mode", "rw")

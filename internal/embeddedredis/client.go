@@ -9,6 +9,8 @@ import (
 	"github.com/gomodule/redigo/redis"
 	"github.com/nalgeon/redka"
 	"github.com/tidwall/redcon"
+
+	"holdfast/internal/sqlitefile"
 )
 
 // client is the state of a connection: a transaction between MULTI and EXEC.
@@ -108,7 +110,7 @@ func (s *Server) run(calls ...call) []any {
 	if writes {
 		transaction = s.db.Update
 	}
-	err := transaction(func(tx *redka.Tx) error {
+	attempt := func(tx *redka.Tx) error {
 		for i, do := range calls {
 			reply, err := do.run(s, Tx{tx}, do.args)
 			var refusal redis.Error
@@ -124,7 +126,12 @@ func (s *Server) run(calls ...call) []any {
 			replies[i] = reply
 		}
 		return nil
-	})
+	}
+	err := transaction(attempt)
+	if sqlitefile.Full(err) && s.DiskFull != nil {
+		s.DiskFull()
+		err = transaction(attempt)
+	}
 	if err != nil {
 		for i, do := range calls {
 			replies[i] = s.failure(do, err)

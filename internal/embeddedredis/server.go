@@ -63,6 +63,9 @@ type Config struct {
 	Product string // name of the embedding program, for error messages and INFO
 	Scripts []Script
 	Log     *slog.Logger
+	// DiskFull is called when the disk is full, before the transaction is tried again.
+	// It may be nil.
+	DiskFull func()
 }
 
 // Server is a running server. Close stops it.

@@ -3,7 +3,10 @@
 package sqlitefile
 
 import (
+	"context"
 	"database/sql"
+	"database/sql/driver"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -11,7 +14,8 @@ import (
 	"runtime"
 	"strings"
 
-	_ "modernc.org/sqlite" // the driver
+	"modernc.org/sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
 )
 
 // Driver is the name under which the SQLite driver is registered.
@@ -20,6 +24,47 @@ const Driver = "sqlite"
 // maxPath is the longest absolute path that SQLite opens on Unix, in bytes: its
 // limit for a path is 512, of which it reserves 8 for the name of a journal.
 const maxPath = 504
+
+// connector opens connections that refuse to commit to a file that is no longer at its
+// path: SQLite would write to the removed file, and nothing of that would be there at
+// the next start.
+type connector struct{ path, uri string }
+
+// Driver implements [driver.Connector].
+func (connector) Driver() driver.Driver { return &sqlite.Driver{} }
+
+// Connect implements [driver.Connector].
+func (c connector) Connect(context.Context) (driver.Conn, error) {
+	conn, err := c.Driver().Open(c.uri)
+	if err != nil {
+		return nil, err
+	}
+	opened, err := os.Stat(c.path)
+	if err != nil {
+		return nil, errors.Join(err, conn.Close())
+	}
+	conn.(sqlite.HookRegisterer).RegisterCommitHook(func() int32 {
+		if at, err := os.Stat(c.path); err == nil && os.SameFile(at, opened) {
+			return 0
+		}
+		return 1
+	})
+	return conn, nil
+}
+
+// Removed reports whether err means that the file was removed or replaced after it
+// was opened. Nothing was committed.
+func Removed(err error) bool { return code(err) == sqlitelib.SQLITE_CONSTRAINT_COMMITHOOK }
+
+// Full reports whether err means that the disk is full. Nothing was committed.
+func Full(err error) bool { return code(err)&0xff == sqlitelib.SQLITE_FULL }
+
+func code(err error) int {
+	if lite, ok := errors.AsType[*sqlite.Error](err); ok {
+		return lite.Code()
+	}
+	return 0
+}
 
 // Open creates file and its directory if they are missing, accessible only to their
 // owner, and returns a handle with these driver parameters. It does not connect
@@ -40,12 +85,11 @@ func Open(file string, params url.Values) (*sql.DB, error) {
 	if err := provide(path, !params.Has("mode")); err != nil {
 		return nil, err
 	}
-	path = filepath.ToSlash(path)
-	if !strings.HasPrefix(path, "/") {
-		path = "/" + path // C:/x is /C:/x in a URI
+	uri := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: params.Encode()}
+	if !strings.HasPrefix(uri.Path, "/") {
+		uri.Path = "/" + uri.Path // C:/x is /C:/x in a URI
 	}
-	uri := url.URL{Scheme: "file", Path: path, RawQuery: params.Encode()}
-	return sql.Open(Driver, uri.String())
+	return sql.OpenDB(connector{path, uri.String()}), nil
 }
 
 // provide creates a file, or checks that it exists.

@@ -221,7 +221,7 @@ func sessionEndings() []sessionEnding {
 		{"A new login in the same browser", "you", "when you enter the right password", past(session.RevokedByLogIn) + ", a new token and a new record"},
 		{"A new password", "you: all other sessions end, or all of them if you use an emailed link", submitted, past(session.RevokedByPassword)},
 		{"A change of email address is undone", "anyone with the email sent to the old address: all sessions end", submitted, past(session.RevokedByUndo)},
-		{"The account is deleted", "you: all sessions end", submitted, "no name and no email address; the keys of the ended sessions, until those sessions would have expired"},
+		{"The account is deleted", "you: all sessions end", submitted, past(session.RevokedByClosing) + ", for 7 days if an email can keep the account; then no name and no email address, but the keys of the ended sessions until those would have expired"},
 		{"You have more than " + strconv.Itoa(session.MaxLive) + " sessions: the oldest ends", "the server, when you log in", "when a session is added", past(session.RevokedByLimit)},
 		{"Idle for too long", "no one: a time limit", "on every request, by the server’s clock; the store also drops the record by itself", past(session.RevokedByTime)},
 		{"Too old, however active", "no one: a time limit", "on every request, by the server’s clock", past(session.RevokedByTime)},

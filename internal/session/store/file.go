@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -24,6 +26,8 @@ type file struct {
 	db      *bbolt.DB
 	stop    context.CancelFunc
 	running sync.WaitGroup // what runs every minute
+
+	damaged atomic.Bool // nothing is read or written from then on
 }
 
 const (
@@ -45,19 +49,32 @@ func openFile(cfg Config) (*Opened, error) {
 	if err := mustBeThere(cfg, path); err != nil {
 		return nil, err
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 3 * time.Second})
+	f := &file{stop: func() {}}
+	err = f.guarded(func() (err error) {
+		f.db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: 3 * time.Second})
+		return err
+	})
 	if errors.Is(err, bbolterrors.ErrTimeout) {
 		return nil, fmt.Errorf("%s is in use by another running server; only one process can use a file store", path)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", path, err)
 	}
+	opened, err := os.Stat(path)
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
 	in := func(use func(bucket) error) func(*bbolt.Tx) error {
 		return func(tx *bbolt.Tx) error { return use(boltBucket{tx.Bucket([]byte(bucketName))}) }
 	}
-	view := func(use func(bucket) error) error { return db.View(in(use)) }
-	update := func(use func(bucket) error) error { return db.Update(in(use)) }
-	f := &file{local: local{fileName, view, update}, db: db, stop: func() {}}
+	view := func(use func(bucket) error) error { return f.guarded(func() error { return f.db.View(in(use)) }) }
+	update := func(use func(bucket) error) error {
+		if at, err := os.Stat(path); err != nil || !os.SameFile(at, opened) {
+			return errors.New(fileName + " was removed or replaced while it was open, restart the server")
+		}
+		return cfg.withRoom(func() error { return f.guarded(func() error { return f.db.Update(in(use)) }) })
+	}
+	f.local = local{fileName, view, update}
 	identity := Identity{Kind: KindFile, Place: placeOfFile("the file", path)}
 	clock, err := f.begin(context.Background(), cfg, identity)
 	if err != nil {
@@ -67,6 +84,25 @@ func openFile(cfg Config) (*Opened, error) {
 		Store: f, Where: "the file " + path, identity: identity, clock: clock,
 		OneStep: "one transaction on the file, which reads the record again and saves it; no other process has the file open",
 	}, nil
+}
+
+// guarded runs what reads or writes the file. bbolt maps the file into memory: where
+// the file has been cut, reading it is a fault, and on a page that is not what it should
+// be bbolt panics. Both become errors here. A transaction may then hold its lock for
+// ever, so it is the last one.
+func (f *file) guarded(run func() error) (err error) {
+	const damaged = fileName + " is damaged"
+	if f.damaged.Load() {
+		return errors.New(damaged)
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if cause := recover(); cause != nil {
+			f.damaged.Store(true)
+			err = fmt.Errorf(damaged+": %v", cause)
+		}
+	}()
+	return run()
 }
 
 func inDataDir(cfg Config, name string) (path string, err error) {
@@ -82,7 +118,9 @@ func inDataDir(cfg Config, name string) (path string, err error) {
 // its watermark, and starts the heartbeat and the sweeps. It returns the watch on the
 // database's clock.
 func (f *file) begin(ctx context.Context, cfg Config, identity Identity) (*clockWatch, error) {
-	err := f.db.Update(func(tx *bbolt.Tx) error { _, err := tx.CreateBucketIfNotExists([]byte(bucketName)); return err })
+	err := f.guarded(func() error {
+		return f.db.Update(func(tx *bbolt.Tx) error { _, err := tx.CreateBucketIfNotExists([]byte(bucketName)); return err })
+	})
 	if err == nil && cfg.Accept != nil {
 		if identity.ID, err = f.property(ctx, idProperty); err == nil {
 			err = accept(cfg, identity)
@@ -133,7 +171,10 @@ func (f *file) begin(ctx context.Context, cfg Config, identity Identity) (*clock
 func (f *file) Close() error {
 	f.stop()
 	f.running.Wait()
-	return f.db.Close()
+	if f.damaged.Load() {
+		return nil // closing waits for the lock
+	}
+	return f.guarded(f.db.Close)
 }
 
 func (f *file) sweep(context.Context) error {

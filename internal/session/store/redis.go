@@ -282,7 +282,7 @@ func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
 		}
 	}
 	is.Embedded, err = embeddedredis.Start(ctx, embeddedredis.Config{
-		Dir: cfg.DataDir, Product: product.Name, Scripts: []embeddedredis.Script{swapInGo, leaseInGo}, Log: cfg.Log,
+		Dir: cfg.DataDir, Product: product.Name, Scripts: []embeddedredis.Script{swapInGo, leaseInGo}, Log: cfg.Log, DiskFull: cfg.DiskFull,
 	})
 	if err != nil {
 		return nil, err

@@ -11,12 +11,14 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"holdfast/internal/embeddedredis"
+	"holdfast/internal/sqlitefile"
 )
 
 // Store keeps values under keys. Implementations are safe for concurrent use and
@@ -93,7 +95,21 @@ type Config struct {
 	DatabaseName string
 	// DatabaseTimeout limits one operation of KindDatabase.
 	DatabaseTimeout time.Duration
-	Log             *slog.Logger
+	// DiskFull is called when the disk of DataDir is full, before a write is tried
+	// again. It may be nil.
+	DiskFull func()
+	Log      *slog.Logger
+}
+
+// withRoom runs a write to a file, and again if the disk is full and DiskFull may have
+// made room.
+func (c *Config) withRoom(write func() error) error {
+	err := write()
+	if c.DiskFull != nil && (errors.Is(err, syscall.ENOSPC) || sqlitefile.Full(err)) {
+		c.DiskFull()
+		err = write()
+	}
+	return err
 }
 
 // Opened is an open store and its description.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -85,12 +86,14 @@ func openSQLite(cfg Config) (*Opened, error) {
 	db, store := cfg.SQLite, sqlite3store.New(cfg.SQLite)
 	return openTable(cfg, &table{
 		// This store takes no context; the driver waits for a lock for its own limit.
-		find:   func(_ context.Context, key string) ([]byte, bool, error) { return store.Find(key) },
-		remove: func(_ context.Context, key string) error { return store.Delete(key) },
-		ping:   db.PingContext, close: store.StopCleanup,
+		find: func(_ context.Context, key string) ([]byte, bool, error) { return store.Find(key) },
+		remove: func(_ context.Context, key string) error {
+			return cfg.withRoom(func() error { return store.Delete(key) })
+		},
+		ping: db.PingContext, close: store.StopCleanup,
 		exec: func(ctx context.Context, query string, args ...any) (int64, error) {
-			done, err := db.ExecContext(ctx, query, args...)
-			if err != nil {
+			var done sql.Result
+			if err := cfg.withRoom(func() (err error) { done, err = db.ExecContext(ctx, query, args...); return err }); err != nil {
 				return 0, err
 			}
 			return done.RowsAffected()

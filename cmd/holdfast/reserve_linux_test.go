@@ -1,0 +1,117 @@
+package main_test
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"holdfast/internal/dev/require"
+	"holdfast/internal/dev/testkit"
+	"holdfast/internal/dev/testprocess"
+	"holdfast/internal/dev/testservice"
+)
+
+// smallDisk mounts a file system of 24 MB, which only root may do. Its path is short,
+// for a socket.
+func smallDisk(t testing.TB) (dir string) {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "disk")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.Remove(dir)) })
+	err = unix.Mount("tmpfs", dir, "tmpfs", 0, "size=24m")
+	if errors.Is(err, unix.EPERM) {
+		t.Skip("mounting a small file system needs root")
+	}
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, unix.Unmount(dir, unix.MNT_DETACH)) })
+	return dir
+}
+
+// fillUp writes a file until the disk is full.
+func fillUp(t testing.TB, file string) {
+	t.Helper()
+	out, err := os.Create(file)
+	require.NoError(t, err)
+	defer out.Close()
+	for size := 1 << 20; size > 0; size /= 4 {
+		for err == nil {
+			_, err = out.Write(make([]byte, size))
+		}
+		if !errors.Is(err, unix.ENOSPC) {
+			t.Fatalf("fill the disk: %v", err)
+		}
+		err = nil
+	}
+}
+
+// TestOnAFullDiskPeopleCanStillLogOut: what ends sessions uses the room that the
+// server has kept, and nothing else does.
+func TestOnAFullDiskPeopleCanStillLogOut(t *testing.T) {
+	t.Parallel()
+	each(t, map[string]string{"embedded Redis": "redis", "database": "database", "file": "file"}, func(t *testing.T, _ string, kind string) {
+		disk := smallDisk(t)
+		server := start(t, testprocess.Settings{"DATA_DIR": filepath.Join(disk, "data"), "SESSION_STORE": kind, "THROTTLE": "off"})
+		ada, grace, jean := member(t, server), member(t, server), member(t, server)
+		thief := ada.thief()
+		filler := filepath.Join(disk, "filler")
+		fillUp(t, filler)
+		testkit.Eventually(t, answerLimit, "the use of all room in the files", func() error {
+			got, err := jean.stranger().submit("/session", "/session", map[string]string{"key": "k", "value": rand.Text()})
+			if err == nil && got.Code != http.StatusServiceUnavailable {
+				err = fmt.Errorf("status %d", got.Code)
+			}
+			return err
+		})
+		ada.logOut()
+		require.NoError(t, errors.Join(asked(thief), greeted(grace), greeted(jean)))
+		if kind != "file" { // one process alone has the file
+			if done := server.Command("users", "disable", "--email", grace.email); done.Code != 0 {
+				t.Fatalf("users disable: %s", done.Output())
+			}
+			testkit.Eventually(t, answerLimit, "the end of the disabled account's session", func() error { return asked(grace) })
+		}
+		testkit.Eventually(t, answerLimit, "the full disk in /readyz", func() error {
+			got, err := jean.ask("GET", "/readyz", nil)
+			if err == nil && (got.Code != http.StatusServiceUnavailable || !strings.Contains(string(got.Body), "disk is full")) {
+				err = fmt.Errorf("%d, %s", got.Code, got.Body)
+			}
+			return err
+		})
+		got, err := jean.submit("/account", "/account/name", map[string]string{"name": "Jean"})
+		if err != nil || got.Code != http.StatusServiceUnavailable || got.text("h1") != "The server’s disk is full" {
+			t.Errorf("a new name: %d %q, %v", got.Code, got.text("h1"), err)
+		}
+		require.NoError(t, os.Remove(filler))
+		testkit.Steadily(t, answerLimit, "with room again", func() error { return up(jean) })
+	})
+}
+
+// TestADataDirThatCannotBeWrittenIsAWarning: with real services it is needed in an
+// outage only, which would be late to find out.
+func TestADataDirThatCannotBeWrittenIsAWarning(t *testing.T) {
+	t.Parallel()
+	settings := onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
+	disk := smallDisk(t)
+	require.NoError(t, unix.Mount("", disk, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
+	maps.Copy(settings, testprocess.Settings{"DATA_DIR": disk, "SMTP_URL": "smtp://127.0.0.1:1", "MAIL_FROM": "holdfast@example.org"})
+	server := start(t, settings)
+	got, err := newVisitor(t, server.URL).ask("GET", "/readyz", nil)
+	require.NoError(t, err)
+	if !strings.Contains(string(got.Body), "warning: DATA_DIR cannot be written") {
+		t.Errorf("/readyz: %d %s", got.Code, got.Body)
+	}
+	testkit.Eventually(t, answerLimit, "the warning in the log", func() error {
+		if !strings.Contains(server.Log(), "DATA_DIR cannot be written") {
+			return errors.New(server.Log())
+		}
+		return nil
+	})
+}
