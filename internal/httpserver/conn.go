@@ -3,6 +3,8 @@ package httpserver
 import (
 	"bytes"
 	"context"
+	"errors"
+	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -10,15 +12,27 @@ import (
 	"time"
 )
 
-// connListener accepts connections as a [conn].
+// connListener accepts connections as a [conn]. It logs once when it cannot, and once
+// when it can again: net/http tries again for ever, for example while the process has
+// too many files open.
 type connListener struct {
 	*net.TCPListener
-	always []byte
+	always  []byte
+	log     *slog.Logger
+	failing bool
 }
 
 // Accept implements [net.Listener].
-func (l connListener) Accept() (net.Conn, error) {
+func (l *connListener) Accept() (net.Conn, error) {
 	tcp, err := l.AcceptTCP()
+	switch {
+	case err == nil && l.failing:
+		l.failing = false
+		l.log.Info("connections accepted again")
+	case err != nil && !l.failing && !errors.Is(err, net.ErrClosed):
+		l.failing = true
+		l.log.Error("connections not accepted", "cause", err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -55,6 +55,7 @@ func Limited(handler http.Handler, log *slog.Logger) *http.Server {
 type Server struct {
 	http     *http.Server
 	always   []byte // header lines of the responses that net/http writes itself
+	log      *slog.Logger
 	draining atomic.Bool
 	handover atomic.Bool // it drains, and a successor waits for its end
 
@@ -70,7 +71,7 @@ func New(handler http.Handler, always http.Header, idle time.Duration, log *slog
 	var lines bytes.Buffer
 	_ = always.Write(&lines) // a buffer accepts every write
 	lines.WriteString("Cache-Control: no-store\r\n")
-	s := &Server{always: lines.Bytes(), states: map[*conn]http.ConnState{}}
+	s := &Server{always: lines.Bytes(), log: log, states: map[*conn]http.ConnState{}}
 	s.http = Limited(s.track(handler), log)
 	s.http.IdleTimeout = idle
 	s.http.ConnContext = withConn
@@ -150,7 +151,9 @@ func (s *Server) setState(accepted net.Conn, state http.ConnState) {
 // soon fails with [ErrRestarting]: no part of its request was carried out.
 func (s *Server) Serve(ctx context.Context, l *Listener, timeout time.Duration) error {
 	failed := make(chan error, 1)
-	go func() { failed <- s.http.Serve(connListener{l.TCPListener, s.always}) }()
+	go func() {
+		failed <- s.http.Serve(&connListener{TCPListener: l.TCPListener, always: s.always, log: s.log})
+	}()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serve: %w", err)
