@@ -89,9 +89,12 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 		return err
 	}
 	maps.Copy(out.Header(), buffered.header)
-	// No response that depends on a session may be cached, whatever the handler
-	// has set (ASVS 5.0 14.3.2).
+	// No response that depends on a session may be cached, whatever the handler has set
+	// (ASVS 5.0 14.3.2).
 	out.Header()["Cache-Control"] = s.noStore
+	if corrected := buffered.echo.Status == http.StatusUnprocessableEntity && len(out.Header()["Set-Cookie"]) == 0; corrected && keptForBack[c.Request().URL.Path] {
+		out.Header()["Cache-Control"] = s.revalidated
+	}
 	if write, ok := c.Get(streamKey).(func(io.Writer) error); ok && c.Request().Method != http.MethodHead {
 		return stream(out, buffered.header, write)
 	}

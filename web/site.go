@@ -94,7 +94,7 @@ type Site struct {
 	shown                      map[string]echo.HandlerFunc // what shows the page at a path
 	crossOrigin                *http.CrossOriginProtection
 	headers                    http.Header // set on every response
-	html, noStore              []string    // values of headers; nothing may change them
+	html, noStore, revalidated []string    // values of headers; nothing may change them
 	responses                  sync.Pool   // of *bufferedResponse
 }
 
@@ -149,6 +149,7 @@ func newSite(cfg Config, files *files) (*Site, error) {
 		headers:     securityHeaderValues(cfg.BaseURL.Scheme == "https", cfg.HSTSSubdomains),
 		html:        []string{echo.MIMETextHTMLCharsetUTF8},
 		noStore:     []string{"no-store"},
+		revalidated: []string{"private, no-cache"},
 		errors:      namedErrors(cfg.Extensions),
 		responses:   sync.Pool{New: func() any { return &bufferedResponse{header: http.Header{}} }},
 	}

@@ -26,3 +26,26 @@ func TestATranslatedTimeStaysTranslated(t *testing.T) {
 		t.Error("the script has written its own words back")
 	}
 }
+
+// TestBackToALoginThatFailedSendsNothingAgain: the form is sent with the wrong password,
+// corrected and sent. Back leads to the page with the error, where a browser that has
+// not kept it asks whether to send the form again.
+func TestBackToALoginThatFailedSendsNothingAgain(t *testing.T) {
+	t.Parallel()
+	server := start(t, nil)
+	b := browse(t)
+	b.register(server, "Ada", "ada@example.org")
+	b.logOut()
+	send := func(password string) []chromedp.Action[chromedp.Void] {
+		return []chromedp.Action[chromedp.Void]{
+			chromedp.SetValue(chromedp.CSS("#email"), "ada@example.org"),
+			chromedp.SetValue(chromedp.CSS("#password"), password),
+			chromedp.Click(chromedp.CSS("main form .button")),
+		}
+	}
+	b.do("open the page", chromedp.Navigate(server.URL+"/login"))
+	b.do("log in with the wrong password", append(send("not the password"), chromedp.WaitVisible(chromedp.CSS(".field-error")))...)
+	b.do("log in", append(send(password), chromedp.WaitVisible(chromedp.CSS(".greeting h1")))...)
+	b.back()
+	b.sees("Log in", "the page with the error")
+}
