@@ -166,6 +166,14 @@ func HAProxy(t testing.TB, conf, addr string) {
 	serve(t, filepath.Dir(path), addr, "haproxy", "-db", "-f", path)
 }
 
+// PgBouncer runs pgbouncer with this configuration until the test's end. It returns
+// when addr takes connections. As root it needs a line "user = …" in it.
+func PgBouncer(t testing.TB, conf, addr string) {
+	t.Helper()
+	path := written(t, "pgbouncer.ini", conf)
+	serve(t, filepath.Dir(path), addr, "pgbouncer", path)
+}
+
 // Sentinel runs redis-server as a Redis Sentinel with this configuration until
 // the test's end, on the loopback address that it returns.
 func Sentinel(t testing.TB, conf string) (addr string) {
