@@ -67,7 +67,7 @@ func TestTwoSessionCookiesEndInANoticeAndNotInARedirectLoop(t *testing.T) {
 		}
 		login := b.follow(sent).want(http.StatusOK)
 		said := strings.Join(login.notices(), " ")
-		if !strings.Contains(said, "“session”") || !strings.Contains(said, "SESSION_COOKIE") {
+		if !strings.Contains(said, "“"+product.SessionCookie+"”") || !strings.Contains(said, "SESSION_COOKIE") {
 			t.Errorf("the login page says %q", said)
 		}
 		b.logIn(p, "").wantRedirect("/profile")

@@ -229,7 +229,11 @@ func allUnavailable(t *testing.T, db *database.DB) {
 				if !errors.Is(err, account.ErrUnavailable) || err.Error() == account.ErrUnavailable.Error() {
 					t.Errorf("%s: %v; want ErrUnavailable with its cause", name, err)
 				}
-				if took := time.Since(begun); took > answerLimit() {
+				limit := answerLimit()
+				if name == "DB.Tidy" {
+					limit *= 2 // a few tables, and then the others
+				}
+				if took := time.Since(begun); took > limit {
 					t.Errorf("%s: answered after %s", name, took)
 				}
 			})
