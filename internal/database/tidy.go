@@ -21,10 +21,9 @@ const tidiedAtOnce = 5_000
 
 // Tidy removes old history, links, counted tries, browsers that have not logged in
 // for over a year, revocations of sessions that would have expired by now, and people
-// whose wait to be deleted is over. It is
-// to be called once a day. Any number of instances may do so at once; the database's
-// clock says what is old. Each table is tidied whether or not another one could be.
-// It returns [account.ErrUnavailable].
+// whose wait to be deleted is over. It is to be called once a day. Any number of
+// instances may do so at once; the database's clock says what is old. Each table is
+// tidied whether or not another one could be. It returns [account.ErrUnavailable].
 func (db *DB) Tidy(ctx context.Context) error {
 	var tables errgroup.Group // several at a time, so that a locked table holds up few others
 	tables.SetLimit(db.writers)
