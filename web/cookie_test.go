@@ -135,7 +135,7 @@ func TestAnIllFormedCookieIsAGuestsAndAsksNoStore(t *testing.T) {
 	const name = product.SessionCookie
 	two := []string{name + "=" + b.token() + "; " + name + "=" + b.token(), name + "=" + strings.Repeat("B", 43) + "; " + name + "=" + b.token()}
 	send := func() {
-		for _, cookies := range two { // which one nobody can say
+		for _, cookies := range two { // no one can say which is ours
 			w.bare("GET", "/profile", "", "Cookie: "+cookies).wantRedirect("/login?next=%2Fprofile")
 			w.bare("GET", "/", "", "Cookie: "+cookies).want(http.StatusOK).wantNoCookie()
 		}

@@ -3,6 +3,7 @@ package web_test
 import (
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -112,4 +113,17 @@ func TestAStoreThatIsAwayIsSaidInTheSitesOwnLook(t *testing.T) {
 	w.well()
 	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
 	w.browser().logIn(p, "").wantRedirect("/profile")
+}
+
+// TestOnlyAGuestsFormIsKeptForBack: the page of a member's has the member's name.
+func TestOnlyAGuestsFormIsKeptForBack(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	for want, b := range map[string]*browser{"private, no-cache": w.browser(), "no-store": w.member(p)} {
+		a := b.post("/login", url.Values{"email": {p.email}, "password": {"not the password"}}).want(http.StatusUnprocessableEntity)
+		if got := a.header.Get("Cache-Control"); got != want {
+			t.Errorf("Cache-Control %q, want %q", got, want)
+		}
+	}
 }

@@ -84,9 +84,9 @@ var endsSessions = map[string]bool{
 	"/account/delete": true, "/account/proof": true,
 }
 
-// keptForBack are the forms whose page, shown again to be corrected, says nothing that
-// depends on a session. The browser keeps it for Back; without it, the browser would ask
-// whether to send the form again.
+// keptForBack are the forms whose page, shown to a guest again to be corrected, says
+// nothing that depends on a session. The browser keeps it for Back; without it, the
+// browser would ask whether to send the form again.
 var keptForBack = map[string]bool{"/login": true, "/register": true, "/forgot": true}
 
 func (s *Site) whileDiskHasRoom(next echo.HandlerFunc) echo.HandlerFunc {

@@ -92,7 +92,8 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 	// No response that depends on a session may be cached, whatever the handler has set
 	// (ASVS 5.0 14.3.2).
 	out.Header()["Cache-Control"] = s.noStore
-	if corrected := buffered.echo.Status == http.StatusUnprocessableEntity && len(out.Header()["Set-Cookie"]) == 0; corrected && keptForBack[c.Request().URL.Path] {
+	corrected := buffered.echo.Status == http.StatusUnprocessableEntity && keptForBack[c.Request().URL.Path]
+	if corrected && !known && len(out.Header()["Set-Cookie"]) == 0 {
 		out.Header()["Cache-Control"] = s.revalidated
 	}
 	if write, ok := c.Get(streamKey).(func(io.Writer) error); ok && c.Request().Method != http.MethodHead {

@@ -29,7 +29,8 @@ const (
 	// reserveEvery is how often a server looks whether a full disk has room again.
 	reserveEvery = 5 * time.Second
 
-	diskFull = "the disk is full: only logouts, revocations and deletions are accepted"
+	diskFull    = "the disk is full: only logouts, revocations and deletions are accepted"
+	diskHasRoom = "the disk has room again"
 )
 
 // startBackground starts what a server does beside answering requests, until ctx
@@ -71,7 +72,18 @@ func (s *server) startBackground(ctx context.Context) error {
 	})
 	every(cleanupFirst, cleanupEvery, "cleanup failed", s.db.Tidy)
 	if s.diskFull != nil {
-		every(reserveEvery, reserveEvery, diskFull, func(context.Context) error { return s.reserve.Keep() })
+		full := s.diskFull() // said already
+		every(reserveEvery, reserveEvery, "", func(context.Context) error {
+			err := s.reserve.Keep()
+			switch {
+			case err != nil && !full:
+				s.log.Warn(diskFull, "cause", err)
+			case err == nil && full:
+				s.log.Info(diskHasRoom)
+			}
+			full = err != nil
+			return nil
+		})
 	}
 	if s.folder != nil {
 		every(cleanupFirst, cleanupEvery, "old email files not deleted", func(ctx context.Context) error {

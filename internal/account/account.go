@@ -285,8 +285,8 @@ func (s *Service) Rename(ctx context.Context, id, name string) (Person, error) {
 }
 
 // SetDisabled forbids a person to log in, or allows it again, which also keeps an
-// account that waits to be deleted. It ends no session; that is for the caller. It returns [ErrNotFound] or
-// [ErrUnavailable].
+// account that waits to be deleted. It ends no session; that is for the caller. It
+// returns [ErrNotFound] or [ErrUnavailable].
 func (s *Service) SetDisabled(ctx context.Context, id string, disabled bool) (Person, error) {
 	if !text.IsID(id) {
 		return Person{}, ErrNotFound
