@@ -70,9 +70,10 @@ type Options struct {
 	// the second attempt. A connection on which a command is unanswered for that
 	// long is closed.
 	Timeout time.Duration
-	// Observe is called once with the outcome of each command: its name and the
-	// error its caller gets, nil for success. It may be nil.
-	Observe func(cmd string, err error)
+	// Observe is called once with the outcome of each command: its name, when it was
+	// called, and the error its caller gets, nil for success. Outcomes of commands that
+	// were waiting together come in any order. It may be nil.
+	Observe func(cmd string, began time.Time, err error)
 }
 
 // Client is one connection to Redis for all goroutines. It is reopened whenever it
@@ -124,7 +125,8 @@ func (c *Client) DoContext(ctx context.Context, cmd string, args ...any) (reply 
 		return nil, nil
 	}
 	if c.o.Observe != nil {
-		defer func() { c.o.Observe(cmd, err) }()
+		began := time.Now()
+		defer func() { c.o.Observe(cmd, began, err) }()
 	}
 	if needsOwnConnection(cmd) {
 		return nil, fmt.Errorf("%s on a shared connection: %w", cmd, errors.ErrUnsupported)

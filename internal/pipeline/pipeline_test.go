@@ -209,7 +209,7 @@ func TestObserveIsToldEachOutcomeOnce(t *testing.T) {
 		}
 	})
 	var reported []string
-	c := open(t, pipeline.Options{Dial: to(s.addr), Observe: func(cmd string, err error) {
+	c := open(t, pipeline.Options{Dial: to(s.addr), Observe: func(cmd string, _ time.Time, err error) {
 		reported = append(reported, fmt.Sprint(cmd, " ", err))
 	}})
 	ended, cancel := context.WithCancel(t.Context())

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -341,7 +342,7 @@ func prefixed(keys []string) []any {
 }
 
 // observe gets the outcome of every command.
-func (r *redisStore) observe(cmd string, err error) {
+func (r *redisStore) observe(cmd string, began time.Time, err error) {
 	switch {
 	case err == nil:
 		if r.reads.isDown.Load() {
@@ -352,9 +353,9 @@ func (r *redisStore) observe(cmd string, err error) {
 		}
 	case errors.Is(err, context.Canceled), errors.Is(err, pipeline.ErrClosed), isReply(err, "NOSCRIPT", "WRONGTYPE"):
 	case isReply(err, "OOM", "MISCONF", "NOREPLICAS", "READONLY"):
-		r.writes.markDown(err)
+		r.writes.markDownSince(began, err)
 	default:
-		r.reads.markDown(err)
+		r.reads.markDownSince(began, err)
 	}
 }
 
@@ -364,16 +365,33 @@ type condition struct {
 	level    slog.Level // of down
 	down, up string
 	isDown   atomic.Bool
+
+	mu      sync.Mutex // held to change isDown
+	upSince time.Time
 }
 
-func (c *condition) markDown(cause error) {
-	if c.isDown.CompareAndSwap(false, true) {
+func (c *condition) markDown(cause error) { c.markDownSince(time.Now(), cause) }
+
+// markDownSince ignores a failure of something that began before the last markUp: others
+// may have failed together with it, and it is only the last to say so.
+func (c *condition) markDownSince(began time.Time, cause error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.isDown.Load() && began.After(c.upSince) {
+		c.isDown.Store(true)
 		c.log.Log(context.Background(), c.level, c.down, "cause", cause)
 	}
 }
 
 func (c *condition) markUp() {
-	if c.isDown.Load() && c.isDown.CompareAndSwap(true, false) {
+	if !c.isDown.Load() {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.isDown.Load() {
+		c.isDown.Store(false)
+		c.upSince = time.Now()
 		c.log.Info(c.up)
 	}
 }
