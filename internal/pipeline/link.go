@@ -21,10 +21,7 @@ const (
 	maxTries = 2
 )
 
-var (
-	errUnanswered  = errors.New("command timed out")
-	errUnsolicited = errors.New("unsolicited reply")
-)
+var errUnsolicited = errors.New("unsolicited reply")
 
 // link is one open connection. It is current, or retired (it still receives replies
 // but gets no more commands), or cut (it is not in Client.live).

@@ -40,9 +40,10 @@ import (
 )
 
 // ErrTimeout means that a command had no reply within its limit, which includes the
-// time to open a connection and the second attempt. It is an
-// [os.ErrDeadlineExceeded], and also a [context.DeadlineExceeded] if the context's
-// deadline was the earlier one. Redis may have executed the command.
+// time to open a connection and the second attempt, or that its connection was closed
+// because another command had none. It is an [os.ErrDeadlineExceeded], and also a
+// [context.DeadlineExceeded] if the context's deadline was the earlier one. Redis may
+// have executed the command.
 var ErrTimeout = fmt.Errorf("no reply from Redis in time: %w", os.ErrDeadlineExceeded)
 
 // ErrOutcomeUnknown is in the error of a command that was sent and whose reply was
@@ -200,7 +201,7 @@ func (c *Client) leave(r *request, err error) (any, error) {
 		unanswered := r.place == inFlight
 		c.mu.Unlock()
 		if unanswered {
-			c.cut(l, errUnanswered)
+			c.cut(l, ErrTimeout)
 		}
 	})
 	return nil, r.named(err)
