@@ -110,6 +110,9 @@ func (c *Check) run(options Options, running chan struct{}) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.now.Report.Rows = append(c.now.Report.Rows, row)
+		if tried := len(c.now.Report.Rows); tried < len(Stores()) {
+			c.store, c.doing = Stores()[tried], "start"
+		}
 	}
 	report, err := Run(ctx, options)
 	if err == nil {
