@@ -13,6 +13,7 @@ type FlowDiagram struct {
 	Greeting                  string // what the browser shows
 	Keeps                     string // what the server itself keeps
 	Store, Record             string // where sessions are kept, and what is kept there
+	Inside, OnDisk            bool   // whether that is in the server's process, with its data on disk
 	Cookie, Key, Answer, Page FlowArrow
 	Linked                    bool // whether arrows link to the steps below
 }
@@ -36,7 +37,12 @@ func (s *Site) Flow(name string) FlowDiagram {
 		d.Greeting = shorten("Hello, " + name + "!")
 	}
 	if s.InMemory() {
-		d.Keeps = "keeps sessions"
+		d.Keeps, d.Inside = "keeps sessions", true
+	}
+	if s.Embedded {
+		d.Store = "embedded Redis"
+		d.Inside, d.OnDisk = true, true
+		d.Words += " The server and this store are one process, and the store's data is on disk."
 	}
 	return d
 }

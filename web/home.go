@@ -10,7 +10,9 @@ type homePage struct {
 	Name   string // "" for a guest
 	URL    string // of this site, for those who link to it; "" for a member
 	Memory bool   // whether sessions are in the server's memory
-	Way    FlowDiagram
+	// Embedded explains to a guest that sessions are in a Redis that runs in the server.
+	Embedded bool
+	Way      FlowDiagram
 }
 
 func (s *Site) showHome(c echo.Context) error {
@@ -20,6 +22,7 @@ func (s *Site) showHome(c echo.Context) error {
 		token, _ := findCookie(c.Request().Header, s.Sessions.CookieName())
 		p.Way = s.flowOf(member.Name, token, current(c).Key())
 	} else {
+		p.Embedded = s.Embedded
 		p.URL = s.BaseURL.JoinPath("/").String()
 	}
 	return s.Render(c, http.StatusOK, "home", "", p)

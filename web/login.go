@@ -25,7 +25,7 @@ func (s *Site) showLogin(c echo.Context) error {
 	if _, ok := current(c).Member(); ok && sent == nil {
 		return c.Redirect(http.StatusSeeOther, s.afterLogin(c.QueryParam("next")))
 	}
-	p := loginPage{Email: sent["email"], Remember: sent["remember"] != "", RememberFor: lasting(s.RememberFor), Next: s.nextOf(c), problems: wrong}
+	p := loginPage{Email: sent["email"], Remember: sent["remember"] != "", RememberFor: lasting(s.Sessions.Limits().Remember), Next: s.nextOf(c), problems: wrong}
 	if email := c.QueryParam("email"); sent == nil && ownLink(c.Request()) && len(email) <= account.MaxEmailBytes {
 		p.Email = email
 	}

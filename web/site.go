@@ -54,12 +54,13 @@ type Config struct {
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is used; none: no client's
 	HSTSSubdomains bool           // on https, browsers use https for subdomains, too
 	MinPassword    int            // code points
-	RememberFor    time.Duration
 	Version        string
 	Process        Process
 	// SessionStore is the kind of store sessions are in, one of session's Store
 	// constants.
 	SessionStore string
+	// Embedded: the Redis with the sessions runs in this process.
+	Embedded bool
 	// NamePlaces has pages say where sessions are kept with its file or address, for
 	// someone who tries the program on their own machine.
 	NamePlaces bool

@@ -184,11 +184,11 @@ func (s *server) openSite(context.Context) (err error) {
 		TrustedProxies: s.cfg.TrustedProxies,
 		HSTSSubdomains: s.cfg.HSTSSubdomains == "on",
 		MinPassword:    s.cfg.PasswordMinLength,
-		RememberFor:    s.cfg.SessionRememberLifetime,
 		NamePlaces:     s.cfg.Learn(),
 		Version:        version(),
 		Process:        s.process,
 		SessionStore:   s.cfg.SessionStore,
+		Embedded:       s.store.Embedded != nil,
 		Extensions:     s.extensions,
 	})
 	return err
@@ -196,8 +196,12 @@ func (s *server) openSite(context.Context) (err error) {
 
 // announce prints where to find the server.
 func (s *server) announce(stdout io.Writer) {
-	fmt.Fprintf(stdout, "%s %s, server start %d\n  url       %s\n  sessions  %s\n  database  %s\n",
-		product.Name, version(), s.process.Start, s.cfg.BaseURL, s.sessions.Where(), s.db.Name())
+	redis := ""
+	if socket := s.store.SocketURL(); socket != "" {
+		redis = "  redis     " + socket + "\n"
+	}
+	fmt.Fprintf(stdout, "%s %s, server start %d\n  url       %s\n  sessions  %s\n%s  database  %s\n",
+		product.Name, version(), s.process.Start, s.cfg.BaseURL, s.sessions.Where(), redis, s.db.Name())
 	if s.metrics != nil {
 		fmt.Fprintf(stdout, "  metrics   %s\n", s.metrics.at)
 	}

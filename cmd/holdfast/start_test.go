@@ -28,6 +28,7 @@ func TestStartsWithNothingConfigured(t *testing.T) {
 		"Holdfast ",
 		"  url       " + server.URL,
 		"  sessions  the embedded Redis in " + filepath.Join(".data", "redis.db"),
+		"  redis     unix:///",
 		"  database  SQLite in " + filepath.Join(".data", "holdfast.db"),
 	}
 	if len(lines) != len(want) {

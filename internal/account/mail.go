@@ -3,6 +3,7 @@ package account
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"holdfast/internal/text"
 )
@@ -25,6 +26,9 @@ var ErrNotToSend = errors.New("email must not be sent")
 // finds out to whom it goes, which no request that asked for it did, and makes
 // the token of its link. Errors: [ErrNotToSend], [ErrUnavailable].
 func (s *Service) Address(ctx context.Context, l Email) (OutgoingEmail, error) {
+	if strings.HasSuffix(l.To, ".invalid") { // no such address exists (RFC 6761, section 6.4)
+		return OutgoingEmail{}, ErrNotToSend
+	}
 	m, person, err := s.addressed(ctx, l)
 	if err != nil {
 		return OutgoingEmail{}, err

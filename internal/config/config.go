@@ -44,7 +44,7 @@ type Config struct {
 	Throttle                string        `group:"Accounts and database" initial:"on" oneof:"on,off" help:"Throttle failed logins and other attempts, per account and per IP address. Turn off only for tests that make many attempts."`
 
 	SessionStore            string        `group:"Sessions" initial:"redis" oneof:"redis,memory,file,database" help:"Where sessions are stored. memory loses them on restart."`
-	RedisURL                SecretURL     `group:"Sessions" name:"redis-url" schemes:"redis,rediss" unset:"embedded, in DATA_DIR" help:"Redis server: redis://USER:PASSWORD@HOST:6379/0, or rediss:// for TLS."`
+	RedisURL                SecretURL     `group:"Sessions" name:"redis-url" schemes:"redis,rediss,unix" unset:"embedded, in DATA_DIR" help:"Redis server: redis://USER:PASSWORD@HOST:6379/0, rediss:// for TLS, or unix://USER:PASSWORD@/PATH?db=0 for a socket."`
 	RedisConnectTimeout     time.Duration `group:"Sessions" initial:"250ms" min:"1ms" max:"1m" help:"Time limit for opening a connection to Redis."`
 	RedisTimeout            time.Duration `group:"Sessions" initial:"500ms" min:"1ms" max:"1m" help:"Time limit for one Redis command, including opening the connection and one retry."`
 	SessionCookie           string        `group:"Sessions" check:"cookie" unset:"session" help:"Name of the session cookie. Browsers send a host's cookies to all its ports, so each program on a host needs another name. With an https BASE_URL, __Host- comes before it."`

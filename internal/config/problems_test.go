@@ -30,12 +30,13 @@ func TestAWrongValueIsRefusedByItsName(t *testing.T) {
 		"PASSWORD_MIN_LENGTH":       {"7", "257"},
 		"PASSWORD_HASH_CONCURRENCY": {"0", "-1", "1025", "all"},
 		"SESSION_STORE":             {"disk", "redis,memory"},
-		"REDIS_URL":                 {"http://h", "redis://", "redis://u:sesame@", "redis://u:sesame@h/zero", "redis://u:sesame@h/0?x=1", "redis://:ses?ame@h", "localhost:6379", "redis://h:6379:1", "redis:///0"},
-		"REDIS_CONNECT_TIMEOUT":     {"250"},
-		"REDIS_TIMEOUT":             {"1h"},
-		"LEARN":                     {"yes"},
-		"LOG_LEVEL":                 {"loud", "info+2"},
-		"LOG_FORMAT":                {"xml"},
+		"REDIS_URL": {"http://h", "redis://", "redis://u:sesame@", "redis://u:sesame@h/zero", "redis://u:sesame@h/0?x=1", "redis://:ses?ame@h", "localhost:6379", "redis://h:6379:1", "redis:///0",
+			"unix://", "unix:///", "unix://redis.sock", "unix:redis.sock", "unix://h/redis.sock", "unix:///redis.sock/?db=zero", "unix:///redis.sock?db=1&x=2", "unix:///a#b", "unix://u:ses#ame@/redis.sock", "unix:///" + strings.Repeat("a", 103)},
+		"REDIS_CONNECT_TIMEOUT": {"250"},
+		"REDIS_TIMEOUT":         {"1h"},
+		"LEARN":                 {"yes"},
+		"LOG_LEVEL":             {"loud", "info+2"},
+		"LOG_FORMAT":            {"xml"},
 	} {
 		for _, value := range values {
 			_, _, err := parse(t, nil, map[string]string{setting: value}, "")

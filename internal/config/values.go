@@ -100,8 +100,11 @@ func checkBase(text string) (string, error) {
 // checkServer checks the address of a server that is one of schemes.
 func checkServer(text string, schemes []string) error {
 	need := fmt.Errorf("must be a URL that starts with %s:// and has a host;"+
-		" in passwords, write @ as %%40, / as %%2F and : as %%3A", strings.Join(schemes, ":// or "))
+		" in passwords, write @ as %%40, / as %%2F and : as %%3A", strings.Join(schemes[:2], ":// or "))
 	server, err := url.Parse(text)
+	if err == nil && server.Scheme == "unix" && slices.Contains(schemes, "unix") {
+		return checkSocket(server)
+	}
 	if err != nil || !slices.Contains(schemes, server.Scheme) || server.Opaque != "" || server.Fragment != "" || !portOrNone(server.Port()) {
 		return need
 	}
@@ -125,6 +128,19 @@ func checkServer(text string, schemes []string) error {
 	}
 	return nil
 }
+
+// maxSocketPath is the longest path of a Unix socket on every system, in bytes.
+const maxSocketPath = 103
+
+func checkSocket(u *url.URL) error {
+	if u.Host != "" || u.Fragment != "" || len(u.Path) < 2 || len(u.Path) > maxSocketPath || !socketQuery.MatchString(u.RawQuery) {
+		return fmt.Errorf("must be unix:// with the absolute path of a socket, of at most %d bytes, and nothing or ?db=N after it;"+
+			" write %% as %%25, # as %%23 and ? as %%3F, and in passwords also @ as %%40 and / as %%2F", maxSocketPath)
+	}
+	return nil
+}
+
+var socketQuery = regexp.MustCompile(`^(db=[0-9]{1,4})?$`)
 
 var databaseNumber = regexp.MustCompile(`^(/[0-9]{0,4})?$`)
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/url"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -77,6 +78,7 @@ func Open(ctx context.Context, s Server) (web.Extension, func() error, error) {
 		Host:       s.Settings.Host,
 		Base:       s.Base,
 		Cookie:     s.Sessions.CookieName(),
+		Redis:      s.Store.SocketURL(),
 		Life:       secondLife,
 	})
 	extension, err := pages.New(pages.Config{
@@ -96,6 +98,7 @@ func Open(ctx context.Context, s Server) (web.Extension, func() error, error) {
 				Sessions: s.Sessions,
 				Store:    s.Store,
 				Unslowed: s.Settings.Throttle == "off",
+				File:     filepath.Join(s.Settings.DataDir, "attacks.json"),
 				Log:      s.Log,
 			}),
 			Second: beside,

@@ -69,6 +69,9 @@ func New(cfg Config) *Manager {
 // CookieName returns the name of the cookie this Manager reads and writes.
 func (m *Manager) CookieName() string { return m.scs.Cookie.Name }
 
+// Limits returns how long sessions live.
+func (m *Manager) Limits() Limits { return m.cfg.Limits }
+
 // Where describes in a few words where sessions are kept, without any secret.
 func (m *Manager) Where() string { return m.cfg.Where }
 

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"holdfast/internal/account"
+	"holdfast/internal/learn/jsonfile"
 	"holdfast/internal/learn/stock"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
@@ -48,6 +49,7 @@ type Config struct {
 	Unslowed     bool          // attempts are not slowed down on this server
 	Store        *store.Opened // that Sessions are kept in
 	Limit        time.Duration // 0 for DefaultLimit
+	File         string        // where reports are kept for the next server; "" for nowhere
 	Log          *slog.Logger
 }
 
@@ -66,7 +68,11 @@ func New(cfg Config) *Runner {
 	if cfg.Limit == 0 {
 		cfg.Limit = DefaultLimit
 	}
-	return &Runner{Config: cfg, latest: map[string]*Report{}}
+	r := &Runner{Config: cfg, latest: map[string]*Report{}}
+	if err := jsonfile.Read(cfg.File, &r.latest); cfg.File != "" && err != nil {
+		cfg.Log.Warn("reports of earlier attacks not read", "cause", err)
+	}
+	return r
 }
 
 // Report is the result of one run. It never changes, and holds no token.
@@ -138,6 +144,11 @@ func (r *Runner) Run(ctx context.Context, name string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.latest[name] = report
+	if r.File != "" {
+		if err := jsonfile.Write(r.File, r.latest); err != nil {
+			r.Log.WarnContext(ctx, "attack report not saved", "cause", err)
+		}
+	}
 	return nil
 }
 

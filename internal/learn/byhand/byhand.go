@@ -5,16 +5,16 @@ package byhand
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgxpool"
 
+	"holdfast/internal/redisurl"
 	"holdfast/internal/session/store"
 )
 
@@ -22,6 +22,7 @@ import (
 type Lines struct {
 	Name string // what the store calls the session
 	Read string // prints the stored bytes
+	List string // prints what the store calls each session, one a line
 	Size string // prints how many they are
 	Left string // prints in how many seconds the store drops them
 	Drop string // deletes the session
@@ -64,6 +65,7 @@ func atRedis(cli, why string) func(string) Lines {
 		return Lines{
 			Name: store.Prefix + key,
 			Read: cli + " GET " + name,
+			List: cli + " --scan --pattern " + shell(store.Prefix+"*"),
 			Size: cli + " STRLEN " + name,
 			Left: cli + " TTL " + name,
 			Drop: cli + " DEL " + name,
@@ -73,24 +75,22 @@ func atRedis(cli, why string) func(string) Lines {
 }
 
 func atServer(redisURL string) (func(string) Lines, error) {
-	u, err := url.Parse(redisURL)
+	at, err := redisurl.Parse(redisURL)
 	if err != nil {
-		return nil, errors.New("invalid REDIS_URL")
+		return nil, err
 	}
-	port := u.Port()
-	if port == "" {
-		port = "6379"
+	cli, why := "redis-cli -s "+shell(at.Socket), ""
+	if at.Socket == "" {
+		cli = "redis-cli -h " + shell(at.Hostname()) + " -p " + cmp.Or(at.Port(), "6379")
 	}
-	cli, why := "redis-cli", ""
-	if u.Scheme == "rediss" {
+	if at.Scheme == "rediss" {
 		cli += " --tls"
 	}
-	cli += " -h " + shell(u.Hostname()) + " -p " + port
-	if db := strings.Trim(u.Path, "/"); db != "" && db != "0" {
-		cli += " -n " + shell(db)
+	if at.Database != "" {
+		cli += " -n " + shell(at.Database)
 	}
-	if password, set := u.User.Password(); set && password != "" {
-		if user := u.User.Username(); user != "" {
+	if password, set := at.User.Password(); set && password != "" {
+		if user := at.User.Username(); user != "" {
 			cli += " --user " + shell(user)
 		}
 		cli, why = cli+" --askpass", "You will be asked for the Redis password."
@@ -113,7 +113,8 @@ func atTable(sql, data, size, left, why string) func(string) Lines {
 	}
 	return func(key string) Lines {
 		drop := sql + " " + shell("DELETE FROM sessions WHERE token = '"+key+"'")
-		return Lines{Name: key, Read: line(data, key), Size: line(size, key), Left: line(left, key), Drop: drop, Why: why}
+		list := sql + " " + shell("SELECT token FROM sessions")
+		return Lines{Name: key, Read: line(data, key), List: list, Size: line(size, key), Left: line(left, key), Drop: drop, Why: why}
 	}
 }
 

@@ -186,7 +186,11 @@ func (t *trial) greetingOfNext(ctx context.Context) (string, error) {
 // cookie.
 func (t *trial) share(ctx context.Context) error {
 	t.progress("start a second server next to it")
-	second, err := t.place.start(ctx, t.Executable)
+	var extra []string
+	if redis := t.server.Says("redis"); redis != "" { // the embedded one, which has a socket
+		extra = []string{"REDIS_URL=" + redis}
+	}
+	second, err := t.place.start(ctx, t.Executable, extra...)
 	var ended *launch.EndedError
 	if errors.As(err, &ended) {
 		t.row.Refusal = ended.LastLine()

@@ -19,6 +19,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"holdfast/internal/product"
+	"holdfast/internal/redisurl"
 	"holdfast/internal/sqlitefile"
 	"holdfast/internal/visitor"
 )
@@ -30,7 +31,11 @@ const (
 
 // withRedis calls use with a connection to the Redis at an address.
 func withRedis(ctx context.Context, at string, use func(redis.Conn) error) error {
-	conn, err := redis.DialURLContext(ctx, at, redis.DialConnectTimeout(redisLimit),
+	address, err := redisurl.Parse(at)
+	if err != nil {
+		return err
+	}
+	conn, err := address.Dial(ctx, redis.DialConnectTimeout(redisLimit),
 		redis.DialReadTimeout(redisLimit), redis.DialWriteTimeout(redisLimit))
 	if err != nil {
 		return fmt.Errorf("connect to Redis: %w", err)

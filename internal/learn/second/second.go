@@ -36,6 +36,7 @@ type Options struct {
 	Host     string   // where this server listens
 	Base     *url.URL // where people reach it; its port is not used
 	Cookie   string   // the session cookie's name; "" for the default
+	Redis    string   // REDIS_URL of the Redis in this server, if that keeps the sessions
 	Life     time.Duration
 }
 
@@ -128,6 +129,9 @@ func (s *Server) launch(ctx context.Context) (*launch.Server, int, error) {
 	// Of two entries with the same name, os/exec uses the last.
 	env := append(s.options.Settings[:len(s.options.Settings):len(s.options.Settings)],
 		"HOST="+s.options.Host, "PORT="+strconv.Itoa(port), "BASE_URL="+base.String(), "METRICS_ADDR=127.0.0.1:0", "LEARN=off")
+	if s.options.Redis != "" {
+		env = append(env, "REDIS_URL="+s.options.Redis)
+	}
 	started, err := launch.Start(ctx, launch.Command{
 		Program: s.options.Executable, Args: []string{"serve", "--stop-with-stdin", "--uncounted"}, Env: env, Until: "database", StartLimit: startLimit,
 	})

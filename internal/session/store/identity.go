@@ -1,18 +1,18 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/gomodule/redigo/redis"
 
 	"holdfast/internal/hostname"
+	"holdfast/internal/redisurl"
 )
 
 // Identity identifies a store, whatever address it is reached at.
@@ -33,12 +33,12 @@ const KindEmbedded = "embedded Redis"
 // because Redis was emptied, Place decides.
 func (i Identity) Same(other Identity) bool {
 	switch {
+	case i.ID != "" && other.ID != "": // also of an embedded Redis that is reached by its socket
+		return i.ID == other.ID
 	case i.Kind != other.Kind:
 		return false
 	case i.Kind == KindDatabase: // the one that says so
 		return true
-	case i.ID != "" && other.ID != "":
-		return i.ID == other.ID
 	}
 	return i.Place == other.Place
 }
@@ -149,9 +149,9 @@ func placeOfFile(name, path string) string {
 }
 
 // placeOfRedis returns the place of a Redis, without user and password.
-func placeOfRedis(u *url.URL) string {
-	place := whereRedis(u)
-	if host := u.Hostname(); host == "" || hostname.IsLoopback(host) {
+func placeOfRedis(at redisurl.Address) string {
+	place := whereRedis(at)
+	if host := at.Hostname(); host == "" || hostname.IsLoopback(host) {
 		place += onThisMachine()
 	}
 	return place
@@ -159,10 +159,10 @@ func placeOfRedis(u *url.URL) string {
 
 // whereRedis describes a Redis in a few words. It leaves out database 0, the
 // default of clients.
-func whereRedis(u *url.URL) string {
-	where := "Redis at " + u.Host
-	if database := strings.Trim(u.Path, "/"); database != "" && database != "0" {
-		where += ", database " + database
+func whereRedis(at redisurl.Address) string {
+	where := "Redis at " + cmp.Or(at.Socket, at.Host)
+	if at.Database != "" {
+		where += ", database " + at.Database
 	}
 	return where
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +20,7 @@ import (
 	"holdfast/internal/fault"
 	"holdfast/internal/pipeline"
 	"holdfast/internal/product"
+	"holdfast/internal/redisurl"
 )
 
 // Prefix is what every key in Redis begins with. The key that callers name
@@ -244,17 +244,14 @@ func (r *redisStore) Close() error {
 }
 
 func openRedis(cfg Config) (*Opened, error) {
-	u, err := url.Parse(cfg.RedisURL)
+	at, err := redisurl.Parse(cfg.RedisURL)
 	if err != nil {
-		return nil, errors.New("invalid REDIS_URL")
+		return nil, err
 	}
-	dial := func(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
-		return redis.DialURLContext(ctx, cfg.RedisURL, options...)
-	}
-	return openAt(cfg, "Redis", dial, Opened{
-		Where:    whereRedis(u),
+	return openAt(cfg, "Redis", at.Dial, Opened{
+		Where:    whereRedis(at),
 		OneStep:  "one Lua script, which Redis runs without interruption",
-		identity: Identity{Kind: KindRedis, Place: placeOfRedis(u)},
+		identity: Identity{Kind: KindRedis, Place: placeOfRedis(at)},
 	}), nil
 }
 

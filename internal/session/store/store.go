@@ -18,6 +18,7 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"holdfast/internal/embeddedredis"
+	"holdfast/internal/redisurl"
 	"holdfast/internal/sqlitefile"
 )
 
@@ -126,6 +127,15 @@ type Opened struct {
 	database string      // see Database, for a store that keeps no properties
 	clock    *clockWatch // nil where there is no watermark
 	close    func() error
+}
+
+// SocketURL is the REDIS_URL with which another process uses the Redis in this one; ""
+// where there is none, or it has no socket.
+func (o *Opened) SocketURL() string {
+	if o.Embedded == nil || o.Embedded.Socket() == "" {
+		return ""
+	}
+	return redisurl.OfSocket(o.Embedded.Socket())
 }
 
 // Warnings returns problems to show to an operator that do not stop the store from
