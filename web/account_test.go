@@ -6,6 +6,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"holdfast/internal/account"
+	"holdfast/internal/dev/require"
+	"holdfast/internal/session"
 )
 
 func TestANewNameGreetsOnEveryDevice(t *testing.T) {
@@ -43,4 +47,48 @@ func TestANameThatCannotBeIsSaidAndChangesNothing(t *testing.T) {
 	}
 	b.get("/profile").wantText("h1", "Hello, Ada!")
 	w.browser().post("/account/name", url.Values{"name": {"Eve"}}).wantRedirect("/login?next=%2Faccount")
+}
+
+func TestAResetDoesNotSetTheOldPasswordAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, embedded(t), options{mail: true})
+	p := w.person("Ada")
+	b := w.browser()
+	link := "/reset?token=" + w.link(account.PurposeReset, p)
+	again := b.submit(b.get(link).want(http.StatusOK), "form[action='/reset']", map[string]string{"password": p.password})
+	again.want(http.StatusUnprocessableEntity).wantText("#password-error", "This is your current password. Choose another one.")
+	b.submit(again, "form[action='/reset']", map[string]string{"password": otherPassword}).wantRedirect("/login")
+}
+
+// TestWithoutAMailServerAnAddressIsConfirmedToo: emails are files then.
+func TestWithoutAMailServerAnAddressIsConfirmedToo(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	page := b.get("/account").want(http.StatusOK).wantText(".overview strong", "not confirmed yet")
+	b.submit(page, "form[action='/account/confirm']", nil).wantRedirect("/account")
+	if sent := w.sendMail(); len(sent) != 1 {
+		t.Errorf("%d emails, want the one to confirm the address", len(sent))
+	}
+}
+
+// TestASessionDeletedFromTheStoreDidNotExpire: so the list of past ones says.
+func TestASessionDeletedFromTheStoreDidNotExpire(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, embedded(t), options{})
+	p := w.person("Ada")
+	lost, b := w.member(p), w.member(p)
+	require.NoError(t, w.store.Delete(t.Context(), session.Key(lost.token())))
+	w.sql(`UPDATE devices SET created_ms = created_ms - 120000`) // a younger one may be about to be stored
+	b.get("/devices")
+	if past := b.get("/devices").text(".past"); !strings.Contains(past, "Deleted from the session store") || strings.Contains(past, "Expired") {
+		t.Errorf("past sessions: %q", past)
+	}
+}
+
+func TestAPasswordThatIsNotGivenAgainIsAskedFor(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, embedded(t), options{})
+	b := w.member(w.person("Ada"))
+	b.post("/account/proof", nil).want(http.StatusUnprocessableEntity).wantText("#password-error", "Enter your password.")
 }

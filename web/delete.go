@@ -3,7 +3,6 @@ package web
 import (
 	"errors"
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -76,20 +75,23 @@ func (s *Site) deletedBefore(c echo.Context, ended string) string {
 // submitKeep answers the form of an emailed link about an account that waits to be
 // deleted.
 func (s *Site) submitKeep(c echo.Context, token string, now bool) error {
-	ctx, next, event, notice := c.Request().Context(), "/forgot", account.EventKept, flashKept
+	ctx, next, event, notice := c.Request().Context(), "", account.EventKept, flashKept
 	var person account.Person
 	var reset string
 	var err error
 	if now {
 		next, event, notice = "/", account.EventDeleted, flashDeleted
 		person, err = s.Accounts.CloseNow(ctx, token, sender(c))
-	} else if person, reset, err = s.Accounts.Keep(ctx, token, sender(c)); reset != "" {
-		next = "/reset?token=" + url.QueryEscape(reset)
+	} else {
+		person, reset, err = s.Accounts.Keep(ctx, token, sender(c))
+		next = resetPath(reset)
 	}
-	if errors.Is(err, account.ErrLinkInvalid) {
+	switch {
+	case errors.Is(err, account.ErrLinkInvalid) && !now:
+		return s.doneOrOver(c, token)
+	case errors.Is(err, account.ErrLinkInvalid):
 		return s.linkOver(c)
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	s.logEvent(c, string(event), person.ID)

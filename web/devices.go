@@ -61,13 +61,13 @@ func (s *Site) showDevices(c echo.Context) error {
 	var p devicesPage
 	p.Devices, p.Others = DeviceCards(c, live, now)
 	past, p.neighbours = shown(list, past)
-	p.Past = groupPast(past, now)
+	p.Past = s.groupPast(past, now)
 	return s.Render(c, http.StatusOK, "devices", "Devices", p)
 }
 
 // groupPast puts sessions that ended on the same device together, the device
 // whose session ended last first.
-func groupPast(past []session.Device, now time.Time) []pastDevices {
+func (s *Site) groupPast(past []session.Device, now time.Time) []pastDevices {
 	var groups []pastDevices
 	for _, d := range past {
 		title := BrowserWords(d.UserAgent)
@@ -77,10 +77,17 @@ func groupPast(past []session.Device, now time.Time) []pastDevices {
 			groups = append(groups, pastDevices{Title: title, Address: d.Address, Kind: deviceKind(d.UserAgent)})
 		}
 		groups[i].Sessions = append(groups[i].Sessions, pastSession{
-			How: RevocationWords(d.RevokeReason), Since: MomentAt(d.CreatedAt, now), Ended: MomentAt(d.RevokedAt, now),
+			How: s.howEnded(d), Since: MomentAt(d.CreatedAt, now), Ended: MomentAt(d.RevokedAt, now),
 		})
 	}
 	return groups
+}
+
+func (s *Site) howEnded(d session.Device) string {
+	if d.RevokeReason == session.RevokedByTime && !s.Sessions.Limits().CouldExpire(d) {
+		return "Deleted from the session store"
+	}
+	return RevocationWords(d.RevokeReason)
 }
 
 // DeviceCards are live sessions as a page shows them to the sender; others is how many of them
@@ -121,6 +128,9 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if ended == 0 { // a second click
+		return s.done(c, errDevicesEnded, "/devices", "You are not logged in on any other device.")
 	}
 	member, _ := current(c).Member()
 	s.audit(c, account.EventSessionsEnded, member.ID)

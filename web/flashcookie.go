@@ -55,7 +55,7 @@ func (s *Site) flashText(code string) string {
 		flashReset:        "Your password has been changed, and you are logged out everywhere" + when + ". Log in with your new password.",
 		flashConfirmed:    "Your email address is confirmed.",
 		flashEmailChanged: "Your email address has been changed. Use the new one to log in.",
-		flashUndone:       "The change was undone, and every device is logged out" + when + ". Now ask for a link to choose a new password.",
+		flashUndone:       "The change was undone, and every device is logged out" + when + ". Now choose a new password.",
 		flashDeleted:      "Your account has been deleted, and you are logged out everywhere" + when + ".",
 		flashClosing: "Your account will be deleted in 7 days, unless you keep it with the link that we emailed you. " +
 			"Until then no one can log in to it, and you are logged out everywhere" + when + ".",

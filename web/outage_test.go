@@ -129,7 +129,7 @@ func TestALinkWorksWhileTheStoreOfSessionsIsAway(t *testing.T) {
 		}
 		wantLater(page, "Your password has been changed")
 		b = w.browser()
-		page = b.follow(b.post("/verify", url.Values{"token": {undo}}).wantRedirect("/forgot"))
+		page = b.follow(b.post("/verify", url.Values{"token": {undo}}).wantReset())
 		wantLater(page, "The change was undone")
 		w.browser().post("/login", credentials(reset.email, otherPassword)).wantSaid("We couldn’t log you in")
 		fault[1]()

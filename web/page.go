@@ -56,7 +56,7 @@ func (s *Site) Render(c echo.Context, status int, name, heading string, page any
 		}
 		page = after()
 	}
-	if status == http.StatusUnprocessableEntity {
+	if status == http.StatusUnprocessableEntity || status == http.StatusTooManyRequests {
 		heading = "Error: " + heading
 	}
 	member, _ := memberOf(c)

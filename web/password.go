@@ -7,6 +7,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/form"
+	"holdfast/internal/session"
 )
 
 type passwordPage struct {
@@ -29,7 +30,7 @@ func (s *Site) showPassword(c echo.Context) error {
 func (s *Site) submitPassword(c echo.Context) error {
 	sent := formOf(c)
 	if sent["current"] == "" {
-		return form.Errors{{Field: "current", Message: "Enter your current password."}}
+		return s.noPassword(c, sent["new"])
 	}
 	member, _ := memberOf(c)
 	person, err := s.Accounts.ChangePassword(c.Request().Context(), member.ID, account.PasswordChange{
@@ -39,11 +40,27 @@ func (s *Site) submitPassword(c echo.Context) error {
 		return s.wrongPassword(c, err, "current", "That is not your current password.")
 	}
 	s.logEvent(c, string(account.EventPasswordChanged), person.ID)
+	current(c).ReplacedBy(session.RevokedByPassword)
 	notice := s.flashText(flashPassword + s.revoke(c, person.ID))
 	if err := s.startSession(c, person, member.Remember, notice); err != nil {
 		return unavailableAfter(errPasswordSet, err)
 	}
 	return c.Redirect(http.StatusSeeOther, "/account")
+}
+
+// noPassword is the error of a form without the current password, which also says what
+// is wrong with the new one.
+func (s *Site) noPassword(c echo.Context, fresh string) error {
+	wrong := form.Errors{{Field: "current", Message: "Enter your current password."}}
+	person, err := s.ownAccount(c)
+	if err != nil {
+		return err
+	}
+	weak, err := s.Accounts.Weakness("new", fresh, person)
+	if err != nil {
+		return err
+	}
+	return append(wrong, weak...)
 }
 
 // showChangePassword is where password managers look for it (W3C, "A Well-Known URL

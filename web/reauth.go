@@ -50,6 +50,9 @@ func (s *Site) showReauth(c echo.Context) error {
 
 // submitReauth is a login over the same person: a new token and new deadlines.
 func (s *Site) submitReauth(c echo.Context) error {
+	if formOf(c)["password"] == "" {
+		return form.Errors{{Field: "password", Message: "Enter your password."}}
+	}
 	member, _ := memberOf(c)
 	person, err := s.Accounts.Reauthenticate(c.Request().Context(), member.ID, formOf(c)["password"], sender(c))
 	if err != nil {
@@ -69,5 +72,7 @@ func (s *Site) wrongPassword(c echo.Context, err error, field, message string) e
 	}
 	member, _ := current(c).Member()
 	s.logEvent(c, string(account.EventReauthFailed), member.ID)
-	return form.Errors{{Field: field, Message: message}}
+	wrong := form.Errors{{Field: field, Message: message}}
+	more, _ := errors.AsType[form.Errors](err)
+	return append(wrong, more...)
 }

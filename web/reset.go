@@ -39,6 +39,14 @@ func linkPage(c echo.Context, own bool) string {
 	return "/account" // which has the email sent again
 }
 
+// resetPath is where a reset link leads; with "", where one gets it by email.
+func resetPath(token string) string {
+	if token == "" {
+		return "/forgot"
+	}
+	return "/reset?token=" + url.QueryEscape(token)
+}
+
 // showReset looks at a link, and spends nothing: an email scanner opens links too.
 func (s *Site) showReset(c echo.Context) error {
 	ctx, sent, wrong := c.Request().Context(), formOf(c), problemsOf(c)
@@ -102,8 +110,9 @@ func (s *Site) revoked(c echo.Context, err error) (later string) {
 	return flashLater
 }
 
-// linkOverPage is for links that do nothing. Confirmed says that it has been done.
-type linkOverPage struct{ Confirmed bool }
+// linkOverPage is for links that do nothing. Done says, as a heading, what they have
+// done; "" where they have not.
+type linkOverPage struct{ Done, Next, NextText string }
 
 // linkOver is the one page for links that were used, are too old, or never were.
 func (s *Site) linkOver(c echo.Context) error {

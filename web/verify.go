@@ -58,7 +58,7 @@ func (s *Site) showVerify(c echo.Context) error {
 func (s *Site) verifyPage(c echo.Context, status int, token, failed string) error {
 	link, err := s.Accounts.FindLink(c.Request().Context(), token)
 	if errors.Is(err, account.ErrLinkInvalid) {
-		return s.confirmedOrOver(c, token)
+		return s.doneOrOver(c, token)
 	}
 	if err != nil {
 		return err
@@ -71,17 +71,20 @@ func (s *Site) verifyPage(c echo.Context, status int, token, failed string) erro
 	return s.Render(c, status, "verify", p.Heading, p)
 }
 
-// confirmedOrOver answers a link that confirms no more: people click twice, and the
+// doneOrOver answers a link that does nothing more: people click twice, and the
 // scanners of mail servers open and send the page before them.
-func (s *Site) confirmedOrOver(c echo.Context, token string) error {
-	confirmed, err := s.Accounts.HasConfirmed(c.Request().Context(), token)
+func (s *Site) doneOrOver(c echo.Context, token string) error {
+	done, err := s.Accounts.LinkDone(c.Request().Context(), token)
+	p := linkOverPage{Done: "Your email address is confirmed", Next: "/account", NextText: "Go to your account"}
 	switch {
 	case err != nil:
 		return err
-	case !confirmed:
+	case done == "":
 		return s.linkOver(c)
+	case done == account.PurposeKeep:
+		p = linkOverPage{Done: "Your account is kept", Next: "/forgot", NextText: "Choose a new password, because someone else may know the old one"}
 	}
-	return s.Render(c, http.StatusOK, "linkover", "Your email address is confirmed", linkOverPage{Confirmed: true})
+	return s.Render(c, http.StatusOK, "linkover", p.Done, p)
 }
 
 // submitVerify spends a link, for whichever purpose it was made.
@@ -93,7 +96,7 @@ func (s *Site) submitVerify(c echo.Context) error {
 	person, purpose, err := s.Accounts.UseLink(c.Request().Context(), token, sender(c))
 	switch {
 	case errors.Is(err, account.ErrLinkInvalid):
-		return s.confirmedOrOver(c, token)
+		return s.doneOrOver(c, token)
 	case errors.Is(err, account.ErrEmailTaken):
 		taken := "Another account now uses this address."
 		if purpose == account.PurposeUndo {
@@ -118,7 +121,7 @@ func (s *Site) submitVerify(c echo.Context) error {
 	case account.PurposeUndo:
 		s.logEvent(c, string(account.EventEmailChangeUndone), person.ID)
 		s.setFlashCookie(c, flashUndone+s.revoke(c, person.ID))
-		next = "/forgot"
+		next = resetPath(s.Accounts.ResetLink(c.Request().Context(), person.ID, person.Email))
 	}
 	return c.Redirect(http.StatusSeeOther, next)
 }

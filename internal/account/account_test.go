@@ -18,8 +18,8 @@ import (
 )
 
 const (
-	right = "correct horse battery staple"
-	wrong = "correct horse battery stable"
+	right = "correct otter battery anchor"
+	wrong = "correct otter battery anchov"
 )
 
 // noon is what every service in these tests takes for now.

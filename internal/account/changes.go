@@ -153,6 +153,9 @@ type PasswordChange struct {
 	From         text.Sender
 }
 
+// samePassword refuses the password that is replaced.
+const samePassword = "This is your current password. Choose another one."
+
 // ChangePassword sets a new password for a person who gives the current one,
 // ends all their sessions but one, forgets all browsers but the one that sent it,
 // and spends their links as ResetPassword does.
@@ -160,11 +163,18 @@ type PasswordChange struct {
 // [ErrUnavailable], [ErrBusy].
 func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChange) (Person, error) {
 	record, err := s.reauthenticate(ctx, id, c.Current, c.From)
+	if errors.Is(err, ErrInvalidCredentials) { // say what is wrong with the new one, too
+		if p, gone := s.Find(ctx, id); gone == nil {
+			if weak, _ := s.Weakness("new", c.New, p); weak != nil {
+				err = errors.Join(err, weak)
+			}
+		}
+	}
 	if err != nil {
 		return Person{}, err
 	}
 	if c.Current == c.New {
-		return Person{}, form.Errors{{Field: "new", Message: "This is your current password. Choose another one."}}
+		return Person{}, form.Errors{{Field: "new", Message: samePassword}}
 	}
 	hash, err := s.acceptable(ctx, "new", c.New, record.Person)
 	if err != nil {
@@ -202,13 +212,21 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 	if err != nil {
 		return Person{}, "", err
 	}
-	person, err := s.Find(ctx, link.Person)
+	record, err := s.Store.ByID(ctx, link.Person)
 	if err != nil {
 		return Person{}, "", linkInvalid(err)
 	}
+	person := record.Person
 	hash, err := s.acceptable(ctx, "password", fresh, person)
 	if err != nil {
 		return Person{}, "", err
+	}
+	same, _, err := s.Hasher.Verify(hashFor(ctx, person.Email), record.PasswordHash, fresh)
+	if err != nil {
+		return Person{}, "", err
+	}
+	if same {
+		return Person{}, "", form.Errors{{Field: "password", Message: samePassword}}
 	}
 	browser = text.NewToken()
 	changed, err := s.Store.SetPassword(ctx,
@@ -228,14 +246,24 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 // acceptable returns the hash of a password that the policy lets pass, or
 // form.Errors for the field.
 func (s *Service) acceptable(ctx context.Context, field, pass string, p Person) (string, error) {
-	problem, err := s.weakness(pass, p.Name, p.Email)
+	weak, err := s.Weakness(field, pass, p)
 	if err != nil {
 		return "", err
 	}
-	if problem != "" {
-		return "", form.Errors{{Field: field, Message: problem}}
+	if weak != nil {
+		return "", weak
 	}
 	return s.Hasher.Hash(hashFor(ctx, p.Email), pass)
+}
+
+// Weakness returns why the policy refuses a password for a person, as an error of the
+// field; nil if it does not. The other error is that of the file of breached passwords.
+func (s *Service) Weakness(field, pass string, p Person) (form.Errors, error) {
+	problem, err := s.weakness(pass, p.Name, p.Email)
+	if err != nil || problem == "" {
+		return nil, err
+	}
+	return form.Errors{{Field: field, Message: problem}}, nil
 }
 
 // AskReset has an email sent to the owner of an address, if there is one. That is
@@ -357,11 +385,19 @@ func (s *Service) Keep(ctx context.Context, token string, from text.Sender) (p P
 	if err != nil {
 		return Person{}, "", fmt.Errorf("keep account: %w", linkInvalid(err))
 	}
-	if reset, err = s.MakeLink(ctx, PurposeReset, kept.ID, link.Detail); err != nil {
-		s.Log.WarnContext(ctx, "no reset link made for an account that was kept", "cause", err)
-		return kept.Person, "", nil
+	return kept.Person, s.ResetLink(ctx, kept.ID, link.Detail), nil
+}
+
+// ResetLink returns the token of a link to choose a new password, for someone who has
+// just shown that they read the email of an account at an address; "" if none could be
+// made.
+func (s *Service) ResetLink(ctx context.Context, person, address string) string {
+	token, err := s.MakeLink(ctx, PurposeReset, person, address)
+	if err != nil {
+		s.Log.WarnContext(ctx, "no reset link made after another link was used", "cause", err)
+		return ""
 	}
-	return kept.Person, reset, nil
+	return token
 }
 
 // LinkOf says which link an email carries; "" for none.

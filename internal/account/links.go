@@ -71,9 +71,10 @@ type Links interface {
 	InsertLink(ctx context.Context, l Link) error
 	// FindLink returns a link that was not spent and has not expired.
 	FindLink(ctx context.Context, hash string, now time.Time) (Link, error)
-	// HasConfirmed reports whether a link, spent or not, is to confirm an address
-	// that is confirmed.
-	HasConfirmed(ctx context.Context, hash string) (bool, error)
+	// LinkDone returns the purpose of a link whose work is done, spent or not: the
+	// address that it was to confirm is confirmed, or the account that it was to keep is
+	// kept. It returns "" for any other.
+	LinkDone(ctx context.Context, hash string) (Purpose, error)
 }
 
 // MakeLink makes a link for a person and returns its token, which is stored
@@ -112,10 +113,10 @@ func (s *Service) spendable(ctx context.Context, token string, from text.Sender,
 	return link, err
 }
 
-// HasConfirmed reports whether a link that is no longer valid was to confirm an
-// address that is confirmed by now. Errors: [ErrUnavailable].
-func (s *Service) HasConfirmed(ctx context.Context, token string) (bool, error) {
-	return s.Store.HasConfirmed(ctx, text.Hash(token))
+// LinkDone returns what a link that is no longer valid was for, if that is done; ""
+// otherwise. Errors: [ErrUnavailable].
+func (s *Service) LinkDone(ctx context.Context, token string) (Purpose, error) {
+	return s.Store.LinkDone(ctx, text.Hash(token))
 }
 
 // UseLink spends a link that confirms, changes or restores an address, and returns

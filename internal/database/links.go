@@ -47,19 +47,22 @@ func (p people) FindLink(ctx context.Context, hash string, now time.Time) (l acc
 	return l, err
 }
 
-const linkHasConfirmed = `
-SELECT count(*)
+const linkDone = `
+SELECT COALESCE(MAX(purpose), '')
 FROM links
-JOIN people ON people.id = links.person_id AND people.email_key = links.email_key
+JOIN people ON people.id = links.person_id
 WHERE hash = $1
-  AND purpose IN ('confirm', 'change')
-  AND verified_ms IS NOT NULL`
+  AND (purpose IN ('confirm', 'change')
+      AND people.email_key = links.email_key
+      AND verified_ms IS NOT NULL
+    OR purpose = 'keep'
+      AND spent_ms IS NOT NULL
+      AND delete_after_ms IS NULL)`
 
-// HasConfirmed implements [account.Links].
-func (p people) HasConfirmed(ctx context.Context, hash string) (bool, error) {
-	var confirmed int
-	err := p.db.scan(ctx, "read link", into{&confirmed}, linkHasConfirmed, hash)
-	return confirmed > 0, err
+// LinkDone implements [account.Links].
+func (p people) LinkDone(ctx context.Context, hash string) (done account.Purpose, err error) {
+	err = p.db.scan(ctx, "read link", into{&done}, linkDone, hash)
+	return done, err
 }
 
 const spendLink = `

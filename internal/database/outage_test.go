@@ -117,10 +117,10 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 			_, err := store.SetPassword(ctx, account.NewPassword{Person: id, Hash: hash, Link: &link, At: birth}, notes)
 			return err
 		},
-		"People.InsertLink":   func(ctx context.Context) error { return store.InsertLink(ctx, link) },
-		"People.FindLink":     func(ctx context.Context) error { _, err := store.FindLink(ctx, link.Hash, birth); return err },
-		"People.HasConfirmed": func(ctx context.Context) error { _, err := store.HasConfirmed(ctx, link.Hash); return err },
-		"People.AskEmail":     func(ctx context.Context) error { return store.AskEmail(ctx, id, record(4).EmailKey, birth, notes) },
+		"People.InsertLink": func(ctx context.Context) error { return store.InsertLink(ctx, link) },
+		"People.FindLink":   func(ctx context.Context) error { _, err := store.FindLink(ctx, link.Hash, birth); return err },
+		"People.LinkDone":   func(ctx context.Context) error { _, err := store.LinkDone(ctx, link.Hash); return err },
+		"People.AskEmail":   func(ctx context.Context) error { return store.AskEmail(ctx, id, record(4).EmailKey, birth, notes) },
 		"People.ConfirmEmail": func(ctx context.Context) error {
 			_, err := store.ConfirmEmail(ctx, link, record(1).EmailKey, birth, notes)
 			return err

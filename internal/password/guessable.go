@@ -104,6 +104,23 @@ func wellKnown(folded string) bool {
 		2*utf8.RuneCountInString(core) >= len(runes) && listed(core)
 }
 
+// famous holds well-known phrases, lower-case and without spaces and signs, one a line
+// after its header.
+//
+//go:embed famous.txt
+var famous string
+
+// aPhrase says whether a password is a famous phrase, however its words are separated.
+func aPhrase(folded string) bool {
+	squeezed := strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsNumber(r) {
+			return r
+		}
+		return -1
+	}, folded)
+	return strings.Contains(famous, "\n"+squeezed+"\n")
+}
+
 // listed looks a word up by halving the text itself, which needs no table in
 // memory beside it.
 func listed(word string) bool {

@@ -18,7 +18,7 @@ import (
 	"holdfast/internal/password"
 )
 
-const right = "correct horse battery staple"
+const right = "correct otter battery anchor"
 
 // cheap is a hasher for tests in which the cost of a hash is not the subject.
 func cheap(slots int, wait time.Duration) *password.Hasher {

@@ -78,7 +78,7 @@ func (p Policy) Check(password string, about ...string) error {
 		return &Weak{"This is mostly your name or email address, which others know. Use a few unrelated words."}
 	case mostlyOf(folded, []string{product.Slug, product.Name}):
 		return &Weak{"This is mostly the name of this site, which is easy to guess. Use a few unrelated words."}
-	case wellKnown(folded):
+	case wellKnown(folded), aPhrase(folded):
 		return &Weak{"This is one of the first passwords anyone would guess. Use a few unrelated words."}
 	}
 	if p.Breached == nil {

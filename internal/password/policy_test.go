@@ -32,7 +32,8 @@ func refusal(t *testing.T, p password.Policy, pass string, about ...string) stri
 
 func TestPolicyAcceptsAnythingHardToGuess(t *testing.T) {
 	for _, pass := range []string{
-		"correct horse battery staple",
+		"correct otter battery anchor",
+		"to be or not to be an otter in a kelp forest", // some of it is famous
 		"nur ein paar Wörter hier",
 		"314159265358979",                    // digits only
 		"qjz vw kxbh ftp",                    // fifteen, letters and spaces
@@ -95,6 +96,9 @@ func TestPolicyRefusesWithAReason(t *testing.T) {
 		{"NemvXyhEqdd5oQxyXyzi", "first passwords anyone would guess"},
 		{"password1234567", "first passwords anyone would guess"},
 		{"baseballbaseball", "first passwords anyone would guess"},
+		{"correct horse battery staple", "first passwords anyone would guess"},
+		{"Correct-Horse-Battery-Staple!", "first passwords anyone would guess"},
+		{"May the Force be with you!", "first passwords anyone would guess"},
 	} {
 		reason := refusal(t, password.Policy{}, c.pass, about...)
 		if !strings.Contains(reason, c.reason) {

@@ -44,6 +44,17 @@ func (l Limits) IdleExpiresAt(r Record) time.Time {
 	return r.ExpiresAt
 }
 
+// CouldExpire reports whether a session that ended by time was old enough for that. If it
+// was not, someone deleted its record from the store.
+func (l Limits) CouldExpire(d Device) bool {
+	limit := d.ExpiresAt.Sub(d.CreatedAt)
+	if !d.Remembered {
+		limit = min(limit, l.Idle)
+	}
+	const skew = time.Minute // of the clocks of server and database
+	return d.RevokedAt.Sub(d.CreatedAt) >= limit-skew
+}
+
 // Live reports whether r has exceeded neither limit. If this server's clock is
 // behind that of the server that wrote r, the last use is in the future and counts
 // as recent.

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -24,6 +25,10 @@ func (s *Session) PrepareLogIn(member Member, from text.Sender) {
 	record.Member = &member
 	s.record, s.login = record, &from
 }
+
+// ReplacedBy says why the login replaces the previous session, where that was no login
+// of its own.
+func (s *Session) ReplacedBy(why RevokeReason) { s.replaced = why }
 
 // commitLogIn completes a login. The order of its steps makes a failure at any of
 // them harmless: the old session lives until the last step, the new token is given
@@ -104,7 +109,7 @@ func (m *Manager) finishLogIn(s *Session, old Session) error {
 	}
 	if old.base.Member != nil {
 		key := []string{Key(old.token)}
-		return m.persistRevocation(ctx, key, key, RevokedByLogIn)
+		return m.persistRevocation(ctx, key, key, cmp.Or(s.replaced, RevokedByLogIn))
 	}
 	return nil
 }

@@ -74,6 +74,7 @@ type Session struct {
 	loggedOut  bool         // LogOut was called
 	also       []string     // keys of the other sessions that LogOut revokes
 	login      *text.Sender // LogIn was called, from there
+	replaced   RevokeReason // see ReplacedBy
 	flashTaken bool         // a flash this request took was already taken elsewhere
 
 	dropped                  bool // DropCookie was called
