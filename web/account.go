@@ -9,8 +9,10 @@ import (
 )
 
 type accountPage struct {
-	Name, Email string
-	MaxName     int // code points
+	Current     string // the name
+	Name, Email string // Name is what is typed, or to be changed
+	Editing     bool   // whether the form for the name is open
+	MaxName     int    // code points
 	Verified    bool
 	MailOn      bool
 	Mails       bool // whether mail is read at /mail
@@ -25,10 +27,11 @@ func (s *Site) showAccount(c echo.Context) error {
 		return err
 	}
 	p := accountPage{
-		Name: typed(c, "name"), Email: person.Email, MaxName: account.MaxNameRunes,
+		Current: person.Name, Name: typed(c, "name"), Email: person.Email, MaxName: account.MaxNameRunes,
 		Verified: person.Verified, MailOn: s.MailOn, Mails: s.Mails != nil, problems: problemsOf(c),
 	}
-	if p.Name == "" && p.Errors == nil {
+	p.Editing = p.Name != "" || p.Errors != nil
+	if !p.Editing {
 		p.Name = person.Name
 	}
 	return s.Render(c, p.status(), "account", "Account", p)

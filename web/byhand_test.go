@@ -3,6 +3,7 @@ package web_test
 import (
 	"context"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -43,8 +44,10 @@ func TestTheLinesByHandShowTheSame(t *testing.T) {
 			"Your browser sent a cookie": func(printed string) bool { return strings.Contains(printed, `"name":"Ada"`) },
 			"It looks like a token":      same("43"),
 			"The token became a key":     same(step(t, steps, "The token became a key").facts["SHA-256, in base64url"]),
-			asked:                        same(stored),
-			"These bytes came back":      same(strconv.Itoa(len(stored))),
+			asked: func(printed string) bool {
+				return printed == stored || slices.Contains(strings.Split(printed, "\n"), step(t, steps, "The token became a key").facts["Key"])
+			},
+			"These bytes came back": same(strconv.Itoa(len(stored))),
 			"The session was checked": func(printed string) bool {
 				left, err := strconv.Atoi(printed)
 				return err == nil && time.Until(ends.Add(-time.Duration(left)*time.Second)).Abs() < 20*time.Second
@@ -71,8 +74,8 @@ func TestTheLinesByHandShowTheSame(t *testing.T) {
 				ran++
 			}
 		}
-		if ran != len(agrees) {
-			t.Errorf("%d lines ran, want %d", ran, len(agrees))
+		if ran != len(agrees)+1 { // two look into the store
+			t.Errorf("%d lines ran, want %d", ran, len(agrees)+1)
 		}
 		for _, s := range way(w.bare("GET", "/explain", "")) {
 			for _, line := range s.hand {

@@ -85,7 +85,7 @@ func TestWhatTakesOnlyFormsLeadsBackToItsForm(t *testing.T) {
 	b := w.member(w.person("Ada"))
 	for path, form := range map[string]string{
 		"/account/name": "/account", "/devices/end": "/devices", "/devices/end-others": "/devices", "/logout": "/",
-		"/lab/restart": "/lab", "/lab/check": "/lab", "/lab/attacks/replay": "/lab/attacks",
+		"/lab/restart": "/lab", "/lab/attacks/replay": "/lab/attacks",
 		"/why/second": "/why", "/why/second/stop": "/why",
 	} {
 		b.get(path).wantRedirect(form).wantNoCookie()
@@ -121,7 +121,7 @@ func TestThePagesForLearningAnswerToTheServersOwnNameOnly(t *testing.T) {
 		return b.do(r)
 	}
 	learning := map[string]string{
-		"/lab": "GET", "/lab/wait": "GET", "/explain": "GET", "/explain/recent": "GET", "/lab/attacks": "GET",
+		"/lab": "GET", "/lab/wait": "GET", "/explain": "GET", "/explain/recent": "GET", "/lab/attacks": "GET", "/lab/cookies": "GET",
 		"/why": "GET", "/why/second": "POST", "/why/second/stop": "POST",
 		"/lab/restart": "POST", "/lab/check": "POST", "/lab/attacks/replay": "POST",
 	}

@@ -63,7 +63,7 @@ func (a *answer) hold(w *world) {
 func (a *answer) holdPage() {
 	a.t.Helper()
 	doc := a.doc()
-	for selector, want := range map[string]int{"h1": 1, "header.site-header": 1, "main": 1, "html[lang=en]": 1, "base, style, iframe, object, embed": 0} {
+	for selector, want := range map[string]int{"h1": 1, "body > header": 1, "main": 1, "html[lang=en]": 1, "base, style, iframe, object, embed": 0} {
 		if got := doc.Find(selector).Length(); got != want {
 			a.fault("%d of %q, want %d", got, selector, want)
 		}

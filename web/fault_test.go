@@ -121,7 +121,7 @@ func faultPath(did, how string) string {
 // request's number, no cause.
 func (a *answer) wantErrorPage() *answer {
 	a.t.Helper()
-	if a.text("header.site-header .brand") != "Holdfast" || a.text("h1") == "" || a.doc().Find("main .actions a[href='/']").Length() != 1 {
+	if a.text("body > header .brand") != "Holdfast" || a.text("h1") == "" || a.doc().Find("main .actions a[href='/']").Length() != 1 {
 		a.fault("not the site's error page: %.300s", a.body)
 	}
 	if want := fmt.Sprintf("Status %d · request ID ", a.status); !strings.HasPrefix(a.text("main .small"), want) || len(a.text("main code")) != 16 {

@@ -54,7 +54,7 @@ func TestTheHeaderIsForWhoeverIsAsking(t *testing.T) {
 
 // notForPeople are what nothing links to: programs ask for them, or a redirect
 // or a mail leads there.
-var notForPeople = []string{"/healthz", "/readyz", "/favicon.ico", "/lab/wait", "/account/proof", "/reset", "/verify"}
+var notForPeople = []string{"/healthz", "/readyz", "/favicon.ico", "/lab/wait", "/lab/check", "/account/proof", "/reset", "/verify"}
 
 func TestEveryPageCanBeFoundByItsLinks(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"cmp"
+	"crypto/rand"
 	"fmt"
 	"maps"
 	"net/http"
@@ -126,7 +127,7 @@ func rows(w *world) map[string]row {
 		"POST /forgot": {guest: "303 /login", member: "303 /login", empty: "422", form: fields("email", "nobody@kelp.example")},
 		"GET /reset":   {guest: "410", member: "410"},
 		"POST /reset": {guest: "303 /login", member: "303 /login", empty: "410", form: func(w *world, _ *browser, p person) url.Values {
-			return url.Values{"token": {w.link(account.PurposeReset, p)}, "password": {"quiet harbours freeze late"}}
+			return url.Values{"token": {w.link(account.PurposeReset, p)}, "password": {"quiet harbours freeze " + rand.Text()}}
 		}},
 		"GET /verify": {guest: "410", member: "410"},
 		"POST /verify": {guest: "303 /login", member: "303 /account", empty: "410", form: func(w *world, _ *browser, p person) url.Values {
@@ -135,18 +136,21 @@ func rows(w *world) map[string]row {
 		"GET /mail": {guest: "200", member: "200"},
 
 		"GET /why":              open,
-		"POST /why/second":      {guest: "303 /why#second", member: "303 /why#second", empty: "303 /why#second", form: fields()},
+		"POST /why/second":      {guest: "303 /why#second", member: "303 /why#second", empty: "303 /why#second", form: fields("guess", "")},
 		"POST /why/second/stop": {guest: "303 /why#second", member: "303 /why#second", empty: "303 /why#second", form: fields()},
 
-		"GET /lab":      open,
-		"GET /lab/wait": {guest: "303 /lab", member: "303 /lab"},
+		"GET /lab":          open,
+		"GET /lab/check":    open,
+		"GET /lab/cookies":  open,
+		"POST /lab/cookies": {guest: "303 /lab/cookies?tried=1#results", member: "303 /lab/cookies?tried=1#results", empty: "303 /lab/cookies?tried=1#results", form: fields()},
+		"GET /lab/wait":     {guest: "303 /lab", member: "303 /lab"},
 		"POST /lab/restart": {
 			guest: "303 /lab/wait?from=1&had=none&try=1", member: "303 /lab/wait?from=1&had=member&try=1",
-			empty: "303 /lab/wait?from=1&had=member&try=1", form: fields(),
+			empty: "303 /lab/wait?from=1&had=member&try=1", form: fields("guess", ""),
 		},
 		"GET /lab/attacks": open,
 		"POST /lab/attacks/:name": {
-			path: "/lab/attacks/replay", guest: "303 /lab/attacks?shown=replay#replay", member: "303 /lab/attacks?shown=replay#replay", empty: "303 /lab/attacks?shown=replay#replay", form: fields(),
+			path: "/lab/attacks/replay", guest: "303 /lab/attacks?shown=replay#replay", member: "303 /lab/attacks?shown=replay#replay", empty: "303 /lab/attacks?shown=replay#replay", form: fields("shown", "", "guess", ""),
 		},
 		"POST " + attack.SlowPath: {guest: "303 /login?next=%2Flab%2Fattacks", member: "204", empty: "204", form: fields("wait", "0")},
 		"POST /lab/check":         {guest: "303 /lab#stores", member: "303 /lab#stores", empty: "303 /lab#stores", form: fields()},

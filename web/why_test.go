@@ -124,7 +124,7 @@ func TestPagesOfAServerWithSessionsInMemoryClaimNothingElse(t *testing.T) {
 		for _, path := range []string{"/", "/why", "/explain", "/lab"} {
 			all += w.browser().get(path).text("main") + b.get(path).text("main")
 		}
-		for _, claim := range []string{"keeps no sessions", "kept nothing itself", "It still knows you", "restart the server, and it still knows you"} {
+		for _, claim := range []string{"keeps no sessions", "kept nothing in its memory", "It still knows you", "restart the server, and it still knows you"} {
 			if strings.Contains(all, claim) != (kind == store.KindRedis) {
 				t.Errorf("with sessions in %s: is it said %q?", kind, claim)
 			}

@@ -73,8 +73,10 @@ func TestInABrowserTheKeyboardAloneIsEnoughForAnAccount(t *testing.T) {
 		b.press(kb.Enter)
 		b.sees(heading, "following "+link)
 	}
-	follow("Account history for the last 90 days", "Account history")
+	follow("See the account history", "Account history")
 	follow("Back to your account", "Your account")
+	b.tabTo("Change your name")
+	b.press(kb.Enter)
 	b.tabTo("Your name")
 	b.press(kb.End + " Lovelace" + kb.Enter)
 	b.reads("header .person", "the name saved", func(names []string) error {

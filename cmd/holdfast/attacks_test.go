@@ -2,7 +2,6 @@ package main_test
 
 import (
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"testing"
@@ -26,13 +25,28 @@ func TestTheProgramAttacksItself(t *testing.T) {
 		settings["PORT"] = strconv.Itoa(testservice.FreePort(t))
 		server := start(t, settings)
 		v := newVisitor(t, "http://127.0.0.1:"+settings["PORT"])
+		shown := "/lab/attacks"
 		for _, attack := range []string{"replay", "forged"} {
-			got, err := v.ask("POST", "/lab/attacks/"+attack, url.Values{})
+			got, err := v.submit(shown, "/lab/attacks/"+attack, nil)
 			if err != nil || got.Code != http.StatusSeeOther {
 				t.Fatalf("%s: %d, %v", attack, got.Code, err)
 			}
+			shown = got.Header.Get("Location")
 		}
-		here := v.get("/lab/attacks").page.Find(".trial").FilterFunction(func(_ int, trial *goquery.Selection) bool {
+		server.Stop()
+		server.Start()
+		v = newVisitor(t, v.Base)
+		page := v.get(shown)
+		if open := page.page.Find(".attack > details[open]").Length(); open != 2 {
+			t.Errorf("%s shows %d of 2 results", shown, open)
+		}
+		if score := page.page.Find(".score tbody tr").First().Text(); score != "This server200" {
+			t.Errorf("the score is %q", score)
+		}
+		if letters := v.get("/mail").page.Find(".letter").Length(); letters > 0 {
+			t.Errorf("%d emails to people who never were", letters)
+		}
+		here := page.page.Find(".trial").FilterFunction(func(_ int, trial *goquery.Selection) bool {
 			return trial.Find("h3").Text() == "This server"
 		})
 		if held := here.Filter(".held").Length(); held != 2 {

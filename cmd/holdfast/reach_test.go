@@ -80,7 +80,7 @@ func TestInABrowserTheKeyboardAloneIsEnough(t *testing.T) {
 	b.press("colour" + kb.Tab + "green" + kb.Enter)
 	b.do("see the value", chromedp.WaitVisible(chromedp.CSS("table.values")))
 
-	b.tabTo("Restart lab")
+	b.tabTo("Lab")
 	b.press(kb.Enter)
 	b.sees("Restart lab", "following the link")
 	b.tabTo("Restart the server now")
@@ -165,7 +165,7 @@ func TestInABrowserEveryPageIsLightAndFitsASmallPhone(t *testing.T) {
 // long documents about sessions, which no visit begins with, 20 kB more text.
 func mostBytes(path string) int {
 	switch path {
-	case "/explain", "/explain/recent", "/lab/attacks", "/why":
+	case "/explain", "/explain/recent", "/lab/attacks", "/lab/cookies", "/why":
 		return 50_000
 	default:
 		return 30_000

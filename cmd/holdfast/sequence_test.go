@@ -111,24 +111,24 @@ func checked(t testing.TB, v *visitor) (done answer) {
 	defer look.Stop()
 	late := time.After(4 * time.Minute)
 	for {
-		if done = v.get("/lab"); done.Header.Get("Refresh") == "" {
+		if done = v.get("/lab"); done.text(".experiment [role=status]") == "" {
 			return done
 		}
 		select {
 		case <-look.C:
 		case <-late:
-			t.Fatalf("the check does not end: %s", done.text("table.measured"))
+			t.Fatalf("the check does not end: %s", done.text(".experiment"))
 		}
 	}
 }
 
 func mustHaveMeasured(t testing.TB, page answer) {
 	t.Helper()
-	if why := page.text("#stores ~ [role=alert]"); why != "" {
+	if why := page.text(".experiment [role=alert]"); why != "" {
 		t.Fatalf("the check failed: %s", why)
 	}
-	if n := page.page.Find("table.measured tbody tr").Length(); n != 4 || page.page.Find("td.waiting").Length() != 0 {
-		t.Fatalf("the table has %d rows: %s", n, page.text("table.measured"))
+	if n := page.page.Find(".matrix tbody tr").Length(); n != 8 || page.page.Find("td.waiting").Length() != 0 {
+		t.Fatalf("the tables have %d rows: %s", n, page.text(".experiment"))
 	}
 }
 
@@ -162,7 +162,7 @@ func TestARestartDuringACheckLeavesNothingBehindAndSaysSo(t *testing.T) {
 		v := member(t, server)
 		pressCheck(t, v)
 		testkit.Eventually(t, time.Minute, "have tried one store", func() error {
-			if v.get("/lab").page.Find("td.waiting").Length() != 3 {
+			if v.get("/lab").page.Find("td.waiting").Length() != 6 {
 				return errors.New("not yet")
 			}
 			return nil
@@ -175,11 +175,11 @@ func TestARestartDuringACheckLeavesNothingBehindAndSaysSo(t *testing.T) {
 			t.Errorf("left in the temporary folder: %v, %v", left, err)
 		}
 		page := v.get("/lab")
-		if said := page.text("#stores ~ [role=alert]"); !strings.Contains(said, "The check stopped while testing file: the server was restarted") {
+		if said := page.text(".experiment [role=alert]"); !strings.Contains(said, "The check stopped while testing file: the server was restarted") {
 			t.Errorf("of the check that was stopped the page says %q", said)
 		}
-		if page.page.Find("td.waiting").Length() != 3 || page.text("#stores ~ .empty") != "" {
-			t.Errorf("what it had found is not shown: %s", page.text("table.measured"))
+		if page.page.Find("td.waiting").Length() != 6 || page.text(".experiment .empty") != "" {
+			t.Errorf("what it had found is not shown: %s", page.text(".experiment"))
 		}
 		mustBe(t, greeted, v, "after the restart")
 	})
@@ -192,7 +192,7 @@ func TestACheckWhoseServerIsKilledIsNotForgotten(t *testing.T) {
 	pressCheck(t, v)
 	server.Kill()
 	server.Start()
-	if said := v.get("/lab").text("#stores ~ [role=alert]"); said != "The server stopped during the check." {
+	if said := v.get("/lab").text(".experiment [role=alert]"); said != "The server stopped during the check." {
 		t.Errorf("the page says %q", said)
 	}
 }
@@ -277,10 +277,10 @@ func TestACheckThatFailsSaysWhy(t *testing.T) {
 	pressCheck(t, v)
 	page := checked(t, v)
 	want := "The check failed while testing redis, at the step “start the server, register, log in”: the server stopped (exit status 1). The server said: the kelp tore loose"
-	if said := page.text("#stores ~ [role=alert]"); said != want {
+	if said := page.text(".experiment [role=alert]"); said != want {
 		t.Errorf("the page says %q, want %q", said, want)
 	}
-	if page.text("#stores ~ .empty") != "" {
+	if page.text(".experiment .empty") != "" {
 		t.Error("beside the failure it says that nothing has been measured")
 	}
 }

@@ -1,6 +1,12 @@
 // What a page gains where there is a script. Every page works without this file.
 'use strict';
 
+// Back can bring back a page from before a logout (the page cache of WebKit): what a
+// member saw is asked for again.
+addEventListener('pageshow', (shown) => {
+  if (shown.persisted && document.querySelector('form[action="/logout"]')) location.reload();
+});
+
 // A button beside each password shows it, and hides it again before it is sent.
 // Its name is the word on it, so that what is seen and what is read aloud agree.
 for (const field of document.querySelectorAll('input[type=password]')) {
@@ -47,6 +53,7 @@ for (const command of navigator.clipboard ? document.querySelectorAll('[data-cop
   button.type = 'button';
   button.className = 'copy';
   button.textContent = 'Copy';
+  button.setAttribute('aria-label', `Copy ${text.trim().slice(0, 60)}`);
   const said = document.createElement('span');
   said.className = 'unseen';
   said.setAttribute('role', 'status');
@@ -69,6 +76,25 @@ for (const form of document.querySelectorAll('form[data-waits]')) {
     setTimeout(() => { button.disabled = true; said.textContent = form.dataset.waits; });
   });
 }
+
+// A check in progress is looked at again every 2 seconds, and shown where it is.
+const follow = async (part) => {
+  const said = document.createElement('p');
+  said.className = 'unseen';
+  said.setAttribute('role', 'status');
+  part.after(said);
+  for (let next = part; next && (part = next).dataset.progress;) {
+    await new Promise((look) => setTimeout(look, 2000));
+    const answer = await fetch(part.dataset.progress).catch(() => null);
+    if (!answer) continue; // the server is away
+    next = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('.experiment');
+    if (!next) return;
+    part.replaceWith(next);
+    const words = next.querySelector('.waiting')?.textContent ?? 'The check has finished.';
+    if (said.textContent !== words) said.textContent = words;
+  }
+};
+for (const part of document.querySelectorAll('[data-progress]')) follow(part);
 
 // Times say how far away they are in the words of the server (web/moment.go), and
 // are kept up to date while the page is open. If the clock of this device differs

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -26,13 +28,22 @@ type Attacks interface {
 type attacksPage struct {
 	Busy    bool   // another attack was running
 	Number  string // of attacks, in words
+	Shown   string // names of those whose results are unfolded
+	Scores  []attackScore
 	Attacks []attackSection
+}
+
+// attackScore is how one server did in the attacks that were run.
+type attackScore struct {
+	Where             string
+	Held, Fell, Other int
 }
 
 type attackSection struct {
 	attack.Attack
 	Report *attackReport // nil: not run yet
-	Waits  []waitBar     // how long each further wrong password has to wait
+	Guess  guess
+	Waits  []waitBar // how long each further wrong password has to wait
 }
 
 // waitBar is one wait, drawn as a bar. Each time the wait doubles, the bar grows by
@@ -46,7 +57,6 @@ type waitBar struct {
 
 type attackReport struct {
 	At             web.Moment
-	Result         string // who held and who fell, in a few words
 	Clock          string // time of day
 	Open           bool   // whether it is shown unfolded
 	Took, Requests string
@@ -56,6 +66,7 @@ type attackReport struct {
 type attackTrial struct {
 	attack.Trial
 	Where           string
+	Result          string // in a word or two
 	Verdict, Reason string // Reason continues the sentence
 }
 
@@ -63,13 +74,13 @@ func trialAt(where string, t attack.Trial) attackTrial {
 	shown := attackTrial{Trial: t, Where: where}
 	switch t.Outcome {
 	case attack.Failed:
-		shown.Verdict, shown.Reason = "The attack failed", ", because "+t.Why
+		shown.Result, shown.Verdict, shown.Reason = "held", "The attack failed", ", because "+t.Why
 	case attack.Succeeded:
-		shown.Verdict, shown.Reason = "The attack succeeded", ": "+t.Why
+		shown.Result, shown.Verdict, shown.Reason = "fell", "The attack succeeded", ": "+t.Why
 	case attack.NotTried:
-		shown.Verdict, shown.Reason = "Not tried", ": "+t.Why
+		shown.Result, shown.Verdict, shown.Reason = "was not attacked", "Not tried", ": "+t.Why
 	default:
-		shown.Verdict, shown.Reason = "Inconclusive", ": "+t.Why
+		shown.Result, shown.Verdict, shown.Reason = "gave no clear result", "Inconclusive", ": "+t.Why
 	}
 	return shown
 }
@@ -89,7 +100,12 @@ func (s *Pages) submitAttack(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	return c.Redirect(http.StatusSeeOther, "/lab/attacks?shown="+name+"#"+name)
+	if report := s.Lab.Attacks.Latest(name); report != nil {
+		judge(web.Current(c), attackGuess(name).guessed(c), string(report.Here.Outcome))
+	}
+	shown := append(s.unfolded(web.Sent(c)["shown"]), name)
+	slices.Sort(shown)
+	return c.Redirect(http.StatusSeeOther, "/lab/attacks?shown="+strings.Join(slices.Compact(shown), "+")+"#"+name)
 }
 
 // submitSlowRequest is a request that waits between reading the session and storing
@@ -104,48 +120,54 @@ func (s *Pages) submitSlowRequest(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
+// unfolded are the attacks that a list names.
+func (s *Pages) unfolded(list string) (names []string) {
+	named := strings.Fields(list)
+	for _, a := range s.Lab.Attacks.All() {
+		if slices.Contains(named, a.Name) {
+			names = append(names, a.Name)
+		}
+	}
+	return names
+}
+
 func (s *Pages) attacksPage(c echo.Context, status int, busy bool) error {
 	all := s.Lab.Attacks.All()
-	p := attacksPage{Busy: busy, Number: inWords(len(all))}
+	shown := s.unfolded(c.QueryParam("shown"))
+	p := attacksPage{Busy: busy, Number: inWords(len(all)), Shown: strings.Join(shown, " ")}
+	here, beside := attackScore{Where: "This server"}, attackScore{Where: "The typical set-up"}
 	for _, a := range all {
-		section := attackSection{Attack: a}
+		section := attackSection{Attack: a, Guess: attackGuess(a.Name)}
 		if a.Name == "password" && s.Accounts.Throttle != nil {
 			section.Waits = waitBars()
 		}
 		if r := s.Lab.Attacks.Latest(a.Name); r != nil {
 			section.Report = &attackReport{
 				At:       web.MomentAt(r.At, s.Now()),
-				Result:   resultWords(r.Here.Outcome, r.Stock.Outcome),
 				Clock:    r.At.In(s.Now().Location()).Format("15:04 MST"),
-				Open:     a.Name == c.QueryParam("shown"),
+				Open:     slices.Contains(shown, a.Name),
 				Took:     fmt.Sprintf("%.1f s", r.Took.Seconds()),
 				Requests: web.Count(r.Requests(), "request"),
-				Trials:   []attackTrial{trialAt("This server", r.Here), trialAt("A typical set-up", r.Stock)},
+				Trials:   []attackTrial{trialAt(here.Where, r.Here), trialAt(beside.Where, r.Stock)},
 			}
+			here.add(r.Here.Outcome)
+			beside.add(r.Stock.Outcome)
+			p.Scores = []attackScore{here, beside}
 		}
 		p.Attacks = append(p.Attacks, section)
 	}
 	return s.Render(c, status, "attacks", "Attacks", p)
 }
 
-// resultWords says how both servers did against an attack.
-func resultWords(here, stock attack.Outcome) string {
-	did := func(outcome attack.Outcome, was string) string {
-		switch outcome {
-		case attack.Failed:
-			return "held"
-		case attack.Succeeded:
-			return "fell"
-		case attack.NotTried:
-			return was + " not attacked"
-		default:
-			return "gave no clear result"
-		}
+func (s *attackScore) add(outcome attack.Outcome) {
+	switch outcome {
+	case attack.Failed:
+		s.Held++
+	case attack.Succeeded:
+		s.Fell++
+	default:
+		s.Other++
 	}
-	if here == stock {
-		return "Both servers " + did(here, "were")
-	}
-	return "This server " + did(here, "was") + "; the typical set-up " + did(stock, "was")
 }
 
 // exactly formats a wait to the second: "40 s", "2 min 40 s".

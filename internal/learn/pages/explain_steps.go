@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -33,6 +34,7 @@ type explanation struct {
 
 	key      string // the key that was looked up; or ""
 	answered string // what the store returned, in a word or two
+	stored   []byte // what it returned
 }
 
 // all explains every step in the order in which it was taken.
@@ -229,8 +231,8 @@ func (e *explanation) operation(step trace.Step, what trace.Operation) {
 		s.Facts = append(s.Facts, explainFact{Term: "Answer", Value: e.answered})
 		s.HandWords = e.byHand.Why
 		if e.byHand.Read != "" {
-			s.Hand = []string{e.byHand.Read}
-			s.HandWords = strings.TrimSpace("This prints what is stored. " + e.byHand.Why)
+			s.Hand = []string{e.byHand.Read, e.byHand.List}
+			s.HandWords = strings.TrimSpace("The first line prints what is stored, the second the keys of all sessions. " + e.byHand.Why)
 		}
 	}
 	s.Facts = append(s.Facts, failedFact(what.Cause)...)
@@ -257,6 +259,7 @@ func failedFact(cause string) []explainFact {
 }
 
 func (e *explanation) bytes(step trace.Step, what trace.Operation) {
+	e.stored = what.Bytes
 	step.Took = 0
 	s := explainStep{
 		ID: "record", Title: "These bytes came back",
@@ -281,6 +284,11 @@ func (e *explanation) decoded(step trace.Step, what trace.Decoded) {
 		facts[len(facts)-1].Time = web.MomentAt(t, e.now)
 	}
 	value("v", strconv.Itoa(session.RecordVersion), "version of the record’s format")
+	var marks struct{ Key, Write string }
+	if json.Unmarshal(e.stored, &marks) == nil && marks.Key != "" {
+		value("key", marks.Key, "the beginning of its key, so that it cannot be taken for another session’s record")
+		value("write", marks.Write, "random, and new each time it is saved, so that a save sent twice is recognised")
+	}
 	at("created", what.CreatedAt, "when this session began, in milliseconds since 1970")
 	at("seen", what.LastSeenAt, "last recorded visit")
 	at("ends", what.ExpiresAt, "ends no later than this")

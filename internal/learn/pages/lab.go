@@ -39,19 +39,25 @@ type Check interface {
 const (
 	waitSeconds = 1
 	maxTries    = 20
-	// lookSeconds is how often the page reloads while a check runs.
+	// lookSeconds is how often the page of a running check reloads.
 	lookSeconds = 2
 )
 
 type labPage struct {
-	Store    string // where sessions are kept
-	Memory   bool
-	Member   bool
-	Outcome  *restartOutcome
-	Failed   string // why the server did not restart; or ""
-	Devices  []web.DeviceCard
-	Others   int
-	Attacks  string // how many there are, in words
+	Store   string // where sessions are kept
+	Memory  bool
+	Member  bool
+	Outcome *restartOutcome
+	Failed  string // why the server did not restart; or ""
+	Devices []web.DeviceCard
+	Others  int
+	Attacks string // how many there are, in words
+	Guess   guess
+	checkPart
+}
+
+// checkPart is the experiment with all four stores, as the partial "check" shows it.
+type checkPart struct {
 	Check    restartcheck.State
 	Began    web.Moment // the check that runs or failed
 	Measured web.Moment
@@ -102,6 +108,9 @@ func (s *Pages) submitRestart(c echo.Context) error {
 	}
 	if err != nil {
 		return err
+	}
+	if guessed := restartGuess().guessed(c); guessed != "" {
+		_ = web.Current(c).Set(waitingKey, guessed) // a session that is full has no room for a guess
 	}
 	return c.Redirect(http.StatusSeeOther, labWaitPath(s.Process.Start, sessionKind(web.Current(c)), 1))
 }
@@ -172,7 +181,11 @@ func (s *Pages) restartOutcome(c echo.Context) (*restartOutcome, error) {
 		Began: web.MomentAt(before.Started, now), BeganNext: web.MomentAt(s.Process.Started, now),
 		RestartsBefore: restarts(before), RestartsAfter: restarts(s.Process),
 	}
-	o.Kept = web.Current(c).Stored()
+	sess := web.Current(c)
+	if o.Kept = sess.Stored(); o.Kept {
+		judge(sess, sess.Values()[waitingKey], restartcheck.Known)
+		sess.Remove(waitingKey)
+	}
 	member, isMember := web.Current(c).Member()
 	switch {
 	case had == hadNone:
@@ -189,7 +202,7 @@ func (s *Pages) restartOutcome(c echo.Context) (*restartOutcome, error) {
 		if had == hadGuest {
 			o.Heading = "Your session is gone"
 		}
-		o.Why = "Sessions were in the old server’s memory, which is gone. Your browser still sends its cookie, but the new server does not know it. The same happened to everyone else who was logged in here."
+		o.Why = "Sessions were in the old server’s memory, which is gone. Your browser still sends its cookie, but the new server does not know it. The same happened to everyone else who was logged in here. Your guesses were in your session, too."
 	default:
 		o.Heading = "Your session has ended"
 		o.Why = "It is no longer in " + s.Sessions.Where() + ". It may have ended in the meantime: a restart alone does not end sessions there."
@@ -208,6 +221,7 @@ func restarts(p web.Process) string {
 func (s *Pages) labPage(c echo.Context, status int, p labPage) error {
 	_, p.Member = web.Current(c).Member()
 	p.Store, p.Memory = s.Sessions.Where(), s.SessionStore == store.KindMemory
+	p.Guess = restartGuess()
 	p.Attacks = inWords(len(s.Lab.Attacks.All()))
 	if p.Member {
 		live, err := web.Current(c).Devices(c.Request().Context())
@@ -217,19 +231,28 @@ func (s *Pages) labPage(c echo.Context, status int, p labPage) error {
 		p.Devices, p.Others = web.DeviceCards(c, live, s.Now())
 	}
 	var err error
-	if p.Check, err = s.Lab.Check.State(); err != nil {
+	if p.checkPart, err = s.checkPart(); err != nil {
+		return err
+	}
+	return s.Render(c, status, "lab", "Restart lab", p)
+}
+
+// showCheck shows the experiment alone. While it runs, the page reloads itself; where
+// scripts run, /lab shows what they find here.
+func (s *Pages) showCheck(c echo.Context) error {
+	p, err := s.checkPart()
+	if err != nil {
 		return err
 	}
 	if p.Check.Running {
-		// The URL alternates: a browser that is already at a URL only scrolls to its
-		// fragment.
-		look := "2"
-		if c.QueryParam("look") == look {
-			look = "1"
-		}
-		c.Response().Header().Set("Refresh", fmt.Sprintf("%d; url=/lab?look=%s#stores", lookSeconds, look))
+		c.Response().Header().Set("Refresh", strconv.Itoa(lookSeconds))
 	}
+	return s.Render(c, http.StatusOK, "labcheck", "All four stores", p)
+}
+
+func (s *Pages) checkPart() (p checkPart, err error) {
+	p.Check, err = s.Lab.Check.State()
 	p.Began = web.MomentAt(p.Check.Began, s.Now())
 	p.Measured = web.MomentAt(p.Check.Measured, s.Now())
-	return s.Render(c, status, "lab", "Restart lab", p)
+	return p, err
 }

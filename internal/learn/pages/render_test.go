@@ -11,6 +11,7 @@ import (
 	"holdfast/internal/learn/attack"
 	"holdfast/internal/learn/restartcheck"
 	"holdfast/internal/learn/trace"
+	"holdfast/internal/session"
 	"holdfast/internal/view"
 	site "holdfast/templates"
 	"holdfast/web"
@@ -80,6 +81,7 @@ func samplePages() map[string][]any {
 		Words: "A request.", Greeting: "Hello, Ada!", Store: "Redis", Record: "name: Ada", Linked: true,
 		Cookie: web.FlowArrow{Value: "qUdM…hYsf", Linked: true}, Key: web.FlowArrow{Value: "8BMV…JvWw", Linked: true}, Page: web.FlowArrow{Value: "Hello, Ada!", Linked: true},
 	}
+	running := checkPart{Check: restartcheck.State{Running: true, Now: []restartcheck.StateRow{{Store: "redis", Waiting: "testing now"}}}, Began: then}
 	return map[string][]any{
 		"explain": {explainPage{}, explainPage{
 			Heading: "How the server knew you", Lead: "Look.", Summary: "2 steps.", Guest: true, Cookie: "session", Way: drawn,
@@ -100,26 +102,34 @@ func samplePages() map[string][]any {
 		}}},
 		"lab": {labPage{}, labPage{
 			Store: "this server’s memory", Memory: true, Member: true, Failed: "It did not restart.",
+			Guess:   restartGuess(),
 			Outcome: &restartOutcome{Heading: "Hello again, Ada!", Why: "It was there.", Kept: true, Before: web.Process{ID: 1, Start: 2, Started: time.Unix(0, 0)}, Began: then, BeganNext: then},
 			Devices: []web.DeviceCard{{ID: "1", Title: "Firefox on Linux", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true, Account: "the account"}}, Others: 1,
-			Check: restartcheck.State{
-				Failed: "It did not start.", Reason: "no such file", Measured: time.Unix(1, 0), Heads: []string{"store", "kept"},
-				Now:  []restartcheck.StateRow{{Store: "redis", Waiting: "not tested"}},
-				Rows: []restartcheck.StateRow{{Store: "redis", Cells: []restartcheck.StateCell{{Head: "kept", Text: "yes"}}, Sentence: "It keeps."}},
+			checkPart: checkPart{Check: restartcheck.State{
+				Failed: "It did not start.", Reason: "no such file", Measured: time.Unix(1, 0), Sessions: 20,
+				Now: []restartcheck.StateRow{{Store: "redis", Waiting: "not tested"}},
+				Rows: []restartcheck.StateRow{{
+					Store: "redis", Restart: restartcheck.Known, Kill: restartcheck.Stranger, Second: restartcheck.Refused,
+					Growth: restartcheck.Cost{Text: "no growth"}, Size: restartcheck.Cost{Text: "300 B", Bar: 100}, Page: restartcheck.Cost{Text: "0.4 ms", Bar: 50},
+				}},
 			},
-			Began: then, Measured: then,
-		}, labPage{Check: restartcheck.State{Running: true, Heads: []string{"store", "kept"}, Now: []restartcheck.StateRow{{Store: "redis", Waiting: "testing now"}}}, Began: then}},
-		"attacks": {attacksPage{}, attacksPage{Busy: true, Attacks: []attackSection{
+				Began: then, Measured: then,
+			}}, labPage{checkPart: running}},
+		"labcheck": {checkPart{}, running},
+		"clinic": {clinicPage{}, clinicPage{Tried: true, Results: []clinicResult{
+			{clinicCookie: clinicCookies()[0], Back: true, Value: "1"}, {clinicCookie: clinicCookies()[4]},
+		}}},
+		"attacks": {attacksPage{}, attacksPage{Busy: true, Shown: "two", Scores: []attackScore{{"This server", 1, 0, 0}, {"The typical set-up", 0, 1, 0}}, Attacks: []attackSection{
 			{Attack: attack.Attack{Name: "one", Title: "One", What: "It tries.", Test: "TestOne", File: "one_test.go"}, Waits: waitBars()},
-			{Attack: attack.Attack{Name: "two", Title: "Two", What: "It tries."}, Report: &attackReport{At: then, Result: "This server held; the typical set-up fell", Clock: "18:04 UTC", Open: true, Took: "0.2 s", Requests: "8 requests", Trials: []attackTrial{
-				{Where: "This server", Verdict: "The attack failed", Reason: ", because", Trial: attack.Trial{Outcome: attack.Failed, Facts: "None.", Exchanges: []attack.Exchange{{Note: "Look.", Request: "GET /", Answer: "200 OK"}}}},
-				{Where: "A typical set-up", Verdict: "The attack succeeded", Trial: attack.Trial{Outcome: attack.Succeeded}},
+			{Attack: attack.Attack{Name: "two", Title: "Two", What: "It tries."}, Report: &attackReport{At: then, Clock: "18:04 UTC", Open: true, Took: "0.2 s", Requests: "8 requests", Trials: []attackTrial{
+				{Where: "This server", Result: "held", Verdict: "The attack failed", Reason: ", because", Trial: attack.Trial{Outcome: attack.Failed, Facts: "None.", Exchanges: []attack.Exchange{{Note: "Look.", Request: "GET /", Answer: "200 OK"}}}},
+				{Where: "The typical set-up", Result: "fell", Verdict: "The attack succeeded", Trial: attack.Trial{Outcome: attack.Succeeded}},
 			}}},
 		}}},
 		"why": {whyPage{}, whyPage{
 			Learn: true, Member: true, Store: "Redis", Known: true, Measured: then, Faults: []memoryFault{{"It forgets", "It ends.", "logged out", "Hello, Ada!"}},
 			Second:  secondPart{Running: true, Process: 7, URL: "http://localhost:3001/profile", Ends: then, Greeting: "Hello, Ada!", Means: "It found you."},
-			Endings: sessionEndings(), States: sessionStates(), Thieves: thieves(), Wire: wireRows("session"), HTTPS: true, Cookie: "session",
+			Endings: sessionEndings(session.Limits{}), States: sessionStates(), Thieves: thieves(), Wire: wireRows("session"), HTTPS: true, Cookie: "session",
 		}, whyPage{Learn: true, Second: secondPart{Refusal: "It is locked.", Means: "One at a time.", Failed: "Not now."}},
 			whyPage{Learn: true, Second: secondPart{Blocked: "Not here."}}},
 		"labwait": {labWaitPage{Try: 1}, labWaitPage{Given: true, Try: maxTries}},

@@ -64,6 +64,7 @@ type secondPart struct {
 	Means    string
 	Refusal  string // its error when it refused to start
 	Failed   string // why it could not be reached
+	Guess    guess
 }
 
 type sessionEnding struct{ Way, Who, Checked, Left string }
@@ -92,7 +93,29 @@ func (s *Pages) submitSecond(c echo.Context) error {
 		web.LogCause(c, err)
 		return s.whyPage(c, http.StatusServiceUnavailable, "The second server did not start in time. See this server’s log.")
 	}
+	if err == nil {
+		judge(web.Current(c), secondGuess().guessed(c), s.madeOfCookie(c))
+	}
 	return c.Redirect(http.StatusSeeOther, "/why#second")
+}
+
+// madeOfCookie is what the second server makes of the sender's cookie.
+func (s *Pages) madeOfCookie(c echo.Context) string {
+	if !s.Lab.Second.State().Running {
+		return restartcheck.Refused
+	}
+	if greeting, err := s.Lab.Second.Ask(c.Request().Context(), s.tokenOf(c)); err == nil && greeting != "" {
+		return restartcheck.Known
+	}
+	return restartcheck.Stranger
+}
+
+func (s *Pages) tokenOf(c echo.Context) string {
+	cookie, err := c.Cookie(s.Sessions.CookieName())
+	if err != nil {
+		return ""
+	}
+	return cookie.Value
 }
 
 func (s *Pages) submitSecondStop(c echo.Context) error {
@@ -103,7 +126,7 @@ func (s *Pages) submitSecondStop(c echo.Context) error {
 func (s *Pages) whyPage(c echo.Context, status int, failed string) error {
 	p := whyPage{
 		Learn: s.Learn, Memory: s.InMemory(), Store: s.Sessions.Where(), HTTPS: s.BaseURL.Scheme == "https", Cookie: s.Sessions.CookieName(),
-		Endings: sessionEndings(), States: sessionStates(), Thieves: thieves(), Wire: wireRows(s.Sessions.CookieName()),
+		Endings: sessionEndings(s.Sessions.Limits()), States: sessionStates(), Thieves: thieves(), Wire: wireRows(s.Sessions.CookieName()),
 	}
 	_, p.Member = web.Current(c).Member()
 	if s.Learn {
@@ -129,7 +152,7 @@ func (s *Pages) secondPart(c echo.Context, member bool) secondPart {
 		return secondPart{Blocked: "This server uses https, so browsers only send its cookie encrypted. A second server would use plain http on its own port, and browsers would not send it the cookie."}
 	}
 	state := s.Lab.Second.State()
-	p := secondPart{Running: state.Running, Refusal: state.Refusal}
+	p := secondPart{Running: state.Running, Refusal: state.Refusal, Guess: secondGuess()}
 	if !state.Running {
 		if p.Refusal != "" {
 			p.Means = s.whyRefused()
@@ -141,18 +164,17 @@ func (s *Pages) secondPart(c echo.Context, member bool) secondPart {
 	// name of this request.
 	name := (&url.URL{Host: c.Request().Host}).Hostname()
 	p.URL = "http://" + net.JoinHostPort(name, strconv.Itoa(state.Port)) + "/profile"
-	token := ""
-	if cookie, err := c.Cookie(s.Sessions.CookieName()); err == nil {
-		token = cookie.Value
-	}
 	var err error
-	p.Greeting, err = s.Lab.Second.Ask(c.Request().Context(), token)
+	p.Greeting, err = s.Lab.Second.Ask(c.Request().Context(), s.tokenOf(c))
 	switch {
 	case err != nil:
 		web.LogCause(c, err)
 		p.Failed = "We couldn’t reach the second server. Reload this page."
 	case p.Greeting != "":
 		p.Means = "Another process, which has never seen you, turned your cookie into the same key and found the same record in the same place: " + s.Sessions.Where() + ". The two are interchangeable: a proxy can send you to either."
+		if s.Embedded {
+			p.Means += " Here that place is inside the first server, which the second asks through a socket. So when the first stops, neither finds a session until it is back. A separate Redis (REDIS_URL) does not depend on either."
+		}
 	case !member:
 		p.Means = "You are not logged in here, so there is nothing to find there either. Log in, then reload this page."
 	case s.InMemory():
@@ -167,7 +189,7 @@ func (s *Pages) secondPart(c echo.Context, member bool) secondPart {
 func (s *Pages) whyRefused() string {
 	switch s.SessionStore {
 	case store.KindRedis:
-		return "Only one process can open the embedded Redis, which is a file. A second could not know what the first is about to write, so it refuses to start. Any number of servers can share a real Redis (REDIS_URL)."
+		return "Other processes reach the embedded Redis through a socket, and this system has none, or the path of DATA_DIR is too long for one. Any number of servers can share a separate Redis (REDIS_URL)."
 	case store.KindFile:
 		return "One process has the file open and locked. A second could not know what the first is about to write, so it refuses to start."
 	default:
@@ -178,34 +200,23 @@ func (s *Pages) whyRefused() string {
 // memoryFaults are the three problems of sessions in a server's memory, each with
 // what the last check found on this machine.
 func memoryFaults(rows []restartcheck.StateRow) []memoryFault {
-	cell := func(kind, head string) string {
-		for _, row := range rows {
-			if row.Store != kind {
-				continue
-			}
-			for _, cell := range row.Cells {
-				if strings.HasPrefix(cell.Head, head) {
-					return cell.Text
-				}
-			}
+	var memory, redis restartcheck.StateRow
+	for _, row := range rows {
+		switch row.Store {
+		case store.KindMemory:
+			memory = row
+		case store.KindRedis:
+			redis = row
 		}
-		return ""
 	}
-	faults := []memoryFault{
-		{Fault: "It forgets", Why: "Memory is lost when the process ends. A restart, a crash or a new version logs everyone out at once.", Memory: "after restart"},
-		{Fault: "It cannot be shared", Why: "No other process can read it. A second server would not recognise anyone, so there can only be one.", Memory: "second server"},
-		{Fault: "It grows", Why: "Every session takes up memory until it ends, even if the visitor never comes back. The program needs that memory for other work.", Memory: "memory for"},
+	return []memoryFault{
+		{"It forgets", "Memory is lost when the process ends. A restart, a crash or a new version logs everyone out at once.", memory.Restart, redis.Restart},
+		{"It cannot be shared", "No other process can read it. A second server would not recognise anyone, so there can only be one.", memory.Second, redis.Second},
+		{"It grows", "Every session takes up memory until it ends, even if the visitor never comes back. The program needs that memory for other work.", memory.Growth.Text, redis.Growth.Text},
 	}
-	for i, f := range faults {
-		faults[i].Memory, faults[i].Here = cell(store.KindMemory, f.Memory), cell(store.KindRedis, f.Memory)
-	}
-	if shared := &faults[1]; strings.HasPrefix(shared.Here, "refused") {
-		shared.Here += ": only one process can use the embedded Redis. The database, for comparison: " + cell(store.KindDatabase, "second server")
-	}
-	return faults
 }
 
-func sessionEndings() []sessionEnding {
+func sessionEndings(limits session.Limits) []sessionEnding {
 	// What Devices says under Past sessions.
 	past := func(hows ...session.RevokeReason) string {
 		var words []string
@@ -223,8 +234,8 @@ func sessionEndings() []sessionEnding {
 		{"A change of email address is undone", "anyone with the email sent to the old address: all sessions end", submitted, past(session.RevokedByUndo)},
 		{"The account is deleted", "you: all sessions end", submitted, past(session.RevokedByClosing) + ", for 7 days if an email can keep the account; then no name and no email address, but the keys of the ended sessions until those would have expired"},
 		{"You have more than " + strconv.Itoa(session.MaxLive) + " sessions: the oldest ends", "the server, when you log in", "when a session is added", past(session.RevokedByLimit)},
-		{"Idle for too long", "no one: a time limit", "on every request, by the server’s clock; the store also drops the record by itself", past(session.RevokedByTime)},
-		{"Too old, however active", "no one: a time limit", "on every request, by the server’s clock", past(session.RevokedByTime)},
+		{"Idle for too long: " + span(limits.Idle), "no one: a time limit, which “keep me logged in” removes", "on every request, by the server’s clock; the store also drops the record by itself", past(session.RevokedByTime)},
+		{"Too old, however active: " + span(limits.Lifetime), "no one: a time limit; with “keep me logged in” it is " + span(limits.Remember), "on every request, by the server’s clock", past(session.RevokedByTime)},
 		{"An administrator ends it or disables the account", "the person who runs the command", "when the command runs", past(session.RevokedByOperator, session.RevokedByDisable)},
 		{"The browser drops the cookie", "the browser, when it closes and does not restore its tabs", "never: the server does not find out", "the record, until it has been idle for too long"},
 		{"The store loses it", "a restart, with sessions in memory", "at the next request", "a cookie that no longer works"},

@@ -2,7 +2,6 @@ package restartcheck
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,6 +14,7 @@ import (
 
 	"holdfast/internal/config"
 	"holdfast/internal/httpserver"
+	"holdfast/internal/learn/jsonfile"
 )
 
 // checkLimit is how long a check from /lab may run.
@@ -71,7 +71,7 @@ func (c *Check) Start() error {
 	}
 	begun := stored{Began: time.Now().UTC(), Report: Report{Sessions: c.sessions}, Failed: "The server stopped during the check."}
 	// Saved at the start, because a server that is killed cannot save anything.
-	if err := begun.write(unfinishedFile(c.cfg)); err != nil {
+	if err := jsonfile.Write(unfinishedFile(c.cfg), begun); err != nil {
 		return err
 	}
 	c.running, c.now = make(chan struct{}), begun
@@ -126,7 +126,7 @@ func (c *Check) run(options Options, running chan struct{}) {
 	}
 	c.now.Failed, c.now.Reason = c.explain(ctx, err)
 	c.log.Error("restart-check failed", "cause", err)
-	if err := c.now.write(unfinishedFile(c.cfg)); err != nil {
+	if err := jsonfile.Write(unfinishedFile(c.cfg), c.now); err != nil {
 		c.log.Error("restart-check result not saved", "cause", err)
 	}
 }
@@ -158,47 +158,58 @@ type State struct {
 	Began   time.Time  // of the check that runs or failed
 	Now     []StateRow // its results so far, one row for each store
 
-	Heads    []string
+	Sessions int       // created for each store
 	Measured time.Time // zero: no check has finished yet
 	Rows     []StateRow
 }
 
 // StateRow is the results for one store.
 type StateRow struct {
-	Store    string
-	Cells    []StateCell
-	Sentence string
-	Waiting  string // instead of the rest, while the store has not been tested
+	Store string
+	// Restart, Kill and Second are what became of a session there: Known, Stranger or
+	// Refused.
+	Restart, Kill, Second string
+	Growth, Size, Page    Cost
+	Waiting               string // instead of the rest, while the store has not been tested
 }
 
-// StateCell is one result, with the heading of its column.
-type StateCell struct{ Head, Text string }
+// What a server made of the session of another one.
+const (
+	Known    = "known"    // it greeted the person
+	Stranger = "stranger" // it asked for a login
+	Refused  = "refused"  // it did not start
+)
+
+// Cost is a figure, and the length of its bar in percent of the longest one.
+type Cost struct {
+	Text string
+	Bar  int
+}
 
 // State returns the current state.
 func (c *Check) State() (State, error) {
 	var state State
-	saved, found, err := readStored(reportFile(c.cfg))
-	if err != nil {
+	var saved, last stored
+	if err := jsonfile.Read(reportFile(c.cfg), &saved); err != nil {
 		return State{}, err
 	}
-	if found {
-		state.Measured = saved.Measured
-		state.Heads, state.Rows = saved.rows("", "", "not tried")
+	if !saved.Measured.IsZero() {
+		state.Measured, state.Sessions = saved.Measured, saved.Report.Sessions
+		state.Rows = saved.rows("", "", "not tried")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.running != nil {
-		state.Running, state.Began = true, c.now.Began
-		state.Heads, state.Now = c.now.rows(c.store, "testing now: "+c.doing, "not tested yet")
+		state.Running, state.Began, state.Sessions = true, c.now.Began, c.sessions
+		state.Now = c.now.rows(c.store, "testing now: "+c.doing, "not tested yet")
 		return state, nil
 	}
-	last, _, err := readStored(unfinishedFile(c.cfg))
-	if err != nil {
+	if err := jsonfile.Read(unfinishedFile(c.cfg), &last); err != nil {
 		return State{}, err
 	}
 	state.Began, state.Failed, state.Reason = last.Began, last.Failed, last.Reason
 	if len(last.Report.Rows) > 0 {
-		state.Heads, state.Now = last.rows("", "", "not tested")
+		state.Now = last.rows("", "", "not tested")
 	}
 	return state, nil
 }
@@ -214,15 +225,18 @@ type stored struct {
 }
 
 // rows returns one row for each store, tested or not.
-func (u stored) rows(testing, doing, otherwise string) (heads []string, rows []StateRow) {
-	cells := reportCells(u.Report)
-	heads = cells[0]
-	for i, row := range u.Report.Rows {
-		found := StateRow{Store: row.Store, Sentence: u.Report.Sentence(row)}
-		for j, text := range cells[i+1][1:] {
-			found.Cells = append(found.Cells, StateCell{Head: heads[j+1], Text: text})
+func (u stored) rows(testing, doing, otherwise string) (rows []StateRow) {
+	for _, row := range u.Report.Rows {
+		each, _ := u.Report.Growth(row)
+		rows = append(rows, StateRow{
+			Store: row.Store, Restart: knows(row.KeptByRestart()), Kill: knows(row.KeptByKill()), Second: knows(row.Shared),
+			Growth: Cost{growth(u.Report, row), share(u.Report, each, func(r Row) int64 { each, _ := u.Report.Growth(r); return each })},
+			Size:   Cost{showBytes(row.SessionSize), share(u.Report, row.SessionSize, func(r Row) int64 { return r.SessionSize })},
+			Page:   Cost{showPage(row), share(u.Report, int64(row.Greeting), func(r Row) int64 { return int64(r.Greeting) })},
+		})
+		if row.Refusal != "" {
+			rows[len(rows)-1].Second = Refused
 		}
-		rows = append(rows, found)
 	}
 	for _, store := range Stores()[len(rows):] {
 		what := otherwise
@@ -231,7 +245,26 @@ func (u stored) rows(testing, doing, otherwise string) (heads []string, rows []S
 		}
 		rows = append(rows, StateRow{Store: store, Waiting: what})
 	}
-	return heads, rows
+	return rows
+}
+
+func knows(kept bool) string {
+	if kept {
+		return Known
+	}
+	return Stranger
+}
+
+// share is how much a value is of the largest one in the report, in percent.
+func share(report Report, value int64, of func(Row) int64) int {
+	var most int64
+	for _, row := range report.Rows {
+		most = max(most, of(row))
+	}
+	if most == 0 {
+		return 0
+	}
+	return int(max(value, 0) * 100 / most)
 }
 
 func reportFile(cfg config.Config) string {
@@ -244,44 +277,11 @@ func unfinishedFile(cfg config.Config) string {
 
 // saveReport saves a complete report in place of any earlier one.
 func saveReport(cfg config.Config, report Report) error {
-	if err := (stored{Measured: time.Now().UTC(), Report: report}).write(reportFile(cfg)); err != nil {
+	if err := jsonfile.Write(reportFile(cfg), stored{Measured: time.Now().UTC(), Report: report}); err != nil {
 		return err
 	}
 	if err := os.Remove(unfinishedFile(cfg)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("delete the previous report: %w", err)
 	}
 	return nil
-}
-
-func (u stored) write(path string) error {
-	encoded, err := json.MarshalIndent(u, "", "  ")
-	if err == nil {
-		err = os.MkdirAll(filepath.Dir(path), 0o700)
-	}
-	// Written to another file and renamed, so that a reader never finds half of it.
-	part := path + ".part"
-	if err == nil {
-		err = os.WriteFile(part, encoded, 0o600)
-	}
-	if err == nil {
-		err = os.Rename(part, path)
-	}
-	if err != nil {
-		return fmt.Errorf("save report: %w", err)
-	}
-	return nil
-}
-
-func readStored(path string) (u stored, found bool, err error) {
-	encoded, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return stored{}, false, nil
-	}
-	if err == nil {
-		err = json.Unmarshal(encoded, &u)
-	}
-	if err != nil {
-		return stored{}, false, fmt.Errorf("read report: %w", err)
-	}
-	return u, true, nil
 }

@@ -111,8 +111,7 @@ func reportCells(report Report) [][]string {
 	for _, row := range report.Rows {
 		cells = append(cells, []string{
 			row.Store, greeted(row.Before), greeted(row.AfterRestart), greeted(row.AfterKill), shared(row),
-			growth(report, row), showBytes(row.SessionSize),
-			fmt.Sprintf("%.2f ms", float64(row.Greeting)/float64(time.Millisecond)),
+			growth(report, row), showBytes(row.SessionSize), showPage(row),
 		})
 	}
 	return cells
@@ -144,6 +143,10 @@ func growth(report Report, row Row) string {
 		return "no growth"
 	}
 	return "+" + showBytes(row.MemoryGrowth)
+}
+
+func showPage(row Row) string {
+	return fmt.Sprintf("%.2f ms", float64(row.Greeting)/float64(time.Millisecond))
 }
 
 func showBytes(n int64) string {

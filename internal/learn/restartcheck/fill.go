@@ -17,6 +17,7 @@ import (
 
 const (
 	parallel = 8 // sessions created at the same time
+	parts    = 5 // into which they are divided, to measure the heap after each
 	// A heap has settled when this many collections in a row found no lower value:
 	// what a start or a request still held is freed (sync.Pool keeps it for two
 	// more).
@@ -37,7 +38,10 @@ func (t *trial) fill(ctx context.Context) error {
 		return err
 	}
 	first := min(t.Sessions, 100)
-	growth, err := t.growth(ctx, first)
+	if err := t.makeSessions(ctx, first); err != nil {
+		return err
+	}
+	growth, noise, err := t.growth(ctx)
 	if err != nil {
 		return err
 	}
@@ -45,7 +49,7 @@ func (t *trial) fill(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.row.MemoryGrowth = growth
+	t.row.MemoryGrowth, t.row.MemoryNoise = growth, noise
 	t.row.SessionSize = (after - before) / int64(first+t.Sessions)
 	if t.row.Store == "memory" {
 		t.row.SessionSize = growth / int64(t.Sessions)
@@ -61,21 +65,49 @@ func (t *trial) stoppedSize(ctx context.Context) (int64, error) {
 	return t.place.size(ctx)
 }
 
-// growth returns by how many bytes the server's heap grows with t.Sessions
-// sessions, after the first ones.
-func (t *trial) growth(ctx context.Context, first int) (int64, error) {
-	if err := t.makeSessions(ctx, first); err != nil {
-		return 0, err
+// growth returns by how many bytes the server's heap grows with t.Sessions sessions, and
+// what may be noise of that: the heap is measured before them and after each part of
+// them, and the line that fits best is taken, with three standard errors of its slope.
+func (t *trial) growth(ctx context.Context) (growth, noise int64, err error) {
+	var created, heap [parts + 1]float64
+	for i := range heap {
+		live, err := t.liveHeap(ctx)
+		if err != nil {
+			return 0, 0, err
+		}
+		created[i], heap[i] = float64(t.Sessions*i/parts), float64(live)
+		if i < parts {
+			if err := t.makeSessions(ctx, t.Sessions*(i+1)/parts-t.Sessions*i/parts); err != nil {
+				return 0, 0, err
+			}
+		}
 	}
-	before, err := t.liveHeap(ctx)
-	if err != nil {
-		return 0, err
+	slope, deviation := fit(created[:], heap[:])
+	all := float64(t.Sessions)
+	return int64(slope * all), int64(3 * deviation * all), nil
+}
+
+// fit returns the slope of the line that fits the points best, by least squares, and the
+// standard error of that slope.
+func fit(x, y []float64) (slope, deviation float64) {
+	n := float64(len(x))
+	var meanX, meanY, xx, xy, rest float64
+	for i := range x {
+		meanX, meanY = meanX+x[i]/n, meanY+y[i]/n
 	}
-	if err := t.makeSessions(ctx, t.Sessions); err != nil {
-		return 0, err
+	for i := range x {
+		xx += (x[i] - meanX) * (x[i] - meanX)
+		xy += (x[i] - meanX) * (y[i] - meanY)
 	}
-	after, err := t.liveHeap(ctx)
-	return after - before, err
+	if xx == 0 {
+		return 0, 0
+	}
+	slope = xy / xx
+	for i := range x {
+		off := y[i] - meanY - slope*(x[i]-meanX)
+		rest += off * off
+	}
+	return slope, math.Sqrt(rest / (n - 2) / xx)
 }
 
 // makeSessions creates n guest sessions.

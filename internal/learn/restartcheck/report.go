@@ -25,6 +25,8 @@ type Row struct {
 	// MemoryGrowth is by how many bytes the server's live heap grew while the
 	// sessions of the report were created.
 	MemoryGrowth int64 `json:"memoryGrowthBytes"`
+	// MemoryNoise is how much of that may be the noise of the measurement.
+	MemoryNoise int64 `json:"memoryNoiseBytes"`
 	// SessionSize is how many bytes one session takes in its store; with the store
 	// memory, in the server.
 	SessionSize int64         `json:"sessionBytes"`
@@ -89,7 +91,7 @@ const (
 // Growth returns by how many bytes the server's memory grew per session, 0 for
 // none; known is false if too few sessions were created.
 func (r Report) Growth(row Row) (each int64, known bool) {
-	if each = row.MemoryGrowth / int64(max(r.Sessions, 1)); each < grows {
+	if each = row.MemoryGrowth / int64(max(r.Sessions, 1)); each < grows || row.MemoryGrowth < row.MemoryNoise {
 		each = 0
 	}
 	return each, r.Sessions >= enough

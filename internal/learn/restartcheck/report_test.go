@@ -1,6 +1,7 @@
 package restartcheck_test
 
 import (
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -90,6 +91,9 @@ func TestEachRowIsPutIntoWords(t *testing.T) {
 		{restartcheck.Row{Store: "file", Before: hello, AfterRestart: hello, Refusal: "the file is held", MemoryGrowth: -9},
 			"file: sessions survive a restart but not a crash; " +
 				"only one server at a time can use it; server memory does not grow with the number of sessions."},
+		{restartcheck.Row{Store: "redis", Before: hello, AfterRestart: hello, Shared: true, MemoryGrowth: 100 * int64(report.Sessions), MemoryNoise: 101 * int64(report.Sessions)},
+			"redis: sessions survive a restart but not a crash; " +
+				"a second server recognises the same cookie; server memory does not grow with the number of sessions."},
 		{restartcheck.Row{Store: "redis", Before: hello, AfterKill: hello, Shared: true},
 			"redis: sessions survive a crash but not a restart; " +
 				"a second server recognises the same cookie; server memory does not grow with the number of sessions."},
@@ -101,5 +105,16 @@ func TestEachRowIsPutIntoWords(t *testing.T) {
 	report.Sessions = 100
 	if got := report.Sentence(report.Rows[3]); strings.Contains(got, "grow") {
 		t.Errorf("%s: 100 sessions are too few to measure growth", got)
+	}
+}
+
+func TestGrowthIsTheLineThatFitsBest(t *testing.T) {
+	x := []float64{0, 1, 2, 3, 4, 5}
+	if slope, deviation := restartcheck.Fit(x, []float64{7, 9, 11, 13, 15, 17}); slope != 2 || deviation > 1e-9 {
+		t.Errorf("of a line: %v, %v", slope, deviation)
+	}
+	slope, deviation := restartcheck.Fit(x, []float64{1, -1, 1, -1, 1, -1})
+	if math.Abs(slope+6.0/35) > 1e-9 || slope > 0 || math.Abs(slope) > 3*deviation {
+		t.Errorf("of noise: %v, %v", slope, deviation)
 	}
 }

@@ -1,0 +1,133 @@
+package pages
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"holdfast/web"
+)
+
+// clinicPath is the page of the cookie clinic. Its cookies are sent to it alone.
+const clinicPath = "/lab/cookies"
+
+// clinicCookie is one cookie that the clinic sets, and the rule that it tries.
+type clinicCookie struct {
+	Title  string
+	Header string // Set-Cookie
+	Rule   string // what decides, with its section of RFC 6265bis
+	Advice string // what to do if your own cookie does not come back
+	name   string
+	path   string // with which it is deleted
+}
+
+type clinicPage struct {
+	Tried   bool // whether the browser was sent the cookies just now
+	Results []clinicResult
+	HTTPS   bool
+}
+
+type clinicResult struct {
+	clinicCookie
+	Back  bool   // whether the browser sent it
+	Value string // as sent
+}
+
+// clinicCookies are in the order of the page.
+func clinicCookies() []clinicCookie {
+	here := "; Path=" + clinicPath
+	long := "clinic-long=" + strings.Repeat("x", 4090) + here
+	return []clinicCookie{
+		{
+			name: "clinic-plain", Title: "An ordinary cookie", Header: "clinic-plain=1" + here + "; HttpOnly; SameSite=Lax",
+			Rule:   "A browser sends a cookie to the host that set it, for every path below its Path, until it expires (section 5.8.3).",
+			Advice: "If even this one does not come back, the browser blocks cookies for this site: allow them in its settings.",
+		},
+		{
+			name: "clinic-secure", Title: "Secure, over http", Header: "clinic-secure=1" + here + "; Secure",
+			Rule:   "Without https a browser drops a cookie with Secure (section 5.7). Some make an exception for localhost and take it.",
+			Advice: "Use https, or leave Secure out while you develop over http. On another host than localhost it never comes back over http.",
+		},
+		{
+			name: "clinic-domain", Title: "A Domain of someone else", Header: "clinic-domain=1" + here + "; Domain=example.com",
+			Rule:   "The host that sets a cookie must be its Domain or below it (section 5.1.3). Otherwise the browser drops it.",
+			Advice: "Leave Domain out, and the cookie belongs to exactly this host. An IP address or localhost takes no Domain at all.",
+		},
+		{
+			name: "clinic-path", Title: "A Path that is not this page’s", Header: "clinic-path=1; Path=/elsewhere", path: "/elsewhere",
+			Rule:   "The browser keeps it, and sends it only for paths below /elsewhere (section 5.1.4).",
+			Advice: "Set Path=/ unless you mean something else. Without Path a cookie belongs to the folder of the page that set it.",
+		},
+		{
+			name: "clinic-long", Title: "More than 4,096 bytes", Header: long,
+			Rule:   "Browsers drop a cookie whose name and value have more than 4,096 bytes together (section 5.6).",
+			Advice: "Keep the data on the server, and only a token in the cookie. That is what a session is.",
+		},
+		{
+			name: "__Host-clinic", Title: "The prefix __Host-, over http", Header: "__Host-clinic=1; Path=/; Secure", path: "/",
+			Rule:   "A name with __Host- is accepted only with Secure, Path=/ and no Domain (section 5.7), so only where Secure is.",
+			Advice: "Use the prefix with https. Over http, choose a name without it.",
+		},
+		{
+			name: "clinic-expired", Title: "Expired already", Header: "clinic-expired=1" + here + "; Max-Age=0",
+			Rule:   "A Max-Age of 0 or an Expires in the past deletes the cookie (section 5.7). This is how a server logs you out.",
+			Advice: "Check the clock of the server, and that Expires is in GMT. Max-Age needs no clock.",
+		},
+		{
+			name: "clinic-twice", Title: "Twice, with two Paths", Header: "clinic-twice=a" + here + "\nclinic-twice=b; Path=/lab", path: "/lab",
+			Rule:   "Name, host and path together identify a cookie, so the browser keeps both and sends both, the longer path first (section 5.8.3).",
+			Advice: "Set and delete a cookie with the same Path. A server that gets two cannot tell which is right.",
+		},
+		{
+			name: "clinic-port", Title: "Ports", Header: "clinic-port=1" + here,
+			Rule:   "Cookies ignore ports (section 8.5): the browser also sends this one to any other server on this host.",
+			Advice: "Give two programs on one host different cookie names, or different host names.",
+		},
+		{
+			name: "clinic-httponly", Title: "HttpOnly", Header: "clinic-httponly=1" + here + "; HttpOnly",
+			Rule:   "The browser sends it, but no script on the page can read it (section 5.6.6).",
+			Advice: "If your script does not see the cookie, this is why. Session cookies should have it.",
+		},
+	}
+}
+
+// showClinic says which of the cookies came back, and has them deleted.
+func (s *Pages) showClinic(c echo.Context) error {
+	p := clinicPage{Tried: c.QueryParam("tried") != "", HTTPS: s.BaseURL.Scheme == "https"}
+	for _, cookie := range clinicCookies() {
+		result := clinicResult{clinicCookie: cookie}
+		for _, sent := range c.Request().CookiesNamed(cookie.name) {
+			result.Value = strings.TrimPrefix(result.Value+", "+sent.Value, ", ")
+			result.Back = true
+		}
+		p.Results = append(p.Results, result)
+		for _, path := range []string{clinicPath, cookie.path} {
+			if result.Back && path != "" {
+				c.SetCookie(&http.Cookie{Name: cookie.name, Path: path, MaxAge: -1, Secure: strings.Contains(cookie.Header, "Secure")})
+			}
+		}
+	}
+	return s.Render(c, http.StatusOK, "clinic", "Cookie clinic", p)
+}
+
+// submitClinic sets the cookies. What the browser sends with its next request is the
+// result.
+func (s *Pages) submitClinic(c echo.Context) error {
+	for _, cookie := range clinicCookies() {
+		for header := range strings.Lines(cookie.Header) {
+			c.Response().Header().Add(echo.HeaderSetCookie, strings.TrimSpace(header))
+		}
+	}
+	return c.Redirect(http.StatusSeeOther, clinicPath+"?tried=1#results")
+}
+
+// Shown is the value of the Set-Cookie header, cut where it is very long; a second header
+// follows on its own line.
+func (c clinicCookie) Shown() string {
+	const most = 120
+	if len(c.Header) > most {
+		return c.Header[:40] + "… (" + web.Count(len(c.Header), "byte") + ")"
+	}
+	return strings.ReplaceAll(c.Header, "\n", "\nSet-Cookie: ")
+}
