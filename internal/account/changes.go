@@ -225,7 +225,10 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 	if err != nil {
 		return Person{}, "", err
 	}
-	if same {
+	if same { // unless this is a second click, and the first has just set it
+		if _, err := s.FindLink(ctx, token); err != nil {
+			return Person{}, "", err
+		}
 		return Person{}, "", form.Errors{{Field: "password", Message: samePassword}}
 	}
 	browser = text.NewToken()
