@@ -11,6 +11,7 @@ import (
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
@@ -158,6 +159,28 @@ func TestInABrowserEveryPageIsLightAndFitsASmallPhone(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestInABrowserTextOfTwiceTheSizeFitsASmallPhone: nothing of it is beside the page.
+func TestInABrowserTextOfTwiceTheSizeFitsASmallPhone(t *testing.T) {
+	t.Parallel()
+	b := browse(t)
+	server := start(t, nil)
+	b.on(screen{320, true})
+	b.register(server, strings.Repeat("Zacharias ", 6), "ada@example.org")
+	b.do("double the size", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
+		_, err := chromedp.Call(ctx, page.SetFontSizes, page.SetFontSizesParams{FontSizes: &page.FontSizes{Standard: 32, Fixed: 26}})
+		return err
+	}))
+	for _, path := range []string{"/", "/profile", "/devices", "/session", "/account", "/account/history", "/account/password", "/account/delete", "/lab", "/lab/attacks", "/lab/cookies", "/why", "/explain", "/mail"} {
+		b.do("open "+path, chromedp.Navigate(server.URL+path))
+		if size := ask[float64](b, "parseFloat(getComputedStyle(document.documentElement).fontSize)"); size != 32 {
+			t.Fatalf("%s: the text is %v px", path, size)
+		}
+		if over := ask[int](b, "document.documentElement.scrollWidth - innerWidth"); over > 0 {
+			t.Errorf("%s is %d px too wide", path, over)
+		}
 	}
 }
 
