@@ -98,7 +98,8 @@ func TestCampaignEndsMillionsAgainAtThreeServers(t *testing.T) {
 }
 
 func TestCampaignEndsAMillionSessionsOfEverybody(t *testing.T) {
-	const many, limit = 1_000_000, 30 * time.Second
+	// It takes some 30 s on two cores. What grows faster than the number takes longer.
+	const many, limit = 1_000_000, 2 * time.Minute
 	w := onCampaign(t)
 	m := w.open()
 	w.crowd(many, false)
