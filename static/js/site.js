@@ -86,7 +86,7 @@ const follow = async (part) => {
   for (let next = part; next && (part = next).dataset.progress;) {
     await new Promise((look) => setTimeout(look, 2000));
     const answer = await fetch(part.dataset.progress).catch(() => null);
-    if (!answer) continue; // the server is away
+    if (!answer?.ok) continue; // the server is away
     next = new DOMParser().parseFromString(await answer.text(), 'text/html').querySelector('.experiment');
     if (!next) return;
     part.replaceWith(next);

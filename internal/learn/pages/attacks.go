@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -133,7 +134,7 @@ func (s *Pages) unfolded(list string) (names []string) {
 
 func (s *Pages) attacksPage(c echo.Context, status int, busy bool) error {
 	all := s.Lab.Attacks.All()
-	shown := s.unfolded(c.QueryParam("shown"))
+	shown := s.unfolded(cmp.Or(c.QueryParam("shown"), web.Sent(c)["shown"]))
 	p := attacksPage{Busy: busy, Number: inWords(len(all)), Shown: strings.Join(shown, " ")}
 	here, beside := attackScore{Where: "This server"}, attackScore{Where: "The typical set-up"}
 	for _, a := range all {

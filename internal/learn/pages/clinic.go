@@ -2,15 +2,21 @@ package pages
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
+	"time"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/web"
 )
 
-// clinicPath is the page of the cookie clinic. Its cookies are sent to it alone.
+// clinicPath is the page of the cookie clinic.
 const clinicPath = "/lab/cookies"
+
+// clinicLife is how long its cookies last, and how long the page says which of them came
+// back: on a reload, too.
+const clinicLife = time.Minute
 
 // clinicCookie is one cookie that the clinic sets, and the rule that it tries.
 type clinicCookie struct {
@@ -19,7 +25,6 @@ type clinicCookie struct {
 	Rule   string // what decides, with its section of RFC 6265bis
 	Advice string // what to do if your own cookie does not come back
 	name   string
-	path   string // with which it is deleted
 }
 
 type clinicPage struct {
@@ -36,7 +41,8 @@ type clinicResult struct {
 
 // clinicCookies are in the order of the page.
 func clinicCookies() []clinicCookie {
-	here := "; Path=" + clinicPath
+	life := "; Max-Age=" + strconv.Itoa(int(clinicLife/time.Second))
+	here := "; Path=" + clinicPath + life
 	long := "clinic-long=" + strings.Repeat("x", 4090) + here
 	return []clinicCookie{
 		{
@@ -45,7 +51,7 @@ func clinicCookies() []clinicCookie {
 			Advice: "If even this one does not come back, the browser blocks cookies for this site: allow them in its settings.",
 		},
 		{
-			name: "clinic-secure", Title: "Secure, over http", Header: "clinic-secure=1" + here + "; Secure",
+			name: "clinic-secure", Title: "Secure", Header: "clinic-secure=1" + here + "; Secure",
 			Rule:   "Without https a browser drops a cookie with Secure (section 5.7). Some make an exception for localhost and take it.",
 			Advice: "Use https, or leave Secure out while you develop over http. On another host than localhost it never comes back over http.",
 		},
@@ -55,7 +61,7 @@ func clinicCookies() []clinicCookie {
 			Advice: "Leave Domain out, and the cookie belongs to exactly this host. An IP address or localhost takes no Domain at all.",
 		},
 		{
-			name: "clinic-path", Title: "A Path that is not this page’s", Header: "clinic-path=1; Path=/elsewhere", path: "/elsewhere",
+			name: "clinic-path", Title: "A Path that is not this page’s", Header: "clinic-path=1; Path=/elsewhere" + life,
 			Rule:   "The browser keeps it, and sends it only for paths below /elsewhere (section 5.1.4).",
 			Advice: "Set Path=/ unless you mean something else. Without Path a cookie belongs to the folder of the page that set it.",
 		},
@@ -65,17 +71,17 @@ func clinicCookies() []clinicCookie {
 			Advice: "Keep the data on the server, and only a token in the cookie. That is what a session is.",
 		},
 		{
-			name: "__Host-clinic", Title: "The prefix __Host-, over http", Header: "__Host-clinic=1; Path=/; Secure", path: "/",
+			name: "__Host-clinic", Title: "The prefix __Host-", Header: "__Host-clinic=1; Path=/; Secure" + life,
 			Rule:   "A name with __Host- is accepted only with Secure, Path=/ and no Domain (section 5.7), so only where Secure is.",
 			Advice: "Use the prefix with https. Over http, choose a name without it.",
 		},
 		{
-			name: "clinic-expired", Title: "Expired already", Header: "clinic-expired=1" + here + "; Max-Age=0",
+			name: "clinic-expired", Title: "Expired already", Header: "clinic-expired=1; Path=" + clinicPath + "; Max-Age=0",
 			Rule:   "A Max-Age of 0 or an Expires in the past deletes the cookie (section 5.7). This is how a server logs you out.",
 			Advice: "Check the clock of the server, and that Expires is in GMT. Max-Age needs no clock.",
 		},
 		{
-			name: "clinic-twice", Title: "Twice, with two Paths", Header: "clinic-twice=a" + here + "\nclinic-twice=b; Path=/lab", path: "/lab",
+			name: "clinic-twice", Title: "Twice, with two Paths", Header: "clinic-twice=a" + here + "\nclinic-twice=b; Path=/lab" + life,
 			Rule:   "Name, host and path together identify a cookie, so the browser keeps both and sends both, the longer path first (section 5.8.3).",
 			Advice: "Set and delete a cookie with the same Path. A server that gets two cannot tell which is right.",
 		},
@@ -92,9 +98,10 @@ func clinicCookies() []clinicCookie {
 	}
 }
 
-// showClinic says which of the cookies came back, and has them deleted.
+// showClinic says which of the cookies came back, as long as they last.
 func (s *Pages) showClinic(c echo.Context) error {
-	p := clinicPage{Tried: c.QueryParam("tried") != "", HTTPS: s.BaseURL.Scheme == "https"}
+	tried, _ := strconv.ParseInt(c.QueryParam("tried"), 10, 64) // Unix seconds; 0 for anything else
+	p := clinicPage{Tried: s.Now().Sub(time.Unix(tried, 0)) < clinicLife, HTTPS: s.BaseURL.Scheme == "https"}
 	for _, cookie := range clinicCookies() {
 		result := clinicResult{clinicCookie: cookie}
 		for _, sent := range c.Request().CookiesNamed(cookie.name) {
@@ -102,11 +109,6 @@ func (s *Pages) showClinic(c echo.Context) error {
 			result.Back = true
 		}
 		p.Results = append(p.Results, result)
-		for _, path := range []string{clinicPath, cookie.path} {
-			if result.Back && path != "" {
-				c.SetCookie(&http.Cookie{Name: cookie.name, Path: path, MaxAge: -1, Secure: strings.Contains(cookie.Header, "Secure")})
-			}
-		}
 	}
 	return s.Render(c, http.StatusOK, "clinic", "Cookie clinic", p)
 }
@@ -119,7 +121,7 @@ func (s *Pages) submitClinic(c echo.Context) error {
 			c.Response().Header().Add(echo.HeaderSetCookie, strings.TrimSpace(header))
 		}
 	}
-	return c.Redirect(http.StatusSeeOther, clinicPath+"?tried=1#results")
+	return c.Redirect(http.StatusSeeOther, clinicPath+"?tried="+strconv.FormatInt(s.Now().Unix(), 10)+"#results")
 }
 
 // Shown is the value of the Set-Cookie header, cut where it is very long; a second header

@@ -28,7 +28,7 @@ func restartGuess() guess {
 }
 
 func secondGuess() guess {
-	return guess{"guess", "What will it make of your cookie?", []guessOption{
+	return guess{"guess", "What will it do with your cookie?", []guessOption{
 		{restartcheck.Known, "It greets me"},
 		{restartcheck.Stranger, "It asks me to log in"},
 		{restartcheck.Refused, "It does not start"},
@@ -46,7 +46,7 @@ func attackGuess(name string) guess {
 // that ends the session takes them along, which is the lesson.
 const (
 	scoreKey   = "guesses right"
-	waitingKey = "guess"
+	waitingKey = "guess about the restart"
 )
 
 // guessed returns what the form that was sent guesses; "" for nothing.

@@ -173,7 +173,7 @@ type StateRow struct {
 	Waiting               string // instead of the rest, while the store has not been tested
 }
 
-// What a server made of the session of another one.
+// How a server answers someone with a session of another server.
 const (
 	Known    = "known"    // it greeted the person
 	Stranger = "stranger" // it asked for a login
