@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"net/url"
 	"strconv"
 	"sync"
@@ -196,6 +197,8 @@ func (s *Server) Ask(ctx context.Context, token string) (greeting string, err er
 	defer cancel()
 	browser := visitor.New("http://" + net.JoinHostPort(reachable(s.options.Host), strconv.Itoa(state.Port)))
 	defer browser.Close()
+	// Notices are for the page that the person sees.
+	browser.Header = http.Header{"Sec-Purpose": {"prefetch"}}
 	browser.Named = cmp.Or(s.options.Cookie, browser.Named)
 	if token != "" {
 		browser.Take(token)
