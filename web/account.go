@@ -14,6 +14,7 @@ type accountPage struct {
 	Editing     bool   // whether the form for the name is open
 	MaxName     int    // code points
 	Verified    bool
+	PasswordSet Moment // no time if that was before the history begins
 	MailOn      bool
 	Mails       bool // whether mail is read at /mail
 	problems
@@ -26,6 +27,10 @@ func (s *Site) showAccount(c echo.Context) error {
 	if err != nil {
 		return err
 	}
+	set, err := s.Accounts.PasswordSet(c.Request().Context(), person)
+	if err != nil {
+		return err
+	}
 	p := accountPage{
 		Current: person.Name, Name: typed(c, "name"), Email: person.Email, MaxName: account.MaxNameRunes,
 		Verified: person.Verified, MailOn: s.MailOn, Mails: s.Mails != nil, problems: problemsOf(c),
@@ -33,6 +38,9 @@ func (s *Site) showAccount(c echo.Context) error {
 	p.Editing = p.Name != "" || p.Errors != nil
 	if !p.Editing {
 		p.Name = person.Name
+	}
+	if !set.IsZero() {
+		p.PasswordSet = MomentAt(set, s.Now())
 	}
 	return s.Render(c, p.status(), "account", "Account", p)
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"holdfast/internal/account"
 	"holdfast/internal/dev/require"
@@ -91,4 +92,24 @@ func TestAPasswordThatIsNotGivenAgainIsAskedFor(t *testing.T) {
 	w := newWorld(t, embedded(t), options{})
 	b := w.member(w.person("Ada"))
 	b.post("/account/proof", nil).want(http.StatusUnprocessableEntity).wantText("#password-error", "Enter your password.")
+}
+
+func TestTheAccountPageSaysWhenThePasswordWasSet(t *testing.T) {
+	t.Parallel()
+	onBothStacks(t, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		b := w.member(p)
+		wantSet := func(want string) {
+			t.Helper()
+			if said := b.get("/account").want(http.StatusOK).text(".overview div:has(a[href='/account/password'])"); !strings.Contains(said, "Set "+want) {
+				t.Errorf("the page says %q, want: set %s", said, want)
+			}
+		}
+		w.clock.Advance(2 * time.Hour)
+		wantSet("2 hours ago")
+		b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
+		wantSet("just now")
+		w.sql("DELETE FROM history WHERE event = 'password_changed'")
+		wantSet("more than 90 days ago")
+	})
 }

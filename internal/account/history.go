@@ -18,6 +18,9 @@ type History interface {
 	History(ctx context.Context, person string, before Event, offset, limit int) ([]Event, error)
 	// Browsers returns the known browsers of a person, the latest used first.
 	Browsers(ctx context.Context, person string) ([]Browser, error)
+	// PasswordSet returns when the history last says that a person's password was changed
+	// or reset; zero if it does not say so.
+	PasswordSet(ctx context.Context, person string) (time.Time, error)
 	// Addresses returns the addresses that a person can still change to or restore.
 	Addresses(ctx context.Context, person string) ([]OtherAddress, error)
 }
@@ -51,6 +54,15 @@ func (s *Service) TryAudit(ctx context.Context, person string, kind EventKind, f
 func (s *Service) AuditFailedLogin(ctx context.Context, email string, from text.Sender) error {
 	key, _ := EmailKey(email) // "" is no one's: the statement is the same
 	return s.Store.AuditByEmail(ctx, key, s.event("", EventLogInFailed, from))
+}
+
+// PasswordSet returns when the person's password was last set; zero if that is longer ago
+// than the history goes back. Errors: [ErrUnavailable].
+func (s *Service) PasswordSet(ctx context.Context, p Person) (time.Time, error) {
+	if p.Epoch == 0 {
+		return p.Created, nil
+	}
+	return s.Store.PasswordSet(ctx, p.ID)
 }
 
 // maxHistory is the most events that History returns at once.

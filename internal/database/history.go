@@ -121,6 +121,18 @@ func placeBefore(t time.Time) int64 {
 	return t.UnixMilli()
 }
 
+const passwordSet = `
+SELECT MAX(at_ms)
+FROM history
+WHERE person_id = $1
+  AND event IN ('password_changed', 'password_reset')`
+
+// PasswordSet implements [account.History].
+func (p people) PasswordSet(ctx context.Context, person string) (at time.Time, err error) {
+	err = p.db.scan(ctx, "read when the password was set", into{(*millis)(&at)}, passwordSet, person)
+	return at, err
+}
+
 const browsersOfPerson = `
 SELECT created_ms, used_ms
 FROM browsers

@@ -133,11 +133,12 @@ func calls(db *database.DB) map[string]func(context.Context) error {
 			_, err := store.MoveEmail(ctx, link, account.Move{Email: record(4).Email, Key: record(4).EmailKey, Hash: hash, At: birth}, tell)
 			return err
 		},
-		"People.History":    func(ctx context.Context) error { _, err := store.History(ctx, id, account.Event{}, 0, 10); return err },
-		"People.Browsers":   func(ctx context.Context) error { _, err := store.Browsers(ctx, id); return err },
-		"People.Addresses":  func(ctx context.Context) error { _, err := store.Addresses(ctx, id); return err },
-		"People.CloseLater": func(ctx context.Context) error { return store.CloseLater(ctx, id, time.Hour, birth, notes) },
-		"People.KeepPerson": func(ctx context.Context) error { _, err := store.KeepPerson(ctx, link, birth, notes); return err },
+		"People.History":     func(ctx context.Context) error { _, err := store.History(ctx, id, account.Event{}, 0, 10); return err },
+		"People.Browsers":    func(ctx context.Context) error { _, err := store.Browsers(ctx, id); return err },
+		"People.PasswordSet": func(ctx context.Context) error { _, err := store.PasswordSet(ctx, id); return err },
+		"People.Addresses":   func(ctx context.Context) error { _, err := store.Addresses(ctx, id); return err },
+		"People.CloseLater":  func(ctx context.Context) error { return store.CloseLater(ctx, id, time.Hour, birth, notes) },
+		"People.KeepPerson":  func(ctx context.Context) error { _, err := store.KeepPerson(ctx, link, birth, notes); return err },
 		"People.Close": func(ctx context.Context) error {
 			_, err := store.Close(ctx, id, nil, account.Audit{Emails: notes.Emails})
 			return err
