@@ -11,6 +11,7 @@ import (
 type FlowDiagram struct {
 	Words                     string // the text alternative of the drawing
 	Greeting                  string // what the browser shows
+	Size                      string // of the letters in which it fits there: "big", "mid" or "fine"
 	Keeps                     string // what the server itself keeps
 	Store, Record             string // where sessions are kept, and what is kept there
 	Inside, OnDisk            bool   // whether that is in the server's process, with its data on disk
@@ -31,10 +32,16 @@ const flowWords = "The browser sends a cookie to the server. The server turns it
 // Flow returns the part of the diagram that is the same for every request; the
 // greeting is for a person's name, or for a guest where that is "".
 func (s *Site) Flow(name string) FlowDiagram {
-	d := FlowDiagram{Words: flowWords, Greeting: "Hello, guest", Keeps: "keeps no sessions"}
+	d := FlowDiagram{Words: flowWords, Greeting: "Hello, guest", Size: "big", Keeps: "keeps no sessions"}
 	d.Store, _ = storeWords(s.SessionStore)
 	if name != "" {
-		d.Greeting = shorten("Hello, " + name + "!")
+		d.Greeting = "Hello, " + name + "!"
+		switch n := utf8.RuneCountInString(d.Greeting); {
+		case n > maxMidRunes:
+			d.Size = "fine"
+		case n > maxLineRunes:
+			d.Size = "mid"
+		}
 	}
 	if s.InMemory() {
 		d.Keeps, d.Inside = "keeps sessions", true
@@ -50,9 +57,9 @@ func (s *Site) Flow(name string) FlowDiagram {
 // flowOf draws the request of someone with this name, token and key.
 func (s *Site) flowOf(name, token, key string) FlowDiagram {
 	d := s.Flow(name)
-	d.Record = shorten("name: " + name)
+	d.Record = fitting("name: "+name, "with your name")
 	d.Cookie.Value, d.Key.Value = Ends(token), Ends(key)
-	d.Answer.Value, d.Page.Value = d.Record, d.Greeting
+	d.Answer.Value, d.Page.Value = d.Record, fitting(d.Greeting, "your greeting")
 	return d
 }
 
@@ -65,12 +72,17 @@ func (s *Site) sampleFlow() FlowDiagram {
 // Ends shortens a token or key to 8 of its 43 characters, to fit in the diagram.
 func Ends(text string) string { return text[:4] + "…" + text[len(text)-4:] }
 
-// maxGreetingRunes is what fits into the drawn browser.
-const maxGreetingRunes = 16
+// What fits on an arrow, or in big letters in the drawn browser, and what fits there
+// in letters of medium size.
+const (
+	maxLineRunes = 16
+	maxMidRunes  = 56
+)
 
-func shorten(words string) string {
-	if utf8.RuneCountInString(words) <= maxGreetingRunes {
+// fitting returns words if they fit on an arrow, and otherwise others.
+func fitting(words, others string) string {
+	if utf8.RuneCountInString(words) <= maxLineRunes {
 		return words
 	}
-	return string([]rune(words)[:maxGreetingRunes-1]) + "…"
+	return others
 }
