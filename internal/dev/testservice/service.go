@@ -134,7 +134,7 @@ func serve(t testing.TB, folder, addr, program string, args ...string) {
 	t.Helper()
 	path := Program(t, program)
 	s := &service{
-		t: t, name: program, folder: folder, last: syscall.SIGTERM,
+		t: t, name: filepath.Base(program), folder: folder, last: syscall.SIGTERM,
 		command: func() *exec.Cmd { return exec.Command(path, args...) },
 		ready: func(ctx context.Context) error {
 			conn, err := new(net.Dialer).DialContext(ctx, "tcp", addr)

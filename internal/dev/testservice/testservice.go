@@ -61,6 +61,7 @@ func find(name string) string {
 		"/usr/lib/postgresql/*/bin/",
 		"/opt/homebrew/opt/postgresql@*/bin/",
 		"/usr/local/opt/postgresql@*/bin/",
+		"/usr/lib/*/webkit2gtk-4.1/",
 	} {
 		paths, _ := filepath.Glob(pattern + name)
 		slices.Sort(paths)

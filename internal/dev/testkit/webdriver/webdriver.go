@@ -1,0 +1,111 @@
+// Package webdriver drives Firefox and WebKit, as package chromium drives Chromium. It
+// sends the commands of WebDriver (W3C): to Firefox over its own protocol, Marionette,
+// and to WebKit over HTTP.
+package webdriver
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+	"time"
+
+	"holdfast/internal/dev/require"
+)
+
+// Browser is a browser with one window. Its methods fail the test.
+type Browser struct {
+	t    testing.TB
+	send func(command string, params, result any) error
+}
+
+// Names of commands, as Marionette knows them.
+const (
+	navigate = "WebDriver:Navigate"
+	back     = "WebDriver:Back"
+	find     = "WebDriver:FindElement"
+	click    = "WebDriver:ElementClick"
+	keys     = "WebDriver:ElementSendKeys"
+	script   = "WebDriver:ExecuteScript"
+)
+
+// object is the parameters of a command.
+type object map[string]any
+
+// limit is how long an element may take to appear.
+const limit = time.Minute
+
+func (b *Browser) do(command string, params, result any) {
+	b.t.Helper()
+	if err := b.send(command, params, result); err != nil {
+		b.t.Fatalf("%s %v: %v", command, params, err)
+	}
+}
+
+// Open loads a page.
+func (b *Browser) Open(url string) { b.t.Helper(); b.do(navigate, object{"url": url}, nil) }
+
+// Back presses the Back button.
+func (b *Browser) Back() { b.t.Helper(); b.do(back, object{}, nil) }
+
+// Click clicks the first element that matches the selector.
+func (b *Browser) Click(selector string) {
+	b.t.Helper()
+	b.do(click, b.element(selector), nil)
+}
+
+// Fill types text into an empty field.
+func (b *Browser) Fill(selector, text string) {
+	b.t.Helper()
+	params := b.element(selector)
+	params["text"] = text
+	b.do(keys, params, nil)
+}
+
+// Text returns the text of the first element that matches the selector, "" for none.
+func (b *Browser) Text(selector string) (text string, err error) {
+	err = b.send(script, object{
+		"script": "return document.querySelector(arguments[0])?.textContent ?? ''", "args": []string{selector},
+	}, &text)
+	return text, err
+}
+
+// element waits for an element and returns its id as a parameter.
+func (b *Browser) element(selector string) object {
+	b.t.Helper()
+	var found map[string]string
+	var err error
+	for until := time.Now().Add(limit); time.Now().Before(until); time.Sleep(50 * time.Millisecond) {
+		if err = b.send(find, object{"using": "css selector", "value": selector}, &found); err == nil {
+			break
+		}
+	}
+	require.NoError(b.t, err)
+	for _, id := range found { // under a name that the standard fixes
+		return object{"id": id}
+	}
+	b.t.Fatalf("%s is not on the page", selector)
+	return nil
+}
+
+// failure is how both protocols report an error.
+type failure struct {
+	Name    string `json:"error"`
+	Message string `json:"message"`
+}
+
+func (f *failure) Error() string { return f.Name + ": " + f.Message }
+
+// value reads a result: the member value of an object, where there is one.
+func value(raw json.RawMessage, into any) error {
+	if into == nil {
+		return nil
+	}
+	var wrapped struct{ Value json.RawMessage }
+	if err := json.Unmarshal(raw, &wrapped); err == nil && wrapped.Value != nil {
+		raw = wrapped.Value
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("read %s: %w", raw, err)
+	}
+	return nil
+}

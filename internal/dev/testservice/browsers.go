@@ -1,0 +1,43 @@
+package testservice
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	"holdfast/internal/dev/require"
+)
+
+// Firefox runs Firefox until the test's end, with a new profile. It listens for
+// Marionette, its remote protocol, on the address that it returns.
+func Firefox(t testing.TB) (addr string) {
+	t.Helper()
+	port := FreePort(t)
+	addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
+	profile := filepath.Dir(written(t, "user.js", fmt.Sprintf("user_pref(%q, %d);\n", "marionette.port", port)))
+	serve(t, profile, addr, Program(t, "firefox-esr", "firefox"), "--headless", "--no-remote", "--profile", profile, "--marionette", "about:blank")
+	return addr
+}
+
+// WebKit runs the WebDriver of WebKitGTK until the test's end, with a screen that no one
+// sees. It returns the address it listens on, and the path of the browser to start.
+func WebKit(t testing.TB) (addr, browser string) {
+	t.Helper()
+	driver := Program(t, "WebKitWebDriver")
+	browser = Program(t, "MiniBrowser")
+	const firstDisplay = 6000 // port of display 0
+	screen, port := FreePort(t), strconv.Itoa(FreePort(t))
+	display := strconv.Itoa(screen - firstDisplay)
+	// Over TCP a server says when it takes connections; it takes those of this machine.
+	serve(t, t.TempDir(), net.JoinHostPort("127.0.0.1", strconv.Itoa(screen)), "Xvfb", ":"+display, "-screen", "0", "1280x1024x24", "-listen", "tcp")
+	addr = net.JoinHostPort("127.0.0.1", port)
+	home := t.TempDir()
+	require.NoError(t, os.MkdirAll(filepath.Join(home, "run"), 0o700))
+	serve(t, home, addr, "env",
+		"DISPLAY=127.0.0.1:"+display, "GDK_BACKEND=x11", "HOME="+home, "XDG_RUNTIME_DIR="+filepath.Join(home, "run"),
+		"LIBGL_ALWAYS_SOFTWARE=1", "NO_AT_BRIDGE=1", driver, "--host=127.0.0.1", "--port="+port)
+	return addr, browser
+}
