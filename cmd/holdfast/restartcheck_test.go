@@ -66,7 +66,7 @@ func TestRestartCheckSucceedsWhereEveryStoreDoesWhatItIsFor(t *testing.T) {
 	if err := json.Unmarshal([]byte(out), &report); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	if report.Sessions != 20 || len(report.Rows) != 4 {
+	if report.Sessions != 20 || len(report.Rows) != 5 {
 		t.Errorf("%+v", report)
 	}
 	for _, row := range report.Rows {

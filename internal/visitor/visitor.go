@@ -192,6 +192,15 @@ func (v *Visitor) LogOut(ctx context.Context) error {
 	return Sent(v.Submit(ctx, "/profile", "/logout", nil))
 }
 
+// SetPassword changes the password of p, who is logged in.
+func (v *Visitor) SetPassword(ctx context.Context, p *Person, password string) error {
+	err := Sent(v.Submit(ctx, "/account/password", "/account/password", map[string]string{"current": p.Password, "new": password}))
+	if err == nil {
+		p.Password = password
+	}
+	return err
+}
+
 // Sent is nil when the answer to a form leads on to the next page (303).
 func Sent(a Answer, err error) error {
 	if err == nil && a.Code != http.StatusSeeOther {

@@ -4,9 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
-	"fmt"
-	"log/slog"
-	"net"
 	"net/http"
 	"strconv"
 	"sync"
@@ -60,26 +57,18 @@ func startStock(ctx context.Context, opened *store.Opened, password string) (*st
 	if opened.Dial == nil {
 		return nil, errNoRedis
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("start the typical setup: %w", err)
-	}
-	s := &stockServer{url: "http://" + listener.Addr().String(), dial: opened.Dial}
+	s := &stockServer{dial: opened.Dial}
 	s.pool = &redis.Pool{ // of the size in redisstore's manual
 		MaxIdle: 10,
 		Dial:    func() (redis.Conn, error) { return s.dial(context.Background()) },
 	}
 	prefix := product.Slug + ":lab:" + rand.Text() + ":"
 	s.keys = &knownKeys{Store: redisstore.NewWithPrefix(s.pool, prefix), prefix: prefix, known: map[string]bool{}}
-	s.server = &http.Server{
-		Handler: stock.New(stock.Options{
-			Store: s.keys, Lifetime: stockLifetime, Password: password, SlowPath: SlowPath, Slow: Wait,
-		}),
-		ReadHeaderTimeout: time.Second,
-		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
-	}
-	go func() { _ = s.server.Serve(listener) }() // ends with the server
-	return s, nil
+	var err error
+	s.server, s.url, err = stock.Serve(ctx, stock.New(stock.Options{
+		Store: s.keys, Lifetime: stockLifetime, Password: password, SlowPath: SlowPath, Slow: Wait,
+	}))
+	return s, err
 }
 
 // Wait waits as many milliseconds as text says, at most MaxSlow. It returns an error

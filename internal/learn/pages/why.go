@@ -41,6 +41,7 @@ type whyPage struct {
 	Faults   []memoryFault
 	Measured web.Moment
 	Known    bool // whether the faults have been measured
+	Signed   restartcheck.StateRow
 	Second   secondPart
 	Endings  []sessionEnding
 	States   []sessionState
@@ -137,6 +138,11 @@ func (s *Pages) whyPage(c echo.Context, status int, failed string) error {
 		p.Known = !state.Measured.IsZero()
 		p.Measured = web.MomentAt(state.Measured, s.Now())
 		p.Faults = memoryFaults(state.Rows)
+		for _, row := range state.Rows {
+			if row.Store == restartcheck.JWT {
+				p.Signed = row
+			}
+		}
 		p.Second = s.secondPart(c, p.Member)
 		if failed != "" {
 			p.Second.Failed = failed

@@ -110,8 +110,8 @@ func (c *Check) run(options Options, running chan struct{}) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.now.Report.Rows = append(c.now.Report.Rows, row)
-		if tried := len(c.now.Report.Rows); tried < len(Stores()) {
-			c.store, c.doing = Stores()[tried], "start"
+		if tried := len(c.now.Report.Rows); tried < len(contestants()) {
+			c.store, c.doing = contestants()[tried], "start"
 		}
 	}
 	report, err := Run(ctx, options)
@@ -169,8 +169,11 @@ type StateRow struct {
 	// Restart, Kill and Second are what became of a session there: Known, Stranger or
 	// Refused.
 	Restart, Kill, Second string
-	Growth, Size, Page    Cost
-	Waiting               string // instead of the rest, while the store has not been tested
+	// LogOut and Password are what a copy of the cookie did after them: Ended or
+	// StillWorks; "" if that was not tried.
+	LogOut, Password   string
+	Growth, Size, Page Cost
+	Waiting            string // instead of the rest, while the store has not been tested
 }
 
 // How a server answers someone with a session of another server.
@@ -178,6 +181,12 @@ const (
 	Known    = "known"    // it greeted the person
 	Stranger = "stranger" // it asked for a login
 	Refused  = "refused"  // it did not start
+)
+
+// What became of a copied cookie.
+const (
+	Ended      = "ended"
+	StillWorks = "still works"
 )
 
 // Cost is a figure, and the length of its bar in percent of the longest one.
@@ -237,8 +246,11 @@ func (u stored) rows(testing, doing, otherwise string) (rows []StateRow) {
 		if row.Refusal != "" {
 			rows[len(rows)-1].Second = Refused
 		}
+		if row.Copies != nil {
+			rows[len(rows)-1].LogOut, rows[len(rows)-1].Password = ended(row.Copies.LogOut), ended(row.Copies.Password)
+		}
 	}
-	for _, store := range Stores()[len(rows):] {
+	for _, store := range contestants()[len(rows):] {
 		what := otherwise
 		if store == testing {
 			what = doing
@@ -253,6 +265,13 @@ func knows(kept bool) string {
 		return Known
 	}
 	return Stranger
+}
+
+func ended(works bool) string {
+	if works {
+		return StillWorks
+	}
+	return Ended
 }
 
 // share is how much a value is of the largest one in the report, in percent.

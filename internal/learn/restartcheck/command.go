@@ -105,12 +105,12 @@ func sentences(report Report, mark string) string {
 // reportCells returns the rows of the table, headings first.
 func reportCells(report Report) [][]string {
 	cells := [][]string{{
-		"store", "before", "after restart", "after kill -9", "second server",
+		"store", "before", "after restart", "after kill -9", "second server", "copied cookie",
 		"memory for " + strconv.Itoa(report.Sessions) + " sessions", "size per session", "time per page",
 	}}
 	for _, row := range report.Rows {
 		cells = append(cells, []string{
-			row.Store, greeted(row.Before), greeted(row.AfterRestart), greeted(row.AfterKill), shared(row),
+			row.Store, greeted(row.Before), greeted(row.AfterRestart), greeted(row.AfterKill), shared(row), copied(row),
 			growth(report, row), showBytes(row.SessionSize), showPage(row),
 		})
 	}
@@ -135,8 +135,22 @@ func shared(row Row) string {
 	}
 }
 
+// copied says whether a copied cookie worked after logout or after a new password.
+func copied(row Row) string {
+	switch {
+	case row.Copies == nil:
+		return "not tried"
+	case row.Copies.LogOut || row.Copies.Password:
+		return "still works"
+	default:
+		return "ended"
+	}
+}
+
 func growth(report Report, row Row) string {
 	switch each, known := report.Growth(row); {
+	case row.Store == JWT:
+		return "none stored"
 	case !known:
 		return "too few sessions to tell"
 	case each == 0:
@@ -146,6 +160,9 @@ func growth(report Report, row Row) string {
 }
 
 func showPage(row Row) string {
+	if row.Store == JWT {
+		return "not timed" // its page is a bare one
+	}
 	return fmt.Sprintf("%.2f ms", float64(row.Greeting)/float64(time.Millisecond))
 }
 

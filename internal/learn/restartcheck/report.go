@@ -22,6 +22,8 @@ type Row struct {
 	AfterKill    string `json:"afterKill"`
 	Shared       bool   `json:"shared"`            // a second server recognised the same cookie
 	Refusal      string `json:"refusal,omitempty"` // why a second server did not start
+	// Copies is nil in reports of earlier versions.
+	Copies *Copies `json:"copies,omitempty"`
 	// MemoryGrowth is by how many bytes the server's live heap grew while the
 	// sessions of the report were created.
 	MemoryGrowth int64 `json:"memoryGrowthBytes"`
@@ -31,6 +33,13 @@ type Row struct {
 	// memory, in the server.
 	SessionSize int64         `json:"sessionBytes"`
 	Greeting    time.Duration `json:"greetingNanoseconds"` // median time of one page view
+}
+
+// Copies says whether a copy of the cookie still worked after its owner had logged out,
+// and after they had set a new password.
+type Copies struct {
+	LogOut   bool `json:"workAfterLogout"`
+	Password bool `json:"workAfterNewPassword"`
 }
 
 // KeptByRestart reports whether the session survived a graceful restart.
@@ -118,12 +127,28 @@ func (r Report) Sentence(row Row) string {
 	default:
 		parts = append(parts, "a second server recognises no one")
 	}
+	if row.Copies != nil {
+		parts = append(parts, row.Copies.sentence())
+	}
 	switch each, known := r.Growth(row); {
-	case !known:
+	case !known || row.Store == JWT: // which creates no sessions to measure
 	case each > 0:
 		parts = append(parts, fmt.Sprintf("server memory grows by %d bytes per session", each))
 	default:
 		parts = append(parts, "server memory does not grow with the number of sessions")
 	}
 	return row.Store + ": " + strings.Join(parts, "; ") + "."
+}
+
+func (c Copies) sentence() string {
+	switch {
+	case c.LogOut && c.Password:
+		return "a copied cookie works until it expires, whatever its owner does"
+	case c.LogOut:
+		return "a copied cookie still works after logout"
+	case c.Password:
+		return "a copied cookie still works after a new password"
+	default:
+		return "a copied cookie stops working at logout and at a new password"
+	}
 }

@@ -97,6 +97,11 @@ func TestEachRowIsPutIntoWords(t *testing.T) {
 		{restartcheck.Row{Store: "redis", Before: hello, AfterKill: hello, Shared: true},
 			"redis: sessions survive a crash but not a restart; " +
 				"a second server recognises the same cookie; server memory does not grow with the number of sessions."},
+		{restartcheck.Row{Store: restartcheck.JWT, Before: hello, AfterRestart: hello, AfterKill: hello, Shared: true, Copies: &restartcheck.Copies{LogOut: true, Password: true}},
+			"jwt: sessions survive a restart and a crash; a second server recognises the same cookie; a copied cookie works until it expires, whatever its owner does."},
+		{restartcheck.Row{Store: "memory", Before: hello, Copies: &restartcheck.Copies{}},
+			"memory: everyone is logged out when the server restarts; a second server recognises no one; " +
+				"a copied cookie stops working at logout and at a new password; server memory does not grow with the number of sessions."},
 	} {
 		if got := report.Sentence(test.row); got != test.want {
 			t.Errorf("got  %s\nwant %s", got, test.want)

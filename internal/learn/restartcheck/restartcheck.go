@@ -21,6 +21,13 @@ import (
 // Stores are the values of SESSION_STORE, in the order of the report.
 func Stores() []string { return []string{"redis", "file", "database", "memory"} }
 
+// JWT is what the report calls a server that has no store: its cookie holds the session
+// itself, signed (see [stock.Signed]). It is tested after the stores.
+const JWT = "jwt"
+
+// contestants are the rows of the report.
+func contestants() []string { return append(Stores(), JWT) }
+
 // Options say what to test.
 type Options struct {
 	// Executable is the path of the server program.
@@ -65,7 +72,7 @@ func Run(ctx context.Context, o Options) (Report, error) {
 	if err := Sweep(ctx, o.Notes, o.DatabaseURL); err != nil {
 		return report, err
 	}
-	for _, store := range Stores() {
+	for _, store := range contestants() {
 		row, err := try(ctx, o, store)
 		if ctx.Err() != nil {
 			return report, fmt.Errorf("stopped early: %w", context.Cause(ctx))
@@ -80,18 +87,33 @@ func Run(ctx context.Context, o Options) (Report, error) {
 }
 
 func try(ctx context.Context, o Options, store string) (row Row, err error) {
+	if store == JWT {
+		return trySigned(ctx, o)
+	}
 	where, err := openPlace(ctx, o, store)
 	if err != nil {
 		return Row{}, err
 	}
 	defer func() { err = errors.Join(err, where.clear(ctx)) }()
-	t := &trial{Options: o, place: where, row: Row{Store: store}}
+	t := &trial{Options: o, place: where, row: Row{Store: store}, handed: where.remember}
+	t.launch = func(ctx context.Context, extra ...string) (server, error) {
+		started, err := where.start(ctx, o.Executable, extra...)
+		if err != nil {
+			return nil, err
+		}
+		return started, nil
+	}
+	return t.run(ctx, t.time, t.fill)
+}
+
+// run takes the steps that every contestant takes, and then some more.
+func (t *trial) run(ctx context.Context, more ...func(context.Context) error) (Row, error) {
 	defer func() {
 		if t.server != nil {
 			t.server.Kill()
 		}
 	}()
-	for _, step := range []func(context.Context) error{t.logIn, t.outlive, t.share, t.time, t.fill} {
+	for _, step := range append([]func(context.Context) error{t.logIn, t.outlive, t.share, t.revoke}, more...) {
 		if err := step(ctx); err != nil {
 			return Row{}, t.withLog(err)
 		}
@@ -99,12 +121,23 @@ func try(ctx context.Context, o Options, store string) (row Row, err error) {
 	return t.row, nil
 }
 
+// server is a running server.
+type server interface {
+	URL() string
+	Says(name string) string // see [launch.Server.Says]
+	Stop() error
+	Kill()
+	LogTail() string
+}
+
 // trial is the test of one store.
 type trial struct {
 	Options
 	place   *place
+	launch  func(ctx context.Context, extra ...string) (server, error) // starts a server on the trial's stores
+	handed  func(token string)                                         // called with each session token
 	row     Row
-	server  *launch.Server // the last one started
+	server  server // the last one started
 	person  visitor.Person
 	browser *visitor.Visitor // with the session under test
 }
@@ -124,14 +157,14 @@ func (t *trial) progress(format string, args ...any) {
 
 // start runs the next server on the trial's stores.
 func (t *trial) start(ctx context.Context, extra ...string) error {
-	next, err := t.place.start(ctx, t.Executable, extra...)
+	next, err := t.launch(ctx, extra...)
 	if err != nil {
 		return err
 	}
 	t.server = next
 	if t.browser == nil {
 		t.browser = visitor.New(next.URL())
-		t.browser.Handed = t.place.remember
+		t.browser.Handed = t.handed
 	}
 	t.browser = t.browser.At(next.URL())
 	return nil
@@ -190,7 +223,7 @@ func (t *trial) share(ctx context.Context) error {
 	if redis := t.server.Says("redis"); redis != "" { // the embedded one, which has a socket
 		extra = []string{"REDIS_URL=" + redis}
 	}
-	second, err := t.place.start(ctx, t.Executable, extra...)
+	second, err := t.launch(ctx, extra...)
 	var ended *launch.EndedError
 	if errors.As(err, &ended) {
 		t.row.Refusal = ended.LastLine()
@@ -208,6 +241,31 @@ func (t *trial) share(ctx context.Context) error {
 	}
 	t.row.Shared = greeting != "" && greeting == t.row.Before
 	return second.Stop()
+}
+
+// revoke ends the session in two ways, and each time sends a copy of the cookie again.
+func (t *trial) revoke(ctx context.Context) error {
+	t.progress("log out, set a new password, send copies of the cookie")
+	copyWorksAfter := func(end func() error) (bool, error) {
+		thief := t.browser.Stranger()
+		thief.Take(t.browser.Token())
+		if err := end(); err != nil {
+			return false, err
+		}
+		greeting, err := thief.Greeting(ctx)
+		return greeting != "", err
+	}
+	var copies Copies
+	var err error
+	if copies.LogOut, err = copyWorksAfter(func() error { return t.browser.LogOut(ctx) }); err != nil {
+		return err
+	}
+	if err := t.browser.LogIn(ctx, t.person); err != nil {
+		return err
+	}
+	copies.Password, err = copyWorksAfter(func() error { return t.browser.SetPassword(ctx, &t.person, rand.Text()) })
+	t.row.Copies = &copies
+	return err
 }
 
 // time measures the median time of consecutive page views.

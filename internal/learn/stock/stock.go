@@ -1,6 +1,7 @@
 // Package stock is a typical set-up: a login built by following the manuals, with
 // Echo, and scs with its default codec and LoadAndSave around the handlers. The
-// caller opens the store as the manual of redisstore shows.
+// caller opens the store as the manual of redisstore shows. [Signed] is one without a
+// store.
 //
 // It owns that site: RenewToken at login, Destroy at logout, a page that greets,
 // values in the session, and one slow request. It checks at most one password and no
@@ -94,7 +95,7 @@ func (r renderer) Render(w io.Writer, _ string, data any, _ echo.Context) error 
 // logIn reads the name from the form, if there is one.
 func (s *Site) logIn(c echo.Context) error {
 	if s.options.Password != "" && c.FormValue("password") != s.options.Password {
-		return c.String(http.StatusUnprocessableEntity, "That email and password do not match.\n")
+		return wrongPassword(c)
 	}
 	ctx, now := c.Request().Context(), time.Now().Unix()
 	if err := s.sessions.RenewToken(ctx); err != nil {
@@ -111,6 +112,10 @@ func (s *Site) logIn(c echo.Context) error {
 	s.sessions.Put(ctx, "start", 1)
 	s.sessions.Put(ctx, "remember", false)
 	return c.Redirect(http.StatusSeeOther, "/profile")
+}
+
+func wrongPassword(c echo.Context) error {
+	return c.String(http.StatusUnprocessableEntity, "That email and password do not match.\n")
 }
 
 func (s *Site) logOut(c echo.Context) error {
