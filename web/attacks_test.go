@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -62,7 +63,7 @@ func TestEveryAttackFailsHereAndLeavesNothingBehind(t *testing.T) {
 				expected["outage"] = [2]attack.Outcome{attack.NotTried, attack.NotTried}
 			}
 			var tried []string
-			for _, button := range ada.get("/lab/attacks").want(http.StatusOK).doc().Find("form[action^='/lab/attacks/']").EachIter() {
+			for _, button := range ada.get("/lab/attacks").want(http.StatusOK).doc().Find(".attack form").EachIter() {
 				path := button.AttrOr("action", "")
 				name := strings.TrimPrefix(path, "/lab/attacks/")
 				tried = append(tried, name)
@@ -97,6 +98,22 @@ func TestEveryAttackFailsHereAndLeavesNothingBehind(t *testing.T) {
 			}
 			ada.get("/profile").want(http.StatusOK)
 		})
+	}
+}
+
+func TestOneButtonRunsEveryAttackInTurn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, embedded(t), options{learn: true})
+	b := w.member(w.person("Ada"))
+	sent := b.submit(b.get("/lab/attacks").want(http.StatusOK), "form:has([name=all])", nil)
+	ran := 1
+	for ; sent.status == http.StatusTemporaryRedirect; ran++ { // the browser sends the form again
+		sent = b.post(sent.header.Get("Location"), url.Values{"all": {"yes"}})
+	}
+	names := slices.Sorted(maps.Keys(verdicts))
+	sent.wantRedirect("/lab/attacks?shown=" + strings.Join(names, "+") + "#score")
+	if runs := w.attacks.runs.Load(); ran != len(names) || int(runs) != ran {
+		t.Errorf("the browser sent %d forms, %d attacks ran, of %d", ran, runs, len(names))
 	}
 }
 

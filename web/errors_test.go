@@ -121,7 +121,7 @@ func TestThePagesForLearningAnswerToTheServersOwnNameOnly(t *testing.T) {
 		return b.do(r)
 	}
 	learning := map[string]string{
-		"/lab": "GET", "/lab/wait": "GET", "/explain": "GET", "/explain/recent": "GET", "/lab/attacks": "GET", "/lab/cookies": "GET",
+		"/lab": "GET", "/lab/wait": "GET", "/explain": "GET", "/explain/recent": "GET", "/lab/attacks": "GET", "/lab/cookies": "GET", "/lab/expire": "GET",
 		"/why": "GET", "/why/second": "POST", "/why/second/stop": "POST",
 		"/lab/restart": "POST", "/lab/check": "POST", "/lab/attacks/replay": "POST",
 	}

@@ -2,12 +2,17 @@ package web_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/learn/restartcheck"
 	"holdfast/internal/learn/second"
+	"holdfast/internal/product"
+	"holdfast/internal/session"
 )
 
 // lab counts what the site asks for. What a restart does is tested where there
@@ -52,4 +57,29 @@ func TestTheLabIsThereOnlyWhereItWasAskedFor(t *testing.T) {
 			t.Errorf("learn %v, %d restarts", learn, got)
 		}
 	}
+}
+
+func TestATenSecondSessionIsWatchedUntilTheStoreDropsIt(t *testing.T) {
+	t.Parallel()
+	onBothLearning(t, func(t *testing.T, w *world, _ string) {
+		b := w.member(w.person("Ada"))
+		page := b.follow(b.submit(b.get("/lab/expire").want(http.StatusOK), "form[action='/lab/expire']", nil)).want(http.StatusOK)
+		page.wantText(".countdown strong", "10 seconds")
+		if got := page.header.Get("Refresh"); got != "1" {
+			t.Errorf("it looks again after %q seconds", got)
+		}
+		key := page.text(".facts code")
+		w.do("PEXPIREAT", product.SessionKeys+key, time.Now().Add(20*time.Millisecond).UnixMilli())
+		testkit.Eventually(t, testkit.Patience, "the store drops it", func() error {
+			page = b.get("/lab/expire?key=" + key).want(http.StatusOK)
+			if said := page.text(".countdown strong"); said != "Gone" || page.header.Get("Refresh") != "" {
+				return fmt.Errorf("the page says %q", said)
+			}
+			return nil
+		})
+		// Other sessions are not shown.
+		if own := b.get("/lab/expire?key=" + session.Key(b.token())).want(http.StatusOK); own.doc().Find(".countdown, .facts").Length() > 0 {
+			t.Error("the page watches another session")
+		}
+	})
 }

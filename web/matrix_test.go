@@ -144,6 +144,8 @@ func rows(w *world) map[string]row {
 		"GET /lab/check":    open,
 		"GET /lab/cookies":  open,
 		"POST /lab/cookies": {guest: clinic, member: clinic, empty: clinic, form: fields()},
+		"GET /lab/expire":   open,
+		"POST /lab/expire":  {guest: "303 /lab/expire", member: "303 /lab/expire", empty: "303 /lab/expire", form: fields()},
 		"GET /lab/wait":     {guest: "303 /lab", member: "303 /lab"},
 		"POST /lab/restart": {
 			guest: "303 /lab/wait?from=1&had=none&try=1", member: "303 /lab/wait?from=1&had=member&try=1",
@@ -151,7 +153,7 @@ func rows(w *world) map[string]row {
 		},
 		"GET /lab/attacks": open,
 		"POST /lab/attacks/:name": {
-			path: "/lab/attacks/replay", guest: "303 /lab/attacks?shown=replay#replay", member: "303 /lab/attacks?shown=replay#replay", empty: "303 /lab/attacks?shown=replay#replay", form: fields("shown", "", "guess", ""),
+			path: "/lab/attacks/replay", guest: "303 /lab/attacks?shown=replay#replay", member: "303 /lab/attacks?shown=replay#replay", empty: "303 /lab/attacks?shown=replay#replay", form: fields("shown", "", "guess", "", "all", ""),
 		},
 		"POST " + attack.SlowPath: {guest: "303 /login?next=%2Flab%2Fattacks", member: "204", empty: "204", form: fields("wait", "0")},
 		"POST /lab/check":         {guest: "303 /lab#stores", member: "303 /lab#stores", empty: "303 /lab#stores", form: fields()},
@@ -311,9 +313,10 @@ func namesItsAccount(route string) bool {
 	return slices.Contains([]string{"/register", "/login", "/forgot", "/reset", "/verify"}, strings.TrimPrefix(route, "POST "))
 }
 
-// brief is the status and where the answer leads.
+// brief is the status and where the answer leads, without a key, which is random.
 func (a *answer) brief() string {
-	return strings.TrimSpace(fmt.Sprint(a.status, " ", a.leadsTo()))
+	to, _, _ := strings.Cut(a.leadsTo(), "?key=")
+	return strings.TrimSpace(fmt.Sprint(a.status, " ", to))
 }
 
 // link is the token of a link that a mail would bring.

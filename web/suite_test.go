@@ -262,7 +262,7 @@ func (w *world) open() {
 	w.recent = trace.NewRecent()
 	extension, err := pages.New(pages.Config{
 		Learn: w.options.learn, OneStep: w.store.OneStep, ByHand: byHand, Connections: connections, Recent: w.recent,
-		Lab: pages.Lab{Restart: w.lab.restart, Check: &w.lab, Attacks: &w.attacks, Second: secondOf{&w.lab}},
+		Lab: pages.Lab{Restart: w.lab.restart, Check: &w.lab, Attacks: &w.attacks, Second: secondOf{&w.lab}, Store: w.store},
 	})
 	must(err)
 	w.site, err = web.NewSharing(web.Config{

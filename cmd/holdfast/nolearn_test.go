@@ -19,7 +19,7 @@ func TestBuiltWithoutLearningTheProgramHasNoneOfItsPages(t *testing.T) {
 	require.NoError(t, err)
 	server := testprocess.Start(t, program, t.TempDir(), testprocess.Settings{"LEARN": "on"})
 	ada := member(t, server)
-	taught := []string{"/explain", "/explain/recent", "/lab", "/lab/wait", "/lab/check", "/lab/cookies", "/lab/attacks", "/why"}
+	taught := []string{"/explain", "/explain/recent", "/lab", "/lab/wait", "/lab/check", "/lab/cookies", "/lab/expire", "/lab/attacks", "/why"}
 	for _, v := range []*visitor{ada, ada.stranger()} {
 		for _, path := range taught {
 			if got := v.get(path); got.Code != http.StatusNotFound {

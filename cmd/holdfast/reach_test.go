@@ -173,7 +173,7 @@ func TestInABrowserTextOfTwiceTheSizeFitsASmallPhone(t *testing.T) {
 		_, err := chromedp.Call(ctx, page.SetFontSizes, page.SetFontSizesParams{FontSizes: &page.FontSizes{Standard: 32, Fixed: 26}})
 		return err
 	}))
-	for _, path := range []string{"/", "/profile", "/devices", "/session", "/account", "/account/history", "/account/password", "/account/delete", "/lab", "/lab/attacks", "/lab/cookies", "/why", "/explain", "/mail"} {
+	for _, path := range []string{"/", "/profile", "/devices", "/session", "/account", "/account/history", "/account/password", "/account/delete", "/lab", "/lab/attacks", "/lab/cookies", "/lab/expire", "/why", "/explain", "/mail"} {
 		b.do("open "+path, chromedp.Navigate(server.URL+path))
 		if size := ask[float64](b, "parseFloat(getComputedStyle(document.documentElement).fontSize)"); size != 32 {
 			t.Fatalf("%s: the text is %v px", path, size)

@@ -102,6 +102,7 @@ func Open(ctx context.Context, s Server) (web.Extension, func() error, error) {
 				Log:      s.Log,
 			}),
 			Second: beside,
+			Store:  s.Store,
 		},
 	})
 	closeAll := func() error {

@@ -152,7 +152,7 @@ func (m *Manager) writeOnce(s *Session) error {
 			return fmt.Errorf("create token: %w", err)
 		}
 	}
-	raw, err := encodeRecord(s.Key(), s.record)
+	raw, err := EncodeRecord(s.Key(), s.record)
 	if err != nil {
 		return fmt.Errorf("encode session: %w", err)
 	}

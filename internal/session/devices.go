@@ -346,7 +346,7 @@ func (m *Manager) renameOne(ctx context.Context, key string, r Record, name stri
 		}
 		renamed := r.clone()
 		renamed.Member.Name = name
-		raw, err := encodeRecord(key, renamed)
+		raw, err := EncodeRecord(key, renamed)
 		if err != nil {
 			return fmt.Errorf("encode session: %w", err)
 		}

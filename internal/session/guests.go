@@ -33,7 +33,7 @@ func (m *Manager) chargeGuest(s *Session) error {
 	if limit == 0 || s.record.Member != nil {
 		return nil
 	}
-	raw, err := encodeRecord(text.Hash(""), s.record)
+	raw, err := EncodeRecord(text.Hash(""), s.record)
 	if err != nil {
 		return fmt.Errorf("encode session: %w", err)
 	}

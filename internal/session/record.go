@@ -90,8 +90,8 @@ type storedRecord struct {
 // keyPieceLength is how many characters of its key a record carries: 48 bits.
 const keyPieceLength = 8
 
-// encodeRecord returns r as stored under key.
-func encodeRecord(key string, r Record) ([]byte, error) {
+// EncodeRecord returns r as stored under key.
+func EncodeRecord(key string, r Record) ([]byte, error) {
 	return json.Marshal(storedRecord{
 		Version:  RecordVersion,
 		Key:      key[:keyPieceLength],

@@ -23,14 +23,14 @@ func BenchmarkEncodeRecord(b *testing.B) {
 	record := benchRecord()
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, err := encodeRecord(benchKey, record); err != nil {
+		if _, err := EncodeRecord(benchKey, record); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
 
 func BenchmarkDecodeRecord(b *testing.B) {
-	stored, err := encodeRecord(benchKey, benchRecord())
+	stored, err := EncodeRecord(benchKey, benchRecord())
 	require.NoError(b, err)
 	b.SetBytes(int64(len(stored)))
 	b.ReportAllocs()

@@ -26,7 +26,7 @@ func TestARecordIsReadAsItWasWritten(t *testing.T) {
 		"guest":  {CreatedAt: at, LastSeenAt: at.Add(time.Second), ExpiresAt: at.Add(time.Hour), Values: map[string]string{"a": "", "\u00e9\"<": "x\\y"}},
 		"member": {CreatedAt: at, LastSeenAt: at, ExpiresAt: at.Add(time.Hour), Member: &Member{ID: "id", Name: "Ada \U0001f41a", Start: 1 << 60, Device: "d", Remember: true}, Flashes: []Flash{{"1", "one"}, {"2", "two"}}},
 	} {
-		stored, err := encodeRecord(benchKey, record)
+		stored, err := EncodeRecord(benchKey, record)
 		require.NoError(t, err)
 		again, err := DecodeRecord(stored)
 		record.raw = stored
@@ -64,7 +64,7 @@ func FuzzDecodeRecord(f *testing.F) {
 			return
 		}
 		Limits{Idle: time.Hour, Lifetime: time.Hour, Remember: time.Hour}.Live(record, time.Now())
-		again, err := encodeRecord(benchKey, record)
+		again, err := EncodeRecord(benchKey, record)
 		require.NoError(t, err)
 		once, err := DecodeRecord(again)
 		if err != nil {

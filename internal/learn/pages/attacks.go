@@ -29,6 +29,8 @@ type Attacks interface {
 type attacksPage struct {
 	Busy    bool   // another attack was running
 	Number  string // of attacks, in words
+	Each    string // the same, inside a sentence
+	First   string // the name of the first
 	Shown   string // names of those whose results are unfolded
 	Scores  []attackScore
 	Attacks []attackSection
@@ -105,6 +107,16 @@ func (s *Pages) submitAttack(c echo.Context) error {
 		judge(web.Current(c), attackGuess(name).guessed(c), string(report.Here.Outcome))
 	}
 	shown := append(s.unfolded(web.Sent(c)["shown"]), name)
+	if all := s.Lab.Attacks.All(); web.Sent(c)["all"] != "" {
+		shown = nil
+		for i, a := range all {
+			if shown = append(shown, a.Name); a.Name == name && i+1 < len(all) {
+				// The browser sends the same form to the next attack.
+				return c.Redirect(http.StatusTemporaryRedirect, "/lab/attacks/"+all[i+1].Name)
+			}
+		}
+		name = "score"
+	}
 	slices.Sort(shown)
 	return c.Redirect(http.StatusSeeOther, "/lab/attacks?shown="+strings.Join(slices.Compact(shown), "+")+"#"+name)
 }
@@ -135,7 +147,7 @@ func (s *Pages) unfolded(list string) (names []string) {
 func (s *Pages) attacksPage(c echo.Context, status int, busy bool) error {
 	all := s.Lab.Attacks.All()
 	shown := s.unfolded(cmp.Or(c.QueryParam("shown"), web.Sent(c)["shown"]))
-	p := attacksPage{Busy: busy, Number: inWords(len(all)), Shown: strings.Join(shown, " ")}
+	p := attacksPage{Busy: busy, Number: inWords(len(all)), Each: strings.ToLower(inWords(len(all))), First: all[0].Name, Shown: strings.Join(shown, " ")}
 	here, beside := attackScore{Where: "This server"}, attackScore{Where: "The typical set-up"}
 	for _, a := range all {
 		section := attackSection{Attack: a, Guess: attackGuess(a.Name)}

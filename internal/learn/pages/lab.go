@@ -27,6 +27,7 @@ type Lab struct {
 	Check   Check
 	Attacks Attacks
 	Second  SecondServer
+	Store   store.Store // of the sessions
 }
 
 // Check is the experiment with all four stores, run next to the server.
@@ -47,6 +48,8 @@ type labPage struct {
 	Store   string // where sessions are kept
 	Memory  bool
 	Member  bool
+	Now     serverCard
+	Session string // the sender's, in words
 	Outcome *restartOutcome
 	Failed  string // why the server did not restart; or ""
 	Devices []web.DeviceCard
@@ -65,12 +68,20 @@ type checkPart struct {
 
 // restartOutcome is what a restart did to the session of the request.
 type restartOutcome struct {
-	Heading, Why     string
-	Kept             bool
-	Before, After    web.Process
-	Began, BeganNext web.Moment
-	// RestartsBefore and RestartsAfter are how often the server had been restarted.
-	RestartsBefore, RestartsAfter string
+	Heading, Why string
+	Kept         bool
+	Before       serverCard
+}
+
+// serverCard is what tells one run of the server from the next.
+type serverCard struct {
+	ID       int    // of the process
+	Restarts string // how often it had been restarted, in words
+	Began    web.Moment
+}
+
+func (s *Pages) cardOf(p web.Process) serverCard {
+	return serverCard{ID: p.ID, Restarts: restarts(p), Began: web.MomentAt(p.Started, s.Now())}
 }
 
 type labWaitPage struct {
@@ -175,12 +186,7 @@ func (s *Pages) restartOutcome(c echo.Context) (*restartOutcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := s.Now()
-	o := &restartOutcome{
-		Before: before, After: s.Process,
-		Began: web.MomentAt(before.Started, now), BeganNext: web.MomentAt(s.Process.Started, now),
-		RestartsBefore: restarts(before), RestartsAfter: restarts(s.Process),
-	}
+	o := &restartOutcome{Before: s.cardOf(before)}
 	sess := web.Current(c)
 	if o.Kept = sess.Stored(); o.Kept {
 		judge(sess, sess.Values()[waitingKey], restartcheck.Known)
@@ -219,7 +225,17 @@ func restarts(p web.Process) string {
 }
 
 func (s *Pages) labPage(c echo.Context, status int, p labPage) error {
-	_, p.Member = web.Current(c).Member()
+	var member session.Member
+	member, p.Member = web.Current(c).Member()
+	p.Now = s.cardOf(s.Process)
+	switch {
+	case p.Member:
+		p.Session = "logged in as " + member.Name
+	case web.Current(c).Stored():
+		p.Session = "a guest session"
+	default:
+		p.Session = "none yet"
+	}
 	p.Store, p.Memory = s.Sessions.Where(), s.SessionStore == store.KindMemory
 	p.Guess = restartGuess()
 	p.Attacks = inWords(len(s.Lab.Attacks.All()))
