@@ -29,16 +29,20 @@ type explainStep struct {
 	ID          string // unique on the page
 	Title, Text string
 	Facts       []explainFact
-	Bytes       string // stored bytes, formatted
-	Folded      string // the summary of facts and bytes shown on demand; or ""
-	Took        string // "0.21 ms", if measured
-	File        string // the code that took this step; "" if none ran
-	Function    string
-	Hand        []string // shell commands that show the same
-	Token       bool     // the first step whose commands need $TOKEN
-	HandWords   string   // what the commands print, or why there are none
-	ToDo        bool     // a step for the reader to take
+	Bytes       string          // stored bytes, formatted
+	Folded      string          // the summary of facts and bytes shown on demand; or ""
+	Took        string          // "0.21 ms", if measured
+	Sources     []explainSource // the code that took this step
+	Parts       []explainStep   // instead of Text: what was not needed
+	quiet       bool            // whether nothing had to be done
+	Hand        []string        // shell commands that show the same
+	Token       bool            // the first step whose commands need $TOKEN
+	HandWords   string          // what the commands print, or why there are none
+	ToDo        bool            // a step for the reader to take
 }
+
+// explainSource is a function, with its lines if they are on this machine.
+type explainSource struct{ File, Function, Lines string }
 
 type explainFact struct {
 	Term  string
@@ -58,6 +62,7 @@ func (s *Pages) showExplain(c echo.Context) error {
 
 func (s *Pages) explainPage(c echo.Context) explainPage {
 	rec := watched(c)
+	took := rec.Elapsed()
 	e := explanation{site: s, sess: web.Current(c), now: s.Now(), steps: rec.Attempt()}
 	member, known := e.sess.Member()
 	p := explainPage{Heading: "How the server looked you up", Guest: !known, Lead: "You are not logged in. " +
@@ -69,7 +74,7 @@ func (s *Pages) explainPage(c echo.Context) explainPage {
 	}
 	p.Steps = e.all()
 	p.Way = e.way(p.Name)
-	p.Summary = e.summary(rec.Elapsed())
+	p.Summary = e.summary(took)
 	if e.sent.Count == 1 {
 		p.Cookie = s.Sessions.CookieName()
 	}

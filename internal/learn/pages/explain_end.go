@@ -55,7 +55,7 @@ func whyGuest(why session.Reason) (title, text string) {
 
 // noSQL explains that recognising a person needs no SQL.
 func (e *explanation) noSQL() {
-	s := explainStep{Title: "SQL needed: none"}
+	s := explainStep{Title: "No SQL was needed", quiet: len(e.sql) == 0}
 	_, member := e.sess.Member()
 	switch {
 	case member:
@@ -66,7 +66,7 @@ func (e *explanation) noSQL() {
 		s.Text = "There is nothing to look up."
 	}
 	if e.site.SessionStore == store.KindDatabase && e.reads > 0 {
-		s.Title = "SQL needed: only for the record"
+		s.Title, s.quiet = "SQL needed: only for the record", false
 		s.Text = "Here, sessions are a table in the database, so the lookup above was SQL. Your email address and password hash were not read. While the database is down, no one is recognised: a separate store avoids that."
 	}
 	if len(e.sql) > 0 {
@@ -84,14 +84,15 @@ func (e *explanation) commit(step trace.Step, what trace.Commit) {
 	seen := explainFact{Term: "Last recorded visit", Time: web.MomentAt(what.Seen, e.now)}
 	switch what.Act {
 	case session.Looked:
+		s.quiet = what.Cause == ""
 		s.Title = "Nothing was written"
-		s.Text = "This request changed nothing. A visit is recorded at most once every " + every(what.Every) + ", so most page views only read the store."
-		s.Facts = []explainFact{seen}
+		s.Text = "This request changed nothing. A visit is recorded at most once every " + every(what.Every) + " (the last one " + web.Distance(what.Seen.Sub(e.now)) + "), so most page views only read the store."
 	case session.Touched:
 		s.Title = "Your visit was recorded"
 		s.Text = "The last recorded visit was more than " + span(what.Every) + " ago, so this one was saved, and the idle limit starts again."
 		s.Facts = []explainFact{seen}
 	case session.NoSession:
+		s.quiet = what.Cause == ""
 		s.Title = "Nothing was written"
 		s.Text = "A guest costs nothing: no record, no cookie. A session begins when there is something to remember."
 	default:
@@ -116,7 +117,7 @@ func (e *explanation) commit(step trace.Step, what trace.Commit) {
 
 func (e *explanation) answer(step trace.Step, what trace.Answer) {
 	s := explainStep{
-		ID: "page", Title: "No session cookie was sent back",
+		ID: "page", Title: "No session cookie was sent back", quiet: len(what) == 0,
 		Text:      "There is none to send: a guest gets one by storing a value at /session or by logging in.",
 		Hand:      []string{e.curl(" -I", "explain") + " | grep -ic '^set-cookie: " + e.site.Sessions.CookieName() + "=' || true"},
 		HandWords: "This prints how many session cookies the response sets: 0.",

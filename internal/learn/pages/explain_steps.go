@@ -42,6 +42,7 @@ func (e *explanation) all() []explainStep {
 	for _, step := range e.steps {
 		e.explain(step)
 	}
+	e.merge()
 	e.taken = len(e.shown)
 	e.deleteIt()
 	ids, token := map[string]bool{}, false
@@ -131,10 +132,28 @@ func (e *explanation) explain(step trace.Step) {
 	}
 }
 
+// merge makes one step of the last ones if none of them had anything to do.
+func (e *explanation) merge() {
+	first := len(e.shown)
+	for first > 0 && e.shown[first-1].quiet {
+		first--
+	}
+	if len(e.shown)-first < 2 {
+		return
+	}
+	last := e.shown[len(e.shown)-1] // the answer
+	all := last
+	all.Title, all.Text, all.Sources, all.Parts = "Nothing else had to be done", "", nil, slices.Clone(e.shown[first:])
+	for _, s := range all.Parts {
+		all.Sources = append(all.Sources, s.Sources...)
+	}
+	e.shown = append(e.shown[:first], all)
+}
+
 // add adds one step, with the code that took it.
 func (e *explanation) add(step trace.Step, s explainStep) {
 	source := step.Source()
-	s.File, s.Function = source.File, source.Function
+	s.Sources = []explainSource{{source.File, source.Function, step.Lines()}}
 	if step.Took > 0 {
 		s.Took = step.Took.String()
 	}

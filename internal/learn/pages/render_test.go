@@ -9,6 +9,7 @@ import (
 	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit/pagetest"
 	"holdfast/internal/learn/attack"
+	"holdfast/internal/learn/byhand"
 	"holdfast/internal/learn/restartcheck"
 	"holdfast/internal/learn/trace"
 	"holdfast/internal/session"
@@ -86,10 +87,11 @@ func samplePages() map[string][]any {
 		"explain": {explainPage{}, explainPage{
 			Heading: "How the server knew you", Lead: "Look.", Summary: "2 steps.", Guest: true, Cookie: "session", Way: drawn,
 			Steps: []explainStep{
-				{ID: "one", Title: "One", Text: "First.", Took: "0.21 ms", File: "web/session_middleware.go", Function: "(*Site).token", Hand: []string{"curl x", "redis-cli y"}, Token: true, HandWords: "This prints z."},
+				{ID: "one", Title: "One", Text: "First.", Took: "0.21 ms", Sources: []explainSource{{"web/session_middleware.go", "(*Site).token", "func f() {\n}"}}, Hand: []string{"curl x", "redis-cli y"}, Token: true, HandWords: "This prints z."},
 				{ID: "two", Title: "Two", Text: "Then.", Bytes: "{}", Folded: "The 2 bytes", Facts: []explainFact{
 					{Term: "a", Value: "b", Code: true}, {Term: "c", Value: "d", Means: "e"}, {Term: "f", Time: then}, {Term: "g", Ends: then},
 				}},
+				{ID: "three", Title: "Three", Parts: []explainStep{{Title: "Nothing", Text: "It was not needed."}}},
 			},
 		}},
 		"recent": {recentPage{}, recentPage{Known: true, Most: 20}, recentPage{Known: true, Most: 20, Requests: []recentRequest{
@@ -103,13 +105,14 @@ func samplePages() map[string][]any {
 		"lab": {labPage{}, labPage{
 			Store: "this server’s memory", Memory: true, Member: true, Failed: "It did not restart.",
 			Guess:   restartGuess(),
-			Outcome: &restartOutcome{Heading: "Hello again, Ada!", Why: "It was there.", Kept: true, Before: web.Process{ID: 1, Start: 2, Started: time.Unix(0, 0)}, Began: then, BeganNext: then},
+			Outcome: &restartOutcome{Heading: "Hello again, Ada!", Why: "It was there.", Kept: true, Before: serverCard{1, "restarted once", then}},
+			Now:     serverCard{1, "restarted 2 times", then}, Session: "logged in as Ada",
 			Devices: []web.DeviceCard{{ID: "1", Title: "Firefox on Linux", Address: "127.0.0.1", Since: then, LastSeen: then, Current: true, Account: "the account"}}, Others: 1,
 			checkPart: checkPart{Check: restartcheck.State{
 				Failed: "It did not start.", Reason: "no such file", Measured: time.Unix(1, 0), Sessions: 20,
 				Now: []restartcheck.StateRow{{Store: "redis", Waiting: "not tested"}},
 				Rows: []restartcheck.StateRow{{
-					Store: "redis", Restart: restartcheck.Known, Kill: restartcheck.Stranger, Second: restartcheck.Refused,
+					Store: "redis", Restart: restartcheck.Known, Kill: restartcheck.Stranger, Second: restartcheck.Refused, LogOut: restartcheck.Ended, Password: restartcheck.StillWorks,
 					Growth: restartcheck.Cost{Text: "no growth"}, Size: restartcheck.Cost{Text: "300 B", Bar: 100}, Page: restartcheck.Cost{Text: "0.4 ms", Bar: 50},
 				}},
 			},
@@ -119,6 +122,7 @@ func samplePages() map[string][]any {
 		"clinic": {clinicPage{}, clinicPage{Tried: true, Results: []clinicResult{
 			{clinicCookie: clinicCookies()[0], Back: true, Value: "1"}, {clinicCookie: clinicCookies()[4]},
 		}}},
+		"expire": {expirePage{}, expirePage{Key: "8BMV", Store: "Redis", Left: "7 seconds", ByHand: byhand.Lines{Left: "redis-cli TTL x"}}, expirePage{Key: "8BMV"}},
 		"attacks": {attacksPage{}, attacksPage{Busy: true, Shown: "two", Scores: []attackScore{{"This server", 1, 0, 0}, {"The typical set-up", 0, 1, 0}}, Attacks: []attackSection{
 			{Attack: attack.Attack{Name: "one", Title: "One", What: "It tries.", Test: "TestOne", File: "one_test.go"}, Waits: waitBars()},
 			{Attack: attack.Attack{Name: "two", Title: "Two", What: "It tries."}, Report: &attackReport{At: then, Clock: "18:04 UTC", Open: true, Took: "0.2 s", Requests: "8 requests", Trials: []attackTrial{
@@ -130,6 +134,7 @@ func samplePages() map[string][]any {
 			Learn: true, Member: true, Store: "Redis", Known: true, Measured: then, Faults: []memoryFault{{"It forgets", "It ends.", "logged out", "Hello, Ada!"}},
 			Second:  secondPart{Running: true, Process: 7, URL: "http://localhost:3001/profile", Ends: then, Greeting: "Hello, Ada!", Means: "It found you."},
 			Endings: sessionEndings(session.Limits{}), States: sessionStates(), Thieves: thieves(), Wire: wireRows("session"), HTTPS: true, Cookie: "session",
+			Signed: restartcheck.StateRow{LogOut: restartcheck.StillWorks, Password: restartcheck.Ended},
 		}, whyPage{Learn: true, Second: secondPart{Refusal: "It is locked.", Means: "One at a time.", Failed: "Not now."}},
 			whyPage{Learn: true, Second: secondPart{Blocked: "Not here."}}},
 		"labwait": {labWaitPage{Try: 1}, labWaitPage{Given: true, Try: maxTries}},

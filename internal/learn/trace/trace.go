@@ -8,9 +8,11 @@ package trace
 import (
 	"context"
 	"fmt"
+	"os"
 	"path"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -152,6 +154,30 @@ func (s Step) Source() Source {
 	frame, _ := runtime.CallersFrames([]uintptr{s.pc}).Next()
 	own := reflect.TypeFor[Recorder]().PkgPath()
 	return sourceOf(strings.TrimSuffix(own, "internal/learn/trace"), frame.Function, frame.File)
+}
+
+// Lines is the function that took this step, read from the source tree that the program
+// was built from; "" if that is not on this machine, or has changed since.
+func (s Step) Lines() string {
+	frame, _ := runtime.CallersFrames([]uintptr{s.pc}).Next()
+	text, err := os.ReadFile(frame.File)
+	lines := strings.Split(string(text), "\n")
+	if err != nil || frame.Line > len(lines) {
+		return ""
+	}
+	first := frame.Line - 1
+	for first > 0 && !strings.HasPrefix(lines[first], "func ") {
+		first--
+	}
+	name, _, _ := strings.Cut(s.Source().Function, "[")
+	name = name[strings.LastIndexByte(name, '.')+1:]
+	end := slices.IndexFunc(lines[first:], func(line string) bool {
+		return line == "}" || strings.HasPrefix(line, "func ") && strings.HasSuffix(line, "}")
+	})
+	if end < 0 || !strings.HasPrefix(lines[first], "func ") || !strings.Contains(lines[first], name) {
+		return ""
+	}
+	return strings.Join(lines[first:first+end+1], "\n")
 }
 
 // sourceOf parses a function's full name, which begins with the import path of its
