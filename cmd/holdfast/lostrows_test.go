@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"holdfast/internal/database"
+	"holdfast/internal/dev/campaign"
 	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
@@ -52,6 +53,14 @@ func postgresThatGoesBack(t *testing.T) goesBack {
 		}}
 }
 
+// postgresThatFailsOver is replaced by a replica that lagged.
+func postgresThatFailsOver(t *testing.T) goesBack {
+	campaign.Only(t)
+	postgres := testservice.PrivatePostgres(t)
+	return goesBack{start(t, onServices(testservice.Redis(t).URL, postgres.URL)), database.Config{URL: postgres.URL, Timeout: testkit.Patience},
+		postgres.Follow, postgres.FailOver}
+}
+
 // isSeen waits until the session store has a position of the database that the copy
 // does not have.
 func (g goesBack) isSeen(t *testing.T) {
@@ -82,6 +91,7 @@ func TestSessionsThatTheDatabaseLostAreListedAgainOrRevoked(t *testing.T) {
 	t.Parallel()
 	for name, on := range map[string]func(*testing.T) goesBack{
 		"SQLite": sqliteThatGoesBack, "SQLite, by hand": sqliteThatGoesBack, "PostgreSQL": postgresThatGoesBack,
+		"PostgreSQL, promoted": postgresThatFailsOver,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -124,13 +134,13 @@ func TestSessionsThatTheDatabaseLostAreListedAgainOrRevoked(t *testing.T) {
 			}
 			mustBe(t, asked, lost, "after its person logged out everywhere else")
 			mustBe(t, greeted, ada, "who logged out elsewhere")
-			if name != "PostgreSQL" { // the path of its socket may be too long for the command
+			if g.database.URL == "" { // the path of its socket may be too long for the command
 				server.Stop()
 			}
 			if did := server.Command("users", "disable", "--email", bob.email); did.Code != 0 || !strings.Contains(did.Stdout, "Sessions revoked: 2") {
 				t.Errorf("users disable: %d, %s", did.Code, did.Output())
 			}
-			if name != "PostgreSQL" {
+			if g.database.URL == "" {
 				server.Start()
 			}
 			mustBe(t, asked, disabled, "disabled")

@@ -16,6 +16,8 @@ import (
 	"testing"
 
 	"github.com/jackc/pgx/v5"
+
+	"holdfast/internal/dev/require"
 )
 
 // PostgresServer is an empty database on a PostgreSQL server.
@@ -23,6 +25,7 @@ type PostgresServer struct {
 	URL string // postgres://USER:PASSWORD@127.0.0.1:PORT/DATABASE; the user is superuser
 
 	*service
+	cluster *cluster // nil unless private
 }
 
 // shared is the one server of this test process; it stays until the process
@@ -87,7 +90,35 @@ func PrivatePostgres(t testing.TB) *PostgresServer {
 	}
 	t.Cleanup(func() { os.RemoveAll(c.folder) })
 	c.endWithTest()
-	return &PostgresServer{URL: c.newDatabase(t), service: c.service}
+	return &PostgresServer{URL: c.newDatabase(t), service: c.service, cluster: c}
+}
+
+// Follow makes a replica of the data of a private server, which receives no more of it
+// from then on.
+func (s *PostgresServer) Follow() {
+	s.t.Helper()
+	s.own()
+	replica := filepath.Join(s.folder, "replica")
+	at := &url.URL{Scheme: "postgres", User: url.UserPassword("holdfast", s.cluster.password), Host: "127.0.0.1:" + strconv.Itoa(s.cluster.port)}
+	if out, err := s.cluster.program("pg_basebackup", "-D", replica, "-X", "stream", "-c", "fast", "-d", at.String()).CombinedOutput(); err != nil {
+		s.t.Fatalf("testservice: make a replica: %v\n%s", err, out)
+	}
+	if out, err := s.cluster.program("touch", filepath.Join(replica, "standby.signal")).CombinedOutput(); err != nil {
+		s.t.Fatalf("testservice: make a replica: %v\n%s", err, out)
+	}
+}
+
+// FailOver kills the server, and promotes its replica, which takes its place.
+func (s *PostgresServer) FailOver() {
+	s.t.Helper()
+	s.Kill()
+	err := os.Rename(s.cluster.data(), s.cluster.data()+".lost")
+	if err == nil {
+		err = os.Rename(filepath.Join(s.folder, "replica"), s.cluster.data())
+	}
+	require.NoError(s.t, err)
+	s.Start()
+	require.NoError(s.t, s.cluster.exec("SELECT pg_promote()"))
 }
 
 func programs(t testing.TB) {
