@@ -147,12 +147,7 @@ func TestALogOutWithoutThePostgresIsNotUndoneByARestoredRedis(t *testing.T) {
 			store.restore()
 			first.Start()
 			staysAsked(t, answerLimit, "with Redis restored before the start", thief, first)
-			testkit.Eventually(t, answerLimit, "store what is queued", func() error {
-				if !strings.Contains(first.Log(), "queued session revocations stored") {
-					return errors.New("not yet")
-				}
-				return nil
-			})
+			mustLog(t, first, "queued session revocations stored")
 			store.restore()
 			second.Start()
 			staysAsked(t, answerLimit, "with Redis restored again", thief, first, second)
@@ -183,13 +178,6 @@ func TestInventedCookiesAreNotQueued(t *testing.T) {
 	}
 	ada.logOut()
 	const queued = `msg="session revocations queued: database unavailable"`
-	testkit.Eventually(t, answerLimit, "queue the log-out", func() error {
-		if !strings.Contains(server.Log(), queued+" reason=log-out sessions=1 ") {
-			return errors.New("not yet")
-		}
-		return nil
-	})
-	if n := strings.Count(server.Log(), queued); n != 1 {
-		t.Errorf("queued %d times, want the log-out of the one session alone", n)
-	}
+	mustLog(t, server, queued+" reason=log-out sessions=1 ")
+	mustLogOnce(t, server, queued)
 }

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -42,12 +41,7 @@ func TestDataRemovedUnderTheServerIsNoticed(t *testing.T) {
 			if got, err := ada.ask("GET", "/readyz", nil); err != nil || got.Code != http.StatusServiceUnavailable {
 				t.Errorf("/readyz: %d, %v", got.Code, err)
 			}
-			testkit.Eventually(t, answerLimit, "the reason in the log", func() error {
-				if !strings.Contains(server.Log(), "removed or replaced while it was open") {
-					return fmt.Errorf("the log is %s", server.Log())
-				}
-				return nil
-			})
+			mustLog(t, server, "removed or replaced while it was open")
 		})
 	}
 }

@@ -117,12 +117,7 @@ func TestSessionsThatTheDatabaseLostAreListedAgainOrRevoked(t *testing.T) {
 				server.Start()
 			}
 			if !strings.Contains(name, "by hand") {
-				testkit.Eventually(t, answerLimit, "reconcile the sessions", func() error {
-					if !strings.Contains(server.Log(), `"sessions reconciled" listed=2 revoked=1`) {
-						return errors.New(server.LogTail())
-					}
-					return nil
-				})
+				mustLog(t, server, `"sessions reconciled" listed=2 revoked=1`)
 			}
 			mustBe(t, asked, gone, "whose account is lost")
 			mustBe(t, greeted, disabled, "whose login is lost")

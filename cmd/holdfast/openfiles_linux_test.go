@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"errors"
 	"net"
 	"os"
 	"strconv"
@@ -32,20 +31,11 @@ func TestWithoutFilesLeftTheServerSaysThatItAcceptsNoConnection(t *testing.T) {
 		require.NoError(t, err)
 		held = append(held, conn)
 	}
-	says := func(line string) {
-		t.Helper()
-		testkit.Eventually(t, answerLimit, line, func() error {
-			if !strings.Contains(server.Log(), line) {
-				return errors.New(server.Log())
-			}
-			return nil
-		})
-	}
-	says(`level=ERROR msg="connections not accepted"`)
+	mustLog(t, server, `level=ERROR msg="connections not accepted"`)
 	for _, conn := range held {
 		require.NoError(t, conn.Close())
 	}
 	require.NoError(t, unix.Prlimit(server.PID(), unix.RLIMIT_NOFILE, &before, nil))
 	testkit.Steadily(t, answerLimit, "with files again", func() error { return greeted(ada) })
-	says("connections accepted again")
+	mustLog(t, server, "connections accepted again")
 }

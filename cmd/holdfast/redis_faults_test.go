@@ -52,9 +52,7 @@ func loggedOnce(t testing.TB, server *testprocess.Server, what string) {
 	t.Helper()
 	for _, event := range []string{`"session store un` + what + `"`, `"session store ` + what + ` again"`} {
 		event = strings.ReplaceAll(event, "unwritable", "not writable")
-		if n := strings.Count(server.Log(), event); n != 1 {
-			t.Errorf("%s is %d times in the log, want once", event, n)
-		}
+		mustLogOnce(t, server, event)
 	}
 }
 
@@ -150,7 +148,7 @@ func TestRedisFullLetsNobodyInAndGreetsThoseWhoAre(t *testing.T) {
 		}
 	}
 	mustBe(t, greeted, ada, "with room again")
-	mustName(t, server.Log(), "OOM")
+	mustLog(t, server, "OOM")
 }
 
 func TestRedisReadOnlyLetsNobodyIn(t *testing.T) {
@@ -165,7 +163,7 @@ func TestRedisReadOnlyLetsNobodyIn(t *testing.T) {
 	must(t, store, "REPLICAOF", "NO", "ONE")
 	steady(t, backWithin, "with Redis taking writes again", ada, server)
 	loggedOnce(t, server, "writable")
-	mustName(t, server.Log(), "READONLY")
+	mustLog(t, server, "READONLY")
 }
 
 func TestRedisWithoutItsMasterKeepsEveryoneWaiting(t *testing.T) {
@@ -206,7 +204,7 @@ func TestRedisPasswordChangedAtRunTimeRecovers(t *testing.T) {
 	}
 	steady(t, backWithin, "with Redis answering again", ada, server)
 	loggedOnce(t, server, "reachable")
-	mustName(t, server.Log(), "NOAUTH")
+	mustLog(t, server, "NOAUTH")
 }
 
 func TestRedisFlushedMakesGuestsAndBreaksNothing(t *testing.T) {
@@ -273,7 +271,7 @@ func TestRedisAnsweringWithAnothersRecordShowsItToNobody(t *testing.T) {
 	for _, path := range []string{"/", "/profile", "/session"} {
 		mustRefuseBriefly(t, path+" with another's record")(ada.get(path), nil)
 	}
-	mustName(t, server.Log(), `level=ERROR msg="session store reply rejected: wrong key" cause="ALERT`)
+	mustLog(t, server, `level=ERROR msg="session store reply rejected: wrong key" cause="ALERT`)
 	mustBe(t, greeted, other, "whose record it is")
 }
 

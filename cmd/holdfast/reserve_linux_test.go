@@ -115,10 +115,5 @@ func TestADataDirThatCannotBeWrittenIsAWarning(t *testing.T) {
 	if !strings.Contains(string(got.Body), "warning: DATA_DIR cannot be written") {
 		t.Errorf("/readyz: %d %s", got.Code, got.Body)
 	}
-	testkit.Eventually(t, answerLimit, "the warning in the log", func() error {
-		if !strings.Contains(server.Log(), "DATA_DIR cannot be written") {
-			return errors.New(server.Log())
-		}
-		return nil
-	})
+	mustLog(t, server, "DATA_DIR cannot be written")
 }

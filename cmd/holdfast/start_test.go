@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"holdfast/internal/dev/require"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
@@ -113,6 +114,29 @@ func mustName(t *testing.T, message string, words ...string) {
 		if !strings.Contains(message, word) {
 			t.Errorf("the message does not name %q:\n%s", word, message)
 		}
+	}
+}
+
+// mustLog waits until each of these is in the log. A response may arrive before the lines
+// that were logged for it.
+func mustLog(t testing.TB, server *testprocess.Server, words ...string) {
+	t.Helper()
+	for _, word := range words {
+		testkit.Eventually(t, answerLimit, "log "+word, func() error {
+			if !strings.Contains(server.Log(), word) {
+				return errors.New("it is not in the log")
+			}
+			return nil
+		})
+	}
+}
+
+// mustLogOnce is mustLog for what may be logged only once.
+func mustLogOnce(t testing.TB, server *testprocess.Server, words string) {
+	t.Helper()
+	mustLog(t, server, words)
+	if n := strings.Count(server.Log(), words); n != 1 {
+		t.Errorf("%s is %d times in the log, want once", words, n)
 	}
 }
 
