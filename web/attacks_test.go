@@ -21,7 +21,7 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// attacks makes attacks, or counts what the site asks for.
+// attacks runs the attacks that the site requests, or only counts them.
 type attacks struct {
 	*attack.Runner
 	make bool
@@ -36,7 +36,7 @@ func (a *attacks) Run(ctx context.Context, name string) error {
 	return a.Runner.Run(ctx, name)
 }
 
-// verdicts are who wins each attack, here and at the typical set-up.
+// verdicts are the outcomes of each attack, here and on the typical set-up.
 var verdicts = map[string][2]attack.Outcome{
 	"replay":   {attack.Failed, attack.Failed},
 	"fixation": {attack.Failed, attack.Failed},
@@ -47,7 +47,7 @@ var verdicts = map[string][2]attack.Outcome{
 	"outage":   {attack.Failed, attack.Succeeded},
 }
 
-// tokenAlone is a token with nothing left out.
+// tokenAlone matches a token that is not shortened.
 var tokenAlone = regexp.MustCompile(`(?:^|[^A-Za-z0-9_-])[A-Za-z0-9_-]{43}(?:[^A-Za-z0-9_-]|$)`)
 
 func TestEveryAttackFailsHereAndLeavesNothingBehind(t *testing.T) {
@@ -72,7 +72,8 @@ func TestEveryAttackFailsHereAndLeavesNothingBehind(t *testing.T) {
 				delete(before, "lab")
 				after := w.everything()
 				delete(after, "lab")
-				// The names of ended sessions stay until their deadline, tries for a day.
+				// Revocations stay until the session's deadline, counted attempts for a
+				// day.
 				kept := func(key, _ string) bool {
 					return strings.HasPrefix(key, "table revocations ") || strings.HasPrefix(key, "table throttle ")
 				}
@@ -106,7 +107,7 @@ func TestOneButtonRunsEveryAttackInTurn(t *testing.T) {
 	w := newWorld(t, embedded(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	sent := b.submit(b.get("/lab/attacks").want(http.StatusOK), "form:has([name=all])", nil)
-	ran := 1
+	ran := 0
 	for ; sent.status == http.StatusTemporaryRedirect; ran++ { // the browser sends the form again
 		sent = b.post(sent.header.Get("Location"), url.Values{"all": {"yes"}})
 	}
@@ -225,7 +226,7 @@ func TestASlowRequestIsNeverSlowerThanItsBound(t *testing.T) {
 	}
 }
 
-// TestEveryAttackNamesATestThatIsThere keeps the words on the page true.
+// TestEveryAttackNamesATestThatIsThere keeps the text on the page true.
 func TestEveryAttackNamesATestThatIsThere(t *testing.T) {
 	t.Parallel()
 	for _, a := range attack.New(attack.Config{}).All() {

@@ -15,15 +15,15 @@ import (
 	"holdfast/internal/session"
 )
 
-// lab counts what the site asks for. What a restart does is tested where there
-// is a process to restart.
+// lab counts what the site requests. Tests that have a process to restart cover what a
+// restart does.
 type lab struct{ restarts, checks, seconds atomic.Int64 }
 
 func (l *lab) restart(context.Context) error      { l.restarts.Add(1); return nil }
 func (l *lab) Start() error                       { l.checks.Add(1); return nil }
 func (l *lab) State() (restartcheck.State, error) { return restartcheck.State{}, nil }
 
-// secondOf counts what the site asks of the second server.
+// secondOf counts what the site requests of the second server.
 type secondOf struct{ *lab }
 
 func (s secondOf) Start(context.Context) error { s.seconds.Add(1); return nil }
@@ -64,7 +64,7 @@ func TestATenSecondSessionIsWatchedUntilTheStoreDropsIt(t *testing.T) {
 	onBothLearning(t, func(t *testing.T, w *world, _ string) {
 		b := w.member(w.person("Ada"))
 		page := b.follow(b.submit(b.get("/lab/expire").want(http.StatusOK), "form[action='/lab/expire']", nil)).want(http.StatusOK)
-		page.wantText(".countdown strong", "10 seconds")
+		page.wantText(".lead strong", "10 seconds")
 		if got := page.header.Get("Refresh"); got != "1" {
 			t.Errorf("it looks again after %q seconds", got)
 		}
@@ -72,13 +72,13 @@ func TestATenSecondSessionIsWatchedUntilTheStoreDropsIt(t *testing.T) {
 		w.do("PEXPIREAT", product.SessionKeys+key, time.Now().Add(20*time.Millisecond).UnixMilli())
 		testkit.Eventually(t, testkit.Patience, "the store drops it", func() error {
 			page = b.get("/lab/expire?key=" + key).want(http.StatusOK)
-			if said := page.text(".countdown strong"); said != "Gone" || page.header.Get("Refresh") != "" {
+			if said := page.text(".lead strong"); said != "Gone" || page.header.Get("Refresh") != "" {
 				return fmt.Errorf("the page says %q", said)
 			}
 			return nil
 		})
 		// Other sessions are not shown.
-		if own := b.get("/lab/expire?key=" + session.Key(b.token())).want(http.StatusOK); own.doc().Find(".countdown, .facts").Length() > 0 {
+		if own := b.get("/lab/expire?key=" + session.Key(b.token())).want(http.StatusOK); own.doc().Find(".lead strong, .facts").Length() > 0 {
 			t.Error("the page watches another session")
 		}
 	})

@@ -21,10 +21,10 @@ import (
 	"holdfast/internal/dev/testprocess"
 )
 
-// What people do on /lab, one thing after the other.
+// These tests do what people do on /lab, one step after another.
 
-// childrenOf are the processes whose parent is pid, each with its state and its
-// environment. One that ends meanwhile is left out.
+// childrenOf returns the state and environment of each child process of pid. It omits a
+// child that exits meanwhile.
 func childrenOf(t testing.TB, pid int) (states map[int]string, environs map[int][]string) {
 	t.Helper()
 	states, environs = map[int]string{}, map[int][]string{}
@@ -35,7 +35,7 @@ func childrenOf(t testing.TB, pid int) (states map[int]string, environs map[int]
 	for _, list := range lists {
 		children, err := os.ReadFile(list)
 		if err != nil {
-			continue // a thread that has ended
+			continue // the thread has exited
 		}
 		for _, id := range strings.Fields(string(children)) {
 			stat, err := os.ReadFile(filepath.Join("/proc", id, "stat"))
@@ -45,7 +45,7 @@ func childrenOf(t testing.TB, pid int) (states map[int]string, environs map[int]
 			child, _ := strconv.Atoi(id)
 			states[child], _, _ = strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+2:]), " ") // after the name in parentheses
 			environ, err := os.ReadFile(filepath.Join("/proc", id, "environ"))
-			// Before it runs its program, a child has that of its parent.
+			// Before a child runs its program, it has its parent's environment.
 			if err == nil && len(environ) > 0 && !bytes.Equal(environ, own) {
 				environs[child] = strings.Split(strings.TrimRight(string(environ), "\x00"), "\x00")
 			}
@@ -54,8 +54,8 @@ func childrenOf(t testing.TB, pid int) (states map[int]string, environs map[int]
 	return states, environs
 }
 
-// watchChildren notes every name that begins with HOLDFAST_ in the environment
-// of the server's children, until stop is called.
+// watchChildren collects the names of the environment variables of the server's
+// children that begin with HOLDFAST_, until stop is called.
 func watchChildren(t testing.TB, server *testprocess.Server) (stop func() (names []string, children int)) {
 	t.Helper()
 	end, done := make(chan struct{}), make(chan struct{})
@@ -94,8 +94,7 @@ func watchChildren(t testing.TB, server *testprocess.Server) (stop func() (names
 	}
 }
 
-// shortTemp is a temporary directory with a short path, as paths of sockets have to
-// be.
+// shortTemp returns a temporary directory with a path short enough for a socket.
 func shortTemp(t testing.TB) string {
 	t.Helper()
 	temporary, err := os.MkdirTemp("", "hf")
@@ -104,7 +103,7 @@ func shortTemp(t testing.TB) string {
 	return temporary
 }
 
-// checked waits for the end of the check and returns the page.
+// checked waits until the check finishes and returns the page.
 func checked(t testing.TB, v *visitor) (done answer) {
 	t.Helper()
 	look := time.NewTicker(500 * time.Millisecond) // nearly as often as the page itself
@@ -127,7 +126,7 @@ func mustHaveMeasured(t testing.TB, page answer) {
 	if why := page.text(".experiment [role=alert]"); why != "" {
 		t.Fatalf("the check failed: %s", why)
 	}
-	if n := page.page.Find(".matrix tbody tr").Length(); n != 8 || page.page.Find("td.waiting").Length() != 0 {
+	if n := page.page.Find(".matrix tbody tr").Length(); n != 15 || page.page.Find("td.waiting").Length() != 0 {
 		t.Fatalf("the tables have %d rows: %s", n, page.text(".experiment"))
 	}
 }
@@ -147,7 +146,7 @@ func TestACheckAfterThreeRestartsMeasuresAndNoChildHearsOfTheSocket(t *testing.T
 		if len(names) > 0 || children == 0 {
 			t.Errorf("of %d children some had %q in their environment", children, names)
 		}
-		pressRestart(t, v, server) // and a check does not stand in the way of a restart
+		pressRestart(t, v, server) // a check does not prevent a restart
 		mustHaveMeasured(t, v.get("/lab"))
 	})
 }
@@ -162,7 +161,7 @@ func TestARestartDuringACheckLeavesNothingBehindAndSaysSo(t *testing.T) {
 		v := member(t, server)
 		pressCheck(t, v)
 		testkit.Eventually(t, time.Minute, "have tried one store", func() error {
-			if v.get("/lab").page.Find("td.waiting").Length() != 6 {
+			if v.get("/lab").page.Find("td.waiting").Length() != 12 {
 				return errors.New("not yet")
 			}
 			return nil
@@ -178,7 +177,7 @@ func TestARestartDuringACheckLeavesNothingBehindAndSaysSo(t *testing.T) {
 		if said := page.text(".experiment [role=alert]"); !strings.Contains(said, "The check stopped while testing file: the server was restarted") {
 			t.Errorf("of the check that was stopped the page says %q", said)
 		}
-		if page.page.Find("td.waiting").Length() != 6 || page.text(".experiment .empty") != "" {
+		if page.page.Find("td.waiting").Length() != 12 || page.text(".experiment .empty") != "" {
 			t.Errorf("what it had found is not shown: %s", page.text(".experiment"))
 		}
 		mustBe(t, greeted, v, "after the restart")
@@ -197,8 +196,8 @@ func TestACheckWhoseServerIsKilledIsNotForgotten(t *testing.T) {
 	}
 }
 
-// TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart: kill -9 of a server whose
-// check runs leaves a folder, and a schema in PostgreSQL.
+// TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart: kill -9 during a check leaves a
+// folder, and a schema in PostgreSQL.
 func TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart(t *testing.T) {
 	t.Parallel()
 	each(t, map[string]func(testing.TB) string{
@@ -254,7 +253,7 @@ func TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart(t *testing.T) {
 	})
 }
 
-// schemas are those of checks.
+// schemas returns the names of schemas that checks created.
 func schemas(t testing.TB, database string) (names []string) {
 	t.Helper()
 	conn, err := pgx.Connect(t.Context(), database)

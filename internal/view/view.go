@@ -1,8 +1,8 @@
-// Package view renders HTML pages from templates. It owns how template files are
-// read, parsed, escaped and executed: one layout, the partials that pages share,
-// and one file per page. It must not know what a page is about, nor anything about
-// HTTP: its callers pass the files, the addresses of static files and, for each
-// rendering, the structs that the template reads.
+// Package view renders HTML pages from templates. It owns how template files are read,
+// parsed, escaped and executed: one layout, the partials that pages share, and one file
+// per page. It must not know what a page is about, or anything about HTTP: its callers
+// pass the files, the addresses of static files and, for each rendering, the structs
+// that the template reads.
 package view
 
 import (
@@ -33,7 +33,7 @@ type Set struct {
 
 // rendering is the working memory of one call of Render, kept for the next.
 type rendering struct {
-	data Data // here, because reflect would move it to the heap each time
+	data Data // here, because reflect would otherwise move it to the heap each time
 	out  bytes.Buffer
 }
 
@@ -41,9 +41,9 @@ type rendering struct {
 type page struct {
 	template *template.Template
 
-	// compiled writes what template writes, for Data with structs of these two
-	// types. It is made at the first rendering, which brings the types, and
-	// stays nil where the compiler does not know all of the template.
+	// compiled writes what template writes, for Data with structs of these two types.
+	// It is created at the first rendering, which provides the types, and stays nil if
+	// the compiler does not support all of the template.
 	once     sync.Once
 	types    dataTypes
 	compiled code
@@ -62,7 +62,7 @@ func Parse(templates fs.FS, assetURL func(name string) (string, bool)) (*Set, er
 		assetURL:      assetURL,
 		assetCall:     regexp.MustCompile(`\{\{-?\s*asset\s+"([^"]*)"\s*-?\}\}`),
 		indentation:   regexp.MustCompile(`\n\s+`),
-		betweenBlocks: regexp.MustCompile(`>\n(</?(?:div|dl|section|nav|main|header|footer|meta|link|title|head|body)\b)`),
+		betweenBlocks: regexp.MustCompile(`>\n(</?(?:div|dl|section|nav|main|header|footer|meta|link|title|head|body|svg|g|rect|path|circle|text|use|foreignObject)\b)`),
 	}
 	base := template.New("base")
 	shared, err := fs.Glob(templates, "partials/*.html")
@@ -153,11 +153,11 @@ type sourceReader struct {
 	files     fs.FS
 	assetURL  func(string) (string, bool)
 	assetCall *regexp.Regexp
-	// indentation is left out of the pages. No template has a <pre> or
-	// <textarea> with text of its own, in which it would show.
+	// indentation is removed from the pages. No template has text inside a <pre> or
+	// <textarea>, where it would be visible.
 	indentation *regexp.Regexp
-	// betweenBlocks are line breaks before elements that begin a line of their own
-	// anyway, or are not shown.
+	// betweenBlocks matches line breaks before elements that begin a new line anyway,
+	// or are not shown.
 	betweenBlocks *regexp.Regexp
 }
 

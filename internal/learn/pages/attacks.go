@@ -30,7 +30,6 @@ type attacksPage struct {
 	Busy    bool   // another attack was running
 	Number  string // of attacks, in words
 	Each    string // the same, inside a sentence
-	First   string // the name of the first
 	Shown   string // names of those whose results are unfolded
 	Scores  []attackScore
 	Attacks []attackSection
@@ -95,7 +94,10 @@ func (s *Pages) showAttacks(c echo.Context) error {
 
 // submitAttack runs one attack and shows its result. It takes seconds.
 func (s *Pages) submitAttack(c echo.Context) error {
-	name := c.Param("name")
+	name, all := c.Param("name"), s.Lab.Attacks.All()
+	if name == "all" { // the browser sends the form to the first attack, and then to each other
+		return c.Redirect(http.StatusTemporaryRedirect, "/lab/attacks/"+all[0].Name)
+	}
 	err := s.Lab.Attacks.Run(c.Request().Context(), name)
 	if errors.Is(err, attack.ErrBusy) {
 		return s.attacksPage(c, s.StatusOf(err), true)
@@ -107,11 +109,10 @@ func (s *Pages) submitAttack(c echo.Context) error {
 		judge(web.Current(c), attackGuess(name).guessed(c), string(report.Here.Outcome))
 	}
 	shown := append(s.unfolded(web.Sent(c)["shown"]), name)
-	if all := s.Lab.Attacks.All(); web.Sent(c)["all"] != "" {
+	if web.Sent(c)["all"] != "" {
 		shown = nil
 		for i, a := range all {
 			if shown = append(shown, a.Name); a.Name == name && i+1 < len(all) {
-				// The browser sends the same form to the next attack.
 				return c.Redirect(http.StatusTemporaryRedirect, "/lab/attacks/"+all[i+1].Name)
 			}
 		}
@@ -133,7 +134,7 @@ func (s *Pages) submitSlowRequest(c echo.Context) error {
 	return c.NoContent(http.StatusNoContent)
 }
 
-// unfolded are the attacks that a list names.
+// unfolded returns the attacks that a list names.
 func (s *Pages) unfolded(list string) (names []string) {
 	named := strings.Fields(list)
 	for _, a := range s.Lab.Attacks.All() {
@@ -147,7 +148,7 @@ func (s *Pages) unfolded(list string) (names []string) {
 func (s *Pages) attacksPage(c echo.Context, status int, busy bool) error {
 	all := s.Lab.Attacks.All()
 	shown := s.unfolded(cmp.Or(c.QueryParam("shown"), web.Sent(c)["shown"]))
-	p := attacksPage{Busy: busy, Number: inWords(len(all)), Each: strings.ToLower(inWords(len(all))), First: all[0].Name, Shown: strings.Join(shown, " ")}
+	p := attacksPage{Busy: busy, Number: inWords(len(all)), Each: strings.ToLower(inWords(len(all))), Shown: strings.Join(shown, " ")}
 	here, beside := attackScore{Where: "This server"}, attackScore{Where: "The typical set-up"}
 	for _, a := range all {
 		section := attackSection{Attack: a, Guess: attackGuess(a.Name)}

@@ -39,7 +39,7 @@ type clinicResult struct {
 	Value string // as sent
 }
 
-// clinicCookies are in the order of the page.
+// clinicCookies returns the cookies in the order of the page.
 func clinicCookies() []clinicCookie {
 	life := "; Max-Age=" + strconv.Itoa(int(clinicLife/time.Second))
 	here := "; Path=" + clinicPath + life
@@ -124,8 +124,8 @@ func (s *Pages) submitClinic(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, clinicPath+"?tried="+strconv.FormatInt(s.Now().Unix(), 10)+"#results")
 }
 
-// Shown is the value of the Set-Cookie header, cut where it is very long; a second header
-// follows on its own line.
+// Shown returns the value of the Set-Cookie header, cut if it is very long; a second
+// header follows on its own line.
 func (c clinicCookie) Shown() string {
 	const most = 120
 	if len(c.Header) > most {

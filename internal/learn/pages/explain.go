@@ -63,7 +63,7 @@ func (s *Pages) showExplain(c echo.Context) error {
 func (s *Pages) explainPage(c echo.Context) explainPage {
 	rec := watched(c)
 	took := rec.Elapsed()
-	e := explanation{site: s, sess: web.Current(c), now: s.Now(), steps: rec.Attempt()}
+	e := explanation{site: s, sess: web.Current(c), now: s.Now(), steps: rec.Attempt(), sources: map[trace.Source]bool{}}
 	member, known := e.sess.Member()
 	p := explainPage{Heading: "How the server looked you up", Guest: !known, Lead: "You are not logged in. " +
 		"Here is each step the server took to find that out, with the real values, recorded while it made this page."}

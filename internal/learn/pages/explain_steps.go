@@ -22,6 +22,8 @@ type explanation struct {
 	now   time.Time
 	steps []trace.Step
 
+	sources map[trace.Source]bool // whose lines are shown
+
 	sent   trace.Cookie
 	byHand byhand.Lines
 	shown  []explainStep
@@ -153,14 +155,17 @@ func (e *explanation) merge() {
 // add adds one step, with the code that took it.
 func (e *explanation) add(step trace.Step, s explainStep) {
 	source := step.Source()
-	s.Sources = []explainSource{{source.File, source.Function, step.Lines()}}
+	s.Sources = []explainSource{{source.File, source.Function, ""}}
+	if !e.sources[source] {
+		e.sources[source], s.Sources[0].Lines = true, step.Lines()
+	}
 	if step.Took > 0 {
 		s.Took = step.Took.String()
 	}
 	e.shown = append(e.shown, s)
 }
 
-// curl is a command that requests a page with the cookie from $TOKEN, if this
+// curl returns a command that requests a page with the cookie from $TOKEN, if this
 // request had one.
 func (e *explanation) curl(options, page string) string {
 	line := "curl -s" + options
@@ -269,7 +274,7 @@ func (e *explanation) connection(step trace.Step, what trace.Connection) {
 	})
 }
 
-// failedFact is the cause of a failure, if there was one.
+// failedFact returns the cause of a failure, if there was one.
 func failedFact(cause string) []explainFact {
 	if cause == "" {
 		return nil

@@ -21,7 +21,7 @@ func span(d time.Duration) string { return strings.TrimPrefix(web.Distance(d), "
 // every formats an interval after "every": "minute", "30 seconds".
 func every(d time.Duration) string { return strings.TrimPrefix(span(d), "1 ") }
 
-// storeName is the name of a store inside a sentence.
+// storeName returns the name of a store inside a sentence.
 func storeName(name string) string {
 	if name == store.KindEmbedded {
 		return "the " + name

@@ -12,7 +12,7 @@ import (
 	"holdfast/web"
 )
 
-// guess asks what will happen, before the button is pressed that shows it.
+// guess asks what will happen before the user presses the button that shows it.
 type guess struct {
 	ID, Question string
 	Options      []guessOption
@@ -43,13 +43,13 @@ func attackGuess(name string) guess {
 }
 
 // Values of the session: the score, and a guess that waits for a restart. A restart
-// that ends the session takes them along, which is the lesson.
+// that ends the session deletes them too, which is the lesson.
 const (
 	scoreKey   = "guesses right"
 	waitingKey = "guess about the restart"
 )
 
-// guessed returns what the form that was sent guesses; "" for nothing.
+// guessed returns the guess in the submitted form, or "" for none.
 func (g guess) guessed(c echo.Context) string {
 	sent := web.Sent(c)["guess"]
 	if slices.ContainsFunc(g.Options, func(o guessOption) bool { return o.Value == sent }) {
@@ -73,7 +73,7 @@ func judge(sess *session.Session, guessed, happened string) {
 		verdict = "You guessed right"
 	}
 	score := fmt.Sprintf("%d of %d", right, all)
-	if sess.Set(scoreKey, score) == nil { // no score in a session that is full
+	if sess.Set(scoreKey, score) == nil { // a full session gets no score
 		sess.Flash(verdict + ": " + score + " so far. The score is kept in your session.")
 	}
 }

@@ -73,7 +73,7 @@ type restartOutcome struct {
 	Before       serverCard
 }
 
-// serverCard is what tells one run of the server from the next.
+// serverCard identifies one run of the server.
 type serverCard struct {
 	ID       int    // of the process
 	Restarts string // how often it had been restarted, in words
@@ -104,8 +104,8 @@ func (s *Pages) showLab(c echo.Context) error {
 	return s.labPage(c, http.StatusOK, labPage{Outcome: outcome})
 }
 
-// submitRestart has the server replaced. It redirects to a page that waits: by the
-// time the browser requests that page, the old server no longer answers.
+// submitRestart replaces the server. It redirects to a page that waits: by the time the
+// browser requests that page, the old server no longer responds.
 func (s *Pages) submitRestart(c echo.Context) error {
 	err := s.Lab.Restart(c.Request().Context())
 	if errors.Is(err, httpserver.ErrNoReplacement) {
@@ -121,7 +121,7 @@ func (s *Pages) submitRestart(c echo.Context) error {
 		return err
 	}
 	if guessed := restartGuess().guessed(c); guessed != "" {
-		_ = web.Current(c).Set(waitingKey, guessed) // a session that is full has no room for a guess
+		_ = web.Current(c).Set(waitingKey, guessed) // a full session has no room for a guess
 	}
 	return c.Redirect(http.StatusSeeOther, labWaitPath(s.Process.Start, sessionKind(web.Current(c)), 1))
 }
@@ -253,8 +253,8 @@ func (s *Pages) labPage(c echo.Context, status int, p labPage) error {
 	return s.Render(c, status, "lab", "Restart lab", p)
 }
 
-// showCheck shows the experiment alone. While it runs, the page reloads itself; where
-// scripts run, /lab shows what they find here.
+// showCheck shows only the experiment. While it runs, the page reloads itself; with
+// scripts, /lab shows what they find here.
 func (s *Pages) showCheck(c echo.Context) error {
 	p, err := s.checkPart()
 	if err != nil {

@@ -29,7 +29,7 @@ type layout struct {
 	Version, Instance, Store string
 }
 
-// suite is the pages of this package, in the layout of the site.
+// suite returns the pages of this package, in the layout of the site.
 func suite(t *testing.T) pagetest.Suite {
 	t.Helper()
 	own, all := fstest.MapFS{}, fstest.MapFS{}
@@ -63,7 +63,7 @@ func suite(t *testing.T) pagetest.Suite {
 				layout{Title: "Sample", Neutral: true, Version: "1.2.3"},
 			}
 		},
-		Served: func(string) bool { return true }, // a site with one that is not served does not start
+		Served: func(string) bool { return true }, // a site that lacks a static file does not start
 	}
 }
 
@@ -75,7 +75,7 @@ func TestNoTextBecomesMarkup(t *testing.T) { suite(t).CheckEscaping(t) }
 
 func TestACompiledPageIsThePageOfHTMLTemplate(t *testing.T) { suite(t).CheckCompiled(t) }
 
-// samplePages has each page at its fullest and at its emptiest.
+// samplePages returns each page with everything on it, and with as little as possible.
 func samplePages() map[string][]any {
 	then := web.Moment{ISO: "2026-11-20T18:04:05Z", Words: "3 days ago"}
 	drawn := web.FlowDiagram{

@@ -42,5 +42,5 @@ func watching(ctx context.Context, rec *trace.Recorder) context.Context {
 	})
 }
 
-// watched is the Recorder of this request.
+// watched returns the Recorder of this request.
 func watched(c echo.Context) *trace.Recorder { return trace.From(c.Request().Context()) }

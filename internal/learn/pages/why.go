@@ -100,7 +100,7 @@ func (s *Pages) submitSecond(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/why#second")
 }
 
-// madeOfCookie is what the second server makes of the sender's cookie.
+// madeOfCookie returns how the second server treats the sender's cookie.
 func (s *Pages) madeOfCookie(c echo.Context) string {
 	if !s.Lab.Second.State().Running {
 		return restartcheck.Refused
@@ -203,7 +203,7 @@ func (s *Pages) whyRefused() string {
 	}
 }
 
-// memoryFaults are the three problems of sessions in a server's memory, each with
+// memoryFaults returns the three problems of sessions in a server's memory, each with
 // what the last check found on this machine.
 func memoryFaults(rows []restartcheck.StateRow) []memoryFault {
 	var memory, redis restartcheck.StateRow
