@@ -10,18 +10,18 @@ import (
 
 type accountPage struct {
 	Current     string // the name
-	Name, Email string // Name is what is typed, or to be changed
-	Editing     bool   // whether the form for the name is open
+	Name, Email string // Name is what the user typed, or the current name
+	Editing     bool   // whether the name form is open
 	MaxName     int    // code points
 	Verified    bool
-	PasswordSet Moment // no time if that was before the history begins
+	PasswordSet Moment // zero if it was set before the history begins
 	MailOn      bool
-	Mails       bool // whether mail is read at /mail
+	Mails       bool // whether email can be read at /mail
 	problems
 }
 
-// showAccount shows the forms. A name in the query is one that was typed before
-// its session ended: see carried.
+// showAccount shows the account forms. A name in the query was typed before the session
+// ended: see carried.
 func (s *Site) showAccount(c echo.Context) error {
 	person, err := s.ownAccount(c)
 	if err != nil {
@@ -45,8 +45,8 @@ func (s *Site) showAccount(c echo.Context) error {
 	return s.Render(c, p.status(), "account", "Account", p)
 }
 
-// submitName changes the person's name. All their sessions show the new one from
-// their next request on.
+// submitName changes the member's name. All their sessions show the new name from the
+// next request.
 func (s *Site) submitName(c echo.Context) error {
 	ctx, sess := c.Request().Context(), current(c)
 	member, _ := sess.Member()
@@ -66,7 +66,7 @@ func (s *Site) submitName(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/account")
 }
 
-// ownAccount is the account of the sender.
+// ownAccount returns the logged-in member's account.
 func (s *Site) ownAccount(c echo.Context) (account.Person, error) {
 	member, _ := current(c).Member()
 	return s.Accounts.Find(c.Request().Context(), member.ID)

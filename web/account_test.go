@@ -61,7 +61,7 @@ func TestAResetDoesNotSetTheOldPasswordAgain(t *testing.T) {
 	b.submit(again, "form[action='/reset']", map[string]string{"password": otherPassword}).wantRedirect("/login")
 }
 
-// TestWithoutAMailServerAnAddressIsConfirmedToo: emails are files then.
+// TestWithoutAMailServerAnAddressIsConfirmedToo: emails are then written to files.
 func TestWithoutAMailServerAnAddressIsConfirmedToo(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
@@ -73,14 +73,14 @@ func TestWithoutAMailServerAnAddressIsConfirmedToo(t *testing.T) {
 	}
 }
 
-// TestASessionDeletedFromTheStoreDidNotExpire: so the list of past ones says.
+// TestASessionDeletedFromTheStoreDidNotExpire: the list of past sessions says so.
 func TestASessionDeletedFromTheStoreDidNotExpire(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	p := w.person("Ada")
 	lost, b := w.member(p), w.member(p)
 	require.NoError(t, w.store.Delete(t.Context(), session.Key(lost.token())))
-	w.sql(`UPDATE devices SET created_ms = created_ms - 120000`) // a younger one may be about to be stored
+	w.sql(`UPDATE devices SET created_ms = created_ms - 120000`) // a newer session may still be about to be stored
 	b.get("/devices")
 	if past := b.get("/devices").text(".past"); !strings.Contains(past, "Deleted from the session store") || strings.Contains(past, "Expired") {
 		t.Errorf("past sessions: %q", past)

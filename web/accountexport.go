@@ -13,7 +13,7 @@ import (
 	"holdfast/internal/session"
 )
 
-// exported is what the download begins with. The lists of sessions and of the history
+// exported is the first part of the download. The lists of sessions and history events
 // follow.
 type exported struct {
 	Person    exportedPerson    `json:"person"`
@@ -38,7 +38,8 @@ type exportedSession struct {
 	LastSeen   time.Time `json:"last_seen,omitzero"`
 	Ended      time.Time `json:"ended,omitzero"`
 	How        string    `json:"how_ended,omitempty"`
-	// Values are only of the session that asks: those of others are in its own store.
+	// Values is set for the current session only. Values of other sessions are in the
+	// session store.
 	Values map[string]string `json:"values,omitempty"`
 }
 
@@ -60,11 +61,11 @@ type exportedAddress struct {
 	Since   time.Time       `json:"since"`
 }
 
-// exportPage is how many rows are read at once.
+// exportPage is how many rows one query reads.
 const exportPage = 1000
 
-// showExport is a download of all that is kept of a person, and changes nothing: only
-// the log tells of it. It is written while it is read, a page at a time.
+// showExport sends all data kept about a person as a download. It changes nothing; only
+// the log records it. It writes the download while reading it, one page at a time.
 func (s *Site) showExport(c echo.Context) error {
 	ctx, sess := c.Request().Context(), current(c)
 	person, err := s.ownAccount(c)
@@ -100,14 +101,14 @@ func (s *Site) showExport(c echo.Context) error {
 	c.Response().Header().Set(echo.HeaderContentDisposition, `attachment; filename="holdfast-account.json"`)
 	c.Response().Header().Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
 	c.Set(streamKey, func(w io.Writer) error {
-		_, _ = w.Write(bytes.TrimSuffix(first, []byte("\n}"))) // it keeps its error
+		_, _ = w.Write(bytes.TrimSuffix(first, []byte("\n}"))) // w keeps its error
 		err := exportList(w, "sessions", func(last session.Device) ([]session.Device, error) {
 			if page := live; len(page) > 0 {
 				live = nil
 				return page, nil
 			}
 			if last.RevokedAt.IsZero() {
-				last = session.Device{} // the first of those that have ended
+				last = session.Device{} // start with the latest past session
 			}
 			return sess.PastDevices(ctx, last, 0, exportPage)
 		}, func(d session.Device) any {
@@ -133,8 +134,8 @@ func (s *Site) showExport(c echo.Context) error {
 	return nil
 }
 
-// exportList writes a list of rows as a field of a JSON object, a page at a time. next
-// returns the rows that follow the last one, and none after all of them.
+// exportList writes rows as a list in a field of a JSON object, one page at a time.
+// next returns the rows after last, and none at the end.
 func exportList[Row any](w io.Writer, name string, next func(last Row) ([]Row, error), shown func(Row) any) error {
 	between := fmt.Sprintf(",\n  %q: [\n    ", name)
 	var last Row

@@ -18,11 +18,11 @@ import (
 	"holdfast/web"
 )
 
-// counting makes a table n of the numbers from 1 to $1.
+// counting creates a table n of the numbers from 1 to $1.
 const counting = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1) `
 
-// TestTheDownloadHasEveryRowHoweverMany: many rows have the same time, so that pages
-// end within one.
+// TestTheDownloadHasEveryRowHoweverMany: many rows share a time, so pages end between
+// rows of the same time.
 func TestTheDownloadHasEveryRowHoweverMany(t *testing.T) {
 	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
@@ -110,8 +110,8 @@ func TestTheDownloadHasValuesBrowsersAndOtherAddresses(t *testing.T) {
 	})
 }
 
-// TestAStreamThatFailsIsNotTakenForTheWhole: before the first part is sent, the answer
-// is a page.
+// TestAStreamThatFailsIsNotTakenForTheWhole: before the first part is sent, the
+// response is an error page.
 func TestAStreamThatFailsIsNotTakenForTheWhole(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})

@@ -23,8 +23,8 @@ import (
 	"holdfast/web"
 )
 
-// sendMail sends what waits in the outbox, and returns what is in the folder,
-// newest first.
+// sendMail sends the emails in the outbox and returns those in the folder, newest
+// first.
 func (w *world) sendMail() []mail.Shown {
 	w.t.Helper()
 	for {
@@ -39,7 +39,7 @@ func (w *world) sendMail() []mail.Shown {
 	return mails
 }
 
-// mailTo sends what waits and returns the latest mail to an address with a
+// mailTo sends the emails in the outbox and returns the latest one to an address with a
 // subject.
 func (w *world) mailTo(to, subject string) mail.Shown {
 	w.t.Helper()
@@ -54,8 +54,8 @@ func (w *world) mailTo(to, subject string) mail.Shown {
 
 var linkLine = regexp.MustCompile(`(?m)^https?://\S+\?token=(\S+)$`)
 
-// linkIn is the address of the one link in a mail, and holds its token out of
-// the log.
+// linkIn returns the URL of the only link in an email. When the test ends, it checks
+// that the log does not contain the link's token.
 func (w *world) linkIn(m mail.Shown) string {
 	w.t.Helper()
 	found := linkLine.FindAllStringSubmatch(m.Text, -1)
@@ -141,7 +141,7 @@ func TestAKnownBrowserIsSlowedByWhatItFailsItself(t *testing.T) {
 		}
 		b.post("/login", credentials(p.email, wrongPassword)).want(want)
 	}
-	// What it has is good for this account alone.
+	// The browser is known for this account only.
 	other := w.person("Bob")
 	for range 5 {
 		w.browser().post("/login", credentials(other.email, wrongPassword)).want(http.StatusUnprocessableEntity)
@@ -373,7 +373,7 @@ func TestAChangedPasswordEndsEveryOtherSessionAndRenewsThisOne(t *testing.T) {
 			"wrong": {url.Values{"current": {wrongPassword}, "new": {otherPassword}}, 1},
 			"weak":  {url.Values{"current": {p.password}, "new": {"short"}}, 1},
 			"same":  {url.Values{"current": {p.password}, "new": {p.password}}, 1},
-			// All that is wrong is said at once.
+			// The page shows all errors at the same time.
 			"nothing":        {url.Values{}, 2},
 			"wrong and weak": {url.Values{"current": {wrongPassword}, "new": {"correct horse battery staple"}}, 2},
 		} {
@@ -449,7 +449,7 @@ func TestAnAddressIsChangedByTheNewOneAndRestoredByTheOld(t *testing.T) {
 		w.browser().post("/login", credentials("new@kelp.example", p.password)).wantRedirect("/profile")
 		w.browser().post("/login", credentials(p.email, p.password)).want(http.StatusUnprocessableEntity)
 
-		// Someone who has taken the account over cannot prevent the undo.
+		// Someone who took over the account cannot prevent the undo.
 		b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
 		undo := w.linkIn(w.mailTo(p.email, "Your email address was changed"))
 		w.clock.Advance(6 * 24 * time.Hour)
@@ -502,7 +502,7 @@ func TestWhatMayDoHarmAsksForThePasswordAgainAfterTenMinutes(t *testing.T) {
 	w.member(p)
 	id := b.otherDevices()[0]
 	w.clock.Advance(10 * time.Minute)
-	b.get("/profile").want(http.StatusOK) // notes the last use
+	b.get("/profile").want(http.StatusOK) // records the last use
 	before := w.everything()
 	typed := "/account/email?account=" + web.AccountValue(p.id) + "&email=bea%40kelp.example"
 	for route, next := range map[string]string{
@@ -674,7 +674,7 @@ func TestTheDeviceCookieIsHashedIsOnesOwnAndLogsNobodyIn(t *testing.T) {
 	thief := w.browser()
 	thief.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: product.DeviceCookie, Value: cookie.Value}, {Name: product.SessionCookie, Value: cookie.Value}})
 	thief.get("/profile").wantRedirect("/login?next=%2Fprofile")
-	// Another person on the same browser: both are known there from then on.
+	// Another person logs in with the same browser: it is then known for both.
 	b.post("/logout", nil)
 	both := b.logIn(other, "").cookie(product.DeviceCookie)
 	if parts := strings.Split(both.Value, "."); len(parts) != 2 || parts[1] != cookie.Value {
@@ -684,7 +684,7 @@ func TestTheDeviceCookieIsHashedIsOnesOwnAndLogsNobodyIn(t *testing.T) {
 	if again := b.logIn(p, ""); len(again.header["Set-Cookie"]) != 1 {
 		t.Errorf("a known browser gets %q", again.header["Set-Cookie"])
 	}
-	// A token that the server did not make belongs to no account.
+	// A token that the server did not create belongs to no account.
 	invented := w.browser()
 	invented.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: product.DeviceCookie, Value: strings.Repeat("A", 43)}})
 	if got := invented.logIn(p, "").cookie(product.DeviceCookie).Value; strings.HasPrefix(got, "AAAA") {

@@ -18,7 +18,7 @@ func signUpForm(email, password string) url.Values {
 	return url.Values{"name": {"Ada"}, "email": {email}, "password": {password}}
 }
 
-// recipients are those of the emails with a subject, newest first.
+// recipients returns the recipients of the emails with a subject, newest first.
 func (w *world) recipients(subject string) (to []string) {
 	w.t.Helper()
 	for _, m := range w.sendMail() {
@@ -75,8 +75,8 @@ func TestWhatTheFormTakesForAnAddressIsMailed(t *testing.T) {
 	}
 }
 
-// TestOneMailboxIsOneAccountInEitherSpellingOfItsDomain: some browsers send
-// the domain of a field for email in ASCII.
+// TestOneMailboxIsOneAccountInEitherSpellingOfItsDomain: some browsers send the domain
+// in an email field in ASCII.
 func TestOneMailboxIsOneAccountInEitherSpellingOfItsDomain(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
@@ -88,7 +88,7 @@ func TestOneMailboxIsOneAccountInEitherSpellingOfItsDomain(t *testing.T) {
 				w.browser().post("/login", credentials(other, otherPassword)).wantRedirect("/profile")
 			}
 			w.browser().post("/register", signUpForm(spellings[1-n], "nine otters share a kettle")).wantRedirect("/login")
-			// The deletion of the first account has removed the email of before.
+			// Deleting the first account removed the earlier email.
 			if got := w.recipients(alreadyThere); !slices.Equal(got, []string{shown}) {
 				t.Errorf("signed up with %q: emails to %q", signUp, got)
 			}
@@ -136,7 +136,7 @@ func TestOnePersonWhoClicksThreeTimesGetsOneEmail(t *testing.T) {
 		if got := w.recipients(alreadyThere); len(got) != 0 {
 			t.Errorf("emails to %q", got)
 		}
-		// Another password is not known to be the same person's, nor is a later day's.
+		// A form with another password, or on a later day, may be another person's.
 		clicks("one@kelp.example", "nine otters share a kettle", false)
 		w.clock.Advance(time.Hour)
 		clicks("two@kelp.example", otherPassword, false)
@@ -216,14 +216,14 @@ func TestAConfirmationLinkOpenedAgainSaysThatTheAddressIsConfirmed(t *testing.T)
 		page = b.get(second).want(http.StatusOK)
 		b.submit(page, "form[action='/verify']", nil).wantRedirect("/account")
 		isConfirmed(second, page)
-		b.get(first).want(http.StatusGone) // of an address that the account has left
+		b.get(first).want(http.StatusGone) // for an address that the account no longer has
 
 		undo := w.linkIn(w.mailTo("ada@kelp.example", tellsChange))
 		w.undoes(undo)
 		for _, link := range []string{undo, second, "/verify?token=" + strings.Repeat("A", 43), "/verify"} {
 			b.get(link).want(http.StatusGone)
 		}
-		// Of an account whose address is not confirmed, a link that was not used says nothing.
+		// For an account whose address is not confirmed, an unused link says nothing.
 		p := w.person("Bea")
 		expired := "/verify?token=" + w.link(account.PurposeConfirm, p)
 		w.clock.Advance(account.ConfirmLife + time.Second)

@@ -18,43 +18,41 @@ import (
 
 const (
 	assetPrefix = "/static/"
-	// styleSheet is the one sheet on the wire, made of styleSheetParts.
+	// styleSheet is the only style sheet served, built from styleSheetParts.
 	styleSheet = "css/site.css"
-	// favicon is requested by browsers without a link to it, so its name has no
-	// hash. It is the only icon: another would be one more request.
+	// favicon is requested by browsers even without a link, so its name has no hash. It
+	// is the only icon: another would cost one more request.
 	favicon = "favicon.ico"
 
-	// The bytes under a name with a hash never change (RFC 8246).
+	// A file whose name has a hash never changes (RFC 8246).
 	cacheForever = "public, max-age=31536000, immutable"
-	// Those under a name without one may change with the next build.
+	// A file whose name has no hash may change with the next build.
 	cacheForADay = "public, max-age=86400"
 )
 
-// styleSheetParts are the style sheets by component, in the order of the
-// cascade.
+// styleSheetParts returns the style sheets, one per component, in cascade order.
 func styleSheetParts() []string {
 	return []string{"typeface", "roles", "base", "layout", "mark", "button", "form", "message", "fact", "card", "table", "code", "drawing", "explain", "attack", "why", "print"}
 }
 
-// asset is one static file in memory, as it is and compressed.
+// asset is one static file in memory, plain and compressed.
 type asset struct {
 	contentType  string
 	cacheControl string
-	hash         string // of the plain bytes; the entity tags are made of it
+	hash         string // of the plain bytes; the entity tags contain it
 	plain        []byte
-	gzipped      []byte // nil where compression saves nothing
+	gzipped      []byte // nil if compression saves nothing
 }
 
-// assets are all static files. They are looked up in a map, so no path can
-// lead to any other file.
+// assets holds all static files. They are looked up in maps, so no path can reach any
+// other file.
 type assets struct {
-	served map[string]*asset // by the name on the wire: "css/site.1f2e3d4c5b6a7988.css"
-	names  map[string]string // from the name in the source to the name on the wire
+	served map[string]*asset // by served name: "css/site.1f2e3d4c5b6a7988.css"
+	names  map[string]string // from source name to served name
 }
 
-// newAssets reads, hashes and compresses every file once. The style sheets of
-// css/ are joined into one, css/site.css; one that styleSheetParts does not list
-// is an error.
+// newAssets reads, hashes and compresses every file once. It joins the style sheets in
+// css/ into css/site.css. A style sheet missing from styleSheetParts is an error.
 func newAssets(files fs.FS) (*assets, error) {
 	a := &assets{served: map[string]*asset{}, names: map[string]string{}}
 	sheet, err := joinStyleSheets(files)
@@ -85,8 +83,7 @@ func joinStyleSheets(files fs.FS) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("list style sheets: %w", err)
 	}
-	// Comments are for readers of the source, except for a licence, /*!: each
-	// page waits for the sheet.
+	// Every page waits for the sheet, so strip all comments except a licence (/*!).
 	comments := regexp.MustCompile(`(?s)/\*[^!].*?\*/\n?`)
 	var sheet bytes.Buffer
 	for _, part := range styleSheetParts() {
@@ -122,8 +119,8 @@ func (a *assets) add(name string, body []byte) error {
 	return nil
 }
 
-// newAsset returns a file that is served with this Cache-Control. A kind of file
-// that has no content type here is an error.
+// newAsset returns a file to serve with this Cache-Control. A file extension without a
+// content type is an error.
 func newAsset(name string, body []byte, cacheControl string) (*asset, error) {
 	contentType, ok := map[string]string{
 		".css":         "text/css; charset=utf-8",
@@ -148,8 +145,8 @@ func newAsset(name string, body []byte, cacheControl string) (*asset, error) {
 	return file, nil
 }
 
-// rootFiles are the files with fixed names at the top of the site, by name: what
-// crawlers, phones and other sites look for there.
+// rootFiles are the files at the top of the site, by name: those that crawlers, phones
+// and other sites request under fixed names.
 type rootFiles map[string]*asset
 
 func newRootFiles(files fs.FS) (rootFiles, error) {
@@ -169,28 +166,28 @@ func newRootFiles(files fs.FS) (rootFiles, error) {
 
 func gzipped(body []byte) []byte {
 	var compressed bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&compressed, gzip.BestCompression) // fails only for a level that does not exist
-	_, _ = w.Write(body)                                           // a bytes.Buffer takes everything
+	w, _ := gzip.NewWriterLevel(&compressed, gzip.BestCompression) // fails only for an invalid level
+	_, _ = w.Write(body)                                           // a bytes.Buffer never fails
 	_ = w.Close()
 	return compressed.Bytes()
 }
 
-// url is the address, with the hash, of the file with this name in the source:
+// url returns the URL path, with the hash, of the file with this source name:
 // "css/site.css".
 func (a *assets) url(name string) (string, bool) {
 	onWire, ok := a.names[name]
 	return assetPrefix + onWire, ok
 }
 
-// find returns the file that is served under name: "css/site.1f2e3d4c5b6a7988.css".
-// A name without the hash is not found, except for favicon.ico.
+// find returns the file served under name: "css/site.1f2e3d4c5b6a7988.css". A name
+// without a hash is not found, except favicon.ico.
 func (a *assets) find(name string) (*asset, bool) {
 	file, ok := a.served[name]
 	return file, ok
 }
 
-// ServeHTTP responds to GET and HEAD with the file, compressed if the client
-// accepts that, or with 304 if it has the file.
+// ServeHTTP responds to GET and HEAD with the file, compressed if the client accepts
+// gzip, or with 304 if the client already has the file.
 func (f *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Cache-Control", f.cacheControl)
@@ -201,22 +198,22 @@ func (f *asset) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if acceptsGzip(r.Header) {
 			body, tag = f.gzipped, `"`+f.hash+`-gzip"`
 			h.Set("Content-Encoding", "gzip")
-			h.Set("Content-Length", strconv.Itoa(len(body))) // which ServeContent leaves out then
+			h.Set("Content-Length", strconv.Itoa(len(body))) // ServeContent omits it if the body is encoded
 		}
 	}
 	h.Set("ETag", tag)
 	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(body))
 }
 
-// acceptsGzip reads Accept-Encoding (RFC 9110, section 12.5.3): gzip by name, or
-// else *, with a weight above 0.
+// acceptsGzip reports whether Accept-Encoding allows gzip (RFC 9110, section 12.5.3):
+// by name, or else by *, with a weight above 0.
 func acceptsGzip(h http.Header) bool {
 	byName, byStar := -1.0, -1.0
 	for coding := range strings.SplitSeq(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
 		name, weight, _ := strings.Cut(coding, ";")
 		q := 1.0
 		if key, value, ok := strings.Cut(weight, "="); ok && strings.EqualFold(strings.TrimSpace(key), "q") {
-			q, _ = strconv.ParseFloat(strings.TrimSpace(value), 64) // what is not a number is 0: not accepted
+			q, _ = strconv.ParseFloat(strings.TrimSpace(value), 64) // an invalid weight is 0: not accepted
 		}
 		switch strings.ToLower(strings.TrimSpace(name)) {
 		case "gzip", "x-gzip":

@@ -19,7 +19,7 @@ import (
 	"holdfast/static"
 )
 
-// askFor sends a request to one asset.
+// askFor sends a request for one asset.
 func askFor(t *testing.T, file *asset, method string, headers map[string]string) *http.Response {
 	t.Helper()
 	r := httptest.NewRequest(method, "/", nil)
@@ -186,7 +186,7 @@ func TestTheFirstPageIsLight(t *testing.T) {
 	if err != nil || len(fonts) == 0 {
 		t.Fatalf("fonts: %q, %v", fonts, err)
 	}
-	for _, name := range fonts { // asked for where a name needs them
+	for _, name := range fonts { // requested only if a name needs them
 		font, err := fs.ReadFile(static.Root, name)
 		require.NoError(t, err)
 		typeface += len(font)

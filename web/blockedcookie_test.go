@@ -17,7 +17,7 @@ func TestALoginWhoseCookieDoesNotComeBackSaysWhy(t *testing.T) {
 			w := newWorld(t, embedded(t), options{https: scheme == "https"})
 			p := w.person("Ada")
 			b := w.browser()
-			b.client.Jar = nil // a browser that keeps no cookie, or none of https
+			b.client.Jar = nil // a browser that keeps no cookies, or no https cookies
 			form := url.Values{"email": {p.email}, "password": {p.password}, "next": {"/devices"}}.Encode()
 			in := b.postWith("/login", form, "Origin: http://"+w.base.Host).want(http.StatusSeeOther)
 			page := b.get(in.resolve(in.header.Get("Location"))).want(http.StatusOK)
@@ -37,7 +37,7 @@ func TestALoginWhoseCookieDoesNotComeBackSaysWhy(t *testing.T) {
 				t.Errorf("the login page says %q without a login", said)
 			}
 
-			// A browser that keeps them is led on, and is not checked again.
+			// A browser that keeps cookies is redirected, and not checked again.
 			b = w.browser()
 			to := b.get(b.logIn(p, "/devices").header.Get("Location"))
 			if scheme == "http" {
@@ -52,8 +52,8 @@ func TestALoginWhoseCookieDoesNotComeBackSaysWhy(t *testing.T) {
 	}
 }
 
-// Another program on this host, or one on a domain above it, has set a cookie of the
-// same name for some pages. Only those pages get both.
+// Another program, on this host or on a parent domain, has set a cookie with the same
+// name for some pages. Only those pages get both.
 func TestTwoSessionCookiesEndInANoticeAndNotInARedirectLoop(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
@@ -81,7 +81,7 @@ func TestACookieOfAnotherProgramIsSaidToBeOne(t *testing.T) {
 	for cookie, want := range map[string]bool{"kelp=eyJhIjoxfQ.x.y": true, "kelp=": false, "kelp=" + b.token(): false, "session=eyJhIjoxfQ.x.y": false} {
 		page := w.bare("GET", "/login", "", "Cookie: "+cookie)
 		if page.status == http.StatusSeeOther {
-			continue // a member's
+			continue // the cookie is a member's
 		}
 		said := page.text("main .notice")
 		if got := strings.Contains(said, "Another program on this host uses a cookie named “kelp”, too."); got != want {

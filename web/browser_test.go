@@ -18,8 +18,8 @@ import (
 	"holdfast/internal/text"
 )
 
-// browser is one person's browser, as far as HTTP goes: it keeps cookies and
-// sends the headers that Chromium sends. It follows a redirect only when asked to.
+// browser is one person's browser at the HTTP level: it keeps cookies and sends the
+// headers that Chromium sends. It follows redirects only when asked to.
 type browser struct {
 	w      *world
 	client *http.Client
@@ -39,8 +39,8 @@ func (w *world) browser() *browser {
 	}}
 }
 
-// member is the browser of someone who has logged in. Tests of logging in
-// itself go through the form; this saves the others a password hash.
+// member returns the browser of someone who has logged in. Tests of the login itself
+// use the form; this saves the others a password hash.
 func (w *world) member(p person) *browser {
 	w.t.Helper()
 	sess, err := w.sessions.Load(w.t.Context(), "")
@@ -57,7 +57,7 @@ func (w *world) member(p person) *browser {
 	return b
 }
 
-// get opens a page as if its address had been typed.
+// get opens a page as if the user had typed its URL.
 func (b *browser) get(path string) *answer {
 	b.w.t.Helper()
 	r := b.request(http.MethodGet, path, nil)
@@ -65,7 +65,7 @@ func (b *browser) get(path string) *answer {
 	return b.do(r)
 }
 
-// json asks for a page as a script of this site would.
+// json requests a page as a script of this site would.
 func (b *browser) json(path string) *answer {
 	b.w.t.Helper()
 	r := b.request(http.MethodGet, path, nil)
@@ -73,8 +73,8 @@ func (b *browser) json(path string) *answer {
 	return b.do(r)
 }
 
-// post sends a form that no page need have served, as a program does: without
-// the headers of a browser, and without the account that a served form carries.
+// post sends a form without loading its page, as a program does: without browser
+// headers, and without the account field of a served form.
 func (b *browser) post(path string, form url.Values) *answer {
 	b.w.t.Helper()
 	return b.postBody(path, form.Encode())
@@ -97,15 +97,14 @@ func (b *browser) postWith(path, body string, headers ...string) *answer {
 	return b.do(r)
 }
 
-// sameOrigin is what a browser says of a form that a page of this site sends.
+// sameOrigin returns the headers that a browser sends with a form of this site.
 func (w *world) sameOrigin() []string {
 	return []string{"Origin: " + w.base.String(), "Sec-Fetch-Site: same-origin"}
 }
 
-// fieldSelector is everything in which a form has something to send.
+// fieldSelector matches every form field that sends a value.
 const fieldSelector = "input[name], textarea[name], select[name]"
 
-// valueOf is the value of a field.
 func valueOf(field *goquery.Selection) string {
 	switch goquery.NodeName(field) {
 	case "textarea":
@@ -116,9 +115,8 @@ func valueOf(field *goquery.Selection) string {
 	return field.AttrOr("value", "")
 }
 
-// submit fills in the form that page has, the one found by selector, and
-// sends it as a browser does: the fields that are there, with the values of
-// them, and only ticked boxes.
+// submit fills in the form of page that matches selector, and sends it as a browser
+// does: with the fields it has, their values, and only ticked boxes.
 func (b *browser) submit(page *answer, selector string, fill map[string]string) *answer {
 	b.w.t.Helper()
 	form := page.doc().Find(selector)
@@ -156,7 +154,7 @@ func (b *browser) submit(page *answer, selector string, fill map[string]string) 
 	return b.postWith(page.resolve(form.AttrOr("action", "")), sent.Encode(), b.w.sameOrigin()...)
 }
 
-// logIn goes to the log-in page, perhaps on the way to next, and fills it in.
+// logIn opens the login page, with next unless it is "", and submits its form.
 func (b *browser) logIn(p person, next string) *answer {
 	b.w.t.Helper()
 	path := "/login"
@@ -168,11 +166,11 @@ func (b *browser) logIn(p person, next string) *answer {
 	})
 }
 
-// checked ends the address to which a browser without cookies is redirected after a
-// login: the login page checks that the cookie came back, and leads on.
+// checked ends the URL to which a browser without cookies is redirected after a login.
+// The login page checks that the cookie came back, and redirects again.
 const checked = "&check=cookies"
 
-// leadsTo is where a redirect points, in the end.
+// leadsTo returns where a redirect finally leads.
 func (a *answer) leadsTo() string {
 	to := a.header.Get("Location")
 	if next, first := strings.CutSuffix(to, checked); first {
@@ -181,7 +179,7 @@ func (a *answer) leadsTo() string {
 	return to
 }
 
-// follow goes where a redirect points.
+// follow opens the page that a redirect leads to.
 func (b *browser) follow(from *answer) *answer {
 	b.w.t.Helper()
 	if from.status != http.StatusSeeOther {
@@ -190,7 +188,7 @@ func (b *browser) follow(from *answer) *answer {
 	return b.get(from.resolve(from.leadsTo()))
 }
 
-// token is the session cookie's value, "" when there is none.
+// token returns the session cookie's value, "" if there is none.
 func (b *browser) token() string {
 	for _, cookie := range b.client.Jar.Cookies(b.w.base) {
 		if cookie.Name == b.w.sessions.CookieName() {
@@ -209,7 +207,7 @@ func (b *browser) request(method, path string, body io.Reader) *http.Request {
 	return r
 }
 
-// do sends r and holds the answer to what is asked of every answer.
+// do sends r and checks what must be true of every response.
 func (b *browser) do(r *http.Request) *answer {
 	b.w.t.Helper()
 	response, err := b.client.Do(r)
@@ -229,8 +227,7 @@ func (b *browser) do(r *http.Request) *answer {
 	return a
 }
 
-// bare sends a request with these headers ("Name: value") and nothing else, no
-// cookies kept.
+// bare sends a request with only these headers ("Name: value"), and keeps no cookies.
 func (w *world) bare(method, path, body string, headers ...string) *answer {
 	w.t.Helper()
 	b := w.browser()
@@ -246,7 +243,7 @@ func (w *world) bare(method, path, body string, headers ...string) *answer {
 	return b.do(r)
 }
 
-// answer is what came back, wholly read.
+// answer is a response, with its whole body read.
 type answer struct {
 	t       testing.TB
 	request *http.Request
@@ -274,7 +271,7 @@ func (a *answer) wantRedirect(location string) *answer {
 	return a
 }
 
-// wantNoCookie holds that the answer leaves the browser's cookies alone.
+// wantNoCookie checks that the response sets no cookies.
 func (a *answer) wantNoCookie() *answer {
 	a.t.Helper()
 	if len(a.cookies) != 0 {
@@ -295,7 +292,8 @@ func (a *answer) doc() *goquery.Document {
 	return a.parsed
 }
 
-// text is the text of all that selector finds, with spaces as a reader sees them.
+// text returns the text of everything that selector finds, with spaces as a reader sees
+// them.
 func (a *answer) text(selector string) string {
 	a.t.Helper()
 	return strings.Join(strings.Fields(a.doc().Find(selector).Text()), " ")
@@ -309,13 +307,13 @@ func (a *answer) wantText(selector, want string) *answer {
 	return a
 }
 
-// notices are the messages under the header.
+// notices returns the flash messages under the header.
 func (a *answer) notices() []string {
 	a.t.Helper()
 	return a.doc().Find("[role=status] .notice").Map(func(_ int, s *goquery.Selection) string { return s.Text() })
 }
 
-// cookie returns the one cookie of a name that the answer sets.
+// cookie returns the only cookie with this name that the response sets.
 func (a *answer) cookie(name string) *http.Cookie {
 	a.t.Helper()
 	i := slices.IndexFunc(a.cookies, func(c *http.Cookie) bool { return c.Name == name })
@@ -325,7 +323,7 @@ func (a *answer) cookie(name string) *http.Cookie {
 	return a.cookies[i]
 }
 
-// resolve reads an address as the page at hand would.
+// resolve resolves a URL relative to the page.
 func (a *answer) resolve(address string) string {
 	a.t.Helper()
 	target, err := a.request.URL.Parse(address)

@@ -12,8 +12,8 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// inShell runs one line as a person would who has put their token in $TOKEN,
-// and returns what it prints.
+// inShell runs one line as a user with their token in $TOKEN would, and returns its
+// output.
 func inShell(t *testing.T, line, token string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
@@ -27,8 +27,8 @@ func inShell(t *testing.T, line, token string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// TestTheLinesByHandShowTheSame runs every line that the page offers and
-// compares what it prints with what the page says.
+// TestTheLinesByHandShowTheSame runs every line that the page offers and compares the
+// output with what the page says.
 func TestTheLinesByHandShowTheSame(t *testing.T) {
 	t.Parallel()
 	for _, program := range []string{"bash", "curl", "openssl", "redis-cli"} {
@@ -54,7 +54,7 @@ func TestTheLinesByHandShowTheSame(t *testing.T) {
 			},
 			"The name was found":          same("<h1>Hello, Ada!</h1>"),
 			"Nothing else had to be done": same("0"),
-			// The last line: with it, the same cookie belongs to no one.
+			// The last line: after it, the same cookie identifies no one.
 			"Now delete the record and reload this page": func(printed string) bool {
 				step(t, way(b.get("/explain")), "A guest: nothing is stored under that key")
 				return printed == "1"
@@ -74,7 +74,7 @@ func TestTheLinesByHandShowTheSame(t *testing.T) {
 				ran++
 			}
 		}
-		if ran != len(agrees)+1 { // two look into the store
+		if ran != len(agrees)+1 { // two lines read the store
 			t.Errorf("%d lines ran, want %d", ran, len(agrees)+1)
 		}
 		for _, s := range way(w.bare("GET", "/explain", "")) {

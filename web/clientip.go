@@ -11,10 +11,10 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// ipExtractor takes the client's address from the connection, and from
-// X-Forwarded-For only where a trusted proxy has added it. Echo's default trusts
-// every client's X-Forwarded-For (GHSA-246p), and its own reader of the header gives
-// up at the first port or empty entry, which some proxies add.
+// ipExtractor takes the client's address from the connection, or from X-Forwarded-For
+// if a trusted proxy added it. Echo's default trusts every client's X-Forwarded-For
+// (GHSA-246p), and Echo's parser stops at the first port or empty entry, which some
+// proxies add.
 func ipExtractor(trusted []netip.Prefix, log *slog.Logger) echo.IPExtractor {
 	direct := echo.ExtractIPDirect()
 	if len(trusted) == 0 {
@@ -40,7 +40,7 @@ func ipExtractor(trusted []netip.Prefix, log *slog.Logger) echo.IPExtractor {
 	}
 }
 
-// parseForwarded reads an entry of X-Forwarded-For, with or without a port.
+// parseForwarded parses one entry of X-Forwarded-For, with or without a port.
 func parseForwarded(entry string) (netip.Addr, error) {
 	if withPort, err := netip.ParseAddrPort(entry); err == nil {
 		return withPort.Addr().Unmap(), nil

@@ -19,8 +19,8 @@ func TestACompiledPageIsThePageOfHTMLTemplate(t *testing.T) {
 	suite(t).CheckCompiled(t)
 }
 
-// The two pages that members open most are compiled: html/template allocates
-// some 200 times for one of them.
+// The two pages that members open most are compiled: html/template makes some 200
+// allocations for one of them.
 func TestTheGreetingPagesAreCompiled(t *testing.T) {
 	// AllocsPerRun counts for the whole process.
 	views, _ := newTestViews(t)
@@ -35,7 +35,8 @@ func TestTheGreetingPagesAreCompiled(t *testing.T) {
 	}
 }
 
-// BenchmarkRenderProfile compares the two ways from a struct to HTML.
+// BenchmarkRenderProfile compares compiled and interpreted rendering of the profile
+// page.
 func BenchmarkRenderProfile(b *testing.B) {
 	views, _ := newTestViews(b)
 	data := inLayout(

@@ -13,8 +13,8 @@ import (
 	"holdfast/internal/text"
 )
 
-// completeLogin begins a session for a person whose login is recorded, and gives
-// the browser the token by which it is known from now on, if there is a new one.
+// completeLogin starts a session for a person whose login has been recorded. If token
+// is not "", it is added to the browser's device cookie.
 func (s *Site) completeLogin(c echo.Context, person account.Person, token string, remember bool, kind account.EventKind) error {
 	var notice []string
 	if s.MailOn && !person.Verified {
@@ -30,16 +30,17 @@ func (s *Site) completeLogin(c echo.Context, person account.Person, token string
 	return nil
 }
 
-// knowBrowser gives the browser a token by which an account knows it from now on.
+// knowBrowser adds a token to the device cookie, by which an account recognises the
+// browser from now on.
 func (s *Site) knowBrowser(c echo.Context, token string) {
 	tokens := append([]string{token}, s.deviceTokens(c.Request())...)
 	tokens = tokens[:min(len(tokens), maxDeviceTokens)]
 	c.SetCookie(s.cookie(product.DeviceCookie, strings.Join(tokens, "."), deviceCookieSeconds))
 }
 
-// startSession begins a session and stores it. Then it looks whether the password that
-// was verified is still the current one: a session that was being stored while the password
-// was changed is not left alive, whichever came first.
+// startSession starts a session and stores it. It then checks that the verified
+// password is still current. So a session stored while the password changes does not
+// survive, whichever happens first.
 func (s *Site) startSession(c echo.Context, person account.Person, remember bool, notices ...string) error {
 	ctx, whose := c.Request().Context(), current(c)
 	whose.PrepareLogIn(session.Member{ID: person.ID, Name: person.Name, Remember: remember}, sender(c))
@@ -64,15 +65,15 @@ func (s *Site) startSession(c echo.Context, person account.Person, remember bool
 }
 
 const (
-	// maxDeviceTokens is how many people share one browser and are all known.
+	// maxDeviceTokens is how many people can share one browser and all be recognised.
 	maxDeviceTokens = 5
-	// deviceCookieSeconds is as long as browsers keep a cookie (RFC 6265bis,
+	// deviceCookieSeconds is the longest that browsers keep a cookie (RFC 6265bis,
 	// section 5.5): 400 days.
 	deviceCookieSeconds = 400 * 24 * 60 * 60
 )
 
-// deviceTokens are the tokens that came with a request; of two cookies it
-// is unknown which is the right one.
+// deviceTokens returns the device tokens of a request. If there are several device
+// cookies, it returns none: it cannot know which is the right one.
 func (s *Site) deviceTokens(r *http.Request) []string {
 	cookies := r.CookiesNamed(s.cookieName(product.DeviceCookie))
 	if len(cookies) != 1 || cookies[0].Value == "" {

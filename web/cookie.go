@@ -8,13 +8,13 @@ import (
 	"holdfast/internal/product"
 )
 
-// maxCookies is how many cookies a request may have; of one with more none is
-// read, as in net/http.
+// maxCookies is how many cookies a request may have. If it has more, none is read, as
+// in net/http.
 const maxCookies = 3000
 
-// findCookie returns the value of the first cookie of a request with this name,
-// and how many there are. It finds what [http.Request.CookiesNamed] finds,
-// without allocating a cookie for each. name must be a valid cookie name.
+// findCookie returns the value of the first cookie with this name, and how many the
+// request has. It finds the same cookies as [http.Request.CookiesNamed], without
+// allocating each one. name must be a valid cookie name.
 func findCookie(h http.Header, name string) (value string, count int) {
 	lines := h["Cookie"]
 	cookies := 0
@@ -33,8 +33,8 @@ func findCookie(h http.Header, name string) (value string, count int) {
 			if len(text) > 1 && text[0] == '"' && text[len(text)-1] == '"' {
 				text = text[1 : len(text)-1]
 			}
-			// No value has these (RFC 6265, section 4.1.1), but for space and comma, which
-			// browsers send.
+			// RFC 6265, section 4.1.1 forbids these characters. It also forbids space
+			// and comma, but browsers send those.
 			if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == ';' || r == '\\' }) {
 				continue
 			}
@@ -47,8 +47,8 @@ func findCookie(h http.Header, name string) (value string, count int) {
 	return value, count
 }
 
-// cookie returns a cookie of this site beside the session's, for every page and
-// no script.
+// cookie returns a cookie of this site other than the session cookie. It is sent for
+// every page and hidden from scripts.
 func (s *Site) cookie(name, value string, maxAgeSeconds int) *http.Cookie {
 	return &http.Cookie{
 		Name:     s.cookieName(name),

@@ -96,7 +96,7 @@ func TestAnInventedTokenIsNeverAdopted(t *testing.T) {
 	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
-		invented := strings.Repeat("A", 42) + "E" // well-formed, of no session
+		invented := strings.Repeat("A", 42) + "E" // well-formed, but of no session
 		cookie := "Cookie: " + product.SessionCookie + "=" + invented
 		w.bare("GET", "/profile", "", cookie).wantRedirect("/login?next=%2Fprofile").wantNoCookie()
 		form := "Content-Type: application/x-www-form-urlencoded"
@@ -115,14 +115,14 @@ func TestAnInventedTokenIsNeverAdopted(t *testing.T) {
 	})
 }
 
-// illFormed are Cookie headers that no answer of this site could have caused.
+// illFormed returns Cookie headers that no response of this site could have caused.
 func illFormed(token string) []string {
 	return []string{
 		product.SessionCookie + "=", product.SessionCookie, product.SessionCookie + "=x", product.SessionCookie + "=" + token[:42], product.SessionCookie + "=" + token + "A", product.SessionCookie + "=" + token + "=",
 		product.SessionCookie + "=" + strings.Repeat("A", 8192), product.SessionCookie + "=" + strings.Repeat("*", 43), product.SessionCookie + "=" + strings.Repeat("%41", 43),
 		product.SessionCookie + "=" + token[:42] + "+", product.SessionCookie + "=" + token[:42] + "/", product.SessionCookie + "=" + token[:42] + "\u00e9", product.SessionCookie + `="` + token[:41] + `"`,
 		product.SessionCookie + "=" + token[:20] + " " + token[21:], product.SessionCookie + "=holdfast:session:" + token[:26], product.SessionCookie + "=../../" + token[:37],
-		strings.ToUpper(product.SessionCookie[:1]) + product.SessionCookie[1:] + "=" + token, // other spelling, other cookie
+		strings.ToUpper(product.SessionCookie[:1]) + product.SessionCookie[1:] + "=" + token, // another spelling is another cookie
 		"__Host-" + product.SessionCookie + "=" + token, product.SessionCookie + "2=" + token, "; ; =;", product.SessionCookie + "==" + token,
 	}
 }
@@ -135,7 +135,7 @@ func TestAnIllFormedCookieIsAGuestsAndAsksNoStore(t *testing.T) {
 	const name = product.SessionCookie
 	two := []string{name + "=" + b.token() + "; " + name + "=" + b.token(), name + "=" + strings.Repeat("B", 43) + "; " + name + "=" + b.token()}
 	send := func() {
-		for _, cookies := range two { // no one can say which is ours
+		for _, cookies := range two { // which one is ours is unknown
 			w.bare("GET", "/profile", "", "Cookie: "+cookies).wantRedirect("/login?next=%2Fprofile")
 			w.bare("GET", "/", "", "Cookie: "+cookies).want(http.StatusOK).wantNoCookie()
 		}

@@ -11,7 +11,7 @@ import (
 	"holdfast/internal/password"
 )
 
-// One address is tried many times at the same moment, and another person logs in.
+// Many attempts for one address run at the same time while another person logs in.
 func TestManyAttemptsForOneAccountHoldUpNoOther(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{hasher: password.NewHasher(password.Cost{MemoryKiB: 19456, Passes: 3}, 1, testkit.Patience)})
@@ -27,7 +27,7 @@ func TestManyAttemptsForOneAccountHoldUpNoOther(t *testing.T) {
 			first <- struct{}{}
 		})
 	}
-	<-first // the others are in line
+	<-first // the others are queued
 	before := answered.Load()
 	w.browser().post("/login", url.Values{"email": {bea.email}, "password": {bea.password}}).wantRedirect("/profile")
 	if waited := answered.Load() - before; waited > attempts/2 {

@@ -40,7 +40,7 @@ func TestALinkOfAnotherSiteFillsInNoAddress(t *testing.T) {
 	}
 }
 
-// TestAPasswordManagerIsToldWhosePasswordItIs: it takes no hidden field.
+// TestAPasswordManagerIsToldWhosePasswordItIs: it ignores hidden fields.
 func TestAPasswordManagerIsToldWhosePasswordItIs(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})

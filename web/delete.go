@@ -12,9 +12,9 @@ import (
 )
 
 type deletePage struct {
-	Now   string // the address of the account
-	Email string // what was typed
-	Waits bool   // whether the account can be kept for some days
+	Now   string // the account's email address
+	Email string // as typed
+	Waits bool   // whether the account can still be kept for some days
 	problems
 }
 
@@ -27,8 +27,8 @@ func (s *Site) showDelete(c echo.Context) error {
 	return s.Render(c, wrong.status(), "delete", "Delete your account", deletePage{person.Email, formOf(c)["email"], waits, wrong})
 }
 
-// submitDelete deletes the account of the sender, for good, or has it wait to be
-// deleted. If another click has done that in the meantime, the answer is the same.
+// submitDelete deletes the member's account, either for good or after a waiting period.
+// If another click has done so in the meantime, the response is the same.
 func (s *Site) submitDelete(c echo.Context) error {
 	ctx, notice, event, failed := c.Request().Context(), flashDeleted, account.EventDeleted, errDeleted
 	member, _ := memberOf(c)
@@ -52,10 +52,10 @@ func (s *Site) submitDelete(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/")
 }
 
-// deletedBefore returns the notice for a guest's form of an account that is deleted, or
-// to be deleted, already, as a second click sends it; "" for any other request. That
-// ended the session which the form came with, or the browser has its notice instead of
-// that session's cookie.
+// deletedBefore returns the notice for a guest's deletion form of an account that is
+// already deleted or waiting to be deleted, as a second click sends it; "" for any
+// other request. Either the deletion ended the form's session, or the browser already
+// has the notice instead of the session cookie.
 func (s *Site) deletedBefore(c echo.Context, ended string) string {
 	if c.Request().Method != http.MethodPost || c.Path() != "/account/delete" {
 		return ""
@@ -72,7 +72,7 @@ func (s *Site) deletedBefore(c echo.Context, ended string) string {
 	return ""
 }
 
-// submitKeep answers the form of an emailed link about an account that waits to be
+// submitKeep handles the form of an emailed link about an account waiting to be
 // deleted.
 func (s *Site) submitKeep(c echo.Context, token string, now bool) error {
 	ctx, next, event, notice := c.Request().Context(), "", account.EventKept, flashKept

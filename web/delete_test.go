@@ -13,8 +13,8 @@ import (
 	"holdfast/web"
 )
 
-// TestDeletingAnAccountWhileItIsUsedFailsForNobody: what is written for a person
-// is written before they are deleted, or not at all.
+// TestDeletingAnAccountWhileItIsUsedFailsForNobody: data about a person is written
+// before they are deleted, or not at all.
 func TestDeletingAnAccountWhileItIsUsedFailsForNobody(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
@@ -44,7 +44,7 @@ func TestDeletingAnAccountWhileItIsUsedFailsForNobody(t *testing.T) {
 	})
 }
 
-// TestADeletedAccountLeavesNoCountedTryAndNoMail: a hash of an address tells
+// TestADeletedAccountLeavesNoCountedTryAndNoMail: a hash of an email address reveals
 // whether someone with that address was here.
 func TestADeletedAccountLeavesNoCountedTryAndNoMail(t *testing.T) {
 	t.Parallel()
@@ -86,8 +86,9 @@ func TestADeletedAccountLeavesNoCountedTryAndNoMail(t *testing.T) {
 	})
 }
 
-// TestDeletingAnAccountDoesNotFreeAMailboxThatWasNeverItsOwnOfItsGuard: someone who
-// signs up with another's address and deletes the account could start over.
+// TestDeletingAnAccountDoesNotFreeAMailboxThatWasNeverItsOwnOfItsGuard: otherwise
+// someone who signs up with another person's address could delete the account and start
+// over.
 func TestDeletingAnAccountDoesNotFreeAMailboxThatWasNeverItsOwnOfItsGuard(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{mail: true, slow: true})
@@ -128,7 +129,7 @@ func TestDeletingAnAccountAsksForItsAddress(t *testing.T) {
 	}
 }
 
-// TestEveryClickOnDeleteGetsTheAnswerOfTheFirst: a browser shows the answer to the
+// TestEveryClickOnDeleteGetsTheAnswerOfTheFirst: a browser shows the response to the
 // last click.
 func TestEveryClickOnDeleteGetsTheAnswerOfTheFirst(t *testing.T) {
 	t.Parallel()

@@ -17,7 +17,7 @@ const (
 )
 
 // asksToDelete deletes an account whose address is confirmed, and returns the link in
-// the email about that.
+// the email about it.
 func (w *world) asksToDelete(p person) (b *browser, link, token string) {
 	w.t.Helper()
 	b = w.member(p)
@@ -28,7 +28,8 @@ func (w *world) asksToDelete(p person) (b *browser, link, token string) {
 	return b, link, token
 }
 
-// deletesNow uses the latest link in an email about an account that waits to be deleted.
+// deletesNow immediately deletes an account waiting to be deleted, with the latest
+// emailed link.
 func (w *world) deletesNow(email string) {
 	w.t.Helper()
 	_, token, _ := strings.Cut(w.linkIn(w.mailTo(email, tellsClosing)), "token=")

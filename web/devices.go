@@ -27,14 +27,13 @@ type devicesPage struct {
 // "deviceLine".
 type DeviceCard struct {
 	ID, Title, Address  string
-	Kind                string // of device, as the icons are named
+	Kind                string // of device: the name of its icon
 	Since, LastSeen     Moment
 	Current, Remembered bool
 	Account             string // for the partial "account", in the card's form
 }
 
-// pastDevices are sessions that have ended, on one kind of browser at one
-// address.
+// pastDevices are past sessions of one kind of browser at one address.
 type pastDevices struct {
 	Title, Address, Kind string
 	Sessions             []pastSession
@@ -45,8 +44,8 @@ type pastSession struct {
 	Since, Ended Moment
 }
 
-// showDevices lists the person's sessions: those that the session store still
-// has, and a page of those that have ended.
+// showDevices lists the member's sessions: those still in the session store, and one
+// page of past ones.
 func (s *Site) showDevices(c echo.Context) error {
 	ctx, now := c.Request().Context(), s.Now()
 	list := pagingOf(c, pastPerPage)
@@ -65,8 +64,8 @@ func (s *Site) showDevices(c echo.Context) error {
 	return s.Render(c, http.StatusOK, "devices", "Devices", p)
 }
 
-// groupPast puts sessions that ended on the same device together, the device
-// whose session ended last first.
+// groupPast groups past sessions by device. The device whose session ended last comes
+// first.
 func (s *Site) groupPast(past []session.Device, now time.Time) []pastDevices {
 	var groups []pastDevices
 	for _, d := range past {
@@ -90,8 +89,8 @@ func (s *Site) howEnded(d session.Device) string {
 	return RevocationWords(d.RevokeReason)
 }
 
-// DeviceCards are live sessions as a page shows them to the sender; others is how many of them
-// are not that of the request.
+// DeviceCards returns the live sessions as a page shows them to the sender; others is
+// how many of them are not the request's own.
 func DeviceCards(c echo.Context, live []session.Device, now time.Time) (cards []DeviceCard, others int) {
 	member, _ := memberOf(c)
 	for _, d := range live {
@@ -107,8 +106,8 @@ func DeviceCards(c echo.Context, live []session.Device, now time.Time) (cards []
 	return cards, others
 }
 
-// submitEndDevice ends one session of the person. Another person's is
-// session.ErrNoDevice, as one that does not exist.
+// submitEndDevice revokes one of the member's sessions. For another person's session,
+// it returns session.ErrNoDevice, as if it did not exist.
 func (s *Site) submitEndDevice(c echo.Context) error {
 	if err := current(c).RevokeDevice(c.Request().Context(), formOf(c)["id"]); err != nil {
 		return err
@@ -141,8 +140,8 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 func BrowserWords(userAgent string) string {
 	ua := useragent.Parse(userAgent)
 	browser, system := ua.Name, ua.OS
-	// An unknown browser sends any name it likes, and the name would appear in emails
-	// to people who never used it. So it is not shown.
+	// An unknown browser can send any name, which would appear in emails to people who
+	// never used that browser. So do not show the name.
 	if !knownBrowser(browser) {
 		browser = "Unknown browser"
 	}
@@ -152,8 +151,8 @@ func BrowserWords(userAgent string) string {
 	return browser + " on " + system
 }
 
-// knownBrowser reports whether a name is that of a browser or a program, and not
-// anything that a header may hold.
+// knownBrowser reports whether name is that of a known browser or program, not
+// arbitrary header text.
 func knownBrowser(name string) bool {
 	switch name {
 	case useragent.Chrome, useragent.HeadlessChrome, useragent.Firefox, useragent.Safari, useragent.Edge,
@@ -171,7 +170,7 @@ func knownBrowser(name string) bool {
 // operatorAgent is the User-Agent that the program records for its own command.
 const operatorAgent = product.Slug + " users reset-link"
 
-// deviceKind is which icon a User-Agent gets: "computer", "phone", "tablet",
+// deviceKind returns the icon for a User-Agent: "computer", "phone", "tablet",
 // "program" or "unknown".
 func deviceKind(userAgent string) string {
 	switch ua := useragent.Parse(userAgent); {

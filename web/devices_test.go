@@ -15,7 +15,7 @@ import (
 
 const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0"
 
-// cards are the headings of the devices on the page.
+// cards returns the headings of the devices on the page.
 func (a *answer) cards() []string {
 	a.t.Helper()
 	return a.doc().Find(".cards > .card > h2").Map(func(_ int, s *goquery.Selection) string { return s.Text() })
@@ -159,7 +159,7 @@ func TestAUserAgentStaysTextOnThePage(t *testing.T) {
 			}
 		}
 		here.post("/devices/end-others", nil).wantRedirect("/devices")
-		here.get("/devices").want(http.StatusOK) // it is among the past ones now
+		here.get("/devices").want(http.StatusOK) // it is now a past session
 	}
 }
 

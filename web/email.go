@@ -21,8 +21,8 @@ func (s *Site) showEmail(c echo.Context) error {
 	return s.Render(c, wrong.status(), "email", "Change your email address", emailPage{person.Email, typed(c, "email"), wrong})
 }
 
-// submitEmail sends an email to the new address. Nothing changes until it is
-// confirmed. The answer is the same whether or not the address is free.
+// submitEmail sends an email to the new address. Nothing changes until the user
+// confirms it. The response is the same whether or not the address is free.
 func (s *Site) submitEmail(c echo.Context) error {
 	member, _ := memberOf(c)
 	if err := s.Accounts.AskEmail(c.Request().Context(), member.ID, formOf(c)["email"], sender(c)); err != nil {
@@ -33,7 +33,7 @@ func (s *Site) submitEmail(c echo.Context) error {
 		"We wrote an email to your new address."))
 }
 
-// submitConfirmAgain sends the email that confirms the address again.
+// submitConfirmAgain sends another email to confirm the address.
 func (s *Site) submitConfirmAgain(c echo.Context) error {
 	member, _ := memberOf(c)
 	person, err := s.Accounts.AskConfirm(c.Request().Context(), member.ID, sender(c))
@@ -43,12 +43,12 @@ func (s *Site) submitConfirmAgain(c echo.Context) error {
 	return s.done(c, errMailAsked, "/account", s.mailNotice("An email is on its way to "+person.Email+".", "We wrote you an email."))
 }
 
-// readMail ends a notice of an email that is read on this site. Pages show a link
-// instead.
+// readMail ends a notice about an email that can be read on this site. Pages replace it
+// with a link.
 const readMail = " read it at /mail."
 
-// mailNotice returns what to say of an email that was asked for: sent where a
-// mail server is set, and otherwise written, followed by where to read it.
+// mailNotice returns the notice about a requested email: sent if a mail server is set
+// up, and otherwise written, followed by where to read the email.
 func (s *Site) mailNotice(sent, written string) string {
 	switch {
 	case s.MailOn:

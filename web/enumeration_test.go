@@ -16,8 +16,8 @@ import (
 	"holdfast/internal/password"
 )
 
-// enumerating are the requests by which someone could ask who is registered,
-// of an address that has an account and of one that has none.
+// enumerating returns the requests that could reveal who is registered, each for an
+// address that may or may not have an account.
 func enumerating(member *browser) map[string]func(w *world, email string) *answer {
 	return map[string]func(w *world, email string) *answer{
 		"log in": func(w *world, email string) *answer {
@@ -30,7 +30,7 @@ func enumerating(member *browser) map[string]func(w *world, email string) *answe
 			return w.browser().post("/forgot", url.Values{"email": {email}})
 		},
 		"change of email": func(_ *world, email string) *answer {
-			member.get("/account") // takes the notice of the last time
+			member.get("/account") // removes the previous notice
 			return member.post("/account/email", url.Values{"email": {email}})
 		},
 	}
@@ -72,9 +72,9 @@ func TestTheServerDoesTheSameForAnAddressWithAnAccountAndOneWithout(t *testing.T
 	})
 }
 
-// TestTimeTellsNobodyWhoIsRegistered compares the ranks of the times (Mann and
-// Whitney). Passwords are hashed at their full cost, which is most of them: a failed
-// login of an account is one more row in its history, some 0.1 ms.
+// TestTimeTellsNobodyWhoIsRegistered compares the ranks of response times (Mann and
+// Whitney). Passwords are hashed at full cost, which is most of the time: a failed
+// login to an account adds one row to its history, some 0.1 ms.
 func TestTimeTellsNobodyWhoIsRegistered(t *testing.T) {
 	campaign.Only(t)
 	const samples = 400
@@ -100,7 +100,7 @@ func TestTimeTellsNobodyWhoIsRegistered(t *testing.T) {
 				*times = append(*times, time.Since(began))
 			}
 		}
-		// Once in 2,500 campaigns it fails by chance.
+		// This fails by chance in one of 2,500 campaigns.
 		if p := rankTest(known, unknown); p < 0.0001 {
 			t.Errorf("%s: the times differ, p = %.4f", name, p)
 		} else {
@@ -109,8 +109,8 @@ func TestTimeTellsNobodyWhoIsRegistered(t *testing.T) {
 	}
 }
 
-// rankTest is how likely times as different as these are if they are of one
-// kind, by the normal approximation, which holds from 20 of each on.
+// rankTest returns how likely times as different as these are if both have the same
+// distribution. It uses the normal approximation, which holds for 20 or more of each.
 func rankTest(a, b []time.Duration) float64 {
 	type sample struct {
 		took time.Duration

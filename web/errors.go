@@ -27,8 +27,8 @@ type errorPage struct {
 	Back             bool   // whether to link to the home page as well
 }
 
-// The failures after a request has changed something. The error page says what
-// was changed. Handlers wrap the cause in one of these.
+// Failures after a request has changed something. Handlers wrap the cause in one of
+// these, and the error page says what changed.
 var (
 	errNotLoggedIn   = errors.New("login not stored")
 	errAccountMade   = errors.New("account created, login not stored")
@@ -41,7 +41,7 @@ var (
 	errLogOutUnknown = errors.New("logout outcome unknown")
 )
 
-// errDiskFull: what is left of the disk is kept for what ends sessions.
+// errDiskFull: the remaining disk space is reserved for requests that end sessions.
 var errDiskFull = errors.New("the disk is full")
 
 // unavailableAfter wraps err in done if its cause is an unavailable store.
@@ -54,8 +54,9 @@ func unavailableAfter(done, err error) error {
 	return err
 }
 
-// done answers a request that has changed something with a notice on the page at
-// path. If the notice cannot be stored, the error is after, which says what has changed.
+// done redirects a request that has changed something to path, with a notice there. If
+// the notice cannot be stored, it returns an error that wraps after, which says what
+// changed.
 func (s *Site) done(c echo.Context, after error, path, notice string) error {
 	current(c).Flash(notice)
 	if err := s.Sessions.Commit(current(c)); err != nil {
@@ -64,21 +65,21 @@ func (s *Site) done(c echo.Context, after error, path, notice string) error {
 	return c.Redirect(http.StatusSeeOther, path)
 }
 
-// NamedError is what users see of one kind of error: fixed words, never the cause.
+// NamedError is what users see for one kind of error: fixed words, never the cause.
 type NamedError struct {
-	Err              error // nil for the words of every other error with this status
+	Err              error // nil for the default row of this status
 	Status           int
-	Heading, Message string // "" for those of the status
+	Heading, Message string // "" for the default of the status
 }
 
 // again reports whether a retry may succeed in a moment.
 func (n NamedError) again() bool { return n.Status >= http.StatusInternalServerError }
 
-// nameMark in a message is replaced by the name of the sender.
+// nameMark in a message is replaced by the sender's name.
 const nameMark = "{name}"
 
-// namedErrors is the one table from errors to what users see of them; the first that
-// fits counts. The last row is for every error without a name.
+// namedErrors returns the one table from errors to what users see. The first match
+// applies. The last row is for every error without a name.
 func namedErrors(extensions []Extension) []NamedError {
 	table := []NamedError{
 		{errAccountMade, http.StatusServiceUnavailable, "Your account has been created",
@@ -153,7 +154,7 @@ func namedErrors(extensions []Extension) []NamedError {
 	}...)
 }
 
-// failureOf returns what users see of err.
+// failureOf returns what users see for err.
 func (s *Site) failureOf(err error) NamedError {
 	var status int
 	if known, ok := errors.AsType[*echo.HTTPError](err); ok {
@@ -176,10 +177,10 @@ func (s *Site) failureOf(err error) NamedError {
 	return s.errors[len(s.errors)-1]
 }
 
-// retryAfter is when a client should try again, in seconds.
+// retryAfter is how long a client should wait before a retry, in seconds.
 const retryAfter = "5"
 
-// fail answers a request that ended in err. It is Echo's HTTPErrorHandler, the
+// fail responds to a request that failed with err. It is Echo's HTTPErrorHandler, the
 // only function that turns errors into responses.
 func (s *Site) fail(err error, c echo.Context) {
 	c.Set(causeKey, err)
@@ -187,7 +188,7 @@ func (s *Site) fail(err error, c echo.Context) {
 		return
 	}
 	if errors.Is(err, context.Canceled) && c.Request().Context().Err() != nil {
-		err = errors.Join(err, echo.NewHTTPError(http.StatusBadRequest)) // the client has gone
+		err = errors.Join(err, echo.NewHTTPError(http.StatusBadRequest)) // the client disconnected
 	}
 	f := s.failureOf(err)
 	r, h := c.Request(), c.Response().Header()
@@ -207,7 +208,7 @@ func (s *Site) fail(err error, c echo.Context) {
 		return
 	}
 	if f.Status == http.StatusMethodNotAllowed && safe(r) {
-		// The user reloaded the address that a form was sent to, or went back there.
+		// The user reloaded, or went back to, a URL that a form was sent to.
 		_ = c.Redirect(http.StatusSeeOther, s.formPage(r.URL.Path))
 		return
 	}
@@ -224,7 +225,7 @@ func (s *Site) fail(err error, c echo.Context) {
 	p.Message = strings.ReplaceAll(f.Message, nameMark, who.Name)
 	p.OnURL, p.OnText = s.wayOn(f, c)
 	p.Back = p.OnURL != "/"
-	_ = s.write(c, f.Status, "error", f.Heading, l, p) // there is no other way to show a failure
+	_ = s.write(c, f.Status, "error", f.Heading, l, p) // if this fails, nothing else can be shown
 }
 
 // wayOn returns the URL and the text of an error page's main button.
@@ -243,7 +244,7 @@ func (s *Site) wayOn(f NamedError, c echo.Context) (url, text string) {
 	}
 	again := r.URL.RequestURI()
 	if !strings.HasPrefix(again, "/") || strings.HasPrefix(again, "//") || strings.Contains(again, "\\") {
-		again = "/" // browsers take the other forms for another host
+		again = "/" // browsers treat the other forms as another host
 	}
 	return again, "Try again"
 }
@@ -260,10 +261,10 @@ func (s *Site) formPage(path string) string {
 	return path
 }
 
-// whoAsks returns the sender of a failed request; known is false if no session was
-// looked up, or the store is unavailable. If no session was loaded because the page
-// does not exist, whoAsks loads it. The request has failed already, so an unavailable
-// store makes it no worse.
+// whoAsks returns the sender of a failed request. known is false if no session was
+// looked up, or if the store is unavailable. If no session was loaded because the page
+// does not exist, whoAsks loads it: the request has already failed, so an unavailable
+// store does no further harm.
 func (s *Site) whoAsks(c echo.Context, err error, status int) (who session.Member, known bool) {
 	if errors.Is(err, session.ErrUnavailable) {
 		return who, false

@@ -101,13 +101,13 @@ func TestALogOutWithoutABodyLogsOut(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
 	b := w.member(w.person("Ada"))
-	r := b.request(http.MethodPost, "/logout", nil) // as curl -X POST
+	r := b.request(http.MethodPost, "/logout", nil) // like curl -X POST
 	b.do(r).wantRedirect("/login")
 	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
 }
 
-// A browser takes a page of a foreign name that leads here (DNS rebinding) for
-// one of this site's own, so its requests look as this site's own do.
+// If another site's name resolves to this server (DNS rebinding), a browser treats that
+// site's page as same-origin, so its requests look like those of this site.
 func TestThePagesForLearningAnswerToTheServersOwnNameOnly(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
@@ -142,11 +142,11 @@ func TestThePagesForLearningAnswerToTheServersOwnNameOnly(t *testing.T) {
 	if w.lab.seconds.Load() != 0 || w.lab.restarts.Load() != 0 || w.lab.checks.Load() != 0 {
 		t.Errorf("%d restarts, %d checks", w.lab.restarts.Load(), w.lab.checks.Load())
 	}
-	ask("GET", "/session", "evil.example").want(http.StatusOK) // the proxy may call this server what it likes
+	ask("GET", "/session", "evil.example").want(http.StatusOK) // the proxy may use any name for this server
 }
 
-// TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm: with the link that the
-// form came from, since no other page has the form.
+// TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm: it keeps the form's link,
+// since no other page has the form.
 func TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, privateServices(t), options{mail: true, redisTimeout: time.Second})

@@ -8,8 +8,8 @@ import (
 	"holdfast/internal/account"
 )
 
-// logEvent writes an event to the log, after it has happened: docs/operations.md
-// lists the names. person is "" where it is unknown.
+// logEvent logs an event after it has happened. docs/operations.md lists the names.
+// person is "" if unknown.
 func (s *Site) logEvent(c echo.Context, event, person string, more ...slog.Attr) {
 	id, _ := c.Get(requestIDKey).(string)
 	attrs := []slog.Attr{
@@ -26,8 +26,8 @@ func (s *Site) logEvent(c echo.Context, event, person string, more ...slog.Attr)
 	s.Log.LogAttrs(c.Request().Context(), slog.LevelInfo, "event", append(attrs, more...)...)
 }
 
-// audit writes an event that has already happened to the history and the log. A
-// failure to write it does not fail the request.
+// audit records, in the history and the log, an event that has already happened. A
+// failure to record it does not fail the request.
 func (s *Site) audit(c echo.Context, kind account.EventKind, person string) {
 	s.logEvent(c, string(kind), person)
 	s.Accounts.TryAudit(c.Request().Context(), person, kind, sender(c))

@@ -68,7 +68,7 @@ func TestEveryEventIsInTheLogAndInTheDocuments(t *testing.T) {
 	require.NoError(t, err)
 	log := w.log.String()
 	historyAlone := []account.EventKind{account.EventSignUpAgain, account.EventResetAsked, account.EventSessionExpired}
-	// No row of the history tells of a session that expired: its device does.
+	// The history has no row for a session that expired: its device records that.
 	noRow := []account.EventKind{account.EventExported, account.EventDeleted, account.EventSessionExpired}
 	for _, kind := range append(account.EventKinds(), "throttled") {
 		if !strings.Contains(string(documents), "`"+string(kind)+"`") {

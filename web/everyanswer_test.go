@@ -10,8 +10,8 @@ import (
 	"golang.org/x/net/html"
 )
 
-// hold checks what must be true of every single answer, whatever it answers
-// (OWASP ASVS 5.0.0, chapters 3.2 to 3.5; 14.2.1).
+// hold checks what must be true of every response (OWASP ASVS 5.0.0, chapters 3.2 to
+// 3.5; 14.2.1).
 func (a *answer) hold(w *world) {
 	a.t.Helper()
 	for name, want := range map[string]string{
@@ -48,7 +48,7 @@ func (a *answer) hold(w *world) {
 		!slices.Contains([]string{"application/json", "application/manifest+json", "image/x-icon", "image/png", "image/svg+xml", "font/woff2"}, kind) {
 		a.fault("Content-Type %q", kind)
 	}
-	if a.request.URL.RawQuery == "" { // what was in the address may come back
+	if a.request.URL.RawQuery == "" { // values from the URL may come back
 		w.secrets.notIn(a.t, "the page "+a.request.URL.Path, string(a.body)+a.header.Get("Location"))
 	}
 	if strings.HasPrefix(kind, "text/html") && a.request.Method != http.MethodHead {
@@ -58,8 +58,8 @@ func (a *answer) hold(w *world) {
 	}
 }
 
-// holdPage checks what must be true of every page: nothing a person typed has
-// become markup, and every address in it is one of this site.
+// holdPage checks what must be true of every page: nothing a person typed has become
+// markup, and every URL in it is one of this site.
 func (a *answer) holdPage() {
 	a.t.Helper()
 	doc := a.doc()
@@ -89,7 +89,7 @@ func (a *answer) holdAttribute(element string, attribute html.Attribute) {
 		target, err := url.Parse(attribute.Val)
 		local := strings.HasPrefix(attribute.Val, "/") && !strings.HasPrefix(attribute.Val, "//")
 		if element == "link" && strings.HasPrefix(attribute.Val, "data:image/svg+xml,") {
-			return // the icon, in the page itself
+			return // the icon, inlined in the page
 		}
 		if err != nil || target.Host != "" || !local && !strings.HasPrefix(attribute.Val, "#") {
 			a.fault("<%s %s=%q>", element, attribute.Key, attribute.Val)
@@ -102,7 +102,8 @@ func (a *answer) fault(format string, args ...any) {
 	a.t.Errorf("%s %s, status %d: "+format, append([]any{a.request.Method, a.request.URL, a.status}, args...)...)
 }
 
-// referrerPolicy has no path where the address has a mailed link in it.
+// referrerPolicy returns the expected Referrer-Policy: one without a path if the URL
+// contains an emailed link.
 func referrerPolicy(path string) string {
 	if path == "/reset" || path == "/verify" {
 		return "strict-origin"

@@ -31,7 +31,7 @@ import (
 // explained is one step as the page explains it.
 type explained struct {
 	title, words   string
-	facts          map[string]string // the code of the value where there is one, else all of it
+	facts          map[string]string // the value's code element if it has one, else the whole value
 	ends           map[string]time.Time
 	bytes          string
 	file, function string
@@ -288,8 +288,8 @@ func TestWhatMakesAWriteOneStepIsExplainedForEveryStore(t *testing.T) {
 	}
 }
 
-// A request that waits for a new connection waits for what is done before that
-// is trusted.
+// A request that waits for a new connection also waits for what is done before that
+// connection is trusted.
 func TestWhatARequestWaitedForBelongsToItsRecord(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, privateServices(t), options{learn: true})
@@ -297,7 +297,7 @@ func TestWhatARequestWaitedForBelongsToItsRecord(t *testing.T) {
 	gone := w.member(w.person("Bea"))
 	gone.post("/logout", nil).wantRedirect("/login")
 	w.stores.redis.Stop()
-	w.stores.redis.Start() // another run, which has nothing of the one before
+	w.stores.redis.Start() // a new run, without the data of the previous one
 	page := b.get("/explain").want(http.StatusOK)
 	steps := way(page)
 	step(t, steps, "A connection was opened")
@@ -327,7 +327,7 @@ func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
 		notices += taken
 		want := 10
 		if taken > 0 {
-			want = 12 // as the notice is removed from the session, the last three steps are not one
+			want = 12 // removing the notice takes the last three steps instead of one
 		}
 		steps := slices.DeleteFunc(titles(way(page.(*answer))), func(s string) bool { return s == "A connection was opened" })
 		if len(steps) != want {
@@ -383,7 +383,7 @@ func TestEveryStepNamesCodeThatExists(t *testing.T) {
 	}
 }
 
-// functions are the functions of a file, written as the Go runtime does.
+// functions returns the names of a file's functions, as the Go runtime writes them.
 func functions(t *testing.T, path string) []string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", filepath.FromSlash(path)), nil, parser.SkipObjectResolution)
@@ -419,7 +419,7 @@ func TestWhereNoCommandReachesTheStoreThePageSaysSo(t *testing.T) {
 	}
 }
 
-// With sessions in the database, recognising a person needs it.
+// With sessions in the database, recognising a person needs the database.
 func TestWhereSessionsAreInTheDatabaseThePageSaysThatItIsNeeded(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, services(t), options{learn: true, store: store.KindDatabase})

@@ -9,11 +9,11 @@ import (
 	"holdfast/internal/session"
 )
 
-// shared are the files of the sites of the tests.
+// shared holds the files of the test sites.
 var shared sync.Map
 
-// loadOnce loads the files for all sites of the tests that have as many extensions
-// and learn or not.
+// loadOnce loads the files once for all test sites with the same number of extensions
+// and the same learn.
 func loadOnce(extensions []Extension, learn bool) (*files, error) {
 	type kind struct {
 		extensions int
@@ -23,7 +23,7 @@ func loadOnce(extensions []Extension, learn bool) (*files, error) {
 	return load.(func() (*files, error))()
 }
 
-// NewSharing is New with the files that the sites of the tests share.
+// NewSharing is New with the files that the test sites share.
 func NewSharing(cfg Config) (*Site, error) {
 	files, err := loadOnce(cfg.Extensions, cfg.NamePlaces)
 	if err != nil {
@@ -32,7 +32,7 @@ func NewSharing(cfg Config) (*Site, error) {
 	return newSite(cfg, files)
 }
 
-// Routes lists all that the site answers, as "METHOD /path", sorted.
+// Routes lists all routes of the site, as "METHOD /path", sorted.
 func (s *Site) Routes() []string {
 	var routes []string
 	for _, route := range s.echo.Routes() {
@@ -42,8 +42,8 @@ func (s *Site) Routes() []string {
 	return routes
 }
 
-// AddPage adds a public page under GET and POST, made by h, for what no page
-// of the site does by itself: failing halfway.
+// AddPage adds a public page for GET and POST, handled by h. It is for what no page of
+// the site does by itself, such as failing halfway.
 func (s *Site) AddPage(path string, h func(echo.Context, *session.Session) error) {
 	handler := func(c echo.Context) error { return h(c, current(c)) }
 	public := s.withSession()
@@ -51,14 +51,14 @@ func (s *Site) AddPage(path string, h func(echo.Context, *session.Session) error
 	s.echo.POST(path, public.wrap(handler))
 }
 
-// StreamKey is under which a handler leaves what writes its body.
+// StreamKey is the key under which a handler stores the function that writes its body.
 const StreamKey = streamKey
 
-// ShowPage renders a page as handlers do, with whatever struct it is given.
+// ShowPage renders a page as handlers do, with any struct.
 func (s *Site) ShowPage(c echo.Context, name string, page any) error {
 	return s.Render(c, 200, name, name, page)
 }
 
-// AccountValue is the value by which a form names the account it was shown for;
+// AccountValue returns the form field value for the account that a form was shown for;
 // "" is a guest.
 func AccountValue(id string) string { return formValue(session.Member{ID: id}) }

@@ -11,24 +11,23 @@ import (
 	"holdfast/templates"
 )
 
-// Extension adds pages to a site from outside this package. Its handlers get the
-// sender from [Current], answer with [Site.Render], and return errors, which the
-// site turns into answers as it does with its own.
+// Extension adds pages to a site from outside this package. Its handlers get the sender
+// from [Current], respond with [Site.Render], and return errors, which the site handles
+// like its own.
 type Extension struct {
-	// Templates have pages/*.html and partials/*.html. They may use the partials of
-	// the site, and define those of templates/partials/slots.html, which are
-	// empty otherwise, to link to the pages.
+	// Templates hold pages/*.html and partials/*.html. They may use the site's
+	// partials. To link to their pages, they may define the partials of
+	// templates/partials/slots.html, which are otherwise empty.
 	Templates []fs.FS
-	// Errors says how named errors of the extension look.
+	// Errors is what users see for the extension's named errors.
 	Errors []NamedError
-	// Around, if set, is put around the handling of every request that has a
-	// session.
+	// Around, if set, wraps the handling of every request that has a session.
 	Around echo.MiddlewareFunc
 	// Routes is called once, by [New].
 	Routes func(s *Site, public, members Group)
 }
 
-// allTemplates are the templates of the site and of its extensions.
+// allTemplates returns the templates of the site and of its extensions.
 func allTemplates(extensions []Extension) fs.FS {
 	all := layered{templates.FS}
 	for _, e := range extensions {
@@ -37,8 +36,8 @@ func allTemplates(extensions []Extension) fs.FS {
 	return all
 }
 
-// layered is several file systems as one, which have no file in common. Partials
-// are parsed in their order, so that a later one replaces an earlier one.
+// layered combines several file systems that have no file in common. Partials are
+// parsed in this order, so a later one replaces an earlier one.
 type layered []fs.FS
 
 func (l layered) Open(name string) (fs.File, error) {
@@ -63,15 +62,14 @@ func (l layered) Glob(pattern string) (all []string, err error) {
 	return all, nil
 }
 
-// Current is the session of a request to a route of a [Group].
+// Current returns the session of a request to a route of a [Group].
 func Current(c echo.Context) *session.Session { return current(c) }
 
-// Sent returns the fields of the form that a request to a route of [Group.Post] has
-// sent.
+// Sent returns the form fields of a request to a route of [Group.Post].
 func Sent(c echo.Context) form.Values { return formOf(c) }
 
-// LogCause has the request's log line say why a page shows a failure.
+// LogCause makes the request's log line say why a page shows a failure.
 func LogCause(c echo.Context, err error) { c.Set(causeKey, err) }
 
-// StatusOf is the status with which a request is answered that fails with err.
+// StatusOf returns the response status of a request that fails with err.
 func (s *Site) StatusOf(err error) int { return s.failureOf(err).Status }

@@ -17,7 +17,7 @@ import (
 	"holdfast/internal/text"
 )
 
-// faults are the ways a handler ends without an answer, and what is answered.
+// faults are handlers that fail, with the status of the response.
 var faults = map[string]struct {
 	status int
 	end    func(w *world, c echo.Context) error
@@ -54,7 +54,7 @@ var faults = map[string]struct {
 	}},
 }
 
-// doings are what a handler may have done to the session before it fails.
+// doings are what a handler may do to the session before it fails.
 var doings = map[string]func(c echo.Context, sess *session.Session){
 	"setting a value": func(_ echo.Context, sess *session.Session) {
 		if err := sess.Set("colour", "red"); err != nil {
@@ -90,7 +90,7 @@ func TestARequestThatFailsLeavesTheSessionAsItWas(t *testing.T) {
 		})
 		guest, member := w.browser(), w.member(w.person("Ada"))
 		member.set("colour", "green")
-		member.get("/session").want(http.StatusOK) // which says so
+		member.get("/session").want(http.StatusOK) // this page shows the notice
 		member.post("/test/flash", nil).want(http.StatusNoContent)
 		before := w.everything()
 		for did := range doings {
@@ -117,8 +117,8 @@ func faultPath(did, how string) string {
 	return "/test/" + strings.ReplaceAll(did+"/"+how, " ", "-")
 }
 
-// wantErrorPage holds that this is the site's error page: fixed words, the
-// request's number, no cause.
+// wantErrorPage checks that this is the site's error page: fixed words, the request ID,
+// no cause.
 func (a *answer) wantErrorPage() *answer {
 	a.t.Helper()
 	if a.text("body > header .brand") != "Holdfast" || a.text("h1") == "" || a.doc().Find("main .actions a[href='/']").Length() != 1 {
@@ -133,7 +133,7 @@ func (a *answer) wantErrorPage() *answer {
 	if retry := a.header.Get("Retry-After"); (retry != "") != (a.status == http.StatusServiceUnavailable) {
 		a.fault("Retry-After %q", retry)
 	}
-	// Without the number: random letters may spell anything.
+	// Without the request ID: random letters may spell anything.
 	shown := strings.ReplaceAll(a.text("main"), a.text("main code"), "")
 	for _, inside := range []string{"goroutine", ".go:", "panic", "cause", "sql", "dial tcp", "SQLITE", "redis:"} {
 		if strings.Contains(shown, inside) {
@@ -200,8 +200,8 @@ func TestAStoredSessionThatCannotBeReadIsAGuests(t *testing.T) {
 	})
 }
 
-// TestASessionOfANewerServerIsLeftToIt: in a rolling upgrade a request may come
-// to a server that cannot read the record which a newer one wrote.
+// TestASessionOfANewerServerIsLeftToIt: in a rolling upgrade, a request may reach a
+// server that cannot read the record of a newer one.
 func TestASessionOfANewerServerIsLeftToIt(t *testing.T) {
 	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {

@@ -10,9 +10,9 @@ import (
 	"holdfast/internal/session"
 )
 
-// The flash cookie carries a message to the next page for someone who has just
-// been logged out, and so has no session to keep it in. Its value is a code and
-// never text, so that setting the cookie does not choose what a page says.
+// The flash cookie carries a flash message to the next page for someone who has just
+// been logged out, and so has no session to keep it in. Its value is a code, never
+// text, so setting the cookie cannot choose what a page says.
 const (
 	flashCookieSeconds = 60
 
@@ -27,17 +27,17 @@ const (
 	flashClosing      = "closing"
 	flashKept         = "kept"
 	flashPassword     = "password" // kept in the session, not in the cookie
-	// flashLater ends the code of a message about sessions that may not be removed yet.
+	// flashLater ends the code of a message about sessions that may not be deleted yet.
 	flashLater = ".later"
-	// flashForgotten is for a session that the server's memory does not have.
+	// flashForgotten is for a session that is not in the server's memory.
 	flashForgotten = "forgotten"
 	// flashSeveral is for a browser that sent several session cookies.
 	flashSeveral = "several"
-	// flashEnded begins the code of a session that has ended; the reason follows.
+	// flashEnded begins the code for a session that has ended; the reason follows.
 	flashEnded = "ended."
 )
 
-// flashText is the message for a code; "" for an unknown one.
+// flashText returns the message for a code, or "" for an unknown one.
 func (s *Site) flashText(code string) string {
 	if why, ended := strings.CutPrefix(code, flashEnded); ended {
 		return "Your session has ended" + reasons()[session.RevokeReason(why)].because + ". Log in to continue."
@@ -74,7 +74,7 @@ const renameCookie = "The operator can rename ours with the setting SESSION_COOK
 // reason says why a session has ended.
 type reason struct {
 	listed  string // in the list of devices; "" for "Expired"
-	because string // after "Your session has ended", as far as its owner can make use of it
+	because string // after "Your session has ended"; "" if it would not help the owner
 }
 
 func reasons() map[session.RevokeReason]reason {
@@ -94,12 +94,13 @@ func reasons() map[session.RevokeReason]reason {
 	}
 }
 
-// RevocationWords is how the page of devices says why a session has ended.
+// RevocationWords returns the words in which the devices page says why a session ended.
 func RevocationWords(why session.RevokeReason) string {
 	return cmp.Or(reasons()[why].listed, "Expired")
 }
 
-// setFlashCookie has the next page show the message for code, if it is not "".
+// setFlashCookie makes the next page show the message for code. It does nothing if code
+// is "".
 func (s *Site) setFlashCookie(c echo.Context, code string) {
 	if code == "" {
 		return

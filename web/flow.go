@@ -11,10 +11,10 @@ import (
 type FlowDiagram struct {
 	Words                     string // the text alternative of the drawing
 	Greeting                  string // what the browser shows
-	Size                      string // of the letters in which it fits there: "big", "mid" or "fine"
+	Size                      string // of the letters in which Greeting fits there: "big", "mid" or "fine"
 	Keeps                     string // what the server itself keeps
 	Store, Record             string // where sessions are kept, and what is kept there
-	Inside, OnDisk            bool   // whether that is in the server's process, with its data on disk
+	Inside, OnDisk            bool   // whether the store is in the server's process, and its data on disk
 	Cookie, Key, Answer, Page FlowArrow
 	Linked                    bool // whether arrows link to the steps below
 }
@@ -29,8 +29,8 @@ type FlowArrow struct {
 const flowWords = "The browser sends a cookie to the server. The server turns it into a key and looks it up in the store. " +
 	"The store returns a record. The server returns a page that greets you by name."
 
-// Flow returns the part of the diagram that is the same for every request; the
-// greeting is for a person's name, or for a guest where that is "".
+// Flow returns the part of the diagram that is the same for every request, with a
+// greeting for name, or for a guest if name is "".
 func (s *Site) Flow(name string) FlowDiagram {
 	d := FlowDiagram{Words: flowWords, Greeting: "Hello, guest", Size: "big", Keeps: "keeps no sessions"}
 	d.Store, _ = storeWords(s.SessionStore)
@@ -54,7 +54,7 @@ func (s *Site) Flow(name string) FlowDiagram {
 	return d
 }
 
-// flowOf draws the request of someone with this name, token and key.
+// flowOf returns the diagram for a member with this name, token and key.
 func (s *Site) flowOf(name, token, key string) FlowDiagram {
 	d := s.Flow(name)
 	d.Record = fitting("name: "+name, "with your name")
@@ -63,7 +63,7 @@ func (s *Site) flowOf(name, token, key string) FlowDiagram {
 	return d
 }
 
-// sampleFlow draws the request of a person who does not exist.
+// sampleFlow returns the diagram for an invented member.
 func (s *Site) sampleFlow() FlowDiagram {
 	const token = "qUdM0000000000000000000000000000000000000hYsf"
 	return s.flowOf("Ada", token, session.Key(token))
@@ -72,8 +72,8 @@ func (s *Site) sampleFlow() FlowDiagram {
 // Ends shortens a token or key to 8 of its 43 characters, to fit in the diagram.
 func Ends(text string) string { return text[:4] + "…" + text[len(text)-4:] }
 
-// What fits on an arrow, or in big letters in the drawn browser, and what fits there
-// in letters of medium size.
+// maxLineRunes is what fits on an arrow, or in the drawn browser in big letters.
+// maxMidRunes is what fits there in medium letters.
 const (
 	maxLineRunes = 16
 	maxMidRunes  = 56

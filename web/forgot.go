@@ -8,7 +8,7 @@ import (
 
 type forgotPage struct {
 	Email string
-	Mails bool // whether mail is read at /mail
+	Mails bool // whether email can be read at /mail
 	problems
 }
 
@@ -17,8 +17,8 @@ func (s *Site) showForgot(c echo.Context) error {
 	return s.Render(c, wrong.status(), "forgot", "Forgotten your password?", forgotPage{formOf(c)["email"], s.Mails != nil, wrong})
 }
 
-// submitForgot answers alike whether or not the address has an account: who has
-// it is looked for when the email is sent.
+// submitForgot responds the same whether or not the address has an account: the account
+// is looked up only when the email is sent.
 func (s *Site) submitForgot(c echo.Context) error {
 	if err := s.Accounts.AskReset(c.Request().Context(), formOf(c)["email"], sender(c)); err != nil {
 		return err

@@ -12,19 +12,18 @@ import (
 	"holdfast/internal/session"
 )
 
-// accountField is the hidden field in which a form carries the account that its
-// page was shown for. The partial "account" renders it.
+// accountField is the hidden form field with the account that the page was shown for.
+// The partial "account" renders it.
 const accountField = "account"
 
-// guestValue is accountField on a page that was shown to a guest. No account has
-// this value: it is shorter than all of theirs.
+// guestValue is the value of accountField on a page shown to a guest. It is no
+// account's value: all of those are longer.
 const guestValue = "guest"
 
-// formValue returns the value of accountField for the forms of a page that member
-// sees; the zero Member is a guest. It depends on the account alone, so that logging
-// in again as the same person, or giving the password again, leaves the forms in
-// other tabs valid. It is no secret: who may send a form is for the session and for
-// [Site.protect] to decide.
+// formValue returns the value of accountField for the forms of a page that member sees;
+// the zero Member is a guest. It depends only on the account, so forms in other tabs
+// stay valid if the same person logs in again or enters their password again. It is not
+// a secret: the session and [Site.protect] decide who may send a form.
 func formValue(member session.Member) string {
 	if member.ID == "" {
 		return guestValue
@@ -33,7 +32,7 @@ func formValue(member session.Member) string {
 	return base64.RawURLEncoding.EncodeToString(sum[:9])
 }
 
-// The reasons for which a form is refused because of accountField.
+// Reasons to refuse a form because of accountField.
 var (
 	errOtherAccount = errors.New("form was shown for another account")
 	errAccountLeft  = errors.New("form was shown for an account, and the sender is a guest")
@@ -41,13 +40,13 @@ var (
 	errNoAccount    = errors.New("form does not say which account it was shown for")
 )
 
-// sameAccount refuses a form that was shown for another account than the one that
-// is logged in now: another tab of the same browser may have changed that. It
-// takes accountField out of the form, so handlers do not see it. A form without
-// the field passes only if no browser sent it.
+// sameAccount refuses a form shown for an account other than the one now logged in:
+// another tab of the same browser may have logged in or out. It removes accountField
+// from the form, so handlers do not see it. A form without the field passes only if no
+// browser sent it.
 //
-// Forms that name their account themselves do not need it and do not carry the
-// field, see [Site.routes].
+// Forms that name their account themselves need no check and do not carry the field:
+// see [Site.routes].
 func (s *Site) sameAccount(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r := c.Request()
@@ -64,7 +63,7 @@ func (s *Site) sameAccount(next echo.HandlerFunc) echo.HandlerFunc {
 		case sent == now:
 		case sent == "" && !fromBrowser(r):
 		case now == guestValue && r.URL.Path == "/logout":
-			// The logout has reached its goal already.
+			// The user is already logged out.
 		case sent == "":
 			return errNoAccount
 		case now == guestValue:
@@ -78,15 +77,15 @@ func (s *Site) sameAccount(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// fromBrowser reports whether a request that changes something was sent by a
-// browser: all of them say where it comes from, in one of these headers.
+// fromBrowser reports whether a browser sent a request that changes something. All
+// browsers send its origin in at least one of these headers.
 func fromBrowser(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Site") != "" || r.Header.Get("Origin") != ""
 }
 
-// typed returns a field of the form that is shown again, or of the query, in which
-// whereTo has kept what was typed; "" if that was for another account than the one
-// that is logged in now.
+// typed returns a field of the form that is shown again, or of the query, where whereTo
+// keeps what was typed. It returns "" if the query is for an account other than the one
+// now logged in.
 func typed(c echo.Context, field string) string {
 	if sent := formOf(c); sent != nil {
 		return sent[field]

@@ -18,9 +18,9 @@ import (
 	"holdfast/web"
 )
 
-// wantForms holds that every form of a page carries the account of id ("" for a
-// guest), but for those that name their account themselves. It returns where the
-// forms are sent.
+// wantForms checks that every form of a page carries the account of id ("" for a
+// guest), except those that name their account themselves. It returns the URLs that the
+// forms are sent to.
 func (a *answer) wantForms(id string) (actions []string) {
 	a.t.Helper()
 	for _, form := range a.doc().Find("form").EachIter() {
@@ -67,7 +67,7 @@ func TestEveryFormCarriesTheAccountItIsShownFor(t *testing.T) {
 			path := map[account.Purpose]string{account.PurposeConfirm: "/verify", account.PurposeReset: "/reset"}[purpose]
 			look(b.get(path + "?token=" + w.link(purpose, p)).want(http.StatusOK))
 		}
-		// Error pages have the header, and with it the log-out form.
+		// Error pages have the header, and so the logout form.
 		errors := []*answer{
 			b.get("/none").want(http.StatusNotFound),
 			b.get("/test/away").want(http.StatusServiceUnavailable),
@@ -87,17 +87,16 @@ func TestEveryFormCarriesTheAccountItIsShownFor(t *testing.T) {
 				page.fault("the header has a log-out form: %v", logOut)
 			}
 		}
-		// TestNoTemplateHasAFormWithoutItsAccount knows them all; a form may be shown
-		// only where there is something to send.
+		// TestNoTemplateHasAFormWithoutItsAccount covers all forms; a form may be shown
+		// only if there is something to send.
 		if least := map[bool]int{true: 8, false: 14}[id == ""]; len(seen) < least {
 			t.Errorf("%d forms were found, want at least %d: %v", len(seen), least, slices.Sorted(maps.Keys(seen)))
 		}
 	}
 }
 
-// TestAFormActsOnTheAccountItWasShownForOrNotAtAll tries every form as another
-// tab would leave it behind: shown for Ada or to a guest, sent as Bert or by a
-// guest.
+// TestAFormActsOnTheAccountItWasShownForOrNotAtAll tries every form as another tab
+// would leave it: shown for Ada or to a guest, and sent as Bert or by a guest.
 func TestAFormActsOnTheAccountItWasShownForOrNotAtAll(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
@@ -112,10 +111,10 @@ func TestAFormActsOnTheAccountItWasShownForOrNotAtAll(t *testing.T) {
 	)
 	type sent struct {
 		what    string
-		guest   bool // who sends it
+		guest   bool // whether a guest sends it
 		shown   string
 		headers []string
-		said    string // on the page that refuses it; "" where it is answered as its row says
+		said    string // on the page that refuses it; "" if the response is its row's
 	}
 	cases := []sent{
 		{"shown for Ada, sent as Bert", false, web.AccountValue(ada.id), browserSays, other},
@@ -170,7 +169,7 @@ func TestAFormActsOnTheAccountItWasShownForOrNotAtAll(t *testing.T) {
 		}
 		w.wantUnchanged(stored, route+", each time refused,")
 		for _, c := range cases {
-			if refused(c) || named && c.shown != "" { // which carries none
+			if refused(c) || named && c.shown != "" { // such a form carries no account
 				continue
 			}
 			bert := w.person("Bert")
@@ -182,8 +181,8 @@ func TestAFormActsOnTheAccountItWasShownForOrNotAtAll(t *testing.T) {
 			if c.shown != "" {
 				form.Set("account", c.shown)
 			}
-			// A page for members leads to the log-in, with what was typed if it is known
-			// for whom.
+			// A members' page redirects to the login, with what was typed if the
+			// account is known.
 			if got := b.postWith(r.at(route), form.Encode(), c.headers...).brief(); got != want && (!c.guest || !members || !strings.HasPrefix(got, want+"%3Faccount%3D"+c.shown)) {
 				t.Errorf("%s %s: %s, want %s", route, c.what, got, want)
 			}
@@ -191,8 +190,8 @@ func TestAFormActsOnTheAccountItWasShownForOrNotAtAll(t *testing.T) {
 	}
 }
 
-// The account is looked at before the password is asked for again: giving it
-// would be for the other account.
+// The account is checked before the password is requested again: that password would be
+// for the other account.
 func TestAnotherAccountsFormDoesNotAskForThePassword(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
@@ -232,7 +231,7 @@ func TestARefusedFormSaysTheNameAsText(t *testing.T) {
 	}
 }
 
-// The value is the account's, not the session's.
+// The field's value belongs to the account, not to the session.
 func TestAFormStaysValidThroughANewSessionOfTheSamePerson(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
@@ -253,9 +252,8 @@ func TestAFormStaysValidThroughANewSessionOfTheSamePerson(t *testing.T) {
 	b.get("/profile").wantText("h1", "Hello, Ada after a restart!")
 }
 
-// What Ada typed before her session ended is for her alone: neither is it shown
-// when Bert logs in instead, nor when he does so while she is asked for her
-// password.
+// What Ada typed before her session ended is for her only. It is not shown if Bert logs
+// in instead, nor if he does so while she is asked for her password.
 func TestWhatWasTypedIsNotShownToAnotherAccount(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
@@ -279,7 +277,7 @@ func TestWhatWasTypedIsNotShownToAnotherAccount(t *testing.T) {
 		if got := shown(b.follow(at)); got != c.own {
 			t.Errorf("%s: Bert is shown %q, want %q", c.page, got, c.own)
 		}
-		// The log-in form is explicit, in whatever session it is sent.
+		// The login form names its account, in any session.
 		if got := shown(b.follow(sendAs(ada))); got != c.typed {
 			t.Errorf("%s: Ada is shown %q, want %q", c.page, got, c.typed)
 		}

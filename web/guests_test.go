@@ -50,7 +50,7 @@ func TestWhatGuestsOfOneAddressStoreIsLimited(t *testing.T) {
 			member := w.member(p)
 			member.post("/session", map[string][]string{"key": {"k"}, "value": {strings.Repeat("x", 1000)}}).wantRedirect("/session")
 
-			// The counters are no sessions: they are not counted, and stay.
+			// The counters are not sessions: they are not counted, and they stay.
 			if n, err := w.sessions.RevokeAll(t.Context(), session.RevokedByOperator, func(int) {}); n != stored+2 || err != nil {
 				t.Errorf("%d sessions revoked, want %d: %v", n, stored+2, err)
 			}
@@ -61,7 +61,7 @@ func TestWhatGuestsOfOneAddressStoreIsLimited(t *testing.T) {
 	}
 }
 
-// Guests who change what they have stored are counted by how much it grows.
+// Guests who change stored data are charged only for its growth.
 func TestAGuestIsChargedForWhatGrows(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{guestBytes: 4 << 10})

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// headerLinks are where the header of a page leads to, but for its first page.
+// headerLinks returns the links in a page's header, except the one to the home page.
 func headerLinks(page *answer) []string {
 	var links []string
 	for _, a := range page.doc().Find("header a:not(.brand)").EachIter() {
@@ -52,8 +52,8 @@ func TestTheHeaderIsForWhoeverIsAsking(t *testing.T) {
 	}
 }
 
-// notForPeople are what nothing links to: programs ask for them, or a redirect
-// or a mail leads there.
+// notForPeople are paths that nothing links to: programs request them, or a redirect or
+// an email leads there.
 var notForPeople = []string{"/healthz", "/readyz", "/favicon.ico", "/lab/wait", "/lab/check", "/account/proof", "/reset", "/verify"}
 
 func TestEveryPageCanBeFoundByItsLinks(t *testing.T) {

@@ -14,8 +14,8 @@ import (
 	"holdfast/internal/session"
 )
 
-// Every answer of every test is held to the headers (see hold); this test makes
-// sure that each kind of answer is among them.
+// Every test checks the headers of every response (see hold). This test makes sure that
+// each kind of response is among them.
 func TestTheSecurityHeadersStandOnEveryKindOfAnswer(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range []string{"http", "https"} {
@@ -109,13 +109,13 @@ func TestAStoreThatIsAwayIsSaidInTheSitesOwnLook(t *testing.T) {
 	w.browser().logIn(p, "").want(http.StatusServiceUnavailable).wantNoCookie().wantErrorPage()
 	b.get("/healthz").want(http.StatusOK)
 	b.get("/readyz").want(http.StatusServiceUnavailable)
-	w.stores.redis.Start() // empty: what it held is gone, and nothing else
+	w.stores.redis.Start() // empty: only the data it held is lost
 	w.well()
 	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
 	w.browser().logIn(p, "").wantRedirect("/profile")
 }
 
-// TestOnlyAGuestsFormIsKeptForBack: the page of a member's has the member's name.
+// TestOnlyAGuestsFormIsKeptForBack: a member's page contains the member's name.
 func TestOnlyAGuestsFormIsKeptForBack(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})

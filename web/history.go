@@ -19,13 +19,13 @@ type historyPage struct {
 
 type historyEvent struct {
 	What, Browser, Address string
-	Kind                   string // of device: its icon
+	Kind                   string // of device: the name of its icon
 	At                     Moment
 }
 
 func (s *Site) showHistory(c echo.Context) error {
 	member, _ := current(c).Member()
-	// Listing the sessions finds those that were idle for too long.
+	// Listing the sessions detects those that were idle for too long.
 	if _, err := current(c).Devices(c.Request().Context()); err != nil {
 		return err
 	}
@@ -39,7 +39,7 @@ func (s *Site) showHistory(c echo.Context) error {
 	words := eventWords()
 	for _, e := range events {
 		p.Events = append(p.Events, historyEvent{
-			What:    cmp.Or(words[e.Kind], "Other activity"), // an event of a newer version
+			What:    cmp.Or(words[e.Kind], "Other activity"), // an event from a newer version
 			Browser: BrowserWords(e.From.UserAgent), Kind: deviceKind(e.From.UserAgent), Address: e.From.Address,
 			At: MomentAt(e.At, s.Now()),
 		})
@@ -47,7 +47,7 @@ func (s *Site) showHistory(c echo.Context) error {
 	return s.Render(c, http.StatusOK, "history", "Account history", p)
 }
 
-// eventWords says what happened, by kind.
+// eventWords describes events, by kind.
 func eventWords() map[account.EventKind]string {
 	return map[account.EventKind]string{
 		account.EventSignUp:            "Account created",

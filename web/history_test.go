@@ -12,8 +12,8 @@ func (a *answer) events() []string {
 	return a.doc().Find(".ended b").Map(func(_ int, s *goquery.Selection) string { return s.Text() })
 }
 
-// TestTheHistoryTellsOfASessionThatExpiredOnce: no one ended it, so nothing was
-// written when it did.
+// TestTheHistoryTellsOfASessionThatExpiredOnce: no one ended it, so nothing was written
+// when it expired.
 func TestTheHistoryTellsOfASessionThatExpiredOnce(t *testing.T) {
 	t.Parallel()
 	for name, expire := range map[string]func(w *world){
@@ -31,7 +31,7 @@ func TestTheHistoryTellsOfASessionThatExpiredOnce(t *testing.T) {
 				gone := w.browser()
 				gone.agent = "Mozilla/5.0 (Windows NT 10.0; rv:128.0) Gecko/20100101 Firefox/128.0"
 				gone.logIn(p, "").wantRedirect("/profile")
-				// The database's clock cannot be set: the row is a day older.
+				// The database's clock cannot be set, so the row is made a day older.
 				if _, err := w.db.SQL().ExecContext(t.Context(), `UPDATE devices SET created_ms = created_ms - $1`, sessionIdle.Milliseconds()); err != nil {
 					t.Fatal(err)
 				}

@@ -8,9 +8,10 @@ import (
 
 type homePage struct {
 	Name   string // "" for a guest
-	URL    string // of this site, for those who link to it; "" for a member
+	URL    string // of this site, for link previews; "" for a member
 	Memory bool   // whether sessions are in the server's memory
-	// Embedded explains to a guest that sessions are in a Redis that runs in the server.
+	// Embedded makes the page explain to a guest that sessions are in a Redis inside
+	// the server.
 	Embedded bool
 	Way      FlowDiagram
 }

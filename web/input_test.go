@@ -42,7 +42,7 @@ type badBody struct {
 	status      int
 }
 
-// badBodies spoils a good form in each way.
+// badBodies returns a valid form broken in each of these ways.
 func badBodies(good url.Values) map[string]badBody {
 	form, encoded := []string{urlencoded}, good.Encode()
 	and := "&"
@@ -65,12 +65,12 @@ func badBodies(good url.Values) map[string]badBody {
 		"another charset":           {[]string{urlencoded + "; charset=utf-16"}, encoded, 415},
 	}
 	if encoded == "" {
-		delete(bad, "no content type") // nothing at all is an empty form
+		delete(bad, "no content type") // no body is an empty form
 	}
 	var multi bytes.Buffer
 	parts := multipart.NewWriter(&multi)
 	for name := range good {
-		_ = parts.WriteField(name, good.Get(name)) // a bytes.Buffer takes everything
+		_ = parts.WriteField(name, good.Get(name)) // a bytes.Buffer never fails
 		without := url.Values{}
 		for other := range good {
 			if other != name {
@@ -125,7 +125,7 @@ func TestTheAddressNeverStandsInForTheForm(t *testing.T) {
 	}
 }
 
-// The forms that pages show and the rows of the matrix know the same fields.
+// The forms that pages show and the rows of the matrix have the same fields.
 func TestEveryFormThatAPageShowsIsTriedWithAllItsFields(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
@@ -155,7 +155,7 @@ func TestEveryFormThatAPageShowsIsTriedWithAllItsFields(t *testing.T) {
 	}
 }
 
-// What a person typed is there again when a form is refused, but for passwords.
+// A refused form still has what the user typed, except passwords.
 func TestAFormThatIsRefusedKeepsWhatWasTyped(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})
@@ -234,14 +234,13 @@ func TestWhatAPersonCanMendIsSaidAtTheField(t *testing.T) {
 			t.Errorf("%.30q <%.40q>: nothing said at the field %s", c.name, c.email, c.field)
 		}
 	}
-	if _, err := w.db.SQL().Exec(`DELETE FROM history WHERE event = 'log_in_failed'`); err != nil { // two were log-ins
+	if _, err := w.db.SQL().Exec(`DELETE FROM history WHERE event = 'log_in_failed'`); err != nil { // two were logins
 		t.Fatal(err)
 	}
 	w.wantUnchanged(before, "forms to mend")
 }
 
-// markup is text that turns into something else on a page that does not
-// escape it.
+// markup is text that becomes something else on a page that does not escape it.
 var markup = []string{
 	`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>`, `' onfocus='alert(1)`, `</title><script>alert(1)</script>`,
 	`{{.}}{{template "x"}}`, `<svg/onload=alert(1)>`, `javascript:alert(1)`, `&lt;b&gt;&#x3c;b&#x3e;`, `</main><h1>x</h1>`, "`${alert(1)}`", `<!-- x`, `%3Cscript%3E`,
@@ -281,7 +280,7 @@ func TestMarkupStaysText(t *testing.T) {
 		// The list of devices shows what browsers call themselves.
 		r := guest.request(http.MethodPost, "/login", strings.NewReader(url.Values{"email": {p.email}, "password": {p.password}}.Encode()))
 		r.Header.Set("Content-Type", urlencoded)
-		if i < 3 { // a hash each
+		if i < 3 { // each costs a password hash
 			guest.do(r).wantRedirect("/profile")
 			guest.get("/devices").want(http.StatusOK)
 		}

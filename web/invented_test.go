@@ -9,7 +9,7 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-// Who asks for links to addresses that they have made up delays no one's email.
+// Requesting links for invented addresses does not delay anyone's email.
 func TestInventedAddressesHoldUpNoReset(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {

@@ -15,8 +15,8 @@ import (
 	"holdfast/internal/product"
 )
 
-// guess is a try of a wrong password from an address of its own, and how long
-// the next one has to wait; hashed is false for one that came too early.
+// guess sends a wrong password from its own IP address. It returns how long the next
+// attempt has to wait; hashed is false if this one came too early.
 func (b *browser) guess(path string, sent url.Values, n int) (hashed bool, wait time.Duration) {
 	b.w.t.Helper()
 	r := b.request("POST", path, strings.NewReader(sent.Encode()))
@@ -37,9 +37,9 @@ func (b *browser) guess(path string, sent url.Values, n int) (hashed bool, wait 
 	return false, 0
 }
 
-// TestOfADaysTriesAtMostTwoHundredAreHashedWhateverCookiesAreHeld: someone who guesses
-// has 10 device cookies and a session, any number of addresses, and tries again
-// as soon as that is let through.
+// TestOfADaysTriesAtMostTwoHundredAreHashedWhateverCookiesAreHeld: the attacker has 10
+// device cookies and a session, any number of IP addresses, and tries again as soon as
+// that is allowed.
 func TestOfADaysTriesAtMostTwoHundredAreHashedWhateverCookiesAreHeld(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{slow: true, trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
@@ -48,7 +48,7 @@ func TestOfADaysTriesAtMostTwoHundredAreHashedWhateverCookiesAreHeld(t *testing.
 	for n := range known {
 		known[n] = w.known(p)
 	}
-	// Nothing matches this, at a cost that a day's tries take no time for.
+	// No password matches this hash, and its cost is low enough for a day's attempts.
 	cheap := "$argon2id$v=19$m=8,t=1,p=1$" + strings.Repeat("A", 22) + "$" + strings.Repeat("A", 43)
 	if _, err := w.db.SQL().ExecContext(t.Context(), `UPDATE people SET password_hash = $1`, cheap); err != nil {
 		t.Fatal(err)
@@ -90,7 +90,7 @@ func TestOfADaysTriesAtMostTwoHundredAreHashedWhateverCookiesAreHeld(t *testing.
 	}
 }
 
-// known is a browser that has logged in to an account.
+// known returns a browser that has logged in to an account.
 func (w *world) known(p person) *browser {
 	w.t.Helper()
 	b := w.browser()
@@ -98,7 +98,7 @@ func (w *world) known(p person) *browser {
 	return b
 }
 
-// withoutSession is a browser that has the device cookie of this one alone.
+// withoutSession returns a browser that has only the device cookie of this one.
 func (b *browser) withoutSession() *browser {
 	only := b.w.browser()
 	for _, cookie := range b.client.Jar.Cookies(b.w.base) {
@@ -109,8 +109,8 @@ func (b *browser) withoutSession() *browser {
 	return only
 }
 
-// TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt: someone who has logged in with
-// the former password has no tries of their own at the next one.
+// TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt: someone who logged in with the
+// former password gets no separate attempts at the next one.
 func TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -156,8 +156,8 @@ func TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt(t *testing.T) {
 	}
 }
 
-// TestALogInWithAFormerPasswordHasNoBrowserKnown: the password was right when it
-// was verified, and was changed before the log-in was noted.
+// TestALogInWithAFormerPasswordHasNoBrowserKnown: the password was correct when it was
+// verified, and was changed before the login was recorded.
 func TestALogInWithAFormerPasswordHasNoBrowserKnown(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {

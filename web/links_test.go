@@ -22,14 +22,14 @@ const (
 	tellsChange = "Your email address was changed"
 )
 
-// moves has b, who is logged in, give its account another address.
+// moves changes the email address of the account that b is logged in to.
 func (w *world) moves(b *browser, to string) {
 	w.t.Helper()
 	b.post("/account/email", url.Values{"email": {to}}).wantRedirect("/account")
 	b.submit(b.get(w.linkIn(w.mailTo(to, asksChange))), "form[action='/verify']", nil).wantRedirect("/account")
 }
 
-// resets has someone who reads the emails of an address choose a new password.
+// resets chooses a new password as someone who reads the emails of an address.
 func (w *world) resets(email, password string) {
 	w.t.Helper()
 	b := w.browser()
@@ -42,14 +42,14 @@ func (w *world) sets(b *browser, link, password string) {
 	b.submit(b.get(link).want(http.StatusOK), "form[action='/reset']", map[string]string{"password": password}).wantRedirect("/login")
 }
 
-// undoes uses a link that leads back to a former address.
+// undoes uses a link that restores a former address.
 func (w *world) undoes(link string) {
 	w.t.Helper()
 	b := w.browser()
 	b.submit(b.get(link).want(http.StatusOK), "form[action='/verify']", nil).wantReset()
 }
 
-// wantReset holds that the answer leads to where a new password is chosen.
+// wantReset checks that the response redirects to the form for a new password.
 func (a *answer) wantReset() *answer {
 	a.t.Helper()
 	if a.want(http.StatusSeeOther); !strings.HasPrefix(a.leadsTo(), "/reset?token=") {
@@ -58,8 +58,8 @@ func (a *answer) wantReset() *answer {
 	return a
 }
 
-// holdMail puts off what waits for a recipient, as a mail server does that does
-// not answer, and returns what ends that.
+// holdMail delays the emails waiting for a recipient, as a mail server that does not
+// respond would. release ends the delay.
 func (w *world) holdMail(to string) (release func()) {
 	w.t.Helper()
 	turn := func(by time.Duration) {
@@ -73,7 +73,7 @@ func (w *world) holdMail(to string) (release func()) {
 }
 
 // TestWhoeverTookAnAccountOverCannotCutTheFormerAddressOff: the thief knows the
-// password and reads the mail of each address that they give the account.
+// password and reads the email of each address they give the account.
 func TestWhoeverTookAnAccountOverCannotCutTheFormerAddressOff(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
@@ -123,8 +123,8 @@ func TestWhoeverTookAnAccountOverCannotCutTheFormerAddressOff(t *testing.T) {
 	})
 }
 
-// TestANewPasswordSpendsTheWaysBackToTheAddressTheAccountHas: a copy of such a
-// link, in a mailbox that someone else has read, would be a reset for a week.
+// TestANewPasswordSpendsTheWaysBackToTheAddressTheAccountHas: a copy of such a link, in
+// a mailbox that someone else has read, would allow a reset for a week.
 func TestANewPasswordSpendsTheWaysBackToTheAddressTheAccountHas(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
@@ -151,8 +151,8 @@ func TestANewPasswordSpendsTheWaysBackToTheAddressTheAccountHas(t *testing.T) {
 	})
 }
 
-// TestAnEarlierAddressGoesBeforeALaterOne: the owner moved the account back by
-// the form, and the thief's own way back is still good.
+// TestAnEarlierAddressGoesBeforeALaterOne: the owner changed the address back with the
+// form, and the thief's own undo link still works.
 func TestAnEarlierAddressGoesBeforeALaterOne(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
@@ -248,8 +248,8 @@ func TestAnEmailWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
 	})
 }
 
-// TestAnEmailThatIsBeingSentCarriesNoLinkThatOutlivesAReset: its sender has taken
-// it, and makes its link while the password is reset.
+// TestAnEmailThatIsBeingSentCarriesNoLinkThatOutlivesAReset: its sender has taken it
+// from the outbox, and creates its link while the password is reset.
 func TestAnEmailThatIsBeingSentCarriesNoLinkThatOutlivesAReset(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
@@ -258,7 +258,7 @@ func TestAnEmailThatIsBeingSentCarriesNoLinkThatOutlivesAReset(t *testing.T) {
 			used := w.link(account.PurposeReset, p)
 			require.NoError(t, w.accounts.AskReset(t.Context(), p.email, text.Sender{}))
 			l, ok, err := w.db.Outbox().Take(t.Context(), time.Minute)
-			for ok && err == nil && l.Kind != account.EmailReset { // one that tells of the round before
+			for ok && err == nil && l.Kind != account.EmailReset { // an email about the previous round
 				if err = w.db.Outbox().Remove(t.Context(), l); err == nil {
 					l, ok, err = w.db.Outbox().Take(t.Context(), time.Minute)
 				}
@@ -273,7 +273,7 @@ func TestAnEmailThatIsBeingSentCarriesNoLinkThatOutlivesAReset(t *testing.T) {
 			}
 			var all sync.WaitGroup
 			if round == 0 {
-				reset() // before the link is made, and then at the same time
+				reset() // before the link is created; in later rounds, at the same time
 			} else {
 				all.Go(reset)
 			}
@@ -294,8 +294,8 @@ func TestAnEmailThatIsBeingSentCarriesNoLinkThatOutlivesAReset(t *testing.T) {
 }
 
 // TestAFormerAddressThatSomebodySignedUpWithIsTakenBackAllTheSame: the thief has
-// made an account with the address that the owner's account has left, at a server
-// of before, which kept it for no one.
+// created an account with the address that the owner's account left, on an earlier
+// version of the server, which did not reserve it.
 func TestAFormerAddressThatSomebodySignedUpWithIsTakenBackAllTheSame(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {

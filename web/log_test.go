@@ -16,8 +16,8 @@ import (
 	"holdfast/internal/text"
 )
 
-// Every test looks through its log for passwords and tokens (see newWorld);
-// this one makes sure that they had every chance to get there.
+// Every test searches its log for passwords and tokens (see newWorld). This one gives
+// them every chance to get there.
 func TestTheLogNeverShowsAPasswordOrToken(t *testing.T) {
 	t.Parallel()
 	for _, asText := range []bool{false, true} {
@@ -41,7 +41,7 @@ func TestTheLogNeverShowsAPasswordOrToken(t *testing.T) {
 		b.get("/static/" + b.token()).want(http.StatusNotFound)
 		w.bare("POST", "/"+b.token(), "", "Authorization: Bearer "+b.token(), "Referer: http://x/?"+b.token(), "User-Agent: "+b.token(), "Origin: http://"+b.token())
 		b.do(b.request(http.MethodPut, "/login?password="+url.QueryEscape(p.password), nil)).want(http.StatusMethodNotAllowed)
-		// Typed into the wrong field, it comes back on the page, and only there.
+		// A password typed into the wrong field comes back on the page, and only there.
 		b.post("/login?typed=wrong", url.Values{"email": {p.password}, "password": {p.password + "!"}}).want(http.StatusUnprocessableEntity)
 		require.NoError(t, w.db.Close())
 		w.browser().logIn(p, "").want(http.StatusInternalServerError)
@@ -53,7 +53,7 @@ func TestTheLogNeverShowsAPasswordOrToken(t *testing.T) {
 	}
 }
 
-// unprintable is what would break or forge a line where a log is read.
+// unprintable reports whether r could break or forge a line for a reader of the log.
 func unprintable(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
 
 func TestNobodyCanForgeALineOfTheLog(t *testing.T) {

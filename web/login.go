@@ -38,16 +38,16 @@ func (s *Site) showLogin(c echo.Context) error {
 	return s.Render(c, wrong.status(), "login", "Log in", p)
 }
 
-// A login by a browser that has not sent a cookie yet leads back to the login page,
-// with one of these in the query. The page leads on, or says why the browser is not
-// logged in.
+// After a login, a browser that has not yet sent a cookie is redirected to the login
+// page with one of these in the query. The page redirects again, or says why the
+// browser is not logged in.
 const (
 	checkField   = "check"
 	checkCookies = "cookies" // the browser accepts no cookies
-	checkHTTPS   = "https"   // a cookie for https, and a page that was opened by http
+	checkHTTPS   = "https"   // an https cookie, on a page opened over http
 )
 
-// loggedIn redirects a browser that has been logged in to next.
+// loggedIn redirects a browser to next after a login.
 func (s *Site) loggedIn(c echo.Context, next string) error {
 	r := c.Request()
 	if next = s.afterLogin(next); !fromBrowser(r) || len(s.deviceTokens(r)) > 0 {
@@ -60,8 +60,8 @@ func (s *Site) loggedIn(c echo.Context, next string) error {
 	return c.Redirect(http.StatusSeeOther, loginURL(next)+"&"+checkField+"="+check)
 }
 
-// cookieNotice says on the login page what is wrong with the browser's cookies, as far
-// as a guest's request shows it.
+// cookieNotice returns the login page's notice about what is wrong with the browser's
+// cookies, as far as a guest's request reveals it.
 func (s *Site) cookieNotice(c echo.Context) string {
 	const off = "You are not logged in: your browser did not send our cookie back. "
 	value, count := findCookie(c.Request().Header, s.sessionCookie)
@@ -79,7 +79,7 @@ func (s *Site) cookieNotice(c echo.Context) string {
 	return ""
 }
 
-// ownLink reports whether a request does not follow a link of another site.
+// ownLink reports whether a request does not come from a link on another site.
 func ownLink(r *http.Request) bool {
 	site := r.Header.Get("Sec-Fetch-Site")
 	return site != "cross-site" && site != "same-site"
@@ -100,7 +100,7 @@ func (s *Site) submitLogin(c echo.Context) error {
 	return s.loggedIn(c, sent["next"])
 }
 
-// logIn verifies an email and a password, and begins a session.
+// logIn verifies an email address and password, and starts a session.
 func (s *Site) logIn(c echo.Context, email, pass string, remember bool) error {
 	var missing form.Errors
 	if email == "" {

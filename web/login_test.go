@@ -99,8 +99,7 @@ func TestTheProfileTellsTheTimesOfTheSession(t *testing.T) {
 	}
 }
 
-// withDate puts the date and time of day of a machine-readable time in the
-// place of DATE.
+// withDate replaces DATE with the date and time of day of a machine-readable time.
 func withDate(t *testing.T, words, datetime string, zone *time.Location) string {
 	t.Helper()
 	if !strings.Contains(words, "DATE") {
@@ -115,13 +114,13 @@ func TestAnIdleSessionEnds(t *testing.T) {
 	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
-		for range 3 { // in use, it lives on
+		for range 3 { // use keeps it alive
 			w.clock.Advance(sessionIdle - time.Minute)
 			b.get("/profile").want(http.StatusOK)
 		}
 		w.clock.Advance(sessionIdle + time.Second)
 		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
-		w.clock.Advance(-sessionIdle) // not even by turning back the clock
+		w.clock.Advance(-sessionIdle) // turning back the clock does not restore it
 		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
 	})
 }
@@ -177,7 +176,7 @@ func TestLogOutEndsTheSessionAtTheServer(t *testing.T) {
 		if stored := w.record(token); stored != "" {
 			t.Errorf("came back: %s", stored)
 		}
-		other.get("/profile").want(http.StatusOK) // the person's other session is another matter
+		other.get("/profile").want(http.StatusOK) // the person's other session is unaffected
 	})
 }
 

@@ -10,12 +10,13 @@ import (
 	"holdfast/internal/fault"
 )
 
-// maxLogOuts is how many cookies of the session cookie's name a logout looks at. A
-// browser sends several if they are set for several paths or domains.
+// maxLogOuts is how many cookies with the session cookie's name a logout reads. A
+// browser sends several if they were set for several paths or domains.
 const maxLogOuts = 4
 
-// submitLogout revokes this session; where several cookies of its name came, those
-// of all of them. It stores that before the response, so that a failure can be shown.
+// submitLogout revokes this session or, if the request has several cookies with that
+// name, the sessions of all of them. It commits before it responds, so it can report a
+// failure.
 func (s *Site) submitLogout(c echo.Context) error {
 	var tokens []string
 	cookies := c.Request().CookiesNamed(s.Sessions.CookieName())

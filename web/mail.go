@@ -18,18 +18,18 @@ type mailsPage struct {
 type shownMail struct {
 	From, To, Subject string
 	At                Moment
-	Open              bool // the latest is
+	Open              bool // whether it is the latest
 	Paragraphs        []mailParagraph
 }
 
-// mailParagraph is one of a mail's text: a sentence or more, a list, or a link.
+// mailParagraph is one paragraph of an email: text, a list, or a link.
 type mailParagraph struct {
 	Text  string
 	Items []string
-	Href  string // where Text leads, on this site
+	Href  string // where Text links to, on this site
 }
 
-// showMails shows the mail that is kept in files, as a mail client would.
+// showMails shows the emails kept in files, as a mail client would.
 func (s *Site) showMails(c echo.Context) error {
 	mails, err := s.Mails()
 	if err != nil {

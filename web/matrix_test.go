@@ -18,29 +18,29 @@ import (
 	"holdfast/web"
 )
 
-// The contract of the matrix, for every route that there is:
+// The contract of the matrix, for every route:
 //
-//   - A GET changes nothing that is stored, no matter who sends it and from where.
-//   - A POST that another site has a browser send (forged) is answered 403 and
-//     changes nothing that is stored: no row, no session, not even a flash.
-//   - Everything else answers what its row says, to a guest and to a member.
+//   - A GET changes no stored data, no matter who sends it and from where.
+//   - A POST that another site makes a browser send (forged) gets 403 and changes
+//     no stored data: no row, no session, not even a flash message.
+//   - Every other request gets the response in its row, for a guest and a member.
 //
-// A GET without a row is a page for members: it answers a member 200, and sends
-// a guest to log in and back. So a new page needs a row only if it is open to
+// A GET without a row is a page for members: a member gets 200, and a guest is
+// redirected to the login and back. So a new page needs a row only if it is open to
 // guests or is a form's target.
 
-// row says what one route answers, as "status" or "status where it leads".
+// row is the expected response of one route, as "status" or "status location".
 type row struct {
-	path string // where the route's own is a pattern
-	// form returns a good form. It may make what the form is about, such as
-	// another device to log out.
+	path string // set if the route's own is a pattern
+	// form returns a valid form. It may create what the form is about, such as another
+	// device to log out.
 	form          func(w *world, who *browser, p person) url.Values
 	guest, member string
-	empty         string // to the role that gets furthest, for a form with nothing in it
-	optional      string // fields that the form may have besides, separated by spaces
+	empty         string // for an empty form, from the role that gets furthest
+	optional      string // further fields that the form may have, separated by spaces
 }
 
-// fields makes a form of names and values.
+// fields returns a function that builds a form from names and values.
 func fields(pairs ...string) func(*world, *browser, person) url.Values {
 	return func(*world, *browser, person) url.Values {
 		form := url.Values{}
@@ -51,12 +51,12 @@ func fields(pairs ...string) func(*world, *browser, person) url.Values {
 	}
 }
 
-// moreRows has a method for each page whose rows are beside its own tests. It
-// returns them as a map[string]row.
+// moreRows has a method for each page whose rows are next to its own tests. Each
+// returns a map[string]row.
 type moreRows struct{}
 
-// rows is every route of the site that is open to guests, and every form's
-// target. HEAD answers as GET does.
+// rows returns every route of the site that is open to guests, and every form's target.
+// HEAD responds as GET does.
 func rows(w *world) map[string]row {
 	open := row{guest: "200", member: "200"}
 	sheet := w.browser().get("/").doc().Find("link[rel=stylesheet]").AttrOr("href", "")
@@ -170,8 +170,8 @@ func rows(w *world) map[string]row {
 	return all
 }
 
-// forms are the fields of every form of the site, with what would be taken from
-// a browser of this person, by path.
+// forms returns the fields of every form of the site, by path, with values that would
+// be accepted from this person's browser.
 func forms(w *world, who *browser, p person) map[string]url.Values {
 	all := map[string]url.Values{}
 	for route, r := range rows(w) {
@@ -190,8 +190,8 @@ func forms(w *world, who *browser, p person) map[string]url.Values {
 	return all
 }
 
-// origins are what a browser, or something else, says of where a request comes
-// from, and whether one that changes something is let in.
+// origins are the headers with which a browser, or another client, states where a
+// request comes from, and whether a request that changes something is then refused.
 func origins(own string) map[string]struct {
 	headers []string
 	refused bool
@@ -227,7 +227,7 @@ func TestEveryRouteAnswersEachRoleAndRefusesForgery(t *testing.T) {
 			t.Errorf("the route %q has no row: add one to rows in web/matrix_test.go, or by a method of moreRows, with a good form and what a guest and a member are answered", route)
 			continue
 		}
-		bodies := map[string]string{} // made first: a form may need something to be there
+		bodies := map[string]string{} // built first: a form may need something to exist
 		for role, b := range roles {
 			bodies[role] = r.body(w, route, b, p)
 		}
@@ -246,7 +246,7 @@ func TestEveryRouteAnswersEachRoleAndRefusesForgery(t *testing.T) {
 	for _, route := range routes {
 		for from, origin := range origins(w.base.String()) {
 			if r := all[route]; r.form != nil && !origin.refused {
-				// What changes something is tried by someone new each time.
+				// A new person sends each request that changes something.
 				who := w.person("Bea")
 				r.try(w, route, "a guest", from, w.browser(), who, origin.headers)
 				r.try(w, route, "a member", from, w.member(who), who, origin.headers)
@@ -265,7 +265,7 @@ func TestEveryRouteAnswersEachRoleAndRefusesForgery(t *testing.T) {
 	}
 }
 
-// try sends the request and looks whether the answer is the row's.
+// try sends the request and checks that the response is the row's.
 func (r row) try(w *world, route, role, from string, b *browser, p person, headers []string) {
 	w.t.Helper()
 	want := map[string]string{"a guest": r.guest, "a member": r.member}[role]
@@ -306,20 +306,21 @@ func (r row) body(w *world, route string, who *browser, p person) string {
 	return form.Encode()
 }
 
-// namesItsAccount reports whether a form says itself, by what is typed or by a
-// mailed link, which account it is about. Every other form carries the account
-// that its page was shown for.
+// namesItsAccount reports whether a form itself says, by what is typed or by an emailed
+// link, which account it is about. Every other form carries the account that its page
+// was shown for.
 func namesItsAccount(route string) bool {
 	return slices.Contains([]string{"/register", "/login", "/forgot", "/reset", "/verify"}, strings.TrimPrefix(route, "POST "))
 }
 
-// brief is the status and where the answer leads, without a key, which is random.
+// brief returns the status and where the response leads, without the key, which is
+// random.
 func (a *answer) brief() string {
 	to, _, _ := strings.Cut(a.leadsTo(), "?key=")
 	return strings.TrimSpace(fmt.Sprint(a.status, " ", to))
 }
 
-// link is the token of a link that a mail would bring.
+// link returns the token of a link as an email would contain it.
 func (w *world) link(purpose account.Purpose, p person) string {
 	w.t.Helper()
 	token, err := w.accounts.MakeLink(w.t.Context(), purpose, p.id, p.email)
@@ -327,8 +328,8 @@ func (w *world) link(purpose account.Purpose, p person) string {
 	return token
 }
 
-// otherDevices are the ids of the person's sessions on other devices, as the
-// page has them.
+// otherDevices returns the IDs of the person's sessions on other devices, from the
+// page.
 func (b *browser) otherDevices() []string {
 	b.w.t.Helper()
 	var ids []string

@@ -29,7 +29,7 @@ func TestARouteTakesItsOwnMethodsOnly(t *testing.T) {
 			}
 			page := w.raw(method, path, "", cookie, "Origin: "+w.base.String(), "X-HTTP-Method-Override: POST").wantNoCookie()
 			page.wantAllow(known)
-			if method == http.MethodGet || method == http.MethodHead { // someone reloads what a form was sent to
+			if method == http.MethodGet || method == http.MethodHead { // a user reloads the URL that a form was sent to
 				page.want(http.StatusSeeOther)
 				continue
 			}
@@ -43,7 +43,7 @@ func TestARouteTakesItsOwnMethodsOnly(t *testing.T) {
 	w.wantUnchanged(before, "methods that no route has")
 }
 
-// wantAllow holds that Allow lists the methods and OPTIONS, each once.
+// wantAllow checks that Allow lists the methods and OPTIONS, each once.
 func (a *answer) wantAllow(methods []string) {
 	a.t.Helper()
 	allowed := strings.Split(strings.ReplaceAll(strings.Join(a.header.Values("Allow"), ","), " ", ""), ",")
@@ -111,7 +111,7 @@ func TestAnOddPathIsNoPage(t *testing.T) {
 		page.wantErrorPage()
 	}
 	w.wantUnchanged(before, "odd paths")
-	// An odd path of a POST is no way around the check.
+	// A POST to an odd path does not bypass the check.
 	for _, path := range []string{"//logout", "/logout/", "/./logout", "/%6cogout/", "/logout%2f", "/devices/../logout"} {
 		w.raw("POST", path, "", cookie, "Content-Type: application/x-www-form-urlencoded", "Content-Length: 0").want(http.StatusNotFound)
 	}

@@ -22,26 +22,26 @@ import (
 const (
 	requestIDKey = "request id"
 	sessionKey   = "session"
-	senderKey    = "sender" // the session.Member as it was found; the zero one for a guest
+	senderKey    = "sender" // the session.Member as loaded; zero for a guest
 	causeKey     = "cause"
 	flashesKey   = "flashes"
-	formKey      = "form"     // the form.Values that were sent
+	formKey      = "form"     // the submitted form.Values
 	problemsKey  = "problems" // what is wrong with them
 	streamKey    = "stream"   // the func(io.Writer) error that writes the body after the headers
 )
 
-// What has been done with the session's flash messages, under flashesKey.
+// States of the session's flash messages, under flashesKey.
 const (
-	flashesTaken = "taken" // they are on the page that is being made
-	flashesKept  = "kept"  // they stay in the session for another page
+	flashesTaken = "taken" // they are on the page being rendered
+	flashesKept  = "kept"  // they stay in the session for a later page
 )
 
 // errPanic wraps the value of a handler's panic.
 var errPanic = errors.New("panic")
 
-// requestLog is the outermost middleware: it gives the request an id, recovers
-// panics, has errors turned into responses, and logs one line. That line has no
-// header but the client's address, no body and no query, and so no secret.
+// requestLog is the outermost middleware. It assigns the request ID, recovers panics,
+// passes errors to the error handler, and logs one line. That line contains no header
+// except the client's address, no body and no query, so it contains no secret.
 func (s *Site) requestLog(next echo.HandlerFunc) echo.HandlerFunc {
 	recovering := func(c echo.Context) (err error) {
 		defer func() {
@@ -91,21 +91,20 @@ func (s *Site) requestLog(next echo.HandlerFunc) echo.HandlerFunc {
 			_ = s.Log.Handler().Handle(ctx, record) // there is nowhere to report that logging failed
 		}
 		if aborted {
-			panic(http.ErrAbortHandler) // net/http then cuts the connection
+			panic(http.ErrAbortHandler) // net/http then closes the connection
 		}
 		return nil
 	}
 }
 
-// contentSecurityPolicy lets a page load what is the site's own and nothing else
-// (ASVS 5.0 3.4.3). Pictures and the typeface may also stand in the page and the
-// style sheet themselves (data:), which saves a request for each and can reach
-// no other site.
+// contentSecurityPolicy lets a page load only the site's own resources (ASVS 5.0
+// 3.4.3). Images and the font may also be inlined in the page and the style sheet
+// (data:). That saves a request for each and cannot reach another site.
 const contentSecurityPolicy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; " +
 	"font-src 'self' data:; manifest-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-// securityHeaderValues are set on every response, errors and static files
-// included (ASVS 5.0 chapter 3.4).
+// securityHeaderValues returns the headers set on every response, including errors and
+// static files (ASVS 5.0 chapter 3.4).
 func securityHeaderValues(https, subdomains bool) http.Header {
 	h := http.Header{
 		"Content-Security-Policy":      {contentSecurityPolicy},
@@ -124,19 +123,20 @@ func securityHeaderValues(https, subdomains bool) http.Header {
 	return h
 }
 
-// linkReferrerPolicy has the browser send no one the address of a page that has an
-// emailed link in it: only the host, and that only where the address is no less secure.
-// With no-referrer, a browser would send the form of such a page with Origin: null
-// (Fetch, "append a request Origin header"), which is refused where it sends no
-// Sec-Fetch-Site either: Safari before 16.4, and by plain http to another machine.
+// linkReferrerPolicy keeps the URL of a page opened from an emailed link out of
+// Referer. The browser sends only the origin, and only to a destination that is no less
+// secure. With no-referrer, a browser would send the page's form with Origin: null
+// (Fetch, "append a request Origin header"). That is refused if the browser sends no
+// Sec-Fetch-Site either, like Safari before 16.4, and any browser over plain http to
+// another machine.
 const linkReferrerPolicy = "strict-origin"
 
 // errCSRF: a request that may change something came from another origin.
 var errCSRF = errors.New("cross-origin request refused")
 
-// protect sets securityHeaderValues, and linkReferrerPolicy for pages that emailed
-// links lead to. It refuses unsafe requests from other origins, login and registration
-// included. Sec-Fetch-Site decides, or Origin where that is missing; a request with
+// protect sets securityHeaderValues, and linkReferrerPolicy on the pages of emailed
+// links. It refuses unsafe requests from other origins, including login and
+// registration. Sec-Fetch-Site decides or, if it is missing, Origin. A request with
 // neither was not sent by a browser and passes ([http.CrossOriginProtection]).
 func (s *Site) protect(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
@@ -151,13 +151,13 @@ func (s *Site) protect(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// errStrangeHost: the request is for another host, by its name.
+// errStrangeHost: the request names another host.
 var errStrangeHost = errors.New("request for an unknown host")
 
-// ownHost lets only those requests through that are for this server by name. A
-// page of another site whose name leads here is of the same origin as this site
-// for a browser (DNS rebinding), and so neither cookies nor Sec-Fetch-Site tell
-// it apart. For pages that show or do more than a stranger may see or do.
+// ownHost passes only requests that name this server as their host. If another site's
+// name resolves to this server (DNS rebinding), a browser treats that site's page as
+// same-origin with this one, so neither cookies nor Sec-Fetch-Site reveal it. Use it
+// for pages that show or do more than a stranger may see or do.
 func (s *Site) ownHost(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		asked := &url.URL{Host: c.Request().Host}
@@ -169,9 +169,9 @@ func (s *Site) ownHost(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// membersOnly sends a guest to log in, and back to the page they requested. If the
-// token is of a session that has ended, a notice on the login page says so:
-// nothing else there would explain it.
+// membersOnly redirects a guest to the login page, and from there back to the requested
+// page. If the token belongs to a session that has ended, a notice on the login page
+// says so: nothing else there would explain it.
 func (s *Site) membersOnly(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		if _, ok := current(c).Member(); ok {
@@ -186,10 +186,10 @@ func (s *Site) membersOnly(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// endedNotice is the code of the notice that the session which a request came with has
-// ended, or that the request came with several session cookies; "" if neither is so.
-// Of several cookies it clears this site's: a browser that sends the other one for some
-// pages only would be redirected between those and the login page for ever.
+// endedNotice returns the code of the notice that the request's session has ended, or
+// that the request has several session cookies; "" for neither. If there are several,
+// it clears this site's cookie. Otherwise a browser that sends the other cookie for
+// some pages only would be redirected between those and the login page forever.
 func (s *Site) endedNotice(c echo.Context) string {
 	if _, count := findCookie(c.Request().Header, s.sessionCookie); count > 1 {
 		current(c).DropCookie()
@@ -197,7 +197,7 @@ func (s *Site) endedNotice(c echo.Context) string {
 	}
 	how, over, err := current(c).WhyEnded(c.Request().Context())
 	if err != nil {
-		// Why a session ended is not worth failing for.
+		// An unknown reason must not fail the request.
 		s.Log.WarnContext(c.Request().Context(), "session revocation reason not read", "cause", err)
 	}
 	lost := how == "" || how == session.RevokedByIdleness
@@ -213,13 +213,13 @@ func (s *Site) endedNotice(c echo.Context) string {
 	}
 }
 
-// current is the session of this request. It panics for routes outside
+// current returns the session of this request. It panics for routes outside
 // sessionMiddleware.
 func current(c echo.Context) *session.Session {
 	return c.Get(sessionKey).(*session.Session)
 }
 
-// memberOf is the person who sent the request; ok is false for a guest and for
+// memberOf returns the member who sent the request; ok is false for a guest and for
 // routes outside sessionMiddleware.
 func memberOf(c echo.Context) (member session.Member, ok bool) {
 	s, ok := c.Get(sessionKey).(*session.Session)
@@ -229,7 +229,7 @@ func memberOf(c echo.Context) (member session.Member, ok bool) {
 	return s.Member()
 }
 
-// sender is where this request comes from, for the history, the list of devices
+// sender returns where this request comes from, for the history, the list of devices
 // and emails.
 func sender(c echo.Context) text.Sender {
 	return text.Sender{UserAgent: c.Request().UserAgent(), Address: c.RealIP()}

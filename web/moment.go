@@ -8,10 +8,10 @@ import (
 // Moment is a time as a page shows it; the partial "moment" renders it.
 type Moment struct{ ISO, Words string }
 
-// MomentAt describes t, in a year of four digits, relative to now: how far away
-// it is and, from an hour on, the date and the time of day in the zone of now.
-// The script of the pages describes the distance in the same words. The profile
-// has five of these, so the two texts share one allocation.
+// MomentAt describes t relative to now: the distance and, from an hour on, the date and
+// time in now's time zone. The year of t must have four digits. The pages' script
+// describes the distance in the same words. The profile page has five Moments, so both
+// texts share one allocation.
 func MomentAt(t, now time.Time) Moment {
 	var buffer [80]byte
 	text := t.UTC().AppendFormat(buffer[:0], time.RFC3339) // 2006-01-02T15:04:05Z
@@ -63,8 +63,8 @@ func appendDistance(text []byte, d time.Duration) []byte {
 	return text
 }
 
-// lasting describes a length of time in the largest unit that it is a whole number
-// of: "30 days", "36 hours".
+// lasting describes a duration in the largest unit that divides it: "30 days" or "36
+// hours".
 func lasting(d time.Duration) string {
 	switch {
 	case d%(24*time.Hour) == 0:
@@ -78,7 +78,7 @@ func lasting(d time.Duration) string {
 	}
 }
 
-// Count is a number of things: "1 device", "2 devices".
+// Count formats a number of things: "1 device", "2 devices".
 func Count(n int, unit string) string { return string(appendCount(nil, n, unit)) }
 
 func appendCount(text []byte, n int, unit string) []byte {

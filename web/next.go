@@ -10,19 +10,18 @@ import (
 	"holdfast/internal/form"
 )
 
-// maxNextBytes is the longest address that a login redirects to.
+// maxNextBytes is the longest URL that a login redirects to.
 const maxNextBytes = 2048
 
-// loginURL is the address of the login page that redirects to next, if that is
-// a page of this site, after the login.
+// loginURL returns the URL of the login page that redirects to next after the login, if
+// next is a page of this site.
 func loginURL(next string) string {
 	return "/login?next=" + url.QueryEscape(next)
 }
 
-// localPath returns next if it is the path, with or without a query, of a page of
-// this site that GET shows, and otherwise "" (ASVS 5.0 3.7.2). It compares next
-// with the list of such pages instead of looking for the ways in which another
-// host can be written.
+// localPath returns next if it is the path, with or without a query, of a page that
+// this site serves for GET, and "" otherwise (ASVS 5.0 3.7.2). It compares next with
+// the list of such pages instead of detecting the many spellings of another host.
 func (s *Site) localPath(next string) string {
 	if len(next) > maxNextBytes || !strings.HasPrefix(next, "/") || strings.ContainsAny(next, "\\\t\r\n") {
 		return ""
@@ -41,9 +40,9 @@ func (s *Site) localPath(next string) string {
 	return path + "?" + values.Encode()
 }
 
-// carried are the fields of members' forms that go along, by the path the form
-// is sent to, when the sender has to log in first: nothing secret, and nothing
-// that takes effect when the page is shown. The page of the form reads them.
+// carried returns the form fields that are kept, by the path of a members' form, if the
+// sender has to log in first: nothing secret, and nothing that takes effect when the
+// page is shown. The form's page reads them.
 func carried(path string) []string {
 	switch path {
 	case "/account/name":
@@ -55,8 +54,8 @@ func carried(path string) []string {
 	}
 }
 
-// whereTo is what a request for members was for: the page itself, or the page of
-// the form that was sent, with what was typed where it can come along.
+// whereTo returns the page that a request for members was for: the page itself, or the
+// page of the submitted form, with what was typed if it can be kept.
 func (s *Site) whereTo(c echo.Context) string {
 	r := c.Request()
 	if safe(r) {
@@ -67,8 +66,8 @@ func (s *Site) whereTo(c echo.Context) string {
 	if fields == nil {
 		return page
 	}
-	// What was typed is for the account of the form, see typed. A member's
-	// form has been compared with the session already.
+	// What was typed belongs to the form's account: see typed. A member's form has
+	// already been compared with the session.
 	member, ok := memberOf(c)
 	whose := formValue(member)
 	if !ok {
@@ -91,8 +90,8 @@ func (s *Site) whereTo(c echo.Context) string {
 	return page
 }
 
-// nextOf returns the page that a form of the login leads to: that of the form, where
-// it is shown again, or else of the query.
+// nextOf returns the page that a login form redirects to: from the form if it is shown
+// again, or else from the query.
 func (s *Site) nextOf(c echo.Context) string {
 	if sent := formOf(c); sent != nil {
 		return s.localPath(sent["next"])
@@ -100,7 +99,7 @@ func (s *Site) nextOf(c echo.Context) string {
 	return s.localPath(c.QueryParam("next"))
 }
 
-// afterLogin is where a login redirects to.
+// afterLogin returns where a login redirects to.
 func (s *Site) afterLogin(next string) string {
 	return cmp.Or(s.localPath(next), "/profile")
 }

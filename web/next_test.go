@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// elsewhere are ways of writing an address that is no page of this site to be
-// shown after log-in.
+// elsewhere are addresses, in many spellings, that are not pages of this site to show
+// after a login.
 var elsewhere = []string{
 	"https://e.example", "http://e.example/", "//e.example", "///e.example", "/\\e.example", "\\\\e.example", "\\/e.example", "/\t/e.example",
 	"/%09/e.example", "https:e.example", "http:///e.example", "javascript:alert(1)", "data:text/html,x", " //e.example", "/ /e.example",
@@ -32,7 +32,7 @@ func TestNextLeadsToPagesOfThisSiteOnly(t *testing.T) {
 				t.Errorf("GET %s with next %.60q keeps %q", path, next, hidden.AttrOr("value", ""))
 			}
 		}
-		// A wrong form is shown again, and with it what came along.
+		// A refused form is shown again with its hidden fields.
 		page := guest.post("/login", url.Values{"next": {next}})
 		if page.status != http.StatusUnprocessableEntity && page.status != http.StatusBadRequest {
 			t.Errorf("POST /login with next %.60q answered %d", next, page.status)
@@ -73,7 +73,7 @@ func TestAGuestComesBackToThePageTheyAskedFor(t *testing.T) {
 	in := b.submit(page, "form[action='/login']", map[string]string{"email": p.email, "password": p.password}).wantRedirect("/devices?page=2")
 	b.follow(in).want(http.StatusOK)
 
-	// The same by way of creating an account.
+	// The same through creating an account.
 	b = w.browser()
 	page = b.follow(b.get("/account"))
 	page = b.get(page.resolve(page.doc().Find("main a[href^='/register']").AttrOr("href", "")))

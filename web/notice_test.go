@@ -16,7 +16,7 @@ func TestANoticeIsShownOnTheNextPageAndNeverAgain(t *testing.T) {
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
 		done := b.submit(b.get("/account"), "form[action='/account/name']", map[string]string{"name": "Ada King"}).wantRedirect("/account")
-		// What shows no notices leaves them.
+		// A response that shows no notices leaves them.
 		b.session()
 		b.get("/none").want(http.StatusNotFound)
 		b.get("/login").wantRedirect("/profile")

@@ -17,8 +17,8 @@ import (
 )
 
 // connectionBuffer is the size of the buffer through which net/http writes to a
-// connection. A response that fits into it, headers included, is one system
-// call and as few packets as possible; with one byte more it is two calls.
+// connection. A response that fits into it, including headers, takes one system call
+// and as few packets as possible. One byte more takes two calls.
 const connectionBuffer = 4096
 
 func TestTheGreetingFitsIntoOneWrite(t *testing.T) {
@@ -48,7 +48,7 @@ func TestTheGreetingFitsIntoOneWrite(t *testing.T) {
 	}
 }
 
-// countingListener counts the writes to all connections it has accepted.
+// countingListener counts the writes to all connections it accepted.
 type countingListener struct {
 	net.Listener
 	writes atomic.Int64
@@ -72,8 +72,8 @@ func (c countingConn) Write(p []byte) (int, error) {
 	return c.Conn.Write(p)
 }
 
-// rawAnswer sends a request as it is written to the site and returns all bytes
-// that come back, and in how many writes they were sent.
+// rawAnswer sends a request to the site unchanged. It returns all bytes of the
+// response, and the number of writes that sent them.
 func (w *world) rawAnswer(request string) (answer []byte, writes int64) {
 	w.t.Helper()
 	plain, err := net.Listen("tcp", "127.0.0.1:0")

@@ -16,8 +16,9 @@ import (
 	"holdfast/internal/text"
 )
 
-// A change of an account ends sessions in the database. A store of sessions that
-// is away at that moment removes them when it is back, before it is trusted.
+// An account change revokes sessions in the database. If the session store is
+// unavailable at that moment, they are deleted from it when it is back, before it is
+// trusted.
 func TestWhatAChangeHasEndedStaysEndedThroughAnOutageOfTheStore(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(w *world, p person) error{
@@ -57,7 +58,7 @@ func TestWhatAChangeHasEndedStaysEndedThroughAnOutageOfTheStore(t *testing.T) {
 	}
 }
 
-// stored is what the database has of accounts.
+// stored returns the account data in the database.
 func (w *world) stored() map[string]string {
 	w.t.Helper()
 	all := map[string]string{}
@@ -67,7 +68,8 @@ func (w *world) stored() map[string]string {
 	return all
 }
 
-// redisFaults are the ways in which a Redis is away before a request.
+// redisFaults returns pairs of functions: one makes Redis unavailable before a request,
+// the other restores it.
 func (w *world) redisFaults() map[string][2]func() {
 	return map[string][2]func(){
 		"hanging": {w.stores.redis.Pause, w.stores.redis.Resume},
@@ -75,7 +77,8 @@ func (w *world) redisFaults() map[string][2]func() {
 	}
 }
 
-// While Redis is away it is not known who is logged in, so nothing is done.
+// While Redis is unavailable, the site does not know who is logged in, so it does
+// nothing.
 func TestNoChangeOfAnAccountIsBegunWhileTheStoreOfSessionsIsAway(t *testing.T) {
 	t.Parallel()
 	w := impatient(t)
@@ -109,8 +112,8 @@ func TestNoChangeOfAnAccountIsBegunWhileTheStoreOfSessionsIsAway(t *testing.T) {
 	}
 }
 
-// A guest's request needs no store of sessions: what a link allows is done whole,
-// and the sessions that it ends are removed when the store is back. Until then another
+// A guest's request needs no session store. What a link allows is done completely, and
+// the sessions that it revokes are deleted when the store is back. Until then another
 // instance may accept them, so the page does not say that all of them have ended.
 func TestALinkWorksWhileTheStoreOfSessionsIsAway(t *testing.T) {
 	t.Parallel()
@@ -142,8 +145,8 @@ func TestALinkWorksWhileTheStoreOfSessionsIsAway(t *testing.T) {
 	}
 }
 
-// TestAChangeMadeBeforeTheSessionCouldBeStoredIsSaidToBe: Redis answers reads, and
-// refuses or holds up writes.
+// TestAChangeMadeBeforeTheSessionCouldBeStoredIsSaidToBe: Redis responds to reads, and
+// refuses or delays writes.
 func TestAChangeMadeBeforeTheSessionCouldBeStoredIsSaidToBe(t *testing.T) {
 	t.Parallel()
 	w := impatient(t)
@@ -157,8 +160,8 @@ func TestAChangeMadeBeforeTheSessionCouldBeStoredIsSaidToBe(t *testing.T) {
 				a = b.post(path, form)
 				fault[1]()
 				w.well()
-				// On a busy machine the request came after the store had taken no
-				// heartbeat for so long that it is not read: nothing was done.
+				// On a busy machine, the store may have accepted no heartbeat for so
+				// long before the request that it is not read: nothing was done.
 				if !strings.Contains(string(a.body), "We can’t look up sessions right now") {
 					break
 				}

@@ -18,13 +18,13 @@ import (
 	"holdfast/internal/session"
 )
 
-// impatient is a site on real services that waits no longer for Redis than a
+// impatient returns a site on real services that does not wait for Redis longer than a
 // test can.
 func impatient(t *testing.T) *world {
 	return newWorld(t, privateServices(t), options{redisTimeout: time.Second})
 }
 
-// wantSaid holds that this is the error page of an outage that says so.
+// wantSaid checks that this is the error page of an outage, and that it contains words.
 func (a *answer) wantSaid(words string) *answer {
 	a.t.Helper()
 	a.want(http.StatusServiceUnavailable).wantNoCookie().wantErrorPage()
@@ -39,7 +39,7 @@ const (
 	madeAccount = "Your account has been created"
 )
 
-// well waits until the store of sessions answers again, and keeps answering.
+// well waits until the session store responds again, and keeps responding.
 func (w *world) well() {
 	w.t.Helper()
 	testkit.Steadily(w.t, testkit.Patience, "Redis again", func() error { return w.sessions.Ping(context.Background()) })
@@ -49,7 +49,7 @@ func TestAValueThatHangsAtTheStoreMayHaveBeenStoredAndIsSaidToBe(t *testing.T) {
 	t.Parallel()
 	w := impatient(t)
 	value := url.Values{"key": {"colour"}, "value": {"green"}}
-	w.browser().post("/session", value).wantRedirect("/session") // Redis knows the script from here on
+	w.browser().post("/session", value).wantRedirect("/session") // from here on, Redis has the script
 	guest := w.browser()
 	w.stores.redis.Pause()
 	guest.post("/session", value).wantSaid(mayBeStored)
@@ -74,7 +74,7 @@ func TestAValueThatHangsAtTheStoreMayHaveBeenStoredAndIsSaidToBe(t *testing.T) {
 	}
 	w.stores.redis.Start()
 	w.well()
-	w.past = nil                           // was cut
+	w.past = nil                           // this connection was closed
 	if n := len(w.sessionKeys()); n != 0 { // it keeps nothing on disk
 		t.Errorf("%d sessions are stored", n)
 	}
@@ -166,8 +166,8 @@ func TestDevicesThatWereLoggedOutAreSaidToBe(t *testing.T) {
 	b.post("/devices/end", url.Values{"id": {id}}).wantRedirect("/devices")
 }
 
-// TestALogOutThatHangsSaysThatItsOutcomeIsUnknown: Redis answers reads and holds
-// up writes.
+// TestALogOutThatHangsSaysThatItsOutcomeIsUnknown: Redis responds to reads and delays
+// writes.
 func TestALogOutThatHangsSaysThatItsOutcomeIsUnknown(t *testing.T) {
 	t.Parallel()
 	w := impatient(t)
@@ -215,7 +215,8 @@ func TestOthersAreLoggedOutAlsoWhilePostgresIsReadOnly(t *testing.T) {
 	})
 }
 
-// readOnlyDatabase makes PostgreSQL take no writes to this world's database.
+// readOnlyDatabase makes PostgreSQL refuse writes to this world's database, or accept
+// them again.
 func (w *world) readOnlyDatabase(on string) {
 	w.t.Helper()
 	conn, err := pgx.Connect(w.t.Context(), w.stores.databaseURL)
@@ -233,8 +234,8 @@ func (w *world) readOnlyDatabase(on string) {
 	testkit.Eventually(w.t, testkit.Patience, "the database again", func() error { return w.db.Ping(w.t.Context()) })
 }
 
-// TestALogOutEndsTheSessionsOfAllCookiesThatCame: another port of the same host
-// can give a browser a second cookie of the same name.
+// TestALogOutEndsTheSessionsOfAllCookiesThatCame: another port of the same host can set
+// a second cookie with the same name.
 func TestALogOutEndsTheSessionsOfAllCookiesThatCame(t *testing.T) {
 	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {

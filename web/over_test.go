@@ -13,8 +13,8 @@ import (
 	"holdfast/web"
 )
 
-// askedWhy opens a page for members with the cookie of a session that has ended,
-// and returns what the log-in page says about it.
+// askedWhy opens a page for members with the cookie of a session that has ended, and
+// returns what the login page says about it.
 func askedWhy(b *browser) []string {
 	b.w.t.Helper()
 	login := b.follow(b.get("/profile").wantRedirect("/login?next=%2Fprofile"))
@@ -54,7 +54,7 @@ func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
 			if said := askedWhy(b); len(said) != 1 || said[0] != c.want {
 				t.Errorf("ended %s: %q, want %q", how, said, c.want)
 			}
-			// Once, and not on the log-in page whenever it is opened.
+			// The notice appears once, not whenever the login page is opened.
 			if said := b.get("/login").notices(); len(said) != 0 {
 				t.Errorf("ended %s, the log-in page opened again: %q", how, said)
 			}
@@ -96,7 +96,7 @@ func TestAStrangerLearnsNothingOfSessions(t *testing.T) {
 			t.Errorf("with %s: %v", what, page.cookies)
 		}
 	}
-	// A parting word is one of ours or none.
+	// A flash cookie shows one of our messages or none.
 	for _, code := range []string{"ended", "ended.<b>", "ended.disabled", "kelp"} {
 		page := w.bare("GET", "/login", "", "Cookie: parting="+code)
 		for _, said := range page.notices() {
@@ -123,15 +123,15 @@ func TestWhatWasTypedComesAlongThroughTheLogIn(t *testing.T) {
 	if typed := page.doc().Find("#name").AttrOr("value", ""); typed != "Ada & Söhne" {
 		t.Errorf("after the log-in the name reads %q", typed)
 	}
-	b.get("/profile").wantText("h1", "Hello, Ada!") // nothing was changed by that
-	// A field that is no field, and one too long to come along.
+	b.get("/profile").wantText("h1", "Hello, Ada!") // showing it changed nothing
+	// An unknown field, and a value too long to keep.
 	guest := w.browser()
 	guest.post("/account/name", url.Values{"name": {"x"}, "password": {sharedPassword}}).wantRedirect("/login?next=%2Faccount")
 	guest.post("/account/name", url.Values{"name": {strings.Repeat("é", 1000)}}).wantRedirect("/login?next=%2Faccount")
 }
 
-// What a program sets without a page is set all the same, for a guest. That it was
-// not done for the person is said.
+// A value that a program sets without loading a page is still set, for a guest. The
+// next page says that it was not set for the person.
 func TestAValueSetWithAnEndedSessionIsSaidToBeAGuests(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
@@ -145,8 +145,8 @@ func TestAValueSetWithAnEndedSessionIsSaidToBeAGuests(t *testing.T) {
 	}
 }
 
-// With sessions in memory, what is not there was lost by a restart, or is in the
-// memory of another server.
+// With sessions in memory, a session that is not there was lost in a restart, or is in
+// another server's memory.
 func TestAServersMemorySaysThatASessionIsNotThere(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{store: store.KindMemory})

@@ -12,7 +12,7 @@ import (
 	"holdfast/internal/account"
 )
 
-// What strangers do holds up no one who has shown who they are.
+// What strangers do does not delay anyone who has shown who they are.
 
 func TestWhoSpendsAResetLinkLogsInWhateverStrangersGuess(t *testing.T) {
 	t.Parallel()
@@ -55,7 +55,7 @@ func TestALinkIsNeverHeldUpByTokensThatAreNone(t *testing.T) {
 	})
 }
 
-// TestASchoolSignsUpAndConfirms from one address.
+// TestASchoolSignsUpAndConfirms from one IP address.
 func TestASchoolSignsUpAndConfirms(t *testing.T) {
 	t.Parallel()
 	for _, mail := range []bool{false, true} {
@@ -72,7 +72,8 @@ func TestASchoolSignsUpAndConfirms(t *testing.T) {
 	}
 }
 
-// TestALoginDatedAheadIsNotRecent: the clock was two hours ahead, and is right again.
+// TestALoginDatedAheadIsNotRecent: the clock was two hours ahead and is now correct
+// again.
 func TestALoginDatedAheadIsNotRecent(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})

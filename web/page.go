@@ -12,24 +12,23 @@ import (
 	"holdfast/internal/view"
 )
 
-// layout is what every page shows around its own content. Only this file fills
-// it.
+// layout is what every page shows around its content. Only this file fills it.
 type layout struct {
 	Title   string   // the whole text of <title>: "Profile · Holdfast"
 	Path    string   // the request's path: the link to it is marked as the current page
 	Member  string   // the person's name; "" for a guest
 	Account string   // for the partial "account", in every form; see accountField
 	Flashes []notice // shown once, under the header
-	Neutral bool     // an error page, which has no session
+	Neutral bool     // an error page without a session
 
-	// The footer; what is "" is left out.
+	// The footer omits empty fields.
 	Version, Instance, Store string
 }
 
 // notice is a flash message as pages show it.
 type notice struct {
 	Text string
-	Mail bool // it goes on with a link to /mail
+	Mail bool // whether a link to /mail follows
 }
 
 func (s *Site) notices(flashes []string) []notice {
@@ -44,9 +43,9 @@ func (s *Site) notices(flashes []string) []notice {
 	return all
 }
 
-// Render responds with pages/name.html inside the layout; heading is its title. If
-// page is a func() any, what the page shows is stored first: Render commits the
-// session and then calls it.
+// Render responds with pages/name.html inside the layout, with heading as its title. If
+// page is a func() any, Render commits the session before calling it, so the page shows
+// what was stored.
 func (s *Site) Render(c echo.Context, status int, name, heading string, page any) error {
 	l := s.frame
 	l.Path, l.Flashes = c.Request().URL.Path, s.notices(s.takeFlashes(c))
@@ -75,8 +74,8 @@ func (s *Site) write(c echo.Context, status int, name, heading string, l layout,
 	return s.views.Render(c.Response(), name, view.Data{Layout: l, Page: page})
 }
 
-// takeFlashes returns the flash messages of the session and of the flash cookie,
-// and removes them from there. HEAD has no page to show them on and leaves them.
+// takeFlashes returns and removes the flash messages of the session and of the flash
+// cookie. A HEAD response cannot show them, so it leaves them.
 func (s *Site) takeFlashes(c echo.Context) []string {
 	prefetched := strings.HasPrefix(c.Request().Header.Get("Sec-Purpose"), "prefetch")
 	if c.Request().Method != http.MethodGet || prefetched || c.Get(flashesKey) == flashesKept {
@@ -89,7 +88,8 @@ func (s *Site) takeFlashes(c echo.Context) []string {
 	return append(flashes, s.takeFlashCookie(c)...)
 }
 
-// storeWords is a kind of store in a word, and as the place of sessions.
+// storeWords returns the words for a kind of store: a label, and the place where it
+// keeps sessions.
 func storeWords(kind string) (label, place string) {
 	switch kind {
 	case store.KindMemory:
@@ -103,11 +103,11 @@ func storeWords(kind string) (label, place string) {
 	}
 }
 
-// InMemory reports whether sessions are in the memory of this server, to show
+// InMemory reports whether sessions are in this server's memory, so that pages can show
 // what a restart does then.
 func (s *Site) InMemory() bool { return s.SessionStore == store.KindMemory }
 
-// instanceName names a process, as pages show it.
+// instanceName describes a process as pages show it.
 func instanceName(p Process) string {
 	restarts := "not restarted yet"
 	if p.Start > 1 {

@@ -6,8 +6,8 @@ import (
 	"github.com/labstack/echo/v4"
 )
 
-// maxPage is the last page of a list that is shown. No one needs pages further
-// back, and each costs the database more than the one before.
+// maxPage is the last page that a list shows. No one needs older pages, and each costs
+// the database more than the one before.
 const maxPage = 1000
 
 // paging is the page of a list that a request asks for with ?page=2.
@@ -17,7 +17,8 @@ type paging struct {
 	size int    // how many rows one page shows
 }
 
-// pagingOf reads the page that is asked for; anything else is the first.
+// pagingOf returns the page that the query asks for, or the first page for any other
+// value.
 func pagingOf(c echo.Context, size int) paging {
 	n, err := strconv.Atoi(c.QueryParam("page"))
 	if err != nil || n < 1 || n > maxPage {
@@ -26,16 +27,16 @@ func pagingOf(c echo.Context, size int) paging {
 	return paging{path: c.Path(), page: n, size: size}
 }
 
-// offset and limit are what to ask the store for: one row more than is shown
-// tells whether there is an older page.
+// offset and limit are for the store's query. It reads one row more than a page shows,
+// to find out whether there is an older page.
 func (p paging) offset() int { return (p.page - 1) * p.size }
 func (p paging) limit() int  { return p.size + 1 }
 
-// neighbours are the addresses of the pages beside this one, or "".
+// neighbours are the URLs of the pages before and after this one, or "".
 type neighbours struct{ Older, Newer string }
 
-// shown returns the rows of this page, of those that offset and limit have
-// brought, and what is beside it.
+// shown returns this page's rows, out of those read with offset and limit, and its
+// neighbours.
 func shown[T any](p paging, rows []T) ([]T, neighbours) {
 	var beside neighbours
 	if len(rows) > p.size {

@@ -25,8 +25,8 @@ func (s *Site) showPassword(c echo.Context) error {
 	return s.Render(c, wrong.status(), "password", "Change your password", passwordPage{person.Email, s.MinPassword, wrong})
 }
 
-// submitPassword changes the password, ends every other session, and gives this
-// one a new token.
+// submitPassword changes the password, revokes every other session, and gives this one
+// a new token.
 func (s *Site) submitPassword(c echo.Context) error {
 	sent := formOf(c)
 	if sent["current"] == "" {
@@ -48,8 +48,8 @@ func (s *Site) submitPassword(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/account")
 }
 
-// noPassword is the error of a form without the current password, which also says what
-// is wrong with the new one.
+// noPassword returns the error for a form without the current password. It also says
+// what is wrong with the new one.
 func (s *Site) noPassword(c echo.Context, fresh string) error {
 	wrong := form.Errors{{Field: "current", Message: "Enter your current password."}}
 	person, err := s.ownAccount(c)
@@ -63,8 +63,8 @@ func (s *Site) noPassword(c echo.Context, fresh string) error {
 	return append(wrong, weak...)
 }
 
-// showChangePassword is where password managers look for it (W3C, "A Well-Known URL
-// for Changing Passwords").
+// showChangePassword redirects from the URL where password managers look for the form
+// (W3C, "A Well-Known URL for Changing Passwords").
 func (s *Site) showChangePassword(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/account/password")
 }

@@ -19,7 +19,7 @@ type problems struct {
 	Errors form.Errors
 }
 
-// status is the status with which the page of the form is sent.
+// status returns the response status for the form's page.
 func (p problems) status() int {
 	switch {
 	case p.Failed != "":
@@ -31,22 +31,21 @@ func (p problems) status() int {
 	}
 }
 
-// formOf returns the fields of the form that the request has sent; nil if it has
-// sent none.
+// formOf returns the fields of the submitted form; nil if there is none.
 func formOf(c echo.Context) form.Values {
 	sent, _ := c.Get(formKey).(form.Values)
 	return sent
 }
 
-// problemsOf returns what is wrong with the form that the request has sent, for the
-// page that is shown again; nothing where a page is shown for the first time.
+// problemsOf returns what is wrong with the submitted form, for the page that shows it
+// again; nothing if the page is shown for the first time.
 func problemsOf(c echo.Context) problems {
 	wrong, _ := c.Get(problemsKey).(problems)
 	return wrong
 }
 
-// submit reads a form and has h answer it. If the sender can fix what is wrong with
-// it, page is shown again: with 422, or with 429 for an attempt that came too early.
+// submit parses a form and calls h to handle it. If the sender can fix what is wrong,
+// page shows the form again: with 422, or with 429 for an attempt that came too early.
 func (s *Site) submit(h, page echo.HandlerFunc, fields []string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		sent, err := form.Parse(c.Request(), fields...)

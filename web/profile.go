@@ -29,7 +29,7 @@ func (s *Site) showProfile(c echo.Context) error {
 	member, _ := sess.Member()
 	times := sess.Times()
 	outlived := "none yet"
-	// The session may have begun at a later start than that of this instance.
+	// The session may have begun at a later start than this instance's.
 	starts := s.Process.Start - member.Start
 	if starts > 0 {
 		outlived = strconv.FormatInt(starts, 10)

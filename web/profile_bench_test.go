@@ -9,12 +9,12 @@ import (
 	"holdfast/internal/product"
 )
 
-// BenchmarkProfileFromRedis is one whole request for the page that greets a
-// person: everything but the network between browser and server.
+// BenchmarkProfileFromRedis measures a whole request for the page that greets a person,
+// except the network between browser and server.
 func BenchmarkProfileFromRedis(b *testing.B) { benchProfile(b, false) }
 
-// BenchmarkWatchedProfileFromRedis is the same with LEARN: what it costs to keep
-// what was done for each request.
+// BenchmarkWatchedProfileFromRedis measures the same with LEARN: what it costs to
+// record what was done for each request.
 func BenchmarkWatchedProfileFromRedis(b *testing.B) { benchProfile(b, true) }
 
 func benchProfile(b *testing.B, learn bool) {
@@ -34,7 +34,7 @@ func benchProfile(b *testing.B, learn bool) {
 	}
 }
 
-// discardedAnswer costs as little as a response writer can.
+// discardedAnswer is a response writer that costs as little as possible.
 type discardedAnswer struct {
 	header http.Header
 	status int

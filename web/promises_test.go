@@ -17,8 +17,8 @@ import (
 	"holdfast/internal/session"
 )
 
-// TestAForwardedAddressIsBelievedFromTrustedProxiesOnly: the request comes from
-// this machine, over a private network that the proxies are not named in.
+// TestAForwardedAddressIsBelievedFromTrustedProxiesOnly: the request comes from this
+// machine, over a private network that is not listed as a trusted proxy.
 func TestAForwardedAddressIsBelievedFromTrustedProxiesOnly(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ trusted, forwarded, want string }{
@@ -55,7 +55,6 @@ func TestAForwardedAddressIsBelievedFromTrustedProxiesOnly(t *testing.T) {
 	}
 }
 
-// TestJSONIsNotKeptAndTellsNoCause.
 func TestJSONIsNotKeptAndTellsNoCause(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})
@@ -73,8 +72,8 @@ func TestJSONIsNotKeptAndTellsNoCause(t *testing.T) {
 	}
 }
 
-// TestALogOutHappensAlsoWhenItsSenderHasGone: Redis holds the removal up until
-// the browser has closed its connection.
+// TestALogOutHappensAlsoWhenItsSenderHasGone: Redis delays the deletion until the
+// browser has closed its connection.
 func TestALogOutHappensAlsoWhenItsSenderHasGone(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, privateServices(t), options{})
@@ -103,8 +102,8 @@ func TestALogOutHappensAlsoWhenItsSenderHasGone(t *testing.T) {
 	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
 }
 
-// TestAPostIsNeverMadeTwice: a parallel request of the same session showed the
-// notice that this one has taken.
+// TestAPostIsNeverMadeTwice: a parallel request of the same session has shown the
+// notice that this one took.
 func TestAPostIsNeverMadeTwice(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{})

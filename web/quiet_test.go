@@ -14,8 +14,8 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-// crawl opens every page that a link leads to from the first page, and every
-// one that the site answers GET for, and returns them by path.
+// crawl opens every page that links lead to from the home page, and every GET route of
+// the site, and returns the responses by path.
 func (b *browser) crawl() map[string]*answer {
 	b.w.t.Helper()
 	seen := map[string]*answer{}
@@ -67,7 +67,7 @@ func TestGETChangesNothing(t *testing.T) {
 		}
 		w.wantUnchanged(before, "crawling as "+who)
 	}
-	// What would change something as a POST.
+	// Paths that would change something as a POST.
 	for _, path := range []string{
 		"/logout", "/session?key=colour&value=", "/session?key=a&value=b", "/devices/end-others", "/devices/end?id=x",
 		"/account/name?name=Eve", "/login?email=" + p.email + "&password=" + url.QueryEscape(p.password),
@@ -102,7 +102,7 @@ func TestAMembersPageIsOneReadOfTheStoreAndNoSQL(t *testing.T) {
 	w := newWorld(t, services(t), options{learn: true})
 	b := w.member(w.person("Ada"))
 	b.get("/profile").want(http.StatusOK)
-	// The server asks the database now and then for itself, so the fewest
+	// The server also queries the database by itself now and then, so the fewest
 	// connections of several tries count.
 	connections := func(path string) int64 {
 		fewest := int64(math.MaxInt64)

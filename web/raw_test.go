@@ -15,9 +15,9 @@ import (
 	"holdfast/internal/dev/testkit"
 )
 
-// raw sends a request as it is written, which may be one that no HTTP library
-// would send, and closes its half of the connection. target is the text of the
-// request line between method and version.
+// raw sends a request unchanged, even one that no HTTP library would send, and closes
+// its half of the connection. target is the text between method and version in the
+// request line.
 func (w *world) raw(method, target, body string, headers ...string) *answer {
 	w.t.Helper()
 	conn, err := net.DialTimeout("tcp", w.base.Host, testkit.Patience)
@@ -30,7 +30,7 @@ func (w *world) raw(method, target, body string, headers ...string) *answer {
 	lines := append([]string{
 		fmt.Sprintf("%s %s HTTP/1.1", method, target), "Host: " + w.base.Host, "Connection: close",
 	}, headers...)
-	// The server may answer and stop reading before all is written.
+	// The server may respond and stop reading before everything is written.
 	_, _ = io.WriteString(conn, strings.Join(lines, "\r\n")+"\r\n\r\n"+body)
 	if half, ok := conn.(*net.TCPConn); ok {
 		_ = half.CloseWrite()

@@ -13,12 +13,12 @@ import (
 	"holdfast/internal/form"
 )
 
-// reauthLife is how long giving the password counts for what may do harm (ASVS
-// 5.0.0, 7.5.1; the number is Phoenix's).
+// reauthLife is how long entering the password allows sensitive actions (ASVS 5.0.0,
+// 7.5.1; the number is Phoenix's).
 const reauthLife = 10 * time.Minute
 
-// clockSkew is how far the clocks of two servers may differ: a login further in the
-// future was dated by a clock that has gone back since, and is not recent.
+// clockSkew is how far the clocks of two servers may differ. A login further in the
+// future was dated by a clock that has since been set back, and is not recent.
 const clockSkew = time.Minute
 
 type reauthPage struct {
@@ -26,11 +26,11 @@ type reauthPage struct {
 	problems
 }
 
-// requireRecentPassword passes requests of people who have given their password
-// within reauthLife, and sends others to give it again, and then on to their page.
+// requireRecentPassword passes requests of members who entered their password within
+// reauthLife. It redirects others to enter it again, and from there to their page.
 func (s *Site) requireRecentPassword(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		// The session began when the password was given: giving it again begins a
+		// The session began when the password was entered: entering it again begins a
 		// new one.
 		if age := s.Now().Sub(current(c).Times().Created); -clockSkew < age && age < reauthLife {
 			return next(c)
@@ -48,7 +48,7 @@ func (s *Site) showReauth(c echo.Context) error {
 	return s.Render(c, wrong.status(), "reauth", "Confirm it’s you", reauthPage{s.nextOf(c), person.Email, wrong})
 }
 
-// submitReauth is a login over the same person: a new token and new deadlines.
+// submitReauth logs in the same person again, with a new token and new deadlines.
 func (s *Site) submitReauth(c echo.Context) error {
 	if formOf(c)["password"] == "" {
 		return form.Errors{{Field: "password", Message: "Enter your password."}}
@@ -65,7 +65,7 @@ func (s *Site) submitReauth(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, cmp.Or(s.nextOf(c), "/account"))
 }
 
-// wrongPassword names the field at which a password was not that of the sender.
+// wrongPassword turns account.ErrInvalidCredentials into an error of the form field.
 func (s *Site) wrongPassword(c echo.Context, err error, field, message string) error {
 	if !errors.Is(err, account.ErrInvalidCredentials) {
 		return err

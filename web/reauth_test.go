@@ -10,8 +10,8 @@ import (
 	"holdfast/web"
 )
 
-// TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing tries every route that
-// there is; those that ask for the password are known here.
+// TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing tries every route. Those
+// that require the password are listed here.
 func TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{mail: true})

@@ -69,7 +69,7 @@ func TestRecentRequestsOfThisSession(t *testing.T) {
 		}
 		var brief []string
 		for _, line := range lines(got) {
-			if !strings.HasPrefix(line, "GET /login ") { // the form of it belonged to the guest
+			if !strings.HasPrefix(line, "GET /login ") { // the guest requested that form
 				brief = append(brief, line)
 			}
 		}
@@ -131,7 +131,7 @@ func TestRecentRequestsAreShownToNoOneElse(t *testing.T) {
 		t.Errorf("with the cookie of before: %q", lines(got))
 	}
 
-	// Someone else logs in, in the same browser.
+	// Someone else logs in with the same browser.
 	eve.post("/session", url.Values{"key": {"diary"}, "value": {"x"}}).wantRedirect("/session")
 	eve.post("/login", url.Values{"email": {p.email}, "password": {p.password}}).wantRedirect("/profile")
 	page := eve.get("/explain/recent")
@@ -154,8 +154,8 @@ func TestRecentRequestsAreTheLastTwenty(t *testing.T) {
 	}
 }
 
-// TestNoTokenIsKept puts tokens where people can put text, on top of where
-// tokens belong, and looks for them in all that is kept and shown.
+// TestNoTokenIsKept puts tokens wherever people can put text, as well as where tokens
+// belong, and searches for them in everything kept and shown.
 func TestNoTokenIsKept(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true})

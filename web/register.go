@@ -19,7 +19,7 @@ type registerPage struct {
 	problems
 }
 
-// emailTaken is the problem of a form with the address of an account.
+// emailTaken is the error for a form whose email address already has an account.
 const emailTaken = "There is already an account with this email address. If it is yours, log in."
 
 func (s *Site) showRegister(c echo.Context) error {
@@ -44,9 +44,9 @@ func (s *Site) submitRegister(c echo.Context) error {
 		return s.signedUp(c, person, taken)
 	}
 	if taken {
-		// The owner is not emailed, so the page has to say it. The same form sent
-		// twice, because its answer was lost or said that logging in had not worked,
-		// is a login, and counts as an attempt.
+		// The owner gets no email, so the page has to say it. The same form sent twice,
+		// because its response was lost or said that the login failed, is a login and
+		// counts as an attempt.
 		if err = s.logIn(c, sent["email"], sent["password"], remember); errors.Is(err, account.ErrInvalidCredentials) {
 			err = form.Errors{{Field: "email", Message: emailTaken}}
 		}
@@ -69,8 +69,8 @@ func (s *Site) firstLogin(c echo.Context, person account.Person, remember bool) 
 	return unavailableAfter(errAccountMade, err)
 }
 
-// signedUp answers alike whether or not the address was taken (ASVS 5.0.0,
-// 6.3.8), and so starts no session: the email tells the owner which it was.
+// signedUp responds the same whether or not the address was taken (ASVS 5.0.0, 6.3.8),
+// so it starts no session. The email says which it was.
 func (s *Site) signedUp(c echo.Context, person account.Person, taken bool) error {
 	if !taken {
 		s.logEvent(c, string(account.EventSignUp), person.ID)

@@ -24,7 +24,7 @@ func newTestViews(t testing.TB) (*view.Set, *assets) {
 	return all.views, all.assets
 }
 
-// suite is the pages of this package.
+// suite returns the test suite for this package's pages.
 func suite(t testing.TB) pagetest.Suite {
 	t.Helper()
 	views, files := newTestViews(t)
@@ -50,10 +50,11 @@ func suite(t testing.TB) pagetest.Suite {
 	}
 }
 
-// inLayout is what the template of a page is given.
+// inLayout returns the data that a page's template gets.
 func inLayout(l layout, page any) view.Data { return view.Data{Layout: l, Page: page} }
 
-// samplePages has each page at its fullest and at its emptiest.
+// samplePages returns each page with as much, and with as little, content as it can
+// have.
 func samplePages() map[string][]any {
 	then := Moment{"2026-11-20T18:04:05Z", "3 days ago"}
 	drawn := FlowDiagram{
@@ -108,7 +109,7 @@ func samplePages() map[string][]any {
 	}
 }
 
-// templateOf is the source of a page.
+// templateOf returns the source of a page's template.
 func templateOf(t testing.TB, page string) string {
 	t.Helper()
 	source, err := fs.ReadFile(templates.FS, "pages/"+page+".html")
@@ -116,10 +117,10 @@ func templateOf(t testing.TB, page string) string {
 	return string(source)
 }
 
-// fieldErrors finds the fields at which a template says what is wrong.
+// fieldErrors matches the fields for which a template shows errors.
 var fieldErrors = regexp.MustCompile(`\.Errors\.Of "(\w+)"`)
 
-// everyFieldWrong has an error for every field of every template, and one of no
+// everyFieldWrong returns an error for every field of every template, and one for no
 // field.
 func everyFieldWrong() form.Errors {
 	var wrong form.Errors
@@ -136,8 +137,8 @@ func everyFieldWrong() form.Errors {
 	return wrong
 }
 
-// TestNoTemplateHasAFormWithoutItsAccount looks at every form that a template has,
-// also where it is shown in rare cases only.
+// TestNoTemplateHasAFormWithoutItsAccount checks every form of every template,
+// including those that are rarely shown.
 func TestNoTemplateHasAFormWithoutItsAccount(t *testing.T) { suite(t).CheckForms(t) }
 
 func TestEveryPageIsWholeAndAccessible(t *testing.T) {
@@ -183,7 +184,8 @@ func TestWhatIsWrongStandsAtItsFieldAndInASummaryThatLeadsThere(t *testing.T) {
 	}
 }
 
-// autocompletes are the fields that password managers and browsers fill.
+// autocompletes are the fields that password managers and browsers fill, with the
+// allowed values.
 var autocompletes = map[string]string{"name": "name", "email": "email username", "password": "new-password current-password"}
 
 func TestEveryFieldThatCanBeFilledSaysSoAndNoPasswordComesBack(t *testing.T) {

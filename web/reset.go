@@ -22,9 +22,9 @@ type resetPage struct {
 // mailedLink reports whether a path is one that emailed links lead to.
 func mailedLink(path string) bool { return path == "/reset" || path == "/verify" }
 
-// linkPage is where the form that failed is: the page of its link, or where one
-// gets another link when none came with it. A form of another site (own false)
-// is not shown with a link that may be that site's.
+// linkPage returns the page of the failed form: the page of its link or, if it came
+// without a link, the page where a new one can be requested. If another site sent the
+// form (own is false), its link is not used, because it may be that site's.
 func linkPage(c echo.Context, own bool) string {
 	r, sent := c.Request(), formOf(c)
 	if own && sent == nil { // it failed before its handler
@@ -36,10 +36,11 @@ func linkPage(c echo.Context, own bool) string {
 	if r.URL.Path == "/reset" {
 		return "/forgot"
 	}
-	return "/account" // which has the email sent again
+	return "/account" // where the email can be sent again
 }
 
-// resetPath is where a reset link leads; with "", where one gets it by email.
+// resetPath returns where a reset link leads; if token is "", where to request one by
+// email.
 func resetPath(token string) string {
 	if token == "" {
 		return "/forgot"
@@ -47,14 +48,14 @@ func resetPath(token string) string {
 	return "/reset?token=" + url.QueryEscape(token)
 }
 
-// showReset looks at a link, and spends nothing: an email scanner opens links too.
+// showReset checks a link without using it: email scanners open links too.
 func (s *Site) showReset(c echo.Context) error {
 	ctx, sent, wrong := c.Request().Context(), formOf(c), problemsOf(c)
 	p := resetPage{Token: c.QueryParam("token"), MinPassword: s.MinPassword, problems: wrong}
 	if sent != nil {
 		p.Token = sent["token"]
 	}
-	if wrong.Failed == "" { // looking at a token is an attempt, too
+	if wrong.Failed == "" { // looking up a token counts as an attempt
 		link, err := s.Accounts.FindLink(ctx, p.Token)
 		if errors.Is(err, account.ErrLinkInvalid) || err == nil && link.Purpose != account.PurposeReset {
 			return s.linkOver(c)
@@ -88,8 +89,8 @@ func (s *Site) submitReset(c echo.Context) error {
 	return c.Redirect(http.StatusSeeOther, "/login")
 }
 
-// revoke removes the sessions of a person that a change has ended from the session
-// store. It returns flashLater if they may still be there, and "" otherwise.
+// revoke deletes from the session store the person's sessions that a change has
+// revoked. It returns flashLater if some may still be there, and "" otherwise.
 func (s *Site) revoke(c echo.Context, person string) (later string) {
 	ctx := context.WithoutCancel(c.Request().Context())
 	waiting := s.Stores.Revocations()
@@ -100,8 +101,9 @@ func (s *Site) revoke(c echo.Context, person string) (later string) {
 	return s.revoked(c, err)
 }
 
-// revoked logs that ended sessions may still be in the session store. They are removed
-// later; until then, an instance that does not know that they have ended accepts them.
+// revoked logs that revoked sessions may still be in the session store. They are
+// deleted later. Until then, an instance that does not know of the revocation accepts
+// them.
 func (s *Site) revoked(c echo.Context, err error) (later string) {
 	if err == nil {
 		return ""
@@ -110,11 +112,11 @@ func (s *Site) revoked(c echo.Context, err error) (later string) {
 	return flashLater
 }
 
-// linkOverPage is for links that do nothing. Done says, as a heading, what they have
-// done; "" where they have not.
+// linkOverPage is for links that no longer do anything. Done is a heading that says
+// what the link did; "" if it did nothing.
 type linkOverPage struct{ Done, Next, NextText string }
 
-// linkOver is the one page for links that were used, are too old, or never were.
+// linkOver shows the one page for links that were used, have expired, or never existed.
 func (s *Site) linkOver(c echo.Context) error {
 	return s.Render(c, http.StatusGone, "linkover", "This link no longer works", linkOverPage{})
 }

@@ -10,8 +10,8 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-// TestARequestEndsItsOwnSessionsAndLeavesOthersToTheWorker: the store of sessions
-// was away for a while, and much waits for it.
+// TestARequestEndsItsOwnSessionsAndLeavesOthersToTheWorker: the session store was
+// unavailable for a while, and many revocations are queued.
 func TestARequestEndsItsOwnSessionsAndLeavesOthersToTheWorker(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(w *world, b *browser, p person){

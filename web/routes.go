@@ -8,15 +8,15 @@ import (
 )
 
 // routes lists every URL of the site with its handler. Stateless routes have no
-// session, public ones are for guests and members, and the members' redirect a
-// guest to the login page. A new route belongs to the members' group unless
-// there is a reason to put it elsewhere.
+// session, public routes are for guests and members, and members' routes redirect a
+// guest to the login page. A new route belongs in the members' group unless there is a
+// reason to put it elsewhere.
 //
-// A form of these groups acts on the account it was shown for, or not at all. The
-// forms of named say themselves which account they are about, by the address that
-// was typed or by the link that was emailed, and do the same in every session:
-// logging in or registering while another tab has logged in is explicit, and a
-// password forgotten or an address confirmed is that of the link's account.
+// A form of these groups acts on the account it was shown for, or not at all. A form of
+// named identifies its account itself, by the address typed or the emailed link, and
+// does the same in every session: logging in or registering after another tab has
+// logged in is explicit, and a password reset or a confirmation is for the link's
+// account.
 func (s *Site) routes() {
 	s.echo.Use(s.requestLog, s.protect)
 
@@ -77,16 +77,16 @@ func (s *Site) routes() {
 	}
 }
 
-// endsSessions are the forms that are answered when the disk is full, with the one
-// that some of them ask for first.
+// endsSessions are the forms that are handled when the disk is full, including the
+// password form that some of them require first.
 var endsSessions = map[string]bool{
 	"/logout": true, "/devices/end": true, "/devices/end-others": true, "/account/password": true,
 	"/account/delete": true, "/account/proof": true,
 }
 
-// keptForBack are the forms whose page, shown to a guest again to be corrected, says
-// nothing that depends on a session. The browser keeps it for Back; without it, the
-// browser would ask whether to send the form again.
+// keptForBack are the forms whose page, when shown to a guest again for correction,
+// does not depend on a session. The browser keeps it for its Back button. Otherwise,
+// the browser would ask whether to send the form again.
 var keptForBack = map[string]bool{"/login": true, "/register": true, "/forgot": true}
 
 func (s *Site) whileDiskHasRoom(next echo.HandlerFunc) echo.HandlerFunc {
@@ -98,8 +98,8 @@ func (s *Site) whileDiskHasRoom(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// Group registers routes that share their middleware. Echo's own groups would
-// also run it for every unknown path.
+// Group registers routes that share middleware. Echo's own groups would also run it for
+// every unknown path.
 type Group struct {
 	site       *Site
 	middleware []echo.MiddlewareFunc
@@ -109,7 +109,7 @@ func (s *Site) group(middleware ...echo.MiddlewareFunc) Group {
 	return Group{site: s, middleware: middleware}
 }
 
-// withSession is a group of routes that have a session, a guest's or a member's.
+// withSession returns a group of routes that have a session, a guest's or a member's.
 func (s *Site) withSession(then ...echo.MiddlewareFunc) Group {
 	var chain []echo.MiddlewareFunc
 	for _, e := range s.Extensions {
@@ -120,14 +120,13 @@ func (s *Site) withSession(then ...echo.MiddlewareFunc) Group {
 	return s.group(append(append(chain, s.sessionMiddleware), then...)...)
 }
 
-// OwnHost is the same group for requests that name this server as their host: for
-// pages that show or do more than a stranger may see or do.
+// OwnHost returns the same group for requests that name this server as their host. It
+// is for pages that show or do more than a stranger may see or do.
 func (g Group) OwnHost() Group {
 	return g.site.group(append([]echo.MiddlewareFunc{g.site.ownHost}, g.middleware...)...)
 }
 
-// wrap puts the group's middleware around h: once, while Echo would do it for
-// each request.
+// wrap wraps h in the group's middleware once. Echo would do so for each request.
 func (g Group) wrap(h echo.HandlerFunc) echo.HandlerFunc {
 	for _, m := range slices.Backward(g.middleware) {
 		h = m(h)
@@ -135,7 +134,7 @@ func (g Group) wrap(h echo.HandlerFunc) echo.HandlerFunc {
 	return h
 }
 
-// Get registers a GET, and the HEAD that goes with it.
+// Get registers a handler for GET and HEAD.
 func (g Group) Get(path string, h echo.HandlerFunc) {
 	g.site.shown[path] = h
 	h = g.wrap(h)
@@ -143,15 +142,15 @@ func (g Group) Get(path string, h echo.HandlerFunc) {
 	g.site.echo.HEAD(path, h)
 }
 
-// Page registers a GET that a login, or giving the password again, may redirect to.
+// Page registers a GET that a login, or entering the password again, may redirect to.
 func (g Group) Page(path string, h echo.HandlerFunc) {
 	g.Get(path, h)
 	g.site.getPaths[path] = true
 }
 
-// Post registers what answers a form with these fields. If it fails with something
-// that the sender can fix, they get the page of the form again: the page at path, or
-// the nearest one above it, which has to be registered before.
+// Post registers the handler of a form with these fields. If it fails with an error
+// that the sender can fix, they get the form's page again: the page at path, or the
+// nearest one above it, which must already be registered.
 func (g Group) Post(path string, h echo.HandlerFunc, fields ...string) {
 	page, ok := g.site.shown[path]
 	if !ok {

@@ -22,7 +22,8 @@ type sessionPage struct {
 
 type sessionValue struct{ Key, Value string }
 
-// sessionJSON is GET /session for a client that asks for JSON. It has no token.
+// sessionJSON is the response to GET /session for a client that asks for JSON. It does
+// not contain the token.
 type sessionJSON struct {
 	Member  *memberJSON       `json:"member"`  // null for a guest
 	Stored  bool              `json:"stored"`  // whether the store holds this session
@@ -59,8 +60,8 @@ func (s *Site) showSession(c echo.Context) error {
 	return s.Render(c, wrong.status(), "session", "Session", p)
 }
 
-// The forms of the page say in the field action what they are for. A program
-// that leaves it out sets a value, or removes it by an empty one.
+// Values of the form field action. A program may omit it: a value is then set, or
+// removed if it is empty.
 const (
 	actionSet    = "set"
 	actionRemove = "remove"
@@ -71,7 +72,7 @@ const (
 func (s *Site) submitSession(c echo.Context) error {
 	sess, sent := current(c), formOf(c)
 	key, value, action := sent["key"], sent["value"], sent["action"]
-	s.setFlashCookie(c, s.endedNotice(c)) // what is set here is set in a guest's session then
+	s.setFlashCookie(c, s.endedNotice(c)) // the value below then goes into a guest's session
 	if action == actionRemove || action == "" && value == "" && key != "" {
 		_, stood := sess.Values()[key]
 		sess.Remove(key)
@@ -86,7 +87,7 @@ func (s *Site) submitSession(c echo.Context) error {
 	if action != "" {
 		sess.Flash(key + " has been set.")
 	}
-	// Stored here, where a guest who has stored too much gets the form again.
+	// Commit here, so that a guest who has stored too much gets the form again.
 	if err := s.commit(c, c.Response()); err != nil {
 		return err
 	}

@@ -17,15 +17,15 @@ import (
 	"holdfast/internal/session"
 )
 
-// maxAttempts limits how often one page is made because parallel requests of
-// the same session took the flash messages that were on it.
+// maxAttempts limits how often a page is rendered when parallel requests of the same
+// session take its flash messages.
 const maxAttempts = 4
 
-// sessionMiddleware finds out who sent the request. It loads the session that
-// the cookie names, runs the handler with a buffered response, commits the
-// session, and only then sends the session cookie and the response, in one
-// write. If the handler fails or panics, or the store does not answer, the
-// stored session is unchanged and nothing of the handler's response is sent.
+// sessionMiddleware identifies the sender of the request. It loads the session of the
+// cookie, runs the handler with a buffered response, commits the session, and only then
+// sends the session cookie and the response, in one write. If the handler fails or
+// panics, or the store does not respond, the stored session is unchanged and no part of
+// the handler's response is sent.
 func (s *Site) sessionMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		for attempt := 1; ; attempt++ {
@@ -40,10 +40,10 @@ func (s *Site) sessionMiddleware(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-// retryable reports whether a request that failed with err is worth another
-// attempt: when a parallel request took the same flash messages, and, once and
-// with the messages left in the session, when the store refused to remove them.
-// So a store that is full still lets pages be read.
+// retryable reports whether to retry a request that failed with err. It retries if a
+// parallel request took the same flash messages. It also retries, once and with the
+// messages left in the session, if the store refused to remove them. So pages can be
+// read even if the store is full.
 func retryable(c echo.Context, err error) bool {
 	switch {
 	case !safe(c.Request()):
@@ -57,10 +57,10 @@ func retryable(c echo.Context, err error) bool {
 	return false
 }
 
-// serve is one attempt at a request.
+// serve makes one attempt at a request.
 func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
-	// A client that disconnects must not stop a logout half-way. The time
-	// limits of the session store apply instead.
+	// A client that disconnects must not stop a logout halfway. The session store's
+	// timeouts apply instead.
 	ctx := context.WithoutCancel(c.Request().Context())
 	sess, err := s.Sessions.Load(ctx, s.token(c))
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 		return err
 	}
 	maps.Copy(out.Header(), buffered.header)
-	// No response that depends on a session may be cached, whatever the handler has set
+	// No response that depends on a session may be cached, whatever the handler set
 	// (ASVS 5.0 14.3.2).
 	out.Header()["Cache-Control"] = s.noStore
 	corrected := buffered.echo.Status == http.StatusUnprocessableEntity && keptForBack[c.Request().URL.Path]
@@ -110,16 +110,17 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 }
 
 const (
-	// streamPart is how much of a stream is sent at once; a shorter one is sent whole.
+	// streamPart is how many bytes of a stream are sent at a time; a shorter stream is
+	// sent whole.
 	streamPart = 64 << 10
-	// streamPartTimeout is how long a client may take for a part.
+	// streamPartTimeout is how long a client may take to receive a part.
 	streamPartTimeout = 20 * time.Second
 )
 
-// stream sends what write writes while it does. If write fails before the first part is
-// sent, the answer is an error page without the headers of the stream. Later the error
-// wraps [http.ErrAbortHandler]: the connection is cut, as a complete response would
-// look like all of it.
+// stream sends the output of write as it is written. If write fails before the first
+// part is sent, the response is an error page without the stream's headers. If it fails
+// later, the error wraps [http.ErrAbortHandler]: the connection is closed, because a
+// complete response would seem to contain everything.
 func stream(out *echo.Response, headers http.Header, write func(io.Writer) error) error {
 	parts := bufio.NewWriterSize(streamParts{out}, streamPart)
 	err := write(parts)
@@ -140,14 +141,14 @@ func stream(out *echo.Response, headers http.Header, write func(io.Writer) error
 type streamParts struct{ out *echo.Response }
 
 func (s streamParts) Write(part []byte) (int, error) {
-	// Only a response of a test has no deadline.
+	// Only a test's response has no deadline.
 	_ = http.NewResponseController(s.out).SetWriteDeadline(time.Now().Add(streamPartTimeout))
 	return s.out.Write(part)
 }
 
-// commit stores what changed in the session and adds the session cookie to w
-// when it has to be sent. A handler that shows what was stored calls commit
-// itself; the second call does nothing.
+// commit stores what changed in the session and adds the session cookie to w if it has
+// to be sent. A handler that shows what was stored calls commit itself; the second call
+// does nothing.
 func (s *Site) commit(c echo.Context, w http.ResponseWriter) error {
 	sess := current(c)
 	if err := s.Sessions.Commit(sess); err != nil {
@@ -160,8 +161,8 @@ func (s *Site) commit(c echo.Context, w http.ResponseWriter) error {
 	return nil
 }
 
-// token is the value of the session cookie; "" when there is none, and when
-// there are several, since nothing tells which of them this site has set.
+// token returns the value of the session cookie; "" if there is none, or if there are
+// several, since it cannot know which one this site set.
 func (s *Site) token(c echo.Context) string {
 	value, count := findCookie(c.Request().Header, s.sessionCookie)
 	if count != 1 {

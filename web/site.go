@@ -1,7 +1,7 @@
-// Package web owns all HTTP: routes, middleware, handlers, the structs of the
-// pages, and the one table from errors to statuses. Accounts are the business of
-// internal/account, sessions of internal/session and templates of internal/view;
-// this package must not know SQL, Redis or session keys.
+// Package web owns all HTTP: routes, middleware, handlers, page structs, and the one
+// table from errors to statuses. Accounts belong to internal/account, sessions to
+// internal/session and templates to internal/view. This package must not know SQL,
+// Redis or session keys.
 package web
 
 import (
@@ -27,51 +27,50 @@ import (
 	"holdfast/static"
 )
 
-// Config is what [New] needs.
+// Config holds what [New] needs.
 type Config struct {
 	Accounts *account.Service
 	Sessions *session.Manager
 	Stores   Stores
-	// MailOn says that email is sent. Then the site reveals to no one who is
-	// registered, and asks people to confirm their addresses.
+	// MailOn says that email is sent. The site then never reveals who is registered,
+	// and asks people to confirm their addresses.
 	MailOn bool
-	// Mails, if set, returns the emails that are kept in files, for the page /mail.
+	// Mails, if set, returns the emails kept in files, for the page /mail.
 	Mails func() ([]mail.Shown, error)
-	// Warnings, if set, returns problems that do not keep this instance from serving,
+	// Warnings, if set, returns problems that do not stop this instance from serving,
 	// in words for an operator.
 	Warnings func() []string
-	// DiskFull, if set, reports whether this server's disk is full. Then only forms that
-	// end sessions are answered.
+	// DiskFull, if set, reports whether this server's disk is full. If it is, the site
+	// handles only forms that end sessions.
 	DiskFull func() bool
 	Log      *slog.Logger
-	// Answered, if set, is called after every response with the request's
-	// method, the pattern of its route ("" for an unknown path), the status and
-	// the time it took.
+	// Answered, if set, is called after every response with the request's method, its
+	// route pattern ("" for an unknown path), the status and the duration.
 	Answered func(method, route string, status int, took time.Duration)
 	Now      func() time.Time
 
-	BaseURL        *url.URL       // the address people open; its scheme decides Secure
-	TrustedProxies []netip.Prefix // whose X-Forwarded-For is used; none: no client's
-	HSTSSubdomains bool           // on https, browsers use https for subdomains, too
+	BaseURL        *url.URL       // the URL people open; its scheme decides Secure
+	TrustedProxies []netip.Prefix // whose X-Forwarded-For is used; if empty, it is ignored
+	HSTSSubdomains bool           // on https, browsers use https for subdomains too
 	MinPassword    int            // code points
 	Version        string
 	Process        Process
-	// SessionStore is the kind of store sessions are in, one of session's Store
+	// SessionStore is the kind of store that holds sessions, one of store's Kind
 	// constants.
 	SessionStore string
-	// Embedded: the Redis with the sessions runs in this process.
+	// Embedded: the Redis that holds the sessions runs in this process.
 	Embedded bool
-	// NamePlaces has pages say where sessions are kept with its file or address, for
+	// NamePlaces makes pages name the file or address where sessions are kept, for
 	// someone who tries the program on their own machine.
 	NamePlaces bool
 	Extensions []Extension
 }
 
-// Stores is the database, as far as the site uses it directly.
+// Stores is the part of the database that the site uses directly.
 type Stores interface {
 	// Ping returns nil if the database can be reached.
 	Ping(ctx context.Context) error
-	// Revocations are the sessions that a change of an account has revoked.
+	// Revocations returns the sessions that an account change has revoked.
 	Revocations() session.Revocations
 }
 
@@ -89,18 +88,18 @@ type Site struct {
 	echo   *echo.Echo
 	errors []NamedError
 	frame  layout // what every page shows
-	// The names under which cookies are sent.
+	// Names of cookies, as sent.
 	sessionCookie, flashCookie string
 	getPaths                   map[string]bool             // paths that may be redirected to, see Group.Page
-	shown                      map[string]echo.HandlerFunc // what shows the page at a path
+	shown                      map[string]echo.HandlerFunc // the handler that shows the page at a path
 	crossOrigin                *http.CrossOriginProtection
 	headers                    http.Header // set on every response
-	html, noStore, revalidated []string    // values of headers; nothing may change them
+	html, noStore, revalidated []string    // header values; nothing may change them
 	responses                  sync.Pool   // of *bufferedResponse
 }
 
-// files are the templates and static files of the program, as a site serves them.
-// Nothing changes them.
+// files are the program's templates and static files, as a site serves them. They never
+// change.
 type files struct {
 	views     *view.Set
 	assets    *assets
@@ -123,14 +122,14 @@ func loadFiles(extensions []Extension) (*files, error) {
 	return &files{views, assets, atRoot}, nil
 }
 
-// CheckTemplates does the part of New that can fail because of a template or static
+// CheckTemplates runs the part of New that can fail because of a template or static
 // file.
 func CheckTemplates(extensions ...Extension) error {
 	_, err := loadFiles(extensions)
 	return err
 }
 
-// New returns a Site. A template or static file that cannot be used is an error.
+// New returns a Site. It returns an error if a template or static file cannot be used.
 func New(cfg Config) (*Site, error) {
 	files, err := loadFiles(cfg.Extensions)
 	if err != nil {
@@ -174,11 +173,11 @@ func newSite(cfg Config, files *files) (*Site, error) {
 // ServeHTTP implements [http.Handler].
 func (s *Site) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.echo.ServeHTTP(w, r) }
 
-// AlwaysSent are the header fields of every answer, for those that are made
-// before a request gets here. The caller must not change them.
+// AlwaysSent returns the headers of every response, for responses made before a request
+// gets here. The caller must not change them.
 func (s *Site) AlwaysSent() http.Header { return s.headers }
 
-// healthz responds 200 as long as the process runs, whatever its stores do.
+// healthz responds 200 as long as the process runs, whatever the state of its stores.
 func (s *Site) healthz(c echo.Context) error {
 	return c.String(http.StatusOK, "alive\n")
 }
@@ -187,8 +186,8 @@ func (s *Site) healthz(c echo.Context) error {
 // trusted.
 var errNotReady = errors.New("not ready")
 
-// unready is errNotReady with the reasons, in words for an operator. They name
-// no address and no cause, because anyone may request them.
+// unready is errNotReady with the reasons, in words for an operator. They contain no
+// address and no cause, because anyone may request them.
 type unready struct {
 	reasons []string
 	cause   error // for the log
@@ -200,8 +199,8 @@ func (n *unready) Error() string {
 
 func (n *unready) Unwrap() []error { return []error{errNotReady, n.cause} }
 
-// readyz responds 200 if both stores can be reached within a second and their data
-// is trusted, with warnings if there are any. Errors: an unready.
+// readyz responds 200, with any warnings, if both stores can be reached within a second
+// and their data is trusted. Otherwise it returns an unready error.
 func (s *Site) readyz(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), time.Second)
 	defer cancel()

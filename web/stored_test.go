@@ -20,13 +20,13 @@ import (
 
 const sessionPrefix = product.SessionKeys
 
-// storedUnder is the key of the session that a token names.
+// storedUnder returns the key of a token's session.
 func storedUnder(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return sessionPrefix + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-// do sends a command to the Redis of this world, past the site.
+// do sends a command directly to this world's Redis, bypassing the site.
 func (w *world) do(command string, args ...any) any {
 	w.t.Helper()
 	if w.past == nil || w.past.Err() != nil {
@@ -56,10 +56,10 @@ func (w *world) dialRedis() redis.Conn {
 	return conn
 }
 
-// beatKey changes every second, whatever people do.
+// beatKey changes every second, even without requests.
 const beatKey = product.Heartbeat
 
-// keys are all keys in Redis but the beat.
+// keys returns all keys in Redis except the heartbeat.
 func (w *world) keys() []string {
 	w.t.Helper()
 	keys, err := redis.Strings(w.do("KEYS", "*"), nil)
@@ -69,13 +69,13 @@ func (w *world) keys() []string {
 	return keys
 }
 
-// sessionKeys are the keys of stored sessions.
+// sessionKeys returns the keys of stored sessions.
 func (w *world) sessionKeys() []string {
 	w.t.Helper()
 	return slices.DeleteFunc(w.keys(), func(key string) bool { return !strings.HasPrefix(key, sessionPrefix) })
 }
 
-// record is what is stored for the session of a token; "" for nothing.
+// record returns what is stored for a token's session; "" for nothing.
 func (w *world) record(token string) string {
 	w.t.Helper()
 	stored, err := redis.String(w.do("GET", storedUnder(token)), nil)
@@ -85,8 +85,8 @@ func (w *world) record(token string) string {
 	return stored
 }
 
-// everything is all that the site has stored, Redis key by key and the
-// database table by table, row by row, and what it has asked of the lab.
+// everything returns all data that the site has stored, Redis by key and the database
+// by table and row, and counts of its requests to the lab.
 func (w *world) everything() map[string]string {
 	w.t.Helper()
 	all := map[string]string{"lab": fmt.Sprint(w.lab.restarts.Load(), w.lab.checks.Load(), w.lab.seconds.Load(), w.attacks.runs.Load())}
@@ -117,7 +117,7 @@ func (w *world) everything() map[string]string {
 	return all
 }
 
-// tables are all tables but the clock, which moves by itself.
+// tables returns all tables except the clock, which changes by itself.
 func (w *world) tables() []string {
 	w.t.Helper()
 	if w.stores.databaseURL == "" {
@@ -126,7 +126,7 @@ func (w *world) tables() []string {
 	return w.rows(`SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_name <> 'clock'`)
 }
 
-// rows returns what a query finds, each row as text, sorted.
+// rows returns the rows that a query finds, each as text, sorted.
 func (w *world) rows(query string, args ...any) []string {
 	w.t.Helper()
 	found, err := w.db.SQL().QueryContext(w.t.Context(), query, args...)
@@ -154,7 +154,7 @@ func (w *world) rows(query string, args ...any) []string {
 	return rows
 }
 
-// wantUnchangedBut is wantUnchanged but for some tables.
+// wantUnchangedBut is wantUnchanged except for some tables.
 func (w *world) wantUnchangedBut(before map[string]string, doing string, tables ...string) {
 	w.t.Helper()
 	after := w.everything()
@@ -168,7 +168,7 @@ func (w *world) wantUnchangedBut(before map[string]string, doing string, tables 
 	w.wantUnchanged(before, doing)
 }
 
-// wantUnchanged holds that nothing was stored since before was taken.
+// wantUnchanged checks that nothing was stored or removed since before was taken.
 func (w *world) wantUnchanged(before map[string]string, doing string) {
 	w.t.Helper()
 	after := w.everything()
@@ -187,8 +187,8 @@ func (w *world) wantUnchanged(before map[string]string, doing string) {
 	}
 }
 
-// redisCalls returns how often each command was called in this world's database
-// while during ran. Only a real Redis counts.
+// redisCalls returns how often each command was called in this world's database while
+// during ran. It needs a real Redis.
 func (w *world) redisCalls(during func()) map[string]int {
 	w.t.Helper()
 	monitor, err := redis.DialURL(w.stores.redisURL)
@@ -207,7 +207,7 @@ func (w *world) redisCalls(during func()) map[string]int {
 		sender, command, _ := strings.Cut(line, "] ") // as in: 1700000000.000000 [12 127.0.0.1:6379] "get" "key"
 		name, _, _ := strings.Cut(strings.ToLower(strings.Trim(command, `"`)), `"`)
 		switch {
-		case !strings.Contains(sender, "["+cmp.Or(database, "0")+" "): // of another test
+		case !strings.Contains(sender, "["+cmp.Or(database, "0")+" "): // from another test
 		case name == "echo":
 			return calls
 		case strings.Contains(command, beatKey), strings.HasSuffix(sender, " lua"), name == "select": // the heartbeat; what a script does; a new connection

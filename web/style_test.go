@@ -30,7 +30,7 @@ func TestColoursAreNamedInOneFile(t *testing.T) {
 	}
 }
 
-// A browser drops a rule that it cannot read, and says nothing.
+// A browser silently drops a rule that it cannot parse.
 func TestEveryLineOfAStyleSheetIsPartOfARule(t *testing.T) {
 	t.Parallel()
 	comment := regexp.MustCompile(`(?s)/\*.*?\*/`)
@@ -53,13 +53,13 @@ func TestTheSheetThatBrowsersGetHasTheLicenceAndNoOtherComment(t *testing.T) {
 	}
 }
 
-// A field looks like a field whatever it is made of.
+// All form fields look alike, whatever their element.
 func TestWhatHoldsForAnInputHoldsForATextarea(t *testing.T) {
 	t.Parallel()
 	input := regexp.MustCompile(`\binput\b`)
 	for _, part := range styleSheetParts() {
 		for _, rule := range regexp.MustCompile(`(?m)^[^{}\n]*\{`).FindAllString(readStyle(t, part), -1) {
-			special := strings.Contains(rule, ".check") || strings.Contains(rule, ".with-show") // boxes and passwords
+			special := strings.Contains(rule, ".check") || strings.Contains(rule, ".with-show") // checkboxes and passwords
 			if input.MatchString(rule) && !strings.Contains(rule, "textarea") && !special {
 				t.Errorf("%s.css: the rule %q leaves textarea out", part, rule)
 			}
@@ -84,8 +84,8 @@ func TestEveryRoleThatIsUsedIsGiven(t *testing.T) {
 	}
 }
 
-// TestTextCanBeReadOnEveryGround holds WCAG 2.2, 1.4.3 (text, 4.5:1) and 1.4.11
-// (edges of fields, 3:1).
+// TestTextCanBeReadOnEveryGround checks WCAG 2.2, 1.4.3 (text, 4.5:1) and 1.4.11 (edges
+// of fields, 3:1).
 func TestTextCanBeReadOnEveryGround(t *testing.T) {
 	t.Parallel()
 	light, dark := themes(t)
@@ -112,7 +112,7 @@ func TestTextCanBeReadOnEveryGround(t *testing.T) {
 	}
 }
 
-// themes reads the colours of roles.css, by role.
+// themes returns the colours in roles.css, by role.
 func themes(t *testing.T) (light, dark map[string]string) {
 	t.Helper()
 	inLight, rest, found := strings.Cut(readStyle(t, "roles"), "@media (prefers-color-scheme: dark)")
@@ -133,7 +133,7 @@ func themes(t *testing.T) (light, dark map[string]string) {
 	return light, dark
 }
 
-// contrast is the ratio of WCAG 2.2, from 1 to 21.
+// contrast returns the WCAG 2.2 contrast ratio, from 1 to 21.
 func contrast(t *testing.T, a, b string) float64 {
 	t.Helper()
 	la, lb := luminance(t, a), luminance(t, b)

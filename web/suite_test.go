@@ -38,7 +38,7 @@ import (
 	"holdfast/web"
 )
 
-// stores are where a site of the tests keeps people and sessions.
+// stores are where a test site keeps people and sessions.
 type stores struct {
 	dataDir     string
 	databaseURL string // "" for SQLite in dataDir
@@ -46,7 +46,7 @@ type stores struct {
 	redis       *testservice.RedisServer
 }
 
-// dir is a folder for what is neither people nor sessions.
+// dir returns a folder for data other than people and sessions.
 func (s stores) dir(t testing.TB) string {
 	if s.dataDir != "" {
 		return s.dataDir
@@ -54,10 +54,10 @@ func (s stores) dir(t testing.TB) string {
 	return t.TempDir()
 }
 
-// embedded are the stores of a machine that has nothing but Go.
+// embedded returns the stores of a machine that has only Go.
 func embedded(t testing.TB) stores {
 	t.Helper()
-	// Not t.TempDir: the path of the socket has to stay short to stay there.
+	// Not t.TempDir: a longer path would move the socket elsewhere.
 	dir, err := os.MkdirTemp("", "hf")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(dir) })
@@ -65,13 +65,13 @@ func embedded(t testing.TB) stores {
 	return stores{dataDir: dir}
 }
 
-// services are databases of the Redis and the PostgreSQL that the tests share.
+// services returns databases of the Redis and the PostgreSQL that the tests share.
 func services(t testing.TB) stores {
 	t.Helper()
 	return servicesOf(t, testservice.Redis(t))
 }
 
-// privateServices are like services, with a Redis that the test may stop, hang,
+// privateServices is like services, with a Redis that the test may stop, pause,
 // configure or watch.
 func privateServices(t testing.TB) stores {
 	t.Helper()
@@ -111,13 +111,13 @@ type options struct {
 	learn   bool
 	store   string // "" for Redis
 	mail    bool   // whether mail is on
-	slow    bool   // whether tries are slowed
+	slow    bool   // whether attempts are throttled
 	trusted []netip.Prefix
-	hasher  *password.Hasher // nil for one that costs little
-	attacks bool             // whether the lab makes them, or only counts
-	// redisTimeout bounds one operation; 0 for one that no busy machine needs.
+	hasher  *password.Hasher // nil for a cheap one
+	attacks bool             // whether the lab runs them, or only counts them
+	// redisTimeout bounds one operation; 0 for a bound that no busy machine reaches.
 	redisTimeout time.Duration
-	// guestIdle and guestBytes are limits for guests; 0 for none of their own.
+	// guestIdle and guestBytes are limits for guests; 0 for no separate limit.
 	guestIdle  time.Duration
 	guestBytes int
 }
@@ -129,8 +129,8 @@ const (
 	sessionLonger = 30 * 24 * time.Hour
 )
 
-// world is one site on real stores behind a real HTTP server, and what the
-// test knows of it.
+// world is one site on real stores behind a real HTTP server, and what the test knows
+// about it.
 type world struct {
 	t       testing.TB
 	options options
@@ -155,12 +155,12 @@ type world struct {
 	recent  *trace.Recent
 	folder  *mail.Folder
 	post    *mail.Mailer
-	held    sync.Map   // pages that holdPage has looked through
-	past    redis.Conn // to the store of sessions, past the site
+	held    sync.Map   // pages that holdPage has checked
+	past    redis.Conn // to the session store, bypassing the site
 }
 
-// newWorld runs a site until the end of the test. At the end it looks through
-// the whole log for passwords and tokens that the test's browsers held.
+// newWorld runs a site until the end of the test. It then searches the whole log for
+// passwords and tokens that the test's browsers held.
 func newWorld(t testing.TB, at stores, o options) *world {
 	t.Helper()
 	w := &world{t: t, options: o, stores: at, clock: testkit.StoppedAt(time.Now())}
@@ -189,8 +189,8 @@ func newWorld(t testing.TB, at stores, o options) *world {
 	return w
 }
 
-// open opens the stores and puts a new site in front of them, as a start of
-// the program does.
+// open opens the stores and starts a new site on them, as the program does when it
+// starts.
 func (w *world) open() {
 	w.t.Helper()
 	must := func(err error) {
@@ -296,25 +296,25 @@ func (w *world) close() {
 	}
 }
 
-// restart ends this run of the server and begins the next on the same stores.
+// restart stops the server and starts it again on the same stores.
 func (w *world) restart() {
 	w.t.Helper()
 	w.close()
 	w.open()
 }
 
-// person is someone with an account, and the password no one else knows.
+// person is someone with an account, and their password.
 type person struct{ id, name, email, password string }
 
-// sharedPassword is everybody's in these tests, hashed once: a hash takes long
-// under the race detector.
+// sharedPassword is every person's password in these tests. It is hashed once, because
+// hashing is slow under the race detector.
 const sharedPassword = "granite swims seven leagues"
 
 var hashSharedPassword = sync.OnceValues(func() (string, error) {
 	return testkit.Hasher().Hash(context.Background(), sharedPassword)
 })
 
-// person gives someone an account without a browser.
+// person creates an account without a browser.
 func (w *world) person(name string) person {
 	w.t.Helper()
 	hash, err := hashSharedPassword()
@@ -350,7 +350,7 @@ func (s *secrets) add(secret string) {
 	if s.known == nil {
 		s.known = map[string]bool{}
 	}
-	// A short one would be found by chance.
+	// A short secret would be found by chance.
 	if len(secret) >= minPassword {
 		s.known[secret] = true
 	}
@@ -367,8 +367,8 @@ func (s *secrets) notIn(t testing.TB, what, text string) {
 	}
 }
 
-// socket is where the embedded Redis of a world listens.
+// socket returns where a world's embedded Redis listens.
 func (s stores) socket() string { return filepath.Join(s.dataDir, "redis.sock") }
 
-// where tells the two stacks apart in a failure.
+// where identifies the stack in a failure message.
 func (s stores) where() string { return cmp.Or(s.redisURL, "embedded") }

@@ -18,12 +18,12 @@ const (
 	tellsPassword = "Your password was changed"
 )
 
-// signUp is a sign-up of a stranger with an address.
+// signUp signs up a stranger with an address.
 func (w *world) signUp(email string) *answer {
 	return w.browser().post("/register", url.Values{"name": {"Mallory"}, "email": {email}, "password": {otherPassword}})
 }
 
-// without is an answer without what differs from one request to the next.
+// without returns a response without what differs between requests.
 func (a *answer) without(email string) string {
 	headers := a.header.Clone()
 	headers.Del("Date")
@@ -31,12 +31,12 @@ func (a *answer) without(email string) string {
 	return fmt.Sprintf("%d %v %s", a.status, headers, body)
 }
 
-// TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse: the one who had it as their
-// own meanwhile, which takes no mailbox, would be in the way of its owner.
+// TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse: someone who used the address
+// in the meantime, which needs no mailbox, would block its owner.
 func TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
-		for _, waits := range []bool{false, true} { // for the mail to the former address
+		for _, waits := range []bool{false, true} { // whether the email to the former address is delayed
 			p, bob := w.person("Ada"), w.person("Bob")
 			address := "thief-of-" + p.email
 			thief := w.member(p)
@@ -67,7 +67,7 @@ func TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse(t *testing.T) {
 			token, err := w.accounts.MakeLink(t.Context(), account.PurposeChange, bob.id, p.email)
 			require.NoError(t, err)
 			member.post("/verify", url.Values{"token": {token}}).want(http.StatusConflict)
-			member.get("/verify?token=" + token).want(http.StatusOK) // spent by nothing
+			member.get("/verify?token=" + token).want(http.StatusOK) // nothing has used it
 
 			release()
 			w.undoes(w.linkIn(w.mailTo(p.email, tellsChange)))
@@ -90,8 +90,8 @@ func TestAnAddressThatCanBeTakenBackIsTakenWithoutMailToo(t *testing.T) {
 	w.undoes(w.linkIn(w.mailTo(p.email, tellsChange)))
 }
 
-// TestAnAddressIsFreeWhenTheWayBackToItIsOver: it is kept for 7 days and no
-// longer, and not from the account that had it.
+// TestAnAddressIsFreeWhenTheWayBackToItIsOver: it is reserved for 7 days and no longer,
+// and the account that had it may use it.
 func TestAnAddressIsFreeWhenTheWayBackToItIsOver(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
@@ -121,7 +121,7 @@ func (w *world) emailed(to string) map[string]int {
 }
 
 // TestNobodysMailboxIsFloodedWithNoticesOfAnAccount: someone who signs up with an
-// address needs no mailbox, and can log in and change the password without end.
+// address needs no mailbox, and can log in and change the password without limit.
 func TestNobodysMailboxIsFloodedWithNoticesOfAnAccount(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {
@@ -132,10 +132,10 @@ func TestNobodysMailboxIsFloodedWithNoticesOfAnAccount(t *testing.T) {
 		for email, password := range map[string]string{victim: otherPassword, p.email: p.password} {
 			var b *browser
 			for range 12 {
-				b = w.browser() // that keeps no cookie
+				b = w.browser() // one without cookies
 				b.post("/login", credentials(email, password)).wantRedirect("/profile")
 			}
-			w.sendMail() // a new password takes back what waits
+			w.sendMail() // a new password withdraws the waiting emails
 			for range 6 {
 				fresh := password + "."
 				b.post("/account/password", url.Values{"current": {password}, "new": {fresh}}).wantRedirect("/account")
@@ -165,15 +165,15 @@ WHERE p.email = $1
 	})
 }
 
-// verify has a person confirm their address.
+// verify confirms a person's address.
 func (w *world) verify(p person) {
 	w.t.Helper()
 	w.browser().post("/verify", url.Values{"token": {w.link(account.PurposeConfirm, p)}}).wantRedirect("/login")
 }
 
 // TestStrangersDoNotKeepAnOwnerFromTheMailThatResetsThePassword: what strangers can
-// ask for with another's address is counted apart, and what counts for the reset
-// has mailed its owner a link.
+// request with another person's address is counted separately, and each request counted
+// for the reset has emailed the owner a link.
 func TestStrangersDoNotKeepAnOwnerFromTheMailThatResetsThePassword(t *testing.T) {
 	t.Parallel()
 	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {

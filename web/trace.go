@@ -2,16 +2,16 @@ package web
 
 import "context"
 
-// Trace holds what to call for a request whose context carries it, in the manner
-// of [net/http/httptrace]. All of it is set.
+// Trace holds callbacks for a request whose context carries it, in the manner of
+// [net/http/httptrace]. All of them are set.
 type Trace struct {
-	// GotCookie is called with the session cookie's value, and with how many
-	// cookies of that name came: with other than one the value is "".
+	// GotCookie is called with the session cookie's value and the number of cookies
+	// with that name. If count is not 1, value is "".
 	GotCookie func(name, value string, count int)
-	// Retried is called before the page is made again, because a parallel request
-	// of the same session came in between.
+	// Retried is called before the page is rendered again because a parallel request of
+	// the same session came in between.
 	Retried func()
-	// SentCookies is called with the Set-Cookie headers of the answer.
+	// SentCookies is called with the Set-Cookie headers of the response.
 	SentCookies func(headers []string)
 }
 

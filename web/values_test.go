@@ -16,7 +16,7 @@ import (
 	"holdfast/internal/product"
 )
 
-// sessionAnswer is GET /session as a program reads it.
+// sessionAnswer is the response to GET /session as a program reads it.
 type sessionAnswer struct {
 	Member  *struct{ ID, Name string }
 	Stored  bool
@@ -25,7 +25,7 @@ type sessionAnswer struct {
 	Values  map[string]string
 }
 
-// session asks for this browser's session as JSON.
+// session requests this browser's session as JSON.
 func (b *browser) session() sessionAnswer {
 	b.w.t.Helper()
 	page := b.json("/session").want(http.StatusOK).wantNoCookie()
@@ -41,13 +41,13 @@ func (b *browser) session() sessionAnswer {
 	return read
 }
 
-// set puts a value into the session through the form of the page.
+// set stores a value in the session through the page's form.
 func (b *browser) set(key, value string) *answer {
 	b.w.t.Helper()
 	return b.submit(b.get("/session").want(http.StatusOK), "form.pair", map[string]string{"key": key, "value": value})
 }
 
-// shown are the values in the table of the page.
+// shown returns the values in the page's table.
 func (a *answer) shown() map[string]string {
 	values := map[string]string{}
 	a.doc().Find("table.values tbody tr").Each(func(_ int, row *goquery.Selection) {
@@ -141,7 +141,7 @@ func TestOfAnotherPersonsSessionNothingIsLeft(t *testing.T) {
 		b := w.member(ada)
 		b.set("diary", "of Ada").wantRedirect("/session")
 		before := b.token()
-		// The log-in page is not shown to members; its form may still be open.
+		// The login page is not shown to members, but its form may still be open.
 		b.post("/login", url.Values{"email": {bea.email}, "password": {bea.password}}).wantRedirect("/profile")
 		if got := b.session(); got.Member == nil || got.Member.ID != bea.id || len(got.Values) != 0 {
 			t.Errorf("Bea's session: %+v", got)
@@ -228,7 +228,7 @@ func TestTooMuchForASessionIsSaidAtTheField(t *testing.T) {
 	}
 	w.wantUnchanged(before, "values that do not fit")
 	b.set("k1", strings.Repeat("é", 512)).wantRedirect("/session")
-	for i := range 20 { // many that fit one by one do not fit together
+	for i := range 20 { // values that each fit may not fit together
 		if b.post("/session", url.Values{"key": {fmt.Sprint("k", i)}, "value": {strings.Repeat("v", 1024)}}).status == http.StatusUnprocessableEntity {
 			return
 		}

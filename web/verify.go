@@ -13,12 +13,12 @@ type verifyPage struct {
 	Token           string
 	Heading, Button string
 	Keep            bool // whether there is a button to delete the account as well
-	// Before and After are the sentence around Email.
+	// Before and After are the text around Email in a sentence.
 	Before, Email, After string
 	problems
 }
 
-// verifyWords says what links do, by their purpose.
+// verifyWords describes what links do, by purpose.
 func verifyWords() map[account.Purpose]verifyPage {
 	return map[account.Purpose]verifyPage{
 		account.PurposeConfirm: {
@@ -40,14 +40,14 @@ func verifyWords() map[account.Purpose]verifyPage {
 	}
 }
 
-// actionDelete is the value of the button that deletes an account at once; the other
-// one keeps it.
+// actionDelete is the value of the button that deletes an account immediately; the
+// other button keeps it.
 const actionDelete = "delete"
 
-// showVerify looks at a link, and spends nothing.
+// showVerify checks a link without using it.
 func (s *Site) showVerify(c echo.Context) error {
 	if wrong := problemsOf(c); wrong.Failed != "" {
-		// What the link is for is not looked up: that is an attempt as well.
+		// Do not look up the link's purpose: that also counts as an attempt.
 		return s.Render(c, wrong.status(), "verify", "Too many attempts", verifyPage{
 			Token: formOf(c)["token"], Heading: "Too many attempts", Button: "Try again", problems: wrong,
 		})
@@ -71,8 +71,8 @@ func (s *Site) verifyPage(c echo.Context, status int, token, failed string) erro
 	return s.Render(c, status, "verify", p.Heading, p)
 }
 
-// doneOrOver answers a link that does nothing more: people click twice, and the
-// scanners of mail servers open and send the page before them.
+// doneOrOver responds to a link that no longer does anything: people click twice, and
+// mail server scanners open the page and submit it before them.
 func (s *Site) doneOrOver(c echo.Context, token string) error {
 	done, err := s.Accounts.LinkDone(c.Request().Context(), token)
 	p := linkOverPage{Done: "Your email address is confirmed", Next: "/account", NextText: "Go to your account"}
@@ -87,7 +87,7 @@ func (s *Site) doneOrOver(c echo.Context, token string) error {
 	return s.Render(c, http.StatusOK, "linkover", p.Done, p)
 }
 
-// submitVerify spends a link, for whichever purpose it was made.
+// submitVerify uses a link, whatever its purpose.
 func (s *Site) submitVerify(c echo.Context) error {
 	token, action := formOf(c)["token"], formOf(c)["action"]
 	if action != "" {
@@ -100,7 +100,8 @@ func (s *Site) submitVerify(c echo.Context) error {
 	case errors.Is(err, account.ErrEmailTaken):
 		taken := "Another account now uses this address."
 		if purpose == account.PurposeUndo {
-			// Someone who took the account over may have made that one to block the undo.
+			// Someone who took over the account may have created the other one to block
+			// the undo.
 			taken += " This link still works. If you don’t recognise that account, use “Forgotten your password?” to get into it and delete it right away, then open this link again."
 		}
 		return s.verifyPage(c, http.StatusConflict, token, taken)

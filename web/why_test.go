@@ -45,7 +45,7 @@ func TestThePageThatSaysWhyIsPublicAndStartsNothingWithoutLearn(t *testing.T) {
 	}
 }
 
-// A browser would not show the cookie of an https site to a port that speaks http.
+// A browser does not send the cookie of an https site to a port that serves http.
 func TestOnHTTPSNoSecondServerIsStarted(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, embedded(t), options{learn: true, https: true})
@@ -61,7 +61,7 @@ func TestOnHTTPSNoSecondServerIsStarted(t *testing.T) {
 	page.wantText("#https ~ p code", "__Host-session")
 }
 
-// A narrow screen folds what a wide one shows; nothing is missing there.
+// A narrow screen folds what a wide one shows, and omits nothing.
 func TestFoldedRowsSayWhatWideScreensShow(t *testing.T) {
 	t.Parallel()
 	page := newWorld(t, embedded(t), options{}).browser().get("/why").want(http.StatusOK)
@@ -92,7 +92,8 @@ func TestFoldedRowsSayWhatWideScreensShow(t *testing.T) {
 	}
 }
 
-// TestEveryWayASessionEndsIsOnThePage takes the ways from the code of sessions.
+// TestEveryWayASessionEndsIsOnThePage reads the reasons from the code of
+// internal/session.
 func TestEveryWayASessionEndsIsOnThePage(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob("../internal/session/*.go")
@@ -114,7 +115,7 @@ func TestEveryWayASessionEndsIsOnThePage(t *testing.T) {
 	}
 }
 
-// A server that keeps sessions in its memory claims nothing that is not so.
+// A server that keeps sessions in memory makes no false claims.
 func TestPagesOfAServerWithSessionsInMemoryClaimNothingElse(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{store.KindMemory, store.KindRedis} {

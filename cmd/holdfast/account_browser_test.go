@@ -13,8 +13,9 @@ import (
 	"holdfast/internal/dev/testprocess"
 )
 
-// The line under a new password tells how it looks while it is typed, is read
-// aloud, and claims nothing that the server then refuses for its length.
+// The line below the new password field rates the password as it is typed. Screen
+// readers announce it. It never approves a password that the server then rejects as too
+// short.
 func TestInABrowserALineTellsHowANewPasswordLooks(t *testing.T) {
 	t.Parallel()
 	b := browse(t)
@@ -35,7 +36,7 @@ func TestInABrowserALineTellsHowANewPasswordLooks(t *testing.T) {
 		{"granitekelpotterharbour", "Hard to guess"},
 	} {
 		ask[bool](b, selected)
-		b.press(c.typed) // over what was there
+		b.press(c.typed) // replaces the selected text
 		if said := ask[string](b, line); said != c.said {
 			t.Errorf("of %q it says %q, want %q", c.typed, said, c.said)
 		}
@@ -51,9 +52,9 @@ func TestInABrowserALineTellsHowANewPasswordLooks(t *testing.T) {
 	b.quiet()
 }
 
-// What an account page is for can be done without a mouse: change the password,
-// read the history, ask for another address, forget the password, and delete the
-// account.
+// Every task of the account pages works with the keyboard alone: changing the password,
+// reading the history, changing the email address, resetting a forgotten password and
+// deleting the account.
 func TestInABrowserTheKeyboardAloneIsEnoughForAnAccount(t *testing.T) {
 	t.Parallel()
 	b := browse(t)
@@ -132,7 +133,7 @@ func TestInABrowserTheKeyboardAloneIsEnoughForAnAccount(t *testing.T) {
 	b.quiet()
 }
 
-// mailed waits for the link in a mail.
+// mailed waits for an email and returns the link in it.
 func mailed(t *testing.T, who *visitor, to, subject string) (link string) {
 	t.Helper()
 	testkit.Eventually(t, answerLimit, "the mail "+subject, func() (err error) {

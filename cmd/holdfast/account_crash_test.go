@@ -19,21 +19,22 @@ import (
 
 const newPassword = "gulls 77 above cold granite"
 
-// leaseOver is the longest time after which an email is sent whose sender was killed.
+// leaseOver is how long it may take until an email is sent whose sender was killed.
 const leaseOver = 3 * time.Minute
 
-// killRounds is how often each change is interrupted.
+// killRounds returns how many times each change is interrupted.
 func killRounds() int { return campaign.Number(3, 100) }
 
-// change is something a person does to their account, and how to tell whether
-// it has happened. Both are looked at after the server has started again.
+// change is a change to an account, with checks for whether it happened. The checks run
+// after the server has started again.
 type change struct {
-	// prepare does what comes before, and returns what sends the change.
+	// prepare does the setup and returns a function that submits the change.
 	prepare func(t *testing.T, server *testprocess.Server, who, other *visitor) (send func() (answer, error))
-	// happened is nil when the change has happened as a whole, not when none of
-	// it has.
+	// happened returns nil if the whole change happened; not returns nil if none of it
+	// did.
 	happened, not func(server *testprocess.Server, who, other *visitor) error
-	// notice is the subject of the email to the person that follows, "" for none.
+	// notice is the subject of the email to the person that follows the change; "" for
+	// none.
 	notice string
 }
 
@@ -128,8 +129,8 @@ func TestNoChangeOfAnAccountIsLeftHalfDoneByKill9(t *testing.T) {
 	})
 }
 
-// interrupt kills the server a moment after a change was sent, and reports
-// whether it has happened: if it was acknowledged it must have.
+// interrupt kills the server a moment after submitting a change, and reports whether
+// the change happened. An acknowledged change must have happened.
 func interrupt(t *testing.T, server *testprocess.Server, c change, moment time.Duration) (happened bool, err error) {
 	t.Helper()
 	who := newVisitor(t, server.URL)
@@ -142,7 +143,7 @@ func interrupt(t *testing.T, server *testprocess.Server, c change, moment time.D
 		got, err := send()
 		acknowledged <- err == nil && got.Code == http.StatusSeeOther
 	}()
-	<-time.After(moment) // some place in the middle
+	<-time.After(moment) // somewhere in the middle
 	server.Kill()
 	said := <-acknowledged
 	server.Start()
@@ -171,7 +172,7 @@ func all(errs ...error) error {
 	return nil
 }
 
-// logsIn is nil when a person gets in with a password, on a browser not seen before.
+// logsIn returns nil if a person can log in with a password in a new browser.
 func logsIn(who *visitor, pass string) error {
 	got, err := who.stranger().submit("/login", "/login", map[string]string{"email": who.email, "password": pass})
 	if err := entered(got, err); err != nil {
@@ -180,7 +181,7 @@ func logsIn(who *visitor, pass string) error {
 	return nil
 }
 
-// staysOut is nil when a person does not get in with a password.
+// staysOut returns nil if a person cannot log in with a password.
 func staysOut(who *visitor, pass string) error {
 	got, err := who.stranger().submit("/login", "/login", map[string]string{"email": who.email, "password": pass})
 	if err != nil || got.Code != http.StatusUnprocessableEntity {
@@ -191,7 +192,7 @@ func staysOut(who *visitor, pass string) error {
 
 var mailedLink = regexp.MustCompile(`^/(reset|verify)\?token=\S+$`)
 
-// linkTo is the link in the latest mail to an address with a subject.
+// linkTo returns the link in the latest email with this subject to this address.
 func linkTo(who *visitor, email, subject string) (string, error) {
 	got, err := who.ask("GET", "/mail", nil)
 	if err != nil {
@@ -210,7 +211,7 @@ func linkTo(who *visitor, email, subject string) (string, error) {
 	return link, nil
 }
 
-// resetLink has the operator print a link.
+// resetLink returns a link from the command "users reset-link".
 func resetLink(t *testing.T, server *testprocess.Server, who *visitor) string {
 	t.Helper()
 	end := server.Command("users", "reset-link", "--email", who.email)

@@ -12,8 +12,8 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// What the attacks find is tested in web; here they reach the program itself,
-// wherever it listens and whatever people call it.
+// The tests in web check what the attacks find. This test checks that they reach the
+// program itself, on any listen address and under any base URL.
 func TestTheProgramAttacksItself(t *testing.T) {
 	t.Parallel()
 	each(t, map[string]testprocess.Settings{

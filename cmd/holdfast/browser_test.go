@@ -30,13 +30,13 @@ const stepLimit = time.Minute
 type browser struct {
 	t   testing.TB
 	ctx context.Context
-	end func() error // writes the profile; nil where the browser is shared
+	end func() error // closes the browser and writes the profile; nil if the browser is shared
 
 	mu       sync.Mutex
-	problems []string // what the console called an error
+	problems []string // errors and warnings in the console
 }
 
-// browse opens a browser that knows nothing yet.
+// browse opens a browser without cookies, storage or cache.
 func browse(t testing.TB) *browser {
 	t.Helper()
 	b := &browser{t: t}
@@ -44,18 +44,19 @@ func browse(t testing.TB) *browser {
 	return b
 }
 
-// browseIn opens a browser with its profile in folder, which outlives it.
+// browseIn opens a browser with its profile in folder. The profile outlives the
+// browser.
 func browseIn(t testing.TB, folder string) *browser {
 	t.Helper()
 	program := testservice.Program(t, chromium.Programs()...)
 	tab, end, err := chromium.Start(t.Context(), program, folder)
 	require.NoError(t, err)
 	b := &browser{t: t, ctx: tab, end: sync.OnceValue(end)}
-	t.Cleanup(func() { _ = b.end() }) // after a test that failed
+	t.Cleanup(func() { _ = b.end() }) // if the test failed before it closed the browser
 	return b
 }
 
-// listen collects what a person would find red in the console.
+// listen collects errors and warnings from the console.
 func (b *browser) listen(event any) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -67,7 +68,7 @@ func (b *browser) listen(event any) {
 			b.problems = append(b.problems, fmt.Sprintf("console.%s", e.Type))
 		}
 	case *log.EventEntryAdded:
-		// The browser asks for the icon when it likes, also while a test has no
+		// The browser may request the icon at any time, even while the test has no
 		// server running.
 		if strings.HasSuffix(e.Entry.URL, "/favicon.ico") && strings.Contains(e.Entry.Text, "net::") {
 			return
@@ -78,7 +79,7 @@ func (b *browser) listen(event any) {
 	}
 }
 
-// quiet checks that no page had anything to complain about.
+// quiet fails the test if there were errors or warnings in the console.
 func (b *browser) quiet() {
 	b.t.Helper()
 	b.mu.Lock()
@@ -88,7 +89,7 @@ func (b *browser) quiet() {
 	}
 }
 
-// do takes steps, each a thing that a person does.
+// do runs steps, each an action of the user.
 func (b *browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
@@ -108,15 +109,15 @@ func (b *browser) where() string {
 	return at
 }
 
-// heading is the text of the page's h1.
+// heading returns the text of the page's h1.
 func (b *browser) heading() (string, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
 	defer cancel()
 	return chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector("h1")?.textContent ?? ""`))
 }
 
-// sees waits until the page's heading is this one. A page that is just being
-// replaced by the next has none to read.
+// sees waits until the page has this heading. While the next page loads, there may be
+// none.
 func (b *browser) sees(heading, when string) {
 	b.t.Helper()
 	testkit.Eventually(b.t, stepLimit, when, func() error {
@@ -164,7 +165,7 @@ func (b *browser) logOut() {
 		chromedp.WaitVisible(chromedp.CSS("#email")))
 }
 
-// sessionCookie is what the browser holds for the site.
+// sessionCookie returns the browser's session cookie for the site, or nil.
 func (b *browser) sessionCookie(server *testprocess.Server) *network.Cookie {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
@@ -181,7 +182,7 @@ func (b *browser) sessionCookie(server *testprocess.Server) *network.Cookie {
 	return nil
 }
 
-// close ends the browser as its user would, with its profile written.
+// close closes the browser as its user would, so that it writes its profile.
 func (b *browser) close() {
 	b.t.Helper()
 	if err := b.end(); err != nil {
@@ -189,7 +190,7 @@ func (b *browser) close() {
 	}
 }
 
-// scripted reports whether the log-in page has what only a script can add.
+// scripted reports whether the login page has the button that only a script can add.
 func (b *browser) scripted() bool {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
@@ -201,8 +202,8 @@ func (b *browser) scripted() bool {
 	return len(buttons) > 0
 }
 
-// back is the Back button. A page kept whole by the browser comes back without
-// loading, so it is the place in the history that tells.
+// back goes back one page, as the Back button does. A page from the back/forward cache
+// returns without loading, so back checks the position in the history.
 func (b *browser) back() {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)

@@ -13,16 +13,16 @@ import (
 	"holdfast/internal/dev/testprocess"
 )
 
-// anyBrowser is a browser of any make.
+// anyBrowser is what Chromium, Firefox and WebKit have in common.
 type anyBrowser interface {
 	Open(url string)
 	Back()
 	Click(selector string)
 	Fill(selector, text string)
-	Text(selector string) (string, error) // "" where nothing matches
+	Text(selector string) (string, error) // "" if nothing matches
 }
 
-// chrome is Chromium as any browser.
+// chrome makes a Chromium browser an anyBrowser.
 type chrome struct{ *browser }
 
 func (c chrome) Open(url string)       { c.t.Helper(); c.do("open "+url, chromedp.Navigate(url)) }
@@ -39,8 +39,8 @@ func (c chrome) Text(selector string) (string, error) {
 	return chromedp.Run(ctx, chromedp.Evaluate[string](fmt.Sprintf(`document.querySelector(%q)?.textContent ?? ""`, selector)))
 }
 
-// TestTheJourneyIsTheSameInEveryBrowser: whoever goes Back after logging out sees
-// nothing of the account, although WebKit keeps pages whole.
+// TestTheJourneyIsTheSameInEveryBrowser also checks that Back shows nothing of the
+// account after logout, although WebKit keeps pages in its back/forward cache.
 func TestTheJourneyIsTheSameInEveryBrowser(t *testing.T) {
 	t.Parallel()
 	for name, open := range map[string]func(testing.TB) anyBrowser{

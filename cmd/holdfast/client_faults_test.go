@@ -16,7 +16,7 @@ import (
 	"holdfast/internal/dev/testprocess"
 )
 
-// open opens a connection on which nothing has been said yet.
+// open opens a connection without sending anything on it.
 func open(t testing.TB, server *testprocess.Server) net.Conn {
 	t.Helper()
 	conn, err := net.DialTimeout("tcp", hostOf(server), answerLimit)
@@ -26,13 +26,13 @@ func open(t testing.TB, server *testprocess.Server) net.Conn {
 	return conn
 }
 
-// say writes text and then reads the answer, or the end of the connection; the
-// server may well answer before it has heard everything.
+// say sends text and reads the response, or the end of the connection. The server may
+// respond before it has read all of the text.
 func say(t testing.TB, server *testprocess.Server, text io.Reader) (status int, took time.Duration) {
 	t.Helper()
 	conn := open(t, server)
 	started := time.Now()
-	go func() { _, _ = io.Copy(conn, text) }() // fails when the server has heard enough
+	go func() { _, _ = io.Copy(conn, text) }() // fails if the server stops reading
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return 0, time.Since(started)
@@ -62,7 +62,7 @@ func TestSlowAndGreedyClientsAreBounded(t *testing.T) {
 		strings.Repeat(chunk, 20) + "0\r\n\r\n"
 	for _, c := range []struct {
 		name, text string
-		status     []int // 0: the connection ends without an answer
+		status     []int // 0: the connection closes without a response
 		within     time.Duration
 	}{
 		{"2 MB of header", bigHeader, []int{http.StatusRequestHeaderFieldsTooLarge}, 3 * time.Second},

@@ -16,8 +16,8 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// clockedPostgres is a PostgreSQL whose clock steps: a function of the same name is
-// found before PostgreSQL's own.
+// clockedPostgres is a PostgreSQL whose clock steps: it finds a function of the same
+// name before its own clock_timestamp.
 type clockedPostgres struct {
 	*testservice.PostgresServer
 	t testing.TB
@@ -37,19 +37,20 @@ func newClockedPostgres(t testing.TB) clockedPostgres {
 	return clockedPostgres{server, t}
 }
 
-// step makes the clock show another time than the right one.
+// step sets how far the clock is ahead of the right time, or behind if negative.
 func (p clockedPostgres) step(ahead time.Duration) {
 	p.t.Helper()
 	query(p.t, p.URL, fmt.Sprintf(`UPDATE stepped.ahead SET by = '%d milliseconds'`, ahead.Milliseconds()))
 }
 
-// watermark is the time in Redis up to which what has ended is removed there.
+// watermark returns the time in Redis up to which revoked sessions have been removed
+// there.
 func watermark(store *testservice.RedisServer) (time.Time, error) {
 	ms, err := redis.Int64(store.Do("GET", "holdfast:beat"))
 	return time.UnixMilli(ms), err
 }
 
-// moves waits until the watermark is within some seconds of now plus ahead.
+// moves waits until the watermark is within a few seconds of now plus ahead.
 func moves(t testing.TB, store *testservice.RedisServer, ahead time.Duration) {
 	t.Helper()
 	testkit.Eventually(t, answerLimit, "move the watermark", func() error {
@@ -68,7 +69,7 @@ const (
 	behind    = -30 * time.Second
 )
 
-// saysReady waits until /readyz says this, with 200.
+// saysReady waits until /readyz responds with status 200 and this body.
 func saysReady(t testing.TB, server *testprocess.Server, want string) {
 	t.Helper()
 	testkit.Eventually(t, answerLimit, "say "+want, func() error {
@@ -80,9 +81,9 @@ func saysReady(t testing.TB, server *testprocess.Server, want string) {
 	})
 }
 
-// TestAStepOfTheDatabasesClockBringsNobodyBack: it goes back, or ahead and back, a
-// copy of Redis is made, a person logs out, and the copy is put back, at every point
-// in between.
+// TestAStepOfTheDatabasesClockBringsNobodyBack copies Redis, logs a person out and
+// restores the copy. At every point in between, the clock steps back, or ahead and back
+// again.
 func TestAStepOfTheDatabasesClockBringsNobodyBack(t *testing.T) {
 	t.Parallel()
 	type at struct {
@@ -178,7 +179,8 @@ func TestAStepOfTheDatabasesClockBringsNobodyBack(t *testing.T) {
 	}
 }
 
-// TestAClockThatWentBackIsAWarningUntilItHasCaughtUp: the server serves all the time.
+// TestAClockThatWentBackIsAWarningUntilItHasCaughtUp checks that the server stays ready
+// throughout.
 func TestAClockThatWentBackIsAWarningUntilItHasCaughtUp(t *testing.T) {
 	t.Parallel()
 	postgres := newClockedPostgres(t)
@@ -193,8 +195,8 @@ func TestAClockThatWentBackIsAWarningUntilItHasCaughtUp(t *testing.T) {
 	}
 }
 
-// TestAClockAheadForgetsNoRevocation: by that clock the session that was revoked is
-// past its lifetime; by the servers' it is not.
+// TestAClockAheadForgetsNoRevocation: by the database's clock, the revoked session has
+// passed its lifetime; by the servers' clocks, it has not.
 func TestAClockAheadForgetsNoRevocation(t *testing.T) {
 	t.Parallel()
 	postgres, store := newClockedPostgres(t), newRedisFolder(t)
@@ -211,8 +213,8 @@ func TestAClockAheadForgetsNoRevocation(t *testing.T) {
 	mustBe(t, asked, thief, "with the copy put back")
 }
 
-// TestJunkInThePlaceOfTheWatermarkStopsNoServer: not one that runs, nor one that
-// starts, and restores no session.
+// TestJunkInThePlaceOfTheWatermarkStopsNoServer checks a running server and one that
+// starts. Junk also restores no session.
 func TestJunkInThePlaceOfTheWatermarkStopsNoServer(t *testing.T) {
 	t.Parallel()
 	type junk struct{ command, key, value string }

@@ -11,7 +11,7 @@ import (
 	"holdfast/internal/dev/testprocess"
 )
 
-// attempt is one person's sign-up and whether the server said that it worked.
+// attempt is one person's sign-up and whether the server acknowledged it.
 type attempt struct {
 	who          *visitor
 	acknowledged bool
@@ -36,8 +36,8 @@ func TestNoAcknowledgedSignUpIsLostAndNoneIsStuckByKill9(t *testing.T) {
 	})
 }
 
-// signUpUntilKilled has four people after another sign up at the same time,
-// and kills the server a moment after the given number of them has succeeded.
+// signUpUntilKilled signs people up in four parallel loops. It kills the server a
+// moment after the given number of sign-ups have succeeded.
 func signUpUntilKilled(t *testing.T, server *testprocess.Server, after int, moment time.Duration) []attempt {
 	t.Helper()
 	const lines = 4
@@ -66,7 +66,7 @@ func signUpUntilKilled(t *testing.T, server *testprocess.Server, after int, mome
 				default:
 				}
 				if err != nil {
-					<-killed // the connection broke because the kill is under way
+					<-killed // the connection broke because the server is being killed
 					return
 				}
 			}
@@ -77,16 +77,15 @@ func signUpUntilKilled(t *testing.T, server *testprocess.Server, after int, mome
 	case <-time.After(answerLimit):
 		t.Errorf("fewer than %d sign-ups in %s", after, answerLimit)
 	}
-	<-time.After(moment) // some place in the middle of the next ones
+	<-time.After(moment) // somewhere in the middle of the next sign-ups
 	server.Kill()
 	close(killed)
 	all.Wait()
 	return attempts
 }
 
-// remains is nil when the account of an acknowledged attempt exists, with the session
-// that came with it, and when the person of any other attempt can get in, by logging
-// in or by sending the same form again.
+// remains returns nil if an acknowledged attempt left its account and session, and if
+// the person of any other attempt can log in or send the same form again.
 func remains(a attempt) error {
 	if a.acknowledged {
 		if err := greeted(a.who); err != nil {

@@ -9,8 +9,9 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// TestPostgresOutOfReach: people who are logged in notice nothing; requests that need
-// accounts are refused in time, and work again as soon as they can.
+// TestPostgresOutOfReach checks that people who are logged in notice nothing, and that
+// requests that need accounts are refused in time and succeed again once PostgreSQL is
+// back.
 func TestPostgresOutOfReach(t *testing.T) {
 	t.Parallel()
 	postgres := testservice.PrivatePostgres(t)
@@ -21,7 +22,7 @@ func TestPostgresOutOfReach(t *testing.T) {
 	for _, fault := range []struct {
 		name        string
 		begin, mend func()
-		within      time.Duration // the limit of one call and the hash, both slow here
+		within      time.Duration // the limit of one call plus the hash, both slow here
 	}{
 		{"stopped", postgres.Stop, postgres.Start, within(4 * time.Second)},
 		{"hanging", postgres.Pause, postgres.Resume, within(5 * time.Second)},

@@ -17,7 +17,7 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// startIn starts a server in this folder, which is made.
+// startIn creates folder and starts a server in it.
 func startIn(t testing.TB, folder string, settings testprocess.Settings) *testprocess.Server {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(folder, 0o700))
@@ -26,8 +26,8 @@ func startIn(t testing.TB, folder string, settings testprocess.Settings) *testpr
 	return testprocess.Start(t, program(t), folder, patient)
 }
 
-// filesBelow returns the files below a folder by their paths in it, and fails
-// for one that others can read.
+// filesBelow returns the files below folder by their relative paths. It fails the test
+// if others can read one of them.
 func filesBelow(t testing.TB, folder string) map[string]bool {
 	t.Helper()
 	files := map[string]bool{}
@@ -85,7 +85,7 @@ func TestServersInFoldersBesideEachOtherShareNoSession(t *testing.T) {
 
 func TestEveryStoreWorksWhateverItsFolderIsCalled(t *testing.T) {
 	t.Parallel()
-	const longest = 504 // bytes of a path that SQLite opens
+	const longest = 504 // bytes in the longest path that SQLite opens
 	names := []string{"a b", `it's "q"x`, "Größe 日本", "a#b?c%41", "%zz%00", "x&y;z:w=[a]*", "-rf", "file:x", "long"}
 	for store, file := range map[string]string{"redis": "redis.db", "file": "sessions.bolt", "database": "holdfast.db", "memory": "holdfast.db"} {
 		survives := greeted
@@ -169,7 +169,7 @@ func TestDataOfAnEarlierReleaseOutsideItsFolderIsReportedAndNotRead(t *testing.T
 	}{
 		"a fragment": {"holdfast#1", "holdfast", true},
 		"a query":    {"holdfast?1", "holdfast", true},
-		"an escape":  {"%41", filepath.Join("A", ".data", "redis.db"), false}, // folder A's own from now on
+		"an escape":  {"%41", filepath.Join("A", ".data", "redis.db"), false}, // belongs to folder A from now on
 	} {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()

@@ -12,7 +12,8 @@ import (
 	"holdfast/internal/dev/testkit"
 )
 
-// TestADeletedAccountLeavesNothingInTheFiles but the email that says so.
+// TestADeletedAccountLeavesNothingInTheFiles allows only the email that confirms the
+// deletion.
 func TestADeletedAccountLeavesNothingInTheFiles(t *testing.T) {
 	t.Parallel()
 	server := start(t, nil)
@@ -43,7 +44,7 @@ func TestADeletedAccountLeavesNothingInTheFiles(t *testing.T) {
 	}))
 }
 
-// awaitEmail waits until an email of a kind is in the directory of emails.
+// awaitEmail waits for an email of this kind in the mail directory.
 func awaitEmail(t *testing.T, dir, kind string) {
 	t.Helper()
 	testkit.Eventually(t, testkit.Patience, "an email of kind "+kind, func() error {

@@ -13,8 +13,8 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// TestAPersonIsDisabledBeforeTheirSessionsEnd: a log-in between the two would be
-// left.
+// TestAPersonIsDisabledBeforeTheirSessionsEnd: in the other order, a login between the
+// two steps would keep its session.
 func TestAPersonIsDisabledBeforeTheirSessionsEnd(t *testing.T) {
 	t.Parallel()
 	postgres := testkit.Postgres(t)

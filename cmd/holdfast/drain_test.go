@@ -23,8 +23,8 @@ import (
 	"holdfast/internal/product"
 )
 
-// hold begins a sign-up and stops in the middle of the form, when the server
-// has begun to read it: a request in flight for as long as the test likes.
+// hold is a sign-up that stops in the middle of the form, after the server has begun to
+// read it. The request stays in flight until the test finishes it.
 type hold struct {
 	conn   net.Conn
 	reader *bufio.Reader
@@ -38,7 +38,7 @@ func beginSignUp(t testing.TB, server *testprocess.Server, email string) *hold {
 	fmt.Fprintf(conn, "POST /register HTTP/1.1\r\nHost: %s\r\nContent-Type: application/x-www-form-urlencoded\r\n"+
 		"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n", hostOf(server), len(form))
 	h := &hold{conn: conn, reader: bufio.NewReader(conn), rest: form[10:]}
-	// The server says so when the handler begins to read.
+	// The server sends 100 Continue when the handler begins to read.
 	line, err := h.reader.ReadString('\n')
 	if err != nil || !strings.HasPrefix(line, "HTTP/1.1 100 ") {
 		t.Fatalf("instead of 100 Continue: %q, %v", line, err)
@@ -52,7 +52,7 @@ func beginSignUp(t testing.TB, server *testprocess.Server, email string) *hold {
 	return h
 }
 
-// finish sends the rest of the form and reads the answer.
+// finish sends the rest of the form and reads the response.
 func (h *hold) finish() (*http.Response, error) {
 	if _, err := h.conn.Write([]byte(h.rest)); err != nil {
 		return nil, err
@@ -66,7 +66,8 @@ func (h *hold) finish() (*http.Response, error) {
 
 func hostOf(server *testprocess.Server) string { return strings.TrimPrefix(server.URL, "http://") }
 
-// refusesConnections waits until the server takes no new ones: it drains.
+// refusesConnections waits until the server refuses new connections, as it does while
+// it drains.
 func refusesConnections(t testing.TB, server *testprocess.Server) {
 	t.Helper()
 	testkit.Eventually(t, answerLimit, "refuse new connections", func() error {
@@ -120,8 +121,8 @@ func TestRequestsInFlightFinishAfterSIGTERM(t *testing.T) {
 	}
 }
 
-// caller is a keep-alive client on one connection, which sees every failure:
-// unlike [http.Client] it never tries again.
+// caller is a keep-alive client on one connection. Unlike [http.Client] it never
+// retries, so it sees every failure.
 type caller struct {
 	conn     net.Conn
 	reader   *bufio.Reader
@@ -138,7 +139,7 @@ func (v *visitor) caller(server *testprocess.Server, path string) (*caller, erro
 	return &caller{conn: conn, reader: bufio.NewReader(conn), request: request}, nil
 }
 
-// call asks once, and reports whether the server wants the connection closed.
+// call sends one request and reports whether the server is closing the connection.
 func (c *caller) call() (status int, last bool, err error) {
 	if err := c.conn.SetDeadline(time.Now().Add(answerLimit)); err != nil {
 		return 0, false, err
@@ -157,7 +158,7 @@ func (c *caller) call() (status int, last bool, err error) {
 	return response.StatusCode, response.Close, response.Body.Close()
 }
 
-// Not parallel: it is a load.
+// Not parallel: it generates load.
 func TestNoRequestOnAKeptConnectionFailsWhenTheServerStops(t *testing.T) {
 	const clients, rounds, warm = 32, 3, 10
 	server := start(t, testprocess.Settings{"LOG_LEVEL": "error"})

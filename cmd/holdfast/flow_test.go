@@ -22,16 +22,15 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// block is a block of statements in the coverage of a program: a file and its first
-// line.
+// block is a block of statements in a coverage profile: a file and a first line.
 type block struct {
 	file string
 	line int
 }
 
-// TestTheWayOfAGreetingIsAsShortAsDocumented counts our own functions that run for
-// each greeting, by the coverage counters of two runs that differ in the number of
-// greetings. docs/flow.md states how many those are.
+// TestTheWayOfAGreetingIsAsShortAsDocumented counts our own functions that run for each
+// greeting. It compares the coverage of two runs with different numbers of greetings.
+// docs/flow.md states the count.
 func TestTheWayOfAGreetingIsAsShortAsDocumented(t *testing.T) {
 	campaign.Only(t)
 	const few, many = 100, 500
@@ -40,7 +39,7 @@ func TestTheWayOfAGreetingIsAsShortAsDocumented(t *testing.T) {
 	before, after := coverage(t, program, few), coverage(t, program, many)
 	functions := map[string]bool{}
 	for b, n := range after {
-		if n-before[b] > (many-few)/2 { // a heartbeat more or less in one of the runs does not count
+		if n-before[b] > (many-few)/2 { // ignores an extra heartbeat in one of the runs
 			functions[functionOf(t, b)] = true
 		}
 	}
@@ -57,8 +56,8 @@ func TestTheWayOfAGreetingIsAsShortAsDocumented(t *testing.T) {
 	}
 }
 
-// coverage returns how often each block runs in the life of a server that greets so
-// often.
+// coverage runs a server, requests this many greetings, and returns how often each
+// block ran.
 func coverage(t *testing.T, program string, greetings int) map[block]int {
 	t.Helper()
 	folder := t.TempDir()

@@ -15,10 +15,10 @@ import (
 	"holdfast/internal/dev/testprocess"
 )
 
-// A full disk under the embedded Redis: a limit on the size of files, which the
-// kernel applies to a write as it does the end of a disk.
+// These tests simulate a full disk under the embedded Redis with a limit on file size.
+// The kernel fails a write beyond the limit as it does on a full disk.
 
-// fill makes a running server's disk full, or gives it room again.
+// fill makes a running server's disk full, or makes room again.
 func fill(t testing.TB, server *testprocess.Server, full bool) {
 	t.Helper()
 	limit := unix.Rlimit{Cur: unix.RLIM_INFINITY, Max: unix.RLIM_INFINITY}
@@ -28,9 +28,9 @@ func fill(t testing.TB, server *testprocess.Server, full bool) {
 	require.NoError(t, unix.Prlimit(server.PID(), unix.RLIMIT_FSIZE, &limit, nil))
 }
 
-// TestWithItsDiskFullTheEmbeddedRedisGreetsAndRevokesNothing: people are greeted,
-// a log-out is refused, and once a session that was revoked elsewhere cannot be
-// removed, none is trusted.
+// TestWithItsDiskFullTheEmbeddedRedisGreetsAndRevokesNothing: members are greeted and a
+// logout is refused. When the server cannot remove a session that was revoked
+// elsewhere, it trusts no session.
 func TestWithItsDiskFullTheEmbeddedRedisGreetsAndRevokesNothing(t *testing.T) {
 	t.Parallel()
 	server := start(t, onServices("", testkit.Postgres(t).URL))
@@ -49,15 +49,15 @@ func TestWithItsDiskFullTheEmbeddedRedisGreetsAndRevokesNothing(t *testing.T) {
 	testkit.Steadily(t, answerLimit, "with room again", func() error { return all(asked(ada), greeted(grace)) })
 }
 
-// TestWithItsDiskFullAnOlderCopyOfTheEmbeddedRedisIsNotServed: a session that has
-// been logged out is in the copy, and cannot be removed from it. The disk has more
-// and more room, until it is enough to open the data.
+// TestWithItsDiskFullAnOlderCopyOfTheEmbeddedRedisIsNotServed: the copy has a session
+// that has since logged out, and the server cannot remove it. The disk gets more and
+// more room, until there is enough to open the data.
 func TestWithItsDiskFullAnOlderCopyOfTheEmbeddedRedisIsNotServed(t *testing.T) {
 	t.Parallel()
 	server := start(t, onServices("", testkit.Postgres(t).URL))
 	ada, grace := member(t, server), member(t, server)
 	thief := ada.thief()
-	server.Kill() // leaves what was written in the log file, which grows only
+	server.Kill() // leaves the writes in the write-ahead log, which only grows
 	older := map[string][]byte{}
 	for _, name := range []string{"redis.db", "redis.db-wal"} {
 		content, err := os.ReadFile(filepath.Join(server.Dir, ".data", name))

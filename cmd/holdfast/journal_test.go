@@ -19,7 +19,7 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// query runs statements on the PostgreSQL at url, whatever it thinks of writes.
+// query runs statements on the PostgreSQL at url, even if it is read-only.
 func query(t testing.TB, url string, statements ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
@@ -34,7 +34,8 @@ func query(t testing.TB, url string, statements ...string) {
 	}
 }
 
-// readOnlyPostgres makes a PostgreSQL refuse writes, also on open connections.
+// readOnlyPostgres makes a PostgreSQL refuse writes, or accept them again, even on open
+// connections.
 func readOnlyPostgres(t testing.TB, server *testservice.PostgresServer, on bool) {
 	t.Helper()
 	to := "off"
@@ -59,7 +60,7 @@ func readOnlyPostgres(t testing.TB, server *testservice.PostgresServer, on bool)
 	})
 }
 
-// thief has a copy of a visitor's cookie.
+// thief returns a visitor with a copy of v's cookie.
 func (v *visitor) thief() *visitor {
 	v.t.Helper()
 	thief := v.stranger()
@@ -67,11 +68,11 @@ func (v *visitor) thief() *visitor {
 	return thief
 }
 
-// redisFolder is a Redis whose whole data can be put back to before.
+// redisFolder is a Redis whose data can be saved and restored.
 type redisFolder struct {
 	*testservice.RedisServer
 	t      testing.TB
-	args   []string // with which another one has the same data
+	args   []string // options that give another Redis the same data
 	folder string
 	before string
 }
@@ -85,14 +86,14 @@ func newRedisFolder(t testing.TB) *redisFolder {
 	}
 }
 
-// save copies the data of a Redis in which the session of who lives.
+// save copies the data of the Redis, which must have who's session.
 func (r *redisFolder) save(who *visitor) {
 	r.t.Helper()
 	mustHold(r.t, r.RedisServer, who)
 	require.NoError(r.t, errors.Join(os.RemoveAll(r.before), os.CopyFS(r.before, os.DirFS(r.folder))))
 }
 
-// putBack puts the data from before into the folder of a Redis that is stopped.
+// putBack restores the saved data into the folder of a stopped Redis.
 func (r *redisFolder) putBack() {
 	r.t.Helper()
 	require.NoError(r.t, os.RemoveAll(r.folder))
@@ -101,7 +102,7 @@ func (r *redisFolder) putBack() {
 	}
 }
 
-// restore puts the data from before under a Redis.
+// restore kills the Redis and starts it again with the saved data.
 func (r *redisFolder) restore() {
 	r.t.Helper()
 	r.Kill()
@@ -109,9 +110,9 @@ func (r *redisFolder) restore() {
 	r.Start()
 }
 
-// TestALogOutWithoutThePostgresIsNotUndoneByARestoredRedis logs out while
-// PostgreSQL cannot take a note of it, kills the server at once, and puts back
-// Redis's data from before: once before the next start, and once under it.
+// TestALogOutWithoutThePostgresIsNotUndoneByARestoredRedis logs out while PostgreSQL
+// cannot record the revocation, and kills the server immediately. It restores Redis's
+// saved data twice: before the next start, and under the running server.
 func TestALogOutWithoutThePostgresIsNotUndoneByARestoredRedis(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]struct {
@@ -142,7 +143,7 @@ func TestALogOutWithoutThePostgresIsNotUndoneByARestoredRedis(t *testing.T) {
 			staysAsked(t, answerLimit, "having logged out", thief, second)
 			fault.end(t, postgres)
 
-			// Only the queue in the first server's folder knows of the revocation.
+			// Only the queue in the first server's folder has the revocation.
 			second.Stop()
 			store.restore()
 			first.Start()
@@ -157,7 +158,8 @@ func TestALogOutWithoutThePostgresIsNotUndoneByARestoredRedis(t *testing.T) {
 	}
 }
 
-// TestInventedCookiesAreNotQueued while PostgreSQL is away: the queue is for sessions.
+// TestInventedCookiesAreNotQueued checks that, while PostgreSQL is down, the server
+// queues only revocations of real sessions.
 func TestInventedCookiesAreNotQueued(t *testing.T) {
 	t.Parallel()
 	store, postgres := testservice.Redis(t), testservice.PrivatePostgres(t)

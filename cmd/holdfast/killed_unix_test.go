@@ -23,12 +23,12 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// asVictim is set in a test process that is to be killed, to the program that
-// it starts.
+// asVictim is an environment variable of the test process that is to be killed. Its
+// value is the path of the program that the process starts.
 const asVictim = "HOLDFAST_TEST_VICTIM"
 
-// TestNothingIsLeftOfAKilledTestProcess starts this test again as a process
-// that runs a server and a browser, and kills it.
+// TestNothingIsLeftOfAKilledTestProcess runs itself again in a process that starts a
+// server and a browser, and kills that process.
 func TestNothingIsLeftOfAKilledTestProcess(t *testing.T) {
 	if path := os.Getenv(asVictim); path != "" {
 		victim(t, path)
@@ -36,14 +36,14 @@ func TestNothingIsLeftOfAKilledTestProcess(t *testing.T) {
 	}
 	t.Parallel()
 	testservice.Program(t, chromium.Programs()...)
-	folder, err := os.MkdirTemp("", "v") // short, as paths of sockets have to be
+	folder, err := os.MkdirTemp("", "v") // short, as socket paths must be
 	require.NoError(t, err)
-	if err := os.Chmod(folder, 0o711); err != nil { // or root makes its folder elsewhere
+	if err := os.Chmod(folder, 0o711); err != nil { // otherwise root creates its folder elsewhere
 		t.Fatal(err)
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$")
 	cmd.Env = append(os.Environ(), asVictim+"="+program(t), "TMPDIR="+folder)
-	in, err := cmd.StdinPipe() // held open: the victim waits for its end
+	in, err := cmd.StdinPipe() // held open: the victim reads until EOF
 	require.NoError(t, err)
 	defer in.Close()
 	out, err := cmd.StdoutPipe()

@@ -19,13 +19,12 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// screen is how a page is looked at.
+// screen is the width of the viewport and whether scripts run.
 type screen struct {
 	width   int64
 	scripts bool
 }
 
-// scripts turns scripts on or off.
 func (b *browser) scripts(on bool) {
 	b.t.Helper()
 	b.do("turn scripts on or off", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
@@ -34,7 +33,7 @@ func (b *browser) scripts(on bool) {
 	}))
 }
 
-// on begins the browser with a screen.
+// on makes the browser use a screen.
 func (b *browser) on(s screen) {
 	b.t.Helper()
 	b.scripts(s.scripts)
@@ -46,8 +45,9 @@ func (b *browser) on(s screen) {
 	}))
 }
 
-// texts are the texts of all that the selector finds on the page, read in one
-// step, so that a page that is being replaced gives those of one page or none.
+// texts returns the text of every element that matches the selector. It reads the page
+// in one step, so that during navigation the texts come from one page or there are
+// none.
 func (b *browser) texts(selector string) ([]string, error) {
 	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
 	defer cancel()
@@ -58,7 +58,7 @@ func (b *browser) texts(selector string) ([]string, error) {
 	return textsIn(nodes, selector)
 }
 
-// reads waits until what the selector finds reads as wanted.
+// reads waits until wanted accepts the texts that match the selector.
 func (b *browser) reads(selector, when string, wanted func([]string) error) {
 	b.t.Helper()
 	poll := time.NewTicker(200 * time.Millisecond)
@@ -85,7 +85,7 @@ func (b *browser) click(selector string) {
 	b.do("click "+selector, chromedp.Click(chromedp.CSS(selector)))
 }
 
-// places are the stores of sessions, each in its own kind of server.
+// places returns the settings of a server for each kind of session store.
 func places() map[string]func(testing.TB) testprocess.Settings {
 	of := func(store string) func(testing.TB) testprocess.Settings {
 		return func(testing.TB) testprocess.Settings { return testprocess.Settings{"SESSION_STORE": store} }
@@ -131,7 +131,8 @@ func TestInABrowserTheServerIsRestartedInEveryStore(t *testing.T) {
 	}
 }
 
-// What people do: restart and check and attack, one after the other, and look.
+// The test does what people do: it restarts the server, runs a check and an attack in
+// turn, and looks at the pages.
 func TestInABrowserTheCheckShowsItsProgressAndEndsByItself(t *testing.T) {
 	t.Parallel()
 	each(t, map[string]screen{"phone without scripts": {390, false}, "desktop": {1280, true}}, func(t *testing.T, _ string, look screen) {
@@ -214,7 +215,7 @@ func TestInABrowserTheCookieClinicSaysWhatCameBack(t *testing.T) {
 	b.do("open the clinic", chromedp.Navigate(server.URL+"/lab/cookies"))
 	b.click(`form[action="/lab/cookies"] button`)
 	cameBack := func(said []string) error {
-		// Of Secure and __Host- on a loopback address, browsers differ.
+		// Browsers differ on Secure and __Host- cookies from a loopback address.
 		want := []string{"Sent back: 1", "", "Not sent back", "Not sent back", "Not sent back", "", "Not sent back", "Sent back: a, b", "Sent back: 1", "Sent back: 1"}
 		if len(said) != len(want) {
 			return fmt.Errorf("it says %q", said)

@@ -9,8 +9,9 @@ import (
 	"holdfast/internal/dev/testprocess"
 )
 
-// On plain http a browser trusts only its own machine: from any other it sends no
-// Sec-Fetch-Site, and the forms behind mailed links are known by their Origin.
+// Over plain HTTP, a browser trusts only its own machine. To any other it sends no
+// Sec-Fetch-Site, so the server recognises the forms behind emailed links by their
+// Origin.
 func TestInABrowserMailedLinksWorkOnPlainHTTPFromAnotherMachine(t *testing.T) {
 	t.Parallel()
 	each(t, map[string]string{"another machine": chromium.OtherHost, "this machine": "127.0.0.1"}, func(t *testing.T, _ string, host string) {

@@ -19,8 +19,8 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// logTo starts a server that writes its log and standard output to a pipe, and returns
-// the pipe's other end when the server answers.
+// logTo starts a server that writes its log and standard output to a pipe. It returns
+// the read end of the pipe once the server responds.
 func logTo(t *testing.T) (at string, server *exec.Cmd, log *os.File) {
 	t.Helper()
 	log, its, err := os.Pipe()
@@ -34,7 +34,7 @@ func logTo(t *testing.T) (at string, server *exec.Cmd, log *os.File) {
 	release, err := testservice.Guard(server.Process.Pid)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		_ = server.Process.Kill() // it has ended already
+		_ = server.Process.Kill() // it has usually exited already
 		release()
 		_ = log.Close()
 	})
@@ -55,7 +55,8 @@ func answers(url string) error {
 	return nil
 }
 
-// endsByItself asks the server to end, and fails unless it does so by itself.
+// endsByItself sends the server SIGTERM, and fails the test unless it exits
+// successfully.
 func endsByItself(t *testing.T, server *exec.Cmd) {
 	t.Helper()
 	require.NoError(t, server.Process.Signal(syscall.SIGTERM))
@@ -79,7 +80,8 @@ func TestTheServerOutlivesTheReaderOfItsLog(t *testing.T) {
 	endsByItself(t, server)
 }
 
-// TestNoRequestWaitsForALogThatNothingReads: a pipe holds 64 KiB.
+// TestNoRequestWaitsForALogThatNothingReads writes more than the 64 KiB that a pipe
+// holds.
 func TestNoRequestWaitsForALogThatNothingReads(t *testing.T) {
 	t.Parallel()
 	at, server, log := logTo(t)

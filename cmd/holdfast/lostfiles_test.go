@@ -12,8 +12,8 @@ import (
 	"holdfast/internal/dev/testprocess"
 )
 
-// TestDataRemovedUnderTheServerIsNoticed: the files are still open, and whatever is
-// written to them would be gone at the next start.
+// TestDataRemovedUnderTheServerIsNoticed: the files are still open, but what is written
+// to them would be lost at the next start.
 func TestDataRemovedUnderTheServerIsNoticed(t *testing.T) {
 	t.Parallel()
 	postgres := testkit.Postgres(t).URL
@@ -27,7 +27,7 @@ func TestDataRemovedUnderTheServerIsNoticed(t *testing.T) {
 			t.Parallel()
 			server := start(t, settings)
 			ada := member(t, server)
-			testkit.Eventually(t, answerLimit, "remove the files", func() error { // the server may make one meanwhile
+			testkit.Eventually(t, answerLimit, "remove the files", func() error { // the server may create one meanwhile
 				return os.RemoveAll(filepath.Join(server.Dir, ".data"))
 			})
 			got, err := ada.stranger().submit("/register", "/register", map[string]string{"name": "Grace", "email": "grace@example.org", "password": password})
@@ -36,7 +36,7 @@ func TestDataRemovedUnderTheServerIsNoticed(t *testing.T) {
 				t.Errorf("a sign-up after the data was removed: %d to %s", got.Code, got.Header.Get("Location"))
 			}
 			if strings.HasPrefix(name, "sessions in a file") || name == "embedded Redis" {
-				return // the database is elsewhere, and its readiness too
+				return // the database is elsewhere and stays ready
 			}
 			if got, err := ada.ask("GET", "/readyz", nil); err != nil || got.Code != http.StatusServiceUnavailable {
 				t.Errorf("/readyz: %d, %v", got.Code, err)
@@ -46,8 +46,8 @@ func TestDataRemovedUnderTheServerIsNoticed(t *testing.T) {
 	}
 }
 
-// TestADamagedSessionFileIsSaidAndEndsNothing: the file is cut or overwritten, before
-// the start and under the running server, which maps it into its memory.
+// TestADamagedSessionFileIsSaidAndEndsNothing truncates or overwrites the file under a
+// running server, which maps it into memory, and then starts the server again.
 func TestADamagedSessionFileIsSaidAndEndsNothing(t *testing.T) {
 	t.Parallel()
 	for name, damage := range map[string]func(t *testing.T, file string, size int64){

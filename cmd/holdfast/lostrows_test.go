@@ -17,7 +17,7 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// goesBack is a server whose database is replaced by an older copy.
+// goesBack is a server whose database can be replaced by an older copy.
 type goesBack struct {
 	server        *testprocess.Server
 	database      database.Config
@@ -39,7 +39,7 @@ func sqliteThatGoesBack(t *testing.T) goesBack {
 		func() { server.Stop(); replace(file, copied) }}
 }
 
-// postgresThatGoesBack is replaced while the server runs.
+// postgresThatGoesBack replaces the database while the server runs.
 func postgresThatGoesBack(t *testing.T) goesBack {
 	postgres := testservice.Postgres(t)
 	at, err := url.Parse(postgres.URL)
@@ -53,7 +53,7 @@ func postgresThatGoesBack(t *testing.T) goesBack {
 		}}
 }
 
-// postgresThatFailsOver is replaced by a replica that lagged.
+// postgresThatFailsOver replaces the database with a replica that lagged.
 func postgresThatFailsOver(t *testing.T) goesBack {
 	campaign.Only(t)
 	postgres := testservice.PrivatePostgres(t)
@@ -61,14 +61,14 @@ func postgresThatFailsOver(t *testing.T) goesBack {
 		postgres.Follow, postgres.FailOver}
 }
 
-// isSeen waits until the session store has a position of the database that the copy
-// does not have.
+// isSeen waits until the session store has recorded a position of the database that the
+// copy lacks.
 func (g goesBack) isSeen(t *testing.T) {
 	t.Helper()
 	db, err := database.Open(t.Context(), g.database)
 	require.NoError(t, err)
 	defer db.Close()
-	// It is recorded between two moves.
+	// The store records the position between two moves.
 	first, err := db.Position(t.Context())
 	require.NoError(t, err)
 	for range 2 {
@@ -85,8 +85,8 @@ func (g goesBack) isSeen(t *testing.T) {
 	}
 }
 
-// TestSessionsThatTheDatabaseLostAreListedAgainOrRevoked: an older copy takes the place
-// of the database, as after a fail-over to a replica that lagged.
+// TestSessionsThatTheDatabaseLostAreListedAgainOrRevoked replaces the database with an
+// older copy, as a failover to a lagging replica does.
 func TestSessionsThatTheDatabaseLostAreListedAgainOrRevoked(t *testing.T) {
 	t.Parallel()
 	for name, on := range map[string]func(*testing.T) goesBack{
@@ -143,7 +143,7 @@ func TestSessionsThatTheDatabaseLostAreListedAgainOrRevoked(t *testing.T) {
 	}
 }
 
-// TestAnotherDatabaseEndsNoSession: a server was started with the wrong DATABASE_URL.
+// TestAnotherDatabaseEndsNoSession starts a second server with the wrong DATABASE_URL.
 func TestAnotherDatabaseEndsNoSession(t *testing.T) {
 	t.Parallel()
 	redis, wrong := testservice.Redis(t).URL, testkit.Postgres(t)

@@ -24,29 +24,31 @@ import (
 	"holdfast/internal/dev/testprocess"
 )
 
-// lease is how long a mail is its sender's; the outbox is made older by that
-// while no server runs.
+// lease is how long an email belongs to its sender. While no server runs, the test ages
+// the outbox by this much.
 const lease = 2 * time.Minute
 
-// mailHold is where the mail server stops until the sender has been killed.
+// mailHold is the point at which the mail server waits until the sender has been
+// killed.
 type mailHold int
 
 const (
 	holdNowhere mailHold = iota
-	holdBefore           // with the whole mail read, and not taken
-	holdAfter            // with the mail taken, and not said so
+	holdBefore           // has read the whole email, but not accepted it
+	holdAfter            // has accepted the email, but not replied
 )
 
-// mailServer is a real one on a free port, and what it has taken.
+// mailServer is a real mail server on a free port. It counts the emails that it
+// accepts.
 type mailServer struct {
 	addr string
 
 	mu       sync.Mutex
-	by       map[string]int // how often each mail was taken, by its Message-ID
-	to       map[string]int // and by its recipient
+	by       map[string]int // how often each email was accepted, by its Message-ID
+	to       map[string]int // the same by recipient
 	where    mailHold
-	underWay chan struct{} // gets one for each mail that is held
-	killed   chan struct{} // closed when its sender is
+	underWay chan struct{} // receives a value for each email that is held
+	killed   chan struct{} // closed when the sender has been killed
 }
 
 func startMailServer(t *testing.T) *mailServer {
@@ -65,14 +67,14 @@ func startMailServer(t *testing.T) *mailServer {
 	return m
 }
 
-// holdAt has the next mails held.
+// holdAt makes the server hold the next emails.
 func (m *mailServer) holdAt(where mailHold) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.where, m.underWay, m.killed = where, make(chan struct{}, 100), make(chan struct{})
 }
 
-// release lets those go that are held.
+// release lets held emails continue.
 func (m *mailServer) release() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -80,7 +82,7 @@ func (m *mailServer) release() {
 	m.where = holdNowhere
 }
 
-// take handles a mail that was read as a whole.
+// take handles an email that the server has read completely.
 func (m *mailServer) take(id, to string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -121,9 +123,9 @@ func (s mailSession) Data(r io.Reader) error {
 	return s.m.take(strings.Trim(message.Header.Get("Message-ID"), "<>"), strings.Trim(message.Header.Get("To"), "<>"))
 }
 
-// TestNoMailIsLostByKill9AndOnlyThoseUnderWayAreSentTwice kills the server while
-// it hands mail over: at any moment, when the mail server has read a mail, and
-// when it has taken one and not said so.
+// TestNoMailIsLostByKill9AndOnlyThoseUnderWayAreSentTwice kills the server while it
+// sends email: at a random moment, when the mail server has read an email, and when it
+// has accepted one but not replied.
 func TestNoMailIsLostByKill9AndOnlyThoseUnderWayAreSentTwice(t *testing.T) {
 	t.Parallel()
 	each(t, bothStacks(), func(t *testing.T, _ string, on func(testing.TB) testprocess.Settings) {
@@ -143,7 +145,7 @@ func TestNoMailIsLostByKill9AndOnlyThoseUnderWayAreSentTwice(t *testing.T) {
 			mails.holdAt(mailHold(round % 3))
 			require.NoError(t, askForMails(t, owner, round, asked))
 			if round%3 == int(holdNowhere) {
-				<-time.After(time.Duration(random.IntN(1200)) * time.Millisecond) // some place in the middle
+				<-time.After(time.Duration(random.IntN(1200)) * time.Millisecond) // somewhere in the middle
 			} else {
 				select {
 				case <-mails.underWay:
@@ -186,7 +188,8 @@ func TestNoMailIsLostByKill9AndOnlyThoseUnderWayAreSentTwice(t *testing.T) {
 	})
 }
 
-// askForMails has some mails sent, each to an address of its own, and notes them.
+// askForMails requests several emails, each to a different address, and adds the
+// addresses to asked.
 func askForMails(t *testing.T, owner *visitor, round int, asked map[string]bool) error {
 	t.Helper()
 	who := owner.stranger()
@@ -204,8 +207,8 @@ func askForMails(t *testing.T, owner *visitor, round int, asked map[string]bool)
 	return nil
 }
 
-// underWay are the mails that a killed server had begun to send; they are
-// anybody's from now on.
+// underWay returns the emails that a killed server had begun to send, and expires their
+// leases.
 func underWay(t *testing.T, server *testprocess.Server) (ids []string) {
 	t.Helper()
 	db, err := database.Open(t.Context(), database.Config{URL: server.Setting("DATABASE_URL"), DataDir: filepath.Join(server.Dir, ".data"), Timeout: testkit.Patience})

@@ -20,8 +20,8 @@ import (
 	visit "holdfast/internal/visitor"
 )
 
-// relay is a mail server on this machine that wants a password without encryption and
-// a full name, as Postfix does, and relays for no one until it is fixed.
+// relay is a mail server on this machine. Like Postfix, it wants a password without
+// encryption and a fully qualified host name. It relays no email until it is fixed.
 type relay struct {
 	conn *smtp.Conn
 	*relays
@@ -29,7 +29,7 @@ type relay struct {
 
 type relays struct {
 	mu     sync.Mutex
-	broken *smtp.SMTPError // what a recipient is answered with; nil for none
+	broken *smtp.SMTPError // the reply to each recipient; nil to accept
 	sent   int
 }
 
@@ -78,8 +78,8 @@ func (r relay) Data(source io.Reader) error {
 func (relay) Reset()        {}
 func (relay) Logout() error { return nil }
 
-// TestMailThatAnOperatorCanHaveSentIsRetriedAndSaidInReadyz: nothing is lost
-// meanwhile, and the server stays ready.
+// TestMailThatAnOperatorCanHaveSentIsRetriedAndSaidInReadyz checks that no email is
+// lost meanwhile and that the server stays ready.
 func TestMailThatAnOperatorCanHaveSentIsRetriedAndSaidInReadyz(t *testing.T) {
 	t.Parallel()
 	all := &relays{broken: &smtp.SMTPError{Code: 554, EnhancedCode: smtp.EnhancedCode{5, 7, 1}, Message: "relay access denied"}}

@@ -12,11 +12,11 @@ import (
 	"holdfast/internal/dev/testprocess"
 )
 
-// A mail server that is not there, and one that takes the connection and says
-// nothing, slow no page down and stop no sign-up.
+// A mail server that is down, or one that accepts the connection and then hangs, slows
+// no page and prevents no sign-up.
 func TestADeadOrHangingMailServerSlowsNoPage(t *testing.T) {
 	t.Parallel()
-	const slow = 15 * time.Second // a sender would wait for longer
+	const slow = 15 * time.Second // waiting for the mail server takes longer
 	hanging, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { hanging.Close() }) // its connections are never accepted
@@ -55,7 +55,7 @@ func TestADeadOrHangingMailServerSlowsNoPage(t *testing.T) {
 	})
 }
 
-// The page with all email is for learning on this machine only.
+// The page that lists all email is only for learning on this machine.
 func TestMailIsShownOnThisMachineOnly(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -94,7 +94,7 @@ func TestAnOperatorPrintsALinkForANewPassword(t *testing.T) {
 	if err := all(asked(who), logsIn(who, newPassword), staysOut(who, password)); err != nil {
 		t.Error(err)
 	}
-	// No mail has shown that the address is theirs.
+	// No email has confirmed the address.
 	require.NoError(t, entered(who.submit("/login", "/login", map[string]string{"email": who.email, "password": newPassword})))
 	if kept := who.get("/account/export"); !strings.Contains(string(kept.Body), `"email_confirmed": false`) {
 		t.Errorf("the person's own data: %.300s", kept.Body)
@@ -104,10 +104,10 @@ func TestAnOperatorPrintsALinkForANewPassword(t *testing.T) {
 	}
 }
 
-// TestAMailServerThatHangsDelaysNoRestart: what it was sent stays in the outbox.
+// TestAMailServerThatHangsDelaysNoRestart: the email stays in the outbox.
 func TestAMailServerThatHangsDelaysNoRestart(t *testing.T) {
 	t.Parallel()
-	const smtpLimit = 20 * time.Second // of one email
+	const smtpLimit = 20 * time.Second // for one email
 	hanging, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	t.Cleanup(func() { hanging.Close() })

@@ -23,8 +23,7 @@ func TestMain(m *testing.M) {
 	testservice.Main(m, chromium.End)
 }
 
-// program is the path of the program under test, built when the first test
-// asks.
+// program returns the path of the program under test. The first call builds it.
 func program(t testing.TB) string {
 	t.Helper()
 	path, err := build()
@@ -40,9 +39,9 @@ var build = sync.OnceValues(func() (string, error) {
 	return testprocess.Build(folder, "holdfast/cmd/holdfast")
 })
 
-// start starts a server in a fresh folder. It waits long for its stores where
-// the settings say nothing else: on a machine that runs all tests at once, one
-// that is slow is not one that is down.
+// start starts a server in a new folder. Unless the settings say otherwise, it waits a
+// long time for its stores: on a machine that runs all tests at the same time, a slow
+// store is not down.
 func start(t testing.TB, settings testprocess.Settings) *testprocess.Server {
 	t.Helper()
 	patient := testprocess.Settings{"REDIS_TIMEOUT": "10s", "REDIS_CONNECT_TIMEOUT": "10s", "DATABASE_TIMEOUT": "10s"}
@@ -50,19 +49,19 @@ func start(t testing.TB, settings testprocess.Settings) *testprocess.Server {
 	return testprocess.Start(t, program(t), t.TempDir(), patient)
 }
 
-// strict are the limits that hold where nothing is set.
+// strict makes settings use the program's default timeouts for its stores.
 func strict(settings testprocess.Settings) testprocess.Settings {
 	maps.Copy(settings, testprocess.Settings{"REDIS_TIMEOUT": "", "REDIS_CONNECT_TIMEOUT": "", "DATABASE_TIMEOUT": ""})
 	return settings
 }
 
-// onServices are the settings for the services at these addresses; "" is what is
+// onServices returns the settings for the services at these addresses; "" means
 // embedded.
 func onServices(redis, postgres string) testprocess.Settings {
 	return testprocess.Settings{"REDIS_URL": redis, "DATABASE_URL": postgres}
 }
 
-// bothStacks are the settings for what is embedded, and for real services.
+// bothStacks returns the settings for the embedded stores and for real services.
 func bothStacks() map[string]func(testing.TB) testprocess.Settings {
 	return map[string]func(testing.TB) testprocess.Settings{
 		"embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
@@ -83,7 +82,7 @@ func each[C any](t *testing.T, cases map[string]C, test func(t *testing.T, name 
 	}
 }
 
-// greeted is nil when this visitor's profile greets them by name.
+// greeted returns nil if the profile greets v by name.
 func greeted(v *visitor) error {
 	got, err := v.ask("GET", "/profile", nil)
 	if err != nil {
@@ -95,7 +94,7 @@ func greeted(v *visitor) error {
 	return nil
 }
 
-// asked is nil when the profile sends this visitor to log in.
+// asked returns nil if the profile redirects v to the login page.
 func asked(v *visitor) error {
 	got, err := v.ask("GET", "/profile", nil)
 	if err != nil {
@@ -107,7 +106,7 @@ func asked(v *visitor) error {
 	return nil
 }
 
-// up is nil when v is greeted, and someone can log in.
+// up returns nil if v is greeted and can log in with a new browser.
 func up(v *visitor) error {
 	if err := greeted(v); err != nil {
 		return err
@@ -115,8 +114,8 @@ func up(v *visitor) error {
 	return entered(v.stranger().tryLogIn())
 }
 
-// steady waits until all servers are up for v, several times in a row: after a
-// fault, before anything is expected to succeed.
+// steady waits until all servers are up for v several times in a row. Call it after a
+// fault, before expecting anything to succeed.
 func steady(t testing.TB, limit time.Duration, when string, v *visitor, servers ...*testprocess.Server) {
 	t.Helper()
 	testkit.Steadily(t, limit, when, func() error {
@@ -129,8 +128,8 @@ func steady(t testing.TB, limit time.Duration, when string, v *visitor, servers 
 	})
 }
 
-// staysAsked waits until the servers ask v to log in, several times in a row. It
-// fails the test when one of them greets v before that.
+// staysAsked waits until the servers ask v to log in several times in a row. It fails
+// the test if one of them greets v before that.
 func staysAsked(t testing.TB, limit time.Duration, when string, v *visitor, servers ...*testprocess.Server) {
 	t.Helper()
 	testkit.Steadily(t, limit, when, func() error {
@@ -148,8 +147,8 @@ func staysAsked(t testing.TB, limit time.Duration, when string, v *visitor, serv
 	})
 }
 
-// within is a limit of the program that holds on an idle machine. In make test,
-// where everything runs at the same time, it is longer.
+// within returns limit, which holds on an idle machine, or a longer one in make test,
+// where everything runs at the same time.
 func within(limit time.Duration) time.Duration {
 	return limit * time.Duration(campaign.Number(5, 1))
 }
@@ -161,7 +160,8 @@ func mustBe(t testing.TB, is func(*visitor) error, v *visitor, when string) {
 	}
 }
 
-// refusedBriefly is nil when got says: not now, come back, nothing changed.
+// refusedBriefly returns nil if got is a 503 page of the site that says when to retry
+// and sets no cookie.
 func refusedBriefly(got answer) error {
 	switch {
 	case got.Code != http.StatusServiceUnavailable:
@@ -176,7 +176,7 @@ func refusedBriefly(got answer) error {
 	return nil
 }
 
-// mustRefuseBriefly returns a check of an answer, which has to be one of
+// mustRefuseBriefly returns a function that fails the test unless the response passes
 // refusedBriefly.
 func mustRefuseBriefly(t testing.TB, what string) func(answer, error) {
 	return func(got answer, err error) {

@@ -14,7 +14,7 @@ import (
 	"holdfast/internal/dev/testprocess"
 )
 
-// scrape reads one address of the metrics' listener.
+// scrape sends one request, mostly to the metrics listener.
 func scrape(t testing.TB, method, url string) (status int, body string) {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, nil)
@@ -27,7 +27,7 @@ func scrape(t testing.TB, method, url string) (status int, body string) {
 	return response.StatusCode, string(read)
 }
 
-// metricsAddress is what the server announced.
+// metricsAddress returns the address of the metrics that the server announced.
 func metricsAddress(t testing.TB, server *testprocess.Server) string {
 	t.Helper()
 	found := regexp.MustCompile(`\n  metrics   (http://127\.0\.0\.1:[0-9]+/metrics)\n`)

@@ -17,23 +17,23 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// Older data in Redis, and people who have logged out since.
+// These tests put older data into Redis after people have logged out.
 
-// Bounds that docs/operations.md states, and time for a busy machine.
+// Limits that docs/operations.md states, plus time for a busy machine.
 var (
-	noticedWithin  = within(1*time.Second + 2*time.Second) // older data under a kept connection
-	believedWithin = within(3*time.Second + 2*time.Second) // a master that takes no writes any more
+	noticedWithin  = within(1*time.Second + 2*time.Second) // older data behind an open connection
+	believedWithin = within(3*time.Second + 2*time.Second) // a master that no longer accepts writes
 )
 
-// earlier moves all endings that are noted into the past.
+// earlier moves all recorded revocations into the past.
 func earlier(t testing.TB, database string, by time.Duration) {
 	t.Helper()
 	query(t, database, fmt.Sprintf(`UPDATE devices SET ended_ms = ended_ms - %d WHERE ended_ms IS NOT NULL`, by.Milliseconds()))
 }
 
-// TestWhateverEndsSessionsEndsWhatRestoredDataHolds: the session in the data
-// that was put back ended, by its row, two hours before that data was last known
-// to be up to date, so that nothing ends it again by itself.
+// TestWhateverEndsSessionsEndsWhatRestoredDataHolds: by its row, the session in the
+// restored data was revoked two hours before that data was last known to be up to date,
+// so nothing revokes it again automatically.
 func TestWhateverEndsSessionsEndsWhatRestoredDataHolds(t *testing.T) {
 	t.Parallel()
 	for name, act := range map[string]func(server *testprocess.Server, ada *visitor) (answer string){
@@ -57,7 +57,7 @@ func TestWhateverEndsSessionsEndsWhatRestoredDataHolds(t *testing.T) {
 			settings := onServices(store.URL, postgres.URL)
 			first, second := start(t, settings), start(t, settings)
 			ada := member(t, first)
-			leaver, other := ada.stranger(), ada.stranger() // another device makes the page offer to end the others
+			leaver, other := ada.stranger(), ada.stranger() // with another device, the page offers to end the others
 			leaver.logIn()
 			other.logIn()
 			thief := leaver.thief()
@@ -86,9 +86,9 @@ func TestWhateverEndsSessionsEndsWhatRestoredDataHolds(t *testing.T) {
 	}
 }
 
-// TestWhatRedisLostBeforeALongOutageStaysEnded: it lost its last second, in
-// which a person logged out, and was away for an hour and a minute. That time
-// passes by making older what is in the two stores.
+// TestWhatRedisLostBeforeALongOutageStaysEnded: Redis lost its last second, in which a
+// person logged out, and was down for an hour and a minute. The test ages the data in
+// both stores instead of waiting.
 func TestWhatRedisLostBeforeALongOutageStaysEnded(t *testing.T) {
 	t.Parallel()
 	const away = time.Hour + time.Minute
@@ -116,7 +116,7 @@ func TestWhatRedisLostBeforeALongOutageStaysEnded(t *testing.T) {
 	staysAsked(t, answerLimit, "with Redis back", thief, first, second)
 }
 
-// follow makes a Redis a replica of another, with all it has.
+// follow makes follower a replica of leader and waits until it has all data.
 func follow(t testing.TB, leader, follower *testservice.RedisServer) {
 	t.Helper()
 	host, port, err := net.SplitHostPort(leader.Addr)
@@ -125,21 +125,21 @@ func follow(t testing.TB, leader, follower *testservice.RedisServer) {
 	testkit.Eventually(t, answerLimit, "replicate", func() error { return leads(leader, 1) })
 }
 
-// connectionsTo are the ids of the servers' connections.
+// connectionsTo returns the IDs of the servers' connections.
 func connectionsTo(t testing.TB, store *testservice.RedisServer) (ids []string) {
 	t.Helper()
 	clients, err := redis.String(store.Do("CLIENT", "LIST", "TYPE", "normal"))
 	require.NoError(t, err)
 	for client := range strings.Lines(clients) {
-		if !strings.Contains(client, "cmd=client") { // the one that asks
+		if !strings.Contains(client, "cmd=client") { // the connection of this query
 			ids = append(ids, strings.Fields(client)[0])
 		}
 	}
 	return ids
 }
 
-// TestAMasterMadeAReplicaOfAnOlderOneAndBackBringsNobodyBack: its run id stays the
-// same, and connections to it stay open.
+// TestAMasterMadeAReplicaOfAnOlderOneAndBackBringsNobodyBack: its run ID stays the same
+// and its connections stay open.
 func TestAMasterMadeAReplicaOfAnOlderOneAndBackBringsNobodyBack(t *testing.T) {
 	t.Parallel()
 	store := testservice.PrivateRedis(t, "--repl-diskless-sync-delay", "0")
@@ -167,9 +167,9 @@ func TestAMasterMadeAReplicaOfAnOlderOneAndBackBringsNobodyBack(t *testing.T) {
 	}
 }
 
-// TestAMasterWithoutItsReplicaIsNotBelieved: the server that talks to it greets
-// for some seconds, then refuses to answer, and logs no one out. A person who
-// has logged out at the promoted replica meanwhile is out when writes are taken again.
+// TestAMasterWithoutItsReplicaIsNotBelieved: the server connected to it greets for a
+// few seconds, then responds with 503 and logs no one out. A person who logs out at the
+// promoted replica meanwhile is logged out when the master accepts writes again.
 func TestAMasterWithoutItsReplicaIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	alone := testservice.PrivateRedis(t, "--repl-diskless-sync-delay", "0")
@@ -182,8 +182,8 @@ func TestAMasterWithoutItsReplicaIsNotBelieved(t *testing.T) {
 	must(t, alone, "CONFIG", "SET", "min-replicas-to-write", "1")
 	must(t, promoted, "REPLICAOF", "NO", "ONE")
 	lonely := time.Now()
-	// Its server greets before it notices that the data is other data, and not while
-	// it checks that.
+	// Its server greets until it notices that the data is different, but not while it
+	// checks that data.
 	testkit.Eventually(t, believedWithin, "log out at the promoted one", ada.at(here.URL).tryLogOut)
 
 	waits := func(v *visitor) error { return refusedBriefly(v.at(there.URL).get("/profile")) }

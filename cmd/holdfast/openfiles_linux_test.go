@@ -13,8 +13,8 @@ import (
 	"holdfast/internal/dev/testkit"
 )
 
-// TestWithoutFilesLeftTheServerSaysThatItAcceptsNoConnection and accepts them again
-// when there are.
+// TestWithoutFilesLeftTheServerSaysThatItAcceptsNoConnection also checks that the
+// server accepts connections again once it can open files.
 func TestWithoutFilesLeftTheServerSaysThatItAcceptsNoConnection(t *testing.T) {
 	t.Parallel()
 	server := start(t, nil)

@@ -20,7 +20,7 @@ import (
 	"holdfast/web"
 )
 
-// site is the settings of one installation, and a way to its stores past the
+// site is the settings of one installation. It can also open the stores without the
 // commands.
 type site struct {
 	t        *testing.T
@@ -44,7 +44,7 @@ func servedSite(t *testing.T) site {
 
 func (s site) getenv(name string) string { return s.settings[name] }
 
-// tell runs one command and returns what it said.
+// tell runs one command and returns its standard output.
 func (s site) tell(stdin string, args ...string) (said string, err error) {
 	s.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
@@ -70,7 +70,7 @@ func (s site) add(name, email string) {
 	}
 }
 
-// refused runs a command that has to fail with these words.
+// refused runs a command that must fail with these words.
 func (s site) refused(words string, args ...string) {
 	s.t.Helper()
 	if said, err := s.tell("", args...); err == nil || !strings.Contains(err.Error(), words) {
@@ -78,7 +78,7 @@ func (s site) refused(words string, args ...string) {
 	}
 }
 
-// stores opens the site's stores as the server does, for this call alone.
+// stores opens the site's stores as the server does, for this call only.
 func (s site) stores(use func(m *session.Manager, person string)) {
 	s.t.Helper()
 	_, cfg, err := config.Parse([]string{"serve"}, s.getenv, "", &bytes.Buffer{})
@@ -92,7 +92,7 @@ func (s site) stores(use func(m *session.Manager, person string)) {
 	use(p.sessions, person.ID)
 }
 
-// logIn begins n sessions of Ada's.
+// logIn starts n sessions for Ada.
 func (s site) logIn(n int) {
 	s.t.Helper()
 	s.stores(func(m *session.Manager, person string) {
@@ -105,7 +105,7 @@ func (s site) logIn(n int) {
 	})
 }
 
-// live is how many sessions of Ada's the store holds.
+// live returns how many of Ada's sessions the store holds.
 func (s site) live() (n int) {
 	s.t.Helper()
 	s.stores(func(m *session.Manager, person string) {
@@ -116,7 +116,7 @@ func (s site) live() (n int) {
 	return n
 }
 
-// wantLive fails the test unless so many are live.
+// wantLive fails the test unless this many are live.
 func (s site) wantLive(want int, when string) {
 	s.t.Helper()
 	if n := s.live(); n != want {
@@ -177,7 +177,7 @@ func TestDisablingSomebodyEndsTheirSessionsUntilTheyAreEnabled(t *testing.T) {
 	if said := s.must("users", "list"); !strings.Contains(said, "disabled") {
 		t.Errorf("users list: %q", said)
 	}
-	s.must("users", "disable", "--email", "ada@example.org") // twice is once
+	s.must("users", "disable", "--email", "ada@example.org") // a second time changes nothing
 	if said := s.must("users", "enable", "--email", "ada@example.org"); !strings.Contains(said, "Enabled ada@example.org") {
 		t.Errorf("users enable: %q", said)
 	}
@@ -239,7 +239,7 @@ func TestWhatIsNotThereIsSaid(t *testing.T) {
 	}
 }
 
-// serve runs the server beside the commands until the end of the test.
+// serve runs the server alongside the commands until the end of the test.
 func (s site) serve() {
 	s.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -262,7 +262,7 @@ func (s site) serve() {
 	}
 }
 
-// announcement is closed by the first thing written.
+// announcement closes made on the first write.
 type announcement struct {
 	once sync.Once
 	made chan struct{}

@@ -9,8 +9,8 @@ import (
 	"holdfast/internal/dev/testprocess"
 )
 
-// The tabs of a browser share one session: logging in in one of them changes the
-// account of all.
+// The tabs of a browser share one session: a login in one tab changes the account in
+// all.
 func TestAPageOfOneAccountDoesNothingToAnother(t *testing.T) {
 	t.Parallel()
 	server := start(t, testprocess.Settings{})
@@ -28,7 +28,7 @@ func TestAPageOfOneAccountDoesNothingToAnother(t *testing.T) {
 	asBert.logOut()
 	asBert.logIn()
 
-	// What is typed is the address of the account that would be deleted.
+	// Type the address of the account that would be deleted.
 	form.Set("email", bert.email)
 	got, err := ada.ask("POST", path, form)
 	require.NoError(t, err)
@@ -41,7 +41,7 @@ func TestAPageOfOneAccountDoesNothingToAnother(t *testing.T) {
 	stranger := bert.stranger()
 	stranger.logIn() // the account is still there
 
-	// The way back shows the page for Bert, and that one acts on Bert.
+	// The button leads to the page for Bert, and its form acts on Bert's account.
 	back := got.page.Find("main .actions a").First().AttrOr("href", "")
 	if back != path || !strings.Contains(asBert.get(back).text("main"), bert.email) {
 		t.Errorf("the button leads to %q", back)

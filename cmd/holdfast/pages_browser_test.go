@@ -8,7 +8,7 @@ import (
 )
 
 // TestATranslatedTimeStaysTranslated: a browser that translates a page wraps its words
-// in elements of its own.
+// in additional elements.
 func TestATranslatedTimeStaysTranslated(t *testing.T) {
 	t.Parallel()
 	server := start(t, nil)
@@ -21,15 +21,15 @@ func TestATranslatedTimeStaysTranslated(t *testing.T) {
 			font.textContent = "gerade eben";
 			time.replaceChildren(font);
 		}`))
-	time.Sleep(2500 * time.Millisecond) // the script writes once a second
+	time.Sleep(2500 * time.Millisecond) // the script updates once a second
 	if !ask[bool](b, `[...document.querySelectorAll("time")].every((time) => time.textContent === "gerade eben")`) {
 		t.Error("the script has written its own words back")
 	}
 }
 
-// TestBackToALoginThatFailedSendsNothingAgain: the form is sent with the wrong password,
-// corrected and sent. Back leads to the page with the error, where a browser that has
-// not kept it asks whether to send the form again.
+// TestBackToALoginThatFailedSendsNothingAgain sends the form with a wrong password,
+// corrects it and sends it again. Back then leads to the page with the error. A browser
+// that has not cached that page asks whether to resend the form.
 func TestBackToALoginThatFailedSendsNothingAgain(t *testing.T) {
 	t.Parallel()
 	server := start(t, nil)

@@ -15,8 +15,9 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// TestUsersLogInThroughPgBouncer as the operators' document says, in both of its modes.
-// By transactions, it has fewer connections than the server.
+// TestUsersLogInThroughPgBouncer configures PgBouncer as docs/operations.md says, in
+// session and transaction mode. In transaction mode, it has fewer connections than the
+// server.
 func TestUsersLogInThroughPgBouncer(t *testing.T) {
 	t.Parallel()
 	document, err := os.ReadFile("../../docs/operations.md")
@@ -60,7 +61,8 @@ default_pool_size = %d
 		var registering sync.WaitGroup
 		for _, user := range all {
 			registering.Go(func() {
-				// A busy machine refuses some of them at first: their passwords would wait too long.
+				// A busy machine refuses some sign-ups at first, because their
+				// passwords would wait too long.
 				testkit.Eventually(t, answerLimit, "register "+user.email, func() error { return entered(user.trySignUp()) })
 			})
 		}

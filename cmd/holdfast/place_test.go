@@ -22,20 +22,20 @@ import (
 	"holdfast/internal/launch"
 )
 
-// Commands in the wrong place: in another folder, or with another store than the
-// server's.
+// These tests run commands in the wrong place: in another folder, or with a store other
+// than the server's.
 
-// stores are what a command acts on.
+// stores says which stores a command acts on.
 type stores int
 
 const (
 	none      stores = iota
 	people           // the database
 	sessions         // the database and the session store
-	makesThem        // what is missing, or stores of its own
+	makesThem        // creates what is missing, or uses its own stores
 )
 
-// commands are all there are.
+// commands lists every command.
 var commands = map[string]stores{
 	"serve": makesThem, "migrate": makesThem, "restart-check": makesThem, "healthcheck": none, "version": none,
 	"users list": people, "users show": people, "users add": people, "users enable": people, "users reset-link": people,
@@ -43,7 +43,7 @@ var commands = map[string]stores{
 	"sessions reconcile": sessions,
 }
 
-// commandLine is a command with what it asks for.
+// commandLine returns a command with its required flags.
 func commandLine(name, email string) []string {
 	args := strings.Fields(name)
 	switch name {
@@ -85,7 +85,7 @@ func TestTheTableOfCommandsIsWhole(t *testing.T) {
 	}
 }
 
-// words are those of a name such as RestartCheck.
+// words splits a name such as RestartCheck into words.
 func words(name string) (all []string) {
 	for i, r := range name {
 		if i == 0 || 'A' <= r && r <= 'Z' {
@@ -96,7 +96,7 @@ func words(name string) (all []string) {
 	return all
 }
 
-// listing is every file and folder below dir.
+// listing returns every file and folder below dir.
 func listing(t *testing.T, dir string) (all []string) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
@@ -107,8 +107,7 @@ func listing(t *testing.T, dir string) (all []string) {
 	return all
 }
 
-// mustLeave runs a command in dir, and fails the test when it leaves anything
-// behind.
+// mustLeave runs a command in dir and fails the test if it leaves anything behind.
 func mustLeave(t *testing.T, dir string, settings testprocess.Settings, args ...string) testprocess.Result {
 	t.Helper()
 	before := listing(t, dir)
@@ -119,8 +118,8 @@ func mustLeave(t *testing.T, dir string, settings testprocess.Settings, args ...
 	return got
 }
 
-// mustRefuse runs a command that has to fail with these words, and to say and
-// leave nothing else.
+// mustRefuse runs a command that must fail with these words, print nothing else and
+// leave nothing behind.
 func mustRefuse(t *testing.T, dir string, settings testprocess.Settings, args []string, words ...string) {
 	t.Helper()
 	got := mustLeave(t, dir, settings, args...)
@@ -159,8 +158,8 @@ func TestACommandInTheWrongFolderFailsAndMakesNothing(t *testing.T) {
 	}
 }
 
-// TestACommandMigratesNothing: it is refused until the database is ready, and a
-// database that is ahead is none of its business.
+// TestACommandMigratesNothing: a command fails until the database is migrated, and
+// accepts a database that is newer than the program.
 func TestACommandMigratesNothing(t *testing.T) {
 	t.Parallel()
 	each(t, map[string]testprocess.Settings{"SQLite": {}, "PostgreSQL": onServices("", testservice.Postgres(t).URL)}, func(t *testing.T, name string, settings testprocess.Settings) {
@@ -199,7 +198,7 @@ func TestACommandMigratesNothing(t *testing.T) {
 	})
 }
 
-// TestACommandWithAnotherStoreIsRefused: it changes nothing, here or there.
+// TestACommandWithAnotherStoreIsRefused: the command changes neither store.
 func TestACommandWithAnotherStoreIsRefused(t *testing.T) {
 	t.Parallel()
 	right, other := testservice.PrivateRedis(t), testservice.PrivateRedis(t, "--requirepass", "secret-word")
@@ -247,15 +246,15 @@ func TestACommandWithAnotherStoreIsRefused(t *testing.T) {
 	}
 }
 
-// fileOf is a folder in which a server has kept sessions in a file.
+// fileOf returns a folder in which a server has kept sessions in a file.
 func fileOf(t *testing.T) string {
 	server := start(t, testprocess.Settings{"SESSION_STORE": "file"})
 	server.Stop()
 	return filepath.Join(server.Dir, ".data")
 }
 
-// TestTheServersStoreIsAcceptedByAnyName: also after it was emptied, or an older
-// copy was put back.
+// TestTheServersStoreIsAcceptedByAnyName: even after it was emptied or an older copy
+// was restored.
 func TestTheServersStoreIsAcceptedByAnyName(t *testing.T) {
 	t.Parallel()
 	store := testservice.PrivateRedis(t, "--requirepass", "right-word")
@@ -288,7 +287,7 @@ func TestTheServersStoreIsAcceptedByAnyName(t *testing.T) {
 		}
 	}
 	do("FLUSHALL")
-	testkit.Eventually(t, answerLimit, "find Redis emptied", func() error { // it writes a watermark then
+	testkit.Eventually(t, answerLimit, "find Redis emptied", func() error { // the server then writes a watermark
 		n, err := redis.Int(client.Do("EXISTS", "holdfast:beat"))
 		if err == nil && n == 0 {
 			err = errors.New("no watermark")
@@ -296,7 +295,8 @@ func TestTheServersStoreIsAcceptedByAnyName(t *testing.T) {
 		return err
 	})
 	testkit.Eventually(t, answerLimit, "log in", func() error { return entered(ada.tryLogIn()) })
-	// Not in the moment between the new ID in Redis and its record in the database.
+	// A command is refused between the write of the new ID to Redis and its record in
+	// the database.
 	testkit.Eventually(t, answerLimit, "accepted after it was emptied", func() error { return ends(right("127.0.0.1")) })
 	for _, change := range [][]any{{"DEL", id}, {"SET", id, "from an older copy"}} {
 		do(change[0].(string), change[1:]...)
@@ -305,8 +305,8 @@ func TestTheServersStoreIsAcceptedByAnyName(t *testing.T) {
 	}
 }
 
-// TestCommandsActOnTheStoresOfTheServer: they say which those are, apart from
-// what they print.
+// TestCommandsActOnTheStoresOfTheServer: they name those stores on standard error,
+// apart from their output.
 func TestCommandsActOnTheStoresOfTheServer(t *testing.T) {
 	t.Parallel()
 	for store, want := range map[string]struct {
@@ -360,8 +360,8 @@ func TestCommandsActOnTheStoresOfTheServer(t *testing.T) {
 	}
 }
 
-// TestAServerThatMovesTakesCommandsAlong: and one that is started to be thrown
-// away does not.
+// TestAServerThatMovesTakesCommandsAlong: commands follow a server that changes its
+// store, but not a throwaway server.
 func TestAServerThatMovesTakesCommandsAlong(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -63,8 +63,9 @@ func certificate(t testing.TB, host string) (certificate, key string) {
 	return certificate, key
 }
 
-// behindProxy starts two servers behind nginx as docs/operations.md has it, and
-// returns who to be there, and connections to it for requests of another kind.
+// behindProxy starts two servers behind nginx, configured as in docs/operations.md. It
+// returns them, a function that makes a visitor, and one that makes a transport for
+// other requests.
 func behindProxy(t testing.TB, settings testprocess.Settings) (servers []*testprocess.Server, visit func() *visitor, transport func() *http.Transport) {
 	t.Helper()
 	const host = "login.example.org"
@@ -85,7 +86,7 @@ func behindProxy(t testing.TB, settings testprocess.Settings) (servers []*testpr
 	transport = func() *http.Transport {
 		return &http.Transport{
 			MaxIdleConnsPerHost: 4,
-			TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, // the certificate above
+			TLSClientConfig:     &tls.Config{InsecureSkipVerify: true}, // the certificate is self-signed
 			DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 				return new(net.Dialer).DialContext(ctx, network, addr)
 			},
@@ -99,16 +100,16 @@ func behindProxy(t testing.TB, settings testprocess.Settings) (servers []*testpr
 	}, transport
 }
 
-// TestARollingRestartBehindTheDocumentedProxyFailsNobody restarts one server
-// after the other, waiting for each to be ready, while people look at pages and
-// change what is in their sessions.
+// TestARollingRestartBehindTheDocumentedProxyFailsNobody restarts one server after the
+// other, waiting for each to be ready, while people read pages and change their
+// sessions.
 func TestARollingRestartBehindTheDocumentedProxyFailsNobody(t *testing.T) {
 	const readers, writers, rounds = 12, 4, 2
 	settings := onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
 	servers, visit, _ := behindProxy(t, settings)
 	var all errgroup.Group
 	var stop atomic.Bool
-	var answers, wrong sync.Map // how many by what they were
+	var answers, wrong sync.Map // counts by method and status
 	count := func(into *sync.Map, what string) {
 		n, _ := into.LoadOrStore(what, new(atomic.Int64))
 		n.(*atomic.Int64).Add(1)
@@ -163,7 +164,7 @@ func TestARollingRestartBehindTheDocumentedProxyFailsNobody(t *testing.T) {
 	}
 }
 
-// ready waits until a server behind a proxy says of itself that it is ready.
+// ready waits until a server behind a proxy reports that it is ready.
 func ready(t testing.TB, server *testprocess.Server) {
 	t.Helper()
 	v := newVisitor(t, "http://127.0.0.1:"+server.Settings()["PORT"])
@@ -193,8 +194,8 @@ func TestTheDocumentedProxyCompressesPagesAndSaysWhoAsked(t *testing.T) {
 	}
 }
 
-// TestBehindTheDocumentedProxyNoBodyChangesRequestsOfOthers has two clients send
-// forms that read like headers, on the connections that nginx shares among all.
+// TestBehindTheDocumentedProxyNoBodyChangesRequestsOfOthers has two clients send forms
+// that look like headers, on connections that nginx shares among all clients.
 func TestBehindTheDocumentedProxyNoBodyChangesRequestsOfOthers(t *testing.T) {
 	const others, rounds = 2, 20
 	_, visit, transport := behindProxy(t, onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL))
@@ -254,8 +255,8 @@ func TestBehindTheDocumentedProxyNoBodyChangesRequestsOfOthers(t *testing.T) {
 	}
 }
 
-// forgedHeaders are bodies of forms that read like the headers of requests: the
-// end of some, and some with requests behind them.
+// forgedHeaders are form bodies that look like request headers: the end of some, and
+// some with requests after them.
 var forgedHeaders = []string{
 	"x=1\nTransfer-Encoding: chunked\ny=2",
 	"x=1\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n" +

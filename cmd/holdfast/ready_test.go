@@ -17,7 +17,7 @@ import (
 	visit "holdfast/internal/visitor"
 )
 
-// unready is what /readyz says to a program, without its first line; "" when the
+// unready returns the plain-text body of /readyz without its first line, or "" if the
 // server is ready.
 func unready(server *testprocess.Server, accept string) (string, error) {
 	v := visit.New(server.URL)
@@ -37,7 +37,7 @@ func unready(server *testprocess.Server, accept string) (string, error) {
 	return why, nil
 }
 
-// mustSay waits until /readyz says this.
+// mustSay waits until /readyz gives this reason, whatever the Accept header.
 func mustSay(t testing.TB, server *testprocess.Server, want string) {
 	t.Helper()
 	for _, accept := range []string{"*/*", "application/json", "text/html"} {
@@ -90,7 +90,8 @@ func TestReadyzSaysWhyInWordsAndTheLogSaysMore(t *testing.T) {
 	mustSay(t, server, "")
 }
 
-// TestReadyzCountsTheEndingsThatAreAppliedAgain to a Redis that has lost all.
+// TestReadyzCountsTheEndingsThatAreAppliedAgain: the server applies all revocations
+// again to a Redis that has lost its data.
 func TestReadyzCountsTheEndingsThatAreAppliedAgain(t *testing.T) {
 	t.Parallel()
 	const endings = 100_000
@@ -110,7 +111,7 @@ func TestReadyzCountsTheEndingsThatAreAppliedAgain(t *testing.T) {
 	}
 	var asking sync.WaitGroup
 	end := make(chan struct{})
-	asking.Go(func() { // each waits for a second, so the next does not wait for it
+	asking.Go(func() { // each request waits for a second, so send them concurrently
 		for tick := time.NewTicker(25 * time.Millisecond); !seen.Load(); <-tick.C {
 			select {
 			case <-end:

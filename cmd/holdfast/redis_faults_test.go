@@ -37,8 +37,8 @@ func must(t testing.TB, store *testservice.RedisServer, command string, args ...
 	}
 }
 
-// mustHold ends the test unless a Redis has the session of v, which has ended: else
-// nothing is tested.
+// mustHold stops the test unless a Redis has v's session, which has ended. Otherwise it
+// would test nothing.
 func mustHold(t testing.TB, store *testservice.RedisServer, v *visitor) {
 	t.Helper()
 	if n, err := redis.Int(store.Do("EXISTS", keyOf(v))); n != 1 || err != nil {
@@ -46,8 +46,8 @@ func mustHold(t testing.TB, store *testservice.RedisServer, v *visitor) {
 	}
 }
 
-// loggedOnce checks that the loss of the store, and its return, are logged once
-// each, however many requests noticed.
+// loggedOnce checks that the loss of the store and its return are each logged once,
+// however many requests noticed them.
 func loggedOnce(t testing.TB, server *testprocess.Server, what string) {
 	t.Helper()
 	for _, event := range []string{`"session store un` + what + `"`, `"session store ` + what + ` again"`} {
@@ -56,14 +56,14 @@ func loggedOnce(t testing.TB, server *testprocess.Server, what string) {
 	}
 }
 
-// cannotEnter fails the test if a login succeeds, or claims to.
+// cannotEnter fails the test unless a login is refused with a 503.
 func cannotEnter(t testing.TB, v *visitor) {
 	t.Helper()
 	mustRefuseBriefly(t, "logging in")(v.stranger().tryLogIn())
 }
 
-// mustKeepAda checks what a visitor meets while sessions cannot be read: Ada
-// is asked to wait and keeps her cookie, guests notice nothing.
+// mustKeepAda checks the responses while sessions cannot be read: Ada gets a 503 and
+// keeps her cookie, and guests notice nothing.
 func mustKeepAda(t testing.TB, ada *visitor) {
 	t.Helper()
 	for _, path := range []string{"/", "/profile", "/session", "/login"} {
@@ -128,7 +128,7 @@ func TestRedisFullLetsNobodyInAndGreetsThoseWhoAre(t *testing.T) {
 	server, ada := onRedis(t, store)
 	leaver := ada.stranger()
 	leaver.logIn()
-	// A notice waits for ada's next page: to take it is to write.
+	// A notice waits for Ada's next page, and showing it requires a write.
 	if got, err := ada.submit("/account", "/account/name", map[string]string{"name": ada.name}); err != nil || got.Code != http.StatusSeeOther {
 		t.Fatalf("rename: %d, %v", got.Code, err)
 	}
@@ -140,7 +140,7 @@ func TestRedisFullLetsNobodyInAndGreetsThoseWhoAre(t *testing.T) {
 	leaver.logOut()
 	mustBe(t, asked, leaver, "having logged out with Redis full")
 	must(t, store, "CONFIG", "SET", "maxmemory", "0")
-	// Not Ada herself yet, whose next page takes the notice.
+	// Not as Ada yet: her next page would use up the notice.
 	testkit.Steadily(t, backWithin, "with room again", func() error { return entered(ada.stranger().tryLogIn()) })
 	for _, want := range []string{"Your name has been changed.", ""} {
 		if said := ada.get("/profile").text(".notices"); said != want {
@@ -240,7 +240,7 @@ func TestRedisHoldingJunkUnderASessionKeyMakesAGuest(t *testing.T) {
 	}
 }
 
-// newKeys are the keys of all sessions but this visitor's.
+// newKeys returns the keys of all sessions except this visitor's.
 func newKeys(t testing.TB, store *testservice.RedisServer, but *visitor) []string {
 	t.Helper()
 	keys, err := redis.Strings(store.Do("KEYS", "holdfast:session:*"))
@@ -257,8 +257,8 @@ func newKeys(t testing.TB, store *testservice.RedisServer, but *visitor) []strin
 	return others
 }
 
-// TestRedisAnsweringWithAnothersRecordShowsItToNobody: a reply that is not the
-// one that was asked for is no page, and an alarm.
+// TestRedisAnsweringWithAnothersRecordShowsItToNobody: a reply with another session's
+// record yields no page and an alert in the log.
 func TestRedisAnsweringWithAnothersRecordShowsItToNobody(t *testing.T) {
 	t.Parallel()
 	store := testservice.Redis(t)
@@ -275,8 +275,8 @@ func TestRedisAnsweringWithAnothersRecordShowsItToNobody(t *testing.T) {
 	mustBe(t, greeted, other, "whose record it is")
 }
 
-// TestNoRequestFailsWhenOlderDataIsNoticed: the heartbeat notices it between a request's
-// reading and its answer, and the request reads again.
+// TestNoRequestFailsWhenOlderDataIsNoticed: if the heartbeat notices older data between
+// a request's read and its response, the request reads again.
 func TestNoRequestFailsWhenOlderDataIsNoticed(t *testing.T) {
 	t.Parallel()
 	store := testservice.Redis(t)
@@ -295,8 +295,8 @@ func TestNoRequestFailsWhenOlderDataIsNoticed(t *testing.T) {
 	}
 	for range 5 {
 		must(t, store, "FLUSHDB")
-		// The new connection has been checked once there is a watermark again; data that
-		// is lost during the check is another failure.
+		// When there is a watermark again, the check of the new connection has
+		// finished. Losing data during the check is a different failure.
 		testkit.Eventually(t, answerLimit, "the end of the check", func() error {
 			found, err := redis.Int(store.Do("EXISTS", "holdfast:beat"))
 			if err == nil && found == 0 {

@@ -17,11 +17,11 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// hangBound is how long any answer may take while a store hangs: 1 s, and as
-// much again and more for the race detector.
+// hangBound is how long a response may take while a store hangs: 1 s, plus 1.5 s for
+// the race detector.
 var hangBound = within(2500 * time.Millisecond)
 
-// crowd is a number of clients that ask for the greeting over and over.
+// crowd is a group of clients that keep requesting the greeting.
 type crowd struct {
 	all             errgroup.Group
 	stop            atomic.Bool
@@ -117,8 +117,8 @@ func TestRedisHangingDelaysNobodyForLong(t *testing.T) {
 	steady(t, backWithin, "after Redis went on", ada, server)
 }
 
-// boundedFiles: a hanging store makes no pile of connections. Each client has
-// one, the pool for Redis has 64, and there are a few files beside them.
+// boundedFiles checks that connections do not pile up while a store hangs. Each client
+// has one, the Redis pool has 64, and the server has a few other files open.
 func boundedFiles(t testing.TB, server *testprocess.Server, clients int) {
 	t.Helper()
 	if runtime.GOOS != "linux" {

@@ -26,7 +26,7 @@ import (
 	visit "holdfast/internal/visitor"
 )
 
-// latestStart is the number in the last announcement of a server.
+// latestStart returns the start number in the server's last announcement.
 func latestStart(server *testprocess.Server) int {
 	all := regexp.MustCompile(`(?m)^Holdfast .*, server start (\d+)$`).FindAllStringSubmatch(server.Announcement(), -1)
 	if len(all) == 0 {
@@ -36,8 +36,8 @@ func latestStart(server *testprocess.Server) int {
 	return number
 }
 
-// pressRestart presses the button on /lab and waits for the next start. It
-// returns where the browser is sent from there.
+// pressRestart presses the button on /lab and waits for the next start. It returns
+// where the server redirects the browser.
 func pressRestart(t testing.TB, v *visitor, server *testprocess.Server) (waitPage string) {
 	t.Helper()
 	before := latestStart(server)
@@ -54,7 +54,7 @@ func pressRestart(t testing.TB, v *visitor, server *testprocess.Server) (waitPag
 	return got.Header.Get("Location")
 }
 
-// outcome follows the waiting page to what it says became of the session.
+// outcome follows the waiting page to the page that says what became of the session.
 func outcome(t testing.TB, v *visitor, waitPage string) answer {
 	t.Helper()
 	got := v.get(waitPage)
@@ -103,7 +103,7 @@ func TestTheRestartButtonEndsSessionsInMemory(t *testing.T) {
 		t.Errorf("heading %q, want %q", got.text("h1"), want)
 	}
 	mustBe(t, asked, v, "after the restart")
-	// A guest, who had nothing to lose, is not informed of a loss.
+	// A guest had no session to lose, so the page reports no loss.
 	guest := newVisitor(t, server.URL)
 	if got := outcome(t, guest, pressRestart(t, guest, server)); got.text("h1") != "The server restarted" {
 		t.Errorf("a guest's heading: %q", got.text("h1"))
@@ -129,7 +129,7 @@ func TestTheWaitingPageComesBackByItselfAndNotForEver(t *testing.T) {
 	}
 }
 
-// copiedProgram is the path of a copy of the program, to be spoilt.
+// copiedProgram returns the path of a copy of the program, for spoil.
 func copiedProgram(t testing.TB) string {
 	t.Helper()
 	copied := filepath.Join(t.TempDir(), "holdfast")
@@ -137,7 +137,7 @@ func copiedProgram(t testing.TB) string {
 	return copied
 }
 
-// spoil replaces a program by one that says this and fails.
+// spoil replaces a program with one that prints said and fails.
 func spoil(t testing.TB, copied, said string) {
 	t.Helper()
 	require.NoError(t, os.Remove(copied))
@@ -158,7 +158,7 @@ func TestAReplacementThatDoesNotStartLeavesTheOldOneServing(t *testing.T) {
 	if latestStart(server) != 1 {
 		t.Error("it started again all the same")
 	}
-	// Whole again, it can be restarted.
+	// With the program restored, the server can restart.
 	require.NoError(t, os.Remove(copied))
 	require.NoError(t, os.Link(program(t), copied))
 	pressRestart(t, v, server)
@@ -191,8 +191,8 @@ func TestOfSeveralRestartsAtOnceOneHappens(t *testing.T) {
 	}
 }
 
-// Not parallel: it is a load. Half of the clients open a connection for every
-// request: no library repeats one of those that fails.
+// Not parallel: it generates load. Half of the clients open a connection for every
+// request, so that no library retries a failed one.
 func TestRestartsUnderLoadLoseNoRequest(t *testing.T) {
 	const clients = 32
 	restarts := campaign.Number(5, 20)
@@ -211,7 +211,7 @@ func TestRestartsUnderLoadLoseNoRequest(t *testing.T) {
 		load.Go(func() error {
 			defer client.Close()
 			for ctx.Err() == nil {
-				// The context of the test, since the last request is to be answered.
+				// The test's context, so that the last request completes.
 				greeting, err := client.Greeting(t.Context())
 				if err != nil || greeting == "" {
 					return fmt.Errorf("after %d requests: greeted %q, %v", asked.Load(), greeting, err)

@@ -20,7 +20,7 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// smallDisk mounts a file system of 24 MB, which only root may do. Its path is short,
+// smallDisk mounts a file system of 24 MB, which needs root. Its path is short enough
 // for a socket.
 func smallDisk(t testing.TB) (dir string) {
 	t.Helper()
@@ -36,8 +36,8 @@ func smallDisk(t testing.TB) (dir string) {
 	return dir
 }
 
-// fillUp has a file take all room of its disk except a little, at once: one that is
-// written until the disk is full would also take what the server gives back meanwhile.
+// fillUp creates a file that takes almost all free space in one step. Writing it until
+// the disk is full would also take the space that the server frees meanwhile.
 func fillUp(t testing.TB, file string) {
 	t.Helper()
 	const left = 128 << 10
@@ -49,8 +49,8 @@ func fillUp(t testing.TB, file string) {
 	require.NoError(t, unix.Fallocate(int(out.Fd()), 0, 0, int64(disk.Bavail)*disk.Bsize-left))
 }
 
-// TestOnAFullDiskPeopleCanStillLogOut: what ends sessions uses the room that the
-// server has kept, and nothing else does.
+// TestOnAFullDiskPeopleCanStillLogOut: only revocations use the space that the server
+// has reserved.
 func TestOnAFullDiskPeopleCanStillLogOut(t *testing.T) {
 	t.Parallel()
 	each(t, map[string]string{"embedded Redis": "redis", "database": "database", "file": "file"}, func(t *testing.T, _ string, kind string) {
@@ -69,7 +69,7 @@ func TestOnAFullDiskPeopleCanStillLogOut(t *testing.T) {
 		})
 		ada.logOut()
 		require.NoError(t, errors.Join(asked(thief), greeted(grace), greeted(jean)))
-		if kind != "file" { // one process alone has the file
+		if kind != "file" { // only one process can open the file
 			if done := server.Command("users", "disable", "--email", grace.email); done.Code != 0 {
 				t.Fatalf("users disable: %s", done.Output())
 			}
@@ -87,7 +87,7 @@ func TestOnAFullDiskPeopleCanStillLogOut(t *testing.T) {
 			t.Errorf("a new name: %d %q, %v", got.Code, got.text("h1"), err)
 		}
 		if kind == "redis" {
-			time.Sleep(11 * time.Second) // the server looks for room twice
+			time.Sleep(11 * time.Second) // the server checks for free space twice
 		}
 		require.NoError(t, os.Remove(filler))
 		testkit.Steadily(t, answerLimit, "with room again", func() error { return up(jean) })
@@ -101,8 +101,8 @@ func TestOnAFullDiskPeopleCanStillLogOut(t *testing.T) {
 	})
 }
 
-// TestADataDirThatCannotBeWrittenIsAWarning: with real services it is needed in an
-// outage only, which would be late to find out.
+// TestADataDirThatCannotBeWrittenIsAWarning: with real services, the server needs it
+// only in an outage, which is too late to find out.
 func TestADataDirThatCannotBeWrittenIsAWarning(t *testing.T) {
 	t.Parallel()
 	settings := onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)

@@ -21,7 +21,7 @@ func TestWhoSurvivesARestart(t *testing.T) {
 		name     string
 		on       func(testing.TB) testprocess.Settings
 		store    string
-		says     string // where sessions are, in the announcement
+		says     string // the announced location of the sessions
 		survives bool
 	}{
 		{"embedded Redis and SQLite", embedded, "redis", "the embedded Redis in .data", true},
@@ -52,7 +52,7 @@ func TestWhoSurvivesARestart(t *testing.T) {
 	}
 }
 
-// ends are the two ways a server goes.
+// ends lists how a server stops: gracefully, and killed.
 func ends() []struct {
 	name string
 	end  func(*testprocess.Server)
@@ -126,12 +126,12 @@ func TestInstancesShareSessionsAndCountStartsRight(t *testing.T) {
 	expect(ada, "the first instance, started again", "2")
 	expect(there, "the second instance, still the same", "1")
 
-	later := there.stranger() // logs in at start 2 and asks start 3
+	later := there.stranger() // logs in at start 2 and visits start 3
 	later.logIn()
 	expect(later, "the instance of the log-in", "none yet")
 	expect(later.at(first.URL), "the instance that started after it", "1")
 
-	latest := ada.stranger() // logs in at start 3 and asks start 2, which is older
+	latest := ada.stranger() // logs in at start 3 and visits start 2, which is older
 	latest.logIn()
 	expect(latest.at(second.URL), "an instance older than the session", "none yet")
 
@@ -165,7 +165,7 @@ func TestRedisHoldsTheHashedTokenWithATimeToLive(t *testing.T) {
 	}
 }
 
-// keyOf is where Redis keeps a visitor's session: under the hash of the token.
+// keyOf returns the Redis key of a visitor's session, which has the hash of the token.
 func keyOf(v *visitor) string {
 	v.t.Helper()
 	return visit.Key(v.token())

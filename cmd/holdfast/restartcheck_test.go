@@ -20,8 +20,8 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// checking is a restart-check that runs. Every line of its progress goes to
-// heard before the next is read.
+// checking runs restart-check. It passes every line of progress to heard before it
+// reads the next.
 func checking(t *testing.T, settings testprocess.Settings, heard func(line string, check *os.Process), args ...string) (stdout string, err error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), program(t), append([]string{"restart-check"}, args...)...)
@@ -50,7 +50,7 @@ func checking(t *testing.T, settings testprocess.Settings, heard func(line strin
 func TestRestartCheckSucceedsWhereEveryStoreDoesWhatItIsFor(t *testing.T) {
 	t.Parallel()
 	begun := map[string]bool{}
-	// SQLite would end this path at ? and #.
+	// SQLite would cut off this path at ? and #.
 	parent := t.TempDir()
 	folder := filepath.Join(parent, "a#b?c%41 [d]")
 	require.NoError(t, os.Mkdir(folder, 0o700))
@@ -113,7 +113,7 @@ func TestServersEndWithAKilledRestartCheck(t *testing.T) {
 	folder := t.TempDir()
 	killed := false
 	_, err := checking(t, testprocess.Settings{"TMPDIR": folder}, func(line string, check *os.Process) {
-		if !killed && strings.HasPrefix(line, "redis     time") { // a server runs
+		if !killed && strings.HasPrefix(line, "redis     time") { // a server is running
 			killed = true
 			if err := check.Kill(); err != nil {
 				t.Error(err)

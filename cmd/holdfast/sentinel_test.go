@@ -26,16 +26,16 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// replicated is three Redis, a master and two replicas, that three Sentinels
-// watch, configured as docs/operations.md has it.
+// replicated is a Redis master with two replicas, watched by three Sentinels. All are
+// configured as in docs/operations.md.
 type replicated struct {
 	t         testing.TB
 	nodes     []*testservice.RedisServer
-	sentinels []*testservice.RedisServer // only to ask them
+	sentinels []*testservice.RedisServer // only for commands
 }
 
-// replace puts each new text in the place of an old one, which must stand in
-// conf so many times.
+// replace replaces each old text with the new text after it. Each old text must occur
+// in conf the given number of times.
 func replace(t testing.TB, conf string, times int, pairs ...string) string {
 	t.Helper()
 	for i := 0; i < len(pairs); i += 2 {
@@ -54,7 +54,7 @@ func newReplicated(t testing.TB) *replicated {
 	require.NoError(t, os.WriteFile(conf, []byte(documented(t, "redis")+documented(t, "redis-replicated")+operator), 0o600))
 	r := &replicated{t: t}
 	for i := range 3 {
-		// The first one is promoted before the other: a fail-back leads to it.
+		// The first node is promoted before the others, so a failback leads to it.
 		args := []string{"--include", conf, "--repl-diskless-sync-delay", "0", "--replica-priority", strconv.Itoa(1 + i)}
 		if i > 0 {
 			host, port, _ := net.SplitHostPort(r.nodes[0].Addr)
@@ -73,7 +73,7 @@ func newReplicated(t testing.TB) *replicated {
 			"failover-timeout sessions 60000", "failover-timeout sessions 5000",
 		))
 		sentinel := &testservice.RedisServer{URL: "redis://" + addr, Addr: addr}
-		// How often it looks: seconds, where nothing is set.
+		// How often it checks; the default is seconds.
 		must(t, sentinel, "SENTINEL", "DEBUG", "INFO-PERIOD", 250, "PUBLISH-PERIOD", 250)
 		r.sentinels = append(r.sentinels, sentinel)
 	}
@@ -95,7 +95,7 @@ func newReplicated(t testing.TB) *replicated {
 	return r
 }
 
-// leads is nil when node is a master with so many replicas that have all it has.
+// leads returns nil if node is a master with this many replicas that have all its data.
 func leads(node *testservice.RedisServer, replicas int) error {
 	conn, err := redis.DialURL(node.URL, redis.DialReadTimeout(5*time.Second))
 	if err != nil {
@@ -112,8 +112,8 @@ func leads(node *testservice.RedisServer, replicas int) error {
 	return err
 }
 
-// master is the node that all Sentinels take for the master, and that is one
-// with so many replicas.
+// master returns the node that all Sentinels take for the master. It returns an error
+// unless that node is a master with this many replicas.
 func (r *replicated) master(replicas int) (node *testservice.RedisServer, err error) {
 	for _, sentinel := range r.sentinels {
 		addr, err := redis.Strings(sentinel.Do("SENTINEL", "GET-MASTER-ADDR-BY-NAME", "sessions"))
@@ -133,7 +133,7 @@ func (r *replicated) master(replicas int) (node *testservice.RedisServer, err er
 	return node, leads(node, replicas)
 }
 
-// known is nil when all Sentinels take node for a replica that is up to date.
+// known returns nil if all Sentinels take node for an up-to-date replica.
 func (r *replicated) known(node *testservice.RedisServer) error {
 	for _, sentinel := range r.sentinels {
 		replicas, err := redis.Values(sentinel.Do("SENTINEL", "REPLICAS", "sessions"))
@@ -156,8 +156,8 @@ func (r *replicated) known(node *testservice.RedisServer) error {
 	return nil
 }
 
-// proxied runs the documented HAProxy in front of the nodes, and returns its URL
-// for a server.
+// proxied runs the documented HAProxy in front of the nodes and returns its URL for a
+// server.
 func (r *replicated) proxied() string {
 	r.t.Helper()
 	addr := "127.0.0.1:" + strconv.Itoa(testservice.FreePort(r.t))
@@ -165,7 +165,7 @@ func (r *replicated) proxied() string {
 		"127.0.0.1:6379", addr,
 		"10.0.0.11:6379", r.nodes[0].Addr, "10.0.0.12:6379", r.nodes[1].Addr, "10.0.0.13:6379", r.nodes[2].Addr,
 	), addr)
-	// Before its first checks HAProxy takes all of them for masters.
+	// Before its first checks, HAProxy takes every node for a master.
 	operator := &testservice.RedisServer{URL: "redis://operator:operator@" + addr}
 	testkit.Eventually(r.t, answerLimit, "use the master alone", func() error {
 		for range r.nodes {
@@ -182,11 +182,12 @@ func (r *replicated) proxied() string {
 	return "redis://holdfast:CHANGE-ME@" + addr + "/0"
 }
 
-// watch asks with cookies of people who are in and of people who are out.
+// watch sends requests with the cookies of people who are logged in and of people who
+// have logged out.
 type watch struct {
 	mu                sync.Mutex
 	in                []*visitor
-	out               map[*visitor]string // the cookie each has stolen
+	out               map[*visitor]string // the cookie that each has stolen
 	answered, refused atomic.Int64
 }
 
@@ -196,15 +197,15 @@ func (w *watch) isIn(v ...*visitor) {
 	w.in = append(w.in, v...)
 }
 
-// isOut adds the cookie of a person who is logged out.
+// isOut adds the cookie of a person who has logged out.
 func (w *watch) isOut(thief *visitor) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.out[thief] = thief.token()
 }
 
-// look asks once with every cookie at one server. That nothing can be said just
-// now (503) is no error, and counted.
+// look sends one request with every cookie to one server. A 503 is not an error, but is
+// counted.
 func (w *watch) look(base string) error {
 	w.mu.Lock()
 	in, out := slices.Clone(w.in), maps.Clone(w.out)
@@ -224,7 +225,7 @@ func (w *watch) look(base string) error {
 	return nil
 }
 
-// see is nil when a visitor is greeted so, or not at all where want is "".
+// see returns nil if a visitor is greeted with want, or is not greeted and want is "".
 func (w *watch) see(v *visitor, want string) error {
 	got, err := v.ask("GET", "/profile", nil)
 	if err != nil {
@@ -241,10 +242,10 @@ func (w *watch) see(v *visitor, want string) error {
 	return fmt.Errorf("%s was answered %d, %q; want %q", v.email, got.Code, got.text("h1"), want)
 }
 
-// TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut: the
-// power fails at all three Redis just after a log-out; the replicas come back
-// without it, and one of them is promoted; then the old master comes back, with
-// what has ended since, and is promoted again.
+// TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut: all three
+// Redis lose power just after a logout. The replicas come back without that logout, and
+// one of them is promoted. Then the old master comes back, with sessions that have
+// since been revoked, and is promoted again.
 func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *testing.T) {
 	t.Parallel()
 	r := newReplicated(t)
@@ -340,7 +341,7 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 	testkit.Eventually(t, answerLimit, "fail back", func() error {
 		now, err := r.master(2)
 		if now != old && time.Since(asked) > answerLimit/4 {
-			// On a slow machine the sentinels give up, and start no other fail-over by themselves.
+			// On a slow machine, the Sentinels give up and start no other failover.
 			_, _ = r.sentinels[0].Do("SENTINEL", "FAILOVER", "sessions") // refused while one is under way
 			asked = time.Now()
 		}

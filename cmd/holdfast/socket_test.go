@@ -15,7 +15,7 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// shortDir is a directory for a socket, whose path has to be short.
+// shortDir returns a directory with a path short enough for a socket.
 func shortDir(t testing.TB) string {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "s")
@@ -75,7 +75,7 @@ func TestARealRedisIsReachedThroughASocket(t *testing.T) {
 	}
 }
 
-// TestAskingTheSecondServerTakesNoNotice: it is shown on the page that asks.
+// TestAskingTheSecondServerTakesNoNotice: the notice appears on the page that asks.
 func TestAskingTheSecondServerTakesNoNotice(t *testing.T) {
 	t.Parallel()
 	ada := member(t, start(t, nil))

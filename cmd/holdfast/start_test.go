@@ -18,7 +18,7 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// loudly is how soon a start that cannot succeed must say so.
+// loudly is how soon a start that cannot succeed must fail with a message.
 var loudly = within(10 * time.Second)
 
 func TestStartsWithNothingConfigured(t *testing.T) {
@@ -47,7 +47,7 @@ func TestStartsWithNothingConfigured(t *testing.T) {
 		}
 	}
 	if runtime.GOOS == "windows" {
-		return // its permissions are not these
+		return // Windows has other permissions
 	}
 	for path, want := range map[string]os.FileMode{".data": 0o700, ".data/holdfast.db": 0o600} {
 		if info, err := os.Stat(filepath.Join(server.Dir, path)); err != nil || info.Mode().Perm() != want {
@@ -85,7 +85,7 @@ func TestReadsDotenv(t *testing.T) {
 	}
 }
 
-// refused runs a start that must fail, and returns its one message.
+// refused starts a server that must fail, and returns its only message.
 func refused(t *testing.T, dir string, settings testprocess.Settings) string {
 	t.Helper()
 	if _, set := settings["PORT"]; !set {
@@ -99,7 +99,7 @@ func refused(t *testing.T, dir string, settings testprocess.Settings) string {
 	if got.Took > loudly {
 		t.Errorf("took %s to fail, want at most %s", got.Took, loudly)
 	}
-	if strings.Count("\n"+got.Stderr, "\nholdfast: ") != 1 { // beside it may stand lines of the log
+	if strings.Count("\n"+got.Stderr, "\nholdfast: ") != 1 { // there may be log lines beside it
 		t.Errorf("not one message:\n%s", got.Stderr)
 	}
 	if strings.Contains(got.Stderr, "secret-word") {
@@ -281,7 +281,7 @@ func TestVersionAndHelpNeedNoSettings(t *testing.T) {
 	mustName(t, unknown.Stderr, "sevre", "--help")
 }
 
-// TestANameThatAnotherProgramHasTooIsRefused: browsers open localhost at [::1] first.
+// TestANameThatAnotherProgramHasTooIsRefused: for localhost, browsers try [::1] first.
 func TestANameThatAnotherProgramHasTooIsRefused(t *testing.T) {
 	t.Parallel()
 	other, err := net.Listen("tcp", "[::1]:0")

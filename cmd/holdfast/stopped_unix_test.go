@@ -15,9 +15,9 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// TestAServerThatStoodStillAnswersWhatWaited: a server is stopped for longer than it
-// trusts its last heartbeat, as a laptop that sleeps or a machine that is moved. The
-// requests that came in the meantime are answered, not refused.
+// TestAServerThatStoodStillAnswersWhatWaited stops a server for longer than it trusts
+// its last heartbeat, as when a laptop sleeps or a virtual machine is moved. The server
+// responds to the requests that came in meanwhile instead of refusing them.
 func TestAServerThatStoodStillAnswersWhatWaited(t *testing.T) {
 	t.Parallel()
 	server := start(t, onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL))
@@ -36,7 +36,7 @@ func TestAServerThatStoodStillAnswersWhatWaited(t *testing.T) {
 			answers[i] = err
 		})
 	}
-	time.Sleep(4 * time.Second) // longer than the three seconds of trust
+	time.Sleep(4 * time.Second) // longer than the three seconds for which it trusts a heartbeat
 	require.NoError(t, syscall.Kill(server.PID(), syscall.SIGCONT))
 	waiting.Wait()
 	for i, err := range answers {

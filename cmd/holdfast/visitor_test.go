@@ -18,13 +18,13 @@ import (
 	visit "holdfast/internal/visitor"
 )
 
-// password is one that every visitor of these tests has; no log may hold it.
+// password is the password of every visitor in these tests. No log may contain it.
 const password = "limpets 41 under wet basalt"
 
-// answerLimit is how long a test waits for any answer.
+// answerLimit is how long a test waits for a response.
 const answerLimit = time.Minute
 
-var visitors atomic.Int64 // so far; each has its own email address
+var visitors atomic.Int64 // created so far; each has a different email address
 
 // visitor is a person with a browser.
 type visitor struct {
@@ -40,8 +40,8 @@ func newVisitor(t testing.TB, base string) *visitor {
 	return v
 }
 
-// member is a visitor who has just registered at this server, whose log may
-// hold neither password nor token from now on.
+// member returns a visitor who has just registered at server. From now on, the server's
+// log must contain neither password nor token.
 func member(t testing.TB, server *testprocess.Server) *visitor {
 	t.Helper()
 	v := newVisitor(t, server.URL)
@@ -51,14 +51,14 @@ func member(t testing.TB, server *testprocess.Server) *visitor {
 	return v
 }
 
-// at is the same person, with the same cookies, at another instance.
+// at returns the same person, with the same cookies, at another instance.
 func (v *visitor) at(base string) *visitor {
 	other := *v
 	other.Visitor = v.At(base)
 	return &other
 }
 
-// stranger is the same person with another browser, which has no cookies.
+// stranger returns the same person with another browser, without cookies.
 func (v *visitor) stranger() *visitor {
 	v.t.Helper()
 	other := newVisitor(v.t, v.Base)
@@ -66,18 +66,18 @@ func (v *visitor) stranger() *visitor {
 	return other
 }
 
-// answer is what came back, with its page.
+// answer is a response with its parsed page.
 type answer struct {
 	visit.Answer
 	page *goquery.Document
 }
 
-// text is the text of the first element that matches.
+// text returns the text of the first element that matches.
 func (a answer) text(selector string) string {
 	return strings.TrimSpace(a.page.Find(selector).First().Text())
 }
 
-// fact is what the definition list of a page says about a term.
+// fact returns what the page's definition list says about a term.
 func (a answer) fact(term string) string {
 	said := ""
 	a.page.Find("dt").EachWithBreak(func(_ int, dt *goquery.Selection) bool {
@@ -97,8 +97,8 @@ func parsed(a visit.Answer, err error) (answer, error) {
 	return answer{a, page}, err
 }
 
-// ask sends one request; a form goes as its body. Tests ask after their end,
-// too, so that their context does not count.
+// ask sends one request, with form as its body. It does not use the test's context,
+// because tests send requests after they end, too.
 func (v *visitor) ask(method, path string, form url.Values) (answer, error) {
 	return parsed(v.Do(context.Background(), visit.Request{Method: method, Path: path, Form: form}))
 }
@@ -123,7 +123,7 @@ func (v *visitor) tryLogIn() (answer, error) {
 	return v.submit("/login", "/login", map[string]string{"email": v.email, "password": password})
 }
 
-// entered is nil when the answer to a form let the visitor in.
+// entered returns nil if the response to a form logged the visitor in.
 func entered(got answer, err error) error {
 	if err != nil {
 		return err
@@ -161,7 +161,7 @@ func (v *visitor) tryLogOut() error {
 	return err
 }
 
-// token is the value of the session cookie that this browser holds.
+// token returns the value of this browser's session cookie.
 func (v *visitor) token() string {
 	v.t.Helper()
 	token := v.Token()

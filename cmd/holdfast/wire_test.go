@@ -22,8 +22,8 @@ import (
 	visit "holdfast/internal/visitor"
 )
 
-// sendRaw sends text unchanged and returns the first answer and whether the
-// server then closed the connection.
+// sendRaw sends text unchanged. It returns the first response and whether the server
+// then closed the connection.
 func sendRaw(t testing.TB, server *testprocess.Server, text string) (response *http.Response, body string, closed bool) {
 	t.Helper()
 	conn := open(t, server)
@@ -117,17 +117,17 @@ func TestABodyOfHeaderLinesChangesNoLaterRequest(t *testing.T) {
 			t.Error("the connection is closed after a log-in")
 		}
 	}
-	// The server, not a handler, answers the last request: the state of the
-	// connection must not be that of the requests before it.
+	// The server, not a handler, responds to the last request. The connection must not
+	// have kept the state of the requests before it.
 	response := ask("kelp\r\n\r\n", http.StatusBadRequest)
 	if n := len(response.Header.Values("Content-Security-Policy")); n != 1 || !response.Close {
 		t.Errorf("%d headers Content-Security-Policy, closed %v", n, response.Close)
 	}
 }
 
-// TestARequestWithTransferEncodingIsTheLastOfItsConnection holds RFC 9112
-// section 6.1: in front of a server that follows Transfer-Encoding, a proxy that
-// follows Content-Length takes the end of one request for the next.
+// TestARequestWithTransferEncodingIsTheLastOfItsConnection checks RFC 9112 section 6.1.
+// In front of a server that follows Transfer-Encoding, a proxy that follows
+// Content-Length takes the end of one request for the next.
 func TestARequestWithTransferEncodingIsTheLastOfItsConnection(t *testing.T) {
 	t.Parallel()
 	server := start(t, nil)
@@ -160,13 +160,13 @@ func TestARequestWithTransferEncodingIsTheLastOfItsConnection(t *testing.T) {
 	}
 }
 
-// longest asks for a page on a fresh connection again and again until stop is
-// called, which returns the longest time an answer took.
+// longest keeps requesting a page, each time on a new connection. The function that it
+// returns stops that, and returns the longest response time.
 func longest(t testing.TB, v *visitor) (stop func() time.Duration) {
 	t.Helper()
 	client := visit.New(v.Base)
 	client.Take(v.token())
-	client.Header = http.Header{"Connection": {"close"}} // each time another connection
+	client.Header = http.Header{"Connection": {"close"}} // a new connection each time
 	t.Cleanup(client.Close)
 	end, done := make(chan struct{}), make(chan error, 1)
 	var took time.Duration
@@ -206,20 +206,20 @@ func TestASlowFormHoldsNobodyUpDuringARestart(t *testing.T) {
 	v := member(t, server)
 	begun := time.Now()
 	slow, stuck := beginSignUp(t, server, "slow@example.org"), beginSignUp(t, server, "stuck@example.org")
-	open(t, server) // as a browser does in advance, and never uses it
+	open(t, server) // browsers open one in advance and may never use it
 	stop := longest(t, v)
 	got, err := v.ask("POST", "/lab/restart", url.Values{})
 	if err != nil || got.Code != http.StatusSeeOther {
 		t.Fatalf("restart: %d, %v", got.Code, err)
 	}
-	// A form that goes on arriving while the restart waits is taken.
+	// A form that keeps arriving while the restart waits is accepted.
 	if response, err := slow.finish(); err != nil || response.StatusCode != http.StatusSeeOther {
 		t.Errorf("the slow form: %v, %v", response, err)
 	}
 	for time.Since(begun) < 3*time.Second {
 		mustBe(t, greeted, v, "while the restart waits for a form")
 	}
-	// One that began late, and stays stuck, is refused when the wait is over.
+	// One that began late and stays stuck is refused when the wait ends.
 	late := beginSignUp(t, server, "late@example.org")
 	for what, c := range map[string]struct {
 		form   *hold

@@ -1,7 +1,6 @@
-// Package account owns who a person is: registering, authenticating and
-// changing people, the limits on what they may be called, the failures that
-// have a name, and the store it needs for them. It must not know of HTTP, of
-// sessions, nor of any database.
+// Package account owns accounts: registration, authentication, changes, the limits on
+// names and addresses, the named errors, and the store interface it needs. It must not
+// know about HTTP, sessions or any database.
 package account
 
 import (
@@ -19,25 +18,26 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// The failures that callers tell apart, with errors.Is.
+// Errors that callers distinguish with errors.Is.
 var (
-	// ErrEmailTaken says that another person has this address, in whatever
-	// letter case, or has left it and can still take it back.
+	// ErrEmailTaken means that another account uses this address, in any letter case,
+	// or has left it and can still restore it.
 	ErrEmailTaken = errors.New("email address is already registered")
-	// ErrInvalidCredentials says that email and password do not match, and no
-	// more: unknown, wrong and disabled are one answer.
+	// ErrInvalidCredentials means that the email address and password do not match. An
+	// unknown address, a wrong password and a disabled account give the same answer.
 	ErrInvalidCredentials = errors.New("email address and password do not match")
-	// ErrToBeDeleted says that email and password match, but the account waits to be
-	// deleted. It wraps ErrInvalidCredentials.
+	// ErrToBeDeleted means that the email address and password match, but the account
+	// is scheduled for deletion. It wraps ErrInvalidCredentials.
 	ErrToBeDeleted = fmt.Errorf("%w: account is to be deleted", ErrInvalidCredentials)
-	// ErrUndoPossible says that an account can still be given back its former address,
-	// whose owner decides.
+	// ErrUndoPossible means that a change of email address can still be undone. The
+	// owner of the former address decides.
 	ErrUndoPossible = errors.New("a change of email address can still be undone")
-	// ErrNotFound says that there is no such person.
+	// ErrNotFound means that there is no such person.
 	ErrNotFound = fault.ErrNotFound
-	// ErrUnavailable says that the store could not be reached, or not in time.
+	// ErrUnavailable means that the store could not be reached, or did not answer in
+	// time.
 	ErrUnavailable = fault.ErrUnavailable
-	// ErrBusy says that too many passwords are being hashed at once.
+	// ErrBusy means that too many passwords are being hashed at the same time.
 	ErrBusy = password.ErrBusy
 )
 
@@ -45,38 +45,38 @@ var (
 type Person struct {
 	// ID is 128 random bits as 22 base64url characters. It never changes.
 	ID string
-	// Name is what the person is called on every page.
+	// Name is the name shown on every page.
 	Name string
 	// Email is the address as the person typed it.
 	Email string
 	// Created is when the person registered, in UTC, to the millisecond.
 	Created time.Time
-	// Disabled says that the person may not log in.
+	// Disabled means that the person may not log in.
 	Disabled bool
-	// DeleteAfter is when the account will be deleted; zero unless that was asked for.
-	// Until then it is disabled.
+	// DeleteAfter is when the account will be deleted, or zero if no deletion is
+	// scheduled. Until then the account is disabled.
 	DeleteAfter time.Time
-	// Verified says that the person has shown that they read email at this address.
+	// Verified means that the person has shown that they read email at this address.
 	Verified bool
-	// Epoch is how often the password was set after the first time.
+	// Epoch counts how often the password was set after the first time.
 	Epoch int64
 }
 
-// Registration is what a person fills in to get an account.
+// Registration is what a person enters to create an account.
 type Registration struct{ Name, Email, Password string }
 
-// Record is a person as the store keeps one.
+// Record is a person as stored.
 type Record struct {
 	Person
-	// EmailKey is the form of the address that no two people share.
+	// EmailKey is the normalised address. No two people share one.
 	EmailKey     string
 	PasswordHash string
 }
 
-// Store is all that a [Service] needs of a database. Each method is one atomic
-// step that gives up in bounded time. Any method may return [ErrUnavailable]; those
-// that look for one person return [ErrNotFound]. An [Audit] is written in the same
-// transaction as the change it is about, or not at all.
+// Store is the database that a [Service] needs. Each method is atomic and returns in
+// bounded time. Any method may return [ErrUnavailable]; methods that look up one person
+// return [ErrNotFound]. An [Audit] is written in the same transaction as the change it
+// describes, or not at all.
 type Store interface {
 	People
 	Logins
@@ -85,33 +85,34 @@ type Store interface {
 	Changes
 }
 
-// People finds and adds people, and changes what needs no proof.
+// People finds and adds people, and makes the changes that need neither a password nor
+// an emailed link.
 type People interface {
-	// Insert adds a person, or returns ErrEmailTaken when the key is in use, or kept
-	// for an account that can still take it back.
+	// Insert adds a person. It returns ErrEmailTaken if the key is in use, or reserved
+	// for an account that can still restore it.
 	Insert(ctx context.Context, r Record) error
-	// SignUp adds a person where Insert would. With always, the audit is written in
-	// any case, and taken is whether the caller has found the key in use: if that has
-	// changed, nothing is done, and the error is ErrNotFound.
+	// SignUp adds a person if Insert would. With always, it writes the audit in any
+	// case, and taken says whether the caller found the key in use: if that has
+	// changed, SignUp does nothing and returns ErrNotFound.
 	SignUp(ctx context.Context, r Record, a Audit, always, taken bool) (added bool, err error)
 	ByID(ctx context.Context, id string) (Record, error)
 	ByEmailKey(ctx context.Context, key string) (Record, error)
-	// ByFormerEmailKey returns the person for whose account a key is kept, and the
-	// address as they wrote it.
+	// ByFormerEmailKey returns the person for whose account a key is reserved, and the
+	// address as they typed it.
 	ByFormerEmailKey(ctx context.Context, key string, now time.Time) (r Record, address string, err error)
-	// PageByEmailKey returns at most limit people with a key above after, in
-	// the byte order of the keys.
+	// PageByEmailKey returns at most limit people whose key is above after, in byte
+	// order of the keys.
 	PageByEmailKey(ctx context.Context, after string, limit int) ([]Record, error)
 	UpdateName(ctx context.Context, id, name string) (Record, error)
-	// UpdateDisabled disables a person at a time, or enables one with the zero
-	// time, who is then not to be deleted either. Disabling twice keeps the first time.
+	// UpdateDisabled disables a person at a time. With the zero time it enables them
+	// and cancels a scheduled deletion. Disabling twice keeps the first time.
 	UpdateDisabled(ctx context.Context, id string, at time.Time) (Record, error)
 }
 
 // Config is what a [Service] needs.
 type Config struct {
 	Store    Store
-	Throttle *throttle.Limiter // slows attempts; nil lets all through
+	Throttle *throttle.Limiter // limits attempts; nil means no limits
 	Hasher   *password.Hasher
 	Policy   password.Policy
 	Now      func() time.Time
@@ -129,10 +130,10 @@ func New(cfg Config) *Service {
 	return &Service{cfg}
 }
 
-// Register makes an account. It returns [form.Errors] with all that the person
-// can mend (fields "name", "email", "password"), [ErrEmailTaken],
-// [ErrUnavailable] or [ErrBusy]. Of any number of registrations of
-// one address at the same time exactly one succeeds.
+// Register creates an account. It returns [form.Errors] with every problem that the
+// person can correct (fields "name", "email", "password"), [ErrEmailTaken],
+// [ErrUnavailable] or [ErrBusy]. If one address is registered several times at the same
+// time, exactly one registration succeeds.
 func (s *Service) Register(ctx context.Context, r Registration) (Person, error) {
 	record, err := s.record(r)
 	if err != nil {
@@ -144,8 +145,8 @@ func (s *Service) Register(ctx context.Context, r Registration) (Person, error) 
 	return record.Person, s.Store.Insert(ctx, record)
 }
 
-// record builds a person, still without a password, from a filled-in form, or
-// returns [form.Errors].
+// record builds a person without a password from a submitted form, or returns
+// [form.Errors].
 func (s *Service) record(r Registration) (Record, error) {
 	var problems form.Errors
 	name, problem := cleanName(r.Name)
@@ -167,17 +168,17 @@ func (s *Service) record(r Registration) (Record, error) {
 	return Record{Person: person, EmailKey: address.Key}, problems.Err()
 }
 
-// Authenticate returns the person whose email and password these are. It
-// returns [ErrInvalidCredentials] for an unknown address, a wrong password and a disabled
-// person alike, after the same work (OWASP ASVS 5.0.0, 6.3.8), and
-// [ErrUnavailable] or [ErrBusy] when neither is known. A hash of a
-// lower cost is replaced.
+// Authenticate returns the person with this email address and password. For an unknown
+// address, a wrong password and a disabled person it does the same work and returns
+// [ErrInvalidCredentials] (OWASP ASVS 5.0.0, 6.3.8). It returns [ErrUnavailable] or
+// [ErrBusy] if it could not check them. It replaces a hash that was made at a lower
+// cost.
 func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person, error) {
 	if !password.Hashable(pass) {
 		// No lookup and no hash: the answer reveals nothing about any account.
 		return Person{}, ErrInvalidCredentials
 	}
-	ctx = hashFor(ctx, email) // whether or not it has an account
+	ctx = hashFor(ctx, email) // whether or not the address has an account
 	record, err := s.findByEmail(ctx, email)
 	if errors.Is(err, ErrNotFound) {
 		return Person{}, cmp.Or(s.Hasher.VerifyNobody(ctx, pass), ErrInvalidCredentials)
@@ -195,7 +196,7 @@ func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person,
 	return record.Person, nil
 }
 
-// hashFor returns a context for hashes that are made for the account of an address.
+// hashFor returns a context for hashing passwords of the account with an address.
 func hashFor(ctx context.Context, email string) context.Context {
 	return password.For(ctx, byEmail(PasswordRule(), email).Subject)
 }
@@ -215,7 +216,7 @@ func (s *Service) verify(ctx context.Context, r Record, pass string) (outdated b
 	return outdated, nil
 }
 
-// weakness is why the policy refuses a password; "" if it does not.
+// weakness returns why the policy refuses a password, or "" if it does not.
 func (s *Service) weakness(pass, name, email string) (problem string, err error) {
 	err = s.Policy.Check(pass, name, email)
 	if weak, ok := errors.AsType[*password.Weak](err); ok {
@@ -224,18 +225,18 @@ func (s *Service) weakness(pass, name, email string) (problem string, err error)
 	return "", err
 }
 
-// rehash raises the cost of a stored hash. The login does not depend on it, and
-// the next one tries again, so its failures are left alone.
+// rehash raises the cost of a stored hash. It ignores failures: the login does not
+// depend on it, and the next login tries again.
 func (s *Service) rehash(ctx context.Context, r Record, pass string) {
 	hash, err := s.Hasher.Hash(ctx, pass)
 	if err != nil {
 		return
 	}
-	// Only in the place of the old hash: a password changed meanwhile wins.
+	// This replaces only the old hash: a concurrent password change wins.
 	_ = s.Store.ReplacePasswordHash(ctx, r.ID, r.PasswordHash, hash)
 }
 
-// Find returns the person with an ID, or [ErrNotFound], or [ErrUnavailable].
+// Find returns the person with an ID, [ErrNotFound] or [ErrUnavailable].
 func (s *Service) Find(ctx context.Context, id string) (Person, error) {
 	if !text.IsID(id) {
 		return Person{}, ErrNotFound
@@ -244,16 +245,16 @@ func (s *Service) Find(ctx context.Context, id string) (Person, error) {
 	return record.Person, err
 }
 
-// FindByEmail returns the person with an address, in whatever letter case, or
-// [ErrNotFound], or [ErrUnavailable].
+// FindByEmail returns the person with an address, in any letter case, [ErrNotFound] or
+// [ErrUnavailable].
 func (s *Service) FindByEmail(ctx context.Context, email string) (Person, error) {
 	record, err := s.findByEmail(ctx, email)
 	return record.Person, err
 }
 
-// findByEmail finds an account first by the key that its address had in earlier
-// versions, if it differs: of two accounts that they made with one mailbox, one
-// keeps that key.
+// findByEmail first looks for the key that earlier versions gave the address, if it
+// differs. If they created two accounts for one mailbox, one of the two still has that
+// key.
 func (s *Service) findByEmail(ctx context.Context, email string) (Record, error) {
 	a, problem := readAddress(email)
 	if problem != "" {
@@ -267,8 +268,8 @@ func (s *Service) findByEmail(ctx context.Context, email string) (Record, error)
 	return s.Store.ByEmailKey(ctx, a.Key)
 }
 
-// Rename changes what a person is called. It returns *[throttle.RetryAfterError],
-// [form.Errors] (field "name"), [ErrNotFound] or [ErrUnavailable].
+// Rename changes a person's name. It returns *[throttle.RetryAfterError], [form.Errors]
+// (field "name"), [ErrNotFound] or [ErrUnavailable].
 func (s *Service) Rename(ctx context.Context, id, name string) (Person, error) {
 	name, problem := cleanName(name)
 	if problem != "" {
@@ -284,9 +285,9 @@ func (s *Service) Rename(ctx context.Context, id, name string) (Person, error) {
 	return record.Person, err
 }
 
-// SetDisabled forbids a person to log in, or allows it again, which also keeps an
-// account that waits to be deleted. It ends no session; that is for the caller. It
-// returns [ErrNotFound] or [ErrUnavailable].
+// SetDisabled prevents a person from logging in, or allows it again, which also cancels
+// a scheduled deletion. It revokes no sessions; the caller must do that. It returns
+// [ErrNotFound] or [ErrUnavailable].
 func (s *Service) SetDisabled(ctx context.Context, id string, disabled bool) (Person, error) {
 	if !text.IsID(id) {
 		return Person{}, ErrNotFound
@@ -299,10 +300,10 @@ func (s *Service) SetDisabled(ctx context.Context, id string, disabled bool) (Pe
 	return record.Person, err
 }
 
-// Delete removes a person and everything stored about them, for good, as an operator
-// does: without an email. Their sessions end in the same step, and are removed from
-// the session store when session.Manager.Revoke runs. It returns
-// [ErrNotFound] or [ErrUnavailable].
+// Delete permanently removes a person and everything stored about them, without sending
+// an email. It is for operators. The person's sessions are revoked in the same
+// transaction, and removed from the session store when session.Manager.Revoke runs. It
+// returns [ErrNotFound] or [ErrUnavailable].
 func (s *Service) Delete(ctx context.Context, id string) error {
 	if !text.IsID(id) {
 		return ErrNotFound
@@ -311,13 +312,12 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 	return err
 }
 
-// maxPage is the most people that List returns at once.
+// maxPage is the most people that List returns.
 const maxPage = 1000
 
-// List returns people in the order of their addresses: at most limit (1 to
-// 1,000), after the address of the last one seen; "" starts at the beginning.
-// It returns [ErrUnavailable], and [ErrNotFound] for an after that is not an
-// address.
+// List returns people in the order of their addresses: at most limit (1 to 1,000),
+// starting after the address after, or at the beginning if it is "". It returns
+// [ErrUnavailable], or [ErrNotFound] if after is not an address.
 func (s *Service) List(ctx context.Context, after string, limit int) ([]Person, error) {
 	key := ""
 	if after != "" {
@@ -342,5 +342,5 @@ func (s *Service) List(ctx context.Context, after string, limit int) ([]Person, 
 	return people, nil
 }
 
-// instant is the present time as every store can keep it.
+// instant returns the current time at a precision that every store can keep.
 func (s *Service) instant() time.Time { return s.Now().UTC().Truncate(time.Millisecond) }

@@ -22,10 +22,10 @@ const (
 	wrong = "correct otter battery anchov"
 )
 
-// noon is what every service in these tests takes for now.
+// noon is the current time for every service in these tests.
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 123_456_789, time.UTC)
 
-// onBoth runs a test over the real stores.
+// onBoth runs a test on both real stores.
 func onBoth(t *testing.T, test func(t *testing.T, store account.Store)) {
 	t.Helper()
 	t.Parallel()
@@ -40,13 +40,13 @@ func serveWith(store account.Store, hasher *password.Hasher) *account.Service {
 	return account.New(account.Config{Store: store, Hasher: hasher, Now: func() time.Time { return noon }})
 }
 
-// onSQLite is a store for rules that no database has a part in.
+// onSQLite returns a store for tests of rules that do not depend on the database.
 func onSQLite(t *testing.T) account.Store {
 	t.Helper()
 	return testkit.OpenDatabase(t, testkit.SQLite(t)).People()
 }
 
-// over is a service on SQLite.
+// over returns a service on SQLite.
 func over(t *testing.T) *account.Service {
 	t.Helper()
 	return serve(onSQLite(t))
@@ -129,7 +129,7 @@ func TestOneAddressIsOnePerson(t *testing.T) {
 	})
 }
 
-// mixCase writes the letters whose bit is set in n in upper case.
+// mixCase changes the letters whose bit is set in n to upper case.
 func mixCase(s string, n int) string {
 	letters := strings.Split(s, "")
 	for i := range letters {
@@ -141,7 +141,7 @@ func mixCase(s string, n int) string {
 }
 
 func TestRegisterNamesAllThatCanBeMendedInFieldOrder(t *testing.T) {
-	s := serve(nil) // nothing of this reaches a store
+	s := serve(nil) // no call reaches a store
 	_, err := s.Register(t.Context(), account.Registration{Name: " ", Email: "ada", Password: "short"})
 	problems, ok := errors.AsType[form.Errors](err)
 	if !ok || len(problems) != 3 || problems[0].Field != "name" || problems[1].Field != "email" || problems[2].Field != "password" {

@@ -18,16 +18,16 @@ const MaxEmailBytes = 254
 
 // Address is an email address in each of its forms.
 type Address struct {
-	Email string // as it is kept and shown: as typed, and the domain in Unicode
-	Key   string // by which a mailbox is one account: in lower case, and the domain in ASCII
-	Wire  string // as mail servers get it: as typed, and the domain in ASCII
+	Email string // as stored and shown: as typed, with the domain in Unicode
+	Key   string // identifies the mailbox: in lower case, with the domain in ASCII
+	Wire  string // for mail servers: as typed, with the domain in ASCII
 
-	former string // the key that versions had that did not know of two spellings of a domain
+	former string // the key in earlier versions, which kept two spellings of a domain apart
 }
 
-// ParseAddress returns an address to which email can be sent, or what is wrong with
-// it: for the forms and the mailer alike. Only an email can show whether there is
-// such a mailbox. Dots may be where RFC 5321 has none, as some mailboxes have them.
+// ParseAddress returns an address that can receive email, or what is wrong with it. The
+// forms and the mailer both use it. Only sending an email shows whether the mailbox
+// exists. Dots are allowed where RFC 5321 has none, because some mailboxes have them.
 func ParseAddress(typed string) (a Address, problem string) {
 	a, problem = readAddress(typed)
 	if problem != "" {
@@ -49,8 +49,8 @@ func ParseAddress(typed string) (a Address, problem string) {
 	return a, ""
 }
 
-// readAddress reads an address that an account may have, or says why none can:
-// accounts of earlier versions have some to which no email is sent.
+// readAddress reads an address that an account may have, or says why none may have it.
+// Accounts from earlier versions have some addresses to which no email is sent.
 func readAddress(typed string) (a Address, problem string) {
 	if !utf8.ValidString(typed) {
 		return a, "Email address contains characters we can’t read. Type it again."
@@ -76,21 +76,21 @@ func readAddress(typed string) (a Address, problem string) {
 	if shown, err := domainProfile().ToUnicode(lowDomain); err == nil && strings.Contains(lowDomain, "xn--") && !strings.ContainsFunc(shown, invisible) {
 		a.Email = local + "@" + shown
 	}
-	// Some letters take more bytes in lower case, and most domains in ASCII.
+	// Some letters take more bytes in lower case, and most domains do in ASCII.
 	if max(len(a.Email), len(a.Key), len(a.Wire)) > MaxEmailBytes {
 		return Address{}, fmt.Sprintf("Email address must be %d characters or fewer.", MaxEmailBytes)
 	}
 	return a, ""
 }
 
-// domainProfile is how browsers read the name of a host (UTS #46, without the
-// transitional forms), with hyphens as domains have them.
+// domainProfile reads host names as browsers do (UTS #46, without the transitional
+// forms), with hyphens as domains have them.
 func domainProfile() *idna.Profile {
 	return idna.New(idna.MapForLookup(), idna.BidiRule(), idna.VerifyDNSLength(true), idna.CheckHyphens(false))
 }
 
-// asciiDomain returns a domain in ASCII. That is read once more, as some domains are
-// found to be none only then.
+// asciiDomain returns a domain in ASCII. It reads the result again, because some
+// invalid domains are only found then.
 func asciiDomain(domain string) (string, error) {
 	ascii, err := domainProfile().ToASCII(domain)
 	if err != nil {
@@ -99,8 +99,8 @@ func asciiDomain(domain string) (string, error) {
 	return domainProfile().ToASCII(ascii)
 }
 
-// EmailKey is the form of an address by which two spellings of one are the same,
-// and whether it is an address.
+// EmailKey returns the form that all spellings of an address share, and whether email
+// is an address.
 func EmailKey(email string) (key string, ok bool) {
 	a, problem := readAddress(email)
 	return a.Key, problem == ""
@@ -108,9 +108,9 @@ func EmailKey(email string) (key string, ok bool) {
 
 func invisible(r rune) bool { return text.Breaks(r) || unicode.Is(unicode.Cf, r) }
 
-// lower lowers a letter, except for those outside ASCII whose small letter is in
-// it: with U+0130, which would become i, two mailboxes had one key. What Unicode
-// calls the same character, as U+212A and K, is one by then (text.Clean).
+// lower returns a letter in lower case, except for a letter outside ASCII whose lower
+// case is in ASCII: if U+0130 became i, two mailboxes would share a key. text.Clean has
+// already replaced characters that Unicode treats as the same, such as U+212A and K.
 func lower(r rune) rune {
 	small := unicode.ToLower(r)
 	if r > unicode.MaxASCII && small <= unicode.MaxASCII {

@@ -10,19 +10,19 @@ import (
 // EventKind names what happened to an account, in the history and in the log.
 type EventKind string
 
-// The events. The words are stored and read by programs, so they do not change.
+// The events. Their values are stored and read by programs, so they must not change.
 const (
 	EventSignUp            EventKind = "sign_up"
-	EventSignUpAgain       EventKind = "sign_up_again" // with an address that has an account
+	EventSignUpAgain       EventKind = "sign_up_again" // with an address that already has an account
 	EventLogIn             EventKind = "log_in"
 	EventLogInNewBrowser   EventKind = "log_in_new_browser"
 	EventLogInFailed       EventKind = "log_in_failed"
-	EventReauth            EventKind = "password_proof" // the password was given again
+	EventReauth            EventKind = "password_proof" // the password was entered again
 	EventReauthFailed      EventKind = "password_proof_failed"
 	EventLogOut            EventKind = "log_out"
-	EventSessionEnded      EventKind = "session_ended" // another session, by its owner
+	EventSessionEnded      EventKind = "session_ended" // another session, revoked by its owner
 	EventSessionsEnded     EventKind = "sessions_ended"
-	EventSessionExpired    EventKind = "session_expired" // in the history alone, which finds it among the devices
+	EventSessionExpired    EventKind = "session_expired" // only in the history, which finds it among the devices
 	EventNameChanged       EventKind = "name_changed"
 	EventEmailConfirmed    EventKind = "email_confirmed"
 	EventEmailChangeAsked  EventKind = "email_change_asked"
@@ -32,12 +32,12 @@ const (
 	EventResetAsked        EventKind = "password_reset_asked"
 	EventPasswordReset     EventKind = "password_reset"
 	EventDeletionAsked     EventKind = "account_deletion_asked"
-	EventKept              EventKind = "account_kept" // after its deletion was asked for
+	EventKept              EventKind = "account_kept" // after its deletion was requested
 	EventExported          EventKind = "account_exported"
-	EventDeleted           EventKind = "account_deleted" // in the log alone
+	EventDeleted           EventKind = "account_deleted" // only in the log
 )
 
-// EventKinds lists every event, for the list that documents them.
+// EventKinds returns every event, for the list that documents them.
 func EventKinds() []EventKind {
 	return []EventKind{
 		EventSignUp, EventSignUpAgain, EventLogIn, EventLogInNewBrowser, EventLogInFailed, EventReauth, EventReauthFailed,
@@ -56,27 +56,27 @@ type Event struct {
 	From   text.Sender
 }
 
-// EmailKind says which email is to be written.
+// EmailKind says which email to write.
 type EmailKind string
 
-// The emails. The words are stored until an email is sent, so they do not change.
+// The emails. Their values are stored until an email is sent, so they must not change.
 const (
 	EmailWelcome        EmailKind = "welcome" // asks to confirm the address of a new account
-	EmailTaken          EmailKind = "taken"   // to the owner of an address with which someone signed up
+	EmailTaken          EmailKind = "taken"   // to the owner of an address that someone tried to sign up with
 	EmailConfirm        EmailKind = "confirm" // asks again to confirm the address
 	EmailReset          EmailKind = "reset"
-	EmailChange         EmailKind = "change" // to a new address: confirm it
+	EmailChange         EmailKind = "change" // asks to confirm a new address
 	EmailChanged        EmailKind = "changed"
 	EmailUndone         EmailKind = "undone"
-	EmailTakenBack      EmailKind = "takenback" // to the address from which an account was taken back
+	EmailTakenBack      EmailKind = "takenback" // to the address that an account lost when a change was undone
 	EmailPassword       EmailKind = "password"  // the password was changed
 	EmailBrowser        EmailKind = "browser"   // a login from a browser not seen before
 	EmailClosing        EmailKind = "closing"   // the account will be deleted: keep it, or delete it now
 	EmailDeleted        EmailKind = "deleted"
-	EmailChangeConflict EmailKind = "conflict" // to the owner of an address that another account wanted
+	EmailChangeConflict EmailKind = "conflict" // to the owner of an address that another account asked for
 )
 
-// EmailKinds lists every email.
+// EmailKinds returns every email.
 func EmailKinds() []EmailKind {
 	return []EmailKind{
 		EmailWelcome, EmailTaken, EmailConfirm, EmailReset, EmailChange, EmailChanged,
@@ -84,42 +84,41 @@ func EmailKinds() []EmailKind {
 	}
 }
 
-// Email is an email to be sent, as it waits in the outbox. It holds no link: the
-// token of one is made when the email is sent, and is stored nowhere.
+// Email is an email that waits in the outbox. It contains no link: the token is created
+// when the email is sent, and is stored nowhere.
 type Email struct {
 	ID     string
 	Kind   EmailKind
-	Person string // whom it is about; "" where only the recipient's address is known
-	To     string // address; where nothing else is known, in the form that no two people share
+	Person string // whom it is about; "" if only the recipient's address is known
+	To     string // the recipient's address, or its key if nothing else is known
 	Data   EmailData
-	// The outbox fills in the rest, by its own clock: when the email was written,
-	// when it was taken and could first have been, and how often that happened.
+	// The outbox sets these by its own clock: when the email was written, when it was
+	// taken, when it could first have been taken, and how often it was taken.
 	Created, Taken, Turn time.Time
 	Tries                int
 }
 
-// EmailData is what an email says, as it was when it was written.
+// EmailData is what an email says, as of the time it was written.
 type EmailData struct {
 	Name    string    `json:"name,omitempty"`
-	Email   string    `json:"email,omitempty"` // the other address, of a change
+	Email   string    `json:"email,omitempty"` // the other address, if an address changed
 	Agent   string    `json:"agent,omitempty"` // User-Agent
 	Address string    `json:"address,omitempty"`
 	At      time.Time `json:"at"`
 }
 
-// Audit is what is written in the same transaction as the change it is about, or not
-// at all.
+// Audit is written in the same transaction as the change it describes, or not at all.
 type Audit struct {
 	Events []Event
 	Emails []Email
 }
 
-// event is one of this service's, now.
+// event returns an event that happens now.
 func (s *Service) event(person string, kind EventKind, from text.Sender) Event {
 	return Event{ID: rand.Text(), Person: person, Kind: kind, At: s.instant(), From: from.Cut()}
 }
 
-// email is one of this service's, now.
+// email returns an email written now.
 func (s *Service) email(kind EmailKind, person, to, name string, from text.Sender) Email {
 	from = from.Cut()
 	return Email{
@@ -128,9 +127,9 @@ func (s *Service) email(kind EmailKind, person, to, name string, from text.Sende
 	}
 }
 
-// greeting is the name by which an email greets a person: none before the address
-// is confirmed, or someone signing up could send words of their own
-// words to an address that is not theirs.
+// greeting returns the name with which an email greets a person. It is "" until the
+// address is confirmed: otherwise someone signing up could send words of their choice
+// to another person's address.
 func (p Person) greeting() string {
 	if !p.Verified {
 		return ""

@@ -12,70 +12,73 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// Changes are the changes of an account that take proof: the password or an emailed
-// link. Each locks the person's row first, so that a login that is being recorded
-// comes either before or after.
+// Changes are the account changes that need the password or an emailed link. Each locks
+// the person's row first, so that a concurrent login is recorded either before it or
+// after it.
 type Changes interface {
-	// SetPassword puts a hash in the place of the old one, which must not have
-	// changed; with a link that must still be valid, in the place of any other, and
-	// the address is confirmed if the link was emailed to it. It raises the epoch, ends
-	// all sessions but the device named Keep, forgets all browsers but the one of the
-	// hash KeepBrowser, spends links and removes emails that would carry one: all
-	// but the undo links to addresses that the account had before the one it has.
-	// ErrNotFound: the old hash has changed. ErrLinkInvalid.
+	// SetPassword replaces the old hash, which must not have changed. With a link,
+	// which must still be valid, it replaces any hash, and confirms the address if the
+	// link was emailed to it. It increments the epoch, revokes all sessions except that
+	// of the device Keep, forgets all browsers except the one with the hash
+	// KeepBrowser, spends links and removes emails that would carry one. Undo links to
+	// addresses that the account had before its current one stay valid. Errors:
+	// ErrNotFound if the old hash has changed, ErrLinkInvalid.
 	SetPassword(ctx context.Context, p NewPassword, a Audit) (Record, error)
-	// ConfirmEmail spends a link, marks the address of the key, if it is still the
-	// person's, as confirmed, and removes emails that ask for that. ErrLinkInvalid.
+	// ConfirmEmail spends a link and confirms the address with the key, if the person
+	// still has it. It removes emails that ask for this confirmation. Errors:
+	// ErrLinkInvalid.
 	ConfirmEmail(ctx context.Context, l Link, key string, at time.Time, a Audit) (Record, error)
-	// MoveEmail spends a link and gives the person another address, confirmed. All
-	// other links are spent, and emails that would carry one are removed, except for
-	// the undo links to former addresses. With a hash it puts that in the place of the
-	// password's, raises the epoch, ends all sessions, forgets all browsers, and spends
-	// the undo links to addresses that the account has left since the link's change.
-	// audit is called with the person as found then. ErrLinkInvalid, ErrEmailTaken.
+	// MoveEmail spends a link and gives the person another address, which is confirmed.
+	// It spends all other links and removes emails that would carry one, except for the
+	// undo links to former addresses. With a hash it also replaces the password's hash,
+	// increments the epoch, revokes all sessions, forgets all browsers, and spends the
+	// undo links to addresses that the account has left since the link's change. It
+	// calls audit with the person as read in the transaction. Errors: ErrLinkInvalid,
+	// ErrEmailTaken.
 	MoveEmail(ctx context.Context, l Link, to Move, audit func(before Record) Audit) (Record, error)
-	// AskEmail writes an audit, whose email asks a person to confirm a change to the
-	// address of the key, unless such an email waits or was sent since a time.
+	// AskEmail writes an audit whose email asks a person to confirm a change to the
+	// address with the key, unless such an email is waiting or was sent since a time.
 	AskEmail(ctx context.Context, person, key string, since time.Time, a Audit) error
-	// Close removes a person and all that was stored about them, emails to their
-	// address and counted attempts too, but not the keys of their sessions, which stay
-	// ended, nor the attempts under an address that was never confirmed. It returns the
-	// sessions to remove from the session store. With a link, which it spends, the person
-	// must wait to be deleted. ErrLinkInvalid, ErrUndoPossible.
+	// Close removes a person and everything stored about them, including emails to
+	// their address and counted attempts. It keeps the keys of their sessions, which
+	// stay revoked, and the attempts counted for an address that was never confirmed.
+	// It returns the sessions to remove from the session store. With a link, which it
+	// spends, the person must be scheduled for deletion. Errors: ErrLinkInvalid,
+	// ErrUndoPossible.
 	Close(ctx context.Context, id string, l *Link, a Audit) (ended []string, err error)
-	// CloseLater disables a person who is to be deleted after a wait, ends all sessions
-	// and spends all links but undo links. It does nothing, without an error,
-	// for one who waits already.
+	// CloseLater disables a person and schedules their deletion after a wait, revokes
+	// all sessions and spends all links except undo links. If the deletion is already
+	// scheduled, it does nothing and returns nil.
 	CloseLater(ctx context.Context, id string, wait time.Duration, at time.Time, a Audit) error
-	// KeepPerson spends a link and ends the wait of a person to be deleted. ErrLinkInvalid.
+	// KeepPerson spends a link and cancels a scheduled deletion. Errors:
+	// ErrLinkInvalid.
 	KeepPerson(ctx context.Context, l Link, at time.Time, a Audit) (Record, error)
 }
 
-// NewPassword is one to be set. Hash is its hash; Old is the hash that it
-// replaces, or Link what allows it.
+// NewPassword is a password to set. Hash is its hash. Old is the hash it replaces, or
+// Link is the link that allows the change.
 type NewPassword struct {
 	Person    string
 	Hash, Old string
 	Link      *Link
-	Keep      string // the device whose session goes on; "" for none
+	Keep      string // the device whose session continues; "" for none
 	// KeepBrowser is the hash of the browser that stays known; "" for none.
 	KeepBrowser string
-	KnowBrowser bool // KeepBrowser is known from now on
+	KnowBrowser bool // remember KeepBrowser as known
 	At          time.Time
 }
 
-// Move is the address that a person is given; Hash is that of a new password, or
-// "".
+// Move is a person's new address. Hash is the hash of a new password, or "".
 type Move struct {
 	Email, Key string
 	Hash       string
 	At         time.Time
 }
 
-// SignUp makes an account, as [Service.Register] does, for someone at a browser,
-// and has an email ask to confirm the address. With always, the owner of an address
-// that is taken gets an email instead: the caller then answers [ErrEmailTaken] like
-// success, as the work was the same. Errors: [form.Errors], [ErrEmailTaken],
+// SignUp creates an account, as [Service.Register] does, for someone using a browser,
+// and sends an email that asks to confirm the address. With always, the owner of a
+// taken address gets an email instead: the caller then answers [ErrEmailTaken] like
+// success, because the work was the same. Errors: [form.Errors], [ErrEmailTaken],
 // [ErrUnavailable], [ErrBusy].
 func (s *Service) SignUp(ctx context.Context, r Registration, always bool, from text.Sender) (Person, error) {
 	failures, all := bySender(signUpRule, from), []throttle.Key{bySender(signUpFloodRule, from)}
@@ -87,21 +90,20 @@ func (s *Service) SignUp(ctx context.Context, r Registration, always bool, from 
 	}
 	p, err := s.signUp(password.For(ctx, throttle.Network(from.Address)), r, always, from)
 	taken := errors.Is(err, ErrEmailTaken)
-	if !taken || always { // where taken is answered like success, it counts like success
+	if !taken || always { // if the answer for a taken address looks like success, it counts like success
 		s.refund(ctx, failures)
 	}
 	if err != nil && !taken {
-		s.refund(ctx, all...) // nothing was made
+		s.refund(ctx, all...) // no account was created
 	}
 	return p, err
 }
 
-// againWithin is how long the same form sent again is taken for another click of
-// the same person.
+// againWithin is how long a repeated form counts as another click by the same person.
 const againWithin = 5 * time.Minute
 
-// signUp verifies the password of an account that is there instead of hashing it for
-// a new one, which is the same work: a person who knows it has clicked twice.
+// signUp verifies the password of an existing account instead of hashing it for a new
+// one, which is the same work. If the password matches, the person has clicked twice.
 func (s *Service) signUp(ctx context.Context, r Registration, always bool, from text.Sender) (Person, error) {
 	record, err := s.record(r)
 	if err != nil {
@@ -134,7 +136,7 @@ func (s *Service) signUp(ctx context.Context, r Registration, always bool, from 
 	}
 	added, err := s.Store.SignUp(ctx, record, audit, always, taken)
 	if errors.Is(err, ErrNotFound) {
-		return s.signUp(ctx, r, always, from) // taken or free since
+		return s.signUp(ctx, r, always, from) // taken or freed in the meantime
 	}
 	if err != nil {
 		return Person{}, fmt.Errorf("sign up: %w", err)
@@ -145,25 +147,25 @@ func (s *Service) signUp(ctx context.Context, r Registration, always bool, from 
 	return record.Person, nil
 }
 
-// PasswordChange is what a person who is logged in sends for a new password.
+// PasswordChange is a logged-in person's request for a new password.
 type PasswordChange struct {
 	Current, New string
-	Keep         string   // the device whose session goes on; "" for none
-	Tokens       []string // by which the browser that sends it may be known
+	Keep         string   // the device whose session continues; "" for none
+	Tokens       []string // may identify a known browser
 	From         text.Sender
 }
 
-// samePassword refuses the password that is replaced.
+// samePassword is the message for a new password that equals the current one.
 const samePassword = "This is your current password. Choose another one."
 
-// ChangePassword sets a new password for a person who gives the current one,
-// ends all their sessions but one, forgets all browsers but the one that sent it,
-// and spends their links as ResetPassword does.
-// Errors: *[throttle.RetryAfterError], [form.Errors] (field "new"), [ErrInvalidCredentials],
+// ChangePassword sets a new password for a person who enters the current one. It
+// revokes all their sessions except one, forgets all browsers except the one that sent
+// the request, and spends links as ResetPassword does. Errors:
+// *[throttle.RetryAfterError], [form.Errors] (field "new"), [ErrInvalidCredentials],
 // [ErrUnavailable], [ErrBusy].
 func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChange) (Person, error) {
 	record, err := s.reauthenticate(ctx, id, c.Current, c.From)
-	if errors.Is(err, ErrInvalidCredentials) { // say what is wrong with the new one, too
+	if errors.Is(err, ErrInvalidCredentials) { // report problems with the new password, too
 		if p, gone := s.Find(ctx, id); gone == nil {
 			if weak, _ := s.Weakness("new", c.New, p); weak != nil {
 				err = errors.Join(err, weak)
@@ -199,14 +201,13 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 	return changed.Person, nil
 }
 
-// ResetPassword spends an emailed link: it sets a new password, ends all sessions,
-// forgets all browsers and starts no session. The browser that sent it is known from
-// now on by the token that is returned, so that what strangers guess does not hold up
-// its login. All other links are spent, except for
-// undo links to addresses that the account had before the one it has: a thief who
-// gave it their own would cut its owner off with a reset. Errors: [form.Errors]
-// (field "password"), *[throttle.RetryAfterError], [ErrLinkInvalid],
-// [ErrUnavailable], [ErrBusy].
+// ResetPassword spends an emailed link: it sets a new password, revokes all sessions,
+// forgets all browsers and starts no session. It returns a token that makes the browser
+// that sent it known from now on, so that strangers' guesses do not delay its login. It
+// spends all other links except undo links to addresses that the account had before its
+// current one: otherwise a thief who changed the address could lock the owner out with
+// a reset. Errors: [form.Errors] (field "password"), *[throttle.RetryAfterError],
+// [ErrLinkInvalid], [ErrUnavailable], [ErrBusy].
 func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from text.Sender) (p Person, browser string, err error) {
 	link, err := s.spendable(ctx, token, from, PurposeReset)
 	if err != nil {
@@ -225,7 +226,7 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 	if err != nil {
 		return Person{}, "", err
 	}
-	if same { // unless this is a second click, and the first has just set it
+	if same { // unless this is a second click and the first has just set it
 		if _, err := s.FindLink(ctx, token); err != nil {
 			return Person{}, "", err
 		}
@@ -241,13 +242,14 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 	if err != nil {
 		return Person{}, "", fmt.Errorf("reset password: %w", linkInvalid(err))
 	}
-	// The owner has shown who they are: what others failed does not hold them up.
+	// The owner has shown who they are, so other people's failed attempts must not
+	// delay them.
 	s.clear(ctx, byEmail(PasswordRule(), person.Email), byEmail(devicesRule, person.Email))
 	return changed.Person, browser, nil
 }
 
-// acceptable returns the hash of a password that the policy lets pass, or
-// form.Errors for the field.
+// acceptable returns the hash of a password that the policy accepts, or form.Errors for
+// the field.
 func (s *Service) acceptable(ctx context.Context, field, pass string, p Person) (string, error) {
 	weak, err := s.Weakness(field, pass, p)
 	if err != nil {
@@ -260,7 +262,8 @@ func (s *Service) acceptable(ctx context.Context, field, pass string, p Person) 
 }
 
 // Weakness returns why the policy refuses a password for a person, as an error of the
-// field; nil if it does not. The other error is that of the file of breached passwords.
+// field, or nil if it does not. The second error comes from the file of breached
+// passwords.
 func (s *Service) Weakness(field, pass string, p Person) (form.Errors, error) {
 	problem, err := s.weakness(pass, p.Name, p.Email)
 	if err != nil || problem == "" {
@@ -269,10 +272,10 @@ func (s *Service) Weakness(field, pass string, p Person) (form.Errors, error) {
 	return form.Errors{{Field: field, Message: problem}}, nil
 }
 
-// AskReset has an email sent to the owner of an address, if there is one. That is
-// looked up when the email is sent, so that this answers alike for all.
-// Errors: *[throttle.RetryAfterError], [form.Errors] (field
-// "email"), [ErrUnavailable].
+// AskReset sends an email to the owner of an address, if there is one. The owner is
+// looked up only when the email is sent, so AskReset answers the same for every
+// address. Errors: *[throttle.RetryAfterError], [form.Errors] (field "email"),
+// [ErrUnavailable].
 func (s *Service) AskReset(ctx context.Context, email string, from text.Sender) error {
 	counted := byEmail(emailRule(EmailReset), email)
 	if err := s.Throttle.Take(ctx, bySender(formRule, from), counted); err != nil {
@@ -283,14 +286,14 @@ func (s *Service) AskReset(ctx context.Context, email string, from text.Sender) 
 		return form.Errors{{Field: "email", Message: problem}}
 	}
 	if err := s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailReset, "", address.Key, "", from)}}); err != nil {
-		s.refund(ctx, counted) // none will be sent
+		s.refund(ctx, counted) // no email will be sent
 		return err
 	}
 	return nil
 }
 
-// AskConfirm has the email sent again that confirms a person's address, and returns
-// the person. Errors: *[throttle.RetryAfterError], [ErrNotFound], [ErrUnavailable].
+// AskConfirm sends the email that confirms a person's address again, and returns the
+// person. Errors: *[throttle.RetryAfterError], [ErrNotFound], [ErrUnavailable].
 func (s *Service) AskConfirm(ctx context.Context, id string, from text.Sender) (Person, error) {
 	p, err := s.Find(ctx, id)
 	if err != nil {
@@ -302,10 +305,9 @@ func (s *Service) AskConfirm(ctx context.Context, id string, from text.Sender) (
 	return p, s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailConfirm, id, p.Email, p.greeting(), from)}})
 }
 
-// AskEmail has an email sent to the address that a person wants to log in with.
-// Nothing changes before it is confirmed; whether the address is free is looked
-// for when the email is sent. Errors: *[throttle.RetryAfterError], [form.Errors] (field
-// "email"),
+// AskEmail sends an email to the address that a person wants to log in with. Nothing
+// changes until the address is confirmed. Whether it is free is checked when the email
+// is sent. Errors: *[throttle.RetryAfterError], [form.Errors] (field "email"),
 // [ErrNotFound], [ErrUnavailable].
 func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Sender) error {
 	if err := s.Throttle.Take(ctx, bySender(formRule, from), byEmail(emailRule(EmailChange), email)); err != nil {
@@ -328,9 +330,9 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Send
 	})
 }
 
-// Close deletes a person's account, and everything that is kept of them, if what
-// was typed is the account's address. With wait, and a confirmed address, that is done
-// after KeepLife, as the sender may know no more than the password: until then the
+// Close deletes a person's account and everything stored about them, if typed is the
+// account's address. With wait and a confirmed address, it deletes the account only
+// after KeepLife, because the sender may know no more than the password: until then the
 // account is disabled, and an emailed link keeps it. Otherwise it returns the names of
 // the sessions to remove from the session store. Errors: [form.Errors] (field "email"),
 // [ErrNotFound], [ErrUnavailable].
@@ -360,8 +362,8 @@ func (s *Service) lastEmail(p Person, from text.Sender) Audit {
 	return Audit{Emails: []Email{s.email(EmailDeleted, "", p.Email, p.greeting(), from)}}
 }
 
-// CloseNow spends the link of an account that waits to be deleted, and deletes it.
-// Errors: *[throttle.RetryAfterError], [ErrLinkInvalid], [ErrUndoPossible],
+// CloseNow spends the link of an account that is scheduled for deletion, and deletes
+// it. Errors: *[throttle.RetryAfterError], [ErrLinkInvalid], [ErrUndoPossible],
 // [ErrUnavailable].
 func (s *Service) CloseNow(ctx context.Context, token string, from text.Sender) (Person, error) {
 	link, err := s.spendable(ctx, token, from, PurposeKeep)
@@ -375,10 +377,10 @@ func (s *Service) CloseNow(ctx context.Context, token string, from text.Sender) 
 	return p, linkInvalid(err)
 }
 
-// Keep spends the link of an account that waits to be deleted: it is enabled again,
-// unless an operator has disabled it. Someone else may know the password, so Keep
-// returns the token of a link to choose another; "" if there is none. Errors:
-// *[throttle.RetryAfterError], [ErrLinkInvalid], [ErrUnavailable].
+// Keep spends the link of an account that is scheduled for deletion, and enables the
+// account again, unless an operator has disabled it. Someone else may know the
+// password, so Keep returns the token of a link to choose another, or "" if there is
+// none. Errors: *[throttle.RetryAfterError], [ErrLinkInvalid], [ErrUnavailable].
 func (s *Service) Keep(ctx context.Context, token string, from text.Sender) (p Person, reset string, err error) {
 	link, err := s.spendable(ctx, token, from, PurposeKeep)
 	if err != nil {
@@ -392,8 +394,8 @@ func (s *Service) Keep(ctx context.Context, token string, from text.Sender) (p P
 }
 
 // ResetLink returns the token of a link to choose a new password, for someone who has
-// just shown that they read the email of an account at an address; "" if none could be
-// made.
+// just shown that they read an account's email at an address. It returns "" if it could
+// not make a link.
 func (s *Service) ResetLink(ctx context.Context, person, address string) string {
 	token, err := s.MakeLink(ctx, PurposeReset, person, address)
 	if err != nil {
@@ -403,7 +405,7 @@ func (s *Service) ResetLink(ctx context.Context, person, address string) string 
 	return token
 }
 
-// LinkOf says which link an email carries; "" for none.
+// LinkOf returns the purpose of the link that an email carries, or "" for none.
 func (k EmailKind) LinkOf() Purpose {
 	return map[EmailKind]Purpose{
 		EmailWelcome: PurposeConfirm, EmailConfirm: PurposeConfirm,

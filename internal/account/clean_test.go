@@ -2,8 +2,8 @@ package account
 
 import "testing"
 
-// What is kept is as it would be kept again: nothing drifts when a form is
-// saved twice, and no address has two keys.
+// FuzzKeptTextStaysTheSame checks that cleaning text twice gives the same result as
+// cleaning it once: saving a form twice changes nothing, and no address has two keys.
 func FuzzKeptTextStaysTheSame(f *testing.F) {
 	for _, seed := range []string{"Ada", "e\u0301", "\u0130", "\u212a", "\u1e9e", "\u01c5", "\u0344", "\u03a3\u03c2", "\u0345\u0399", " \xff\x00", "b\u00fccher.example", "xn--bcher-kva.example", "\uff42.\u3002", "\u0645\u06cc\u200c"} {
 		f.Add(seed, seed+"@"+seed)

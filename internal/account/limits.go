@@ -15,7 +15,7 @@ const MaxNameRunes = 120
 // around names: LRM, RLM and ALM.
 var withoutMarks = strings.NewReplacer("\u200e", "", "\u200f", "", "\u061c", "")
 
-// cleanName returns a name as it is kept, or what is wrong with it.
+// cleanName returns a name as it is stored, or what is wrong with it.
 func cleanName(name string) (clean, problem string) {
 	if !utf8.ValidString(name) {
 		return "", "Name contains characters we can’t read. Type it again."

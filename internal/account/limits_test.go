@@ -12,8 +12,8 @@ import (
 	"holdfast/internal/text"
 )
 
-// problem registers with everything else in order and returns the message for
-// one field, "" when it was accepted.
+// problem registers with a valid password and returns the message for one field, or ""
+// if registration succeeded.
 func problem(t *testing.T, s *account.Service, field string, r account.Registration) string {
 	t.Helper()
 	r.Password = right
@@ -33,14 +33,14 @@ func problem(t *testing.T, s *account.Service, field string, r account.Registrat
 }
 
 func TestNamesThatAreRefused(t *testing.T) {
-	s := serve(nil) // nothing of this reaches a store
+	s := serve(nil) // no call reaches a store
 	for _, name := range []string{
-		"", " ", "\t\n", "\u00a0\u3000", // nothing
-		"\u200b", "\u200b\u2060\ufeff", // nothing that can be seen
+		"", " ", "\t\n", "\u00a0\u3000", // empty
+		"\u200b", "\u200b\u2060\ufeff", // nothing visible
 		"\u3164", "\u2800\u2800", "\u115f\u1160", "\uffa0", "\u034f\ufe0f",
 		"a\x00b", "\x00", "a\xffb", "\xed\xa0\x80", // not text
 		"a\nb", "a\rb", "a\tb", "a\x1b[31mb", "a\x7fb", "a\u0085b", "a\u2028b", "a\u2029b", // would break a line
-		"a\u202eb", "a\u2066b\u2069", // would turn what follows
+		"a\u202eb", "a\u2066b\u2069", // would reverse the text that follows
 		strings.Repeat("a", account.MaxNameRunes+1), strings.Repeat("🪸", account.MaxNameRunes+1), strings.Repeat("a", 1<<20),
 	} {
 		if problem(t, s, "name", account.Registration{Name: name, Email: "ada@example.org"}) == "" {
@@ -49,7 +49,8 @@ func TestNamesThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestNamesAreTakenAsTheyAreCopied from directories in Hebrew and Arabic.
+// TestNamesAreTakenAsTheyAreCopied checks that names can be copied from directories in
+// Hebrew and Arabic.
 func TestNamesAreTakenAsTheyAreCopied(t *testing.T) {
 	t.Parallel()
 	ada := register(t, serve(onSQLite(t)), "\u200f\u05d3\u05e0\u05d4\u200e \u05dc\u061c", "ada@example.org")
@@ -59,7 +60,7 @@ func TestNamesAreTakenAsTheyAreCopied(t *testing.T) {
 }
 
 func TestAddressesThatAreRefused(t *testing.T) {
-	s := serve(nil) // nothing of this reaches a store
+	s := serve(nil) // no call reaches a store
 	for _, email := range []string{
 		"", " ", "ada", "@", "ada@", "@example.org", "a@b@c", "ada@@example.org",
 		"ada lovelace@example.org", "ada@exa mple.org", "ada@example\u00a0.org",
@@ -81,7 +82,7 @@ func TestNamesAndAddressesThatAreAccepted(t *testing.T) {
 		for _, r := range []account.Registration{
 			{Name: "A", Email: "a@b"},
 			{Name: strings.Repeat("🪸", account.MaxNameRunes), Email: strings.Repeat("a", 242) + "@example.org"}, // 254 bytes
-			{Name: strings.Repeat("e\u0301", account.MaxNameRunes), Email: "tag+more@example.org"},              // as many in NFC
+			{Name: strings.Repeat("e\u0301", account.MaxNameRunes), Email: "tag+more@example.org"},              // as many after NFC
 			{Name: "عائشة", Email: "عائشة@example.org"},
 			{Name: "क्षत्रिय", Email: "o'brien@example.org"},
 			{Name: "👩\u200d🔬 Marie", Email: "a..b@docomo.ne.jp"}, // a joiner inside an emoji
@@ -100,8 +101,8 @@ func TestNamesAndAddressesThatAreAccepted(t *testing.T) {
 	})
 }
 
-// TestTheKeyOfAKeyIsItself: a letter may know of its recipient no more than the
-// key, and finds them by it.
+// TestTheKeyOfAKeyIsItself: an email may hold only its recipient's key, and must find
+// the recipient by it.
 func TestTheKeyOfAKeyIsItself(t *testing.T) {
 	t.Parallel()
 	for r := rune(0); r <= unicode.MaxRune; r++ {
@@ -120,17 +121,17 @@ func TestTheKeyOfAKeyIsItself(t *testing.T) {
 	}
 }
 
-// TestNoAddressOutsideOfASCIISharesAKeyWithOneInIt: they are two mailboxes.
-// The Kelvin sign and others that Unicode calls the same character as one of ASCII
-// are that character from the start, in the address to which mail goes too. A domain
-// is one in all its spellings, and mail goes to the one in its key.
+// TestNoAddressOutsideOfASCIISharesAKeyWithOneInIt: they are two mailboxes. Characters
+// that Unicode treats as the same as an ASCII one, such as the Kelvin sign, are
+// replaced from the start, also in the address that email is sent to. All spellings of
+// a domain are one domain, and email goes to the spelling in the key.
 func TestNoAddressOutsideOfASCIISharesAKeyWithOneInIt(t *testing.T) {
 	t.Parallel()
 	ascii := func(s string) bool {
 		return !strings.ContainsFunc(s, func(r rune) bool { return r > unicode.MaxASCII })
 	}
 	for r := rune(unicode.MaxASCII + 1); r <= unicode.MaxRune; r++ {
-		if !unicode.IsGraphic(r) { // refused, or without a small letter and another form
+		if !unicode.IsGraphic(r) { // refused, or without a lower-case or alternative form
 			continue
 		}
 		inDomain := "a@" + string(r) + "a"

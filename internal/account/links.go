@@ -11,21 +11,21 @@ import (
 	"holdfast/internal/text"
 )
 
-// Purpose says what an emailed link is good for.
+// Purpose is what an emailed link is for.
 type Purpose string
 
-// The purposes. The words are stored, so they do not change.
+// The purposes. Their values are stored, so they must not change.
 const (
-	PurposeConfirm Purpose = "confirm" // this address is the person's
+	PurposeConfirm Purpose = "confirm" // confirm that this address is the person's
 	PurposeReset   Purpose = "reset"   // set a new password
 	PurposeChange  Purpose = "change"  // log in with this address from now on
 	PurposeUndo    Purpose = "undo"    // log in with the former address again
 	PurposeKeep    Purpose = "keep"    // keep an account that is to be deleted, or delete it now
 )
 
-// How long links are good. A reset is kept short (Copenhagen Book, "Password
-// reset": about an hour); people may read
-// email once a day, and be away for some days when they lose an account.
+// How long links are valid. Reset links are short-lived (Copenhagen Book, "Password
+// reset": about an hour). People may read email once a day, and may be away for some
+// days when they lose an account.
 const (
 	ResetLife   = time.Hour
 	ConfirmLife = 24 * time.Hour
@@ -33,7 +33,7 @@ const (
 	KeepLife    = 7 * 24 * time.Hour
 )
 
-// Life is how long a link is good, from when it was made.
+// Life is how long a link is valid after its creation.
 func (p Purpose) Life() time.Duration {
 	switch p {
 	case PurposeConfirm, PurposeChange:
@@ -47,38 +47,38 @@ func (p Purpose) Life() time.Duration {
 	}
 }
 
-// ErrLinkInvalid says that a link was used, has expired, was replaced, or was never
-// made: one answer.
+// ErrLinkInvalid means that a link was used, has expired, was replaced or never
+// existed. All of these give the same answer.
 var ErrLinkInvalid = errors.New("link is no longer valid")
 
-// Link is an emailed link, as the store keeps it: under the hash of its token.
+// Link is an emailed link as stored, under the hash of its token.
 type Link struct {
 	Hash    string
 	Purpose Purpose
 	Person  string
-	Detail  string // the address that it is about; of a reset, to which it was emailed, if it was
-	Email   string // id of the email that is to carry it; "" for none
-	// Created is when it was made; of an undo link, when the account left the address,
-	// by the outbox's clock.
+	Detail  string // the address it is about; for a reset, the address it was emailed to, if any
+	Email   string // ID of the email that will carry it; "" for none
+	// Created is when the link was made. For an undo link it is when the account left
+	// the address, by the outbox's clock.
 	Created time.Time
 	Expires time.Time
 }
 
-// Links keeps links that were emailed.
+// Links stores emailed links.
 type Links interface {
-	// InsertLink adds a link. ErrNotFound: the person is gone, or the email that
-	// was to carry it.
+	// InsertLink adds a link. It returns ErrNotFound if the person, or the email that
+	// was to carry the link, no longer exists.
 	InsertLink(ctx context.Context, l Link) error
-	// FindLink returns a link that was not spent and has not expired.
+	// FindLink returns a link that is neither spent nor expired.
 	FindLink(ctx context.Context, hash string, now time.Time) (Link, error)
-	// LinkDone returns the purpose of a link whose work is done, spent or not: the
-	// address that it was to confirm is confirmed, or the account that it was to keep is
-	// kept. It returns "" for any other.
+	// LinkDone returns the purpose of a link whose work is done, whether or not it was
+	// spent: the address that it was to confirm is confirmed, or the account that it
+	// was to keep is kept. It returns "" for any other link.
 	LinkDone(ctx context.Context, hash string) (Purpose, error)
 }
 
-// MakeLink makes a link for a person and returns its token, which is stored
-// nowhere. Errors: [ErrNotFound], [ErrUnavailable].
+// MakeLink creates a link for a person and returns its token, which is stored nowhere.
+// Errors: [ErrNotFound], [ErrUnavailable].
 func (s *Service) MakeLink(ctx context.Context, purpose Purpose, person, detail string) (token string, err error) {
 	return s.makeLink(ctx, Link{Purpose: purpose, Person: person, Detail: detail, Created: s.instant()})
 }
@@ -90,8 +90,8 @@ func (s *Service) makeLink(ctx context.Context, l Link) (token string, err error
 	return token, s.Store.InsertLink(ctx, l)
 }
 
-// FindLink returns what a link is for, and spends nothing. Errors:
-// [ErrLinkInvalid], [ErrUnavailable].
+// FindLink returns a link without spending it. Errors: [ErrLinkInvalid],
+// [ErrUnavailable].
 func (s *Service) FindLink(ctx context.Context, token string) (Link, error) {
 	if !text.IsToken(token) {
 		return Link{}, ErrLinkInvalid
@@ -100,8 +100,8 @@ func (s *Service) FindLink(ctx context.Context, token string) (Link, error) {
 	return link, linkInvalid(err)
 }
 
-// spendable returns a link with one of these purposes. Only attempts with other tokens
-// count, and are held up: no one else's delay the owner of a link.
+// spendable returns a link with one of these purposes. It counts and delays only
+// attempts with other tokens, so that no one else can delay the owner of a link.
 func (s *Service) spendable(ctx context.Context, token string, from text.Sender, purposes ...Purpose) (Link, error) {
 	link, err := s.FindLink(ctx, token)
 	if err == nil && !slices.Contains(purposes, link.Purpose) {
@@ -113,14 +113,14 @@ func (s *Service) spendable(ctx context.Context, token string, from text.Sender,
 	return link, err
 }
 
-// LinkDone returns what a link that is no longer valid was for, if that is done; ""
-// otherwise. Errors: [ErrUnavailable].
+// LinkDone returns the purpose of a link that is no longer valid, if its work is done,
+// or "" otherwise. Errors: [ErrUnavailable].
 func (s *Service) LinkDone(ctx context.Context, token string) (Purpose, error) {
 	return s.Store.LinkDone(ctx, text.Hash(token))
 }
 
-// UseLink spends a link that confirms, changes or restores an address, and returns
-// whose and what it was for. Errors: *[throttle.RetryAfterError], [ErrLinkInvalid],
+// UseLink spends a link that confirms, changes or restores an address. It returns the
+// person and the link's purpose. Errors: *[throttle.RetryAfterError], [ErrLinkInvalid],
 // [ErrEmailTaken], [ErrUnavailable], [ErrBusy].
 func (s *Service) UseLink(ctx context.Context, token string, from text.Sender) (Person, Purpose, error) {
 	link, err := s.spendable(ctx, token, from, PurposeConfirm, PurposeChange, PurposeUndo)
@@ -145,8 +145,8 @@ func (s *Service) confirmEmail(ctx context.Context, l Link, to Move, from text.S
 	return s.Store.ConfirmEmail(ctx, l, to.Key, to.At, Audit{Events: []Event{s.event(l.Person, EventEmailConfirmed, from)}})
 }
 
-// changeEmail spends a link sent to a new address: the person logs in with it from
-// now on. The former address is notified, and can undo it.
+// changeEmail spends a link sent to a new address: the person logs in with it from now
+// on. The former address is notified and can undo the change.
 func (s *Service) changeEmail(ctx context.Context, l Link, to Move, from text.Sender) (Record, error) {
 	return s.Store.MoveEmail(ctx, l, to, func(before Record) Audit {
 		former := s.email(EmailChanged, before.ID, before.Email, before.greeting(), from)
@@ -156,9 +156,9 @@ func (s *Service) changeEmail(ctx context.Context, l Link, to Move, from text.Se
 }
 
 // undoEmail spends a link sent to the former address: the person logs in with that
-// again, all sessions end, and every other link is spent except for undo links to
-// still earlier addresses. The one who changed the address knew the password, so that
-// is replaced by one that no one knows: a reset sets the next.
+// address again, all sessions are revoked, and every other link is spent except undo
+// links to still earlier addresses. The person who changed the address knew the
+// password, so it is replaced by one that no one knows; the owner then resets it.
 func (s *Service) undoEmail(ctx context.Context, l Link, to Move, from text.Sender) (_ Record, err error) {
 	if to.Hash, err = s.Hasher.Hash(ctx, text.NewToken()); err != nil {
 		return Record{}, err
@@ -172,7 +172,8 @@ func (s *Service) undoEmail(ctx context.Context, l Link, to Move, from text.Send
 	})
 }
 
-// linkInvalid names a link that is not found, or whose person is gone.
+// linkInvalid returns ErrLinkInvalid for a link that was not found or whose person no
+// longer exists.
 func linkInvalid(err error) error {
 	if errors.Is(err, ErrNotFound) {
 		return ErrLinkInvalid

@@ -109,7 +109,7 @@ func TestOfManyWhoWantOneAddressOneGetsIt(t *testing.T) {
 	})
 }
 
-// meets is a store in which something happens before an address is given.
+// meets is a store that calls first before it changes an address.
 type meets struct {
 	account.Store
 	first func()
@@ -120,8 +120,8 @@ func (m meets) MoveEmail(ctx context.Context, l account.Link, to account.Move, t
 	return m.Store.MoveEmail(ctx, l, to, tell)
 }
 
-// TestAWayBackThatMeetsAFurtherChangeLeadsBack: what was read of the person
-// before is no longer so.
+// TestAWayBackThatMeetsAFurtherChangeLeadsBack checks an undo that read the person
+// before another change of address.
 func TestAWayBackThatMeetsAFurtherChangeLeadsBack(t *testing.T) {
 	onBoth(t, func(t *testing.T, store account.Store) {
 		s := serve(store)
@@ -140,8 +140,8 @@ func TestAWayBackThatMeetsAFurtherChangeLeadsBack(t *testing.T) {
 	})
 }
 
-// TestWhoeverSignsUpWhileAnAddressIsLeftDoesNotGetIt: it is kept for the account
-// that leaves it from the same moment on as it would be free.
+// TestWhoeverSignsUpWhileAnAddressIsLeftDoesNotGetIt: the address is reserved for the
+// account that leaves it from the moment it would become free.
 func TestWhoeverSignsUpWhileAnAddressIsLeftDoesNotGetIt(t *testing.T) {
 	onBoth(t, func(t *testing.T, store account.Store) {
 		s := serve(store)

@@ -10,21 +10,21 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// Logins keeps what a login is verified with and leaves behind.
+// Logins stores what a login is checked against and what it records.
 type Logins interface {
-	// ReplacePasswordHash puts a new hash in the place of the old one, or returns
-	// ErrNotFound if that has changed.
+	// ReplacePasswordHash replaces the old hash, or returns ErrNotFound if it has
+	// changed.
 	ReplacePasswordHash(ctx context.Context, id, old, new string) error
-	// KnownBrowser returns which of these hashes is known of the person with the key,
-	// the latest used; "" for none.
+	// KnownBrowser returns the most recently used of these hashes that is known for the
+	// person with the key, or "" if none is.
 	KnownBrowser(ctx context.Context, key string, hashes []string) (hash string, err error)
-	// RecordLogin records that a browser has logged in: it is known now, if the
-	// person's epoch is still this one.
+	// RecordLogin records a login. The browser becomes known if the person's epoch has
+	// not changed.
 	RecordLogin(ctx context.Context, p Person, hash string, at time.Time, a Audit) error
 }
 
-// Current reports whether a person may still log in with the password that was
-// verified when p was read.
+// Current reports whether a person may still log in with the password that was verified
+// when p was read.
 func (s *Service) Current(ctx context.Context, p Person) (bool, error) {
 	now, err := s.Find(ctx, p.ID)
 	if errors.Is(err, ErrNotFound) {
@@ -33,9 +33,9 @@ func (s *Service) Current(ctx context.Context, p Person) (bool, error) {
 	return err == nil && now.Epoch == p.Epoch && !now.Disabled, err
 }
 
-// Reauthenticate verifies the password of a person who is logged in, as often as
-// that may be tried. Errors: *[throttle.RetryAfterError], [ErrInvalidCredentials],
-// [ErrUnavailable], [ErrBusy].
+// Reauthenticate verifies the password of a logged-in person, within the rate limit.
+// Errors: *[throttle.RetryAfterError], [ErrInvalidCredentials], [ErrUnavailable],
+// [ErrBusy].
 func (s *Service) Reauthenticate(ctx context.Context, id, pass string, from text.Sender) (Person, error) {
 	record, err := s.reauthenticate(ctx, id, pass, from)
 	return record.Person, err
@@ -75,8 +75,8 @@ func (s *Service) verified(ctx context.Context, id, pass string) (Record, error)
 	return record, nil
 }
 
-// KnownBrowser returns the hash of that of the tokens with which the person of
-// this address has logged in before, or "". Errors: [ErrUnavailable].
+// KnownBrowser returns the hash of the token with which the person at this address has
+// logged in before, or "". Errors: [ErrUnavailable].
 func (s *Service) KnownBrowser(ctx context.Context, email string, tokens []string) (hash string, err error) {
 	var hashes []string
 	for _, token := range tokens {
@@ -94,14 +94,15 @@ func (s *Service) KnownBrowser(ctx context.Context, email string, tokens []strin
 // Attempt is an attempt to log in.
 type Attempt struct {
 	Email, Password string
-	Tokens          []string // by which the browser may be known
+	Tokens          []string // may identify a known browser
 	From            text.Sender
 }
 
-// LogIn verifies an email and a password, as often as that may be tried, and records
-// the login as RecordLogin does. Attempts are counted by account and by address, or
-// for a known browser by that browser, and by all such browsers together. Errors:
-// *[throttle.RetryAfterError], [ErrInvalidCredentials], [ErrUnavailable], [ErrBusy].
+// LogIn verifies an email address and a password, within the rate limits, and records
+// the login as RecordLogin does. Attempts are counted by account and by sender address.
+// Attempts from a known browser are counted by browser, and by account over all its
+// known browsers. Errors: *[throttle.RetryAfterError], [ErrInvalidCredentials],
+// [ErrUnavailable], [ErrBusy].
 func (s *Service) LogIn(ctx context.Context, a Attempt) (p Person, token string, err error) {
 	known, err := s.KnownBrowser(ctx, a.Email, a.Tokens)
 	if err != nil {
@@ -122,7 +123,7 @@ func (s *Service) LogIn(ctx context.Context, a Attempt) (p Person, token string,
 		}
 		return Person{}, "", err
 	case err != nil:
-		s.refund(ctx, keys...) // nothing was tried
+		s.refund(ctx, keys...) // no password was checked
 		return Person{}, "", err
 	}
 	s.clear(ctx, keys[0])
@@ -131,18 +132,17 @@ func (s *Service) LogIn(ctx context.Context, a Attempt) (p Person, token string,
 	return p, token, err
 }
 
-// Login is a login as it is recorded.
+// Login is a login to record.
 type Login struct {
-	Known    string // hash of the known browser that it came from; "" for none
-	SignedUp bool   // whether it is where the account was just made
+	Known    string // hash of the known browser it came from; "" for none
+	SignedUp bool   // whether this browser has just created the account
 	From     text.Sender
 }
 
-// RecordLogin records a login before its session is made: an email about one that
-// then fails is better than none about one that succeeds. A browser that has not
-// logged in to the account before is known from now on, by the token that is
-// returned, and the person is notified, unless it is where they signed up.
-// Errors: [ErrUnavailable].
+// RecordLogin records a login before its session is created: an email about a login
+// that then fails is better than none about one that succeeds. A browser that has not
+// logged in to the account before becomes known by the returned token, and the person
+// is notified, unless they signed up in it. Errors: [ErrUnavailable].
 func (s *Service) RecordLogin(ctx context.Context, p Person, l Login) (token string, err error) {
 	hash, kind := l.Known, EventLogIn
 	var emails []Email

@@ -8,23 +8,23 @@ import (
 	"holdfast/internal/text"
 )
 
-// OutgoingEmail is an email that can be sent: to whom, about what, and with which link.
+// OutgoingEmail is an email that is ready to send: its recipient, content and link.
 type OutgoingEmail struct {
 	Kind    EmailKind
 	To      string
 	Data    EmailData
 	Purpose Purpose // of the link; "" for none
 	Token   string  // of the link, which is stored nowhere
-	Former  bool    // whether the account that is in the way has left the address
+	Former  bool    // whether the account that blocks the address has left it
 }
 
-// ErrNotToSend says that an email is not to be sent: whom it is for has no
-// account, or none any more, or its link would be over.
+// ErrNotToSend means that an email must not be sent: its recipient has no account, or
+// no longer has one, or its link would have expired.
 var ErrNotToSend = errors.New("email must not be sent")
 
-// Address makes an email ready to be sent, once for each time that is tried: it
-// finds out to whom it goes, which no request that asked for it did, and makes
-// the token of its link. Errors: [ErrNotToSend], [ErrUnavailable].
+// Address prepares an email for one delivery attempt: it looks up the recipient, which
+// the request that asked for the email did not, and creates the token of the link.
+// Errors: [ErrNotToSend], [ErrUnavailable].
 func (s *Service) Address(ctx context.Context, l Email) (OutgoingEmail, error) {
 	if strings.HasSuffix(l.To, ".invalid") { // no such address exists (RFC 6761, section 6.4)
 		return OutgoingEmail{}, ErrNotToSend
@@ -37,7 +37,8 @@ func (s *Service) Address(ctx context.Context, l Email) (OutgoingEmail, error) {
 	link := Link{Purpose: m.Purpose, Person: person, Detail: m.To, Email: l.ID, Created: s.instant()}
 	switch {
 	case l.Kind == EmailChange && m.Kind != EmailChange:
-		// No one gets its token. It shows that the email was sent, see AskEmail.
+		// No one gets this token. The link only shows that the email was sent; see
+		// AskEmail.
 		link.Purpose, link.Person, link.Detail = PurposeChange, l.Person, l.To
 	case m.Purpose == "":
 		return m, nil
@@ -54,7 +55,7 @@ func (s *Service) Address(ctx context.Context, l Email) (OutgoingEmail, error) {
 	return m, err
 }
 
-// addressed finds out whom an email goes to and about whom it is.
+// addressed finds the recipient of an email and the person it is about.
 func (s *Service) addressed(ctx context.Context, l Email) (m OutgoingEmail, person string, err error) {
 	m = OutgoingEmail{Kind: l.Kind, To: l.To, Data: l.Data}
 	var kind EmailKind
@@ -80,7 +81,7 @@ func (s *Service) addressed(ctx context.Context, l Email) (m OutgoingEmail, pers
 		left, address, err := s.findByFormerEmail(ctx, l.To)
 		switch {
 		case err == nil && left.ID != l.Person:
-			// No name: the one who took the account over may have given it one.
+			// Omit the name: an attacker who took the account over may have chosen it.
 			return OutgoingEmail{Kind: kind, To: address, Data: EmailData{Agent: l.Data.Agent, Address: l.Data.Address, At: l.Data.At}, Former: true}, left.ID, nil
 		case err != nil && !errors.Is(err, ErrNotFound):
 			return OutgoingEmail{}, "", err
@@ -98,7 +99,7 @@ func (s *Service) addressed(ctx context.Context, l Email) (m OutgoingEmail, pers
 	case l.Person == owner.ID:
 		return m, owner.ID, nil
 	}
-	// To the owner of the address, as they wrote it.
+	// Email the owner, at the address as they typed it.
 	m.Kind, m.To, m.Data.Name = kind, owner.Email, owner.greeting()
 	if event == "" || l.Tries > 1 {
 		return m, owner.ID, nil

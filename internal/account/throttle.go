@@ -9,66 +9,66 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// PasswordRule is how wrong passwords of one account are slowed, whatever addresses
-// they come from: at most 110 a day are verified, and not 200 together with those
-// from browsers that it knows and from sessions. Growing waits are among the
-// measures of NIST SP 800-63B-4, section 3.2.2, that do not lock the owner out.
+// PasswordRule limits wrong passwords per account, over all sender addresses: at most
+// 110 a day are verified, and fewer than 200 together with those from known browsers
+// and from sessions. Growing waits are among the measures of NIST SP 800-63B-4, section
+// 3.2.2, that do not lock the owner out.
 func PasswordRule() throttle.Rule {
 	return throttle.Rule{Name: "account", Burst: 5, First: 5 * time.Second, Most: 15 * time.Minute, Memory: 24 * time.Hour}
 }
 
-// addressRule is by the sender's address, which may be that of a whole office: it
-// has more attempts and shorter waits, and what succeeds does not count.
+// addressRule limits attempts per sender address, which a whole office may share: it
+// allows more attempts and shorter waits, and successes do not count.
 var addressRule = throttle.Rule{Name: "address", Burst: 30, First: 2 * time.Second, Most: 5 * time.Minute, Memory: time.Hour}
 
-// deviceRule is by browser, for one that has logged in to the account before, so
-// that what strangers fail does not hold it up (OWASP, "Slow Down Online Guessing
-// Attacks with Device Cookies").
+// deviceRule limits attempts per browser that has logged in to the account before, so
+// that strangers' failures do not delay it (OWASP, "Slow Down Online Guessing Attacks
+// with Device Cookies").
 func deviceRule() throttle.Rule {
 	rule := PasswordRule()
 	rule.Name = "device"
 	return rule
 }
 
-// devicesRule is by account, for all browsers together that it knows: someone who
-// has collected many of their cookies has no more attempts than with a few.
+// devicesRule limits attempts per account, over all its known browsers: collecting many
+// of their cookies gains no more attempts than having a few.
 var devicesRule = throttle.Rule{Name: "devices", Burst: 10, First: 5 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
 
-// reauthRule is by account, for those who are logged in to it.
+// reauthRule limits attempts per account by people who are logged in to it.
 var reauthRule = throttle.Rule{Name: "proof", Burst: 5, First: 5 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
 
-// signUpRule is by the sender's address, for sign-ups with an address that is taken.
+// signUpRule limits sign-ups with a taken address, per sender address.
 var signUpRule = throttle.Rule{Name: "sign-up", Burst: 20, First: 30 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
 
-// signUpFloodRule is by the sender's address, for all sign-ups: each makes an account.
-// A school signs up from one address.
+// signUpFloodRule limits all sign-ups per sender address, because each creates an
+// account. A whole school may sign up from one address.
 var signUpFloodRule = throttle.Rule{Name: "sign-ups", Burst: 300, First: 30 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
 
-// formRule is by the sender's address, for forms that hash no password: asking for
-// links, and trying tokens that are no link's.
+// formRule limits forms that hash no password, per sender address: requests for links,
+// and attempts with invalid tokens.
 var formRule = throttle.Rule{Name: "form", Burst: 30, First: 5 * time.Second, Most: 15 * time.Minute, Memory: 24 * time.Hour}
 
-// renameRule is by account: each change writes to the history.
+// renameRule limits renames per account: each one writes to the history.
 var renameRule = throttle.Rule{Name: "rename", Burst: 20, First: time.Minute, Most: time.Hour, Memory: 24 * time.Hour}
 
-// emailRule is by the address that gets the email: no mailbox is flooded from here.
-// Each kind is counted by itself, so that no one is kept from one email by others
-// that a stranger asked for. Who is held back from a reset has had a link emailed
-// that is valid for as long as the longest wait.
+// emailRule limits emails per recipient, so that no one can use us to flood a mailbox.
+// Each kind is counted separately, so that a stranger's requests for one email do not
+// block another. A person who has to wait for a reset email has already been sent a
+// link that is valid for as long as the longest wait.
 func emailRule(kind EmailKind) throttle.Rule {
 	return throttle.Rule{Name: "mail-" + string(kind), Burst: 3, First: time.Minute, Most: ResetLife, Memory: 24 * time.Hour}
 }
 
-// unconfirmedRule is emailRule for all that is sent unasked to an address that was
-// never confirmed.
+// unconfirmedRule is emailRule for all unrequested email to an address that was never
+// confirmed.
 var unconfirmedRule = throttle.Rule{Name: "mail-unconfirmed", Burst: 1, First: time.Hour, Most: time.Hour, Memory: 24 * time.Hour}
 
-// byEmail counts by an email address, whether or not it has an account, in whatever
-// spelling. The address itself is not stored.
+// byEmail counts by email address, in any spelling, whether or not it has an account.
+// The address itself is not stored.
 func byEmail(rule throttle.Rule, email string) throttle.Key {
 	key, ok := EmailKey(email)
 	if !ok {
-		key = "no address: " + email // slips counted together would hold everyone up
+		key = "no address: " + email // counting all typing mistakes together would delay everyone
 	}
 	return throttle.Key{Rule: rule, Subject: text.Hash(key)}
 }
@@ -77,8 +77,9 @@ func bySender(rule throttle.Rule, from text.Sender) throttle.Key {
 	return throttle.Key{Rule: rule, Subject: throttle.Network(from.Address)}
 }
 
-// notice is an email to a person about what someone who knows the password can repeat
-// without end, counted. Beyond the limit there is none: the history alone shows it.
+// notice returns an email that notifies a person of something that anyone who knows the
+// password can repeat without limit. Beyond the rate limit it returns none, and only
+// the history shows the event.
 func (s *Service) notice(ctx context.Context, kind EmailKind, p Person, from text.Sender) ([]Email, error) {
 	rule := emailRule(kind)
 	if !p.Verified {
@@ -100,7 +101,7 @@ func (s *Service) refund(ctx context.Context, keys ...throttle.Key) {
 	}
 }
 
-// clear forgets the attempts before the one that was right.
+// clear forgets the failed attempts before a successful one.
 func (s *Service) clear(ctx context.Context, keys ...throttle.Key) {
 	for _, key := range keys {
 		if err := s.Throttle.Clear(ctx, key); err != nil {

@@ -61,7 +61,7 @@ func TestAnOutdatedHashIsMadeAnewAtLogIn(t *testing.T) {
 	})
 }
 
-// keepsHashes is a real store that takes no new hashes.
+// keepsHashes is a real store that accepts no new hashes.
 type keepsHashes struct{ account.Store }
 
 func (keepsHashes) ReplacePasswordHash(context.Context, string, string, string) error {
@@ -112,7 +112,7 @@ func TestAFailedLogInIsWrittenWhetherOrNotAnybodyHasTheAddress(t *testing.T) {
 	}
 }
 
-// migratedAt is a store on a PostgreSQL server of the test's own.
+// migratedAt returns a migrated store on the test's own PostgreSQL server.
 func migratedAt(t *testing.T, url string) account.Store {
 	t.Helper()
 	db := testkit.OpenDatabase(t, database.Config{URL: url, Timeout: testkit.Patience})

@@ -1,14 +1,14 @@
 package config
 
-// Command is what to do. Name is the command with its subcommand ("serve",
-// "sessions end"); the field of that name in Commands has its own flags.
+// Command is the command to run. Name is the command with its subcommand ("serve",
+// "sessions end"); the field of that name in Commands has its flags.
 type Command struct {
 	Name string
 	Commands
 }
 
-// Commands is every command with the flags that belong to it alone; each also
-// takes all settings. A new command is one field here.
+// Commands lists every command and its own flags; each also accepts all settings. To
+// add a command, add a field here.
 type Commands struct {
 	Serve        Serve        `cmd:"" default:"withargs" help:"Run the web server (default)."`
 	Migrate      struct{}     `cmd:"" help:"Apply database migrations."`
@@ -19,21 +19,21 @@ type Commands struct {
 	Version      struct{}     `cmd:"" help:"Print the version."`
 }
 
-// Serve is the flags of the command serve.
+// Serve holds the flags of the command serve.
 type Serve struct {
 	StopWithStdin bool `hidden:"" help:"Shut down gracefully when standard input closes, so that a parent process does not leave this one running."`
 	Uncounted     bool `hidden:"" help:"Do not record a server start; use the latest one. For a second server started for comparison."`
 	LabSessions   int  `hidden:"" default:"2000" help:"Number of sessions that the check on /lab creates in each store. Use fewer in tests of something else."`
 }
 
-// RestartCheck is the flags of the command restart-check.
+// RestartCheck holds the flags of the command restart-check.
 type RestartCheck struct {
 	Sessions int  `default:"10000" placeholder:"NUMBER" help:"Number of sessions to create for the memory measurement (default 10000)."`
 	JSON     bool `name:"json" xor:"form" help:"Print the report as JSON."`
 	Markdown bool `xor:"form" help:"Print the table in Markdown."`
 }
 
-// Users is the commands about people.
+// Users holds the commands about people.
 type Users struct {
 	List struct{} `cmd:"" help:"List all accounts."`
 	Show ByEmail  `cmd:"" help:"Show an account."`
@@ -46,7 +46,7 @@ type Users struct {
 	ResetLink ByEmail `cmd:"" name:"reset-link" help:"Print a password reset link."`
 }
 
-// Sessions is the commands about sessions.
+// Sessions holds the commands about sessions.
 type Sessions struct {
 	List ByEmail `cmd:"" help:"List a person's active sessions."`
 	End  struct {
@@ -60,7 +60,7 @@ type Sessions struct {
 	Reconcile struct{} `cmd:"" help:"List sessions again that the database has lost, and revoke those of lost or disabled accounts."`
 }
 
-// ByEmail names a person.
+// ByEmail identifies a person.
 type ByEmail struct {
 	Email string `required:"" help:"The account's email address."`
 }

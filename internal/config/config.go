@@ -1,8 +1,8 @@
 // Package config owns every setting of Holdfast: its name, default, unit and
-// check, and the command line. It must not know what the settings are used for,
+// validation, and the command line. It must not know what the settings are used for,
 // and it never prints a secret.
 //
-// A setting comes from the first of these that gives it a value: a flag, the
+// A setting takes its value from the first of these that has one: a flag, the
 // environment, the .env file, its default. An empty value counts as none.
 package config
 
@@ -18,11 +18,11 @@ import (
 	"holdfast/internal/hostname"
 )
 
-// Config holds every setting, checked. Each field is one setting: its flag is
-// the tag name or the field's name with dashes (--base-url), and that in
-// capitals with underscores (BASE_URL) is its name in the environment.
+// Config holds every setting, validated. Each field is one setting: its flag is the tag
+// name or the field's name with dashes (--base-url), and that name in capitals with
+// underscores (BASE_URL) is its environment variable.
 //
-// Tags: initial is the default; oneof, min, max, schemes and check say what is
+// Tags: initial is the default; oneof, min, max, schemes and check define what is
 // allowed.
 type Config struct {
 	Host             string         `group:"Web server" initial:"localhost" check:"host" help:"Host name or IP address to listen on. 0.0.0.0 listens on all interfaces."`
@@ -61,16 +61,16 @@ type Config struct {
 	LogLevel  slog.Level `group:"Learning pages and logs" initial:"info" oneof:"debug,info,warn,error" help:"Minimum log level."`
 	LogFormat string     `group:"Learning pages and logs" initial:"text" oneof:"text,json" help:"Log format. json writes one object per line."`
 
-	derivedBase bool // BaseURL was not set and follows Host and Port
+	derivedBase bool // BaseURL was not set, so it follows Host and Port
 }
 
-// Address is what the server listens on, as net.Listen wants it.
+// Address returns the address to listen on, for net.Listen.
 func (c Config) Address() string {
 	return net.JoinHostPort(c.Host, strconv.Itoa(c.Port))
 }
 
-// WithPort is c listening on port: with PORT=0, the one that the system chose.
-// A BaseURL that was not set follows.
+// WithPort returns c with another port: with PORT=0, the one that the system chose. A
+// BaseURL that was not set follows it.
 func (c Config) WithPort(port int) Config {
 	c.Port = port
 	if c.derivedBase {
@@ -79,14 +79,14 @@ func (c Config) WithPort(port int) Config {
 	return c
 }
 
-// Secure reports whether people reach the server by https.
+// Secure reports whether people reach the server over https.
 func (c Config) Secure() bool {
 	return strings.HasPrefix(c.BaseURL, "https://")
 }
 
-// Learn reports whether the pages that show how a request is recognised are on.
-// Anyone who can open them can restart the server and attack it. So a server that
-// other machines can reach, directly or through a proxy, has them only with LEARN=on.
+// Learn reports whether the pages that show how a request is recognised are on. Anyone
+// who can open them can restart the server and attack it, so a server that other
+// machines can reach, directly or through a proxy, has them only with LEARN=on.
 func (c Config) Learn() bool {
 	if c.LearnMode != "auto" {
 		return c.LearnMode == "on"
@@ -94,14 +94,14 @@ func (c Config) Learn() bool {
 	return c.LocalOnly()
 }
 
-// LocalOnly reports whether only this machine reaches the server, itself or through
+// LocalOnly reports whether only this machine can reach the server, directly or through
 // a proxy.
 func (c Config) LocalOnly() bool {
 	base, err := url.Parse(c.BaseURL)
 	return err == nil && hostname.IsLoopback(c.Host) && hostname.IsLoopback(base.Hostname())
 }
 
-// deriveBase is the address for a browser on this machine.
+// deriveBase returns the address for a browser on this machine.
 func deriveBase(host string, port int) string {
 	if ip, err := netip.ParseAddr(host); err == nil && ip.IsUnspecified() {
 		host = "localhost"

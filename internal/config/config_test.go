@@ -21,7 +21,7 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-// parse reads args, an environment and the text of a .env file.
+// parse calls Parse with args, an environment and the text of a .env file.
 func parse(t *testing.T, args []string, environ map[string]string, dotenv string) (config.Command, config.Config, error) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), ".env")

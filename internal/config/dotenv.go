@@ -10,9 +10,9 @@ import (
 	"github.com/joho/godotenv"
 )
 
-// readDotenv returns the values in the file; a file that does not exist is empty. An
-// error names file and line and never repeats their text:
-// godotenv's own message would, passwords included.
+// readDotenv returns the values in the file; a file that does not exist counts as
+// empty. An error names file and line but never repeats their text: godotenv's own
+// message would, passwords included.
 func readDotenv(path string) (map[string]string, error) {
 	if path == "" {
 		return nil, nil
@@ -24,7 +24,7 @@ func readDotenv(path string) (map[string]string, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read settings: %w", err)
 	}
-	// What Windows PowerShell 5 writes with > is UTF-16.
+	// Windows PowerShell 5 writes UTF-16 with >.
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return nil, fmt.Errorf("read %s: file is UTF-16; save it as UTF-8", path)
 	}
@@ -37,7 +37,7 @@ func readDotenv(path string) (map[string]string, error) {
 }
 
 func parseDotenv(data []byte) (map[string]string, bool) {
-	// A last line without its end would let a name without = pass.
+	// Without a final newline, a last line without = would be accepted.
 	values, err := godotenv.UnmarshalBytes(append(bytes.Clone(data), '\n'))
 	if _, nameless := values[""]; err != nil || nameless {
 		return nil, false
@@ -45,9 +45,9 @@ func parseDotenv(data []byte) (map[string]string, bool) {
 	return values, true
 }
 
-// brokenLine is the number of the first line that cannot be read: the one after
-// the longest beginning of the file that can. (A value in quotes may span
-// lines, so a beginning that cannot be read says nothing yet.)
+// brokenLine returns the number of the first line that cannot be read: the one after
+// the longest readable prefix of the file. (A value in quotes may span lines, so an
+// unreadable prefix may become readable later.)
 func brokenLine(data []byte) int {
 	line, number, end := 1, 0, 0
 	for text := range bytes.Lines(data) {

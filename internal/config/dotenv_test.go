@@ -83,8 +83,8 @@ func TestTheExampleListsEverySettingWithItsDefault(t *testing.T) {
 	}
 }
 
-// TestTheContainerGetsEverySettingInDotEnv, except those that would keep it from its
-// services and its port.
+// TestTheContainerGetsEverySettingInDotEnv, except those that would disconnect it from
+// its services and its port.
 func TestTheContainerGetsEverySettingInDotEnv(t *testing.T) {
 	compose, err := os.ReadFile(filepath.Join("..", "..", "compose.yaml"))
 	require.NoError(t, err)

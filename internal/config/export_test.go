@@ -8,7 +8,7 @@ import (
 	"holdfast/internal/product"
 )
 
-// EnvExample is what .env.example must be.
+// EnvExample returns the required content of .env.example.
 func EnvExample() string {
 	b := new(strings.Builder)
 	b.WriteString(`# ` + product.Name + ` settings. Copy this file to .env and uncomment the lines you change. A

@@ -15,8 +15,7 @@ Set each option with a flag, an environment variable, or a NAME=value line in th
 in that order of precedence. Passwords in flags are visible to all users of this machine; put them in the environment
 or in .env.`
 
-// describe adds a setting's name in the environment and its default to its
-// help.
+// describe adds a setting's environment variable and default to its help.
 func describe(value *kong.Value) string {
 	unset := cmp.Or(value.Tag.Get("initial"), value.Tag.Get("unset"))
 	if unset == "" {

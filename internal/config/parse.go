@@ -15,13 +15,13 @@ import (
 	"holdfast/internal/product"
 )
 
-// Parse reads the command line without the program's name, the environment
-// through getenv, and the .env file at dotenv, which need not exist ("" reads
-// none). It changes no environment.
+// Parse reads the command line without the program's name, the environment through
+// getenv, and the .env file at dotenv, which need not exist ("" means no file). It does
+// not change the environment.
 //
-// Help goes to stdout and is followed by ErrHelp. Every wrong value is in the
-// one error, a Problems; other errors are about the command line or the file.
-// The command version needs no settings, so it works whatever they are.
+// Help goes to stdout, and Parse then returns ErrHelp. One error, a Problems, lists
+// every invalid value; other errors are about the command line or the file. The command
+// version needs no settings, so it works even if they are invalid.
 func Parse(args []string, getenv func(string) string, dotenv string, stdout io.Writer) (Command, Config, error) {
 	var grammar struct {
 		Config
@@ -48,9 +48,9 @@ func Parse(args []string, getenv func(string) string, dotenv string, stdout io.W
 	return command, c, nil
 }
 
-// parseArgs lets kong parse the command line. The values of settings stay text,
-// collected in flags, because kong would stop at the first wrong one. (Package
-// caarlos0/env reports all, but knows no ranges, sources or secrets: with it there is
+// parseArgs lets kong parse the command line. It collects the values of settings as
+// text in flags, because kong would stop at the first invalid one. (Package
+// caarlos0/env reports all, but supports no ranges, sources or secrets: using it takes
 // more code, not less.)
 func parseArgs(args []string, grammar any, settings []setting, flags flagValues, stdout io.Writer) (string, error) {
 	helped := false
@@ -92,7 +92,7 @@ func (f flagValues) Decode(ctx *kong.DecodeContext, _ reflect.Value) error {
 	return nil
 }
 
-// fill gives every setting the value of its first source, and checks all.
+// fill gives every setting the value of its first source, and validates all of them.
 func (c *Config) fill(flags flagValues, getenv func(string) string, file map[string]string, dotenv string) Problems {
 	var problems Problems
 	for _, s := range settingsOf(c) {
@@ -116,7 +116,7 @@ func (c *Config) fill(flags flagValues, getenv func(string) string, file map[str
 		}
 	}
 	if c.PasswordHashConcurrency == 0 {
-		// The CPU that is left serves everyone else during a flood of logins.
+		// The CPU that is left serves everything else during a flood of logins.
 		c.PasswordHashConcurrency = max(1, runtime.GOMAXPROCS(0)-1)
 	}
 	if c.BaseURL == "" {
@@ -126,7 +126,7 @@ func (c *Config) fill(flags flagValues, getenv func(string) string, file map[str
 	return append(problems, c.compare(problems)...)
 }
 
-// compare checks settings against each other, leaving out those that are wrong
+// compare checks settings against each other, except those that are invalid
 // individually.
 func (c *Config) compare(wrong Problems) Problems {
 	var problems Problems

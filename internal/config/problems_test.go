@@ -87,7 +87,7 @@ func TestSettingsThatContradictEachOtherAreRefused(t *testing.T) {
 		}
 	}
 	for _, args := range []string{
-		"--session-idle-timeout=8d", // never reached, and harmless
+		"--session-idle-timeout=8d", // never reached, but harmless
 		"--session-lifetime=30d",
 		"--port=0 --metrics-addr=127.0.0.1:0",
 	} {

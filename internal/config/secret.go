@@ -6,26 +6,26 @@ import (
 	"strings"
 )
 
-// SecretURL is an address that may carry a password. However it is printed,
-// logged or encoded, what may be secret is hidden.
+// SecretURL is a URL that may contain a password. However it is printed, logged or
+// encoded, anything that may be secret is hidden.
 type SecretURL string
 
-// Reveal is the address with its secrets, for connecting to it.
+// Reveal returns the URL with its secrets, for connecting to it.
 func (u SecretURL) Reveal() string { return string(u) }
 
-// String is the address without user, password and query.
+// String returns the URL without user, password and query.
 func (u SecretURL) String() string { return mask(string(u)) }
 
 // Format prints String whatever the verb.
 func (u SecretURL) Format(f fmt.State, _ rune) { io.WriteString(f, u.String()) }
 
-// MarshalText is String, for JSON and logs.
+// MarshalText returns String, for JSON and logs.
 func (u SecretURL) MarshalText() ([]byte, error) { return []byte(u.String()), nil }
 
-// mask must hide the password of an address that is wrong in any way, a
-// password with an unescaped @ : / ? or # among them. So everything up to the
-// last @ goes, and without an @ everything that could be a password of an
-// address whose @ was forgotten.
+// mask must hide the password of a URL that is malformed in any way, including a
+// password with an unescaped @ : / ? or #. So it removes everything up to the last @.
+// Without an @, it removes everything that could be the password of a URL whose @ was
+// forgotten.
 func mask(raw string) string {
 	if raw == "" {
 		return ""
@@ -48,7 +48,7 @@ func mask(raw string) string {
 	return scheme + "://" + hidden + rest + query
 }
 
-// plainHost reports whether s is a host with perhaps a port, or several.
+// plainHost reports whether s is one host or several, each with an optional port.
 func plainHost(s string) bool {
 	for one := range strings.SplitSeq(s, ",") {
 		if checkHostPort(one) != nil && checkHost(strings.Trim(one, "[]")) != nil && one != "" {

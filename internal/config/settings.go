@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// setting is one field of a Config with what its tags say.
+// setting is one field of a Config with the contents of its tags.
 type setting struct {
 	flag, env string
 	tag       reflect.StructTag
@@ -21,7 +21,7 @@ type setting struct {
 
 var wordStart = regexp.MustCompile(`([a-z])([A-Z])`)
 
-// settingsOf lists the settings of c in order.
+// settingsOf returns the settings of c in order.
 func settingsOf(c *Config) []setting {
 	var all []setting
 	for field, value := range reflect.ValueOf(c).Elem().Fields() {
@@ -39,7 +39,7 @@ func settingsOf(c *Config) []setting {
 
 func envName(flag string) string { return strings.ToUpper(strings.ReplaceAll(flag, "-", "_")) }
 
-// set parses text into the field of the setting. The error says what is allowed.
+// set parses text into the setting's field. The error says what is allowed.
 func (s setting) set(text string) (err error) {
 	if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\uFFFD' }) {
 		return errors.New("must be valid UTF-8 without control characters")
@@ -98,8 +98,8 @@ func oneOf(text, allowed string) (string, error) {
 	return "", fmt.Errorf("must be one of %s", strings.ReplaceAll(allowed, ",", ", "))
 }
 
-// within parses a value and checks it against the limits in the tags. kind is what it
-// is called.
+// within parses a value and checks it against the limits in the tags. kind is the word
+// for it in messages.
 func within[T int | time.Duration](s setting, text, kind string, parse func(string) (T, error)) (T, error) {
 	low, high := s.tag.Get("min"), s.tag.Get("max")
 	least, err1 := parse(low)
@@ -112,7 +112,7 @@ func within[T int | time.Duration](s setting, text, kind string, parse func(stri
 	return value, errors.Join(err, err1, err2)
 }
 
-// show is the value as it could be written in .env; secrets are hidden.
+// show returns the value as it could be written in .env, with secrets hidden.
 func (s setting) show() string {
 	switch value := s.field.Interface().(type) {
 	case time.Duration:
@@ -126,7 +126,7 @@ func (s setting) show() string {
 	}
 }
 
-// String has one line for each setting, NAME=value, with secrets hidden.
+// String returns one line for each setting, NAME=value, with secrets hidden.
 func (c Config) String() string {
 	var b strings.Builder
 	for _, s := range settingsOf(&c) {

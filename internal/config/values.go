@@ -23,10 +23,11 @@ const day = 24 * time.Hour
 
 var days = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?)d`)
 
-// parseDuration is time.ParseDuration with days, always of 24 hours, in front.
+// parseDuration is time.ParseDuration with an optional number of days in front, each of
+// 24 hours.
 func parseDuration(text string) (time.Duration, error) {
 	if match := days.FindStringSubmatch(text); match != nil {
-		number, _ := strconv.ParseFloat(match[1], 64) // one out of range is infinite, and no duration either
+		number, _ := strconv.ParseFloat(match[1], 64) // out of range gives infinity, which is no duration either
 		text = strconv.FormatFloat(24*number, 'f', -1, 64) + "h" + text[len(match[0]):]
 	}
 	d, err := time.ParseDuration(text)
@@ -47,7 +48,8 @@ func showDuration(d time.Duration) string {
 	return zeroUnits.ReplaceAllString(d.String(), "$1")
 }
 
-// checkDirectory refuses what only a shell expands: it would be a directory of that name.
+// checkDirectory refuses a ~, which only a shell expands: the directory would really
+// have that name.
 func checkDirectory(text string) error {
 	if strings.HasPrefix(text, "~") {
 		return errors.New("must be a path without ~, which only a shell replaces")
@@ -83,7 +85,7 @@ func portOrNone(text string) bool {
 
 var defaultPorts = map[string]string{"http": ":80", "https": ":443"}
 
-// checkBase returns the address in its shortest form.
+// checkBase returns the URL in its shortest form.
 func checkBase(text string) (string, error) {
 	base, err := url.Parse(text)
 	if err == nil {
@@ -97,7 +99,7 @@ func checkBase(text string) (string, error) {
 	return "", errors.New("must be an http:// or https:// URL with a host and optional port, without path, query or user")
 }
 
-// checkServer checks the address of a server that is one of schemes.
+// checkServer checks the URL of a server, whose scheme must be one of schemes.
 func checkServer(text string, schemes []string) error {
 	need := fmt.Errorf("must be a URL that starts with %s:// and has a host;"+
 		" in passwords, write @ as %%40, / as %%2F and : as %%3A", strings.Join(schemes[:2], ":// or "))
@@ -109,7 +111,7 @@ func checkServer(text string, schemes []string) error {
 		return need
 	}
 	switch schemes[0] {
-	case "postgres": // a host in the query is the folder of a Unix socket
+	case "postgres": // a host in the query is the directory of a Unix socket
 		if server.Hostname() == "" && server.Query().Get("host") == "" {
 			return need
 		}
@@ -147,8 +149,8 @@ var databaseNumber = regexp.MustCompile(`^(/[0-9]{0,4})?$`)
 // cookieName is a token (RFC 6265, section 4.1.1; RFC 9110, section 5.6.2).
 var cookieName = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]{1,64}$")
 
-// checkCookie refuses prefixes that mean something to browsers, which compare them
-// in any case (RFC 6265bis, section 5.7), and the other cookies of the site.
+// checkCookie refuses prefixes that have a meaning in browsers, which ignore their case
+// (RFC 6265bis, section 5.7), and the other cookies of the site.
 func checkCookie(text string) error {
 	if !cookieName.MatchString(text) || strings.HasPrefix(text, "__") || text == product.PartingCookie || text == product.DeviceCookie {
 		return fmt.Errorf("must be 1 to 64 letters, digits or any of !#$%%&'*+-.^_`|~, must not begin with __, and must not be %s or %s",

@@ -16,7 +16,8 @@ import (
 	"holdfast/internal/product"
 )
 
-// refusal is what is said of one setting with this value; "" when it is taken.
+// refusal returns the message about one setting with this value, or "" if it is
+// accepted.
 func refusal(t *testing.T, setting, value string) string {
 	t.Helper()
 	environ := map[string]string{"SESSION_REMEMBER_LIFETIME": "400d"} // no other lifetime may be longer
@@ -43,7 +44,7 @@ func TestTheLeastAndTheMostOfASettingAreTakenAndNoMore(t *testing.T) {
 		}
 		tried++
 		setting := strings.ToUpper(strings.Join(upper.FindAllString(field.Name, -1), "_"))
-		// What is just outside: one less, and one more, of the smallest unit.
+		// Just outside the limits: one smallest unit less, and one more.
 		below, above := "0", ""
 		if field.Type == reflect.TypeFor[time.Duration]() {
 			d, err := time.ParseDuration(least)
@@ -149,7 +150,8 @@ func TestOfAnAddressAllButTheSecretIsShown(t *testing.T) {
 	}
 }
 
-// TestADirectoryThatOnlyAShellUnderstandsIsRefused: it would be one of that name.
+// TestADirectoryThatOnlyAShellUnderstandsIsRefused: the directory would really have
+// that name.
 func TestADirectoryThatOnlyAShellUnderstandsIsRefused(t *testing.T) {
 	for value, want := range map[string]string{
 		"~/data": "without ~", ".data ": "must not begin or end with a space", " /data": "must not begin or end with a space", "/data": "", "da ta~": "",

@@ -26,8 +26,8 @@ func (p people) KnownBrowser(ctx context.Context, key string, hashes []string) (
 	return hash, err
 }
 
-// With the lock, a log-in with a password that is being changed waits, and then
-// finds another epoch: a browser that gave the former one is not known.
+// The lock makes a login wait for a concurrent password change. The login then finds
+// another epoch, so a browser that sent the old password does not become known.
 const insertBrowser = `
 INSERT INTO browsers (hash, person_id, created_ms, used_ms)
 SELECT $1, id, $3, $4
@@ -38,9 +38,8 @@ FOR SHARE
 ON CONFLICT (hash) DO UPDATE
 SET used_ms = excluded.used_ms`
 
-// maxBrowsers is how many browsers of one person are known. Each has its own
-// tries: with any number of them, someone who once knew the password could guess
-// the next one.
+// maxBrowsers is how many browsers of one person are known. Each has its own attempts:
+// without a maximum, someone who once knew the password could guess the next one.
 const maxBrowsers = 20
 
 const forgetBrowsers = `

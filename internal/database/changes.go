@@ -88,8 +88,8 @@ func (p people) MoveEmail(ctx context.Context, l account.Link, to account.Move, 
 	err = p.db.transaction(ctx, "change address", func(t *tx) {
 		t.lockPerson(l.Person)
 		t.spend(l, to.At)
-		before := t.person(personByID, l.Person)     // now that it is locked: another change may have come first
-		t.checkFree(addressIsFree, l.Person, to.Key) // so that no statement fails; the index decides
+		before := t.person(personByID, l.Person)     // read under the lock: another change may have come first
+		t.checkFree(addressIsFree, l.Person, to.Key) // avoids a failed statement; the index decides
 		changed = t.person(moveEmail, l.Person, to.Email, to.Key, to.At.UnixMilli(), to.Hash)
 		if duplicate(t.err) {
 			t.err = account.ErrEmailTaken
@@ -134,7 +134,7 @@ func (p people) AskEmail(ctx context.Context, person, key string, since time.Tim
 	})
 }
 
-// checkFree fails with ErrEmailTaken unless a query counts none.
+// checkFree fails with ErrEmailTaken unless query counts no rows.
 func (t *tx) checkFree(query string, args ...any) {
 	var others int
 	if t.scan(into{&others}, query, args...); others > 0 {
@@ -142,8 +142,8 @@ func (t *tx) checkFree(query string, args ...any) {
 	}
 }
 
-// revokePerson revokes sessions of a person. Those that have ended before are
-// removed from the session store already.
+// revokePerson revokes a person's sessions. Those that ended earlier have already been
+// removed from the session store.
 const revokePerson = `
 INSERT INTO revocations (session_key, ended_ms, deadline_ms, removed_ms)
 SELECT session_key, COALESCE(ended_ms, STAMP_MS), deadline_ms, ended_ms
@@ -160,17 +160,17 @@ WHERE person_id = $1
   AND ended_ms IS NULL
   AND id <> $3`
 
-// revokeSessions ends a person's sessions but that of one device: in the database
-// now, and for good, and in the session store when it is asked to. The database's
-// clock stamps the end: a store that has lost its latest seconds is asked again
-// about what ended since then by that clock.
+// revokeSessions revokes a person's sessions, except that of the device keep:
+// permanently in the database, and in the session store when the caller asks for it.
+// The database's clock stamps the revocation: if a store loses its latest seconds,
+// everything revoked since then by that clock is revoked there again.
 func (t *tx) revokeSessions(person, keep string, why session.RevokeReason) {
 	t.exec(revokePerson, dayAgo(), person, keep, false)
 	t.exec(endDevicesOfPerson, person, string(why), keep)
 }
 
-// forgetTriesOf finds tries by the end of their key: the person's id, their
-// browsers' hashes, and what their address ($2) is counted as.
+// forgetTriesOf finds attempts by the end of their key: the person's ID, the hashes of
+// their browsers, and the subject of their address ($2).
 const forgetTriesOf = `
 DELETE FROM throttle
 WHERE substr(key, length(key) - 43) IN (
@@ -181,8 +181,8 @@ WHERE substr(key, length(key) - 43) IN (
   SELECT CAST($2 AS TEXT))
    OR substr(key, length(key) - 22) = ':' || $1`
 
-// personToClose locks the row so that nothing that refers to the person is
-// written meanwhile: lockPerson does not exclude the check of a foreign key.
+// personToClose locks the row against new rows that refer to the person. lockPerson
+// does not: it allows the check of a foreign key.
 const personToClose = personByID + `
 FOR UPDATE`
 
@@ -203,16 +203,16 @@ func (p people) Close(ctx context.Context, id string, l *account.Link, a account
 	return ended, err
 }
 
-// closePerson removes the person whom a query finds.
+// closePerson removes the person that query finds.
 func (t *tx) closePerson(query, id string) (ended []string) {
 	person := t.person(query, id)
-	t.exec(revokePerson, dayAgo(), id, "", true) // ended ones, too: their devices will be gone
+	t.exec(revokePerson, dayAgo(), id, "", true) // revoked ones, too: their devices will be deleted
 	if t.err == nil {
 		ended, t.err = collect(t.ctx, t.conn, single[string], waitingRevocationsOf, id)
 	}
 	t.exec(removeEmailsTo, id, person.EmailKey)
-	// An address that was never confirmed may be someone else's, whose mailbox
-	// the counts guard.
+	// An address that was never confirmed may be someone else's. The counted attempts
+	// protect their mailbox.
 	address := ""
 	if person.Verified {
 		address = ":" + text.Hash(person.EmailKey)

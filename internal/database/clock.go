@@ -10,20 +10,21 @@ import (
 
 const (
 	// clockTolerance is how far the clock may be behind the floor before a new epoch
-	// begins. Until then the floor stamps what ends.
+	// begins. Until then the floor stamps revocations.
 	clockTolerance = 10 * time.Second
-	// floorEvery is how far the floor may be behind the clock: all instances together
+	// floorEvery is how far the floor may be behind the clock. All instances together
 	// write it once in that time.
 	floorEvery = time.Second
 )
 
-// couldLive is the condition that a session may still be alive; $1 is [dayAgo]. The
-// instances' clocks end sessions by their age, and their deadlines here are by the
-// database's, which may be ahead now or have been behind at the log-in. So it rules a
-// session out only a day after its deadline, and never alone.
+// couldLive is the condition that a session may still be valid; $1 is [dayAgo].
+// Instances expire sessions by their own clocks, but these deadlines are by the
+// database's clock, which may be ahead now or may have been behind at login. So the
+// condition excludes a session only a day after its deadline, and only if both clocks
+// agree.
 const couldLive = `(deadline_ms > $1 OR deadline_ms > NOW_MS - 86400000)`
 
-// dayAgo is a day ago by this instance's clock.
+// dayAgo returns the time a day ago by this instance's clock.
 func dayAgo() int64 { return time.Now().Add(-24 * time.Hour).UnixMilli() }
 
 const readClock = `
@@ -36,8 +37,8 @@ SET epoch = $1, floor_ms = $2
 WHERE epoch = $3
   AND floor_ms = $4`
 
-// Clock implements [session.DeviceStore]. What it has read holds also when the floor
-// cannot be moved, because the database takes no writes.
+// Clock implements [session.DeviceStore]. The result is valid even if the floor cannot
+// be moved because the database accepts no writes.
 func (d devices) Clock(ctx context.Context) (session.Clock, error) {
 	for {
 		var epoch string

@@ -10,7 +10,7 @@ import (
 	"holdfast/internal/session"
 )
 
-// clockBack makes the clock as far behind the floor as if it had gone back.
+// clockBack makes it look as if the clock had gone back: it raises the floor.
 func clockBack(t *testing.T, db *database.DB, by time.Duration) {
 	t.Helper()
 	if _, err := db.SQL().ExecContext(t.Context(), `UPDATE clock SET floor_ms = floor_ms + $1`, by.Milliseconds()); err != nil {
@@ -25,8 +25,8 @@ func readClock(t *testing.T, db *database.DB) session.Clock {
 	return clock
 }
 
-// TestNothingEndsBeforeTheFloorOfTheClock: whatever ends a session, when the clock has
-// gone back a little, and a lot before any server has read it.
+// TestNothingEndsBeforeTheFloorOfTheClock revokes sessions in every way after the clock
+// has gone back a little, and after it has gone back far before any server has read it.
 func TestNothingEndsBeforeTheFloorOfTheClock(t *testing.T) {
 	for _, by := range []time.Duration{5 * time.Second, time.Hour} {
 		t.Run(by.String(), func(t *testing.T) {
@@ -51,8 +51,8 @@ func TestNothingEndsBeforeTheFloorOfTheClock(t *testing.T) {
 	}
 }
 
-// TestAClockThatGoesBackFarBeginsAnEpoch, one for all servers, from where on what ends
-// is stamped by the clock again. A floor that is not far ahead stays.
+// TestAClockThatGoesBackFarBeginsAnEpoch: all servers share it, and from then on the
+// clock stamps revocations again. A floor that is not far ahead stays.
 func TestAClockThatGoesBackFarBeginsAnEpoch(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db, other := open(), open()
@@ -81,7 +81,7 @@ func TestAClockThatGoesBackFarBeginsAnEpoch(t *testing.T) {
 	})
 }
 
-// TestWithoutWritesTheClockIsReadAllTheSame, and its floor stays what it was.
+// TestWithoutWritesTheClockIsReadAllTheSame also checks that the floor does not change.
 func TestWithoutWritesTheClockIsReadAllTheSame(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()

@@ -22,7 +22,7 @@ func (m *millis) Scan(value any) error {
 	return nil
 }
 
-// isSet is whether a column is not NULL.
+// isSet reports whether a column is not NULL.
 type isSet bool
 
 // Scan implements [sql.Scanner].
@@ -31,7 +31,7 @@ func (s *isSet) Scan(value any) error {
 	return nil
 }
 
-// fromJSON is a column of JSON that is read into a value.
+// fromJSON reads a JSON column into a value.
 type fromJSON struct{ value any }
 
 // Scan implements [sql.Scanner].
@@ -43,8 +43,8 @@ func (j fromJSON) Scan(value any) error {
 	return json.Unmarshal([]byte(text), j.value)
 }
 
-// jsonTexts is the argument of JSON_TEXTS.
+// jsonTexts returns the argument of JSON_TEXTS.
 func jsonTexts(texts []string) string {
-	array, _ := json.Marshal(texts) // fails for no slice of strings
+	array, _ := json.Marshal(texts) // cannot fail for a slice of strings
 	return string(array)
 }

@@ -9,9 +9,9 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// onBoth runs a test on SQLite and on PostgreSQL. Every handle that open
-// returns leads to the same migrated database. Calls have time enough to queue
-// on a busy machine; what they do is tested here, not how fast.
+// onBoth runs a test on SQLite and on PostgreSQL. Every handle that open returns uses
+// the same migrated database. Calls have enough time to queue on a busy machine: these
+// tests check what calls do, not how fast.
 func onBoth(t *testing.T, test func(t *testing.T, open func() *database.DB)) {
 	t.Helper()
 	t.Parallel()

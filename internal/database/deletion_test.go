@@ -11,9 +11,9 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-// rowsOfPeople puts one row of a table that refers to people into it, for the
-// person $1; $2 is a text of 43 digits that no other row has. A table without a row
-// here has to say ON DELETE CASCADE.
+// rowsOfPeople inserts a row into each table that refers to people, for the person $1;
+// $2 is a text of 43 digits that no other row has. A table that is missing here must
+// use ON DELETE CASCADE.
 var rowsOfPeople = map[string]string{
 	"devices": `
 INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms)
@@ -29,8 +29,8 @@ INSERT INTO history (id, person_id, event, at_ms, user_agent, address)
 VALUES ($2, $1, 'log_in', 1, 'x', 'y')`,
 }
 
-// referencesToPeople asks for the table and column of each foreign key to people,
-// and whether it says ON DELETE CASCADE.
+// referencesToPeople queries the table and column of each foreign key to people, and
+// whether it uses ON DELETE CASCADE.
 const (
 	postgresReferencesToPeople = `
 SELECT from_table.relname, from_column.attname, c.confdeltype = 'c'
@@ -47,8 +47,8 @@ WHERE t.type = 'table'
   AND k."table" = 'people'`
 )
 
-// columnsNamedForPeople asks for the tables that have a person_id, with a
-// foreign key or without.
+// columnsNamedForPeople queries the tables that have a person_id, with or without a
+// foreign key.
 const (
 	postgresColumnsNamedForPeople = `
 SELECT table_name, column_name, false
@@ -120,7 +120,7 @@ type reference struct {
 	cascades bool
 }
 
-// columns is what query finds, by table.
+// columns returns what query finds, by table.
 func columns(t *testing.T, db *database.DB, query string) map[string]reference {
 	t.Helper()
 	rows, err := db.SQL().QueryContext(t.Context(), query)

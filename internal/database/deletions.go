@@ -53,11 +53,11 @@ FROM ` + undoLinks + `
 WHERE person_id = $1
   AND COALESCE(expires_ms > NOW_MS, TRUE)`
 
-// closeByLink fails unless the link's person waits to be deleted, and no one can take
-// the account back to an earlier address.
+// closeByLink fails unless the link's person is scheduled for deletion and no one can
+// restore an earlier address of the account.
 func (t *tx) closeByLink(l account.Link) {
 	t.lockPerson(l.Person)
-	t.spend(l, l.Created) // whether it has expired was looked up; the row will be gone
+	t.spend(l, l.Created) // expiry was checked before; the row is deleted anyway
 	if waits := !t.person(personByID, l.Person).DeleteAfter.IsZero(); !waits {
 		t.fail(account.ErrLinkInvalid)
 	}
@@ -67,9 +67,9 @@ func (t *tx) closeByLink(l account.Link) {
 	}
 }
 
-// dueToClose is the condition that a person's wait is over, and so is that of the
-// people who were emailed a link to keep the account or to take it back: an email that
-// was delayed gives them as long.
+// dueToClose is the condition that a person's wait is over, and that no emailed link to
+// keep the account or to restore its address is still valid: if such an email is
+// delayed, the wait is longer.
 const dueToClose = `delete_after_ms <= NOW_MS
   AND NOT EXISTS (SELECT 1 FROM outbox WHERE about = people.id AND kind IN ('closing', 'changed'))
   AND NOT EXISTS (
@@ -93,7 +93,7 @@ FOR UPDATE`
 // closedAtOnce is how many people one statement finds.
 const closedAtOnce = 100
 
-// closeDue removes the people whose wait is over, each in a transaction of its own.
+// closeDue removes the people whose wait is over, each in a separate transaction.
 func (p people) closeDue(ctx context.Context) error {
 	for {
 		due, err := list(ctx, p.db, "read people to delete", single[string], peopleToClose, p.db.pageOf(closedAtOnce))

@@ -13,7 +13,7 @@ import (
 	"holdfast/internal/session"
 )
 
-// devices is session's list of devices.
+// devices implements session's list of devices.
 type devices struct{ db *DB }
 
 var _ session.DeviceStore = devices{}
@@ -36,7 +36,7 @@ func (d devices) Insert(ctx context.Context, e session.Device) error {
 	return missing(err, session.ErrEnded)
 }
 
-// missing gives a row that is not there the name it has for sessions.
+// missing replaces the error for a missing row with the one that sessions have for it.
 func missing(err, name error) error {
 	if errors.Is(err, fault.ErrNotFound) {
 		return name
@@ -56,10 +56,10 @@ SELECT name
 FROM people
 WHERE id = $1`
 
-// Confirm implements [session.DeviceStore]. The name is read after the device has
-// been confirmed, not in the same statement: a change of the name before that is
-// read here, and one after it finds the device among those that are to have it. One
-// statement would see the name of its beginning and be seen at its end.
+// Confirm implements [session.DeviceStore]. It reads the name after confirming the
+// device, in a second statement: a rename before that is read here, and a rename after
+// it finds the device among those to update. One statement would read the name as of
+// its start, but be visible only from its end.
 func (d devices) Confirm(ctx context.Context, id string) (name string, err error) {
 	var person string
 	if err := d.db.scan(ctx, "confirm device", into{&person}, confirmDevice, id); err != nil {
@@ -95,7 +95,7 @@ func (d devices) Find(ctx context.Context, person, id string) (found session.Dev
 	return found, missing(err, session.ErrNoDevice)
 }
 
-// A revocation without a device is of an account that was deleted.
+// A revocation without a device belongs to a deleted account.
 const findDeviceByKey = selectDevices + `WHERE session_key = $1
 UNION ALL
 SELECT '', '', session_key, '', '', FALSE, ended_ms, deadline_ms, ended_ms, CAST($2 AS TEXT)
@@ -158,8 +158,7 @@ func (d devices) RevokeByKey(ctx context.Context, keys []string, why session.Rev
 	return d.db.execEach(ctx, "revoke devices", endDevices, keys, string(why))
 }
 
-// expireAfter is how long a device may take from being inserted to being
-// confirmed.
+// expireAfter is how long a device may take from its insertion to its confirmation.
 const expireAfter = time.Minute
 
 const expireDevices = `
@@ -174,11 +173,11 @@ func (d devices) Expire(ctx context.Context, ids []string) error {
 	return d.db.execEach(ctx, "expire devices", expireDevices, ids, string(session.RevokedByTime), expireAfter.Milliseconds())
 }
 
-// namedAtOnce is how many rows one statement finds by their names.
+// namedAtOnce is how many rows one statement finds by name.
 const namedAtOnce = 500
 
-// execEach runs a statement whose $1 is the JSON array of names, for some of them
-// at a time.
+// execEach runs a statement whose $1 is a JSON array of names, for some of the names at
+// a time.
 func (db *DB) execEach(ctx context.Context, doing, query string, names []string, args ...any) error {
 	for some := range slices.Chunk(names, namedAtOnce) {
 		if _, err := db.exec(ctx, doing, query, append([]any{jsonTexts(some)}, args...)...); err != nil {
@@ -188,12 +187,11 @@ func (db *DB) execEach(ctx context.Context, doing, query string, names []string,
 	return nil
 }
 
-// endedPage is how many keys of ended devices are read in one statement: 900 kB
-// of them.
+// endedPage is how many keys of ended devices one statement reads: 900 kB of them.
 const endedPage = 20_000
 
-// One row for a page of keys, because a row for each costs more than all the
-// rest. The index devices_ended_idx has every column.
+// One row per page of keys, because one per key costs more than everything else. The
+// index devices_ended_idx has every column.
 const endedSince = `
 WITH page AS (
   SELECT ended_ms, id, session_key
@@ -211,9 +209,9 @@ last AS (
 SELECT last.ended_ms, last.id, (SELECT string_agg(session_key, ' ') FROM page)
 FROM last`
 
-// RevokedSince implements [session.DeviceStore]. Each page is a call of its own
-// with its own time limit, however many there are. The next one is read while
-// yield works on the one before.
+// RevokedSince implements [session.DeviceStore]. Each page is a separate call with its
+// own time limit, however many there are. The next page is read while yield processes
+// the one before.
 func (d devices) RevokedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error {
 	pages := make(chan []string, 1)
 	both, ctx := errgroup.WithContext(ctx)
@@ -232,9 +230,9 @@ func (d devices) RevokedSince(ctx context.Context, since time.Time, yield func(k
 	return both.Wait()
 }
 
-// readEnded sends the keys to pages until ctx ends.
+// readEnded sends the keys to pages. It stops if ctx is cancelled.
 func (d devices) readEnded(ctx context.Context, since time.Time, pages chan<- []string) error {
-	ended, id := since.UnixMilli()-1, "~" // after every id of that millisecond
+	ended, id := since.UnixMilli()-1, "~" // sorts after every ID of that millisecond
 	for {
 		keys, err := d.endedPage(ctx, &ended, &id)
 		if err == nil && len(keys) == 0 {
@@ -263,7 +261,7 @@ func send(ctx context.Context, pages chan<- []string, keys []string) error {
 	}
 }
 
-// endedPage returns the keys after ended and id, and moves these on.
+// endedPage returns the keys after ended and id, and advances both.
 func (d devices) endedPage(ctx context.Context, ended *int64, id *string) ([]string, error) {
 	var keys string
 	err := d.db.scan(ctx, "read ended devices", into{ended, id, &keys}, endedSince, dayAgo(), *ended, *id, d.db.pageOf(endedPage))
@@ -278,16 +276,16 @@ SET ran_ms = EXCLUDED.ran_ms
 WHERE jobs.ran_ms <= EXCLUDED.ran_ms - $2
    OR jobs.ran_ms > EXCLUDED.ran_ms + 60000`
 
-// claimJob reports whether the caller is to do a job: one instance is, until the time
-// after has passed. A job that ran more than a minute in the future, by a clock that has
-// gone back since, counts as one that did not run.
+// claimJob reports whether the caller must run a job: one instance must, until the time
+// after has passed. A run that is more than a minute in the future, by a clock that has
+// since gone back, does not count.
 func (db *DB) claimJob(ctx context.Context, name string, after time.Duration) (bool, error) {
 	claimed, err := db.exec(ctx, "claim job", claimJob, name, after.Milliseconds())
 	return claimed > 0, err
 }
 
-// forgetDevices keeps what could still be trusted in a store that is restored
-// from older data, however long ago it ended.
+// forgetDevices keeps devices whose sessions could still be trusted in a store that is
+// restored from older data, however long ago they ended.
 const forgetDevices = `
 DELETE FROM devices
 WHERE id IN (
@@ -297,12 +295,12 @@ WHERE id IN (
     AND (ended_ms < NOW_MS - $2 OR deadline_ms < NOW_MS - $2)
   LIMIT $3)`
 
-// forgottenAtOnce is how many devices one statement removes, within its limit of
-// time also after years.
+// forgottenAtOnce is how many devices one statement removes, so that it stays within
+// its time limit even after years.
 const forgottenAtOnce = 10_000
 
-// Forget implements [session.DeviceStore]. While the lifetime of an ended one
-// has not passed, a store restored from older data may hold its session.
+// Forget implements [session.DeviceStore]. Until the lifetime of an ended device has
+// passed, a store restored from older data may hold its session.
 func (d devices) Forget(ctx context.Context, age time.Duration) error {
 	claimed, err := d.db.claimJob(ctx, "forget devices", 24*time.Hour)
 	if err != nil || !claimed {

@@ -20,10 +20,10 @@ import (
 	"holdfast/internal/session"
 )
 
-// dawn is when everything in these tests begins.
+// dawn is the start time in these tests.
 var dawn = time.UnixMilli(1_800_000_000_000).UTC()
 
-// deviceOf is a device that nobody else's has anything in common with.
+// deviceOf returns a device whose ID and session key no other device has.
 func deviceOf(person string, n int) session.Device {
 	return session.Device{
 		ID: fmt.Sprintf("%s-%d", strings.TrimLeft(person, "0"), n), PersonID: person, SessionKey: fmt.Sprintf("%s%021d", person, n),
@@ -32,7 +32,7 @@ func deviceOf(person string, n int) session.Device {
 	}
 }
 
-// addPerson adds somebody with an id of its own.
+// addPerson adds a person with a unique ID.
 func addPerson(t *testing.T, db *database.DB, n int) string {
 	t.Helper()
 	id, email := fmt.Sprintf("%022d", n), fmt.Sprintf("person%d@example.org", n)
@@ -44,7 +44,7 @@ func addPerson(t *testing.T, db *database.DB, n int) string {
 	return id
 }
 
-// insertDevices stores devices one second apart, the last of them just now.
+// insertDevices stores devices one second apart, the last of them now.
 func insertDevices(t *testing.T, db *database.DB, devices ...session.Device) {
 	t.Helper()
 	for _, d := range devices {
@@ -56,7 +56,7 @@ func insertDevices(t *testing.T, db *database.DB, devices ...session.Device) {
 	}
 }
 
-// age makes all devices older; the database's clock cannot be set.
+// age makes all devices older, because the database's clock cannot be set.
 func age(t *testing.T, db *database.DB, by time.Duration) {
 	t.Helper()
 	_, err := db.SQL().Exec(`UPDATE devices SET created_ms = created_ms - $1, deadline_ms = deadline_ms - $1, ended_ms = ended_ms - $1`, by.Milliseconds())
@@ -75,7 +75,7 @@ func endDevices(t *testing.T, db *database.DB, why session.RevokeReason, ids ...
 	require.NoError(t, db.Devices().RevokeByKey(t.Context(), keys, why))
 }
 
-// sameDevices compares by id, in order.
+// sameDevices compares devices by ID, in order.
 func sameDevices(t *testing.T, what string, got []session.Device, err error, want ...session.Device) {
 	t.Helper()
 	ids := func(devices []session.Device) (ids []string) {
@@ -119,7 +119,7 @@ func TestADeviceIsInsertedListedAndEnded(t *testing.T) {
 		endDevices(t, db, session.RevokedByTime, one.ID) // too late: it has ended already
 		age(t, db, time.Second)
 		endDevices(t, db, session.RevokedByLogOut, two.ID)
-		endDevices(t, db, session.RevokedByLogOut) // nobody
+		endDevices(t, db, session.RevokedByLogOut) // no devices
 		past, err := devices.Past(t.Context(), ada, session.Device{}, 0, 10)
 		sameDevices(t, "past", past, err, two, one)
 		if len(past) == 2 && (past[1].RevokeReason != session.RevokedByOwner || time.Since(past[1].RevokedAt).Abs() > time.Minute) {
@@ -147,8 +147,8 @@ func TestADeviceIsInsertedListedAndEnded(t *testing.T) {
 	})
 }
 
-// TestOnlyWhatIsConfirmedCounts: a log-in whose session could not be stored is
-// in no list, and can be ended all the same.
+// TestOnlyWhatIsConfirmedCounts: a login whose session could not be stored is in no
+// list, but can still be revoked.
 func TestOnlyWhatIsConfirmedCounts(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
@@ -206,7 +206,7 @@ func TestWhatEndedIsKnownByItsKey(t *testing.T) {
 			}
 		}
 		require.NoError(t, db.Devices().Forget(t.Context(), 5*time.Minute))
-		// A restored store could hold the early one for most of an hour yet.
+		// A restored store could still hold the early one for most of an hour.
 		past, err := db.Devices().Past(t.Context(), ada, session.Device{}, 0, 10)
 		sameDevices(t, "remembered", past, err, late, early)
 		live, err := db.Devices().Live(t.Context(), ada, 10)
@@ -214,8 +214,8 @@ func TestWhatEndedIsKnownByItsKey(t *testing.T) {
 	})
 }
 
-// TestPastDevicesAreForgottenOnceADayByOneServer: several ask at once, again on
-// the same day, and on the next.
+// TestPastDevicesAreForgottenOnceADayByOneServer: several servers ask at the same time,
+// again on the same day, and on the next.
 func TestPastDevicesAreForgottenOnceADayByOneServer(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		servers := []*database.DB{open(), open(), open()}
@@ -257,9 +257,9 @@ func TestPastDevicesAreForgottenOnceADayByOneServer(t *testing.T) {
 	})
 }
 
-// TestALogInIsConfirmedWithTheNameOfThatMoment holds the statement that confirms
-// while the person is renamed: a rename that finds the device not yet confirmed
-// must be found by it.
+// TestALogInIsConfirmedWithTheNameOfThatMoment pauses the confirming statement while
+// the person is renamed: if the rename sees the device unconfirmed, the confirmation
+// must see the new name.
 func TestALogInIsConfirmedWithTheNameOfThatMoment(t *testing.T) {
 	db := open(t, testkit.Postgres(t))
 	ada := addPerson(t, db, 1)
@@ -334,8 +334,8 @@ func TestWhoMayNotLogInIsNotWrittenDown(t *testing.T) {
 	})
 }
 
-// TestDisablingComesBeforeOrAfterALogInNeverWithin: after the person is
-// disabled, every log-in is refused or is already there to be found.
+// TestDisablingComesBeforeOrAfterALogInNeverWithin: once the person is disabled, every
+// login has either been refused or can be found.
 func TestDisablingComesBeforeOrAfterALogInNeverWithin(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db, other := open(), open()
@@ -371,8 +371,8 @@ func TestDisablingComesBeforeOrAfterALogInNeverWithin(t *testing.T) {
 	})
 }
 
-// manyDevices stores devices of one person, the last of whose rows has the number
-// many. ended is what ended_ms and ended_how are.
+// manyDevices stores devices of one person; many is the number of the last row. ended
+// holds the values of ended_ms and ended_how.
 func manyDevices(t *testing.T, db *database.DB, person string, many int, ended string) {
 	t.Helper()
 	_, err := db.SQL().ExecContext(t.Context(), `
@@ -383,8 +383,8 @@ FROM n`, many, person)
 	require.NoError(t, err)
 }
 
-// smallPages lets a few rows be many pages; the campaign has pages of the usual
-// size, and as many rows.
+// smallPages makes a few rows fill many pages. The campaign uses pages of the usual
+// size, and more rows.
 func smallPages(db *database.DB) {
 	if !campaign.On() {
 		db.SmallPages(500)
@@ -396,7 +396,7 @@ func TestManyEndAtOnce(t *testing.T) {
 		db := open()
 		smallPages(db)
 		ada := addPerson(t, db, 1)
-		many := campaign.Number(1203, 45_003) // more than two statements take, and more than two pages
+		many := campaign.Number(1203, 45_003) // more than two statements, and more than two pages
 		manyDevices(t, db, ada, many, "NULL, NULL")
 		ids := make([]string, many)
 		for i := range ids {
@@ -410,8 +410,8 @@ func TestManyEndAtOnce(t *testing.T) {
 	})
 }
 
-// TestEveryEndingIsPassedOnPageByPage: more than one statement reads, many of
-// them stamped in the same millisecond.
+// TestEveryEndingIsPassedOnPageByPage needs more than one statement to read the rows.
+// Many have the same millisecond.
 func TestEveryEndingIsPassedOnPageByPage(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
@@ -429,8 +429,8 @@ func TestEveryEndingIsPassedOnPageByPage(t *testing.T) {
 	})
 }
 
-// TestEverybodysDevicesAreEndedPageByPage has several pages of rows, some of
-// which have ended, and some of which were written again since.
+// TestEverybodysDevicesAreEndedPageByPage revokes several pages of rows. Some have
+// already ended, and some were updated after they were inserted.
 func TestEverybodysDevicesAreEndedPageByPage(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()

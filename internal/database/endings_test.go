@@ -12,9 +12,8 @@ import (
 	"holdfast/internal/session"
 )
 
-// TestWhatAChangeEndsIsStampedByTheDatabasesClock: a server whose clock is an
-// hour behind ends sessions, and a store that has lost its latest seconds learns
-// of them.
+// TestWhatAChangeEndsIsStampedByTheDatabasesClock: a server whose clock is an hour
+// behind revokes sessions, and a store that has lost its latest seconds learns of them.
 func TestWhatAChangeEndsIsStampedByTheDatabasesClock(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()

@@ -10,11 +10,11 @@ import (
 	"holdfast/internal/session"
 )
 
-// places are where the rows of devices lie in the database's files, counted from
-// 0. Going through them in this order is many times quicker than by a key.
+// places describes where the rows of devices are in the database's files, counted from
+// 0. Reading them in this order is many times faster than by a key.
 type places struct {
-	end    string // statement for the first place after all of them
-	within string // condition: the row lies at $2 or later, and before $3
+	end    string // statement for the first place after all rows
+	within string // condition: the row is at $2 or later, and before $3
 	step   int64  // places of some 10,000 rows
 	at     func(place int64) any
 }
@@ -37,7 +37,7 @@ func sqlitePlaces() places {
 	}
 }
 
-// The clock is read once for a page, which costs less than once for a row.
+// The clock is read once per page, which costs less than once per row.
 const endPage = `
 UPDATE devices
 SET ended_ms = (SELECT STAMP_MS), ended_how = $1
@@ -47,8 +47,8 @@ WHERE ended_ms IS NULL
 // reportEvery is after how many marked devices RevokeAll reports progress.
 const reportEvery = 10_000
 
-// RevokeAll implements [session.DeviceStore]. Several pages are marked at a
-// time, each by a statement of its own, with its own time limit.
+// RevokeAll implements [session.DeviceStore]. It marks several pages at a time, each in
+// a separate statement with its own time limit.
 func (d devices) RevokeAll(ctx context.Context, why session.RevokeReason, progress func(marked int)) error {
 	at := d.db.places
 	var end int64

@@ -19,9 +19,8 @@ import (
 	"holdfast/internal/sqlitefile"
 )
 
-// failure names the error of one call. The cause stays wrapped for the log.
-// The caller's own context decides whether the call was given up by the caller
-// or by the database.
+// failure names the error of one call. It wraps the cause, for the log. The caller's
+// own context shows whether the caller or the database gave the call up.
 func failure(caller context.Context, doing string, err error) error {
 	switch {
 	case err == nil:
@@ -38,8 +37,8 @@ func failure(caller context.Context, doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
-// ofWrite adds fault.ErrOutcomeUnknown to the failure of a write, unless the
-// database refused it, or it was never sent.
+// ofWrite adds fault.ErrOutcomeUnknown to the failure of a write, unless the database
+// refused it or it was never sent.
 func ofWrite(err error) error {
 	if !errors.Is(err, fault.ErrUnavailable) && !errors.Is(err, context.Canceled) {
 		return err
@@ -53,8 +52,8 @@ func ofWrite(err error) error {
 	return fmt.Errorf("%w: %w", fault.ErrOutcomeUnknown, err)
 }
 
-// unavailable says whether an error means that the database could not do its
-// work at present, so that the same call may succeed later.
+// unavailable reports whether an error means that the database cannot work at the
+// moment, so that the same call may succeed later.
 func unavailable(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return postgresUnavailable(pg.Code)
@@ -68,13 +67,13 @@ func unavailable(err error) bool {
 		context.DeadlineExceeded, context.Canceled, driver.ErrBadConn, sql.ErrConnDone,
 		io.EOF, io.ErrUnexpectedEOF, net.ErrClosed,
 	}, func(cause error) bool { return errors.Is(err, cause) }) ||
-		pgconn.SafeToRetry(err) // true also for a connection that was found closed before it was used
+		pgconn.SafeToRetry(err) // also true for a connection that was found closed before it was used
 }
 
-// retryable says whether a call has changed nothing and may succeed if it is
-// repeated: PostgreSQL has rolled it back for another transaction's sake, or a
-// statement was planned before a newer version changed a table. Every connection has
-// such plans, so all are replaced. A full disk of SQLite has room after DiskFull.
+// retryable reports whether a call has changed nothing and may succeed if repeated:
+// PostgreSQL has rolled it back because of another transaction, or a statement was
+// planned before a newer version changed a table. Every connection has such plans, so
+// all are replaced. If the disk of SQLite is full, DiskFull makes room.
 func (db *DB) retryable(err error) bool {
 	if sqlitefile.Full(err) && db.diskFull != nil {
 		db.diskFull()
@@ -91,7 +90,7 @@ func (db *DB) retryable(err error) bool {
 	return stale || pg.Code == "40001" || pg.Code == "40P01"
 }
 
-// postgresUnavailable reads an SQLSTATE (PostgreSQL documentation, appendix A);
+// postgresUnavailable classifies an SQLSTATE (PostgreSQL documentation, appendix A);
 // its first two characters are the class.
 func postgresUnavailable(code string) bool {
 	return slices.Contains([]string{
@@ -102,14 +101,14 @@ func postgresUnavailable(code string) bool {
 		"3D000", // no such database
 	}, code) || slices.Contains([]string{
 		"08", // connection
-		"28", // not let in
+		"28", // login refused
 		"53", // out of connections, memory, disk
 		"57", // shut down, starting, statement cancelled
 		"58", // failure outside PostgreSQL, such as a disk's
 	}, code[:min(len(code), 2)])
 }
 
-// sqliteUnavailable reads an SQLite result code; its low byte is the kind.
+// sqliteUnavailable classifies an SQLite result code; its low byte is the kind.
 func sqliteUnavailable(code int) bool {
 	return slices.Contains([]int{
 		sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_LOCKED, sqlitelib.SQLITE_NOMEM, sqlitelib.SQLITE_READONLY,
@@ -118,7 +117,7 @@ func sqliteUnavailable(code int) bool {
 	}, code&0xff)
 }
 
-// duplicate says whether a unique index has refused a row.
+// duplicate reports whether a unique index has refused a row.
 func duplicate(err error) bool {
 	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.Code == "23505"

@@ -17,7 +17,7 @@ import (
 	"holdfast/migrations"
 )
 
-// firstSteps are the steps up to a number, as an earlier version had them.
+// firstSteps returns the migrations up to last, as an earlier version had them.
 func firstSteps(t *testing.T, folder, last string) fs.FS {
 	t.Helper()
 	steps := fstest.MapFS{}
@@ -38,8 +38,8 @@ func stepsUpTo(t *testing.T, folder, last string) (names []string) {
 	return names
 }
 
-// A database that version 5 made, with people and their devices in it, keeps
-// them all, and takes what the present version allows.
+// A database that version 5 created, with people and their devices in it, keeps all of
+// them and accepts what the current version allows.
 func TestADatabaseWithPeopleInItGoesForward(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		db := open(t, emptySQLite(t))
@@ -93,7 +93,7 @@ VALUES ($1, $2, $3, 'Firefox', '192.0.2.1', $4, 1, 2)`, r.ID, r.ID, strings.Repe
 	if _, err := people.UpdateName(t.Context(), record(1).ID, strings.Repeat("é", account.MaxNameRunes)); err != nil {
 		t.Errorf("a name of %d letters: %v", account.MaxNameRunes, err)
 	}
-	// What an older version beside this one still writes.
+	// A row as an older version running beside this one still writes it.
 	r := record(9)
 	if _, err := db.SQL().ExecContext(t.Context(), `
 INSERT INTO people (id, name, email, email_key, password_hash, created_ms)
@@ -102,8 +102,8 @@ VALUES ($1, $2, $3, $4, $5, $6)`, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordH
 	}
 }
 
-// TestAWayBackOfBeforeKeepsItsAddress: links and emails that an earlier version
-// wrote, without the key of their address, keep it as those of this one do.
+// TestAWayBackOfBeforeKeepsItsAddress: undo links and emails that an earlier version
+// wrote, without the key of their address, reserve it as those of this version do.
 func TestAWayBackOfBeforeKeepsItsAddress(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		db := open(t, emptySQLite(t))
@@ -160,7 +160,7 @@ VALUES ('email', 'changed', $1, $2, '{}', 1, 1)`, []any{owner.ID, strings.ToUppe
 }
 
 // TestOneMailboxOfBeforeIsOneAccountInEitherSpelling: earlier versions kept a domain
-// outside ASCII as it was typed. Two accounts of one mailbox stay two.
+// outside ASCII as it was typed. Two accounts for one mailbox stay two.
 func TestOneMailboxOfBeforeIsOneAccountInEitherSpelling(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()

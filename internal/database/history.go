@@ -10,8 +10,8 @@ import (
 	"holdfast/internal/session"
 )
 
-// With the lock, an event of a person who is being deleted waits, and then finds
-// no one; the check of the foreign key alone would fail.
+// The lock makes an event wait for a concurrent deletion of the person, and then find
+// no one. The check of the foreign key alone would fail.
 const insertEvent = `
 INSERT INTO history (id, person_id, event, at_ms, user_agent, address)
 SELECT $1, id, $3, $4, $5, $6
@@ -40,7 +40,7 @@ func (t *tx) audit(a account.Audit) {
 		if err != nil {
 			t.fail(err)
 		}
-		key, _ := account.EmailKey(e.To) // "" for what is no address
+		key, _ := account.EmailKey(e.To) // "" if it is not an address
 		t.exec(insertEmail, e.ID, string(e.Kind), e.Person, e.To, key, string(data))
 	}
 }
@@ -54,9 +54,9 @@ const beginWrite = `
 INSERT INTO throttle (key, tries, next_ms, last_ms)
 VALUES ($1, 1, 0, 0)`
 
-// AuditByEmail implements [account.History]. A transaction that has written waits
-// for the disk, and one that has written nothing does not, which would show who is
-// registered: so each writes a row and removes it.
+// AuditByEmail implements [account.History]. A transaction that has written waits for
+// the disk, and one that has not does not, which would reveal who is registered. So
+// every call writes a row and removes it.
 func (p people) AuditByEmail(ctx context.Context, key string, e account.Event) error {
 	return p.db.transaction(ctx, "write event", func(t *tx) {
 		t.exec(beginWrite, e.ID)
@@ -65,10 +65,10 @@ func (p people) AuditByEmail(ctx context.Context, key string, e account.Event) e
 	})
 }
 
-// No request comes when a session expires, so no event is written. Its device
-// shows it: one marked as expired, or one that has passed its deadline.
+// There is no request when a session expires, so no event is written. Its device shows
+// the expiry: it is marked as expired, or has passed its deadline.
 //
-// Each half is read from its place on and no further, however long the history is.
+// Each half reads only the rows that the page may need, however long the history is.
 const historyOfPerson = `
 SELECT id, event, at_ms, user_agent, address
 FROM (
@@ -112,8 +112,8 @@ func (p people) History(ctx context.Context, person string, before account.Event
 	return events, err
 }
 
-// placeBefore is a time as the place from which a list goes on that has the latest
-// first; the zero time is its beginning.
+// placeBefore returns the position from which a list with the latest first continues
+// before t. The zero time is its beginning.
 func placeBefore(t time.Time) int64 {
 	if t.IsZero() {
 		return math.MaxInt64

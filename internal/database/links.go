@@ -16,9 +16,9 @@ const insertLink = `
 INSERT INTO links (hash, purpose, person_id, detail, email_key, created_ms, expires_ms)
 VALUES ($1, $2, $3, $4, $5, $6, $7)`
 
-// InsertLink implements [account.Links]. What spends links and removes emails has
-// locked the person's row, too: a link is inserted either before, and spent with
-// the others, or after, and its email is gone.
+// InsertLink implements [account.Links]. Code that spends links and removes emails
+// locks the person's row, too: a link is inserted either before, and spent with the
+// others, or after, and its email no longer exists.
 func (p people) InsertLink(ctx context.Context, l account.Link) error {
 	return p.db.transaction(ctx, "insert link", func(t *tx) {
 		t.lockPerson(l.Person)
@@ -28,7 +28,7 @@ func (p people) InsertLink(ctx context.Context, l account.Link) error {
 				t.fail(account.ErrNotFound)
 			}
 		}
-		key, _ := account.EmailKey(l.Detail) // "" for what is no address
+		key, _ := account.EmailKey(l.Detail) // "" if it is not an address
 		t.exec(insertLink, l.Hash, string(l.Purpose), l.Person, l.Detail, key, l.Created.UnixMilli(), l.Expires.UnixMilli())
 	})
 }
@@ -72,7 +72,7 @@ WHERE hash = $1
   AND spent_ms IS NULL
   AND expires_ms > $3`
 
-// spend spends one link; of any number of callers one succeeds.
+// spend spends a link. Of several concurrent callers, one succeeds.
 func (t *tx) spend(l account.Link, at time.Time) {
 	if t.exec(spendLink, l.Hash, at.UnixMilli(), at.UnixMilli()) == 0 {
 		t.fail(account.ErrLinkInvalid)
@@ -96,8 +96,8 @@ DELETE FROM outbox
 WHERE about = $1
   AND kind IN ('welcome', 'confirm')`
 
-// removeResets finds emails by their address: whom they are about is looked
-// for when they are sent.
+// removeResets finds emails by their address: whom they are about is looked up only
+// when they are sent.
 const removeResets = `
 DELETE FROM outbox
 WHERE kind = 'reset'
@@ -128,15 +128,15 @@ WHERE about = $1
   AND kind = 'changed'
   AND created_ms >= $2`
 
-// spendUndoLinks spends the undo links to the addresses that an account has left
-// since a time. Those to earlier ones stay: see docs/decisions.
+// spendUndoLinks spends the undo links to the addresses that an account has left since
+// a time. Links to earlier addresses stay valid: see docs/decisions.
 func (t *tx) spendUndoLinks(person string, since, at time.Time) {
 	t.exec(spendUndoLinks, person, at.UnixMilli(), since.UnixMilli())
 	t.exec(removeUndoEmails, person, since.UnixMilli())
 }
 
-// undoLinks are the links with which people can take their account back to an
-// earlier address, and the emails that will carry one (without expires_ms).
+// undoLinks are the links that restore an earlier address of an account, and the emails
+// that will carry such a link (without expires_ms).
 const undoLinks = `(
   SELECT person_id, email_key AS address_key, detail AS address, created_ms, expires_ms
   FROM links
@@ -147,7 +147,7 @@ const undoLinks = `(
   FROM outbox
   WHERE kind = 'changed') AS undo`
 
-// keptForOthers is one row for each person but $1 who can take back the address
+// keptForOthers finds one row for each person except $1 who can restore the address
 // with the key $2 at the time $3: until then no one else gets it.
 const keptForOthers = `
 FROM ` + undoLinks + `
@@ -161,8 +161,8 @@ FROM ` + undoLinks + `
 WHERE person_id = $1
   AND address_key = $2`
 
-// spendUndoLinksTo spends the undo link to an address, if there is one, and those
-// to the addresses that the account has left since.
+// spendUndoLinksTo spends the undo link to an address, if there is one, and those to
+// the addresses that the account has left since.
 func (t *tx) spendUndoLinksTo(key, person string, at time.Time) {
 	var left time.Time
 	if t.scan(into{(*millis)(&left)}, firstUndo, person, key); !left.IsZero() {

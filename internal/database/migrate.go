@@ -20,8 +20,8 @@ import (
 	"holdfast/migrations"
 )
 
-// migrateTimeout bounds a whole migration, the wait for another's included.
-// The limit of single calls does not hold for its statements.
+// migrateTimeout limits a whole migration, including the wait for another one. The time
+// limit of single calls does not apply to its statements.
 const migrateTimeout = 5 * time.Minute
 
 // advisoryLock is the key of the PostgreSQL advisory lock that migrators
@@ -32,10 +32,10 @@ func advisoryLock() int64 {
 	return int64(binary.BigEndian.Uint64(name[:]))
 }
 
-// Migrate applies every step that is missing and returns the file names of
-// those that this call applied, in order. Any number of processes may call it
-// at once: one applies, the others wait and find nothing to do. It returns
-// [account.ErrUnavailable] when the database cannot be reached.
+// Migrate applies every missing migration and returns the file names of those that this
+// call applied, in order. Any number of processes may call it at the same time: one
+// applies, the others wait and find nothing to do. It returns [account.ErrUnavailable]
+// if the database cannot be reached.
 func (db *DB) Migrate(ctx context.Context) ([]string, error) {
 	inner, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
@@ -47,9 +47,9 @@ func (db *DB) Migrate(ctx context.Context) ([]string, error) {
 	return applied, failure(ctx, "migrate "+db.name, err)
 }
 
-// formerKeys are those of addresses that may have another key in this version: a
+// formerKeys finds the keys of addresses that may have another key in this version: a
 // domain outside ASCII had one key in Unicode and one in ASCII. Confirmed addresses
-// come first, and then earlier accounts.
+// come first, then earlier accounts.
 const formerKeys = `
 SELECT email_key
 FROM (
@@ -61,9 +61,9 @@ FROM (
 WHERE length(email_key) <> octet_length(email_key)
 ORDER BY verified_ms IS NULL, created_ms`
 
-// renewKeys gives addresses the key that they have in this version, except where
-// another account has it: both stay, see docs/decisions. It is done at every start, as
-// an earlier version may run beside this one.
+// renewKeys gives addresses the key that they have in this version, unless another
+// account has it: then both stay as they are, see docs/decisions. It runs at every
+// start, because an earlier version may run beside this one.
 func renewKeys(ctx context.Context, c conn) error {
 	former, err := collect(ctx, c, single[string], formerKeys)
 	for _, key := range former {
@@ -94,8 +94,8 @@ func (db *DB) migrateSQLite(ctx context.Context) ([]string, error) {
 	return applied, errors.Join(err, unlock())
 }
 
-// migratePostgres uses connections of its own, whose statements may take as
-// long as they need.
+// migratePostgres uses separate connections, whose statements may take as long as they
+// need.
 func (db *DB) migratePostgres(ctx context.Context) ([]string, error) {
 	conf := db.conf.Copy()
 	conf.RuntimeParams["statement_timeout"] = "0"
@@ -106,8 +106,8 @@ func (db *DB) migratePostgres(ctx context.Context) ([]string, error) {
 	return applied, errors.Join(err, own.Close())
 }
 
-// waitingLocker is goose's session lock, waited for rather than asked for once
-// in a while, so that a start takes no longer than it must.
+// waitingLocker is goose's session lock, but it waits instead of polling, so that a
+// start takes no longer than it must.
 type waitingLocker struct{}
 
 func (waitingLocker) SessionLock(ctx context.Context, conn *sql.Conn) error {
@@ -120,18 +120,19 @@ func (waitingLocker) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-// The named errors of opening a database that must be ready for use.
+// Errors from opening a database that must be ready for use.
 var (
-	// ErrMissing: the database does not exist, and Open was not allowed to create it.
+	// ErrMissing means that the database does not exist and Open was not allowed to
+	// create it.
 	ErrMissing = errors.New("database does not exist")
-	// ErrNotMigrated: migrations of this version have not been applied.
+	// ErrNotMigrated means that migrations of this version have not been applied.
 	ErrNotMigrated = errors.New("the database lacks migrations of this version")
 )
 
-// CheckMigrated changes nothing. It returns ErrNotMigrated when a migration of
-// this version has not been applied, and [account.ErrUnavailable] when the
-// database cannot be asked. A database that is ahead of this version is fine:
-// its migrations let the version before go on.
+// CheckMigrated changes nothing. It returns ErrNotMigrated if a migration of this
+// version has not been applied, and [account.ErrUnavailable] if the database cannot be
+// queried. A database that is ahead of this version is fine: its migrations let the
+// previous version continue.
 func (db *DB) CheckMigrated(ctx context.Context) (ahead bool, err error) {
 	dialect, folder, known := goose.DialectSQLite3, "sqlite", sqliteKnowsTable
 	if db.pool != nil {
@@ -173,7 +174,7 @@ FROM ` + versionTable + `
 WHERE is_applied`
 )
 
-// migrator has the migrations in a folder ready. It asks the database nothing.
+// migrator prepares the migrations in a folder. It does not query the database.
 func migrator(d goose.Dialect, folder string, on *sql.DB, opts ...goose.ProviderOption) (*goose.Provider, error) {
 	steps, err := fs.Sub(migrations.FS, folder)
 	if err != nil {

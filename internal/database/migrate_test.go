@@ -58,8 +58,8 @@ WHERE table_schema = 'public'`)
 	}
 }
 
-// shape maps each table to its columns, sorted, with whether they may be NULL.
-// The table of the migrator itself is its own affair.
+// shape maps each table to its columns, sorted, and whether they may be NULL. It leaves
+// out the migrator's own table.
 func shape(t *testing.T, db *database.DB, query string) map[string][]string {
 	t.Helper()
 	rows, err := db.SQL().QueryContext(t.Context(), query)
@@ -89,8 +89,8 @@ func TestManyOpenersMigrateOnce(t *testing.T) {
 	})
 }
 
-// migrateAtOnce has eight openers, each with a handle of its own, migrate one
-// new database, and compares what they applied between them.
+// migrateAtOnce opens one new database with eight handles, migrates it with all of them
+// at the same time, and compares what they applied in total.
 func migrateAtOnce(t *testing.T, c database.Config, want []string) {
 	t.Helper()
 	var applied []string
@@ -110,7 +110,7 @@ func migrateAtOnce(t *testing.T, c database.Config, want []string) {
 			if err != nil {
 				t.Error(err)
 			}
-			// Every one of them finds the tables, whichever server created them.
+			// Every opener finds the tables, whichever one created them.
 			if _, err := db.People().PageByEmailKey(context.Background(), "", 1); err != nil {
 				t.Error(err)
 			}
@@ -126,7 +126,7 @@ func migrateAtOnce(t *testing.T, c database.Config, want []string) {
 	}
 }
 
-// The lock's name never changes: versions that start side by side share it.
+// The lock's name must never change: versions that start side by side share it.
 func TestMigrateWaitsForAnother(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) {
 		cfg := emptySQLite(t)
@@ -145,7 +145,7 @@ func TestMigrateWaitsForAnother(t *testing.T) {
 		if _, err := other.ExecContext(t.Context(), `SELECT pg_advisory_lock(x'`+key+`'::bigint)`); err != nil {
 			t.Fatal(err)
 		}
-		// Unlocked by name: a connection handed back to its pool keeps its locks.
+		// Unlock explicitly: a connection that returns to its pool keeps its locks.
 		migrateOnceUnlocked(t, db, func() error {
 			_, err := other.ExecContext(t.Context(), `SELECT pg_advisory_unlock_all()`)
 			return errors.Join(err, other.Close())

@@ -22,7 +22,8 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// impatient opens PostgreSQL with the limit that calls have in an outage.
+// impatient returns a configuration for PostgreSQL with the time limit that calls have
+// in an outage.
 func impatient(url string) database.Config {
 	return database.Config{URL: url, Timeout: campaign.Number(6*time.Second, database.DefaultTimeout)}
 }
@@ -30,16 +31,15 @@ func impatient(url string) database.Config {
 // answerLimit is how soon a call with that limit answers.
 func answerLimit() time.Duration { return campaign.Number(testkit.Patience, 3*time.Second) }
 
-// awaitPing waits until the service is back, which takes no longer than this
-// after the database is.
+// awaitPing waits until the service is back. That must take no longer than this limit
+// after the database is back.
 func awaitPing(t *testing.T, db *database.DB) {
 	t.Helper()
 	limit := campaign.Number(testkit.Patience, 2*time.Second)
 	testkit.Steadily(t, limit, "ping", func() error { return db.Ping(t.Context()) })
 }
 
-// fill migrates a database and puts record 1 into it, with time enough on a busy
-// machine.
+// fill migrates a database and inserts record 1, with enough time on a busy machine.
 func fill(t *testing.T, url string) {
 	t.Helper()
 	db, err := database.Open(t.Context(), database.Config{URL: url, Timeout: testkit.Patience})
@@ -49,8 +49,8 @@ func fill(t *testing.T, url string) {
 	insert(t, db.People(), record(1))
 }
 
-// calls is everything one can ask of a database, by store and method; after a
-// space stands a variant of one.
+// calls returns every call to the database, by store and method. A word after a space
+// names a variant.
 func calls(db *database.DB) map[string]func(context.Context) error {
 	store, devices, outbox, tries, revocations, id := db.People(), db.Devices(), db.Outbox(), db.Tries(), db.Revocations(), record(1).ID
 	link := account.Link{Hash: strings.Repeat("l", 43), Purpose: account.PurposeReset, Person: id, Detail: record(1).Email, Created: birth, Expires: birth.Add(time.Hour)}
@@ -217,8 +217,8 @@ func TestEveryCallOfTheDatabaseIsTriedInAnOutage(t *testing.T) {
 	}
 }
 
-// allUnavailable makes every call, several times at once so that they outnumber
-// the connections, and looks at what each says and how soon.
+// allUnavailable makes every call several times at the same time, so that they
+// outnumber the connections, and checks what each returns and how soon.
 func allUnavailable(t *testing.T, db *database.DB) {
 	t.Helper()
 	var all sync.WaitGroup
@@ -232,7 +232,7 @@ func allUnavailable(t *testing.T, db *database.DB) {
 				}
 				limit := answerLimit()
 				if name == "DB.Tidy" {
-					limit *= 2 // a few tables, and then the others
+					limit *= 2 // a few tables first, then the others
 				}
 				if took := time.Since(begun); took > limit {
 					t.Errorf("%s: answered after %s", name, took)
@@ -257,7 +257,7 @@ func TestPostgresStoppedIsUnavailableUntilItIsBack(t *testing.T) {
 			t.Errorf("open a stopped server: %v after %s", err, time.Since(begun))
 		}
 		server.Start()
-		// With the handle from before.
+		// Use the handle from before the outage.
 		awaitPing(t, db)
 		if got, err := db.People().ByID(t.Context(), record(1).ID); err != nil || got.Name != record(1).Name {
 			t.Errorf("after the outage: %+v, %v", got, err)
@@ -278,7 +278,7 @@ func TestPostgresHangingIsUnavailableUntilItGoesOn(t *testing.T) {
 		t.Errorf("open a hanging server: %v after %s", err, time.Since(begun))
 	}
 	server.Resume()
-	// Not one connection comes back, but all that may be open.
+	// All connections that may be open must come back, not only one.
 	testkit.Steadily(t, testkit.Patience, "ping on every connection", func() error {
 		answers := make(chan error)
 		for range database.DefaultMaxConns {
@@ -292,9 +292,9 @@ func TestPostgresHangingIsUnavailableUntilItGoesOn(t *testing.T) {
 	})
 }
 
-// TestAChangeThatFailsSaysWhetherItMayHaveBeenMade: one that PostgreSQL refused or
-// never got was not, one that it has not answered may have been. Of several
-// statements the first is not answered, so nothing was made.
+// TestAChangeThatFailsSaysWhetherItMayHaveBeenMade: a change that PostgreSQL refused or
+// never received was not made; one that it has not answered may have been. If it has
+// not answered the first of several statements, nothing was changed.
 func TestAChangeThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 	t.Parallel()
 	server := testservice.PrivatePostgres(t)
@@ -315,7 +315,7 @@ func TestAChangeThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 		{"stopped", server.Stop, server.Start, false},
 	} {
 		all := calls(db)
-		openConnections(t, db, len(all)) // each call finds one open
+		openConnections(t, db, len(all)) // each call finds an open one
 		outage.begin()
 		var done sync.WaitGroup
 		for name, call := range all {
@@ -332,7 +332,7 @@ func TestAChangeThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 	}
 }
 
-// openConnections has n connections open and free.
+// openConnections opens n connections and leaves them idle.
 func openConnections(t *testing.T, db *database.DB, n int) {
 	t.Helper()
 	for range n {
@@ -345,8 +345,8 @@ func openConnections(t *testing.T, db *database.DB, n int) {
 	}
 }
 
-// TestAChangeWhoseCommitIsNotAnsweredSaysThatItMayHaveBeenMade: everything else of
-// the transaction was answered.
+// TestAChangeWhoseCommitIsNotAnsweredSaysThatItMayHaveBeenMade: everything in the
+// transaction is answered except its COMMIT.
 func TestAChangeWhoseCommitIsNotAnsweredSaysThatItMayHaveBeenMade(t *testing.T) {
 	t.Parallel()
 	cfg := testkit.Postgres(t)
@@ -385,7 +385,7 @@ func TestAChangeWhoseCommitIsNotAnsweredSaysThatItMayHaveBeenMade(t *testing.T) 
 		if !errors.Is(err, account.ErrUnavailable) || !errors.Is(err, fault.ErrOutcomeUnknown) {
 			t.Errorf("%s: %v", name, err)
 		}
-		// Takes back what was about to be committed, for the next to find.
+		// Roll back what was about to be committed, for the next call.
 		testkit.Eventually(t, testkit.Patience, "end the connections", func() error {
 			_, err := db.Pool().Exec(t.Context(), `SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 			return err
@@ -393,7 +393,7 @@ func TestAChangeWhoseCommitIsNotAnsweredSaysThatItMayHaveBeenMade(t *testing.T) 
 	}
 }
 
-// timedOut is a context whose time is up when over is closed.
+// timedOut is a context that times out when over is closed.
 type timedOut struct {
 	context.Context
 	over chan struct{}
@@ -410,7 +410,7 @@ func (c timedOut) Err() error {
 	}
 }
 
-// readOnly makes PostgreSQL refuse writes on the connections there are.
+// readOnly makes PostgreSQL refuse writes on existing connections.
 func readOnly(t *testing.T, db *database.DB, to string) {
 	t.Helper()
 	for _, statement := range []string{"SET default_transaction_read_only = off", "ALTER SYSTEM SET default_transaction_read_only = " + to, "SELECT pg_reload_conf()"} {
@@ -444,8 +444,8 @@ func TestAFullPoolShedsLoadInTime(t *testing.T) {
 	tx, err := db.SQL().BeginTx(t.Context(), nil)
 	require.NoError(t, err)
 	calls := calls(db)
-	delete(calls, "DB.Migrate") // it has a connection of its own
-	// The caller may be more impatient than the configuration.
+	delete(calls, "DB.Migrate") // it uses a separate connection
+	// The caller's limit may be shorter than the configured one.
 	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
 	defer cancel()
 	begun := time.Now()

@@ -8,22 +8,22 @@ import (
 	"holdfast/internal/mail"
 )
 
-// outbox is mail's.
+// outbox implements mail's outbox.
 type outbox struct{ db *DB }
 
 var _ mail.Outbox = outbox{}
 
-// Outbox returns the email that waits to be sent.
+// Outbox returns the emails that wait to be sent.
 func (db *DB) Outbox() mail.Outbox { return outbox{db} }
 
-// emailsAtOnce is how many emails are looked at for one that no other sender
-// takes meanwhile.
+// emailsAtOnce is how many emails Take tries, to find one that no other sender takes in
+// the meantime.
 const emailsAtOnce = 20
 
-// The clock of the database says whose turn it is, so that of two servers whose
-// clocks differ neither takes an email that is the other's. As a subquery it is
-// read once, and turns are found by their index. An email that was never tried is
-// due, and so is one with a turn later than any pause: the clock has gone back.
+// The database's clock decides which emails are due, so that of two servers whose
+// clocks differ neither takes an email that the other is sending. As a subquery it is
+// read once, and due emails are found by their index. An email that was never tried is
+// due, and so is one whose turn is later than any pause: the clock has gone back.
 const waitingEmails = `
 SELECT id, kind, about, recipient, facts, created_ms, turn_ms, tries, (SELECT NOW_MS)
 FROM outbox
@@ -44,11 +44,11 @@ WHERE id = $1
   AND turn_ms = $3
   AND tries = $4`
 
-// Anyone can ask for a reset with any number of addresses that they have made up. Those
-// emails go to no one, so where many emails wait, they are removed first, many with
-// one statement: an email that is sent does not wait for them. Which addresses have
-// an account is looked up here, as in [account.Service.Address], long after the
-// requests were answered.
+// Anyone can request resets for any number of made-up addresses. Those emails go to no
+// one, so if many emails wait, they are removed first, many with one statement, and
+// emails with a recipient do not wait for them. Which addresses have an account is
+// looked up here, as in [account.Service.Address], long after the requests were
+// answered.
 const removeResetsForNoOne = `
 DELETE FROM outbox
 WHERE id IN (
@@ -59,7 +59,7 @@ WHERE id IN (
   ORDER BY turn_ms, id
   LIMIT $2)`
 
-// resetsAtOnce is how many of them one statement removes.
+// resetsAtOnce is how many of these emails one statement removes.
 const resetsAtOnce = 2_000
 
 // Take implements [mail.Outbox].

@@ -7,7 +7,7 @@ import (
 	"holdfast/internal/account"
 )
 
-// people is account's store.
+// people implements account's store.
 type people struct{ db *DB }
 
 const personColumns = `id, name, email, email_key, password_hash, people.created_ms, COALESCE(disabled_ms, delete_after_ms), delete_after_ms, verified_ms, epoch`
@@ -24,17 +24,17 @@ INSERT INTO people (id, name, email, email_key, password_hash, created_ms)
 VALUES ($1, $2, $3, $4, $5, $6)
 ON CONFLICT (email_key) DO NOTHING`
 
-// removeWhereKept removes the person again if the address is kept for another
-// account. The insertion has waited for whatever was leaving the address, and a
-// later statement sees what is kept; in the insertion it might not be seen.
+// removeWhereKept removes the person again if the address is reserved for another
+// account. The insertion has waited for any transaction that was leaving the address,
+// so a later statement sees the reservation; the insertion itself might not.
 const removeWhereKept = `
 DELETE FROM people
 WHERE id = $1
   AND EXISTS (SELECT 1` + keptForOthers + `)`
 
-// insertPerson lets the unique index decide, without asking first and without a
-// failed statement in the database's log. It does the same whether or not the
-// address is free.
+// insertPerson lets the unique index decide, without a query first and without a failed
+// statement in the database's log. It does the same work whether or not the address is
+// free.
 func (t *tx) insertPerson(r account.Record) (added, taken bool) {
 	inserted := t.exec(insertPerson, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli())
 	return inserted > t.exec(removeWhereKept, r.ID, r.EmailKey, r.Created.UnixMilli()), inserted == 0
@@ -89,7 +89,7 @@ func (p people) PageByEmailKey(ctx context.Context, after string, limit int) ([]
 	return list(ctx, p.db, "read page of people", personInto, peoplePage, after, limit)
 }
 
-// An undo link that was mailed more than once leads to one person.
+// An undo link that was emailed more than once leads to one person.
 const personByFormerKey = `
 SELECT undo.address, ` + personColumns + `
 FROM people
@@ -144,7 +144,7 @@ func (p people) one(ctx context.Context, doing, query string, args ...any) (r ac
 	return r, err
 }
 
-// change is one for a statement that writes.
+// change is like one, for a statement that writes.
 func (p people) change(ctx context.Context, doing, query string, args ...any) (account.Record, error) {
 	r, err := p.one(ctx, doing, query, args...)
 	return r, ofWrite(err)
@@ -156,10 +156,10 @@ SET id = id
 WHERE id = $1
 RETURNING COALESCE(disabled_ms, delete_after_ms)`
 
-// lockPerson locks the row of a person until the transaction ends, or fails with
-// ErrNotFound. Every change of a person begins with it, so that no two wait for
-// each other, and a log-in at the same time is either written before, and found,
-// or after, and finds what is new.
+// lockPerson locks a person's row until the transaction ends, or fails with
+// ErrNotFound. Every change of a person begins with it, so that no two wait for each
+// other, and a concurrent login is either recorded before the change, and found by it,
+// or recorded after it, and sees the new values.
 func (t *tx) lockPerson(id string) (disabled bool) {
 	t.scan(into{(*isSet)(&disabled)}, lockPerson, id)
 	return disabled

@@ -20,7 +20,7 @@ const hash = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$a2V5a2V5a2V5
 
 var birth = time.Date(2026, 3, 4, 5, 6, 7, 89e6, time.UTC)
 
-// record is a person who breaks no limit; n tells people apart.
+// record returns a valid person; n makes it unique.
 func record(n int) account.Record {
 	return account.Record{
 		Person: account.Person{
@@ -193,7 +193,7 @@ func TestStoreDeletesWhileThePersonLogsIn(t *testing.T) {
 	})
 }
 
-// logIn is a device; n tells those of everybody apart.
+// logIn returns a device; n makes it unique.
 func logIn(person, n int) session.Device {
 	return session.Device{
 		ID: fmt.Sprintf("log-in-%d", n), PersonID: record(person).ID, SessionKey: fmt.Sprintf("%043d", n),
@@ -272,7 +272,7 @@ func TestStorePagesInTheByteOrderOfKeys(t *testing.T) {
 	})
 }
 
-// The database repeats the domain's limits, for writes that bypass it.
+// The database repeats the domain's limits, for writes that bypass the domain.
 func TestDatabaseRefusesWhatTheDomainWould(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()

@@ -13,12 +13,12 @@ import (
 	"holdfast/internal/session"
 )
 
-// Position is how far the data in the database has come. It only increases, unless
-// older data takes the place of the database: a backup, or a replica that lagged.
+// Position is how far the data in the database has progressed. It only increases,
+// unless older data replaces the database: a backup, or a replica that lagged.
 type Position struct {
-	origin   int64  // when the first server started: which database it is
-	at       int64  // moved on by AdvancePosition
-	timeline string // of PostgreSQL: a replica that is promoted begins another; "" if unknown
+	origin   int64  // when the first server started, which identifies the database
+	at       int64  // advanced by AdvancePosition
+	timeline string // of PostgreSQL: a promoted replica begins another; "" if unknown
 }
 
 // String returns the position as text for [Position.Lost].
@@ -27,7 +27,7 @@ func (p Position) String() string {
 }
 
 // Lost reports whether p, read later than seen, shows that the database lost data in
-// between. Of another database, or none, nothing is known.
+// between. It returns false if seen is empty or from another database.
 func (p Position) Lost(seen string) bool {
 	was := append(strings.Fields(seen), "", "")
 	at, err := strconv.ParseInt(was[1], 10, 64)
@@ -37,7 +37,7 @@ func (p Position) Lost(seen string) bool {
 	return p.at < at || p.timeline != "" && was[2] != "" && p.timeline != was[2]
 }
 
-// The constraints come last in a restore, when all tables have their rows.
+// A restore creates the constraints last, when all tables have their rows.
 const restoredAndWritable = `
 SELECT count(*)
 FROM pg_constraint
@@ -51,7 +51,7 @@ const readPosition = `
 SELECT COALESCE((SELECT started_ms FROM starts WHERE number = 1), 0),
        COALESCE((SELECT ran_ms FROM jobs WHERE name = 'advance position'), 0)`
 
-// Position returns the present position. Errors: [account.ErrUnavailable], also for a
+// Position returns the current position. Errors: [account.ErrUnavailable], also for a
 // replica, and while PostgreSQL is being restored.
 func (db *DB) Position(ctx context.Context) (p Position, err error) {
 	if db.pool != nil {
@@ -62,7 +62,7 @@ func (db *DB) Position(ctx context.Context) (p Position, err error) {
 		if err != nil {
 			return p, err
 		}
-		// Some hosted databases do not say.
+		// Some hosted databases do not provide it.
 		if err = db.scan(ctx, "read timeline", into{&p.timeline}, readTimeline); errors.Is(err, fault.ErrUnavailable) {
 			return p, err
 		}
@@ -78,17 +78,17 @@ SET ran_ms = CASE WHEN EXCLUDED.ran_ms > jobs.ran_ms THEN EXCLUDED.ran_ms ELSE j
 WHERE jobs.ran_ms = $1
 RETURNING ran_ms`
 
-// AdvancePosition moves on from a position, and returns the next one. Errors:
-// [account.ErrNotFound] if the database is not at that position any more,
+// AdvancePosition advances from a position, and returns the next one. Errors:
+// [account.ErrNotFound] if the database is no longer at that position,
 // [account.ErrUnavailable].
 func (db *DB) AdvancePosition(ctx context.Context, from Position) (Position, error) {
 	err := db.scan(ctx, "advance position", into{&from.at}, advancePosition, from.at)
 	return from, err
 }
 
-// ClaimReconciling reports whether the caller is to reconcile the sessions: one
-// instance is, until the time after has passed. That one claims it again at once,
-// with 0, while it is at work.
+// ClaimReconciling reports whether the caller must reconcile the sessions: one instance
+// must, until the time after has passed. While it works, that instance passes 0 to
+// claim again immediately.
 func (db *DB) ClaimReconciling(ctx context.Context, after time.Duration) (bool, error) {
 	return db.claimJob(ctx, "reconcile sessions", after)
 }
@@ -128,7 +128,7 @@ func (d devices) Restore(ctx context.Context, e session.Device, now time.Time) e
 			return
 		}
 		t.exec(restoreDevice, e.ID, e.PersonID, e.SessionKey, e.Remembered, now.Sub(e.CreatedAt).Milliseconds(), e.ExpiresAt.Sub(now).Milliseconds())
-		t.exec(confirmDevice, e.ID) // if it was there, but for that
+		t.exec(confirmDevice, e.ID) // if the device existed, but unconfirmed
 	})
 	if err == nil && refused {
 		return session.ErrEnded

@@ -25,8 +25,8 @@ const DefaultMaxConns = 16
 // postgresWriters leaves most connections to others.
 const postgresWriters = 4
 
-// openPostgres opens a pool. A call waits for a connection, connects and runs
-// within db.timeout; the server gives up by itself what the client gave up.
+// openPostgres opens a pool. A call waits for a connection, connects and runs within
+// db.timeout. The server cancels by itself what the client has given up.
 func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	conf, err := parsePostgres(c)
 	if err != nil {
@@ -56,13 +56,13 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 func parsePostgres(c Config) (*pgxpool.Config, error) {
 	u, err := url.Parse(c.URL)
 	if err != nil || u.Scheme != "postgres" && u.Scheme != "postgresql" {
-		// The parser's own words may quote a piece of the password.
+		// The parser's error may quote part of the password.
 		return nil, errors.New("open PostgreSQL: DATABASE_URL must have the form postgres://user:password@host:port/database; " +
 			"percent-encode / ? # @ : % [ ] in the password")
 	}
 	conf, err := pgxpool.ParseConfig(c.URL)
 	if err != nil {
-		// Not wrapped: the error keeps the whole URL.
+		// Not wrapped: the error contains the whole URL.
 		return nil, fmt.Errorf("open PostgreSQL: invalid DATABASE_URL: %s", withoutPassword(err.Error(), u))
 	}
 	if !u.Query().Has("pool_max_conns") {
@@ -81,13 +81,14 @@ func parsePostgres(c Config) (*pgxpool.Config, error) {
 			conf.ConnConfig.RuntimeParams[name] = value
 		}
 	}
-	// The level that the statements were written for, whatever the database's default.
+	// The isolation level that the statements were written for, whatever the database's
+	// default.
 	conf.ConnConfig.RuntimeParams["default_transaction_isolation"] = "read committed"
 	return conf, nil
 }
 
-// checkEncoding refuses a database that would count or keep text otherwise
-// than the domain does, and is the first sign of life.
+// checkEncoding refuses a database that would count or store text differently from the
+// domain. It is also the first query, which shows whether the database answers.
 func (db *DB) checkEncoding(ctx context.Context) error {
 	var encoding string
 	if err := db.scan(ctx, "connect", into{&encoding}, `SHOW server_encoding`); err != nil {

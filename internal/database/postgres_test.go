@@ -16,7 +16,7 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// testURL is a server's URL for another user.
+// testURL returns a server's URL for another user.
 func testURL(t *testing.T, server, user, password string) string {
 	t.Helper()
 	u, err := url.Parse(server)

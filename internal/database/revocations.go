@@ -7,12 +7,12 @@ import (
 	"holdfast/internal/session"
 )
 
-// revocations is session's list of what is to be removed from its store.
+// revocations implements session's list of sessions to remove from its store.
 type revocations struct{ db *DB }
 
 var _ session.Revocations = revocations{}
 
-// Revocations returns the sessions that a change of an account has ended.
+// Revocations returns the sessions that account changes have revoked.
 func (db *DB) Revocations() session.Revocations { return revocations{db} }
 
 const waitingRevocations = `
@@ -27,7 +27,7 @@ func (r revocations) Waiting(ctx context.Context, limit int) ([]string, error) {
 	return list(ctx, r.db, "read revocations", single[string], waitingRevocations, limit)
 }
 
-// The devices are the person's; none are left of a person who was deleted.
+// The devices belong to the person; a deleted person has none left.
 const waitingRevocationsOf = `
 SELECT r.session_key
 FROM devices d
@@ -46,8 +46,8 @@ FROM revocations
 WHERE ended_ms >= $2
   AND ` + couldLive
 
-// since returns the keys of sessions that changes of accounts have ended since a
-// time: people who were deleted have no device left.
+// since returns the keys of sessions that account changes have revoked since a time.
+// People who were deleted have no devices left.
 func (r revocations) since(ctx context.Context, since time.Time) ([]string, error) {
 	return list(ctx, r.db, "read revocations", single[string], revokedSince, dayAgo(), since.UnixMilli())
 }

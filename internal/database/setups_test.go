@@ -14,7 +14,8 @@ import (
 	"holdfast/internal/text"
 )
 
-// Databases that are set up otherwise than ours, or that others use, too.
+// The databases in this file are set up differently from ours, or are shared with other
+// programs.
 
 func run(t *testing.T, db *database.DB, statements ...string) {
 	t.Helper()
@@ -48,7 +49,7 @@ func TestLoginsAtTheSameTimeSucceedWhateverTheDatabasesDefaultIsolation(t *testi
 }
 
 // TestAColumnThatANewerVersionChangesFailsNoCall: the statements of every connection
-// were planned before.
+// were planned before the change.
 func TestAColumnThatANewerVersionChangesFailsNoCall(t *testing.T) {
 	t.Parallel()
 	cfg := testkit.Postgres(t)
@@ -73,7 +74,6 @@ func TestAColumnThatANewerVersionChangesFailsNoCall(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// TestOldRowsAreRemovedHoweverManyThereAreAndWhateverElseFails.
 func TestOldRowsAreRemovedHoweverManyThereAreAndWhateverElseFails(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()
@@ -140,7 +140,8 @@ func TestATableOfAnotherProgramIsNamedBeforeAnythingIsCreated(t *testing.T) {
 	})
 }
 
-// TestTheVersionsOfAnEarlierReleaseAreTakenOver, and stay for it.
+// TestTheVersionsOfAnEarlierReleaseAreTakenOver also checks that they stay for that
+// release.
 func TestTheVersionsOfAnEarlierReleaseAreTakenOver(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() *database.DB) {
 		db := open()

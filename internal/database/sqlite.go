@@ -46,8 +46,8 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	return db, nil
 }
 
-// firstConnection switches a new file to WAL, for which SQLite does not
-// wait: two processes that start at once would fail without the lock.
+// firstConnection switches a new file to WAL. SQLite does not wait for that: two
+// processes that start at the same time would fail without the lock.
 func (db *DB) firstConnection(ctx context.Context) error {
 	unlock, err := db.lockFile(ctx)
 	if err != nil {
@@ -56,8 +56,8 @@ func (db *DB) firstConnection(ctx context.Context) error {
 	return errors.Join(db.Ping(ctx), unlock())
 }
 
-// lockFile takes the lock that openers and migrators of one file share. The
-// system releases it when the process ends, however it ends.
+// lockFile acquires the lock that openers and migrators of one file share. The system
+// releases it when the process ends, for whatever reason.
 func (db *DB) lockFile(ctx context.Context) (unlock func() error, err error) {
 	lock := flock.New(db.file+".lock", flock.SetPermissions(0o600))
 	if _, err := lock.TryLockContext(ctx, lockRetryDelay); err != nil {
@@ -68,7 +68,7 @@ func (db *DB) lockFile(ctx context.Context) (unlock func() error, err error) {
 
 func sqliteParams(timeout time.Duration) url.Values {
 	return url.Values{
-		// A writer takes its lock when it begins, so that none fails midway.
+		// A writer acquires its lock when it begins, so that none fails midway.
 		"_txlock": {"immediate"},
 		"_pragma": {
 			"busy_timeout(" + milliseconds(timeout*3/4) + ")",

@@ -21,9 +21,9 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// The test binary is also the other process that shares a file: with these
-// set it inserts people from a number on, a line for each, until it has
-// inserted so many or is killed.
+// The test binary is also the other process that shares a file: with these set, it
+// inserts people from a number on and prints a line for each, until it has inserted the
+// given count or is killed.
 const (
 	childFolder = "DATABASE_TEST_FOLDER"
 	childFirst  = "DATABASE_TEST_FIRST"
@@ -120,7 +120,7 @@ func TestSQLiteKeepsWhatItAcknowledgedWhenKilled(t *testing.T) {
 				t.Errorf("acknowledged person %d: %v", n, err)
 			}
 		}
-		first = last + 2 // the next one may have been written unacknowledged
+		first = last + 2 // the next one may have been written, but not acknowledged
 	}
 }
 
@@ -185,7 +185,7 @@ func TestSQLiteLockedByAnotherIsUnavailableInTime(t *testing.T) {
 	folder := t.TempDir()
 	db, other := open(t, database.Config{DataDir: folder}), open(t, database.Config{DataDir: folder})
 	migrate(t, db)
-	tx, err := other.SQL().BeginTx(t.Context(), nil) // takes the write lock at once
+	tx, err := other.SQL().BeginTx(t.Context(), nil) // acquires the write lock immediately
 	require.NoError(t, err)
 	begun := time.Now()
 	if err := db.People().Insert(t.Context(), record(1)); !errors.Is(err, account.ErrUnavailable) || time.Since(begun) > answerLimit() {

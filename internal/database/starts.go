@@ -15,8 +15,8 @@ type Start struct {
 	At                time.Time
 }
 
-// The next number, unless another start took it. WHERE true keeps SQLite's parser
-// from reading ON as that of a join.
+// Insert the next number, unless another start took it. WHERE true keeps SQLite's
+// parser from reading ON as part of a join.
 const insertStart = `
 INSERT INTO starts (number, instance, version, started_ms)
 SELECT COALESCE(MAX(number), 0) + 1, $1, $2, $3
@@ -25,16 +25,15 @@ WHERE true
 ON CONFLICT (number) DO NOTHING
 RETURNING number`
 
-// RecordStart writes a start down and returns its number: 1 for the first, and
-// one more for each, without gap or repeat however many processes start at
-// once. It returns [account.ErrUnavailable] when that could not be done in
-// time.
+// RecordStart records a start and returns its number: 1 for the first, and one more for
+// each, without gap or repeat however many processes start at the same time. It returns
+// [account.ErrUnavailable] if that could not be done in time.
 func (db *DB) RecordStart(ctx context.Context, s Start) (int64, error) {
 	for {
 		var number int64
 		err := db.scan(ctx, "record start", into{&number}, insertStart, s.Instance, s.Version, s.At.UnixMilli())
-		// Not found: another start took the number. In every round one gets it, so
-		// all do.
+		// Not found: another start took the number. In every round one start gets it,
+		// so all of them do.
 		if !errors.Is(err, fault.ErrNotFound) {
 			return number, err
 		}
@@ -45,7 +44,7 @@ const latestStart = `
 SELECT COALESCE(MAX(number), 0)
 FROM starts`
 
-// LatestStart returns the number of the latest start, 0 when there was none, or
+// LatestStart returns the number of the latest start, 0 if there was none, or
 // [account.ErrUnavailable].
 func (db *DB) LatestStart(ctx context.Context) (number int64, err error) {
 	err = db.scan(ctx, "read latest start", into{&number}, latestStart)

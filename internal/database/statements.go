@@ -7,19 +7,19 @@ import (
 	"time"
 )
 
-// A statement may hold these words, which the two databases put differently:
+// A statement may contain these words, which the two databases write differently:
 //
 //   - NOW_MS is the database's clock in Unix milliseconds, when the statement
 //     runs: in PostgreSQL, now() would be when its transaction began. This clock
-//     judges all ages, so that servers whose clocks differ agree.
-//   - STAMP_MS is that clock, too, but never before the floor that
-//     [devices.Clock] has returned: it stamps the end of a session.
-//   - JSON_TEXTS is the function that makes a table, with the column value, of a
-//     JSON array of texts.
-//   - FOR UPDATE, FOR SHARE and FOR KEY SHARE lock rows. SQLite has no words for
-//     that, and one writer at a time.
+//     determines all ages, so that servers whose clocks differ agree.
+//   - STAMP_MS is the same clock, but never before the floor that
+//     [devices.Clock] has returned. It stamps the end of a session.
+//   - JSON_TEXTS is the function that turns a JSON array of texts into a table
+//     with the column value.
+//   - FOR UPDATE, FOR SHARE and FOR KEY SHARE lock rows. SQLite has no such
+//     clauses, and allows one writer at a time.
 //
-// This is the only place where SQL is substituted.
+// SQL is substituted nowhere else.
 func postgresDialect() *strings.Replacer {
 	const now = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`
 	return strings.NewReplacer(
@@ -35,8 +35,8 @@ func sqliteDialect() *strings.Replacer {
 		"FOR UPDATE", "", "FOR SHARE", "", "FOR KEY SHARE", "")
 }
 
-// conn runs statements in the words of its database, and reports each to the
-// [Trace] of its context.
+// conn runs statements in the dialect of its database, and reports each to the [Trace]
+// in its context.
 type conn struct {
 	via interface { // a *sql.DB or *sql.Tx
 		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
@@ -46,7 +46,7 @@ type conn struct {
 	dialect *strings.Replacer
 }
 
-// into is where the columns of a row go.
+// into holds the destinations of a row's columns.
 type into []any
 
 // exec returns how many rows a statement changed.
@@ -68,7 +68,7 @@ func (c conn) scan(ctx context.Context, dest into, query string, args ...any) er
 	return row.Scan(dest...)
 }
 
-// collect reads every row of a query. columns says where those of one row go.
+// collect reads every row of a query. columns returns the destinations for one row.
 func collect[T any](ctx context.Context, c conn, columns func(*T) into, query string, args ...any) (all []T, err error) {
 	query, began := c.dialect.Replace(query), time.Now()
 	rows, err := c.via.QueryContext(ctx, query, args...)
@@ -87,14 +87,14 @@ func collect[T any](ctx context.Context, c conn, columns func(*T) into, query st
 	return all, rows.Err()
 }
 
-// single is for collect, where a row has one column.
+// single is for collect, if a row has one column.
 func single[T any](column *T) into { return into{column} }
 
-// maxTries is how often one call is tried where PostgreSQL says that it has changed
-// nothing and may succeed if it is repeated.
+// maxTries is how often one call is tried if PostgreSQL says that it has changed
+// nothing and may succeed if repeated.
 const maxTries = 5
 
-// call runs one call within the deadline of calls, and names its failure.
+// call runs one call within the time limit of calls, and names its failure.
 func (db *DB) call(ctx context.Context, doing string, run func(context.Context) error) error {
 	inner, cancel := context.WithTimeout(ctx, db.timeout)
 	defer cancel()
@@ -105,7 +105,7 @@ func (db *DB) call(ctx context.Context, doing string, run func(context.Context) 
 	return failure(ctx, doing, err)
 }
 
-// exec is one call that runs one statement.
+// exec runs one statement as one call.
 func (db *DB) exec(ctx context.Context, doing, query string, args ...any) (changed int64, err error) {
 	err = db.call(ctx, doing, func(ctx context.Context) (err error) {
 		changed, err = db.conn.exec(ctx, query, args...)
@@ -114,12 +114,12 @@ func (db *DB) exec(ctx context.Context, doing, query string, args ...any) (chang
 	return changed, err
 }
 
-// scan is one call that reads one row, or returns [fault.ErrNotFound].
+// scan reads one row as one call, or returns [fault.ErrNotFound].
 func (db *DB) scan(ctx context.Context, doing string, dest into, query string, args ...any) error {
 	return db.call(ctx, doing, func(ctx context.Context) error { return db.conn.scan(ctx, dest, query, args...) })
 }
 
-// list is one call that reads every row of a query.
+// list reads every row of a query as one call.
 func list[T any](ctx context.Context, db *DB, doing string, columns func(*T) into, query string, args ...any) (all []T, err error) {
 	err = db.call(ctx, doing, func(ctx context.Context) (err error) {
 		all, err = collect(ctx, db.conn, columns, query, args...)
@@ -136,8 +136,8 @@ type tx struct {
 	err  error
 }
 
-// transaction is one call that runs do in a transaction and commits it. If the
-// transaction has to be repeated, so is do.
+// transaction runs do in a transaction and commits it, as one call. If the transaction
+// is retried, do runs again.
 func (db *DB) transaction(ctx context.Context, doing string, do func(*tx)) error {
 	committing := false
 	err := db.call(ctx, doing, func(ctx context.Context) error {
@@ -178,7 +178,7 @@ func (t *tx) exec(query string, args ...any) (changed int64) {
 	return changed
 }
 
-// scan fails with [sql.ErrNoRows] where there is no row.
+// scan fails with [sql.ErrNoRows] if there is no row.
 func (t *tx) scan(dest into, query string, args ...any) {
 	if t.err == nil {
 		t.err = t.conn.scan(t.ctx, dest, query, args...)

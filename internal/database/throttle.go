@@ -7,12 +7,12 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// tries is throttle's store.
+// tries implements throttle's store.
 type tries struct{ db *DB }
 
 var _ throttle.Store = tries{}
 
-// Tries returns the store of tries that are counted.
+// Tries returns the store of counted attempts.
 func (db *DB) Tries() throttle.Store { return tries{db} }
 
 const triesOf = `

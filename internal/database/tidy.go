@@ -10,22 +10,22 @@ import (
 // How long old rows are kept.
 const (
 	KeepHistory  = 90 * 24 * time.Hour
-	keepLinks    = 24 * time.Hour       // after the end of their life
+	keepLinks    = 24 * time.Hour       // after they expire
 	keepTries    = 2 * 24 * time.Hour   // twice the longest memory of a rule
-	keepBrowsers = 400 * 24 * time.Hour // unused; as long as a cookie lives
+	keepBrowsers = 400 * 24 * time.Hour // after their last use; as long as a cookie lives
 )
 
-// tidiedAtOnce is how many rows one statement removes, so that it stays within its
-// limit of time however many there are.
+// tidiedAtOnce is how many rows one statement removes, so that it stays within its time
+// limit however many there are.
 const tidiedAtOnce = 5_000
 
-// Tidy removes old history, links, counted tries, browsers that have not logged in
+// Tidy removes old history, links, counted attempts, browsers that have not logged in
 // for over a year, revocations of sessions that would have expired by now, and people
-// whose wait to be deleted is over. It is to be called once a day. Any number of
-// instances may do so at once; the database's clock says what is old. Each table is
-// tidied whether or not another one could be. It returns [account.ErrUnavailable].
+// whose wait for deletion is over. Call it once a day. Any number of instances may do
+// so at the same time; the database's clock decides what is old. Each table is tidied
+// even if another one fails. It returns [account.ErrUnavailable].
 func (db *DB) Tidy(ctx context.Context) error {
-	var tables errgroup.Group // several at a time, so that a locked table holds up few others
+	var tables errgroup.Group // several at a time, so that a locked table delays few others
 	tables.SetLimit(db.writers)
 	for _, old := range []struct {
 		table, key, where string
@@ -47,7 +47,7 @@ func (db *DB) Tidy(ctx context.Context) error {
 }
 
 // execInBatches repeats a statement, whose last parameter is how many rows it may
-// take, until it takes fewer.
+// process, until it processes fewer.
 func (db *DB) execInBatches(ctx context.Context, doing, query string, rows int, args ...any) error {
 	atOnce := int64(db.pageOf(rows))
 	for {

@@ -5,9 +5,9 @@ import (
 	"time"
 )
 
-// Trace holds what to call for statements that run with a context that carries
-// it, in the manner of [net/http/httptrace]. Without one, a statement costs one
-// look into its context.
+// Trace holds the functions to call for statements that run with a context that carries
+// it, in the manner of [net/http/httptrace]. Without a Trace, a statement costs one
+// context lookup.
 type Trace struct {
 	// Ran is called after each statement, BEGIN and COMMIT included, in the
 	// goroutine that ran it.

@@ -29,8 +29,8 @@ func watched(t *testing.T, do func(ctx context.Context) error) (statements, from
 	return statements, from
 }
 
-// asked is the function of the package that led to the statement which is being
-// reported: the outermost one on the stack.
+// asked returns the function of the package that led to the statement being reported:
+// the outermost one on the stack.
 func asked() (name string) {
 	var pcs [50]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs[:])])

@@ -18,8 +18,8 @@ import (
 const (
 	// versionTable records which migrations have been applied.
 	versionTable = product.Slug + "_migrations"
-	// formerVersionTable is the one of earlier releases. It is goose's default, so
-	// another program's that shares the schema may have the same.
+	// formerVersionTable is the table of earlier releases. It is goose's default, so
+	// another program that shares the schema may use the same name.
 	formerVersionTable = goose.DefaultTablename
 )
 
@@ -41,9 +41,9 @@ FROM ` + formerVersionTable + `
 ORDER BY id`
 )
 
-// provideVersionTable copies the table of versions of an earlier release, which stays
-// for that release. It fails if the schema has a table of one of our names that is
-// another program's; then nothing has been changed.
+// provideVersionTable copies the version table of an earlier release, which keeps its
+// own. It fails, without changing anything, if a table with one of our names belongs to
+// another program.
 func provideVersionTable(ctx context.Context, d goose.Dialect, folder string, on *sql.DB) error {
 	known := sqliteKnowsTable
 	if d == goose.DialectPostgres {

@@ -14,11 +14,11 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-// BenchmarkCommands compares this server with Redka's own on the same commands
-// and the same kind of socket: one command at a time, and 64 in one piece.
+// BenchmarkCommands compares this server with Redka's own, with the same commands on
+// the same kind of socket: one command at a time, and 64 in one write.
 func BenchmarkCommands(b *testing.B) {
 	const together = 64
-	value := strings.Repeat("v", 300) // bytes, about a session's record
+	value := strings.Repeat("v", 300) // bytes, about the size of a session record
 	for _, server := range []struct {
 		name string
 		dial func(*testing.B) redis.Conn

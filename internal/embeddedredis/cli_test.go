@@ -15,8 +15,8 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// said are commands that a Redis server and this one answer in the same words.
-// Where a line begins with ~, numbers may differ.
+// said holds commands to which a Redis server and this one give the same replies. On
+// lines that begin with ~, numbers may differ.
 const said = `
 PING
 PING hello
@@ -152,21 +152,21 @@ func TestTransactionsAreAnsweredAsByRedis(t *testing.T) {
 			t.Errorf("%q\nRedis:\n%s\nours:\n%s", lines, want, got)
 		}
 	}
-	// Redis takes FLUSHDB here.
+	// Redis accepts FLUSHDB here.
 	if got := ours.typed("MULTI", "FLUSHDB", "EXEC"); !strings.Contains(got, "Command not allowed inside a transaction") || !strings.Contains(got, "EXECABORT") {
 		t.Errorf("FLUSHDB within MULTI:\n%s", got)
 	}
 }
 
-// sorted lists the names in an answer, whose order is the server's own.
+// sorted returns the names in a reply, sorted, because each server has its own order.
 func sorted(answer string) string {
 	names := regexp.MustCompile(`"[^"]*"|\(.*`).FindAllString(answer, -1)
 	slices.Sort(names)
 	return strings.Join(names, "\n") + "\n"
 }
 
-// TestAnswersHaveTheTypesOfRedis compares what no two servers say in the same
-// words.
+// TestAnswersHaveTheTypesOfRedis compares replies whose text always differs between two
+// servers.
 func TestAnswersHaveTheTypesOfRedis(t *testing.T) {
 	address := testservice.PrivateRedis(t).Addr
 	real, err := redis.Dial("tcp", address)
@@ -195,7 +195,7 @@ func TestAnswersHaveTheTypesOfRedis(t *testing.T) {
 	}
 }
 
-// TestRESP3IsRefusedAsByAServerThatIsOlder: redis-cli -3 then stays with RESP2.
+// TestRESP3IsRefusedAsByAServerThatIsOlder: redis-cli -3 then falls back to RESP2.
 func TestRESP3IsRefusedAsByAServerThatIsOlder(t *testing.T) {
 	s := open(t, t.TempDir())
 	if _, err := dial(t, s).Do("HELLO", "3"); err == nil || !strings.HasPrefix(err.Error(), "NOPROTO ") {
@@ -206,8 +206,7 @@ func TestRESP3IsRefusedAsByAServerThatIsOlder(t *testing.T) {
 	}
 }
 
-// shape is the type of an answer; of a long array, that of its first two
-// elements.
+// shape returns the type of a reply; for a long array, that of its first two elements.
 func shape(answer any) string {
 	elements, isArray := answer.([]any)
 	if !isArray {

@@ -17,7 +17,7 @@ import (
 type client struct {
 	redcon.Conn
 	inMulti bool
-	refused bool // one of its commands was
+	refused bool // one of its commands was refused
 	queue   []call
 }
 
@@ -40,7 +40,7 @@ func (s *Server) dismiss(redcon.Conn, error) {
 	s.working.Done()
 }
 
-// serve answers one command.
+// serve replies to one command.
 func (s *Server) serve(conn redcon.Conn, cmd redcon.Command) {
 	if end := s.pause.Load(); end != nil {
 		select {
@@ -60,7 +60,7 @@ func (s *Server) serve(conn redcon.Conn, cmd redcon.Command) {
 	case do.control != nil:
 		reply := do.control(s, c, do.args)
 		if reply == nil {
-			return // the connection is no longer this loop's
+			return // this loop no longer owns the connection
 		}
 		conn.WriteAny(reply)
 	case c.inMulti:
@@ -89,7 +89,7 @@ func (s *Server) find(args [][]byte) (call, error) {
 // unknown is the reply to a command, or a part of one, that the server does not
 // support.
 func (s *Server) unknown(words ...[]byte) redis.Error {
-	const longest = 64 // bytes of the client's that are repeated
+	const longest = 64 // bytes of the client's words that are repeated
 	name := ""
 	for _, word := range words {
 		name += " " + strings.ToUpper(strings.ToValidUTF8(string(word[:min(len(word), longest)]), "?"))

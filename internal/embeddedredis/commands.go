@@ -19,16 +19,16 @@ const version = "7.0.0"
 // command describes one command of the server. Exactly one of control and run is
 // set.
 type command struct {
-	arity  int // number of arguments with the name; negative: at least so many
+	arity  int // number of arguments including the name; negative: at least that many
 	writes bool
-	// control replies immediately, also between MULTI and EXEC. It returns nil
-	// after it has replied itself.
+	// control replies immediately, even between MULTI and EXEC. It returns nil if it
+	// has already replied.
 	control func(s *Server, c *client, args [][]byte) any
-	// run works on keys. A redis.Error is the client's; any other error rolls
-	// the transaction back.
+	// run works on keys. A redis.Error is sent to the client; any other error rolls the
+	// transaction back.
 	run func(s *Server, tx Tx, args [][]byte) (any, error)
-	// failed looks at the keys after the transaction of run could not be stored.
-	// Its error, if any, replaces MISCONF as the answer.
+	// failed reads the keys after the transaction of run could not be stored. If it
+	// returns an error, that is the reply instead of MISCONF.
 	failed func(s *Server, tx Tx, args [][]byte) error
 }
 
@@ -66,7 +66,7 @@ func commandTable() map[string]command {
 	}
 }
 
-// The errors of Redis 7.0 that several commands answer.
+// Redis 7.0 replies that several commands use.
 const (
 	errSyntax    = redis.Error("ERR syntax error")
 	errNoInteger = redis.Error("ERR value is not an integer or out of range")
@@ -137,7 +137,7 @@ func exec(s *Server, c *client, _ [][]byte) any {
 	}
 	replies := s.run(queue...)
 	for i, reply := range replies {
-		// The transaction could not be stored: that is one answer.
+		// If the transaction could not be stored, that is the only reply.
 		if err, failed := reply.(redis.Error); failed && strings.HasPrefix(string(err), "MISCONF ") {
 			return err
 		}
@@ -150,7 +150,7 @@ func flush(s *Server, c *client, args [][]byte) any {
 	switch {
 	case len(args) > 1 || (len(args) == 1 && !is(args[0], "async") && !is(args[0], "sync")):
 		return errSyntax
-	case c.inMulti: // Redka empties a database outside of transactions only
+	case c.inMulti: // Redka empties a database only outside transactions
 		c.refused = true
 		return redis.Error("ERR Command not allowed inside a transaction")
 	}
@@ -193,7 +193,7 @@ func strlen(_ *Server, tx Tx, args [][]byte) (any, error) {
 	return len(value), err
 }
 
-// set answers SET key value [NX | XX] [EX seconds | PX milliseconds].
+// set implements SET key value [NX | XX] [EX seconds | PX milliseconds].
 func set(_ *Server, tx Tx, args [][]byte) (any, error) {
 	key, value := string(args[0]), args[1]
 	var ttl time.Duration
@@ -238,7 +238,7 @@ func del(_ *Server, tx Tx, args [][]byte) (any, error) {
 	return n, err
 }
 
-// exists counts a key as often as it is named.
+// exists counts a key as often as it is listed.
 func exists(_ *Server, tx Tx, args [][]byte) (any, error) {
 	sum := 0
 	for _, key := range args {
@@ -259,10 +259,10 @@ func typeOf(_ *Server, tx Tx, args [][]byte) (any, error) {
 	return redcon.SimpleString(k.TypeName()), nil
 }
 
-// object answers OBJECT. Redka stores all strings the same way; the encoding is
-// what Redis would use for a string of these bytes: up to 44 bytes it stores the
-// string in one piece with the object. Redka records when a key was written, not
-// when it was read, so the idle time counts from the write.
+// object implements OBJECT. Redka stores all strings the same way; the encoding is what
+// Redis would use for a string of these bytes: up to 44 bytes it stores the string in
+// one piece with the object. Redka records when a key was written, not when it was
+// read, so the idle time counts from the write.
 func object(s *Server, tx Tx, args [][]byte) (any, error) {
 	const embedded = 44
 	k, found, err := tx.look(string(args[1]))
@@ -288,7 +288,7 @@ func object(s *Server, tx Tx, args [][]byte) (any, error) {
 	return "raw", err
 }
 
-// timeLeft answers TTL and PTTL: -1 means no expiry, -2 a key that does not exist.
+// timeLeft implements TTL and PTTL: -1 means no expiry, -2 a key that does not exist.
 func timeLeft(unit time.Duration) func(*Server, Tx, [][]byte) (any, error) {
 	return func(_ *Server, tx Tx, args [][]byte) (any, error) {
 		k, found, err := tx.look(string(args[0]))
@@ -359,7 +359,7 @@ func scan(_ *Server, tx Tx, args [][]byte) (any, error) {
 			return nil, errSyntax
 		}
 	}
-	// One more than asked for says whether the iteration is at its end.
+	// One key more than requested shows whether the iteration is complete.
 	page := int(min(count, math.MaxInt32))
 	result, err := tx.redka.Key().Scan(int(cursor), pattern, kind, page+1)
 	if err != nil {
@@ -407,7 +407,7 @@ func texts(args [][]byte) []string {
 	return all
 }
 
-// integer reads a number as Redis does: no plus sign, no leading zeros.
+// integer parses a number as Redis does: no plus sign, no leading zeros.
 func integer(arg []byte) (int64, error) {
 	n, err := strconv.ParseInt(string(arg), 10, 64)
 	if err != nil || strconv.FormatInt(n, 10) != string(arg) {
@@ -416,5 +416,5 @@ func integer(arg []byte) (int64, error) {
 	return n, nil
 }
 
-// is compares an option or a subcommand without regard to case.
+// is compares an option or a subcommand, ignoring case.
 func is(arg []byte, word string) bool { return strings.EqualFold(string(arg), word) }

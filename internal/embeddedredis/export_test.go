@@ -1,4 +1,4 @@
 package embeddedredis
 
-// StartWith is Start on a system that listens in its own way.
+// StartWith is Start with another function to listen.
 var StartWith = start

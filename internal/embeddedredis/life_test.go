@@ -48,7 +48,7 @@ func withoutSocketsFor(t *testing.T, why syscall.Errno, log *slog.Logger) *embed
 	return s
 }
 
-// bothWays runs a test through a socket and inside the process.
+// bothWays runs a test over a socket and inside the process.
 func bothWays(t *testing.T, test func(t *testing.T, s *embeddedredis.Server)) {
 	t.Run("socket", func(t *testing.T) { test(t, open(t, t.TempDir())) })
 	t.Run("inside the process", func(t *testing.T) { test(t, withoutSockets(t)) })
@@ -85,8 +85,8 @@ func TestAnotherFailureToListenIsOne(t *testing.T) {
 	}
 }
 
-// TestCommandsSentTogetherAreAnsweredInOrder writes more than a socket holds
-// before it reads anything.
+// TestCommandsSentTogetherAreAnsweredInOrder writes more than a socket buffers before
+// it reads anything.
 func TestCommandsSentTogetherAreAnsweredInOrder(t *testing.T) {
 	const rounds = 200
 	conn := dial(t, open(t, t.TempDir()))
@@ -262,8 +262,8 @@ func TestASocketWhosePathIsTooLongLiesElsewhere(t *testing.T) {
 
 const asVictim = "HOLDFAST_EMBEDDEDREDIS_VICTIM"
 
-// TestWhatWasAnsweredOutlivesAKilledProcess starts this test again as a process
-// that stores as fast as it can and tells of each answer, and kills it.
+// TestWhatWasAnsweredOutlivesAKilledProcess runs itself as a second process, which
+// stores as fast as it can and prints each reply, and kills that process.
 func TestWhatWasAnsweredOutlivesAKilledProcess(t *testing.T) {
 	if dir := os.Getenv(asVictim); dir != "" {
 		conn := dial(t, open(t, dir))
@@ -289,7 +289,7 @@ func TestWhatWasAnsweredOutlivesAKilledProcess(t *testing.T) {
 		t.Fatalf("the victim stored %d times", last)
 	}
 	conn := dial(t, open(t, dir))
-	// One more may have been stored and not answered.
+	// One more may have been stored without a reply.
 	if n, err := redis.Int(conn.Do("GET", "key")); err != nil || (n != last && n != last+1) {
 		t.Errorf("%d is stored after %d was answered: %v", n, last, err)
 	}
@@ -333,7 +333,7 @@ func TestAKeyOfAnotherTypeIsNoString(t *testing.T) {
 	}
 }
 
-// TestAnExpiredKeyIsGoneBeforeItIsSweptAway: Redka removes expired keys once a
+// TestAnExpiredKeyIsGoneBeforeItIsSweptAway: Redka removes expired keys only once a
 // minute.
 func TestAnExpiredKeyIsGoneBeforeItIsSweptAway(t *testing.T) {
 	conn := dial(t, open(t, t.TempDir()))
@@ -353,8 +353,8 @@ func TestAnExpiredKeyIsGoneBeforeItIsSweptAway(t *testing.T) {
 	}
 }
 
-// TestWhatCannotBeStoredIsRefusedAsByARedisThatCannotWrite: another program
-// holds the data file.
+// TestWhatCannotBeStoredIsRefusedAsByARedisThatCannotWrite locks the data file, as
+// another program would.
 func TestWhatCannotBeStoredIsRefusedAsByARedisThatCannotWrite(t *testing.T) {
 	dir := t.TempDir()
 	conn := dial(t, open(t, dir))
@@ -370,7 +370,7 @@ func TestWhatCannotBeStoredIsRefusedAsByARedisThatCannotWrite(t *testing.T) {
 	if _, err := conn.Do("SET", "name", "Grace"); !misconf(err) {
 		t.Errorf("SET: %v", err)
 	}
-	// A script looks at what is left.
+	// A script reads the data that is left.
 	grab := redis.NewScript(1, scripts[1].Source)
 	if _, err := grab.Do(conn, "other", "Grace"); !misconf(err) {
 		t.Errorf("a script on a missing key: %v", err)

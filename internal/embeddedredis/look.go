@@ -19,7 +19,7 @@ import (
 
 // This file has the commands that inspect the server: INFO, COMMAND, MONITOR.
 
-// info answers INFO with the fields of Redis that apply here.
+// info implements INFO with the fields of Redis that apply here.
 func info(s *Server, _ *client, args [][]byte) any {
 	sections := []struct {
 		name string
@@ -102,7 +102,7 @@ func infoKeyspace(s *Server) (string, error) {
 	return fmt.Sprintf("db0:keys=%d,expires=%d,avg_ttl=%d\n", keys, expires, left/max(expires, 1)), nil
 }
 
-// describeCommands answers COMMAND, COMMAND COUNT and COMMAND LIST. redis-cli sends
+// describeCommands implements COMMAND, COMMAND COUNT and COMMAND LIST. redis-cli sends
 // COMMAND DOCS when it starts; without a result it shows no hints.
 func describeCommands(s *Server, _ *client, args [][]byte) any {
 	all := slices.Sorted(maps.Keys(s.table))
@@ -129,7 +129,7 @@ func describeCommands(s *Server, _ *client, args [][]byte) any {
 
 // monitors are the connections that sent MONITOR.
 type monitors struct {
-	count atomic.Int32 // so that commands cost nothing while there are none
+	count atomic.Int32 // makes commands cost nothing while there are no monitors
 
 	mu     sync.Mutex
 	all    map[*monitor]struct{}
@@ -139,7 +139,7 @@ type monitors struct {
 // monitor is one of them.
 type monitor struct {
 	conn    redcon.DetachedConn
-	lines   chan []byte // closed when it is over
+	lines   chan []byte // closed when the monitor is removed
 	waiting atomic.Int64
 }
 
@@ -153,7 +153,7 @@ const (
 // startMonitor sends the client every command that is executed from now on.
 func startMonitor(s *Server, c *client, _ [][]byte) any {
 	m := &monitor{conn: c.Detach(), lines: make(chan []byte, monitorLines)}
-	m.lines <- redcon.AppendOK(nil) // a client that has read it misses nothing
+	m.lines <- redcon.AppendOK(nil) // a client that has read this misses nothing
 	if !s.monitors.add(m) {
 		m.conn.Close()
 		return nil
@@ -219,7 +219,7 @@ func (all *monitors) closeAll() {
 	}
 }
 
-// show sends the monitors a command, in the form of Redis: seconds and
+// show sends a command to the monitors in the format of Redis: seconds and
 // microseconds, database, client, arguments.
 func (all *monitors) show(socket string, args [][]byte) {
 	if all.count.Load() == 0 {
@@ -242,7 +242,7 @@ func (all *monitors) show(socket string, args [][]byte) {
 	}
 }
 
-// appendQuoted quotes as sdscatrepr of Redis does.
+// appendQuoted quotes as Redis's sdscatrepr does.
 func appendQuoted(line, arg []byte) []byte {
 	line = append(line, '"')
 	for _, b := range arg {

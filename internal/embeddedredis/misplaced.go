@@ -9,9 +9,9 @@ import (
 	"strings"
 )
 
-// misplaced returns the path at which earlier releases had SQLite look for file.
-// They passed the path as a URI without escaping it: it ended at ? and #, and %41
-// was an A, so two directories could share one file.
+// misplaced returns the path at which earlier releases made SQLite look for file. They
+// passed the path as a URI without escaping it: it ended at ? and #, and %41 became an
+// A, so two directories could share one file.
 func misplaced(file string) string {
 	path := filepath.ToSlash(file)
 	if end := strings.IndexAny(path, "?#"); end >= 0 {
@@ -24,10 +24,10 @@ func misplaced(file string) string {
 	return filepath.FromSlash(path)
 }
 
-// reportMisplaced logs a file of an earlier release that was used instead of file.
-// It is not read: its data may belong to another directory. A file redis.db can be
-// another directory's own, so it is reported only if file is empty, as the earlier
-// release left it.
+// reportMisplaced logs a file of an earlier release that was used instead of file. It
+// does not read that file: its data may belong to another directory. A file redis.db
+// may be another directory's own, so it is reported only if file is empty, as the
+// earlier release left it.
 func (s *Server) reportMisplaced(file string) {
 	other := misplaced(file)
 	if other == file || !isSQLite(other) {

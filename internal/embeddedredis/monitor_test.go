@@ -16,8 +16,8 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// watched starts redis-cli MONITOR and returns what it has shown when a line
-// with the word "enough" comes.
+// watched starts redis-cli MONITOR and returns what it shows up to a line with the word
+// "enough".
 func watched(c cli, whileDo func()) []string {
 	c.t.Helper()
 	cmd := c.command("MONITOR")
@@ -87,8 +87,8 @@ func TestMonitorShowsWhatOthersDoAsRedisDoes(t *testing.T) {
 	}
 }
 
-// TestNobodyWaitsForAMonitorThatDoesNotRead sends it more than the socket and
-// the server hold for it.
+// TestNobodyWaitsForAMonitorThatDoesNotRead sends a monitor more than the socket and
+// the server buffer for it.
 func TestNobodyWaitsForAMonitorThatDoesNotRead(t *testing.T) {
 	t.Parallel()
 	s := open(t, t.TempDir())
@@ -99,10 +99,10 @@ func TestNobodyWaitsForAMonitorThatDoesNotRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := io.ReadFull(slow, make([]byte, len("+OK\r\n"))); err != nil {
-		t.Fatal(err) // before it is answered, it does not listen yet
+		t.Fatal(err) // it is not a monitor before this reply
 	}
 	conn, line := dial(t, s), strings.Repeat("x", 100<<10)
-	for range 20 { // twice what may wait
+	for range 20 { // twice the maximum
 		do(t, conn, "PING", line)
 	}
 	slow.SetReadDeadline(time.Now().Add(patience))

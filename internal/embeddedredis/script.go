@@ -22,8 +22,8 @@ type Script struct {
 	Failed func(tx Tx, keys []string) error
 }
 
-// eval answers EVAL and EVALSHA. Their arguments are the script, the number of
-// keys, the keys and the other arguments.
+// eval implements EVAL and EVALSHA. Their arguments are the script, the number of keys,
+// the keys and the other arguments.
 func eval(s *Server, tx Tx, args [][]byte) (any, error) {
 	script, keys, rest, err := s.script(args)
 	if err != nil {

@@ -10,8 +10,8 @@ import (
 	"holdfast/internal/embeddedredis"
 )
 
-// scripts are what the servers of these tests know. TestRedisCLIIsAnsweredAsByRedis
-// has Redis run their Lua.
+// scripts are the scripts of the servers in these tests.
+// TestRedisCLIIsAnsweredAsByRedis runs their Lua in Redis.
 var scripts = []embeddedredis.Script{
 	{
 		Source: "return redis.call('GET', KEYS[1]) or 'none'",

@@ -52,8 +52,8 @@ const (
 	dataFile   = "redis.db"
 	socketFile = "redis.sock"
 
-	// errNoUnixSockets is WSAEAFNOSUPPORT, which Windows answers where it has
-	// no unix sockets.
+	// errNoUnixSockets is WSAEAFNOSUPPORT, which Windows returns if it has no unix
+	// sockets.
 	errNoUnixSockets = syscall.Errno(10047)
 )
 
@@ -63,8 +63,8 @@ type Config struct {
 	Product string // name of the embedding program, for error messages and INFO
 	Scripts []Script
 	Log     *slog.Logger
-	// DiskFull is called when the disk is full, before the transaction is tried again.
-	// It may be nil.
+	// DiskFull is called when the disk is full, before the transaction is retried. It
+	// may be nil.
 	DiskFull func()
 }
 
@@ -131,11 +131,11 @@ func start(ctx context.Context, cfg Config, listen func(network, address string)
 		s.Log.Error("embedded Redis failed to accept a connection", "cause", err)
 		time.Sleep(100 * time.Millisecond) // no file descriptor is left
 	}
-	s.working.Go(func() { _ = server.Serve(s.listener) }) // its errors went to AcceptError
+	s.working.Go(func() { _ = server.Serve(s.listener) }) // AcceptError gets its errors
 	return s, nil
 }
 
-// takeLock waits a little for a predecessor that is about to stop.
+// takeLock waits briefly for a predecessor that is about to stop.
 func takeLock(ctx context.Context, lock *flock.Flock) error {
 	ctx, cancel := context.WithTimeout(ctx, lockLimit)
 	defer cancel()
@@ -179,7 +179,7 @@ func (s *Server) listen(listen func(network, address string) (net.Listener, erro
 		s.inProcess("no directory path is short enough")
 		return nil
 	}
-	// A killed process left it; the lock says that the process is gone.
+	// A killed process left it; holding the lock proves that the process is gone.
 	if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove old socket: %w", err)
 	}
@@ -266,10 +266,11 @@ func (s *Server) Close() error { return s.close() }
 
 func (s *Server) shutDown() error {
 	close(s.closing)
-	err := s.listener.Close() // removes the socket, and has redcon close its connections
+	err := s.listener.Close() // removes the socket, and makes redcon close its connections
 	s.monitors.closeAll()
 	s.working.Wait()
-	// A handle that only reads is closed last, and leaves the log, with what was deleted.
+	// Empty the log first: the read-only handle is closed last and would leave it, with
+	// the data that was deleted.
 	if _, err := s.rw.Exec("PRAGMA wal_checkpoint(TRUNCATE)"); err != nil {
 		s.Log.Warn("embedded Redis: log not emptied, the next start reads it", "cause", err)
 	}

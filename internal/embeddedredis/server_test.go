@@ -18,17 +18,17 @@ import (
 	"holdfast/internal/embeddedredis"
 )
 
-// patience is time enough for anything on a machine that is busy.
+// patience is enough time for anything on a busy machine.
 const patience = 20 * time.Second
 
 var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
 
-// config is for a server in dir that knows two scripts.
+// config returns a configuration for a server in dir with two scripts.
 func config(dir string) embeddedredis.Config {
 	return embeddedredis.Config{Dir: dir, Product: "Kelp", Scripts: scripts, Log: quiet}
 }
 
-// open starts a server in dir and ends it with the test.
+// open starts a server in dir and closes it when the test ends.
 func open(t testing.TB, dir string) *embeddedredis.Server {
 	t.Helper()
 	s, err := embeddedredis.Start(context.Background(), config(dir))
@@ -58,7 +58,7 @@ func do(t testing.TB, conn redis.Conn, command string, args ...any) any {
 	return answer
 }
 
-// cli runs redis-cli against a server and returns what it wrote.
+// cli runs redis-cli against a server and returns its output.
 type cli struct {
 	t     testing.TB
 	where []string
@@ -84,10 +84,10 @@ func (c cli) run(args ...string) string {
 	return string(out)
 }
 
-// slow is what redis-cli adds to an answer that took half a second.
+// slow is what redis-cli appends to a reply that took half a second.
 var slow = regexp.MustCompile(`(?m)^\(\d+\.\d+s\)\n`)
 
-// typed runs redis-cli as a person does, one command a line.
+// typed runs redis-cli interactively, with one command per line.
 func (c cli) typed(lines ...string) string {
 	c.t.Helper()
 	cmd := c.command("--no-raw")

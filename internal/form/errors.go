@@ -2,13 +2,12 @@ package form
 
 import "strings"
 
-// FieldError says what is wrong with one field and what to do about it, in
-// words for the person who filled it in.
+// FieldError says what is wrong with one field and what to do about it, in words for
+// the user.
 type FieldError struct{ Field, Message string }
 
-// Errors is what the person can mend, in the order of the fields on the page.
-// As an error it is found with errors.As; an empty list is not an error, see
-// [Errors.Err].
+// Errors lists what the user can correct, in the order of the fields on the page. Find
+// it in an error with errors.As. An empty list is not an error; see [Errors.Err].
 type Errors []FieldError
 
 // Add appends a message for a field.
@@ -26,8 +25,8 @@ func (e Errors) Of(field string) string {
 	return ""
 }
 
-// Err returns e, or nil when nothing is wrong. Return this, not e itself: an
-// empty list in an error variable is not nil.
+// Err returns e, or nil if it is empty. Return this, not e itself: an empty list in an
+// error variable is not nil.
 func (e Errors) Err() error {
 	if len(e) == 0 {
 		return nil
@@ -35,7 +34,7 @@ func (e Errors) Err() error {
 	return e
 }
 
-// Error names the fields only, so that nothing a person typed reaches a log.
+// Error names only the fields, so that nothing that a person typed gets into a log.
 func (e Errors) Error() string {
 	fields := make([]string, len(e))
 	for i, fe := range e {

@@ -1,7 +1,6 @@
-// Package form owns the reading of submitted HTML forms: which body counts as
-// one, how large it may be, which fields it may have, and the list of what the
-// person can mend. It must not know what any field means, nor what page shows
-// it.
+// Package form parses submitted HTML forms. It owns which bodies count as a form, how
+// large a form may be, which fields it may have, and the list of what the user can
+// correct. It must not know what any field means, or which page shows it.
 package form
 
 import (
@@ -19,31 +18,30 @@ import (
 // MaxBytes is the largest form body that [Parse] reads, in bytes.
 const MaxBytes = 64 << 10
 
-// The reasons for which [Parse] refuses a request. None of them is something
-// a person typed into a form that this program served.
+// Why [Parse] refuses a request. None of these is caused by what a person types into a
+// form that this program served.
 var (
 	ErrTooLarge    = errors.New("form is too large")                                     // 413
 	ErrContentType = errors.New("body is not of type application/x-www-form-urlencoded") // 415
 	ErrMalformed   = errors.New("form is malformed")                                     // 400
 )
 
-// Values holds the fields of one form as they were sent: valid UTF-8, no NUL,
-// otherwise untouched. A field that was not sent reads as "".
+// Values holds the fields of one form as they were sent: valid UTF-8 without NUL,
+// otherwise unchanged. A field that was not sent reads as "".
 type Values map[string]string
 
-// Parse reads the body of a POST of type application/x-www-form-urlencoded. A
-// POST with neither a body nor a type is an empty form, as curl -X POST sends it.
-// Each of the named fields may appear once and no other field may appear; the
-// query string never replaces a field (OWASP ASVS 5.0.0, 15.3.3 and
-// 15.3.7).
+// Parse reads the body of a POST of type application/x-www-form-urlencoded. A POST with
+// neither a body nor a type is an empty form, as curl -X POST sends it. Each of the
+// named fields may appear once and no other field may appear; the query string never
+// replaces a field (OWASP ASVS 5.0.0, 15.3.3 and 15.3.7).
 //
-// It returns [ErrTooLarge] for a body above [MaxBytes], [ErrContentType] for
-// any other type, and [ErrMalformed] for another method, a broken encoding,
-// invalid UTF-8, NUL, a doubled or an unknown field, and for a body that does
-// not arrive whole in time: the sender is slow, gone or speaks no HTTP, and
-// the cause stays wrapped. The error's text names a doubled field for the log
-// and holds nothing of the body: where a client forgot to escape an &, the
-// name of an unknown field is a piece of a password.
+// It returns [ErrTooLarge] for a body above [MaxBytes], [ErrContentType] for any other
+// type, and [ErrMalformed] for another method, a broken encoding, invalid UTF-8, NUL, a
+// repeated or an unknown field, and a body that does not arrive completely in time: the
+// sender is slow, has disconnected or does not speak HTTP. The error wraps the cause.
+// Its text names a repeated field, for the log, but contains nothing else from the
+// body: if a client forgot to escape an &, the name of an unknown field is part of a
+// password.
 func Parse(r *http.Request, fields ...string) (Values, error) {
 	body, err := read(r)
 	if err != nil {
@@ -52,9 +50,9 @@ func Parse(r *http.Request, fields ...string) (Values, error) {
 	return parse(body, fields...)
 }
 
-// Take reads one field and takes it out of the form: [Parse] afterwards reads the
-// rest, byte for byte, as if the field had not been sent. A field that was not
-// sent reads as "". Its errors are those of [Parse], of this field alone.
+// Take reads one field and removes it from the form: [Parse] then reads the rest, byte
+// for byte, as if the field had not been sent. A field that was not sent reads as "".
+// Take returns the errors of [Parse], for this field only.
 func Take(r *http.Request, field string) (string, error) {
 	body, err := read(r)
 	if err != nil {

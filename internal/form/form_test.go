@@ -17,7 +17,7 @@ import (
 
 const urlencoded = "application/x-www-form-urlencoded"
 
-// send posts a body over real HTTP and returns what Parse made of it.
+// send sends a body over real HTTP and returns the results of Parse.
 func send(t *testing.T, method, contentType, query string, body io.Reader) (form.Values, error) {
 	t.Helper()
 	var values form.Values
@@ -141,7 +141,7 @@ func TestParseReadsNoMoreThanTheLimit(t *testing.T) {
 	}
 }
 
-// counter is a body without end.
+// counter is a body that never ends.
 type counter struct{ read int }
 
 func (c *counter) Read(p []byte) (int, error) {
@@ -254,7 +254,7 @@ func TestTakeRefusesWhatParseRefuses(t *testing.T) {
 			t.Errorf("%s: %q, %v; want %v", c.what, taken, err, c.want)
 		}
 	}
-	// The largest form still fits: what is taken out makes it no larger.
+	// The largest form still fits: removing a field does not make the rest larger.
 	largest := "email=" + strings.Repeat("é", (form.MaxBytes-len("email=&whose=xx"))/2) + "&whose=xx"
 	r := httptest.NewRequest("POST", "/", strings.NewReader(largest))
 	r.Header.Set("Content-Type", urlencoded)

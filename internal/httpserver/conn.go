@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// connListener accepts connections as a [conn]. It logs once when it cannot, and once
-// when it can again: net/http tries again for ever, for example while the process has
-// too many files open.
+// connListener accepts connections as a [conn]. It logs once when accepting fails, and
+// once when it works again: net/http retries forever, for example while the process has
+// too many open files.
 type connListener struct {
 	*net.TCPListener
 	always  []byte

@@ -70,7 +70,7 @@ type Listener struct {
 	*net.TCPListener
 	process   Process
 	log       *slog.Logger
-	end       context.CancelFunc // of the call of serve that uses it
+	end       context.CancelFunc // cancels the call of serve that uses the listener
 	asked     atomic.Bool
 	successor atomic.Pointer[socket] // set when the server is to be replaced
 }
@@ -157,7 +157,7 @@ func checkOthers(ctx context.Context, address string, own *net.TCPAddr) error {
 		case errors.Is(err, syscall.EADDRINUSE):
 			return fmt.Errorf("listen on %s: another program listens on %s, which is the same name: stop it, use another port, or set HOST to %s", address, at, own.IP)
 		case err == nil:
-			_ = probe.Close() // it was only asked for
+			_ = probe.Close() // it was only opened to check
 		}
 	}
 	return nil

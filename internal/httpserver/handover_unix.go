@@ -49,8 +49,8 @@ func inherit(_ context.Context, passed string) (*net.TCPListener, error) {
 	return (&socket{os.NewFile(uintptr(fd), "listener")}).listen()
 }
 
-// become replaces the running program with the one that is on disk now: the process
-// id, the terminal and the supervisor stay. It returns only if that fails.
+// become replaces the running program with the one that is on disk now. The process ID,
+// the terminal and the supervisor stay the same. It returns only if that fails.
 func (p Process) become(s *socket) error {
 	fd := s.Fd()
 	if _, err := unix.FcntlInt(fd, unix.F_SETFD, 0); err != nil {

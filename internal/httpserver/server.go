@@ -1,7 +1,7 @@
 // Package httpserver serves HTTP on one socket. It owns the limits of a request, a
 // drain that drops no request, closing connections whose next request would be
-// ambiguous, and passing the socket to the process that replaces this one. It must
-// not know what it serves.
+// ambiguous, and passing the socket to the process that replaces this one. It must not
+// know what it serves.
 package httpserver
 
 import (
@@ -18,8 +18,8 @@ import (
 	"time"
 )
 
-// Limits of the HTTP server (ASVS 5.0 15.2.2). A page takes milliseconds; the
-// slowest honest request is a login that waits for its turn to be hashed.
+// Limits of the HTTP server (ASVS 5.0 15.2.2). A page takes milliseconds; the slowest
+// legitimate request is a login that waits to be hashed.
 const (
 	readHeaderTimeout = 5 * time.Second
 	readTimeout       = 10 * time.Second
@@ -31,7 +31,7 @@ const (
 	// newGrace is the same for a new connection: most clients that open one send a
 	// request.
 	newGrace = 2 * time.Second
-	// bodyGrace is how long a body may go on arriving when a successor waits.
+	// bodyGrace is how long a body may continue to arrive while a successor waits.
 	bodyGrace = 500 * time.Millisecond
 	drainPoll = 5 * time.Millisecond
 )
@@ -57,7 +57,7 @@ type Server struct {
 	always   []byte // header lines of the responses that net/http writes itself
 	log      *slog.Logger
 	draining atomic.Bool
-	handover atomic.Bool // it drains, and a successor waits for its end
+	handover atomic.Bool // it drains, and a successor waits for it to finish
 
 	mu     sync.Mutex
 	states map[*conn]http.ConnState
@@ -141,14 +141,14 @@ func (s *Server) setState(accepted net.Conn, state http.ConnState) {
 	s.states[c] = state
 }
 
-// Serve answers requests on l until ctx ends, and then drains: it accepts no new
-// connections, finishes the requests in flight, and returns within timeout. An
-// error means that requests were cut off, or that none could be served.
+// Serve handles requests on l until ctx ends, and then drains: it accepts no new
+// connections, finishes the requests in flight, and returns within timeout. An error
+// means that requests were cut off, or that none could be served.
 //
-// If a successor is to inherit the socket, clients that connect during the drain
-// wait for it. So the server first waits for slowly arriving bodies while it still
-// serves other requests. A body that is incomplete after that, or begins later,
-// soon fails with [ErrRestarting]: no part of its request was carried out.
+// If a successor will inherit the socket, clients that connect during the drain wait
+// for it. So the server first waits for slowly arriving bodies while it still serves
+// other requests. A body that is incomplete after that, or begins later, soon fails
+// with [ErrRestarting]: no part of its request was carried out.
 func (s *Server) Serve(ctx context.Context, l *Listener, timeout time.Duration) error {
 	failed := make(chan error, 1)
 	go func() {

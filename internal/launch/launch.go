@@ -1,14 +1,14 @@
-// Package launch starts a server program in another process, reads what
-// the program announces, and ends it.
+// Package launch starts a server program in another process, reads what the program
+// announces, and stops it.
 //
-// It owns the start, the wait for the announcement, the log, and the ways to
-// end. A process gets the environment that its command lists and nothing of
-// its parent's, so that whatever the parent was handed, such as a listening
-// socket, stays with the parent. The package must not know what a server does.
+// It owns starting, waiting for the announcement, the log, and stopping. A process gets
+// only the environment that its command lists and inherits nothing from its parent, so
+// a resource such as a listening socket stays with the parent. The package must not
+// know what a server does.
 //
-// The standard input of a process is a pipe that only its parent holds, so that
-// a server that stops at the end of its input (--stop-with-stdin) ends with
-// the parent, however that ends.
+// The standard input of a process is a pipe that only its parent holds. A server that
+// stops at the end of its input (--stop-with-stdin) therefore exits with the parent,
+// however the parent ends.
 package launch
 
 import (
@@ -30,24 +30,24 @@ import (
 
 const (
 	defaultStartLimit = 30 * time.Second
-	stopLimit         = 30 * time.Second // from the request to stop to the end of the process
-	tailBytes         = 4 << 10          // of a log, for an error
+	stopLimit         = 30 * time.Second // from the request to stop until the process exits
+	tailBytes         = 4 << 10          // of a log, in an error
 )
 
-// Command says what to start.
+// Command describes what to start.
 type Command struct {
 	Program string
 	Args    []string
 	Dir     string
 	// Env is the whole environment, as NAME=value.
 	Env []string
-	// Until is the name of the announced line that Start waits for: "" for
-	// "url", the address.
+	// Until is the name of the announced line that Start waits for; "" means "url", the
+	// address.
 	Until string
-	// LogFile is where the process writes its log itself; "" keeps the log in
-	// memory.
+	// LogFile is the file to which the process writes its log directly; "" keeps the
+	// log in memory.
 	LogFile string
-	// StartLimit is how long the announcement may take; 0 for 30 seconds.
+	// StartLimit is how long the announcement may take; 0 means 30 seconds.
 	StartLimit time.Duration
 }
 
@@ -60,13 +60,13 @@ type Server struct {
 	stdin    io.Closer
 	out, log output
 	logFile  string
-	done     chan struct{} // closed when the process has ended
-	ended    error         // of Wait, once done is closed
+	done     chan struct{} // closed when the process has exited
+	ended    error         // from Wait, once done is closed
 }
 
-// Start starts the program and waits until it has announced itself or ctx ends,
-// which bounds the start alone: the server runs until it is stopped or killed.
-// Error: an [*EndedError] when the process ended instead.
+// Start starts the program and waits until it has announced itself. ctx limits only the
+// start: the server runs until it is stopped or killed. Start returns an [*EndedError]
+// if the process exits instead.
 func Start(ctx context.Context, c Command) (*Server, error) {
 	s := &Server{cmd: exec.Command(c.Program, c.Args...), logFile: c.LogFile, done: make(chan struct{})}
 	s.out.wrote = make(chan struct{}, 1)
@@ -116,7 +116,7 @@ func (s *Server) run() (err error) {
 	return nil
 }
 
-// await waits for the announced line of this name.
+// await waits for the announced line with this name.
 func (s *Server) await(ctx context.Context, name string) error {
 	for {
 		if s.Says(name) != "" {
@@ -132,12 +132,12 @@ func (s *Server) await(ctx context.Context, name string) error {
 	}
 }
 
-// URL is the address that the server announced last.
+// URL returns the address that the server announced last.
 func (s *Server) URL() string { return s.Says("url") }
 
-// Says returns what the server announced last under a name, from the lines of
-// a name, spaces and a value: "url", "sessions", "database", "metrics". It is ""
-// when no such line is complete.
+// Says returns the value that the server announced last under a name, such as "url",
+// "sessions", "database" or "metrics". An announced line is a name, spaces and a value.
+// Says returns "" if there is no complete line with this name.
 func (s *Server) Says(name string) string {
 	said := ""
 	for line := range strings.Lines(s.Announcement()) {
@@ -149,10 +149,11 @@ func (s *Server) Says(name string) string {
 	return said
 }
 
-// Announcement is all that the process has written for people so far.
+// Announcement returns everything that the process has written to standard output so
+// far.
 func (s *Server) Announcement() string { return s.out.String() }
 
-// Log is all that the process has logged so far.
+// Log returns everything that the process has logged so far.
 func (s *Server) Log() string {
 	if s.logFile == "" {
 		return s.log.String()
@@ -164,27 +165,27 @@ func (s *Server) Log() string {
 	return string(text)
 }
 
-// LogTail is the end of the log, for an error.
+// LogTail returns the end of the log, for an error.
 func (s *Server) LogTail() string {
 	log := s.Log()
 	return log[max(0, len(log)-tailBytes):]
 }
 
-// PID is the id of the process.
+// PID returns the ID of the process.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
-// Done is closed when the process has ended.
+// Done returns a channel that is closed when the process has exited.
 func (s *Server) Done() <-chan struct{} { return s.done }
 
-// ExitCode is the exit code of a process that has ended: -1 when a signal
-// ended it.
+// ExitCode waits until the process exits and returns its exit code, or -1 if a signal
+// terminated it.
 func (s *Server) ExitCode() int {
 	<-s.done
 	return s.cmd.ProcessState.ExitCode()
 }
 
-// Signal sends a signal and returns at once. A process that has ended is no
-// error.
+// Signal sends a signal and returns immediately. It is not an error if the process has
+// already exited.
 func (s *Server) Signal(which os.Signal) error {
 	if err := s.cmd.Process.Signal(which); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("send %s: %w", which, err)
@@ -192,9 +193,9 @@ func (s *Server) Signal(which os.Signal) error {
 	return nil
 }
 
-// Stop has the server stop in good order, by SIGTERM or, where there are no
-// signals, by the end of its input, and waits for its end. Errors: an
-// [*EndedError] when that was no success; one when the server had to be killed.
+// Stop shuts down the server gracefully and waits until it exits. It sends SIGTERM or,
+// where there are no signals, closes the server's input. It returns an [*EndedError] if
+// the server exits with an error, and another error if Stop had to kill it.
 func (s *Server) Stop() error {
 	var err error
 	if runtime.GOOS == "windows" {
@@ -218,10 +219,9 @@ func (s *Server) Stop() error {
 	return nil
 }
 
-// Kill ends the server in the middle of whatever it does (SIGKILL), and waits
-// for its end.
+// Kill kills the server immediately (SIGKILL) and waits until it exits.
 func (s *Server) Kill() {
-	_ = s.cmd.Process.Kill() // fails only when the process has ended
+	_ = s.cmd.Process.Kill() // fails only if the process has exited
 	<-s.done
 }
 
@@ -229,10 +229,10 @@ func (s *Server) endedError() *EndedError {
 	return &EndedError{Cause: s.ended, Log: s.LogTail()}
 }
 
-// EndedError says that a server ended that should not have, or not like that.
+// EndedError reports that a server exited unexpectedly or with an error.
 type EndedError struct {
-	Cause error  // nil: with exit status 0
-	Log   string // the end of it
+	Cause error  // nil: exit status 0
+	Log   string // the end of the log
 }
 
 func (e *EndedError) Error() string { return "the server stopped (" + e.how() + ")\n" + e.Log }
@@ -246,8 +246,8 @@ func (e *EndedError) how() string {
 
 func (e *EndedError) Unwrap() error { return e.Cause }
 
-// LastLine is what the server said last, without the program's name; how it
-// ended when it said nothing.
+// LastLine returns the last line that the server logged, without the program's name, or
+// how the server exited if it logged nothing.
 func (e *EndedError) LastLine() string {
 	lines := strings.Split(strings.TrimSpace(e.Log), "\n")
 	if last := strings.TrimPrefix(lines[len(lines)-1], product.Slug+": "); last != "" {
@@ -256,9 +256,9 @@ func (e *EndedError) LastLine() string {
 	return e.how()
 }
 
-// Inherited returns what a server needs of this process's environment that is no
-// setting: where temporary files go, and what libraries read themselves for a
-// connection to a real service.
+// Inherited returns what a server needs from this process's environment besides
+// settings: where temporary files go, and what libraries read to connect to a real
+// service.
 func Inherited() []string {
 	var env []string
 	for _, name := range []string{
@@ -272,11 +272,11 @@ func Inherited() []string {
 	return env
 }
 
-// output collects what a process writes while others read it.
+// output collects what a process writes, for concurrent reads.
 type output struct {
 	mu    sync.Mutex
 	said  strings.Builder
-	wrote chan struct{} // if made, holds a value after a write
+	wrote chan struct{} // if not nil, holds a value after a write
 }
 
 // Write implements [io.Writer].

@@ -18,7 +18,8 @@ import (
 	"holdfast/internal/launch"
 )
 
-// asProgram says what the test binary does instead of testing.
+// asProgram is the environment variable that says what the test binary does instead of
+// running tests.
 const asProgram = "LAUNCH_TEST_PROGRAM"
 
 func TestMain(m *testing.M) {
@@ -56,7 +57,7 @@ func TestAProcessHasTheListedEnvironmentAndNoOther(t *testing.T) {
 	t.Setenv("HOLDFAST_SOCKET", "3")
 	for _, entry := range launch.Inherited() {
 		name, value, _ := strings.Cut(entry, "=")
-		t.Setenv(name, value) // back at the end
+		t.Setenv(name, value) // restored at the end
 		os.Unsetenv(name)
 	}
 	t.Setenv("HOME", "/kept")
@@ -65,7 +66,7 @@ func TestAProcessHasTheListedEnvironmentAndNoOther(t *testing.T) {
 	})
 	require.NoError(t, err)
 	got := strings.Fields(s.Says("env"))
-	got = slices.DeleteFunc(got, func(entry string) bool { // os/exec adds these by itself
+	got = slices.DeleteFunc(got, func(entry string) bool { // os/exec adds these
 		return strings.HasPrefix(entry, "SYSTEMROOT=") || strings.HasPrefix(entry, "PWD=")
 	})
 	slices.Sort(got)
@@ -122,7 +123,7 @@ func TestAServerIsStoppedOrKilledOnce(t *testing.T) {
 	s, err := start(t, "serve", nil)
 	require.NoError(t, err)
 	var ended *launch.EndedError
-	if err := s.Stop(); !errors.As(err, &ended) { // this one knows no SIGTERM
+	if err := s.Stop(); !errors.As(err, &ended) { // this server does not handle SIGTERM
 		t.Errorf("stopped by a signal it does not handle: %v", err)
 	}
 	<-s.Done()

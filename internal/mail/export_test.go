@@ -8,10 +8,10 @@ import (
 	gomail "github.com/wneessen/go-mail"
 )
 
-// GiveUpAfter has a way wait for its server no longer than a test does.
+// GiveUpAfter sets how long the transport waits for its server.
 func (s *SMTP) GiveUpAfter(limit time.Duration) { s.timeout = limit }
 
-// DialAt has a way find its server, whatever its name, at an address.
+// DialAt makes the transport connect to address, whatever its server's name.
 func (s *SMTP) DialAt(address string) {
 	s.options = append(s.options, gomail.WithDialContextFunc(func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, address)

@@ -73,8 +73,8 @@ func (f *Folder) Send(ctx context.Context, m Message) error {
 	return nil
 }
 
-// forget deletes the emails to an address whose account is gone, except for the last.
-// What it cannot read or delete is logged, and Prune deletes it later.
+// forget deletes the emails to the address of a deleted account, except for the last.
+// It logs what it cannot read or delete; Prune deletes that later.
 func (f *Folder) forget(ctx context.Context, address, last string) {
 	entries, err := os.ReadDir(f.dir)
 	gone, _ := account.EmailKey(address)
@@ -98,12 +98,12 @@ func (f *Folder) forget(ctx context.Context, address, last string) {
 
 const (
 	suffix     = ".eml"
-	unfinished = ".mail-"              // begins the name of an email that is being written
+	unfinished = ".mail-"              // prefix of an email that is being written
 	timeInName = "20060102T150405.000" // UTC
 )
 
-// keepFor is how long an email is kept in its file: longer than its links are
-// valid, but not so long that the files become a history of who got which email.
+// keepFor is how long an email is kept in its file: longer than its links are valid,
+// but not so long that the files become a history of who received which email.
 const keepFor = 30 * 24 * time.Hour
 
 // Prune deletes emails older than 30 days, and only files that Send has written.
@@ -170,7 +170,7 @@ func (f *Folder) Latest() ([]Shown, error) {
 		}
 		shown, err := readFile(filepath.Join(f.dir, name.Name()))
 		if errors.Is(err, fs.ErrNotExist) {
-			continue // removed meanwhile
+			continue // removed in the meantime
 		}
 		if err != nil {
 			return nil, err
@@ -192,7 +192,7 @@ func readFile(path string) (Shown, error) {
 	return shown, nil
 }
 
-// read reads an email as compose writes it, and of its parts the text.
+// read parses an email in the form that compose writes, and returns its text part.
 func read(source io.Reader) (Shown, error) {
 	message, err := gomail.EMLToMsgFromReader(source)
 	if err != nil {
@@ -216,7 +216,7 @@ func read(source io.Reader) (Shown, error) {
 	return Shown{}, errors.New("it has no text")
 }
 
-// written is an address as people write it.
+// written returns an address as people write it.
 func written(a *netmail.Address) string {
 	read, _ := account.ParseAddress(a.Address)
 	address := cmp.Or(read.Email, a.Address)

@@ -79,8 +79,8 @@ func TestAnEmailInAFileIsReadAsItWasWritten(t *testing.T) {
 	}
 }
 
-// TestADeletionRemovesTheEmailsToItsAddressAlone, in whatever directory, and whatever
-// else is in it.
+// TestADeletionRemovesTheEmailsToItsAddressAlone uses a directory with special
+// characters in its name and a foreign file in it.
 func TestADeletionRemovesTheEmailsToItsAddressAlone(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "a[b]*?")
 	folder := mail.NewFolder(dir, "login@kelp.example", slog.New(slog.DiscardHandler))

@@ -1,7 +1,7 @@
-// Package mail sends email. It owns the outbox interface, the senders that share
-// the work, the text and HTML of each email, and the transports: a mail server or a
-// directory. It must not know SQL, pages, or who is sent what: package account
-// decides that.
+// Package mail sends email. It owns the outbox interface, the senders that share the
+// work, the text and HTML of each email, and the transports: a mail server or a
+// directory. It must not know about SQL or pages, or who gets which email: package
+// account decides that.
 package mail
 
 import (
@@ -19,8 +19,8 @@ import (
 // is atomic across instances. Its own clock decides when an email is due, so that
 // servers whose clocks differ agree.
 type Outbox interface {
-	// Take leases an email that is due to the caller; no other caller gets it until
-	// the lease ends. ok is false if none is due.
+	// Take leases an email that is due to the caller. No other caller gets it until the
+	// lease ends. ok is false if no email is due.
 	Take(ctx context.Context, lease time.Duration) (l account.Email, ok bool, err error)
 	// Remove deletes an email that the caller has taken. It does nothing if another
 	// caller has taken it since.
@@ -29,7 +29,7 @@ type Outbox interface {
 	Postpone(ctx context.Context, l account.Email, pause time.Duration) error
 }
 
-// Transport is how an email leaves.
+// Transport delivers emails.
 type Transport interface {
 	// Send returns nil if the message was accepted. It returns in bounded time.
 	// ErrRefused: a retry would be rejected too.
@@ -41,22 +41,22 @@ type Transport interface {
 	Warnings() []string
 }
 
-// ErrRefused: the mail server has rejected an email permanently.
+// ErrRefused means that the mail server has rejected an email permanently.
 var ErrRefused = errors.New("email rejected permanently")
 
-// Message is one email, written.
+// Message is one email, ready to send.
 type Message struct {
-	ID       string // the same for each time that the email is sent
+	ID       string // the same for every attempt to send the email
 	To       string
 	Subject  string
 	Text     string
 	HTML     string
 	Date     time.Time
-	ListedAs string // what a folder calls it
+	ListedAs string // name of the email in a folder
 }
 
 const (
-	// senders is how many emails one instance sends at once.
+	// senders is how many emails one instance sends at the same time.
 	senders = 2
 	// lease is how long an email is leased to a sender. Every transport is faster, so two
 	// senders send the same email only if the first was killed or hung after handing
@@ -76,21 +76,21 @@ type Config struct {
 	Outbox    Outbox
 	Accounts  *account.Service
 	Transport Transport
-	BaseURL   string // where links lead, without a path
-	// Browser puts a User-Agent into words.
+	BaseURL   string // base of the links, without a path
+	// Browser returns a readable name for a User-Agent.
 	Browser func(userAgent string) string
 	// Every is how often an empty outbox is polled. Zero means every second.
 	Every time.Duration
 	Log   *slog.Logger
 }
 
-// Mailer sends what waits in an outbox. Any number of them share the work.
+// Mailer sends the emails that wait in an outbox. Any number of them share the work.
 type Mailer struct {
 	Config
 	words *words
 }
 
-// New returns a Mailer. A broken template is an error.
+// New returns a Mailer. It returns an error if a template is broken.
 func New(cfg Config) (*Mailer, error) {
 	words, err := newWords(cfg.BaseURL, cfg.Browser)
 	if err != nil {
@@ -102,12 +102,12 @@ func New(cfg Config) (*Mailer, error) {
 	return &Mailer{Config: cfg, words: words}, nil
 }
 
-// endGrace is how long what is being sent may go on after the end. Then it stays in the
-// outbox, from which another server or the next start sends it: a mail server that hangs
-// delays no restart.
+// endGrace is how long sending may continue after Run's context is cancelled. After
+// that the email stays in the outbox, and another server or the next start sends it: a
+// mail server that hangs delays no restart.
 const endGrace = time.Second
 
-// Run sends mail until ctx ends. What is being sent then may be finished within endGrace.
+// Run sends email until ctx is cancelled. It then finishes sending within endGrace.
 func (p *Mailer) Run(ctx context.Context) {
 	sending, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
@@ -119,7 +119,8 @@ func (p *Mailer) Run(ctx context.Context) {
 	all.Wait()
 }
 
-// send sends one email after the other until ctx ends; sending ends later.
+// send sends one email after another until ctx is cancelled; sending is cancelled
+// later.
 func (p *Mailer) send(ctx, sending context.Context) {
 	pause := time.NewTimer(0)
 	defer pause.Stop()
@@ -141,21 +142,21 @@ func (p *Mailer) send(ctx, sending context.Context) {
 	}
 }
 
-// Next sends the email whose turn it is. It returns false when none waits, and
-// an error only when the outbox cannot be reached: an email that could not be
-// sent has its next turn later.
+// Next sends the next email that is due. It returns false if no email is due, and an
+// error only if the outbox cannot be reached: an email that could not be sent is
+// retried later.
 func (p *Mailer) Next(ctx context.Context) (found bool, err error) {
 	l, ok, err := p.Outbox.Take(ctx, lease)
 	if err != nil || !ok {
 		return false, err
 	}
 	m, err := p.deliver(ctx, l)
-	ctx = context.WithoutCancel(ctx) // what was done is recorded
+	ctx = context.WithoutCancel(ctx) // record what was done
 	switch {
 	case err == nil:
 		p.Log.InfoContext(ctx, "email sent", "kind", m.Kind, "email_id", l.ID, "attempts", l.Tries)
 	case errors.Is(err, account.ErrNotToSend):
-		// Nothing is logged: whether an address has an account is not for the log.
+		// Log nothing: the log must not show whether an address has an account.
 	case errors.Is(err, ErrRefused), l.Taken.Sub(l.Created) >= giveUpAfter:
 		p.Log.ErrorContext(ctx, "email abandoned", "kind", l.Kind, "email_id", l.ID, "attempts", l.Tries, "cause", err)
 	default:
@@ -165,7 +166,7 @@ func (p *Mailer) Next(ctx context.Context) (found bool, err error) {
 	return true, p.Outbox.Remove(ctx, l)
 }
 
-// pauseAfter doubles firstPause for each further try.
+// pauseAfter doubles firstPause for each further attempt.
 func pauseAfter(tries int) time.Duration {
 	const enough = 8 // doublings to pass mostPause
 	return min(firstPause<<min(max(tries-1, 0), enough), mostPause)
@@ -182,7 +183,7 @@ func (p *Mailer) deliver(ctx context.Context, l account.Email) (account.Outgoing
 	}
 	written.ID, written.Date = l.ID, l.Created
 	done := make(chan error, 1)
-	go func() { done <- p.Transport.Send(ctx, written) }() // which may notice the end of ctx late
+	go func() { done <- p.Transport.Send(ctx, written) }() // may notice late that ctx is cancelled
 	select {
 	case err := <-done:
 		return m, err

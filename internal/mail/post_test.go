@@ -23,7 +23,7 @@ import (
 	"holdfast/internal/text"
 )
 
-// office is an outbox over a real database, with people and a clock.
+// office is an outbox in a real database, with people and a clock.
 type office struct {
 	t        *testing.T
 	config   database.Config
@@ -56,8 +56,8 @@ func (o *office) accountsAt(now func() time.Time) *account.Service {
 	return account.New(account.Config{Store: o.db.People(), Hasher: testkit.Hasher(), Now: now})
 }
 
-// pass has time pass for everybody: the database's clock cannot be set, so what
-// is in the outbox gets older.
+// pass advances the clock. The database's clock cannot be set, so emails in the outbox
+// get older instead.
 func (o *office) pass(d time.Duration) {
 	o.t.Helper()
 	o.clock.Advance(d)
@@ -65,7 +65,7 @@ func (o *office) pass(d time.Duration) {
 	require.NoError(o.t, err)
 }
 
-// post is one sender; each has a handle of its own, as another instance has.
+// post returns a sender with a separate database handle, as another instance has.
 func (o *office) post(way mail.Transport) *mail.Mailer {
 	o.t.Helper()
 	post, err := mail.New(mail.Config{
@@ -89,7 +89,7 @@ func (o *office) person(email string) {
 	}
 }
 
-// waiting is how many emails are in the outbox.
+// waiting returns how many emails are in the outbox.
 func (o *office) waiting() int {
 	o.t.Helper()
 	var n int
@@ -97,14 +97,14 @@ func (o *office) waiting() int {
 	return n
 }
 
-// turn is when the one email in the outbox may be taken.
+// turn returns when the one email in the outbox may be taken.
 func (o *office) turn() (ms int64) {
 	o.t.Helper()
 	require.NoError(o.t, o.db.SQL().QueryRowContext(o.t.Context(), `SELECT turn_ms FROM outbox`).Scan(&ms))
 	return ms
 }
 
-// tries is how often the one email in the outbox was begun to be sent.
+// tries returns how often a sender has started to send the one email in the outbox.
 func (o *office) tries() (n int) {
 	o.t.Helper()
 	require.NoError(o.t, o.db.SQL().QueryRowContext(o.t.Context(), `SELECT tries FROM outbox`).Scan(&n))
@@ -240,7 +240,7 @@ func TestAMailWhoseSenderWasKilledIsSentByAnother(t *testing.T) {
 		p := startPostmaster(t, postmasterOptions{starttls: true})
 		o.person("ada@kelp.example")
 		o.ask("ada@kelp.example")
-		// The first sender takes the email and is never heard of again.
+		// The first sender takes the email and then stops working.
 		if _, ok, err := o.db.Outbox().Take(t.Context(), 2*time.Minute); !ok || err != nil {
 			t.Fatal(ok, err)
 		}
@@ -255,7 +255,7 @@ func TestAMailWhoseSenderWasKilledIsSentByAnother(t *testing.T) {
 	})
 }
 
-// stuck is a way that takes its time.
+// stuck is a transport whose Send blocks until the channel is closed.
 type stuck struct{ until chan struct{} }
 
 func (s stuck) Where() string      { return "nowhere" }
@@ -295,7 +295,7 @@ func TestAMailServerThatHangsIsGivenUpInBoundedTime(t *testing.T) {
 	t.Cleanup(func() { close(p.hang) })
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	t.Cleanup(func() { silent.Close() }) // its connections are never accepted
+	t.Cleanup(func() { silent.Close() }) // it accepts no connections
 	mute, err := mail.NewSMTP("smtp://"+silent.Addr().String(), "Kelp <login@kelp.example>", "login.kelp.example", nil)
 	require.NoError(t, err)
 	for name, way := range map[string]*mail.SMTP{"in the middle of a mail": p.way(t, "smtp", ""), "from the start": mute} {
@@ -367,8 +367,8 @@ func TestEveryMailIsWordedInTextAndHTMLAlike(t *testing.T) {
 	}
 }
 
-// TestServersWhoseClocksDifferSendOneMailOnceAndAtOnce: of two servers whose
-// clocks are ten minutes apart, one wrote the email and both send.
+// TestServersWhoseClocksDifferSendOneMailOnceAndAtOnce runs two servers whose clocks
+// are ten minutes apart. One wrote the email, and both send.
 func TestServersWhoseClocksDifferSendOneMailOnceAndAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, o *office) {
 		o.person("ada@kelp.example")

@@ -24,31 +24,33 @@ import (
 	"holdfast/internal/hostname"
 )
 
-// smtpTimeout bounds connecting, and then again the sending of one email: half
-// of a lease in all.
+// smtpTimeout limits connecting, and separately the sending of one email: half of a
+// lease together.
 const smtpTimeout = 20 * time.Second
 
-// SMTP hands mail to a mail server.
+// SMTP sends email through a mail server.
 type SMTP struct {
 	from    *mail.Address
 	where   string
 	timeout time.Duration
 	options []gomail.Option
 	host    string
-	failure atomic.Pointer[failure] // the latest, if nothing was sent since
+	failure atomic.Pointer[failure] // the latest, if nothing has been sent since
 }
 
-// failure is that of an email which is retried, in words for anyone.
+// failure describes, in words for anyone, why an email could not be sent and will be
+// retried.
 type failure struct {
 	words string
 	at    time.Time
 }
 
-// NewSMTP returns the transport over the server at address, smtp://user:password@host:port
-// (STARTTLS, without which nothing is sent unless the server is on this machine)
-// or smtps:// (TLS from the start). from is the sender, "Name <address>". self is the
-// host by which people reach this server, and its name to the mail server. roots are
-// the authorities that may vouch for the server; nil for the system's.
+// NewSMTP returns the transport to the server at address,
+// smtp://user:password@host:port (STARTTLS, without which nothing is sent unless the
+// server is on this machine) or smtps:// (TLS from the start). from is the sender,
+// "Name <address>". self is the host at which people reach this server, and its name in
+// the greeting to the mail server. roots are the trusted certificate authorities; nil
+// means those of the system.
 func NewSMTP(address, from, self string, roots *x509.CertPool) (*SMTP, error) {
 	u, err := url.Parse(address)
 	if err != nil || u.Hostname() == "" {
@@ -75,7 +77,7 @@ func NewSMTP(address, from, self string, roots *x509.CertPool) (*SMTP, error) {
 	s.options = []gomail.Option{
 		gomail.WithTLSConfig(&tls.Config{ServerName: s.host, RootCAs: roots, MinVersion: tls.VersionTLS12, InsecureSkipVerify: local}),
 		security,
-		gomail.WithPort(port), // after security, which sets one
+		gomail.WithPort(port), // must come after security, which sets a port
 		gomail.WithHELO(helo(self, domainOf(sender))),
 	}
 	if u.User != nil {
@@ -86,8 +88,8 @@ func NewSMTP(address, from, self string, roots *x509.CertPool) (*SMTP, error) {
 	return s, nil
 }
 
-// helo is the name with EHLO: mail servers refuse one without a dot, and want an IP
-// address in brackets (RFC 5321, section 4.1.3).
+// helo returns the name to send with EHLO: mail servers reject one without a dot, and
+// require brackets around an IP address (RFC 5321, section 4.1.3).
 func helo(self, domain string) string {
 	switch ip, err := netip.ParseAddr(self); {
 	case err == nil && ip.Is4():
@@ -100,9 +102,9 @@ func helo(self, domain string) string {
 	return self
 }
 
-// mechanisms are the ways to log in to a mail server, the best first. Those that hide
-// the password come last: many servers offer them without being able to verify them, and
-// the connection is encrypted, or local (NoEnc), or there is none by then.
+// mechanisms are the login mechanisms, best first. Those that hide the password come
+// last: many servers offer them without being able to verify them, and the connection
+// is encrypted, or local (NoEnc), or has already failed.
 func mechanisms() []gomail.SMTPAuthType {
 	return []gomail.SMTPAuthType{
 		gomail.SMTPAuthPlainNoEnc, gomail.SMTPAuthLoginNoEnc, gomail.SMTPAuthSCRAMSHA256PLUS, gomail.SMTPAuthSCRAMSHA256,
@@ -113,8 +115,8 @@ func mechanisms() []gomail.SMTPAuthType {
 // Where implements [Transport].
 func (s *SMTP) Where() string { return "mail server " + s.where }
 
-// Warnings implements [Transport]. A failure is one until the email is retried by any
-// instance.
+// Warnings implements [Transport]. It reports a failure until any instance has retried
+// the email.
 func (s *SMTP) Warnings() []string {
 	if failed := s.failure.Load(); failed != nil && time.Since(failed.at) < mostPause+lease {
 		return []string{failed.words}
@@ -148,20 +150,21 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 			s.failure.Store(nil)
 			return fmt.Errorf("%w: recipient rejected with code %d", ErrRefused, code)
 		}
-		// Not wrapped: its text names the recipient.
+		// Not wrapped: its text contains the recipient.
 		failed = fmt.Errorf("send email: %v: code %d", refused.Reason, code)
 	}
 	switch {
 	case code == 0:
 		s.failure.Store(&failure{"email is not being sent: the mail server cannot be used", time.Now()})
-	case code >= 500: // others pass
+	case code >= 500: // others are temporary
 		s.failure.Store(&failure{fmt.Sprintf("email is not being sent: the mail server answers %d", code), time.Now()})
 	}
 	return failed
 }
 
 // noSuchMailbox reports whether a status is about the recipient's address (RFC 3463,
-// section 3.2). All others an operator can change: 5.1.7 and 5.1.8 are about the sender.
+// section 3.2). An operator can fix the causes of all others: 5.1.7 and 5.1.8 are about
+// the sender.
 func noSuchMailbox(status string) bool {
 	return strings.HasPrefix(status, "5.1.") && status != "5.1.7" && status != "5.1.8"
 }
@@ -181,8 +184,8 @@ func compose(m Message, from *mail.Address) (*gomail.Msg, error) {
 	message.Subject(m.Subject)
 	message.SetDateWithValue(m.Date)
 	message.SetMessageIDWithValue(m.ID + "@" + domainOf(from))
-	// So that no automatic reply answers it (RFC 3834, section 5; Exchange has its own
-	// header), but a report that it was not delivered still comes.
+	// This prevents automatic replies (RFC 3834, section 5; Exchange has its own
+	// header), but not reports that the email was not delivered.
 	message.SetGenHeader("Auto-Submitted", "auto-generated")
 	message.SetGenHeader("X-Auto-Response-Suppress", "DR, RN, NRN, OOF, AutoReply")
 	message.SetBodyString(gomail.TypeTextPlain, m.Text)
@@ -190,7 +193,7 @@ func compose(m Message, from *mail.Address) (*gomail.Msg, error) {
 	return message, nil
 }
 
-// parseSender reads MAIL_FROM, "Name <address>", with its domain in ASCII.
+// parseSender parses MAIL_FROM, "Name <address>", and converts its domain to ASCII.
 func parseSender(from string) (*mail.Address, error) {
 	sender, err := mail.ParseAddress(from)
 	if err != nil {

@@ -44,29 +44,30 @@ func TestAMailGoesToTheVeryAddressOrNowhere(t *testing.T) {
 	}
 }
 
-// postmaster is a real mail server on a free port of this machine, and what it
-// does to a client that hands it an email.
+// postmaster is a real mail server on a free port of this machine. It can refuse or
+// delay emails.
 type postmaster struct {
 	t     *testing.T
 	addr  string
 	roots *x509.CertPool
 
 	mu      sync.Mutex
-	taken   []string // emails, whole
+	taken   []string // complete emails
 	secured int      // of those, how many over TLS
-	users   []string // who logged in
-	senders []string // of MAIL
-	names   []string // with EHLO, one for each recipient
+	users   []string // users who logged in
+	senders []string // from MAIL
+	names   []string // from EHLO, one for each recipient
 	refuse  func(to string, tries int) error
 	tries   map[string]int
-	hang    chan struct{} // not nil: DATA waits for it
+	hang    chan struct{} // if not nil, DATA waits for it
 }
 
 type postmasterOptions struct {
 	tls      bool // from the start
 	starttls bool
-	password string // asked for, if not ""
-	// mechanisms are the ways to log in; "" for PLAIN. All but PLAIN and LOGIN fail.
+	password string // required, if not ""
+	// mechanisms are the login mechanisms; "" means PLAIN. All except PLAIN and LOGIN
+	// fail.
 	mechanisms string
 }
 
@@ -92,11 +93,11 @@ func startPostmaster(t *testing.T, o postmasterOptions) *postmaster {
 	}
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
-	t.Cleanup(func() { server.Close(); listener.Close(); <-done }) // Close knows no listener before Serve does
+	t.Cleanup(func() { server.Close(); listener.Close(); <-done }) // Close does not close the listener before Serve has started
 	return p
 }
 
-// strangersName is that of a mail server that is not on this machine.
+// strangersName is the name of a mail server that is not on this machine.
 const strangersName = "mail.kelp.example"
 
 func selfSigned(t *testing.T) (tls.Certificate, *x509.CertPool) {
@@ -307,7 +308,7 @@ func TestNothingIsSentWhereTheServerCannotBeTrusted(t *testing.T) {
 	}
 }
 
-// distant is a way to the server as one that is not on this machine.
+// distant returns a transport to the server, as if it were not on this machine.
 func (p *postmaster) distant(t *testing.T, user string) *mail.SMTP {
 	t.Helper()
 	way, err := mail.NewSMTP("smtp://"+user+strangersName, "Kelp <login@kelp.example>", "login.kelp.example", p.roots)
@@ -354,8 +355,8 @@ func TestTheMailServerGetsAFullNameForThisServer(t *testing.T) {
 	}
 }
 
-// TestAnAddressIsWrittenAsMailServersReadIt: without SMTPUTF8, and with mailboxes
-// whose dots need quotes.
+// TestAnAddressIsWrittenAsMailServersReadIt covers servers without SMTPUTF8, and
+// mailboxes whose dots need quotes.
 func TestAnAddressIsWrittenAsMailServersReadIt(t *testing.T) {
 	p := startPostmaster(t, postmasterOptions{})
 	const from = "Käpten <login@bücher.example>"

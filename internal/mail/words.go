@@ -14,10 +14,10 @@ import (
 	"holdfast/templates"
 )
 
-// words are the templates of all emails, parsed. Each kind has one file of
-// paragraphs. Text and HTML are both generated from it, so that they never differ:
-// the first line is the subject, a paragraph that begins with "> " is
-// the label of the link, and lines that begin with "- " are a list.
+// words holds the parsed templates of all emails. Each kind has one file of paragraphs.
+// Text and HTML are both generated from it, so that they never differ: the first line
+// is the subject, a paragraph that begins with "> " is the label of the link, and lines
+// that begin with "- " are a list.
 type words struct {
 	base    string
 	browser func(string) string
@@ -46,7 +46,7 @@ func newWords(base string, browser func(string) string) (*words, error) {
 type facts struct {
 	Name, To, Email        string
 	Browser, Address, When string
-	Site, Forgot, Password string // addresses here
+	Site, Forgot, Password string // URLs on this site
 	LinkLife               string
 	Former                 bool
 }
@@ -55,7 +55,7 @@ type facts struct {
 type paragraph struct {
 	Text  string
 	Items []string
-	Link  string // where Text leads
+	Link  string // where Text links to
 }
 
 // write writes an email.
@@ -87,7 +87,7 @@ func (w *words) write(m account.OutgoingEmail) (Message, error) {
 	}
 	message.Text = strings.Join(text, "\n\n") + "\n"
 	if w.html == nil {
-		return message, nil // while the templates are checked
+		return message, nil // the templates are still being checked
 	}
 	var html bytes.Buffer
 	if err := w.html.Execute(&html, struct {
@@ -145,8 +145,8 @@ func wrapped(text string) string {
 	return out.String()
 }
 
-// link is the URL in an email. Its host is that of BASE_URL, never one that a request
-// named.
+// link returns the URL in an email. Its host is always that of BASE_URL, never one from
+// a request.
 func (w *words) link(m account.OutgoingEmail) string {
 	path := "/verify"
 	if m.Purpose == account.PurposeReset {

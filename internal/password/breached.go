@@ -11,11 +11,10 @@ import (
 	"strings"
 )
 
-// Breached is a file of passwords that have been in data breaches, as Have I
-// Been Pwned offers it (Pwned Passwords, SHA-1, ordered by hash): a line each of
-// 40 hexadecimal digits in capitals, a colon and a count. It is searched where
-// it lies, by halving, and never loaded: it has 40 GB. It is safe for concurrent
-// use.
+// Breached is a file of passwords from data breaches, in the format of Have I Been
+// Pwned (Pwned Passwords, SHA-1, ordered by hash): each line has 40 upper-case
+// hexadecimal digits, a colon and a count. The file is searched on disk, by binary
+// search, and never loaded: it has 40 GB. Breached is safe for concurrent use.
 type Breached struct {
 	file *os.File
 	size int64
@@ -23,16 +22,16 @@ type Breached struct {
 
 const (
 	hashDigits = 2 * sha1.Size
-	// maxBreachedLine is the longest line of such a file, in bytes: hash, colon,
-	// a count of up to 20 digits, and the end.
+	// maxBreachedLine is the longest line of such a file, in bytes: hash, colon, a
+	// count of up to 20 digits, and the line end.
 	maxBreachedLine = hashDigits + 1 + 20 + 2
 )
 
-// ErrBreachedFile says that a file is not one of breached passwords.
+// ErrBreachedFile means that a file is not a file of breached passwords.
 var ErrBreachedFile = errors.New("must contain SHA-1 hashes ordered by hash, one HASH:COUNT per line")
 
-// OpenBreached opens a file of breached passwords and looks at its first and
-// last line. Errors: [ErrBreachedFile], and those of the system.
+// OpenBreached opens a file of breached passwords and checks its first and last line.
+// It returns [ErrBreachedFile] or an error of the operating system.
 func OpenBreached(path string) (*Breached, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -64,9 +63,9 @@ func (b *Breached) check() error {
 // Close closes the file.
 func (b *Breached) Close() error { return b.file.Close() }
 
-// Has says whether a password is in the file.
+// Has reports whether a password is in the file.
 func (b *Breached) Has(password string) (bool, error) {
-	sum := sha1.Sum([]byte(password)) // the file's choice; nothing rests on it
+	sum := sha1.Sum([]byte(password)) // the file uses SHA-1; nothing here relies on its security
 	wanted := strings.ToUpper(hex.EncodeToString(sum[:]))
 	low, high := int64(0), b.size
 	for low < high {
@@ -87,10 +86,10 @@ func (b *Breached) Has(password string) (bool, error) {
 	return false, nil
 }
 
-// place is where a line begins and where the next one does.
+// place is the offset at which a line begins, and that of the next line.
 type place struct{ start, end int64 }
 
-// lineAt returns the hash of the line that has the byte at a position.
+// lineAt returns the hash of the line that contains the byte at an offset.
 func (b *Breached) lineAt(at int64) (hash string, line place, err error) {
 	from := max(at-maxBreachedLine, 0)
 	around := make([]byte, 2*maxBreachedLine)
@@ -101,7 +100,7 @@ func (b *Breached) lineAt(at int64) (hash string, line place, err error) {
 	text := string(around[:n])
 	within := int(at - from)
 	if within >= len(text) {
-		return "", place{}, ErrBreachedFile // cut short since it was opened
+		return "", place{}, ErrBreachedFile // truncated since it was opened
 	}
 	start := strings.LastIndexByte(text[:within], '\n') + 1
 	end := strings.IndexByte(text[within:], '\n')

@@ -14,7 +14,7 @@ import (
 	"holdfast/internal/password"
 )
 
-// breachedFile writes a file as Have I Been Pwned offers it, of these passwords.
+// breachedFile writes a file of these passwords in the format of Have I Been Pwned.
 func breachedFile(t *testing.T, end string, passwords ...string) string {
 	t.Helper()
 	var lines []string

@@ -11,26 +11,26 @@ import (
 	"golang.org/x/text/unicode/norm"
 )
 
-// rows are the orders in which fingers and memory run: digits, letters, and
-// the rows and columns of the usual keyboards (QWERTY, QWERTZ, AZERTY).
+// rows are the orders that fingers and memory follow: digits, letters, and the rows and
+// columns of the usual keyboards (QWERTY, QWERTZ, AZERTY).
 const rows = "01234567890 abcdefghijklmnopqrstuvwxyz !@#$%^&*() " +
 	"qwertyuiop[] asdfghjkl;' zxcvbnm,./ qwertzuiopü asdfghjklöä yxcvbnm,.- azertyuiop qsdfghjklm wxcvbn " +
 	"1qaz 2wsx 3edc 4rfv 5tgb 6yhn 7ujm 8ik, 9ol. 0p;/"
 
 const (
-	maxPatternRunes = 4 // a repeated unit up to this length adds nothing to guess
-	minRunRunes     = 3 // fewer neighbours in a row are chance, not a sequence
+	maxPatternRunes = 4 // a repeated unit up to this length makes guessing no harder
+	minRunRunes     = 3 // fewer neighbours are chance, not a sequence
 )
 
-// patterned says whether a password is one short unit over and over, or is
-// filled by runs of neighbours (of one row, up or down) and of equal runes.
+// patterned reports whether a password repeats one short unit, or consists of runs of
+// neighbours (in one row, in either direction) and of equal runes.
 func patterned(folded string) bool {
 	runes := []rune(folded)
 	return len(repeatedUnit(runes)) <= maxPatternRunes || filledByRuns(runes)
 }
 
-// repeatedUnit returns the shortest unit whose repetition, the last one
-// perhaps cut short, gives the whole.
+// repeatedUnit returns the shortest unit whose repetition gives all of the runes. The
+// last repetition may be cut short.
 func repeatedUnit(runes []rune) []rune {
 	for n := 1; n < len(runes); n++ {
 		if slices.Equal(runes[n:], runes[:len(runes)-n]) {
@@ -65,9 +65,8 @@ func follows(a, b rune) bool {
 	return a != ' ' && b != ' ' && strings.Contains(rows, string([]rune{a, b}))
 }
 
-// mostlyOf says whether at least half of a password is made of the given
-// texts or of their words. Terms under three runes are left out: they turn up
-// in any phrase.
+// mostlyOf reports whether at least half of a password consists of the given texts or
+// their words. It ignores terms shorter than three runes, which occur in any phrase.
 func mostlyOf(folded string, texts []string) bool {
 	var terms []string
 	for _, text := range texts {
@@ -77,7 +76,8 @@ func mostlyOf(folded string, texts []string) bool {
 		terms = append(terms, text, local, strings.Join(words, ""))
 		terms = append(terms, words...)
 	}
-	// Longest first, so that a word inside a longer term does not break it up.
+	// Longest first, so that a shorter word does not break up a longer term that
+	// contains it.
 	slices.SortFunc(terms, func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 	rest := folded
 	for _, term := range terms {
@@ -88,15 +88,14 @@ func mostlyOf(folded string, texts []string) bool {
 	return 2*utf8.RuneCountInString(rest) <= utf8.RuneCountInString(folded)
 }
 
-// common holds well-known passwords of legal length, lower-case, sorted, one a
-// line after its header, which says where they come from.
+// common holds well-known passwords of valid length, in lower case, sorted, one per
+// line after a header that names their source.
 //
 //go:embed common.txt
 var common string
 
-// wellKnown says whether a password is on the list, or is a listed one said
-// several times, or is one with digits and signs around it that make up less
-// than half.
+// wellKnown reports whether a password is on the list, repeats a listed password, or is
+// a listed one surrounded by digits and signs that make up less than half of it.
 func wellKnown(folded string) bool {
 	runes := []rune(folded)
 	core := strings.TrimFunc(folded, func(r rune) bool { return !unicode.IsLetter(r) })
@@ -104,13 +103,14 @@ func wellKnown(folded string) bool {
 		2*utf8.RuneCountInString(core) >= len(runes) && listed(core)
 }
 
-// famous holds well-known phrases, lower-case and without spaces and signs, one a line
-// after its header.
+// famous holds well-known phrases, in lower case and without spaces and signs, one per
+// line after a header.
 //
 //go:embed famous.txt
 var famous string
 
-// aPhrase says whether a password is a famous phrase, however its words are separated.
+// aPhrase reports whether a password is a famous phrase, however its words are
+// separated.
 func aPhrase(folded string) bool {
 	squeezed := strings.Map(func(r rune) rune {
 		if unicode.IsLetter(r) || unicode.IsNumber(r) {
@@ -121,8 +121,8 @@ func aPhrase(folded string) bool {
 	return strings.Contains(famous, "\n"+squeezed+"\n")
 }
 
-// listed looks a word up by halving the text itself, which needs no table in
-// memory beside it.
+// listed looks up a word by binary search in the text itself, so that no second table
+// is in memory.
 func listed(word string) bool {
 	if word == "" || strings.ContainsAny(word, "#\n") {
 		return false

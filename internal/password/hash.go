@@ -32,29 +32,29 @@ const (
 )
 
 var (
-	// ErrBusy says that every hash slot stayed taken for the whole wait.
+	// ErrBusy means that every hash slot stayed in use for the whole wait.
 	ErrBusy = errors.New("too many passwords are being checked at once")
-	// ErrUnhashable says that a password is not [Hashable].
+	// ErrUnhashable means that a password is not [Hashable].
 	ErrUnhashable = errors.New("password is too long or not text")
-	// ErrHash says that a stored hash cannot be read or asks for an absurd cost.
+	// ErrHash means that a stored hash cannot be read or asks for an absurd cost.
 	ErrHash = errors.New("invalid stored password hash")
 )
 
-// Hasher hashes and verifies passwords, a bounded number at a time: each hash
-// takes 19 MiB by default, and without a bound a burst of logins takes all memory
-// (OWASP ASVS 5.0.0, 15.2.2). It is safe for concurrent use.
+// Hasher hashes and verifies passwords, a limited number at a time: each hash takes 19
+// MiB by default, so without a limit a burst of logins would take all memory (OWASP
+// ASVS 5.0.0, 15.2.2). It is safe for concurrent use.
 type Hasher struct {
 	cost    argon2id.Params
 	slots   chan struct{}
 	wait    time.Duration
 	mu      sync.Mutex
-	shares  map[string]*share // by the key of For; without those that no one uses
+	shares  map[string]*share // by the key of For; holds only those in use
 	work    atomic.Int64
-	hashing func() // called before each hash is computed; a test waits in it for others
+	hashing func() // called before each hash is computed; a test uses it to wait for others
 }
 
-// NewHasher returns a hasher of new hashes at this cost that runs at most slots
-// hashes at once (at least one) and lets a caller wait for a slot no longer than
+// NewHasher returns a hasher that makes new hashes at this cost. It runs at most slots
+// hashes (at least one) at the same time, and a caller waits for a slot no longer than
 // wait.
 func NewHasher(cost Cost, slots int, wait time.Duration) *Hasher {
 	return &Hasher{
@@ -65,16 +65,15 @@ func NewHasher(cost Cost, slots int, wait time.Duration) *Hasher {
 	}
 }
 
-// Slots is how many hashes h runs at once at most.
+// Slots returns how many hashes h runs at the same time at most.
 func (h *Hasher) Slots() int { return cap(h.slots) }
 
-// Work is what all hashes of h so far have cost: memory in KiB times passes,
-// which is what an attacker who times answers can see of it.
+// Work returns what all hashes of h so far have cost: memory in KiB times passes, which
+// is what an attacker who measures response times can observe.
 func (h *Hasher) Work() int64 { return h.work.Load() }
 
-// Hash returns the argon2id hash of the password's NFC form with a new salt,
-// as a PHC string. It returns [ErrUnhashable], [ErrBusy], or the context's
-// error if that ends first.
+// Hash returns the argon2id hash of the password's NFC form with a new salt, as a PHC
+// string. It returns [ErrUnhashable], [ErrBusy], or the context's error.
 func (h *Hasher) Hash(ctx context.Context, password string) (hash string, err error) {
 	err = h.inSlot(ctx, password, h.cost, func(text string) (err error) {
 		hash, err = argon2id.CreateHash(text, &h.cost)
@@ -83,11 +82,11 @@ func (h *Hasher) Hash(ctx context.Context, password string) (hash string, err er
 	return hash, err
 }
 
-// Verify reports whether the password is the one that was hashed, and whether
-// the hash is outdated, that is, cheaper than what [Hasher.Hash] makes now.
-// The comparison takes constant time. It returns [ErrHash] without hashing when
-// the stored hash cannot be read or costs absurdly much, [ErrUnhashable],
-// [ErrBusy], or the context's error.
+// Verify reports whether the password matches the hash, and whether the hash is
+// outdated: cheaper than those that [Hasher.Hash] makes now. The comparison takes
+// constant time. If the stored hash cannot be read or has an absurd cost, it returns
+// [ErrHash] without hashing. It also returns [ErrUnhashable], [ErrBusy], or the
+// context's error.
 func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, outdated bool, err error) {
 	cost, err := costOf(hash)
 	if err != nil {
@@ -102,10 +101,9 @@ func (h *Hasher) Verify(ctx context.Context, hash, password string) (ok, outdate
 	return ok, outdated && err == nil, err
 }
 
-// VerifyNobody takes as long as a [Hasher.Verify] of a present-day hash, so
-// that a login for an unknown address answers no sooner than one with a wrong
-// password (OWASP ASVS 5.0.0, 6.3.8). It returns [ErrUnhashable], [ErrBusy] or
-// the context's error.
+// VerifyNobody takes as long as a [Hasher.Verify] of a current hash, so that a login
+// with an unknown address gets no faster response than one with a wrong password (OWASP
+// ASVS 5.0.0, 6.3.8). It returns [ErrUnhashable], [ErrBusy] or the context's error.
 func (h *Hasher) VerifyNobody(ctx context.Context, password string) error {
 	_, err := h.Hash(ctx, password)
 	return err
@@ -114,21 +112,21 @@ func (h *Hasher) VerifyNobody(ctx context.Context, password string) error {
 type shareKey struct{}
 
 // For returns a context for hashes that are made for one account or one sender, which
-// key identifies. All hashes for one key together take at most half of the slots. The
-// others for that key wait for those, and not in the line for a slot: however many
-// there are, a hash for another key waits behind few of them.
+// key identifies. All hashes for one key together use at most half of the slots.
+// Further hashes for that key wait for one another and not in the line for a slot:
+// however many there are, a hash for another key waits behind few of them.
 func For(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, shareKey{}, key)
 }
 
-// share is the part of the slots that hashes for one key may take.
+// share is the slots that hashes for one key may use.
 type share struct {
 	slots chan struct{}
 	users int // guarded by Hasher.mu
 }
 
-// join returns the slots of the key in ctx, and a function to call when the caller
-// does not use them any more.
+// join returns the slots of the key in ctx, and a function to call when the caller no
+// longer uses them.
 func (h *Hasher) join(ctx context.Context) (slots chan struct{}, leave func()) {
 	key, found := ctx.Value(shareKey{}).(string)
 	if !found {
@@ -151,8 +149,7 @@ func (h *Hasher) join(ctx context.Context) (slots chan struct{}, leave func()) {
 	}
 }
 
-// inSlot calls hash with the form of a password that is hashed, when a slot is
-// free.
+// inSlot calls hash with the normalised password when a slot is free.
 func (h *Hasher) inSlot(ctx context.Context, password string, cost argon2id.Params, hash func(text string) error) error {
 	if !Hashable(password) {
 		return ErrUnhashable
@@ -177,7 +174,7 @@ func (h *Hasher) inSlot(ctx context.Context, password string, cost argon2id.Para
 
 func acquire(waiting context.Context, slots chan struct{}) error {
 	select {
-	case slots <- struct{}{}: // also when there is no time to wait
+	case slots <- struct{}{}: // first, even if there is no time to wait
 		return nil
 	default:
 	}
@@ -189,8 +186,8 @@ func acquire(waiting context.Context, slots chan struct{}) error {
 	}
 }
 
-// What a stored hash may cost and hold. A row with more was not written by
-// this program, and computing it would hand the process to its author.
+// Limits on the cost and size of a stored hash. A row beyond them was not written by
+// this program, and computing it would give its author control over the process.
 const (
 	maxMemoryKiB = 128 << 10
 	maxPasses    = 10
@@ -200,8 +197,8 @@ const (
 	maxPartBytes = 64
 )
 
-// costOf reads the cost of a PHC string, and accepts only the spelling in which
-// this package writes one.
+// costOf parses the cost of a PHC string. It accepts only the spelling that this
+// package writes.
 func costOf(hash string) (argon2id.Params, error) {
 	p, salt, key, err := argon2id.DecodeHash(hash)
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 
 const right = "correct otter battery anchor"
 
-// cheap is a hasher for tests in which the cost of a hash is not the subject.
+// cheap returns a hasher for tests that do not depend on the cost of a hash.
 func cheap(slots int, wait time.Duration) *password.Hasher {
 	return password.NewHasher(password.Cost{MemoryKiB: 16, Passes: 1}, slots, wait)
 }
@@ -56,7 +56,7 @@ func TestVerifyKnowsThePasswordInEitherUnicodeForm(t *testing.T) {
 		{right, "", false},
 		{"caf\u00e9 au lait, twice", "cafe\u0301 au lait, twice", true},
 		{"cafe\u0301 au lait, twice", "caf\u00e9 au lait, twice", true},
-		{strings.Repeat("a", 99) + "x", strings.Repeat("a", 99) + "y", false}, // nothing is cut
+		{strings.Repeat("a", 99) + "x", strings.Repeat("a", 99) + "y", false}, // nothing is truncated
 		{strings.Repeat("a", 1023) + "x", strings.Repeat("a", 1023) + "y", false},
 	} {
 		ok, outdated, err := h.Verify(t.Context(), hashOf(t, h, c.hashed), c.tried)
@@ -66,7 +66,7 @@ func TestVerifyKnowsThePasswordInEitherUnicodeForm(t *testing.T) {
 	}
 }
 
-// phc writes a hash of the right password at another cost.
+// phc returns a hash of the right password at another cost.
 func phc(memory, passes uint32, lanes uint8, salt string, keyLen uint32) string {
 	key := argon2.IDKey([]byte(right), []byte(salt), passes, memory, lanes, keyLen)
 	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", memory, passes, lanes,
@@ -154,8 +154,8 @@ func TestNothingUnacceptableIsEverHashed(t *testing.T) {
 	}
 }
 
-// Many callers, one slot, no patience: the one that gets it hashes, the rest
-// hear ErrBusy meanwhile, and the slot is free again afterwards.
+// Many callers compete for one slot without waiting: one of them hashes while the rest
+// get ErrBusy, and the slot is free again afterwards.
 func TestHasherShedsWhatItHasNoSlotFor(t *testing.T) {
 	h := cheap(1, 0)
 	const callers = 64
@@ -207,7 +207,7 @@ func TestNeverAreMoreHashesMadeAtOnceThanThereAreSlots(t *testing.T) {
 			ask := func() { answers <- h.VerifyNobody(context.Background(), right) }
 			for range slots {
 				go ask()
-				<-entered // every slot is taken, and stays so
+				<-entered // every slot is in use from here on
 			}
 			for range 3 {
 				go ask()

@@ -1,6 +1,6 @@
-// Package password owns what a password is to this program: how it is hashed
-// and verified, and which ones are refused and why. It must not know whose
-// password it is, where hashes are kept, nor how a reason is shown.
+// Package password owns the rules for passwords: how they are hashed and verified, and
+// which ones are refused and why. It must not know whose password it is, where hashes
+// are stored, or how a reason is shown.
 package password
 
 import (
@@ -14,48 +14,48 @@ import (
 )
 
 const (
-	// MaxBytes is the longest password, in bytes as sent. Nothing longer is
-	// ever hashed, and nothing is ever cut (OWASP ASVS 5.0.0, 6.2.8 and 6.2.9).
+	// MaxBytes is the longest password, in bytes as sent. Longer passwords are never
+	// hashed, and none is ever truncated (OWASP ASVS 5.0.0, 6.2.8 and 6.2.9).
 	MaxBytes = 1024
-	// DefaultMinRunes is the fewest characters, in code points, where a
-	// password is the only factor (NIST SP 800-63B-4, section 3.1.1.2).
+	// DefaultMinRunes is the fewest characters, in code points, if the password is the
+	// only factor (NIST SP 800-63B-4, section 3.1.1.2).
 	DefaultMinRunes = 15
 	// LeastMinRunes is the lowest minimum a policy may set (OWASP ASVS 5.0.0,
 	// 6.2.1).
 	LeastMinRunes = 8
 )
 
-// Weak is the error for a password that is refused. Reason is a sentence or
-// two for the person: what is wrong and what to do.
+// Weak is the error for a password that is refused. Reason is a sentence or two for the
+// user: what is wrong and what to do.
 type Weak struct{ Reason string }
 
 func (w *Weak) Error() string { return w.Reason }
 
-// Policy says which passwords are accepted. There are no rules on which kinds
-// of characters a password has (NIST SP 800-63B-4, section 3.1.1.2; OWASP
-// ASVS 5.0.0, 6.2.5). The zero Policy asks for [DefaultMinRunes].
+// Policy says which passwords are accepted. It has no rules on the kinds of characters
+// (NIST SP 800-63B-4, section 3.1.1.2; OWASP ASVS 5.0.0, 6.2.5). The zero Policy
+// requires [DefaultMinRunes].
 type Policy struct {
 	// MinRunes is the fewest code points, counted after NFC. Zero means
-	// DefaultMinRunes; below LeastMinRunes, LeastMinRunes holds.
+	// DefaultMinRunes; anything below LeastMinRunes means LeastMinRunes.
 	MinRunes int
-	// Breached, if set, are passwords that are refused because they are known.
+	// Breached, if set, holds known passwords, which are refused.
 	Breached *Breached
 }
 
-// Hashable says whether a password could ever have been accepted: at most
-// [MaxBytes] of valid UTF-8 without NUL. Ask before hashing.
+// Hashable reports whether a password could ever have been accepted: at most [MaxBytes]
+// of valid UTF-8 without NUL. Call it before hashing.
 func Hashable(password string) bool {
 	return len(password) <= MaxBytes && isText(password)
 }
 
 func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
-// Check returns nil, or a *[Weak] that says why the password is refused: too
-// short, too long, not text, a sequence or repetition, mostly made of the
-// words in about (the person's name and email address) or of this service's
-// name, well known, or breached. Letter case does not matter for any of these but
-// the last. It asks no other computer. Any other error says that the file of
-// breached passwords could not be read.
+// Check returns nil, or a *[Weak] that says why the password is refused: it is too
+// short, too long, not text, a sequence or repetition, mostly made of the words in
+// about (the person's name and email address) or of this service's name, well known, or
+// breached. All of these except the last ignore letter case. Check makes no network
+// requests. Any other error means that the file of breached passwords could not be
+// read.
 func (p Policy) Check(password string, about ...string) error {
 	switch {
 	case len(password) > MaxBytes:

@@ -13,7 +13,7 @@ import (
 	"holdfast/internal/product"
 )
 
-// refusal returns the reason for which a password is refused, "" if it is not.
+// refusal returns why a password is refused, or "" if it is accepted.
 func refusal(t *testing.T, p password.Policy, pass string, about ...string) string {
 	t.Helper()
 	err := p.Check(pass, about...)
@@ -33,7 +33,7 @@ func refusal(t *testing.T, p password.Policy, pass string, about ...string) stri
 func TestPolicyAcceptsAnythingHardToGuess(t *testing.T) {
 	for _, pass := range []string{
 		"correct otter battery anchor",
-		"to be or not to be an otter in a kelp forest", // some of it is famous
+		"to be or not to be an otter in a kelp forest", // part of it is famous
 		"nur ein paar Wörter hier",
 		"314159265358979",                    // digits only
 		"qjz vw kxbh ftp",                    // fifteen, letters and spaces
@@ -41,9 +41,9 @@ func TestPolicyAcceptsAnythingHardToGuess(t *testing.T) {
 		"🐙🪸🌊🦀🐚🐟🐠🐡🦑🦐🦞🐳🐋🐬🦭",                    // fifteen emoji
 		"kelp, rock & one more tide",         // signs
 		strings.Repeat("tide and kelp ", 73), // 1,022 bytes
-		"ada likes long walks by the sea",    // the name is in it, but little of it
-		"the password of a kelp forest",      // a well-known word is in it
-		"...Password!!!2024",                 // eight of eighteen are the well-known word
+		"ada likes long walks by the sea",    // contains the name, which is a small part
+		"the password of a kelp forest",      // contains a well-known word
+		"...Password!!!2024",                 // the well-known word is eight of eighteen
 		"  leading and trailing  ",
 	} {
 		if reason := refusal(t, password.Policy{}, pass, "Ada Lovelace", "ada@example.org"); reason != "" {
@@ -69,7 +69,7 @@ func TestPolicyRefusesWithAReason(t *testing.T) {
 		{strings.Repeat(" ", 20), "sequence"},
 		{strings.Repeat("🐙", 15), "sequence"},
 		{strings.Repeat("ab", 8), "sequence"},
-		{"AbAbAbAbAbAbAbA", "sequence"}, // case does not matter, nor a cut end
+		{"AbAbAbAbAbAbAbA", "sequence"}, // neither case nor a cut end matters
 		{strings.Repeat("kelp", 4), "sequence"},
 		{"abcdefghijklmno", "sequence"},
 		{"ONMLKJIHGFEDCBA", "sequence"},
@@ -120,7 +120,7 @@ func TestPolicyMinimumMayBeSetDownToEight(t *testing.T) {
 		{8, "7glo+ro", false},
 		{0, "kelp and a rock", true},
 		{0, "kelp and a roc", false},
-		{3, "7glo+ro", false}, // eight holds
+		{3, "7glo+ro", false}, // eight is the lowest minimum
 		{20, "kelp and a rock and", false},
 		{20, "kelp and a rock and.", true},
 		{8, "password", false},
@@ -144,7 +144,7 @@ func TestPolicyTakesNoWordsAboutNobody(t *testing.T) {
 	}
 }
 
-// Every answer for any input is quick: sign-up must not hang on a password.
+// Every input must get a quick answer: a password must not make sign-up hang.
 func FuzzPolicy(f *testing.F) {
 	for _, seed := range []string{"", "a", "aaaaaaaaaaaaaaa", "abcabcabcabcabcabc", "#", "\xff\x00", "é", "password\n", "\u0344JJ\u0344\u0344\u0344J\u0344\u0344"} {
 		f.Add(seed, seed)

@@ -28,8 +28,8 @@ const (
 	campaignAskers = 64
 )
 
-// valueOf is what must stand at a key: its name, as often as fills a length
-// between 10 bytes and 8 KB that depends on the key.
+// valueOf returns the value expected at a key: its name, repeated to a length between
+// 10 bytes and 5 KB that depends on the key.
 func valueOf(key string) string {
 	h := fnv.New32a()
 	io.WriteString(h, key)
@@ -37,12 +37,12 @@ func valueOf(key string) string {
 	return strings.Repeat(key+" ", size/(len(key)+1)+1)
 }
 
-// outcomes counts what became of the reads of a campaign.
+// outcomes counts the results of a campaign's reads.
 type outcomes struct {
 	right, wrong, cancelled, timedOut, cut, resets atomic.Int64
 }
 
-// readRandomly reads random keys from many goroutines, some of which leave early or
+// readRandomly reads random keys from many goroutines, some of which cancel early or
 // reset the connection, and compares each reply with its key.
 func readRandomly(t *testing.T, c *pipeline.Client, reads int) *outcomes {
 	t.Helper()
@@ -161,8 +161,8 @@ func TestNoReplyReachesAnothersRequestWhateverFails(t *testing.T) {
 	}
 }
 
-// TestTheCampaignNoticesSwappedReplies reads from a server that once in a while
-// answers two commands in the wrong order.
+// TestTheCampaignNoticesSwappedReplies reads from a server that occasionally answers
+// two commands in the wrong order.
 func TestTheCampaignNoticesSwappedReplies(t *testing.T) {
 	var swaps atomic.Int64
 	value := func(cmd string) string { return bulk(valueOf(strings.TrimPrefix(cmd, "GET "))) }

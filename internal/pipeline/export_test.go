@@ -1,6 +1,6 @@
 package pipeline
 
-// Waiting is how many commands wait for a connection, and how many are in flight.
+// Waiting returns how many commands wait for a connection and how many are in flight.
 func (c *Client) Waiting() (pending, sent int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -20,18 +20,18 @@ import (
 	"holdfast/internal/pipeline"
 )
 
-// ample is a budget that is not to end in a test.
+// ample is a time limit that no test should reach.
 const ample = 20 * time.Second
 
-// fake is a server that speaks the Redis protocol and does what a test tells it.
+// fake is a server that speaks the Redis protocol and behaves as a test requires.
 type fake struct {
 	addr string
 
 	mu   sync.Mutex
-	seen [][]string // commands as strings, of each connection in the order accepted
+	seen [][]string // commands as strings, by connection in the order accepted
 }
 
-// peer is one connection at the server's side.
+// peer is the server side of one connection.
 type peer struct {
 	net.Conn
 	number int // from 1, in the order accepted
@@ -39,8 +39,8 @@ type peer struct {
 	server *fake
 }
 
-// serve starts a fake whose connections are each handled by handle and closed
-// when it returns.
+// serve starts a fake. It calls handle for each connection, and closes the connection
+// when handle returns.
 func serve(t testing.TB, handle func(p *peer)) *fake {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -128,7 +128,7 @@ func readCommand(in *bufio.Reader) ([]string, error) {
 	return words, err
 }
 
-// commands are those seen on connection number, in order.
+// commands returns the commands seen on connection number, in order.
 func (s *fake) commands(number int) []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -144,7 +144,7 @@ func (s *fake) connections() int {
 	return len(s.seen)
 }
 
-// times is how often cmd was seen on all connections.
+// times returns how often cmd was seen on all connections.
 func (s *fake) times(cmd string) (n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -185,7 +185,7 @@ func to(addr string) func(context.Context) (redis.Conn, error) {
 	return func(ctx context.Context) (redis.Conn, error) { return redis.DialContext(ctx, "tcp", addr) }
 }
 
-// open returns a client that is closed at the test's end.
+// open returns a client that is closed when the test ends.
 func open(t testing.TB, o pipeline.Options) *pipeline.Client {
 	t.Helper()
 	if o.Timeout == 0 {
@@ -212,7 +212,7 @@ func eventually(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// waiting returns once that many commands are pending and in flight.
+// waiting waits until that many commands are pending and in flight.
 func waiting(t testing.TB, c *pipeline.Client, pending, sent int) {
 	t.Helper()
 	eventually(t, fmt.Sprintf("%d commands pending and %d in flight", pending, sent), func() bool {
@@ -227,7 +227,7 @@ type answer struct {
 	err   error
 }
 
-// ask sends a command from a goroutine of its own.
+// ask sends a command from a new goroutine.
 func ask(ctx context.Context, c *pipeline.Client, cmd string, args ...any) <-chan answer {
 	answers := make(chan answer, 1)
 	go func() {
@@ -237,7 +237,7 @@ func ask(ctx context.Context, c *pipeline.Client, cmd string, args ...any) <-cha
 	return answers
 }
 
-// askMany sends GET 0, GET 1, … from as many goroutines.
+// askMany sends GET 0, GET 1, … from n goroutines.
 func askMany(c *pipeline.Client, n int) []<-chan answer {
 	all := make([]<-chan answer, n)
 	for i := range all {

@@ -19,8 +19,8 @@ import (
 	"holdfast/internal/pipeline"
 )
 
-// late is how much longer than its limit a wait may take on a busy machine. It is
-// less than ample, which is what a wait without its limit would take.
+// late is how far a wait may exceed its limit on a busy machine. It is less than ample,
+// the time a wait without its limit would take.
 const late = ample / 2
 
 func within(t *testing.T, limit time.Duration, began time.Time) {
@@ -71,8 +71,9 @@ func TestATimeoutIsAnExceededDeadline(t *testing.T) {
 	}
 }
 
-// TestWhoeverWaitsInVainClosesTheConnection lets a second command ask again on
-// the next one within what is left of its own budget.
+// TestWhoeverWaitsInVainClosesTheConnection checks that an unanswered command closes
+// the connection, and that a second command is sent again on the next one within the
+// rest of its timeout.
 func TestWhoeverWaitsInVainClosesTheConnection(t *testing.T) {
 	t.Parallel()
 	s := serve(t, func(p *peer) {
@@ -218,9 +219,9 @@ func TestAnAttemptToConnectEndsInTime(t *testing.T) {
 	within(t, 50*time.Millisecond, began)
 }
 
-// TestAnUnfitServerIsLeftAfterItsReplies sends three commands, the first of
-// which is answered with an error: the others get their replies, nothing is
-// asked again, and the next command goes to a new connection.
+// TestAnUnfitServerIsLeftAfterItsReplies sends three commands, the first of which gets
+// an error reply. The others get their replies, nothing is sent again, and if the
+// server is unfit, the next command uses a new connection.
 func TestAnUnfitServerIsLeftAfterItsReplies(t *testing.T) {
 	for code, leaves := range map[string]bool{
 		"READONLY": true, "LOADING": true, "MASTERDOWN": true, "NOAUTH": true, "WRONGPASS": true,
@@ -347,8 +348,8 @@ func TestAnUnsolicitedReplyClosesTheConnection(t *testing.T) {
 	}
 }
 
-// TestACutConnectionIsAskedOnceMore breaks the first connection in different
-// ways after the server has the command: it sees the command exactly twice.
+// TestACutConnectionIsAskedOnceMore breaks the first connection after the server has
+// received the command. The server sees the command exactly twice.
 func TestACutConnectionIsAskedOnceMore(t *testing.T) {
 	for name, end := range map[string]func(p *peer){
 		"before the reply":       func(*peer) {},
@@ -526,7 +527,7 @@ func TestAReadTimeoutOfTheDialDoesNotEndAnIdleConnection(t *testing.T) {
 	}
 }
 
-// plain hides all but redis.Conn.
+// plain hides all methods except those of redis.Conn.
 type plain struct{ redis.Conn }
 
 func TestAConnectionWithoutTimeoutsOfItsOwnWillDo(t *testing.T) {

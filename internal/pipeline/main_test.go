@@ -10,7 +10,7 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// TestMain fails the tests when a goroutine of a closed client is left.
+// TestMain fails if a closed client has left a goroutine running.
 func TestMain(m *testing.M) {
 	testservice.Main(m, func() error {
 		for deadline := time.Now().Add(ample); ; time.Sleep(time.Millisecond) {

@@ -18,7 +18,7 @@ import (
 	"holdfast/internal/pipeline"
 )
 
-// gate opens connections once it is opened.
+// gate dials once open is closed.
 type gate struct {
 	open chan struct{}
 	dial func(context.Context) (redis.Conn, error)
@@ -165,7 +165,7 @@ func TestArgumentsBelongToTheCallerAgainWhenDoReturns(t *testing.T) {
 	waiting(t, c, 1, 1)
 	cancel()
 	wantErr(t, <-asked, context.Canceled)
-	for i := range own { // the race detector sees a write that still reads it
+	for i := range own { // the race detector reports a writer that still reads it
 		own[i] = 'b'
 	}
 	close(release)

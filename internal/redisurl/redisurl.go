@@ -1,5 +1,5 @@
-// Package redisurl connects to the Redis that REDIS_URL names: redis://, rediss:// for
-// TLS, or unix:// for a socket. It must not know what is kept there.
+// Package redisurl connects to the Redis in REDIS_URL: redis://, rediss:// for TLS, or
+// unix:// for a socket. It must not know what is stored there.
 package redisurl
 
 import (
@@ -14,13 +14,13 @@ import (
 
 // Address is where a Redis listens.
 type Address struct {
-	*url.URL        // may hold a password
+	*url.URL        // may contain a password
 	Socket   string // path of a Unix socket; "" for a host and port
 	Database string // its number, as text; "" for 0
 }
 
-// Parse reads unix://[USER:PASSWORD@]/PATH[?db=N], or a URL of redigo's. Its error does not
-// quote the text.
+// Parse parses unix://[USER:PASSWORD@]/PATH[?db=N], or a URL that redigo supports. Its
+// error does not quote the text.
 func Parse(text string) (Address, error) {
 	u, err := url.Parse(text)
 	if err != nil {
@@ -36,10 +36,10 @@ func Parse(text string) (Address, error) {
 	return a, nil
 }
 
-// OfSocket is the REDIS_URL of a socket.
+// OfSocket returns the REDIS_URL for a socket.
 func OfSocket(path string) string { return (&url.URL{Scheme: "unix", Path: path}).String() }
 
-// Dial opens a connection. Options add to what the address says.
+// Dial opens a connection. The options apply in addition to the address.
 func (a Address) Dial(ctx context.Context, options ...redis.DialOption) (redis.Conn, error) {
 	if a.Socket == "" {
 		return redis.DialURLContext(ctx, a.String(), options...)

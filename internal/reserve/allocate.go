@@ -7,7 +7,7 @@ import (
 	"os"
 )
 
-// allocate writes what no file system can make smaller.
+// allocate writes random data, which no file system can compress.
 func allocate(file *os.File) error {
 	room := make([]byte, size)
 	_, _ = rand.Read(room) // never fails

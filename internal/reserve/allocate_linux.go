@@ -6,11 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// spare is the room that must be left beside the reserve, in bytes: a try that takes the
-// last room, and fails, would have others find the disk full in the meantime.
+// spare is the room that must be left beside the reserve, in bytes: a failed attempt
+// that used the last room would make others find the disk full in the meantime.
 const spare = 1 << 20
 
-// allocate has the file system set the room aside, without writing.
+// allocate makes the file system reserve the room, without writing.
 func allocate(file *os.File) error {
 	var disk unix.Statfs_t
 	if err := unix.Fstatfs(int(file.Fd()), &disk); err != nil {

@@ -8,7 +8,7 @@ import (
 	"path/filepath"
 )
 
-// size is what a reserve takes, in bytes: room for the logs of two SQLite files, each
+// size is the size of a reserve in bytes: room for the logs of two SQLite files, each
 // of which is emptied after 4 MiB.
 const size = 8 << 20
 
@@ -19,8 +19,8 @@ type File struct{ path string }
 // In returns the reserve of a directory, which need not exist.
 func In(dir string) File { return File{filepath.Join(dir, "reserve")} }
 
-// Keep takes the room of the reserve, unless it is taken. The error of a disk without
-// that much room is the system's, and leaves no file.
+// Keep reserves the room, unless it is already reserved. If the disk has too little
+// room, it returns the system's error and leaves no file.
 func (f File) Keep() error {
 	if !f.Spent() {
 		return nil
@@ -36,10 +36,10 @@ func (f File) Keep() error {
 	return err
 }
 
-// Spend gives the room back to the disk.
+// Spend returns the room to the disk.
 func (f File) Spend() { _ = os.Remove(f.path) }
 
-// Spent reports whether the room has been given back, or was never taken.
+// Spent reports whether the room has been returned, or was never reserved.
 func (f File) Spent() bool {
 	info, err := os.Stat(f.path)
 	return err != nil || info.Size() < size

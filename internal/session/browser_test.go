@@ -12,7 +12,7 @@ import (
 	"holdfast/internal/text"
 )
 
-// browser is one that keeps its session cookie.
+// browser simulates a browser with a session cookie.
 type browser struct {
 	t      testing.TB
 	m      *session.Manager
@@ -22,17 +22,17 @@ type browser struct {
 
 func (w *world) browser(m *session.Manager) *browser { return &browser{t: w.t, m: m} }
 
-// at is the same browser at another Manager.
+// at returns the same browser at another Manager.
 func (b *browser) at(m *session.Manager) *browser {
 	other := *b
 	other.m = m
 	return &other
 }
 
-// load is the beginning of a request.
+// load begins a request.
 func (b *browser) load() (*session.Session, error) { return b.m.Load(context.Background(), b.token) }
 
-// finish is the end of one: commit, and the cookie as it would go out.
+// finish ends a request: it commits, and stores the cookie as the response sets it.
 func (b *browser) finish(s *session.Session) error {
 	if err := b.m.Commit(s); err != nil {
 		return err
@@ -45,7 +45,7 @@ func (b *browser) finish(s *session.Session) error {
 	return nil
 }
 
-// try makes one request that does act.
+// try makes one request that calls act.
 func (b *browser) try(act func(*session.Session) error) error {
 	s, err := b.load()
 	if err != nil {
@@ -76,7 +76,7 @@ func (b *browser) set(key, value string) {
 	b.do(func(s *session.Session) error { return s.Set(key, value) })
 }
 
-// who is the name this browser is greeted by, "" for a guest.
+// who returns the name this browser is greeted by, or "" for a guest.
 func (b *browser) who() string {
 	b.t.Helper()
 	s, err := b.load()
@@ -92,7 +92,7 @@ func (b *browser) values() map[string]string {
 	return s.Values()
 }
 
-// device is the id of this browser's entry in the devices.
+// device returns the ID of this browser's device.
 func (b *browser) device() string {
 	b.t.Helper()
 	s, err := b.load()
@@ -104,7 +104,7 @@ func (b *browser) device() string {
 	return member.Device
 }
 
-// nothing is an act that only looks.
+// nothing is a request that changes nothing.
 func nothing(*session.Session) error { return nil }
 
 func logOut(s *session.Session) error { s.LogOut(); return nil }

@@ -15,7 +15,7 @@ import (
 	"holdfast/internal/session"
 )
 
-// crowd makes rows of a person's sessions, and their keys in Redis.
+// crowd inserts rows for sessions of one person, and their keys in Redis.
 func (w *world) crowd(many int, ended bool) {
 	w.t.Helper()
 	endedMS, how := "NULL", "NULL"
@@ -50,7 +50,7 @@ func onCampaign(t *testing.T) *world {
 	})
 }
 
-// load is what else the machine does.
+// load returns the machine's load average.
 func load() string {
 	text, err := os.ReadFile("/proc/loadavg")
 	if err != nil {
@@ -98,7 +98,8 @@ func TestCampaignEndsMillionsAgainAtThreeServers(t *testing.T) {
 }
 
 func TestCampaignEndsAMillionSessionsOfEverybody(t *testing.T) {
-	// It takes some 30 s on two cores. What grows faster than the number takes longer.
+	// It takes about 30 s on two cores. Anything that grows faster than linearly takes
+	// longer.
 	const many, limit = 1_000_000, 2 * time.Minute
 	w := onCampaign(t)
 	m := w.open()

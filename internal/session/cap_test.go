@@ -86,7 +86,8 @@ func TestManyLogInsAtOnceAreAllListedAndKeepTheCap(t *testing.T) {
 	}
 }
 
-// gathering is a devices that lets nobody go on before all are written down.
+// gathering is a DeviceStore in which no Insert returns before all devices are
+// inserted.
 type gathering struct {
 	session.DeviceStore
 	sync.WaitGroup
@@ -99,7 +100,7 @@ func (g *gathering) Insert(ctx context.Context, e session.Device) error {
 	return err
 }
 
-// inParallel runs act n times at once and waits for all.
+// inParallel calls act n times at the same time and waits for all calls.
 func inParallel(n int, act func(i int)) {
 	var group sync.WaitGroup
 	start := make(chan struct{})
@@ -139,7 +140,7 @@ func TestSessionsThatFellOutOfTheStoreHealToExpired(t *testing.T) {
 		if _, err := w.raw("FLUSHDB"); err != nil {
 			t.Fatal(err)
 		}
-		testkit.Eventually(t, patience, "find Redis emptied", func() error { // it writes a watermark then
+		testkit.Eventually(t, patience, "find Redis emptied", func() error { // the server then writes a watermark
 			n, err := redis.Int(w.raw("EXISTS", "holdfast:beat"))
 			if err == nil && n == 0 {
 				err = errors.New("no watermark")

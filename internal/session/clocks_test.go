@@ -12,8 +12,8 @@ import (
 	"holdfast/internal/session"
 )
 
-// TestServersWhoseClocksDifferAgreeOnWhoIsLoggedIn: each logs people in at the
-// same time as the others, all are listed at each, and one of them ends all.
+// TestServersWhoseClocksDifferAgreeOnWhoIsLoggedIn logs people in at all servers at the
+// same time. Each server lists every session, and one of them revokes all others.
 func TestServersWhoseClocksDifferAgreeOnWhoIsLoggedIn(t *testing.T) {
 	const each = 24
 	for _, apart := range []time.Duration{3 * time.Minute, time.Hour - time.Minute} {
@@ -68,8 +68,8 @@ func TestServersWhoseClocksDifferAgreeOnWhoIsLoggedIn(t *testing.T) {
 	}
 }
 
-// TestLogInsThatFailedEndNoSession: Redis is away for a minute, while a person
-// tries again and again with the right password. Of those nothing counts.
+// TestLogInsThatFailedEndNoSession checks that failed logins do not count towards the
+// session limit: Redis is down while a person keeps trying with the correct password.
 func TestLogInsThatFailedEndNoSession(t *testing.T) {
 	t.Parallel()
 	w := on(t, onDurableRedis)
@@ -99,7 +99,7 @@ func TestLogInsThatFailedEndNoSession(t *testing.T) {
 	}
 }
 
-// paged tells what ended in two pages, the second when it may.
+// paged returns the revocations in two pages, the second once next is closed.
 type paged struct {
 	session.DeviceStore
 	waits atomic.Bool
@@ -121,7 +121,7 @@ func (p *paged) RevokedSince(ctx context.Context, since time.Time, yield func([]
 	return yield([]string{hash("d")})
 }
 
-// TestARepairSaysHowFarItIs, and does not begin anew when a server starts in it.
+// TestARepairSaysHowFarItIs checks that Ping reports the progress of a repair.
 func TestARepairSaysHowFarItIs(t *testing.T) {
 	t.Parallel()
 	w := on(t, onPrivateRedis)

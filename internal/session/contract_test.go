@@ -163,8 +163,8 @@ func TestARequestThatIsNotCommittedChangesNothing(t *testing.T) {
 	})
 }
 
-// TestAnEndedSessionStaysEnded is the deterministic heart of the guard: the
-// request in flight loaded a live session and stores after its end.
+// TestAnEndedSessionStaysEnded is the deterministic test of the guard: a request loads
+// a live session and writes after its revocation.
 func TestAnEndedSessionStaysEnded(t *testing.T) {
 	eachStore(t, func(t *testing.T, w *world) {
 		m := w.open()
@@ -174,7 +174,7 @@ func TestAnEndedSessionStaysEnded(t *testing.T) {
 				old, token := *b, b.token
 				late, err := old.load()
 				require.NoError(t, err)
-				w.advance(2 * time.Minute) // so that a mere look is written down too
+				w.advance(2 * time.Minute) // so that even a read stores the last use
 				look, err := old.load()
 				require.NoError(t, err)
 				require.NoError(t, end.act(b))
@@ -213,7 +213,7 @@ func TestACommitWithoutTheStoreNamesIt(t *testing.T) {
 	})
 }
 
-// away takes the store away from under a Manager.
+// away makes a Manager's store unavailable.
 func (w *world) away(m *session.Manager) {
 	w.t.Helper()
 	switch {

@@ -35,7 +35,7 @@ func TestDevicesAreListedThisOneFirstThenTheLatestUsed(t *testing.T) {
 			w.advance(2 * time.Minute)
 		}
 		w.browser(m).logIn(w.grace)
-		all[0].do(nothing) // is used again
+		all[0].do(nothing) // used again
 		seen := w.clock.Now()
 		s, err := all[2].load()
 		require.NoError(t, err)
@@ -208,9 +208,9 @@ func TestADisabledPersonCannotBeginASession(t *testing.T) {
 	})
 }
 
-// TestClosingLeavesNothingRunning allows for what libraries leave behind: the
-// sweeper of the memory store that scs.New makes unasked, whose stopping is a
-// data race, and Redka's, which waits for ever on a stopped ticker.
+// TestClosingLeavesNothingRunning allows for goroutines that libraries leave behind:
+// the cleanup of the memory store that scs.New always creates, which cannot be stopped
+// without a data race, and Redka's, which waits forever on a stopped ticker.
 func TestClosingLeavesNothingRunning(t *testing.T) {
 	const times = 5
 	for name, store := range map[string]struct {
@@ -224,7 +224,7 @@ func TestClosingLeavesNothingRunning(t *testing.T) {
 				w.browser(m).logIn(w.ada)
 				require.NoError(t, w.close(m))
 			}
-			shut() // what the first use starts for good
+			shut() // the first use starts goroutines that stay
 			before := runtime.NumGoroutine()
 			for range times {
 				shut()

@@ -10,15 +10,15 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// ending is one way to end the session of a browser; goesOn: the person stays
-// logged in there, under a new token.
+// ending is an operation that revokes a browser's session. goesOn means that the person
+// stays logged in there, with a new token.
 type ending struct {
 	name   string
 	act    func(*browser) error
 	goesOn bool
 }
 
-// endings are all the ways, at a Manager.
+// endings returns all such operations at a Manager.
 func endings(w *world, m *session.Manager) []ending {
 	ctx := context.Background()
 	fromElsewhere := func(act func(other *browser, id string) error) func(*browser) error {
@@ -45,7 +45,7 @@ func endings(w *world, m *session.Manager) []ending {
 	}
 }
 
-// disable disables Ada as the operator's command does, and lets her in again.
+// disable disables Ada's account as the operator's command does, and enables it again.
 func (w *world) disable(m *session.Manager) error {
 	ctx := context.Background()
 	if _, err := w.db.People().UpdateDisabled(ctx, w.ada.ID, w.clock.Now()); err != nil {

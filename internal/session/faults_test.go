@@ -14,11 +14,11 @@ import (
 
 var errDevices = errors.New("the list of devices fails here")
 
-// faulty is a devices in which something goes wrong at one call.
+// faulty is a DeviceStore in which a fault occurs at one call.
 type faulty struct {
 	session.DeviceStore
 	calls, at int
-	fault     func() error // its error is the call's answer; nil lets the call through
+	fault     func() error // the call returns its error; nil lets the call through
 }
 
 func (l *faulty) fail() error {
@@ -68,8 +68,9 @@ func (l *faulty) RevokeByKey(ctx context.Context, keys []string, why session.Rev
 	return l.DeviceStore.RevokeByKey(ctx, keys, why)
 }
 
-// TestFailingAtAnyStepLeavesNothingHalfDone lets each step of what changes a
-// session's life fail in turn: the devices, or Redis just before it is asked.
+// TestFailingAtAnyStepLeavesNothingHalfDone makes each step of a login, logout or
+// revocation fail in turn: either the DeviceStore fails, or Redis is killed before its
+// next command.
 func TestFailingAtAnyStepLeavesNothingHalfDone(t *testing.T) {
 	for name, fault := range map[string]struct {
 		with   func(*world)
@@ -108,7 +109,7 @@ func TestFailingAtAnyStepLeavesNothingHalfDone(t *testing.T) {
 	}
 }
 
-// steps are the acts that take several.
+// steps returns the operations that take several steps.
 func steps() map[string]func(s *session.Session, other string) error {
 	ctx := context.Background()
 	return map[string]func(s *session.Session, other string) error{
@@ -124,7 +125,7 @@ func mustMember(s *session.Session) session.Member {
 	return session.Member{ID: member.ID, Name: member.Name}
 }
 
-// check holds what must be true after one failure, and clears away.
+// check checks what must hold after a failure, and cleans up.
 func check(t *testing.T, w *world, m *session.Manager, b, old *browser, err error, at int) {
 	t.Helper()
 	if err != nil && (b.token != old.token || b.who() != "Ada") {
@@ -154,7 +155,7 @@ func check(t *testing.T, w *world, m *session.Manager, b, old *browser, err erro
 	}
 }
 
-// revive starts Redis again if it was killed, and waits until a Manager has it.
+// revive starts Redis again if it was killed, and waits until a Manager can use it.
 func (w *world) revive(m *session.Manager) {
 	w.t.Helper()
 	if _, err := w.redis.Do("PING"); err == nil {
@@ -164,7 +165,7 @@ func (w *world) revive(m *session.Manager) {
 	w.steady(m)
 }
 
-// hooked is a list of devices in which something happens once they are read.
+// hooked is a DeviceStore that calls meanwhile after each ListUnexpired.
 type hooked struct {
 	session.DeviceStore
 	meanwhile func()
@@ -199,15 +200,15 @@ func TestAnEndingThatWasBegunIsNoted(t *testing.T) {
 	}
 }
 
-// TestAFailedLogInThatCannotBeTakenBackCanBeEnded kills Redis between storing a
-// session and taking it back.
+// TestAFailedLogInThatCannotBeTakenBackCanBeEnded kills Redis after a login has stored
+// its session and before the login is rolled back.
 func TestAFailedLogInThatCannotBeTakenBackCanBeEnded(t *testing.T) {
 	t.Parallel()
 	w := on(t, onDurableRedis)
 	devices := &faulty{DeviceStore: w.cfg.Devices, fault: func() error { w.redis.Kill(); return errDevices }}
 	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m)
-	devices.at = 2 // inserted, stored; then the confirmation
+	devices.at = 2 // Insert, then Confirm, once the session is stored
 	mustFail(t, b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil }), errDevices, "log-in")
 	w.redis.Start()
 	w.steady(m)

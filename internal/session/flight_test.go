@@ -18,15 +18,15 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// inFlight is how many slow requests run while a session is ended.
+// inFlight is the number of slow requests that run while a session is revoked.
 const inFlight = 8
 
-// rounds is how often every race is run.
+// rounds returns how often each race is run.
 func rounds() int { return campaign.Number(30, 300) }
 
-// TestNoRequestInFlightBringsAnEndedSessionBack ends sessions in every way
-// while slow requests that have read them write, on two Managers where Redis
-// is shared.
+// TestNoRequestInFlightBringsAnEndedSessionBack runs every operation that revokes
+// sessions while slow requests that have loaded them write. If Redis is shared, it uses
+// two Managers.
 func TestNoRequestInFlightBringsAnEndedSessionBack(t *testing.T) {
 	bothRedis(t, func(t *testing.T, w *world) {
 		m := w.open()
@@ -53,8 +53,8 @@ func TestNoRequestInFlightBringsAnEndedSessionBack(t *testing.T) {
 					if _, err := m.RevokeAllOf(context.Background(), w.ada.ID, session.RevokedByOperator); err != nil {
 						t.Fatal(err)
 					}
-					// An ending goes through all devices whose lifetime has not passed,
-					// and thousands in one hour are nobody's.
+					// A revocation goes through all unexpired devices of a person, and
+					// no real person has thousands from one hour.
 					if _, err := w.db.SQL().Exec(`DELETE FROM devices`); err != nil {
 						t.Fatal(err)
 					}
@@ -65,9 +65,9 @@ func TestNoRequestInFlightBringsAnEndedSessionBack(t *testing.T) {
 	})
 }
 
-// endInFlight ends a browser's session while slow requests of it write, and
-// returns how many of them were refused. Two begin to write only when it has
-// ended; the others are busy for a while, each for another one.
+// endInFlight revokes a browser's session while the browser's slow requests write, and
+// returns how many of them were refused. Two start writing only after the revocation;
+// each of the others is delayed by a different time.
 func endInFlight(t *testing.T, b *browser, managers []*session.Manager, end ending) (refused int) {
 	t.Helper()
 	old := *b
@@ -108,7 +108,7 @@ func endInFlight(t *testing.T, b *browser, managers []*session.Manager, end endi
 	return int(ended.Load())
 }
 
-// writeSlowly is the second half of a request that began before the end.
+// writeSlowly finishes a request that began before the revocation.
 func writeSlowly(b *browser, s *session.Session, i int) error {
 	if i%2 == 0 {
 		if err := s.Set(fmt.Sprint("key", i), "value"); err != nil {
@@ -169,8 +169,8 @@ func TestDisablingLeavesNoLogInAlive(t *testing.T) {
 	})
 }
 
-// TestAnInterruptedLogInIsEndedByWhoeverComesFirst ends everything between the
-// two steps of a log-in, when it is written down but not stored yet.
+// TestAnInterruptedLogInIsEndedByWhoeverComesFirst revokes all sessions between the two
+// steps of a login, when its device is inserted and its session is not stored yet.
 func TestAnInterruptedLogInIsEndedByWhoeverComesFirst(t *testing.T) {
 	eachStore(t, func(t *testing.T, w *world) {
 		ctx := context.Background()
@@ -192,8 +192,9 @@ func TestAnInterruptedLogInIsEndedByWhoeverComesFirst(t *testing.T) {
 	})
 }
 
-// TestALogInIsEndedAlsoWhenItFinishesBetweenTheTwoStepsOfTheEnd: it is stored
-// after the store was cleared, and confirmed before the devices is marked.
+// TestALogInIsEndedAlsoWhenItFinishesBetweenTheTwoStepsOfTheEnd stores the session
+// after the revocation has cleared the store, and confirms it before the device is
+// marked.
 func TestALogInIsEndedAlsoWhenItFinishesBetweenTheTwoStepsOfTheEnd(t *testing.T) {
 	eachStore(t, func(t *testing.T, w *world) {
 		devices := &overlapping{DeviceStore: w.cfg.Devices, opened: make(chan struct{}), cleared: make(chan struct{}), in: make(chan struct{})}
@@ -217,8 +218,8 @@ func TestALogInIsEndedAlsoWhenItFinishesBetweenTheTwoStepsOfTheEnd(t *testing.T)
 	})
 }
 
-// overlapping is a devices that has one log-in finish just before an end marks
-// it.
+// overlapping is a DeviceStore that lets one login finish just before a revocation
+// marks it.
 type overlapping struct {
 	session.DeviceStore
 	opened, cleared, in chan struct{}
@@ -238,8 +239,7 @@ func (l *overlapping) RevokeByKey(ctx context.Context, keys []string, why sessio
 	return l.DeviceStore.RevokeByKey(ctx, keys, why)
 }
 
-// interrupted is a devices in which something happens right after the first
-// log-in was written down.
+// interrupted is a DeviceStore that calls then after the first Insert.
 type interrupted struct {
 	session.DeviceStore
 	key  string
@@ -255,8 +255,8 @@ func (l *interrupted) Insert(ctx context.Context, e session.Device) error {
 	return err
 }
 
-// held is how many records Redis has under the hash of a token; elsewhere only
-// the Manager can tell.
+// held returns the number of records in Redis under the hash of a token. For other
+// stores, which only the Manager can read, it returns 0.
 func (w *world) held(hash string) int {
 	if w.cfg.store.Kind != store.KindRedis {
 		return 0

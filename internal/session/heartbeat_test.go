@@ -18,17 +18,18 @@ import (
 	"holdfast/internal/session"
 )
 
-// Bounds that the store states, and time for a busy machine.
+// Time limits that the store documents, and slack for a busy machine.
 const (
-	onceASecond = time.Second     // between two beats of a server
-	believed    = 3 * time.Second // after the last beat that Redis took
+	onceASecond = time.Second     // between two heartbeats of a server
+	believed    = 3 * time.Second // after the last heartbeat that Redis accepted
 	slack       = patience
 )
 
-// guest is nil when a browser is a guest.
+// guest returns a check that a browser is a guest.
 func guest(b *browser) func() error { return greeted(b, "") }
 
-// out is nil when a browser is told nothing: neither greeted nor a guest.
+// out returns a check that a browser's session is unavailable: the browser is neither
+// greeted nor treated as a guest.
 func out(b *browser) func() error {
 	return func() error {
 		s, err := b.load()
@@ -43,7 +44,7 @@ func out(b *browser) func() error {
 	}
 }
 
-// beat is the heartbeat in Redis, and the keys of the servers' marks.
+// beat returns the watermark in Redis and the keys of the servers' fencing tokens.
 func (w *world) beat() (beat int64, marks []any) {
 	w.t.Helper()
 	beat, err := redis.Int64(w.raw("GET", "holdfast:beat"))
@@ -56,8 +57,8 @@ func (w *world) beat() (beat int64, marks []any) {
 	return beat, marks
 }
 
-// TestEndingAllEndsTheEnded: however a session came back, the ways
-// to end sessions end it, though its row says that it has ended long ago.
+// TestEndingAllEndsTheEnded checks that revoking sessions also revokes one that has
+// come back, although its row was marked as ended long ago.
 func TestEndingAllEndsTheEnded(t *testing.T) {
 	ctx := context.Background()
 	for name, act := range map[string]func(w *world, m *session.Manager, other *browser) (int, error){
@@ -100,9 +101,9 @@ func TestEndingAllEndsTheEnded(t *testing.T) {
 	}
 }
 
-// TestWhatWasLostBeforeALongOutageStaysEnded: the store lost its last second, and
-// was away for two hours. What is there two hours ago is made by making what is
-// there now older.
+// TestWhatWasLostBeforeALongOutageStaysEnded covers a store that lost its last second
+// of writes and was then down for two hours. To simulate the two hours, the test makes
+// the current data older.
 func TestWhatWasLostBeforeALongOutageStaysEnded(t *testing.T) {
 	const away = 2 * time.Hour
 	older := func(w *world) {
@@ -125,13 +126,13 @@ func TestWhatWasLostBeforeALongOutageStaysEnded(t *testing.T) {
 				return w.cfg.Devices.RevokeByKey(context.Background(), []string{hash(b.token)}, session.RevokedByLogOut)
 			}
 			switch name {
-			case "Redis": // its server applies endings until it is closed
+			case "Redis": // its server applies revocations until it is closed
 				require.NoError(t, errors.Join(w.close(m), end()))
 				older(w)
 				if !w.isStored(b.token) {
 					t.Fatal("the session does not stand any more: nothing is tested")
 				}
-			default: // out of reach once it is closed
+			default: // cannot be reached once it is closed
 				require.NoError(t, end())
 				if name == "embedded Redis" {
 					older(w)
@@ -149,9 +150,10 @@ func TestWhatWasLostBeforeALongOutageStaysEnded(t *testing.T) {
 	}
 }
 
-// TestOlderDataUnderAKeptConnectionIsNoticedWithinASecond: nothing but the data
-// tells the server. The older data has the beat that this server knows, a lower
-// one, or that of another server which has gone on beating.
+// TestOlderDataUnderAKeptConnectionIsNoticedWithinASecond replaces the data and keeps
+// the connection, so only the data itself shows the change. The older data has the
+// watermark that this server knows, a lower one, or a higher one from another server
+// that has kept writing heartbeats.
 func TestOlderDataUnderAKeptConnectionIsNoticedWithinASecond(t *testing.T) {
 	for name, beat := range map[string]func(known int64) int64{
 		"same beat":   func(known int64) int64 { return known },
@@ -191,11 +193,11 @@ func TestOlderDataUnderAKeptConnectionIsNoticedWithinASecond(t *testing.T) {
 	}
 }
 
-// syncAtOnce has a master serve a replica without waiting for others, which it
-// does for 5 seconds otherwise.
+// syncAtOnce makes a master sync a replica immediately. By default it waits 5 seconds
+// for more replicas.
 var syncAtOnce = []string{"--repl-diskless-sync-delay", "0"}
 
-// onMaster gives a world a server that others replicate.
+// onMaster starts a Redis server that others replicate.
 func onMaster(w *world) { w.use(testservice.PrivateRedis(w.t, syncAtOnce...)) }
 
 // replicate makes one Redis a replica of another and waits until it has a key.
@@ -224,14 +226,14 @@ func promote(t *testing.T, s *testservice.RedisServer) {
 	}
 }
 
-// at opens a Manager that talks to another Redis.
+// openAt opens a Manager that uses another Redis.
 func (w *world) openAt(s *testservice.RedisServer, changes ...func(*config)) *session.Manager {
 	w.t.Helper()
 	return w.open(append(changes, func(cfg *config) { cfg.store.RedisURL = s.URL })...)
 }
 
-// TestAMasterThatWasALaggingReplicaBringsNobodyBack: the same process, the same
-// connections, and what the replica had.
+// TestAMasterThatWasALaggingReplicaBringsNobodyBack gives a running master the data of
+// a lagging replica. The process and its connections stay the same.
 func TestAMasterThatWasALaggingReplicaBringsNobodyBack(t *testing.T) {
 	t.Parallel()
 	w := on(t, onMaster)
@@ -250,9 +252,9 @@ func TestAMasterThatWasALaggingReplicaBringsNobodyBack(t *testing.T) {
 	}
 }
 
-// TestAnEndingAtOneMasterCountsAtTheOther: two masters after a fail-over, each
-// with a server that knows no other. What ends at the old one, and never gets
-// into the new one by replication, ends there too, and the other way round.
+// TestAnEndingAtOneMasterCountsAtTheOther runs two masters after a failover, each with
+// a server that does not know the other. A session revoked at the old master is also
+// revoked at the new one, although it is not replicated there, and vice versa.
 func TestAnEndingAtOneMasterCountsAtTheOther(t *testing.T) {
 	t.Parallel()
 	w := on(t, onMaster)
@@ -274,9 +276,9 @@ func TestAnEndingAtOneMasterCountsAtTheOther(t *testing.T) {
 	}
 }
 
-// TestAMasterThatIsCutOffIsNotBelieved: it has no replica any more and takes no
-// writes. Nobody is logged out, and what ended at the new master has ended when
-// the old one is in use again.
+// TestAMasterThatIsCutOffIsNotBelieved covers a master that has lost its replica and
+// refuses writes. No one is logged out, and a session revoked at the new master is
+// revoked when the old master is used again.
 func TestAMasterThatIsCutOffIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	w := on(t, onMaster)
@@ -312,9 +314,9 @@ func TestAMasterThatIsCutOffIsNotBelieved(t *testing.T) {
 	}
 }
 
-// TestARedisThatRefusesToRemoveWhatEndedIsNotBelieved: the session has ended in
-// the database, by a reset of the password perhaps, and Redis refuses to let go
-// of it. It is not believed for the rest of the time that a beat is good for.
+// TestARedisThatRefusesToRemoveWhatEndedIsNotBelieved revokes a session in the
+// database, as a password reset does, while Redis refuses to delete it. Redis is not
+// trusted then, even if the last heartbeat has not expired.
 func TestARedisThatRefusesToRemoveWhatEndedIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	w := on(t, onPrivateRedis)
@@ -339,7 +341,8 @@ func TestARedisThatRefusesToRemoveWhatEndedIsNotBelieved(t *testing.T) {
 	}
 }
 
-// TestARedisThatCannotSaveGreets as long as nothing that has ended lives there.
+// TestARedisThatCannotSaveGreets checks that a Redis that cannot save is trusted as
+// long as it holds no revoked session.
 func TestARedisThatCannotSaveGreets(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "data")
@@ -369,8 +372,8 @@ func TestARedisThatCannotSaveGreets(t *testing.T) {
 	testkit.Eventually(t, believed+onceASecond+slack, "with an ended session there", out(b))
 }
 
-// TestJunkInThePlaceOfTheWatermarkOfTheEmbeddedRedis is met when it is opened: all that
-// has ended is ended again, and the next watermark is a time.
+// TestJunkInThePlaceOfTheWatermarkOfTheEmbeddedRedis checks that opening the store with
+// an invalid watermark replays every revocation and writes a valid watermark.
 func TestJunkInThePlaceOfTheWatermarkOfTheEmbeddedRedis(t *testing.T) {
 	ahead := fmt.Sprint(time.Now().Add(time.Hour).UnixMilli())
 	for _, junk := range []string{"inf", "nan", "1e300", strings.Repeat("9", 22), "x", "-5", "0", ahead} {

@@ -13,8 +13,7 @@ import (
 	"holdfast/internal/session"
 )
 
-// readOnly is a list of devices that can be read, and takes no endings while it
-// is told so.
+// readOnly is a DeviceStore that records no revocation or expiry while on is set.
 type readOnly struct {
 	session.DeviceStore
 	on atomic.Bool
@@ -34,7 +33,7 @@ func (r *readOnly) Expire(ctx context.Context, ids []string) error {
 	return r.DeviceStore.Expire(ctx, ids)
 }
 
-// keptEnds are the endings that a read-only database does not refuse.
+// keptEnds returns the revocations that succeed while the database is read-only.
 func keptEnds(b, other *browser) map[string]func() error {
 	return map[string]func() error{
 		"log-out":           func() error { return b.try(logOut) },
@@ -49,9 +48,9 @@ func endOf(id string) func(s *session.Session) error {
 	return func(s *session.Session) error { return s.RevokeDevice(context.Background(), id) }
 }
 
-// TestAQueuedRevocationIsNotUndoneByAnOlderFile: the database takes no
-// endings, the server stops, its sessions are put back to before, and the next
-// start knows of them by the queue alone.
+// TestAQueuedRevocationIsNotUndoneByAnOlderFile revokes a session while the database is
+// read-only, stops the server, and restores an older copy of the sessions. The next
+// start knows of the revocation from the queue alone.
 func TestAQueuedRevocationIsNotUndoneByAnOlderFile(t *testing.T) {
 	for place, with := range map[string]func(*world){"embedded Redis": onEmbedded, "file": onFile} {
 		for name := range keptEnds(nil, nil) {
@@ -90,7 +89,7 @@ func TestAQueuedRevocationIsNotUndoneByAnOlderFile(t *testing.T) {
 	}
 }
 
-// maintained waits until Maintain has stored an ending.
+// maintained runs Maintain until it has stored a revocation.
 func (w *world) maintained(t *testing.T, m *session.Manager, reason func() error) {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -101,7 +100,7 @@ func (w *world) maintained(t *testing.T, m *session.Manager, reason func() error
 	<-over
 }
 
-// reasonOf is nil when the device of a token has ended.
+// reasonOf returns a check that the device of a token is marked as ended.
 func (w *world) reasonOf(token string) func() error {
 	return func() error {
 		var ended bool
@@ -113,9 +112,9 @@ func (w *world) reasonOf(token string) func() error {
 	}
 }
 
-// TestALogOutThatCannotBeNotedAnywhereIsSaid: the database takes nothing, and
-// the queue's file cannot be opened. The session is gone, and logging out once
-// more notes it.
+// TestALogOutThatCannotBeNotedAnywhereIsSaid covers a read-only database together with
+// a queue file that cannot be opened. The session is gone, and logging out again
+// records the revocation.
 func TestALogOutThatCannotBeNotedAnywhereIsSaid(t *testing.T) {
 	t.Parallel()
 	w := on(t, onRedis)
@@ -138,8 +137,8 @@ func TestALogOutThatCannotBeNotedAnywhereIsSaid(t *testing.T) {
 	}
 }
 
-// TestDevicesAreListedWhileTheDatabaseIsReadOnly: that one of them has expired
-// cannot be marked.
+// TestDevicesAreListedWhileTheDatabaseIsReadOnly covers a device that has expired and
+// cannot be marked as expired.
 func TestDevicesAreListedWhileTheDatabaseIsReadOnly(t *testing.T) {
 	t.Parallel()
 	w := on(t, onRedis)
@@ -153,8 +152,8 @@ func TestDevicesAreListedWhileTheDatabaseIsReadOnly(t *testing.T) {
 	}
 }
 
-// TestALogOutEndsEveryTokenThatWasSent: a browser that another port has given a
-// second cookie of the same name.
+// TestALogOutEndsEveryTokenThatWasSent covers a browser to which another port has given
+// a second cookie of the same name.
 func TestALogOutEndsEveryTokenThatWasSent(t *testing.T) {
 	eachStore(t, func(t *testing.T, w *world) {
 		m := w.open()

@@ -16,7 +16,7 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// writers is how many requests change one session at once.
+// writers is the number of requests that change one session at the same time.
 const writers = 50
 
 func TestParallelRequestsLoseNothing(t *testing.T) {
@@ -52,8 +52,8 @@ func TestParallelRequestsLoseNothing(t *testing.T) {
 	})
 }
 
-// TestWhatConflictsAtEveryTryIsSaid: another writer is quicker each time. The
-// request is told so, and nothing of it is stored.
+// TestWhatConflictsAtEveryTryIsSaid lets another writer win every attempt. The request
+// returns an error, and none of its changes are stored.
 func TestWhatConflictsAtEveryTryIsSaid(t *testing.T) {
 	t.Parallel()
 	w := on(t, onRedis)
@@ -73,12 +73,12 @@ func TestWhatConflictsAtEveryTryIsSaid(t *testing.T) {
 	}
 }
 
-// quicker is a store in which somebody else changes a record before every
+// quicker is a Store in which another writer changes the record before every
 // conditional write.
 type quicker struct {
 	store.Store
 	w      *world
-	key    string // as Redis has it
+	key    string // in Redis, with its prefix
 	writes int
 }
 
@@ -111,7 +111,7 @@ func TestANoticeIsShownExactlyOnce(t *testing.T) {
 					err := at.try(func(s *session.Session) error { texts = s.TakeFlashes(); return nil })
 					if errors.Is(err, session.ErrFlashTaken) {
 						again.Add(1)
-						continue // the page is made anew
+						continue // the page is rendered again
 					}
 					if err != nil {
 						t.Error(err)

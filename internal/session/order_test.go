@@ -14,8 +14,8 @@ import (
 	"holdfast/internal/session"
 )
 
-// TestADeviceIsNotMarkedBeforeItsSessionIsGone: the store takes nothing, so the
-// session goes on, and must stand in the list as one that does.
+// TestADeviceIsNotMarkedBeforeItsSessionIsGone covers a store that is unavailable, so
+// that a session cannot be revoked. It must stay listed.
 func TestADeviceIsNotMarkedBeforeItsSessionIsGone(t *testing.T) {
 	t.Parallel()
 	w := on(t, onDurableRedis)
@@ -34,15 +34,15 @@ func TestADeviceIsNotMarkedBeforeItsSessionIsGone(t *testing.T) {
 	}
 }
 
-// deviceOf is the id of the device behind a token, from the database alone.
+// deviceOf returns the ID of a token's device, from the database alone.
 func deviceOf(t *testing.T, w *world, token string) (id string) {
 	t.Helper()
 	require.NoError(t, w.db.SQL().QueryRow(`SELECT id FROM devices WHERE session_key = $1`, hash(token)).Scan(&id))
 	return id
 }
 
-// TestWhatAnotherPersonStoredMeanwhileIsNotTakenOver: Grace logs in where Ada
-// was, and a request of Ada's stores a value while she does.
+// TestWhatAnotherPersonStoredMeanwhileIsNotTakenOver logs Grace in where Ada was logged
+// in, while one of Ada's requests stores a value.
 func TestWhatAnotherPersonStoredMeanwhileIsNotTakenOver(t *testing.T) {
 	eachStore(t, func(t *testing.T, w *world) {
 		devices := &renamedTwice{DeviceStore: w.cfg.Devices, before: func() {}, after: func() {}}
@@ -61,8 +61,8 @@ func TestWhatAnotherPersonStoredMeanwhileIsNotTakenOver(t *testing.T) {
 	})
 }
 
-// TestAnIdleSessionIsRemovedOnlyAsItWasRead: a server reads a session as idle
-// too long, and another one notes a use before it is removed.
+// TestAnIdleSessionIsRemovedOnlyAsItWasRead lets one server find that a session was
+// idle for too long, and another record a use before the first removes it.
 func TestAnIdleSessionIsRemovedOnlyAsItWasRead(t *testing.T) {
 	eachStore(t, func(t *testing.T, w *world) {
 		m := w.open()
@@ -87,8 +87,8 @@ func TestAnIdleSessionIsRemovedOnlyAsItWasRead(t *testing.T) {
 	})
 }
 
-// TestAWriteSentTwiceIsMadeOnce: its connection was cut after Redis had carried
-// it out.
+// TestAWriteSentTwiceIsMadeOnce covers a connection that breaks after Redis has
+// executed a write.
 func TestAWriteSentTwiceIsMadeOnce(t *testing.T) {
 	t.Parallel()
 	w := on(t, onRedis)
@@ -110,7 +110,6 @@ func TestAWriteSentTwiceIsMadeOnce(t *testing.T) {
 	}
 }
 
-// TestFilesOfSessionsAreTheirOwnersAlone.
 func TestFilesOfSessionsAreTheirOwnersAlone(t *testing.T) {
 	for name, with := range map[string]func(*world){"embedded Redis": onEmbedded, "file": onFile} {
 		t.Run(name, func(t *testing.T) {

@@ -14,7 +14,7 @@ import (
 	"holdfast/internal/session"
 )
 
-// greeted is nil when a browser is greeted by this name.
+// greeted returns a check that a browser is greeted by this name.
 func greeted(b *browser, name string) func() error {
 	return func() error {
 		s, err := b.load()
@@ -28,12 +28,12 @@ func greeted(b *browser, name string) func() error {
 	}
 }
 
-// many is how many requests wait at the same time in tests of outages: if one
-// waited for another, the last would take that many budgets.
+// many is the number of parallel requests in outage tests. If each waited for the
+// previous one, the last would take many times budget.
 const many = 50
 
-// within fails the test when act takes much longer than the budget. What is over
-// it is the time of a busy machine.
+// within fails the test if act takes much longer than budget. The margin allows for a
+// busy machine.
 func within(t *testing.T, what string, act func() error) error {
 	t.Helper()
 	began := time.Now()
@@ -64,7 +64,8 @@ func TestAStoppedOrHangingRedisIsSaidInTimeAndOver(t *testing.T) {
 				err := within(t, "load", func() error { _, err := b.load(); return err })
 				mustFail(t, err, session.ErrUnavailable, "load")
 			})
-			// One that was told to end is counted until it has been scheduled again.
+			// A goroutine that is stopping is counted until it has been scheduled
+			// again.
 			testkit.Eventually(t, patience, "goroutines", func() error {
 				if n := runtime.NumGoroutine(); n > goroutines+20 {
 					return fmt.Errorf("%d became %d", goroutines, n)
@@ -86,7 +87,7 @@ func TestAStoppedOrHangingRedisIsSaidInTimeAndOver(t *testing.T) {
 	}
 }
 
-// clients is how many connections Redis has, the one that asks included.
+// clients returns the number of connections to Redis, including the one that asks.
 func (w *world) clients() int {
 	w.t.Helper()
 	info, err := redis.String(w.redis.Do("INFO", "clients"))
@@ -113,12 +114,12 @@ func TestWaitingForAConnectionLeavesTheOthersAlone(t *testing.T) {
 		}
 	}
 	inParallel(8, func(int) { _, _ = b.load() })
-	if after := w.connections(); after > before+1 { // the one that asks is new each time
+	if after := w.connections(); after > before+1 { // asking opens a new connection
 		t.Errorf("clients that went away cost %d new connections", after-before-1)
 	}
 }
 
-// connections is how many Redis has accepted so far.
+// connections returns how many connections Redis has accepted so far.
 func (w *world) connections() int {
 	w.t.Helper()
 	info, err := redis.String(w.redis.Do("INFO", "stats"))
@@ -142,7 +143,7 @@ func TestAFullRedisRefusesLogInsAndGreets(t *testing.T) {
 		mustFail(t, stranger.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil }), session.ErrUnavailable, "log-in")
 		mustFail(t, b.try(func(s *session.Session) error { return s.Set("colour", "green") }), session.ErrUnavailable, "change")
 		w.advance(2 * time.Minute)
-		b.do(nothing) // wants to write the last use down
+		b.do(nothing) // tries to store the last use
 		if who := b.who(); who != "Ada" {
 			t.Fatalf("greeted as %q", who)
 		}
@@ -198,7 +199,7 @@ func TestARedisThatIsNotTheOneToTalkToIsSaidOnce(t *testing.T) {
 			w := on(t, onPrivateRedis)
 			b := w.browser(w.open()).logIn(w.ada)
 			c.begin(w)
-			if !c.storesStill { // the first to be refused
+			if !c.storesStill { // changes are refused first
 				mustFail(t, b.try(func(s *session.Session) error { s.Flash("kept?"); return nil }), session.ErrUnavailable, "change")
 			}
 			for range 5 {
@@ -238,7 +239,7 @@ func (w *world) must(command string, args ...any) {
 	}
 }
 
-// mustAs is must on a Redis that asks for a password.
+// mustAs is must on a Redis that requires a password.
 func (w *world) mustAs(password, command string, args ...any) {
 	w.t.Helper()
 	conn, err := redis.DialURL(w.redis.URL, redis.DialPassword(password))

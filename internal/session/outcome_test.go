@@ -13,7 +13,8 @@ import (
 	"holdfast/internal/session"
 )
 
-// TestAWriteThatFailsSaysWhetherItMayHaveBeenMade on a real Redis in trouble.
+// TestAWriteThatFailsSaysWhetherItMayHaveBeenMade checks the errors of writes to a real
+// Redis with a fault.
 func TestAWriteThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 	for name, c := range map[string]struct {
 		begin, end func(w *world)
@@ -31,13 +32,14 @@ func TestAWriteThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 			"log-out": logOut,
 		} {
 			if name == "full" && act == "log-out" {
-				continue // a full Redis removes
+				continue // a full Redis still deletes
 			}
 			t.Run(name+", "+act, func(t *testing.T) {
 				t.Parallel()
 				w := on(t, onDurableRedis)
 				// Longer than it takes to send a command after the fault: the heartbeat
-				// waits too, and what was not sent when its time is over never is.
+				// waits too, and a command that is not sent before its timeout is never
+				// sent.
 				const timeout = 3 * time.Second
 				m := w.open(func(cfg *config) { cfg.store.Connect, cfg.store.Timeout = timeout, timeout })
 				b := w.browser(m).logIn(w.ada)
@@ -48,7 +50,7 @@ func TestAWriteThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 				}
 				require.NoError(t, err)
 				c.begin(w)
-				if name == "stopped" { // what is sent before the end is noticed may arrive
+				if name == "stopped" { // a command sent before the stop is noticed may arrive
 					testkit.Eventually(t, patience, "notice", func() error {
 						if m.Ping(context.Background()) == nil {
 							return errors.New("it answers")
@@ -65,7 +67,7 @@ func TestAWriteThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 					t.Errorf("a read: %v", err)
 				}
 				c.end(w)
-				// What hung is carried out now: the answer was right to say that it may be.
+				// Redis executes the hanging command now, as the error said it might.
 				testkit.Steadily(t, patience, "read again", func() error {
 					s, err := old.load()
 					if err != nil {

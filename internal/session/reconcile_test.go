@@ -10,8 +10,8 @@ import (
 	"holdfast/internal/session"
 )
 
-// lossy is a list of devices some of whose calls fail, or after which something else
-// happens.
+// lossy is a DeviceStore in which Unlisted and Restore can fail. It calls restored
+// after each Restore.
 type lossy struct {
 	session.DeviceStore
 	unlisted, restore error
@@ -36,8 +36,8 @@ func (l *lossy) Restore(ctx context.Context, d session.Device, now time.Time) er
 	return err
 }
 
-// TestNoSessionIsReconciledWithADatabaseThatFails: nor does one stay listed that ended
-// in the meantime.
+// TestNoSessionIsReconciledWithADatabaseThatFails also checks that a session that ends
+// in the meantime does not stay listed.
 func TestNoSessionIsReconciledWithADatabaseThatFails(t *testing.T) {
 	t.Parallel()
 	w := on(t, onRedis)

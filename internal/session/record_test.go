@@ -49,8 +49,8 @@ func TestWhatIsNoRecordOfThisVersionIsNotRead(t *testing.T) {
 	}
 }
 
-// FuzzDecodeRecord: any bytes are refused by name, or are a record that can be
-// written and read again unchanged.
+// FuzzDecodeRecord checks that any bytes are either rejected with a named error, or
+// decode to a record that can be encoded and decoded again unchanged.
 func FuzzDecodeRecord(f *testing.F) {
 	f.Add([]byte(`{"v":1,"created":1,"seen":1,"ends":1}`))
 	f.Add([]byte(`{"v":1,"created":1,"seen":9223372036854775807,"ends":1,"member":{"id":"i","name":"n"},"values":{"k":"v"},"notices":[{"id":"1","text":"t"}]}`))
@@ -79,8 +79,8 @@ func FuzzDecodeRecord(f *testing.F) {
 	})
 }
 
-// FuzzReadersAgree: a record is accepted, refused and understood as by encoding/json,
-// which other releases read it with.
+// FuzzReadersAgree checks that records are accepted, rejected and decoded exactly as by
+// encoding/json, which other releases use.
 func FuzzReadersAgree(f *testing.F) {
 	const times = `{"v":1,"key":"47DEQpj8","write":"ABCDEFGH","created":1800000000000,"seen":1800003600000,"ends":1800604800000`
 	for _, seed := range []string{
@@ -104,7 +104,8 @@ func FuzzReadersAgree(f *testing.F) {
 	})
 }
 
-// A store may hold anything; what is no record costs little more than its bytes.
+// TestDeepNestingIsRefusedByName covers a store that holds arbitrary data: rejecting
+// what is not a record costs little more than its bytes.
 func TestDeepNestingIsRefusedByName(t *testing.T) {
 	const times = `{"v":1,"created":1,"seen":1,"ends":1`
 	for name, before := range map[string]string{"alone": "", "unknown field": times + `,"x":`, "member": times + `,"member":`, "values": times + `,"values":`} {
@@ -117,8 +118,7 @@ func TestDeepNestingIsRefusedByName(t *testing.T) {
 	}
 }
 
-// FuzzMerge holds the laws of laying changes over each other, for records
-// that requests could have made.
+// FuzzMerge checks the rules of merge on records that requests could have produced.
 func FuzzMerge(f *testing.F) {
 	for seed := range uint64(20) {
 		f.Add(seed, seed*7)
@@ -170,8 +170,8 @@ func added(base, changed Record) (notices []Flash) {
 	return notices
 }
 
-// checkValues: a value that only one side touched is as that side left it; one
-// that both touched is as mine.
+// checkValues checks that a value changed by one side only is as that side left it, and
+// that one changed by both is as in mine.
 func checkValues(t *testing.T, base, mine, theirs, merged Record) {
 	t.Helper()
 	for i := range 6 {
@@ -226,7 +226,7 @@ func changed(random *rand.Rand, base Record, by string) Record {
 	return r
 }
 
-// alike compares what records hold: no values is the same as an empty map.
+// alike compares the contents of records. No values equal an empty map.
 func alike(a, b Record) bool {
 	return a.CreatedAt.Equal(b.CreatedAt) && a.LastSeenAt.Equal(b.LastSeenAt) && a.ExpiresAt.Equal(b.ExpiresAt) &&
 		reflect.DeepEqual(a.Member, b.Member) && maps.Equal(a.Values, b.Values) && slices.Equal(a.Flashes, b.Flashes)
@@ -260,8 +260,9 @@ func TestATokenHasTheAlphabetOfBase64URLAlone(t *testing.T) {
 	}
 }
 
-// A store that did its work and lost its answer is asked again: what this
-// request left is there already, among what another one stored meanwhile.
+// TestANoticeThatStandsAlreadyIsNotAddedAgain covers a write that was made and whose
+// reply was lost. When it is retried, the flash is stored already, along with another
+// request's changes.
 func TestANoticeThatStandsAlreadyIsNotAddedAgain(t *testing.T) {
 	notice := Flash{ID: "n", Text: "Saved."}
 	mine := Record{Flashes: []Flash{notice}}
@@ -272,8 +273,8 @@ func TestANoticeThatStandsAlreadyIsNotAddedAgain(t *testing.T) {
 	}
 }
 
-// While servers are replaced one after the other, an older one reads what a
-// newer one wrote.
+// TestAFieldThatANewerServerAddedIsIgnored covers a rolling upgrade, in which an older
+// server reads what a newer one wrote.
 func TestAFieldThatANewerServerAddedIsIgnored(t *testing.T) {
 	stored := `{"v":1,"created":1,"seen":2,"ends":3,"member":{"id":"i","name":"Ada","start":1,"device":"d","mood":"calm"},"colour":"green"}`
 	record, err := DecodeRecord([]byte(stored))
@@ -282,8 +283,8 @@ func TestAFieldThatANewerServerAddedIsIgnored(t *testing.T) {
 	}
 }
 
-// TestRecordsOfEarlierReleasesAreRead reads records that a release before
-// records carried a piece of their key has written.
+// TestRecordsOfEarlierReleasesAreRead reads records of a release that did not yet store
+// part of the key in each record.
 func TestRecordsOfEarlierReleasesAreRead(t *testing.T) {
 	file, err := os.ReadFile("testdata/records-v1.jsonl")
 	require.NoError(t, err)

@@ -18,8 +18,8 @@ func (w *world) rename(m *session.Manager, name string) {
 	require.NoError(w.t, m.Rename(context.Background(), w.ada.ID, name))
 }
 
-// TestARenameReachesEveryLogInInFlight renames a person again and again while
-// they log in: no session keeps an older name than the last.
+// TestARenameReachesEveryLogInInFlight repeatedly renames a person while they log in.
+// No session may keep an older name.
 func TestARenameReachesEveryLogInInFlight(t *testing.T) {
 	const renames, logIns = 40, 4
 	ctx := context.Background()
@@ -70,8 +70,8 @@ func TestARenameReachesEveryLogInInFlight(t *testing.T) {
 	}
 }
 
-// TestOfRenamesAtOnceEverySessionHasTheLast: whichever name the database has when
-// all are done is that of every session.
+// TestOfRenamesAtOnceEverySessionHasTheLast checks that after concurrent renames every
+// session has the name that the database has.
 func TestOfRenamesAtOnceEverySessionHasTheLast(t *testing.T) {
 	t.Parallel()
 	const rounds, sessions, renames = 60, 6, 3
@@ -103,8 +103,8 @@ func TestOfRenamesAtOnceEverySessionHasTheLast(t *testing.T) {
 	}
 }
 
-// TestANameStoredMeanwhileIsNotOverwritten: a log-in that writes its record for
-// the second time, and a rename in between that is later than the name it read.
+// TestANameStoredMeanwhileIsNotOverwritten renames a person after a login has read the
+// name and before it writes its record for the second time.
 func TestANameStoredMeanwhileIsNotOverwritten(t *testing.T) {
 	t.Parallel()
 	w := on(t, onRedis)
@@ -117,8 +117,7 @@ func TestANameStoredMeanwhileIsNotOverwritten(t *testing.T) {
 	}
 }
 
-// renamedTwice is a list of devices in which something happens before and after
-// a log-in is confirmed.
+// renamedTwice is a DeviceStore that calls before and after around each Confirm.
 type renamedTwice struct {
 	session.DeviceStore
 	before, after func()

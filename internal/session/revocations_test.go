@@ -19,8 +19,8 @@ import (
 	"holdfast/internal/session"
 )
 
-// ends are the endings that a restored store must not undo, each of Ada's
-// session in b; other is another one of hers.
+// ends returns the revocations that a restored store must not undo. Each revokes Ada's
+// session in b; other is another session of hers.
 func ends(m *session.Manager, w *world) map[string]func(b, other *browser) error {
 	ctx := context.Background()
 	return map[string]func(b, other *browser) error{
@@ -43,9 +43,9 @@ func ends(m *session.Manager, w *world) map[string]func(b, other *browser) error
 	}
 }
 
-// TestARestoredRedisBringsNobodyBack puts Redis back to before an ending: it
-// was killed before the write reached the disk. Two servers with warm pools
-// are there, and one that starts afterwards.
+// TestARestoredRedisBringsNobodyBack restores Redis to a state before a revocation, as
+// if it had been killed before the write reached the disk. Two servers have open
+// connections, and a third starts afterwards.
 func TestARestoredRedisBringsNobodyBack(t *testing.T) {
 	for name := range ends(nil, nil) {
 		t.Run(name, func(t *testing.T) {
@@ -87,7 +87,7 @@ func TestARestoredRedisBringsNobodyBack(t *testing.T) {
 	}
 }
 
-// holds reports whether a file in folder has text in it.
+// holds reports whether any file in folder contains text.
 func holds(t *testing.T, folder, text string) (found bool) {
 	t.Helper()
 	err := filepath.WalkDir(folder, func(path string, entry fs.DirEntry, err error) error {
@@ -109,8 +109,8 @@ func copyFolder(t *testing.T, from, to string) {
 	}
 }
 
-// TestWithoutTheDevicesARestoredRedisIsNotBelieved: the database is away just
-// when Redis has come back.
+// TestWithoutTheDevicesARestoredRedisIsNotBelieved makes the database unavailable just
+// when Redis comes back.
 func TestWithoutTheDevicesARestoredRedisIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	w := on(t, onDurableRedis)
@@ -128,12 +128,12 @@ func TestWithoutTheDevicesARestoredRedisIsNotBelieved(t *testing.T) {
 	testkit.Steadily(t, patience, "with the devices back", greeted(b, "Ada"))
 }
 
-// absent is a devices that can be away.
+// absent is a DeviceStore that can be unavailable.
 type absent struct {
 	session.DeviceStore
 	away atomic.Bool
 	asks atomic.Int64
-	slow atomic.Pointer[chan struct{}] // where set, what ended is told when it is closed
+	slow atomic.Pointer[chan struct{}] // if set, RevokedSince waits until it is closed
 }
 
 func (l *absent) RevokedSince(ctx context.Context, since time.Time, yield func([]string) error) error {
@@ -151,8 +151,8 @@ func (l *absent) RevokedSince(ctx context.Context, since time.Time, yield func([
 	return l.DeviceStore.RevokedSince(ctx, since, yield)
 }
 
-// TestALongReplayIsDoneSomeTime: it takes longer than any request waits, and
-// yet it is done once, and not again by every request.
+// TestALongReplayIsDoneSomeTime runs a replay that takes longer than any request waits.
+// It is done once, not again for every request.
 func TestALongReplayIsDoneSomeTime(t *testing.T) {
 	t.Parallel()
 	w := on(t, onDurableRedis)
@@ -166,7 +166,7 @@ func TestALongReplayIsDoneSomeTime(t *testing.T) {
 	w.redis.Start()
 	once := func(when string) {
 		t.Helper()
-		// Besides the replay, the server asks every second for what has ended lately.
+		// Besides the replay, the server asks for recent revocations every second.
 		heartbeats := 2 + int64(time.Since(began)/onceASecond)
 		if n := devices.asks.Load() - asked; n < 1 || n > 1+heartbeats {
 			t.Errorf("%s: what has ended was asked for %d times by %d requests", when, n, many)
@@ -198,8 +198,8 @@ func TestClosingDoesNotWaitForAReplay(t *testing.T) {
 	}
 }
 
-// TestAReplicaThatLagsBringsNobodyBack: it stopped listening before the log-out
-// and then took over at the same address.
+// TestAReplicaThatLagsBringsNobodyBack cuts a replica off before a logout, and then
+// lets it take over at the master's address.
 func TestAReplicaThatLagsBringsNobodyBack(t *testing.T) {
 	t.Parallel()
 	w := on(t, onMaster)
@@ -227,8 +227,8 @@ func TestAReplicaThatLagsBringsNobodyBack(t *testing.T) {
 	}
 }
 
-// TestAnOlderFilePutBackBringsNobodyBack is the same for the stores that one
-// process opens: ended sessions are ended again when it opens them.
+// TestAnOlderFilePutBackBringsNobodyBack is the same for stores that only one process
+// opens. Opening them applies the revocations again.
 func TestAnOlderFilePutBackBringsNobodyBack(t *testing.T) {
 	for name, store := range map[string]func(*world){"embedded Redis": onEmbedded, "file": onFile} {
 		t.Run(name, func(t *testing.T) {

@@ -8,7 +8,7 @@ import (
 	"holdfast/internal/session"
 )
 
-// loggedIn is a Manager on Redis, and the token of a person who is logged in there.
+// loggedIn returns a Manager on Redis and the token of a logged-in member.
 func loggedIn(b *testing.B) (*session.Manager, string) {
 	b.Helper()
 	w := on(b, onPrivateRedis)

@@ -14,8 +14,8 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// TestTheStockStoreBringsThemBack shows what the guard is for: the same steps
-// through scs and its redisstore as they come.
+// TestTheStockStoreBringsThemBack shows why the guard is needed: it runs the same steps
+// with unmodified scs and redisstore.
 func TestTheStockStoreBringsThemBack(t *testing.T) {
 	server := testservice.Redis(t)
 	stock := scs.New()
@@ -74,7 +74,7 @@ func TestTheStockStoreBringsThemBack(t *testing.T) {
 	}
 }
 
-// TestTheStockStoreLosesThem shows what laying changes over each other is for.
+// TestTheStockStoreLosesThem shows why changes are merged.
 func TestTheStockStoreLosesThem(t *testing.T) {
 	server := testservice.Redis(t)
 	stock := scs.New()

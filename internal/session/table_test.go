@@ -10,8 +10,8 @@ import (
 	"holdfast/internal/session"
 )
 
-// TestTwoProcessesCanShareTheTable: a server, and another one or the operator's
-// command, on one database.
+// TestTwoProcessesCanShareTheTable opens one database twice, as two servers do, or a
+// server and the operator's command.
 func TestTwoProcessesCanShareTheTable(t *testing.T) {
 	for name, with := range map[string]func(*world){"SQLite": onSQLite, "PostgreSQL": onPostgres} {
 		t.Run(name, func(t *testing.T) {
@@ -43,7 +43,7 @@ func TestTwoProcessesCanShareTheTable(t *testing.T) {
 	}
 }
 
-// TestAnExpiredRowIsNoSession: it stands in the table until it is swept.
+// TestAnExpiredRowIsNoSession covers a row that has expired and not been deleted yet.
 func TestAnExpiredRowIsNoSession(t *testing.T) {
 	for name, with := range map[string]func(*world){"SQLite": onSQLite, "PostgreSQL": onPostgres} {
 		t.Run(name, func(t *testing.T) {

@@ -56,7 +56,8 @@ func TestASessionEndsAtItsLifetimeWhateverIsDone(t *testing.T) {
 	})
 }
 
-// TestTheRecordItselfEndsASession: the time to live is gone from Redis.
+// TestTheRecordItselfEndsASession checks that a session expires by its record when its
+// key in Redis has no time to live.
 func TestTheRecordItselfEndsASession(t *testing.T) {
 	t.Parallel()
 	w := on(t, onRedis)
@@ -142,8 +143,8 @@ func TestLastSeenIsWrittenOnceAMinuteOrATwentiethOfAShortLimit(t *testing.T) {
 	}
 }
 
-// monitor watches which commands about sessions Redis is sent, the heartbeat
-// left out, and returns the function that ends that and tells them.
+// monitor records the session commands that Redis receives, except the heartbeat's. The
+// returned function stops recording and returns them.
 func (w *world) monitor() func() []string {
 	w.t.Helper()
 	conn, err := redis.DialURL(w.redis.URL)

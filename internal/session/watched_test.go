@@ -16,7 +16,7 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// traced returns a context with t, in which what is missing does nothing.
+// traced returns a context with t. Missing callbacks do nothing.
 func traced(t session.Trace) context.Context {
 	if t.GotToken == nil {
 		t.GotToken = func(string) {}
@@ -33,7 +33,7 @@ func traced(t session.Trace) context.Context {
 	return session.WithTrace(context.Background(), &t)
 }
 
-// observed is what the traces of one request were called with.
+// observed holds the arguments of the trace callbacks of one request.
 type observed struct {
 	token      string
 	record     session.Record
@@ -42,7 +42,7 @@ type observed struct {
 	operations []store.Operation
 }
 
-// watch makes one request that is traced.
+// watch makes one traced request.
 func (b *browser) watch(act func(*session.Session) error) (seen observed) {
 	b.t.Helper()
 	ctx := store.WithTrace(traced(session.Trace{
@@ -132,8 +132,8 @@ func TestACookieGoesOutOnce(t *testing.T) {
 	}
 }
 
-// TestTheLinesPastTheServerWork runs what ByHand offers on every store that
-// can be looked at from outside.
+// TestTheLinesPastTheServerWork runs the commands that byhand.Of returns, on every
+// store that can be read from outside.
 func TestTheLinesPastTheServerWork(t *testing.T) {
 	eachStore(t, func(t *testing.T, w *world) {
 		m := w.open()

@@ -23,24 +23,24 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// patience is time enough for one operation on a machine that is busy; how
-// fast things fail is tested where budget is used instead.
+// patience is long enough for one operation on a busy machine. Tests of how fast
+// operations fail use budget instead.
 const patience = testkit.Patience
 
-// budget is the whole time one operation on Redis gets in tests of outages.
+// budget is the time limit of one Redis operation in outage tests.
 const budget = time.Second
 
-// noTime is the zero time, which lets a disabled person in again.
+// noTime is the zero time, which enables a disabled account again.
 var noTime time.Time
 
-// defaults are the limits of the tests that do not ask for others.
+// defaults are the limits of tests that do not set others.
 var defaults = session.Limits{Idle: time.Hour, Lifetime: 8 * time.Hour, Remember: 30 * 24 * time.Hour}
 
-// world is one store of sessions with the people's database beside it.
+// world is a session store and the database of people.
 type world struct {
 	t      testing.TB
 	db     *database.DB
-	redis  *testservice.RedisServer // nil where there is none
+	redis  *testservice.RedisServer // nil if there is none
 	cfg    config
 	clock  *testkit.Clock
 	log    testkit.Log
@@ -49,14 +49,14 @@ type world struct {
 	grace  session.Member
 }
 
-// config is what a Manager and its store are made of.
+// config configures a Manager and its store.
 type config struct {
 	session.Config
 	store store.Config
-	wrap  func(store.Store) store.Store // what the Manager sees of its store; nil: all of it
+	wrap  func(store.Store) store.Store // wraps the Manager's store; nil: no wrapper
 }
 
-// on makes a world; with what, the settings of its store.
+// on creates a world whose store is set up by with.
 func on(t testing.TB, with func(w *world)) *world {
 	t.Helper()
 	w := &world{t: t, clock: testkit.StoppedAt(time.Now().Truncate(time.Millisecond).UTC()), opened: map[*session.Manager]*store.Opened{}}
@@ -75,15 +75,15 @@ func on(t testing.TB, with func(w *world)) *world {
 	return w
 }
 
-// onRedis gives a world a database on the server that tests share.
+// onRedis uses a database on the Redis server that tests share.
 func onRedis(w *world) { w.use(testservice.Redis(w.t)) }
 
-// onPrivateRedis gives a world a server that it may stop, change and count on.
+// onPrivateRedis starts a Redis server that only this test uses, so the test may stop
+// it, reconfigure it and count its connections.
 func onPrivateRedis(w *world) { w.use(testservice.PrivateRedis(w.t)) }
 
-// durable has a server keep its data when it is stopped or killed. What it wrote
-// outlives its process without a sync to the disk, which may take seconds on a
-// busy machine.
+// durable makes a server keep its data when it is stopped or killed. What it wrote
+// outlives the process without an fsync, which may take seconds on a busy machine.
 var durable = []string{"--appendonly", "yes", "--appendfsync", "no"}
 
 // onDurableRedis is onPrivateRedis with a server that keeps its data.
@@ -94,8 +94,8 @@ func (w *world) use(server *testservice.RedisServer) {
 	w.cfg.store.Kind, w.cfg.store.RedisURL = store.KindRedis, server.URL
 }
 
-// onEmbedded keeps data in a folder with a short path: t.TempDir has the test's
-// name in it, and a socket's path may have 103 bytes.
+// onEmbedded keeps the data in a directory with a short path: a socket path may have at
+// most 103 bytes, and t.TempDir includes the test's name.
 func onEmbedded(w *world) {
 	w.t.Helper()
 	dir, err := os.MkdirTemp("", "")
@@ -123,13 +123,13 @@ func onRedisAndPostgres(w *world) {
 	w.db = testkit.OpenDatabase(w.t, testkit.Postgres(w.t))
 }
 
-// eachStore runs a test on every place a session can lie, in parallel with others.
+// eachStore runs a test on every store, in parallel with other tests.
 func eachStore(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
 	eachStoreAnd(t, onRedis, test)
 }
 
-// eachStoreAnd is eachStore with this Redis.
+// eachStoreAnd is eachStore with the given Redis.
 func eachStoreAnd(t *testing.T, redis func(*world), test func(t *testing.T, w *world)) {
 	t.Parallel()
 	for _, store := range []struct {
@@ -146,8 +146,8 @@ func eachStoreAnd(t *testing.T, redis func(*world), test func(t *testing.T, w *w
 	}
 }
 
-// bothRedis runs a test on a Redis server and on the embedded one, in parallel
-// with others.
+// bothRedis runs a test on a Redis server and on the embedded one, in parallel with
+// other tests.
 func bothRedis(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Parallel()
 	for name, with := range map[string]func(*world){"Redis": onRedis, "embedded Redis": onEmbedded} {
@@ -158,7 +158,7 @@ func bothRedis(t *testing.T, test func(t *testing.T, w *world)) {
 	}
 }
 
-// person adds one to the database.
+// person adds a person to the database.
 func (w *world) person(name string) session.Member {
 	w.t.Helper()
 	key := strings.ToLower(name) + "@example.org"
@@ -172,7 +172,7 @@ func (w *world) person(name string) session.Member {
 	return session.Member{ID: id, Name: name}
 }
 
-// open opens a Manager with these changes to the settings.
+// open opens a Manager with changes applied to the config.
 func (w *world) open(changes ...func(*config)) *session.Manager {
 	w.t.Helper()
 	cfg := w.cfg
@@ -195,36 +195,36 @@ func (w *world) open(changes ...func(*config)) *session.Manager {
 	return m
 }
 
-// close closes the store of a Manager.
+// close closes a Manager's store.
 func (w *world) close(m *session.Manager) error { return w.opened[m].Close() }
 
-// advance puts the clock forward, and makes all devices older.
+// advance moves the clock forward and makes all devices older.
 func (w *world) advance(by time.Duration) {
 	w.t.Helper()
 	w.clock.Advance(by)
 	w.age(by)
 }
 
-// age makes all devices older: the database's clock cannot be set, but what is
-// compared with it can.
+// age makes all devices older. The database's clock cannot be set, but the times that
+// are compared with it can.
 func (w *world) age(by time.Duration) {
 	w.t.Helper()
 	_, err := w.db.SQL().Exec(`UPDATE devices SET created_ms = created_ms - $1, deadline_ms = deadline_ms - $1, ended_ms = ended_ms - $1`, by.Milliseconds())
 	require.NoError(w.t, err)
 }
 
-// brisk gives every operation on Redis no more than the budget.
+// brisk limits every Redis operation to budget.
 func brisk(cfg *config) {
 	cfg.store.Connect, cfg.store.Timeout = budget, budget
 }
 
-// steady waits until a Manager has a store that answers, and goes on answering.
+// steady waits until a Manager's store answers several times in a row.
 func (w *world) steady(m *session.Manager) {
 	w.t.Helper()
 	testkit.Steadily(w.t, patience, "the store answers", func() error { return m.Ping(context.Background()) })
 }
 
-// raw asks Redis, real or embedded, past the Manager.
+// raw sends a command to Redis, real or embedded, bypassing the Manager.
 func (w *world) raw(command string, args ...any) (any, error) {
 	if w.redis != nil {
 		return w.redis.Do(command, args...)
@@ -237,13 +237,13 @@ func (w *world) raw(command string, args ...any) (any, error) {
 	return conn.Do(command, args...)
 }
 
-// keys is how many sessions Redis holds.
+// keys returns the number of sessions in Redis.
 func (w *world) keys() (int, error) {
 	keys, err := redis.Strings(w.raw("KEYS", product.SessionKeys+strings.Repeat("?", 43)))
 	return len(keys), err
 }
 
-// isStored reports whether Redis holds the session behind a token.
+// isStored reports whether Redis holds the session with this token.
 func (w *world) isStored(token string) bool {
 	w.t.Helper()
 	n, err := redis.Int(w.raw("EXISTS", key(token)))

@@ -26,8 +26,8 @@ const Driver = "sqlite"
 const maxPath = 504
 
 // connector opens connections that refuse to commit to a file that is no longer at its
-// path: SQLite would write to the removed file, and nothing of that would be there at
-// the next start.
+// path: SQLite would write to the removed file, and the data would be missing at the
+// next start.
 type connector struct{ path, uri string }
 
 // Driver implements [driver.Connector].
@@ -67,13 +67,13 @@ func code(err error) int {
 }
 
 // Open creates file and its directory if they are missing, accessible only to their
-// owner, and returns a handle with these driver parameters. It does not connect
-// yet. With a mode among the parameters (ro, rw) it creates nothing, and a missing
-// file is a [fs.ErrNotExist].
+// owner, and returns a handle with these driver parameters. It does not connect yet.
+// With a mode among the parameters (ro, rw) it creates nothing, and a missing file is a
+// [fs.ErrNotExist].
 //
 // SQLite itself would create a file that others can read; its log files get the
-// permissions of this one. The path is escaped in the URI: unescaped, ? and # would
-// end it and %41 would be an A.
+// permissions of this one. The path is escaped in the URI: otherwise ? and # would end
+// it and %41 would become an A.
 func Open(file string, params url.Values) (*sql.DB, error) {
 	path, err := filepath.Abs(file)
 	if err != nil {
@@ -87,7 +87,7 @@ func Open(file string, params url.Values) (*sql.DB, error) {
 	}
 	uri := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: params.Encode()}
 	if !strings.HasPrefix(uri.Path, "/") {
-		uri.Path = "/" + uri.Path // C:/x is /C:/x in a URI
+		uri.Path = "/" + uri.Path // C:/x becomes /C:/x in a URI
 	}
 	return sql.OpenDB(connector{path, uri.String()}), nil
 }

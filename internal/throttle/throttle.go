@@ -1,7 +1,7 @@
-// Package throttle owns how tries are slowed down: what is counted, how long
-// the next try has to wait, and since when an old one no longer counts. The
-// counts are kept in a store that all instances share. It must not know of HTTP
-// nor of SQL, nor what is tried.
+// Package throttle limits the rate of attempts: it owns what is counted, how long the
+// next attempt has to wait, and when old attempts no longer count. The counts are in a
+// store that all instances share. It must not know about HTTP or SQL, or what is
+// attempted.
 package throttle
 
 import (
@@ -12,21 +12,21 @@ import (
 	"time"
 )
 
-// Rule says how tries of one kind are slowed.
+// Rule says how attempts of one kind are limited.
 type Rule struct {
-	// Name goes before what is counted, so that no two rules share a count.
+	// Name is a prefix of the subject, so that no two rules share a count.
 	Name string
-	// Burst is how many tries wait for nothing.
+	// Burst is how many attempts do not have to wait.
 	Burst int
-	// First is the wait after the last free one; each further wait is twice as
+	// First is the wait after the last free attempt. Each further wait is twice as
 	// long, up to Most.
 	First, Most time.Duration
-	// Memory is how long after the latest try all are forgotten.
+	// Memory is how long after the latest attempt all attempts are forgotten.
 	Memory time.Duration
 }
 
-// Wait is how long after the try of this number, counted from 1, the next one
-// has to wait.
+// Wait returns how long the next attempt has to wait after the attempt with this
+// number, counted from 1.
 func (r Rule) Wait(tries int) time.Duration {
 	if tries < r.Burst {
 		return 0
@@ -38,7 +38,7 @@ func (r Rule) Wait(tries int) time.Duration {
 	return min(wait, r.Most)
 }
 
-// Key is one thing that is counted: by a rule, of whom.
+// Key identifies a count: a rule and a subject.
 type Key struct {
 	Rule    Rule
 	Subject string
@@ -46,30 +46,29 @@ type Key struct {
 
 func (k Key) name() string { return k.Rule.Name + ":" + k.Subject }
 
-// State is what is kept under a key. The zero State is that of a key that is
-// not kept.
+// State is what is stored under a key. The zero State means that the key is not stored.
 type State struct {
 	Tries int
-	Next  time.Time // when the next try is let through
-	Last  time.Time // when the latest try was let through
+	Next  time.Time // when the next attempt is allowed
+	Last  time.Time // when the latest attempt was allowed
 }
 
-// Store keeps states, to the millisecond. Each method is one atomic step, seen
-// by all instances, and returns the store's own errors.
+// Store keeps states, to the millisecond. Each method is atomic across all instances
+// and returns the store's own errors.
 type Store interface {
 	// Find returns the state of a key, and the time by the store's clock, which all
 	// instances share.
 	Find(ctx context.Context, key string) (found State, now time.Time, err error)
-	// Swap puts a state in the place of the one that was found, if that has not
-	// changed, and reports whether it did. The zero State forgets the key.
+	// Swap replaces the state that was found, if it has not changed, and reports
+	// whether it did. The zero State removes the key.
 	Swap(ctx context.Context, key string, found, next State) (swapped bool, err error)
-	// Remove forgets a key.
+	// Remove removes a key.
 	Remove(ctx context.Context, key string) error
 }
 
-// RetryAfterError is the error for a try that comes too early.
+// RetryAfterError is the error for an attempt that comes too early.
 type RetryAfterError struct {
-	Rule string // its name
+	Rule string // the name of the rule
 	Wait time.Duration
 }
 
@@ -77,24 +76,24 @@ func (h *RetryAfterError) Error() string {
 	return fmt.Sprintf("too many tries: the next one is let through in %s", h.Wait.Round(time.Second))
 }
 
-// Limiter slows tries. A nil one lets everything through. It is safe for
-// concurrent use.
+// Limiter limits attempts. A nil Limiter allows all of them. It is safe for concurrent
+// use.
 type Limiter struct {
 	store Store
 	now   func() time.Time
 }
 
-// New returns a limiter over a store. now, if set, replaces the store's clock.
+// New returns a limiter that uses a store. now, if set, replaces the store's clock.
 func New(store Store, now func() time.Time) *Limiter { return &Limiter{store: store, now: now} }
 
-// maxSwaps bounds how often a try is counted again because another one was
-// counted at the same time. Each of those let one through, so more than all free
-// tries of a rule together cannot come in between.
+// maxSwaps limits how often an attempt is counted again because another one was counted
+// at the same time. Each of those was allowed, so no more of them can come first than a
+// rule has free attempts.
 const maxSwaps = 200
 
-// Take counts a try under every key before it is made, or returns a *[RetryAfterError] and
-// counts it under none: of any number at the same time no more are let through
-// than one after the other would be. Other errors are the store's.
+// Take counts an attempt under every key before it is made, or returns a
+// *[RetryAfterError] and counts it under none. It allows no more concurrent attempts
+// than consecutive ones. Other errors are the store's.
 func (l *Limiter) Take(ctx context.Context, keys ...Key) error {
 	if l == nil {
 		return nil
@@ -123,8 +122,8 @@ func (l *Limiter) take(ctx context.Context, key Key) error {
 		}
 		tries := found.Tries
 		switch {
-		// A try further in the future than any wait is a clock's that was set
-		// back since: no one waits until it has caught up.
+		// If the latest attempt is further in the future than any wait, the clock has
+		// since been set back. Do not make anyone wait until it catches up.
 		case now.Sub(found.Last) >= key.Rule.Memory, found.Last.Sub(now) > key.Rule.Most:
 			tries = 0
 		case now.Before(found.Next):
@@ -139,7 +138,7 @@ func (l *Limiter) take(ctx context.Context, key Key) error {
 	return &RetryAfterError{key.Rule.Name, max(key.Rule.First, time.Second)}
 }
 
-// Refund takes one try back that turned out to be none.
+// Refund removes one attempt that turned out not to count.
 func (l *Limiter) Refund(ctx context.Context, key Key) error {
 	if l == nil {
 		return nil
@@ -151,8 +150,8 @@ func (l *Limiter) Refund(ctx context.Context, key Key) error {
 		}
 		var next State
 		if tries := found.Tries - 1; tries > 0 {
-			// When the one before was let through is not known: its wait is counted
-			// from the latest.
+			// The time of the attempt before is unknown, so its wait is counted from
+			// the latest one.
 			next = State{Tries: tries, Next: found.Last.Add(key.Rule.Wait(tries)), Last: found.Last}
 		}
 		swapped, err := l.store.Swap(ctx, key.name(), found, next)
@@ -160,10 +159,10 @@ func (l *Limiter) Refund(ctx context.Context, key Key) error {
 			return err
 		}
 	}
-	return nil // others are taken and given back all the time; one more is none the worse
+	return nil // under constant change, one attempt more or less does not matter
 }
 
-// Clear forgets all tries under a key: the last one was right.
+// Clear removes all attempts under a key, after a successful one.
 func (l *Limiter) Clear(ctx context.Context, key Key) error {
 	if l == nil {
 		return nil
@@ -171,11 +170,12 @@ func (l *Limiter) Clear(ctx context.Context, key Key) error {
 	return l.store.Remove(ctx, key.name())
 }
 
-// networkBits is how much of an IPv6 address distinguishes senders: who has one
+// networkBits is how much of an IPv6 address distinguishes senders: a sender with one
 // address has the whole /64 (RFC 6177).
 const networkBits = 64
 
-// Network is what an address is counted as: itself, or for IPv6 its /64.
+// Network returns the subject under which an address is counted: the address itself, or
+// its /64 for IPv6.
 func Network(address string) string {
 	ip, err := netip.ParseAddr(address)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 
 var rule = throttle.Rule{Name: "test", Burst: 5, First: 5 * time.Second, Most: 15 * time.Minute, Memory: 24 * time.Hour}
 
-// onBoth runs a test over the real stores. Every store that open returns leads
-// to the same database.
+// onBoth runs a test on both real stores. Every store that open returns uses the same
+// database.
 func onBoth(t *testing.T, test func(t *testing.T, open func() throttle.Store)) {
 	t.Helper()
 	t.Parallel()
@@ -31,7 +31,7 @@ func newClock() *testkit.Clock {
 	return testkit.StoppedAt(time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC))
 }
 
-// held is how long a try has to wait; zero: it was let through.
+// held returns how long an attempt has to wait, or zero if it was allowed.
 func held(t *testing.T, err error) time.Duration {
 	t.Helper()
 	if err == nil {
@@ -276,15 +276,14 @@ func TestATryGivenBackLeavesTheWaitOfThoseBeforeIt(t *testing.T) {
 		if wait := held(t, l.Take(t.Context(), key)); wait != one.First {
 			t.Errorf("waits %s after one that counts, want %s", wait, one.First)
 		}
-		giveBack() // and the other: none is left
+		giveBack() // the other one, too: none is left
 		if wait := held(t, l.Take(t.Context(), key)); wait != 0 {
 			t.Errorf("waits %s after none that counts", wait)
 		}
 	})
 }
 
-// TestTriesAreCountedByTheDatabasesClock: that of a server may be hours away from
-// another's.
+// TestTriesAreCountedByTheDatabasesClock: servers' clocks may differ by hours.
 func TestTriesAreCountedByTheDatabasesClock(t *testing.T) {
 	onBoth(t, func(t *testing.T, open func() throttle.Store) {
 		store := open()

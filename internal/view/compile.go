@@ -41,7 +41,7 @@ type (
 	// branch is {{if}}, and {{with}}, which sets dot.
 	branch struct {
 		path            fieldPath
-		constant        *string // what the field is compared with; nil: whether it is empty
+		constant        *string // what the field is compared with; nil: test whether it is empty
 		setsDot         bool
 		then, otherwise code
 	}
@@ -283,7 +283,7 @@ func (c *compiler) path(node parse.Node, dot reflect.Type) (fieldPath, reflect.T
 		if dot.Kind() != reflect.Struct {
 			return nil, nil, false
 		}
-		// A method, or a field of an embedded struct, is not looked for.
+		// Methods and fields of embedded structs are not supported.
 		found, ok := dot.FieldByName(name)
 		if !ok || len(found.Index) != 1 || !found.IsExported() {
 			return nil, nil, false

@@ -29,7 +29,7 @@ type (
 	kind string
 )
 
-// Upper shows whether a method was taken for a field.
+// Upper reveals whether a method was used as a field.
 func (p pair) Upper() string { return strings.ToUpper(p.Key) }
 
 func full() sample {
@@ -40,8 +40,8 @@ func full() sample {
 	}
 }
 
-// templates are pages of every kind that the compiler knows, and of many that
-// it has to refuse.
+// templates returns pages of every kind that the compiler supports, and many that it
+// must reject.
 func templates() map[string]string {
 	return map[string]string{
 		"text":                 `<p>fixed</p>`,
@@ -101,8 +101,8 @@ var partials = []string{
 	`{{define "down"}}{{if .}}<i>{{template "down" false}}</i>{{end}}{{end}}`,
 }
 
-// both renders a page compiled, where its template is, and by html/template. A
-// page that cannot be rendered is "".
+// both renders a page compiled, if its template can be compiled, and with
+// html/template. A page that cannot be rendered is "".
 func both(set *view.Set, page sample) (compiled, interpreted string) {
 	var first, second bytes.Buffer
 	_ = set.Render(&first, "page", view.Data{Layout: layout{"Sample"}, Page: page})
@@ -127,8 +127,8 @@ func TestACompiledTemplateWritesWhatHTMLTemplateWrites(t *testing.T) {
 	}
 }
 
-// allocations is how many a rendering takes: a few where the template is
-// compiled, dozens where it is interpreted.
+// allocations returns how many allocations a rendering makes: a few if the template is
+// compiled, dozens if it is interpreted.
 func allocations(t *testing.T, set *view.Set, page any) float64 {
 	data := view.Data{Layout: layout{"Sample"}, Page: page}
 	var out bytes.Buffer
@@ -163,7 +163,7 @@ func TestAPageOfAnotherTypeIsLeftToHTMLTemplate(t *testing.T) {
 }
 
 // FuzzCompiledEscaping compares the escaper of compiled templates with that of
-// html/template, in the three places where the compiler knows a field.
+// html/template, in the three places where the compiler supports a field.
 func FuzzCompiledEscaping(f *testing.F) {
 	set, err := parse(`<p title="{{.Page.Name}}" class='{{.Page.Kind}}'>{{.Page.Name}}</p><textarea>{{.Page.Kind}}</textarea>`)
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 	"holdfast/internal/view"
 )
 
-// parse makes a Set of one page, "page", from the text of its template and the
+// parse returns a Set with one page, "page", from the text of its template and the
 // texts of partials.
 func parse(page string, partials ...string) (*view.Set, error) {
 	files := fstest.MapFS{

@@ -9,7 +9,7 @@ import (
 	"github.com/PuerkitoBio/goquery"
 )
 
-// document is the answer's page. What is no HTML has no elements.
+// document returns the parsed page. A body that is not HTML has no elements.
 func (a Answer) document() *goquery.Document {
 	page, err := goquery.NewDocumentFromReader(bytes.NewReader(a.Body))
 	if err != nil {
@@ -18,8 +18,8 @@ func (a Answer) document() *goquery.Document {
 	return page
 }
 
-// Form returns the fields of the answer's form that is posted to action, as a
-// browser sends them when they were not changed.
+// Form returns the fields of the page's form for action, as a browser sends them if the
+// user changes nothing.
 func (a Answer) Form(action string) (url.Values, error) {
 	form := a.document().Find("form").FilterFunction(func(_ int, form *goquery.Selection) bool {
 		return form.AttrOr("action", "") == action && strings.EqualFold(form.AttrOr("method", ""), "post")
@@ -37,5 +37,5 @@ func (a Answer) Form(action string) (url.Values, error) {
 	return values, nil
 }
 
-// Heading is the text of the first h1, "" for none.
+// Heading returns the text of the first h1, or "".
 func (a Answer) Heading() string { return strings.TrimSpace(a.document().Find("h1").First().Text()) }

@@ -1,10 +1,9 @@
-// Package visitor visits this program over HTTP as a person's browser does: it
-// keeps cookies, fills in the forms that a page has just served, and does not
-// follow redirects by itself.
+// Package visitor visits this program over HTTP as a browser does: it keeps cookies and
+// fills in the forms of the pages it has loaded. It does not follow redirects.
 //
-// It owns the requests, what is read out of an answer, and the forms for
-// registering, logging in and logging out. All it knows of the server are its
-// addresses, the cookie's name, and how a key in Redis is made of a token.
+// It owns the requests, what is read from a response, and the forms for registering,
+// logging in and logging out. All it knows about the server is its addresses, the
+// cookie's name, and how a token determines a key in Redis.
 package visitor
 
 import (
@@ -24,23 +23,23 @@ import (
 
 const (
 	keyPrefix    = product.SessionKeys
-	requestLimit = 30 * time.Second // one request, its answer read
-	idleConns    = 16               // kept alive to one server
+	requestLimit = 30 * time.Second // one request, including reading the response
+	idleConns    = 16               // kept alive per server
 )
 
-// MaxBody is how many bytes of an answer are read; what follows is left.
+// MaxBody is how many bytes of a response body are read. The rest is ignored.
 const MaxBody = 1 << 20
 
-// Person is who registers and logs in.
+// Person is a person who registers and logs in.
 type Person struct{ Name, Email, Password string }
 
-// Visitor is one person's browser. Its fields may be changed before it is used;
-// it is safe for concurrent use.
+// Visitor is one person's browser. Its fields may be changed before the first use. It
+// is safe for concurrent use.
 type Visitor struct {
-	Base   string      // of the server, as "http://127.0.0.1:3000"
+	Base   string      // the server's URL, such as "http://127.0.0.1:3000"
 	Named  string      // the session cookie's name
 	Header http.Header // sent with every request
-	// Handed, if set, is called with each session token that a server has set.
+	// Handed, if set, is called with each session token that a server sets.
 	Handed func(token string)
 
 	client *http.Client
@@ -48,7 +47,8 @@ type Visitor struct {
 
 // New returns a visitor without cookies, with its own connections.
 func New(base string) *Visitor {
-	// No proxy: the server is on this machine. What travels is what is read.
+	// No proxy, since the server is on this machine. No compression, so that a body is
+	// read as it was sent.
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: idleConns}
 	return &Visitor{Base: base, Named: product.SessionCookie, client: &http.Client{
 		Transport:     transport,
@@ -58,27 +58,27 @@ func New(base string) *Visitor {
 	}}
 }
 
-// Through sends the requests of v through transport, as one that reaches the
-// server behind a proxy.
+// Through sends v's requests through transport, such as one that reaches a server
+// behind a proxy.
 func (v *Visitor) Through(transport http.RoundTripper) { v.client.Transport = transport }
 
 func newJar() *cookiejar.Jar {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
-		panic(err) // it fails for no options
+		panic(err) // it cannot fail without options
 	}
 	return jar
 }
 
-// At is the same browser, with the same cookies, at another server: cookies
-// know hosts and no ports.
+// At returns the same browser, with the same cookies, at another server. Cookies belong
+// to a host, whatever the port.
 func (v *Visitor) At(base string) *Visitor {
 	other := *v
 	other.Base = base
 	return &other
 }
 
-// Stranger is another browser, without cookies, over the same connections.
+// Stranger returns another browser, without cookies, that uses the same connections.
 func (v *Visitor) Stranger() *Visitor {
 	other, client := *v, *v.client
 	client.Jar = newJar()
@@ -86,24 +86,24 @@ func (v *Visitor) Stranger() *Visitor {
 	return &other
 }
 
-// Close closes the connections that wait for a next request.
+// Close closes idle connections.
 func (v *Visitor) Close() { v.client.CloseIdleConnections() }
 
-// Request is one to send.
+// Request is an HTTP request to send.
 type Request struct {
 	Method, Path string
-	Header       http.Header // sent besides the visitor's own; "Host" is what the server is called
+	Header       http.Header // sent in addition to the visitor's own; "Host" sets the host name of the request
 	Form         url.Values  // the body; nil for none
 }
 
-// Answer is what came back, read to its end.
+// Answer is an HTTP response with its body.
 type Answer struct {
 	Status  string // "200 OK"
 	Code    int
 	Header  http.Header
 	Body    []byte
-	Cookies []*http.Cookie // that it sets
-	Took    time.Duration  // from sending to the end of the body
+	Cookies []*http.Cookie // that the response sets
+	Took    time.Duration  // from sending the request to the end of the body
 }
 
 // Do sends one request.
@@ -125,7 +125,7 @@ func (v *Visitor) Do(ctx context.Context, q Request) (Answer, error) {
 		}
 	}
 	if host := r.Header.Get("Host"); host != "" {
-		r.Host = host // net/http sends this one
+		r.Host = host // net/http sends this field, not the header
 	}
 	began := time.Now()
 	response, err := v.client.Do(r)
@@ -152,13 +152,13 @@ func (v *Visitor) Get(ctx context.Context, path string) (Answer, error) {
 	return v.Do(ctx, Request{Method: http.MethodGet, Path: path})
 }
 
-// Post sends a form that no page need have served.
+// Post sends a form without loading a page first.
 func (v *Visitor) Post(ctx context.Context, path string, form url.Values) (Answer, error) {
 	return v.Do(ctx, Request{Method: http.MethodPost, Path: path, Form: form})
 }
 
-// Submit opens a page, fills in its form to action and sends it. It is an error
-// when the page has no such form, or the form no such field.
+// Submit opens a page, fills in its form for action and sends it. It returns an error
+// if the page has no such form, or the form no such field.
 func (v *Visitor) Submit(ctx context.Context, page, action string, fill map[string]string) (Answer, error) {
 	served, err := v.Get(ctx, page)
 	if err != nil {
@@ -177,7 +177,7 @@ func (v *Visitor) Submit(ctx context.Context, page, action string, fill map[stri
 	return v.Post(ctx, action, form)
 }
 
-// Register makes an account and is logged in.
+// Register creates an account, which logs the visitor in.
 func (v *Visitor) Register(ctx context.Context, p Person) error {
 	return Sent(v.Submit(ctx, "/register", "/register", map[string]string{"name": p.Name, "email": p.Email, "password": p.Password}))
 }
@@ -201,7 +201,7 @@ func (v *Visitor) SetPassword(ctx context.Context, p *Person, password string) e
 	return err
 }
 
-// Sent is nil when the answer to a form leads on to the next page (303).
+// Sent returns nil if the response to a form redirects to the next page (303).
 func Sent(a Answer, err error) error {
 	if err == nil && a.Code != http.StatusSeeOther {
 		err = fmt.Errorf("the server answered the form with %s, %q", a.Status, a.Heading())
@@ -209,8 +209,8 @@ func Sent(a Answer, err error) error {
 	return err
 }
 
-// Greeting is the heading of the page that greets; "" when the server does not
-// know who is asking and wants a log-in.
+// Greeting returns the heading of the page that greets, or "" if the server redirects
+// to the login page.
 func (v *Visitor) Greeting(ctx context.Context) (string, error) {
 	a, err := v.Get(ctx, "/profile")
 	switch {
@@ -224,7 +224,7 @@ func (v *Visitor) Greeting(ctx context.Context) (string, error) {
 	return a.Heading(), nil
 }
 
-// Token is the value of the session cookie; "" for none.
+// Token returns the value of the session cookie, or "".
 func (v *Visitor) Token() string {
 	at, err := url.Parse(v.Base)
 	if err != nil {
@@ -238,7 +238,7 @@ func (v *Visitor) Token() string {
 	return ""
 }
 
-// Cookie is the session cookie as a request carries it.
+// Cookie returns the session cookie as a request sends it.
 func (v *Visitor) Cookie() string { return v.Named + "=" + v.Token() }
 
 // Take puts a session cookie with this token into the browser.
@@ -248,7 +248,7 @@ func (v *Visitor) Take(token string) {
 	}
 }
 
-// Key is where Redis keeps the session of a token.
+// Key returns the Redis key of the session with this token.
 func Key(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return keyPrefix + base64.RawURLEncoding.EncodeToString(sum[:])

@@ -12,7 +12,8 @@ import (
 	"holdfast/internal/visitor"
 )
 
-// site has one form, hands out a session, and tells what it was sent.
+// site returns a visitor to a server that has one form, sets a session cookie, and
+// shows what it received.
 func site(t *testing.T) *visitor.Visitor {
 	t.Helper()
 	mux := http.NewServeMux()

@@ -12,7 +12,7 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-// reach is how far "make test" checks what a test checks.
+// reach is how much of a test "make test" runs.
 type reach int
 
 const (
@@ -21,8 +21,8 @@ const (
 	campaign       // nothing: the test is skipped
 )
 
-// testFuncs are the functions of the tests of one package, by name; a method has
-// only its own name.
+// testFuncs holds the functions in the tests of one package, by name. A method is
+// listed under its own name, without its receiver.
 type testFuncs map[string][]*ast.FuncDecl
 
 // reaches returns the reach of each test of the module, by name. It looks for calls
@@ -61,8 +61,8 @@ func reaches(t *testing.T) map[string]reach {
 	return all
 }
 
-// reach is campaign where a statement of the function itself calls campaign.Only,
-// and partly where there is any other call of package campaign.
+// reach returns campaign if a statement of the function itself calls campaign.Only, and
+// partly if there is any other call of package campaign.
 func (funcs testFuncs) reach(name string, seen map[string]bool) reach {
 	if seen[name] {
 		return wholly
@@ -98,8 +98,8 @@ func (funcs testFuncs) reach(name string, seen map[string]bool) reach {
 	return found
 }
 
-// always reports whether a statement does nothing but make the call, or keep what
-// it returns.
+// always reports whether a statement only makes the call, or keeps or returns its
+// result.
 func always(statement ast.Stmt, call *ast.CallExpr) bool {
 	switch s := statement.(type) {
 	case *ast.ExprStmt:
@@ -112,7 +112,8 @@ func always(statement ast.Stmt, call *ast.CallExpr) bool {
 	return false
 }
 
-// checkedBy is what docs/security.md says of a requirement that these tests hold.
+// checkedBy returns what docs/security.md must say about a requirement that these tests
+// check.
 func checkedBy(tests []string, known map[string]reach) string {
 	if len(tests) == 0 {
 		return "–"
@@ -130,8 +131,8 @@ func checkedBy(tests []string, known map[string]reach) string {
 	return "both"
 }
 
-// TestTheRequirementsSayWhatChecksThem compares the last column of each row with
-// the tests that the row names, itself or by the number of another row.
+// TestTheRequirementsSayWhatChecksThem compares the last column of each row with the
+// tests that the row names, directly or by the number of another row.
 func TestTheRequirementsSayWhatChecksThem(t *testing.T) {
 	known := reaches(t)
 	row := regexp.MustCompile(`(?m)^\| (\d+|[SF]\d\d) \|.*\| ([^|]+) \|$`)

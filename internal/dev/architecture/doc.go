@@ -1,4 +1,4 @@
-// Package architecture holds no code: its tests keep the shape of the module,
-// which package may know which, and what no package may have. It must not be
+// Package architecture contains only tests. They enforce the structure of the module:
+// which packages may import which, and what no package may have. It must not be
 // imported.
 package architecture

@@ -17,7 +17,7 @@ import (
 
 const top = "../../.." // of the repository
 
-// documents are the README and everything in docs, as path and text.
+// documents returns the README and everything in docs, by path.
 func documents(t *testing.T) map[string]string {
 	t.Helper()
 	texts := map[string]string{"README.md": read(t, "README.md")}
@@ -39,7 +39,7 @@ func read(t *testing.T, name string) string {
 	return string(text)
 }
 
-// walk visits every file below folder by its path from the top.
+// walk visits every file below folder, by its path from the top.
 func walk(t *testing.T, folder string, visit func(name string)) {
 	t.Helper()
 	err := fs.WalkDir(os.DirFS(top), folder, func(name string, entry fs.DirEntry, err error) error {
@@ -99,7 +99,7 @@ func TestEveryFileNamedInTheDocumentsExists(t *testing.T) {
 	}
 }
 
-// foreign are variables that are read by others than Holdfast.
+// foreign lists variables that programs other than Holdfast read.
 var foreign = []string{"CGO_ENABLED", "HOLDFAST_REQUIRE_SERVICES", "POSTGRES_PASSWORD", "REDIS_PASSWORD", "SSL_CERT_FILE"}
 
 func TestEverySettingNamedInTheDocumentsExists(t *testing.T) {
@@ -142,7 +142,7 @@ func TestEveryLinkInTheDocumentsLeadsSomewhere(t *testing.T) {
 	}
 }
 
-// anchors are the headings as links spell them.
+// anchors returns the headings as links spell them.
 func anchors(text string) []string {
 	var all []string
 	for _, found := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {

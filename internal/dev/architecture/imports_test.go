@@ -12,9 +12,9 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-// mayImport says for each package of the application which others of the module
-// it may know; "*" is all of them. A package without a row is one of rules: it may
-// know what ofRules lists.
+// mayImport lists which other packages of the module each package of the application
+// may import; "*" means all. A package without a row contains domain rules: it may
+// import what ofRules lists.
 var mayImport = map[string][]string{
 	"cmd/holdfast":                {"*"},
 	"web":                         {"internal/fault", "internal/hostname", "internal/httpserver", "internal/session/store", "internal/form", "internal/text", "internal/mail", "internal/throttle", "internal/view", "templates", "static"},
@@ -46,14 +46,14 @@ var mayImport = map[string][]string{
 	"internal/view":               {},
 }
 
-// everyone may know these.
+// everyone lists what every package may import.
 var everyone = []string{"internal/product"}
 
-// ofRules is what a package of rules may know that has no row of its own.
+// ofRules lists what a package of domain rules without a row may import.
 var ofRules = []string{"internal/fault", "internal/form", "internal/text"}
 
-// domains are the packages of rules that have a row. Pages ask packages of rules, and
-// the database keeps what they own: both know every one of them.
+// domains lists the packages of domain rules that have a row. Pages call them, and the
+// database stores their data: both may import all of them.
 var domains = []string{
 	"internal/account",
 	"internal/session",
@@ -66,12 +66,12 @@ func isDomain(name string) bool {
 
 var knowDomains = []string{"web", "internal/database"}
 
-// tools are not the application: they may know all of it, and nothing of it may
-// know them but its tests.
+// tools are not part of the application. They may import all of it, and only its tests
+// may import them.
 const tools = "internal/dev"
 
-// learning observes the application and may know all of it. Of the application
-// only the command knows it, in one file that the build tag nolearn leaves out.
+// learning observes the application and may import all of it. In the application only
+// the command imports it, in one file that the build tag nolearn excludes.
 const learning = "internal/learn"
 
 func TestImportsFollowTheTable(t *testing.T) {
@@ -137,8 +137,8 @@ func TestTestsThatStartProcessesLeaveNoFiles(t *testing.T) {
 	}
 }
 
-// keepOut says which packages of others, with all below them, a package and all
-// below it, but one with all below it, must not import.
+// keepOut lists imports that are not allowed: a package must not import path, except in
+// the package but. Each of these includes all packages below it.
 var keepOut = []struct{ of, path, why, but string }{
 	{"web", "database/sql", "SQL is in internal/database", ""},
 	{"web", "github.com/jackc/pgx", "SQL is in internal/database", ""},

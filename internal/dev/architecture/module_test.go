@@ -20,13 +20,13 @@ import (
 // module is the path of this module: the part before this package's own.
 var module = strings.TrimSuffix(reflect.TypeFor[pkg]().PkgPath(), "/internal/dev/architecture")
 
-// pkg is one package of the module as go list tells it.
+// pkg is one package of the module, as go list describes it.
 type pkg struct {
 	Dir, ImportPath                    string
 	Imports, TestImports, XTestImports []string
 }
 
-// name is the package's path within the module: "internal/form".
+// name returns the package's path within the module: "internal/form".
 func (p pkg) name() string {
 	return strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
 }
@@ -66,7 +66,7 @@ func list(t *testing.T) []pkg {
 	return all
 }
 
-// source parses the package's files for all operating systems, tests left out.
+// source parses the package's files for all operating systems, except tests.
 func (p pkg) source(t *testing.T) (*token.FileSet, []*ast.File) {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(p.Dir, "*.go"))

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// The limits of the reading list in the README: its lines can be read in an
-// afternoon, and a list with fewer files than this was not found.
+// The limits of the reading list in the README: so many lines can be read in an
+// afternoon, and a list with fewer files was not found.
 const (
 	maxListLines = 2500
 	minListFiles = 10

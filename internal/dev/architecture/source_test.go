@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// mayHaveState are the packages that hold what all tests of a process share.
+// mayHaveState lists the packages that hold what all tests of a process share.
 var mayHaveState = []string{"internal/dev/testkit", "internal/dev/testkit/chromium", "internal/dev/testservice"}
 
 func TestNothingHappensBeforeMain(t *testing.T) {
@@ -26,9 +26,9 @@ func TestNothingHappensBeforeMain(t *testing.T) {
 	}
 }
 
-// TestPackagesHaveNoState lets a package-level variable pass that has its value
-// from the start (or from go:embed), of a kind that is made to be read, and that
-// no statement of the package assigns to or takes the address of.
+// TestPackagesHaveNoState allows a package-level variable if it is initialised where it
+// is declared (or by go:embed), is of a kind that is only read, and no statement of the
+// package assigns to it or takes its address.
 func TestPackagesHaveNoState(t *testing.T) {
 	for _, p := range list(t) {
 		if slices.Contains(mayHaveState, p.name()) {
@@ -86,7 +86,7 @@ func hasEmbed(comments *ast.CommentGroup) bool {
 	return false
 }
 
-// state says why the variable is state, or "".
+// state returns why the variable is state, or "".
 func (v variable) state(changed map[string]bool) string {
 	switch {
 	case v.name.Name == "_":
@@ -103,12 +103,13 @@ func (v variable) state(changed map[string]bool) string {
 	return ""
 }
 
-// readable allows tables, errors of other packages, and what these functions make, which is fixed from then on.
+// readable allows tables, errors of other packages, and the results of these functions,
+// which do not change afterwards.
 func readable(value ast.Expr) bool {
 	switch value := value.(type) {
 	case *ast.CompositeLit:
 		return true
-	case *ast.SelectorExpr: // another package's error under a name of this one
+	case *ast.SelectorExpr: // another package's error under a name in this one
 		return strings.HasPrefix(value.Sel.Name, "Err")
 	case *ast.CallExpr:
 		switch selector(value.Fun) {
@@ -129,9 +130,9 @@ func selector(expr ast.Expr) string {
 	return ""
 }
 
-// changedNames are the names at the root of everything that a package assigns
-// to, counts up or down, or takes the address of. It knows names only: a local
-// variable that is assigned to must not be called like a package-level one.
+// changedNames returns the names at the root of everything that a package assigns to,
+// increments, decrements, or takes the address of. It compares names only: a local
+// variable that is assigned to must not have the name of a package-level one.
 func changedNames(files []*ast.File) map[string]bool {
 	changed := map[string]bool{}
 	add := func(exprs ...ast.Expr) {
@@ -210,10 +211,10 @@ func TestEveryExportedNameIsDocumented(t *testing.T) {
 	}
 }
 
-// undocumented lists exported functions, methods of exported types, types,
-// constants and variables that no comment explains: their own, their group's,
-// or for a run of small functions the one above it, which names them all. Error
-// and Unwrap promise what package errors says.
+// undocumented lists exported functions, methods of exported types, types, constants
+// and variables that no comment explains: their own, their group's, or, for a run of
+// small functions, the one above it, which names them all. Package errors explains
+// Error and Unwrap.
 func undocumented(file *ast.File) []*ast.Ident {
 	var names []*ast.Ident
 	add := func(explained bool, all ...*ast.Ident) {

@@ -20,8 +20,8 @@ import (
 	"holdfast/internal/visitor"
 )
 
-// The comparison renders the site's own templates: this fails when they have
-// come to need a field that it does not have.
+// The comparison renders the site's own templates. This test fails if they need a field
+// that the comparison does not have.
 func TestTheComparisonRendersTheProfile(t *testing.T) {
 	pages, err := parseStockPages()
 	require.NoError(t, err)

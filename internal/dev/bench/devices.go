@@ -16,21 +16,21 @@ import (
 
 const (
 	fewOthers  = 1000
-	ownDevices = 5 // of the person who is looked at
-	// keyLength is that of a token's hash.
+	ownDevices = 5 // of the person being measured
+	// keyLength is the length of a token's hash.
 	keyLength = 43
 )
 
-// measureDevices finds out whether the page that lists a person's devices
-// minds how many sessions others have.
+// measureDevices measures whether other people's sessions slow down the page that lists
+// a person's devices.
 func measureDevices(l *lab) section {
 	few, many := l.startTown(fewOthers), l.startTown(l.others)
 	l.race([]*contender{few, many})
 	return devicesSection(l, few, many)
 }
 
-// startTown starts Holdfast on stores of its own, with one person who is looked at
-// and a number of others who are logged in too.
+// startTown starts Holdfast on separate stores, with one person to measure and a number
+// of others who are logged in too.
 func (l *lab) startTown(others int) *contender {
 	postgres := testservice.Postgres(l)
 	c := &contender{name: fmt.Sprint(others), path: "/devices", redis: testservice.PrivateRedis(l, "--loglevel", "warning")}
@@ -52,8 +52,9 @@ func (l *lab) startTown(others int) *contender {
 	return c
 }
 
-// populate writes the others straight into the database, as logins would have: each a
-// person with one device. It returns the ids of the person who is looked at.
+// populate writes the others directly into the database, as logins would: each is a
+// person with one device. It returns the IDs of the person being measured and of their
+// device.
 func (l *lab) populate(postgresURL string, others int) (person, device string) {
 	db, err := pgx.Connect(l.ctx, postgresURL)
 	require.NoError(l, err)
@@ -75,7 +76,7 @@ VACUUM ANALYZE`} {
 	return person, device
 }
 
-// fillRedis writes a record just like the visitor's for each of the others.
+// fillRedis writes a record like the visitor's for each of the others.
 func (l *lab) fillRedis(c *contender, others int, person, device string) {
 	record, err := redis.String(c.redis.Do("GET", visitor.Key(c.visitor.Token())))
 	require.NoError(l, err)
@@ -91,7 +92,7 @@ func (l *lab) fillRedis(c *contender, others int, person, device string) {
 		theirs := strings.NewReplacer(person, digits(n, len(person)), device, digits(n, len(device))).Replace(record)
 		require.NoError(l, conn.Send("SET", otherKey(n), theirs, "PX", lifetime))
 		if n%atOnce == 0 || n == others {
-			_, err := conn.Do("") // sends what waits and takes all replies
+			_, err := conn.Do("") // sends what is buffered and reads all replies
 			require.NoError(l, err)
 		}
 	}

@@ -15,23 +15,23 @@ import (
 )
 
 const (
-	floodClients = 8 // that log in, each as a person of its own
-	floodReaders = 8 // connections that ask for the greeting meanwhile: few enough to leave the machine time when no one logs in
+	floodClients = 8 // clients that log in, each as a different person
+	floodReaders = 8 // connections that request the greeting meanwhile: few enough to leave CPU time if no one logs in
 )
 
-// flood is what some clients do repeatedly while others ask for the greeting.
+// flood is what some clients do repeatedly while others request the greeting.
 type flood struct {
 	at     *contender
 	do     func(visitor.Person) error // nil if they do nothing
-	hashed atomic.Int64               // passwords in this round, of those who guess
+	hashed atomic.Int64               // wrong passwords that were checked in this round
 	loads  []load
-	// Of each round: what they did and hashed a second, and the memory of the server
+	// For each round: what they did and hashed per second, and the memory of the server
 	// after it, in bytes.
 	perSecond, hashes, memory []float64
 }
 
-// measureFlood finds out what those who read pages notice of those who log in,
-// which costs a password hash each.
+// measureFlood measures how logins, which cost a password hash each, affect people who
+// read pages.
 func measureFlood(l *lab) section {
 	people := make([]visitor.Person, floodClients)
 	for n := range people {
@@ -39,7 +39,7 @@ func measureFlood(l *lab) section {
 		people[n].Email = fmt.Sprintf("flood%d@example.org", n)
 	}
 	reader := l.startFlooded(people)
-	// A server of its own: who has guessed is held up when logging in as well.
+	// A separate server: a client that has guessed must wait when it logs in as well.
 	target := l.startFlooded(people)
 	idle, logins, guesses := &flood{at: reader}, &flood{at: reader}, &flood{at: target}
 	logins.do = func(p visitor.Person) error {
@@ -57,14 +57,14 @@ func measureFlood(l *lab) section {
 	all := []*flood{idle, logins, guesses}
 	for round := range l.rounds + 1 {
 		for _, f := range all {
-			l.flood(f, people, round > 0) // the first warms up
+			l.flood(f, people, round > 0) // the first round warms up
 		}
 		l.say("  round %d of %d", round, l.rounds)
 	}
 	return floodSection(l.options, all)
 }
 
-// startFlooded starts a server on which people have an account.
+// startFlooded starts a server on which people have accounts.
 func (l *lab) startFlooded(people []visitor.Person) *contender {
 	c := l.startHoldfast("off")
 	for _, p := range people {
@@ -73,12 +73,12 @@ func (l *lab) startFlooded(people []visitor.Person) *contender {
 	return c
 }
 
-// postLogin logs in, or tries to, from a new browser.
+// postLogin tries to log in from a new browser.
 func postLogin(ctx context.Context, c *contender, email, password string) (visitor.Answer, error) {
 	return c.visitor.Stranger().Post(ctx, "/login", url.Values{"email": {email}, "password": {password}})
 }
 
-// flood runs wrk while all people do the same repeatedly, and keeps what it saw.
+// flood runs wrk while all people repeat f.do, and keeps the results if keep is set.
 func (l *lab) flood(f *flood, people []visitor.Person, keep bool) {
 	running, stop := context.WithCancel(l.ctx)
 	defer stop()
@@ -90,7 +90,7 @@ func (l *lab) flood(f *flood, people []visitor.Person, keep bool) {
 	}
 	for _, p := range people {
 		all.Go(func() error {
-			for running.Err() == nil { // what was begun is finished
+			for running.Err() == nil { // finishes what it has begun
 				if err := f.do(p); err != nil {
 					return err
 				}

@@ -25,16 +25,16 @@ type contender struct {
 	run        *launch.Server
 	redis      *testservice.RedisServer
 	visitor    *visitor.Visitor
-	path       string // of the page that is asked for
+	path       string // of the page to request
 	cookie     string // of the visitor's session
 	loads      []load
-	commands   map[string]int64 // what Redis did for countedViews greetings
+	commands   map[string]int64 // commands that Redis ran for countedViews greetings
 }
 
-// countedViews is how many greetings the commands are counted for.
+// countedViews is the number of greetings for which Redis commands are counted.
 const countedViews = 100
 
-// measureGreeting compares what the page that greets a logged-in person costs.
+// measureGreeting compares the cost of the page that greets a logged-in person.
 func measureGreeting(l *lab) section {
 	holdfast := l.startHoldfast("off")
 	answer := l.keepAnswer(holdfast)
@@ -60,7 +60,7 @@ func (l *lab) startHoldfast(learn string) *contender {
 	return c
 }
 
-// keepAnswer writes what Holdfast just sent into a file, for the other servers.
+// keepAnswer writes a response of Holdfast to a file, for the other servers.
 func (l *lab) keepAnswer(holdfast *contender) (path string) {
 	sent, err := holdfast.visitor.Get(l.ctx, "/profile")
 	require.NoError(l, err)
@@ -71,7 +71,7 @@ func (l *lab) keepAnswer(holdfast *contender) (path string) {
 	return path
 }
 
-// startLimit has the bare server send those very bytes.
+// startLimit starts the bare server, which sends exactly those bytes.
 func (l *lab) startLimit(holdfast *contender, answer string, pipelined bool) *contender {
 	c := &contender{name: "The limit", what: "plain net/http: one GET per request through a redigo pool, then the same response bytes, prepared in advance"}
 	if pipelined {
@@ -94,16 +94,16 @@ func (l *lab) startStock(answer string, idle time.Duration) *contender {
 	return c
 }
 
-// ada is the person whose page is asked for.
+// ada is the person whose page is requested.
 func ada() visitor.Person {
 	return visitor.Person{Name: "Ada Lovelace", Email: "ada@example.org", Password: "nine kelp forests at dawn"}
 }
 
-// serveArgs have Holdfast end with this process.
+// serveArgs make Holdfast stop when this process ends.
 func serveArgs() []string { return []string{"serve", "--stop-with-stdin"} }
 
-// serverSettings are Holdfast's settings for a server that is measured: as in
-// production, on a free port of this machine. Settings in more win.
+// serverSettings returns Holdfast's settings for a server that is measured: as in
+// production, on a free port of this machine. Settings in more take precedence.
 func serverSettings(redisURL string, more ...string) []string {
 	return append([]string{"HOST=127.0.0.1", "PORT=0", "LEARN=off", "LOG_FORMAT=json", "REDIS_URL=" + redisURL}, more...)
 }
@@ -114,7 +114,7 @@ func (l *lab) startSelf(c *contender, args ...string) {
 	l.start(c, self, args)
 }
 
-// start starts the server of c, on the Redis of the lab unless c has another one.
+// start starts the server of c, with the Redis of the lab unless c has another one.
 func (l *lab) start(c *contender, program string, args []string, env ...string) {
 	if c.redis == nil {
 		c.redis, c.path = l.redis, "/profile"
@@ -129,7 +129,7 @@ func (l *lab) entered(c *contender) {
 	l.greeted(c.visitor)
 }
 
-// greeted asks for the profile and is content with a greeting alone.
+// greeted requests the profile and checks only its greeting.
 func (l *lab) greeted(v *visitor.Visitor) {
 	greeting, err := v.Greeting(l.ctx)
 	require.NoError(l, err)
@@ -138,7 +138,7 @@ func (l *lab) greeted(v *visitor.Visitor) {
 	}
 }
 
-// count asks Redis which commands it runs for a greeting.
+// count counts the commands that Redis runs for greetings.
 func (l *lab) count(c *contender) {
 	_, err := l.redis.Do("CONFIG", "RESETSTAT")
 	require.NoError(l, err)
@@ -160,8 +160,8 @@ func (l *lab) count(c *contender) {
 	}
 }
 
-// race has the servers take turns, each once a round, after one round to warm
-// up. Each round begins with another server.
+// race measures the servers in turn, each once per round, after one round to warm up.
+// Each round begins with a different server.
 func (l *lab) race(all []*contender) {
 	for round := range l.rounds + 1 {
 		for turn := range all {

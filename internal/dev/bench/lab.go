@@ -17,14 +17,14 @@ import (
 	"holdfast/internal/launch"
 )
 
-// lab is where the measuring is done: a temporary folder, a Redis, a binary of
-// Holdfast, and everything that has to be stopped at the end. It replaces a test, so
-// that the servers of tests can be used here, and a measurement ends at the first
+// lab holds what the measurements need: a temporary directory, a Redis, a binary of
+// Holdfast, and everything that must be stopped at the end. It takes the place of a
+// *testing.T, so that measurements can use the servers for tests and stop at the first
 // failure.
 type lab struct {
-	testing.TB // nil: what is not below is not used
+	testing.TB // nil: methods that are not defined below are not used
 	options
-	ctx      context.Context // ends when the measuring is interrupted
+	ctx      context.Context // cancelled when the measurements are interrupted
 	folder   string
 	binary   string // Holdfast, built from this source
 	redis    *testservice.RedisServer
@@ -33,7 +33,7 @@ type lab struct {
 	errors   []error
 }
 
-// furnish builds Holdfast and starts a Redis that keeps nothing on disk.
+// furnish builds Holdfast and starts a Redis without persistence.
 func (l *lab) furnish() {
 	if _, err := exec.LookPath("wrk"); err != nil {
 		l.Fatalf("wrk, which asks for the pages, is not installed: %w", err)
@@ -47,9 +47,9 @@ func (l *lab) furnish() {
 	l.redis = testservice.PrivateRedis(l, "--loglevel", "warning")
 }
 
-// launch starts a program in a new folder, with its log going to a file as in
-// production. Its settings are env alone. It runs until it is stopped, or the
-// measurement is over.
+// launch starts a program in a new directory, with its log in a file as in production.
+// Its settings are only those in env. It runs until it is stopped or the measurement
+// ends.
 func (l *lab) launch(program string, args []string, env ...string) *launch.Server {
 	folder := l.TempDir()
 	s, err := launch.Start(l.ctx, launch.Command{
@@ -60,7 +60,7 @@ func (l *lab) launch(program string, args []string, env ...string) *launch.Serve
 	return s
 }
 
-// stopAll ends what a measurement has started.
+// stopAll stops everything that a measurement has started.
 func (l *lab) stopAll() {
 	for _, s := range l.running {
 		if err := s.Stop(); err != nil {
@@ -70,13 +70,13 @@ func (l *lab) stopAll() {
 	l.running = nil
 }
 
-// say tells who waits what is going on.
+// say reports progress to the user.
 func (l *lab) say(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
-// refusal is how a failed or skipped "test" leaves the function it is in.
+// refusal is the panic value with which a failed or skipped "test" leaves its function.
 type refusal struct{ error }
 
-// try runs f and returns what it failed of.
+// try runs f and returns its failure, if any.
 func (l *lab) try(f func()) (err error) {
 	defer func() {
 		switch p := recover().(type) {
@@ -91,7 +91,7 @@ func (l *lab) try(f func()) (err error) {
 	return nil
 }
 
-// end cleans up, last things first.
+// end cleans up, in reverse order.
 func (l *lab) end() error {
 	l.stopAll()
 	for _, cleanup := range slices.Backward(l.cleanups) {

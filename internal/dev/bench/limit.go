@@ -17,9 +17,9 @@ import (
 	"holdfast/internal/pipeline"
 )
 
-// serveLimit is the least a server can do that knows its sender from Redis: one
-// GET through redigo, on a connection of a pool or on one connection for all,
-// and then a page made beforehand, in net/http and nothing else.
+// serveLimit does the least that a server can do to recognise its sender with Redis:
+// one GET through redigo, on a connection from a pool or on one connection for all
+// requests, and then a prepared page, with net/http and nothing else.
 func serveLimit(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("limit", flag.ContinueOnError)
 	address := flags.String("redis", "", "URL of Redis")
@@ -48,7 +48,7 @@ func serveLimit(ctx context.Context, args []string) error {
 	}))
 }
 
-// redisLimit is the time limit that Holdfast has by default.
+// redisLimit is Holdfast's default time limit.
 const redisLimit = 500 * time.Millisecond
 
 // pooled sends each command over a connection taken from the pool.
@@ -56,12 +56,12 @@ func pooled(pool *redis.Pool) func(command string, args ...any) (any, error) {
 	return func(command string, args ...any) (any, error) {
 		conn := pool.Get()
 		reply, err := conn.Do(command, args...)
-		_ = conn.Close() // gives it back; what went wrong is in err
+		_ = conn.Close() // returns it to the pool; err has any failure
 		return reply, err
 	}
 }
 
-// newPipeline sends the commands of all over one connection.
+// newPipeline returns a client that sends all commands over one connection.
 func newPipeline(url string) *pipeline.Client {
 	return pipeline.New(pipeline.Options{
 		Dial:           func(ctx context.Context) (redis.Conn, error) { return redis.DialURLContext(ctx, url) },
@@ -70,7 +70,7 @@ func newPipeline(url string) *pipeline.Client {
 	})
 }
 
-// newPool has as many connections as wrk by default.
+// newPool returns a pool with as many connections as wrk has by default.
 func newPool(url string) *redis.Pool {
 	return &redis.Pool{
 		MaxIdle:   64,
@@ -82,13 +82,13 @@ func newPool(url string) *redis.Pool {
 	}
 }
 
-// answer is one of Holdfast's, for the other servers.
+// answer is a response of Holdfast, for the other servers.
 type answer struct {
 	Header http.Header
 	Body   []byte
 }
 
-// readAnswer reads an answer, without the date: net/http writes one.
+// readAnswer reads an answer and removes its date, because net/http writes one.
 func readAnswer(path string) (a answer, err error) {
 	text, err := os.ReadFile(path)
 	if err == nil {
@@ -98,8 +98,8 @@ func readAnswer(path string) (a answer, err error) {
 	return a, err
 }
 
-// serveHTTP announces where it listens as Holdfast does, and serves until ctx
-// or the standard input ends.
+// serveHTTP announces its address as Holdfast does, and serves until ctx is cancelled
+// or standard input ends.
 func serveHTTP(ctx context.Context, handler http.Handler) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
@@ -108,7 +108,7 @@ func serveHTTP(ctx context.Context, handler http.Handler) error {
 	server := &http.Server{Handler: handler}
 	context.AfterFunc(ctx, func() { _ = server.Close() })
 	go func() {
-		_, _ = io.Copy(io.Discard, os.Stdin) // ends with the process that measures
+		_, _ = io.Copy(io.Discard, os.Stdin) // ends with the measuring process
 		_ = server.Close()
 	}()
 	fmt.Printf("  url       http://%s\n", listener.Addr())

@@ -1,11 +1,10 @@
-// Command bench measures Holdfast side by side with the least a server can do
-// and with its own libraries used as their manuals show, and writes what it
-// found into docs/benchmarks.md.
+// Command bench compares Holdfast with the least that a server can do, and with its own
+// libraries used as their manuals show, and writes the results to docs/benchmarks.md.
 //
-// It owns what is measured, how, and the words around the figures. It looks at
-// Holdfast from outside, as a program it starts; of its packages it knows the
-// templates, which the other servers show too, and the product's names. Nothing
-// here is a test: a shared machine is too noisy to fail for.
+// It owns what is measured, how, and the text around the figures. It runs Holdfast as a
+// separate program; of its packages it uses only the templates, which the other servers
+// render too, and the product's names. Nothing here is a test: a shared machine is too
+// noisy for pass or fail.
 //
 // To measure something more, write a measurement and add it to measurements.
 package main
@@ -28,7 +27,7 @@ type measurement struct {
 	run  func(*lab) section
 }
 
-// measurements are the sections in the order they are made and printed.
+// measurements returns the sections in the order in which they are made and printed.
 func measurements() []measurement {
 	return []measurement{
 		{"greeting", measureGreeting},
@@ -44,9 +43,9 @@ type options struct {
 	length      time.Duration // of one round of one server
 	connections int           // kept alive by wrk
 	starts      int
-	others      int    // sessions of other people in the crowd
-	out         string // the report; "" prints it only
-	only        string // one measurement by name; "" is all
+	others      int    // sessions of other people, for the larger site
+	out         string // the report; "" only prints it
+	only        string // one measurement by name; "" means all
 }
 
 func main() {
@@ -59,7 +58,7 @@ func main() {
 	}
 }
 
-// run measures, or is one of the servers that Holdfast is compared with.
+// run measures, or runs one of the servers that Holdfast is compared with.
 func run(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		switch args[0] {

@@ -15,7 +15,7 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// section is what one measurement found, in words and tables.
+// section is the result of one measurement, in text and tables.
 type section struct {
 	title, text string
 	tables      []table
@@ -38,7 +38,7 @@ work, so a number shows how two servers compare on that machine on that day, not
 depends on these numbers.
 `
 
-// report puts the sections and the circumstances into one Markdown file.
+// report combines the sections and the circumstances into one Markdown file.
 func (l *lab) report(sections []section) string {
 	var b strings.Builder
 	b.WriteString(preface)
@@ -66,7 +66,7 @@ func (t table) write(b *strings.Builder) {
 	}
 }
 
-// circumstances are what the figures depend on.
+// circumstances returns what the figures depend on.
 func (l *lab) circumstances() table {
 	t := table{head: []string{"item", "value"}}
 	t.row("date", time.Now().UTC().Format("2 January 2006"))
@@ -87,7 +87,7 @@ func (l *lab) circumstances() table {
 	if out, err := exec.CommandContext(l.ctx, testservice.Installed("postgres"), "--version").Output(); err == nil {
 		t.row("PostgreSQL", lineAfter(string(out), "postgres (PostgreSQL) "))
 	}
-	// wrk prints its version when asked for help, and then reports failure.
+	// wrk prints its version when asked for help, but reports failure.
 	help, _ := exec.CommandContext(l.ctx, "wrk", "--version").CombinedOutput()
 	version, _, _ := strings.Cut(lineAfter(string(help), "wrk "), " [")
 	t.row("wrk", version)
@@ -104,7 +104,7 @@ func lineAfter(text, prefix string) string {
 	return "unknown"
 }
 
-// processor is the model's name, where the system tells it.
+// processor returns the CPU's model name, if the system reports it.
 func processor() string {
 	text, _ := os.ReadFile("/proc/cpuinfo")
 	for line := range strings.Lines(string(text)) {

@@ -10,7 +10,7 @@ import (
 	"holdfast/internal/visitor"
 )
 
-// measureStarts takes the time from starting the program to its first answer.
+// measureStarts measures the time from starting the program to its first response.
 func measureStarts(l *lab) section {
 	t := table{head: []string{"start", "median", "range"}}
 	add := func(name string, seconds []float64) {

@@ -2,10 +2,10 @@ package main
 
 import "slices"
 
-// spread is what many values of one thing come to.
+// spread summarises several values.
 type spread struct{ median, least, most float64 }
 
-// spreadOf wants at least one value.
+// spreadOf needs at least one value.
 func spreadOf(values []float64) spread {
 	sorted := slices.Sorted(slices.Values(values))
 	middle := len(sorted) / 2
@@ -16,8 +16,8 @@ func spreadOf(values []float64) spread {
 	return spread{median: median, least: sorted[0], most: sorted[len(sorted)-1]}
 }
 
-// ratios divides pair by pair: what two servers did in the same round, when the
-// machine was as busy for the one as for the other.
+// ratios divides pair by pair: each pair is from the same round, when the machine was
+// equally busy for both servers.
 func ratios(values, by []float64) []float64 {
 	var all []float64
 	for i := range values {
@@ -26,7 +26,7 @@ func ratios(values, by []float64) []float64 {
 	return all
 }
 
-// figures are one figure of every round.
+// figures returns one figure of every round.
 func figures(loads []load, of func(load) float64) []float64 {
 	var all []float64
 	for _, seen := range loads {
@@ -37,7 +37,7 @@ func figures(loads []load, of func(load) float64) []float64 {
 
 func median(loads []load, of func(load) float64) float64 { return spreadOf(figures(loads, of)).median }
 
-// compared is the spread of the ratios of one figure within a round.
+// compared returns the spread of the ratios of one figure within a round.
 func compared(loads, with []load, of func(load) float64) spread {
 	return spreadOf(ratios(figures(loads, of), figures(with, of)))
 }

@@ -21,10 +21,10 @@ import (
 	"holdfast/templates"
 )
 
-// serveStock is the same greeting from the stock set-up: with Echo's request
-// logger and Recover, and the page rendered by html/template on its way out.
-// Only the pool is larger than the ten idle connections of the manual, which
-// would have it dial all the time.
+// serveStock serves the same greeting with the typical set-up: with Echo's request
+// logger and Recover, and the page rendered by html/template as it is sent. Only the
+// pool is larger than the ten idle connections of the manual, with which it would dial
+// all the time.
 func serveStock(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("stock", flag.ContinueOnError)
 	address := flags.String("redis", "", "URL of Redis")
@@ -52,8 +52,8 @@ func serveStock(ctx context.Context, args []string) error {
 	}))
 }
 
-// sending sets the headers of an answer of Holdfast's, so that as many bytes
-// travel.
+// sending sets the headers of a response of Holdfast, so that the number of bytes is
+// the same.
 func sending(header http.Header) echo.MiddlewareFunc {
 	header.Del(echo.HeaderContentLength)
 	return func(next echo.HandlerFunc) echo.HandlerFunc {

@@ -14,18 +14,18 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-// wrkScript makes wrk print its figures in one line.
+// wrkScript makes wrk print its figures on one line.
 //
 //go:embed wrk.lua
 var wrkScript []byte
 
-// load is what wrk saw of one server in one round.
+// load is what wrk measured for one server in one round.
 type load struct {
-	perSecond float64       // answers
-	p50, p99  time.Duration // from request to answer
-	bytes     float64       // of one answer
-	cpu       float64       // seconds of processor time the server took for one answer
-	redis     float64       // the same of its Redis
+	perSecond float64       // responses
+	p50, p99  time.Duration // from request to response
+	bytes     float64       // of one response
+	cpu       float64       // CPU time of the server for one response, in seconds
+	redis     float64       // the same for its Redis
 }
 
 func (seen load) rate() float64      { return seen.perSecond }
@@ -35,8 +35,8 @@ func (seen load) size() float64      { return seen.bytes }
 func (seen load) serverCPU() float64 { return seen.cpu }
 func (seen load) redisCPU() float64  { return seen.redis }
 
-// wrk asks for the page of c again and again, over so many connections that are kept
-// alive. One answer that is no success makes the round worthless.
+// wrk requests the page of c repeatedly over the given number of keep-alive
+// connections. One unsuccessful response invalidates the round.
 func (l *lab) wrk(c *contender, connections int) load {
 	url := c.run.URL() + c.path
 	script := filepath.Join(l.folder, "wrk.lua")

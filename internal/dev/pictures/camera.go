@@ -23,10 +23,10 @@ import (
 // stepLimit is how long one step in the browser may take.
 const stepLimit = 60 * time.Second
 
-// mostPixels is how much of a long page is pictured, from its top.
+// mostPixels is the maximum height of a picture, from the top of the page.
 const mostPixels = 2400
 
-// look is how a page is pictured: how wide, in CSS pixels, and in which colours.
+// look is how a page is pictured: its width in CSS pixels, and its colour scheme.
 type look struct {
 	width  int64
 	scheme string // prefers-color-scheme
@@ -69,18 +69,19 @@ func (c *camera) open(url string) error {
 	return c.do("open "+url, chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("h1")))
 }
 
-// picture writes the page that is open to docs/pictures.
+// picture writes a picture of the open page to docs/pictures.
 func (c *camera) picture(name string, as look) error { return c.part(name, as, "html", 0) }
 
-// part writes one element of the page that is open, and so many pixels around.
+// part writes a picture of one element of the open page, with a margin of around
+// pixels.
 func (c *camera) part(name string, as look, selector string, around int) error {
 	return c.write(filepath.Join(pictures, name+".png"), func(ctx context.Context) ([]byte, error) {
 		return take(ctx, as, selector, around)
 	})
 }
 
-// frame writes what a window of this size shows of the page that is open, in
-// CSS pixels times scale, to a file that the site serves.
+// frame writes a picture of the open page in a window of this size, in CSS pixels times
+// scale, to a file that the site serves.
 func (c *camera) frame(name string, width, height int64, scale float64) error {
 	return c.write(filepath.Join(served, name+".png"), func(ctx context.Context) ([]byte, error) {
 		return shoot(ctx, width, height, scale)
@@ -145,8 +146,8 @@ func take(ctx context.Context, as look, selector string, around int) ([]byte, er
 	return shot.Data, nil
 }
 
-// compress writes a PNG again, as small as it gets without losing a pixel: a
-// page of few colours is a third of the size with a palette.
+// compress encodes a PNG again, as small as possible without losing a pixel: with a
+// palette, a page with few colours takes a third of the size.
 func compress(taken []byte) ([]byte, error) {
 	decoded, err := png.Decode(bytes.NewReader(taken))
 	if err != nil {
@@ -163,7 +164,7 @@ func compress(taken []byte) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// withPalette returns the same picture with a palette when 256 colours do.
+// withPalette returns the same picture with a palette if 256 colours are enough.
 func withPalette(from image.Image) image.Image {
 	bounds := from.Bounds()
 	to := image.NewPaletted(bounds, nil)

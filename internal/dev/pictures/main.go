@@ -1,9 +1,9 @@
-// Command pictures takes the pictures in docs/pictures from the running
-// application: it builds and starts Holdfast with nothing set, in a folder that
-// is thrown away, and walks through it with a headless Chromium.
+// Command pictures takes the pictures in docs/pictures from the running application: it
+// builds Holdfast, starts it without settings in a temporary directory, and walks
+// through it with a headless Chromium.
 //
-// It owns which pages are pictured, in which order and at which size. It looks
-// at Holdfast from outside, as a person does, and knows nothing of its packages.
+// It owns which pages are pictured, in which order and at which size. It uses Holdfast
+// from outside, as a person does, and knows nothing about its packages.
 package main
 
 import (
@@ -51,7 +51,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(folder)) }()
-	// Chromium leaves a folder of its own beside its profile.
+	// Chromium leaves another directory beside its profile.
 	if err := os.Setenv("TMPDIR", folder); err != nil {
 		return err
 	}
@@ -75,7 +75,7 @@ func run(ctx context.Context) (err error) {
 	return walk(ctx, camera, server.URL())
 }
 
-// walk goes through the application as Ada and pictures what she sees.
+// walk goes through the application as Ada and takes pictures of what she sees.
 func walk(ctx context.Context, c *camera, site string) error {
 	return inOrder(
 		func() error { return c.open(site + "/") },
@@ -117,7 +117,7 @@ func inOrder(steps ...func() error) error {
 	return nil
 }
 
-// elsewhere are the other browsers of Ada, by what they call themselves.
+// elsewhere returns the User-Agents of Ada's other browsers.
 func elsewhere() []string {
 	return []string{
 		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
@@ -125,7 +125,7 @@ func elsewhere() []string {
 	}
 }
 
-// logInElsewhere logs Ada in from her other browsers, and out of a last one.
+// logInElsewhere logs Ada in from her other browsers, and logs her out of one more.
 func logInElsewhere(ctx context.Context, site string) error {
 	var gone *visitor.Visitor
 	for _, agent := range append(elsewhere(), elsewhere()[0]) {
@@ -150,7 +150,7 @@ func (c *camera) register(site string) error {
 	)
 }
 
-// keep puts a value into the session, and waits for a page that has it.
+// keep stores a value in the session, and waits for a page that shows it.
 func (c *camera) keep(site, key, value string) error {
 	return c.do("keep "+key,
 		chromedp.Navigate(site+"/session"),
@@ -161,7 +161,7 @@ func (c *camera) keep(site, key, value string) error {
 	)
 }
 
-// restart presses the button on /lab and waits until the page has come back.
+// restart presses the button on /lab and waits until the page is back.
 func (c *camera) restart() error {
 	return c.do("restart",
 		chromedp.Click(chromedp.CSS(`form[action="/lab/restart"] button`)),
@@ -169,7 +169,7 @@ func (c *camera) restart() error {
 	)
 }
 
-// attack makes one of the attacks of the lab.
+// attack runs one of the attacks in the lab.
 func (c *camera) attack(site, name string) error {
 	return c.do("attack",
 		chromedp.Navigate(site+"/lab/attacks"),

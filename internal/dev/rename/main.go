@@ -1,7 +1,7 @@
-// Command rename gives this code a name of your own: the product's name, its
-// slug, the module's path, and its cookies. docs/make-it-yours.md says what it
-// changes and what it leaves. It is not part of the application, and uses
-// nothing of it: it must work on code that does not build.
+// Command rename gives this code a new name: the product's name, its slug, the module's
+// path, and its cookies. docs/make-it-yours.md says what it changes and what it leaves.
+// It is not part of the application, and uses nothing of it: it must work on code that
+// does not build.
 package main
 
 import (

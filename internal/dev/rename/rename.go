@@ -40,7 +40,7 @@ func (n names) check() error {
 	return errors.Join(problems...)
 }
 
-// identifier is the name as a part of a name in Go: "Sea Farer" is SeaFarer.
+// identifier returns the name as part of a Go identifier: "Sea Farer" becomes SeaFarer.
 func (n names) identifier() string {
 	var b strings.Builder
 	for word := range strings.FieldsFuncSeq(n.Name, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsDigit(r) }) {
@@ -49,7 +49,7 @@ func (n names) identifier() string {
 	return b.String()
 }
 
-// original are the names in this repository.
+// original holds the names in this repository.
 var original = names{"Holdfast", "holdfast", "holdfast"}
 
 // checkOriginal fails unless the code below top has its original names. Other names
@@ -63,13 +63,13 @@ func checkOriginal(top string) error {
 	return err
 }
 
-// left are files and folders that keep the name: they are about Holdfast, whose
-// code this was, or are not text.
+// left lists files and folders that keep the name: they are about Holdfast, the origin
+// of this code, or are not text.
 var left = []string{".git", ".data", ".env", "LICENSE", "go.sum", "docs/pictures", "docs/make-it-yours.md", "internal/dev/rename"}
 
 type outcome struct {
 	files   int
-	meaning []string // lines that say what the old name means, as "file:line: text"
+	meaning []string // lines that explain the old name, as "file:line: text"
 }
 
 // rename changes every file below top.
@@ -104,7 +104,7 @@ func rename(top string, from, to names) (outcome, error) {
 			return nil
 		}
 		done.files++
-		return os.WriteFile(at, after, 0o644) // keeps the mode of a file that is there
+		return os.WriteFile(at, after, 0o644) // keeps the mode of an existing file
 	})
 	if err != nil {
 		return done, err
@@ -115,10 +115,11 @@ func rename(top string, from, to names) (outcome, error) {
 
 // changer returns the function that changes one file.
 func changer(from, to names) func(file string, text []byte) ([]byte, error) {
-	// The first part of an import path, and only that: cmd/holdfast/web is none.
+	// Match only the first part of an import path, so not cmd/holdfast/web.
 	imports := regexp.MustCompile(`(^|[^\w/.-])` + from.Module + `/(cmd|internal|migrations|static|templates|web)\b`)
 	module := regexp.MustCompile(`(?m)^module ` + from.Module + `$`)
-	// A mark that is no text keeps the new path from being read again.
+	// A mark that does not occur in text protects the new path from a second
+	// replacement.
 	const mark = "\x00"
 	prose := strings.NewReplacer(
 		from.Name, to.Name, strings.ToUpper(from.Slug), strings.ToUpper(to.Slug), from.Slug, to.Slug, mark, to.Module)
@@ -132,12 +133,13 @@ func changer(from, to names) func(file string, text []byte) ([]byte, error) {
 		if file == "internal/product/product.go" {
 			text = regexp.MustCompile(`(\tCookiePrefix = )".*"`).ReplaceAll(text, []byte(`${1}"`+to.Slug+`-"`))
 		}
-		// A longer name moves what gofmt has aligned, and a path its import.
+		// A longer name changes what gofmt aligns, and a new path changes the order of
+		// imports.
 		return format.Source(changeGo(text, code.Replace, prose.Replace))
 	}
 }
 
-// changeGo changes names of Go in one way, comments and texts in another.
+// changeGo changes Go identifiers in one way, and comments and strings in another.
 func changeGo(text []byte, identifier, prose func(string) string) []byte {
 	var s scanner.Scanner
 	files := token.NewFileSet()
@@ -156,7 +158,8 @@ func changeGo(text []byte, identifier, prose func(string) string) []byte {
 		begin := file.Offset(position)
 		out.Write(text[end:begin])
 		end = begin + len(literal)
-		// The literal of a raw string or comment lacks its carriage returns.
+		// The scanner removes carriage returns from the literal of a raw string or
+		// comment.
 		if end > len(text) || string(text[begin:end]) != literal {
 			end = begin
 			continue
@@ -171,7 +174,7 @@ func changeGo(text []byte, identifier, prose func(string) string) []byte {
 	return out.Bytes()
 }
 
-// meaning finds lines that say what the name means, which no rename can.
+// meaning finds lines that explain the name, which no rename can change.
 func meaning(file string, text []byte, from names) []string {
 	var found []string
 	number := 0

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// own is what this code is called before a rename.
+// own holds the names of this code before a rename.
 var own = names{"Holdfast", "holdfast", "holdfast"}
 
 func TestNamesThatCannotStandEverywhereAreRefused(t *testing.T) {

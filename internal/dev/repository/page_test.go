@@ -20,8 +20,8 @@ import (
 const mostFiles = 11
 
 // TestThePageOfTheDocumentsCanBeAdded takes all steps and checks that the result
-// compiles. The campaign also runs its tests, which takes about 25 s where nothing
-// else runs, most of it for building the copy and linking its tests.
+// compiles. The campaign also runs its tests, which takes about 25 s on an idle
+// machine, most of it for building the copy and linking its tests.
 func TestThePageOfTheDocumentsCanBeAdded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("copies the repository, which is not short")
@@ -73,7 +73,7 @@ func TestThePageOfTheDocumentsCanBeAdded(t *testing.T) {
 	})
 }
 
-// step is one block of the walk: a new file, or a change of one that is there.
+// step is one block of the document: a new file, or a change to an existing one.
 type step struct {
 	section, file string
 	change        bool
@@ -86,7 +86,7 @@ var (
 	fence   = regexp.MustCompile("^```(go|sql|html|diff)$")
 )
 
-// readWalk reads the blocks of a document that stand below the name of a file.
+// readWalk reads the blocks of a document that follow the name of a file.
 func readWalk(t *testing.T, document string) []step {
 	t.Helper()
 	text, err := os.ReadFile(document)
@@ -111,8 +111,8 @@ func readWalk(t *testing.T, document string) []step {
 	return steps
 }
 
-// take makes the step in a copy of the repository, and returns the file that it
-// has written.
+// take applies the step to a copy of the repository, and returns the file that it
+// wrote.
 func (s step) take(t *testing.T, top string) string {
 	t.Helper()
 	if s.file == "" {
@@ -148,7 +148,7 @@ func (s step) take(t *testing.T, top string) string {
 	return at
 }
 
-// numbered puts the next number in the place of NNNNN in a migration's name.
+// numbered replaces NNNNN in a migration's name with the next number.
 func numbered(t *testing.T, at string) string {
 	t.Helper()
 	if !strings.Contains(at, "NNNNN") {
@@ -165,9 +165,9 @@ func numbered(t *testing.T, at string) string {
 	return strings.Replace(at, "NNNNN", fmt.Sprintf("%05d", last+1), 1)
 }
 
-// changed makes a change without line numbers: its lines that begin with a space
-// or a minus must stand together in one place. Spaces do not count: what gofmt
-// aligns moves with its neighbours.
+// changed applies a change without line numbers: its lines that begin with a space or a
+// minus must occur together, in exactly one place. Spaces do not count, because gofmt
+// realigns neighbouring lines.
 func changed(text, change []string) ([]string, error) {
 	var old []string
 	for _, line := range change {

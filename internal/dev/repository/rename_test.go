@@ -14,17 +14,16 @@ import (
 	"holdfast/internal/product"
 )
 
-// keepTheName are files and folders that a rename leaves alone.
+// keepTheName lists files and folders that a rename leaves unchanged.
 var keepTheName = []string{"LICENSE", "go.sum", "docs/pictures", "docs/make-it-yours.md", "internal/dev/rename"}
 
-// TestARenamedCopyBuildsAndPassesItsTests looks for the old name in a renamed
-// copy. The campaign also builds and tests the copy, which takes about 30 s where
-// nothing else runs.
+// TestARenamedCopyBuildsAndPassesItsTests looks for the old name in a renamed copy. The
+// campaign also builds and tests the copy, which takes about 30 s on an idle machine.
 func TestARenamedCopyBuildsAndPassesItsTests(t *testing.T) {
 	if testing.Short() {
 		t.Skip("copies the repository, which is not short")
 	}
-	original := "hold" + "fast" // in two parts, which a rename leaves alone
+	original := "hold" + "fast" // in two parts, so that a rename leaves it unchanged
 	if product.Slug != original {
 		t.Skip("this code has a name of its own already: there is nothing to rename")
 	}

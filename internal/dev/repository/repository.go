@@ -18,7 +18,7 @@ import (
 // top is the top of the repository, from the directory of this package's tests.
 const top = "../../.."
 
-// notCopied are the history, and the settings and data of this machine.
+// notCopied lists the history, and the settings and data of this machine.
 var notCopied = []string{".git", ".data", ".env"}
 
 // Copy copies the repository into a temporary directory of the test and returns
@@ -53,9 +53,9 @@ func Copy(t *testing.T) string {
 	return to
 }
 
-// Go runs the go command in folder and returns what it printed. It fails the
-// test when the command fails, and logs how long it took. Packages of
-// others come from the cache of the go command; those of the copy are built.
+// Go runs the go command in folder and returns what it printed. It fails the test if
+// the command fails, and logs how long it took. Packages of other modules come from the
+// cache of the go command; those of the copy are built.
 func Go(t *testing.T, folder string, args ...string) string {
 	t.Helper()
 	began := time.Now()
@@ -67,8 +67,8 @@ func Go(t *testing.T, folder string, args ...string) string {
 	return out
 }
 
-// CompileInPlace compiles packages of the repository and their tests with these files
-// of the copy in the place of its own: other packages come from the build cache.
+// CompileInPlace compiles packages of the repository and their tests, with these files
+// of the copy replacing the originals: other packages come from the build cache.
 func CompileInPlace(t *testing.T, copied string, files []string, packages ...string) {
 	t.Helper()
 	original, err := filepath.Abs(top)

@@ -5,9 +5,8 @@ import (
 	"time"
 )
 
-// Clock is a clock that a test sets. The zero value runs with the system's
-// clock; [StoppedAt] returns one that does not run. It is safe for concurrent
-// use.
+// Clock is a clock that a test sets. The zero value follows the system clock;
+// [StoppedAt] returns one that is stopped. It is safe for concurrent use.
 type Clock struct {
 	mu      sync.Mutex
 	ahead   time.Duration
@@ -17,7 +16,7 @@ type Clock struct {
 // StoppedAt returns a clock that shows at until the test advances it.
 func StoppedAt(at time.Time) *Clock { return &Clock{stopped: at} }
 
-// Now is the time that the clock shows.
+// Now returns the time that the clock shows.
 func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -28,7 +27,7 @@ func (c *Clock) Now() time.Time {
 	return at.Add(c.ahead)
 }
 
-// Advance puts the clock forward, or back for a negative d.
+// Advance moves the clock forward, or back if d is negative.
 func (c *Clock) Advance(d time.Duration) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -1,8 +1,8 @@
-// Package testkit is what the tests of several packages share: migrated
-// databases on real servers, a clock, a log capture.
+// Package testkit has what the tests of several packages share: migrated databases on
+// real servers, a clock, a log capture.
 //
-// It builds on package testservice, which starts the servers and knows nothing
-// of this module. Only tests and developer tools import it.
+// It builds on package testservice, which starts the servers and knows nothing about
+// this module. Only tests and developer tools import it.
 package testkit
 
 import (
@@ -19,12 +19,12 @@ import (
 	"holdfast/internal/product"
 )
 
-// Patience bounds one call to a store in tests whose subject is not a limit: a
-// machine that runs all tests at the same time is slow, not down.
+// Patience limits one call to a store in tests that are not about limits: on a machine
+// that runs all tests at the same time, a store is slow, not down.
 const Patience = 20 * time.Second
 
-// SQLite returns the settings of a migrated SQLite database in a folder of its
-// own. The migrations run once in a test process; each test gets a copy.
+// SQLite returns the settings of a migrated SQLite database in a new folder. The
+// migrations run once per test process; each test gets a copy.
 func SQLite(t testing.TB) database.Config {
 	t.Helper()
 	cfg := database.Config{DataDir: t.TempDir(), Timeout: Patience}
@@ -88,7 +88,7 @@ func BothDatabases(t *testing.T, test func(t *testing.T, cfg database.Config)) {
 	t.Run("PostgreSQL", func(t *testing.T) { test(t, Postgres(t)) })
 }
 
-// OpenDatabase opens a migrated database until the test's end.
+// OpenDatabase opens a migrated database and closes it when the test ends.
 func OpenDatabase(t testing.TB, cfg database.Config) *database.DB {
 	t.Helper()
 	db, err := database.Open(context.Background(), cfg)

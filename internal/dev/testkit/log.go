@@ -7,8 +7,8 @@ import (
 	"sync"
 )
 
-// Log captures what a program logs. The zero value is empty and ready; it is
-// safe for concurrent use.
+// Log captures what a program logs. The zero value is ready to use. It is safe for
+// concurrent use.
 type Log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -44,5 +44,5 @@ func (l *Log) Has(text string) bool { return strings.Contains(l.String(), text) 
 // Count returns how often text was logged.
 func (l *Log) Count(text string) int { return strings.Count(l.String(), text) }
 
-// Logger returns a logger that writes lines of key=value to l.
+// Logger returns a logger that writes key=value lines to l.
 func (l *Log) Logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }

@@ -8,10 +8,9 @@ import (
 const (
 	pollEvery = 5 * time.Millisecond
 	slowest   = 200 * time.Millisecond
-	// steadyRounds is how many good answers in a row make a steady state. After a
-	// fault the first good answer proves little: a promoted Redis refuses writes
-	// again until its replicas have reported, and a proxy checks its servers one
-	// after the other.
+	// steadyRounds is how many successes in a row make a steady state. After a fault,
+	// the first success proves little: a promoted Redis refuses writes again until its
+	// replicas have reported, and a proxy checks its servers one after the other.
 	steadyRounds = 5
 	steadyEvery  = 50 * time.Millisecond
 )
@@ -33,9 +32,9 @@ func Steadily(t testing.TB, limit time.Duration, what string, try func() error) 
 	}
 }
 
-// poll asks every so often until try has returned nil rounds times in a row, and
-// less often the longer it takes: a try is work, too. A row of good answers that
-// begins within limit may end after it. It returns nil, or the last error.
+// poll calls try until it has returned nil rounds times in a row, and less often the
+// longer it takes, since a try costs time, too. A row of successes that begins within
+// limit may end after it. It returns nil or the last error.
 func poll(limit time.Duration, rounds int, every time.Duration, try func() error) error {
 	began := time.Now()
 	for good := 0; ; {

@@ -15,12 +15,12 @@ import (
 	"holdfast/internal/launch"
 )
 
-// Server is a holdfast that serves. After its end it can be started again, at
-// the same address and in the same folder.
+// Server is a holdfast server. After it exits, it can be started again at the same
+// address and in the same folder.
 type Server struct {
-	*launch.Server // the present run
+	*launch.Server // the current run
 
-	URL string // what it announced as the address to open
+	URL string // the announced address
 	Dir string // the folder it was started in
 
 	t        testing.TB
@@ -29,15 +29,15 @@ type Server struct {
 	secrets  []string
 }
 
-// Start starts a server with these settings in dir, on 127.0.0.1 and a free
-// port where they name none, and returns when it has announced itself. It is
-// killed at the test's end.
+// Start starts a server with these settings in dir and returns when it has announced
+// itself. Unless the settings say otherwise, it listens on 127.0.0.1 and a free port.
+// It is killed when the test ends.
 func Start(t testing.TB, program, dir string, settings Settings) *Server {
 	t.Helper()
 	s := &Server{Dir: dir, t: t, program: program, settings: Settings{"HOST": "127.0.0.1"}}
 	maps.Copy(s.settings, settings)
 	t.Cleanup(s.end)
-	// Tests sign up and log in many from one address.
+	// Tests sign up and log in many people from one address.
 	if _, set := s.settings["THROTTLE"]; !set {
 		s.settings["THROTTLE"] = "off"
 	}
@@ -58,7 +58,7 @@ func Start(t testing.TB, program, dir string, settings Settings) *Server {
 	return s
 }
 
-// Start starts an ended server again.
+// Start starts a stopped server again.
 func (s *Server) Start() {
 	s.t.Helper()
 	if err := s.start(); err != nil {
@@ -71,7 +71,7 @@ func (s *Server) start() error {
 		return errors.New("the server is already running")
 	}
 	run, err := launch.Start(s.t.Context(), launch.Command{
-		// The end of its input ends it with the test process.
+		// The server exits with the test process, which holds its input.
 		Program: s.program, Args: []string{"--stop-with-stdin", "--lab-sessions=" + strconv.Itoa(campaign.Number(20, 2000))}, Dir: s.Dir,
 		Env: s.settings.environ(), Until: "database", StartLimit: startLimit,
 	})
@@ -94,15 +94,15 @@ func (s *Server) running() bool {
 	}
 }
 
-// Settings are what the server was started with, for a command that works on
-// the same stores.
+// Settings returns the settings that the server was started with, for a command that
+// works on the same stores.
 func (s *Server) Settings() Settings { return maps.Clone(s.settings) }
 
-// Keep names a secret that no run may ever say; it is looked for at the end of
-// each.
+// Keep registers a secret that no run may ever print. Every run is checked for it at
+// its end.
 func (s *Server) Keep(secret string) { s.secrets = append(s.secrets, secret) }
 
-// Setting is the value that this server was given.
+// Setting returns the value of one of this server's settings.
 func (s *Server) Setting(name string) string { return s.settings[name] }
 
 // Command runs another command of the same program, with this server's settings
@@ -112,13 +112,13 @@ func (s *Server) Command(args ...string) Result {
 	return Run(s.t, s.program, s.Dir, s.settings, args...)
 }
 
-// Terminate asks the server to stop (SIGTERM) and returns at once.
+// Terminate asks the server to stop (SIGTERM) and returns immediately.
 func (s *Server) Terminate() {
 	s.t.Helper()
 	s.signal(syscall.SIGTERM)
 }
 
-// Interrupt is what Ctrl-C at a terminal does (SIGINT); it returns at once.
+// Interrupt sends SIGINT, as Ctrl-C at a terminal does, and returns immediately.
 func (s *Server) Interrupt() {
 	s.t.Helper()
 	s.signal(os.Interrupt)
@@ -131,7 +131,7 @@ func (s *Server) signal(which os.Signal) {
 	}
 }
 
-// Wait waits until the server has ended, for at most limit.
+// Wait waits until the server exits, for at most limit.
 func (s *Server) Wait(limit time.Duration) Result {
 	s.t.Helper()
 	started := time.Now()
@@ -144,7 +144,7 @@ func (s *Server) Wait(limit time.Duration) Result {
 	return Result{s.ExitCode(), s.Announcement(), s.Log(), time.Since(started)}
 }
 
-// Stop stops the server in good order, which must succeed.
+// Stop shuts down the server gracefully, which must succeed.
 func (s *Server) Stop() {
 	s.t.Helper()
 	if err := s.Server.Stop(); err != nil {
@@ -153,14 +153,14 @@ func (s *Server) Stop() {
 	s.look()
 }
 
-// Kill ends the server in the middle of whatever it does (SIGKILL).
+// Kill kills the server immediately (SIGKILL).
 func (s *Server) Kill() {
 	s.t.Helper()
 	s.Server.Kill()
 	s.look()
 }
 
-// end is for the end of the test, however that came.
+// end kills a server that still runs at the end of the test.
 func (s *Server) end() {
 	if !s.running() {
 		return

@@ -1,12 +1,11 @@
-// Package testprocess runs holdfast as people run it: the real program, in a
-// process and a folder of its own, stopped or killed, and started again.
+// Package testprocess runs holdfast as people run it: the real program, in a separate
+// process and folder, stopped or killed, and started again.
 //
-// It owns building the program, running it with nothing but the settings a
-// test names, and looking through what it said for data races, panics and
-// secrets; package launch does the starting and ending. It must not know what
-// the program does.
+// It owns building the program, running it with only the settings that a test names,
+// and searching its output for data races, panics and secrets. Package launch starts
+// and stops the process. This package must not know what the program does.
 //
-// A process never outlives its test, nor the test process, however that ends.
+// A process never outlives its test or the test process, however those end.
 package testprocess
 
 import (
@@ -26,13 +25,13 @@ import (
 )
 
 const (
-	startLimit = 60 * time.Second // an announcement must come within this after the start
-	runLimit   = 60 * time.Second // a command must end within this
+	startLimit = 60 * time.Second // from the start to the announcement
+	runLimit   = 60 * time.Second // from the start of a command to its exit
 )
 
-// Build compiles the package into folder and returns the program's path. It
-// has the race detector in make campaign only: what the program does, the tests
-// of its packages do with the race detector in their own process.
+// Build compiles the package into folder and returns the program's path. It enables the
+// race detector only in make campaign: the tests of the program's packages run the same
+// code with the race detector in their own process.
 func Build(folder, pkg string, flags ...string) (string, error) {
 	program := filepath.Join(folder, "holdfast")
 	if runtime.GOOS == "windows" {
@@ -48,12 +47,12 @@ func Build(folder, pkg string, flags ...string) (string, error) {
 	return program, nil
 }
 
-// Settings are variables of the environment by name. A process gets these, the
-// folder for temporary files (TMPDIR), and no others.
+// Settings are environment variables by name. A process gets these, the folder for
+// temporary files (TMPDIR), and no others.
 type Settings map[string]string
 
-// environ is the whole environment of a process. Its temporary files go where
-// the tests' go: a killed one leaves some behind.
+// environ returns the whole environment of a process. The process puts its temporary
+// files where the tests do, because a killed process leaves some behind.
 func (s Settings) environ() []string {
 	env := []string{"TMPDIR=" + os.TempDir()}
 	for name, value := range s {
@@ -62,17 +61,17 @@ func (s Settings) environ() []string {
 	return env
 }
 
-// Result is how a command ended.
+// Result is how a command exited and what it printed.
 type Result struct {
-	Code           int // -1 when a signal ended it
+	Code           int // -1 if a signal terminated it
 	Stdout, Stderr string
 	Took           time.Duration
 }
 
-// Output is all the command said.
+// Output returns everything that the command printed.
 func (r Result) Output() string { return r.Stdout + r.Stderr }
 
-// Run runs the program in dir to its end, which it must reach within a minute.
+// Run runs the program in dir until it exits, which it must do within a minute.
 func Run(t testing.TB, program, dir string, settings Settings, args ...string) Result {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), runLimit)
@@ -99,7 +98,7 @@ func Run(t testing.TB, program, dir string, settings Settings, args ...string) R
 	return result
 }
 
-// lookThrough fails the test when a process said what none ever may.
+// lookThrough fails the test if a process printed a data race, a panic or a secret.
 func lookThrough(t testing.TB, said string, secrets []string) {
 	t.Helper()
 	for _, sign := range []string{"DATA RACE", "panic:", "goroutine 1 ["} {

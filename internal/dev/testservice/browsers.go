@@ -11,8 +11,8 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-// Firefox runs Firefox until the test's end, with a new profile. It listens for
-// Marionette, its remote protocol, on the address that it returns.
+// Firefox runs Firefox with a new profile until the test ends. It returns the address
+// on which Firefox listens for Marionette, its remote protocol.
 func Firefox(t testing.TB) (addr string) {
 	t.Helper()
 	port := FreePort(t)
@@ -22,8 +22,8 @@ func Firefox(t testing.TB) (addr string) {
 	return addr
 }
 
-// WebKit runs the WebDriver of WebKitGTK until the test's end, with a screen that no one
-// sees. It returns the address it listens on, and the path of the browser to start.
+// WebKit runs the WebDriver of WebKitGTK on a virtual screen until the test ends. It
+// returns the address that the driver listens on, and the path of the browser to start.
 func WebKit(t testing.TB) (addr, browser string) {
 	t.Helper()
 	driver := Program(t, "WebKitWebDriver")
@@ -31,7 +31,8 @@ func WebKit(t testing.TB) (addr, browser string) {
 	const firstDisplay = 6000 // port of display 0
 	screen, port := FreePort(t), strconv.Itoa(FreePort(t))
 	display := strconv.Itoa(screen - firstDisplay)
-	// Over TCP a server says when it takes connections; it takes those of this machine.
+	// Listening on TCP shows when the X server is ready. It accepts connections from
+	// this machine.
 	serve(t, t.TempDir(), net.JoinHostPort("127.0.0.1", strconv.Itoa(screen)), "Xvfb", ":"+display, "-screen", "0", "1280x1024x24", "-listen", "tcp")
 	addr = net.JoinHostPort("127.0.0.1", port)
 	home := t.TempDir()

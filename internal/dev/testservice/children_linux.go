@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// children lists the direct children of pid: the backends of PostgreSQL are in
-// sessions of their own, so a signal to a process group does not reach them.
+// children lists the direct children of pid. PostgreSQL backends are in separate
+// sessions, so a signal to a process group does not reach them.
 func children(pid int) (found []int, err error) {
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
 	if err != nil {

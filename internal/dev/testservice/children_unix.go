@@ -8,8 +8,8 @@ import (
 	"os/exec"
 )
 
-// children lists the direct children of pid: the backends of PostgreSQL are in
-// sessions of their own, so a signal to a process group does not reach them.
+// children lists the direct children of pid. PostgreSQL backends are in separate
+// sessions, so a signal to a process group does not reach them.
 func children(pid int) ([]int, error) {
 	out, err := exec.Command("ps", "-A", "-o", "pid=,ppid=").Output()
 	if err != nil {

@@ -26,8 +26,8 @@ import (
 
 const asVictim = "HOLDFAST_TESTSERVICE_VICTIM"
 
-// TestServersEndWithAKilledTestProcess starts this test again as a process that
-// starts servers, and kills it.
+// TestServersEndWithAKilledTestProcess runs itself again in a process that starts
+// servers, and kills that process.
 func TestServersEndWithAKilledTestProcess(t *testing.T) {
 	if os.Getenv(asVictim) != "" {
 		victim(t)
@@ -37,7 +37,7 @@ func TestServersEndWithAKilledTestProcess(t *testing.T) {
 	testservice.Program(t, "postgres")
 	cmd := exec.Command(os.Args[0], "-test.run=^TestServersEndWithAKilledTestProcess$")
 	cmd.Env = append(os.Environ(), asVictim+"=1", "TMPDIR="+os.TempDir())
-	in, err := cmd.StdinPipe() // held open: the victim waits for its end
+	in, err := cmd.StdinPipe() // held open: the victim reads until EOF
 	require.NoError(t, err)
 	defer in.Close()
 	out, err := cmd.StdoutPipe()
@@ -76,8 +76,7 @@ func TestServersEndWithAKilledTestProcess(t *testing.T) {
 	}
 }
 
-// victim starts servers of its own, which run and which are paused, and the
-// shared ones.
+// victim starts the shared servers, and private ones that run or are paused.
 func victim(t *testing.T) {
 	announce := func(redisServer *testservice.RedisServer, postgres *testservice.PostgresServer) {
 		dir, err := redis.Strings(redisServer.Do("CONFIG", "GET", "dir"))

@@ -10,23 +10,22 @@ import (
 	"testing"
 )
 
-// Main runs the tests of a package whose tests start processes, as the whole of
-// its TestMain. All temporary files of the tests and of what they start go into
-// one folder (TMPDIR), which is gone at the end, however the test process ends:
-// on Unix a guard removes it when that process is killed. What last returns
-// fails the tests.
+// Main runs the tests of a package whose tests start processes. It is the whole of that
+// package's TestMain. All temporary files of the tests and of the processes they start
+// go into one folder (TMPDIR), which is removed at the end. On Unix, a guard removes it
+// if the test process is killed. An error from last fails the tests.
 func Main(m *testing.M, last ...func() error) {
 	os.Exit(run(m, last))
 }
 
-// Parallel has n tests run in parallel unless -parallel says otherwise, for a
+// Parallel runs n tests in parallel unless the flag -parallel is set. It is for the
 // TestMain of tests that wait for servers more than they compute.
 func Parallel(n int) {
 	flag.Parse()
 	given := false
 	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
 	if !given {
-		_ = flag.Set("test.parallel", strconv.Itoa(n)) // it takes every number
+		_ = flag.Set("test.parallel", strconv.Itoa(n)) // every number is valid
 	}
 }
 
@@ -55,23 +54,23 @@ func run(m *testing.M, last []func() error) (code int) {
 	return code
 }
 
-// ownFolder makes the folder and has this process and its children use it. To
-// release it is to let the guard look for what is left of it.
+// ownFolder creates the folder and makes this process and its children use it. Calling
+// release lets the guard remove what is left of it.
 func ownFolder() (folder string, release func(), err error) {
-	// A short name: the path of a unix socket in it has to fit 104 bytes.
+	// The name is short: the path of a Unix socket in the folder must fit in 104 bytes.
 	if folder, err = openFolder("hf-"); err != nil {
 		return "", nil, err
 	}
-	// PostgreSQL runs as another user where the tests run as root.
+	// PostgreSQL runs as another user if the tests run as root.
 	if err := os.Chmod(folder, 0o711); err != nil {
 		return "", nil, err
 	}
-	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} { // of Unix and Windows
+	for _, name := range []string{"TMPDIR", "TMP", "TEMP"} { // for Unix and Windows
 		if err := os.Setenv(name, folder); err != nil {
 			return "", nil, err
 		}
 	}
-	if err := os.Unsetenv("GOTMPDIR"); err != nil { // TempDir of a test prefers it
+	if err := os.Unsetenv("GOTMPDIR"); err != nil { // a test's TempDir prefers it
 		return "", nil, err
 	}
 	release, err = guardFolder(folder)

@@ -7,7 +7,7 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// witness replaces a test and records how it was ended.
+// witness replaces a test and records whether it was skipped or failed.
 type witness struct {
 	testing.TB
 	skipped, failed bool

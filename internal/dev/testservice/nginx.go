@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// nginxFrame is the frame of a configuration of servers: one process, whose
-// files are all in its folder.
+// nginxFrame is the configuration around the server blocks. It runs one process, with
+// all its files in its folder.
 const nginxFrame = `
 daemon off;
 master_process off;
@@ -25,8 +25,8 @@ SERVERS
 }
 `
 
-// Nginx runs nginx with these servers, as they stand in its block http, until
-// the test's end. It returns when addr takes connections.
+// Nginx runs nginx with these server blocks in its http block until the test ends. It
+// returns when addr accepts connections.
 func Nginx(t testing.TB, servers, addr string) {
 	t.Helper()
 	path := written(t, "nginx.conf", strings.Replace(nginxFrame, "SERVERS", servers, 1))

@@ -8,17 +8,17 @@ import (
 	"testing"
 )
 
-// The ports lie below the ranges from which operating systems take those of
-// outgoing connections: Linux from 32768, others from 49152.
+// The ports are below those that operating systems use for outgoing connections: Linux
+// from 32768, others from 49152.
 const (
 	firstPort  = 15000
 	portBlocks = 170
 	blockSize  = 100
 )
 
-// ports are the blocks of ports that this process has claimed: to listen on the
-// first port of a block claims the others. So a stopped server finds its port
-// still free when it starts again, whatever other test processes do meanwhile.
+// ports are the blocks of ports that this process has claimed. Listening on the first
+// port of a block claims the others. So a stopped server finds its port still free when
+// it starts again, whatever other test processes do meanwhile.
 var ports struct {
 	sync.Mutex
 	claims    []net.Listener

@@ -22,22 +22,22 @@ import (
 
 // PostgresServer is an empty database on a PostgreSQL server.
 type PostgresServer struct {
-	URL string // postgres://USER:PASSWORD@127.0.0.1:PORT/DATABASE; the user is superuser
+	URL string // postgres://USER:PASSWORD@127.0.0.1:PORT/DATABASE; the user is a superuser
 
 	*service
 	cluster *cluster // nil unless private
 }
 
-// shared is the one server of this test process; it stays until the process
-// ends, when its guard ends it and removes its files.
+// shared is the server that the tests of this process share. When the process ends, a
+// guard stops the server and removes its files.
 var shared struct {
 	sync.Mutex
 	cluster *cluster
 	err     error
 }
 
-// Postgres returns an empty database on the PostgreSQL server that all tests
-// of this process share. The database is dropped at the test's end.
+// Postgres returns an empty database on the PostgreSQL server that all tests of this
+// process share. The database is dropped when the test ends.
 func Postgres(t testing.TB) *PostgresServer {
 	t.Helper()
 	if !guarded {
@@ -49,9 +49,9 @@ func Postgres(t testing.TB) *PostgresServer {
 	return s
 }
 
-// FilledPostgres is like [Postgres], but the database is a copy of one that fill
-// has filled: once for each name in this test process. A copy whose schema a test
-// has not changed gets its rows back and is used again.
+// FilledPostgres is like [Postgres], but the database is a copy of one that fill has
+// filled, once per name in this test process. If a test has not changed the schema of
+// its copy, the rows of the copy are reset and another test reuses it.
 func FilledPostgres(t testing.TB, name string, fill func(url string) error) *PostgresServer {
 	t.Helper()
 	if !guarded {
@@ -79,8 +79,8 @@ func sharedCluster(t testing.TB) *cluster {
 	return c
 }
 
-// PrivatePostgres returns an empty database on a server of this test's own,
-// which may be stopped, started, paused and resumed; its port stays the same.
+// PrivatePostgres returns an empty database on a server for this test only. The test
+// may stop, start, pause and resume the server, whose port stays the same.
 func PrivatePostgres(t testing.TB) *PostgresServer {
 	t.Helper()
 	programs(t)
@@ -93,8 +93,8 @@ func PrivatePostgres(t testing.TB) *PostgresServer {
 	return &PostgresServer{URL: c.newDatabase(t), service: c.service, cluster: c}
 }
 
-// Follow makes a replica of the data of a private server, which receives no more of it
-// from then on.
+// Follow makes a replica of the current data of a private server. The replica receives
+// no later data.
 func (s *PostgresServer) Follow() {
 	s.t.Helper()
 	s.own()
@@ -108,7 +108,7 @@ func (s *PostgresServer) Follow() {
 	}
 }
 
-// FailOver kills the server, and promotes its replica, which takes its place.
+// FailOver kills the server and promotes its replica in its place.
 func (s *PostgresServer) FailOver() {
 	s.t.Helper()
 	s.Kill()
@@ -133,7 +133,7 @@ type cluster struct {
 	password string
 	port     int
 	attr     *syscall.SysProcAttr
-	made     atomic.Int64 // databases made so far
+	made     atomic.Int64 // databases created so far
 
 	mu        sync.Mutex
 	templates map[string]*template

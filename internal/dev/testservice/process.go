@@ -9,18 +9,18 @@ import (
 	"time"
 )
 
-// process is one run of a server program. Its guard outlives the test process
-// if that dies first, and ends the server then.
+// process is one run of a server program. If the test process dies first, a guard stops
+// the server.
 type process struct {
 	cmd  *exec.Cmd
-	done chan struct{} // closed when the program has ended
+	done chan struct{} // closed when the program has exited
 
 	mu     sync.Mutex
-	paused func() // wakes the stopped processes again; nil while running
+	paused func() // resumes the paused processes; nil while running
 }
 
-// launch starts cmd with its output in logPath. If the test process dies, the
-// server gets signal last and folder is removed.
+// launch starts cmd with its output in logPath. If the test process dies, a guard sends
+// the server the signal last and removes folder.
 func launch(cmd *exec.Cmd, logPath, folder, last string) (*process, error) {
 	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -59,9 +59,9 @@ func (p *process) running() bool {
 	}
 }
 
-// end sends the server how and waits until it is gone. One that is paused is
-// woken, and does nothing more when it is killed. A server that does not obey is
-// killed, and that is an error.
+// end sends the signal how to the server and waits until it exits. It resumes a paused
+// server, which does nothing more if the signal is SIGKILL. If the server does not exit
+// in time, end kills it and returns an error.
 func (p *process) end(how syscall.Signal) error {
 	if !p.running() {
 		return nil
@@ -84,7 +84,7 @@ func (p *process) end(how syscall.Signal) error {
 	return fmt.Errorf("still running %s after %s: killed", stopLimit, how)
 }
 
-// pause stops the server and its children in the middle of whatever they do.
+// pause suspends the server and its children (SIGSTOP).
 func (p *process) pause() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -108,7 +108,7 @@ func (p *process) resume() {
 	}
 }
 
-// tail returns the end of a log, for the message of a failed start.
+// tail returns the end of a log, for an error message.
 func tail(path string) string {
 	const most = 4000
 	data, err := os.ReadFile(path)

@@ -9,11 +9,11 @@ import (
 	"syscall"
 )
 
-// guarded says that a server cannot outlive the test process here: without it
-// no server is shared, and each ends with the test that asked for it.
+// guarded reports whether a server cannot outlive the test process on this system. If
+// it is false, no server is shared, and each ends with the test that asked for it.
 const guarded = false
 
-// Guard has no means here: a process outlives a test process that is killed.
+// Guard does nothing on this system: a process outlives a test process that is killed.
 func Guard(int) (release func(), err error) { return func() {}, nil }
 
 func guardFolder(string) (release func(), err error) { return func() {}, nil }
@@ -24,7 +24,7 @@ func guardServer(int, string, string) (release func(), err error) {
 
 func apart(*exec.Cmd) {}
 
-// send knows only one way to end a process here.
+// send can only kill a process on this system.
 func send(p *os.Process, _ syscall.Signal) error {
 	return p.Kill()
 }

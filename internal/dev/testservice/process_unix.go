@@ -11,12 +11,12 @@ import (
 	"syscall"
 )
 
-// guarded says that a server cannot outlive the test process here.
+// guarded reports whether a server cannot outlive the test process on this system.
 const guarded = true
 
-// The scripts wait for the end of their standard input. It is the read end of
-// a pipe whose other end only the test process holds, so it ends when that
-// process does. The word "released" says that there is nothing left to do.
+// The scripts wait for the end of their standard input. It is a pipe whose other end
+// only the test process holds, so it ends when that process does. The word "released"
+// means that there is nothing left to do.
 const (
 	endServer = `trap '' HUP INT TERM
 read word; [ "$word" = released ] && exit
@@ -30,17 +30,17 @@ read word; [ "$word" = released ] && exit
 kill -CONT "$@"`
 	killProcess = `trap '' HUP INT TERM
 read word; [ "$word" = released ] || kill -KILL "$1"`
-	// Servers and browsers write until they have ended.
+	// Servers and browsers write files until they exit.
 	removeFolder = `trap '' HUP INT TERM
 read word
 tries=0
 while [ -e "$1" ] && [ $tries -lt 300 ]; do rm -rf "$1" || sleep 0.2; tries=$((tries + 1)); done`
 )
 
-// Guard kills the process if the test process dies before it is released.
+// Guard kills the process if the test process dies before release is called.
 func Guard(pid int) (release func(), err error) { return guard(killProcess, strconv.Itoa(pid)) }
 
-// guardFolder removes the folder when it is released or the test process ends.
+// guardFolder removes the folder when release is called or the test process ends.
 func guardFolder(folder string) (release func(), err error) { return guard(removeFolder, folder) }
 
 func guardServer(pid int, folder, last string) (release func(), err error) {
@@ -49,7 +49,7 @@ func guardServer(pid int, folder, last string) (release func(), err error) {
 
 func guard(script string, args ...string) (release func(), err error) {
 	cmd := exec.Command("/bin/sh", append([]string{"-c", script, "testservice-guard"}, args...)...)
-	cmd.Dir = "/" // not one that is to be removed
+	cmd.Dir = "/" // not a folder that will be removed
 	apart(cmd)
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -65,8 +65,8 @@ func guard(script string, args ...string) (release func(), err error) {
 	}), nil
 }
 
-// apart puts a child into a process group of its own, so that Ctrl-C at the
-// terminal ends the tests first and the servers in good order after them.
+// apart puts a child into a new process group, so that Ctrl-C at the terminal stops the
+// tests first, and the servers cleanly after them.
 func apart(cmd *exec.Cmd) {
 	var attr syscall.SysProcAttr
 	if cmd.SysProcAttr != nil {
@@ -80,9 +80,9 @@ func send(p *os.Process, signal syscall.Signal) error {
 	return p.Signal(signal)
 }
 
-// freeze stops pid first, so that it can have no new children, and then the
-// children it has. A guard wakes them all if the test process dies meanwhile:
-// a stopped process would not notice that its parent is gone.
+// freeze stops pid first, so that it cannot start new children, and then its children.
+// If the test process dies meanwhile, a guard resumes them all: a stopped process would
+// not notice that its parent has died.
 func freeze(pid int) (wake func(), err error) {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		return nil, err

@@ -20,16 +20,16 @@ import (
 type RedisServer struct {
 	URL  string // redis://127.0.0.1:PORT, with /NUMBER for a database of a shared server
 	Addr string // 127.0.0.1:PORT
-	CLI  string // path of redis-cli, "" when it is not installed
+	CLI  string // path of redis-cli, "" if it is not installed
 
 	*service
 }
 
-// redisDatabases is how many databases the shared server has: more than tests
-// that one process runs.
+// redisDatabases is the number of databases of the shared server, which must exceed the
+// number of tests that a process runs.
 const redisDatabases = 8192
 
-// sharedRedis is the one server of this test process.
+// sharedRedis is the server that the tests of this process share.
 var sharedRedis struct {
 	sync.Mutex
 	server *RedisServer
@@ -37,9 +37,9 @@ var sharedRedis struct {
 	used   int // databases handed out so far
 }
 
-// Redis returns an empty numbered database on the redis-server that all tests of
-// this process share. It must be used for nothing that others would notice: no
-// FLUSHALL, no CONFIG SET, no stop. See [PrivateRedis] for those.
+// Redis returns an empty numbered database on the redis-server that all tests of this
+// process share. A test must do nothing that affects other tests: no FLUSHALL, no
+// CONFIG SET, no stop. See [PrivateRedis] for those.
 func Redis(t testing.TB) *RedisServer {
 	t.Helper()
 	if !guarded {
@@ -81,9 +81,9 @@ func newSharedRedis(t testing.TB) (*RedisServer, error) {
 }
 
 // PrivateRedis starts a redis-server on a free loopback port, with its files in a
-// temporary folder, and stops it at the test's end. It keeps nothing on disk
-// unless args say otherwise; args are options of redis-server as on its command
-// line ("--appendonly", "yes") and come after, so win over, the defaults.
+// temporary folder, and stops it when the test ends. By default it keeps nothing on
+// disk. args are command-line options of redis-server, such as "--appendonly", "yes",
+// and override the defaults.
 func PrivateRedis(t testing.TB, args ...string) *RedisServer {
 	t.Helper()
 	Program(t, "redis-server")
@@ -110,7 +110,7 @@ func startRedis(t testing.TB, folder string, args ...string) (*RedisServer, erro
 			_, err := s.Do("PING")
 			var refused redis.Error
 			if errors.As(err, &refused) && !strings.HasPrefix(refused.Error(), "LOADING") {
-				return nil // it answers; that it asks for a password is the test's own wish
+				return nil // it responds: the test itself set a password
 			}
 			return err
 		},
@@ -122,8 +122,8 @@ func startRedis(t testing.TB, folder string, args ...string) (*RedisServer, erro
 	})
 }
 
-// Do sends one command over a connection of its own and returns the answer as
-// redigo gives it, so that redis.Int, redis.Strings and the like apply.
+// Do sends one command over a new connection. It returns the reply as redigo does, for
+// redis.Int, redis.Strings and the like.
 func (s *RedisServer) Do(command string, args ...any) (any, error) {
 	const limit = 20 * time.Second
 	conn, err := redis.DialURL(s.URL,

@@ -14,13 +14,13 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-// service is a server program with its files. A test that has it alone may stop,
-// start, kill, pause and resume it.
+// service is a server program with its files. If a test does not share it, the test may
+// stop, start, kill, pause and resume it.
 type service struct {
 	t          testing.TB
 	name       string // of the program
 	folder     string
-	stop, last syscall.Signal // to stop gracefully; to end it after its test, or after the test process
+	stop, last syscall.Signal // stop: graceful shutdown; last: when its test or the test process ends
 	command    func() *exec.Cmd
 	ready      func(context.Context) error
 	shared     bool // by all tests of this process
@@ -42,7 +42,7 @@ func (s *service) start() error {
 	return nil
 }
 
-// startOnFreePort tells the port to use before each attempt.
+// startOnFreePort calls use with the port before each attempt.
 func (s *service) startOnFreePort(t testing.TB, use func(port int)) (err error) {
 	for range 3 { // another process may have taken the port meanwhile
 		use(FreePort(t))
@@ -53,7 +53,7 @@ func (s *service) startOnFreePort(t testing.TB, use func(port int)) (err error) 
 	return err
 }
 
-// endWithTest ends the server at the end of its test.
+// endWithTest stops the server when its test ends.
 func (s *service) endWithTest() {
 	s.t.Cleanup(func() {
 		if err := s.run.end(s.last); err != nil {
@@ -65,8 +65,8 @@ func (s *service) endWithTest() {
 	})
 }
 
-// Start starts a stopped or killed server again: same port, files and options. It
-// returns when the server answers.
+// Start starts a stopped or killed server again, with the same port, files and options.
+// It returns when the server responds.
 func (s *service) Start() {
 	s.t.Helper()
 	s.own()
@@ -78,13 +78,14 @@ func (s *service) Start() {
 	}
 }
 
-// Stop stops the server gracefully, connections included, and waits until it is gone.
+// Stop shuts down the server gracefully, including its connections, and waits until it
+// exits.
 func (s *service) Stop() {
 	s.t.Helper()
 	s.end(s.stop)
 }
 
-// Kill ends the server in the middle of whatever it does (SIGKILL).
+// Kill kills the server immediately (SIGKILL).
 func (s *service) Kill() {
 	s.t.Helper()
 	s.end(syscall.SIGKILL)
@@ -98,8 +99,9 @@ func (s *service) end(how syscall.Signal) {
 	}
 }
 
-// Pause hangs the server with all its processes (SIGSTOP): it keeps its connections
-// and the system accepts new ones, but nothing is answered until Resume.
+// Pause suspends all processes of the server (SIGSTOP). The server keeps its
+// connections and the system accepts new ones, but the server does not respond until
+// Resume.
 func (s *service) Pause() {
 	s.t.Helper()
 	s.own()
@@ -114,14 +116,14 @@ func (s *service) Pause() {
 	}
 }
 
-// Resume lets a paused server go on.
+// Resume resumes a paused server.
 func (s *service) Resume() {
 	s.t.Helper()
 	s.own()
 	s.run.resume()
 }
 
-// own fails a test that would stop or hang the server of others.
+// own fails a test that would stop or pause a shared server.
 func (s *service) own() {
 	s.t.Helper()
 	if s.shared {
@@ -129,7 +131,7 @@ func (s *service) own() {
 	}
 }
 
-// serve runs a program until the test's end. It returns when addr takes connections.
+// serve runs a program until the test ends. It returns when addr accepts connections.
 func serve(t testing.TB, folder, addr, program string, args ...string) {
 	t.Helper()
 	path := Program(t, program)
@@ -150,7 +152,7 @@ func serve(t testing.TB, folder, addr, program string, args ...string) {
 	s.endWithTest()
 }
 
-// written is the path of a new file with this text in a directory of its own.
+// written writes text to a file in a new directory and returns its path.
 func written(t testing.TB, name, text string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), name)
@@ -158,28 +160,29 @@ func written(t testing.TB, name, text string) (path string) {
 	return path
 }
 
-// HAProxy runs haproxy with this configuration until the test's end. It returns
-// when addr takes connections.
+// HAProxy runs haproxy with this configuration until the test ends. It returns when
+// addr accepts connections.
 func HAProxy(t testing.TB, conf, addr string) {
 	t.Helper()
 	path := written(t, "haproxy.cfg", conf)
 	serve(t, filepath.Dir(path), addr, "haproxy", "-db", "-f", path)
 }
 
-// PgBouncer runs pgbouncer with this configuration until the test's end. It returns
-// when addr takes connections. As root it needs a line "user = …" in it.
+// PgBouncer runs pgbouncer with this configuration until the test ends. It returns when
+// addr accepts connections. If the tests run as root, the configuration needs a line
+// "user = …".
 func PgBouncer(t testing.TB, conf, addr string) {
 	t.Helper()
 	path := written(t, "pgbouncer.ini", conf)
 	serve(t, filepath.Dir(path), addr, "pgbouncer", path)
 }
 
-// Sentinel runs redis-server as a Redis Sentinel with this configuration until
-// the test's end, on the loopback address that it returns.
+// Sentinel runs redis-server as a Redis Sentinel with this configuration until the test
+// ends. It returns the loopback address that the Sentinel listens on.
 func Sentinel(t testing.TB, conf string) (addr string) {
 	t.Helper()
 	port := strconv.Itoa(FreePort(t))
-	path := written(t, "sentinel.conf", conf) // which it writes to
+	path := written(t, "sentinel.conf", conf) // which the Sentinel writes to
 	addr = net.JoinHostPort("127.0.0.1", port)
 	serve(t, filepath.Dir(path), addr, "redis-server", path, "--sentinel", "--bind", "127.0.0.1", "--port", port, "--dir", filepath.Dir(path))
 	return addr

@@ -9,10 +9,10 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// template is a filled database and its copies. To create and drop a copy takes
-// 0.2 seconds of processor time, to clean one a hundredth of that.
+// template is a filled database and its copies. Creating and dropping a copy takes 0.2
+// seconds of CPU time. Cleaning one takes a hundredth of that.
 type template struct {
-	err     error // how filling it ended
+	err     error // from filling it
 	catalog string
 	rows    map[string]string // of each table, as JSON
 	unused  []string          // names of clean copies
@@ -84,8 +84,8 @@ func (c *cluster) fill(from *template, name string, fill func(url string) error)
 
 var errChanged = errors.New("the copy has another schema than the original")
 
-// clean gives a copy the rows of the original. It returns an error for a copy that
-// has to go.
+// clean resets the rows of a copy to those of the original. It returns an error if the
+// copy has to be dropped.
 func (c *cluster) clean(from *template, name string) error {
 	return c.in(name, func(ctx context.Context, conn *pgx.Conn) error {
 		now, err := catalog(ctx, conn)
@@ -97,7 +97,7 @@ func (c *cluster) clean(from *template, name string) error {
 		}
 		batch := &pgx.Batch{}
 		batch.Queue("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
-		batch.Queue("SET session_replication_role = replica") // in any order, whatever refers to what
+		batch.Queue("SET session_replication_role = replica") // delete and insert in any order, whatever the foreign keys
 		for table, rows := range from.rows {
 			batch.Queue("DELETE FROM " + table)
 			if rows != "[]" {
@@ -108,8 +108,8 @@ func (c *cluster) clean(from *template, name string) error {
 	})
 }
 
-// catalog returns a text that differs when the schema, a setting of the database
-// or a sequence does.
+// catalog returns a text that changes with the schema, a setting of the database or a
+// sequence.
 func catalog(ctx context.Context, conn *pgx.Conn) (text string, err error) {
 	// A changed row of a catalog has a new xmin; a dropped one is missing.
 	err = conn.QueryRow(ctx, `
@@ -124,7 +124,7 @@ func catalog(ctx context.Context, conn *pgx.Conn) (text string, err error) {
 	return text, err
 }
 
-// in does something in a database.
+// in calls do with a connection to a database.
 func (c *cluster) in(database string, do func(context.Context, *pgx.Conn) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()

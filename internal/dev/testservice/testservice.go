@@ -1,13 +1,13 @@
-// Package testservice starts the real servers that tests need: PostgreSQL and
-// Redis, on free loopback ports, in temporary folders, gone afterwards.
+// Package testservice starts the real servers that tests need: PostgreSQL and Redis, on
+// free loopback ports, in temporary folders, which it removes afterwards.
 //
-// It owns finding the programs, starting, stopping and hanging them, and the
-// rule for a machine that lacks one: the test is skipped with the reason, or
-// fails when HOLDFAST_REQUIRE_SERVICES=1. It must not know any other package
-// of this module, and only tests import it.
+// It owns finding the programs, starting, stopping and pausing them, and the rule for a
+// machine that lacks one: the test is skipped with the reason, or fails if
+// HOLDFAST_REQUIRE_SERVICES=1. It must not know any other package of this module, and
+// only tests import it.
 //
-// A server never outlives the test process, however that process ends: on
-// Unix a small guard process waits for its end and cleans up behind it.
+// A server never outlives the test process, however that process ends. On Unix, a small
+// guard process waits for the end of the test process and cleans up.
 package testservice
 
 import (
@@ -23,14 +23,13 @@ import (
 )
 
 const (
-	startLimit = 60 * time.Second // a server must answer within this after its start
-	stopLimit  = 60 * time.Second // and be gone within this after a request to stop
+	startLimit = 60 * time.Second // from the start of a server to its first response
+	stopLimit  = 60 * time.Second // from the request to stop to the exit
 	pollEvery  = 10 * time.Millisecond
 )
 
-// Program returns the path of the first of names that is installed. When none
-// is, the test is skipped with the reason, or fails when
-// HOLDFAST_REQUIRE_SERVICES=1.
+// Program returns the path of the first of names that is installed. If none is, it
+// skips the test with the reason, or fails it if HOLDFAST_REQUIRE_SERVICES=1.
 func Program(t testing.TB, names ...string) string {
 	t.Helper()
 	path := Installed(names...)
@@ -50,8 +49,8 @@ func Installed(names ...string) string {
 	return ""
 }
 
-// find looks on PATH and where Debian and Homebrew keep programs that they do
-// not put there; the highest version wins. It returns "" when there is none.
+// find searches PATH, and where Debian and Homebrew keep programs that are not on PATH.
+// The highest version wins. It returns "" if there is none.
 func find(name string) string {
 	if path, err := exec.LookPath(name); err == nil {
 		return path
@@ -82,8 +81,8 @@ func missing(t testing.TB, reason string) {
 	t.Skipf("testservice: %s", reason)
 }
 
-// poll asks until ready returns nil, the server's process ends or limit has
-// passed; it returns the last answer.
+// poll calls ready until it returns nil, the server's process exits or limit has
+// passed. It returns the last error.
 func poll(p *process, limit time.Duration, ready func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()

@@ -143,7 +143,7 @@ func TestACopyOfAFilledDatabaseIsAsTheOriginal(t *testing.T) {
 		filled++
 		return execute(url, "CREATE TABLE kelp (n int)", "CREATE TABLE wrack (n int)", "INSERT INTO wrack VALUES (1)", "CREATE SEQUENCE place")
 	}
-	changed := map[string]string{} // databases that have to go, by what was done to them
+	changed := map[string]string{} // what changed each database that must be dropped
 	for does, again := range map[string]bool{
 		"INSERT INTO kelp VALUES (1)":                                true,
 		"ALTER TABLE kelp RENAME TO dulse":                           false,
@@ -163,7 +163,7 @@ func TestACopyOfAFilledDatabaseIsAsTheOriginal(t *testing.T) {
 			if !again {
 				changed[url] = does
 			}
-			// The first two fail for a row that another test has left.
+			// The first two fail if another test has left a row.
 			require.NoError(t, execute(url, "INSERT INTO kelp SELECT 1 / (n - n) FROM kelp", "INSERT INTO kelp SELECT 1 / (2 - n) FROM wrack", does))
 		})
 	}
@@ -199,7 +199,7 @@ func execute(url string, statements ...string) error {
 
 func TestNoPortIsReturnedTwice(t *testing.T) {
 	seen := map[int]bool{}
-	for range 250 { // of more than two blocks
+	for range 250 { // more than two blocks
 		port := testservice.FreePort(t)
 		if seen[port] {
 			t.Fatalf("%d is returned twice", port)

@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// otherUser says how to run a program as an existing unprivileged user when the
-// tests run as root, which PostgreSQL refuses, and gives that user the paths.
+// otherUser returns how to run a program as an existing unprivileged user if the tests
+// run as root, which PostgreSQL refuses. It makes that user the owner of paths.
 func otherUser(paths ...string) (*syscall.SysProcAttr, error) {
 	if os.Geteuid() != 0 {
 		return nil, nil
@@ -44,7 +44,7 @@ func unprivileged() (uid, gid uint32, err error) {
 	return 0, 0, errors.New("no unprivileged user to run PostgreSQL as: neither postgres nor nobody exists")
 }
 
-// openFolder makes a temporary folder whose parents any user may pass through.
+// openFolder creates a temporary folder whose parents any user can pass through.
 func openFolder(pattern string) (string, error) {
 	for _, parent := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
 		if os.Geteuid() == 0 && !open(parent) {

@@ -20,11 +20,11 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// The named failures of a run.
+// The named errors of a run.
 var (
-	// ErrBusy: another attack is running. Only one runs at a time.
+	// ErrBusy means that another attack is running. Only one runs at a time.
 	ErrBusy = errors.New("an attack is already running")
-	// ErrUnknown: there is no attack of that name.
+	// ErrUnknown means that there is no attack of that name.
 	ErrUnknown = errors.New("no such attack")
 )
 
@@ -32,10 +32,10 @@ var (
 // may take two fifths of that more, so that a run ends within ten seconds.
 const DefaultLimit = 7 * time.Second
 
-// cleaning returns a context for cleaning up after an attack that ran with ctx: what the
-// attack has left of its time, and some fifths of it more.
+// cleaning returns a context for cleaning up after an attack that ran with ctx. It has
+// the time that the attack has left, and the given number of fifths of Limit more.
 func (r *Runner) cleaning(ctx context.Context, fifths time.Duration) (context.Context, context.CancelFunc) {
-	deadline, _ := ctx.Deadline() // Run has set one
+	deadline, _ := ctx.Deadline() // set by Run
 	return context.WithDeadline(context.WithoutCancel(ctx), deadline.Add(fifths*r.Limit/5))
 }
 
@@ -46,7 +46,7 @@ type Config struct {
 	Server, Host string
 	Accounts     *account.Service
 	Sessions     *session.Manager
-	Unslowed     bool          // attempts are not slowed down on this server
+	Unslowed     bool          // attempts are not limited on this server
 	Store        *store.Opened // that Sessions are kept in
 	Limit        time.Duration // 0 for DefaultLimit
 	File         string        // where reports are kept for the next server; "" for nowhere
@@ -113,7 +113,7 @@ type Exchange struct {
 	Answer  string
 }
 
-// Latest is the report of the last run of the attack of that name, or nil.
+// Latest returns the report of the last run of the attack of that name, or nil.
 func (r *Runner) Latest(name string) *Report {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -185,7 +185,7 @@ func (r *Runner) perform(ctx context.Context, a Attack) (*Report, error) {
 	return report, nil
 }
 
-// notHere says why an attack cannot be run against this server; "" if it can.
+// notHere returns why an attack cannot be run against this server, or "" if it can.
 func (r *Runner) notHere(a Attack) string {
 	switch {
 	case a.slowed && r.Unslowed:
@@ -209,7 +209,7 @@ func (r *Runner) notCompared(ctx context.Context, err error) string {
 }
 
 // on runs the attack against one server and returns the verdict: holds and falls say
-// why the attack fails there and why it succeeds.
+// why the attack fails or succeeds there.
 func (a Attack) on(ctx context.Context, t *target, holds, falls string) Trial {
 	won, facts := a.try(ctx, t)
 	return t.trial(won, facts, holds, falls)

@@ -14,9 +14,9 @@ import (
 	"holdfast/internal/visitor"
 )
 
-// weak is a server that makes every mistake the attacks look for: a login keeps the
-// token that was sent, a logout ends nothing, the origin of a request is not
-// checked, and any cookie is logged in.
+// weak returns a server that makes every mistake the attacks look for: a login keeps
+// the token that was sent, a logout revokes nothing, the origin of a request is not
+// checked, and any cookie counts as logged in.
 func weak(t *testing.T) *target {
 	t.Helper()
 	mux := http.NewServeMux()
@@ -165,7 +165,7 @@ func TestAnAnswerIsReadAndShownUpToALimit(t *testing.T) {
 	}
 }
 
-// tokenIn reports whether text begins a line with a whole token.
+// tokenIn reports whether a line of text begins with a complete token.
 func tokenIn(text string) bool {
 	for line := range strings.Lines(text) {
 		if len(line) >= 43 && !strings.ContainsAny(line[:43], "… \n:") {

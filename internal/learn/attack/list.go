@@ -12,18 +12,18 @@ type Attack struct {
 	Title string
 	What  string // what it attempts, in two sentences
 	Holds string // why it fails here
-	Test  string // the test that makes sure it does
-	File  string // where that test is
+	Test  string // the test that checks this
+	File  string // the file with that test
 
-	slowed bool // whether it fails because attempts are slowed down
+	slowed bool // whether it fails because attempts are limited
 
 	stockHolds, stockFalls string // why it fails or succeeds against the typical set-up
 
 	// try runs the attack against one server. It returns whether the attacker won,
 	// and what was counted; neither counts if the target has failed.
 	try func(context.Context, *target) (won bool, facts string)
-	// together, instead of try, runs it against both at the same time; there is nil
-	// if no typical set-up runs.
+	// together, if set, replaces try and runs the attack against both servers at the
+	// same time; there is nil if no typical set-up runs.
 	together func(ctx context.Context, server *embeddedredis.Server, here, there *target) (Trial, Trial)
 }
 

@@ -48,7 +48,7 @@ func (k *knownKeys) Commit(token string, b []byte, expiry time.Time) error {
 	return k.Store.Commit(token, b, expiry)
 }
 
-// errNoRedis: sessions are not stored in Redis.
+// errNoRedis means that sessions are not stored in Redis.
 var errNoRedis = errors.New("sessions are not stored in Redis")
 
 // startStock serves the typical set-up on a free port of the loopback interface.
@@ -71,7 +71,7 @@ func startStock(ctx context.Context, opened *store.Opened, password string) (*st
 	return s, err
 }
 
-// Wait waits as many milliseconds as text says, at most MaxSlow. It returns an error
+// Wait waits the number of milliseconds in text, at most MaxSlow. It returns an error
 // if ctx ends first.
 func Wait(ctx context.Context, text string) error {
 	wanted, err := strconv.Atoi(text)

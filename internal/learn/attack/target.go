@@ -19,7 +19,7 @@ import (
 
 const (
 	maxShown = 10  // exchanges of one trial that are kept
-	maxLine  = 160 // characters of the line that is shown of it
+	maxLine  = 160 // characters of the line that is shown for each
 )
 
 // target is one server under attack, and what was sent to it.

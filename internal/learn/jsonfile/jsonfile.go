@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 )
 
-// Write replaces the file at path, in one step: no reader finds half of it.
+// Write replaces the file at path atomically: no reader sees a partial file.
 func Write(path string, value any) error {
 	encoded, err := json.MarshalIndent(value, "", "  ")
 	if err == nil {

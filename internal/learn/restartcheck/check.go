@@ -26,7 +26,7 @@ var (
 	errTooLong    = fmt.Errorf("it took longer than %d minutes", checkLimit/time.Minute)
 )
 
-// ErrChecking: a check is running.
+// ErrChecking means that a check is running.
 var ErrChecking = errors.New("a check is running")
 
 // Check runs restart-check next to the server, one check at a time, for the page
@@ -45,7 +45,7 @@ type Check struct {
 	doing   string        // its current step
 }
 
-// NewCheck returns the check of a server. It deletes what a check left that was
+// NewCheck returns the check of a server. It deletes what a check left behind that was
 // killed together with an earlier server.
 func NewCheck(server context.Context, cfg config.Config, sessions int, log *slog.Logger) *Check {
 	if err := Sweep(server, cfg.DataDir, cfg.DatabaseURL.Reveal()); err != nil {
@@ -131,7 +131,7 @@ func (c *Check) run(options Options, running chan struct{}) {
 	}
 }
 
-// explain says in a sentence why a check stopped, and returns the last log line of
+// explain returns a sentence that says why a check stopped, and the last log line of
 // its server.
 func (c *Check) explain(ctx context.Context, err error) (sentence, said string) {
 	cause := context.Cause(ctx)

@@ -16,7 +16,7 @@ import (
 	"holdfast/internal/config"
 )
 
-// optionsOf are the options of a check with this program and these settings.
+// optionsOf returns the options of a check with this program and these settings.
 func optionsOf(cfg config.Config, sessions int) (Options, error) {
 	program, err := os.Executable()
 	if err != nil {
@@ -32,7 +32,7 @@ func optionsOf(cfg config.Config, sessions int) (Options, error) {
 }
 
 // Command tests every session store with this program and prints what happened to a
-// session in each. Its error names each store that did not do what it is for.
+// session in each. Its error names each store that did not work as intended.
 func Command(ctx context.Context, cfg config.Config, flags config.RestartCheck, stdout, stderr io.Writer) error {
 	// Data in a real service is deleted even if the terminal is closed, or the reader
 	// of the output stops reading.

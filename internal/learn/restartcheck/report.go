@@ -48,9 +48,9 @@ func (r Row) KeptByRestart() bool { return r.Before != "" && r.AfterRestart == r
 // KeptByKill reports whether the session survived a killed server.
 func (r Row) KeptByKill() bool { return r.Before != "" && r.AfterKill == r.Before }
 
-// Verdict returns nil if every store did what it is for: with redis, file and
-// database the session survived both, with memory neither. Otherwise the error
-// names each store that did not, and each that was not tested.
+// Verdict returns nil if every store worked as intended: with redis, file and database
+// the session survived both, with memory neither. Otherwise the error names each store
+// that did not, and each that was not tested.
 func (r Report) Verdict() error {
 	var wrong []error
 	for _, store := range Stores() {

@@ -11,7 +11,7 @@ import (
 
 const hello = "Hello, Ada!"
 
-// asItShouldBe is what a check finds when every store does what it is for.
+// asItShouldBe returns the report of a check in which every store worked as intended.
 func asItShouldBe() restartcheck.Report {
 	kept := func(store string) restartcheck.Row {
 		return restartcheck.Row{Store: store, Before: hello, AfterRestart: hello, AfterKill: hello, Shared: true}

@@ -22,7 +22,7 @@ import (
 	"holdfast/internal/learn/restartcheck"
 )
 
-// TestMain fails the tests when a check has left a folder behind.
+// TestMain fails the tests if a check has left a directory behind.
 func TestMain(m *testing.M) {
 	testservice.Main(m, func() error {
 		left, err := filepath.Glob(filepath.Join(os.TempDir(), "holdfast-restart-check-*"))
@@ -62,7 +62,7 @@ func TestEveryStoreDoesWhatItIsForOnEmbeddedServices(t *testing.T) {
 		if row.Shared != (row.Store == "redis" || row.Store == "database" || row.Store == restartcheck.JWT) {
 			t.Errorf("%s: shared is %t", row.Store, row.Shared)
 		}
-		// Only a server without a store has nothing to end.
+		// Only a server without a store has nothing to revoke.
 		works := row.Store == restartcheck.JWT
 		if row.Copies == nil || *row.Copies != (restartcheck.Copies{LogOut: works, Password: works}) {
 			t.Errorf("%s: a copied cookie works: %+v", row.Store, row.Copies)
@@ -106,7 +106,8 @@ func TestEveryStoreDoesWhatItIsForOnRealServices(t *testing.T) {
 	}
 }
 
-// TestACheckUnderWayIsNotSweptAway by another one that begins with the same notes.
+// TestACheckUnderWayIsNotSweptAway: another check that starts with the same notes must
+// not delete its data.
 func TestACheckUnderWayIsNotSweptAway(t *testing.T) {
 	t.Parallel()
 	o := options(t)

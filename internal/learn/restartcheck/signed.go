@@ -26,8 +26,8 @@ func trySigned(ctx context.Context, o Options) (Row, error) {
 	})
 }
 
-// signedServer is a server in this process. It announces no more than its address, and
-// logs nothing.
+// signedServer is a server in this process. It announces only its address, and logs
+// nothing.
 type signedServer struct {
 	*http.Server
 	url string

@@ -63,7 +63,7 @@ type State struct {
 	Refusal string
 }
 
-// The named failures of this package.
+// The named errors of this package.
 var (
 	ErrRunning = errors.New("a second server is already running or starting")
 	ErrClosed  = errors.New("this server is shutting down")
@@ -153,7 +153,7 @@ func (s *Server) watch(started *launch.Server) {
 	select {
 	case <-started.Done():
 	case <-time.After(s.options.Life):
-		_ = started.Stop() // either way it has stopped then
+		_ = started.Stop() // it has stopped either way
 	}
 	s.ended(started)
 }
@@ -172,12 +172,12 @@ func (s *Server) Stop() {
 	started := s.running
 	s.mu.Unlock()
 	if started != nil {
-		_ = started.Stop() // either way it has stopped then
+		_ = started.Stop() // it has stopped either way
 		s.ended(started)
 	}
 }
 
-// Close stops the second server. No server is started after it.
+// Close stops the second server. No server can be started after that.
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.closed = true

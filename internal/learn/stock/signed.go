@@ -62,7 +62,7 @@ func (s *Signed) page(c echo.Context) error {
 	return c.HTML(http.StatusOK, "<h1>A typical site</h1>"+forms)
 }
 
-// session reads the cookie, all there is of a session.
+// session reads the cookie, which is the whole session.
 func (s *Signed) session(c echo.Context) (session claims, err error) {
 	cookie, err := c.Cookie(CookieName)
 	if err != nil {

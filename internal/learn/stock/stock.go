@@ -154,7 +154,7 @@ func (s *Site) show(c echo.Context) error {
 	return c.JSON(http.StatusOK, values)
 }
 
-// slow stores a value after a while.
+// slow stores a value after a delay.
 func (s *Site) slow(c echo.Context) error {
 	ctx := c.Request().Context()
 	if s.sessions.GetString(ctx, "name") == "" {

@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// maxSteps bounds the steps that are kept of one request.
+// maxSteps is the most steps that are kept of one request.
 const maxSteps = 200
 
 // Recorder keeps the steps of one request. It is safe for concurrent use.
@@ -30,7 +30,7 @@ type Recorder struct {
 	steps   []Step
 	room    [8]Step // as many as most requests take
 	left    int     // steps not kept
-	attempt int     // index of the first step of the present attempt
+	attempt int     // index of the first step of the current attempt
 	session string
 }
 
@@ -146,7 +146,7 @@ func (r *Recorder) Session() string {
 	return r.session
 }
 
-// Elapsed is how long the request has taken so far.
+// Elapsed returns how long the request has taken so far.
 func (r *Recorder) Elapsed() Took { return Took(time.Since(r.began)) }
 
 // Source returns the code that took this step, from the symbol table of the program.
@@ -156,8 +156,8 @@ func (s Step) Source() Source {
 	return sourceOf(strings.TrimSuffix(own, "internal/learn/trace"), frame.Function, frame.File)
 }
 
-// Lines is the function that took this step, read from the source tree that the program
-// was built from; "" if that is not on this machine, or has changed since.
+// Lines returns the function that took this step, read from the source tree that the
+// program was built from; "" if that is not on this machine, or has changed since.
 func (s Step) Lines() string {
 	frame, _ := runtime.CallersFrames([]uintptr{s.pc}).Next()
 	text, err := os.ReadFile(frame.File)

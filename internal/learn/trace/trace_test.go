@@ -27,7 +27,7 @@ func TestAMaskLeavesTheEndsAtMost(t *testing.T) {
 	} {
 		m := trace.Mask(secret)
 		if strings.Contains(secret, "\xff") {
-			want = trace.Mask("?").String() // one mark for the whole run of bytes that are no text
+			want = trace.Mask("?").String() // one mark for the whole run of invalid bytes
 		}
 		if m.String() != want {
 			t.Errorf("Mask(%q) is %q, want %q", secret, m, want)
@@ -137,7 +137,7 @@ func TestOnlyTheLastAttemptIsKept(t *testing.T) {
 	}
 }
 
-// request files one request of a session.
+// request keeps one request of a session in m.
 func request(m *trace.Recent, key, path string, commit ...trace.Commit) {
 	rec := trace.New(true)
 	rec.Add(0, trace.Recognised{Key: key})

@@ -31,7 +31,7 @@ func Mask(secret string) Masked {
 	}
 }
 
-// String is what is left of the secret.
+// String returns what is left of the secret.
 func (m Masked) String() string { return m.text }
 
 // tokenShaped matches tokens, and almost nothing else.
@@ -126,7 +126,7 @@ type Sent struct {
 	Attributes []string // "Path=/", "HttpOnly" …
 }
 
-// String is the Set-Cookie header without the secret.
+// String returns the Set-Cookie header without the secret.
 func (s Sent) String() string {
 	return strings.Join(append([]string{s.Name + "=" + s.Value.String()}, s.Attributes...), "; ")
 }

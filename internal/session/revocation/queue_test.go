@@ -17,7 +17,7 @@ import (
 	"holdfast/internal/session/revocation"
 )
 
-// collected is what a queue was drained to: reasons by key.
+// collected holds what was drained from a queue: reasons by key.
 type collected map[string]string
 
 func (c collected) store(_ context.Context, keys []string, reason string) error {
@@ -32,7 +32,7 @@ func mustAdd(t *testing.T, q *revocation.Queue, reason string, keys ...string) {
 	require.NoError(t, q.Add(t.Context(), keys, reason))
 }
 
-// mustDrain drains q and compares with all that it must have had.
+// mustDrain drains q, which must contain exactly want.
 func mustDrain(t *testing.T, q *revocation.Queue, want collected) {
 	t.Helper()
 	got := collected{}
@@ -57,7 +57,7 @@ func TestAQueueIsDrainedOnce(t *testing.T) {
 	if n != 0 || !errors.Is(err, away) {
 		t.Errorf("with the database away %d were stored, %v", n, err)
 	}
-	again := revocation.NewQueue(dir) // as another start does
+	again := revocation.NewQueue(dir) // as after a restart
 	listed := 0
 	if err := again.Each(t.Context(), func(keys []string) error { listed += len(keys); return nil }); listed != 4 || err != nil {
 		t.Errorf("%d are listed, %v", listed, err)
@@ -66,8 +66,8 @@ func TestAQueueIsDrainedOnce(t *testing.T) {
 	mustDrain(t, q, collected{})
 }
 
-// TestAQueueTakesWhatFitsAndSaysWhenItIsFull: no more than its 64 MiB, and what was
-// acknowledged is there.
+// TestAQueueTakesWhatFitsAndSaysWhenItIsFull fills a queue to its limit of 64 MiB.
+// Everything that Add accepted is there.
 func TestAQueueTakesWhatFitsAndSaysWhenItIsFull(t *testing.T) {
 	q := revocation.NewQueue(t.TempDir())
 	long := strings.Repeat("x", 1<<20)
@@ -87,8 +87,8 @@ func TestAQueueTakesWhatFitsAndSaysWhenItIsFull(t *testing.T) {
 	mustAdd(t, q, "log-out", "there is room again")
 }
 
-// TestRevocationsAddedWhileTheQueueIsDrainedStay: storing takes as long as a
-// database takes, and a log-out does not wait for it.
+// TestRevocationsAddedWhileTheQueueIsDrainedStay adds a revocation during a drain:
+// storing takes as long as the database needs, and a logout does not wait for it.
 func TestRevocationsAddedWhileTheQueueIsDrainedStay(t *testing.T) {
 	q := revocation.NewQueue(t.TempDir())
 	mustAdd(t, q, "log-out", "before")
@@ -114,8 +114,8 @@ func TestAFolderThatTakesNoFileIsAnError(t *testing.T) {
 	}
 }
 
-// TestTheQueueOfAnEarlierReleaseIsImported: a file of JSON lines, the last of them
-// cut off by a crash.
+// TestTheQueueOfAnEarlierReleaseIsImported imports a file of JSON lines. A crash may
+// have cut off the last of them.
 func TestTheQueueOfAnEarlierReleaseIsImported(t *testing.T) {
 	for name, c := range map[string]struct{ tail, left string }{
 		"whole":   {"", ""},
@@ -142,8 +142,8 @@ func TestTheQueueOfAnEarlierReleaseIsImported(t *testing.T) {
 	}
 }
 
-// TestProcessesShareAQueue: each adds revocations and drains the queue, and each
-// one that was acknowledged is stored by one of them.
+// TestProcessesShareAQueue runs processes that add revocations and drain the queue.
+// Every revocation that Add accepted is stored by one of them.
 func TestProcessesShareAQueue(t *testing.T) {
 	const processes, each = 3, 100
 	if dir := os.Getenv("HOLDFAST_TEST_QUEUE"); dir != "" {
@@ -210,8 +210,8 @@ func useQueue(t *testing.T, q *revocation.Queue, count int) {
 	}
 }
 
-// whileLocked runs act again while the other processes keep the file locked for
-// longer than it waits, as they do on a busy machine.
+// whileLocked retries act while other processes keep the file locked for longer than it
+// waits, as happens on a busy machine.
 func whileLocked(act func() error) (err error) {
 	for range 10 {
 		if err = act(); err == nil || !strings.Contains(err.Error(), "SQLITE_BUSY") {

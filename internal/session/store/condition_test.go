@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestAnOutageIsLoggedOnceWhoeverNotices: of commands that failed together, one may say
-// so only after another has succeeded again.
+// TestAnOutageIsLoggedOnceWhoeverNotices covers commands that failed together: one of
+// them may report its failure only after another command has succeeded.
 func TestAnOutageIsLoggedOnceWhoeverNotices(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer

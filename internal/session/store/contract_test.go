@@ -23,13 +23,13 @@ import (
 
 func TestMain(m *testing.M) { testservice.Main(m) }
 
-// place is somewhere a store can be opened any number of times, one after the
-// other, with the same content.
+// place is where a store can be opened repeatedly, one after the other, with the same
+// content.
 type place struct {
 	t     *testing.T
 	cfg   store.Config
 	log   testkit.Log
-	redis *testservice.RedisServer // nil for others
+	redis *testservice.RedisServer // nil for other stores
 }
 
 // belongs is this suite's rule: a value begins with its key.
@@ -58,7 +58,7 @@ func onServer(t *testing.T, server *testservice.RedisServer) *place {
 	return p
 }
 
-// places are all stores there are.
+// places are all stores.
 var places = map[string]func(t *testing.T) *place{
 	"Redis": onRedis,
 	"embedded Redis": func(t *testing.T) *place {
@@ -88,7 +88,7 @@ var places = map[string]func(t *testing.T) *place{
 	},
 }
 
-// everywhere runs a test on all of them, in parallel with others.
+// everywhere runs a test on all stores, in parallel with other tests.
 func everywhere(t *testing.T, test func(t *testing.T, p *place)) {
 	t.Parallel()
 	for name, at := range places {
@@ -107,7 +107,7 @@ func (p *place) open() *store.Opened {
 	return opened
 }
 
-// suite is one store with what each call must come to.
+// suite is a store with checks of what its calls return.
 type suite struct {
 	t   *testing.T
 	ctx context.Context
@@ -122,7 +122,7 @@ func (s suite) has(key, want string) {
 	}
 }
 
-// swap makes a conditional write; "" is nothing.
+// swap makes a conditional write; "" means no value.
 func (s suite) swap(key, old, new string, want error) {
 	s.t.Helper()
 	if err := s.CompareAndSwap(s.ctx, key, value(old), value(new), time.Hour); !errors.Is(err, want) {
@@ -282,7 +282,7 @@ func TestWhatIsStoredOutlivesTheStore(t *testing.T) {
 	everywhere(t, func(t *testing.T, p *place) {
 		first := p.open()
 		suite{t, t.Context(), first}.swap("a", "", "a=1", nil)
-		for range 2 { // closing twice is closing once
+		for range 2 { // the second Close does nothing
 			require.NoError(t, first.Close())
 		}
 		want := "a=1"
@@ -293,8 +293,8 @@ func TestWhatIsStoredOutlivesTheStore(t *testing.T) {
 	})
 }
 
-// TestAWriteIsRecognisedWhenItIsMadeAgain: Redis carried it out, and the
-// connection was cut before the answer came.
+// TestAWriteIsRecognisedWhenItIsMadeAgain cuts the connection after Redis has executed
+// a write and before its reply arrives.
 func TestAWriteIsRecognisedWhenItIsMadeAgain(t *testing.T) {
 	t.Parallel()
 	p := onRedis(t)
@@ -320,8 +320,8 @@ func TestAWriteIsRecognisedWhenItIsMadeAgain(t *testing.T) {
 	s.has("a", other)
 }
 
-// proxy hands on what clients and Redis say, and cuts the connection on which
-// certain bytes have gone to Redis once Redis has answered.
+// proxy passes bytes between clients and Redis. When a connection has sent the bytes
+// cutAt to Redis, proxy cuts it once Redis has replied, and drops the reply.
 type proxy struct {
 	addr  string
 	cutAt atomic.Pointer[string]
@@ -395,8 +395,8 @@ func TestAnotherTypeUnderAKeyIsSaid(t *testing.T) {
 	s.swap("a", "", "a=1", nil)
 }
 
-// TestTheValueOfAnotherKeyIsShownToNobody: it stands under the wrong key, or
-// the replies come in the wrong order.
+// TestTheValueOfAnotherKeyIsShownToNobody covers a value that is stored under the wrong
+// key, or replies that arrive in the wrong order.
 func TestTheValueOfAnotherKeyIsShownToNobody(t *testing.T) {
 	const alarm = "ALERT"
 	for name, read := range map[string]func(s suite) ([]byte, error){
@@ -433,7 +433,8 @@ func TestTheValueOfAnotherKeyIsShownToNobody(t *testing.T) {
 	}
 }
 
-// connections is how many Redis has accepted so far, the one that asks included.
+// connections returns how many connections Redis has accepted so far, including the one
+// that asks.
 func connections(t *testing.T, s *testservice.RedisServer) int {
 	t.Helper()
 	info, err := redis.String(s.Do("INFO", "stats"))
@@ -445,7 +446,8 @@ func connections(t *testing.T, s *testservice.RedisServer) int {
 	return n
 }
 
-// TestAStoreThatIsNotThereIsSaid: no name, no database, nobody who listens.
+// TestAStoreThatIsNotThereIsSaid covers an unknown kind, a missing database, and an
+// address where nothing listens.
 func TestAStoreThatIsNotThereIsSaid(t *testing.T) {
 	for name, change := range map[string]func(*store.Config){
 		"no such store": func(cfg *store.Config) { cfg.Kind = "cloud" },
@@ -468,8 +470,9 @@ func TestAStoreThatIsNotThereIsSaid(t *testing.T) {
 	}
 }
 
-// TestAStoreNamesItsSessionsAndKeepsAPosition: one in the database names none, since the
-// database that has lost them has lost both.
+// TestAStoreNamesItsSessionsAndKeepsAPosition checks the keys and the database position
+// of a store. A store in the database returns no keys: a database that has lost the
+// devices has lost the sessions too.
 func TestAStoreNamesItsSessionsAndKeepsAPosition(t *testing.T) {
 	everywhere(t, func(t *testing.T, p *place) {
 		opened := p.open()

@@ -11,8 +11,8 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// TestAStoreKeepsItsID: a command that opens it is shown the same one, before it
-// has written anything.
+// TestAStoreKeepsItsID checks that a command that opens a store gets the same ID,
+// before it has written anything.
 func TestAStoreKeepsItsID(t *testing.T) {
 	everywhere(t, func(t *testing.T, p *place) {
 		opened := p.open()
@@ -67,8 +67,8 @@ func TestACommandMakesNoStore(t *testing.T) {
 	}
 }
 
-// TestARemovalBesideTheServerIsFinal: whatever the server is writing at that
-// moment.
+// TestARemovalBesideTheServerIsFinal removes keys in another process, whatever the
+// server is writing at that moment.
 func TestARemovalBesideTheServerIsFinal(t *testing.T) {
 	p := places["embedded Redis"](t)
 	server := p.open()

@@ -8,56 +8,56 @@ import (
 	"holdfast/internal/dev/campaign"
 )
 
-// This file is a model of heartbeat: two Redis copies, two servers, one session
-// and its end, and every order of what can happen to them. One session is
-// enough, because no step looks at two. beatMargin is 0 here: the model stamps
-// and shows an ending in one step.
+// This file models heartbeat: two copies of Redis, two servers, one session and its
+// revocation, and every order of events. One session is enough, because no step looks
+// at two. watermarkMargin is 0 here: the model stamps a revocation and makes it visible
+// in one step.
 //
-// The database's clock runs with the ticks and may step: back, ahead, and both. A
-// replica of the database that is promoted and has another clock is such a step,
-// too, because it has the row of the table clock.
+// The database's clock advances with the ticks and may jump back, ahead, or both.
+// Promoting a replica of the database that has a different clock is such a jump too,
+// because the replica has the row of the table clock.
 //
-// Time goes in ticks. In each tick a server whose Redis takes writes goes once
-// through the steps of applyNew, in any order with all else; a server whose last
-// step was a tick ago has stopped believing.
+// Time passes in ticks. In each tick, a server whose Redis accepts writes goes once
+// through the steps of replayNew, in any order with all other events. A server whose
+// last write was a tick ago no longer trusts what it reads.
 
-// modelled is a protocol: heartbeat's, or one with a fault in it.
+// modelled is a protocol: heartbeat's, or one with a fault.
 type modelled struct {
-	beatFirst   bool // the beat is written before the endings are applied
-	noCheck     bool // a new connection is believed as it is
-	blind       bool // steps are made whatever is there
-	beatsOnly   bool // steps look at the beat and not at the mark: a higher one is adopted
-	neverAgain  bool // endings are applied on new connections only
-	noLimit     bool // believed however long Redis takes no step
-	keptOnHeal  bool // believed again with the next step that Redis takes
-	halfApplied bool // a step that finds older data is left out, and the next one made
+	beatFirst   bool // the watermark is written before the revocations are applied
+	noCheck     bool // a new connection is trusted without a check
+	blind       bool // writes are made whatever data is there
+	beatsOnly   bool // writes look only at the watermark: a higher one is accepted
+	neverAgain  bool // revocations are applied on new connections only
+	noLimit     bool // data is trusted however long Redis accepts no write
+	keptOnHeal  bool // data is trusted again after the next write that Redis accepts
+	halfApplied bool // after older data is found, the remaining writes are made to it
 
-	bareClock  bool // the database's clock alone stamps endings and beats, and beats only rise
-	bareStamps bool // endings are stamped by the clock, whatever the floor
-	oneEpoch   bool // the floor follows a clock that goes back, in the same epoch
-	anyBeat    bool // a beat above the floor is taken for one
+	bareClock  bool // the bare clock stamps revocations and watermarks; watermarks only rise
+	bareStamps bool // revocations are stamped by the clock, whatever the floor
+	oneEpoch   bool // the floor follows a clock that goes back without a new epoch
+	anyBeat    bool // a watermark above the floor is accepted
 }
 
 const (
-	modelTicks  = 4 // as long as the longest way from a fault to where it must not be seen any more
+	modelTicks  = 4 // the longest path from a fault to where it must no longer show
 	modelFaults = 2
-	modelPast   = 4 // states of the data that a copy can fall back to, the first one among them
-	modelAlone  = 5 // likewise of a Redis alone
+	modelPast   = 4 // states that a copy can fall back to, including the first
+	modelAlone  = 5 // the same for a single Redis
 )
 
-// modelData is what a Redis holds.
+// modelData is the data in a Redis.
 type modelData struct {
 	alive bool
-	beat  int8 // 0: none
+	beat  int8 // the watermark; 0: none
 	epoch int8
-	marks [2]int8 // of each server
+	marks [2]int8 // fencing token of each server
 }
 
-// modelCopy is a Redis with the states it has been in, the present one last.
+// modelCopy is a Redis with the states it has been in, the current one last.
 type modelCopy struct {
 	past    [modelAlone]modelData
 	n, most int8
-	refuses bool // takes no writes
+	refuses bool // accepts no writes
 }
 
 func (c *modelCopy) now() modelData { return c.past[c.n-1] }
@@ -67,7 +67,7 @@ func (c *modelCopy) write(d modelData) {
 	case d == c.now():
 		return
 	case c.n == c.most:
-		copy(c.past[1:], c.past[2:]) // the first one stays: last week's copy
+		copy(c.past[1:], c.past[2:]) // the first one stays, like last week's backup
 		c.past[c.n-1] = d
 	default:
 		c.past[c.n] = d
@@ -75,53 +75,52 @@ func (c *modelCopy) write(d modelData) {
 	}
 }
 
-// Where a server is with a connection, and with what it applies.
+// How far a server has checked its connection or applied revocations.
 const (
 	idle      int8 = iota
-	beatRead       // check: it knows what is there
-	endsRead       // it knows the clock and the endings since
-	removed        // the session is removed, if it has ended
+	beatRead       // in a check: it knows what is there
+	endsRead       // it knows the clock and the revocations since the watermark
+	removed        // the session is removed, if it was revoked
 	unchecked      // the connection is new
 )
 
-// modelServer is one server.
 type modelServer struct {
 	redis    int8
 	doing    int8
-	checking bool // on a connection that is not believed yet
-	mark     int8 // its last step, as far as it knows
-	marks    int8 // how many it has made
-	beat     int8 // in the data at its last step
-	epoch    int8 // likewise
-	clock    int8 // the floor, read before the endings
+	checking bool // on a connection that is not trusted yet
+	mark     int8 // fencing token of its last write, as far as it knows
+	marks    int8 // how many fencing tokens it has used
+	beat     int8 // the watermark in the data at its last write
+	epoch    int8 // the epoch there
+	clock    int8 // the floor, read before the revocations
 	clocked  int8 // the epoch, likewise
 	read     int8 // when it read them
-	found    bool // the session is among those that have ended
-	fresh    bool // Redis took a step less than a tick ago
-	done     bool // it has applied the endings of this tick
-	slid     int8 // ticks since other data came under its connection, 2 for long
+	found    bool // the session is among the revoked ones
+	fresh    bool // Redis accepted a write less than a tick ago
+	done     bool // it has applied the revocations of this tick
+	slid     int8 // ticks since the data under its connection was replaced, at most 2
 }
 
 func (s modelServer) believes() bool { return !s.checking && s.fresh }
 
-// modelState is everything.
+// modelState is the state of the whole model.
 type modelState struct {
 	redis   [2]modelCopy
 	servers [2]modelServer
 	tick    int8
-	ender   int8 // the server that has removed the session and not stamped its end; -1
-	ended   int8 // the tick in which the end was stamped; -1
+	ender   int8 // server between removing the session and stamping the revocation; -1: none
+	ended   int8 // the tick in which the revocation was stamped; -1: none
 	stamp   int8 // by the database's clock
-	faults  int8 // that may still come
+	faults  int8 // that may still occur
 
-	ahead int8 // of the database's clock
-	floor int8 // below which the database stamps no ending in this epoch
+	ahead int8 // how far the database's clock is ahead of the ticks
+	floor int8 // below which the database stamps no revocation in this epoch
 	epoch int8
-	leaps int8 // of the database's clock that may still come
-	alone bool // there is one server and one Redis
+	leaps int8 // jumps of the database's clock that may still occur
+	alone bool // one server and one Redis, instead of two
 }
 
-// n is how many servers, and how many Redis, there are.
+// n returns the number of servers, which is also that of Redis copies.
 func (s modelState) n() int {
 	if s.alone {
 		return 1
@@ -132,13 +131,13 @@ func (s modelState) n() int {
 func (s modelState) clock() int8 { return s.tick + s.ahead }
 
 const (
-	modelLeap      = 3   // how far the database's clock steps
-	modelTolerance = 1   // how far it may be behind the floor before an epoch begins
-	modelFar       = 100 // a beat from a future that does not come
+	modelLeap      = 3   // how far the database's clock jumps
+	modelTolerance = 1   // how far it may be behind the floor before a new epoch begins
+	modelFar       = 100 // a watermark from a future that is never reached
 )
 
-// modelStarts are what the orders begin with: both servers at one Redis, each at
-// its own after a fail-over that one of them has not noticed, and the same with
+// modelStarts returns the initial states: both servers use one Redis; each uses a
+// different one after a failover that one of them has not noticed; and the same with
 // the old master cut off.
 func modelStarts() []modelState {
 	together := modelState{ender: -1, ended: -1, tick: 1, ahead: modelLeap}
@@ -156,9 +155,9 @@ func modelStarts() []modelState {
 	return []modelState{together, apart, cutOff}
 }
 
-// wrong says what no state may show: a server that greets somebody whose end
-// was stamped more than a tick ago, unless other data came under its connection
-// within a tick.
+// wrong describes what no state may show, or returns "": a server that greets a person
+// whose revocation was stamped more than a tick ago, unless the data under its
+// connection was replaced within a tick.
 func (s modelState) wrong() string {
 	for i, server := range s.servers {
 		if s.ended >= 0 && s.tick-s.ended > 1 && server.believes() && server.slid > 1 && s.redis[server.redis].now().alive {
@@ -168,14 +167,14 @@ func (s modelState) wrong() string {
 	return ""
 }
 
-// move is one thing that can happen.
+// move is one possible event.
 type move struct {
 	name string
 	to   modelState
 }
 
-// moves are all that can happen next. Unless everyBeat, a beat alone comes only
-// where it can find something.
+// moves returns all events that can happen next. Unless everyBeat is set, a heartbeat
+// alone comes only where it can find something.
 func (p modelled) moves(s modelState, everyBeat bool) []move {
 	var all []move
 	add := func(to modelState, format string, args ...any) {
@@ -289,7 +288,7 @@ func (p modelled) connect(s modelServer, redis int8) modelServer {
 	return next
 }
 
-// act makes the next step of a server, if it can.
+// act takes the next step of a server, if it can.
 func (p modelled) act(s modelState, i int) modelState {
 	server := &s.servers[i]
 	r := &s.redis[server.redis]
@@ -324,7 +323,8 @@ func (p modelled) act(s modelState, i int) modelState {
 	return s
 }
 
-// readClock is the database's step: it returns the floor, and keeps it at the clock.
+// readClock is the database's step: it keeps the floor at the clock, and gives it to
+// the server.
 func (p modelled) readClock(s *modelState, server *modelServer) {
 	switch now := s.clock(); {
 	case p.bareClock:
@@ -343,7 +343,8 @@ func (p modelled) readClock(s *modelState, server *modelServer) {
 	}
 }
 
-// since is from when on a server applies endings, having read the clock; 0: all.
+// since returns the time from which a server that has read the clock applies
+// revocations; 0 means all.
 func (p modelled) since(s modelState, server modelServer) int8 {
 	switch {
 	case p.bareClock:
@@ -354,16 +355,16 @@ func (p modelled) since(s modelState, server modelServer) int8 {
 	return server.beat
 }
 
-// leaveMark makes data continue from this step.
+// leaveMark leaves a new fencing token in the data.
 func (s *modelServer) leaveMark(d *modelData, i int) {
 	s.marks++
 	d.marks[i], s.mark = s.marks, s.marks
 }
 
-// find is what a server learns of the data at a new connection.
+// find reads the data on a new connection.
 func (s *modelServer) find(d modelData, i int) { s.mark, s.beat, s.epoch = d.marks[i], d.beat, d.epoch }
 
-// step is heartbeat's step: it removes the session, or writes the beat.
+// step is one heartbeat write: it removes the session, or writes the watermark.
 func (p modelled) step(s *modelState, i int, remove, beat bool, then int8) {
 	server := &s.servers[i]
 	r := &s.redis[server.redis]
@@ -409,20 +410,20 @@ func (p modelled) step(s *modelState, i int, remove, beat bool, then int8) {
 	}
 }
 
-// modelBounds is how much happens.
+// modelBounds limits what happens.
 type modelBounds struct {
 	faults    int8
-	leaps     int8 // of the database's clock
+	leaps     int8 // jumps of the database's clock
 	alone     bool // one server and one Redis, instead of two
 	everyBeat bool
 }
 
-// explore goes through every order of moves and returns one that leads to what
-// is wrong, or "", and the number of states.
+// explore tries every order of moves. It returns one that leads to a wrong state, or
+// "", and the number of states.
 func (p modelled) explore(b modelBounds) (way string, states int) {
 	all, seen := modelStarts(), map[modelState]struct{}{}
 	if b.alone {
-		all = all[:1] // both at one Redis
+		all = all[:1] // both servers use one Redis
 		for i := range all[0].redis {
 			all[0].redis[i].most = modelAlone
 		}
@@ -457,7 +458,7 @@ func (p modelled) explore(b modelBounds) (way string, states int) {
 	return "", len(all)
 }
 
-// over reports whether nothing that is wrong can follow any more.
+// over reports whether no wrong state can follow.
 func (s modelState) over() bool {
 	if s.ended < 0 {
 		return s.tick > modelTicks-2
@@ -472,8 +473,8 @@ func (s modelState) over() bool {
 	return true
 }
 
-// plain makes states equal that differ in nothing that matters: it numbers the marks
-// of each server anew, and leaves out a floor that the clock has passed for good.
+// plain makes states equal that differ only in irrelevant details: it renumbers the
+// fencing tokens of each server, and drops a floor that the clock has passed for good.
 func (s modelState) plain() modelState {
 	if s.leaps == 0 && s.clock() >= s.floor {
 		s.floor = 0
@@ -505,11 +506,11 @@ func eachMark(s *modelState, server int, act func(*int8)) {
 	}
 }
 
-// TestNoOrderOfFaultsBringsAnEndedSessionBack goes through every order of
-// log-out, beat, loss, replication, fail-over, fail-back, refused writes, a beat set
-// from outside, and steps of the database's clock: with two servers, two copies and
-// one fault after the start, and with one server, one copy, one fault and two steps of
-// the clock. The campaign has more of each (millions of states).
+// TestNoOrderOfFaultsBringsAnEndedSessionBack tries every order of logout, heartbeat,
+// data loss, replication, failover, failback, refused writes, a forged watermark, and
+// jumps of the database's clock: with two servers, two copies and one fault after the
+// start, and with one server, one copy, one fault and two clock jumps. The campaign has
+// more of each (millions of states).
 func TestNoOrderOfFaultsBringsAnEndedSessionBack(t *testing.T) {
 	all := []modelBounds{{faults: 1}, {faults: 1, leaps: 2, alone: true}}
 	if campaign.On() {
@@ -525,8 +526,8 @@ func TestNoOrderOfFaultsBringsAnEndedSessionBack(t *testing.T) {
 	}
 }
 
-// TestTheModelNoticesEveryFaultInTheProtocol: what it does not notice it does
-// not show.
+// TestTheModelNoticesEveryFaultInTheProtocol checks the model itself: it must find the
+// fault in every broken protocol.
 func TestTheModelNoticesEveryFaultInTheProtocol(t *testing.T) {
 	two, leaping := modelBounds{faults: 1}, modelBounds{faults: 1, leaps: 2, alone: true}
 	for name, broken := range map[string]struct {

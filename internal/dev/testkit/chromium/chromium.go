@@ -1,7 +1,7 @@
-// Package chromium starts the headless Chromium with which tests and developer
-// tools look at pages.
+// Package chromium starts the headless Chromium in which tests and developer tools open
+// pages.
 //
-// It is apart from package testkit because a DevTools client takes long to link.
+// It is separate from package testkit because a DevTools client takes long to link.
 package chromium
 
 import (
@@ -18,8 +18,8 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// OtherHost is a host name that every Chromium of this package resolves to
-// 127.0.0.1, and that it does not trust as it trusts its own machine.
+// OtherHost is a host name that every Chromium of this package resolves to 127.0.0.1,
+// but does not trust as it trusts its own machine.
 const OtherHost = "kelp.example"
 
 // Programs returns the names under which Chromium is installed.
@@ -27,15 +27,15 @@ func Programs() []string {
 	return []string{"chromium", "chromium-browser", "google-chrome", "chrome"}
 }
 
-// Start starts the Chromium at path program, with its profile in folder profile.
-// It returns the context of the first tab, and a function that ends the browser
-// and waits until it has written its profile.
+// Start starts the Chromium at path program, with its profile in folder profile. It
+// returns the context of the first tab, and a function that closes the browser and
+// waits until it has written its profile.
 func Start(ctx context.Context, program, profile string, more ...chromedp.ExecAllocatorOption) (tab context.Context, end func() error, err error) {
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(program), chromedp.UserDataDir(profile), chromedp.NoSandbox, chromedp.DisableGPU, chromedp.WindowSize(1000, 900),
 		chromedp.Flag("disable-quic", true), chromedp.Flag("disable-component-update", true),
 		chromedp.Flag("host-resolver-rules", "MAP "+OtherHost+" 127.0.0.1"),
-		// No process in reserve, and none for graphics: they take as much time as the pages.
+		// No spare process, and none for graphics: they take as much time as the pages.
 		chromedp.Flag("disable-features", "SpareRendererForSitePerProcess,Translate"), chromedp.Flag("in-process-gpu", true),
 		chromedp.Flag("force-prefers-reduced-motion", true),
 	)
@@ -45,7 +45,7 @@ func Start(ctx context.Context, program, profile string, more ...chromedp.ExecAl
 		err := chromedp.Cancel(tab)
 		release()
 		if errors.Is(err, context.Canceled) {
-			err = nil // it has ended before
+			err = nil // it has already exited
 		}
 		return err
 	}
@@ -68,9 +68,9 @@ var (
 	endShared = func() error { return nil }
 )
 
-// Tab opens a tab until the test's end. It has cookies, storage and a cache of its
-// own, in a browser that all tests of the process share; listen gets the tab's
-// events. A package that calls Tab ends with [End].
+// Tab opens a tab and closes it when the test ends. The tab has its own cookies,
+// storage and cache, in a browser that all tests of the process share. listen receives
+// the tab's events. A package that calls Tab must call [End] after its tests.
 func Tab(t testing.TB, listen func(event any)) context.Context {
 	t.Helper()
 	testservice.Program(t, Programs()...)
@@ -84,5 +84,5 @@ func Tab(t testing.TB, listen func(event any)) context.Context {
 	return tab
 }
 
-// End ends the browser of [Tab], for [testservice.Main].
+// End closes the browser of [Tab]. It is for [testservice.Main].
 func End() error { return endShared() }

@@ -1,5 +1,5 @@
-// Package pagetest renders the templates of pages with samples of their data, and
-// checks what holds for every page. It must not know which pages there are.
+// Package pagetest renders page templates with sample data and checks what holds for
+// every page. It must not know which pages there are.
 package pagetest
 
 import (
@@ -17,23 +17,23 @@ import (
 	"holdfast/internal/view"
 )
 
-// Account is what the forms of a member's sample carry in the field "account".
+// Account is the value of the field "account" in the forms of a member's sample.
 const Account = "the account"
 
-// Suite is the pages of one folder of templates.
+// Suite is the set of pages in one folder of templates.
 type Suite struct {
 	Views     *view.Set
 	Templates fs.FS
-	Samples   map[string][]any // of each page, with nothing in it and with everything
+	Samples   map[string][]any // by page, with nothing in it and with everything
 	Source    string           // where the samples are added: "samplePages in web/render_test.go"
-	// Layouts are those around a page: of a guest, of a member with Account, and
-	// of an error.
+	// Layouts returns the layouts of a page: for a guest, for a member with Account,
+	// and for an error.
 	Layouts func(page string) []any
 	Served  func(url string) bool // whether a static file is served
-	Named   []string              // forms that say themselves which account they are about
+	Named   []string              // actions of forms that name the account themselves
 }
 
-// Names are the pages there are templates for.
+// Names returns the names of the pages that have templates.
 func (s Suite) Names(t testing.TB) []string {
 	t.Helper()
 	files, err := fs.Glob(s.Templates, "pages/*.html")
@@ -46,7 +46,7 @@ func (s Suite) Names(t testing.TB) []string {
 	return files
 }
 
-// Data has each sample in each layout.
+// Data returns each sample in each layout.
 func (s Suite) Data(t testing.TB) map[string][]view.Data {
 	t.Helper()
 	data := map[string][]view.Data{}
@@ -63,7 +63,7 @@ func (s Suite) Data(t testing.TB) map[string][]view.Data {
 	return data
 }
 
-// Render is one page as its HTML and as a tree to select from.
+// Render renders one page and returns its HTML and the parsed document.
 func Render(t testing.TB, views *view.Set, page string, data view.Data) (string, *goquery.Document) {
 	t.Helper()
 	var out bytes.Buffer
@@ -78,7 +78,7 @@ func Render(t testing.TB, views *view.Set, page string, data view.Data) (string,
 	return html, doc
 }
 
-// CheckAccessible holds what makes a page whole and accessible.
+// CheckAccessible checks that every page is complete and accessible.
 func (s Suite) CheckAccessible(t *testing.T) {
 	for name, samples := range s.Data(t) {
 		for _, data := range samples {
@@ -100,7 +100,7 @@ func (s Suite) CheckAccessible(t *testing.T) {
 			})
 			doc.Find("link[href], script[src]").Each(func(_ int, ref *goquery.Selection) {
 				url := ref.AttrOr("href", ref.AttrOr("src", ""))
-				if !strings.HasPrefix(url, "data:") && !s.Served(url) { // data: is the picture itself
+				if !strings.HasPrefix(url, "data:") && !s.Served(url) { // a data: URL is the image itself
 					t.Errorf("%s: asks for %q, which is not served", name, url)
 				}
 			})
@@ -108,7 +108,7 @@ func (s Suite) CheckAccessible(t *testing.T) {
 	}
 }
 
-// checkIDs finds ids used twice, and references to ids that are not there.
+// checkIDs finds duplicate IDs and references to missing IDs.
 func checkIDs(t *testing.T, page string, doc *goquery.Document) {
 	t.Helper()
 	seen := map[string]bool{}
@@ -131,8 +131,8 @@ func checkIDs(t *testing.T, page string, doc *goquery.Document) {
 
 var formTargets = regexp.MustCompile(`<form[^>]* action="([^"{]*)`)
 
-// CheckForms looks at every form that a template has, also where it is shown in
-// rare cases only: it carries the account it is shown for.
+// CheckForms checks that every form in the templates, even one that is rarely shown,
+// carries the account it is shown for.
 func (s Suite) CheckForms(t *testing.T) {
 	shown := map[string]bool{}
 	for name, samples := range s.Samples {
@@ -153,7 +153,7 @@ func (s Suite) CheckForms(t *testing.T) {
 		}
 		source, err := fs.ReadFile(s.Templates, file)
 		for _, found := range formTargets.FindAllSubmatch(source, -1) {
-			// Of an action that ends with a slash the rest is the page's.
+			// If an action ends with a slash, the page supplies the rest.
 			if action := string(found[1]); !strings.HasSuffix(action, "/") && !shown[action] {
 				t.Errorf("%s: no sample in %s shows the form for %s", file, s.Source, action)
 			}
@@ -184,7 +184,7 @@ func (s Suite) CheckEscaping(t *testing.T) {
 	}
 }
 
-// CheckCompiled compares each page with what html/template makes of it.
+// CheckCompiled compares each page with the output of html/template.
 func (s Suite) CheckCompiled(t *testing.T) {
 	for name, samples := range s.Data(t) {
 		for _, data := range samples {
@@ -200,8 +200,8 @@ func (s Suite) CheckCompiled(t *testing.T) {
 	}
 }
 
-// Interpreted is data that package view leaves to html/template: it compiles
-// templates for structs, not for pointers to them.
+// Interpreted returns data that package view leaves to html/template: view compiles
+// templates for structs, not for pointers to structs.
 func Interpreted(data view.Data) view.Data {
 	page := reflect.New(reflect.TypeOf(data.Page))
 	page.Elem().Set(reflect.ValueOf(data.Page))

@@ -18,22 +18,22 @@ import (
 // commandLimit is how long one command may take.
 const commandLimit = time.Minute
 
-// Firefox opens a Firefox, without anything of an earlier one, until the test's end.
+// Firefox opens a Firefox with a new profile and closes it when the test ends.
 func Firefox(t testing.TB) *Browser {
 	t.Helper()
 	conn, err := net.Dial("tcp", testservice.Firefox(t))
 	require.NoError(t, err)
 	m := &marionette{conn: conn, in: bufio.NewReader(conn)}
 	t.Cleanup(func() { _ = conn.Close() })
-	_, err = m.read() // it says who it is
+	_, err = m.read() // the greeting of Firefox
 	require.NoError(t, err)
 	b := &Browser{t: t, send: m.send}
 	b.do("WebDriver:NewSession", object{}, nil)
 	return b
 }
 
-// marionette is a connection to Firefox. Messages are JSON, after their length in bytes
-// and a colon.
+// marionette is a connection to Firefox. A message is its length in bytes, a colon and
+// JSON.
 type marionette struct {
 	conn net.Conn
 	in   *bufio.Reader

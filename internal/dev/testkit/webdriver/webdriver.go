@@ -1,6 +1,6 @@
 // Package webdriver drives Firefox and WebKit, as package chromium drives Chromium. It
-// sends the commands of WebDriver (W3C): to Firefox over its own protocol, Marionette,
-// and to WebKit over HTTP.
+// sends WebDriver commands (W3C): to Firefox over its own protocol, Marionette, and to
+// WebKit over HTTP.
 package webdriver
 
 import (
@@ -12,13 +12,13 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-// Browser is a browser with one window. Its methods fail the test.
+// Browser is a browser with one window. If an action fails, the test fails.
 type Browser struct {
 	t    testing.TB
 	send func(command string, params, result any) error
 }
 
-// Names of commands, as Marionette knows them.
+// The names of the commands in Marionette.
 const (
 	navigate = "WebDriver:Navigate"
 	back     = "WebDriver:Back"
@@ -80,7 +80,7 @@ func (b *Browser) element(selector string) object {
 		}
 	}
 	require.NoError(b.t, err)
-	for _, id := range found { // under a name that the standard fixes
+	for _, id := range found { // the standard fixes the key
 		return object{"id": id}
 	}
 	b.t.Fatalf("%s is not on the page", selector)
@@ -95,7 +95,7 @@ type failure struct {
 
 func (f *failure) Error() string { return f.Name + ": " + f.Message }
 
-// value reads a result: the member value of an object, where there is one.
+// value decodes a result: the member "value" if it is an object that has one.
 func value(raw json.RawMessage, into any) error {
 	if into == nil {
 		return nil

@@ -13,7 +13,7 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-// WebKit opens a browser on WebKitGTK until the test's end.
+// WebKit opens a browser on WebKitGTK and closes it when the test ends.
 func WebKit(t testing.TB) *Browser {
 	t.Helper()
 	driver, program := testservice.WebKit(t)
@@ -33,7 +33,7 @@ func WebKit(t testing.TB) *Browser {
 	return &Browser{t: t, send: h.send}
 }
 
-// overHTTP is a session of WebDriver over HTTP.
+// overHTTP is a WebDriver session over HTTP.
 type overHTTP struct {
 	client *http.Client
 	url    string
