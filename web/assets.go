@@ -67,6 +67,13 @@ func newAssets(files fs.FS) (*assets, error) {
 			return err
 		}
 		body, err := fs.ReadFile(files, name)
+		if name == "js/site.js" { // a page loads one script: this one begins with the other
+			back, err := fs.ReadFile(files, "js/back.js")
+			if err != nil {
+				return err
+			}
+			body = append(back, body...)
+		}
 		if err != nil {
 			return err
 		}

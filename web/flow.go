@@ -49,7 +49,7 @@ func (s *Site) Flow(name string) FlowDiagram {
 	if s.Embedded {
 		d.Store = "embedded Redis"
 		d.Inside, d.OnDisk = true, true
-		d.Words += " The server and this store are one process, and the store's data is on disk."
+		d.Words += " Server and store are one process, with its data on disk."
 	}
 	return d
 }

@@ -19,7 +19,9 @@ type layout struct {
 	Member  string   // the person's name; "" for a guest
 	Account string   // for the partial "account", in every form; see accountField
 	Flashes []notice // shown once, under the header
-	Neutral bool     // an error page without a session
+	// FormPage is the path of the page whose form a member has to correct; "" for none.
+	FormPage string
+	Neutral  bool // an error page without a session
 
 	// The footer omits empty fields.
 	Version, Instance, Store string
@@ -58,8 +60,11 @@ func (s *Site) Render(c echo.Context, status int, name, heading string, page any
 	if status == http.StatusUnprocessableEntity || status == http.StatusTooManyRequests {
 		heading = "Error: " + heading
 	}
-	member, _ := memberOf(c)
+	member, known := memberOf(c)
 	l.Member, l.Account = member.Name, formValue(member)
+	if path := s.formPage(l.Path); known && path != "/" && c.Request().Method == http.MethodPost {
+		l.Path, l.FormPage = path, path
+	}
 	return s.write(c, status, name, heading, l, page)
 }
 

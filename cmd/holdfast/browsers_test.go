@@ -79,6 +79,10 @@ func TestTheJourneyIsTheSameInEveryBrowser(t *testing.T) {
 			b.Open(server.URL + "/account/password")
 			b.Click("main form .button")
 			wants("title", "Error:", "send an empty form")
+			b.Click(`header a[href="/devices"]`)
+			wants("h1", "Where you are logged in", "open another page")
+			b.Back()
+			wants("h1", "Change your password", "go back to the form, which is not sent again")
 			for _, page := range []string{"/account", "/devices", "/profile"} {
 				b.Open(server.URL + page)
 			}

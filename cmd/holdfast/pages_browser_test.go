@@ -48,4 +48,12 @@ func TestBackToALoginThatFailedSendsNothingAgain(t *testing.T) {
 	b.do("log in", append(send(password), chromedp.WaitVisible(chromedp.CSS(".greeting h1")))...)
 	b.back()
 	b.sees("Log in", "the page with the error")
+	b.do("change the name to none, then to another", chromedp.Navigate(server.URL+"/account"), chromedp.Click(chromedp.CSS(".overview summary")),
+		chromedp.SetValue(chromedp.CSS("#name"), " "), chromedp.Click(chromedp.CSS("main form .button")), chromedp.WaitVisible(chromedp.CSS(".field-error")),
+		chromedp.SetValue(chromedp.CSS("#name"), "Ada Lovelace"), chromedp.Click(chromedp.CSS("main form .button")), chromedp.WaitVisible(chromedp.CSS(".notice")))
+	b.back()
+	b.sees("Your account", "the page of the form")
+	if at := b.where(); at != server.URL+"/account" {
+		t.Errorf("Back leads to %s", at)
+	}
 }

@@ -1,11 +1,4 @@
 // What a page gains where there is a script. Every page works without this file.
-'use strict';
-
-// Back can bring back a page from before a logout (the page cache of WebKit): what a
-// member saw is asked for again.
-addEventListener('pageshow', (shown) => {
-  if (shown.persisted && document.querySelector('form[action="/logout"]')) location.reload();
-});
 
 // A button beside each password shows it, and hides it again before it is sent.
 // Its name is the word on it, so that what is seen and what is read aloud agree.
