@@ -58,6 +58,12 @@ func TestOnAFullDiskPeopleCanStillLogOut(t *testing.T) {
 		server := start(t, testprocess.Settings{"DATA_DIR": filepath.Join(disk, "data"), "SESSION_STORE": kind, "THROTTLE": "off"})
 		ada, grace, jean := member(t, server), member(t, server), member(t, server)
 		thief := ada.thief()
+		testkit.Eventually(t, answerLimit, "the welcome emails, which take room", func() error {
+			if n := strings.Count(server.Log(), `msg="email sent"`); n != 3 {
+				return fmt.Errorf("%d are sent", n)
+			}
+			return nil
+		})
 		filler := filepath.Join(disk, "filler")
 		fillUp(t, filler)
 		testkit.Eventually(t, answerLimit, "the use of all room in the files", func() error {
