@@ -95,11 +95,11 @@ type stockView struct {
 }
 
 type stockLayout struct {
-	Title, Path              string
-	Member, Account          string
-	Flashes                  []string
-	Neutral, Learn           bool
-	Version, Instance, Store string
+	Title, Path               string
+	Member, Account, FormPage string
+	Flashes                   []string
+	Neutral, Learn            bool
+	Version, Instance, Store  string
 }
 
 type stockProfile struct {

@@ -21,6 +21,7 @@ import (
 // layout is what the site puts around a page.
 type layout struct {
 	Title, Path, Member, Account string
+	FormPage                     string
 	Flashes                      []struct {
 		Text string
 		Mail bool
