@@ -62,8 +62,10 @@ func (s *Site) Render(c echo.Context, status int, name, heading string, page any
 	}
 	member, known := memberOf(c)
 	l.Member, l.Account = member.Name, formValue(member)
-	if path := s.formPage(l.Path); known && path != "/" && c.Request().Method == http.MethodPost {
-		l.Path, l.FormPage = path, path
+	if known && c.Request().Method == http.MethodPost {
+		if path := s.formPage(l.Path); path != "/" {
+			l.Path, l.FormPage = path, path
+		}
 	}
 	return s.write(c, status, name, heading, l, page)
 }
