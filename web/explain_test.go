@@ -296,10 +296,16 @@ func TestWhatARequestWaitedForBelongsToItsRecord(t *testing.T) {
 	b := w.member(w.person("Ada"))
 	gone := w.member(w.person("Bea"))
 	gone.post("/logout", nil).wantRedirect("/login")
-	w.stores.redis.Stop()
-	w.stores.redis.Start() // a new run, without the data of the previous one
-	page := b.get("/explain").want(http.StatusOK)
-	steps := way(page)
+	var page *answer
+	var steps []explained
+	for range 20 { // a heartbeat may open the connection before the request
+		w.stores.redis.Stop()
+		w.stores.redis.Start() // a new run, without the data of the previous one
+		page = b.get("/explain").want(http.StatusOK)
+		if steps = way(page); slices.Contains(titles(steps), "A connection was opened") {
+			break
+		}
+	}
 	step(t, steps, "A connection was opened")
 	if said := page.text("ol.path"); !strings.Contains(said, "FROM devices") || !strings.Contains(said, "This request waited for that.") ||
 		strings.Contains(said, "No SQL was needed") {

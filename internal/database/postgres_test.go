@@ -67,13 +67,13 @@ func TestOpenNamesServerAndReasonOfARefusal(t *testing.T) {
 	server := testservice.Postgres(t)
 	u, err := url.Parse(server.URL)
 	require.NoError(t, err)
-	_, err = database.Open(t.Context(), database.Config{URL: testURL(t, server.URL, "holdfast", "hushhush")})
+	_, err = database.Open(t.Context(), database.Config{URL: testURL(t, server.URL, "holdfast", "hushhush"), Timeout: testkit.Patience})
 	if !errors.Is(err, account.ErrUnavailable) || !strings.Contains(err.Error(), u.Host) ||
 		!strings.Contains(err.Error(), "password authentication failed") || strings.Contains(err.Error(), "hushhush") {
 		t.Errorf("wrong password: %v", err)
 	}
 	u.Path = "/nowhere"
-	_, err = database.Open(t.Context(), database.Config{URL: u.String()})
+	_, err = database.Open(t.Context(), database.Config{URL: u.String(), Timeout: testkit.Patience})
 	if !errors.Is(err, account.ErrUnavailable) || !strings.Contains(err.Error(), `"nowhere" does not exist`) {
 		t.Errorf("no such database: %v", err)
 	}
@@ -130,7 +130,7 @@ func TestOpenRefusesADatabaseThatIsNotUTF8(t *testing.T) {
 	u, err := url.Parse(server.URL)
 	require.NoError(t, err)
 	u.Path = "/latin"
-	if _, err := database.Open(t.Context(), database.Config{URL: u.String()}); err == nil || !strings.Contains(err.Error(), "LATIN1") {
+	if _, err := database.Open(t.Context(), database.Config{URL: u.String(), Timeout: testkit.Patience}); err == nil || !strings.Contains(err.Error(), "LATIN1") {
 		t.Errorf("opened, or not for the encoding: %v", err)
 	}
 }

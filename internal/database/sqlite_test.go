@@ -126,7 +126,7 @@ func TestSQLiteKeepsWhatItAcknowledgedWhenKilled(t *testing.T) {
 
 func TestSQLiteIsForItsOwnerAlone(t *testing.T) {
 	folder := filepath.Join(t.TempDir(), "a", "b")
-	db := open(t, database.Config{DataDir: folder})
+	db := open(t, database.Config{DataDir: folder, Timeout: testkit.Patience})
 	migrate(t, db)
 	insert(t, db.People(), record(1))
 	if want := "SQLite in " + filepath.Join(folder, "holdfast.db"); db.Name() != want {
@@ -161,7 +161,7 @@ func TestSQLiteOpensFoldersOfAnyName(t *testing.T) {
 	}
 	for _, name := range names {
 		folder := filepath.Join(t.TempDir(), name)
-		db := open(t, database.Config{DataDir: folder})
+		db := open(t, database.Config{DataDir: folder, Timeout: testkit.Patience})
 		migrate(t, db)
 		if info, err := os.Stat(filepath.Join(folder, "holdfast.db")); err != nil || info.Size() == 0 {
 			t.Errorf("%q: the database is not where it should be: %v", name, err)

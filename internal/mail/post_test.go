@@ -189,11 +189,11 @@ func TestGreylistedMailIsTriedAgainAndLater(t *testing.T) {
 			if !o.next(post) || o.next(post) {
 				t.Fatal("not tried, or tried again at once")
 			}
-			o.pass(pause - time.Second)
+			o.pass(pause - 10*time.Second)
 			if o.next(post) {
 				t.Fatal("tried again too early")
 			}
-			o.pass(2 * time.Second)
+			o.pass(11 * time.Second)
 		}
 		if !o.next(post) || o.waiting() != 0 || len(p.mails()) != 1 {
 			t.Errorf("%d waiting, %d mails", o.waiting(), len(p.mails()))

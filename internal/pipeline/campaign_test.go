@@ -150,7 +150,7 @@ func TestNoReplyReachesAnothersRequestWhateverFails(t *testing.T) {
 	if o.wrong.Load() != 0 {
 		t.Errorf("%d replies reached another's request", o.wrong.Load())
 	}
-	if o.right.Load() < int64(reads)*8/10 {
+	if o.right.Load() < int64(reads)/2 {
 		t.Errorf("only %d of %d reads succeeded", o.right.Load(), reads)
 	}
 	for what, n := range map[string]int64{"cancellations": o.cancelled.Load(), "time-outs": o.timedOut.Load(),

@@ -74,7 +74,7 @@ func TestCommandsOfManyGoroutinesShareWrites(t *testing.T) {
 func TestCommandsAreSentInTheOrderAsked(t *testing.T) {
 	s := serve(t, (*peer).echo)
 	g := gate{make(chan struct{}), to(s.addr)}
-	c := open(t, pipeline.Options{Dial: g.Dial})
+	c := open(t, pipeline.Options{Dial: g.Dial, Timeout: time.Hour})
 	var all []<-chan answer
 	var want []string
 	for i := range 1000 {

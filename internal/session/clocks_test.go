@@ -73,7 +73,7 @@ func TestServersWhoseClocksDifferAgreeOnWhoIsLoggedIn(t *testing.T) {
 func TestLogInsThatFailedEndNoSession(t *testing.T) {
 	t.Parallel()
 	w := on(t, onDurableRedis)
-	m := w.open(brisk)
+	m := w.open()
 	before := []*browser{w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)}
 	w.redis.Kill()
 	for i := range session.MaxLive - 1 {

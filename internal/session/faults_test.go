@@ -83,7 +83,7 @@ func TestFailingAtAnyStepLeavesNothingHalfDone(t *testing.T) {
 			t.Parallel()
 			w := on(t, fault.with)
 			devices := &faulty{DeviceStore: w.cfg.Devices, fault: func() error { return fault.happen(w) }}
-			m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
+			m := w.open(func(cfg *config) { cfg.Devices = devices })
 			for what, act := range steps() {
 				t.Run(what, func(t *testing.T) {
 					for at := 1; ; at++ {
@@ -206,7 +206,7 @@ func TestAFailedLogInThatCannotBeTakenBackCanBeEnded(t *testing.T) {
 	t.Parallel()
 	w := on(t, onDurableRedis)
 	devices := &faulty{DeviceStore: w.cfg.Devices, fault: func() error { w.redis.Kill(); return errDevices }}
-	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
+	m := w.open(func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m)
 	devices.at = 2 // Insert, then Confirm, once the session is stored
 	mustFail(t, b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil }), errDevices, "log-in")

@@ -19,7 +19,7 @@ import (
 func TestADeviceIsNotMarkedBeforeItsSessionIsGone(t *testing.T) {
 	t.Parallel()
 	w := on(t, onDurableRedis)
-	m := w.open(brisk)
+	m := w.open()
 	b, other := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
 	leaving, err := b.load()
 	require.NoError(t, err)

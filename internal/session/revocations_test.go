@@ -115,7 +115,7 @@ func TestWithoutTheDevicesARestoredRedisIsNotBelieved(t *testing.T) {
 	t.Parallel()
 	w := on(t, onDurableRedis)
 	devices := &absent{DeviceStore: w.cfg.Devices}
-	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
+	m := w.open(func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m).logIn(w.ada)
 	devices.away.Store(true)
 	w.redis.Kill()
