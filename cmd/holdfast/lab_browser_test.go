@@ -366,10 +366,12 @@ func TestInABrowserWhoseSessionEndedIsToldAndTakenBack(t *testing.T) {
 	}
 	b.do("reload", chromedp.Reload())
 	b.sees("Log in", "after the session ended")
-	notices, err := b.texts("[role=status] .notice")
-	if err != nil || len(notices) != 1 || notices[0] != "Your session has ended: it was logged out from another device. Log in to continue." {
-		t.Errorf("the log-in page says %q, %v", notices, err)
-	}
+	b.reads("[role=status] .notice", "say why", func(notices []string) error {
+		if len(notices) != 1 || notices[0] != "Your session has ended: it was logged out from another device. Log in to continue." {
+			return fmt.Errorf("the log-in page says %q", notices)
+		}
+		return nil
+	})
 	b.do("log in",
 		chromedp.SetValue(chromedp.CSS("#email"), v.email),
 		chromedp.SetValue(chromedp.CSS("#password"), password),

@@ -43,7 +43,7 @@ func TestTwoServersShareTheEmbeddedRedisThroughItsSocket(t *testing.T) {
 	if done := second.Command("sessions", "end-all", "--email", bob.email); done.Code != 0 {
 		t.Errorf("end sessions with the settings of the second: %s", done.Output())
 	}
-	staysAsked(t, backWithin, "after the end of all sessions", bob.at(first.URL))
+	staysAsked(t, backWithin, "after the end of all sessions", bob, first)
 
 	bob.logIn()
 	first.Kill()

@@ -14,6 +14,7 @@ import (
 	"github.com/PuerkitoBio/goquery"
 
 	"holdfast/internal/dev/require"
+	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	visit "holdfast/internal/visitor"
 )
@@ -134,18 +135,16 @@ func entered(got answer, err error) error {
 	return nil
 }
 
+// register signs up, again after a 503: on a busy machine a store may exceed its limit.
 func (v *visitor) register() {
 	v.t.Helper()
-	if err := entered(v.trySignUp()); err != nil {
-		v.t.Fatalf("register: %v", err)
-	}
+	testkit.Eventually(v.t, answerLimit, "register", func() error { return entered(v.trySignUp()) })
 }
 
+// logIn logs in, again after a 503.
 func (v *visitor) logIn() {
 	v.t.Helper()
-	if err := entered(v.tryLogIn()); err != nil {
-		v.t.Fatalf("log in: %v", err)
-	}
+	testkit.Eventually(v.t, answerLimit, "log in", func() error { return entered(v.tryLogIn()) })
 }
 
 func (v *visitor) logOut() {
