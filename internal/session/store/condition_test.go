@@ -9,8 +9,9 @@ import (
 	"time"
 )
 
-// TestAnOutageIsLoggedOnceWhoeverNotices covers commands that failed together: one of
-// them may report its failure only after another command has succeeded.
+// TestAnOutageIsLoggedOnceWhoeverNotices covers commands that end late: one of those that
+// failed together may report that after another has succeeded, and one that succeeded
+// before the outage may report that during it.
 func TestAnOutageIsLoggedOnceWhoeverNotices(t *testing.T) {
 	t.Parallel()
 	var log bytes.Buffer
@@ -18,6 +19,10 @@ func TestAnOutageIsLoggedOnceWhoeverNotices(t *testing.T) {
 	failed := errors.New("no reply")
 	began := time.Now()
 	r.observe("GET", began, failed)
+	r.observe("GET", began, nil)
+	if strings.Contains(log.String(), "it is up") {
+		t.Error("a command that began before the outage ended it")
+	}
 	r.observe("GET", time.Now(), nil)
 	r.observe("GET", began, failed)
 	r.observe("GET", began, nil)

@@ -343,10 +343,10 @@ func (r *redisStore) observe(cmd string, began time.Time, err error) {
 	switch {
 	case err == nil:
 		if r.reads.isDown.Load() {
-			r.reads.markUp()
+			r.reads.markUpSince(began)
 		}
 		if cmd == "SET" { // scripts of the heartbeat are taken without room, too
-			r.writes.markUp()
+			r.writes.markUpSince(began)
 		}
 	case errors.Is(err, context.Canceled), errors.Is(err, pipeline.ErrClosed), isReply(err, "NOSCRIPT", "WRONGTYPE"):
 	case isReply(err, "OOM", "MISCONF", "NOREPLICAS", "READONLY"):
@@ -363,8 +363,8 @@ type condition struct {
 	down, up string
 	isDown   atomic.Bool
 
-	mu      sync.Mutex // held to change isDown
-	upSince time.Time
+	mu                 sync.Mutex // held to change isDown
+	upSince, downSince time.Time
 }
 
 func (c *condition) markDown(cause error) { c.markDownSince(time.Now(), cause) }
@@ -376,17 +376,22 @@ func (c *condition) markDownSince(began time.Time, cause error) {
 	defer c.mu.Unlock()
 	if !c.isDown.Load() && began.After(c.upSince) {
 		c.isDown.Store(true)
+		c.downSince = time.Now()
 		c.log.Log(context.Background(), c.level, c.down, "cause", cause)
 	}
 }
 
-func (c *condition) markUp() {
+func (c *condition) markUp() { c.markUpSince(time.Now()) }
+
+// markUpSince ignores a success of something that began before the last markDown: it may
+// be the last success before the outage, reported late.
+func (c *condition) markUpSince(began time.Time) {
 	if !c.isDown.Load() {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.isDown.Load() {
+	if c.isDown.Load() && began.After(c.downSince) {
 		c.isDown.Store(false)
 		c.upSince = time.Now()
 		c.log.Info(c.up)
