@@ -136,7 +136,7 @@ func TestOnePersonWhoClicksThreeTimesGetsOneEmail(t *testing.T) {
 		if got := w.recipients(alreadyThere); len(got) != 0 {
 			t.Errorf("emails to %q", got)
 		}
-		// A form with another password, or on a later day, may be another person's.
+		// A form with another password, or sent an hour later, may be another person's.
 		clicks("one@kelp.example", "nine otters share a kettle", false)
 		w.clock.Advance(time.Hour)
 		clicks("two@kelp.example", otherPassword, false)

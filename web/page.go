@@ -12,7 +12,7 @@ import (
 	"holdfast/internal/view"
 )
 
-// layout is what every page shows around its content. Only this file fills it.
+// layout is what every page shows around its content.
 type layout struct {
 	Title   string   // the whole text of <title>: "Profile · Holdfast"
 	Path    string   // the request's path: the link to it is marked as the current page

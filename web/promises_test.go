@@ -18,7 +18,7 @@ import (
 )
 
 // TestAForwardedAddressIsBelievedFromTrustedProxiesOnly: the request comes from this
-// machine, over a private network that is not listed as a trusted proxy.
+// machine, which counts as a proxy only if it is listed as one.
 func TestAForwardedAddressIsBelievedFromTrustedProxiesOnly(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ trusted, forwarded, want string }{
