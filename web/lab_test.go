@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -77,6 +78,10 @@ func TestATenSecondSessionIsWatchedUntilTheStoreDropsIt(t *testing.T) {
 			}
 			return nil
 		})
+		// What is no key gets into no command.
+		if page := b.get("/lab/expire?key=" + strings.Repeat("'", 43)).want(http.StatusOK); page.doc().Find(".lead strong, .facts, pre").Length() > 0 {
+			t.Error("the page takes any text for a key")
+		}
 		// Other sessions are not shown.
 		if own := b.get("/lab/expire?key=" + session.Key(b.token())).want(http.StatusOK); own.doc().Find(".lead strong, .facts").Length() > 0 {
 			t.Error("the page watches another session")

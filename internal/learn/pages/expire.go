@@ -41,7 +41,7 @@ func (s *Pages) submitExpire(c echo.Context) error {
 // showExpire looks into the store, again and again while the session is there.
 func (s *Pages) showExpire(c echo.Context) error {
 	p := expirePage{Store: s.Sessions.Where()}
-	if key := c.QueryParam("key"); len(key) == len(session.Key("")) {
+	if key := c.QueryParam("key"); session.WellFormed(key) { // has the form of a token, too
 		stored, err := s.Lab.Store.Get(c.Request().Context(), key)
 		if err != nil {
 			return fmt.Errorf("%w: %w", session.ErrUnavailable, err)
