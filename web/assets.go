@@ -67,15 +67,15 @@ func newAssets(files fs.FS) (*assets, error) {
 			return err
 		}
 		body, err := fs.ReadFile(files, name)
+		if err != nil {
+			return err
+		}
 		if name == "js/site.js" { // a page loads one script: this one begins with the other
 			back, err := fs.ReadFile(files, "js/back.js")
 			if err != nil {
 				return err
 			}
 			body = append(back, body...)
-		}
-		if err != nil {
-			return err
 		}
 		return a.add(name, body)
 	})

@@ -76,7 +76,7 @@ func Ends(text string) string { return text[:4] + "…" + text[len(text)-4:] }
 // maxMidRunes is what fits there in medium letters.
 const (
 	maxLineRunes = 16
-	maxMidRunes  = 56
+	maxMidRunes  = 36
 )
 
 // fitting returns words if they fit on an arrow, and otherwise others.

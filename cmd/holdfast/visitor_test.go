@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -138,13 +139,27 @@ func entered(got answer, err error) error {
 // register signs up, again after a 503: on a busy machine a store may exceed its limit.
 func (v *visitor) register() {
 	v.t.Helper()
-	testkit.Eventually(v.t, answerLimit, "register", func() error { return entered(v.trySignUp()) })
+	v.enter("register", v.trySignUp)
 }
 
 // logIn logs in, again after a 503.
 func (v *visitor) logIn() {
 	v.t.Helper()
-	testkit.Eventually(v.t, answerLimit, "log in", func() error { return entered(v.tryLogIn()) })
+	v.enter("log in", v.tryLogIn)
+}
+
+func (v *visitor) enter(doing string, try func() (answer, error)) {
+	v.t.Helper()
+	testkit.Eventually(v.t, answerLimit, doing, func() error {
+		got, err := try()
+		if err == nil && got.Code == http.StatusServiceUnavailable {
+			return errors.New(got.Status)
+		}
+		if err := entered(got, err); err != nil {
+			v.t.Fatalf("%s: %v", doing, err)
+		}
+		return nil
+	})
 }
 
 func (v *visitor) logOut() {

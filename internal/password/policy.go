@@ -51,7 +51,7 @@ func Hashable(password string) bool {
 func isText(s string) bool { return utf8.ValidString(s) && !strings.ContainsRune(s, 0) }
 
 // Check returns nil, or a *[Weak] that says why the password is refused: it is too
-// short, too long, not text, a sequence or repetition, mostly made of the words in
+// short, too long, not text, a sequence or repetition, mostly words in
 // about (the person's name and email address) or of this service's name, well known, or
 // breached. All of these except the last ignore letter case. Check makes no network
 // requests. Any other error means that the file of breached passwords could not be

@@ -22,7 +22,7 @@ import (
 // Time limits that the store documents, and slack for a busy machine.
 const (
 	onceASecond = time.Second     // between two heartbeats of a server
-	believed    = 3 * time.Second // after the last heartbeat that Redis accepted
+	trusted     = 3 * time.Second // after the last heartbeat that Redis accepted
 	slack       = patience
 )
 
@@ -315,7 +315,7 @@ func TestAMasterThatIsCutOffIsNotBelieved(t *testing.T) {
 		}
 		return nil
 	})
-	testkit.Eventually(t, believed+slack, "the master that is cut off", out(kept))
+	testkit.Eventually(t, trusted+slack, "the master that is cut off", out(kept))
 	for range 20 {
 		require.NoError(t, errors.Join(out(kept)(), out(&old)()))
 	}
@@ -379,7 +379,7 @@ func TestARedisThatCannotSaveGreets(t *testing.T) {
 	mustFail(t, b.try(logOut), session.ErrUnavailable, "log-out")
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
-	for began := time.Now(); time.Since(began) < believed+onceASecond; <-look.C {
+	for began := time.Now(); time.Since(began) < trusted+onceASecond; <-look.C {
 		if kept.who() != "Grace" || b.who() != "Ada" {
 			t.Fatal("not greeted")
 		}
@@ -387,7 +387,7 @@ func TestARedisThatCannotSaveGreets(t *testing.T) {
 	w.must("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 	testkit.Steadily(t, slack, "on a new connection", greeted(kept, "Grace"))
 	require.NoError(t, w.cfg.Devices.RevokeByKey(context.Background(), []string{hash(b.token)}, session.RevokedByLogOut))
-	testkit.Eventually(t, believed+onceASecond+slack, "with an ended session there", out(b))
+	testkit.Eventually(t, trusted+onceASecond+slack, "with an ended session there", out(b))
 }
 
 // TestJunkInThePlaceOfTheWatermarkOfTheEmbeddedRedis checks that opening the store with

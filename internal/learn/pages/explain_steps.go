@@ -143,8 +143,7 @@ func (e *explanation) merge() {
 	if len(e.shown)-first < 2 {
 		return
 	}
-	last := e.shown[len(e.shown)-1] // the answer
-	all := last
+	all := e.shown[len(e.shown)-1] // the answer
 	all.Title, all.Text, all.Sources, all.Parts = "Nothing else had to be done", "", nil, slices.Clone(e.shown[first:])
 	for _, s := range all.Parts {
 		all.Sources = append(all.Sources, s.Sources...)

@@ -6,6 +6,7 @@
 package restartcheck
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -136,6 +137,7 @@ type trial struct {
 	place   *place
 	launch  func(ctx context.Context, extra ...string) (server, error) // starts a server on the trial's stores
 	handed  func(token string)                                         // called with each session token
+	cookie  string                                                     // the session cookie's name; "" for that of this program
 	row     Row
 	server  server // the last one started
 	person  visitor.Person
@@ -165,6 +167,7 @@ func (t *trial) start(ctx context.Context, extra ...string) error {
 	if t.browser == nil {
 		t.browser = visitor.New(next.URL())
 		t.browser.Handed = t.handed
+		t.browser.Named = cmp.Or(t.cookie, t.browser.Named)
 	}
 	t.browser = t.browser.At(next.URL())
 	return nil

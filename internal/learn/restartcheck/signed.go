@@ -12,7 +12,7 @@ import (
 // new server with the same key: it keeps nothing else.
 func trySigned(ctx context.Context, o Options) (Row, error) {
 	people, key := &stock.People{}, []byte(rand.Text())
-	t := &trial{Options: o, row: Row{Store: JWT}}
+	t := &trial{Options: o, row: Row{Store: JWT}, cookie: stock.CookieName}
 	t.launch = func(ctx context.Context, _ ...string) (server, error) {
 		started, url, err := stock.Serve(ctx, stock.NewSigned(people, key))
 		if err != nil {
