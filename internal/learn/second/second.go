@@ -25,6 +25,7 @@ import (
 const (
 	startLimit = 15 * time.Second
 	askLimit   = 5 * time.Second
+	maxPorts   = 5
 )
 
 // Options say what to start.
@@ -87,6 +88,9 @@ func (s *Server) Start(ctx context.Context) error {
 		return err
 	}
 	started, port, err := s.launch(ctx)
+	for try := 1; try < maxPorts && err != nil && s.taken(ctx, port); try++ {
+		started, port, err = s.launch(ctx)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.starting = false
@@ -137,6 +141,16 @@ func (s *Server) launch(ctx context.Context) (*launch.Server, int, error) {
 		Program: s.options.Executable, Args: []string{"serve", "--stop-with-stdin", "--uncounted"}, Env: env, Until: "database", StartLimit: startLimit,
 	})
 	return started, port, err
+}
+
+// taken reports whether a port that was free before a server was started on it is not
+// free after it has failed: some connection of this machine has got it in between.
+func (s *Server) taken(ctx context.Context, port int) bool {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(s.options.Host, strconv.Itoa(port)))
+	if err == nil {
+		err = listener.Close()
+	}
+	return err != nil && ctx.Err() == nil
 }
 
 // freePort returns a port that nothing listens on.

@@ -5,7 +5,10 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
+	"runtime"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -68,6 +71,41 @@ func TestASecondServerEndsByItself(t *testing.T) {
 		t.Fatalf("start it again: %v", err)
 	}
 	server.Close()
+}
+
+// TestASecondServerTakesAnotherPortIfItsOwnIsTaken: between the choice of a port and the
+// start of the server on it, anything on the machine may take it.
+func TestASecondServerTakesAnotherPortIfItsOwnIsTaken(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("needs a shell")
+	}
+	dir := t.TempDir()
+	script := filepath.Join(dir, "program")
+	require.NoError(t, os.WriteFile(script, []byte(`#!/bin/sh
+if mkdir "$TAKEN_DIR"; then
+	"$TAKEN_PROGRAM" serve </dev/null >"$TAKEN_DIR/out" & echo $! >"$TAKEN_DIR/pid"
+	until grep -q database "$TAKEN_DIR/out"; do sleep 0.05; done
+fi
+exec "$TAKEN_PROGRAM" "$@"
+`), 0o755))
+	o := options(t, script, time.Hour)
+	taken := filepath.Join(dir, "taken")
+	o.Settings = append(o.Settings, "TAKEN_DIR="+taken, "TAKEN_PROGRAM="+program(t))
+	server := second.New(o)
+	t.Cleanup(func() {
+		server.Close()
+		pid, err := os.ReadFile(filepath.Join(taken, "pid"))
+		require.NoError(t, err)
+		id, err := strconv.Atoi(strings.TrimSpace(string(pid)))
+		require.NoError(t, err)
+		other, err := os.FindProcess(id)
+		require.NoError(t, err)
+		require.NoError(t, other.Kill())
+	})
+	require.NoError(t, server.Start(t.Context()))
+	if state := server.State(); !state.Running {
+		t.Errorf("its port was taken, and it did not take another: %+v", state)
+	}
 }
 
 func TestThereIsOneSecondServerUntilItIsClosed(t *testing.T) {
