@@ -71,7 +71,7 @@ func mostlyOf(folded string, texts []string) bool {
 	var terms []string
 	for _, text := range texts {
 		text = strings.ToLower(norm.NFC.String(strings.TrimSpace(text)))
-		words := strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })
+		words := wordsOf(text)
 		local, _, _ := strings.Cut(text, "@")
 		terms = append(terms, text, local, strings.Join(words, ""))
 		terms = append(terms, words...)
@@ -88,8 +88,14 @@ func mostlyOf(folded string, texts []string) bool {
 	return 2*utf8.RuneCountInString(rest) <= utf8.RuneCountInString(folded)
 }
 
+// wordsOf returns the parts of a text that consist of letters and digits.
+func wordsOf(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return !unicode.IsLetter(r) && !unicode.IsNumber(r) })
+}
+
 // common holds well-known passwords of valid length, in lower case, sorted, one per
-// line after a header that names their source.
+// line after a header that names their source. The text itself is searched, so that no
+// second table is in memory: that takes far less time than the hash that follows.
 //
 //go:embed common.txt
 var common string
@@ -103,6 +109,8 @@ func wellKnown(folded string) bool {
 		2*utf8.RuneCountInString(core) >= len(runes) && listed(core)
 }
 
+func listed(word string) bool { return strings.Contains(common, "\n"+word+"\n") }
+
 // famous holds well-known phrases, in lower case and without spaces and signs, one per
 // line after a header.
 //
@@ -112,33 +120,5 @@ var famous string
 // aPhrase reports whether a password is a famous phrase, however its words are
 // separated.
 func aPhrase(folded string) bool {
-	squeezed := strings.Map(func(r rune) rune {
-		if unicode.IsLetter(r) || unicode.IsNumber(r) {
-			return r
-		}
-		return -1
-	}, folded)
-	return strings.Contains(famous, "\n"+squeezed+"\n")
-}
-
-// listed looks up a word by binary search in the text itself, so that no second table
-// is in memory.
-func listed(word string) bool {
-	if word == "" || strings.ContainsAny(word, "#\n") {
-		return false
-	}
-	low, high := 0, len(common)
-	for low < high {
-		start := strings.LastIndexByte(common[:(low+high)/2], '\n') + 1
-		line, _, _ := strings.Cut(common[start:], "\n")
-		switch {
-		case line == word:
-			return true
-		case line < word || strings.HasPrefix(line, "#"):
-			low = start + len(line) + 1
-		default:
-			high = start
-		}
-	}
-	return false
+	return strings.Contains(famous, "\n"+strings.Join(wordsOf(folded), "")+"\n")
 }
