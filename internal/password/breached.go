@@ -1,9 +1,9 @@
 package password
 
 import (
+	"bytes"
 	"cmp"
 	"crypto/sha1"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -52,8 +52,8 @@ func (b *Breached) check() error {
 	if b.size = info.Size(); !info.Mode().IsRegular() || b.size <= hashDigits {
 		return ErrBreachedFile
 	}
-	first, _, err1 := b.lineAt(0)
-	last, _, err2 := b.lineAt(b.size - 1)
+	first, _, _, err1 := b.lineAt(0)
+	last, _, _, err2 := b.lineAt(b.size - 1)
 	if err := errors.Join(err1, err2); err != nil || first > last {
 		return cmp.Or(err, ErrBreachedFile)
 	}
@@ -65,12 +65,11 @@ func (b *Breached) Close() error { return b.file.Close() }
 
 // Has reports whether a password is in the file.
 func (b *Breached) Has(password string) (bool, error) {
-	sum := sha1.Sum([]byte(password)) // the file uses SHA-1; nothing here relies on its security
-	wanted := strings.ToUpper(hex.EncodeToString(sum[:]))
+	wanted := fmt.Sprintf("%X", sha1.Sum([]byte(password))) // as in the file; nothing here relies on its security
 	low, high := int64(0), b.size
 	for low < high {
 		middle := low + (high-low)/2
-		hash, line, err := b.lineAt(middle)
+		hash, start, next, err := b.lineAt(middle)
 		if err != nil {
 			return false, fmt.Errorf("search breached passwords: %w", err)
 		}
@@ -78,40 +77,32 @@ func (b *Breached) Has(password string) (bool, error) {
 		case hash == wanted:
 			return true, nil
 		case hash < wanted:
-			low = line.end
+			low = next
 		default:
-			high = line.start
+			high = start
 		}
 	}
 	return false, nil
 }
 
-// place is the offset at which a line begins, and that of the next line.
-type place struct{ start, end int64 }
-
-// lineAt returns the hash of the line that contains the byte at an offset.
-func (b *Breached) lineAt(at int64) (hash string, line place, err error) {
+// lineAt returns the hash of the line that contains the byte at an offset, and the
+// offsets at which that line and the next one begin.
+func (b *Breached) lineAt(at int64) (hash string, start, next int64, err error) {
 	from := max(at-maxBreachedLine, 0)
-	around := make([]byte, 2*maxBreachedLine)
-	n, err := b.file.ReadAt(around, from)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return "", place{}, err
+	around, err := io.ReadAll(io.NewSectionReader(b.file, from, 2*maxBreachedLine))
+	if err != nil {
+		return "", 0, 0, err
 	}
-	text := string(around[:n])
 	within := int(at - from)
-	if within >= len(text) {
-		return "", place{}, ErrBreachedFile // truncated since it was opened
+	if within >= len(around) {
+		return "", 0, 0, ErrBreachedFile // truncated since it was opened
 	}
-	start := strings.LastIndexByte(text[:within], '\n') + 1
-	end := strings.IndexByte(text[within:], '\n')
-	if end < 0 {
-		end = len(text)
-	} else {
-		end += within + 1
-	}
-	hash, _, ok := strings.Cut(text[start:end], ":")
+	before := bytes.LastIndexByte(around[:within], '\n') + 1
+	line, _, _ := strings.Cut(string(around[before:]), "\n")
+	hash, _, ok := strings.Cut(line, ":")
 	if !ok || len(hash) != hashDigits || strings.Trim(hash, "0123456789ABCDEF") != "" {
-		return "", place{}, ErrBreachedFile
+		return "", 0, 0, ErrBreachedFile
 	}
-	return hash, place{from + int64(start), from + int64(end)}, nil
+	start = from + int64(before)
+	return hash, start, start + int64(len(line)) + 1, nil
 }
