@@ -11,6 +11,7 @@ import (
 
 	"github.com/alexedwards/argon2id"
 	"golang.org/x/crypto/argon2"
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/text/unicode/norm"
 )
 
@@ -45,7 +46,8 @@ var (
 // ASVS 5.0.0, 15.2.2). It is safe for concurrent use.
 type Hasher struct {
 	cost    argon2id.Params
-	slots   chan struct{}
+	slots   int
+	free    *semaphore.Weighted // the slots
 	wait    time.Duration
 	mu      sync.Mutex
 	shares  map[string]*share // by the key of For; holds only those in use
@@ -57,16 +59,17 @@ type Hasher struct {
 // hashes (at least one) at the same time, and a caller waits for a slot no longer than
 // wait.
 func NewHasher(cost Cost, slots int, wait time.Duration) *Hasher {
+	slots = max(slots, 1)
 	return &Hasher{
 		cost: argon2id.Params{
 			Memory: cost.MemoryKiB, Iterations: cost.Passes, Parallelism: lanes, SaltLength: saltBytes, KeyLength: keyBytes,
 		},
-		slots: make(chan struct{}, max(slots, 1)), wait: wait, shares: map[string]*share{}, hashing: func() {},
+		slots: slots, free: semaphore.NewWeighted(int64(slots)), wait: wait, shares: map[string]*share{}, hashing: func() {},
 	}
 }
 
 // Slots returns how many hashes h runs at the same time at most.
-func (h *Hasher) Slots() int { return cap(h.slots) }
+func (h *Hasher) Slots() int { return h.slots }
 
 // Work returns what all hashes of h so far have cost: memory in KiB times passes, which
 // is what an attacker who measures response times can observe.
@@ -121,26 +124,26 @@ func For(ctx context.Context, key string) context.Context {
 
 // share is the slots that hashes for one key may use.
 type share struct {
-	slots chan struct{}
+	free  *semaphore.Weighted
 	users int // guarded by Hasher.mu
 }
 
 // join returns the slots of the key in ctx, and a function to call when the caller no
 // longer uses them.
-func (h *Hasher) join(ctx context.Context) (slots chan struct{}, leave func()) {
+func (h *Hasher) join(ctx context.Context) (free *semaphore.Weighted, leave func()) {
 	key, found := ctx.Value(shareKey{}).(string)
 	if !found {
-		return make(chan struct{}, 1), func() {}
+		return semaphore.NewWeighted(1), func() {}
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.shares[key]
 	if s == nil {
-		s = &share{slots: make(chan struct{}, max(1, cap(h.slots)/2))}
+		s = &share{free: semaphore.NewWeighted(int64(max(1, h.slots/2)))}
 		h.shares[key] = s
 	}
 	s.users++
-	return s.slots, func() {
+	return s.free, func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if s.users--; s.users == 0 {
@@ -161,29 +164,16 @@ func (h *Hasher) inSlot(ctx context.Context, password string, cost argon2id.Para
 	defer stop()
 	share, leave := h.join(ctx)
 	defer leave()
-	for _, slots := range []chan struct{}{share, h.slots} {
-		if err := acquire(waiting, slots); err != nil {
-			return err
+	for _, slots := range []*semaphore.Weighted{share, h.free} {
+		// A free slot is taken even if there is no time to wait.
+		if !slots.TryAcquire(1) && slots.Acquire(waiting, 1) != nil {
+			return context.Cause(waiting)
 		}
-		defer func() { <-slots }()
+		defer slots.Release(1)
 	}
 	h.work.Add(int64(cost.Memory) * int64(cost.Iterations))
 	h.hashing()
 	return hash(norm.NFC.String(password))
-}
-
-func acquire(waiting context.Context, slots chan struct{}) error {
-	select {
-	case slots <- struct{}{}: // first, even if there is no time to wait
-		return nil
-	default:
-	}
-	select {
-	case slots <- struct{}{}:
-		return nil
-	case <-waiting.Done():
-		return context.Cause(waiting)
-	}
 }
 
 // Limits on the cost and size of a stored hash. A row beyond them was not written by
