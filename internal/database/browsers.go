@@ -2,7 +2,6 @@ package database
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"holdfast/internal/account"
@@ -20,10 +19,7 @@ LIMIT 1`
 // KnownBrowser implements [account.Logins].
 func (p people) KnownBrowser(ctx context.Context, key string, hashes []string) (hash string, err error) {
 	err = p.db.scan(ctx, "find browser", into{&hash}, knownBrowser, key, jsonTexts(hashes))
-	if errors.Is(err, account.ErrNotFound) {
-		return "", nil
-	}
-	return hash, err
+	return hash, missing(err, nil)
 }
 
 // The lock makes a login wait for a concurrent password change. The login then finds

@@ -36,14 +36,6 @@ func (d devices) Insert(ctx context.Context, e session.Device) error {
 	return missing(err, session.ErrEnded)
 }
 
-// missing replaces the error for a missing row with the one that sessions have for it.
-func missing(err, name error) error {
-	if errors.Is(err, fault.ErrNotFound) {
-		return name
-	}
-	return err
-}
-
 const confirmDevice = `
 UPDATE devices
 SET confirmed = TRUE

@@ -37,6 +37,14 @@ func failure(caller context.Context, doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, err)
 }
 
+// missing replaces the error for a missing row with another one, or none.
+func missing(err, other error) error {
+	if errors.Is(err, fault.ErrNotFound) {
+		return other
+	}
+	return err
+}
+
 // ofWrite adds fault.ErrOutcomeUnknown to the failure of a write, unless the database
 // refused it or it was never sent.
 func ofWrite(err error) error {

@@ -2,10 +2,7 @@ package database
 
 import (
 	"context"
-	"errors"
 	"time"
-
-	"holdfast/internal/fault"
 )
 
 // SessionStore says which session store the servers of this database use. The caller
@@ -51,8 +48,5 @@ FROM session_store`
 // nothing was recorded yet, found is false.
 func (db *DB) RecordedSessionStore(ctx context.Context) (s SessionStore, found bool, err error) {
 	err = db.scan(ctx, "read session store", into{&s.Kind, &s.ID, &s.Place}, recordedSessionStore)
-	if errors.Is(err, fault.ErrNotFound) {
-		return SessionStore{}, false, nil
-	}
-	return s, err == nil, err
+	return s, err == nil, missing(err, nil)
 }
