@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -205,59 +206,38 @@ FROM last`
 // own time limit, however many there are. The next page is read while yield processes
 // the one before.
 func (d devices) RevokedSince(ctx context.Context, since time.Time, yield func(keys []string) error) error {
-	pages := make(chan []string, 1)
-	both, ctx := errgroup.WithContext(ctx)
-	both.Go(func() error {
-		defer close(pages)
-		return d.readEnded(ctx, since, pages)
-	})
-	both.Go(func() error {
-		for keys := range pages {
-			if err := yield(keys); err != nil {
+	yields, ctx := errgroup.WithContext(ctx)
+	yields.SetLimit(1) // Go waits for the page before
+	err := d.readEnded(ctx, since, func(keys []string) {
+		yields.Go(func() error {
+			if err := ctx.Err(); err != nil { // the page before has failed
 				return err
 			}
-		}
-		return nil
+			return yield(keys)
+		})
 	})
-	return both.Wait()
+	return cmp.Or(yields.Wait(), err)
 }
 
-// readEnded sends the keys to pages. It stops if ctx is cancelled.
-func (d devices) readEnded(ctx context.Context, since time.Time, pages chan<- []string) error {
+// readEnded passes the keys to page until ctx is cancelled.
+func (d devices) readEnded(ctx context.Context, since time.Time, page func(keys []string)) error {
 	ended, id := since.UnixMilli()-1, "~" // sorts after every ID of that millisecond
 	for {
-		keys, err := d.endedPage(ctx, &ended, &id)
-		if err == nil && len(keys) == 0 {
+		var keys string
+		err := d.db.scan(ctx, "read ended devices", into{&ended, &id, &keys}, endedSince, dayAgo(), ended, id, d.db.pageOf(endedPage))
+		if errors.Is(err, fault.ErrNotFound) {
 			break
-		}
-		if err == nil {
-			err = send(ctx, pages, keys)
 		}
 		if err != nil {
 			return err
 		}
+		page(strings.Fields(keys))
 	}
 	keys, err := revocations(d).since(ctx, since)
-	if err != nil || len(keys) == 0 {
-		return err
+	if err == nil && len(keys) > 0 {
+		page(keys)
 	}
-	return send(ctx, pages, keys)
-}
-
-func send(ctx context.Context, pages chan<- []string, keys []string) error {
-	select {
-	case pages <- keys:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// endedPage returns the keys after ended and id, and advances both.
-func (d devices) endedPage(ctx context.Context, ended *int64, id *string) ([]string, error) {
-	var keys string
-	err := d.db.scan(ctx, "read ended devices", into{ended, id, &keys}, endedSince, dayAgo(), *ended, *id, d.db.pageOf(endedPage))
-	return strings.Fields(keys), missing(err, nil)
+	return err
 }
 
 const claimJob = `
