@@ -153,11 +153,7 @@ WHERE ` + couldLive + `
   AND (ended_ms IS NULL AND id <> $3 OR $4)
 ON CONFLICT (session_key) DO NOTHING`
 
-const endDevicesOfPerson = `
-UPDATE devices
-SET ended_ms = STAMP_MS, ended_how = $2
-WHERE person_id = $1
-  AND ended_ms IS NULL
+const endDevicesOfPerson = endDevices + `  AND person_id = $2
   AND id <> $3`
 
 // revokeSessions revokes a person's sessions, except that of the device keep:
@@ -166,7 +162,7 @@ WHERE person_id = $1
 // everything revoked since then by that clock is revoked there again.
 func (t *tx) revokeSessions(person, keep string, why session.RevokeReason) {
 	t.exec(revokePerson, dayAgo(), person, keep, false)
-	t.exec(endDevicesOfPerson, person, string(why), keep)
+	t.exec(endDevicesOfPerson, string(why), person, keep)
 }
 
 // forgetTriesOf finds attempts by the end of their key: the person's ID, the hashes of
@@ -218,14 +214,10 @@ func (t *tx) closePerson(query, id string) (ended []string) {
 		address = ":" + text.Hash(person.EmailKey)
 	}
 	t.exec(forgetTriesOf, id, address)
-	for _, remove := range []string{
-		`DELETE FROM devices WHERE person_id = $1`,
-		`DELETE FROM links WHERE person_id = $1`,
-		`DELETE FROM browsers WHERE person_id = $1`,
-		`DELETE FROM history WHERE person_id = $1`,
-		`DELETE FROM people WHERE id = $1`,
-	} {
-		t.exec(remove, id)
-	}
+	t.exec(`DELETE FROM devices WHERE person_id = $1`, id)
+	t.exec(`DELETE FROM links WHERE person_id = $1`, id)
+	t.exec(`DELETE FROM browsers WHERE person_id = $1`, id)
+	t.exec(`DELETE FROM history WHERE person_id = $1`, id)
+	t.exec(`DELETE FROM people WHERE id = $1`, id)
 	return ended
 }

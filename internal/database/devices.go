@@ -142,24 +142,22 @@ func (d devices) ListUnexpired(ctx context.Context, person, after string, limit 
 
 const endDevices = `
 UPDATE devices
-SET ended_ms = STAMP_MS, ended_how = $2
+SET ended_ms = STAMP_MS, ended_how = $1
 WHERE ended_ms IS NULL
-  AND session_key IN (SELECT value FROM JSON_TEXTS($1))`
+`
+
+const endDevicesByKey = endDevices + `  AND session_key IN (SELECT value FROM JSON_TEXTS($2))`
 
 // RevokeByKey implements [session.DeviceStore].
 func (d devices) RevokeByKey(ctx context.Context, keys []string, why session.RevokeReason) error {
-	return d.db.execEach(ctx, "revoke devices", endDevices, keys, string(why))
+	return d.db.execEach(ctx, "revoke devices", endDevicesByKey, keys, string(why))
 }
 
 // expireAfter is how long a device may take from its insertion to its confirmation.
 const expireAfter = time.Minute
 
-const expireDevices = `
-UPDATE devices
-SET ended_ms = STAMP_MS, ended_how = $2
-WHERE ended_ms IS NULL
-  AND created_ms < NOW_MS - $3
-  AND id IN (SELECT value FROM JSON_TEXTS($1))`
+const expireDevices = endDevices + `  AND created_ms < NOW_MS - $2
+  AND id IN (SELECT value FROM JSON_TEXTS($3))`
 
 // Expire implements [session.DeviceStore].
 func (d devices) Expire(ctx context.Context, ids []string) error {
@@ -169,11 +167,11 @@ func (d devices) Expire(ctx context.Context, ids []string) error {
 // namedAtOnce is how many rows one statement finds by name.
 const namedAtOnce = 500
 
-// execEach runs a statement whose $1 is a JSON array of names, for some of the names at
-// a time.
+// execEach runs a statement whose last parameter is a JSON array of names, for some of
+// the names at a time.
 func (db *DB) execEach(ctx context.Context, doing, query string, names []string, args ...any) error {
 	for some := range slices.Chunk(names, namedAtOnce) {
-		if _, err := db.exec(ctx, doing, query, append([]any{jsonTexts(some)}, args...)...); err != nil {
+		if _, err := db.exec(ctx, doing, query, append(args, jsonTexts(some))...); err != nil {
 			return err
 		}
 	}
