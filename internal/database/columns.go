@@ -22,15 +22,6 @@ func (m *millis) Scan(value any) error {
 	return nil
 }
 
-// isSet reports whether a column is not NULL.
-type isSet bool
-
-// Scan implements [sql.Scanner].
-func (s *isSet) Scan(value any) error {
-	*s = value != nil
-	return nil
-}
-
 // fromJSON reads a JSON column into a value.
 type fromJSON struct{ value any }
 

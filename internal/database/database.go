@@ -10,6 +10,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"time"
@@ -54,7 +55,7 @@ type DB struct {
 	timeout time.Duration
 	writers int // how many statements of one job may write at the same time
 	places  places
-	page    int             // rows per page, if a test asks for fewer than usual
+	page    int             // rows per statement of a long job, if a test asks for fewer than usual
 	pool    *pgxpool.Pool   // PostgreSQL only
 	conf    *pgx.ConnConfig // PostgreSQL only
 	file    string          // SQLite only
@@ -66,25 +67,12 @@ type DB struct {
 // never the password. It is an [account.ErrUnavailable] if the database does not
 // answer.
 func Open(ctx context.Context, c Config) (*DB, error) {
-	if c.Timeout <= 0 {
-		c.Timeout = DefaultTimeout
-	}
-	if c.MaxConns <= 0 {
-		c.MaxConns = DefaultMaxConns
-	}
+	c.Timeout = cmp.Or(c.Timeout, DefaultTimeout)
+	c.MaxConns = cmp.Or(c.MaxConns, DefaultMaxConns)
 	if c.URL == "" {
 		return openSQLite(ctx, c)
 	}
 	return openPostgres(ctx, c)
-}
-
-// pageOf returns how many rows one statement of a long job processes: usual, or what a
-// test has set.
-func (db *DB) pageOf(usual int) int {
-	if db.page > 0 {
-		return db.page
-	}
-	return usual
 }
 
 // Name returns a readable name of the database: "PostgreSQL at localhost:5432/holdfast"

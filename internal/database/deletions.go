@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -96,7 +97,7 @@ const closedAtOnce = 100
 // closeDue removes the people whose wait is over, each in a separate transaction.
 func (p people) closeDue(ctx context.Context) error {
 	for {
-		due, err := list(ctx, p.db, "read people to delete", single[string], peopleToClose, p.db.pageOf(closedAtOnce))
+		due, err := list(ctx, p.db, "read people to delete", single[string], peopleToClose, cmp.Or(p.db.page, closedAtOnce))
 		if err != nil || len(due) == 0 {
 			return err
 		}

@@ -17,8 +17,6 @@ import (
 // devices implements session's list of devices.
 type devices struct{ db *DB }
 
-var _ session.DeviceStore = devices{}
-
 // Devices returns the list of devices.
 func (db *DB) Devices() session.DeviceStore { return devices{db} }
 
@@ -222,7 +220,7 @@ func (d devices) readEnded(ctx context.Context, since time.Time, page func(keys 
 	ended, id := since.UnixMilli()-1, "~" // sorts after every ID of that millisecond
 	for {
 		var keys string
-		err := d.db.scan(ctx, "read ended devices", into{&ended, &id, &keys}, endedSince, dayAgo(), ended, id, d.db.pageOf(endedPage))
+		err := d.db.scan(ctx, "read ended devices", into{&ended, &id, &keys}, endedSince, dayAgo(), ended, id, cmp.Or(d.db.page, endedPage))
 		if errors.Is(err, fault.ErrNotFound) {
 			break
 		}

@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -55,7 +56,7 @@ func (d devices) RevokeAll(ctx context.Context, why session.RevokeReason, progre
 	if err := d.db.scan(ctx, "read devices", into{&end}, at.end); err != nil {
 		return err
 	}
-	every := d.db.pageOf(reportEvery)
+	every := cmp.Or(d.db.page, reportEvery)
 	pages, ctx := errgroup.WithContext(ctx)
 	pages.SetLimit(d.db.writers)
 	var mu sync.Mutex

@@ -11,8 +11,6 @@ import (
 // outbox implements mail's outbox.
 type outbox struct{ db *DB }
 
-var _ mail.Outbox = outbox{}
-
 // Outbox returns the emails that wait to be sent.
 func (db *DB) Outbox() mail.Outbox { return outbox{db} }
 

@@ -10,12 +10,12 @@ import (
 // people implements account's store.
 type people struct{ db *DB }
 
-const personColumns = `id, name, email, email_key, password_hash, people.created_ms, COALESCE(disabled_ms, delete_after_ms), delete_after_ms, verified_ms, epoch`
+const personColumns = `id, name, email, email_key, password_hash, people.created_ms, COALESCE(disabled_ms, delete_after_ms) IS NOT NULL, delete_after_ms, verified_ms IS NOT NULL, epoch`
 
 func personInto(r *account.Record) into {
 	return into{
 		&r.ID, &r.Name, &r.Email, &r.EmailKey, &r.PasswordHash,
-		(*millis)(&r.Created), (*isSet)(&r.Disabled), (*millis)(&r.DeleteAfter), (*isSet)(&r.Verified), &r.Epoch,
+		(*millis)(&r.Created), &r.Disabled, (*millis)(&r.DeleteAfter), &r.Verified, &r.Epoch,
 	}
 }
 
@@ -154,14 +154,14 @@ const lockPerson = `
 UPDATE people
 SET id = id
 WHERE id = $1
-RETURNING COALESCE(disabled_ms, delete_after_ms)`
+RETURNING COALESCE(disabled_ms, delete_after_ms) IS NOT NULL`
 
 // lockPerson locks a person's row until the transaction ends, or fails with
 // ErrNotFound. Every change of a person begins with it, so that no two wait for each
 // other, and a concurrent login is either recorded before the change, and found by it,
 // or recorded after it, and sees the new values.
 func (t *tx) lockPerson(id string) (disabled bool) {
-	t.scan(into{(*isSet)(&disabled)}, lockPerson, id)
+	t.scan(into{&disabled}, lockPerson, id)
 	return disabled
 }
 

@@ -10,8 +10,6 @@ import (
 // revocations implements session's list of sessions to remove from its store.
 type revocations struct{ db *DB }
 
-var _ session.Revocations = revocations{}
-
 // Revocations returns the sessions that account changes have revoked.
 func (db *DB) Revocations() session.Revocations { return revocations{db} }
 

@@ -10,8 +10,6 @@ import (
 // tries implements throttle's store.
 type tries struct{ db *DB }
 
-var _ throttle.Store = tries{}
-
 // Tries returns the store of counted attempts.
 func (db *DB) Tries() throttle.Store { return tries{db} }
 

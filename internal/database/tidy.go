@@ -1,6 +1,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"time"
 
@@ -49,7 +50,7 @@ func (db *DB) Tidy(ctx context.Context) error {
 // execInBatches repeats a statement, whose last parameter is how many rows it may
 // process, until it processes fewer.
 func (db *DB) execInBatches(ctx context.Context, doing, query string, rows int, args ...any) error {
-	atOnce := int64(db.pageOf(rows))
+	atOnce := int64(cmp.Or(db.page, rows))
 	for {
 		n, err := db.exec(ctx, doing, query, append(args, atOnce)...)
 		if err != nil || n < atOnce {
