@@ -98,18 +98,14 @@ ORDER BY at_ms DESC, id
 LIMIT $2
 OFFSET $3`
 
-func eventInto(e *account.Event) into {
-	return into{&e.ID, &e.Kind, (*millis)(&e.At), &e.From.UserAgent, &e.From.Address}
-}
-
 // History implements [account.History].
 func (p people) History(ctx context.Context, person string, before account.Event, offset, limit int) ([]account.Event, error) {
-	events, err := list(ctx, p.db, "read history", eventInto, historyOfPerson,
-		person, limit, offset, string(account.EventSessionExpired), string(session.RevokedByTime), placeBefore(before.At), before.ID, offset+limit)
-	for i := range events {
-		events[i].Person = person
+	columns := func(e *account.Event) into {
+		e.Person = person
+		return into{&e.ID, &e.Kind, (*millis)(&e.At), &e.From.UserAgent, &e.From.Address}
 	}
-	return events, err
+	return list(ctx, p.db, "read history", columns, historyOfPerson,
+		person, limit, offset, string(account.EventSessionExpired), string(session.RevokedByTime), placeBefore(before.At), before.ID, offset+limit)
 }
 
 // placeBefore returns the position from which a list with the latest first continues

@@ -47,7 +47,14 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 		pool:    pool,
 		conf:    at,
 	}
-	if err := db.checkEncoding(ctx); err != nil {
+	// The first query shows whether the database answers, and whether it counts and
+	// stores text as the domain does.
+	var encoding string
+	err = db.scan(ctx, "connect", into{&encoding}, `SHOW server_encoding`)
+	if err == nil && encoding != "UTF8" {
+		err = fmt.Errorf("database encoding is %s; create the database with ENCODING 'UTF8'", encoding)
+	}
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", db.name, err), db.Close())
 	}
 	return db, nil
@@ -87,26 +94,10 @@ func parsePostgres(c Config) (*pgxpool.Config, error) {
 	return conf, nil
 }
 
-// checkEncoding refuses a database that would count or store text differently from the
-// domain. It is also the first query, which shows whether the database answers.
-func (db *DB) checkEncoding(ctx context.Context) error {
-	var encoding string
-	if err := db.scan(ctx, "connect", into{&encoding}, `SHOW server_encoding`); err != nil {
-		return err
-	}
-	if encoding != "UTF8" {
-		return fmt.Errorf("database encoding is %s; create the database with ENCODING 'UTF8'", encoding)
-	}
-	return nil
-}
-
 func withoutPassword(text string, u *url.URL) string {
-	secrets := []string{u.Query().Get("password"), u.Query().Get("sslpassword")}
-	if password, ok := u.User.Password(); ok {
-		escaped := strings.TrimPrefix(url.UserPassword("", password).String(), ":")
-		secrets = append(secrets, password, escaped)
-	}
-	for _, secret := range secrets {
+	password, _ := u.User.Password()
+	escaped := strings.TrimPrefix(url.UserPassword("", password).String(), ":")
+	for _, secret := range []string{u.Query().Get("password"), u.Query().Get("sslpassword"), password, escaped} {
 		if secret != "" {
 			text = strings.ReplaceAll(text, secret, "…")
 		}

@@ -53,7 +53,7 @@ type into []any
 func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error) {
 	query, began := c.dialect.Replace(query), time.Now()
 	result, err := c.via.ExecContext(ctx, query, args...)
-	traceOf(ctx).ran(query, began, err)
+	report(ctx, query, began, err)
 	if err != nil {
 		return 0, err
 	}
@@ -64,7 +64,7 @@ func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error
 func (c conn) scan(ctx context.Context, dest into, query string, args ...any) error {
 	query, began := c.dialect.Replace(query), time.Now()
 	row := c.via.QueryRowContext(ctx, query, args...)
-	traceOf(ctx).ran(query, began, row.Err())
+	report(ctx, query, began, row.Err())
 	return row.Scan(dest...)
 }
 
@@ -72,7 +72,7 @@ func (c conn) scan(ctx context.Context, dest into, query string, args ...any) er
 func collect[T any](ctx context.Context, c conn, columns func(*T) into, query string, args ...any) (all []T, err error) {
 	query, began := c.dialect.Replace(query), time.Now()
 	rows, err := c.via.QueryContext(ctx, query, args...)
-	traceOf(ctx).ran(query, began, err)
+	report(ctx, query, began, err)
 	if err != nil {
 		return nil, err
 	}
@@ -144,7 +144,7 @@ func (db *DB) transaction(ctx context.Context, doing string, do func(*tx)) error
 		committing = false
 		began := time.Now()
 		open, err := db.sql.BeginTx(ctx, nil)
-		traceOf(ctx).ran("BEGIN", began, err)
+		report(ctx, "BEGIN", began, err)
 		if err != nil {
 			return err
 		}
@@ -155,7 +155,7 @@ func (db *DB) transaction(ctx context.Context, doing string, do func(*tx)) error
 		}
 		committing, began = true, time.Now()
 		err = open.Commit()
-		traceOf(ctx).ran("COMMIT", began, err)
+		report(ctx, "COMMIT", began, err)
 		return err
 	})
 	if committing {

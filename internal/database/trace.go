@@ -28,14 +28,9 @@ func WithTrace(ctx context.Context, t *Trace) context.Context {
 	return context.WithValue(ctx, traceKey{}, t)
 }
 
-func traceOf(ctx context.Context) *Trace {
-	t, _ := ctx.Value(traceKey{}).(*Trace)
-	return t
-}
-
-// ran reports a statement; t may be nil.
-func (t *Trace) ran(text string, began time.Time, err error) {
-	if t != nil {
+// report passes a statement to the Trace in ctx, if there is one.
+func report(ctx context.Context, text string, began time.Time, err error) {
+	if t, _ := ctx.Value(traceKey{}).(*Trace); t != nil {
 		t.Ran(Statement{text, began, err})
 	}
 }
