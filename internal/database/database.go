@@ -49,12 +49,11 @@ type Config struct {
 
 // DB is an open database. It is safe for concurrent use.
 type DB struct {
+	dialect
 	sql     *sql.DB
 	conn    conn // runs statements on sql
 	name    string
 	timeout time.Duration
-	writers int // how many statements of one job may write at the same time
-	places  places
 	page    int             // rows per statement of a long job, if a test asks for fewer than usual
 	pool    *pgxpool.Pool   // PostgreSQL only
 	conf    *pgx.ConnConfig // PostgreSQL only

@@ -3,40 +3,12 @@ package database
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
 
 	"holdfast/internal/session"
 )
-
-// places describes where the rows of devices are in the database's files, counted from
-// 0. Reading them in this order is many times faster than by a key.
-type places struct {
-	end    string // statement for the first place after all rows
-	within string // condition: the row is at $2 or later, and before $3
-	step   int64  // places of some 10,000 rows
-	at     func(place int64) any
-}
-
-func postgresPlaces() places {
-	return places{
-		end:    `SELECT pg_relation_size('devices') / current_setting('block_size')::bigint`,
-		within: `ctid >= $2 AND ctid < $3`,
-		step:   200, // blocks of some 50 rows
-		at:     func(block int64) any { return fmt.Sprintf("(%d,0)", block) },
-	}
-}
-
-func sqlitePlaces() places {
-	return places{
-		end:    `SELECT COALESCE(MAX(rowid), 0) + 1 FROM devices`,
-		within: `rowid >= $2 AND rowid < $3`,
-		step:   10_000,
-		at:     func(row int64) any { return row },
-	}
-}
 
 // The clock is read once per page, which costs less than once per row.
 const endPage = `

@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"log/slog"
 	"path"
-	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/stdlib"
@@ -36,14 +35,17 @@ func advisoryLock() int64 {
 // call applied, in order. Any number of processes may call it at the same time: one
 // applies, the others wait and find nothing to do. It returns [account.ErrUnavailable]
 // if the database cannot be reached.
-func (db *DB) Migrate(ctx context.Context) ([]string, error) {
+func (db *DB) Migrate(ctx context.Context) (applied []string, err error) {
 	inner, cancel := context.WithTimeout(ctx, migrateTimeout)
 	defer cancel()
-	migrate := db.migrateSQLite
 	if db.pool != nil {
-		migrate = db.migratePostgres
+		applied, err = db.migratePostgres(inner)
+	} else {
+		err = db.whileLocked(inner, func() (err error) {
+			applied, err = db.up(inner, db.sql)
+			return err
+		})
 	}
-	applied, err := migrate(inner)
 	return applied, failure(ctx, "migrate "+db.name, err)
 }
 
@@ -85,15 +87,6 @@ func renewKeys(ctx context.Context, c conn) error {
 	return err
 }
 
-func (db *DB) migrateSQLite(ctx context.Context) ([]string, error) {
-	unlock, err := db.lockFile(ctx)
-	if err != nil {
-		return nil, err
-	}
-	applied, err := up(ctx, goose.DialectSQLite3, "sqlite", db.sql)
-	return applied, errors.Join(err, unlock())
-}
-
 // migratePostgres uses separate connections, whose statements may take as long as they
 // need.
 func (db *DB) migratePostgres(ctx context.Context) ([]string, error) {
@@ -102,7 +95,7 @@ func (db *DB) migratePostgres(ctx context.Context) ([]string, error) {
 	conf.RuntimeParams["lock_timeout"] = "0"
 	own := stdlib.OpenDB(*conf)
 	own.SetMaxOpenConns(1)
-	applied, err := up(ctx, goose.DialectPostgres, "postgres", own, goose.WithSessionLocker(waitingLocker{}))
+	applied, err := db.up(ctx, own, goose.WithSessionLocker(waitingLocker{}))
 	return applied, errors.Join(err, own.Close())
 }
 
@@ -134,24 +127,19 @@ var (
 // queried. A database that is ahead of this version is fine: its migrations let the
 // previous version continue.
 func (db *DB) CheckMigrated(ctx context.Context) (ahead bool, err error) {
-	dialect, folder, known := goose.DialectSQLite3, "sqlite", sqliteKnowsTable
-	if db.pool != nil {
-		dialect, folder, known = goose.DialectPostgres, "postgres", postgresKnowsTable
-	}
-	steps, err := migrator(dialect, folder, db.sql)
+	steps, err := db.migrator(db.sql)
 	if err != nil {
 		return false, err
 	}
 	doing := "read version of " + db.name
 	var migrated bool
-	if err := db.scan(ctx, doing, into{&migrated}, known, versionTable); err != nil {
-		return false, err
-	}
 	var version int64
-	if migrated {
-		if err := db.scan(ctx, doing, into{&version}, latestVersion); err != nil {
-			return false, err
-		}
+	err = db.scan(ctx, doing, into{&migrated}, db.hasTable, versionTable)
+	if err == nil && migrated {
+		err = db.scan(ctx, doing, into{&version}, latestVersion)
+	}
+	if err != nil {
+		return false, err
 	}
 	sources := steps.ListSources() // in order
 	latest := sources[len(sources)-1].Version
@@ -161,51 +149,42 @@ func (db *DB) CheckMigrated(ctx context.Context) (ahead bool, err error) {
 	return version > latest, err
 }
 
-const (
-	sqliteKnowsTable = `
-SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = $1)`
-
-	postgresKnowsTable = `
-SELECT to_regclass($1) IS NOT NULL`
-
-	latestVersion = `
+const latestVersion = `
 SELECT COALESCE(MAX(version_id), 0)
 FROM ` + versionTable + `
 WHERE is_applied`
-)
 
-// migrator prepares the migrations in a folder. It does not query the database.
-func migrator(d goose.Dialect, folder string, on *sql.DB, opts ...goose.ProviderOption) (*goose.Provider, error) {
-	steps, err := fs.Sub(migrations.FS, folder)
+// migrator prepares the migrations. It does not query the database.
+func (db *DB) migrator(on *sql.DB, opts ...goose.ProviderOption) (*goose.Provider, error) {
+	steps, err := fs.Sub(migrations.FS, db.migrations)
 	if err != nil {
 		return nil, err
 	}
 	opts = append(opts, goose.WithSlog(slog.New(slog.DiscardHandler)), goose.WithDisableGlobalRegistry(true), goose.WithTableName(versionTable))
-	provider, err := goose.NewProvider(d, on, steps, opts...)
+	provider, err := goose.NewProvider(db.goose, on, steps, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
 	return provider, nil
 }
 
-func up(ctx context.Context, d goose.Dialect, folder string, on *sql.DB, opts ...goose.ProviderOption) ([]string, error) {
-	provider, err := migrator(d, folder, on, opts...)
+func (db *DB) up(ctx context.Context, on *sql.DB, opts ...goose.ProviderOption) (applied []string, err error) {
+	provider, err := db.migrator(on, opts...)
 	if err != nil {
 		return nil, err
 	}
-	if err := provideVersionTable(ctx, d, folder, on); err != nil {
+	if err := db.provideVersionTable(ctx, on); err != nil {
 		return nil, err
 	}
 	results, err := provider.Up(ctx)
 	if partial, ok := errors.AsType[*goose.PartialError](err); ok {
 		results = partial.Applied
 	}
-	var applied []string
 	for _, r := range results {
 		applied = append(applied, path.Base(r.Source.Path))
 	}
 	if err == nil {
-		err = renewKeys(ctx, conn{on, strings.NewReplacer()})
+		err = renewKeys(ctx, conn{on, db.words})
 	}
 	return applied, err
 }

@@ -22,9 +22,6 @@ import (
 // below the server's max_connections (100 by default).
 const DefaultMaxConns = 16
 
-// postgresWriters leaves most connections to others.
-const postgresWriters = 4
-
 // openPostgres opens a pool. A call waits for a connection, connects and runs within
 // db.timeout. The server cancels by itself what the client has given up.
 func openPostgres(ctx context.Context, c Config) (*DB, error) {
@@ -36,14 +33,13 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create PostgreSQL pool: %w", err)
 	}
-	at, handle := conf.ConnConfig, stdlib.OpenDBFromPool(pool)
+	at, handle, dialect := conf.ConnConfig, stdlib.OpenDBFromPool(pool), postgresDialect()
 	db := &DB{
+		dialect: dialect,
 		sql:     handle,
-		conn:    conn{handle, postgresDialect()},
+		conn:    conn{handle, dialect.words},
 		name:    fmt.Sprintf("PostgreSQL at %s/%s", net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port))), at.Database),
 		timeout: c.Timeout,
-		writers: postgresWriters,
-		places:  postgresPlaces(),
 		pool:    pool,
 		conf:    at,
 	}

@@ -24,7 +24,7 @@ const (
 // openSQLite opens the file, which any number of processes may share.
 func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	file := filepath.Join(c.DataDir, sqliteFile)
-	db := &DB{name: "SQLite in " + file, timeout: c.Timeout, writers: 1, places: sqlitePlaces(), file: file, diskFull: c.DiskFull}
+	db := &DB{dialect: sqliteDialect(), name: "SQLite in " + file, timeout: c.Timeout, file: file, diskFull: c.DiskFull}
 	params := sqliteParams(c.Timeout)
 	if c.MustExist {
 		params.Set("mode", "rw")
@@ -37,33 +37,25 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", db.name, err)
 	}
-	db.conn = conn{db.sql, sqliteDialect()}
+	db.conn = conn{db.sql, db.words}
 	db.sql.SetMaxOpenConns(sqliteMaxConns)
 	db.sql.SetMaxIdleConns(sqliteMaxConns)
-	if err := db.firstConnection(ctx); err != nil {
+	// The first connection switches a new file to WAL. SQLite does not wait for that: two
+	// processes that start at the same time would fail without the lock.
+	if err := db.whileLocked(ctx, func() error { return db.Ping(ctx) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", db.name, err), db.sql.Close())
 	}
 	return db, nil
 }
 
-// firstConnection switches a new file to WAL. SQLite does not wait for that: two
-// processes that start at the same time would fail without the lock.
-func (db *DB) firstConnection(ctx context.Context) error {
-	unlock, err := db.lockFile(ctx)
-	if err != nil {
-		return err
-	}
-	return errors.Join(db.Ping(ctx), unlock())
-}
-
-// lockFile acquires the lock that openers and migrators of one file share. The system
-// releases it when the process ends, for whatever reason.
-func (db *DB) lockFile(ctx context.Context) (unlock func() error, err error) {
+// whileLocked calls do with the lock that openers and migrators of one file share. The
+// system releases it when the process ends, for whatever reason.
+func (db *DB) whileLocked(ctx context.Context, do func() error) error {
 	lock := flock.New(db.file+".lock", flock.SetPermissions(0o600))
 	if _, err := lock.TryLockContext(ctx, lockRetryDelay); err != nil {
-		return nil, failure(ctx, "lock "+lock.Path(), err)
+		return failure(ctx, "lock "+lock.Path(), err)
 	}
-	return lock.Unlock, nil
+	return errors.Join(do(), lock.Unlock())
 }
 
 func sqliteParams(timeout time.Duration) url.Values {

@@ -7,34 +7,6 @@ import (
 	"time"
 )
 
-// A statement may contain these words, which the two databases write differently:
-//
-//   - NOW_MS is the database's clock in Unix milliseconds, when the statement
-//     runs: in PostgreSQL, now() would be when its transaction began. This clock
-//     determines all ages, so that servers whose clocks differ agree.
-//   - STAMP_MS is the same clock, but never before the floor that
-//     [devices.Clock] has returned. It stamps the end of a session.
-//   - JSON_TEXTS is the function that turns a JSON array of texts into a table
-//     with the column value.
-//   - FOR UPDATE, FOR SHARE and FOR KEY SHARE lock rows. SQLite has no such
-//     clauses, and allows one writer at a time.
-//
-// SQL is substituted nowhere else.
-func postgresDialect() *strings.Replacer {
-	const now = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`
-	return strings.NewReplacer(
-		"NOW_MS", now, "STAMP_MS", `GREATEST(`+now+`, (SELECT floor_ms FROM clock))`,
-		"JSON_TEXTS", "json_array_elements_text")
-}
-
-func sqliteDialect() *strings.Replacer {
-	const now = `CAST(unixepoch('subsec') * 1000 AS INTEGER)`
-	return strings.NewReplacer(
-		"NOW_MS", now, "STAMP_MS", `MAX(`+now+`, (SELECT floor_ms FROM clock))`,
-		"JSON_TEXTS", "json_each",
-		"FOR UPDATE", "", "FOR SHARE", "", "FOR KEY SHARE", "")
-}
-
 // conn runs statements in the dialect of its database, and reports each to the [Trace]
 // in its context.
 type conn struct {
@@ -43,7 +15,7 @@ type conn struct {
 		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	}
-	dialect *strings.Replacer
+	words *strings.Replacer
 }
 
 // into holds the destinations of a row's columns.
@@ -51,7 +23,7 @@ type into []any
 
 // exec returns how many rows a statement changed.
 func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	query, began := c.dialect.Replace(query), time.Now()
+	query, began := c.words.Replace(query), time.Now()
 	result, err := c.via.ExecContext(ctx, query, args...)
 	report(ctx, query, began, err)
 	if err != nil {
@@ -62,7 +34,7 @@ func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error
 
 // scan reads the first row of a query, or returns [sql.ErrNoRows].
 func (c conn) scan(ctx context.Context, dest into, query string, args ...any) error {
-	query, began := c.dialect.Replace(query), time.Now()
+	query, began := c.words.Replace(query), time.Now()
 	row := c.via.QueryRowContext(ctx, query, args...)
 	report(ctx, query, began, row.Err())
 	return row.Scan(dest...)
@@ -70,7 +42,7 @@ func (c conn) scan(ctx context.Context, dest into, query string, args ...any) er
 
 // collect reads every row of a query. columns returns the destinations for one row.
 func collect[T any](ctx context.Context, c conn, columns func(*T) into, query string, args ...any) (all []T, err error) {
-	query, began := c.dialect.Replace(query), time.Now()
+	query, began := c.words.Replace(query), time.Now()
 	rows, err := c.via.QueryContext(ctx, query, args...)
 	report(ctx, query, began, err)
 	if err != nil {
@@ -149,7 +121,7 @@ func (db *DB) transaction(ctx context.Context, doing string, do func(*tx)) error
 			return err
 		}
 		defer open.Rollback()
-		t := &tx{ctx: ctx, conn: conn{open, db.conn.dialect}}
+		t := &tx{ctx: ctx, conn: conn{open, db.words}}
 		if do(t); t.err != nil {
 			return t.err
 		}

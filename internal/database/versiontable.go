@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/pressly/goose/v3"
@@ -23,34 +24,18 @@ const (
 	formerVersionTable = goose.DefaultTablename
 )
 
-const (
-	sqliteColumns = `
-SELECT m.name || '.' || c.name
-FROM sqlite_schema m
-JOIN pragma_table_info(m.name) c`
-
-	postgresColumns = `
-SELECT table_name || '.' || column_name
-FROM information_schema.columns
-WHERE table_schema = current_schema()`
-
-	copyVersions = `
+const copyVersions = `
 INSERT INTO ` + versionTable + ` (version_id, is_applied, tstamp)
 SELECT version_id, is_applied, tstamp
 FROM ` + formerVersionTable + `
 ORDER BY id`
-)
 
 // provideVersionTable copies the version table of an earlier release, which keeps its
 // own. It fails, without changing anything, if a table with one of our names belongs to
 // another program.
-func provideVersionTable(ctx context.Context, d goose.Dialect, folder string, on *sql.DB) error {
-	known := sqliteKnowsTable
-	if d == goose.DialectPostgres {
-		known = postgresKnowsTable
-	}
+func (db *DB) provideVersionTable(ctx context.Context, on *sql.DB) error {
 	var there bool
-	if err := on.QueryRowContext(ctx, known, versionTable).Scan(&there); there || err != nil {
+	if err := on.QueryRowContext(ctx, db.hasTable, versionTable).Scan(&there); there || err != nil {
 		return err
 	}
 	open, err := on.BeginTx(ctx, nil)
@@ -58,28 +43,19 @@ func provideVersionTable(ctx context.Context, d goose.Dialect, folder string, on
 		return err
 	}
 	defer open.Rollback()
-	columnsOf := sqliteColumns
-	if d == goose.DialectPostgres {
-		columnsOf = postgresColumns
+	if db.pool != nil {
 		if _, err := open.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, advisoryLock()); err != nil {
 			return err
 		}
 	}
-	names, err := collect(ctx, conn{open, strings.NewReplacer()}, single[string], columnsOf)
-	if err != nil {
+	columns, err := collect(ctx, conn{open, db.words}, single[string], db.columns)
+	if err != nil || slices.Contains(columns, versionTable+".version_id") {
 		return err
 	}
-	columns := map[string]bool{}
-	for _, name := range names {
-		columns[name] = true
+	if !slices.Contains(columns, formerVersionTable+".version_id") || !slices.Contains(columns, "people.email_key") {
+		return db.checkForeign(columns)
 	}
-	if columns[versionTable+".version_id"] {
-		return nil
-	}
-	if !columns[formerVersionTable+".version_id"] || !columns["people.email_key"] {
-		return checkForeign(folder, names)
-	}
-	store, err := goosedb.NewStore(goosedb.Dialect(d), versionTable)
+	store, err := goosedb.NewStore(db.goose, versionTable)
 	if err != nil {
 		return err
 	}
@@ -92,12 +68,11 @@ func provideVersionTable(ctx context.Context, d goose.Dialect, folder string, on
 	return open.Commit()
 }
 
-var createTable = regexp.MustCompile(`(?m)^CREATE TABLE (\w+)`)
-
 // checkForeign fails if a table with one of these columns has the name of one that
-// the migrations in a folder create.
-func checkForeign(folder string, columns []string) error {
-	files, err := fs.Glob(migrations.FS, folder+"/*.sql")
+// the migrations create.
+func (db *DB) checkForeign(columns []string) error {
+	createTable := regexp.MustCompile(`(?m)^CREATE TABLE (\w+)`)
+	files, err := fs.Glob(migrations.FS, db.migrations+"/*.sql")
 	if err != nil {
 		return err
 	}
@@ -107,11 +82,10 @@ func checkForeign(folder string, columns []string) error {
 			return err
 		}
 		for _, created := range createTable.FindAllSubmatch(text, -1) {
-			for _, column := range columns {
-				if table, _, _ := strings.Cut(column, "."); table == string(created[1]) {
-					return fmt.Errorf("table %s exists already and is another program's: use a database or a schema (?search_path=%s) of its own",
-						table, product.Slug)
-				}
+			table := string(created[1])
+			if slices.ContainsFunc(columns, func(column string) bool { return strings.HasPrefix(column, table+".") }) {
+				return fmt.Errorf("table %s exists already and is another program's: use a database or a schema (?search_path=%s) of its own",
+					table, product.Slug)
 			}
 		}
 	}
