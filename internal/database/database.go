@@ -51,7 +51,6 @@ type Config struct {
 type DB struct {
 	dialect
 	sql     *sql.DB
-	conn    conn // runs statements on sql
 	name    string
 	timeout time.Duration
 	page    int             // rows per statement of a long job, if a test asks for fewer than usual

@@ -66,9 +66,8 @@ ORDER BY verified_ms IS NULL, created_ms`
 // renewKeys gives addresses the key that they have in this version, unless another
 // account has it: then both stay as they are, see docs/decisions. It runs at every
 // start, because an earlier version may run beside this one.
-func renewKeys(ctx context.Context, c conn) error {
-	former, err := collect(ctx, c, single[string], formerKeys)
-	for _, key := range former {
+func renewKeys(t *tx) error {
+	for _, key := range collect(t, single[string], formerKeys) {
 		now, ok := account.EmailKey(key)
 		if !ok || now == key {
 			continue
@@ -79,12 +78,12 @@ func renewKeys(ctx context.Context, c conn) error {
 			`UPDATE outbox SET recipient = $2 WHERE recipient = $1 AND kind = 'reset'`,
 			`UPDATE people SET email_key = $2 WHERE email_key = $1 AND NOT EXISTS (SELECT 1 FROM people WHERE email_key = $2)`,
 		} {
-			if _, failed := c.exec(ctx, renew, key, now); failed != nil && !duplicate(failed) {
-				err = errors.Join(err, failed)
+			if t.exec(renew, key, now); duplicate(t.err) {
+				t.err = nil
 			}
 		}
 	}
-	return err
+	return t.err
 }
 
 // migratePostgres uses separate connections, whose statements may take as long as they
@@ -184,7 +183,7 @@ func (db *DB) up(ctx context.Context, on *sql.DB, opts ...goose.ProviderOption) 
 		applied = append(applied, path.Base(r.Source.Path))
 	}
 	if err == nil {
-		err = renewKeys(ctx, conn{on, db.words})
+		err = renewKeys(&tx{ctx: ctx, words: db.words, via: on})
 	}
 	return applied, err
 }

@@ -33,11 +33,10 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create PostgreSQL pool: %w", err)
 	}
-	at, handle, dialect := conf.ConnConfig, stdlib.OpenDBFromPool(pool), postgresDialect()
+	at := conf.ConnConfig
 	db := &DB{
-		dialect: dialect,
-		sql:     handle,
-		conn:    conn{handle, dialect.words},
+		dialect: postgresDialect(),
+		sql:     stdlib.OpenDBFromPool(pool),
 		name:    fmt.Sprintf("PostgreSQL at %s/%s", net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port))), at.Database),
 		timeout: c.Timeout,
 		pool:    pool,

@@ -37,7 +37,6 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", db.name, err)
 	}
-	db.conn = conn{db.sql, db.words}
 	db.sql.SetMaxOpenConns(sqliteMaxConns)
 	db.sql.SetMaxIdleConns(sqliteMaxConns)
 	// The first connection switches a new file to WAL. SQLite does not wait for that: two

@@ -7,56 +7,78 @@ import (
 	"time"
 )
 
-// conn runs statements in the dialect of its database, and reports each to the [Trace]
-// in its context.
-type conn struct {
-	via interface { // a *sql.DB or *sql.Tx
+// tx runs statements in the dialect of its database, and reports each to the [Trace] in
+// ctx. It keeps its first failure, as a [bufio.Writer] does: after that its methods do
+// nothing, and its transaction, if it has one, is rolled back.
+type tx struct {
+	ctx   context.Context
+	words *strings.Replacer
+	via   interface { // a *sql.DB or *sql.Tx
 		ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
 		QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 		QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 	}
-	words *strings.Replacer
+	err error
 }
 
 // into holds the destinations of a row's columns.
 type into []any
 
 // exec returns how many rows a statement changed.
-func (c conn) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	query, began := c.words.Replace(query), time.Now()
-	result, err := c.via.ExecContext(ctx, query, args...)
-	report(ctx, query, began, err)
-	if err != nil {
-		return 0, err
+func (t *tx) exec(query string, args ...any) (changed int64) {
+	if t.err != nil {
+		return 0
 	}
-	return result.RowsAffected()
+	query, began := t.words.Replace(query), time.Now()
+	result, err := t.via.ExecContext(t.ctx, query, args...)
+	report(t.ctx, query, began, err)
+	if err == nil {
+		changed, err = result.RowsAffected()
+	}
+	t.err = err
+	return changed
 }
 
-// scan reads the first row of a query, or returns [sql.ErrNoRows].
-func (c conn) scan(ctx context.Context, dest into, query string, args ...any) error {
-	query, began := c.words.Replace(query), time.Now()
-	row := c.via.QueryRowContext(ctx, query, args...)
-	report(ctx, query, began, row.Err())
-	return row.Scan(dest...)
+// scan reads the first row of a query, or fails with [sql.ErrNoRows].
+func (t *tx) scan(dest into, query string, args ...any) {
+	if t.err != nil {
+		return
+	}
+	query, began := t.words.Replace(query), time.Now()
+	row := t.via.QueryRowContext(t.ctx, query, args...)
+	report(t.ctx, query, began, row.Err())
+	t.err = row.Scan(dest...)
+}
+
+// fail makes t fail.
+func (t *tx) fail(err error) {
+	if t.err == nil {
+		t.err = err
+	}
 }
 
 // collect reads every row of a query. columns returns the destinations for one row.
-func collect[T any](ctx context.Context, c conn, columns func(*T) into, query string, args ...any) (all []T, err error) {
-	query, began := c.words.Replace(query), time.Now()
-	rows, err := c.via.QueryContext(ctx, query, args...)
-	report(ctx, query, began, err)
+func collect[T any](t *tx, columns func(*T) into, query string, args ...any) (all []T) {
+	if t.err != nil {
+		return nil
+	}
+	query, began := t.words.Replace(query), time.Now()
+	rows, err := t.via.QueryContext(t.ctx, query, args...)
+	report(t.ctx, query, began, err)
 	if err != nil {
-		return nil, err
+		t.err = err
+		return nil
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var row T
-		if err := rows.Scan(columns(&row)...); err != nil {
-			return nil, err
+		if t.err = rows.Scan(columns(&row)...); t.err != nil {
+			return nil
 		}
 		all = append(all, row)
 	}
-	return all, rows.Err()
+	t.err = rows.Err()
+	return all
 }
 
 // single is for collect, if a row has one column.
@@ -77,35 +99,30 @@ func (db *DB) call(ctx context.Context, doing string, run func(context.Context) 
 	return failure(ctx, doing, err)
 }
 
+// statement runs one statement as one call.
+func (db *DB) statement(ctx context.Context, doing string, do func(*tx)) error {
+	return db.call(ctx, doing, func(ctx context.Context) error {
+		t := &tx{ctx: ctx, words: db.words, via: db.sql}
+		do(t)
+		return t.err
+	})
+}
+
 // exec runs one statement as one call.
 func (db *DB) exec(ctx context.Context, doing, query string, args ...any) (changed int64, err error) {
-	err = db.call(ctx, doing, func(ctx context.Context) (err error) {
-		changed, err = db.conn.exec(ctx, query, args...)
-		return err
-	})
+	err = db.statement(ctx, doing, func(t *tx) { changed = t.exec(query, args...) })
 	return changed, err
 }
 
 // scan reads one row as one call, or returns [fault.ErrNotFound].
 func (db *DB) scan(ctx context.Context, doing string, dest into, query string, args ...any) error {
-	return db.call(ctx, doing, func(ctx context.Context) error { return db.conn.scan(ctx, dest, query, args...) })
+	return db.statement(ctx, doing, func(t *tx) { t.scan(dest, query, args...) })
 }
 
 // list reads every row of a query as one call.
 func list[T any](ctx context.Context, db *DB, doing string, columns func(*T) into, query string, args ...any) (all []T, err error) {
-	err = db.call(ctx, doing, func(ctx context.Context) (err error) {
-		all, err = collect(ctx, db.conn, columns, query, args...)
-		return err
-	})
+	err = db.statement(ctx, doing, func(t *tx) { all = collect(t, columns, query, args...) })
 	return all, err
-}
-
-// tx is one transaction. It keeps its first failure, as a [bufio.Writer] does:
-// after that its methods do nothing, and everything is rolled back.
-type tx struct {
-	ctx  context.Context
-	conn conn
-	err  error
 }
 
 // transaction runs do in a transaction and commits it, as one call. If the transaction
@@ -121,7 +138,7 @@ func (db *DB) transaction(ctx context.Context, doing string, do func(*tx)) error
 			return err
 		}
 		defer open.Rollback()
-		t := &tx{ctx: ctx, conn: conn{open, db.words}}
+		t := &tx{ctx: ctx, words: db.words, via: open}
 		if do(t); t.err != nil {
 			return t.err
 		}
@@ -134,25 +151,4 @@ func (db *DB) transaction(ctx context.Context, doing string, do func(*tx)) error
 		return ofWrite(err)
 	}
 	return err
-}
-
-// fail rolls back the transaction.
-func (t *tx) fail(err error) {
-	if t.err == nil {
-		t.err = err
-	}
-}
-
-func (t *tx) exec(query string, args ...any) (changed int64) {
-	if t.err == nil {
-		changed, t.err = t.conn.exec(t.ctx, query, args...)
-	}
-	return changed
-}
-
-// scan fails with [sql.ErrNoRows] if there is no row.
-func (t *tx) scan(dest into, query string, args ...any) {
-	if t.err == nil {
-		t.err = t.conn.scan(t.ctx, dest, query, args...)
-	}
 }

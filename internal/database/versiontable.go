@@ -43,14 +43,13 @@ func (db *DB) provideVersionTable(ctx context.Context, on *sql.DB) error {
 		return err
 	}
 	defer open.Rollback()
+	t := &tx{ctx: ctx, words: db.words, via: open}
 	if db.pool != nil {
-		if _, err := open.ExecContext(ctx, `SELECT pg_advisory_xact_lock($1)`, advisoryLock()); err != nil {
-			return err
-		}
+		t.exec(`SELECT pg_advisory_xact_lock($1)`, advisoryLock())
 	}
-	columns, err := collect(ctx, conn{open, db.words}, single[string], db.columns)
-	if err != nil || slices.Contains(columns, versionTable+".version_id") {
-		return err
+	columns := collect(t, single[string], db.columns)
+	if t.err != nil || slices.Contains(columns, versionTable+".version_id") {
+		return t.err
 	}
 	if !slices.Contains(columns, formerVersionTable+".version_id") || !slices.Contains(columns, "people.email_key") {
 		return db.checkForeign(columns)
@@ -62,8 +61,8 @@ func (db *DB) provideVersionTable(ctx context.Context, on *sql.DB) error {
 	if err := store.CreateVersionTable(ctx, open); err != nil {
 		return err
 	}
-	if _, err := open.ExecContext(ctx, copyVersions); err != nil {
-		return err
+	if t.exec(copyVersions); t.err != nil {
+		return t.err
 	}
 	return open.Commit()
 }
