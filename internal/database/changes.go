@@ -65,7 +65,7 @@ func (p people) ConfirmEmail(ctx context.Context, l account.Link, key string, at
 	return changed, err
 }
 
-const addressIsFree = `
+const addressInUse = `
 SELECT count(*)
 FROM people
 WHERE email_key = $2
@@ -88,13 +88,17 @@ func (p people) MoveEmail(ctx context.Context, l account.Link, to account.Move, 
 	err = p.db.transaction(ctx, "change address", func(t *tx) {
 		t.lockPerson(l.Person)
 		t.spend(l, to.At)
-		before := t.person(personByID, l.Person)     // read under the lock: another change may have come first
-		t.checkFree(addressIsFree, l.Person, to.Key) // avoids a failed statement; the index decides
+		before := t.person(personByID, l.Person) // read under the lock: another change may have come first
+		if t.count(addressInUse, l.Person, to.Key) > 0 {
+			t.fail(account.ErrEmailTaken) // avoids a failed statement; the index decides
+		}
 		changed = t.person(moveEmail, l.Person, to.Email, to.Key, to.At.UnixMilli(), to.Hash)
 		if duplicate(t.err) {
 			t.err = account.ErrEmailTaken
 		}
-		t.checkFree(addressIsKept, l.Person, to.Key, to.At.UnixMilli()) // last: see removeWhereKept
+		if t.count(addressIsKept, l.Person, to.Key, to.At.UnixMilli()) > 0 { // last: see removeWhereKept
+			t.fail(account.ErrEmailTaken)
+		}
 		t.spendLinks(l.Person, to.At)
 		if to.Hash != "" {
 			t.revokeSessions(l.Person, "", session.RevokedByUndo)
@@ -127,19 +131,10 @@ FROM (
 func (p people) AskEmail(ctx context.Context, person, key string, since time.Time, a account.Audit) error {
 	return p.db.transaction(ctx, "ask for change of address", func(t *tx) {
 		t.lockPerson(person)
-		var asked int
-		if t.scan(into{&asked}, changeAsked, person, key, since.UnixMilli()); asked == 0 {
+		if t.count(changeAsked, person, key, since.UnixMilli()) == 0 {
 			t.audit(a)
 		}
 	})
-}
-
-// checkFree fails with ErrEmailTaken unless query counts no rows.
-func (t *tx) checkFree(query string, args ...any) {
-	var others int
-	if t.scan(into{&others}, query, args...); others > 0 {
-		t.fail(account.ErrEmailTaken)
-	}
 }
 
 // revokePerson revokes a person's sessions. Those that ended earlier have already been

@@ -15,7 +15,6 @@ import (
 	"database/sql"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"holdfast/internal/account"
@@ -53,10 +52,9 @@ type DB struct {
 	sql     *sql.DB
 	name    string
 	timeout time.Duration
-	page    int             // rows per statement of a long job, if a test asks for fewer than usual
-	pool    *pgxpool.Pool   // PostgreSQL only
-	conf    *pgx.ConnConfig // PostgreSQL only
-	file    string          // SQLite only
+	page    int           // rows per statement of a long job, if a test asks for fewer than usual
+	pool    *pgxpool.Pool // PostgreSQL only
+	file    string        // SQLite only
 
 	diskFull func() // SQLite only; may be nil
 }

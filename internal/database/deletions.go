@@ -62,8 +62,7 @@ func (t *tx) closeByLink(l account.Link) {
 	if waits := !t.person(personByID, l.Person).DeleteAfter.IsZero(); !waits {
 		t.fail(account.ErrLinkInvalid)
 	}
-	var undos int
-	if t.scan(into{&undos}, undosOfPerson, l.Person); undos > 0 {
+	if t.count(undosOfPerson, l.Person) > 0 {
 		t.fail(account.ErrUndoPossible)
 	}
 }

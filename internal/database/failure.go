@@ -101,19 +101,18 @@ func (db *DB) retryable(err error) bool {
 // postgresUnavailable classifies an SQLSTATE (PostgreSQL documentation, appendix A);
 // its first two characters are the class.
 func postgresUnavailable(code string) bool {
-	return slices.Contains([]string{
+	return slices.ContainsFunc([]string{
+		"08",             // connection
 		"25006",          // a standby, or read-only
 		"25P03",          // idle in transaction too long
+		"28",             // login refused
+		"3D000",          // no such database
 		"40001", "40P01", // serialization failure, deadlock
+		"53",    // out of connections, memory, disk
 		"55P03", // lock not available in time
-		"3D000", // no such database
-	}, code) || slices.Contains([]string{
-		"08", // connection
-		"28", // login refused
-		"53", // out of connections, memory, disk
-		"57", // shut down, starting, statement cancelled
-		"58", // failure outside PostgreSQL, such as a disk's
-	}, code[:min(len(code), 2)])
+		"57",    // shut down, starting, statement cancelled
+		"58",    // failure outside PostgreSQL, such as a disk's
+	}, func(codes string) bool { return strings.HasPrefix(code, codes) })
 }
 
 // sqliteUnavailable classifies an SQLite result code; its low byte is the kind.

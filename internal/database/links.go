@@ -22,11 +22,8 @@ VALUES ($1, $2, $3, $4, $5, $6, $7)`
 func (p people) InsertLink(ctx context.Context, l account.Link) error {
 	return p.db.transaction(ctx, "insert link", func(t *tx) {
 		t.lockPerson(l.Person)
-		if l.Email != "" {
-			var waits int
-			if t.scan(into{&waits}, emailWaits, l.Email); waits == 0 {
-				t.fail(account.ErrNotFound)
-			}
+		if l.Email != "" && t.count(emailWaits, l.Email) == 0 {
+			t.fail(account.ErrNotFound)
 		}
 		key, _ := account.EmailKey(l.Detail) // "" if it is not an address
 		t.exec(insertLink, l.Hash, string(l.Purpose), l.Person, l.Detail, key, l.Created.UnixMilli(), l.Expires.UnixMilli())

@@ -89,7 +89,7 @@ func renewKeys(t *tx) error {
 // migratePostgres uses separate connections, whose statements may take as long as they
 // need.
 func (db *DB) migratePostgres(ctx context.Context) ([]string, error) {
-	conf := db.conf.Copy()
+	conf := db.pool.Config().ConnConfig // a copy
 	conf.RuntimeParams["statement_timeout"] = "0"
 	conf.RuntimeParams["lock_timeout"] = "0"
 	own := stdlib.OpenDB(*conf)

@@ -111,7 +111,8 @@ WHERE id = $1
 RETURNING ` + personColumns
 
 func (p people) UpdateName(ctx context.Context, id, name string) (account.Record, error) {
-	return p.change(ctx, "update name of person", updatePersonName, id, name)
+	r, err := p.one(ctx, "update name of person", updatePersonName, id, name)
+	return r, ofWrite(err)
 }
 
 const updatePersonDisabled = `
@@ -122,7 +123,8 @@ WHERE id = $1
 RETURNING ` + personColumns
 
 func (p people) UpdateDisabled(ctx context.Context, id string, at time.Time) (account.Record, error) {
-	return p.change(ctx, "disable or enable person", updatePersonDisabled, id, !at.IsZero(), at.UnixMilli())
+	r, err := p.one(ctx, "disable or enable person", updatePersonDisabled, id, !at.IsZero(), at.UnixMilli())
+	return r, ofWrite(err)
 }
 
 const replacePasswordHash = `
@@ -142,12 +144,6 @@ func (p people) ReplacePasswordHash(ctx context.Context, id, old, new string) er
 func (p people) one(ctx context.Context, doing, query string, args ...any) (r account.Record, err error) {
 	err = p.db.scan(ctx, doing, personInto(&r), query, args...)
 	return r, err
-}
-
-// change is like one, for a statement that writes.
-func (p people) change(ctx context.Context, doing, query string, args ...any) (account.Record, error) {
-	r, err := p.one(ctx, doing, query, args...)
-	return r, ofWrite(err)
 }
 
 const lockPerson = `

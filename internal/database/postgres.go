@@ -40,7 +40,6 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 		name:    fmt.Sprintf("PostgreSQL at %s/%s", net.JoinHostPort(at.Host, strconv.Itoa(int(at.Port))), at.Database),
 		timeout: c.Timeout,
 		pool:    pool,
-		conf:    at,
 	}
 	// The first query shows whether the database answers, and whether it counts and
 	// stores text as the domain does.

@@ -50,6 +50,12 @@ func (t *tx) scan(dest into, query string, args ...any) {
 	t.err = row.Scan(dest...)
 }
 
+// count reads the number that a query returns, 0 after a failure.
+func (t *tx) count(query string, args ...any) (n int) {
+	t.scan(into{&n}, query, args...)
+	return n
+}
+
 // fail makes t fail.
 func (t *tx) fail(err error) {
 	if t.err == nil {
