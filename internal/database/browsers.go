@@ -38,6 +38,7 @@ SET used_ms = excluded.used_ms`
 // without a maximum, someone who once knew the password could guess the next one.
 const maxBrowsers = 20
 
+// forgetBrowsers forgets all but the browser $2 and the $3 others that were used last.
 const forgetBrowsers = `
 DELETE FROM browsers
 WHERE hash IN (
@@ -57,8 +58,3 @@ func (p people) RecordLogin(ctx context.Context, person account.Person, hash str
 		t.audit(a)
 	})
 }
-
-const forgetOtherBrowsers = `
-DELETE FROM browsers
-WHERE person_id = $1
-  AND hash <> $2`

@@ -35,7 +35,7 @@ func (p people) SetPassword(ctx context.Context, set account.NewPassword, a acco
 			changed = t.person(resetPassword, set.Person, set.Hash, set.At.UnixMilli(), mailed)
 		}
 		t.revokeSessions(set.Person, set.Keep, session.RevokedByPassword)
-		t.exec(forgetOtherBrowsers, set.Person, set.KeepBrowser)
+		t.exec(forgetBrowsers, set.Person, set.KeepBrowser, 0)
 		if set.KnowBrowser {
 			t.exec(insertBrowser, set.KeepBrowser, set.Person, set.At.UnixMilli(), set.At.UnixMilli(), changed.Epoch)
 		}
@@ -102,7 +102,7 @@ func (p people) MoveEmail(ctx context.Context, l account.Link, to account.Move, 
 		t.spendLinks(l.Person, to.At)
 		if to.Hash != "" {
 			t.revokeSessions(l.Person, "", session.RevokedByUndo)
-			t.exec(forgetOtherBrowsers, l.Person, "")
+			t.exec(forgetBrowsers, l.Person, "", 0)
 			t.spendUndoLinks(l.Person, l.Created, to.At)
 		}
 		t.audit(audit(before))
