@@ -198,6 +198,14 @@ last AS (
 SELECT last.ended_ms, last.id, (SELECT string_agg(session_key, ' ') FROM page)
 FROM last`
 
+// revokedSince finds the sessions that account changes have revoked. People who were
+// deleted have no devices left.
+const revokedSince = `
+SELECT session_key
+FROM revocations
+WHERE ended_ms >= $2
+  AND ` + couldLive
+
 // RevokedSince implements [session.DeviceStore]. Each page is a separate call with its
 // own time limit, however many there are. The next page is read while yield processes
 // the one before.
@@ -229,7 +237,7 @@ func (d devices) readEnded(ctx context.Context, since time.Time, page func(keys 
 		}
 		page(strings.Fields(keys))
 	}
-	keys, err := revocations(d).since(ctx, since)
+	keys, err := list(ctx, d.db, "read revocations", single[string], revokedSince, dayAgo(), since.UnixMilli())
 	if err == nil && len(keys) > 0 {
 		page(keys)
 	}

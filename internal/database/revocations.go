@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -40,18 +39,6 @@ WHERE d.person_id = $1
 // WaitingOf implements [session.Revocations].
 func (r revocations) WaitingOf(ctx context.Context, person string) ([]string, error) {
 	return list(ctx, r.db, "read revocations", single[string], waitingRevocationsOf, person)
-}
-
-const revokedSince = `
-SELECT session_key
-FROM revocations
-WHERE ended_ms >= $2
-  AND ` + couldLive
-
-// since returns the keys of sessions that account changes have revoked since a time.
-// People who were deleted have no devices left.
-func (r revocations) since(ctx context.Context, since time.Time) ([]string, error) {
-	return list(ctx, r.db, "read revocations", single[string], revokedSince, dayAgo(), since.UnixMilli())
 }
 
 const revocationsRemoved = `
