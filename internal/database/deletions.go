@@ -119,9 +119,9 @@ const (
 	keepBrowsers = 400 * 24 * time.Hour // after their last use; as long as a cookie lives
 )
 
-// tidiedAtOnce is how many rows one statement removes, so that it stays within its time
-// limit however many there are.
-const tidiedAtOnce = 5_000
+// deletedAtOnce is how many rows one statement deletes, so that it stays within its time
+// limit however many there are, even after years.
+const deletedAtOnce = 5_000
 
 // Tidy removes old history, links, counted attempts, browsers that have not logged in
 // for over a year, revocations of sessions that would have expired by now, and people
@@ -143,17 +143,17 @@ func (db *DB) Tidy(ctx context.Context) error {
 	} {
 		query := `DELETE FROM ` + old.table + ` WHERE ` + old.key + ` IN (SELECT ` + old.key + ` FROM ` + old.table + ` WHERE ` + old.where + ` LIMIT $2)`
 		tables.Go(func() error {
-			return db.execInBatches(ctx, "delete old rows of "+old.table, query, tidiedAtOnce, old.arg)
+			return db.deleteInBatches(ctx, "delete old rows of "+old.table, query, old.arg)
 		})
 	}
 	tables.Go(func() error { return people{db}.closeDue(ctx) })
 	return tables.Wait()
 }
 
-// execInBatches repeats a statement, whose last parameter is how many rows it may
-// process, until it processes fewer.
-func (db *DB) execInBatches(ctx context.Context, doing, query string, rows int, args ...any) error {
-	atOnce := int64(cmp.Or(db.page, rows))
+// deleteInBatches repeats a statement, whose last parameter is how many rows it may
+// delete, until it deletes fewer.
+func (db *DB) deleteInBatches(ctx context.Context, doing, query string, args ...any) error {
+	atOnce := int64(cmp.Or(db.page, deletedAtOnce))
 	for {
 		n, err := db.exec(ctx, doing, query, append(args, atOnce)...)
 		if err != nil || n < atOnce {

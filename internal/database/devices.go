@@ -271,10 +271,6 @@ WHERE id IN (
     AND (ended_ms < NOW_MS - $2 OR deadline_ms < NOW_MS - $2)
   LIMIT $3)`
 
-// forgottenAtOnce is how many devices one statement removes, so that it stays within
-// its time limit even after years.
-const forgottenAtOnce = 10_000
-
 // Forget implements [session.DeviceStore]. Until the lifetime of an ended device has
 // passed, a store restored from older data may hold its session.
 func (d devices) Forget(ctx context.Context, age time.Duration) error {
@@ -282,5 +278,5 @@ func (d devices) Forget(ctx context.Context, age time.Duration) error {
 	if err != nil || !claimed {
 		return err
 	}
-	return d.db.execInBatches(ctx, "delete old devices", forgetDevices, forgottenAtOnce, dayAgo(), age.Milliseconds())
+	return d.db.deleteInBatches(ctx, "delete old devices", forgetDevices, dayAgo(), age.Milliseconds())
 }
