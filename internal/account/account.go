@@ -73,42 +73,6 @@ type Record struct {
 	PasswordHash string
 }
 
-// Store is the database that a [Service] needs. Each method is atomic and returns in
-// bounded time. Any method may return [ErrUnavailable]; methods that look up one person
-// return [ErrNotFound]. An [Audit] is written in the same transaction as the change it
-// describes, or not at all.
-type Store interface {
-	People
-	Logins
-	History
-	Links
-	Changes
-}
-
-// People finds and adds people, and makes the changes that need neither a password nor
-// an emailed link.
-type People interface {
-	// Insert adds a person. It returns ErrEmailTaken if the key is in use, or reserved
-	// for an account that can still restore it.
-	Insert(ctx context.Context, r Record) error
-	// SignUp adds a person if Insert would. With always, it writes the audit in any
-	// case, and taken says whether the caller found the key in use: if that has
-	// changed, SignUp does nothing and returns ErrNotFound.
-	SignUp(ctx context.Context, r Record, a Audit, always, taken bool) (added bool, err error)
-	ByID(ctx context.Context, id string) (Record, error)
-	ByEmailKey(ctx context.Context, key string) (Record, error)
-	// ByFormerEmailKey returns the person for whose account a key is reserved, and the
-	// address as they typed it.
-	ByFormerEmailKey(ctx context.Context, key string, now time.Time) (r Record, address string, err error)
-	// PageByEmailKey returns at most limit people whose key is above after, in byte
-	// order of the keys.
-	PageByEmailKey(ctx context.Context, after string, limit int) ([]Record, error)
-	UpdateName(ctx context.Context, id, name string) (Record, error)
-	// UpdateDisabled disables a person at a time. With the zero time it enables them
-	// and cancels a scheduled deletion. Disabling twice keeps the first time.
-	UpdateDisabled(ctx context.Context, id string, at time.Time) (Record, error)
-}
-
 // Config is what a [Service] needs.
 type Config struct {
 	Store    Store

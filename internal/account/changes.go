@@ -12,69 +12,6 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// Changes are the account changes that need the password or an emailed link. Each locks
-// the person's row first, so that a concurrent login is recorded either before it or
-// after it.
-type Changes interface {
-	// SetPassword replaces the old hash, which must not have changed. With a link,
-	// which must still be valid, it replaces any hash, and confirms the address if the
-	// link was emailed to it. It increments the epoch, revokes all sessions except that
-	// of the device Keep, forgets all browsers except the one with the hash
-	// KeepBrowser, spends links and removes emails that would carry one. Undo links to
-	// addresses that the account had before its current one stay valid. Errors:
-	// ErrNotFound if the old hash has changed, ErrLinkInvalid.
-	SetPassword(ctx context.Context, p NewPassword, a Audit) (Record, error)
-	// ConfirmEmail spends a link and confirms the address with the key, if the person
-	// still has it. It removes emails that ask for this confirmation. Errors:
-	// ErrLinkInvalid.
-	ConfirmEmail(ctx context.Context, l Link, key string, at time.Time, a Audit) (Record, error)
-	// MoveEmail spends a link and gives the person another address, which is confirmed.
-	// It spends all other links and removes emails that would carry one, except for the
-	// undo links to former addresses. With a hash it also replaces the password's hash,
-	// increments the epoch, revokes all sessions, forgets all browsers, and spends the
-	// undo links to addresses that the account has left since the link's change. It
-	// calls audit with the person as read in the transaction. Errors: ErrLinkInvalid,
-	// ErrEmailTaken.
-	MoveEmail(ctx context.Context, l Link, to Move, audit func(before Record) Audit) (Record, error)
-	// AskEmail writes an audit whose email asks a person to confirm a change to the
-	// address with the key, unless such an email is waiting or was sent since a time.
-	AskEmail(ctx context.Context, person, key string, since time.Time, a Audit) error
-	// Close removes a person and everything stored about them, including emails to
-	// their address and counted attempts. It keeps the keys of their sessions, which
-	// stay revoked, and the attempts counted for an address that was never confirmed.
-	// It returns the sessions to remove from the session store. With a link, which it
-	// spends, the person must be scheduled for deletion. Errors: ErrLinkInvalid,
-	// ErrUndoPossible.
-	Close(ctx context.Context, id string, l *Link, a Audit) (ended []string, err error)
-	// CloseLater disables a person and schedules their deletion after a wait, revokes
-	// all sessions and spends all links except undo links. If the deletion is already
-	// scheduled, it does nothing and returns nil.
-	CloseLater(ctx context.Context, id string, wait time.Duration, at time.Time, a Audit) error
-	// KeepPerson spends a link and cancels a scheduled deletion. Errors:
-	// ErrLinkInvalid.
-	KeepPerson(ctx context.Context, l Link, at time.Time, a Audit) (Record, error)
-}
-
-// NewPassword is a password to set. Hash is its hash. Old is the hash it replaces, or
-// Link is the link that allows the change.
-type NewPassword struct {
-	Person    string
-	Hash, Old string
-	Link      *Link
-	Keep      string // the device whose session continues; "" for none
-	// KeepBrowser is the hash of the browser that stays known; "" for none.
-	KeepBrowser string
-	KnowBrowser bool // remember KeepBrowser as known
-	At          time.Time
-}
-
-// Move is a person's new address. Hash is the hash of a new password, or "".
-type Move struct {
-	Email, Key string
-	Hash       string
-	At         time.Time
-}
-
 // SignUp creates an account, as [Service.Register] does, for someone using a browser,
 // and sends an email that asks to confirm the address. With always, the owner of a
 // taken address gets an email instead: the caller then answers [ErrEmailTaken] like

@@ -7,24 +7,6 @@ import (
 	"holdfast/internal/text"
 )
 
-// History stores events and emails that belong to no other change.
-type History interface {
-	// Audit writes events and emails. It skips events of people who do not exist.
-	Audit(ctx context.Context, a Audit) error
-	// AuditByEmail writes an event for the person with the key, if there is one.
-	AuditByEmail(ctx context.Context, key string, e Event) error
-	// History returns a person's events before an event, latest first. The zero Event
-	// means all of them.
-	History(ctx context.Context, person string, before Event, offset, limit int) ([]Event, error)
-	// Browsers returns the known browsers of a person, most recently used first.
-	Browsers(ctx context.Context, person string) ([]Browser, error)
-	// PasswordSet returns when the history last records a change or reset of a person's
-	// password, or zero if it records none.
-	PasswordSet(ctx context.Context, person string) (time.Time, error)
-	// Addresses returns the addresses that a person can still change to or restore.
-	Addresses(ctx context.Context, person string) ([]OtherAddress, error)
-}
-
 // Browser is a browser that has logged in to an account, without the hash that
 // identifies it.
 type Browser struct{ Known, Used time.Time }

@@ -64,19 +64,6 @@ type Link struct {
 	Expires time.Time
 }
 
-// Links stores emailed links.
-type Links interface {
-	// InsertLink adds a link. It returns ErrNotFound if the person, or the email that
-	// was to carry the link, no longer exists.
-	InsertLink(ctx context.Context, l Link) error
-	// FindLink returns a link that is neither spent nor expired.
-	FindLink(ctx context.Context, hash string, now time.Time) (Link, error)
-	// LinkDone returns the purpose of a link whose work is done, whether or not it was
-	// spent: the address that it was to confirm is confirmed, or the account that it
-	// was to keep is kept. It returns "" for any other link.
-	LinkDone(ctx context.Context, hash string) (Purpose, error)
-}
-
 // MakeLink creates a link for a person and returns its token, which is stored nowhere.
 // Errors: [ErrNotFound], [ErrUnavailable].
 func (s *Service) MakeLink(ctx context.Context, purpose Purpose, person, detail string) (token string, err error) {

@@ -10,19 +10,6 @@ import (
 	"holdfast/internal/throttle"
 )
 
-// Logins stores what a login is checked against and what it records.
-type Logins interface {
-	// ReplacePasswordHash replaces the old hash, or returns ErrNotFound if it has
-	// changed.
-	ReplacePasswordHash(ctx context.Context, id, old, new string) error
-	// KnownBrowser returns the most recently used of these hashes that is known for the
-	// person with the key, or "" if none is.
-	KnownBrowser(ctx context.Context, key string, hashes []string) (hash string, err error)
-	// RecordLogin records a login. The browser becomes known if the person's epoch has
-	// not changed.
-	RecordLogin(ctx context.Context, p Person, hash string, at time.Time, a Audit) error
-}
-
 // Current reports whether a person may still log in with the password that was verified
 // when p was read.
 func (s *Service) Current(ctx context.Context, p Person) (bool, error) {
