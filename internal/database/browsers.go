@@ -16,7 +16,7 @@ WHERE p.email_key = $1
 ORDER BY b.used_ms DESC, b.hash
 LIMIT 1`
 
-// KnownBrowser implements [account.Logins].
+// KnownBrowser implements [account.Store].
 func (p people) KnownBrowser(ctx context.Context, key string, hashes []string) (hash string, err error) {
 	err = p.db.scan(ctx, "find browser", into{&hash}, knownBrowser, key, jsonTexts(hashes))
 	return hash, missing(err, nil)
@@ -50,7 +50,7 @@ WHERE hash IN (
   LIMIT 1000
   OFFSET $3)`
 
-// RecordLogin implements [account.Logins].
+// RecordLogin implements [account.Store].
 func (p people) RecordLogin(ctx context.Context, person account.Person, hash string, at time.Time, a account.Audit) error {
 	return p.db.transaction(ctx, "record log-in", func(t *tx) {
 		t.exec(insertBrowser, hash, person.ID, at.UnixMilli(), at.UnixMilli(), person.Epoch)

@@ -23,7 +23,7 @@ SET password_hash = $2, epoch = epoch + 1,
 WHERE id = $1
 RETURNING ` + personColumns
 
-// SetPassword implements [account.Changes].
+// SetPassword implements [account.Store].
 func (p people) SetPassword(ctx context.Context, set account.NewPassword, a account.Audit) (changed account.Record, err error) {
 	err = p.db.transaction(ctx, "set password", func(t *tx) {
 		t.lockPerson(set.Person)
@@ -53,7 +53,7 @@ WHERE id = $1
   AND email_key = $2
 RETURNING ` + personColumns
 
-// ConfirmEmail implements [account.Changes].
+// ConfirmEmail implements [account.Store].
 func (p people) ConfirmEmail(ctx context.Context, l account.Link, key string, at time.Time, a account.Audit) (changed account.Record, err error) {
 	err = p.db.transaction(ctx, "confirm address", func(t *tx) {
 		t.lockPerson(l.Person)
@@ -83,7 +83,7 @@ SET email = $2, email_key = $3, verified_ms = $4,
 WHERE id = $1
 RETURNING ` + personColumns
 
-// MoveEmail implements [account.Changes].
+// MoveEmail implements [account.Store].
 func (p people) MoveEmail(ctx context.Context, l account.Link, to account.Move, audit func(before account.Record) account.Audit) (changed account.Record, err error) {
 	err = p.db.transaction(ctx, "change address", func(t *tx) {
 		t.lockPerson(l.Person)
@@ -127,7 +127,7 @@ FROM (
     AND email_key = $2
     AND kind = 'change') AS asked`
 
-// AskEmail implements [account.Changes].
+// AskEmail implements [account.Store].
 func (p people) AskEmail(ctx context.Context, person, key string, since time.Time, a account.Audit) error {
 	return p.db.transaction(ctx, "ask for change of address", func(t *tx) {
 		t.lockPerson(person)
@@ -182,7 +182,7 @@ DELETE FROM outbox
 WHERE about = $1
    OR email_key = $2`
 
-// Close implements [account.Changes].
+// Close implements [account.Store].
 func (p people) Close(ctx context.Context, id string, l *account.Link, a account.Audit) (ended []string, err error) {
 	err = p.db.transaction(ctx, "delete person", func(t *tx) {
 		if l != nil {

@@ -18,7 +18,7 @@ SET delete_after_ms = NOW_MS + $2
 WHERE id = $1
   AND delete_after_ms IS NULL`
 
-// CloseLater implements [account.Changes].
+// CloseLater implements [account.Store].
 func (p people) CloseLater(ctx context.Context, id string, wait time.Duration, at time.Time, a account.Audit) error {
 	return p.db.transaction(ctx, "disable person to be deleted", func(t *tx) {
 		t.lockPerson(id)
@@ -38,7 +38,7 @@ WHERE id = $1
   AND delete_after_ms IS NOT NULL
 RETURNING ` + personColumns
 
-// KeepPerson implements [account.Changes].
+// KeepPerson implements [account.Store].
 func (p people) KeepPerson(ctx context.Context, l account.Link, at time.Time, a account.Audit) (kept account.Record, err error) {
 	err = p.db.transaction(ctx, "keep person", func(t *tx) {
 		t.lockPerson(l.Person)

@@ -45,7 +45,7 @@ func (t *tx) audit(a account.Audit) {
 	}
 }
 
-// Audit implements [account.History].
+// Audit implements [account.Store].
 func (p people) Audit(ctx context.Context, a account.Audit) error {
 	return p.db.transaction(ctx, "write audit", func(t *tx) { t.audit(a) })
 }
@@ -54,7 +54,7 @@ const beginWrite = `
 INSERT INTO throttle (key, tries, next_ms, last_ms)
 VALUES ($1, 1, 0, 0)`
 
-// AuditByEmail implements [account.History]. A transaction that has written waits for
+// AuditByEmail implements [account.Store]. A transaction that has written waits for
 // the disk, and one that has not does not, which would reveal who is registered. So
 // every call writes a row and removes it.
 func (p people) AuditByEmail(ctx context.Context, key string, e account.Event) error {
@@ -98,7 +98,7 @@ ORDER BY at_ms DESC, id
 LIMIT $2
 OFFSET $3`
 
-// History implements [account.History].
+// History implements [account.Store].
 func (p people) History(ctx context.Context, person string, before account.Event, offset, limit int) ([]account.Event, error) {
 	columns := func(e *account.Event) into {
 		e.Person = person
@@ -123,7 +123,7 @@ FROM history
 WHERE person_id = $1
   AND event IN ('password_changed', 'password_reset')`
 
-// PasswordSet implements [account.History].
+// PasswordSet implements [account.Store].
 func (p people) PasswordSet(ctx context.Context, person string) (at time.Time, err error) {
 	err = p.db.scan(ctx, "read when the password was set", into{(*millis)(&at)}, passwordSet, person)
 	return at, err
@@ -135,7 +135,7 @@ FROM browsers
 WHERE person_id = $1
 ORDER BY used_ms DESC, hash`
 
-// Browsers implements [account.History].
+// Browsers implements [account.Store].
 func (p people) Browsers(ctx context.Context, person string) ([]account.Browser, error) {
 	return list(ctx, p.db, "read browsers", func(b *account.Browser) into { return into{(*millis)(&b.Known), (*millis)(&b.Used)} }, browsersOfPerson, person)
 }
@@ -154,7 +154,7 @@ WHERE about = $1
   AND kind IN ('change', 'changed')
 ORDER BY created_ms`
 
-// Addresses implements [account.History].
+// Addresses implements [account.Store].
 func (p people) Addresses(ctx context.Context, person string) ([]account.OtherAddress, error) {
 	return list(ctx, p.db, "read addresses", func(a *account.OtherAddress) into { return into{&a.Purpose, &a.Email, (*millis)(&a.Since)} }, addressesOfPerson, person)
 }

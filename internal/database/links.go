@@ -16,7 +16,7 @@ const insertLink = `
 INSERT INTO links (hash, purpose, person_id, detail, email_key, created_ms, expires_ms)
 VALUES ($1, $2, $3, $4, $5, $6, $7)`
 
-// InsertLink implements [account.Links]. Code that spends links and removes emails
+// InsertLink implements [account.Store]. Code that spends links and removes emails
 // locks the person's row, too: a link is inserted either before, and spent with the
 // others, or after, and its email no longer exists.
 func (p people) InsertLink(ctx context.Context, l account.Link) error {
@@ -37,7 +37,7 @@ WHERE hash = $1
   AND spent_ms IS NULL
   AND expires_ms > $2`
 
-// FindLink implements [account.Links].
+// FindLink implements [account.Store].
 func (p people) FindLink(ctx context.Context, hash string, now time.Time) (l account.Link, err error) {
 	columns := into{&l.Hash, &l.Purpose, &l.Person, &l.Detail, (*millis)(&l.Created), (*millis)(&l.Expires)}
 	err = p.db.scan(ctx, "read link", columns, linkByHash, hash, now.UnixMilli())
@@ -56,7 +56,7 @@ WHERE hash = $1
       AND spent_ms IS NOT NULL
       AND delete_after_ms IS NULL)`
 
-// LinkDone implements [account.Links].
+// LinkDone implements [account.Store].
 func (p people) LinkDone(ctx context.Context, hash string) (done account.Purpose, err error) {
 	err = p.db.scan(ctx, "read link", into{&done}, linkDone, hash)
 	return done, err

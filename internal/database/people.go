@@ -40,7 +40,7 @@ func (t *tx) insertPerson(r account.Record) (added, taken bool) {
 	return inserted > t.exec(removeWhereKept, r.ID, r.EmailKey, r.Created.UnixMilli()), inserted == 0
 }
 
-// Insert implements [account.People].
+// Insert implements [account.Store].
 func (p people) Insert(ctx context.Context, r account.Record) error {
 	return p.db.transaction(ctx, "insert person", func(t *tx) {
 		if added, _ := t.insertPerson(r); !added {
@@ -49,7 +49,7 @@ func (p people) Insert(ctx context.Context, r account.Record) error {
 	})
 }
 
-// SignUp implements [account.People]. With always, the statements are the same
+// SignUp implements [account.Store]. With always, the statements are the same
 // whether or not the address is free.
 func (p people) SignUp(ctx context.Context, r account.Record, a account.Audit, always, taken bool) (added bool, err error) {
 	err = p.db.transaction(ctx, "sign up", func(t *tx) {
@@ -98,7 +98,7 @@ WHERE undo.address_key = $1
   AND COALESCE(undo.expires_ms > $2, TRUE)
 LIMIT 1`
 
-// ByFormerEmailKey implements [account.People].
+// ByFormerEmailKey implements [account.Store].
 func (p people) ByFormerEmailKey(ctx context.Context, key string, now time.Time) (r account.Record, address string, err error) {
 	err = p.db.scan(ctx, "read person by former email", append(into{&address}, personInto(&r)...), personByFormerKey, key, now.UnixMilli())
 	return r, address, err
