@@ -118,12 +118,17 @@ func (s *Service) event(person string, kind EventKind, from text.Sender) Event {
 	return Event{ID: rand.Text(), Person: person, Kind: kind, At: s.instant(), From: from.Cut()}
 }
 
-// email returns an email written now.
-func (s *Service) email(kind EmailKind, person, to, name string, from text.Sender) Email {
+// newAudit returns an event that happens now, with the emails about it.
+func (s *Service) newAudit(person string, kind EventKind, from text.Sender, emails ...Email) Audit {
+	return Audit{Events: []Event{s.event(person, kind, from)}, Emails: emails}
+}
+
+// email returns an email to a person, written now.
+func (s *Service) email(kind EmailKind, p Person, from text.Sender) Email {
 	from = from.Cut()
 	return Email{
-		ID: rand.Text(), Kind: kind, Person: person, To: to,
-		Data: EmailData{Name: name, Agent: from.UserAgent, Address: from.Address, At: s.instant()},
+		ID: rand.Text(), Kind: kind, Person: p.ID, To: p.Email,
+		Data: EmailData{Name: p.greeting(), Agent: from.UserAgent, Address: from.Address, At: s.instant()},
 	}
 }
 

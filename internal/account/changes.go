@@ -50,10 +50,8 @@ func (s *Service) signUp(ctx context.Context, r Registration, always bool, from 
 	if always {
 		owner, err = s.Store.ByEmailKey(ctx, record.EmailKey)
 	}
-	audit, taken := Audit{
-		Events: []Event{s.event(record.ID, EventSignUp, from)},
-		Emails: []Email{s.email(EmailWelcome, record.ID, record.Email, "", from)},
-	}, owner.ID != ""
+	audit := s.newAudit(record.ID, EventSignUp, from, s.email(EmailWelcome, record.Person, from))
+	taken := owner.ID != ""
 	switch {
 	case err != nil && !errors.Is(err, ErrNotFound):
 		return Person{}, err
@@ -123,12 +121,13 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 	if err != nil {
 		return Person{}, err
 	}
-	n := Audit{Events: []Event{s.event(id, EventPasswordChanged, c.From)}}
-	if n.Emails, err = s.notice(ctx, EmailPassword, record.Person, c.From); err != nil {
+	emails, err := s.notice(ctx, EmailPassword, record.Person, c.From)
+	if err != nil {
 		return Person{}, err
 	}
 	changed, err := s.Store.SetPassword(ctx,
-		NewPassword{Person: id, Hash: hash, Old: record.PasswordHash, Keep: c.Keep, KeepBrowser: browser, At: s.instant()}, n)
+		NewPassword{Person: id, Hash: hash, Old: record.PasswordHash, Keep: c.Keep, KeepBrowser: browser, At: s.instant()},
+		s.newAudit(id, EventPasswordChanged, c.From, emails...))
 	if errors.Is(err, ErrNotFound) {
 		return Person{}, ErrInvalidCredentials // another change came first
 	}
@@ -172,10 +171,7 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 	browser = text.NewToken()
 	changed, err := s.Store.SetPassword(ctx,
 		NewPassword{Person: person.ID, Hash: hash, Link: &link, KeepBrowser: text.Hash(browser), KnowBrowser: true, At: s.instant()},
-		Audit{
-			Events: []Event{s.event(person.ID, EventPasswordReset, from)},
-			Emails: []Email{s.email(EmailPassword, person.ID, person.Email, person.greeting(), from)},
-		})
+		s.newAudit(person.ID, EventPasswordReset, from, s.email(EmailPassword, person, from)))
 	if err != nil {
 		return Person{}, "", fmt.Errorf("reset password: %w", linkInvalid(err))
 	}
@@ -222,7 +218,7 @@ func (s *Service) AskReset(ctx context.Context, email string, from text.Sender) 
 	if problem != "" {
 		return form.Errors{{Field: "email", Message: problem}}
 	}
-	if err := s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailReset, "", address.Key, "", from)}}); err != nil {
+	if err := s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailReset, Person{Email: address.Key}, from)}}); err != nil {
 		s.refund(ctx, counted) // no email will be sent
 		return err
 	}
@@ -239,7 +235,7 @@ func (s *Service) AskConfirm(ctx context.Context, id string, from text.Sender) (
 	if err := s.Throttle.Take(ctx, bySender(formRule, from), byEmail(emailRule(EmailConfirm), p.Email)); err != nil || p.Verified {
 		return p, err
 	}
-	return p, s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailConfirm, id, p.Email, p.greeting(), from)}})
+	return p, s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailConfirm, p, from)}})
 }
 
 // AskEmail sends an email to the address that a person wants to log in with. Nothing
@@ -261,10 +257,8 @@ func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Send
 	if problem != "" {
 		return form.Errors{{Field: "email", Message: problem}}
 	}
-	return s.Store.AskEmail(ctx, id, address.Key, s.instant().Add(-againWithin), Audit{
-		Events: []Event{s.event(id, EventEmailChangeAsked, from)},
-		Emails: []Email{s.email(EmailChange, id, address.Email, "", from)},
-	})
+	return s.Store.AskEmail(ctx, id, address.Key, s.instant().Add(-againWithin),
+		s.newAudit(id, EventEmailChangeAsked, from, s.email(EmailChange, Person{ID: id, Email: address.Email}, from)))
 }
 
 // Close deletes a person's account and everything stored about them, if typed is the
@@ -286,17 +280,16 @@ func (s *Service) Close(ctx context.Context, id, typed string, wait bool, from t
 	case given.Key != own.Key:
 		return false, nil, form.Errors{{Field: "email", Message: "That is not the email address of this account."}}
 	case wait && p.Verified:
-		return true, nil, s.Store.CloseLater(ctx, id, KeepLife, s.instant(), Audit{
-			Events: []Event{s.event(id, EventDeletionAsked, from)},
-			Emails: []Email{s.email(EmailClosing, id, p.Email, p.greeting(), from)},
-		})
+		return true, nil, s.Store.CloseLater(ctx, id, KeepLife, s.instant(),
+			s.newAudit(id, EventDeletionAsked, from, s.email(EmailClosing, p, from)))
 	}
 	ended, err = s.Store.Close(ctx, id, nil, s.lastEmail(p, from))
 	return false, ended, err
 }
 
 func (s *Service) lastEmail(p Person, from text.Sender) Audit {
-	return Audit{Emails: []Email{s.email(EmailDeleted, "", p.Email, p.greeting(), from)}}
+	p.ID = "" // the person will no longer exist
+	return Audit{Emails: []Email{s.email(EmailDeleted, p, from)}}
 }
 
 // CloseNow spends the link of an account that is scheduled for deletion, and deletes
@@ -323,7 +316,7 @@ func (s *Service) Keep(ctx context.Context, token string, from text.Sender) (p P
 	if err != nil {
 		return Person{}, "", err
 	}
-	kept, err := s.Store.KeepPerson(ctx, link, s.instant(), Audit{Events: []Event{s.event(link.Person, EventKept, from)}})
+	kept, err := s.Store.KeepPerson(ctx, link, s.instant(), s.newAudit(link.Person, EventKept, from))
 	if err != nil {
 		return Person{}, "", fmt.Errorf("keep account: %w", linkInvalid(err))
 	}

@@ -21,7 +21,7 @@ type OtherAddress struct {
 
 // Audit records what a person did. Errors: [ErrUnavailable].
 func (s *Service) Audit(ctx context.Context, person string, kind EventKind, from text.Sender) error {
-	return s.Store.Audit(ctx, Audit{Events: []Event{s.event(person, kind, from)}})
+	return s.Store.Audit(ctx, s.newAudit(person, kind, from))
 }
 
 // TryAudit is Audit for events that have happened whether or not they can be recorded.

@@ -115,30 +115,32 @@ func (s *Service) UseLink(ctx context.Context, token string, from text.Sender) (
 		return Person{}, "", err
 	}
 	address, problem := readAddress(link.Detail)
-	use := map[Purpose]func(context.Context, Link, Move, text.Sender) (Record, error){
-		PurposeConfirm: s.confirmEmail, PurposeChange: s.changeEmail, PurposeUndo: s.undoEmail,
-	}[link.Purpose]
 	if problem != "" {
 		return Person{}, "", ErrLinkInvalid
 	}
-	record, err := use(ctx, link, Move{Email: address.Email, Key: address.Key, At: s.instant()}, from)
+	to := Move{Email: address.Email, Key: address.Key, At: s.instant()}
+	var record Record
+	switch link.Purpose {
+	case PurposeConfirm:
+		record, err = s.Store.ConfirmEmail(ctx, link, to.Key, to.At, s.newAudit(link.Person, EventEmailConfirmed, from))
+	case PurposeChange:
+		record, err = s.changeEmail(ctx, link, to, from)
+	case PurposeUndo:
+		record, err = s.undoEmail(ctx, link, to, from)
+	}
 	if err != nil {
 		return Person{}, link.Purpose, fmt.Errorf("use %s link: %w", link.Purpose, linkInvalid(err))
 	}
 	return record.Person, link.Purpose, nil
 }
 
-func (s *Service) confirmEmail(ctx context.Context, l Link, to Move, from text.Sender) (Record, error) {
-	return s.Store.ConfirmEmail(ctx, l, to.Key, to.At, Audit{Events: []Event{s.event(l.Person, EventEmailConfirmed, from)}})
-}
-
 // changeEmail spends a link sent to a new address: the person logs in with it from now
 // on. The former address is notified and can undo the change.
 func (s *Service) changeEmail(ctx context.Context, l Link, to Move, from text.Sender) (Record, error) {
 	return s.Store.MoveEmail(ctx, l, to, func(before Record) Audit {
-		former := s.email(EmailChanged, before.ID, before.Email, before.greeting(), from)
+		former := s.email(EmailChanged, before.Person, from)
 		former.Data.Email = to.Email
-		return Audit{Events: []Event{s.event(before.ID, EventEmailChanged, from)}, Emails: []Email{former}}
+		return s.newAudit(before.ID, EventEmailChanged, from, former)
 	})
 }
 
@@ -151,11 +153,11 @@ func (s *Service) undoEmail(ctx context.Context, l Link, to Move, from text.Send
 		return Record{}, err
 	}
 	return s.Store.MoveEmail(ctx, l, to, func(before Record) Audit {
-		restored := s.email(EmailUndone, before.ID, to.Email, before.greeting(), from)
-		restored.Data.Email = before.Email
-		left := s.email(EmailTakenBack, before.ID, before.Email, before.greeting(), from)
+		restored := s.email(EmailUndone, before.Person, from)
+		restored.To, restored.Data.Email = to.Email, before.Email
+		left := s.email(EmailTakenBack, before.Person, from)
 		left.Data.Email = to.Email
-		return Audit{Events: []Event{s.event(before.ID, EventEmailChangeUndone, from)}, Emails: []Email{restored, left}}
+		return s.newAudit(before.ID, EventEmailChangeUndone, from, restored, left)
 	})
 }
 

@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -105,10 +106,7 @@ func (s *Service) LogIn(ctx context.Context, a Attempt) (p Person, token string,
 	p, err = s.Authenticate(ctx, a.Email, a.Password)
 	switch {
 	case errors.Is(err, ErrInvalidCredentials):
-		if failed := s.AuditFailedLogin(ctx, a.Email, a.From); failed != nil {
-			return Person{}, "", failed
-		}
-		return Person{}, "", err
+		return Person{}, "", cmp.Or(s.AuditFailedLogin(ctx, a.Email, a.From), err)
 	case err != nil:
 		s.refund(ctx, keys...) // no password was checked
 		return Person{}, "", err
@@ -143,5 +141,5 @@ func (s *Service) RecordLogin(ctx context.Context, p Person, l Login) (token str
 			return "", err
 		}
 	}
-	return token, s.Store.RecordLogin(ctx, p, hash, s.instant(), Audit{Events: []Event{s.event(p.ID, kind, l.From)}, Emails: emails})
+	return token, s.Store.RecordLogin(ctx, p, hash, s.instant(), s.newAudit(p.ID, kind, l.From, emails...))
 }

@@ -89,7 +89,7 @@ func (s *Service) notice(ctx context.Context, kind EmailKind, p Person, from tex
 	if _, early := errors.AsType[*throttle.RetryAfterError](err); early {
 		return nil, nil
 	}
-	return []Email{s.email(kind, p.ID, p.Email, p.greeting(), from)}, err
+	return []Email{s.email(kind, p, from)}, err
 }
 
 // refund gives back attempts that did not count in the end, as far as the store allows.
