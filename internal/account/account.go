@@ -121,13 +121,11 @@ func (s *Service) record(r Registration) (Record, error) {
 	if problem != "" {
 		problems.Add("email", problem)
 	}
-	problem, err := s.weakness(r.Password, name, address.Email)
+	weak, err := s.weakness("password", r.Password, name, address.Email)
 	if err != nil {
 		return Record{}, err
 	}
-	if problem != "" {
-		problems.Add("password", problem)
-	}
+	problems = append(problems, weak...)
 	person := Person{ID: text.NewID(), Name: name, Email: address.Email, Created: s.instant()}
 	return Record{Person: person, EmailKey: address.Key}, problems.Err()
 }
@@ -178,15 +176,6 @@ func (s *Service) verify(ctx context.Context, r Record, pass string) (outdated b
 		return false, ErrInvalidCredentials
 	}
 	return outdated, nil
-}
-
-// weakness returns why the policy refuses a password, or "" if it does not.
-func (s *Service) weakness(pass, name, email string) (problem string, err error) {
-	err = s.Policy.Check(pass, name, email)
-	if weak, ok := errors.AsType[*password.Weak](err); ok {
-		return weak.Reason, nil
-	}
-	return "", err
 }
 
 // rehash raises the cost of a stored hash. It ignores failures: the login does not

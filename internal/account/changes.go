@@ -1,6 +1,7 @@
 package account
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -96,24 +97,33 @@ const samePassword = "This is your current password. Choose another one."
 // ChangePassword sets a new password for a person who enters the current one. It
 // revokes all their sessions except one, forgets all browsers except the one that sent
 // the request, and spends links as ResetPassword does. Errors:
-// *[throttle.RetryAfterError], [form.Errors] (field "new"), [ErrInvalidCredentials],
-// [ErrUnavailable], [ErrBusy].
+// *[throttle.RetryAfterError], [form.Errors] (fields "current", "new"),
+// [ErrInvalidCredentials], joined with [form.Errors] if the new password is refused,
+// [ErrNotFound], [ErrUnavailable], [ErrBusy].
 func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChange) (Person, error) {
-	record, err := s.reauthenticate(ctx, id, c.Current, c.From)
-	if errors.Is(err, ErrInvalidCredentials) { // report problems with the new password, too
-		if p, gone := s.Find(ctx, id); gone == nil {
-			if weak, _ := s.Weakness("new", c.New, p); weak != nil {
-				err = errors.Join(err, weak)
-			}
-		}
-	}
+	p, err := s.Find(ctx, id)
 	if err != nil {
 		return Person{}, err
 	}
-	if c.Current == c.New {
-		return Person{}, form.Errors{{Field: "new", Message: samePassword}}
+	weak, err := s.weakness("new", c.New, p.Name, p.Email)
+	if err != nil {
+		return Person{}, err
 	}
-	hash, err := s.acceptable(ctx, "new", c.New, record.Person)
+	if c.Current == "" {
+		return Person{}, append(form.Errors{{Field: "current", Message: "Enter your current password."}}, weak...)
+	}
+	record, err := s.reauthenticate(ctx, id, c.Current, c.From)
+	switch {
+	case errors.Is(err, ErrInvalidCredentials):
+		return Person{}, errors.Join(err, weak.Err())
+	case err != nil:
+		return Person{}, err
+	case c.Current == c.New:
+		return Person{}, form.Errors{{Field: "new", Message: samePassword}}
+	case weak != nil:
+		return Person{}, weak
+	}
+	hash, err := s.Hasher.Hash(hashFor(ctx, record.Email), c.New)
 	if err != nil {
 		return Person{}, err
 	}
@@ -154,11 +164,12 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 		return Person{}, "", linkInvalid(err)
 	}
 	person := record.Person
-	hash, err := s.acceptable(ctx, "password", fresh, person)
-	if err != nil {
+	weak, err := s.weakness("password", fresh, person.Name, person.Email)
+	if err := cmp.Or(err, weak.Err()); err != nil {
 		return Person{}, "", err
 	}
-	same, _, err := s.Hasher.Verify(hashFor(ctx, person.Email), record.PasswordHash, fresh)
+	hashing := hashFor(ctx, person.Email)
+	same, _, err := s.Hasher.Verify(hashing, record.PasswordHash, fresh)
 	if err != nil {
 		return Person{}, "", err
 	}
@@ -167,6 +178,10 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 			return Person{}, "", err
 		}
 		return Person{}, "", form.Errors{{Field: "password", Message: samePassword}}
+	}
+	hash, err := s.Hasher.Hash(hashing, fresh)
+	if err != nil {
+		return Person{}, "", err
 	}
 	browser = text.NewToken()
 	changed, err := s.Store.SetPassword(ctx,
@@ -181,28 +196,15 @@ func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from t
 	return changed.Person, browser, nil
 }
 
-// acceptable returns the hash of a password that the policy accepts, or form.Errors for
-// the field.
-func (s *Service) acceptable(ctx context.Context, field, pass string, p Person) (string, error) {
-	weak, err := s.Weakness(field, pass, p)
-	if err != nil {
-		return "", err
-	}
-	if weak != nil {
-		return "", weak
-	}
-	return s.Hasher.Hash(hashFor(ctx, p.Email), pass)
-}
-
-// Weakness returns why the policy refuses a password for a person, as an error of the
+// weakness returns why the policy refuses a password for a person, as an error of the
 // field, or nil if it does not. The second error comes from the file of breached
 // passwords.
-func (s *Service) Weakness(field, pass string, p Person) (form.Errors, error) {
-	problem, err := s.weakness(pass, p.Name, p.Email)
-	if err != nil || problem == "" {
-		return nil, err
+func (s *Service) weakness(field, pass, name, email string) (form.Errors, error) {
+	err := s.Policy.Check(pass, name, email)
+	if weak, ok := errors.AsType[*password.Weak](err); ok {
+		return form.Errors{{Field: field, Message: weak.Reason}}, nil
 	}
-	return form.Errors{{Field: field, Message: problem}}, nil
+	return nil, err
 }
 
 // AskReset sends an email to the owner of an address, if there is one. The owner is

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"time"
 
 	"holdfast/internal/password"
 	"holdfast/internal/text"
