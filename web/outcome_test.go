@@ -106,7 +106,7 @@ func TestARegistrationWhoseSessionWasNotStoredSaysSoAndLogsInTheSecondTime(t *te
 			t.Errorf("with another password it says %q", said)
 		}
 	}
-	if people, err := w.accounts.List(t.Context(), "", 10); len(people) != 2 || err != nil {
+	if people, _, err := w.accounts.List(t.Context(), "", 10); len(people) != 2 || err != nil {
 		t.Errorf("%d people, %v", len(people), err)
 	}
 }

@@ -187,17 +187,17 @@ func (o *operator) listUsers(ctx context.Context) error {
 	const pageSize = 500
 	rows := [][]string{{"EMAIL", "NAME", "CREATED", ""}}
 	for after := ""; ; {
-		people, err := o.accounts.List(ctx, after, pageSize)
+		people, next, err := o.accounts.List(ctx, after, pageSize)
 		if err != nil {
 			return err
 		}
 		for _, p := range people {
 			rows = append(rows, []string{p.Email, p.Name, day(p.Created), status(p)})
-			after = p.Email
 		}
 		if len(people) < pageSize {
 			return o.table(rows)
 		}
+		after = next
 	}
 }
 

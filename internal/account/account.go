@@ -268,31 +268,16 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 // maxPage is the most people that List returns.
 const maxPage = 1000
 
-// List returns people in the order of their addresses: at most limit (1 to 1,000),
-// starting after the address after, or at the beginning if it is "". It returns
-// [ErrUnavailable], or [ErrNotFound] if after is not an address.
-func (s *Service) List(ctx context.Context, after string, limit int) ([]Person, error) {
-	key := ""
-	if after != "" {
-		var ok bool
-		if key, ok = EmailKey(after); !ok {
-			return nil, ErrNotFound
-		}
-		last, err := s.findByEmail(ctx, after)
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return nil, err
-		}
-		key = cmp.Or(last.EmailKey, key)
+// List returns people in the order of their addresses: at most limit (1 to 1,000). after
+// is "" for the first page, and for each further page what List returned as next. It
+// returns [ErrUnavailable].
+func (s *Service) List(ctx context.Context, after string, limit int) (people []Person, next string, err error) {
+	records, err := s.Store.PageByEmailKey(ctx, after, min(max(limit, 1), maxPage))
+	for _, r := range records {
+		people = append(people, r.Person)
+		next = r.EmailKey
 	}
-	records, err := s.Store.PageByEmailKey(ctx, key, min(max(limit, 1), maxPage))
-	if err != nil {
-		return nil, err
-	}
-	people := make([]Person, len(records))
-	for i, r := range records {
-		people[i] = r.Person
-	}
-	return people, nil
+	return people, next, err
 }
 
 // instant returns the current time at a precision that every store can keep.

@@ -123,7 +123,7 @@ func TestOneAddressIsOnePerson(t *testing.T) {
 		if people != 1 || taken != callers-1 {
 			t.Errorf("%d registered, %d got ErrEmailTaken", people, taken)
 		}
-		if list, err := s.List(t.Context(), "", 10); err != nil || len(list) != 1 {
+		if list, _, err := s.List(t.Context(), "", 10); err != nil || len(list) != 1 {
 			t.Errorf("%d people, %v", len(list), err)
 		}
 	})
@@ -219,7 +219,7 @@ func TestListGoesThroughEverybodyOnce(t *testing.T) {
 		var got []string
 		after := ""
 		for {
-			page, err := s.List(t.Context(), after, 3)
+			page, next, err := s.List(t.Context(), after, 3)
 			require.NoError(t, err)
 			if len(page) == 0 {
 				break
@@ -227,16 +227,13 @@ func TestListGoesThroughEverybodyOnce(t *testing.T) {
 			for _, p := range page {
 				got = append(got, p.Email)
 			}
-			after = page[len(page)-1].Email
+			after = next
 		}
 		if strings.Join(got, " ") != strings.Join(want, " ") {
 			t.Errorf("%q; want %q", got, want)
 		}
-		if page, err := s.List(t.Context(), "", -1); err != nil || len(page) != 1 {
+		if page, _, err := s.List(t.Context(), "", -1); err != nil || len(page) != 1 {
 			t.Errorf("a page of -1: %d people, %v", len(page), err)
-		}
-		if _, err := s.List(t.Context(), "no\x00address", 1); !errors.Is(err, account.ErrNotFound) {
-			t.Errorf("after nobody: %v", err)
 		}
 	})
 }

@@ -18,7 +18,7 @@ FROM n`)
 	require.NoError(t, err)
 	s := serve(db.People())
 	for limit, want := range map[int]int{-1: 1, 1: 1, 1000: 1000, 5000: 1000} {
-		if page, err := s.List(t.Context(), "", limit); err != nil || len(page) != want {
+		if page, _, err := s.List(t.Context(), "", limit); err != nil || len(page) != want {
 			t.Errorf("at most %d: %d people, %v; want %d", limit, len(page), err, want)
 		}
 	}

@@ -140,7 +140,7 @@ func TestAnOutageIsNamedAndEndsNothing(t *testing.T) {
 		"FindByEmail":          func() error { _, err := s.FindByEmail(t.Context(), person.Email); return err },
 		"Rename":               func() error { _, err := s.Rename(t.Context(), person.ID, "Eve"); return err },
 		"SetDisabled":          func() error { _, err := s.SetDisabled(t.Context(), person.ID, true); return err },
-		"List":                 func() error { _, err := s.List(t.Context(), "", 1); return err },
+		"List":                 func() error { _, _, err := s.List(t.Context(), "", 1); return err },
 	} {
 		err := call()
 		if !errors.Is(err, account.ErrUnavailable) || errors.Is(err, account.ErrInvalidCredentials) || errors.Is(err, account.ErrNotFound) {

@@ -313,7 +313,7 @@ func TestEveryMailIsWordedInTextAndHTMLAlike(t *testing.T) {
 	o := newOffice(t, testkit.SQLite(t))
 	o.person("ada@kelp.example")
 	o.person("bob@kelp.example")
-	people, err := o.accounts.List(t.Context(), "", 2)
+	people, _, err := o.accounts.List(t.Context(), "", 2)
 	require.NoError(t, err)
 	_, err = o.db.SQL().ExecContext(t.Context(), `UPDATE people SET delete_after_ms = 1 WHERE id = $1`, people[1].ID)
 	require.NoError(t, err)
