@@ -10,12 +10,11 @@ import (
 
 // OutgoingEmail is an email that is ready to send: its recipient, content and link.
 type OutgoingEmail struct {
-	Kind    EmailKind
-	To      string
-	Data    EmailData
-	Purpose Purpose // of the link; "" for none
-	Token   string  // of the link, which is stored nowhere
-	Former  bool    // whether the account that blocks the address has left it
+	Kind   EmailKind
+	To     string
+	Data   EmailData
+	Token  string // of the link, which is stored nowhere; "" for no link
+	Former bool   // whether the account that blocks the address has left it
 }
 
 // ErrNotToSend means that an email must not be sent: its recipient has no account, or
@@ -33,23 +32,23 @@ func (s *Service) Address(ctx context.Context, l Email) (OutgoingEmail, error) {
 	if err != nil {
 		return OutgoingEmail{}, err
 	}
-	m.Purpose = m.Kind.LinkOf()
-	link := Link{Purpose: m.Purpose, Person: person, Detail: m.To, Email: l.ID, Created: s.instant()}
+	purpose := m.Kind.LinkOf()
+	link := Link{Purpose: purpose, Person: person, Detail: m.To, Email: l.ID, Created: s.instant()}
 	switch {
 	case l.Kind == EmailChange && m.Kind != EmailChange:
 		// No one gets this token. The link only shows that the email was sent; see
 		// AskEmail.
 		link.Purpose, link.Person, link.Detail = PurposeChange, l.Person, l.To
-	case m.Purpose == "":
+	case purpose == "":
 		return m, nil
-	case m.Purpose == PurposeUndo:
+	case purpose == PurposeUndo:
 		link.Created = l.Created
 	}
 	token, err := s.makeLink(ctx, link)
 	if errors.Is(err, ErrNotFound) {
 		return OutgoingEmail{}, ErrNotToSend
 	}
-	if m.Purpose != "" {
+	if purpose != "" {
 		m.Token = token
 	}
 	return m, err
@@ -78,7 +77,8 @@ func (s *Service) addressed(ctx context.Context, l Email) (m OutgoingEmail, pers
 	}
 	owner, err := s.findByEmail(ctx, l.To)
 	if errors.Is(err, ErrNotFound) && l.Kind != EmailReset {
-		left, address, err := s.findByFormerEmail(ctx, l.To)
+		key, _ := EmailKey(l.To) // "", which no address has, if it is not an address
+		left, address, err := s.Store.ByFormerEmailKey(ctx, key, s.instant())
 		switch {
 		case err == nil && left.ID != l.Person:
 			// Omit the name: an attacker who took the account over may have chosen it.
@@ -101,20 +101,8 @@ func (s *Service) addressed(ctx context.Context, l Email) (m OutgoingEmail, pers
 	}
 	// Email the owner, at the address as they typed it.
 	m.Kind, m.To, m.Data.Name = kind, owner.Email, owner.greeting()
-	if event == "" || l.Tries > 1 {
-		return m, owner.ID, nil
+	if event != "" && l.Tries <= 1 {
+		err = s.Audit(ctx, owner.ID, event, text.Sender{UserAgent: l.Data.Agent, Address: l.Data.Address})
 	}
-	from := text.Sender{UserAgent: l.Data.Agent, Address: l.Data.Address}
-	if err := s.Audit(ctx, owner.ID, event, from); err != nil {
-		return OutgoingEmail{}, "", err
-	}
-	return m, owner.ID, nil
-}
-
-func (s *Service) findByFormerEmail(ctx context.Context, email string) (r Record, address string, err error) {
-	key, ok := EmailKey(email)
-	if !ok {
-		return Record{}, "", ErrNotFound
-	}
-	return s.Store.ByFormerEmailKey(ctx, key, s.instant())
+	return m, owner.ID, err
 }

@@ -1,12 +1,10 @@
 package mail
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"mime"
@@ -34,9 +32,6 @@ func NewFolder(dir, from string, log *slog.Logger) *Folder {
 	return &Folder{dir: dir, from: from, log: log}
 }
 
-// Where implements [Transport].
-func (f *Folder) Where() string { return "files in " + f.dir }
-
 // Warnings implements [Transport].
 func (f *Folder) Warnings() []string { return nil }
 
@@ -59,11 +54,12 @@ func (f *Folder) Send(ctx context.Context, m Message) error {
 	}
 	defer os.Remove(temporary.Name())
 	_, err = message.WriteTo(temporary)
-	if err := errors.Join(err, temporary.Close()); err != nil {
-		return fmt.Errorf("write email: %w", err)
-	}
+	err = errors.Join(err, temporary.Close())
 	path := filepath.Join(f.dir, m.Date.UTC().Format(timeInName)+"-"+m.ListedAs+"-"+m.ID+suffix)
-	if err := os.Rename(temporary.Name(), path); err != nil {
+	if err == nil {
+		err = os.Rename(temporary.Name(), path)
+	}
+	if err != nil {
 		return fmt.Errorf("write email: %w", err)
 	}
 	f.log.InfoContext(ctx, "email written to a file: SMTP_URL is not set", "file", path)
@@ -162,9 +158,8 @@ func (f *Folder) Latest() ([]Shown, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read email directory: %w", err)
 	}
-	slices.Reverse(names) // their names begin with the time
 	var all []Shown
-	for _, name := range names {
+	for _, name := range slices.Backward(names) { // they begin with the time
 		if !strings.HasSuffix(name.Name(), suffix) || len(all) == MaxShown {
 			continue
 		}
@@ -185,7 +180,7 @@ func readFile(path string) (Shown, error) {
 	if err != nil {
 		return Shown{}, fmt.Errorf("read email: %w", err)
 	}
-	shown, err := read(bytes.NewReader(source))
+	shown, err := read(string(source))
 	if err != nil {
 		return Shown{}, fmt.Errorf("read email %s: %w", filepath.Base(path), err)
 	}
@@ -193,8 +188,8 @@ func readFile(path string) (Shown, error) {
 }
 
 // read parses an email in the form that compose writes, and returns its text part.
-func read(source io.Reader) (Shown, error) {
-	message, err := gomail.EMLToMsgFromReader(source)
+func read(source string) (Shown, error) {
+	message, err := gomail.EMLToMsgFromString(source)
 	if err != nil {
 		return Shown{}, err
 	}

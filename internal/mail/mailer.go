@@ -8,8 +8,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	htmltemplate "html/template"
 	"log/slog"
 	"sync"
+	texttemplate "text/template"
 	"time"
 
 	"holdfast/internal/account"
@@ -34,8 +36,6 @@ type Transport interface {
 	// Send returns nil if the message was accepted. It returns in bounded time.
 	// ErrRefused: a retry would be rejected too.
 	Send(ctx context.Context, m Message) error
-	// Where describes where email goes, for people, without secrets.
-	Where() string
 	// Warnings returns why email is not being sent, in words for anyone, if an operator
 	// can change that.
 	Warnings() []string
@@ -69,6 +69,8 @@ const (
 	// as long, up to mostPause.
 	firstPause = 15 * time.Second
 	mostPause  = time.Hour
+	// pollEvery is how often an empty outbox is read.
+	pollEvery = time.Second
 )
 
 // Config is what a Mailer needs.
@@ -79,27 +81,23 @@ type Config struct {
 	BaseURL   string // base of the links, without a path
 	// Browser returns a readable name for a User-Agent.
 	Browser func(userAgent string) string
-	// Every is how often an empty outbox is polled. Zero means every second.
-	Every time.Duration
-	Log   *slog.Logger
+	Log     *slog.Logger
 }
 
 // Mailer sends the emails that wait in an outbox. Any number of them share the work.
 type Mailer struct {
 	Config
-	words *words
+	text *texttemplate.Template
+	html *htmltemplate.Template
 }
 
 // New returns a Mailer. It returns an error if a template is broken.
 func New(cfg Config) (*Mailer, error) {
-	words, err := newWords(cfg.BaseURL, cfg.Browser)
-	if err != nil {
+	p := &Mailer{Config: cfg}
+	if err := p.loadTemplates(); err != nil {
 		return nil, fmt.Errorf("load email templates: %w", err)
 	}
-	if cfg.Every <= 0 {
-		cfg.Every = time.Second
-	}
-	return &Mailer{Config: cfg, words: words}, nil
+	return p, nil
 }
 
 // endGrace is how long sending may continue after Run's context is cancelled. After
@@ -122,23 +120,17 @@ func (p *Mailer) Run(ctx context.Context) {
 // send sends one email after another until ctx is cancelled; sending is cancelled
 // later.
 func (p *Mailer) send(ctx, sending context.Context) {
-	pause := time.NewTimer(0)
-	defer pause.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-pause.C:
-		}
-		sent, err := p.Next(sending)
+	for ctx.Err() == nil {
+		found, err := p.Next(sending)
 		if err != nil {
 			p.Log.WarnContext(ctx, "outbox not read: database unavailable", "cause", err)
 		}
-		wait := p.Every
-		if sent {
-			wait = 0
+		if !found {
+			select {
+			case <-ctx.Done():
+			case <-time.After(pollEvery):
+			}
 		}
-		pause.Reset(wait)
 	}
 }
 
@@ -177,7 +169,7 @@ func (p *Mailer) deliver(ctx context.Context, l account.Email) (account.Outgoing
 	if err != nil {
 		return m, err
 	}
-	written, err := p.words.write(m)
+	written, err := p.write(m)
 	if err != nil {
 		return m, err
 	}

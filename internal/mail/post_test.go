@@ -70,8 +70,7 @@ func (o *office) post(way mail.Transport) *mail.Mailer {
 	o.t.Helper()
 	post, err := mail.New(mail.Config{
 		Outbox: o.open().Outbox(), Accounts: o.accounts, Transport: way, BaseURL: "https://login.kelp.example",
-		Browser: func(string) string { return "Firefox on Linux" }, Every: 10 * time.Millisecond,
-		Log: o.log.Logger(),
+		Browser: func(string) string { return "Firefox on Linux" }, Log: o.log.Logger(),
 	})
 	require.NoError(o.t, err)
 	return post
@@ -258,7 +257,6 @@ func TestAMailWhoseSenderWasKilledIsSentByAnother(t *testing.T) {
 // stuck is a transport whose Send blocks until the channel is closed.
 type stuck struct{ until chan struct{} }
 
-func (s stuck) Where() string      { return "nowhere" }
 func (s stuck) Warnings() []string { return nil }
 func (s stuck) Send(context.Context, mail.Message) error {
 	<-s.until

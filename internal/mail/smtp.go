@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/mail"
 	"net/netip"
 	"net/textproto"
@@ -31,7 +30,6 @@ const smtpTimeout = 20 * time.Second
 // SMTP sends email through a mail server.
 type SMTP struct {
 	from    *mail.Address
-	where   string
 	timeout time.Duration
 	options []gomail.Option
 	host    string
@@ -65,7 +63,6 @@ func NewSMTP(address, from, self string, roots *x509.CertPool) (*SMTP, error) {
 		return nil, errors.New("invalid port in SMTP_URL")
 	}
 	s := &SMTP{from: sender, host: u.Hostname(), timeout: smtpTimeout}
-	s.where = net.JoinHostPort(s.host, strconv.Itoa(port))
 	local := u.Scheme == "smtp" && hostname.IsLoopback(s.host)
 	security := gomail.WithTLSPolicy(gomail.TLSMandatory)
 	switch {
@@ -82,8 +79,14 @@ func NewSMTP(address, from, self string, roots *x509.CertPool) (*SMTP, error) {
 	}
 	if u.User != nil {
 		password, _ := u.User.Password()
-		s.options = append(s.options, gomail.WithOpportunisticSMTPAuth(mechanisms()...),
-			gomail.WithUsername(u.User.Username()), gomail.WithPassword(password))
+		// The mechanisms that hide the password come last: many servers offer them
+		// without being able to verify them, and the connection is encrypted, or local
+		// (NoEnc), or has already failed.
+		mechanisms := gomail.WithOpportunisticSMTPAuth(
+			gomail.SMTPAuthPlainNoEnc, gomail.SMTPAuthLoginNoEnc, gomail.SMTPAuthSCRAMSHA256PLUS, gomail.SMTPAuthSCRAMSHA256,
+			gomail.SMTPAuthSCRAMSHA1PLUS, gomail.SMTPAuthSCRAMSHA1, gomail.SMTPAuthCramMD5, gomail.SMTPAuthNTLM,
+		)
+		s.options = append(s.options, mechanisms, gomail.WithUsername(u.User.Username()), gomail.WithPassword(password))
 	}
 	return s, nil
 }
@@ -101,19 +104,6 @@ func helo(self, domain string) string {
 	}
 	return self
 }
-
-// mechanisms are the login mechanisms, best first. Those that hide the password come
-// last: many servers offer them without being able to verify them, and the connection
-// is encrypted, or local (NoEnc), or has already failed.
-func mechanisms() []gomail.SMTPAuthType {
-	return []gomail.SMTPAuthType{
-		gomail.SMTPAuthPlainNoEnc, gomail.SMTPAuthLoginNoEnc, gomail.SMTPAuthSCRAMSHA256PLUS, gomail.SMTPAuthSCRAMSHA256,
-		gomail.SMTPAuthSCRAMSHA1PLUS, gomail.SMTPAuthSCRAMSHA1, gomail.SMTPAuthCramMD5, gomail.SMTPAuthNTLM,
-	}
-}
-
-// Where implements [Transport].
-func (s *SMTP) Where() string { return "mail server " + s.where }
 
 // Warnings implements [Transport]. It reports a failure until any instance has retried
 // the email.

@@ -1,7 +1,6 @@
 package mail
 
 import (
-	"bytes"
 	"fmt"
 	htmltemplate "html/template"
 	"net/url"
@@ -14,38 +13,29 @@ import (
 	"holdfast/templates"
 )
 
-// words holds the parsed templates of all emails. Each kind has one file of paragraphs.
-// Text and HTML are both generated from it, so that they never differ: the first line
-// is the subject, a paragraph that begins with "> " is the label of the link, and lines
-// that begin with "- " are a list.
-type words struct {
-	base    string
-	browser func(string) string
-	kinds   map[account.EmailKind]*texttemplate.Template
-	html    *htmltemplate.Template
-}
-
-func newWords(base string, browser func(string) string) (*words, error) {
-	w := &words{base: base, browser: browser, kinds: map[account.EmailKind]*texttemplate.Template{}}
+// loadTemplates parses the templates of all emails and tries them. Each kind has one
+// file of paragraphs. Text and HTML are both generated from it, so that they never
+// differ: the first line is the subject, a paragraph that begins with "> " is the label
+// of the link, and lines that begin with "- " are a list.
+func (p *Mailer) loadTemplates() (err error) {
+	if p.html, err = htmltemplate.ParseFS(templates.FS, "mail/layout.html"); err != nil {
+		return err
+	}
+	if p.text, err = texttemplate.ParseFS(templates.FS, "mail/*.txt"); err != nil {
+		return err
+	}
 	for _, kind := range account.EmailKinds() {
-		parsed, err := texttemplate.New(string(kind)+".txt").Option("missingkey=error").ParseFS(templates.FS, "mail/"+string(kind)+".txt")
-		if err != nil {
-			return nil, err
-		}
-		w.kinds[kind] = parsed
-		if _, err := w.write(account.OutgoingEmail{Kind: kind, Purpose: kind.LinkOf()}); err != nil {
-			return nil, err
+		if _, err := p.write(account.OutgoingEmail{Kind: kind}); err != nil {
+			return err
 		}
 	}
-	var err error
-	w.html, err = htmltemplate.ParseFS(templates.FS, "mail/layout.html")
-	return w, err
+	return nil
 }
 
 // facts is the data for the templates.
 type facts struct {
-	Name, To, Email        string
-	Browser, Address, When string
+	account.EmailData
+	To, Browser, When      string
 	Site, Forgot, Password string // URLs on this site
 	LinkLife               string
 	Former                 bool
@@ -59,45 +49,40 @@ type paragraph struct {
 }
 
 // write writes an email.
-func (w *words) write(m account.OutgoingEmail) (Message, error) {
-	kind, ok := w.kinds[m.Kind]
-	if !ok {
+func (p *Mailer) write(m account.OutgoingEmail) (Message, error) {
+	kind := p.text.Lookup(string(m.Kind) + ".txt")
+	if kind == nil {
 		return Message{}, fmt.Errorf("write email: unknown kind %q", m.Kind)
 	}
-	var out bytes.Buffer
+	var out strings.Builder
 	err := kind.Execute(&out, facts{
-		Name: m.Data.Name, To: m.To, Email: m.Data.Email,
-		Browser: w.browser(m.Data.Agent), Address: m.Data.Address,
-		When: m.Data.At.UTC().Format("2 January 2006, 15:04 UTC"),
-		Site: w.base, Forgot: w.base + "/forgot", Password: w.base + "/account/password",
-		LinkLife: lifeWords(m.Purpose.Life()), Former: m.Former,
+		EmailData: m.Data, To: m.To, Former: m.Former,
+		Browser: p.Browser(m.Data.Agent), When: m.Data.At.UTC().Format("2 January 2006, 15:04 UTC"),
+		Site: p.BaseURL, Forgot: p.BaseURL + "/forgot", Password: p.BaseURL + "/account/password",
+		LinkLife: lifeWords(m.Kind.LinkOf().Life()),
 	})
 	if err != nil {
 		return Message{}, fmt.Errorf("write email: %w", err)
 	}
 	subject, body, _ := strings.Cut(strings.TrimSpace(out.String()), "\n")
-	message := Message{To: m.To, Subject: subject, ListedAs: string(m.Kind)}
-	link := w.link(m)
+	link := p.link(m)
 	var paragraphs []paragraph
 	var text []string
-	for part := range strings.SplitSeq(strings.TrimSpace(body), "\n\n") {
-		p := paragraphOf(strings.TrimSpace(part), link)
-		paragraphs = append(paragraphs, p)
-		text = append(text, p.plain())
+	for source := range strings.SplitSeq(strings.TrimSpace(body), "\n\n") {
+		part := paragraphOf(strings.TrimSpace(source), link)
+		paragraphs = append(paragraphs, part)
+		text = append(text, part.plain())
 	}
-	message.Text = strings.Join(text, "\n\n") + "\n"
-	if w.html == nil {
-		return message, nil // the templates are still being checked
-	}
-	var html bytes.Buffer
-	if err := w.html.Execute(&html, struct {
+	var html strings.Builder
+	if err := p.html.Execute(&html, struct {
 		Subject    string
 		Paragraphs []paragraph
 	}{subject, paragraphs}); err != nil {
 		return Message{}, fmt.Errorf("write email: %w", err)
 	}
-	message.HTML = html.String()
-	return message, nil
+	return Message{
+		To: m.To, Subject: subject, Text: strings.Join(text, "\n\n") + "\n", HTML: html.String(), ListedAs: string(m.Kind),
+	}, nil
 }
 
 func paragraphOf(part, link string) paragraph {
@@ -129,30 +114,27 @@ func (p paragraph) plain() string {
 const lineRunes = 76
 
 func wrapped(text string) string {
-	var out strings.Builder
-	length := 0
+	var lines []string
+	line := ""
 	for word := range strings.FieldsSeq(text) {
-		n := utf8.RuneCountInString(word)
-		switch {
-		case length > 0 && length+1+n > lineRunes:
-			word, length = "\n"+word, 0
-		case length > 0:
-			word, length = " "+word, length+1
+		longer := strings.TrimSpace(line + " " + word)
+		if line != "" && utf8.RuneCountInString(longer) > lineRunes {
+			lines = append(lines, line)
+			longer = word
 		}
-		out.WriteString(word)
-		length += n
+		line = longer
 	}
-	return out.String()
+	return strings.Join(append(lines, line), "\n")
 }
 
 // link returns the URL in an email. Its host is always that of BASE_URL, never one from
 // a request.
-func (w *words) link(m account.OutgoingEmail) string {
+func (p *Mailer) link(m account.OutgoingEmail) string {
 	path := "/verify"
-	if m.Purpose == account.PurposeReset {
+	if m.Kind.LinkOf() == account.PurposeReset {
 		path = "/reset"
 	}
-	return w.base + path + "?token=" + url.QueryEscape(m.Token)
+	return p.BaseURL + path + "?token=" + url.QueryEscape(m.Token)
 }
 
 func lifeWords(life time.Duration) string {
