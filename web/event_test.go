@@ -12,6 +12,7 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/dev/require"
+	"holdfast/web"
 )
 
 func TestEveryEventIsInTheLogAndInTheDocuments(t *testing.T) {
@@ -70,7 +71,7 @@ func TestEveryEventIsInTheLogAndInTheDocuments(t *testing.T) {
 	historyAlone := []account.EventKind{account.EventSignUpAgain, account.EventResetAsked, account.EventSessionExpired}
 	// The history has no row for a session that expired: its device records that.
 	noRow := []account.EventKind{account.EventExported, account.EventDeleted, account.EventSessionExpired}
-	for _, kind := range append(account.EventKinds(), "throttled") {
+	for _, kind := range append(web.HistoryKinds(), account.EventDeleted, "throttled") {
 		if !strings.Contains(string(documents), "`"+string(kind)+"`") {
 			t.Errorf("docs/operations.md does not list %s", kind)
 		}

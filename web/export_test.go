@@ -1,11 +1,13 @@
 package web
 
 import (
+	"maps"
 	"slices"
 	"sync"
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/account"
 	"holdfast/internal/session"
 )
 
@@ -22,6 +24,9 @@ func loadOnce(extensions []Extension, learn bool) (*files, error) {
 	load, _ := shared.LoadOrStore(kind{len(extensions), learn}, sync.OnceValues(func() (*files, error) { return loadFiles(extensions) }))
 	return load.(func() (*files, error))()
 }
+
+// HistoryKinds returns the events that the history describes.
+func HistoryKinds() []account.EventKind { return slices.Collect(maps.Keys(eventWords())) }
 
 // NewSharing is New with the files that the test sites share.
 func NewSharing(cfg Config) (*Site, error) {

@@ -37,16 +37,6 @@ const (
 	EventDeleted           EventKind = "account_deleted" // only in the log
 )
 
-// EventKinds returns every event, for the list that documents them.
-func EventKinds() []EventKind {
-	return []EventKind{
-		EventSignUp, EventSignUpAgain, EventLogIn, EventLogInNewBrowser, EventLogInFailed, EventReauth, EventReauthFailed,
-		EventLogOut, EventSessionEnded, EventSessionsEnded, EventSessionExpired, EventNameChanged, EventEmailConfirmed, EventEmailChangeAsked,
-		EventEmailChanged, EventEmailChangeUndone, EventPasswordChanged, EventResetAsked, EventPasswordReset,
-		EventDeletionAsked, EventKept, EventExported, EventDeleted,
-	}
-}
-
 // Event is one row of an account's history.
 type Event struct {
 	ID     string
