@@ -4,7 +4,6 @@
 package account
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,9 +61,6 @@ type Person struct {
 	Epoch int64
 }
 
-// Registration is what a person enters to create an account.
-type Registration struct{ Name, Email, Password string }
-
 // Record is a person as stored.
 type Record struct {
 	Person
@@ -92,101 +88,6 @@ func New(cfg Config) *Service {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Service{cfg}
-}
-
-// Register creates an account. It returns [form.Errors] with every problem that the
-// person can correct (fields "name", "email", "password"), [ErrEmailTaken],
-// [ErrUnavailable] or [ErrBusy]. If one address is registered several times at the same
-// time, exactly one registration succeeds.
-func (s *Service) Register(ctx context.Context, r Registration) (Person, error) {
-	record, err := s.record(r)
-	if err != nil {
-		return Person{}, err
-	}
-	if record.PasswordHash, err = s.Hasher.Hash(ctx, r.Password); err != nil {
-		return Person{}, err
-	}
-	return record.Person, s.Store.Insert(ctx, record)
-}
-
-// record builds a person without a password from a submitted form, or returns
-// [form.Errors].
-func (s *Service) record(r Registration) (Record, error) {
-	var problems form.Errors
-	name, problem := cleanName(r.Name)
-	if problem != "" {
-		problems.Add("name", problem)
-	}
-	address, problem := ParseAddress(r.Email)
-	if problem != "" {
-		problems.Add("email", problem)
-	}
-	weak, err := s.weakness("password", r.Password, name, address.Email)
-	if err != nil {
-		return Record{}, err
-	}
-	problems = append(problems, weak...)
-	person := Person{ID: text.NewID(), Name: name, Email: address.Email, Created: s.instant()}
-	return Record{Person: person, EmailKey: address.Key}, problems.Err()
-}
-
-// Authenticate returns the person with this email address and password. For an unknown
-// address, a wrong password and a disabled person it does the same work and returns
-// [ErrInvalidCredentials] (OWASP ASVS 5.0.0, 6.3.8). It returns [ErrUnavailable] or
-// [ErrBusy] if it could not check them. It replaces a hash that was made at a lower
-// cost.
-func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person, error) {
-	if !password.Hashable(pass) {
-		// No lookup and no hash: the answer reveals nothing about any account.
-		return Person{}, ErrInvalidCredentials
-	}
-	ctx = hashFor(ctx, email) // whether or not the address has an account
-	record, err := s.findByEmail(ctx, email)
-	if errors.Is(err, ErrNotFound) {
-		return Person{}, cmp.Or(s.Hasher.VerifyNobody(ctx, pass), ErrInvalidCredentials)
-	}
-	if err != nil {
-		return Person{}, err
-	}
-	outdated, err := s.verify(ctx, record, pass)
-	if err != nil {
-		return Person{}, err
-	}
-	if outdated {
-		s.rehash(ctx, record, pass)
-	}
-	return record.Person, nil
-}
-
-// hashFor returns a context for hashing passwords of the account with an address.
-func hashFor(ctx context.Context, email string) context.Context {
-	return password.For(ctx, byEmail(PasswordRule(), email).Subject)
-}
-
-// verify returns ErrInvalidCredentials for a wrong password and a disabled person.
-func (s *Service) verify(ctx context.Context, r Record, pass string) (outdated bool, err error) {
-	ok, outdated, err := s.Hasher.Verify(ctx, r.PasswordHash, pass)
-	if err != nil {
-		return false, fmt.Errorf("verify password of person %s: %w", r.ID, err)
-	}
-	switch {
-	case ok && !r.DeleteAfter.IsZero():
-		return false, ErrToBeDeleted
-	case !ok || r.Disabled:
-		return false, ErrInvalidCredentials
-	}
-	return outdated, nil
-}
-
-// rehash raises the cost of a stored hash. It ignores failures: the login does not
-// depend on it, and the next login tries again.
-func (s *Service) rehash(ctx context.Context, r Record, pass string) {
-	hash, err := s.Hasher.Hash(ctx, pass)
-	if err != nil {
-		return
-	}
-	// This replaces only the old hash: a concurrent password change wins.
-	_ = s.Store.ReplacePasswordHash(ctx, r.ID, r.PasswordHash, hash)
 }
 
 // Find returns the person with an ID, [ErrNotFound] or [ErrUnavailable].

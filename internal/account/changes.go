@@ -1,87 +1,14 @@
 package account
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"holdfast/internal/form"
 	"holdfast/internal/password"
 	"holdfast/internal/text"
-	"holdfast/internal/throttle"
 )
-
-// SignUp creates an account, as [Service.Register] does, for someone using a browser,
-// and sends an email that asks to confirm the address. With always, the owner of a
-// taken address gets an email instead: the caller then answers [ErrEmailTaken] like
-// success, because the work was the same. Errors: [form.Errors], [ErrEmailTaken],
-// [ErrUnavailable], [ErrBusy].
-func (s *Service) SignUp(ctx context.Context, r Registration, always bool, from text.Sender) (Person, error) {
-	failures, all := bySender(signUpRule, from), []throttle.Key{bySender(signUpFloodRule, from)}
-	if always {
-		all = append(all, byEmail(emailRule(EmailWelcome), r.Email))
-	}
-	if err := s.Throttle.Take(ctx, append(all, failures)...); err != nil {
-		return Person{}, err
-	}
-	p, err := s.signUp(password.For(ctx, throttle.Network(from.Address)), r, always, from)
-	taken := errors.Is(err, ErrEmailTaken)
-	if !taken || always { // if the answer for a taken address looks like success, it counts like success
-		s.refund(ctx, failures)
-	}
-	if err != nil && !taken {
-		s.refund(ctx, all...) // no account was created
-	}
-	return p, err
-}
-
-// againWithin is how long a repeated form counts as another click by the same person.
-const againWithin = 5 * time.Minute
-
-// signUp verifies the password of an existing account instead of hashing it for a new
-// one, which is the same work. If the password matches, the person has clicked twice.
-func (s *Service) signUp(ctx context.Context, r Registration, always bool, from text.Sender) (Person, error) {
-	record, err := s.record(r)
-	if err != nil {
-		return Person{}, err
-	}
-	var owner Record
-	if always {
-		owner, err = s.Store.ByEmailKey(ctx, record.EmailKey)
-	}
-	audit := s.newAudit(record.ID, EventSignUp, from, s.email(EmailWelcome, record.Person, from))
-	taken := owner.ID != ""
-	switch {
-	case err != nil && !errors.Is(err, ErrNotFound):
-		return Person{}, err
-	case taken:
-		same, _, err := s.Hasher.Verify(ctx, owner.PasswordHash, r.Password)
-		if err != nil {
-			return Person{}, err
-		}
-		if same && s.instant().Sub(owner.Created) < againWithin {
-			audit.Emails = nil
-		}
-		record.PasswordHash = owner.PasswordHash // never stored
-	default:
-		if record.PasswordHash, err = s.Hasher.Hash(ctx, r.Password); err != nil {
-			return Person{}, err
-		}
-	}
-	added, err := s.Store.SignUp(ctx, record, audit, always, taken)
-	if errors.Is(err, ErrNotFound) {
-		return s.signUp(ctx, r, always, from) // taken or freed in the meantime
-	}
-	if err != nil {
-		return Person{}, fmt.Errorf("sign up: %w", err)
-	}
-	if !added {
-		return Person{}, ErrEmailTaken
-	}
-	return record.Person, nil
-}
 
 // PasswordChange is a logged-in person's request for a new password.
 type PasswordChange struct {
@@ -147,55 +74,6 @@ func (s *Service) ChangePassword(ctx context.Context, id string, c PasswordChang
 	return changed.Person, nil
 }
 
-// ResetPassword spends an emailed link: it sets a new password, revokes all sessions,
-// forgets all browsers and starts no session. It returns a token that makes the browser
-// that sent it known from now on, so that strangers' guesses do not delay its login. It
-// spends all other links except undo links to addresses that the account had before its
-// current one: otherwise a thief who changed the address could lock the owner out with
-// a reset. Errors: [form.Errors] (field "password"), *[throttle.RetryAfterError],
-// [ErrLinkInvalid], [ErrUnavailable], [ErrBusy].
-func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from text.Sender) (p Person, browser string, err error) {
-	link, err := s.spendable(ctx, token, from, PurposeReset)
-	if err != nil {
-		return Person{}, "", err
-	}
-	record, err := s.Store.ByID(ctx, link.Person)
-	if err != nil {
-		return Person{}, "", linkInvalid(err)
-	}
-	person := record.Person
-	weak, err := s.weakness("password", fresh, person.Name, person.Email)
-	if err := cmp.Or(err, weak.Err()); err != nil {
-		return Person{}, "", err
-	}
-	hashing := hashFor(ctx, person.Email)
-	same, _, err := s.Hasher.Verify(hashing, record.PasswordHash, fresh)
-	if err != nil {
-		return Person{}, "", err
-	}
-	if same { // unless this is a second click and the first has just set it
-		if _, err := s.FindLink(ctx, token); err != nil {
-			return Person{}, "", err
-		}
-		return Person{}, "", form.Errors{{Field: "password", Message: samePassword}}
-	}
-	hash, err := s.Hasher.Hash(hashing, fresh)
-	if err != nil {
-		return Person{}, "", err
-	}
-	browser = text.NewToken()
-	changed, err := s.Store.SetPassword(ctx,
-		NewPassword{Person: person.ID, Hash: hash, Link: &link, KeepBrowser: text.Hash(browser), KnowBrowser: true, At: s.instant()},
-		s.newAudit(person.ID, EventPasswordReset, from, s.email(EmailPassword, person, from)))
-	if err != nil {
-		return Person{}, "", fmt.Errorf("reset password: %w", linkInvalid(err))
-	}
-	// The owner has shown who they are, so other people's failed attempts must not
-	// delay them.
-	s.clear(ctx, byEmail(PasswordRule(), person.Email), byEmail(devicesRule, person.Email))
-	return changed.Person, browser, nil
-}
-
 // weakness returns why the policy refuses a password for a person, as an error of the
 // field, or nil if it does not. The second error comes from the file of breached
 // passwords.
@@ -220,11 +98,11 @@ func (s *Service) AskReset(ctx context.Context, email string, from text.Sender) 
 	if problem != "" {
 		return form.Errors{{Field: "email", Message: problem}}
 	}
-	if err := s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailReset, Person{Email: address.Key}, from)}}); err != nil {
+	err := s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailReset, Person{Email: address.Key}, from)}})
+	if err != nil {
 		s.refund(ctx, counted) // no email will be sent
-		return err
 	}
-	return nil
+	return err
 }
 
 // AskConfirm sends the email that confirms a person's address again, and returns the
@@ -292,56 +170,4 @@ func (s *Service) Close(ctx context.Context, id, typed string, wait bool, from t
 func (s *Service) lastEmail(p Person, from text.Sender) Audit {
 	p.ID = "" // the person will no longer exist
 	return Audit{Emails: []Email{s.email(EmailDeleted, p, from)}}
-}
-
-// CloseNow spends the link of an account that is scheduled for deletion, and deletes
-// it. Errors: *[throttle.RetryAfterError], [ErrLinkInvalid], [ErrUndoPossible],
-// [ErrUnavailable].
-func (s *Service) CloseNow(ctx context.Context, token string, from text.Sender) (Person, error) {
-	link, err := s.spendable(ctx, token, from, PurposeKeep)
-	if err != nil {
-		return Person{}, err
-	}
-	p, err := s.Find(ctx, link.Person)
-	if err == nil {
-		_, err = s.Store.Close(ctx, p.ID, &link, s.lastEmail(p, from))
-	}
-	return p, linkInvalid(err)
-}
-
-// Keep spends the link of an account that is scheduled for deletion, and enables the
-// account again, unless an operator has disabled it. Someone else may know the
-// password, so Keep returns the token of a link to choose another, or "" if there is
-// none. Errors: *[throttle.RetryAfterError], [ErrLinkInvalid], [ErrUnavailable].
-func (s *Service) Keep(ctx context.Context, token string, from text.Sender) (p Person, reset string, err error) {
-	link, err := s.spendable(ctx, token, from, PurposeKeep)
-	if err != nil {
-		return Person{}, "", err
-	}
-	kept, err := s.Store.KeepPerson(ctx, link, s.instant(), s.newAudit(link.Person, EventKept, from))
-	if err != nil {
-		return Person{}, "", fmt.Errorf("keep account: %w", linkInvalid(err))
-	}
-	return kept.Person, s.ResetLink(ctx, kept.ID, link.Detail), nil
-}
-
-// ResetLink returns the token of a link to choose a new password, for someone who has
-// just shown that they read an account's email at an address. It returns "" if it could
-// not make a link.
-func (s *Service) ResetLink(ctx context.Context, person, address string) string {
-	token, err := s.MakeLink(ctx, PurposeReset, person, address)
-	if err != nil {
-		s.Log.WarnContext(ctx, "no reset link made after another link was used", "cause", err)
-		return ""
-	}
-	return token
-}
-
-// LinkOf returns the purpose of the link that an email carries, or "" for none.
-func (k EmailKind) LinkOf() Purpose {
-	return map[EmailKind]Purpose{
-		EmailWelcome: PurposeConfirm, EmailConfirm: PurposeConfirm,
-		EmailReset: PurposeReset, EmailBrowser: PurposeReset,
-		EmailChange: PurposeChange, EmailChanged: PurposeUndo, EmailClosing: PurposeKeep,
-	}[k]
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"holdfast/internal/form"
 	"holdfast/internal/text"
 )
 
@@ -45,6 +46,15 @@ func (p Purpose) Life() time.Duration {
 	default:
 		return ResetLife
 	}
+}
+
+// LinkOf returns the purpose of the link that an email carries, or "" for none.
+func (k EmailKind) LinkOf() Purpose {
+	return map[EmailKind]Purpose{
+		EmailWelcome: PurposeConfirm, EmailConfirm: PurposeConfirm,
+		EmailReset: PurposeReset, EmailBrowser: PurposeReset,
+		EmailChange: PurposeChange, EmailChanged: PurposeUndo, EmailClosing: PurposeKeep,
+	}[k]
 }
 
 // ErrLinkInvalid means that a link was used, has expired, was replaced or never
@@ -159,6 +169,97 @@ func (s *Service) undoEmail(ctx context.Context, l Link, to Move, from text.Send
 		left.Data.Email = to.Email
 		return s.newAudit(before.ID, EventEmailChangeUndone, from, restored, left)
 	})
+}
+
+// ResetPassword spends an emailed link: it sets a new password, revokes all sessions,
+// forgets all browsers and starts no session. It returns a token that makes the browser
+// that sent it known from now on, so that strangers' guesses do not delay its login. It
+// spends all other links except undo links to addresses that the account had before its
+// current one: otherwise a thief who changed the address could lock the owner out with
+// a reset. Errors: [form.Errors] (field "password"), *[throttle.RetryAfterError],
+// [ErrLinkInvalid], [ErrUnavailable], [ErrBusy].
+func (s *Service) ResetPassword(ctx context.Context, token, fresh string, from text.Sender) (p Person, browser string, err error) {
+	link, err := s.spendable(ctx, token, from, PurposeReset)
+	if err != nil {
+		return Person{}, "", err
+	}
+	record, err := s.Store.ByID(ctx, link.Person)
+	if err != nil {
+		return Person{}, "", linkInvalid(err)
+	}
+	weak, err := s.weakness("password", fresh, record.Name, record.Email)
+	if err := cmp.Or(err, weak.Err()); err != nil {
+		return Person{}, "", err
+	}
+	hashing := hashFor(ctx, record.Email)
+	same, _, err := s.Hasher.Verify(hashing, record.PasswordHash, fresh)
+	if err != nil {
+		return Person{}, "", err
+	}
+	if same { // unless this is a second click and the first has just set it
+		if _, err := s.FindLink(ctx, token); err != nil {
+			return Person{}, "", err
+		}
+		return Person{}, "", form.Errors{{Field: "password", Message: samePassword}}
+	}
+	hash, err := s.Hasher.Hash(hashing, fresh)
+	if err != nil {
+		return Person{}, "", err
+	}
+	browser = text.NewToken()
+	changed, err := s.Store.SetPassword(ctx,
+		NewPassword{Person: record.ID, Hash: hash, Link: &link, KeepBrowser: text.Hash(browser), KnowBrowser: true, At: s.instant()},
+		s.newAudit(record.ID, EventPasswordReset, from, s.email(EmailPassword, record.Person, from)))
+	if err != nil {
+		return Person{}, "", fmt.Errorf("reset password: %w", linkInvalid(err))
+	}
+	// The owner has shown who they are, so other people's failed attempts must not
+	// delay them.
+	s.clear(ctx, byEmail(PasswordRule(), record.Email), byEmail(devicesRule, record.Email))
+	return changed.Person, browser, nil
+}
+
+// CloseNow spends the link of an account that is scheduled for deletion, and deletes
+// it. Errors: *[throttle.RetryAfterError], [ErrLinkInvalid], [ErrUndoPossible],
+// [ErrUnavailable].
+func (s *Service) CloseNow(ctx context.Context, token string, from text.Sender) (Person, error) {
+	link, err := s.spendable(ctx, token, from, PurposeKeep)
+	if err != nil {
+		return Person{}, err
+	}
+	p, err := s.Find(ctx, link.Person)
+	if err == nil {
+		_, err = s.Store.Close(ctx, p.ID, &link, s.lastEmail(p, from))
+	}
+	return p, linkInvalid(err)
+}
+
+// Keep spends the link of an account that is scheduled for deletion, and enables the
+// account again, unless an operator has disabled it. Someone else may know the
+// password, so Keep returns the token of a link to choose another, or "" if there is
+// none. Errors: *[throttle.RetryAfterError], [ErrLinkInvalid], [ErrUnavailable].
+func (s *Service) Keep(ctx context.Context, token string, from text.Sender) (p Person, reset string, err error) {
+	link, err := s.spendable(ctx, token, from, PurposeKeep)
+	if err != nil {
+		return Person{}, "", err
+	}
+	kept, err := s.Store.KeepPerson(ctx, link, s.instant(), s.newAudit(link.Person, EventKept, from))
+	if err != nil {
+		return Person{}, "", fmt.Errorf("keep account: %w", linkInvalid(err))
+	}
+	return kept.Person, s.ResetLink(ctx, kept.ID, link.Detail), nil
+}
+
+// ResetLink returns the token of a link to choose a new password, for someone who has
+// just shown that they read an account's email at an address. It returns "" if it could
+// not make a link.
+func (s *Service) ResetLink(ctx context.Context, person, address string) string {
+	token, err := s.MakeLink(ctx, PurposeReset, person, address)
+	if err != nil {
+		s.Log.WarnContext(ctx, "no reset link made after another link was used", "cause", err)
+		return ""
+	}
+	return token
 }
 
 // linkInvalid returns ErrLinkInvalid for a link that was not found or whose person no

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 
 	"holdfast/internal/password"
 	"holdfast/internal/text"
@@ -97,7 +98,7 @@ func (s *Service) LogIn(ctx context.Context, a Attempt) (p Person, token string,
 	}
 	keys := []throttle.Key{byEmail(PasswordRule(), a.Email), bySender(addressRule, a.From)}
 	if known != "" {
-		keys = []throttle.Key{{Rule: deviceRule(), Subject: known}, byEmail(devicesRule, a.Email)}
+		keys = []throttle.Key{{Rule: deviceRule, Subject: known}, byEmail(devicesRule, a.Email)}
 	}
 	if err := s.Throttle.Take(ctx, keys...); err != nil {
 		return Person{}, "", err
@@ -114,6 +115,65 @@ func (s *Service) LogIn(ctx context.Context, a Attempt) (p Person, token string,
 	s.refund(ctx, keys[1:]...)
 	token, err = s.RecordLogin(ctx, p, Login{Known: known, From: a.From})
 	return p, token, err
+}
+
+// Authenticate returns the person with this email address and password. For an unknown
+// address, a wrong password and a disabled person it does the same work and returns
+// [ErrInvalidCredentials] (OWASP ASVS 5.0.0, 6.3.8). It returns [ErrUnavailable] or
+// [ErrBusy] if it could not check them. It replaces a hash that was made at a lower
+// cost.
+func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person, error) {
+	if !password.Hashable(pass) {
+		// No lookup and no hash: the answer reveals nothing about any account.
+		return Person{}, ErrInvalidCredentials
+	}
+	ctx = hashFor(ctx, email) // whether or not the address has an account
+	record, err := s.findByEmail(ctx, email)
+	if errors.Is(err, ErrNotFound) {
+		return Person{}, cmp.Or(s.Hasher.VerifyNobody(ctx, pass), ErrInvalidCredentials)
+	}
+	if err != nil {
+		return Person{}, err
+	}
+	outdated, err := s.verify(ctx, record, pass)
+	if err != nil {
+		return Person{}, err
+	}
+	if outdated {
+		s.rehash(ctx, record, pass)
+	}
+	return record.Person, nil
+}
+
+// hashFor returns a context for hashing passwords of the account with an address.
+func hashFor(ctx context.Context, email string) context.Context {
+	return password.For(ctx, byEmail(PasswordRule(), email).Subject)
+}
+
+// verify returns ErrInvalidCredentials for a wrong password and a disabled person.
+func (s *Service) verify(ctx context.Context, r Record, pass string) (outdated bool, err error) {
+	ok, outdated, err := s.Hasher.Verify(ctx, r.PasswordHash, pass)
+	if err != nil {
+		return false, fmt.Errorf("verify password of person %s: %w", r.ID, err)
+	}
+	switch {
+	case ok && !r.DeleteAfter.IsZero():
+		return false, ErrToBeDeleted
+	case !ok || r.Disabled:
+		return false, ErrInvalidCredentials
+	}
+	return outdated, nil
+}
+
+// rehash raises the cost of a stored hash. It ignores failures: the login does not
+// depend on it, and the next login tries again.
+func (s *Service) rehash(ctx context.Context, r Record, pass string) {
+	hash, err := s.Hasher.Hash(ctx, pass)
+	if err != nil {
+		return
+	}
+	// This replaces only the old hash: a concurrent password change wins.
+	_ = s.Store.ReplacePasswordHash(ctx, r.ID, r.PasswordHash, hash)
 }
 
 // Login is a login to record.
@@ -133,11 +193,11 @@ func (s *Service) RecordLogin(ctx context.Context, p Person, l Login) (token str
 	if hash == "" {
 		token = text.NewToken()
 		hash = text.Hash(token)
-	}
-	if token != "" && !l.SignedUp {
-		kind = EventLogInNewBrowser
-		if emails, err = s.notice(ctx, EmailBrowser, p, l.From); err != nil {
-			return "", err
+		if !l.SignedUp {
+			kind = EventLogInNewBrowser
+			if emails, err = s.notice(ctx, EmailBrowser, p, l.From); err != nil {
+				return "", err
+			}
 		}
 	}
 	return token, s.Store.RecordLogin(ctx, p, hash, s.instant(), s.newAudit(p.ID, kind, l.From, emails...))

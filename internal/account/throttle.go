@@ -21,14 +21,10 @@ func PasswordRule() throttle.Rule {
 // allows more attempts and shorter waits, and successes do not count.
 var addressRule = throttle.Rule{Name: "address", Burst: 30, First: 2 * time.Second, Most: 5 * time.Minute, Memory: time.Hour}
 
-// deviceRule limits attempts per browser that has logged in to the account before, so
-// that strangers' failures do not delay it (OWASP, "Slow Down Online Guessing Attacks
-// with Device Cookies").
-func deviceRule() throttle.Rule {
-	rule := PasswordRule()
-	rule.Name = "device"
-	return rule
-}
+// deviceRule limits attempts per browser that has logged in to the account before, as
+// PasswordRule does, so that strangers' failures do not delay it (OWASP, "Slow Down
+// Online Guessing Attacks with Device Cookies").
+var deviceRule = throttle.Rule{Name: "device", Burst: 5, First: 5 * time.Second, Most: 15 * time.Minute, Memory: 24 * time.Hour}
 
 // devicesRule limits attempts per account, over all its known browsers: collecting many
 // of their cookies gains no more attempts than having a few.
