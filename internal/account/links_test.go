@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"holdfast/internal/account"
@@ -23,39 +22,26 @@ func link(t *testing.T, s *account.Service, purpose account.Purpose, person acco
 	return token
 }
 
+// use spends a link that confirms, changes or restores an address.
+func use(s *account.Service, token string) error {
+	_, _, err := s.UseLink(context.Background(), token, text.Sender{})
+	return err
+}
+
+func reset(s *account.Service, token string) error {
+	_, _, err := s.ResetPassword(context.Background(), token, other, text.Sender{})
+	return err
+}
+
 func TestALinkIsSpentOnceHoweverManyUseItAtOnce(t *testing.T) {
 	onBoth(t, func(t *testing.T, store account.Store) {
 		s := serve(store)
 		ada := register(t, s, "Ada", "ada@example.org")
-		for name, use := range map[string]func(token string) error{
-			"confirm": func(token string) error {
-				_, _, err := s.UseLink(context.Background(), token, text.Sender{})
-				return err
-			},
-			"reset": func(token string) error {
-				_, _, err := s.ResetPassword(context.Background(), token, other, text.Sender{})
-				return err
-			},
+		for purpose, spend := range map[account.Purpose]func(*account.Service, string) error{
+			account.PurposeConfirm: use, account.PurposeReset: reset,
 		} {
-			token := link(t, s, account.Purpose(name), ada, ada.Email)
-			var done, over atomic.Int64
-			var all sync.WaitGroup
-			for range 12 {
-				all.Go(func() {
-					switch err := use(token); {
-					case err == nil:
-						done.Add(1)
-					case errors.Is(err, account.ErrLinkInvalid):
-						over.Add(1)
-					default:
-						t.Error(err)
-					}
-				})
-			}
-			all.Wait()
-			if done.Load() != 1 || over.Load() != 11 {
-				t.Errorf("%s: used %d times, over %d times", name, done.Load(), over.Load())
-			}
+			token := link(t, s, purpose, ada, ada.Email)
+			oneSucceeds(t, 12, account.ErrLinkInvalid, func(int) error { return spend(s, token) })
 		}
 		if now, err := s.Find(t.Context(), ada.ID); err != nil || now.Epoch != 1 || !now.Verified {
 			t.Errorf("%+v, %v", now, err)
@@ -69,7 +55,7 @@ func TestAnAddressTakenMeanwhileChangesNothingAndSpendsNothing(t *testing.T) {
 		ada := register(t, s, "Ada", "ada@example.org")
 		token := link(t, s, account.PurposeChange, ada, "bob@example.org")
 		bob := register(t, s, "Bob", "BOB@example.org")
-		if _, _, err := s.UseLink(t.Context(), token, text.Sender{}); !errors.Is(err, account.ErrEmailTaken) {
+		if err := use(s, token); !errors.Is(err, account.ErrEmailTaken) {
 			t.Errorf("%v", err)
 		}
 		if now, err := s.Find(t.Context(), ada.ID); err != nil || now != ada {
@@ -85,27 +71,12 @@ func TestAnAddressTakenMeanwhileChangesNothingAndSpendsNothing(t *testing.T) {
 func TestOfManyWhoWantOneAddressOneGetsIt(t *testing.T) {
 	onBoth(t, func(t *testing.T, store account.Store) {
 		s := serve(store)
-		const callers = 8
-		var done, taken atomic.Int64
-		var all sync.WaitGroup
-		for n := range callers {
+		var tokens []string
+		for n := range 8 {
 			p := register(t, s, "Person", fmt.Sprintf("person%d@example.org", n))
-			token := link(t, s, account.PurposeChange, p, mixCase("wanted.by.all@example.org", n))
-			all.Go(func() {
-				switch _, _, err := s.UseLink(context.Background(), token, text.Sender{}); {
-				case err == nil:
-					done.Add(1)
-				case errors.Is(err, account.ErrEmailTaken):
-					taken.Add(1)
-				default:
-					t.Error(err)
-				}
-			})
+			tokens = append(tokens, link(t, s, account.PurposeChange, p, mixCase("wanted.by.all@example.org", n)))
 		}
-		all.Wait()
-		if done.Load() != 1 || taken.Load() != callers-1 {
-			t.Errorf("%d got it, %d got ErrEmailTaken", done.Load(), taken.Load())
-		}
+		oneSucceeds(t, len(tokens), account.ErrEmailTaken, func(n int) error { return use(s, tokens[n]) })
 	})
 }
 
@@ -126,11 +97,7 @@ func TestAWayBackThatMeetsAFurtherChangeLeadsBack(t *testing.T) {
 	onBoth(t, func(t *testing.T, store account.Store) {
 		s := serve(store)
 		ada := register(t, s, "Ada", "ada@example.org")
-		change := func(to string) {
-			if _, _, err := s.UseLink(t.Context(), link(t, s, account.PurposeChange, ada, to), text.Sender{}); err != nil {
-				t.Error(err)
-			}
-		}
+		change := func(to string) { require.NoError(t, use(s, link(t, s, account.PurposeChange, ada, to))) }
 		change("thief@example.org")
 		undo := link(t, s, account.PurposeUndo, ada, ada.Email)
 		met := serve(meets{store, func() { change("second@example.org") }})
@@ -157,7 +124,7 @@ func TestWhoeverSignsUpWhileAnAddressIsLeftDoesNotGetIt(t *testing.T) {
 			}
 			var all sync.WaitGroup
 			all.Go(func() {
-				if _, _, err := s.UseLink(context.Background(), leaves, text.Sender{}); err != nil {
+				if err := use(s, leaves); err != nil {
 					t.Error(err)
 				}
 			})
@@ -167,7 +134,7 @@ func TestWhoeverSignsUpWhileAnAddressIsLeftDoesNotGetIt(t *testing.T) {
 					taken(err)
 				})
 			}
-			all.Go(func() { _, _, err := s.UseLink(context.Background(), wants, text.Sender{}); taken(err) })
+			all.Go(func() { taken(use(s, wants)) })
 			all.Wait()
 			if _, err := s.FindByEmail(t.Context(), left); !errors.Is(err, account.ErrNotFound) {
 				t.Errorf("round %d: someone has the address: %v", n, err)
@@ -181,18 +148,15 @@ func TestChangesOfOneAccountAtOnceWaitForEachOther(t *testing.T) {
 		s := serve(store)
 		for range 3 {
 			ada := register(t, s, "Ada", "ada@example.org")
-			reset, change := link(t, s, account.PurposeReset, ada, ada.Email), link(t, s, account.PurposeChange, ada, "new@example.org")
+			forgotten, change := link(t, s, account.PurposeReset, ada, ada.Email), link(t, s, account.PurposeChange, ada, "new@example.org")
 			named := func(err error) {
 				if err != nil && !errors.Is(err, account.ErrLinkInvalid) && !errors.Is(err, account.ErrInvalidCredentials) && !errors.Is(err, account.ErrNotFound) {
 					t.Error(err)
 				}
 			}
 			var all sync.WaitGroup
-			all.Go(func() {
-				_, _, err := s.ResetPassword(context.Background(), reset, other, text.Sender{})
-				named(err)
-			})
-			all.Go(func() { _, _, err := s.UseLink(context.Background(), change, text.Sender{}); named(err) })
+			all.Go(func() { named(reset(s, forgotten)) })
+			all.Go(func() { named(use(s, change)) })
 			all.Go(func() {
 				_, err := s.ChangePassword(context.Background(), ada.ID, account.PasswordChange{Current: right, New: "eight tides a week is a lot"})
 				named(err)
@@ -235,7 +199,7 @@ func TestWhatIsNoTokenOfALinkIsOver(t *testing.T) {
 			t.Errorf("%q: %v", token, err)
 		}
 	}
-	if _, _, err := s.UseLink(t.Context(), good, text.Sender{}); !errors.Is(err, account.ErrLinkInvalid) {
+	if err := use(s, good); !errors.Is(err, account.ErrLinkInvalid) {
 		t.Errorf("a link for something else: %v", err)
 	}
 	if got, err := s.FindLink(t.Context(), good); err != nil || got.Person != ada.ID {

@@ -92,8 +92,7 @@ func TestAnAbsurdStoredHashIsRefusedWithoutHashing(t *testing.T) {
 
 func TestAFailedLogInIsWrittenWhetherOrNotAnybodyHasTheAddress(t *testing.T) {
 	t.Parallel()
-	server := testservice.PrivatePostgres(t)
-	s := serve(migratedAt(t, server.URL))
+	s, server := onOwnPostgres(t)
 	register(t, s, "Ada", "ada@example.org")
 	conn, err := pgx.Connect(t.Context(), server.URL)
 	require.NoError(t, err)
@@ -112,20 +111,19 @@ func TestAFailedLogInIsWrittenWhetherOrNotAnybodyHasTheAddress(t *testing.T) {
 	}
 }
 
-// migratedAt returns a migrated store on the test's own PostgreSQL server.
-func migratedAt(t *testing.T, url string) account.Store {
+// onOwnPostgres returns a service on the test's own PostgreSQL server.
+func onOwnPostgres(t *testing.T) (*account.Service, *testservice.PostgresServer) {
 	t.Helper()
-	db := testkit.OpenDatabase(t, database.Config{URL: url, Timeout: testkit.Patience})
-	if _, err := db.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	return db.People()
+	server := testservice.PrivatePostgres(t)
+	db := testkit.OpenDatabase(t, database.Config{URL: server.URL, Timeout: testkit.Patience})
+	_, err := db.Migrate(t.Context())
+	require.NoError(t, err)
+	return serve(db.People()), server
 }
 
 func TestAnOutageIsNamedAndEndsNothing(t *testing.T) {
 	t.Parallel()
-	server := testservice.PrivatePostgres(t)
-	s := serve(migratedAt(t, server.URL))
+	s, server := onOwnPostgres(t)
 	person := register(t, s, "Ada", "ada@example.org")
 	server.Stop()
 	for name, call := range map[string]func() error{
