@@ -2,7 +2,6 @@ package mail_test
 
 import (
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -42,21 +41,22 @@ func TestMailInFilesIsRemovedAfterThirtyDaysAndNothingElseIs(t *testing.T) {
 	for range 2 {
 		require.NoError(t, folder.Prune(t.Context(), now))
 	}
-	left := map[string]bool{}
+	want := append(others, ".mail-2", "20260331T120000.000-reset-new.eml", "20260301T120001.000-reset-kept.eml")
+	slices.Sort(want)
+	if left := filesIn(t, dir); !slices.Equal(left, want) {
+		t.Errorf("left are %q, want %q", left, want)
+	}
+}
+
+// filesIn returns the sorted names of the files in a directory.
+func filesIn(t *testing.T, dir string) (names []string) {
+	t.Helper()
 	entries, err := os.ReadDir(dir)
 	require.NoError(t, err)
-	for _, e := range entries {
-		left[e.Name()] = true
+	for _, entry := range entries {
+		names = append(names, entry.Name())
 	}
-	for _, name := range append(others, ".mail-2", "20260331T120000.000-reset-new.eml", "20260301T120001.000-reset-kept.eml") {
-		if !left[name] {
-			t.Errorf("%s is gone", name)
-		}
-		delete(left, name)
-	}
-	if len(left) != 0 {
-		t.Errorf("left besides: %s", fmt.Sprint(left))
-	}
+	return names
 }
 
 func TestAnEmailInAFileIsReadAsItWasWritten(t *testing.T) {
@@ -92,11 +92,9 @@ func TestADeletionRemovesTheEmailsToItsAddressAlone(t *testing.T) {
 	send("bea@kelp.example", "reset")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "notes.eml"), []byte("no email"), 0o600))
 	send("ada@kelp.example", "deleted")
-	entries, err := os.ReadDir(dir)
-	require.NoError(t, err)
 	var left []string
-	for _, entry := range entries {
-		_, kind, _ := strings.Cut(entry.Name(), "-")
+	for _, name := range filesIn(t, dir) {
+		_, kind, _ := strings.Cut(name, "-")
 		left = append(left, kind)
 	}
 	slices.Sort(left)

@@ -76,48 +76,60 @@ func (o *office) post(way mail.Transport) *mail.Mailer {
 	return post
 }
 
+// ask asks for a reset email.
 func (o *office) ask(email string) {
 	o.t.Helper()
 	require.NoError(o.t, o.accounts.AskReset(o.t.Context(), email, text.Sender{UserAgent: "x", Address: "192.0.2.1"}))
 }
 
-func (o *office) person(email string) {
+// person registers a person and returns their address.
+func (o *office) person(email string) string {
 	o.t.Helper()
-	if _, err := o.accounts.Register(o.t.Context(), account.Registration{Name: "Ada", Email: email, Password: "nine kelp forests at dawn"}); err != nil {
-		o.t.Fatal(err)
-	}
+	_, err := o.accounts.Register(o.t.Context(), account.Registration{Name: "Ada", Email: email, Password: "nine kelp forests at dawn"})
+	require.NoError(o.t, err)
+	return email
+}
+
+// number returns the result of a query of the outbox.
+func (o *office) number(query string) (n int64) {
+	o.t.Helper()
+	require.NoError(o.t, o.db.SQL().QueryRowContext(o.t.Context(), query).Scan(&n))
+	return n
 }
 
 // waiting returns how many emails are in the outbox.
-func (o *office) waiting() int {
+func (o *office) waiting() int64 {
 	o.t.Helper()
-	var n int
-	require.NoError(o.t, o.db.SQL().QueryRowContext(o.t.Context(), `SELECT count(*) FROM outbox`).Scan(&n))
-	return n
+	return o.number(`SELECT count(*) FROM outbox`)
 }
 
-// turn returns when the one email in the outbox may be taken.
-func (o *office) turn() (ms int64) {
+// turn returns when the one email in the outbox may be taken, in milliseconds.
+func (o *office) turn() int64 {
 	o.t.Helper()
-	require.NoError(o.t, o.db.SQL().QueryRowContext(o.t.Context(), `SELECT turn_ms FROM outbox`).Scan(&ms))
-	return ms
+	return o.number(`SELECT turn_ms FROM outbox`)
 }
 
-// tries returns how often a sender has started to send the one email in the outbox.
-func (o *office) tries() (n int) {
+// sendNext sends the next email in the background. It returns when the sender has begun;
+// the channel gets the result.
+func (o *office) sendNext(p *mail.Mailer) (done chan error) {
 	o.t.Helper()
-	require.NoError(o.t, o.db.SQL().QueryRowContext(o.t.Context(), `SELECT tries FROM outbox`).Scan(&n))
-	return n
-}
-
-func (o *office) awaitFirstTry() {
-	o.t.Helper()
+	done = make(chan error, 1)
+	go func() { _, err := p.Next(context.Background()); done <- err }()
 	testkit.Eventually(o.t, testkit.Patience, "begin to send the email", func() error {
-		if n := o.tries(); n != 1 {
+		if n := o.number(`SELECT tries FROM outbox`); n != 1 {
 			return fmt.Errorf("begun %d times", n)
 		}
 		return nil
 	})
+	return done
+}
+
+// take takes the next email as a sender that then stops working.
+func (o *office) take() {
+	o.t.Helper()
+	if _, ok, err := o.db.Outbox().Take(o.t.Context(), 2*time.Minute); !ok || err != nil {
+		o.t.Fatal(ok, err)
+	}
 }
 
 func (o *office) next(p *mail.Mailer) bool {
@@ -181,8 +193,7 @@ func TestGreylistedMailIsTriedAgainAndLater(t *testing.T) {
 			}
 			return nil
 		}
-		o.person("ada@kelp.example")
-		o.ask("ada@kelp.example")
+		o.ask(o.person("ada@kelp.example"))
 		post := o.post(p.way(t, "smtp", ""))
 		for _, pause := range []time.Duration{15 * time.Second, 30 * time.Second} {
 			if !o.next(post) || o.next(post) {
@@ -209,14 +220,12 @@ func TestAMailIsGivenUpAfterADayOrARefusalForGoodWithALineInTheLog(t *testing.T)
 			}
 			return &smtp.SMTPError{Code: 451, EnhancedCode: smtp.EnhancedCode{4, 3, 0}, Message: "not now"}
 		}
-		o.person("gone@kelp.example")
-		o.ask("gone@kelp.example")
+		o.ask(o.person("gone@kelp.example"))
 		post := o.post(p.way(t, "smtp", ""))
 		if !o.next(post) || o.waiting() != 0 || strings.Count(o.log.String(), "email abandoned") != 1 {
 			t.Errorf("refused for good: %d waiting, log %s", o.waiting(), o.log.String())
 		}
-		o.person("ada@kelp.example")
-		o.ask("ada@kelp.example")
+		o.ask(o.person("ada@kelp.example"))
 		began := o.clock.Now()
 		tries := 0
 		for o.waiting() > 0 && tries < 100 {
@@ -237,12 +246,8 @@ func TestAMailIsGivenUpAfterADayOrARefusalForGoodWithALineInTheLog(t *testing.T)
 func TestAMailWhoseSenderWasKilledIsSentByAnother(t *testing.T) {
 	onBoth(t, func(t *testing.T, o *office) {
 		p := startPostmaster(t, postmasterOptions{starttls: true})
-		o.person("ada@kelp.example")
-		o.ask("ada@kelp.example")
-		// The first sender takes the email and then stops working.
-		if _, ok, err := o.db.Outbox().Take(t.Context(), 2*time.Minute); !ok || err != nil {
-			t.Fatal(ok, err)
-		}
+		o.ask(o.person("ada@kelp.example"))
+		o.take()
 		post := o.post(p.way(t, "smtp", ""))
 		if o.next(post) {
 			t.Fatal("sent while it is another's")
@@ -265,17 +270,11 @@ func (s stuck) Send(context.Context, mail.Message) error {
 
 func TestALateSenderTakesNothingFromTheOneAfterIt(t *testing.T) {
 	onBoth(t, func(t *testing.T, o *office) {
-		o.person("ada@kelp.example")
-		o.ask("ada@kelp.example")
+		o.ask(o.person("ada@kelp.example"))
 		way := stuck{make(chan struct{})}
-		late := o.post(way)
-		done := make(chan error, 1)
-		go func() { _, err := late.Next(context.Background()); done <- err }()
-		o.awaitFirstTry()
+		done := o.sendNext(o.post(way))
 		o.pass(3 * time.Minute)
-		if _, ok, err := o.db.Outbox().Take(t.Context(), 2*time.Minute); !ok || err != nil {
-			t.Fatal(ok, err)
-		}
+		o.take()
 		turn := o.turn()
 		close(way.until)
 		require.NoError(t, <-done)
@@ -374,11 +373,9 @@ func TestServersWhoseClocksDifferSendOneMailOnceAndAtOnce(t *testing.T) {
 			there := o.accountsAt(func() time.Time { return time.Now().Add(apart) })
 			require.NoError(t, there.AskReset(t.Context(), "ada@kelp.example", text.Sender{}))
 			way := stuck{make(chan struct{})}
-			done := make(chan error, 1)
 			first := o.post(way)
 			first.Accounts = there
-			go func() { _, err := first.Next(context.Background()); done <- err }()
-			o.awaitFirstTry()
+			done := o.sendNext(first)
 			if o.next(o.post(way)) {
 				t.Errorf("%s apart: the other takes what is being sent", apart)
 			}

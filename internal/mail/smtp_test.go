@@ -17,6 +17,7 @@ import (
 	"mime"
 	"net"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -122,7 +123,7 @@ func selfSigned(t *testing.T) (tls.Certificate, *x509.CertPool) {
 func (p *postmaster) mails() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return append([]string(nil), p.taken...)
+	return slices.Clone(p.taken)
 }
 
 type backend struct {
@@ -132,17 +133,15 @@ type backend struct {
 
 func (b *backend) NewSession(c *smtp.Conn) (smtp.Session, error) {
 	_, secure := c.TLSConnectionState()
-	return &visit{p: b.postmaster, conn: c, options: b.options, password: b.options.password, secure: secure}, nil
+	return &visit{p: b.postmaster, conn: c, options: b.options, secure: secure}, nil
 }
 
 type visit struct {
-	p        *postmaster
-	conn     *smtp.Conn
-	options  postmasterOptions
-	password string
-	secure   bool
-	known    bool
-	to       string
+	p       *postmaster
+	conn    *smtp.Conn
+	options postmasterOptions
+	secure  bool
+	known   bool
 }
 
 func (v *visit) AuthMechanisms() []string {
@@ -151,7 +150,7 @@ func (v *visit) AuthMechanisms() []string {
 
 func (v *visit) Auth(mechanism string) (sasl.Server, error) {
 	check := func(_, user, password string) error {
-		if password != v.password {
+		if password != v.options.password {
 			return smtp.ErrAuthFailed
 		}
 		v.known = true
@@ -189,7 +188,7 @@ func (v *visit) Mail(from string, _ *smtp.MailOptions) error {
 	v.p.mu.Lock()
 	defer v.p.mu.Unlock()
 	v.p.senders = append(v.p.senders, from)
-	if v.password != "" && !v.known {
+	if v.options.password != "" && !v.known {
 		return smtp.ErrAuthRequired
 	}
 	return nil
@@ -198,7 +197,6 @@ func (v *visit) Mail(from string, _ *smtp.MailOptions) error {
 func (v *visit) Rcpt(to string, _ *smtp.RcptOptions) error {
 	v.p.mu.Lock()
 	defer v.p.mu.Unlock()
-	v.to = to
 	v.p.tries[to]++
 	v.p.names = append(v.p.names, v.conn.Hostname())
 	if v.p.refuse != nil {
@@ -370,9 +368,7 @@ func TestAnAddressIsWrittenAsMailServersReadIt(t *testing.T) {
 	} {
 		require.NoError(t, way.Send(t.Context(), message(to)))
 		require.NoError(t, folder.Send(t.Context(), message(to)))
-		files, err := os.ReadDir(dir)
-		require.NoError(t, err)
-		file, err := os.ReadFile(dir + "/" + files[0].Name())
+		file, err := os.ReadFile(filepath.Join(dir, filesIn(t, dir)[0]))
 		require.NoError(t, err)
 		mails := p.mails()
 		for _, sent := range []string{mails[len(mails)-1], string(file)} {
