@@ -9,7 +9,9 @@ import (
 )
 
 // GiveUpAfter sets how long the transport waits for its server.
-func (s *SMTP) GiveUpAfter(limit time.Duration) { s.timeout = limit }
+func (s *SMTP) GiveUpAfter(limit time.Duration) {
+	s.options = append(s.options, gomail.WithTimeout(limit))
+}
 
 // DialAt makes the transport connect to address, whatever its server's name.
 func (s *SMTP) DialAt(address string) {

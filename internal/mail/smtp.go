@@ -11,7 +11,6 @@ import (
 	"net/netip"
 	"net/textproto"
 	"net/url"
-	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -30,7 +29,6 @@ const smtpTimeout = 20 * time.Second
 // SMTP sends email through a mail server.
 type SMTP struct {
 	from    *mail.Address
-	timeout time.Duration
 	options []gomail.Option
 	host    string
 	failure atomic.Pointer[failure] // the latest, if nothing has been sent since
@@ -62,7 +60,7 @@ func NewSMTP(address, from, self string, roots *x509.CertPool) (*SMTP, error) {
 	if err != nil {
 		return nil, errors.New("invalid port in SMTP_URL")
 	}
-	s := &SMTP{from: sender, host: u.Hostname(), timeout: smtpTimeout}
+	s := &SMTP{from: sender, host: u.Hostname()}
 	local := u.Scheme == "smtp" && hostname.IsLoopback(s.host)
 	security := gomail.WithTLSPolicy(gomail.TLSMandatory)
 	switch {
@@ -72,6 +70,7 @@ func NewSMTP(address, from, self string, roots *x509.CertPool) (*SMTP, error) {
 		security = gomail.WithTLSPolicy(gomail.TLSOpportunistic)
 	}
 	s.options = []gomail.Option{
+		gomail.WithTimeout(smtpTimeout),
 		gomail.WithTLSConfig(&tls.Config{ServerName: s.host, RootCAs: roots, MinVersion: tls.VersionTLS12, InsecureSkipVerify: local}),
 		security,
 		gomail.WithPort(port), // must come after security, which sets a port
@@ -117,7 +116,7 @@ func (s *SMTP) Warnings() []string {
 // Send implements [Transport]. A message that the server has accepted counts as
 // sent, even if closing the connection fails.
 func (s *SMTP) Send(ctx context.Context, m Message) error {
-	client, err := gomail.NewClient(s.host, append(slices.Clone(s.options), gomail.WithTimeout(s.timeout))...)
+	client, err := gomail.NewClient(s.host, s.options...)
 	if err != nil {
 		return fmt.Errorf("create SMTP client: %w", err)
 	}
