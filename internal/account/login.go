@@ -140,7 +140,11 @@ func (s *Service) Authenticate(ctx context.Context, email, pass string) (Person,
 		return Person{}, err
 	}
 	if outdated {
-		s.rehash(ctx, record, pass)
+		// The login does not depend on this, and the next login tries again.
+		if hash, err := s.Hasher.Hash(ctx, pass); err == nil {
+			// This replaces only the old hash: a concurrent password change wins.
+			_ = s.Store.ReplacePasswordHash(ctx, record.ID, record.PasswordHash, hash)
+		}
 	}
 	return record.Person, nil
 }
@@ -163,17 +167,6 @@ func (s *Service) verify(ctx context.Context, r Record, pass string) (outdated b
 		return false, ErrInvalidCredentials
 	}
 	return outdated, nil
-}
-
-// rehash raises the cost of a stored hash. It ignores failures: the login does not
-// depend on it, and the next login tries again.
-func (s *Service) rehash(ctx context.Context, r Record, pass string) {
-	hash, err := s.Hasher.Hash(ctx, pass)
-	if err != nil {
-		return
-	}
-	// This replaces only the old hash: a concurrent password change wins.
-	_ = s.Store.ReplacePasswordHash(ctx, r.ID, r.PasswordHash, hash)
 }
 
 // Login is a login to record.
