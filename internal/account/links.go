@@ -34,18 +34,11 @@ const (
 	KeepLife    = 7 * 24 * time.Hour
 )
 
-// Life is how long a link is valid after its creation.
+// Life is how long a link is valid after its creation, or 0 for no link.
 func (p Purpose) Life() time.Duration {
-	switch p {
-	case PurposeConfirm, PurposeChange:
-		return ConfirmLife
-	case PurposeUndo:
-		return UndoLife
-	case PurposeKeep:
-		return KeepLife
-	default:
-		return ResetLife
-	}
+	return map[Purpose]time.Duration{
+		PurposeConfirm: ConfirmLife, PurposeReset: ResetLife, PurposeChange: ConfirmLife, PurposeUndo: UndoLife, PurposeKeep: KeepLife,
+	}[p]
 }
 
 // LinkOf returns the purpose of the link that an email carries, or "" for none.

@@ -159,7 +159,7 @@ func (f *Folder) Latest() ([]Shown, error) {
 		return nil, fmt.Errorf("read email directory: %w", err)
 	}
 	var all []Shown
-	for _, name := range slices.Backward(names) { // they begin with the time
+	for _, name := range slices.Backward(names) { // which begin with the time
 		if !strings.HasSuffix(name.Name(), suffix) || len(all) == MaxShown {
 			continue
 		}
