@@ -169,9 +169,9 @@ func (s *Service) Delete(ctx context.Context, id string) error {
 // maxPage is the most people that List returns.
 const maxPage = 1000
 
-// List returns people in the order of their addresses: at most limit (1 to 1,000). after
-// is "" for the first page, and for each further page what List returned as next. It
-// returns [ErrUnavailable].
+// List returns people in the order of their addresses: at most limit (1 to 1,000). For
+// the first page, after is ""; for each further one, it is what List returned as next.
+// It returns [ErrUnavailable].
 func (s *Service) List(ctx context.Context, after string, limit int) (people []Person, next string, err error) {
 	records, err := s.Store.PageByEmailKey(ctx, after, min(max(limit, 1), maxPage))
 	for _, r := range records {

@@ -109,8 +109,8 @@ func (o *office) turn() int64 {
 	return o.number(`SELECT turn_ms FROM outbox`)
 }
 
-// sendNext sends the next email in the background. It returns when the sender has begun;
-// the channel gets the result.
+// sendNext sends the next email in the background. It returns when the sender has
+// begun; the channel gets the result.
 func (o *office) sendNext(p *mail.Mailer) (done chan error) {
 	o.t.Helper()
 	done = make(chan error, 1)
