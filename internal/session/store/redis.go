@@ -398,21 +398,9 @@ func (c *condition) markUpSince(began time.Time) {
 	}
 }
 
-// isReply reports whether err is an error reply of Redis with one of these
-// codes.
+// isReply reports whether err is an error reply of Redis with one of these codes.
 func isReply(err error, codes ...string) bool {
-	if err == nil {
-		return false // as almost always; errors.As would cost an allocation
-	}
-	var reply redis.Error
-	if !errors.As(err, &reply) {
-		return false
-	}
+	reply, _ := errors.AsType[redis.Error](err)
 	code, _, _ := strings.Cut(string(reply), " ")
-	for _, known := range codes {
-		if code == known {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(codes, code)
 }
