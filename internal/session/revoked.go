@@ -64,16 +64,14 @@ const (
 func (m *Manager) Maintain(ctx context.Context) {
 	failing := m.drainQueue(ctx, false)
 	m.forget(ctx)
-	drain, forget := time.NewTicker(drainEvery), time.NewTicker(forgetTryEvery)
-	defer drain.Stop()
-	defer forget.Stop()
+	drain, forget := time.Tick(drainEvery), time.Tick(forgetTryEvery)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-drain.C:
+		case <-drain:
 			failing = m.drainQueue(ctx, failing)
-		case <-forget.C:
+		case <-forget:
 			m.forget(ctx)
 		}
 	}

@@ -155,13 +155,12 @@ func (h *heartbeat) checkTrust() error {
 func (h *heartbeat) awaitTrust(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, h.timeout)
 	defer cancel()
-	tick := time.NewTicker(turnTick)
-	defer tick.Stop()
+	tick := time.Tick(turnTick)
 	for ctx.Err() == nil && !h.beating.isDown.Load() {
 		if h.checkTrust() == nil {
 			return true
 		}
-		<-tick.C
+		<-tick
 	}
 	return false
 }
@@ -361,8 +360,7 @@ const (
 )
 
 func (h *heartbeat) awaitTurn(ctx context.Context, conn redis.Conn) error {
-	tick := time.NewTicker(turnTick)
-	defer tick.Stop()
+	tick := time.Tick(turnTick)
 	seen, since := "", time.Now()
 	for {
 		reply, err := conn.Do("SET", turnKey, h.turn(0), "NX", "PX", turnFor.Milliseconds())
@@ -383,7 +381,7 @@ func (h *heartbeat) awaitTurn(ctx context.Context, conn redis.Conn) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-tick.C:
+		case <-tick:
 		}
 	}
 }

@@ -202,13 +202,12 @@ func open(ctx context.Context, cfg Config) (*Opened, error) {
 
 // every calls act once in each period until ctx ends.
 func every(ctx context.Context, period time.Duration, act func(context.Context)) {
-	tick := time.NewTicker(period)
-	defer tick.Stop()
+	tick := time.Tick(period)
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-tick:
 			act(ctx)
 		}
 	}
@@ -220,18 +219,14 @@ func every(ctx context.Context, period time.Duration, act func(context.Context))
 func waitFor(ctx context.Context, s Store) error {
 	const patience = 3 * time.Second
 	deadline, ended := time.Now().Add(patience), -1
-	pause := time.NewTicker(100 * time.Millisecond)
-	defer pause.Stop()
+	tick := time.Tick(100 * time.Millisecond)
 	for {
 		err := s.Ping(ctx)
-		if err == nil || isReply(err, "NOAUTH", "WRONGPASS", "NOPERM") {
+		_, refused := errors.AsType[refusal](err)
+		if err == nil || refused || isReply(err, "NOAUTH", "WRONGPASS", "NOPERM") {
 			return err
 		}
-		if _, refused := errors.AsType[refusal](err); refused {
-			return err
-		}
-		var repair Repair
-		if errors.As(err, &repair) && repair.Removed > ended {
+		if repair, ok := errors.AsType[Repair](err); ok && repair.Removed > ended {
 			deadline, ended = time.Now().Add(patience), repair.Removed
 		}
 		if time.Now().After(deadline) {
@@ -240,7 +235,7 @@ func waitFor(ctx context.Context, s Store) error {
 		select {
 		case <-ctx.Done():
 			return err
-		case <-pause.C:
+		case <-tick:
 		}
 	}
 }
