@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -44,9 +43,6 @@ const (
 func openFile(cfg Config) (*Opened, error) {
 	path, err := inDataDir(cfg, "sessions.bolt")
 	if err != nil {
-		return nil, err
-	}
-	if err := mustBeThere(cfg, path); err != nil {
 		return nil, err
 	}
 	f := &file{stop: func() {}}
@@ -103,15 +99,6 @@ func (f *file) guarded(run func() error) (err error) {
 		}
 	}()
 	return run()
-}
-
-func inDataDir(cfg Config, name string) (path string, err error) {
-	if cfg.Accept == nil {
-		if err := os.MkdirAll(cfg.DataDir, 0o700); err != nil {
-			return "", fmt.Errorf("create DATA_DIR: %w", err)
-		}
-	}
-	return filepath.Join(cfg.DataDir, name), nil
 }
 
 // begin makes sure that the file is the right one, removes the sessions revoked since

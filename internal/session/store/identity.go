@@ -128,18 +128,6 @@ func acceptOn(cfg Config, identity Identity, conn redis.Conn) (err error) {
 	return accept(cfg, identity)
 }
 
-// mustBeThere returns ErrMissing if a command opens a file that does not exist.
-func mustBeThere(cfg Config, path string) error {
-	if cfg.Accept == nil {
-		return nil
-	}
-	_, err := os.Stat(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("%w: %s does not exist", ErrMissing, path)
-	}
-	return err
-}
-
 // placeOfFile returns the place of a store that is a file.
 func placeOfFile(name, path string) string {
 	if whole, err := filepath.Abs(path); err == nil {

@@ -262,9 +262,6 @@ func openEmbedded(ctx context.Context, cfg Config) (*Opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := mustBeThere(cfg, path); err != nil {
-		return nil, err
-	}
 	is := Opened{
 		Where:    "the embedded Redis in " + path,
 		OneStep:  "one script, which the embedded Redis runs as one SQLite transaction",

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -111,6 +113,23 @@ func (c *Config) withRoom(write func() error) error {
 		err = write()
 	}
 	return err
+}
+
+// inDataDir returns the path of a store's file. A server creates the directory of a file
+// that is missing; a command gets ErrMissing.
+func inDataDir(cfg Config, name string) (path string, err error) {
+	path = filepath.Join(cfg.DataDir, name)
+	if cfg.Accept != nil {
+		_, err = os.Stat(path)
+		if errors.Is(err, os.ErrNotExist) {
+			err = fmt.Errorf("%w: %s does not exist", ErrMissing, path)
+		}
+		return path, err
+	}
+	if err = os.MkdirAll(cfg.DataDir, 0o700); err != nil {
+		err = fmt.Errorf("create DATA_DIR: %w", err)
+	}
+	return path, err
 }
 
 // Opened is an open store and its description.
