@@ -9,7 +9,6 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -23,9 +22,7 @@ import (
 type file struct {
 	local
 	db      *bbolt.DB
-	stop    context.CancelFunc
-	running sync.WaitGroup // what runs every minute
-
+	stop    func()      // ends what runs every minute
 	damaged atomic.Bool // nothing is read or written from then on
 }
 
@@ -129,21 +126,16 @@ func (f *file) begin(ctx context.Context, cfg Config, identity Identity) (*clock
 	if err != nil {
 		return nil, err
 	}
-	var run context.Context
-	run, f.stop = context.WithCancel(context.Background())
-	logged := func(failed string, act func(context.Context) error) {
-		f.running.Go(func() {
-			every(run, time.Minute, func(ctx context.Context) {
-				if err := act(ctx); err != nil && ctx.Err() == nil {
-					cfg.Log.Warn(failed, "cause", err)
-				}
-			})
-		})
+	logged := func(failed string, act func(context.Context) error) func(context.Context) {
+		return func(ctx context.Context) {
+			if err := act(ctx); err != nil && ctx.Err() == nil {
+				cfg.Log.Warn(failed, "cause", err)
+			}
+		}
 	}
-	logged("expired sessions not deleted", f.sweep)
 	// An older copy can only be put there while no server runs, so it is checked when the
-	// file is opened. This only keeps short what has to be replayed then.
-	logged("session store watermark not written", func(ctx context.Context) error {
+	// file is opened. Writing the watermark only keeps short what has to be replayed then.
+	advance := func(ctx context.Context) error {
 		// Every revoked session is removed here before the revocation is stamped, so the
 		// clock read before the write is a watermark.
 		now, err := heartbeat.clock.read(ctx, cfg.RevocationLog)
@@ -151,13 +143,13 @@ func (f *file) begin(ctx context.Context, cfg Config, identity Identity) (*clock
 			return err
 		}
 		return f.writeWatermark(watermarkOf(now))
-	})
+	}
+	f.stop = repeat(time.Minute, logged("expired sessions not deleted", f.sweep), logged("session store watermark not written", advance))
 	return heartbeat.clock, nil
 }
 
 func (f *file) Close() error {
 	f.stop()
-	f.running.Wait()
 	if f.damaged.Load() {
 		return nil // closing waits for the lock
 	}

@@ -112,8 +112,7 @@ type heartbeat struct {
 	beating      condition
 	behind       condition
 	repair       atomic.Pointer[Repair] // a check that takes long
-	stop         context.CancelFunc
-	stopped      sync.WaitGroup
+	stop         func()
 }
 
 func newHeartbeat(cfg Config) *heartbeat {
@@ -125,19 +124,10 @@ func newHeartbeat(cfg Config) *heartbeat {
 }
 
 // run writes heartbeats on client, and applies revocations to the data there, until
-// shutDown.
+// stop.
 func (h *heartbeat) run(client *pipeline.Client) {
 	h.client = client
-	ctx, cancel := context.WithCancel(context.Background())
-	h.stop = cancel
-	for _, act := range []func(context.Context){h.write, h.replayNew} {
-		h.stopped.Go(func() { every(ctx, heartbeatEvery, act) })
-	}
-}
-
-func (h *heartbeat) shutDown() {
-	h.stop()
-	h.stopped.Wait()
+	h.stop = repeat(heartbeatEvery, h.write, h.replayNew)
 }
 
 // checkTrust returns nil while what is read from Redis can be trusted.

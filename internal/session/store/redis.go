@@ -35,7 +35,6 @@ const Prefix = product.SessionKeys
 type redisStore struct {
 	name      string // for people
 	client    *pipeline.Client
-	pool      *redis.Pool
 	stored    *redisstore.RedisStore
 	heartbeat *heartbeat
 	server    *embeddedredis.Server // nil unless this process runs it
@@ -206,7 +205,7 @@ var swapInGo = embeddedredis.Script{Source: swapLua, Run: func(tx embeddedredis.
 }}
 
 func (r *redisStore) CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) error {
-	conn := r.pool.Get()
+	conn := r.client.Pool().Get()
 	defer conn.Close()
 	began := time.Now()
 	done, err := redis.Int(swapScript.Do(conn, Prefix+key, old, new, ttl.Milliseconds()))
@@ -236,7 +235,7 @@ func (r *redisStore) setProperty(ctx context.Context, p property, value string, 
 
 func (r *redisStore) Close() error {
 	err := r.client.Close() // also ends what the heartbeat waits for
-	r.heartbeat.shutDown()
+	r.heartbeat.stop()
 	if r.server != nil {
 		err = errors.Join(err, r.server.Close())
 	}
@@ -316,8 +315,7 @@ func openAt(cfg Config, name string, dial dialFunc, is Opened) *Opened {
 		Observe:        r.observe,
 	})
 	r.heartbeat.run(r.client)
-	r.pool = r.client.Pool()
-	r.stored = redisstore.NewWithPrefix(r.pool, Prefix)
+	r.stored = redisstore.NewWithPrefix(r.client.Pool(), Prefix)
 	is.Store, is.Dial, is.clock = r, dial, r.heartbeat.clock
 	return &is
 }

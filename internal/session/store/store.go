@@ -219,16 +219,27 @@ func open(ctx context.Context, cfg Config) (*Opened, error) {
 	return nil, fmt.Errorf("unknown session store %q", cfg.Kind)
 }
 
-// every calls act once in each period until ctx ends.
-func every(ctx context.Context, period time.Duration, act func(context.Context)) {
-	tick := time.Tick(period)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick:
-			act(ctx)
-		}
+// repeat calls each of acts once in each period, until stop is called, which waits for
+// those that run.
+func repeat(period time.Duration, acts ...func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	for _, act := range acts {
+		running.Go(func() {
+			tick := time.Tick(period)
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case <-tick:
+					act(ctx)
+				}
+			}
+		})
+	}
+	return func() {
+		cancel()
+		running.Wait()
 	}
 }
 
