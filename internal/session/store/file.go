@@ -166,11 +166,11 @@ func (f *file) sweep(context.Context) error {
 // boltBucket is the bucket within one transaction.
 type boltBucket struct{ in *bbolt.Bucket }
 
-func (b boltBucket) get(key string) ([]byte, error) {
+func (b boltBucket) get(key string) []byte {
 	if stored := b.in.Get([]byte(key)); !expired(stored, time.Now()) {
-		return append([]byte{}, stored[8:]...), nil
+		return append([]byte{}, stored[8:]...)
 	}
-	return nil, nil
+	return nil
 }
 
 func expired(stored []byte, now time.Time) bool {
@@ -184,8 +184,8 @@ func (b boltBucket) put(key string, value []byte, expiry time.Time) error {
 func (b boltBucket) remove(key string) error { return b.in.Delete([]byte(key)) }
 
 // keys leaves out the file's properties.
-func (b boltBucket) keys() ([]string, error) {
-	return b.find(func(key, _ []byte) bool { return !bytes.HasPrefix(key, []byte(propertyKey)) }), nil
+func (b boltBucket) keys() []string {
+	return b.find(func(key, _ []byte) bool { return !bytes.HasPrefix(key, []byte(propertyKey)) })
 }
 
 func (b boltBucket) find(which func(key, stored []byte) bool) (keys []string) {

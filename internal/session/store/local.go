@@ -19,16 +19,16 @@ type local struct {
 // bucket holds the values of a local store.
 type bucket interface {
 	// get returns a copy of a value that has not expired, nil if there is none.
-	get(key string) ([]byte, error)
+	get(key string) []byte
 	put(key string, value []byte, expiry time.Time) error
 	remove(key string) error
 	// keys are those of all sessions.
-	keys() ([]string, error)
+	keys() []string
 }
 
 func (l *local) Get(ctx context.Context, key string) (value []byte, err error) {
 	began := time.Now()
-	err = l.view(func(b bucket) (err error) { value, err = b.get(key); return err })
+	err = l.view(func(b bucket) error { value = b.get(key); return nil })
 	traceOf(ctx).ran(l.name, began, value, err, "Find", key)
 	return value, err
 }
@@ -40,10 +40,8 @@ func (l *local) GetMany(ctx context.Context, keys []string) ([][]byte, error) {
 func (l *local) CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) error {
 	began := time.Now()
 	err := l.update(func(b bucket) error {
-		stored, err := b.get(key)
+		stored := b.get(key)
 		switch {
-		case err != nil:
-			return err
 		case (stored == nil) != (old == nil) || !bytes.Equal(stored, old):
 			return ErrConflict
 		case new == nil:
@@ -66,7 +64,7 @@ func (l *local) Delete(ctx context.Context, keys ...string) error {
 
 func (l *local) keys(_ context.Context, yield func(keys []string) error) error {
 	var all []string
-	if err := l.view(func(b bucket) (err error) { all, err = b.keys(); return err }); err != nil {
+	if err := l.view(func(b bucket) error { all = b.keys(); return nil }); err != nil {
 		return err
 	}
 	return yield(slices.DeleteFunc(all, isCounter))
@@ -74,10 +72,9 @@ func (l *local) keys(_ context.Context, yield func(keys []string) error) error {
 
 func (l *local) DeleteAll(context.Context) (removed int, err error) {
 	err = l.update(func(b bucket) error {
-		keys, err := b.keys()
-		keys = slices.DeleteFunc(keys, isCounter)
+		keys := slices.DeleteFunc(b.keys(), isCounter)
 		removed = len(keys)
-		return errors.Join(err, removeAll(b, keys))
+		return removeAll(b, keys)
 	})
 	return removed, err
 }

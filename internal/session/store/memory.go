@@ -36,9 +36,9 @@ func openMemory(cfg Config) (*Opened, error) {
 
 type memoryBucket struct{ *memstore.MemStore }
 
-func (m memoryBucket) get(key string) ([]byte, error) {
-	value, _, err := m.Find(key)
-	return slices.Clone(value), err
+func (m memoryBucket) get(key string) []byte {
+	value, _, _ := m.Find(key) // never fails
+	return slices.Clone(value)
 }
 
 func (m memoryBucket) put(key string, value []byte, expiry time.Time) error {
@@ -47,7 +47,7 @@ func (m memoryBucket) put(key string, value []byte, expiry time.Time) error {
 
 func (m memoryBucket) remove(key string) error { return m.Delete(key) }
 
-func (m memoryBucket) keys() ([]string, error) {
-	all, err := m.All()
-	return slices.Collect(maps.Keys(all)), err
+func (m memoryBucket) keys() []string {
+	all, _ := m.All() // never fails
+	return slices.Collect(maps.Keys(all))
 }
