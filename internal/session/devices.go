@@ -134,10 +134,10 @@ func (s *Session) Devices(ctx context.Context) ([]Device, error) {
 		devices[i].Current = devices[i].ID == member.Device
 	}
 	slices.SortStableFunc(devices, func(a, b Device) int {
-		if a.Current != b.Current {
-			if a.Current {
-				return -1
-			}
+		switch {
+		case a.Current:
+			return -1
+		case b.Current:
 			return 1
 		}
 		return b.LastSeenAt.Compare(a.LastSeenAt)
