@@ -206,14 +206,13 @@ func (m *Manager) WriteCookie(w http.ResponseWriter, s *Session) {
 		return
 	}
 	s.cookieWritten = true
-	switch token := m.scs.Token(s.scs); {
-	case s.loggedOut:
-		m.scs.WriteSessionCookie(s.scs, w, "", time.Time{})
-	case s.Stored() && token != s.token:
+	token := m.scs.Token(s.scs)
+	switch isNew := token != s.token && s.Stored(); {
+	case isNew && !s.loggedOut:
 		member, _ := s.Member()
 		m.scs.RememberMe(s.scs, member.Remember)
 		m.scs.WriteSessionCookie(s.scs, w, token, s.record.ExpiresAt)
-	case s.dropped:
+	case s.loggedOut, s.dropped:
 		m.scs.WriteSessionCookie(s.scs, w, "", time.Time{})
 	}
 }
