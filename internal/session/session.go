@@ -150,10 +150,8 @@ func (s *Session) Set(key, value string) error {
 	if len(value) > MaxValueBytes || !text.Plain(value) {
 		return ErrBadValue
 	}
-	values := maps.Clone(s.record.Values)
-	if values == nil {
-		values = map[string]string{}
-	}
+	values := map[string]string{}
+	maps.Copy(values, s.record.Values)
 	values[key] = value
 	if !fit(values) {
 		return ErrFull
