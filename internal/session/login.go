@@ -41,8 +41,7 @@ func (m *Manager) commitLogIn(s *Session) error {
 		return fmt.Errorf("start session: %w", err)
 	}
 	s.base = Record{}
-	id := newID()
-	s.record.Member.Device = id
+	s.record.Member.Device = newID()
 
 	// Only now is the new key known: it is that of the token scs generates.
 	if err := m.scs.RenewToken(s.scs); err != nil {
@@ -50,7 +49,7 @@ func (m *Manager) commitLogIn(s *Session) error {
 	}
 
 	// 1. The row in the list of devices, unless the person may not log in.
-	if err := m.cfg.Devices.Insert(ctx, s.device(id)); err != nil {
+	if err := m.cfg.Devices.Insert(ctx, s.device()); err != nil {
 		return fmt.Errorf("insert device: %w", err)
 	}
 	if err = m.finishLogIn(s, old); err == nil {
@@ -114,10 +113,11 @@ func (m *Manager) finishLogIn(s *Session, old Session) error {
 	return nil
 }
 
-func (s *Session) device(id string) Device {
+// device returns the row of the session that a login starts.
+func (s *Session) device() Device {
 	from := s.login.Cut()
 	return Device{
-		ID:         id,
+		ID:         s.record.Member.Device,
 		PersonID:   s.record.Member.ID,
 		SessionKey: s.Key(),
 		UserAgent:  from.UserAgent,
