@@ -186,9 +186,6 @@ func (all *monitors) add(m *monitor) bool {
 	if all.closed {
 		return false
 	}
-	if all.all == nil {
-		all.all = map[*monitor]struct{}{}
-	}
 	all.all[m] = struct{}{}
 	all.count.Store(int32(len(all.all)))
 	return true

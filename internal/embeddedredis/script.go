@@ -2,7 +2,6 @@ package embeddedredis
 
 import (
 	"crypto/sha1"
-	"encoding/hex"
 	"strings"
 
 	"github.com/gomodule/redigo/redis"
@@ -48,18 +47,16 @@ func (s *Server) script(args [][]byte) (script Script, keys []string, rest [][]b
 		return script, nil, nil, redis.Error("NOSCRIPT No matching script. Please use EVAL.")
 	}
 	if !found {
-		raw := sha1.Sum(args[0])
-		script, found = s.scripts[hex.EncodeToString(raw[:])]
+		script, found = s.scripts[redis.NewScript(0, string(args[0])).Hash()]
 	}
 	if !found {
 		return script, nil, nil, s.unknown([]byte("Lua, only the scripts of the program"))
 	}
 	n, err := integer(args[1])
-	if err != nil {
-		return script, nil, nil, err
-	}
 	args = args[2:]
 	switch {
+	case err != nil:
+		return script, nil, nil, err
 	case n < 0:
 		return script, nil, nil, redis.Error("ERR Number of keys can't be negative")
 	case n > int64(len(args)):

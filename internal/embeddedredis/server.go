@@ -13,9 +13,7 @@ package embeddedredis
 
 import (
 	"context"
-	"crypto/sha1"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -105,17 +103,17 @@ func start(ctx context.Context, cfg Config, listen func(network, address string)
 	}
 	cfg.Dir = dir
 	s := &Server{
-		Config:  cfg,
-		table:   commandTable(),
-		scripts: map[string]Script{},
-		lock:    flock.New(filepath.Join(dir, "redis.lock"), flock.SetPermissions(0o600)),
-		started: time.Now(),
-		closing: make(chan struct{}),
+		Config:   cfg,
+		table:    commandTable(),
+		scripts:  map[string]Script{},
+		lock:     flock.New(filepath.Join(dir, "redis.lock"), flock.SetPermissions(0o600)),
+		started:  time.Now(),
+		closing:  make(chan struct{}),
+		monitors: monitors{all: map[*monitor]struct{}{}},
 	}
 	s.close = sync.OnceValue(s.shutDown)
 	for _, script := range cfg.Scripts {
-		sum := sha1.Sum([]byte(script.Source))
-		s.scripts[hex.EncodeToString(sum[:])] = script
+		s.scripts[redis.NewScript(0, script.Source).Hash()] = script
 	}
 	if err := takeLock(ctx, s.lock); err != nil {
 		return nil, err
@@ -139,8 +137,8 @@ func start(ctx context.Context, cfg Config, listen func(network, address string)
 func takeLock(ctx context.Context, lock *flock.Flock) error {
 	ctx, cancel := context.WithTimeout(ctx, lockLimit)
 	defer cancel()
-	taken, err := lock.TryLockContext(ctx, 20*time.Millisecond)
-	if errors.Is(err, context.DeadlineExceeded) || (err == nil && !taken) {
+	_, err := lock.TryLockContext(ctx, 20*time.Millisecond)
+	if errors.Is(err, context.DeadlineExceeded) {
 		return fmt.Errorf("%s is in use by another running server: stop it, use another DATA_DIR, or set REDIS_URL to share sessions between servers", lock.Path())
 	}
 	if err != nil {
