@@ -3,6 +3,7 @@ package embeddedredis
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,7 +26,6 @@ type client struct {
 type call struct {
 	command
 	words [][]byte // name and arguments
-	args  [][]byte // without the name
 }
 
 func (s *Server) admit(conn redcon.Conn) bool {
@@ -58,7 +58,7 @@ func (s *Server) serve(conn redcon.Conn, cmd redcon.Command) {
 	}
 	switch {
 	case do.control != nil:
-		reply := do.control(s, c, do.args)
+		reply := do.control(s, c, do.words[1:])
 		if reply == nil {
 			return // this loop no longer owns the connection
 		}
@@ -83,7 +83,7 @@ func (s *Server) find(args [][]byte) (call, error) {
 	if (found.arity > 0 && len(args) != found.arity) || len(args) < -found.arity {
 		return call{}, redis.Error(fmt.Sprintf("ERR wrong number of arguments for '%s' command", name))
 	}
-	return call{found, args, args[1:]}, nil
+	return call{found, args}, nil
 }
 
 // unknown is the reply to a command, or a part of one, that the server does not
@@ -102,19 +102,14 @@ func (s *Server) unknown(words ...[]byte) redis.Error {
 // of them has an effect.
 func (s *Server) run(calls ...call) []any {
 	replies := make([]any, len(calls))
-	writes := false
-	for _, do := range calls {
-		writes = writes || do.writes
-	}
 	transaction := s.db.View
-	if writes {
+	if slices.ContainsFunc(calls, func(do call) bool { return do.writes }) {
 		transaction = s.db.Update
 	}
 	attempt := func(tx *redka.Tx) error {
 		for i, do := range calls {
-			reply, err := do.run(s, Tx{tx}, do.args)
-			var refusal redis.Error
-			if errors.As(err, &refusal) {
+			reply, err := do.run(s, Tx{tx}, do.words[1:])
+			if refusal, ok := errors.AsType[redis.Error](err); ok {
 				reply, err = refusal, nil
 			}
 			if err != nil {
@@ -146,17 +141,16 @@ func (s *Server) failure(do call, err error) any {
 	if !do.writes {
 		return redis.Error("ERR " + err.Error())
 	}
-	refused := redis.Error("MISCONF " + err.Error())
-	if do.failed == nil {
-		return refused
-	}
-	if failed := s.db.View(func(tx *redka.Tx) error { return do.failed(s, Tx{tx}, do.args) }); failed != nil {
-		if reply := redis.Error(""); errors.As(failed, &reply) {
+	if do.failed != nil {
+		failed := s.db.View(func(tx *redka.Tx) error { return do.failed(s, Tx{tx}, do.words[1:]) })
+		if reply, ok := errors.AsType[redis.Error](failed); ok {
 			return redis.Error(string(reply) + ": " + err.Error())
 		}
-		return redis.Error("ERR " + failed.Error())
+		if failed != nil {
+			return redis.Error("ERR " + failed.Error())
+		}
 	}
-	return refused
+	return redis.Error("MISCONF " + err.Error())
 }
 
 // Tx gives a command or a script access to keys in one SQLite transaction.

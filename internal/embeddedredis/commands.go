@@ -3,6 +3,7 @@ package embeddedredis
 import (
 	"errors"
 	"math"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -163,29 +164,21 @@ func flush(s *Server, c *client, args [][]byte) any {
 
 func get(_ *Server, tx Tx, args [][]byte) (any, error) {
 	value, err := tx.Get(string(args[0]))
-	return bulk(value), err
-}
-
-// bulk is a reply with a value, or the null reply for none.
-func bulk(value []byte) any {
 	if value == nil {
-		return nil
+		return nil, err // the null reply
 	}
-	return value
+	return value, err
 }
 
 func mget(_ *Server, tx Tx, args [][]byte) (any, error) {
 	found, err := tx.redka.Str().GetMany(texts(args)...)
-	if err != nil {
-		return nil, err
-	}
 	replies := make([]any, len(args))
 	for i, key := range args {
 		if value, ok := found[string(key)]; ok {
 			replies[i] = []byte(value)
 		}
 	}
-	return replies, nil
+	return replies, err
 }
 
 func strlen(_ *Server, tx Tx, args [][]byte) (any, error) {
@@ -234,8 +227,7 @@ func set(_ *Server, tx Tx, args [][]byte) (any, error) {
 }
 
 func del(_ *Server, tx Tx, args [][]byte) (any, error) {
-	n, err := tx.Delete(texts(args)...)
-	return n, err
+	return tx.Delete(texts(args)...)
 }
 
 // exists counts a key as often as it is listed.
@@ -377,26 +369,19 @@ func scan(_ *Server, tx Tx, args [][]byte) (any, error) {
 const noType = redka.TypeID(-1)
 
 func dbSize(_ *Server, tx Tx, _ [][]byte) (any, error) {
-	n, err := tx.redka.Key().Len()
-	return n, err
+	return tx.redka.Key().Len()
 }
 
 // glob converts a Redis pattern to one of SQLite, which has no backslash: the
 // character after it is literal.
 func glob(pattern string) string {
-	var b strings.Builder
-	for i := 0; i < len(pattern); i++ {
-		if pattern[i] != '\\' || i+1 == len(pattern) {
-			b.WriteByte(pattern[i])
-			continue
+	return regexp.MustCompile(`(?s)\\.`).ReplaceAllStringFunc(pattern, func(escaped string) string {
+		literal := escaped[1:]
+		if strings.Contains("*?[", literal) {
+			return "[" + literal + "]"
 		}
-		if i++; strings.IndexByte("*?[", pattern[i]) >= 0 {
-			b.WriteString("[" + pattern[i:i+1] + "]")
-		} else {
-			b.WriteByte(pattern[i])
-		}
-	}
-	return b.String()
+		return literal
+	})
 }
 
 func texts(args [][]byte) []string {
