@@ -144,7 +144,8 @@ func (c *Client) take(l *link) (cmd string, args []any, ok bool) {
 func (c *Client) read(l *link) {
 	for {
 		reply, err := l.receive()
-		if _, ok := err.(redis.Error); err != nil && !ok {
+		errorReply, refused := err.(redis.Error)
+		if err != nil && !refused {
 			c.cut(l, err)
 			return
 		}
@@ -157,7 +158,7 @@ func (c *Client) read(l *link) {
 		r := l.sent[0]
 		l.sent = l.sent[1:]
 		r.place = decided
-		if err != nil && c.current == l && isNoLongerFit(err) {
+		if refused && c.current == l && isNoLongerFit(errorReply) {
 			c.current = nil
 			c.connectIfNeeded()
 			l.wake.Signal()
@@ -194,11 +195,7 @@ func (l *link) receive() (reply any, err error) {
 // isNoLongerFit reports whether an error reply means that another connection should
 // be tried, perhaps to another server behind the same address. The commands already
 // on this one still get their replies.
-func isNoLongerFit(err error) bool {
-	reply, ok := err.(redis.Error)
-	if !ok {
-		return false
-	}
+func isNoLongerFit(reply redis.Error) bool {
 	code, _, _ := strings.Cut(string(reply), " ")
 	switch code {
 	case "READONLY", "LOADING", "MASTERDOWN", "NOAUTH", "WRONGPASS":
