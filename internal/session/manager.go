@@ -98,7 +98,8 @@ func (m *Manager) Ping(ctx context.Context) error {
 // something is put into it. Error: ErrUnavailable; the sender may still be logged
 // in.
 func (m *Manager) Load(ctx context.Context, token string) (s *Session, err error) {
-	s = &Session{manager: m, request: ctx, trace: traceOf(ctx)}
+	s = &Session{manager: m, request: ctx}
+	s.trace, _ = ctx.Value(traceKey{}).(*Trace)
 	if token != "" && s.trace != nil {
 		s.trace.GotToken(token)
 	}
