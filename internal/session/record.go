@@ -1,13 +1,13 @@
 package session
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	fastjson "github.com/goccy/go-json"
@@ -138,8 +138,8 @@ const keyField = `{"v":1,"key":"`
 // Belongs reports whether value may have been stored under key: it contains the
 // beginning of that key, or of none.
 func Belongs(key string, value []byte) bool {
-	rest, named := strings.CutPrefix(string(value[:min(len(value), len(keyField)+keyPieceLength)]), keyField)
-	return !named || len(key) >= keyPieceLength && rest == key[:keyPieceLength]
+	rest, named := bytes.CutPrefix(value, []byte(keyField))
+	return !named || len(key) >= keyPieceLength && bytes.HasPrefix(rest, []byte(key[:keyPieceLength]))
 }
 
 // recordKey is the only entry used in scs's value map. It holds the [Record] that
