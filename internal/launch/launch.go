@@ -12,6 +12,7 @@
 package launch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -53,9 +54,6 @@ type Command struct {
 
 // Server is a process that has announced itself. It is safe for concurrent use.
 type Server struct {
-	// Took is the time from the start to the announcement.
-	Took time.Duration
-
 	cmd      *exec.Cmd
 	stdin    io.Closer
 	out, log output
@@ -73,36 +71,27 @@ func Start(ctx context.Context, c Command) (*Server, error) {
 	s.cmd.Dir, s.cmd.Stdout, s.cmd.Stderr = c.Dir, &s.out, &s.log
 	s.cmd.Env = append([]string{}, c.Env...) // nil would inherit
 	s.cmd.WaitDelay = time.Second
-	if c.LogFile != "" {
-		file, err := os.OpenFile(c.LogFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
-		if err != nil {
-			return nil, fmt.Errorf("start %s: %w", filepath.Base(c.Program), err)
-		}
-		defer file.Close()
-		s.cmd.Stderr = file
-	}
-	began := time.Now()
 	if err := s.run(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", filepath.Base(c.Program), err)
 	}
-	limit, until := c.StartLimit, c.Until
-	if limit == 0 {
-		limit = defaultStartLimit
-	}
-	if until == "" {
-		until = "url"
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(c.StartLimit, defaultStartLimit))
 	defer cancel()
-	if err := s.await(ctx, until); err != nil {
+	if err := s.await(ctx, cmp.Or(c.Until, "url")); err != nil {
 		s.Kill()
 		return nil, err
 	}
-	s.Took = time.Since(began)
 	return s, nil
 }
 
 func (s *Server) run() (err error) {
+	if s.logFile != "" {
+		file, err := os.OpenFile(s.logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		s.cmd.Stderr = file
+	}
 	if s.stdin, err = s.cmd.StdinPipe(); err != nil {
 		return err
 	}
@@ -226,22 +215,17 @@ func (s *Server) Kill() {
 }
 
 func (s *Server) endedError() *EndedError {
-	return &EndedError{Cause: s.ended, Log: s.LogTail()}
+	return &EndedError{Cause: cmp.Or(s.ended, errors.New("exit status 0")), Log: s.LogTail()}
 }
 
 // EndedError reports that a server exited unexpectedly or with an error.
 type EndedError struct {
-	Cause error  // nil: exit status 0
+	Cause error
 	Log   string // the end of the log
 }
 
-func (e *EndedError) Error() string { return "the server stopped (" + e.how() + ")\n" + e.Log }
-
-func (e *EndedError) how() string {
-	if e.Cause == nil {
-		return "exit status 0"
-	}
-	return e.Cause.Error()
+func (e *EndedError) Error() string {
+	return fmt.Sprintf("the server stopped (%s)\n%s", e.Cause, e.Log)
 }
 
 func (e *EndedError) Unwrap() error { return e.Cause }
@@ -249,11 +233,9 @@ func (e *EndedError) Unwrap() error { return e.Cause }
 // LastLine returns the last line that the server logged, without the program's name, or
 // how the server exited if it logged nothing.
 func (e *EndedError) LastLine() string {
-	lines := strings.Split(strings.TrimSpace(e.Log), "\n")
-	if last := strings.TrimPrefix(lines[len(lines)-1], product.Slug+": "); last != "" {
-		return last
-	}
-	return e.how()
+	log := strings.TrimSpace(e.Log)
+	last := log[strings.LastIndex(log, "\n")+1:]
+	return cmp.Or(strings.TrimPrefix(last, product.Slug+": "), e.Cause.Error())
 }
 
 // Inherited returns what a server needs from this process's environment besides

@@ -78,8 +78,8 @@ func TestAProcessHasTheListedEnvironmentAndNoOther(t *testing.T) {
 func TestTheLatestWholeLineOfAnAnnouncementCounts(t *testing.T) {
 	s, err := start(t, "serve", func(c *launch.Command) { c.Until = "env" })
 	require.NoError(t, err)
-	if s.URL() != "http://second" || s.Says("sessions") != "" || s.Says("database") != "" || s.Took <= 0 {
-		t.Errorf("url %q, sessions %q, after %s", s.URL(), s.Says("sessions"), s.Took)
+	if s.URL() != "http://second" || s.Says("sessions") != "" || s.Says("database") != "" {
+		t.Errorf("url %q, sessions %q", s.URL(), s.Says("sessions"))
 	}
 }
 
