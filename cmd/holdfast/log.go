@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"log/slog"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"holdfast/internal/config"
@@ -12,9 +14,7 @@ import (
 
 func newLog(cfg config.Config, w io.Writer) *slog.Logger {
 	if file, ok := w.(*os.File); ok && !regular(file) {
-		w = newLossy(file, func(w io.Writer, lines int) {
-			slog.New(logHandler(cfg, w)).Warn("log lines dropped: nothing read the log", "lines", lines)
-		})
+		w = &lossy{to: file, direct: slog.New(logHandler(cfg, file))}
 	}
 	return slog.New(logHandler(cfg, w))
 }
@@ -37,73 +37,33 @@ func regular(file *os.File) bool {
 const logPatience = 100 * time.Millisecond
 
 // lossy writes to a pipe, socket or terminal that may have no reader. While one write
-// waits, lines are dropped and counted; when it is done, a line says how many.
+// waits, lines are dropped and counted; when it is done, a line says how many. The
+// handlers of log/slog call Write for one line at a time.
 type lossy struct {
-	next    sync.Mutex // held by the caller whose line is being written
-	line    []byte     // the writer's while a write waits
-	lines   chan []byte
-	written chan struct{}
-	timer   *time.Timer
-
-	mu      sync.Mutex
-	stuck   bool // a write has waited too long, and still does
-	dropped int
-}
-
-func newLossy(to io.Writer, report func(to io.Writer, lines int)) *lossy {
-	l := &lossy{lines: make(chan []byte, 1), written: make(chan struct{}, 1), timer: time.NewTimer(logPatience)}
-	go func() {
-		for line := range l.lines {
-			_, _ = to.Write(line) // there is nowhere to report a log that cannot be written
-			if dropped := l.done(); dropped > 0 {
-				report(to, dropped)
-			}
-		}
-	}()
-	return l
-}
-
-// done ends the wait for a write, and returns how many lines were dropped meanwhile.
-func (l *lossy) done() (dropped int) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.stuck {
-		l.written <- struct{}{}
-	}
-	dropped, l.stuck, l.dropped = l.dropped, false, 0
-	return dropped
+	to      io.Writer
+	direct  *slog.Logger // logs to the same writer
+	writing sync.Mutex   // locked while a write waits
+	dropped atomic.Int64
 }
 
 // Write implements [io.Writer].
 func (l *lossy) Write(p []byte) (int, error) {
-	l.next.Lock()
-	defer l.next.Unlock()
-	if l.drops() {
+	if !l.writing.TryLock() {
+		l.dropped.Add(1)
 		return len(p), nil
 	}
-	l.line = append(l.line[:0], p...)
-	l.timer.Reset(logPatience)
-	l.lines <- l.line
-	select {
-	case <-l.written:
-	case <-l.timer.C:
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		select {
-		case <-l.written:
-		default:
-			l.stuck = true
+	line, written := bytes.Clone(p), make(chan struct{})
+	go func() {
+		defer close(written)
+		defer l.writing.Unlock()
+		_, _ = l.to.Write(line) // there is nowhere to report a log that cannot be written
+		for dropped := l.dropped.Swap(0); dropped > 0; dropped = l.dropped.Swap(0) {
+			l.direct.Warn("log lines dropped: nothing read the log", "lines", dropped)
 		}
+	}()
+	select {
+	case <-written:
+	case <-time.After(logPatience):
 	}
 	return len(p), nil
-}
-
-// drops counts a line that is dropped because a write waits.
-func (l *lossy) drops() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.stuck {
-		l.dropped++
-	}
-	return l.stuck
 }
