@@ -20,15 +20,19 @@ type learning struct{ connections trace.Connections }
 // observe observes connections to the session store.
 func (l *learning) observe(settings *store.Config) { settings.Connecting = l.connections.Connecting }
 
-// open returns what puts the pages on the site, and a function that ends what they
-// have started.
-func (l *learning) open(ctx context.Context, s *server) ([]web.Extension, func() error, error) {
+// openLearning adds the pages to the site. Closing ends what they have started.
+func (s *server) openLearning(ctx context.Context) error {
 	extension, closeAll, err := learn.Open(ctx, learn.Server{
 		Settings: s.cfg, Base: s.base, Address: fromInside(s.cfg), Restart: s.listener.Restart, LabSessions: s.flags.LabSessions,
 		Database: s.db, Accounts: s.accounts, Sessions: s.sessions, Store: s.store, StoreConfig: s.settings,
-		Connections: &l.connections, Log: s.log,
+		Connections: &s.learning.connections, Log: s.log,
 	})
-	return []web.Extension{extension}, closeAll, err
+	if err != nil {
+		return err
+	}
+	s.extensions = []web.Extension{extension}
+	s.closeLater(closeAll)
+	return nil
 }
 
 // checkTemplates does the part of opening the site that can fail because of a

@@ -16,9 +16,7 @@ type learning struct{}
 
 func (*learning) observe(*store.Config) {}
 
-func (*learning) open(context.Context, *server) ([]web.Extension, func() error, error) {
-	return nil, func() error { return nil }, nil
-}
+func (*server) openLearning(context.Context) error { return nil }
 
 func checkTemplates(config.Config) error { return web.CheckTemplates() }
 

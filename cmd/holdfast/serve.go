@@ -160,14 +160,6 @@ func (s *server) shownMail() func() ([]mail.Shown, error) {
 	return s.folder.Latest
 }
 
-func (s *server) openLearning(ctx context.Context) (err error) {
-	var closeIt func() error
-	if s.extensions, closeIt, err = s.learning.open(ctx, s); err == nil {
-		s.closeLater(closeIt)
-	}
-	return err
-}
-
 func (s *server) openSite(context.Context) (err error) {
 	s.site, err = web.New(web.Config{
 		Accounts:       s.accounts,
