@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"net"
 	"net/http"
 	"slices"
@@ -17,8 +16,7 @@ import (
 // too many open files.
 type connListener struct {
 	*net.TCPListener
-	always  []byte
-	log     *slog.Logger
+	server  *Server
 	failing bool
 }
 
@@ -28,22 +26,22 @@ func (l *connListener) Accept() (net.Conn, error) {
 	switch {
 	case err == nil && l.failing:
 		l.failing = false
-		l.log.Info("connections accepted again")
+		l.server.log.Info("connections accepted again")
 	case err != nil && !l.failing && !errors.Is(err, net.ErrClosed):
 		l.failing = true
-		l.log.Error("connections not accepted", "cause", err)
+		l.server.log.Error("connections not accepted", "cause", err)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &conn{TCPConn: tcp, always: l.always, accepted: time.Now()}, nil
+	return &conn{TCPConn: tcp, server: l.server, accepted: time.Now()}, nil
 }
 
 // conn is one connection. handled and receiving describe its current request:
 // setState clears them when net/http has finished it.
 type conn struct {
 	*net.TCPConn
-	always    []byte
+	server    *Server
 	accepted  time.Time
 	handled   atomic.Bool // a handler writes the response
 	receiving atomic.Bool // the request has not arrived completely
@@ -55,7 +53,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	if c.handled.Load() || !found || !bytes.HasPrefix(line, []byte("HTTP/1.")) {
 		return c.TCPConn.Write(p)
 	}
-	if _, err := c.TCPConn.Write(slices.Concat(line, []byte("\r\n"), c.always, rest)); err != nil {
+	if _, err := c.TCPConn.Write(slices.Concat(line, []byte("\r\n"), c.server.always, rest)); err != nil {
 		return 0, err
 	}
 	return len(p), nil

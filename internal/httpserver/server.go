@@ -91,7 +91,7 @@ func (s *Server) track(next http.Handler) http.Handler {
 		c.handled.Store(true)
 		if r.Body != http.NoBody {
 			c.receiving.Store(true)
-			r.Body = &body{r.Body, c, s}
+			r.Body = &body{r.Body, c}
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -108,8 +108,7 @@ func endUncertain(r *http.Request) bool {
 // body is the body of a request.
 type body struct {
 	io.ReadCloser
-	conn   *conn
-	server *Server
+	conn *conn
 }
 
 // Read implements [io.Reader].
@@ -117,7 +116,7 @@ func (b *body) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if errors.Is(err, io.EOF) {
 		b.conn.receiving.Store(false)
-	} else if err != nil && b.server.handover.Load() {
+	} else if err != nil && b.conn.server.handover.Load() {
 		err = fmt.Errorf("%w: %w", ErrRestarting, err)
 	}
 	return n, err
@@ -152,7 +151,7 @@ func (s *Server) setState(accepted net.Conn, state http.ConnState) {
 func (s *Server) Serve(ctx context.Context, l *Listener, timeout time.Duration) error {
 	failed := make(chan error, 1)
 	go func() {
-		failed <- s.http.Serve(&connListener{TCPListener: l.TCPListener, always: s.always, log: s.log})
+		failed <- s.http.Serve(&connListener{TCPListener: l.TCPListener, server: s})
 	}()
 	select {
 	case err := <-failed:
