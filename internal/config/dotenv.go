@@ -10,13 +10,10 @@ import (
 	"github.com/joho/godotenv"
 )
 
-// readDotenv returns the values in the file; a file that does not exist counts as
-// empty. An error names file and line but never repeats their text: godotenv's own
+// readDotenv returns the values in the file; a file that does not exist, such as "",
+// counts as empty. An error names file and line but never repeats their text: godotenv's own
 // message would, passwords included.
 func readDotenv(path string) (map[string]string, error) {
-	if path == "" {
-		return nil, nil
-	}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
