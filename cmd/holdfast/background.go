@@ -13,21 +13,15 @@ import (
 )
 
 const (
-	// revokeEvery is how often sessions that a change of an account has revoked are
-	// looked for in the store, after the request that revoked them has done so.
-	revokeEvery = 5 * time.Second
-	// reconcileEvery is how often the database is compared with what was seen of it.
-	reconcileEvery = 5 * time.Second
+	// checkEvery is how often a server checks what others may have changed: the database,
+	// the session store and the disk.
+	checkEvery = 5 * time.Second
 	// reconcileTurn is how long an instance that reconciles sessions may give no sign.
 	reconcileTurn = 30 * time.Second
-	// recordEvery is how often a server checks whether its store has lost its ID.
-	recordEvery = 5 * time.Second
 	// cleanupEvery is how often expired rows and files are deleted; the first time
 	// soon after the start, for a server that never runs for a day.
 	cleanupEvery = 24 * time.Hour
 	cleanupFirst = time.Minute
-	// reserveEvery is how often a server looks whether a full disk has room again.
-	reserveEvery = 5 * time.Second
 
 	diskFull    = "the disk is full: only logouts, revocations and deletions are accepted"
 	diskHasRoom = "the disk has room again"
@@ -60,20 +54,21 @@ func (s *server) startBackground(ctx context.Context) error {
 		})
 	}
 	if !s.flags.Uncounted {
-		every(recordEvery, recordEvery, "session store not recorded", s.recordStoreAgain)
+		every(checkEvery, checkEvery, "session store not recorded", s.recordStoreAgain)
 	}
 	if s.cfg.SessionStore != store.KindDatabase {
-		every(0, reconcileEvery, "sessions not reconciled", s.reconcile)
+		every(0, checkEvery, "sessions not reconciled", s.reconcile)
 	}
 	tasks.Go(func() { mailer.Run(ctx) })
 	tasks.Go(func() { s.sessions.Maintain(ctx) })
-	every(revokeEvery, revokeEvery, "revoked sessions not yet deleted from the store", func(ctx context.Context) error {
+	// After the request that revoked them, which has tried to delete them itself.
+	every(checkEvery, checkEvery, "revoked sessions not yet deleted from the store", func(ctx context.Context) error {
 		return s.sessions.Revoke(ctx, s.db.Revocations())
 	})
 	every(cleanupFirst, cleanupEvery, "cleanup failed", s.db.Tidy)
 	if s.diskFull != nil {
 		full := s.diskFull() // said already
-		every(reserveEvery, reserveEvery, "", func(context.Context) error {
+		every(checkEvery, checkEvery, "", func(context.Context) error {
 			err := s.reserve.Keep()
 			switch {
 			case err != nil && !full:

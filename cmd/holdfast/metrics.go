@@ -77,9 +77,7 @@ func (m *metrics) count(method, route string, status int, took time.Duration) {
 	if m == nil {
 		return
 	}
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost:
-	default:
+	if method != http.MethodGet && method != http.MethodHead && method != http.MethodPost {
 		method = "other" // a client may send any word
 	}
 	m.requests.WithLabelValues(method, route, strconv.Itoa(status)).Observe(took.Seconds())

@@ -135,6 +135,10 @@ func (p *program) openStore(ctx context.Context, accept func(store.Identity) err
 	if accept != nil {
 		queueDir = ""
 	}
+	guestBytes := p.cfg.SessionGuestLimit << 10
+	if p.cfg.Throttle == "off" {
+		guestBytes = 0 // no limit
+	}
 	p.sessions = session.New(session.Config{
 		Store:   p.store,
 		Where:   p.store.Where,
@@ -146,7 +150,7 @@ func (p *program) openStore(ctx context.Context, accept func(store.Identity) err
 			Remember: p.cfg.SessionRememberLifetime,
 
 			Guest:      p.cfg.SessionGuestIdleTimeout,
-			GuestBytes: guestBytes(p.cfg),
+			GuestBytes: guestBytes,
 		},
 		Cookie: p.cfg.SessionCookie,
 		Secure: p.cfg.Secure(),
@@ -154,13 +158,4 @@ func (p *program) openStore(ctx context.Context, accept func(store.Identity) err
 		Log:    p.log,
 	})
 	return nil
-}
-
-// guestBytes is how much the guests of one address may store in an hour; 0 for no
-// limit.
-func guestBytes(cfg config.Config) int {
-	if cfg.Throttle == "off" {
-		return 0
-	}
-	return cfg.SessionGuestLimit << 10
 }
