@@ -103,29 +103,22 @@ func checkBase(text string) (string, error) {
 func checkServer(text string, schemes []string) error {
 	need := fmt.Errorf("must be a URL that starts with %s:// and has a host;"+
 		" in passwords, write @ as %%40, / as %%2F and : as %%3A", strings.Join(schemes[:2], ":// or "))
+	kind := schemes[0]
 	server, err := url.Parse(text)
-	if err == nil && server.Scheme == "unix" && slices.Contains(schemes, "unix") {
-		return checkSocket(server)
-	}
-	if err != nil || !slices.Contains(schemes, server.Scheme) || server.Opaque != "" || server.Fragment != "" || !portOrNone(server.Port()) {
+	switch {
+	case err != nil || !slices.Contains(schemes, server.Scheme):
 		return need
-	}
-	switch schemes[0] {
-	case "postgres": // a host in the query is the directory of a Unix socket
-		if server.Hostname() == "" && server.Query().Get("host") == "" {
-			return need
-		}
-		return nil
-	case "redis":
-		if !databaseNumber.MatchString(server.Path) || server.RawQuery != "" {
-			return errors.New("only a database number, such as /0, may follow the host")
-		}
-	default:
-		if server.Path != "" && server.Path != "/" || server.RawQuery != "" {
-			return errors.New("must end after the host and port")
-		}
-	}
-	if checkHost(server.Hostname()) != nil {
+	case server.Scheme == "unix":
+		return checkSocket(server)
+	case server.Opaque != "" || server.Fragment != "" || !portOrNone(server.Port()):
+		return need
+	case kind == "redis" && (!databaseNumber.MatchString(server.Path) || server.RawQuery != ""):
+		return errors.New("only a database number, such as /0, may follow the host")
+	case kind == "smtp" && (server.Path != "" && server.Path != "/" || server.RawQuery != ""):
+		return errors.New("must end after the host and port")
+	case kind == "postgres" && (server.Hostname() != "" || server.Query().Get("host") != ""):
+		return nil // there may be several hosts, and one in the query is the directory of a Unix socket
+	case checkHost(server.Hostname()) != nil:
 		return need
 	}
 	return nil
