@@ -230,8 +230,7 @@ func (o *operator) addUser(ctx context.Context, name, email string) error {
 		return fmt.Errorf("read password: %w", err)
 	}
 	p, err := o.accounts.Register(ctx, account.Registration{Name: name, Email: email, Password: password})
-	var problems form.Errors
-	if errors.As(err, &problems) {
+	if problems, ok := errors.AsType[form.Errors](err); ok {
 		var all []string
 		for _, problem := range problems {
 			all = append(all, problem.Field+": "+problem.Message)
@@ -321,4 +320,4 @@ func status(p account.Person) string {
 }
 
 func day(t time.Time) string    { return t.UTC().Format(time.DateOnly) }
-func second(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") }
+func second(t time.Time) string { return t.UTC().Format(time.DateTime) }
