@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,10 +29,7 @@ func settingsOf(c *Config) []setting {
 		if !field.IsExported() {
 			continue
 		}
-		flag := field.Tag.Get("name")
-		if flag == "" {
-			flag = strings.ToLower(wordStart.ReplaceAllString(field.Name, "$1-$2"))
-		}
+		flag := cmp.Or(field.Tag.Get("name"), strings.ToLower(wordStart.ReplaceAllString(field.Name, "$1-$2")))
 		all = append(all, setting{flag: flag, env: envName(flag), tag: field.Tag, field: value})
 	}
 	return all
