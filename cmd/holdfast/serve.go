@@ -111,17 +111,15 @@ func (s *server) recordStart(ctx context.Context) error {
 // this finds out whether it can be written.
 func (s *server) keepReserve(context.Context) error {
 	onDisk := s.cfg.DatabaseURL == "" || s.store.Embedded != nil || s.cfg.SessionStore == store.KindFile
-	if !onDisk {
-		if err := tryToWrite(s.cfg.DataDir); err != nil {
-			s.unwritable = []string{"DATA_DIR cannot be written: users cannot log out while the database is unavailable"}
-			s.log.Warn(s.unwritable[0], "cause", err)
+	if onDisk {
+		s.diskFull = s.reserve.Spent
+		if err := s.reserve.Keep(); err != nil {
+			s.log.Warn(diskFull, "cause", err)
 		}
-		return nil
+	} else if err := tryToWrite(s.cfg.DataDir); err != nil {
+		s.unwritable = []string{"DATA_DIR cannot be written: users cannot log out while the database is unavailable"}
+		s.log.Warn(s.unwritable[0], "cause", err)
 	}
-	if err := s.reserve.Keep(); err != nil {
-		s.log.Warn(diskFull, "cause", err)
-	}
-	s.diskFull = s.reserve.Spent
 	return nil
 }
 
