@@ -61,7 +61,7 @@ func (s *server) startBackground(ctx context.Context) error {
 	}
 	tasks.Go(func() { mailer.Run(ctx) })
 	tasks.Go(func() { s.sessions.Maintain(ctx) })
-	// After the request that revoked them, which has tried to delete them itself.
+	// The request that revokes sessions also deletes them; this is for those it could not.
 	every(checkEvery, checkEvery, "revoked sessions not yet deleted from the store", func(ctx context.Context) error {
 		return s.sessions.Revoke(ctx, s.db.Revocations())
 	})

@@ -11,8 +11,8 @@ import (
 )
 
 // readDotenv returns the values in the file; a file that does not exist, such as "",
-// counts as empty. An error names file and line but never repeats their text: godotenv's own
-// message would, passwords included.
+// counts as empty. An error names file and line but never repeats their text: godotenv's
+// own message would, passwords included.
 func readDotenv(path string) (map[string]string, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
