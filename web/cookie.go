@@ -2,49 +2,18 @@ package web
 
 import (
 	"net/http"
-	"net/textproto"
-	"strings"
 
 	"holdfast/internal/product"
 )
 
-// maxCookies is how many cookies a request may have. If it has more, none is read, as
-// in net/http.
-const maxCookies = 3000
-
 // findCookie returns the value of the first cookie with this name, and how many the
-// request has. It finds the same cookies as [http.Request.CookiesNamed], without
-// allocating each one. name must be a valid cookie name.
-func findCookie(h http.Header, name string) (value string, count int) {
-	lines := h["Cookie"]
-	cookies := 0
-	for _, line := range lines {
-		cookies += strings.Count(line, ";") + 1
-	}
-	if cookies > maxCookies {
+// request has.
+func findCookie(r *http.Request, name string) (value string, count int) {
+	cookies := r.CookiesNamed(name)
+	if len(cookies) == 0 {
 		return "", 0
 	}
-	for _, line := range lines {
-		for part := range strings.SplitSeq(line, ";") {
-			key, text, _ := strings.Cut(textproto.TrimString(part), "=")
-			if textproto.TrimString(key) != name {
-				continue
-			}
-			if len(text) > 1 && text[0] == '"' && text[len(text)-1] == '"' {
-				text = text[1 : len(text)-1]
-			}
-			// RFC 6265, section 4.1.1 forbids these characters. It also forbids space
-			// and comma, but browsers send those.
-			if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == ';' || r == '\\' }) {
-				continue
-			}
-			if count == 0 {
-				value = text
-			}
-			count++
-		}
-	}
-	return value, count
+	return cookies[0].Value, len(cookies)
 }
 
 // cookie returns a cookie of this site other than the session cookie. It is sent for

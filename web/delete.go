@@ -60,7 +60,7 @@ func (s *Site) deletedBefore(c echo.Context, ended string) string {
 	if c.Request().Method != http.MethodPost || c.Path() != "/account/delete" {
 		return ""
 	}
-	given, _ := findCookie(c.Request().Header, s.flashCookie)
+	given, _ := findCookie(c.Request(), s.flashCookie)
 	switch {
 	case ended == flashEnded+string(session.RevokedByClosing):
 		return flashClosing

@@ -111,7 +111,7 @@ func (s *Site) setFlashCookie(c echo.Context, code string) {
 // takeFlashCookie returns the message that the request's flash cookie names, if
 // any, and deletes the cookie.
 func (s *Site) takeFlashCookie(c echo.Context) []string {
-	code, count := findCookie(c.Request().Header, s.flashCookie)
+	code, count := findCookie(c.Request(), s.flashCookie)
 	if count == 0 {
 		return nil
 	}

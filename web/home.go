@@ -20,7 +20,7 @@ func (s *Site) showHome(c echo.Context) error {
 	p := homePage{Memory: s.InMemory(), Way: s.sampleFlow()}
 	if member, ok := current(c).Member(); ok {
 		p.Name = member.Name
-		token, _ := findCookie(c.Request().Header, s.Sessions.CookieName())
+		token, _ := findCookie(c.Request(), s.Sessions.CookieName())
 		p.Way = s.flowOf(member.Name, token, current(c).Key())
 	} else {
 		p.Embedded = s.Embedded

@@ -64,7 +64,7 @@ func (s *Site) loggedIn(c echo.Context, next string) error {
 // cookies, as far as a guest's request reveals it.
 func (s *Site) cookieNotice(c echo.Context) string {
 	const off = "You are not logged in: your browser did not send our cookie back. "
-	value, count := findCookie(c.Request().Header, s.sessionCookie)
+	value, count := findCookie(c.Request(), s.sessionCookie)
 	check := c.QueryParam(checkField)
 	switch {
 	case value != "" && count == 1 && !session.WellFormed(value):

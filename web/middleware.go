@@ -191,7 +191,7 @@ func (s *Site) membersOnly(next echo.HandlerFunc) echo.HandlerFunc {
 // it clears this site's cookie. Otherwise a browser that sends the other cookie for
 // some pages only would be redirected between those and the login page forever.
 func (s *Site) endedNotice(c echo.Context) string {
-	if _, count := findCookie(c.Request().Header, s.sessionCookie); count > 1 {
+	if _, count := findCookie(c.Request(), s.sessionCookie); count > 1 {
 		current(c).DropCookie()
 		return flashSeveral
 	}

@@ -164,7 +164,7 @@ func (s *Site) commit(c echo.Context, w http.ResponseWriter) error {
 // token returns the value of the session cookie; "" if there is none, or if there are
 // several, since it cannot know which one this site set.
 func (s *Site) token(c echo.Context) string {
-	value, count := findCookie(c.Request().Header, s.sessionCookie)
+	value, count := findCookie(c.Request(), s.sessionCookie)
 	if count != 1 {
 		value = ""
 	}
