@@ -107,18 +107,3 @@ func (s *Site) setFlashCookie(c echo.Context, code string) {
 	}
 	c.SetCookie(s.cookie(product.PartingCookie, code, flashCookieSeconds))
 }
-
-// takeFlashCookie returns the message that the request's flash cookie names, if
-// any, and deletes the cookie.
-func (s *Site) takeFlashCookie(c echo.Context) []string {
-	code, count := findCookie(c.Request(), s.flashCookie)
-	if count == 0 {
-		return nil
-	}
-	c.SetCookie(s.cookie(product.PartingCookie, "", -1))
-	text := s.flashText(code)
-	if text == "" {
-		return nil
-	}
-	return []string{text}
-}

@@ -33,24 +33,12 @@ type notice struct {
 	Mail bool // whether a link to /mail follows
 }
 
-func (s *Site) notices(flashes []string) []notice {
-	var all []notice
-	for _, text := range flashes {
-		before, mail := strings.CutSuffix(text, readMail)
-		if mail = mail && s.Mails != nil; !mail {
-			before = text
-		}
-		all = append(all, notice{before, mail})
-	}
-	return all
-}
-
 // Render responds with pages/name.html inside the layout, with heading as its title. If
 // page is a func() any, Render commits the session before calling it, so the page shows
 // what was stored.
 func (s *Site) Render(c echo.Context, status int, name, heading string, page any) error {
 	l := s.frame
-	l.Path, l.Flashes = c.Request().URL.Path, s.notices(s.takeFlashes(c))
+	l.Path, l.Flashes = c.Request().URL.Path, s.takeFlashes(c)
 	if after, ok := page.(func() any); ok {
 		if err := s.commit(c, c.Response()); err != nil {
 			return err
@@ -82,8 +70,8 @@ func (s *Site) write(c echo.Context, status int, name, heading string, l layout,
 }
 
 // takeFlashes returns and removes the flash messages of the session and of the flash
-// cookie. A HEAD response cannot show them, so it leaves them.
-func (s *Site) takeFlashes(c echo.Context) []string {
+// cookie, which it deletes. A HEAD response cannot show them, so it leaves them.
+func (s *Site) takeFlashes(c echo.Context) []notice {
 	prefetched := strings.HasPrefix(c.Request().Header.Get("Sec-Purpose"), "prefetch")
 	if c.Request().Method != http.MethodGet || prefetched || c.Get(flashesKey) == flashesKept {
 		return nil
@@ -92,7 +80,21 @@ func (s *Site) takeFlashes(c echo.Context) []string {
 	if len(flashes) > 0 {
 		c.Set(flashesKey, flashesTaken)
 	}
-	return append(flashes, s.takeFlashCookie(c)...)
+	if code, count := findCookie(c.Request(), s.flashCookie); count > 0 {
+		c.SetCookie(s.cookie(product.PartingCookie, "", -1))
+		if text := s.flashText(code); text != "" {
+			flashes = append(flashes, text)
+		}
+	}
+	var notices []notice
+	for _, text := range flashes {
+		shown := notice{Text: text}
+		if before, ok := strings.CutSuffix(text, readMail); ok && s.Mails != nil {
+			shown = notice{before, true}
+		}
+		notices = append(notices, shown)
+	}
+	return notices
 }
 
 // storeWords returns the words for a kind of store: a label, and the place where it
