@@ -10,37 +10,27 @@ type Moment struct{ ISO, Words string }
 
 // MomentAt describes t relative to now: the distance and, from an hour on, the date and
 // time in now's time zone. The year of t must have four digits. The pages' script
-// describes the distance in the same words. The profile page has five Moments, so both
-// texts share one allocation.
+// describes the distance in the same words.
 func MomentAt(t, now time.Time) Moment {
-	var buffer [80]byte
-	text := t.UTC().AppendFormat(buffer[:0], time.RFC3339) // 2006-01-02T15:04:05Z
-	iso := len(text)
 	d := t.Sub(now)
-	text = appendDistance(text, d)
+	words := Distance(d)
 	if d.Abs() >= time.Hour {
-		text = t.In(now.Location()).AppendFormat(text, ", Mon 2 Jan 15:04 MST")
+		words += t.In(now.Location()).Format(", Mon 2 Jan 15:04 MST")
 	}
-	all := string(text)
-	return Moment{ISO: all[:iso], Words: all[iso:]}
+	return Moment{ISO: t.UTC().Format(time.RFC3339), Words: words}
 }
 
 // Distance describes a time relative to now: "3 minutes ago", "in 23 hours". It
 // counts seconds below a minute, minutes below an hour and hours below a day. Past
 // times are rounded down and future ones to the nearest unit, so that one day less
 // a second is "in 1 day".
-func Distance(d time.Duration) string { return string(appendDistance(nil, d)) }
-
-func appendDistance(text []byte, d time.Duration) []byte {
+func Distance(d time.Duration) string {
 	past := d <= 0
 	if past {
 		d = -d
 	}
 	if past && d < 10*time.Second {
-		return append(text, "just now"...)
-	}
-	if !past {
-		text = append(text, "in "...)
+		return "just now"
 	}
 	in := func(unit time.Duration) int {
 		if past {
@@ -48,19 +38,18 @@ func appendDistance(text []byte, d time.Duration) []byte {
 		}
 		return int(d.Round(unit) / unit)
 	}
+	words := Count(in(24*time.Hour), "day")
 	if n := in(time.Second); n < 60 {
-		text = appendCount(text, n, "second")
+		words = Count(n, "second")
 	} else if n := in(time.Minute); n < 60 {
-		text = appendCount(text, n, "minute")
+		words = Count(n, "minute")
 	} else if n := in(time.Hour); n < 24 {
-		text = appendCount(text, n, "hour")
-	} else {
-		text = appendCount(text, in(24*time.Hour), "day")
+		words = Count(n, "hour")
 	}
 	if past {
-		text = append(text, " ago"...)
+		return words + " ago"
 	}
-	return text
+	return "in " + words
 }
 
 // lasting describes a duration in the largest unit that divides it: "30 days" or "36
@@ -79,14 +68,9 @@ func lasting(d time.Duration) string {
 }
 
 // Count formats a number of things: "1 device", "2 devices".
-func Count(n int, unit string) string { return string(appendCount(nil, n, unit)) }
-
-func appendCount(text []byte, n int, unit string) []byte {
-	text = strconv.AppendInt(text, int64(n), 10)
-	text = append(text, ' ')
-	text = append(text, unit...)
+func Count(n int, unit string) string {
 	if n != 1 {
-		text = append(text, 's')
+		unit += "s"
 	}
-	return text
+	return strconv.Itoa(n) + " " + unit
 }
