@@ -65,7 +65,7 @@ func (s *Site) requestLog(next echo.HandlerFunc) echo.HandlerFunc {
 		if s.Answered != nil {
 			s.Answered(method, c.Path(), status, took)
 		}
-		attrs := [8]slog.Attr{
+		line := []slog.Attr{
 			slog.String("request_id", id),
 			slog.String("method", method),
 			slog.String("route", c.Path()),
@@ -73,7 +73,6 @@ func (s *Site) requestLog(next echo.HandlerFunc) echo.HandlerFunc {
 			slog.Duration("duration", took),
 			slog.String("address", c.RealIP()),
 		}
-		line := attrs[:6]
 		if member, ok := memberOf(c); ok {
 			line = append(line, slog.String("user_id", member.ID))
 		}
@@ -84,12 +83,7 @@ func (s *Site) requestLog(next echo.HandlerFunc) echo.HandlerFunc {
 				level = slog.LevelError
 			}
 		}
-		if s.Log.Enabled(ctx, level) {
-			// Unlike LogAttrs, this does not look up the caller, which is always the same.
-			record := slog.NewRecord(time.Now(), level, "request", 0)
-			record.AddAttrs(line...)
-			_ = s.Log.Handler().Handle(ctx, record) // there is nowhere to report that logging failed
-		}
+		s.Log.LogAttrs(ctx, level, "request", line...)
 		if aborted {
 			panic(http.ErrAbortHandler) // net/http then closes the connection
 		}
