@@ -1,10 +1,6 @@
 package web
 
-import (
-	"unicode/utf8"
-
-	"holdfast/internal/session"
-)
+import "unicode/utf8"
 
 // FlowDiagram is one request from the browser to the store and back, as the
 // partial "way" draws it.
@@ -61,12 +57,6 @@ func (s *Site) flowOf(name, token, key string) FlowDiagram {
 	d.Cookie.Value, d.Key.Value = Ends(token), Ends(key)
 	d.Answer.Value, d.Page.Value = d.Record, fitting(d.Greeting, "your greeting")
 	return d
-}
-
-// sampleFlow returns the diagram for an invented member.
-func (s *Site) sampleFlow() FlowDiagram {
-	const token = "qUdM0000000000000000000000000000000000000hYsf"
-	return s.flowOf("Ada", token, session.Key(token))
 }
 
 // Ends shortens a token or key to 8 of its 43 characters, to fit in the diagram.

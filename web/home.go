@@ -4,6 +4,8 @@ import (
 	"net/http"
 
 	"github.com/labstack/echo/v4"
+
+	"holdfast/internal/session"
 )
 
 type homePage struct {
@@ -17,12 +19,14 @@ type homePage struct {
 }
 
 func (s *Site) showHome(c echo.Context) error {
-	p := homePage{Memory: s.InMemory(), Way: s.sampleFlow()}
+	p := homePage{Memory: s.InMemory()}
 	if member, ok := current(c).Member(); ok {
 		p.Name = member.Name
-		token, _ := findCookie(c.Request(), s.Sessions.CookieName())
+		token, _ := findCookie(c.Request(), s.sessionCookie)
 		p.Way = s.flowOf(member.Name, token, current(c).Key())
 	} else {
+		const token = "qUdM0000000000000000000000000000000000000hYsf" // an invented member's
+		p.Way = s.flowOf("Ada", token, session.Key(token))
 		p.Embedded = s.Embedded
 		p.URL = s.BaseURL.JoinPath("/").String()
 	}
