@@ -1,8 +1,6 @@
 package web
 
 import (
-	"net/http"
-
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/account"
@@ -48,22 +46,17 @@ func (s *Site) showAccount(c echo.Context) error {
 // submitName changes the member's name. All their sessions show the new name from the
 // next request.
 func (s *Site) submitName(c echo.Context) error {
-	ctx, sess := c.Request().Context(), current(c)
-	member, _ := sess.Member()
+	ctx := c.Request().Context()
+	member, _ := memberOf(c)
 	person, err := s.Accounts.Rename(ctx, member.ID, formOf(c)["name"])
 	if err != nil {
 		return err
 	}
-	s.audit(c, account.EventNameChanged, person.ID)
-	sess.Flash("Your name has been changed.")
-	err = s.Sessions.Rename(ctx, person.ID, person.Name)
-	if err == nil {
-		err = s.Sessions.Commit(sess)
-	}
-	if err != nil {
+	s.audit(c, account.EventNameChanged)
+	if err := s.Sessions.Rename(ctx, person.ID, person.Name); err != nil {
 		return unavailableAfter(errNameChanged, err)
 	}
-	return c.Redirect(http.StatusSeeOther, "/account")
+	return s.done(c, errNameChanged, "/account", "Your name has been changed.")
 }
 
 // ownAccount returns the logged-in member's account.

@@ -97,7 +97,7 @@ func (s *Site) showExport(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	s.logEvent(c, string(account.EventExported), person.ID)
+	s.logEvent(c, account.EventExported, person.ID)
 	c.Response().Header().Set(echo.HeaderContentDisposition, `attachment; filename="holdfast-account.json"`)
 	c.Response().Header().Set(echo.HeaderContentType, echo.MIMEApplicationJSON)
 	c.Set(streamKey, func(w io.Writer) error {

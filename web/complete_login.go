@@ -26,7 +26,7 @@ func (s *Site) completeLogin(c echo.Context, person account.Person, token string
 	if token != "" {
 		s.knowBrowser(c, token)
 	}
-	s.logEvent(c, string(kind), person.ID)
+	s.logEvent(c, kind, person.ID)
 	return nil
 }
 

@@ -42,7 +42,7 @@ func (s *Site) submitDelete(c echo.Context) error {
 		notice += s.revoked(c, s.Sessions.RevokeKeys(ctx, s.Stores.Revocations(), ended))
 	}
 	if err == nil {
-		s.logEvent(c, string(event), member.ID)
+		s.logEvent(c, event, member.ID)
 	}
 	current(c).LogOut()
 	if err := s.commit(c, c.Response()); err != nil {
@@ -94,7 +94,7 @@ func (s *Site) submitKeep(c echo.Context, token string, now bool) error {
 	case err != nil:
 		return err
 	}
-	s.logEvent(c, string(event), person.ID)
+	s.logEvent(c, event, person.ID)
 	s.setFlashCookie(c, notice)
 	return c.Redirect(http.StatusSeeOther, next)
 }

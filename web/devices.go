@@ -69,24 +69,20 @@ func (s *Site) showDevices(c echo.Context) error {
 func (s *Site) groupPast(past []session.Device, now time.Time) []pastDevices {
 	var groups []pastDevices
 	for _, d := range past {
-		title := BrowserWords(d.UserAgent)
+		title, how := BrowserWords(d.UserAgent), RevocationWords(d.RevokeReason)
+		if d.RevokeReason == session.RevokedByTime && !s.Sessions.Limits().CouldExpire(d) {
+			how = "Deleted from the session store"
+		}
 		i := slices.IndexFunc(groups, func(g pastDevices) bool { return g.Title == title && g.Address == d.Address })
 		if i < 0 {
 			i = len(groups)
 			groups = append(groups, pastDevices{Title: title, Address: d.Address, Kind: deviceKind(d.UserAgent)})
 		}
 		groups[i].Sessions = append(groups[i].Sessions, pastSession{
-			How: s.howEnded(d), Since: MomentAt(d.CreatedAt, now), Ended: MomentAt(d.RevokedAt, now),
+			How: how, Since: MomentAt(d.CreatedAt, now), Ended: MomentAt(d.RevokedAt, now),
 		})
 	}
 	return groups
-}
-
-func (s *Site) howEnded(d session.Device) string {
-	if d.RevokeReason == session.RevokedByTime && !s.Sessions.Limits().CouldExpire(d) {
-		return "Deleted from the session store"
-	}
-	return RevocationWords(d.RevokeReason)
 }
 
 // DeviceCards returns the live sessions as a page shows them to the sender; others is
@@ -115,8 +111,7 @@ func (s *Site) submitEndDevice(c echo.Context) error {
 	if current(c).LoggedOut() {
 		return s.submitLogout(c)
 	}
-	member, _ := current(c).Member()
-	s.audit(c, account.EventSessionEnded, member.ID)
+	s.audit(c, account.EventSessionEnded)
 	return s.done(c, errDevicesEnded, "/devices", "That device has been logged out.")
 }
 
@@ -131,8 +126,7 @@ func (s *Site) submitEndOthers(c echo.Context) error {
 	if ended == 0 { // a second click
 		return s.done(c, errDevicesEnded, "/devices", "You are not logged in on any other device.")
 	}
-	member, _ := current(c).Member()
-	s.audit(c, account.EventSessionsEnded, member.ID)
+	s.audit(c, account.EventSessionsEnded)
 	return s.done(c, errDevicesEnded, "/devices", "You have been logged out on "+Count(ended, "other device")+".")
 }
 

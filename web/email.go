@@ -28,7 +28,7 @@ func (s *Site) submitEmail(c echo.Context) error {
 	if err := s.Accounts.AskEmail(c.Request().Context(), member.ID, formOf(c)["email"], sender(c)); err != nil {
 		return err
 	}
-	s.logEvent(c, string(account.EventEmailChangeAsked), member.ID)
+	s.logEvent(c, account.EventEmailChangeAsked, member.ID)
 	return s.done(c, errMailAsked, "/account", s.mailNotice("An email is on its way to your new address. Nothing changes until you open the link in it.",
 		"We wrote an email to your new address."))
 }

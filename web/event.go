@@ -10,10 +10,10 @@ import (
 
 // logEvent logs an event after it has happened. docs/operations.md lists the names.
 // person is "" if unknown.
-func (s *Site) logEvent(c echo.Context, event, person string, more ...slog.Attr) {
+func (s *Site) logEvent(c echo.Context, event account.EventKind, person string, more ...slog.Attr) {
 	id, _ := c.Get(requestIDKey).(string)
 	attrs := []slog.Attr{
-		slog.String("event", event),
+		slog.String("event", string(event)),
 		slog.String("request_id", id),
 		slog.String("address", c.RealIP()),
 	}
@@ -26,9 +26,13 @@ func (s *Site) logEvent(c echo.Context, event, person string, more ...slog.Attr)
 	s.Log.LogAttrs(c.Request().Context(), slog.LevelInfo, "event", append(attrs, more...)...)
 }
 
-// audit records, in the history and the log, an event that has already happened. A
-// failure to record it does not fail the request.
-func (s *Site) audit(c echo.Context, kind account.EventKind, person string) {
-	s.logEvent(c, string(kind), person)
-	s.Accounts.TryAudit(c.Request().Context(), person, kind, sender(c))
+// audit records, in the history and the log, what the member who sent the request has
+// already done; nothing for a guest. A failure to record it does not fail the request.
+func (s *Site) audit(c echo.Context, kind account.EventKind) {
+	member, ok := memberOf(c)
+	if !ok {
+		return
+	}
+	s.logEvent(c, kind, member.ID)
+	s.Accounts.TryAudit(c.Request().Context(), member.ID, kind, sender(c))
 }

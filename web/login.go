@@ -116,7 +116,7 @@ func (s *Site) logIn(c echo.Context, email, pass string, remember bool) error {
 		Email: email, Password: pass, Tokens: s.deviceTokens(c.Request()), From: sender(c),
 	})
 	if errors.Is(err, account.ErrInvalidCredentials) {
-		s.logEvent(c, string(account.EventLogInFailed), "")
+		s.logEvent(c, account.EventLogInFailed, "")
 	}
 	if err != nil {
 		return err

@@ -19,11 +19,10 @@ const maxLogOuts = 4
 // failure.
 func (s *Site) submitLogout(c echo.Context) error {
 	var tokens []string
-	cookies := c.Request().CookiesNamed(s.Sessions.CookieName())
+	cookies := c.Request().CookiesNamed(s.sessionCookie)
 	for _, cookie := range cookies[:min(len(cookies), maxLogOuts)] {
 		tokens = append(tokens, cookie.Value)
 	}
-	member, known := current(c).Member()
 	current(c).LogOut(tokens...)
 	if err := s.Sessions.Commit(current(c)); errors.Is(err, fault.ErrOutcomeUnknown) {
 		return unavailableAfter(errLogOutUnknown, err)
@@ -31,8 +30,6 @@ func (s *Site) submitLogout(c echo.Context) error {
 		return err
 	}
 	s.setFlashCookie(c, flashLoggedOut)
-	if known {
-		s.audit(c, account.EventLogOut, member.ID)
-	}
+	s.audit(c, account.EventLogOut)
 	return c.Redirect(http.StatusSeeOther, "/login")
 }

@@ -35,7 +35,7 @@ func (s *Site) submitPassword(c echo.Context) error {
 	if err != nil {
 		return s.wrongPassword(c, err, "current", "That is not your current password.")
 	}
-	s.logEvent(c, string(account.EventPasswordChanged), person.ID)
+	s.logEvent(c, account.EventPasswordChanged, person.ID)
 	current(c).ReplacedBy(session.RevokedByPassword)
 	notice := s.flashText(flashPassword + s.revoke(c, person.ID))
 	if err := s.startSession(c, person, member.Remember, notice); err != nil {

@@ -61,7 +61,7 @@ func (s *Site) submitReauth(c echo.Context) error {
 	if err := s.startSession(c, person, member.Remember, "Thank you. We won’t ask again for 10 minutes."); err != nil {
 		return err
 	}
-	s.audit(c, account.EventReauth, person.ID)
+	s.audit(c, account.EventReauth)
 	return c.Redirect(http.StatusSeeOther, cmp.Or(s.nextOf(c), "/account"))
 }
 
@@ -71,7 +71,7 @@ func (s *Site) wrongPassword(c echo.Context, err error, field, message string) e
 		return err
 	}
 	member, _ := current(c).Member()
-	s.logEvent(c, string(account.EventReauthFailed), member.ID)
+	s.logEvent(c, account.EventReauthFailed, member.ID)
 	wrong := form.Errors{{Field: field, Message: message}}
 	more, _ := errors.AsType[form.Errors](err)
 	return append(wrong, more...)

@@ -61,7 +61,7 @@ func (s *Site) submitRegister(c echo.Context) error {
 
 // firstLogin logs in a person who has just signed up.
 func (s *Site) firstLogin(c echo.Context, person account.Person, remember bool) error {
-	s.logEvent(c, string(account.EventSignUp), person.ID)
+	s.logEvent(c, account.EventSignUp, person.ID)
 	token, err := s.Accounts.RecordLogin(c.Request().Context(), person, account.Login{SignedUp: true, From: sender(c)})
 	if err == nil {
 		err = s.completeLogin(c, person, token, remember, account.EventLogIn)
@@ -73,7 +73,7 @@ func (s *Site) firstLogin(c echo.Context, person account.Person, remember bool) 
 // so it starts no session. The email says which it was.
 func (s *Site) signedUp(c echo.Context, person account.Person, taken bool) error {
 	if !taken {
-		s.logEvent(c, string(account.EventSignUp), person.ID)
+		s.logEvent(c, account.EventSignUp, person.ID)
 	}
 	s.setFlashCookie(c, flashSignedUp)
 	return c.Redirect(http.StatusSeeOther, "/login")

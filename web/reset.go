@@ -82,7 +82,7 @@ func (s *Site) submitReset(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	s.logEvent(c, string(account.EventPasswordReset), person.ID)
+	s.logEvent(c, account.EventPasswordReset, person.ID)
 	later := s.revoke(c, person.ID)
 	s.knowBrowser(c, browser)
 	s.setFlashCookie(c, flashReset+later)

@@ -114,13 +114,13 @@ func (s *Site) submitVerify(c echo.Context) error {
 	}
 	switch purpose {
 	case account.PurposeConfirm:
-		s.logEvent(c, string(account.EventEmailConfirmed), person.ID)
+		s.logEvent(c, account.EventEmailConfirmed, person.ID)
 		s.setFlashCookie(c, flashConfirmed)
 	case account.PurposeChange:
-		s.logEvent(c, string(account.EventEmailChanged), person.ID)
+		s.logEvent(c, account.EventEmailChanged, person.ID)
 		s.setFlashCookie(c, flashEmailChanged)
 	case account.PurposeUndo:
-		s.logEvent(c, string(account.EventEmailChangeUndone), person.ID)
+		s.logEvent(c, account.EventEmailChangeUndone, person.ID)
 		s.setFlashCookie(c, flashUndone+s.revoke(c, person.ID))
 		next = resetPath(s.Accounts.ResetLink(c.Request().Context(), person.ID, person.Email))
 	}
