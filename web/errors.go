@@ -72,9 +72,6 @@ type NamedError struct {
 	Heading, Message string // "" for the default of the status
 }
 
-// again reports whether a retry may succeed in a moment.
-func (n NamedError) again() bool { return n.Status >= http.StatusInternalServerError }
-
 // nameMark in a message is replaced by the sender's name.
 const nameMark = "{name}"
 
@@ -134,8 +131,6 @@ func namedErrors(extensions []Extension) []NamedError {
 			"Your request did not get through, so nothing was changed. Try again in a moment."},
 		{errDiskFull, http.StatusServiceUnavailable, "The server’s disk is full",
 			"Nothing was saved. You can still log out, log out other devices, and delete your account."},
-		{errNotReady, http.StatusServiceUnavailable, "This server is not ready",
-			"A store it needs is not responding. Try again in a moment."},
 		{form.ErrTooLarge, http.StatusRequestEntityTooLarge, "", ""},
 		{form.ErrContentType, http.StatusUnsupportedMediaType, "", ""},
 		{form.ErrMalformed, http.StatusBadRequest, "", ""},
@@ -197,10 +192,6 @@ func (s *Site) fail(err error, c echo.Context) {
 		h.Set("Retry-After", retryAfter)
 	}
 	id, _ := c.Get(requestIDKey).(string)
-	if why := (*unready)(nil); errors.As(err, &why) {
-		_ = c.String(f.Status, "not ready\n"+strings.Join(why.reasons, "\n")+"\n")
-		return
-	}
 	if wantsJSON(r) {
 		found, _ := c.Get(senderKey).(session.Member)
 		words := f.Heading + ". " + strings.ReplaceAll(f.Message, nameMark, found.Name)
@@ -239,7 +230,7 @@ func (s *Site) wayOn(f NamedError, c echo.Context) (url, text string) {
 			return linkPage(c, f.Status != http.StatusForbidden), "Back to the form"
 		}
 		return s.formPage(r.URL.Path), "Back to the form"
-	case !f.again():
+	case f.Status < http.StatusInternalServerError: // a retry cannot help
 		return "", ""
 	}
 	again := r.URL.RequestURI()

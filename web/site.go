@@ -182,25 +182,9 @@ func (s *Site) healthz(c echo.Context) error {
 	return c.String(http.StatusOK, "alive\n")
 }
 
-// errNotReady: a store that this instance needs cannot be reached, or is not
-// trusted.
-var errNotReady = errors.New("not ready")
-
-// unready is errNotReady with the reasons, in words for an operator. They contain no
-// address and no cause, because anyone may request them.
-type unready struct {
-	reasons []string
-	cause   error // for the log
-}
-
-func (n *unready) Error() string {
-	return errNotReady.Error() + " (" + strings.Join(n.reasons, "; ") + "): " + n.cause.Error()
-}
-
-func (n *unready) Unwrap() []error { return []error{errNotReady, n.cause} }
-
 // readyz responds 200, with any warnings, if both stores can be reached within a second
-// and their data is trusted. Otherwise it returns an unready error.
+// and their data is trusted. Otherwise it responds 503 with the reasons, in words for an
+// operator. They contain no address and no cause, because anyone may request them.
 func (s *Site) readyz(c echo.Context) error {
 	ctx, cancel := context.WithTimeout(c.Request().Context(), time.Second)
 	defer cancel()
@@ -224,7 +208,10 @@ func (s *Site) readyz(c echo.Context) error {
 		reasons = append(reasons, full.Error())
 	}
 	if reasons != nil {
-		return &unready{reasons, errors.Join(sessions, people, full)}
+		LogCause(c, fmt.Errorf("not ready (%s): %w", strings.Join(reasons, "; "), errors.Join(sessions, people, full)))
+		c.Response().Header().Set("Cache-Control", "no-store")
+		c.Response().Header().Set("Retry-After", retryAfter)
+		return c.String(http.StatusServiceUnavailable, "not ready\n"+strings.Join(reasons, "\n")+"\n")
 	}
 	answer := "ready\n"
 	if s.Warnings != nil {
