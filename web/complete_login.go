@@ -47,7 +47,7 @@ func (s *Site) startSession(c echo.Context, person account.Person, remember bool
 	for _, notice := range notices {
 		whose.Flash(notice)
 	}
-	if err := s.commit(c, c.Response()); err != nil {
+	if err := s.commit(c); err != nil {
 		return unavailableAfter(errNotLoggedIn, err)
 	}
 	valid, err := s.Accounts.Current(ctx, person)

@@ -45,7 +45,7 @@ func (s *Site) submitDelete(c echo.Context) error {
 		s.logEvent(c, event, member.ID)
 	}
 	current(c).LogOut()
-	if err := s.commit(c, c.Response()); err != nil {
+	if err := s.commit(c); err != nil {
 		return unavailableAfter(failed, err)
 	}
 	s.setFlashCookie(c, notice)

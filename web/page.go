@@ -40,7 +40,7 @@ func (s *Site) Render(c echo.Context, status int, name, heading string, page any
 	l := s.frame
 	l.Path, l.Flashes = c.Request().URL.Path, s.takeFlashes(c)
 	if after, ok := page.(func() any); ok {
-		if err := s.commit(c, c.Response()); err != nil {
+		if err := s.commit(c); err != nil {
 			return err
 		}
 		page = after()
@@ -64,7 +64,7 @@ func (s *Site) write(c echo.Context, status int, name, heading string, l layout,
 	if heading != "" {
 		l.Title = heading + " · " + product.Name
 	}
-	c.Response().Header()[echo.HeaderContentType] = s.html
+	c.Response().Header().Set(echo.HeaderContentType, echo.MIMETextHTMLCharsetUTF8)
 	c.Response().WriteHeader(status)
 	return s.views.Render(c.Response(), name, view.Data{Layout: l, Page: page})
 }

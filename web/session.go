@@ -88,7 +88,7 @@ func (s *Site) submitSession(c echo.Context) error {
 		sess.Flash(key + " has been set.")
 	}
 	// Commit here, so that a guest who has stored too much gets the form again.
-	if err := s.commit(c, c.Response()); err != nil {
+	if err := s.commit(c); err != nil {
 		return err
 	}
 	return c.Redirect(http.StatusSeeOther, "/session")

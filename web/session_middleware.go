@@ -85,22 +85,22 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 	if err := next(c); err != nil {
 		return err
 	}
-	if err := s.commit(c, buffered); err != nil {
+	if err := s.commit(c); err != nil {
 		return err
 	}
 	maps.Copy(out.Header(), buffered.header)
 	// No response that depends on a session may be cached, whatever the handler set
 	// (ASVS 5.0 14.3.2).
-	out.Header()["Cache-Control"] = s.noStore
+	out.Header().Set("Cache-Control", "no-store")
 	corrected := buffered.echo.Status == http.StatusUnprocessableEntity && keptForBack[c.Request().URL.Path]
 	if corrected && !known && len(out.Header()["Set-Cookie"]) == 0 {
-		out.Header()["Cache-Control"] = s.revalidated
+		out.Header().Set("Cache-Control", "private, no-cache")
 	}
 	if write, ok := c.Get(streamKey).(func(io.Writer) error); ok && c.Request().Method != http.MethodHead {
 		return stream(out, buffered.header, write)
 	}
 	if buffered.body.Len() > 0 {
-		out.Header()[echo.HeaderContentLength] = []string{strconv.Itoa(buffered.body.Len())}
+		out.Header().Set(echo.HeaderContentLength, strconv.Itoa(buffered.body.Len()))
 	}
 	out.WriteHeader(buffered.echo.Status)
 	// The status is already sent: an error now means that the client has
@@ -146,11 +146,11 @@ func (s streamParts) Write(part []byte) (int, error) {
 	return s.out.Write(part)
 }
 
-// commit stores what changed in the session and adds the session cookie to w if it has
-// to be sent. A handler that shows what was stored calls commit itself; the second call
-// does nothing.
-func (s *Site) commit(c echo.Context, w http.ResponseWriter) error {
-	sess := current(c)
+// commit stores what changed in the session and adds the session cookie to the response
+// if it has to be sent. A handler that shows what was stored calls commit itself; the
+// second call does nothing.
+func (s *Site) commit(c echo.Context) error {
+	sess, w := current(c), c.Response()
 	if err := s.Sessions.Commit(sess); err != nil {
 		return err
 	}

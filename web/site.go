@@ -94,7 +94,6 @@ type Site struct {
 	shown                      map[string]echo.HandlerFunc // the handler that shows the page at a path
 	crossOrigin                *http.CrossOriginProtection
 	headers                    http.Header // set on every response
-	html, noStore, revalidated []string    // header values; nothing may change them
 	responses                  sync.Pool   // of *bufferedResponse
 }
 
@@ -147,9 +146,6 @@ func newSite(cfg Config, files *files) (*Site, error) {
 		shown:       map[string]echo.HandlerFunc{},
 		crossOrigin: http.NewCrossOriginProtection(),
 		headers:     securityHeaderValues(cfg.BaseURL.Scheme == "https", cfg.HSTSSubdomains),
-		html:        []string{echo.MIMETextHTMLCharsetUTF8},
-		noStore:     []string{"no-store"},
-		revalidated: []string{"private, no-cache"},
 		errors:      namedErrors(cfg.Extensions),
 		responses:   sync.Pool{New: func() any { return &bufferedResponse{header: http.Header{}} }},
 	}
