@@ -1,14 +1,12 @@
 package web
 
 import (
-	"errors"
 	"io/fs"
 
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/form"
 	"holdfast/internal/session"
-	"holdfast/templates"
 )
 
 // Extension adds pages to a site from outside this package. Its handlers get the sender
@@ -25,41 +23,6 @@ type Extension struct {
 	Around echo.MiddlewareFunc
 	// Routes is called once, by [New].
 	Routes func(s *Site, public, members Group)
-}
-
-// allTemplates returns the templates of the site and of its extensions.
-func allTemplates(extensions []Extension) fs.FS {
-	all := layered{templates.FS}
-	for _, e := range extensions {
-		all = append(all, e.Templates...)
-	}
-	return all
-}
-
-// layered combines several file systems that have no file in common. Partials are
-// parsed in this order, so a later one replaces an earlier one.
-type layered []fs.FS
-
-func (l layered) Open(name string) (fs.File, error) {
-	for _, files := range l {
-		file, err := files.Open(name)
-		if !errors.Is(err, fs.ErrNotExist) {
-			return file, err
-		}
-	}
-	return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
-}
-
-// Glob implements [fs.GlobFS].
-func (l layered) Glob(pattern string) (all []string, err error) {
-	for _, files := range l {
-		found, err := fs.Glob(files, pattern)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, found...)
-	}
-	return all, nil
 }
 
 // Current returns the session of a request to a route of a [Group].

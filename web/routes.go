@@ -20,7 +20,7 @@ import (
 func (s *Site) routes() {
 	s.echo.Use(s.requestLog, s.protect)
 
-	stateless := s.group()
+	stateless := Group{site: s}
 	named := s.withSession()
 	public := s.withSession(s.sameAccount)
 	members := s.withSession(s.membersOnly, s.sameAccount)
@@ -105,10 +105,6 @@ type Group struct {
 	middleware []echo.MiddlewareFunc
 }
 
-func (s *Site) group(middleware ...echo.MiddlewareFunc) Group {
-	return Group{site: s, middleware: middleware}
-}
-
 // withSession returns a group of routes that have a session, a guest's or a member's.
 func (s *Site) withSession(then ...echo.MiddlewareFunc) Group {
 	var chain []echo.MiddlewareFunc
@@ -117,13 +113,13 @@ func (s *Site) withSession(then ...echo.MiddlewareFunc) Group {
 			chain = append(chain, e.Around)
 		}
 	}
-	return s.group(append(append(chain, s.sessionMiddleware), then...)...)
+	return Group{s, append(append(chain, s.sessionMiddleware), then...)}
 }
 
 // OwnHost returns the same group for requests that name this server as their host. It
 // is for pages that show or do more than a stranger may see or do.
 func (g Group) OwnHost() Group {
-	return g.site.group(append([]echo.MiddlewareFunc{g.site.ownHost}, g.middleware...)...)
+	return Group{g.site, append([]echo.MiddlewareFunc{g.site.ownHost}, g.middleware...)}
 }
 
 // wrap wraps h in the group's middleware once. Echo would do so for each request.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -25,6 +26,7 @@ import (
 	"holdfast/internal/session"
 	"holdfast/internal/view"
 	"holdfast/static"
+	"holdfast/templates"
 )
 
 // Config holds what [New] needs.
@@ -110,7 +112,11 @@ func loadFiles(extensions []Extension) (*files, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load static files: %w", err)
 	}
-	views, err := view.Parse(allTemplates(extensions), assets.url)
+	all := []fs.FS{templates.FS}
+	for _, e := range extensions {
+		all = append(all, e.Templates...)
+	}
+	views, err := view.Parse(assets.url, all...)
 	if err != nil {
 		return nil, fmt.Errorf("load templates: %w", err)
 	}

@@ -20,76 +20,13 @@ import (
 type code []instruction
 
 // instruction writes one piece of a page whose data is dot.
-type instruction interface {
-	run(out *bytes.Buffer, dot reflect.Value)
-}
+type instruction func(out *bytes.Buffer, dot reflect.Value)
 
 func (c code) run(out *bytes.Buffer, dot reflect.Value) {
-	for _, i := range c {
-		i.run(out, dot)
+	for _, write := range c {
+		write(out, dot)
 	}
 }
-
-type (
-	// text is written unchanged.
-	text string
-	// field is a string, written escaped.
-	field struct {
-		path   fieldPath
-		escape *strings.Replacer
-	}
-	// branch is {{if}}, and {{with}}, which sets dot.
-	branch struct {
-		path            fieldPath
-		constant        *string // what the field is compared with; nil: test whether it is empty
-		setsDot         bool
-		then, otherwise code
-	}
-	// loop is {{range}}.
-	loop struct {
-		path       fieldPath
-		each, none code
-	}
-	// call is {{template}}.
-	call struct {
-		path fieldPath
-		body code
-	}
-)
-
-func (i text) run(out *bytes.Buffer, _ reflect.Value) { out.WriteString(string(i)) }
-
-func (i field) run(out *bytes.Buffer, dot reflect.Value) {
-	_, _ = i.escape.WriteString(out, i.path.of(dot).String()) // a bytes.Buffer returns no error
-}
-
-func (i branch) run(out *bytes.Buffer, dot reflect.Value) {
-	value := i.path.of(dot)
-	holds := !empty(value)
-	if i.constant != nil {
-		holds = value.String() == *i.constant
-	}
-	switch {
-	case !holds:
-		i.otherwise.run(out, dot)
-	case i.setsDot:
-		i.then.run(out, value)
-	default:
-		i.then.run(out, dot)
-	}
-}
-
-func (i loop) run(out *bytes.Buffer, dot reflect.Value) {
-	list := i.path.of(dot)
-	for n := range list.Len() {
-		i.each.run(out, list.Index(n))
-	}
-	if list.Len() == 0 {
-		i.none.run(out, dot)
-	}
-}
-
-func (i call) run(out *bytes.Buffer, dot reflect.Value) { i.body.run(out, i.path.of(dot)) }
 
 // fieldPath leads from dot to one of its fields, or to a field of a field.
 type fieldPath []int
@@ -120,9 +57,7 @@ func empty(v reflect.Value) bool {
 // kind as false.
 func canBeEmpty(k reflect.Kind) bool {
 	switch k {
-	case reflect.String, reflect.Bool, reflect.Slice, reflect.Struct,
-		reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64,
-		reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+	case reflect.String, reflect.Bool, reflect.Int, reflect.Slice, reflect.Struct:
 		return true
 	default:
 		return false
@@ -168,7 +103,7 @@ func (c *compiler) list(nodes *parse.ListNode, dot reflect.Type) (code, bool) {
 func (c *compiler) node(node parse.Node, dot reflect.Type) (instruction, bool) {
 	switch n := node.(type) {
 	case *parse.TextNode:
-		return text(n.Text), true
+		return func(out *bytes.Buffer, _ reflect.Value) { out.Write(n.Text) }, true
 	case *parse.ActionNode:
 		return c.field(n.Pipe, dot)
 	case *parse.IfNode:
@@ -195,38 +130,53 @@ func (c *compiler) field(pipe *parse.PipeNode, dot reflect.Type) (instruction, b
 	default:
 		ok = false
 	}
-	return field{path, c.escape}, ok && kind == reflect.TypeFor[string]()
+	return func(out *bytes.Buffer, dot reflect.Value) {
+		_, _ = c.escape.WriteString(out, path.of(dot).String()) // a bytes.Buffer returns no error
+	}, ok && kind == reflect.TypeFor[string]()
 }
 
+// branch compiles {{if}}, and {{with}}, which sets dot.
 func (c *compiler) branch(n *parse.BranchNode, dot reflect.Type, setsDot bool) (instruction, bool) {
-	i := branch{setsDot: setsDot}
 	if len(n.Pipe.Decl) > 0 || len(n.Pipe.Cmds) != 1 {
 		return nil, false
 	}
 	args := n.Pipe.Cmds[0].Args
+	var constant *parse.StringNode // what the field is compared with; nil: test whether it is empty
 	if len(args) == 3 && args[0].String() == "eq" && !setsDot {
-		constant, ok := args[2].(*parse.StringNode)
-		if !ok {
+		var ok bool
+		if constant, ok = args[2].(*parse.StringNode); !ok {
 			return nil, false
 		}
-		i.constant, args = &constant.Text, args[1:2]
+		args = args[1:2]
 	}
 	if len(args) != 1 {
 		return nil, false
 	}
 	path, value, ok := c.path(args[0], dot)
-	if !ok || !canBeEmpty(value.Kind()) || i.constant != nil && value != reflect.TypeFor[string]() {
+	if !ok || !canBeEmpty(value.Kind()) || constant != nil && value != reflect.TypeFor[string]() {
 		return nil, false
 	}
-	i.path = path
 	inside := dot
 	if setsDot {
 		inside = value
 	}
-	var thenOK, otherwiseOK bool
-	i.then, thenOK = c.list(n.List, inside)
-	i.otherwise, otherwiseOK = c.list(n.ElseList, dot)
-	return i, thenOK && otherwiseOK
+	then, ok := c.list(n.List, inside)
+	otherwise, okElse := c.list(n.ElseList, dot)
+	return func(out *bytes.Buffer, dot reflect.Value) {
+		value := path.of(dot)
+		holds := !empty(value)
+		if constant != nil {
+			holds = value.String() == constant.Text
+		}
+		switch {
+		case !holds:
+			otherwise.run(out, dot)
+		case setsDot:
+			then.run(out, value)
+		default:
+			then.run(out, dot)
+		}
+	}, ok && okElse
 }
 
 func (c *compiler) loop(n *parse.BranchNode, dot reflect.Type) (instruction, bool) {
@@ -236,7 +186,15 @@ func (c *compiler) loop(n *parse.BranchNode, dot reflect.Type) (instruction, boo
 	}
 	each, ok := c.list(n.List, list.Elem())
 	none, okNone := c.list(n.ElseList, dot)
-	return loop{path, each, none}, ok && okNone
+	return func(out *bytes.Buffer, dot reflect.Value) {
+		list := path.of(dot)
+		for n := range list.Len() {
+			each.run(out, list.Index(n))
+		}
+		if list.Len() == 0 {
+			none.run(out, dot)
+		}
+	}, ok && okNone
 }
 
 func (c *compiler) call(n *parse.TemplateNode, dot reflect.Type) (instruction, bool) {
@@ -246,16 +204,16 @@ func (c *compiler) call(n *parse.TemplateNode, dot reflect.Type) (instruction, b
 	}
 	c.open = append(c.open, n.Name)
 	defer func() { c.open = c.open[:len(c.open)-1] }()
-	if n.Pipe == nil {
-		body, ok := c.list(called.Tree.Root, nil)
-		return call{nil, body}, ok
-	}
-	path, argument, ok := c.argument(n.Pipe, dot)
-	if !ok {
-		return nil, false
+	var path fieldPath
+	var argument reflect.Type
+	if n.Pipe != nil {
+		var ok bool
+		if path, argument, ok = c.argument(n.Pipe, dot); !ok {
+			return nil, false
+		}
 	}
 	body, ok := c.list(called.Tree.Root, argument)
-	return call{path, body}, ok
+	return func(out *bytes.Buffer, dot reflect.Value) { body.run(out, path.of(dot)) }, ok
 }
 
 // argument is the one field that a pipeline consists of.

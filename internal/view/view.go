@@ -51,48 +51,54 @@ type page struct {
 
 type dataTypes struct{ layout, page reflect.Type }
 
-// Parse reads layouts/base.html and partials/*.html together with each of
-// pages/*.html. assetURL returns the address of a static file, or false if it does
+// Parse reads layouts/base.html of the first of templates, and partials/*.html of all of
+// them in their order, so a later partial replaces an earlier one, together with each of
+// their pages/*.html. assetURL returns the address of a static file, or false if it does
 // not exist; {{asset "css/site.css"}} in a template is replaced by that address. A
 // file that does not parse, cannot be escaped safely or names a missing static file
 // is an error.
-func Parse(templates fs.FS, assetURL func(name string) (string, bool)) (*Set, error) {
+func Parse(assetURL func(name string) (string, bool), templates ...fs.FS) (*Set, error) {
 	sources := sourceReader{
-		files:         templates,
 		assetURL:      assetURL,
 		assetCall:     regexp.MustCompile(`\{\{-?\s*asset\s+"([^"]*)"\s*-?\}\}`),
 		indentation:   regexp.MustCompile(`\n\s+`),
 		betweenBlocks: regexp.MustCompile(`>\n(</?(?:div|dl|section|nav|main|header|footer|meta|link|title|head|body|svg|g|rect|path|circle|text|use|foreignObject)\b)`),
 	}
 	base := template.New("base")
-	shared, err := fs.Glob(templates, "partials/*.html")
-	if err != nil {
-		return nil, fmt.Errorf("list partials: %w", err)
+	if err := sources.parseInto(base, templates[0], "layouts/base.html"); err != nil {
+		return nil, err
 	}
-	for _, file := range append([]string{"layouts/base.html"}, shared...) {
-		if err := sources.parseInto(base, file); err != nil {
-			return nil, err
-		}
-	}
-
-	files, err := fs.Glob(templates, "pages/*.html")
-	if err != nil {
-		return nil, fmt.Errorf("list pages: %w", err)
-	}
-	s := &Set{pages: make(map[string]*page, len(files))}
-	s.pool.New = func() any { return new(rendering) }
-	for _, file := range files {
-		t, err := base.Clone()
+	for _, files := range templates {
+		shared, err := fs.Glob(files, "partials/*.html")
 		if err != nil {
-			return nil, fmt.Errorf("clone layout for %s: %w", file, err)
+			return nil, fmt.Errorf("list partials: %w", err)
 		}
-		if err := sources.parseInto(t, file); err != nil {
-			return nil, err
+		for _, file := range shared {
+			if err := sources.parseInto(base, files, file); err != nil {
+				return nil, err
+			}
 		}
-		if err := escape(t); err != nil {
-			return nil, fmt.Errorf("escape %s: %w", file, err)
+	}
+	s := &Set{pages: map[string]*page{}}
+	s.pool.New = func() any { return new(rendering) }
+	for _, files := range templates {
+		pages, err := fs.Glob(files, "pages/*.html")
+		if err != nil {
+			return nil, fmt.Errorf("list pages: %w", err)
 		}
-		s.pages[strings.TrimSuffix(path.Base(file), ".html")] = &page{template: t}
+		for _, file := range pages {
+			t, err := base.Clone()
+			if err != nil {
+				return nil, fmt.Errorf("clone layout for %s: %w", file, err)
+			}
+			if err := sources.parseInto(t, files, file); err != nil {
+				return nil, err
+			}
+			if err := escape(t); err != nil {
+				return nil, fmt.Errorf("escape %s: %w", file, err)
+			}
+			s.pages[strings.TrimSuffix(path.Base(file), ".html")] = &page{template: t}
+		}
 	}
 	return s, nil
 }
@@ -150,7 +156,6 @@ func escape(t *template.Template) error {
 // sourceReader reads template files and resolves in their text what is the same for
 // every request.
 type sourceReader struct {
-	files     fs.FS
 	assetURL  func(string) (string, bool)
 	assetCall *regexp.Regexp
 	// indentation is removed from the pages. No template has text inside a <pre> or
@@ -161,10 +166,10 @@ type sourceReader struct {
 	betweenBlocks *regexp.Regexp
 }
 
-// parseInto adds one file to the template set t. Asset names are replaced by
+// parseInto adds one of the files to the template set t. Asset names are replaced by
 // addresses here, once, instead of by a function call in every rendering.
-func (s sourceReader) parseInto(t *template.Template, file string) error {
-	source, err := fs.ReadFile(s.files, file)
+func (s sourceReader) parseInto(t *template.Template, files fs.FS, file string) error {
+	source, err := fs.ReadFile(files, file)
 	if err != nil {
 		return fmt.Errorf("read template: %w", err)
 	}

@@ -20,9 +20,9 @@ func parse(page string, partials ...string) (*view.Set, error) {
 	if len(partials) > 0 {
 		files["partials/all.html"] = &fstest.MapFile{Data: []byte(strings.Join(partials, "\n"))}
 	}
-	return view.Parse(files, func(name string) (string, bool) {
+	return view.Parse(func(name string) (string, bool) {
 		return "/static/0123-" + name, name == "site.css"
-	})
+	}, files)
 }
 
 type layout struct{ Title string }
@@ -46,7 +46,7 @@ func TestABrokenTemplateIsNamedWhenItIsParsed(t *testing.T) {
 			t.Errorf("a template that %s: error %v, want one that names it", fault, err)
 		}
 	}
-	_, err := view.Parse(fstest.MapFS{"pages/page.html": {Data: []byte("x")}}, nil)
+	_, err := view.Parse(nil, fstest.MapFS{"pages/page.html": {Data: []byte("x")}})
 	if err == nil || !strings.Contains(err.Error(), "base.html") {
 		t.Errorf("without a layout: error %v, want one that names it", err)
 	}

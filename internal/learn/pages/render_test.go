@@ -53,7 +53,7 @@ func suite(t *testing.T) pagetest.Suite {
 	for _, files := range extension.Templates {
 		add(files, own, all)
 	}
-	views, err := view.Parse(all, func(name string) (string, bool) { return "/static/" + name, true })
+	views, err := view.Parse(func(name string) (string, bool) { return "/static/" + name, true }, all)
 	require.NoError(t, err)
 	return pagetest.Suite{
 		Views: views, Templates: own, Samples: samplePages(), Source: "samplePages in internal/learn/pages/render_test.go",
