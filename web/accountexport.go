@@ -16,9 +16,9 @@ import (
 // exported is the first part of the download. The lists of sessions and history events
 // follow.
 type exported struct {
-	Person    exportedPerson    `json:"person"`
-	Browsers  []exportedBrowser `json:"known_browsers"`
-	Addresses []exportedAddress `json:"other_addresses"`
+	Person    exportedPerson         `json:"person"`
+	Browsers  []account.Browser      `json:"known_browsers"`
+	Addresses []account.OtherAddress `json:"other_addresses"`
 }
 
 type exportedPerson struct {
@@ -50,17 +50,6 @@ type exportedEvent struct {
 	Address   string    `json:"address"`
 }
 
-type exportedBrowser struct {
-	Known time.Time `json:"known_since"`
-	Used  time.Time `json:"last_login"`
-}
-
-type exportedAddress struct {
-	Purpose account.Purpose `json:"purpose"`
-	Email   string          `json:"email"`
-	Since   time.Time       `json:"since"`
-}
-
 // exportPage is how many rows one query reads.
 const exportPage = 1000
 
@@ -84,16 +73,9 @@ func (s *Site) showExport(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	head := exported{Person: exportedPerson{
+	first, err := json.MarshalIndent(exported{exportedPerson{
 		ID: person.ID, Name: person.Name, Email: person.Email, Confirmed: person.Verified, Created: person.Created,
-	}}
-	for _, b := range browsers {
-		head.Browsers = append(head.Browsers, exportedBrowser(b))
-	}
-	for _, a := range addresses {
-		head.Addresses = append(head.Addresses, exportedAddress(a))
-	}
-	first, err := json.MarshalIndent(head, "", "  ")
+	}, browsers, addresses}, "", "  ")
 	if err != nil {
 		return err
 	}

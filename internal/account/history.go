@@ -8,15 +8,19 @@ import (
 )
 
 // Browser is a browser that has logged in to an account, without the hash that
-// identifies it.
-type Browser struct{ Known, Used time.Time }
+// identifies it. The names of its fields in JSON are those of the person's download.
+type Browser struct {
+	Known time.Time `json:"known_since"`
+	Used  time.Time `json:"last_login"`
+}
 
 // OtherAddress is an address that an account can get through an emailed link:
-// PurposeChange or PurposeUndo.
+// PurposeChange or PurposeUndo. The names of its fields in JSON are those of the
+// person's download.
 type OtherAddress struct {
-	Purpose Purpose
-	Email   string
-	Since   time.Time
+	Purpose Purpose   `json:"purpose"`
+	Email   string    `json:"email"`
+	Since   time.Time `json:"since"`
 }
 
 // Audit records what a person did. Errors: [ErrUnavailable].
