@@ -71,8 +71,7 @@ func samplePages() map[string][]any {
 		},
 		"profile": {profilePage{}, profilePage{
 			Name: "Ada", LoggedInSince: then, LastSeen: then, IdleEnd: then, LatestEnd: then, Remembered: true,
-			Store: "Redis at localhost:6379", Outlived: "3",
-			ServerStarted: then, StartNumber: 17, Instance: "restarted 16 times, process ID 1954", OlderThanServer: true,
+			Outlived: "3", ServerStarted: then,
 		}},
 		"session": {sessionPage{}, sessionPage{
 			Values: []sessionValue{{"age", "36"}, {"colour", "green"}}, Key: "a", Value: "b", problems: problems{Errors: wrong}, Curl: []string{"curl x", "curl y"},

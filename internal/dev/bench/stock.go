@@ -67,11 +67,11 @@ func sending(header http.Header) echo.MiddlewareFunc {
 // greetWith renders the profile of Holdfast's own templates.
 func greetWith(pages *template.Template, started time.Time) func(io.Writer, stock.Member) error {
 	return func(w io.Writer, m stock.Member) error {
-		instance, now := fmt.Sprintf("not restarted yet, process ID %d", os.Getpid()), time.Now()
+		now := time.Now()
 		return pages.ExecuteTemplate(w, "base", stockView{
 			Layout: stockLayout{
 				Title: "Profile · Holdfast", Path: "/profile", Member: m.Name, Account: "aaaaaaaaaaaa",
-				Version: "dev", Instance: instance, Store: "Redis",
+				Version: "dev", Instance: fmt.Sprintf("not restarted yet, process ID %d", os.Getpid()), Store: "Redis",
 			},
 			Page: stockProfile{
 				Name:          m.Name,
@@ -80,10 +80,7 @@ func greetWith(pages *template.Template, started time.Time) func(io.Writer, stoc
 				IdleEnd:       stockMomentAt(m.Seen.Add(24*time.Hour), now),
 				LatestEnd:     stockMomentAt(m.Created.Add(7*24*time.Hour), now),
 				Remembered:    m.Remember,
-				Store:         "Redis at 127.0.0.1:6379",
-				Outlived:      "none yet",
 				ServerStarted: stockMomentAt(started, now),
-				Instance:      instance,
 			},
 		})
 	}
@@ -106,11 +103,8 @@ type stockProfile struct {
 	Name                                        string
 	LoggedInSince, LastSeen, IdleEnd, LatestEnd stockMoment
 	Remembered                                  bool
-	Store                                       string
 	Outlived                                    string
 	ServerStarted                               stockMoment
-	Instance                                    string
-	OlderThanServer                             bool
 }
 
 type stockMoment struct{ ISO, Words string }
