@@ -109,11 +109,7 @@ func joinStyleSheets(files fs.FS) ([]byte, error) {
 }
 
 func (a *assets) add(name string, body []byte) error {
-	cache := cacheForever
-	if name == favicon {
-		cache = cacheForADay
-	}
-	file, err := newAsset(name, body, cache)
+	file, err := newAsset(name, body)
 	if err != nil {
 		return err
 	}
@@ -121,14 +117,15 @@ func (a *assets) add(name string, body []byte) error {
 	if name != favicon {
 		ext := path.Ext(name)
 		onWire = strings.TrimSuffix(name, ext) + "." + file.hash + ext
+		file.cacheControl = cacheForever
 	}
 	a.served[onWire], a.names[name] = file, onWire
 	return nil
 }
 
-// newAsset returns a file to serve with this Cache-Control. A file extension without a
-// content type is an error.
-func newAsset(name string, body []byte, cacheControl string) (*asset, error) {
+// newAsset returns a file whose name has no hash. A file extension without a content
+// type is an error.
+func newAsset(name string, body []byte) (*asset, error) {
 	contentType, ok := map[string]string{
 		".css":         "text/css; charset=utf-8",
 		".js":          "text/javascript; charset=utf-8", // RFC 9239
@@ -143,7 +140,7 @@ func newAsset(name string, body []byte, cacheControl string) (*asset, error) {
 		return nil, fmt.Errorf("static file %s: no content type for %q", name, path.Ext(name))
 	}
 	sum := sha256.Sum256(body)
-	file := &asset{contentType: contentType, cacheControl: cacheControl, hash: hex.EncodeToString(sum[:8]), plain: body}
+	file := &asset{contentType: contentType, cacheControl: cacheForADay, hash: hex.EncodeToString(sum[:8]), plain: body}
 	if strings.HasPrefix(contentType, "text/") {
 		if compressed := gzipped(body); len(compressed) < len(body) {
 			file.gzipped = compressed
@@ -164,7 +161,7 @@ func newRootFiles(files fs.FS) (rootFiles, error) {
 		}
 		body, err := fs.ReadFile(files, name)
 		if err == nil {
-			found[path.Base(name)], err = newAsset(name, body, cacheForADay)
+			found[path.Base(name)], err = newAsset(name, body)
 		}
 		return err
 	})
