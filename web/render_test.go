@@ -74,7 +74,7 @@ func samplePages() map[string][]any {
 			Outlived: "3", ServerStarted: then,
 		}},
 		"session": {sessionPage{}, sessionPage{
-			Values: []sessionValue{{"age", "36"}, {"colour", "green"}}, Key: "a", Value: "b", problems: problems{Errors: wrong}, Curl: []string{"curl x", "curl y"},
+			Values: []sessionValue{{"age", "36"}, {"colour", "green"}}, Key: "a", Value: "b", problems: problems{Errors: wrong}, URL: "http://localhost:3000/session",
 		}},
 		"devices": {devicesPage{}, devicesPage{
 			Devices: []DeviceCard{

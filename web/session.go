@@ -16,7 +16,7 @@ import (
 type sessionPage struct {
 	Values     []sessionValue
 	Key, Value string
-	Curl       []string // command lines that do the same
+	URL        string // of this page, for commands that do the same
 	problems
 }
 
@@ -48,12 +48,7 @@ func (s *Site) showSession(c echo.Context) error {
 		}
 		return c.JSON(http.StatusOK, describeSession(current(c)))
 	}
-	at := s.BaseURL.JoinPath("session").String()
-	p := sessionPage{Key: sent["key"], Value: sent["value"], problems: wrong, Curl: []string{
-		"curl -c jar -b jar -d key=colour -d value=green " + at,
-		"curl -c jar -b jar -H 'Accept: application/json' " + at,
-		"curl -c jar -b jar -d key=colour -d value= " + at,
-	}}
+	p := sessionPage{Key: sent["key"], Value: sent["value"], URL: s.BaseURL.JoinPath("session").String(), problems: wrong}
 	for _, key := range slices.Sorted(maps.Keys(values)) {
 		p.Values = append(p.Values, sessionValue{key, values[key]})
 	}
