@@ -93,7 +93,7 @@ func samplePages() map[string][]any {
 		"reauth":   {reauthPage{}, reauthPage{Next: "/devices", problems: problems{Failed: "Too early.", Errors: wrong}}},
 		"forgot":   {forgotPage{}, forgotPage{Email: "a@b", problems: problems{Failed: "Too early.", Errors: wrong}}},
 		"reset":    {resetPage{MinPassword: 15}, resetPage{Token: "t", MinPassword: 15, problems: problems{Failed: "Too early.", Errors: wrong}}},
-		"verify":   {verifyPage{}, verifyPage{Token: "t", Email: "a@b", Heading: "Confirm", Before: "Confirm that", After: " is yours.", Button: "Go", problems: problems{Failed: "Too early."}}},
+		"verify":   {verifyPage{}, verifyPage{Token: "t", Purpose: "keep", Email: "a@b", Heading: "Confirm", problems: problems{Failed: "Too early."}}},
 		"linkover": {linkOverPage{}, linkOverPage{Done: "It is done", Next: "/account", NextText: "Go on"}},
 		"delete":   {deletePage{}, deletePage{Now: "ada@example.com", Email: "ada", problems: problems{Errors: wrong}}},
 		"history": {historyPage{}, historyPage{

@@ -10,33 +10,19 @@ import (
 )
 
 type verifyPage struct {
-	Token           string
-	Heading, Button string
-	Keep            bool // whether there is a button to delete the account as well
-	// Before and After are the text around Email in a sentence.
-	Before, Email, After string
+	Token, Heading string
+	Purpose        account.Purpose // of the link; "" if it was not looked up
+	Email          string
 	problems
 }
 
-// verifyWords describes what links do, by purpose.
-func verifyWords() map[account.Purpose]verifyPage {
-	return map[account.Purpose]verifyPage{
-		account.PurposeConfirm: {
-			Heading: "Confirm your email address", Button: "Confirm this address",
-			Before: "Confirm that", After: " is your address.",
-		},
-		account.PurposeChange: {
-			Heading: "Change your email address", Button: "Use this address",
-			Before: "From now on, you’ll log in with", After: " and get our emails there.",
-		},
-		account.PurposeUndo: {
-			Heading: "Undo the change of email address", Button: "Undo it and log out everywhere",
-			Before: "Your account goes back to", After: ". Every device is logged out, then you choose a new password.",
-		},
-		account.PurposeKeep: {
-			Heading: "Keep your account?", Button: "Keep my account", Keep: true,
-			Before: "Your account", After: " is going to be deleted. Keep it, then choose a new password. Or delete it right now. That can’t be undone.",
-		},
+// verifyHeadings are the headings of the pages of links, by purpose.
+func verifyHeadings() map[account.Purpose]string {
+	return map[account.Purpose]string{
+		account.PurposeConfirm: "Confirm your email address",
+		account.PurposeChange:  "Change your email address",
+		account.PurposeUndo:    "Undo the change of email address",
+		account.PurposeKeep:    "Keep your account?",
 	}
 }
 
@@ -49,7 +35,7 @@ func (s *Site) showVerify(c echo.Context) error {
 	if wrong := problemsOf(c); wrong.Failed != "" {
 		// Do not look up the link's purpose: that also counts as an attempt.
 		return s.Render(c, wrong.status(), "verify", "Too many attempts", verifyPage{
-			Token: formOf(c)["token"], Heading: "Too many attempts", Button: "Try again", problems: wrong,
+			Token: formOf(c)["token"], Heading: "Too many attempts", problems: wrong,
 		})
 	}
 	return s.verifyPage(c, http.StatusOK, c.QueryParam("token"), "")
@@ -63,12 +49,12 @@ func (s *Site) verifyPage(c echo.Context, status int, token, failed string) erro
 	if err != nil {
 		return err
 	}
-	p, known := verifyWords()[link.Purpose]
+	heading, known := verifyHeadings()[link.Purpose]
 	if !known {
 		return s.linkOver(c)
 	}
-	p.Email, p.Token, p.Failed = link.Detail, token, failed
-	return s.Render(c, status, "verify", p.Heading, p)
+	p := verifyPage{Token: token, Heading: heading, Purpose: link.Purpose, Email: link.Detail, problems: problems{Failed: failed}}
+	return s.Render(c, status, "verify", heading, p)
 }
 
 // doneOrOver responds to a link that no longer does anything: people click twice, and
