@@ -20,11 +20,7 @@ type accountPage struct {
 
 // showAccount shows the account forms. A name in the query was typed before the session
 // ended: see carried.
-func (s *Site) showAccount(c echo.Context) error {
-	person, err := s.ownAccount(c)
-	if err != nil {
-		return err
-	}
+func (s *Site) showAccount(c echo.Context, person account.Person) error {
 	set, err := s.Accounts.PasswordSet(c.Request().Context(), person)
 	if err != nil {
 		return err
@@ -59,8 +55,14 @@ func (s *Site) submitName(c echo.Context) error {
 	return s.done(c, errNameChanged, "/account", "Your name has been changed.")
 }
 
-// ownAccount returns the logged-in member's account.
-func (s *Site) ownAccount(c echo.Context) (account.Person, error) {
-	member, _ := current(c).Member()
-	return s.Accounts.Find(c.Request().Context(), member.ID)
+// withAccount returns a handler that calls h with the logged-in member's account.
+func (s *Site) withAccount(h func(c echo.Context, person account.Person) error) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		member, _ := memberOf(c)
+		person, err := s.Accounts.Find(c.Request().Context(), member.ID)
+		if err != nil {
+			return err
+		}
+		return h(c, person)
+	}
 }

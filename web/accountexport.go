@@ -55,12 +55,8 @@ const exportPage = 1000
 
 // showExport sends all data kept about a person as a download. It changes nothing; only
 // the log records it. It writes the download while reading it, one page at a time.
-func (s *Site) showExport(c echo.Context) error {
+func (s *Site) showExport(c echo.Context, person account.Person) error {
 	ctx, sess := c.Request().Context(), current(c)
-	person, err := s.ownAccount(c)
-	if err != nil {
-		return err
-	}
 	live, err := sess.Devices(ctx)
 	if err != nil {
 		return err

@@ -18,11 +18,7 @@ type deletePage struct {
 	problems
 }
 
-func (s *Site) showDelete(c echo.Context) error {
-	person, err := s.ownAccount(c)
-	if err != nil {
-		return err
-	}
+func (s *Site) showDelete(c echo.Context, person account.Person) error {
 	wrong, waits := problemsOf(c), s.MailOn && person.Verified
 	return s.Render(c, wrong.status(), "delete", "Delete your account", deletePage{person.Email, formOf(c)["email"], waits, wrong})
 }

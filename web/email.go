@@ -12,11 +12,7 @@ type emailPage struct {
 	problems
 }
 
-func (s *Site) showEmail(c echo.Context) error {
-	person, err := s.ownAccount(c)
-	if err != nil {
-		return err
-	}
+func (s *Site) showEmail(c echo.Context, person account.Person) error {
 	wrong := problemsOf(c)
 	return s.Render(c, wrong.status(), "email", "Change your email address", emailPage{person.Email, typed(c, "email"), wrong})
 }

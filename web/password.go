@@ -15,11 +15,7 @@ type passwordPage struct {
 	problems
 }
 
-func (s *Site) showPassword(c echo.Context) error {
-	person, err := s.ownAccount(c)
-	if err != nil {
-		return err
-	}
+func (s *Site) showPassword(c echo.Context, person account.Person) error {
 	wrong := problemsOf(c)
 	return s.Render(c, wrong.status(), "password", "Change your password", passwordPage{person.Email, s.MinPassword, wrong})
 }

@@ -39,12 +39,8 @@ func (s *Site) requireRecentPassword(next echo.HandlerFunc) echo.HandlerFunc {
 	}
 }
 
-func (s *Site) showReauth(c echo.Context) error {
+func (s *Site) showReauth(c echo.Context, person account.Person) error {
 	wrong := problemsOf(c)
-	person, err := s.ownAccount(c)
-	if err != nil {
-		return err
-	}
 	return s.Render(c, wrong.status(), "reauth", "Confirm it’s you", reauthPage{s.nextOf(c), person.Email, wrong})
 }
 
