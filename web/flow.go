@@ -5,10 +5,8 @@ import "unicode/utf8"
 // FlowDiagram is one request from the browser to the store and back, as the
 // partial "way" draws it.
 type FlowDiagram struct {
-	Words                     string // the text alternative of the drawing
 	Greeting                  string // what the browser shows
 	Size                      string // of the letters in which Greeting fits there: "big", "mid" or "fine"
-	Keeps                     string // what the server itself keeps
 	Store, Record             string // where sessions are kept, and what is kept there
 	Inside, OnDisk            bool   // whether the store is in the server's process, and its data on disk
 	Cookie, Key, Answer, Page FlowArrow
@@ -22,14 +20,13 @@ type FlowArrow struct {
 	Empty  bool // whether nothing was sent
 }
 
-const flowWords = "The browser sends a cookie to the server. The server turns it into a key and looks it up in the store. " +
-	"The store returns a record. The server returns a page that greets you by name."
-
 // Flow returns the part of the diagram that is the same for every request, with a
 // greeting for name, or for a guest if name is "".
 func (s *Site) Flow(name string) FlowDiagram {
-	d := FlowDiagram{Words: flowWords, Greeting: "Hello, guest", Size: "big", Keeps: "keeps no sessions"}
-	d.Store, _ = storeWords(s.SessionStore)
+	d := FlowDiagram{Greeting: "Hello, guest", Size: "big", Inside: s.Embedded || s.InMemory(), OnDisk: s.Embedded}
+	if d.Store, _ = storeWords(s.SessionStore); s.Embedded {
+		d.Store = "embedded Redis"
+	}
 	if name != "" {
 		d.Greeting = "Hello, " + name + "!"
 		switch n := utf8.RuneCountInString(d.Greeting); {
@@ -38,14 +35,6 @@ func (s *Site) Flow(name string) FlowDiagram {
 		case n > maxLineRunes:
 			d.Size = "mid"
 		}
-	}
-	if s.InMemory() {
-		d.Keeps, d.Inside = "keeps sessions", true
-	}
-	if s.Embedded {
-		d.Store = "embedded Redis"
-		d.Inside, d.OnDisk = true, true
-		d.Words += " Server and store are one process, with its data on disk."
 	}
 	return d
 }

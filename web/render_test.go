@@ -58,7 +58,7 @@ func inLayout(l layout, page any) view.Data { return view.Data{Layout: l, Page: 
 func samplePages() map[string][]any {
 	then := Moment{"2026-11-20T18:04:05Z", "3 days ago"}
 	drawn := FlowDiagram{
-		Words: flowWords, Greeting: "Hello, Ada!", Store: "Redis", Record: "name: Ada", Linked: true,
+		Greeting: "Hello, Ada!", Store: "Redis", Record: "name: Ada", Linked: true,
 		Cookie: FlowArrow{Value: "qUdM…hYsf", Linked: true}, Key: FlowArrow{Value: "8BMV…JvWw", Linked: true}, Page: FlowArrow{Value: "Hello, Ada!", Linked: true},
 	}
 	wrong := everyFieldWrong()

@@ -80,7 +80,7 @@ func TestACompiledPageIsThePageOfHTMLTemplate(t *testing.T) { suite(t).CheckComp
 func samplePages() map[string][]any {
 	then := web.Moment{ISO: "2026-11-20T18:04:05Z", Words: "3 days ago"}
 	drawn := web.FlowDiagram{
-		Words: "A request.", Greeting: "Hello, Ada!", Store: "Redis", Record: "name: Ada", Linked: true,
+		Greeting: "Hello, Ada!", Store: "Redis", Record: "name: Ada", Linked: true,
 		Cookie: web.FlowArrow{Value: "qUdM…hYsf", Linked: true}, Key: web.FlowArrow{Value: "8BMV…JvWw", Linked: true}, Page: web.FlowArrow{Value: "Hello, Ada!", Linked: true},
 	}
 	running := checkPart{Check: restartcheck.State{Running: true, Now: []restartcheck.StateRow{{Store: "redis", Waiting: "testing now"}}}, Began: then}
