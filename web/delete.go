@@ -68,29 +68,30 @@ func (s *Site) deletedBefore(c echo.Context, ended string) string {
 	return ""
 }
 
-// submitKeep handles the form of an emailed link about an account waiting to be
-// deleted.
-func (s *Site) submitKeep(c echo.Context, token string, now bool) error {
-	ctx, next, event, notice := c.Request().Context(), "", account.EventKept, flashKept
-	var person account.Person
-	var reset string
-	var err error
-	if now {
-		next, event, notice = "/", account.EventDeleted, flashDeleted
-		person, err = s.Accounts.CloseNow(ctx, token, sender(c))
-	} else {
-		person, reset, err = s.Accounts.Keep(ctx, token, sender(c))
-		next = resetPath(reset)
-	}
-	switch {
-	case errors.Is(err, account.ErrLinkInvalid) && !now:
+// submitKeep keeps an account waiting to be deleted, with its emailed link.
+func (s *Site) submitKeep(c echo.Context, token string) error {
+	person, reset, err := s.Accounts.Keep(c.Request().Context(), token, sender(c))
+	if errors.Is(err, account.ErrLinkInvalid) {
 		return s.doneOrOver(c, token)
-	case errors.Is(err, account.ErrLinkInvalid):
-		return s.linkOver(c)
-	case err != nil:
+	}
+	if err != nil {
 		return err
 	}
-	s.logEvent(c, event, person.ID)
-	s.setFlashCookie(c, notice)
-	return c.Redirect(http.StatusSeeOther, next)
+	s.logEvent(c, account.EventKept, person.ID)
+	s.setFlashCookie(c, flashKept)
+	return c.Redirect(http.StatusSeeOther, resetPath(reset))
+}
+
+// submitDeleteNow deletes an account before its waiting period ends, with the same link.
+func (s *Site) submitDeleteNow(c echo.Context, token string) error {
+	person, err := s.Accounts.CloseNow(c.Request().Context(), token, sender(c))
+	if errors.Is(err, account.ErrLinkInvalid) {
+		return s.linkOver(c)
+	}
+	if err != nil {
+		return err
+	}
+	s.logEvent(c, account.EventDeleted, person.ID)
+	s.setFlashCookie(c, flashDeleted)
+	return c.Redirect(http.StatusSeeOther, "/")
 }

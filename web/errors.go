@@ -104,7 +104,6 @@ func namedErrors(extensions []Extension) []NamedError {
 			"If you were logged in, you still are. Try again in a moment."},
 		{session.ErrEnded, http.StatusConflict, "Your session has ended",
 			"It ended before your request was done, so nothing was saved. Log in and try again."},
-		{session.ErrFlashTaken, http.StatusInternalServerError, "", ""},
 		{session.ErrFull, http.StatusConflict, "This session is full",
 			"Another request filled it at the same time, so nothing was saved. Remove a value, then try again."},
 		{fault.ErrUnavailable, http.StatusServiceUnavailable, "We can’t reach the database right now",

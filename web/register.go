@@ -39,18 +39,24 @@ func (s *Site) submitRegister(c echo.Context) error {
 	person, err := s.Accounts.SignUp(c.Request().Context(), account.Registration{
 		Name: sent["name"], Email: sent["email"], Password: sent["password"],
 	}, s.MailOn, sender(c))
-	taken := errors.Is(err, account.ErrEmailTaken)
-	if s.MailOn && (err == nil || taken) {
-		return s.signedUp(c, person, taken)
+	if err == nil {
+		s.logEvent(c, account.EventSignUp, person.ID)
 	}
-	if taken {
+	taken := errors.Is(err, account.ErrEmailTaken)
+	switch {
+	case s.MailOn && (err == nil || taken):
+		// The response is the same whether or not the address was taken (ASVS 5.0.0,
+		// 6.3.8), so it starts no session. The email says which it was.
+		s.setFlashCookie(c, flashSignedUp)
+		return c.Redirect(http.StatusSeeOther, "/login")
+	case taken:
 		// The owner gets no email, so the page has to say it. The same form sent twice,
 		// because its response was lost or said that the login failed, is a login and
 		// counts as an attempt.
 		if err = s.logIn(c, sent["email"], sent["password"], remember); errors.Is(err, account.ErrInvalidCredentials) {
 			err = form.Errors{{Field: "email", Message: emailTaken}}
 		}
-	} else if err == nil {
+	case err == nil:
 		err = s.firstLogin(c, person, remember)
 	}
 	if err != nil {
@@ -61,20 +67,9 @@ func (s *Site) submitRegister(c echo.Context) error {
 
 // firstLogin logs in a person who has just signed up.
 func (s *Site) firstLogin(c echo.Context, person account.Person, remember bool) error {
-	s.logEvent(c, account.EventSignUp, person.ID)
 	token, err := s.Accounts.RecordLogin(c.Request().Context(), person, account.Login{SignedUp: true, From: sender(c)})
 	if err == nil {
 		err = s.completeLogin(c, person, token, remember, account.EventLogIn)
 	}
 	return unavailableAfter(errAccountMade, err)
-}
-
-// signedUp responds the same whether or not the address was taken (ASVS 5.0.0, 6.3.8),
-// so it starts no session. The email says which it was.
-func (s *Site) signedUp(c echo.Context, person account.Person, taken bool) error {
-	if !taken {
-		s.logEvent(c, account.EventSignUp, person.ID)
-	}
-	s.setFlashCookie(c, flashSignedUp)
-	return c.Redirect(http.StatusSeeOther, "/login")
 }

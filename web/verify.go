@@ -75,9 +75,13 @@ func (s *Site) doneOrOver(c echo.Context, token string) error {
 
 // submitVerify uses a link, whatever its purpose.
 func (s *Site) submitVerify(c echo.Context) error {
-	token, action := formOf(c)["token"], formOf(c)["action"]
-	if action != "" {
-		return s.submitKeep(c, token, action == actionDelete)
+	token := formOf(c)["token"]
+	switch formOf(c)["action"] {
+	case "": // any other link
+	case actionDelete:
+		return s.submitDeleteNow(c, token)
+	default:
+		return s.submitKeep(c, token)
 	}
 	person, purpose, err := s.Accounts.UseLink(c.Request().Context(), token, sender(c))
 	switch {
