@@ -16,11 +16,11 @@ import (
 // completeLogin starts a session for a person whose login has been recorded. If token
 // is not "", it is added to the browser's device cookie.
 func (s *Site) completeLogin(c echo.Context, person account.Person, token string, remember bool, kind account.EventKind) error {
-	var notice []string
+	notice := ""
 	if s.MailOn && !person.Verified {
-		notice = []string{"Your email address is not confirmed yet. You can send the email again from your account page."}
+		notice = "Your email address is not confirmed yet. You can send the email again from your account page."
 	}
-	if err := s.startSession(c, person, remember, notice...); err != nil {
+	if err := s.startSession(c, person, remember, notice); err != nil {
 		return err
 	}
 	if token != "" {
@@ -38,13 +38,13 @@ func (s *Site) knowBrowser(c echo.Context, token string) {
 	c.SetCookie(s.cookie(product.DeviceCookie, strings.Join(tokens, "."), deviceCookieSeconds))
 }
 
-// startSession starts a session and stores it. It then checks that the verified
-// password is still current. So a session stored while the password changes does not
-// survive, whichever happens first.
-func (s *Site) startSession(c echo.Context, person account.Person, remember bool, notices ...string) error {
+// startSession starts a session, with a notice unless it is "", and stores it. It then
+// checks that the verified password is still current. So a session stored while the
+// password changes does not survive, whichever happens first.
+func (s *Site) startSession(c echo.Context, person account.Person, remember bool, notice string) error {
 	ctx, whose := c.Request().Context(), current(c)
 	whose.PrepareLogIn(session.Member{ID: person.ID, Name: person.Name, Remember: remember}, sender(c))
-	for _, notice := range notices {
+	if notice != "" {
 		whose.Flash(notice)
 	}
 	if err := s.commit(c); err != nil {

@@ -207,10 +207,7 @@ func (s *Site) fail(err error, c echo.Context) {
 	}
 	who, known := s.whoAsks(c, err, f.Status)
 	l := s.frame
-	l.Neutral, l.Member = !known, who.Name
-	if who.ID != "" {
-		l.Account = formValue(who)
-	}
+	l.Neutral, l.Member, l.Account = !known, who.Name, formValue(who)
 	p := errorPage{Status: strconv.Itoa(f.Status), Heading: f.Heading, RequestID: id}
 	p.Message = strings.ReplaceAll(f.Message, nameMark, who.Name)
 	p.OnURL, p.OnText = s.wayOn(f, c)
