@@ -22,7 +22,6 @@ import (
 )
 
 const (
-	keyPrefix    = product.SessionKeys
 	requestLimit = 30 * time.Second // one request, including reading the response
 	idleConns    = 16               // kept alive per server
 )
@@ -63,10 +62,7 @@ func New(base string) *Visitor {
 func (v *Visitor) Through(transport http.RoundTripper) { v.client.Transport = transport }
 
 func newJar() *cookiejar.Jar {
-	jar, err := cookiejar.New(nil)
-	if err != nil {
-		panic(err) // it cannot fail without options
-	}
+	jar, _ := cookiejar.New(nil) // it cannot fail without options
 	return jar
 }
 
@@ -251,5 +247,5 @@ func (v *Visitor) Take(token string) {
 // Key returns the Redis key of the session with this token.
 func Key(token string) string {
 	sum := sha256.Sum256([]byte(token))
-	return keyPrefix + base64.RawURLEncoding.EncodeToString(sum[:])
+	return product.SessionKeys + base64.RawURLEncoding.EncodeToString(sum[:])
 }
