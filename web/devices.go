@@ -136,7 +136,7 @@ func BrowserWords(userAgent string) string {
 	browser, system := ua.Name, ua.OS
 	// An unknown browser can send any name, which would appear in emails to people who
 	// never used that browser. So do not show the name.
-	if !knownBrowser(browser) {
+	if !slices.Contains(knownBrowsers, browser) {
 		browser = "Unknown browser"
 	}
 	if system == "" {
@@ -145,20 +145,15 @@ func BrowserWords(userAgent string) string {
 	return browser + " on " + system
 }
 
-// knownBrowser reports whether name is that of a known browser or program, not
-// arbitrary header text.
-func knownBrowser(name string) bool {
-	switch name {
-	case useragent.Chrome, useragent.HeadlessChrome, useragent.Firefox, useragent.Safari, useragent.Edge,
-		useragent.Opera, useragent.OperaMini, useragent.OperaTouch, useragent.Vivaldi, useragent.InternetExplorer,
-		useragent.SamsungBrowser, "Miui Browser", "Huawei Browser", "Android browser", useragent.BlackBerry, useragent.NetFront,
-		useragent.FacebookApp, useragent.InstagramApp, useragent.TiktokApp,
-		useragent.Googlebot, useragent.Bingbot, useragent.Applebot, useragent.YandexBot,
-		"curl", "Wget", "HTTPie", "python-requests", "Go-http-client", "okhttp", "PostmanRuntime",
-		operatorAgent:
-		return true
-	}
-	return false
+// knownBrowsers are the names of browsers and programs, not arbitrary header text.
+var knownBrowsers = []string{
+	useragent.Chrome, useragent.HeadlessChrome, useragent.Firefox, useragent.Safari, useragent.Edge,
+	useragent.Opera, useragent.OperaMini, useragent.OperaTouch, useragent.Vivaldi, useragent.InternetExplorer,
+	useragent.SamsungBrowser, "Miui Browser", "Huawei Browser", "Android browser", useragent.BlackBerry, useragent.NetFront,
+	useragent.FacebookApp, useragent.InstagramApp, useragent.TiktokApp,
+	useragent.Googlebot, useragent.Bingbot, useragent.Applebot, useragent.YandexBot,
+	"curl", "Wget", "HTTPie", "python-requests", "Go-http-client", "okhttp", "PostmanRuntime",
+	operatorAgent,
 }
 
 // operatorAgent is the User-Agent that the program records for its own command.

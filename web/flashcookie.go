@@ -40,7 +40,7 @@ const (
 // flashText returns the message for a code, or "" for an unknown one.
 func (s *Site) flashText(code string) string {
 	if why, ended := strings.CutPrefix(code, flashEnded); ended {
-		return "Your session has ended" + reasons()[session.RevokeReason(why)].because + ". Log in to continue."
+		return "Your session has ended" + reasonWords[session.RevokeReason(why)].because + ". Log in to continue."
 	}
 	code, later := strings.CutSuffix(code, flashLater)
 	when := ""
@@ -77,26 +77,24 @@ type reason struct {
 	because string // after "Your session has ended"; "" if it would not help the owner
 }
 
-func reasons() map[session.RevokeReason]reason {
-	return map[session.RevokeReason]reason{
-		session.RevokedByLogOut:   {listed: "Logged out"},
-		session.RevokedByOwner:    {"Logged out from another device", ": it was logged out from another device"},
-		session.RevokedByOperator: {"Ended by an administrator", ": an administrator ended it"},
-		session.RevokedByDisable:  {listed: "Ended when the account was disabled"},
-		session.RevokedByLimit:    {"Ended to make room for a newer session", ": you have since logged in on too many other devices"},
-		session.RevokedByPassword: {"Ended when the password was changed", ": your password was changed"},
-		session.RevokedByUndo:     {"Ended when a change of email address was undone", ": a change to your email address was undone"},
-		session.RevokedByClosing:  {"Ended when the account was to be deleted", ": someone asked to delete your account"},
-		session.RevokedByLogIn:    {listed: "Replaced when you logged in again"},
-		session.RevokedByIdleness: {because: ": it was idle for too long"},
-		session.RevokedByAge:      {because: ": it reached its maximum age"},
-		session.RevokedByTime:     {because: ": it was idle for too long or reached its maximum age"},
-	}
+var reasonWords = map[session.RevokeReason]reason{
+	session.RevokedByLogOut:   {listed: "Logged out"},
+	session.RevokedByOwner:    {"Logged out from another device", ": it was logged out from another device"},
+	session.RevokedByOperator: {"Ended by an administrator", ": an administrator ended it"},
+	session.RevokedByDisable:  {listed: "Ended when the account was disabled"},
+	session.RevokedByLimit:    {"Ended to make room for a newer session", ": you have since logged in on too many other devices"},
+	session.RevokedByPassword: {"Ended when the password was changed", ": your password was changed"},
+	session.RevokedByUndo:     {"Ended when a change of email address was undone", ": a change to your email address was undone"},
+	session.RevokedByClosing:  {"Ended when the account was to be deleted", ": someone asked to delete your account"},
+	session.RevokedByLogIn:    {listed: "Replaced when you logged in again"},
+	session.RevokedByIdleness: {because: ": it was idle for too long"},
+	session.RevokedByAge:      {because: ": it reached its maximum age"},
+	session.RevokedByTime:     {because: ": it was idle for too long or reached its maximum age"},
 }
 
 // RevocationWords returns the words in which the devices page says why a session ended.
 func RevocationWords(why session.RevokeReason) string {
-	return cmp.Or(reasons()[why].listed, "Expired")
+	return cmp.Or(reasonWords[why].listed, "Expired")
 }
 
 // setFlashCookie makes the next page show the message for code. It does nothing if code

@@ -36,10 +36,9 @@ func (s *Site) showHistory(c echo.Context) error {
 	}
 	var p historyPage
 	events, p.neighbours = shown(list, events)
-	words := eventWords()
 	for _, e := range events {
 		p.Events = append(p.Events, historyEvent{
-			What:    cmp.Or(words[e.Kind], "Other activity"), // an event from a newer version
+			What:    cmp.Or(eventWords[e.Kind], "Other activity"), // an event from a newer version
 			Browser: BrowserWords(e.From.UserAgent), Kind: deviceKind(e.From.UserAgent), Address: e.From.Address,
 			At: MomentAt(e.At, s.Now()),
 		})
@@ -48,29 +47,27 @@ func (s *Site) showHistory(c echo.Context) error {
 }
 
 // eventWords describes events, by kind.
-func eventWords() map[account.EventKind]string {
-	return map[account.EventKind]string{
-		account.EventSignUp:            "Account created",
-		account.EventSignUpAgain:       "Someone tried to create an account with your email address",
-		account.EventLogIn:             "Logged in",
-		account.EventLogInNewBrowser:   "Logged in from a new browser",
-		account.EventLogInFailed:       "Failed login: wrong password",
-		account.EventReauth:            "Password confirmed",
-		account.EventReauthFailed:      "Wrong password entered while logged in",
-		account.EventLogOut:            "Logged out",
-		account.EventSessionEnded:      "Logged out another device",
-		account.EventSessionsEnded:     "Logged out all other devices",
-		account.EventSessionExpired:    "A session expired",
-		account.EventNameChanged:       "Name changed",
-		account.EventEmailConfirmed:    "Email address confirmed",
-		account.EventEmailChangeAsked:  "Email address change requested",
-		account.EventEmailChanged:      "Email address changed",
-		account.EventEmailChangeUndone: "Email address change undone",
-		account.EventDeletionAsked:     "Deletion of the account requested",
-		account.EventKept:              "Account kept",
-		account.EventPasswordChanged:   "Password changed",
-		account.EventResetAsked:        "Password reset requested",
-		account.EventPasswordReset:     "Password reset with a link",
-		account.EventExported:          "Data downloaded",
-	}
+var eventWords = map[account.EventKind]string{
+	account.EventSignUp:            "Account created",
+	account.EventSignUpAgain:       "Someone tried to create an account with your email address",
+	account.EventLogIn:             "Logged in",
+	account.EventLogInNewBrowser:   "Logged in from a new browser",
+	account.EventLogInFailed:       "Failed login: wrong password",
+	account.EventReauth:            "Password confirmed",
+	account.EventReauthFailed:      "Wrong password entered while logged in",
+	account.EventLogOut:            "Logged out",
+	account.EventSessionEnded:      "Logged out another device",
+	account.EventSessionsEnded:     "Logged out all other devices",
+	account.EventSessionExpired:    "A session expired",
+	account.EventNameChanged:       "Name changed",
+	account.EventEmailConfirmed:    "Email address confirmed",
+	account.EventEmailChangeAsked:  "Email address change requested",
+	account.EventEmailChanged:      "Email address changed",
+	account.EventEmailChangeUndone: "Email address change undone",
+	account.EventDeletionAsked:     "Deletion of the account requested",
+	account.EventKept:              "Account kept",
+	account.EventPasswordChanged:   "Password changed",
+	account.EventResetAsked:        "Password reset requested",
+	account.EventPasswordReset:     "Password reset with a link",
+	account.EventExported:          "Data downloaded",
 }

@@ -40,19 +40,10 @@ func (s *Site) localPath(next string) string {
 	return path + "?" + values.Encode()
 }
 
-// carried returns the form fields that are kept, by the path of a members' form, if the
+// carried are the form fields that are kept, by the path of a members' form, if the
 // sender has to log in first: nothing secret, and nothing that takes effect when the
 // page is shown. The form's page reads them.
-func carried(path string) []string {
-	switch path {
-	case "/account/name":
-		return []string{"name"}
-	case "/account/email":
-		return []string{"email"}
-	default:
-		return nil
-	}
-}
+var carried = map[string][]string{"/account/name": {"name"}, "/account/email": {"email"}}
 
 // whereTo returns the page that a request for members was for: the page itself, or the
 // page of the submitted form, with what was typed if it can be kept.
@@ -62,7 +53,7 @@ func (s *Site) whereTo(c echo.Context) string {
 		return r.URL.RequestURI()
 	}
 	page := s.formPage(r.URL.Path)
-	fields := carried(r.URL.Path)
+	fields := carried[r.URL.Path]
 	if fields == nil {
 		return page
 	}

@@ -17,13 +17,11 @@ type verifyPage struct {
 }
 
 // verifyHeadings are the headings of the pages of links, by purpose.
-func verifyHeadings() map[account.Purpose]string {
-	return map[account.Purpose]string{
-		account.PurposeConfirm: "Confirm your email address",
-		account.PurposeChange:  "Change your email address",
-		account.PurposeUndo:    "Undo the change of email address",
-		account.PurposeKeep:    "Keep your account?",
-	}
+var verifyHeadings = map[account.Purpose]string{
+	account.PurposeConfirm: "Confirm your email address",
+	account.PurposeChange:  "Change your email address",
+	account.PurposeUndo:    "Undo the change of email address",
+	account.PurposeKeep:    "Keep your account?",
 }
 
 // actionDelete is the value of the button that deletes an account immediately; the
@@ -49,7 +47,7 @@ func (s *Site) verifyPage(c echo.Context, status int, token, failed string) erro
 	if err != nil {
 		return err
 	}
-	heading, known := verifyHeadings()[link.Purpose]
+	heading, known := verifyHeadings[link.Purpose]
 	if !known {
 		return s.linkOver(c)
 	}
