@@ -2,7 +2,6 @@ package web
 
 import (
 	"net/http"
-	"net/url"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -49,13 +48,10 @@ func (s *Site) showMails(c echo.Context) error {
 func (s *Site) paragraph(part string) mailParagraph {
 	lines := strings.Split(part, "\n")
 	last := lines[len(lines)-1]
+	path, ours := strings.CutPrefix(last, s.BaseURL.String()+"/")
 	switch {
-	case len(lines) == 2 && strings.HasSuffix(lines[0], ":") && strings.HasPrefix(last, s.BaseURL.String()+"/"):
-		p := mailParagraph{Text: strings.TrimSuffix(lines[0], ":")}
-		if u, err := url.Parse(last); err == nil {
-			p.Href = u.RequestURI()
-		}
-		return p
+	case len(lines) == 2 && strings.HasSuffix(lines[0], ":") && ours:
+		return mailParagraph{Text: strings.TrimSuffix(lines[0], ":"), Href: "/" + path}
 	case strings.HasPrefix(last, "- "):
 		var items []string
 		for _, line := range lines {
