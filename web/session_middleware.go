@@ -79,7 +79,7 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 	defer func() {
 		c.SetResponse(out)
 		clear(buffered.header)
-		buffered.body.Reset()
+		buffered.Reset()
 		s.responses.Put(buffered)
 	}()
 	if err := next(c); err != nil {
@@ -99,13 +99,13 @@ func (s *Site) serve(c echo.Context, next echo.HandlerFunc) error {
 	if write, ok := c.Get(streamKey).(func(io.Writer) error); ok && c.Request().Method != http.MethodHead {
 		return stream(out, buffered.header, write)
 	}
-	if buffered.body.Len() > 0 {
-		out.Header().Set(echo.HeaderContentLength, strconv.Itoa(buffered.body.Len()))
+	if buffered.Len() > 0 {
+		out.Header().Set(echo.HeaderContentLength, strconv.Itoa(buffered.Len()))
 	}
 	out.WriteHeader(buffered.echo.Status)
 	// The status is already sent: an error now means that the client has
 	// disconnected.
-	_, _ = out.Write(buffered.body.Bytes())
+	_, _ = out.Write(buffered.Bytes())
 	return nil
 }
 
@@ -182,11 +182,10 @@ func safe(r *http.Request) bool {
 
 // bufferedResponse holds a handler's response until the session is stored.
 type bufferedResponse struct {
-	header http.Header // the handler's own, without those of the middleware
-	body   bytes.Buffer
-	echo   echo.Response // the handler's view of this one, with the status
+	bytes.Buffer               // the body
+	header       http.Header   // the handler's own, without those of the middleware
+	echo         echo.Response // the handler's view of this one, with the status
 }
 
-func (b *bufferedResponse) Header() http.Header         { return b.header }
-func (b *bufferedResponse) WriteHeader(int)             {}
-func (b *bufferedResponse) Write(p []byte) (int, error) { return b.body.Write(p) }
+func (b *bufferedResponse) Header() http.Header { return b.header }
+func (b *bufferedResponse) WriteHeader(int)     {}
