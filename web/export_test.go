@@ -26,7 +26,7 @@ func loadOnce(extensions []Extension, learn bool) (*files, error) {
 }
 
 // HistoryKinds returns the events that the history describes.
-func HistoryKinds() []account.EventKind { return slices.Collect(maps.Keys(eventWords())) }
+func HistoryKinds() []account.EventKind { return slices.Collect(maps.Keys(eventWords)) }
 
 // NewSharing is New with the files that the test sites share.
 func NewSharing(cfg Config) (*Site, error) {
