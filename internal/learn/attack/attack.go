@@ -124,8 +124,9 @@ func (r *Runner) Latest(name string) *Report {
 // cancelled, so that it can clean up, and ends within its limits. Errors:
 // ErrUnknown, ErrBusy, and those of account.Register.
 func (r *Runner) Run(ctx context.Context, name string) error {
-	attack, ok := find(name)
-	if !ok {
+	attacks := all()
+	i := slices.IndexFunc(attacks, func(a Attack) bool { return a.Name == name })
+	if i < 0 {
 		return ErrUnknown
 	}
 	if !r.turn.TryLock() {
@@ -136,7 +137,7 @@ func (r *Runner) Run(ctx context.Context, name string) error {
 	began := time.Now()
 	limited, cancel := context.WithTimeout(ctx, r.Limit)
 	defer cancel()
-	report, err := r.perform(limited, attack)
+	report, err := r.perform(limited, attacks[i])
 	if err != nil {
 		return err
 	}
@@ -163,26 +164,28 @@ func (r *Runner) perform(ctx context.Context, a Attack) (*Report, error) {
 		return nil, err
 	}
 	here := newTarget(r.Server, r.Host, r.Sessions.CookieName(), victim)
+	here.holds, here.falls = a.Holds, mustNotBe
 	defer r.tidy(ctx, here)
+	targets := []*target{here}
 	beside, noStock := startStock(ctx, r.Store, victim.password)
-	var there *target
 	if noStock == nil {
-		there = newTarget(beside.url, "", stock.CookieName, victim)
+		there := newTarget(beside.url, "", stock.CookieName, victim)
+		there.holds, there.falls = a.stockHolds, a.stockFalls
 		defer r.clear(ctx, beside, there)
+		targets = append(targets, there)
 	}
-	report := &Report{}
+	var trials []Trial
 	if a.together != nil {
-		report.Here, report.Stock = a.together(ctx, r.Store.Embedded, here, there)
+		trials = a.together(ctx, r.Store.Embedded, targets)
 	} else {
-		report.Here = a.on(ctx, here, a.Holds, mustNotBe)
-		if there != nil {
-			report.Stock = a.on(ctx, there, a.stockHolds, a.stockFalls)
+		for _, t := range targets {
+			trials = append(trials, t.trial(a.try(ctx, t)))
 		}
 	}
-	if there == nil {
-		report.Stock = Trial{Outcome: NotTried, Why: r.notCompared(ctx, noStock)}
+	if noStock != nil {
+		trials = append(trials, Trial{Outcome: NotTried, Why: r.notCompared(ctx, noStock)})
 	}
-	return report, nil
+	return &Report{Here: trials[0], Stock: trials[1]}, nil
 }
 
 // notHere returns why an attack cannot be run against this server, or "" if it can.
@@ -208,14 +211,8 @@ func (r *Runner) notCompared(ctx context.Context, err error) string {
 	return "the typical set-up did not start. The log says why."
 }
 
-// on runs the attack against one server and returns the verdict: holds and falls say
-// why the attack fails or succeeds there.
-func (a Attack) on(ctx context.Context, t *target, holds, falls string) Trial {
-	won, facts := a.try(ctx, t)
-	return t.trial(won, facts, holds, falls)
-}
-
-func (t *target) trial(won bool, facts, holds, falls string) Trial {
+// trial returns the result of an attack on this server.
+func (t *target) trial(won bool, facts string) Trial {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	trial := Trial{Facts: facts, Sent: t.sent, Exchanges: slices.Clone(t.shown)}
@@ -223,9 +220,9 @@ func (t *target) trial(won bool, facts, holds, falls string) Trial {
 	case t.err != nil:
 		trial.Outcome, trial.Why, trial.Facts = Undecided, words(t.err), ""
 	case won:
-		trial.Outcome, trial.Why = Succeeded, falls
+		trial.Outcome, trial.Why = Succeeded, t.falls
 	default:
-		trial.Outcome, trial.Why = Failed, holds
+		trial.Outcome, trial.Why = Failed, t.holds
 	}
 	return trial
 }
@@ -239,8 +236,7 @@ type unclear string
 func (u unclear) Error() string { return string(u) }
 
 func words(err error) string {
-	var known unclear
-	if errors.As(err, &known) {
+	if known, ok := errors.AsType[unclear](err); ok {
 		return string(known)
 	}
 	return "a request got no answer in time. This machine may be busy: try again."

@@ -55,8 +55,9 @@ func TestEveryAttackSucceedsWhereItCan(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			site := weak(t)
-			trial := a.on(ctx, site, "it holds", "it falls")
-			if trial.Outcome != Succeeded || trial.Why != "it falls" || trial.Facts == "" {
+			site.falls = "it falls"
+			trial := site.trial(a.try(ctx, site))
+			if trial.Outcome != Succeeded || trial.Why != site.falls || trial.Facts == "" {
 				t.Errorf("on a weak server: %+v", trial)
 			}
 			if trial.Sent < len(trial.Exchanges) || len(trial.Exchanges) == 0 || len(trial.Exchanges) > maxShown {
@@ -127,7 +128,8 @@ func TestAnAttackThatCannotEndIsUndecided(t *testing.T) {
 		if a.try == nil {
 			continue
 		}
-		trial := a.on(t.Context(), newTarget(address, "", "session", victim{}), "it holds", "it falls")
+		site := newTarget(address, "", "session", victim{})
+		trial := site.trial(a.try(t.Context(), site))
 		if trial.Outcome != Undecided || trial.Why == "" {
 			t.Errorf("%s on a server without its store: %+v", a.Name, trial)
 		}
@@ -136,7 +138,8 @@ func TestAnAttackThatCannotEndIsUndecided(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, ctx := range []context.Context{t.Context(), gone} {
-		trial := all()[0].on(ctx, newTarget(address, "", "session", victim{}), "it holds", "it falls")
+		site := newTarget(address, "", "session", victim{})
+		trial := site.trial(replay(ctx, site))
 		if trial.Outcome != Undecided || strings.Contains(trial.Why, "127.0.0.1") {
 			t.Errorf("on no server: %+v", trial)
 		}

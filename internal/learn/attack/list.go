@@ -22,22 +22,13 @@ type Attack struct {
 	// try runs the attack against one server. It returns whether the attacker won,
 	// and what was counted; neither counts if the target has failed.
 	try func(context.Context, *target) (won bool, facts string)
-	// together, if set, replaces try and runs the attack against both servers at the
-	// same time; there is nil if no typical set-up runs.
-	together func(ctx context.Context, server *embeddedredis.Server, here, there *target) (Trial, Trial)
+	// together, if set, replaces try and runs the attack against all targets at the same
+	// time.
+	together func(ctx context.Context, server *embeddedredis.Server, targets []*target) []Trial
 }
 
 // All lists the attacks in the order of the page.
 func (r *Runner) All() []Attack { return all() }
-
-func find(name string) (Attack, bool) {
-	for _, a := range all() {
-		if a.Name == name {
-			return a, true
-		}
-	}
-	return Attack{}, false
-}
 
 func all() []Attack {
 	return []Attack{

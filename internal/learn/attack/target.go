@@ -25,6 +25,7 @@ const (
 // target is one server under attack, and what was sent to it.
 type target struct {
 	host, cookie string
+	holds, falls string // why the attack fails or succeeds here
 	victim       victim
 	visitor      *visitor.Visitor
 

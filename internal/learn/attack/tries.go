@@ -157,14 +157,7 @@ func forged(ctx context.Context, t *target) (won bool, facts string) {
 	})
 	login := t.post(ctx, "The same page tries to log the victim in to the attacker’s account, which needs no cookie.", "/login", "", t.victim.form(), elsewhere()...)
 	changed, entered := strings.Contains(string(values.Body), `"forged"`), login.token != ""
-	return changed || entered, fmt.Sprintf("The forged change was %s, and the forged login was %s.", taken(changed), taken(entered))
-}
-
-func taken(yes bool) string {
-	if yes {
-		return "carried out"
-	}
-	return "refused"
+	return changed || entered, fmt.Sprintf("The forged change was %s, and the forged login was %s.", choose(changed, "carried out", "refused"), choose(entered, "carried out", "refused"))
 }
 
 func guess(ctx context.Context, t *target) (won bool, facts string) {
