@@ -74,6 +74,8 @@ func (all *Connections) adopt(r *Recorder, began time.Time) {
 		return
 	}
 	if latest := all.latest.Load(); latest != nil && began.Before(latest.until) {
-		r.Adopt(latest.steps)
+		for _, s := range latest.steps {
+			r.add(s)
+		}
 	}
 }

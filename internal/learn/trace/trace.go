@@ -63,7 +63,6 @@ func (t Took) String() string { return fmt.Sprintf("%.2f ms", time.Duration(t).S
 
 // Step is one thing that the server did.
 type Step struct {
-	At   time.Duration // since the request began
 	Took Took
 	What What
 	pc   uintptr
@@ -79,7 +78,7 @@ func (r *Recorder) Add(frames int, what What) { r.add(Step{What: what, pc: calle
 
 // Timed is Add for a step that began at a time and has just ended.
 func (r *Recorder) Timed(frames int, began time.Time, what What) {
-	r.add(Step{What: what, Took: Took(time.Since(began)), At: began.Sub(r.began), pc: caller(frames)})
+	r.add(Step{What: what, Took: Took(time.Since(began)), pc: caller(frames)})
 }
 
 // AddOf adds a step taken by fn, a function that has just been called.
@@ -94,9 +93,6 @@ func caller(frames int) uintptr {
 }
 
 func (r *Recorder) add(s Step) {
-	if s.At == 0 {
-		s.At = time.Since(r.began)
-	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch what := s.What.(type) {
@@ -112,15 +108,6 @@ func (r *Recorder) add(s Step) {
 		return
 	}
 	r.steps = append(r.steps, s)
-}
-
-// Adopt adds steps of something that this request waited for. Of those it is only
-// known that they ended during the request.
-func (r *Recorder) Adopt(steps []Step) {
-	for _, s := range steps {
-		s.At = 0
-		r.add(s)
-	}
 }
 
 // NextAttempt removes the steps so far from [Recorder.Attempt]: the page is rendered
