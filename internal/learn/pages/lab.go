@@ -192,7 +192,7 @@ func (s *Pages) restartOutcome(c echo.Context) (*restartOutcome, error) {
 		judge(sess, sess.Values()[waitingKey], restartcheck.Known)
 		sess.Remove(waitingKey)
 	}
-	member, isMember := web.Current(c).Member()
+	member, isMember := sess.Member()
 	switch {
 	case had == hadNone:
 		o.Heading = "The server restarted"
@@ -203,7 +203,7 @@ func (s *Pages) restartOutcome(c echo.Context) (*restartOutcome, error) {
 	case o.Kept:
 		o.Heading = "Your session is still here"
 		o.Why = "Your browser sent the same cookie to a server that had never seen you. It looked up the key in " + s.Sessions.Where() + " and found your values."
-	case s.SessionStore == store.KindMemory:
+	case s.InMemory():
 		o.Heading = "You are logged out"
 		if had == hadGuest {
 			o.Heading = "Your session is gone"
@@ -236,7 +236,7 @@ func (s *Pages) labPage(c echo.Context, status int, p labPage) error {
 	default:
 		p.Session = "none yet"
 	}
-	p.Store, p.Memory = s.Sessions.Where(), s.SessionStore == store.KindMemory
+	p.Store, p.Memory = s.Sessions.Where(), s.InMemory()
 	p.Guess = restartGuess()
 	p.Attacks = inWords(len(s.Lab.Attacks.All()))
 	if p.Member {

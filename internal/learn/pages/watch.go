@@ -1,8 +1,6 @@
 package pages
 
 import (
-	"context"
-
 	"github.com/labstack/echo/v4"
 
 	"holdfast/internal/learn/trace"
@@ -14,7 +12,13 @@ import (
 func (s *Pages) watch(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		r, rec, at := c.Request(), trace.New(c.Path() == explainPath), s.Now()
-		c.SetRequest(r.WithContext(watching(rec.Watch(r.Context(), s.Connections), rec)))
+		c.SetRequest(r.WithContext(web.WithTrace(rec.Watch(r.Context(), s.Connections), &web.Trace{
+			GotCookie: func(name, value string, count int) {
+				rec.Add(1, trace.Cookie{Name: name, Count: count, Value: trace.Mask(value)})
+			},
+			Retried:     rec.NextAttempt,
+			SentCookies: func(headers []string) { rec.Add(1, trace.CookiesOf(headers)) },
+		})))
 		err := next(c)
 		status := c.Response().Status
 		if err != nil {
@@ -29,17 +33,6 @@ func (s *Pages) watch(next echo.HandlerFunc) echo.HandlerFunc {
 		})
 		return err
 	}
-}
-
-// watching returns a context in which rec records the cookies of the request.
-func watching(ctx context.Context, rec *trace.Recorder) context.Context {
-	return web.WithTrace(ctx, &web.Trace{
-		GotCookie: func(name, value string, count int) {
-			rec.Add(1, trace.Cookie{Name: name, Count: count, Value: trace.Mask(value)})
-		},
-		Retried:     rec.NextAttempt,
-		SentCookies: func(headers []string) { rec.Add(1, trace.CookiesOf(headers)) },
-	})
 }
 
 // watched returns the Recorder of this request.

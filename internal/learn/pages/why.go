@@ -1,6 +1,7 @@
 package pages
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -130,26 +131,19 @@ func (s *Pages) whyPage(c echo.Context, status int, failed string) error {
 		Endings: sessionEndings(s.Sessions.Limits()), States: sessionStates(), Thieves: thieves(), Wire: wireRows(s.Sessions.CookieName()),
 	}
 	_, p.Member = web.Current(c).Member()
+	var measured []restartcheck.StateRow
 	if s.Learn {
 		state, err := s.Lab.Check.State()
 		if err != nil {
 			return err
 		}
+		measured = state.Rows
 		p.Known = !state.Measured.IsZero()
 		p.Measured = web.MomentAt(state.Measured, s.Now())
-		p.Faults = memoryFaults(state.Rows)
-		for _, row := range state.Rows {
-			if row.Store == restartcheck.JWT {
-				p.Signed = row
-			}
-		}
 		p.Second = s.secondPart(c, p.Member)
-		if failed != "" {
-			p.Second.Failed = failed
-		}
-	} else {
-		p.Faults = memoryFaults(nil)
+		p.Second.Failed = cmp.Or(failed, p.Second.Failed)
 	}
+	p.Faults, p.Signed = memoryFaults(measured), rowOf(measured, restartcheck.JWT)
 	return s.Render(c, status, "why", "Why it works", p)
 }
 
@@ -203,18 +197,20 @@ func (s *Pages) whyRefused() string {
 	}
 }
 
+// rowOf returns what a check found for a store; a zero StateRow if it found nothing.
+func rowOf(rows []restartcheck.StateRow, store string) restartcheck.StateRow {
+	for _, row := range rows {
+		if row.Store == store {
+			return row
+		}
+	}
+	return restartcheck.StateRow{}
+}
+
 // memoryFaults returns the three problems of sessions in a server's memory, each with
 // what the last check found on this machine.
 func memoryFaults(rows []restartcheck.StateRow) []memoryFault {
-	var memory, redis restartcheck.StateRow
-	for _, row := range rows {
-		switch row.Store {
-		case store.KindMemory:
-			memory = row
-		case store.KindRedis:
-			redis = row
-		}
-	}
+	memory, redis := rowOf(rows, store.KindMemory), rowOf(rows, store.KindRedis)
 	return []memoryFault{
 		{"It forgets", "Memory is lost when the process ends. A restart, a crash or a new version logs everyone out at once.", memory.Restart, redis.Restart},
 		{"It cannot be shared", "No other process can read it. A second server would not recognise anyone, so there can only be one.", memory.Second, redis.Second},
