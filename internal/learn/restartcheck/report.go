@@ -3,6 +3,7 @@ package restartcheck
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -54,23 +55,14 @@ func (r Row) KeptByKill() bool { return r.Before != "" && r.AfterKill == r.Befor
 func (r Report) Verdict() error {
 	var wrong []error
 	for _, store := range Stores() {
-		row, tested := r.row(store)
-		if !tested {
+		i := slices.IndexFunc(r.Rows, func(row Row) bool { return row.Store == store })
+		if i < 0 {
 			wrong = append(wrong, fmt.Errorf("%s was not tested", store))
 			continue
 		}
-		wrong = append(wrong, row.verdict())
+		wrong = append(wrong, r.Rows[i].verdict())
 	}
 	return errors.Join(wrong...)
-}
-
-func (r Report) row(store string) (Row, bool) {
-	for _, row := range r.Rows {
-		if row.Store == store {
-			return row, true
-		}
-	}
-	return Row{}, false
 }
 
 func (r Row) verdict() error {

@@ -98,11 +98,7 @@ func try(ctx context.Context, o Options, store string) (row Row, err error) {
 	defer func() { err = errors.Join(err, where.clear(ctx)) }()
 	t := &trial{Options: o, place: where, row: Row{Store: store}, handed: where.remember}
 	t.launch = func(ctx context.Context, extra ...string) (server, error) {
-		started, err := where.start(ctx, o.Executable, extra...)
-		if err != nil {
-			return nil, err
-		}
-		return started, nil
+		return where.start(ctx, o.Executable, extra...)
 	}
 	return t.run(ctx, t.time, t.fill)
 }
@@ -146,8 +142,7 @@ type trial struct {
 
 // withLog adds the end of the server's log to an error without it.
 func (t *trial) withLog(err error) error {
-	var ended *launch.EndedError
-	if t.server == nil || errors.As(err, &ended) {
+	if _, ended := errors.AsType[*launch.EndedError](err); t.server == nil || ended {
 		return err
 	}
 	return fmt.Errorf("%w\n%s", err, t.server.LogTail())
@@ -227,8 +222,7 @@ func (t *trial) share(ctx context.Context) error {
 		extra = []string{"REDIS_URL=" + redis}
 	}
 	second, err := t.launch(ctx, extra...)
-	var ended *launch.EndedError
-	if errors.As(err, &ended) {
+	if ended, refused := errors.AsType[*launch.EndedError](err); refused {
 		t.row.Refusal = ended.LastLine()
 		return nil
 	}
