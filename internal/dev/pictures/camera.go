@@ -38,10 +38,12 @@ var (
 	phone = look{375, "light"}
 )
 
-// camera is a headless Chromium with one tab.
+// camera is a headless Chromium with one tab. After a step that failed it takes no more.
 type camera struct {
 	ctx   context.Context
 	close func() error
+	site  string // the address of the application
+	err   error  // of the step that failed
 }
 
 func openCamera(ctx context.Context, profile string) (*camera, error) {
@@ -56,50 +58,57 @@ func openCamera(ctx context.Context, profile string) (*camera, error) {
 	return &camera{ctx: tab, close: end}, nil
 }
 
-func (c *camera) do(what string, steps ...chromedp.Action[chromedp.Void]) error {
+// step takes one step, with the context of the tab.
+func (c *camera) step(what string, take func(context.Context) error) {
+	if c.err != nil {
+		return
+	}
 	ctx, cancel := context.WithTimeout(c.ctx, stepLimit)
 	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		return fmt.Errorf("%s: %w", what, err)
+	if err := take(ctx); err != nil {
+		c.err = fmt.Errorf("%s: %w", what, err)
 	}
-	return nil
 }
 
-func (c *camera) open(url string) error {
-	return c.do("open "+url, chromedp.Navigate(url), chromedp.WaitVisible(chromedp.CSS("h1")))
+func (c *camera) do(what string, actions ...chromedp.Action[chromedp.Void]) {
+	c.step(what, func(ctx context.Context) error { return chromedp.Do(ctx, actions...) })
+}
+
+func (c *camera) open(path string) {
+	c.do("open "+path, chromedp.Navigate(c.site+path), chromedp.WaitVisible(chromedp.CSS("h1")))
 }
 
 // picture writes a picture of the open page to docs/pictures.
-func (c *camera) picture(name string, as look) error { return c.part(name, as, "html", 0) }
+func (c *camera) picture(name string, as look) { c.part(name, as, "html", 0) }
 
 // part writes a picture of one element of the open page, with a margin of around
 // pixels.
-func (c *camera) part(name string, as look, selector string, around int) error {
-	return c.write(filepath.Join(pictures, name+".png"), func(ctx context.Context) ([]byte, error) {
+func (c *camera) part(name string, as look, selector string, around int) {
+	c.write(filepath.Join(pictures, name+".png"), func(ctx context.Context) ([]byte, error) {
 		return take(ctx, as, selector, around)
 	})
 }
 
 // frame writes a picture of the open page in a window of this size, in CSS pixels times
 // scale, to a file that the site serves.
-func (c *camera) frame(name string, width, height int64, scale float64) error {
-	return c.write(filepath.Join(served, name+".png"), func(ctx context.Context) ([]byte, error) {
+func (c *camera) frame(name string, width, height int64, scale float64) {
+	c.write(filepath.Join(served, name+".png"), func(ctx context.Context) ([]byte, error) {
 		return shoot(ctx, width, height, scale)
 	})
 }
 
-func (c *camera) write(file string, take func(context.Context) ([]byte, error)) error {
-	ctx, cancel := context.WithTimeout(c.ctx, stepLimit)
-	defer cancel()
-	taken, err := take(ctx)
-	if err == nil {
-		taken, err = compress(taken)
-	}
-	if err != nil {
-		return fmt.Errorf("picture %s: %w", file, err)
-	}
-	fmt.Printf("%s  %d bytes\n", file, len(taken))
-	return os.WriteFile(file, taken, 0o644)
+func (c *camera) write(file string, take func(context.Context) ([]byte, error)) {
+	c.step("picture "+file, func(ctx context.Context) error {
+		taken, err := take(ctx)
+		if err == nil {
+			taken, err = compress(taken)
+		}
+		if err != nil {
+			return err
+		}
+		fmt.Printf("%s  %d bytes\n", file, len(taken))
+		return os.WriteFile(file, taken, 0o644)
+	})
 }
 
 func shoot(ctx context.Context, width, height int64, scale float64) ([]byte, error) {
@@ -140,10 +149,7 @@ func take(ctx context.Context, as look, selector string, around int) ([]byte, er
 			Width: float64(at.Dx()), Height: float64(min(at.Dy(), mostPixels)), Scale: 1,
 		},
 	})
-	if err != nil {
-		return nil, err
-	}
-	return shot.Data, nil
+	return shot.Data, err
 }
 
 // compress encodes a PNG again, as small as possible without losing a pixel: with a

@@ -72,49 +72,40 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, camera.close()) }()
-	return walk(ctx, camera, server.URL())
+	camera.site = server.URL()
+	walk(camera)
+	return camera.err
 }
 
 // walk goes through the application as Ada and takes pictures of what she sees.
-func walk(ctx context.Context, c *camera, site string) error {
-	return inOrder(
-		func() error { return c.open(site + "/") },
-		func() error { return c.picture("home", wide) },
-		// What other sites show beside a link to this one, at the size they ask for.
-		func() error { return c.frame("social", 800, 420, 1.5) },
-		func() error { return c.do("open the icon", chromedp.Navigate(site+"/icon.svg")) },
-		func() error { return c.frame("apple-touch-icon", 180, 180, 1) },
-		func() error { return c.register(site) },
-		func() error { return c.picture("profile", wide) },
-		func() error { return c.picture("profile-phone", phone) },
-		func() error { return c.picture("profile-dark", dark) },
-		func() error { return c.keep(site, "colour", "sea green") },
-		func() error { return c.keep(site, "basket", "3 apples, 1 loaf") },
-		func() error { return c.picture("session", wide) },
-		func() error { return logInElsewhere(ctx, site) },
-		func() error { return c.open(site + "/devices") },
-		func() error { return c.picture("devices", wide) },
-		func() error { return c.open(site + "/explain") },
-		func() error { return c.picture("explain", wide) },
-		func() error { return c.open(site + "/lab") },
-		func() error { return c.picture("lab", wide) },
-		func() error { return c.attack(site, "slow") },
-		func() error { return c.part("attack", wide, "section[aria-labelledby=slow]", 24) },
-		func() error { return c.open(site + "/lab") },
-		c.restart,
-		func() error { return c.picture("lab-after-restart", wide) },
-		func() error { return c.open(site + "/profile") },
-		func() error { return c.picture("profile-after-restart", wide) },
-	)
-}
-
-func inOrder(steps ...func() error) error {
-	for _, step := range steps {
-		if err := step(); err != nil {
-			return err
-		}
-	}
-	return nil
+func walk(c *camera) {
+	c.open("/")
+	c.picture("home", wide)
+	// What other sites show beside a link to this one, at the size they ask for.
+	c.frame("social", 800, 420, 1.5)
+	c.do("open the icon", chromedp.Navigate(c.site+"/icon.svg"))
+	c.frame("apple-touch-icon", 180, 180, 1)
+	c.register()
+	c.picture("profile", wide)
+	c.picture("profile-phone", phone)
+	c.picture("profile-dark", dark)
+	c.keep("colour", "sea green")
+	c.keep("basket", "3 apples, 1 loaf")
+	c.picture("session", wide)
+	c.step("log in elsewhere", c.logInElsewhere)
+	c.open("/devices")
+	c.picture("devices", wide)
+	c.open("/explain")
+	c.picture("explain", wide)
+	c.open("/lab")
+	c.picture("lab", wide)
+	c.attack("slow")
+	c.part("attack", wide, "section[aria-labelledby=slow]", 24)
+	c.open("/lab")
+	c.restart()
+	c.picture("lab-after-restart", wide)
+	c.open("/profile")
+	c.picture("profile-after-restart", wide)
 }
 
 // elsewhere returns the User-Agents of Ada's other browsers.
@@ -126,10 +117,10 @@ func elsewhere() []string {
 }
 
 // logInElsewhere logs Ada in from her other browsers, and logs her out of one more.
-func logInElsewhere(ctx context.Context, site string) error {
+func (c *camera) logInElsewhere(ctx context.Context) error {
 	var gone *visitor.Visitor
 	for _, agent := range append(elsewhere(), elsewhere()[0]) {
-		v := visitor.New(site)
+		v := visitor.New(c.site)
 		v.Header = http.Header{"User-Agent": {agent}}
 		if err := v.LogIn(ctx, visitor.Person{Email: email, Password: password}); err != nil {
 			return err
@@ -139,9 +130,9 @@ func logInElsewhere(ctx context.Context, site string) error {
 	return gone.LogOut(ctx)
 }
 
-func (c *camera) register(site string) error {
-	return c.do("register",
-		chromedp.Navigate(site+"/register"),
+func (c *camera) register() {
+	c.do("register",
+		chromedp.Navigate(c.site+"/register"),
 		chromedp.SendKeys(chromedp.CSS("#name"), "Ada"),
 		chromedp.SendKeys(chromedp.CSS("#email"), email),
 		chromedp.SendKeys(chromedp.CSS("#password"), password),
@@ -151,9 +142,9 @@ func (c *camera) register(site string) error {
 }
 
 // keep stores a value in the session, and waits for a page that shows it.
-func (c *camera) keep(site, key, value string) error {
-	return c.do("keep "+key,
-		chromedp.Navigate(site+"/session"),
+func (c *camera) keep(key, value string) {
+	c.do("keep "+key,
+		chromedp.Navigate(c.site+"/session"),
 		chromedp.SendKeys(chromedp.CSS("#key"), key),
 		chromedp.SendKeys(chromedp.CSS("#value"), value),
 		chromedp.Click(chromedp.CSS("form.pair .button")),
@@ -162,17 +153,17 @@ func (c *camera) keep(site, key, value string) error {
 }
 
 // restart presses the button on /lab and waits until the page is back.
-func (c *camera) restart() error {
-	return c.do("restart",
+func (c *camera) restart() {
+	c.do("restart",
 		chromedp.Click(chromedp.CSS(`form[action="/lab/restart"] button`)),
 		chromedp.WaitVisible(chromedp.CSS("main dl.facts")),
 	)
 }
 
 // attack runs one of the attacks in the lab.
-func (c *camera) attack(site, name string) error {
-	return c.do("attack",
-		chromedp.Navigate(site+"/lab/attacks"),
+func (c *camera) attack(name string) {
+	c.do("attack",
+		chromedp.Navigate(c.site+"/lab/attacks"),
 		chromedp.Click(chromedp.CSS(`form[action="/lab/attacks/`+name+`"] button`)),
 		chromedp.WaitVisible(chromedp.CSS("section[aria-labelledby="+name+"] .trial")),
 	)
