@@ -42,13 +42,13 @@ func TestTheComparisonRendersTheProfile(t *testing.T) {
 }
 
 func TestTheLimitSendsTheAnswerItWasGiven(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "answer")
-	text, err := json.Marshal(answer{
-		http.Header{"Content-Length": {"5"}, "Date": {"Mon, 02 Jan 2006 15:04:05 GMT"}, "X-Thing": {"one"}}, []byte("hello"),
+	file := filepath.Join(t.TempDir(), "job")
+	text, err := json.Marshal(job{
+		Header: http.Header{"Content-Length": {"5"}, "Date": {"Mon, 02 Jan 2006 15:04:05 GMT"}, "X-Thing": {"one"}}, Body: []byte("hello"),
 	})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(file, text, 0o600))
-	got, err := readAnswer(file)
+	got, err := readJob(file)
 	require.NoError(t, err)
 	if string(got.Body) != "hello" || got.Header.Get("X-Thing") != "one" || got.Header.Get("Content-Length") != "5" {
 		t.Errorf("got %q with %v", got.Body, got.Header)

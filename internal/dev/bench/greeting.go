@@ -37,10 +37,12 @@ const countedViews = 100
 // measureGreeting compares the cost of the page that greets a logged-in person.
 func measureGreeting(l *lab) section {
 	holdfast := l.startHoldfast("off")
-	answer := l.keepAnswer(holdfast)
+	sent, err := holdfast.visitor.Get(l.ctx, "/profile")
+	require.NoError(l, err)
+	work := job{Redis: l.redis.URL, Header: sent.Header, Body: sent.Body, Key: visitor.Key(holdfast.visitor.Token())}
 	all := []*contender{
-		l.startLimit(holdfast, answer, false), l.startLimit(holdfast, answer, true), holdfast,
-		l.startStock(answer, 0), l.startStock(answer, 24*time.Hour), l.startHoldfast("on"),
+		l.startLimit(work, holdfast.cookie, false), l.startLimit(work, holdfast.cookie, true), holdfast,
+		l.startStock(work, 0), l.startStock(work, 24*time.Hour), l.startHoldfast("on"),
 	}
 	for _, c := range all {
 		l.count(c)
@@ -60,35 +62,25 @@ func (l *lab) startHoldfast(learn string) *contender {
 	return c
 }
 
-// keepAnswer writes a response of Holdfast to a file, for the other servers.
-func (l *lab) keepAnswer(holdfast *contender) (path string) {
-	sent, err := holdfast.visitor.Get(l.ctx, "/profile")
-	require.NoError(l, err)
-	text, err := json.Marshal(answer{sent.Header, sent.Body})
-	require.NoError(l, err)
-	path = filepath.Join(l.folder, "answer")
-	require.NoError(l, os.WriteFile(path, text, 0o600))
-	return path
-}
-
-// startLimit starts the bare server, which sends exactly those bytes.
-func (l *lab) startLimit(holdfast *contender, answer string, pipelined bool) *contender {
+// startLimit starts the bare server, which sends exactly the same bytes as Holdfast.
+func (l *lab) startLimit(work job, cookie string, pipelined bool) *contender {
 	c := &contender{name: "The limit", what: "plain net/http: one GET per request through a redigo pool, then the same response bytes, prepared in advance"}
 	if pipelined {
 		c.name, c.what = "The pipelined limit", "the same, with all GETs on one connection through `internal/pipeline`"
 	}
-	l.startSelf(c, "limit", "-redis", l.redis.URL, "-key", visitor.Key(holdfast.visitor.Token()), "-answer", answer,
-		fmt.Sprintf("-pipelined=%t", pipelined))
-	c.cookie = holdfast.cookie
+	work.Pipelined = pipelined
+	l.startSelf(c, "limit", work)
+	c.cookie = cookie
 	return c
 }
 
-func (l *lab) startStock(answer string, idle time.Duration) *contender {
+func (l *lab) startStock(work job, idle time.Duration) *contender {
 	c := &contender{name: "Echo and scs", what: "configured as their documentation shows: gob codec, redisstore, LoadAndSave, request logger; the same template"}
 	if idle > 0 {
 		c.name, c.what = "Echo and scs, IdleTimeout", "the same with `IdleTimeout` set"
 	}
-	l.startSelf(c, "stock", "-redis", l.redis.URL, "-answer", answer, "-idle", idle.String())
+	work.Idle = idle
+	l.startSelf(c, "stock", work)
 	require.NoError(l, visitor.Sent(c.visitor.Post(l.ctx, "/login", url.Values{"name": {ada().Name}})))
 	l.entered(c)
 	return c
@@ -108,10 +100,15 @@ func serverSettings(redisURL string, more ...string) []string {
 	return append([]string{"HOST=127.0.0.1", "PORT=0", "LEARN=off", "LOG_FORMAT=json", "REDIS_URL=" + redisURL}, more...)
 }
 
-func (l *lab) startSelf(c *contender, args ...string) {
+// startSelf starts this program as one of the other servers.
+func (l *lab) startSelf(c *contender, as string, work job) {
 	self, err := os.Executable()
 	require.NoError(l, err)
-	l.start(c, self, args)
+	text, err := json.Marshal(work)
+	require.NoError(l, err)
+	file := filepath.Join(l.TempDir(), "job")
+	require.NoError(l, os.WriteFile(file, text, 0o600))
+	l.start(c, self, []string{as, file})
 }
 
 // start starts the server of c, with the Redis of the lab unless c has another one.

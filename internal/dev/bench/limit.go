@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"flag"
 	"fmt"
 	"io"
 	"maps"
@@ -20,31 +19,23 @@ import (
 // serveLimit does the least that a server can do to recognise its sender with Redis:
 // one GET through redigo, on a connection from a pool or on one connection for all
 // requests, and then a prepared page, with net/http and nothing else.
-func serveLimit(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("limit", flag.ContinueOnError)
-	address := flags.String("redis", "", "URL of Redis")
-	key := flags.String("key", "", "key to get")
-	pipelined := flags.Bool("pipelined", false, "one connection for all requests")
-	file := flags.String("answer", "", "file with the whole answer")
-	if err := flags.Parse(args); err != nil {
+func serveLimit(ctx context.Context, file string) error {
+	j, err := readJob(file)
+	if err != nil {
 		return err
 	}
-	sent, err := readAnswer(*file)
-	if err != nil {
-		return fmt.Errorf("read answer: %w", err)
-	}
-	do := pooled(newPool(*address))
-	if *pipelined {
-		do = newPipeline(*address).Do
+	do := pooled(newPool(j.Redis))
+	if j.Pipelined {
+		do = newPipeline(j.Redis).Do
 	}
 	return serveHTTP(ctx, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		stored, err := redis.Bytes(do("GET", *key))
+		stored, err := redis.Bytes(do("GET", j.Key))
 		if err != nil || len(stored) == 0 {
 			http.Error(w, "no session", http.StatusServiceUnavailable)
 			return
 		}
-		maps.Copy(w.Header(), sent.Header)
-		_, _ = w.Write(sent.Body)
+		maps.Copy(w.Header(), j.Header)
+		_, _ = w.Write(j.Body)
 	}))
 }
 
@@ -82,20 +73,29 @@ func newPool(url string) *redis.Pool {
 	}
 }
 
-// answer is a response of Holdfast, for the other servers.
-type answer struct {
+// job says what one of the other servers has to do.
+type job struct {
+	Redis string // its URL
+	// Header and Body are a response of Holdfast.
 	Header http.Header
 	Body   []byte
+
+	Key       string        // the limit: the key to get
+	Pipelined bool          // the limit: one connection for all requests
+	Idle      time.Duration // the typical set-up: IdleTimeout of scs
 }
 
-// readAnswer reads an answer and removes its date, because net/http writes one.
-func readAnswer(path string) (a answer, err error) {
+// readJob reads a job and removes the date of the response, because net/http writes one.
+func readJob(path string) (j job, err error) {
 	text, err := os.ReadFile(path)
 	if err == nil {
-		err = json.Unmarshal(text, &a)
+		err = json.Unmarshal(text, &j)
 	}
-	a.Header.Del("Date")
-	return a, err
+	if err != nil {
+		return job{}, fmt.Errorf("read job: %w", err)
+	}
+	j.Header.Del("Date")
+	return j, nil
 }
 
 // serveHTTP announces its address as Holdfast does, and serves until ctx is cancelled

@@ -60,12 +60,12 @@ func main() {
 
 // run measures, or runs one of the servers that Holdfast is compared with.
 func run(ctx context.Context, args []string) error {
-	if len(args) > 0 {
+	if len(args) == 2 {
 		switch args[0] {
 		case "limit":
-			return serveLimit(ctx, args[1:])
+			return serveLimit(ctx, args[1])
 		case "stock":
-			return serveStock(ctx, args[1:])
+			return serveStock(ctx, args[1])
 		}
 	}
 	var o options

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"html/template"
 	"io"
@@ -25,29 +24,22 @@ import (
 // logger and Recover, and the page rendered by html/template as it is sent. Only the
 // pool is larger than the ten idle connections of the manual, with which it would dial
 // all the time.
-func serveStock(ctx context.Context, args []string) error {
-	flags := flag.NewFlagSet("stock", flag.ContinueOnError)
-	address := flags.String("redis", "", "URL of Redis")
-	idle := flags.Duration("idle", 0, "IdleTimeout of scs")
-	answer := flags.String("answer", "", "file with an answer of Holdfast's, for its headers")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	sent, err := readAnswer(*answer)
+func serveStock(ctx context.Context, file string) error {
+	j, err := readJob(file)
 	if err != nil {
-		return fmt.Errorf("read answer: %w", err)
+		return err
 	}
 	pages, err := parseStockPages()
 	if err != nil {
 		return err
 	}
-	pool := newPool(*address)
+	pool := newPool(j.Redis)
 	defer pool.Close()
 	return serveHTTP(ctx, stock.New(stock.Options{
 		Store:       redisstore.New(pool),
 		Lifetime:    7 * 24 * time.Hour,
-		IdleTimeout: *idle,
-		Middleware:  []echo.MiddlewareFunc{middleware.RequestLogger(), middleware.Recover(), sending(sent.Header)},
+		IdleTimeout: j.Idle,
+		Middleware:  []echo.MiddlewareFunc{middleware.RequestLogger(), middleware.Recover(), sending(j.Header)},
 		Greet:       greetWith(pages, time.Now()),
 	}))
 }
