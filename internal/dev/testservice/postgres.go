@@ -28,8 +28,8 @@ type PostgresServer struct {
 	cluster *cluster // nil unless private
 }
 
-// shared is the server that the tests of this process share. When the process ends, a
-// guard stops the server and removes its files.
+// shared is the server that the tests of this process share. [Main] ends it after the
+// tests, or a guard if the process is killed.
 var shared struct {
 	sync.Mutex
 	cluster *cluster
@@ -40,9 +40,6 @@ var shared struct {
 // process share. The database is dropped when the test ends.
 func Postgres(t testing.TB) *PostgresServer {
 	t.Helper()
-	if !guarded {
-		return PrivatePostgres(t)
-	}
 	c := sharedCluster(t)
 	s := &PostgresServer{URL: c.newDatabase(t), service: &service{t: t, shared: true}}
 	t.Cleanup(func() { c.drop(t, path.Base(s.URL)) })
@@ -54,36 +51,26 @@ func Postgres(t testing.TB) *PostgresServer {
 // its copy, the rows of the copy are reset and another test reuses it.
 func FilledPostgres(t testing.TB, name string, fill func(url string) error) *PostgresServer {
 	t.Helper()
-	if !guarded {
-		s := PrivatePostgres(t)
-		if err := fill(s.URL); err != nil {
-			t.Fatalf("testservice: fill the database: %v", err)
-		}
-		return s
-	}
 	return sharedCluster(t).copied(t, name, fill)
 }
 
 func sharedCluster(t testing.TB) *cluster {
 	t.Helper()
-	programs(t)
 	shared.Lock()
+	defer shared.Unlock()
 	if shared.cluster == nil && shared.err == nil {
 		shared.cluster, shared.err = newCluster(t)
 	}
-	c, err := shared.cluster, shared.err
-	shared.Unlock()
-	if err != nil {
-		t.Fatalf("testservice: start PostgreSQL: %v", err)
+	if shared.err != nil {
+		t.Fatalf("testservice: start PostgreSQL: %v", shared.err)
 	}
-	return c
+	return shared.cluster
 }
 
 // PrivatePostgres returns an empty database on a server for this test only. The test
 // may stop, start, pause and resume the server, whose port stays the same.
 func PrivatePostgres(t testing.TB) *PostgresServer {
 	t.Helper()
-	programs(t)
 	c, err := newCluster(t)
 	if err != nil {
 		t.Fatalf("testservice: start PostgreSQL: %v", err)
@@ -121,12 +108,6 @@ func (s *PostgresServer) FailOver() {
 	require.NoError(s.t, s.cluster.exec("SELECT pg_promote()"))
 }
 
-func programs(t testing.TB) {
-	t.Helper()
-	Program(t, "initdb")
-	Program(t, "postgres")
-}
-
 // cluster is one server with its files.
 type cluster struct {
 	*service
@@ -140,6 +121,9 @@ type cluster struct {
 }
 
 func newCluster(t testing.TB) (*cluster, error) {
+	t.Helper()
+	Program(t, "initdb")
+	Program(t, "postgres")
 	folder, err := openFolder("holdfast-postgres-")
 	if err != nil {
 		return nil, err

@@ -9,10 +9,6 @@ import (
 	"syscall"
 )
 
-// guarded reports whether a server cannot outlive the test process on this system. If
-// it is false, no server is shared, and each ends with the test that asked for it.
-const guarded = false
-
 // Guard does nothing on this system: a process outlives a test process that is killed.
 func Guard(int) (release func(), err error) { return func() {}, nil }
 

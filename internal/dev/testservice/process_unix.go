@@ -11,9 +11,6 @@ import (
 	"syscall"
 )
 
-// guarded reports whether a server cannot outlive the test process on this system.
-const guarded = true
-
 // The scripts wait for the end of their standard input. It is a pipe whose other end
 // only the test process holds, so it ends when that process does. The word "released"
 // means that there is nothing left to do.

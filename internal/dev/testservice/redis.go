@@ -42,9 +42,6 @@ var sharedRedis struct {
 // CONFIG SET, no stop. See [PrivateRedis] for those.
 func Redis(t testing.TB) *RedisServer {
 	t.Helper()
-	if !guarded {
-		return PrivateRedis(t)
-	}
 	Program(t, "redis-server")
 	sharedRedis.Lock()
 	defer sharedRedis.Unlock()

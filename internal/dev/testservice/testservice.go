@@ -32,11 +32,15 @@ const (
 // skips the test with the reason, or fails it if HOLDFAST_REQUIRE_SERVICES=1.
 func Program(t testing.TB, names ...string) string {
 	t.Helper()
-	path := Installed(names...)
-	if path == "" {
-		missing(t, strings.Join(names, " or ")+" is not installed")
+	if path := Installed(names...); path != "" {
+		return path
 	}
-	return path
+	wanted := strings.Join(names, " or ")
+	if os.Getenv("HOLDFAST_REQUIRE_SERVICES") == "1" {
+		t.Fatalf("testservice: %s is not installed, and HOLDFAST_REQUIRE_SERVICES=1", wanted)
+	}
+	t.Skipf("testservice: %s is not installed", wanted)
+	return ""
 }
 
 // Installed returns the path of the first of names that is installed, or "".
@@ -71,14 +75,6 @@ func find(name string) string {
 		}
 	}
 	return ""
-}
-
-func missing(t testing.TB, reason string) {
-	t.Helper()
-	if os.Getenv("HOLDFAST_REQUIRE_SERVICES") == "1" {
-		t.Fatalf("testservice: %s, and HOLDFAST_REQUIRE_SERVICES=1", reason)
-	}
-	t.Skipf("testservice: %s", reason)
 }
 
 // poll calls ready until it returns nil, the server's process exits or limit has
