@@ -1,7 +1,6 @@
 package architecture
 
 import (
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,7 +101,7 @@ func TestImportsFollowTheTable(t *testing.T) {
 			}
 		}
 	}
-	for name := range maps.Keys(mayImport) {
+	for name := range mayImport {
 		if !seen[name] {
 			t.Errorf("the table has a row for %s, which is no package", name)
 		}

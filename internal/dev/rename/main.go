@@ -35,7 +35,7 @@ func run(args []string, stdout io.Writer) error {
 	if err := checkOriginal(*top); err != nil {
 		return err
 	}
-	done, err := rename(*top, original, to)
+	done, err := rename(*top, to)
 	if err != nil {
 		return err
 	}

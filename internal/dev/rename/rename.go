@@ -73,9 +73,9 @@ type outcome struct {
 }
 
 // rename changes every file below top.
-func rename(top string, from, to names) (outcome, error) {
+func rename(top string, to names) (outcome, error) {
 	var done outcome
-	change := changer(from, to)
+	change := changer(to)
 	err := filepath.WalkDir(top, func(at string, entry fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -99,7 +99,7 @@ func rename(top string, from, to names) (outcome, error) {
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
-		done.meaning = append(done.meaning, meaning(file, before, from)...)
+		done.meaning = append(done.meaning, meaning(file, before)...)
 		if bytes.Equal(before, after) {
 			return nil
 		}
@@ -109,21 +109,20 @@ func rename(top string, from, to names) (outcome, error) {
 	if err != nil {
 		return done, err
 	}
-	program := func(n names) string { return filepath.Join(top, "cmd", n.Slug) }
-	return done, os.Rename(program(from), program(to))
+	return done, os.Rename(filepath.Join(top, "cmd", original.Slug), filepath.Join(top, "cmd", to.Slug))
 }
 
 // changer returns the function that changes one file.
-func changer(from, to names) func(file string, text []byte) ([]byte, error) {
+func changer(to names) func(file string, text []byte) ([]byte, error) {
 	// Match only the first part of an import path, so not cmd/holdfast/web.
-	imports := regexp.MustCompile(`(^|[^\w/.-])` + from.Module + `/(cmd|internal|migrations|static|templates|web)\b`)
-	module := regexp.MustCompile(`(?m)^module ` + from.Module + `$`)
+	imports := regexp.MustCompile(`(^|[^\w/.-])` + original.Module + `/(cmd|internal|migrations|static|templates|web)\b`)
+	module := regexp.MustCompile(`(?m)^module ` + original.Module + `$`)
 	// A mark that does not occur in text protects the new path from a second
 	// replacement.
 	const mark = "\x00"
 	prose := strings.NewReplacer(
-		from.Name, to.Name, strings.ToUpper(from.Slug), strings.ToUpper(to.Slug), from.Slug, to.Slug, mark, to.Module)
-	code := strings.NewReplacer(from.Name, to.identifier(), strings.ToUpper(from.Slug), strings.ToUpper(to.Slug), from.Slug, to.Slug)
+		original.Name, to.Name, strings.ToUpper(original.Slug), strings.ToUpper(to.Slug), original.Slug, to.Slug, mark, to.Module)
+	code := strings.NewReplacer(original.Name, to.identifier(), strings.ToUpper(original.Slug), strings.ToUpper(to.Slug), original.Slug, to.Slug)
 	return func(file string, text []byte) ([]byte, error) {
 		text = imports.ReplaceAll(text, []byte("${1}"+mark+"/$2"))
 		text = module.ReplaceAll(text, []byte("module "+mark))
@@ -175,12 +174,12 @@ func changeGo(text []byte, identifier, prose func(string) string) []byte {
 }
 
 // meaning finds lines that explain the name, which no rename can change.
-func meaning(file string, text []byte, from names) []string {
+func meaning(file string, text []byte) []string {
 	var found []string
 	number := 0
 	for line := range strings.Lines(string(text)) {
 		number++
-		if regexp.MustCompile(`(?i)\ba \*?` + from.Slug + `\*? is\b`).MatchString(line) {
+		if regexp.MustCompile(`(?i)\ba \*?` + original.Slug + `\*? is\b`).MatchString(line) {
 			found = append(found, fmt.Sprintf("%s:%d: %s", file, number, strings.TrimSpace(line)))
 		}
 	}

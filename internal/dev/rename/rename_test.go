@@ -5,9 +5,6 @@ import (
 	"testing"
 )
 
-// own holds the names of this code before a rename.
-var own = names{"Holdfast", "holdfast", "holdfast"}
-
 func TestNamesThatCannotStandEverywhereAreRefused(t *testing.T) {
 	good := names{"Kelp", "kelp", "example.com/kelp"}
 	if err := good.check(); err != nil {
@@ -26,7 +23,7 @@ func TestNamesThatCannotStandEverywhereAreRefused(t *testing.T) {
 
 func TestNamesOfGoCommentsAndTextsAreChangedEachInItsWay(t *testing.T) {
 	to := names{"Sea Farer", "seafarer", "example.com/kelp/seafarer"}
-	change := changer(own, to)
+	change := changer(to)
 	for _, c := range []struct{ file, before, after string }{
 		{"web/a.go", "package web\n\nimport \"holdfast/internal/form\"\n", "package web\n\nimport \"example.com/kelp/seafarer/internal/form\"\n"},
 		{"web/a.go", "package web\n\nfunc startHoldfast() {} // starts Holdfast\n", "package web\n\nfunc startSeaFarer() {} // starts Sea Farer\n"},

@@ -86,8 +86,7 @@ func (s *PostgresServer) Follow() {
 	s.t.Helper()
 	s.own()
 	replica := filepath.Join(s.folder, "replica")
-	at := &url.URL{Scheme: "postgres", User: url.UserPassword("holdfast", s.cluster.password), Host: "127.0.0.1:" + strconv.Itoa(s.cluster.port)}
-	if out, err := s.cluster.program("pg_basebackup", "-D", replica, "-X", "stream", "-c", "fast", "-d", at.String()).CombinedOutput(); err != nil {
+	if out, err := s.cluster.program("pg_basebackup", "-D", replica, "-X", "stream", "-c", "fast", "-d", s.cluster.url("postgres")).CombinedOutput(); err != nil {
 		s.t.Fatalf("testservice: make a replica: %v\n%s", err, out)
 	}
 	if out, err := s.cluster.program("touch", filepath.Join(replica, "standby.signal")).CombinedOutput(); err != nil {

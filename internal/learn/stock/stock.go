@@ -10,6 +10,7 @@
 package stock
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"net/http"
@@ -101,12 +102,8 @@ func (s *Site) logIn(c echo.Context) error {
 	if err := s.sessions.RenewToken(ctx); err != nil {
 		return err
 	}
-	name := c.FormValue("name")
-	if name == "" {
-		name = "Throw-away"
-	}
 	s.sessions.Put(ctx, "id", "AAAAAAAAAAAAAAAAAAAAAA")
-	s.sessions.Put(ctx, "name", name)
+	s.sessions.Put(ctx, "name", cmp.Or(c.FormValue("name"), "Throw-away"))
 	s.sessions.Put(ctx, "created", now)
 	s.sessions.Put(ctx, "seen", now)
 	s.sessions.Put(ctx, "start", 1)
