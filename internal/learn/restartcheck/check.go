@@ -236,12 +236,11 @@ type stored struct {
 // rows returns one row for each store, tested or not.
 func (u stored) rows(testing, doing, otherwise string) (rows []StateRow) {
 	for _, row := range u.Report.Rows {
-		each, _ := u.Report.Growth(row)
 		rows = append(rows, StateRow{
 			Store: row.Store, Restart: knows(row.KeptByRestart()), Kill: knows(row.KeptByKill()), Second: knows(row.Shared),
-			Growth: Cost{growth(u.Report, row), share(u.Report, each, func(r Row) int64 { each, _ := u.Report.Growth(r); return each })},
-			Size:   Cost{showBytes(row.SessionSize), share(u.Report, row.SessionSize, func(r Row) int64 { return r.SessionSize })},
-			Page:   Cost{showPage(row), share(u.Report, int64(row.Greeting), func(r Row) int64 { return int64(r.Greeting) })},
+			Growth: Cost{showGrowth(u.Report, row), u.Report.share(row, u.Report.growth)},
+			Size:   Cost{showBytes(row.SessionSize), u.Report.share(row, func(r Row) int64 { return r.SessionSize })},
+			Page:   Cost{showPage(row), u.Report.share(row, func(r Row) int64 { return int64(r.Greeting) })},
 		})
 		if row.Refusal != "" {
 			rows[len(rows)-1].Second = Refused
@@ -274,16 +273,13 @@ func ended(works bool) string {
 	return Ended
 }
 
-// share is how much a value is of the largest one in the report, in percent.
-func share(report Report, value int64, of func(Row) int64) int {
-	var most int64
-	for _, row := range report.Rows {
-		most = max(most, of(row))
+// share is how much a figure of a row is of the largest one in the report, in percent.
+func (r Report) share(row Row, figure func(Row) int64) int {
+	most := int64(1)
+	for _, other := range r.Rows {
+		most = max(most, figure(other))
 	}
-	if most == 0 {
-		return 0
-	}
-	return int(max(value, 0) * 100 / most)
+	return int(max(figure(row), 0) * 100 / most)
 }
 
 func reportFile(cfg config.Config) string {

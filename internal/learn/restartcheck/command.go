@@ -111,7 +111,7 @@ func reportCells(report Report) [][]string {
 	for _, row := range report.Rows {
 		cells = append(cells, []string{
 			row.Store, greeted(row.Before), greeted(row.AfterRestart), greeted(row.AfterKill), shared(row), copied(row),
-			growth(report, row), showBytes(row.SessionSize), showPage(row),
+			showGrowth(report, row), showBytes(row.SessionSize), showPage(row),
 		})
 	}
 	return cells
@@ -147,13 +147,13 @@ func copied(row Row) string {
 	}
 }
 
-func growth(report Report, row Row) string {
-	switch each, known := report.Growth(row); {
+func showGrowth(report Report, row Row) string {
+	switch {
 	case row.Store == JWT:
 		return "none stored"
-	case !known:
+	case report.Sessions < enough:
 		return "too few sessions to tell"
-	case each == 0:
+	case report.growth(row) == 0:
 		return "no growth"
 	}
 	return "+" + showBytes(row.MemoryGrowth)

@@ -89,13 +89,13 @@ const (
 	enough = 2000
 )
 
-// Growth returns by how many bytes the server's memory grew per session, 0 for
-// none; known is false if too few sessions were created.
-func (r Report) Growth(row Row) (each int64, known bool) {
-	if each = row.MemoryGrowth / int64(max(r.Sessions, 1)); each < grows || row.MemoryGrowth < row.MemoryNoise {
-		each = 0
+// growth returns by how many bytes the server's memory grew per session, 0 for none.
+func (r Report) growth(row Row) int64 {
+	each := row.MemoryGrowth / int64(max(r.Sessions, 1))
+	if each < grows || row.MemoryGrowth < row.MemoryNoise {
+		return 0
 	}
-	return each, r.Sessions >= enough
+	return each
 }
 
 // Sentence says what a row means for choosing a store.
@@ -122,8 +122,8 @@ func (r Report) Sentence(row Row) string {
 	if row.Copies != nil {
 		parts = append(parts, row.Copies.sentence())
 	}
-	switch each, known := r.Growth(row); {
-	case !known || row.Store == JWT: // which creates no sessions to measure
+	switch each := r.growth(row); {
+	case r.Sessions < enough || row.Store == JWT: // which creates no sessions to measure
 	case each > 0:
 		parts = append(parts, fmt.Sprintf("server memory grows by %d bytes per session", each))
 	default:
