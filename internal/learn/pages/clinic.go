@@ -18,25 +18,22 @@ const clinicPath = "/lab/cookies"
 // back: on a reload, too.
 const clinicLife = time.Minute
 
-// clinicCookie is one cookie that the clinic sets, and the rule that it tries.
+// clinicCookie is one cookie that the clinic sets, the rule that it tries, and what the
+// browser sent.
 type clinicCookie struct {
 	Title  string
 	Header string // Set-Cookie
 	Rule   string // what decides, with its section of RFC 6265bis
 	Advice string // what to do if your own cookie does not come back
+	Back   bool   // whether the browser sent it
+	Value  string // as sent
 	name   string
 }
 
 type clinicPage struct {
 	Tried   bool // whether the browser was sent the cookies just now
-	Results []clinicResult
+	Results []clinicCookie
 	HTTPS   bool
-}
-
-type clinicResult struct {
-	clinicCookie
-	Back  bool   // whether the browser sent it
-	Value string // as sent
 }
 
 // clinicCookies returns the cookies in the order of the page.
@@ -103,12 +100,11 @@ func (s *Pages) showClinic(c echo.Context) error {
 	tried, _ := strconv.ParseInt(c.QueryParam("tried"), 10, 64) // Unix seconds; 0 for anything else
 	p := clinicPage{Tried: s.Now().Sub(time.Unix(tried, 0)) < clinicLife, HTTPS: s.BaseURL.Scheme == "https"}
 	for _, cookie := range clinicCookies() {
-		result := clinicResult{clinicCookie: cookie}
 		for _, sent := range c.Request().CookiesNamed(cookie.name) {
-			result.Value = strings.TrimPrefix(result.Value+", "+sent.Value, ", ")
-			result.Back = true
+			cookie.Value = strings.TrimPrefix(cookie.Value+", "+sent.Value, ", ")
+			cookie.Back = true
 		}
-		p.Results = append(p.Results, result)
+		p.Results = append(p.Results, cookie)
 	}
 	return s.Render(c, http.StatusOK, "clinic", "Cookie clinic", p)
 }

@@ -120,8 +120,8 @@ func samplePages() map[string][]any {
 				Began: then, Measured: then,
 			}}, labPage{checkPart: running}},
 		"labcheck": {checkPart{}, running},
-		"clinic": {clinicPage{}, clinicPage{Tried: true, Results: []clinicResult{
-			{clinicCookie: clinicCookies()[0], Back: true, Value: "1"}, {clinicCookie: clinicCookies()[4]},
+		"clinic": {clinicPage{}, clinicPage{Tried: true, Results: []clinicCookie{
+			{Title: "Secure", Header: "clinic-secure=1; Secure", Rule: "It is dropped.", Advice: "Use https.", Back: true, Value: "1"}, clinicCookies()[4],
 		}}},
 		"expire": {expirePage{}, expirePage{Key: "8BMV", Store: "Redis", Left: "7 seconds", ByHand: byhand.Lines{Left: "redis-cli TTL x"}}, expirePage{Key: "8BMV"}},
 		"attacks": {attacksPage{}, attacksPage{Busy: true, Shown: "two", Scores: []attackScore{{"This server", 1, 0, 0}, {"The typical set-up", 0, 1, 0}}, Attacks: []attackSection{
