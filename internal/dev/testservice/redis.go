@@ -20,7 +20,6 @@ import (
 type RedisServer struct {
 	URL  string // redis://127.0.0.1:PORT, with /NUMBER for a database of a shared server
 	Addr string // 127.0.0.1:PORT
-	CLI  string // path of redis-cli, "" if it is not installed
 
 	*service
 }
@@ -93,7 +92,7 @@ func PrivateRedis(t testing.TB, args ...string) *RedisServer {
 }
 
 func startRedis(t testing.TB, folder string, args ...string) (*RedisServer, error) {
-	s := &RedisServer{CLI: find("redis-cli")}
+	s := &RedisServer{}
 	port := ""
 	s.service = &service{
 		t: t, name: "redis-server", folder: folder, stop: syscall.SIGTERM, last: syscall.SIGKILL,
