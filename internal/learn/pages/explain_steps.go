@@ -11,6 +11,7 @@ import (
 
 	"holdfast/internal/learn/byhand"
 	"holdfast/internal/learn/trace"
+	"holdfast/internal/product"
 	"holdfast/internal/session"
 	"holdfast/web"
 )
@@ -212,7 +213,7 @@ func (e *explanation) form(step trace.Step, what trace.Form) {
 		Title: "It looks like a token",
 		Text:  "This server’s tokens are 32 random bytes, written as 43 characters: too many possibilities to guess. It does not look up anything else.",
 		Facts: []explainFact{
-			{Term: "Characters", Value: fmt.Sprintf("%d of %d", what.Length, what.Want)},
+			{Term: "Characters", Value: fmt.Sprintf("%d of %d", what.Length, session.TokenLength)},
 			{Term: "Alphabet", Value: yes(what.Alphabet, "letters, digits, - and _", "other characters, or an incomplete end")},
 		},
 		Hand:      []string{`printf %s "$TOKEN" | wc -c`},
@@ -269,7 +270,7 @@ func (e *explanation) connection(step trace.Step, what trace.Connection) {
 	e.add(step, explainStep{
 		Title: "A connection was opened",
 		Text:  "This request needed a new connection to Redis, and waited for it. Redis may have been restored from an older copy, with sessions that have ended since. So before it trusts anything there, the server reads the stored heartbeat, removes every session that ended after it, and writes a new one.",
-		Facts: append([]explainFact{{Term: "Heartbeat", Value: what.Beat, Code: true}}, failedFact(what.Cause)...),
+		Facts: append([]explainFact{{Term: "Heartbeat", Value: product.Heartbeat, Code: true}}, failedFact(what.Cause)...),
 	})
 }
 

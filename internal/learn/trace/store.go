@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"holdfast/internal/product"
 	"holdfast/internal/session/store"
 )
 
@@ -63,7 +62,7 @@ type checked struct {
 func (all *Connections) Connecting(ctx context.Context) (watched context.Context, done func(error)) {
 	rec, began := New(false), time.Now()
 	return rec.Watch(ctx, nil), func(err error) {
-		rec.Timed(1, began, Connection{Beat: product.Heartbeat, Cause: Cause(err)})
+		rec.Timed(1, began, Connection{Cause(err)})
 		all.latest.Store(&checked{time.Now(), rec.Attempt()})
 	}
 }

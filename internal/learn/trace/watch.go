@@ -36,7 +36,7 @@ func (r *Recorder) gotToken(token string) {
 	good := session.WellFormed(token)
 	if r.closely {
 		_, err := base64.RawURLEncoding.DecodeString(token)
-		r.AddOf(session.WellFormed, Form{Length: len(token), Want: session.TokenLength, Alphabet: err == nil, Good: good})
+		r.AddOf(session.WellFormed, Form{Length: len(token), Alphabet: err == nil, Good: good})
 	}
 	if good {
 		r.AddOf(session.Key, Hash{Key: session.Key(token)})

@@ -53,9 +53,9 @@ type Cookie struct {
 
 // Form is the check of a token's form, before any lookup.
 type Form struct {
-	Length, Want int // characters
-	Alphabet     bool
-	Good         bool
+	Length   int // characters
+	Alphabet bool
+	Good     bool
 }
 
 // Hash is the key under which a store keeps a session: the SHA-256 of its token in
@@ -73,11 +73,8 @@ type Operation struct {
 }
 
 // Connection is a new connection to the store, with everything that was done before
-// anything read over it was trusted.
-type Connection struct {
-	Beat  string // the key of the heartbeat
-	Cause string // why it is not trusted; "" when it is
-}
+// anything read over it was trusted. Cause is why it is not trusted, "" when it is.
+type Connection struct{ Cause string }
 
 // Decoded is a stored record after it was read.
 type Decoded struct{ session.Record }
