@@ -34,13 +34,10 @@ type Server struct {
 // It is killed when the test ends.
 func Start(t testing.TB, program, dir string, settings Settings) *Server {
 	t.Helper()
-	s := &Server{Dir: dir, t: t, program: program, settings: Settings{"HOST": "127.0.0.1"}}
+	// Tests sign up and log in many people from one address.
+	s := &Server{Dir: dir, t: t, program: program, settings: Settings{"HOST": "127.0.0.1", "THROTTLE": "off"}}
 	maps.Copy(s.settings, settings)
 	t.Cleanup(s.end)
-	// Tests sign up and log in many people from one address.
-	if _, set := s.settings["THROTTLE"]; !set {
-		s.settings["THROTTLE"] = "off"
-	}
 	if _, set := s.settings["PORT"]; set {
 		s.Start()
 		return s

@@ -72,21 +72,21 @@ func TestPostgresGivesEachCallAnEmptyDatabase(t *testing.T) {
 	if a.URL == b.URL {
 		t.Fatalf("both are %s", a.URL)
 	}
-	require.NoError(t, query(a.URL, "CREATE TABLE kelp (rock int)"))
-	if err := query(b.URL, "CREATE TABLE kelp (rock int)"); err != nil {
+	require.NoError(t, execute(a.URL, "CREATE TABLE kelp (rock int)"))
+	if err := execute(b.URL, "CREATE TABLE kelp (rock int)"); err != nil {
 		t.Fatalf("the second database is not empty: %v", err)
 	}
 }
 
 func TestPostgresStopsAndStartsOnTheSameURL(t *testing.T) {
 	s := testservice.PrivatePostgres(t)
-	require.NoError(t, query(s.URL, "CREATE TABLE kelp (rock int)"))
+	require.NoError(t, execute(s.URL, "CREATE TABLE kelp (rock int)"))
 	s.Stop()
-	if query(s.URL, "SELECT 1") == nil {
+	if execute(s.URL, "SELECT 1") == nil {
 		t.Fatal("a stopped server answers")
 	}
 	s.Start()
-	require.NoError(t, query(s.URL, "SELECT rock FROM kelp"))
+	require.NoError(t, execute(s.URL, "SELECT rock FROM kelp"))
 }
 
 func TestPostgresPausedHangsOpenConnectionsToo(t *testing.T) {
@@ -101,7 +101,7 @@ func TestPostgresPausedHangsOpenConnectionsToo(t *testing.T) {
 		t.Fatalf("a paused server: %v, want a timeout", err)
 	}
 	s.Resume()
-	require.NoError(t, query(s.URL, "SELECT 1"))
+	require.NoError(t, execute(s.URL, "SELECT 1"))
 	s.Pause() // the end of the test must cope with a paused server
 }
 
@@ -112,26 +112,12 @@ func do(t *testing.T, s *testservice.RedisServer, command string, args ...any) {
 	}
 }
 
-func query(url, sql string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return err
-	}
-	defer conn.Close(context.Background())
-	_, err = conn.Exec(ctx, sql)
-	return err
-}
-
 func TestADatabaseOfTheSharedRedisIsEmptyAndItsOwn(t *testing.T) {
 	one, other := testservice.Redis(t), testservice.Redis(t)
 	if one.Addr != other.Addr || one.URL == other.URL {
 		t.Fatalf("%s and %s, want two databases of one server", one.URL, other.URL)
 	}
-	if _, err := one.Do("SET", "key", "value"); err != nil {
-		t.Fatal(err)
-	}
+	do(t, one, "SET", "key", "value")
 	if n, err := redis.Int(other.Do("DBSIZE")); n != 0 || err != nil {
 		t.Fatalf("%d keys of another test, %v", n, err)
 	}
@@ -183,12 +169,13 @@ func TestADatabaseInUseIsGivenToNoOtherTest(t *testing.T) {
 }
 
 func execute(url string, statements ...string) error {
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
 	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
 	}
-	defer conn.Close(ctx)
+	defer conn.Close(context.Background())
 	for _, sql := range statements {
 		if _, err := conn.Exec(ctx, sql); err != nil {
 			return err

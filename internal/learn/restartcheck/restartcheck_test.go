@@ -73,9 +73,8 @@ func TestEveryStoreDoesWhatItIsForOnEmbeddedServices(t *testing.T) {
 func TestEveryStoreDoesWhatItIsForOnRealServices(t *testing.T) {
 	t.Parallel()
 	cache, people := testservice.PrivateRedis(t), testservice.Postgres(t)
-	if _, err := cache.Do("SET", "holdfast:session:of-someone-else", "kept"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := cache.Do("SET", "holdfast:session:of-someone-else", "kept")
+	require.NoError(t, err)
 	before := schemas(t, people.URL)
 	o := options(t)
 	o.RedisURL, o.DatabaseURL, o.Sessions = cache.URL, people.URL, campaign.Number(500, 1200)

@@ -14,6 +14,7 @@ import (
 
 	"github.com/PuerkitoBio/goquery"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/view"
 )
 
@@ -67,14 +68,10 @@ func (s Suite) Data(t testing.TB) map[string][]view.Data {
 func Render(t testing.TB, views *view.Set, page string, data view.Data) (string, *goquery.Document) {
 	t.Helper()
 	var out bytes.Buffer
-	if err := views.Render(&out, page, data); err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, views.Render(&out, page, data))
 	html := out.String()
 	doc, err := goquery.NewDocumentFromReader(&out)
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 	return html, doc
 }
 
@@ -160,9 +157,7 @@ func (s Suite) CheckForms(t *testing.T) {
 		}
 		return err
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	require.NoError(t, err)
 }
 
 // CheckEscaping fills every text with something that would become an element, an
