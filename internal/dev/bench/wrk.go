@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
-	"time"
 
 	"holdfast/internal/dev/require"
 )
@@ -21,16 +20,16 @@ var wrkScript []byte
 
 // load is what wrk measured for one server in one round.
 type load struct {
-	perSecond float64       // responses
-	p50, p99  time.Duration // from request to response
-	bytes     float64       // of one response
-	cpu       float64       // CPU time of the server for one response, in seconds
-	redis     float64       // the same for its Redis
+	perSecond float64 // responses
+	p50, p99  float64 // seconds from request to response
+	bytes     float64 // of one response
+	cpu       float64 // CPU time of the server for one response, in seconds
+	redis     float64 // the same for its Redis
 }
 
 func (seen load) rate() float64      { return seen.perSecond }
-func (seen load) wait() float64      { return seen.p50.Seconds() }
-func (seen load) longWait() float64  { return seen.p99.Seconds() }
+func (seen load) wait() float64      { return seen.p50 }
+func (seen load) longWait() float64  { return seen.p99 }
 func (seen load) size() float64      { return seen.bytes }
 func (seen load) serverCPU() float64 { return seen.cpu }
 func (seen load) redisCPU() float64  { return seen.redis }
@@ -56,11 +55,10 @@ func (l *lab) wrk(c *contender, connections int) load {
 	if err != nil || failed > 0 || answers == 0 {
 		l.Fatalf("run wrk at %s: %.0f answers, %.0f failed, error %v\n%s", url, answers, failed, err, out)
 	}
-	micro := float64(time.Microsecond)
 	return load{
 		perSecond: answers / (micros / 1e6),
-		p50:       time.Duration(p50 * micro),
-		p99:       time.Duration(p99 * micro),
+		p50:       p50 / 1e6,
+		p99:       p99 / 1e6,
 		bytes:     bytesRead / answers,
 		cpu:       cpu / answers,
 		redis:     redis / answers,

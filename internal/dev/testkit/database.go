@@ -7,6 +7,7 @@ package testkit
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -73,11 +74,8 @@ func migrate(cfg database.Config) error {
 	if err != nil {
 		return err
 	}
-	if _, err := db.Migrate(ctx); err != nil {
-		db.Close()
-		return err
-	}
-	return db.Close()
+	_, err = db.Migrate(ctx)
+	return errors.Join(err, db.Close())
 }
 
 // BothDatabases runs a test on a migrated SQLite and a migrated PostgreSQL
