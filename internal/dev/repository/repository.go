@@ -29,9 +29,7 @@ func Copy(t *testing.T) string {
 		t.Skipf("repository: no go command to try a copy with: %v", err)
 	}
 	entries, err := os.ReadDir(top)
-	if err != nil {
-		t.Fatalf("repository: %v", err)
-	}
+	require.NoError(t, err)
 	to := t.TempDir()
 	for _, entry := range entries {
 		name := entry.Name()

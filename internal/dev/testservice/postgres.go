@@ -144,14 +144,14 @@ func newCluster(t testing.TB) (*cluster, error) {
 			return conn.Close(ctx)
 		},
 	}
-	if err := c.create(t); err != nil {
+	if err := c.create(); err != nil {
 		os.RemoveAll(folder)
 		return nil, err
 	}
 	return c, nil
 }
 
-func (c *cluster) create(t testing.TB) error {
+func (c *cluster) create() error {
 	secret := filepath.Join(c.folder, "password")
 	if err := os.WriteFile(secret, []byte(c.password), 0o600); err != nil {
 		return err
@@ -165,7 +165,7 @@ func (c *cluster) create(t testing.TB) error {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	return c.startOnFreePort(t, func(port int) { c.port = port })
+	return c.startOnFreePort(func(port int) { c.port = port })
 }
 
 func (c *cluster) program(program string, args ...string) *exec.Cmd {

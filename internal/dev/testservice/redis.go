@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strconv"
 	"strings"
@@ -45,7 +44,10 @@ func Redis(t testing.TB) *RedisServer {
 	sharedRedis.Lock()
 	defer sharedRedis.Unlock()
 	if sharedRedis.server == nil && sharedRedis.err == nil {
-		sharedRedis.server, sharedRedis.err = newSharedRedis(t)
+		var folder string // [Main] removes it
+		if folder, sharedRedis.err = openFolder("holdfast-redis-"); sharedRedis.err == nil {
+			sharedRedis.server, sharedRedis.err = startRedis(t, folder, "--databases", strconv.Itoa(redisDatabases))
+		}
 	}
 	if sharedRedis.err != nil {
 		t.Fatalf("testservice: start redis-server: %v", sharedRedis.err)
@@ -62,18 +64,6 @@ func Redis(t testing.TB) *RedisServer {
 		}
 	})
 	return &s
-}
-
-func newSharedRedis(t testing.TB) (*RedisServer, error) {
-	folder, err := openFolder("holdfast-redis-")
-	if err != nil {
-		return nil, err
-	}
-	s, err := startRedis(t, folder, "--databases", strconv.Itoa(redisDatabases))
-	if err != nil {
-		os.RemoveAll(folder)
-	}
-	return s, err
 }
 
 // PrivateRedis starts a redis-server on a free loopback port, with its files in a
@@ -111,7 +101,7 @@ func startRedis(t testing.TB, folder string, args ...string) (*RedisServer, erro
 			return err
 		},
 	}
-	return s, s.startOnFreePort(t, func(free int) {
+	return s, s.startOnFreePort(func(free int) {
 		port = strconv.Itoa(free)
 		s.Addr = "127.0.0.1:" + port
 		s.URL = "redis://" + s.Addr

@@ -36,7 +36,7 @@ func (s *service) start() error {
 		return err
 	}
 	s.run = run
-	if err := poll(run, startLimit, s.ready); err != nil {
+	if err := poll(run, s.ready); err != nil {
 		run.end(s.last)
 		return fmt.Errorf("%w\n%s", err, tail(s.log()))
 	}
@@ -44,9 +44,9 @@ func (s *service) start() error {
 }
 
 // startOnFreePort calls use with the port before each attempt.
-func (s *service) startOnFreePort(t testing.TB, use func(port int)) (err error) {
+func (s *service) startOnFreePort(use func(port int)) (err error) {
 	for range 3 { // another process may have taken the port meanwhile
-		use(FreePort(t))
+		use(FreePort(s.t))
 		if err = s.start(); err == nil {
 			return nil
 		}

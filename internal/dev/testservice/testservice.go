@@ -77,10 +77,10 @@ func find(name string) string {
 	return ""
 }
 
-// poll calls ready until it returns nil, the server's process exits or limit has
+// poll calls ready until it returns nil, the server's process exits or startLimit has
 // passed. It returns the last error.
-func poll(p *process, limit time.Duration, ready func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), limit)
+func poll(p *process, ready func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
@@ -95,7 +95,7 @@ func poll(p *process, limit time.Duration, ready func(context.Context) error) er
 		case <-p.done:
 			return fmt.Errorf("exited unexpectedly (%s): %w", p.cmd.ProcessState, err)
 		case <-ctx.Done():
-			return fmt.Errorf("not ready within %s: %w", limit, err)
+			return fmt.Errorf("not ready within %s: %w", startLimit, err)
 		case <-tick.C:
 		}
 	}

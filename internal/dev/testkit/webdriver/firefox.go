@@ -28,7 +28,7 @@ func Firefox(t testing.TB) *Browser {
 	_, err = m.read() // the greeting of Firefox
 	require.NoError(t, err)
 	b := &Browser{t: t, send: m.send}
-	b.do("WebDriver:NewSession", object{}, nil)
+	b.do("WebDriver:NewSession", object{})
 	return b
 }
 
@@ -40,7 +40,7 @@ type marionette struct {
 	last int // id of the last command
 }
 
-func (m *marionette) send(command string, params, result any) error {
+func (m *marionette) send(command string, params object, result any) error {
 	m.last++
 	text, err := json.Marshal([]any{0, m.last, command, params})
 	if err != nil {

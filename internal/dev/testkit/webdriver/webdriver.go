@@ -15,7 +15,7 @@ import (
 // Browser is a browser with one window. If an action fails, the test fails.
 type Browser struct {
 	t    testing.TB
-	send func(command string, params, result any) error
+	send func(command string, params object, result any) error
 }
 
 // The names of the commands in Marionette.
@@ -34,23 +34,23 @@ type object map[string]any
 // limit is how long an element may take to appear.
 const limit = time.Minute
 
-func (b *Browser) do(command string, params, result any) {
+func (b *Browser) do(command string, params object) {
 	b.t.Helper()
-	if err := b.send(command, params, result); err != nil {
+	if err := b.send(command, params, nil); err != nil {
 		b.t.Fatalf("%s %v: %v", command, params, err)
 	}
 }
 
 // Open loads a page.
-func (b *Browser) Open(url string) { b.t.Helper(); b.do(navigate, object{"url": url}, nil) }
+func (b *Browser) Open(url string) { b.t.Helper(); b.do(navigate, object{"url": url}) }
 
 // Back presses the Back button.
-func (b *Browser) Back() { b.t.Helper(); b.do(back, object{}, nil) }
+func (b *Browser) Back() { b.t.Helper(); b.do(back, object{}) }
 
 // Click clicks the first element that matches the selector.
 func (b *Browser) Click(selector string) {
 	b.t.Helper()
-	b.do(click, b.element(selector), nil)
+	b.do(click, b.element(selector))
 }
 
 // Fill types text into an empty field.
@@ -58,7 +58,7 @@ func (b *Browser) Fill(selector, text string) {
 	b.t.Helper()
 	params := b.element(selector)
 	params["text"] = text
-	b.do(keys, params, nil)
+	b.do(keys, params)
 }
 
 // Text returns the text of the first element that matches the selector, "" for none.

@@ -39,17 +39,17 @@ type overHTTP struct {
 	url    string
 }
 
-func (h *overHTTP) send(command string, params, result any) error {
+func (h *overHTTP) send(command string, params object, result any) error {
 	path := map[string]string{
 		navigate: "/url", back: "/back", find: "/element", click: "/element/{id}/click", keys: "/element/{id}/value", script: "/execute/sync",
 	}[command]
-	if id, has := params.(object)["id"].(string); has {
+	if id, has := params["id"].(string); has {
 		path = strings.Replace(path, "{id}", id, 1)
 	}
 	return h.post(path, params, result)
 }
 
-func (h *overHTTP) post(path string, params, result any) error {
+func (h *overHTTP) post(path string, params object, result any) error {
 	body, err := json.Marshal(params)
 	if err != nil {
 		return err
