@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/page"
@@ -89,6 +90,35 @@ func (b *browser) quiet() {
 	}
 }
 
+// try runs one action in the tab and returns its result.
+func try[T any](b *browser, action chromedp.Action[T]) (T, error) {
+	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
+	defer cancel()
+	return chromedp.Run(ctx, action)
+}
+
+// ask evaluates a JavaScript expression in the page.
+func ask[T any](b *browser, expression string) T {
+	b.t.Helper()
+	value, err := try(b, chromedp.Evaluate[T](expression))
+	if err != nil {
+		b.t.Fatalf("%s: %v (at %s)", expression, err, b.where())
+	}
+	return value
+}
+
+// call sends a command of the DevTools protocol to the tab.
+func call[P, R any](b *browser, command cdp.Command[P, R], params P) R {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
+	defer cancel()
+	result, err := chromedp.Call(ctx, command, params)
+	if err != nil {
+		b.t.Fatalf("%s: %v (at %s)", command.Method, err, b.where())
+	}
+	return result
+}
+
 // do runs steps, each an action of the user.
 func (b *browser) do(what string, steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
@@ -109,19 +139,12 @@ func (b *browser) where() string {
 	return at
 }
 
-// heading returns the text of the page's h1.
-func (b *browser) heading() (string, error) {
-	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
-	defer cancel()
-	return chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector("h1")?.textContent ?? ""`))
-}
-
 // sees waits until the page has this heading. While the next page loads, there may be
 // none.
 func (b *browser) sees(heading, when string) {
 	b.t.Helper()
 	testkit.Eventually(b.t, stepLimit, when, func() error {
-		got, err := b.heading()
+		got, err := try(b, chromedp.Evaluate[string](`document.querySelector("h1")?.textContent ?? ""`))
 		if err == nil && got != heading {
 			err = fmt.Errorf("the heading is %q, want %q (at %s)", got, heading, b.where())
 		}
@@ -143,19 +166,21 @@ func (b *browser) register(server *testprocess.Server, name, email string) {
 	)
 }
 
+// fillIn fills in the login form, without sending it.
+func (b *browser) fillIn(email, password string) {
+	b.t.Helper()
+	b.do("fill in the form", chromedp.SetValue(chromedp.CSS("#email"), email), chromedp.SetValue(chromedp.CSS("#password"), password))
+}
+
 func (b *browser) logIn(server *testprocess.Server, email string, remember bool) {
 	b.t.Helper()
-	steps := []chromedp.Action[chromedp.Void]{
-		chromedp.Navigate(server.URL + "/login"),
-		chromedp.SetValue(chromedp.CSS("#email"), email),
-		chromedp.SetValue(chromedp.CSS("#password"), password),
-	}
+	b.do("open the form", chromedp.Navigate(server.URL+"/login"))
+	b.fillIn(email, password)
 	if remember {
-		steps = append(steps, chromedp.Click(chromedp.CSS("#remember")))
+		b.click("#remember")
 	}
-	b.do("log in", append(steps,
-		chromedp.Click(chromedp.CSS("main form .button")),
-		chromedp.WaitVisible(chromedp.CSS(".greeting h1")))...)
+	b.click("main form .button")
+	b.do("log in", chromedp.WaitVisible(chromedp.CSS(".greeting h1")))
 }
 
 func (b *browser) logOut() {
@@ -168,13 +193,7 @@ func (b *browser) logOut() {
 // sessionCookie returns the browser's session cookie for the site, or nil.
 func (b *browser) sessionCookie(server *testprocess.Server) *network.Cookie {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
-	defer cancel()
-	held, err := chromedp.Call(ctx, network.GetCookies, network.GetCookiesParams{URLs: []string{server.URL}})
-	if err != nil {
-		b.t.Fatalf("read the cookies: %v", err)
-	}
-	for _, cookie := range held.Cookies {
+	for _, cookie := range call(b, network.GetCookies, network.GetCookiesParams{URLs: []string{server.URL}}).Cookies {
 		if cookie.Name == product.SessionCookie {
 			return cookie
 		}
@@ -193,9 +212,7 @@ func (b *browser) close() {
 // scripted reports whether the login page has the button that only a script can add.
 func (b *browser) scripted() bool {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
-	defer cancel()
-	buttons, err := chromedp.Run(ctx, chromedp.Nodes(chromedp.CSSAll("button.show"), chromedp.AtLeast(0)))
+	buttons, err := try(b, chromedp.Nodes(chromedp.CSSAll("button.show"), chromedp.AtLeast(0)))
 	if err != nil {
 		b.t.Fatalf("look for the show-password button: %v", err)
 	}
@@ -206,26 +223,20 @@ func (b *browser) scripted() bool {
 // returns without loading, so back checks the position in the history.
 func (b *browser) back() {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
-	defer cancel()
-	before, err := chromedp.Run(ctx, chromedp.NavigationEntries())
+	before, err := try(b, chromedp.NavigationEntries())
 	if err != nil || before.CurrentIndex < 1 {
 		b.t.Fatalf("nothing to go back to: %d, %v", before.CurrentIndex, err)
 	}
-	if _, err := chromedp.Call(ctx, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{
-		EntryID: before.Entries[before.CurrentIndex-1].ID,
-	}); err != nil {
-		b.t.Fatalf("go back: %v", err)
-	}
+	call(b, page.NavigateToHistoryEntry, page.NavigateToHistoryEntryParams{EntryID: before.Entries[before.CurrentIndex-1].ID})
 	testkit.Eventually(b.t, stepLimit, "go back", func() error {
-		now, err := chromedp.Run(ctx, chromedp.NavigationEntries())
+		now, err := try(b, chromedp.NavigationEntries())
 		if err != nil {
 			return err
 		}
 		if now.CurrentIndex != before.CurrentIndex-1 {
 			return fmt.Errorf("at place %d of the history", now.CurrentIndex)
 		}
-		state, err := chromedp.Run(ctx, chromedp.Evaluate[string]("document.readyState"))
+		state, err := try(b, chromedp.Evaluate[string]("document.readyState"))
 		if err == nil && state != "complete" {
 			err = errors.New(state)
 		}

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -34,9 +33,7 @@ func (c chrome) Fill(selector, text string) {
 }
 
 func (c chrome) Text(selector string) (string, error) {
-	ctx, cancel := context.WithTimeout(c.ctx, stepLimit)
-	defer cancel()
-	return chromedp.Run(ctx, chromedp.Evaluate[string](fmt.Sprintf(`document.querySelector(%q)?.textContent ?? ""`, selector)))
+	return try(c.browser, chromedp.Evaluate[string](fmt.Sprintf(`document.querySelector(%q)?.textContent ?? ""`, selector)))
 }
 
 // TestTheJourneyIsTheSameInEveryBrowser also checks that Back shows nothing of the

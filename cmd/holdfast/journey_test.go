@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -51,9 +50,7 @@ func TestInABrowserBackShowsNothingPrivateAfterLogOut(t *testing.T) {
 	b.logOut()
 	for range 3 {
 		b.back()
-		ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
-		shown, err := chromedp.Run(ctx, chromedp.OuterHTML(chromedp.CSS("html")))
-		cancel()
+		shown, err := try(b, chromedp.OuterHTML(chromedp.CSS("html")))
 		require.NoError(t, err)
 		mustNotName(t, shown, "Ada", "ada@example.org")
 	}

@@ -36,16 +36,12 @@ func TestBackToALoginThatFailedSendsNothingAgain(t *testing.T) {
 	b := browse(t)
 	b.register(server, "Ada", "ada@example.org")
 	b.logOut()
-	send := func(password string) []chromedp.Action[chromedp.Void] {
-		return []chromedp.Action[chromedp.Void]{
-			chromedp.SetValue(chromedp.CSS("#email"), "ada@example.org"),
-			chromedp.SetValue(chromedp.CSS("#password"), password),
-			chromedp.Click(chromedp.CSS("main form .button")),
-		}
-	}
 	b.do("open the page", chromedp.Navigate(server.URL+"/login"))
-	b.do("log in with the wrong password", append(send("not the password"), chromedp.WaitVisible(chromedp.CSS(".field-error")))...)
-	b.do("log in", append(send(password), chromedp.WaitVisible(chromedp.CSS(".greeting h1")))...)
+	for _, sent := range []struct{ password, seen string }{{"not the password", ".field-error"}, {password, ".greeting h1"}} {
+		b.fillIn("ada@example.org", sent.password)
+		b.click("main form .button")
+		b.do("see "+sent.seen, chromedp.WaitVisible(chromedp.CSS(sent.seen)))
+	}
 	b.back()
 	b.sees("Log in", "the page with the error")
 	b.do("change the name to none, then to another", chromedp.Navigate(server.URL+"/account"), chromedp.Click(chromedp.CSS(".overview summary")),

@@ -1,8 +1,6 @@
 package main_test
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -19,18 +17,6 @@ import (
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 )
-
-// ask evaluates a JavaScript expression in the page.
-func ask[T any](b *browser, expression string) T {
-	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, stepLimit)
-	defer cancel()
-	value, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression))
-	if err != nil {
-		b.t.Fatalf("%s: %v (at %s)", expression, err, b.where())
-	}
-	return value
-}
 
 // tabTo presses Tab until the element with this name has the focus. The name is the
 // text of a link or button, or the label of a field.
@@ -136,14 +122,9 @@ func TestInABrowserEveryPageIsLightAndFitsASmallPhone(t *testing.T) {
 			b := browse(t)
 			server := start(t, testprocess.Settings{"HOST": "localhost"})
 			server.Keep(password)
-			b.do("begin", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-				_, err := chromedp.Call(ctx, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
-				return err
-			}), chromedp.EmulateViewport(320, 640))
-			b.do("light", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-				_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "screen"})
-				return err
-			}))
+			call(b, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
+			b.do("use a small phone", chromedp.EmulateViewport(320, 640))
+			call(b, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: "screen"})
 			if name == "Ada" { // pages for a guest show no name
 				guest := b.fits(server, "/reset?token=unknown", "/verify?token=unknown")
 				for _, path := range []string{"/login", "/register", "/forgot", "/mail"} {
@@ -174,10 +155,7 @@ func TestInABrowserTextOfTwiceTheSizeFitsASmallPhone(t *testing.T) {
 	server := start(t, nil)
 	b.on(screen{320, true})
 	b.register(server, strings.Repeat("Zacharias ", 6), "ada@example.org")
-	b.do("double the size", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-		_, err := chromedp.Call(ctx, page.SetFontSizes, page.SetFontSizesParams{FontSizes: &page.FontSizes{Standard: 32, Fixed: 26}})
-		return err
-	}))
+	call(b, page.SetFontSizes, page.SetFontSizesParams{FontSizes: &page.FontSizes{Standard: 32, Fixed: 26}})
 	for _, path := range []string{"/", "/profile", "/devices", "/session", "/account", "/account/history", "/account/password", "/account/delete", "/lab", "/lab/attacks", "/lab/cookies", "/lab/expire", "/why", "/explain", "/mail"} {
 		b.do("open "+path, chromedp.Navigate(server.URL+path))
 		if size := ask[float64](b, "parseFloat(getComputedStyle(document.documentElement).fontSize)"); size != 32 {
@@ -207,30 +185,23 @@ func mostBytes(path string) int {
 // screen reader.
 func (b *browser) nameless() (roles []string) {
 	b.t.Helper()
-	b.do("read the page as a screen reader does", chromedp.Func(func(ctx context.Context, tab *chromedp.Target) error {
-		tree, err := chromedp.Call(ctx, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
-		if err != nil {
-			return err
+	targets := 0
+	for _, node := range call(b, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{}).Nodes {
+		if node.Ignored || node.Role == nil {
+			continue
 		}
-		targets := 0
-		for _, node := range tree.Nodes {
-			if node.Ignored || node.Role == nil {
-				continue
-			}
-			role := strings.Trim(string(node.Role.Value), `"`)
-			if !slices.Contains([]string{"link", "button", "textbox", "checkbox", "DisclosureTriangle"}, role) {
-				continue
-			}
-			targets++
-			if node.Name == nil || strings.TrimSpace(strings.Trim(string(node.Name.Value), `"`)) == "" {
-				roles = append(roles, role)
-			}
+		role := strings.Trim(string(node.Role.Value), `"`)
+		if !slices.Contains([]string{"link", "button", "textbox", "checkbox", "DisclosureTriangle"}, role) {
+			continue
 		}
-		if targets == 0 {
-			return errors.New("the page has nothing to follow, press or fill in")
+		targets++
+		if node.Name == nil || strings.TrimSpace(strings.Trim(string(node.Name.Value), `"`)) == "" {
+			roles = append(roles, role)
 		}
-		return nil
-	}))
+	}
+	if targets == 0 {
+		b.t.Fatalf("the page has nothing to follow, press or fill in (at %s)", b.where())
+	}
 	return roles
 }
 
