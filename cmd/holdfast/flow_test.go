@@ -17,9 +17,7 @@ import (
 
 	"holdfast/internal/dev/campaign"
 	"holdfast/internal/dev/require"
-	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
-	"holdfast/internal/dev/testservice"
 )
 
 // block is a block of statements in a coverage profile: a file and a first line.
@@ -61,7 +59,7 @@ func TestTheWayOfAGreetingIsAsShortAsDocumented(t *testing.T) {
 func coverage(t *testing.T, program string, greetings int) map[block]int {
 	t.Helper()
 	folder := t.TempDir()
-	settings := onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
+	settings := services(t)
 	settings["LEARN"], settings["GOCOVERDIR"] = "off", folder
 	server := testprocess.Start(t, program, t.TempDir(), settings)
 	ada := member(t, server)

@@ -61,14 +61,18 @@ func onServices(redis, postgres string) testprocess.Settings {
 	return testprocess.Settings{"REDIS_URL": redis, "DATABASE_URL": postgres}
 }
 
-// bothStacks returns the settings for the embedded stores and for real services.
+// embedded returns the settings for the embedded stores.
+func embedded(testing.TB) testprocess.Settings { return testprocess.Settings{} }
+
+// services returns the settings for a Redis and a PostgreSQL that other tests share, each
+// with a database of its own.
+func services(t testing.TB) testprocess.Settings {
+	t.Helper()
+	return onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
+}
+
 func bothStacks() map[string]func(testing.TB) testprocess.Settings {
-	return map[string]func(testing.TB) testprocess.Settings{
-		"embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
-		"Redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
-			return onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
-		},
-	}
+	return map[string]func(testing.TB) testprocess.Settings{"embedded": embedded, "Redis and PostgreSQL": services}
 }
 
 // each runs test for every case, as parallel subtests.

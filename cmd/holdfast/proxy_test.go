@@ -105,7 +105,7 @@ func behindProxy(t testing.TB, settings testprocess.Settings) (servers []*testpr
 // sessions.
 func TestARollingRestartBehindTheDocumentedProxyFailsNobody(t *testing.T) {
 	const readers, writers, rounds = 12, 4, 2
-	settings := onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
+	settings := services(t)
 	servers, visit, _ := behindProxy(t, settings)
 	var all errgroup.Group
 	var stop atomic.Bool
@@ -178,7 +178,7 @@ func ready(t testing.TB, server *testprocess.Server) {
 }
 
 func TestTheDocumentedProxyCompressesPagesAndSaysWhoAsked(t *testing.T) {
-	settings := onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
+	settings := services(t)
 	_, browser, _ := behindProxy(t, settings)
 	v := browser()
 	v.register()
@@ -198,7 +198,7 @@ func TestTheDocumentedProxyCompressesPagesAndSaysWhoAsked(t *testing.T) {
 // that look like headers, on connections that nginx shares among all clients.
 func TestBehindTheDocumentedProxyNoBodyChangesRequestsOfOthers(t *testing.T) {
 	const others, rounds = 2, 20
-	_, visit, transport := behindProxy(t, onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL))
+	_, visit, transport := behindProxy(t, services(t))
 	var attacks, honest errgroup.Group
 	var stop atomic.Bool
 	var forged atomic.Int64

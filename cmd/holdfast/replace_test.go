@@ -64,50 +64,39 @@ func outcome(t testing.TB, v *visitor, waitPage string) answer {
 	return v.get(got.Header.Get("Location"))
 }
 
-func TestTheRestartButtonKeepsWhoeverIsLoggedIn(t *testing.T) {
+func TestTheRestartButtonKeepsWhoeverIsLoggedInUnlessSessionsAreInMemory(t *testing.T) {
 	t.Parallel()
-	each(t, map[string]func(testing.TB) testprocess.Settings{
-		"redis, embedded": func(testing.TB) testprocess.Settings { return testprocess.Settings{} },
-		"file":            func(testing.TB) testprocess.Settings { return testprocess.Settings{"SESSION_STORE": "file"} },
-		"database":        func(testing.TB) testprocess.Settings { return testprocess.Settings{"SESSION_STORE": "database"} },
-		"redis and PostgreSQL": func(t testing.TB) testprocess.Settings {
-			return onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
-		},
-	}, func(t *testing.T, _ string, settings func(testing.TB) testprocess.Settings) {
+	each(t, places(), func(t *testing.T, name string, settings func(testing.TB) testprocess.Settings) {
 		server := start(t, settings(t))
 		v := member(t, server)
 		pid := server.PID()
 		got := outcome(t, v, pressRestart(t, v, server))
-		if want := "Hello again, Ada!"; got.text("h1") != want {
-			t.Errorf("heading %q, want %q", got.text("h1"), want)
-		}
 		for term, want := range map[string]string{"Before": ", not restarted yet", "Now": ", restarted 1 time"} {
 			want = "process ID " + strconv.Itoa(pid) + want
 			if said := got.fact(term); !strings.HasPrefix(said, want) {
 				t.Errorf("%s: %q, want %q", term, said, want)
 			}
 		}
+		if name == "memory" {
+			if want := "You are logged out"; got.text("h1") != want {
+				t.Errorf("heading %q, want %q", got.text("h1"), want)
+			}
+			mustBe(t, asked, v, "after the restart")
+			// A guest had no session to lose, so the page reports no loss.
+			guest := newVisitor(t, server.URL)
+			if got := outcome(t, guest, pressRestart(t, guest, server)); got.text("h1") != "The server restarted" {
+				t.Errorf("a guest's heading: %q", got.text("h1"))
+			}
+			return
+		}
+		if want := "Hello again, Ada!"; got.text("h1") != want {
+			t.Errorf("heading %q, want %q", got.text("h1"), want)
+		}
 		mustBe(t, greeted, v, "after the restart")
 		if said := v.get("/profile").fact("Server restarts survived"); said != "1" {
 			t.Errorf("has outlived %q", said)
 		}
 	})
-}
-
-func TestTheRestartButtonEndsSessionsInMemory(t *testing.T) {
-	t.Parallel()
-	server := start(t, testprocess.Settings{"SESSION_STORE": "memory"})
-	v := member(t, server)
-	got := outcome(t, v, pressRestart(t, v, server))
-	if want := "You are logged out"; got.text("h1") != want {
-		t.Errorf("heading %q, want %q", got.text("h1"), want)
-	}
-	mustBe(t, asked, v, "after the restart")
-	// A guest had no session to lose, so the page reports no loss.
-	guest := newVisitor(t, server.URL)
-	if got := outcome(t, guest, pressRestart(t, guest, server)); got.text("h1") != "The server restarted" {
-		t.Errorf("a guest's heading: %q", got.text("h1"))
-	}
 }
 
 func TestTheWaitingPageComesBackByItselfAndNotForEver(t *testing.T) {
@@ -129,27 +118,14 @@ func TestTheWaitingPageComesBackByItselfAndNotForEver(t *testing.T) {
 	}
 }
 
-// copiedProgram returns the path of a copy of the program, for spoil.
-func copiedProgram(t testing.TB) string {
-	t.Helper()
+func TestAProgramThatDoesNotStartLeavesTheOldOneServingAndFailsTheCheck(t *testing.T) {
+	t.Parallel()
 	copied := filepath.Join(t.TempDir(), "holdfast")
 	require.NoError(t, os.Link(program(t), copied))
-	return copied
-}
-
-// spoil replaces a program with one that prints said and fails.
-func spoil(t testing.TB, copied, said string) {
-	t.Helper()
-	require.NoError(t, os.Remove(copied))
-	require.NoError(t, os.WriteFile(copied, []byte("#!/bin/sh\necho '"+said+"' >&2\nexit 1\n"), 0o755))
-}
-
-func TestAReplacementThatDoesNotStartLeavesTheOldOneServing(t *testing.T) {
-	t.Parallel()
-	copied := copiedProgram(t)
 	server := testprocess.Start(t, copied, t.TempDir(), nil)
 	v := member(t, server)
-	spoil(t, copied, "spoilt")
+	require.NoError(t, os.Remove(copied))
+	require.NoError(t, os.WriteFile(copied, []byte("#!/bin/sh\necho 'holdfast: the kelp tore loose' >&2\nexit 1\n"), 0o755))
 	got, err := v.submit("/lab", "/lab/restart", nil)
 	if err != nil || got.Code != http.StatusServiceUnavailable || !strings.HasPrefix(got.text("[role=alert]"), "The server was not restarted") {
 		t.Fatalf("%d, %q, %v", got.Code, got.text("[role=alert]"), err)
@@ -157,6 +133,22 @@ func TestAReplacementThatDoesNotStartLeavesTheOldOneServing(t *testing.T) {
 	mustBe(t, greeted, v, "by the old one")
 	if latestStart(server) != 1 {
 		t.Error("it started again all the same")
+	}
+	pressCheck(t, v)
+	var page answer
+	testkit.Eventually(t, checkLimit, "the end of the check", func() error {
+		page = v.get("/lab")
+		if said := page.text(".experiment [role=status]"); said != "" {
+			return fmt.Errorf("still %q", said)
+		}
+		return nil
+	})
+	want := "The check failed while testing redis, at the step “start the server, register, log in”: the server stopped (exit status 1). The server said: the kelp tore loose"
+	if said := page.text(".experiment [role=alert]"); said != want {
+		t.Errorf("the page says %q, want %q", said, want)
+	}
+	if page.text(".experiment .empty") != "" {
+		t.Error("beside the failure it says that nothing has been measured")
 	}
 	// With the program restored, the server can restart.
 	require.NoError(t, os.Remove(copied))

@@ -17,7 +17,6 @@ import (
 	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
-	"holdfast/internal/dev/testservice"
 )
 
 // smallDisk mounts a file system of 24 MB, which needs root. Its path is short enough
@@ -111,7 +110,7 @@ func TestOnAFullDiskPeopleCanStillLogOut(t *testing.T) {
 // only in an outage, which is too late to find out.
 func TestADataDirThatCannotBeWrittenIsAWarning(t *testing.T) {
 	t.Parallel()
-	settings := onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
+	settings := services(t)
 	disk := smallDisk(t)
 	require.NoError(t, unix.Mount("", disk, "", unix.MS_REMOUNT|unix.MS_RDONLY, ""))
 	maps.Copy(settings, testprocess.Settings{"DATA_DIR": disk, "SMTP_URL": "smtp://127.0.0.1:1", "MAIL_FROM": "holdfast@example.org"})

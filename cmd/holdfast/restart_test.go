@@ -15,7 +15,6 @@ import (
 
 func TestWhoSurvivesARestart(t *testing.T) {
 	t.Parallel()
-	embedded := func(testing.TB) testprocess.Settings { return testprocess.Settings{} }
 	postgres := func(t testing.TB) testprocess.Settings { return onServices("", testkit.Postgres(t).URL) }
 	for _, c := range []struct {
 		name     string
@@ -25,9 +24,7 @@ func TestWhoSurvivesARestart(t *testing.T) {
 		survives bool
 	}{
 		{"embedded Redis and SQLite", embedded, "redis", "the embedded Redis in .data", true},
-		{"Redis and PostgreSQL", func(t testing.TB) testprocess.Settings {
-			return onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
-		}, "redis", "Redis at 127.0.0.1:", true},
+		{"Redis and PostgreSQL", services, "redis", "Redis at 127.0.0.1:", true},
 		{"file", embedded, "file", "the file .data", true},
 		{"SQLite", embedded, "database", "the sessions table of SQLite in .data", true},
 		{"PostgreSQL", postgres, "database", "the sessions table of PostgreSQL at 127.0.0.1:", true},
@@ -107,7 +104,7 @@ func forget(t *testing.T, server *testprocess.Server, ada *visitor) {
 
 func TestInstancesShareSessionsAndCountStartsRight(t *testing.T) {
 	t.Parallel()
-	settings := onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL)
+	settings := services(t)
 	first := start(t, settings)
 	ada := member(t, first)
 	second := start(t, settings)

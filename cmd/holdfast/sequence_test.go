@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -14,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/PuerkitoBio/goquery"
+	"github.com/chromedp/chromedp"
 	"github.com/jackc/pgx/v5"
 
 	"holdfast/internal/dev/require"
@@ -94,69 +97,172 @@ func watchChildren(t testing.TB, server *testprocess.Server) (stop func() (names
 	}
 }
 
-// shortTemp returns a temporary directory with a path short enough for a socket.
-func shortTemp(t testing.TB) string {
-	t.Helper()
-	temporary, err := os.MkdirTemp("", "hf")
-	require.NoError(t, err)
-	t.Cleanup(func() { os.RemoveAll(temporary) })
-	return temporary
-}
-
-// checked waits until the check finishes and returns the page.
-func checked(t testing.TB, v *visitor) (done answer) {
-	t.Helper()
-	look := time.NewTicker(500 * time.Millisecond) // nearly as often as the page itself
-	defer look.Stop()
-	late := time.After(4 * time.Minute)
-	for {
-		if done = v.get("/lab"); done.text(".experiment [role=status]") == "" {
-			return done
-		}
-		select {
-		case <-look.C:
-		case <-late:
-			t.Fatalf("the check does not end: %s", done.text(".experiment"))
-		}
-	}
-}
-
-func mustHaveMeasured(t testing.TB, page answer) {
-	t.Helper()
-	if why := page.text(".experiment [role=alert]"); why != "" {
-		t.Fatalf("the check failed: %s", why)
-	}
-	if n := page.page.Find(".matrix tbody tr").Length(); n != 15 || page.page.Find("td.waiting").Length() != 0 {
-		t.Fatalf("the tables have %d rows: %s", n, page.text(".experiment"))
-	}
-}
-
-func TestACheckAfterThreeRestartsMeasuresAndNoChildHearsOfTheSocket(t *testing.T) {
+// TestInABrowserACheckAfterThreeRestartsShowsItsProgressAndNoChildHearsOfTheSocket does
+// what people do: it restarts the server, runs a check and an attack in turn, and looks
+// at the pages.
+func TestInABrowserACheckAfterThreeRestartsShowsItsProgressAndNoChildHearsOfTheSocket(t *testing.T) {
 	t.Parallel()
-	each(t, bothStacks(), func(t *testing.T, _ string, settings func(testing.TB) testprocess.Settings) {
-		server := start(t, settings(t))
+	type setup struct {
+		look     screen
+		settings func(testing.TB) testprocess.Settings
+	}
+	each(t, map[string]setup{
+		"desktop":               {screen{1280, true}, embedded},
+		"phone without scripts": {screen{390, false}, services},
+	}, func(t *testing.T, _ string, c setup) {
+		b := browse(t)
+		server := start(t, c.settings(t))
 		v := member(t, server)
-		for range 3 {
+		if said := v.get("/lab").text(".experiment .empty"); said != "Nothing has been measured on this machine yet." {
+			t.Errorf("before the first check: %q", said)
+		}
+		for range 2 {
 			pressRestart(t, v, server)
 		}
+		b.on(c.look)
+		b.register(server, "Ada", "ada@example.org")
+		b.do("open the lab", chromedp.Navigate(server.URL+"/lab"))
+		if c.look.scripts {
+			b.do("guess", chromedp.SetValue(chromedp.CSS("#guess"), "known"))
+		}
+		b.click(`form[action="/lab/restart"] button`)
+		b.sees("Hello again, Ada!", "after the restart")
+		if c.look.scripts {
+			b.reads(".notices .notice", "hear of the guess", func(said []string) error {
+				if len(said) != 1 || !strings.HasPrefix(said[0], "You guessed right: 1 of 1 so far.") {
+					return fmt.Errorf("it says %q", said)
+				}
+				return nil
+			})
+		}
 		stop := watchChildren(t, server)
-		pressCheck(t, v)
-		mustHaveMeasured(t, checked(t, v))
-		names, children := stop()
-		if len(names) > 0 || children == 0 {
+		if c.look.scripts {
+			beginCheck(t, v)
+		}
+		b.click(`form[action="/lab/check"] button`) // only one runs at a time: during a check, this changes nothing
+		b.seesCheck(c.look)
+		if names, children := stop(); len(names) > 0 || children == 0 {
 			t.Errorf("of %d children some had %q in their environment", children, names)
 		}
-		pressRestart(t, v, server) // a check does not prevent a restart
-		mustHaveMeasured(t, v.get("/lab"))
+		mustHaveMeasured(t, v)
+		if !c.look.scripts {
+			b.click(`a[href="/lab"]`)
+		}
+		b.click(`a[href="/lab/attacks"]`)
+		b.click(`.attack form[action="/lab/attacks/replay"] button`)
+		b.reads("#replay ~ *, .trial", "see the attack fail", func(all []string) error {
+			if !strings.Contains(strings.Join(all, " "), "The attack failed") {
+				return errors.New("no verdict")
+			}
+			return nil
+		})
+		b.do("open the lab again", chromedp.Navigate(server.URL+"/lab"))
+		b.click(`form[action="/lab/restart"] button`)
+		b.sees("Hello again, Ada!", "after the restart that followed")
+		b.quiet()
+		mustHaveMeasured(t, v)
+		server.Stop()
+		server.Start()
+		mustHaveMeasured(t, v)
 	})
+}
+
+// beginCheck presses the button of the check, looks at the pages while it runs, and
+// waits until it has measured some stores and not the others.
+func beginCheck(t testing.TB, v *visitor) {
+	t.Helper()
+	pressCheck(t, v)
+	for path, refresh := range map[string]string{"/lab": "", "/lab/check": "2"} {
+		running := v.get(path)
+		if said := running.text(".experiment [role=status]"); !strings.HasPrefix(said, "A check is running") || running.Header.Get("Refresh") != refresh {
+			t.Errorf("%s while it runs: %q, Refresh %q", path, said, running.Header.Get("Refresh"))
+		}
+	}
+	testkit.Eventually(t, checkLimit, "measure some stores", func() error {
+		page := v.get("/lab").page
+		waiting, rows := page.Find("td.waiting").Length(), page.Find(".matrix tbody tr").Length()
+		if waiting == 0 || waiting == 15 || rows != 15 {
+			return fmt.Errorf("%d of %d are not measured", waiting, rows)
+		}
+		return nil
+	})
+}
+
+// seesCheck waits until the browser has shown a check to its end, on one page that does
+// not move.
+func (b *browser) seesCheck(look screen) {
+	b.t.Helper()
+	if !look.scripts {
+		b.click(`a[href="/lab/check"]`)
+	}
+	var pages int
+	var at float64
+	for most := 5; most > 0; most-- {
+		b.reads(".matrix:first-of-type tbody tr", fmt.Sprintf("see at most %d stores wait", most), func(rows []string) error {
+			waiting := 0
+			for _, row := range rows {
+				if strings.Contains(row, "testing now: ") || strings.Contains(row, "not tested yet") {
+					waiting++
+				}
+			}
+			if len(rows) != 5 || waiting > most {
+				return fmt.Errorf("%d rows, %d waiting", len(rows), waiting)
+			}
+			return nil
+		})
+		if most == 5 { // the page is there
+			pages, at = ask[int](b, "history.length"), ask[float64](b, "scrollTo(0, 150), scrollY")
+		}
+	}
+	b.reads("main", "see the end", func(all []string) error {
+		if len(all) != 1 || !strings.Contains(all[0], "Measured on this machine") || strings.Contains(all[0], "A check is running") {
+			return errors.New("no end")
+		}
+		return nil
+	})
+	if now := ask[int](b, "history.length"); now != pages {
+		b.t.Errorf("%d pages in the history, %d before", now, pages)
+	}
+	if now := ask[float64](b, "scrollY"); look.scripts && now != at {
+		b.t.Errorf("the page moved from %v to %v", at, now)
+	}
+}
+
+// mustHaveMeasured fails the test unless /lab and /why show what a check has found.
+func mustHaveMeasured(t testing.TB, v *visitor) {
+	t.Helper()
+	mustBe(t, greeted, v, "after the check")
+	lab := v.get("/lab")
+	if why := lab.text(".experiment [role=alert]"); why != "" {
+		t.Fatalf("the check failed: %s", why)
+	}
+	if n := lab.page.Find(".matrix tbody tr").Length(); n != 15 || lab.page.Find("td.waiting").Length() != 0 {
+		t.Fatalf("the tables have %d rows: %s", n, lab.text(".experiment"))
+	}
+	found := map[string]string{}
+	for _, row := range lab.page.Find(".matrix").First().Find("tbody tr").EachIter() {
+		found[row.Find("th").Text()] = row.Find("td").Text()
+	}
+	want := map[string]string{
+		"redis": "knownknownknown", "file": "knownknownrefused", "database": "knownknownknown", "memory": "strangerstrangerstranger", "jwt": "knownknownknown",
+	}
+	if !maps.Equal(found, want) {
+		t.Errorf("the check found %q, want %q", found, want)
+	}
+	why := v.get("/why")
+	for fault, want := range map[string]string{"It forgets": "stranger known", "It cannot be shared": "stranger known"} {
+		row := why.page.Find("table.measured tr").FilterFunction(func(_ int, row *goquery.Selection) bool { return row.Find("th").Text() == fault })
+		if said := row.Find("td").Eq(1).Text() + " " + row.Find("td").Eq(2).Text(); said != want {
+			t.Errorf("%s: measured %q, want %q", fault, said, want)
+		}
+	}
 }
 
 func TestARestartDuringACheckLeavesNothingBehindAndSaysSo(t *testing.T) {
 	t.Parallel()
 	each(t, bothStacks(), func(t *testing.T, _ string, settings func(testing.TB) testprocess.Settings) {
-		temporary := shortTemp(t)
 		set := settings(t)
-		set["TMPDIR"] = temporary
+		set["TMPDIR"] = shortDir(t)
 		server := start(t, set)
 		v := member(t, server)
 		pressCheck(t, v)
@@ -170,7 +276,7 @@ func TestARestartDuringACheckLeavesNothingBehindAndSaysSo(t *testing.T) {
 		if states, _ := childrenOf(t, server.PID()); len(states) > 0 {
 			t.Errorf("the new server has children it never started: %v", states)
 		}
-		if left, err := filepath.Glob(filepath.Join(temporary, "holdfast-restart-check-*")); err != nil || len(left) > 0 {
+		if left, err := filepath.Glob(filepath.Join(set["TMPDIR"], "holdfast-restart-check-*")); err != nil || len(left) > 0 {
 			t.Errorf("left in the temporary folder: %v, %v", left, err)
 		}
 		page := v.get("/lab")
@@ -184,26 +290,14 @@ func TestARestartDuringACheckLeavesNothingBehindAndSaysSo(t *testing.T) {
 	})
 }
 
-func TestACheckWhoseServerIsKilledIsNotForgotten(t *testing.T) {
-	t.Parallel()
-	server := start(t, nil)
-	v := member(t, server)
-	pressCheck(t, v)
-	server.Kill()
-	server.Start()
-	if said := v.get("/lab").text(".experiment [role=alert]"); said != "The server stopped during the check." {
-		t.Errorf("the page says %q", said)
-	}
-}
-
-// TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart: kill -9 during a check leaves a
-// folder, and a schema in PostgreSQL.
-func TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart(t *testing.T) {
+// TestAKilledCheckIsNotForgottenAndWhatItLeftIsRemovedAtTheNextStart: kill -9 during a
+// check leaves a folder, and a schema in PostgreSQL.
+func TestAKilledCheckIsNotForgottenAndWhatItLeftIsRemovedAtTheNextStart(t *testing.T) {
 	t.Parallel()
 	each(t, map[string]func(testing.TB) string{
 		"embedded": func(testing.TB) string { return "" }, "PostgreSQL": func(t testing.TB) string { return testkit.Postgres(t).URL },
 	}, func(t *testing.T, _ string, on func(testing.TB) string) {
-		temporary := shortTemp(t)
+		temporary := shortDir(t)
 		database := on(t)
 		settings := onServices("", database)
 		settings["TMPDIR"] = temporary
@@ -250,6 +344,9 @@ func TestWhatAKilledCheckHasLeftIsRemovedAtTheNextStart(t *testing.T) {
 		if names := left(); len(names) > 0 {
 			t.Errorf("after the next start %q are left", names)
 		}
+		if said := v.get("/lab").text(".experiment [role=alert]"); said != "The server stopped during the check." {
+			t.Errorf("the page says %q", said)
+		}
 	})
 }
 
@@ -265,21 +362,4 @@ func schemas(t testing.TB, database string) (names []string) {
 	}
 	require.NoError(t, err)
 	return names
-}
-
-func TestACheckThatFailsSaysWhy(t *testing.T) {
-	t.Parallel()
-	copied := copiedProgram(t)
-	server := testprocess.Start(t, copied, t.TempDir(), nil)
-	v := member(t, server)
-	spoil(t, copied, "holdfast: the kelp tore loose")
-	pressCheck(t, v)
-	page := checked(t, v)
-	want := "The check failed while testing redis, at the step “start the server, register, log in”: the server stopped (exit status 1). The server said: the kelp tore loose"
-	if said := page.text(".experiment [role=alert]"); said != want {
-		t.Errorf("the page says %q, want %q", said, want)
-	}
-	if page.text(".experiment .empty") != "" {
-		t.Error("beside the failure it says that nothing has been measured")
-	}
 }

@@ -1,8 +1,6 @@
 package main_test
 
 import (
-	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,20 +70,5 @@ func TestARealRedisIsReachedThroughASocket(t *testing.T) {
 	lines := ada.get("/explain").page.Find("[data-copy]").Text()
 	if !strings.Contains(lines, "redis-cli -s "+socket+" -n 3 --user default --askpass GET ") {
 		t.Errorf("the lines on /explain: %s", lines)
-	}
-}
-
-// TestAskingTheSecondServerTakesNoNotice: the notice appears on the page that asks.
-func TestAskingTheSecondServerTakesNoNotice(t *testing.T) {
-	t.Parallel()
-	ada := member(t, start(t, nil))
-	got, err := ada.ask("POST", "/why/second", url.Values{"guess": {"known"}})
-	require.NoError(t, err)
-	if got.Code != http.StatusSeeOther {
-		t.Fatalf("start the second server: %d %q", got.Code, got.text("h1"))
-	}
-	page := ada.get("/why")
-	if said := page.text(".second-said") + "; " + page.text(".notices .notice"); !strings.HasPrefix(said, "Hello, Ada!; You guessed right: 1 of 1 so far.") {
-		t.Errorf("the page says %q", said)
 	}
 }

@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"holdfast/internal/dev/require"
-	"holdfast/internal/dev/testkit"
-	"holdfast/internal/dev/testservice"
 )
 
 // TestAServerThatStoodStillAnswersWhatWaited stops a server for longer than it trusts
@@ -20,7 +18,7 @@ import (
 // responds to the requests that came in meanwhile instead of refusing them.
 func TestAServerThatStoodStillAnswersWhatWaited(t *testing.T) {
 	t.Parallel()
-	server := start(t, onServices(testservice.Redis(t).URL, testkit.Postgres(t).URL))
+	server := start(t, services(t))
 	ada := member(t, server)
 	require.NoError(t, greeted(ada))
 	require.NoError(t, syscall.Kill(server.PID(), syscall.SIGSTOP))

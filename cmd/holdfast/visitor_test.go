@@ -117,6 +117,12 @@ func (v *visitor) submit(page, action string, typed map[string]string) (answer, 
 	return parsed(v.Submit(context.Background(), page, action, typed))
 }
 
+// send is submit, and fails the test unless the response redirects to the next page.
+func (v *visitor) send(page, action string, typed map[string]string) {
+	v.t.Helper()
+	require.NoError(v.t, visit.Sent(v.Submit(context.Background(), page, action, typed)))
+}
+
 func (v *visitor) trySignUp() (answer, error) {
 	return v.submit("/register", "/register", map[string]string{"name": v.name, "email": v.email, "password": password})
 }
