@@ -5,7 +5,6 @@ package main_test
 import (
 	"errors"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,15 +16,6 @@ import (
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 )
-
-// startIn creates folder and starts a server in it.
-func startIn(t testing.TB, folder string, settings testprocess.Settings) *testprocess.Server {
-	t.Helper()
-	require.NoError(t, os.MkdirAll(folder, 0o700))
-	patient := testprocess.Settings{"REDIS_TIMEOUT": "10s", "DATABASE_TIMEOUT": "10s"}
-	maps.Copy(patient, settings)
-	return testprocess.Start(t, program(t), folder, patient)
-}
 
 // filesBelow returns the files below folder by their relative paths. It fails the test
 // if others can read one of them.
@@ -59,35 +49,32 @@ func filesBelow(t testing.TB, folder string) map[string]bool {
 
 func TestServersInFoldersBesideEachOtherShareNoSession(t *testing.T) {
 	t.Parallel()
-	for what, folders := range map[string][2]string{
+	each(t, map[string][2]string{
 		"a fragment": {"holdfast#1", "holdfast#2"},
 		"a query":    {"holdfast?1", "holdfast?2"},
 		"an escape":  {"%41", "A"},
-	} {
-		t.Run(what, func(t *testing.T) {
-			t.Parallel()
-			parent := t.TempDir()
-			first, second := startIn(t, filepath.Join(parent, folders[0]), nil), startIn(t, filepath.Join(parent, folders[1]), nil)
-			ada, bea := member(t, first), member(t, second)
-			mustBe(t, asked, ada.at(second.URL), "at the other server")
-			mustBe(t, asked, bea.at(first.URL), "at the other server")
-			files := filesBelow(t, parent)
-			for _, folder := range folders {
-				if data := folder + "/.data/redis.db"; !files[data] {
-					t.Errorf("%s is missing", data)
-				}
+	}, func(t *testing.T, _ string, folders [2]string) {
+		parent := t.TempDir()
+		first, second := startIn(t, filepath.Join(parent, folders[0]), nil), startIn(t, filepath.Join(parent, folders[1]), nil)
+		ada, bea := member(t, first), member(t, second)
+		mustBe(t, asked, ada.at(second.URL), "at the other server")
+		mustBe(t, asked, bea.at(first.URL), "at the other server")
+		files := filesBelow(t, parent)
+		for _, folder := range folders {
+			if data := folder + "/.data/redis.db"; !files[data] {
+				t.Errorf("%s is missing", data)
 			}
-			for name := range files {
-				if folder, _, _ := strings.Cut(name, "/"); folder != folders[0] && folder != folders[1] {
-					t.Errorf("%s is outside both folders", name)
-				}
+		}
+		for name := range files {
+			if folder, _, _ := strings.Cut(name, "/"); folder != folders[0] && folder != folders[1] {
+				t.Errorf("%s is outside both folders", name)
 			}
-			first.Stop()
-			first.Start()
-			mustBe(t, greeted, ada, "after a restart")
-			mustBe(t, asked, ada.at(second.URL), "at the other server")
-		})
-	}
+		}
+		first.Stop()
+		first.Start()
+		mustBe(t, greeted, ada, "after a restart")
+		mustBe(t, asked, ada.at(second.URL), "at the other server")
+	})
 }
 
 func TestEveryStoreWorksWhateverItsFolderIsCalled(t *testing.T) {
@@ -147,12 +134,13 @@ func TestEveryStoreWorksWhateverItsFolderIsCalled(t *testing.T) {
 
 func TestTheRevocationQueueIsInAFolderOfAnyName(t *testing.T) {
 	t.Parallel()
-	postgres := testservice.PrivatePostgres(t)
-	settings := onServices("", postgres.URL)
+	settings := onServices("", testservice.Postgres(t).URL)
 	settings["DATA_DIR"] = "a#b?c%41 'x'"
 	server := start(t, settings)
 	ada := member(t, server)
-	readOnlyPostgres(t, postgres, true)
+	query(t, settings["DATABASE_URL"],
+		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$`,
+		`SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 	ada.logOut()
 	if files := filesBelow(t, server.Dir); !files[settings["DATA_DIR"]+"/revocations.db"] {
 		t.Errorf("no queue among %v", files)
@@ -162,10 +150,7 @@ func TestTheRevocationQueueIsInAFolderOfAnyName(t *testing.T) {
 func TestAPathTooLongForSQLiteIsRefusedInWords(t *testing.T) {
 	t.Parallel()
 	dataDir := filepath.Join(strings.Repeat("d", 250), strings.Repeat("e", 250))
-	end := testprocess.Run(t, program(t), t.TempDir(), testprocess.Settings{"DATA_DIR": dataDir}, "serve")
-	if end.Code == 0 || !strings.Contains(end.Output(), "SQLite opens at most 504") {
-		t.Errorf("exit %d: %s", end.Code, end.Output())
-	}
+	mustName(t, refused(t, t.TempDir(), testprocess.Settings{"DATA_DIR": dataDir}), "SQLite opens at most 504")
 }
 
 func TestDataOfAnEarlierReleaseOutsideItsFolderIsReportedAndNotRead(t *testing.T) {

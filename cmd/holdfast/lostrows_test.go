@@ -89,58 +89,55 @@ func (g goesBack) isSeen(t *testing.T) {
 // older copy, as a failover to a lagging replica does.
 func TestSessionsThatTheDatabaseLostAreListedAgainOrRevoked(t *testing.T) {
 	t.Parallel()
-	for name, on := range map[string]func(*testing.T) goesBack{
+	each(t, map[string]func(*testing.T) goesBack{
 		"SQLite": sqliteThatGoesBack, "SQLite, by hand": sqliteThatGoesBack, "PostgreSQL": postgresThatGoesBack,
 		"PostgreSQL, promoted": postgresThatFailsOver,
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			g := on(t)
-			server := g.server
-			ada, bob := member(t, server), member(t, server)
-			server.Stop()
-			g.save()
-			server.Start()
-			lost, disabled, gone := ada.stranger(), bob.stranger(), member(t, server)
-			lost.logIn()
-			disabled.logIn()
-			g.isSeen(t)
-			g.restore()
-			if strings.Contains(name, "by hand") {
-				for _, want := range []string{"Sessions listed again: 2. Sessions revoked: 1.\n", "Sessions listed again: 0. Sessions revoked: 0.\n"} {
-					if did := server.Command("sessions", "reconcile"); did.Code != 0 || did.Stdout != want {
-						t.Errorf("sessions reconcile: %d, %s; want %q", did.Code, did.Output(), want)
-					}
+	}, func(t *testing.T, name string, on func(*testing.T) goesBack) {
+		g := on(t)
+		server := g.server
+		ada, bob := member(t, server), member(t, server)
+		server.Stop()
+		g.save()
+		server.Start()
+		lost, disabled, gone := ada.stranger(), bob.stranger(), member(t, server)
+		lost.logIn()
+		disabled.logIn()
+		g.isSeen(t)
+		g.restore()
+		if strings.Contains(name, "by hand") {
+			for _, want := range []string{"Sessions listed again: 2. Sessions revoked: 1.\n", "Sessions listed again: 0. Sessions revoked: 0.\n"} {
+				if did := server.Command("sessions", "reconcile"); did.Code != 0 || did.Stdout != want {
+					t.Errorf("sessions reconcile: %d, %s; want %q", did.Code, did.Output(), want)
 				}
 			}
-			if strings.Contains(name, "SQLite") {
-				server.Start()
-			}
-			if !strings.Contains(name, "by hand") {
-				mustLog(t, server, `"sessions reconciled" listed=2 revoked=1`)
-			}
-			mustBe(t, asked, gone, "whose account is lost")
-			mustBe(t, greeted, disabled, "whose login is lost")
-			if got := ada.get("/devices"); !strings.Contains(got.text("main"), "Unknown browser") {
-				t.Errorf("the devices are %s", got.text("main"))
-			}
-			if _, err := ada.submit("/devices", "/devices/end-others", nil); err != nil {
-				t.Fatal(err)
-			}
-			mustBe(t, asked, lost, "after its person logged out everywhere else")
-			mustBe(t, greeted, ada, "who logged out elsewhere")
-			if g.database.URL == "" { // the path of its socket may be too long for the command
-				server.Stop()
-			}
-			if did := server.Command("users", "disable", "--email", bob.email); did.Code != 0 || !strings.Contains(did.Stdout, "Sessions revoked: 2") {
-				t.Errorf("users disable: %d, %s", did.Code, did.Output())
-			}
-			if g.database.URL == "" {
-				server.Start()
-			}
-			mustBe(t, asked, disabled, "disabled")
-		})
-	}
+		}
+		if strings.Contains(name, "SQLite") {
+			server.Start()
+		}
+		if !strings.Contains(name, "by hand") {
+			mustLog(t, server, `"sessions reconciled" listed=2 revoked=1`)
+		}
+		mustBe(t, asked, gone, "whose account is lost")
+		mustBe(t, greeted, disabled, "whose login is lost")
+		if got := ada.get("/devices"); !strings.Contains(got.text("main"), "Unknown browser") {
+			t.Errorf("the devices are %s", got.text("main"))
+		}
+		if _, err := ada.submit("/devices", "/devices/end-others", nil); err != nil {
+			t.Fatal(err)
+		}
+		mustBe(t, asked, lost, "after its person logged out everywhere else")
+		mustBe(t, greeted, ada, "who logged out elsewhere")
+		if g.database.URL == "" { // the path of its socket may be too long for the command
+			server.Stop()
+		}
+		if did := server.Command("users", "disable", "--email", bob.email); did.Code != 0 || !strings.Contains(did.Stdout, "Sessions revoked: 2") {
+			t.Errorf("users disable: %d, %s", did.Code, did.Output())
+		}
+		if g.database.URL == "" {
+			server.Start()
+		}
+		mustBe(t, asked, disabled, "disabled")
+	})
 }
 
 // TestAnotherDatabaseEndsNoSession starts a second server with the wrong DATABASE_URL.

@@ -44,9 +44,16 @@ var build = sync.OnceValues(func() (string, error) {
 // store is not down.
 func start(t testing.TB, settings testprocess.Settings) *testprocess.Server {
 	t.Helper()
+	return startIn(t, t.TempDir(), settings)
+}
+
+// startIn is start in a folder, which it creates if it is missing.
+func startIn(t testing.TB, folder string, settings testprocess.Settings) *testprocess.Server {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(folder, 0o700))
 	patient := testprocess.Settings{"REDIS_TIMEOUT": "10s", "REDIS_CONNECT_TIMEOUT": "10s", "DATABASE_TIMEOUT": "10s"}
 	maps.Copy(patient, settings)
-	return testprocess.Start(t, program(t), t.TempDir(), patient)
+	return testprocess.Start(t, program(t), folder, patient)
 }
 
 // strict makes settings use the program's default timeouts for its stores.
@@ -122,14 +129,17 @@ func up(v *visitor) error {
 // fault, before expecting anything to succeed.
 func steady(t testing.TB, limit time.Duration, when string, v *visitor, servers ...*testprocess.Server) {
 	t.Helper()
-	testkit.Steadily(t, limit, when, func() error {
-		for _, server := range servers {
-			if err := up(v.at(server.URL)); err != nil {
-				return fmt.Errorf("at %s: %w", server.URL, err)
-			}
+	testkit.Steadily(t, limit, when, func() error { return atEach(servers, v, up) })
+}
+
+// atEach returns nil if is does for v at all servers.
+func atEach(servers []*testprocess.Server, v *visitor, is func(*visitor) error) error {
+	for _, server := range servers {
+		if err := is(v.at(server.URL)); err != nil {
+			return fmt.Errorf("at %s: %w", server.URL, err)
 		}
-		return nil
-	})
+	}
+	return nil
 }
 
 // staysAsked waits until the servers ask v to log in several times in a row. It fails
@@ -137,17 +147,13 @@ func steady(t testing.TB, limit time.Duration, when string, v *visitor, servers 
 func staysAsked(t testing.TB, limit time.Duration, when string, v *visitor, servers ...*testprocess.Server) {
 	t.Helper()
 	testkit.Steadily(t, limit, when, func() error {
-		for _, server := range servers {
-			at := v.at(server.URL)
-			err := asked(at)
-			if err != nil && greeted(at) == nil {
-				t.Fatalf("%s: greeted at %s", when, server.URL)
+		return atEach(servers, v, func(v *visitor) error {
+			err := asked(v)
+			if err != nil && greeted(v) == nil {
+				t.Fatalf("%s: greeted at %s", when, v.Base)
 			}
-			if err != nil {
-				return fmt.Errorf("at %s: %w", server.URL, err)
-			}
-		}
-		return nil
+			return err
+		})
 	})
 }
 

@@ -102,23 +102,3 @@ func TestMetricsTellTheLiveHeapAndCountRequestsByRoute(t *testing.T) {
 		t.Log(said)
 	}
 }
-
-func TestWithoutMETRICS_ADDRNothingIsSaidOfMetrics(t *testing.T) {
-	t.Parallel()
-	if said := start(t, nil).Announcement(); strings.Contains(said, "metrics") {
-		t.Errorf("announced:\n%s", said)
-	}
-}
-
-func TestAMetricsAddressInUseStopsTheStart(t *testing.T) {
-	t.Parallel()
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer taken.Close()
-	end := testprocess.Run(t, program(t), t.TempDir(), testprocess.Settings{
-		"HOST": "127.0.0.1", "PORT": "0", "METRICS_ADDR": taken.Addr().String(),
-	})
-	if end.Code == 0 || !strings.Contains(end.Stderr, "METRICS_ADDR") {
-		t.Errorf("code %d\n%s", end.Code, end.Output())
-	}
-}

@@ -36,7 +36,7 @@ func earlier(t testing.TB, database string, by time.Duration) {
 // so nothing revokes it again automatically.
 func TestWhateverEndsSessionsEndsWhatRestoredDataHolds(t *testing.T) {
 	t.Parallel()
-	for name, act := range map[string]func(server *testprocess.Server, ada *visitor) (answer string){
+	each(t, map[string]func(server *testprocess.Server, ada *visitor) (answer string){
 		"end everybody's": func(server *testprocess.Server, _ *visitor) string {
 			return server.Command("sessions", "end-all", "--everybody").Output()
 		},
@@ -50,40 +50,37 @@ func TestWhateverEndsSessionsEndsWhatRestoredDataHolds(t *testing.T) {
 			}
 			return ada.get("/devices").text(".notices")
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			store, postgres := newRedisFolder(t), testkit.Postgres(t)
-			settings := onServices(store.URL, postgres.URL)
-			first, second := start(t, settings), start(t, settings)
-			ada := member(t, first)
-			leaver, other := ada.stranger(), ada.stranger() // with another device, the page offers to end the others
-			leaver.logIn()
-			other.logIn()
-			thief := leaver.thief()
-			store.save(thief)
-			leaver.logOut()
-			earlier(t, postgres.URL, 2*time.Hour)
-			store.restore()
-			testkit.Steadily(t, answerLimit, "live again: nothing is tested", func() error {
-				return all(greeted(thief.at(first.URL)), greeted(thief.at(second.URL)))
-			})
-			said := act(second, ada)
-			want := "Sessions revoked: 3."
-			if name == "end the others" {
-				want = "You have been logged out on 2 other devices."
-			}
-			if !strings.Contains(said, want) {
-				t.Errorf("it said %q, want %q", said, want)
-			}
-			for _, v := range []*visitor{thief, other} {
-				staysAsked(t, answerLimit, "after that", v, first, second)
-			}
-			if n, err := redis.Int(store.Do("EXISTS", keyOf(ada))); err != nil || (n == 1) != (name == "end the others") {
-				t.Errorf("of her own session %d are there, %v", n, err)
-			}
+	}, func(t *testing.T, name string, act func(server *testprocess.Server, ada *visitor) string) {
+		store, postgres := newRedisFolder(t), testkit.Postgres(t)
+		settings := onServices(store.URL, postgres.URL)
+		first, second := start(t, settings), start(t, settings)
+		ada := member(t, first)
+		leaver, other := ada.stranger(), ada.stranger() // with another device, the page offers to end the others
+		leaver.logIn()
+		other.logIn()
+		thief := leaver.thief()
+		store.save(thief)
+		leaver.logOut()
+		earlier(t, postgres.URL, 2*time.Hour)
+		store.restore()
+		testkit.Steadily(t, answerLimit, "live again: nothing is tested", func() error {
+			return all(greeted(thief.at(first.URL)), greeted(thief.at(second.URL)))
 		})
-	}
+		said := act(second, ada)
+		want := "Sessions revoked: 3."
+		if name == "end the others" {
+			want = "You have been logged out on 2 other devices."
+		}
+		if !strings.Contains(said, want) {
+			t.Errorf("it said %q, want %q", said, want)
+		}
+		for _, v := range []*visitor{thief, other} {
+			staysAsked(t, answerLimit, "after that", v, first, second)
+		}
+		if n, err := redis.Int(store.Do("EXISTS", keyOf(ada))); err != nil || (n == 1) != (name == "end the others") {
+			t.Errorf("of her own session %d are there, %v", n, err)
+		}
+	})
 }
 
 // TestWhatRedisLostBeforeALongOutageStaysEnded: Redis lost its last second, in which a

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -166,19 +165,14 @@ func TestACommandMigratesNothing(t *testing.T) {
 		dir := t.TempDir()
 		mustRun := func(args ...string) {
 			t.Helper()
-			if got := testprocess.Run(t, program(t), dir, settings, args...); got.Code != 0 {
-				t.Errorf("%q: %d\n%s", args, got.Code, got.Output())
-			}
+			mustSucceed(t, testprocess.Run(t, program(t), dir, settings, args...))
 		}
 		mustRun("migrate")
-		db, err := database.Open(t.Context(), database.Config{URL: settings["DATABASE_URL"], DataDir: filepath.Join(dir, ".data"), MustExist: true, Timeout: testkit.Patience})
-		require.NoError(t, err)
-		defer db.Close()
+		db := testkit.OpenDatabase(t, database.Config{URL: settings["DATABASE_URL"], DataDir: filepath.Join(dir, ".data"), MustExist: true, Timeout: testkit.Patience})
 		do := func(query string) {
 			t.Helper()
-			if _, err := db.SQL().ExecContext(t.Context(), query); err != nil {
-				t.Fatal(err)
-			}
+			_, err := db.SQL().ExecContext(t.Context(), query)
+			require.NoError(t, err)
 		}
 		mustRun("users", "list")
 		var latest int
@@ -241,9 +235,7 @@ func TestACommandWithAnotherStoreIsRefused(t *testing.T) {
 			t.Errorf("in the unused %s are %d keys, %v", unused, n, err)
 		}
 	}
-	if got := server.Command("users", "show", "--email", ada.email); got.Code != 0 || strings.Contains(got.Stdout, "disabled") {
-		t.Errorf("users show: %d\n%s", got.Code, got.Output())
-	}
+	mustNotName(t, mustSucceed(t, server.Command("users", "show", "--email", ada.email)), "disabled")
 }
 
 // fileOf returns a folder in which a server has kept sessions in a file.
@@ -258,10 +250,9 @@ func fileOf(t *testing.T) string {
 func TestTheServersStoreIsAcceptedByAnyName(t *testing.T) {
 	t.Parallel()
 	store := testservice.PrivateRedis(t, "--requirepass", "right-word")
-	right := func(host string) string {
-		return strings.Replace("redis://:right-word@"+store.Addr, "127.0.0.1", host, 1)
-	}
-	server := start(t, testprocess.Settings{"REDIS_URL": right("127.0.0.1"), "DATABASE_URL": testkit.Postgres(t).URL})
+	store.URL = "redis://:right-word@" + store.Addr
+	otherName := strings.Replace(store.URL, "127.0.0.1", "localhost", 1)
+	server := start(t, onServices(store.URL, testkit.Postgres(t).URL))
 	ada := member(t, server)
 	ends := func(url string) error {
 		settings := server.Settings()
@@ -273,35 +264,23 @@ func TestTheServersStoreIsAcceptedByAnyName(t *testing.T) {
 		}
 		return asked(ada)
 	}
-	if err := ends(right("localhost")); err != nil {
+	if err := ends(otherName); err != nil {
 		t.Fatalf("by another name: %v", err)
 	}
 	const id = "holdfast:beat.store"
-	client, err := redis.DialURL(right("127.0.0.1"))
-	require.NoError(t, err)
-	defer client.Close()
-	do := func(command string, args ...any) {
-		t.Helper()
-		if _, err := client.Do(command, args...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	do("FLUSHALL")
+	must(t, store, "FLUSHALL")
 	testkit.Eventually(t, answerLimit, "find Redis emptied", func() error { // the server then writes a watermark
-		n, err := redis.Int(client.Do("EXISTS", "holdfast:beat"))
-		if err == nil && n == 0 {
-			err = errors.New("no watermark")
-		}
+		_, err := watermark(store)
 		return err
 	})
 	testkit.Eventually(t, answerLimit, "log in", func() error { return entered(ada.tryLogIn()) })
 	// A command is refused between the write of the new ID to Redis and its record in
 	// the database.
-	testkit.Eventually(t, answerLimit, "accepted after it was emptied", func() error { return ends(right("127.0.0.1")) })
+	testkit.Eventually(t, answerLimit, "accepted after it was emptied", func() error { return ends(store.URL) })
 	for _, change := range [][]any{{"DEL", id}, {"SET", id, "from an older copy"}} {
-		do(change[0].(string), change[1:]...)
+		must(t, store, change[0].(string), change[1:]...)
 		ada.logIn()
-		testkit.Eventually(t, answerLimit, fmt.Sprintf("accepted by another name after %q", change), func() error { return ends(right("localhost")) })
+		testkit.Eventually(t, answerLimit, fmt.Sprintf("accepted by another name after %q", change), func() error { return ends(otherName) })
 	}
 }
 
@@ -309,55 +288,51 @@ func TestTheServersStoreIsAcceptedByAnyName(t *testing.T) {
 // apart from their output.
 func TestCommandsActOnTheStoresOfTheServer(t *testing.T) {
 	t.Parallel()
-	for store, want := range map[string]struct {
+	type wanted struct {
 		place       string
 		whileItRuns bool
-	}{
-		"redis": {"redis.db", true}, "file": {"sessions.bolt", false}, "database": {"holdfast.db", true},
-	} {
-		t.Run(store, func(t *testing.T) {
-			t.Parallel()
-			server := start(t, testprocess.Settings{"SESSION_STORE": store})
-			ada, bea := member(t, server), member(t, server)
-			elsewhere := server.Settings() // the same, seen from another folder
-			elsewhere["DATA_DIR"] = filepath.Join(server.Dir, ".data")
-			act := func(args ...string) string {
-				t.Helper()
-				got := mustLeave(t, t.TempDir(), elsewhere, args...)
-				if got.Code != 0 {
-					t.Fatalf("%q: %d\n%s", args, got.Code, got.Output())
-				}
-				mustName(t, got.Stderr, "Database: SQLite in "+filepath.Join(elsewhere["DATA_DIR"], "holdfast.db"))
-				if commands[args[0]+" "+args[1]] == sessions {
-					mustName(t, got.Stderr, "\nSessions: ", filepath.Join(elsewhere["DATA_DIR"], want.place))
-				}
-				mustNotName(t, got.Stdout, elsewhere["DATA_DIR"])
-				return got.Stdout
-			}
-			mustName(t, act("users", "list"), ada.email, bea.email)
-			if want.whileItRuns {
-				list := act("sessions", "list", "--email", ada.email)
-				id := strings.Fields(strings.Split(list, "\n")[1])[0]
-				mustName(t, act("sessions", "end", "--email", ada.email, "--id", id), "Revoked session "+id)
-				mustBe(t, asked, ada, "with the session ended")
-				mustBe(t, greeted, bea, "with another session ended")
-				mustName(t, act("sessions", "end-all", "--everybody"), "Sessions revoked: 1.")
-				mustBe(t, asked, bea, "with all sessions ended")
-				bea.logIn()
-				mustName(t, act("users", "disable", "--email", bea.email), "Sessions revoked: 1.")
-				mustBe(t, asked, bea, "disabled")
-				act("users", "enable", "--email", bea.email)
-				bea.logIn()
-			} else {
-				mustRefuse(t, t.TempDir(), elsewhere, commandLine("sessions end-all", bea.email), "in use by another running server")
-			}
-			server.Stop()
-			mustName(t, act("sessions", "end-all", "--email", bea.email), "Sessions revoked: 1.")
-			server.Start()
-			mustBe(t, asked, bea.at(server.URL), "after a start")
-			mustName(t, act("users", "list"), bea.email)
-		})
 	}
+	each(t, map[string]wanted{
+		"redis": {"redis.db", true}, "file": {"sessions.bolt", false}, "database": {"holdfast.db", true},
+	}, func(t *testing.T, store string, want wanted) {
+		server := start(t, testprocess.Settings{"SESSION_STORE": store})
+		ada, bea := member(t, server), member(t, server)
+		elsewhere := server.Settings() // the same, seen from another folder
+		elsewhere["DATA_DIR"] = filepath.Join(server.Dir, ".data")
+		act := func(args ...string) string {
+			t.Helper()
+			got := mustLeave(t, t.TempDir(), elsewhere, args...)
+			mustSucceed(t, got)
+			mustName(t, got.Stderr, "Database: SQLite in "+filepath.Join(elsewhere["DATA_DIR"], "holdfast.db"))
+			if commands[args[0]+" "+args[1]] == sessions {
+				mustName(t, got.Stderr, "\nSessions: ", filepath.Join(elsewhere["DATA_DIR"], want.place))
+			}
+			mustNotName(t, got.Stdout, elsewhere["DATA_DIR"])
+			return got.Stdout
+		}
+		mustName(t, act("users", "list"), ada.email, bea.email)
+		if want.whileItRuns {
+			list := act("sessions", "list", "--email", ada.email)
+			id := strings.Fields(strings.Split(list, "\n")[1])[0]
+			mustName(t, act("sessions", "end", "--email", ada.email, "--id", id), "Revoked session "+id)
+			mustBe(t, asked, ada, "with the session ended")
+			mustBe(t, greeted, bea, "with another session ended")
+			mustName(t, act("sessions", "end-all", "--everybody"), "Sessions revoked: 1.")
+			mustBe(t, asked, bea, "with all sessions ended")
+			bea.logIn()
+			mustName(t, act("users", "disable", "--email", bea.email), "Sessions revoked: 1.")
+			mustBe(t, asked, bea, "disabled")
+			act("users", "enable", "--email", bea.email)
+			bea.logIn()
+		} else {
+			mustRefuse(t, t.TempDir(), elsewhere, commandLine("sessions end-all", bea.email), "in use by another running server")
+		}
+		server.Stop()
+		mustName(t, act("sessions", "end-all", "--email", bea.email), "Sessions revoked: 1.")
+		server.Start()
+		mustBe(t, asked, bea.at(server.URL), "after a start")
+		mustName(t, act("users", "list"), bea.email)
+	})
 }
 
 // TestAServerThatMovesTakesCommandsAlong: commands follow a server that changes its
@@ -376,15 +351,12 @@ func TestAServerThatMovesTakesCommandsAlong(t *testing.T) {
 	})
 	require.NoError(t, err)
 	require.NoError(t, thrownAway.Stop())
-	if got := list(before); got.Code != 0 {
-		t.Errorf("after a throw-away start: %d\n%s", got.Code, got.Output())
-	}
+	mustSucceed(t, list(before))
 	testprocess.Start(t, program(t), dir, after).Stop()
-	if got := list(after); got.Code != 0 {
-		t.Errorf("after the move: %d\n%s", got.Code, got.Output())
-	}
-	if got := list(before); got.Code != 1 {
+	mustSucceed(t, list(after))
+	got := list(before)
+	if got.Code != 1 {
 		t.Errorf("with the store of before the move: %d\n%s", got.Code, got.Output())
 	}
-	mustName(t, list(before).Stderr, "given the file "+filepath.Join(dir, ".data", "sessions.bolt"), "table sessions of SQLite in")
+	mustName(t, got.Stderr, "given the file "+filepath.Join(dir, ".data", "sessions.bolt"), "table sessions of SQLite in")
 }

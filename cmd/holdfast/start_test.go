@@ -108,7 +108,18 @@ func refused(t *testing.T, dir string, settings testprocess.Settings) string {
 	return got.Stderr
 }
 
-func mustName(t *testing.T, message string, words ...string) {
+// mustSucceed fails the test unless a command succeeded and printed these words. It
+// returns what it printed.
+func mustSucceed(t testing.TB, got testprocess.Result, words ...string) (stdout string) {
+	t.Helper()
+	if got.Code != 0 {
+		t.Fatalf("ended with %d\n%s", got.Code, got.Output())
+	}
+	mustName(t, got.Stdout, words...)
+	return got.Stdout
+}
+
+func mustName(t testing.TB, message string, words ...string) {
 	t.Helper()
 	for _, word := range words {
 		if !strings.Contains(message, word) {
@@ -170,14 +181,15 @@ func TestOneMessageNamesEveryWrongSetting(t *testing.T) {
 	}
 }
 
-func TestSaysThatThePortIsTaken(t *testing.T) {
+func TestSaysThatAnAddressIsTaken(t *testing.T) {
 	t.Parallel()
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer taken.Close()
-	_, port, _ := net.SplitHostPort(taken.Addr().String())
-	message := refused(t, t.TempDir(), testprocess.Settings{"PORT": port})
-	mustName(t, message, "127.0.0.1:"+port, "in use")
+	addr := taken.Addr().String()
+	_, port, _ := net.SplitHostPort(addr)
+	mustName(t, refused(t, t.TempDir(), testprocess.Settings{"PORT": port}), addr, "in use")
+	mustName(t, refused(t, t.TempDir(), testprocess.Settings{"METRICS_ADDR": addr}), "METRICS_ADDR")
 }
 
 func TestSaysThatTheDataFolderIsHeldByAnotherServer(t *testing.T) {
@@ -198,30 +210,24 @@ func TestFailsLoudlyWhenAStoreCannotBeUsed(t *testing.T) {
 	guarded := testservice.PrivateRedis(t, "--requirepass", "right-word")
 	postgres := testservice.Postgres(t)
 	wrong := strings.Replace(postgres.URL, "://holdfast:", "://holdfast:secret-word-", 1)
-	for _, c := range []struct {
-		name     string
+	file := filepath.Join(t.TempDir(), "data")
+	require.NoError(t, os.WriteFile(file, nil, 0o600))
+	type store struct {
 		settings testprocess.Settings
 		words    []string
-	}{
-		{"unknown Redis host", testprocess.Settings{"REDIS_URL": "redis://:secret-word@redis.invalid:6379"}, []string{"redis.invalid:6379"}},
-		{"no Redis there", testprocess.Settings{"REDIS_URL": "redis://:secret-word@" + unused}, []string{unused}},
-		{"wrong Redis password", testprocess.Settings{"REDIS_URL": "redis://:secret-word@" + guarded.Addr}, []string{guarded.Addr, "WRONGPASS"}},
-		{"no Redis password", testprocess.Settings{"REDIS_URL": guarded.URL}, []string{guarded.Addr, "NOAUTH"}},
-		{"unknown PostgreSQL host", testprocess.Settings{"DATABASE_URL": "postgres://a:secret-word@db.invalid:5432/a"}, []string{"db.invalid:5432/a"}},
-		{"no PostgreSQL there", testprocess.Settings{"DATABASE_URL": "postgres://a:secret-word@" + unused + "/a"}, []string{unused}},
-		{"wrong PostgreSQL password", testprocess.Settings{"DATABASE_URL": wrong}, []string{"PostgreSQL at 127.0.0.1:", "password authentication failed"}},
-		{"unknown database", testprocess.Settings{"DATABASE_URL": postgres.URL + "_missing"}, []string{"_missing", "does not exist"}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			mustName(t, refused(t, t.TempDir(), c.settings), c.words...)
-		})
 	}
-	t.Run("DATA_DIR is a file", func(t *testing.T) {
-		t.Parallel()
-		file := filepath.Join(t.TempDir(), "data")
-		require.NoError(t, os.WriteFile(file, nil, 0o600))
-		mustName(t, refused(t, t.TempDir(), testprocess.Settings{"DATA_DIR": file}), file)
+	each(t, map[string]store{
+		"unknown Redis host":        {testprocess.Settings{"REDIS_URL": "redis://:secret-word@redis.invalid:6379"}, []string{"redis.invalid:6379"}},
+		"no Redis there":            {testprocess.Settings{"REDIS_URL": "redis://:secret-word@" + unused}, []string{unused}},
+		"wrong Redis password":      {testprocess.Settings{"REDIS_URL": "redis://:secret-word@" + guarded.Addr}, []string{guarded.Addr, "WRONGPASS"}},
+		"no Redis password":         {testprocess.Settings{"REDIS_URL": guarded.URL}, []string{guarded.Addr, "NOAUTH"}},
+		"unknown PostgreSQL host":   {testprocess.Settings{"DATABASE_URL": "postgres://a:secret-word@db.invalid:5432/a"}, []string{"db.invalid:5432/a"}},
+		"no PostgreSQL there":       {testprocess.Settings{"DATABASE_URL": "postgres://a:secret-word@" + unused + "/a"}, []string{unused}},
+		"wrong PostgreSQL password": {testprocess.Settings{"DATABASE_URL": wrong}, []string{"PostgreSQL at 127.0.0.1:", "password authentication failed"}},
+		"unknown database":          {testprocess.Settings{"DATABASE_URL": postgres.URL + "_missing"}, []string{"_missing", "does not exist"}},
+		"DATA_DIR is a file":        {testprocess.Settings{"DATA_DIR": file}, []string{file}},
+	}, func(t *testing.T, _ string, c store) {
+		mustName(t, refused(t, t.TempDir(), c.settings), c.words...)
 	})
 }
 
@@ -232,15 +238,9 @@ func TestMigrateAppliesWhatIsMissing(t *testing.T) {
 		"PostgreSQL": onServices("", testservice.Postgres(t).URL),
 	}, func(t *testing.T, name string, settings testprocess.Settings) {
 		dir := t.TempDir()
-		first := testprocess.Run(t, program(t), dir, settings, "migrate")
-		again := testprocess.Run(t, program(t), dir, settings, "migrate")
-		if first.Code != 0 || again.Code != 0 {
-			t.Fatalf("ended with %d and %d:\n%s%s", first.Code, again.Code, first.Output(), again.Output())
-		}
-		mustName(t, first.Stdout, name, "Applied 00001_people.sql.", "is up to date")
-		if strings.Contains(again.Stdout, "Applied") || !strings.Contains(again.Stdout, "is up to date") {
-			t.Errorf("the second time says\n%s", again.Stdout)
-		}
+		mustSucceed(t, testprocess.Run(t, program(t), dir, settings, "migrate"), name, "Applied 00001_people.sql.", "is up to date")
+		again := mustSucceed(t, testprocess.Run(t, program(t), dir, settings, "migrate"), "is up to date")
+		mustNotName(t, again, "Applied")
 		mustBe(t, greeted, member(t, testprocess.Start(t, program(t), dir, settings)), "after migrate")
 	})
 }
@@ -249,13 +249,9 @@ func TestHealthcheckAsksTheServerOfTheseSettings(t *testing.T) {
 	t.Parallel()
 	settings := testprocess.Settings{"HOST": "127.0.0.1", "PORT": strconv.Itoa(testservice.FreePort(t))}
 	server := start(t, settings)
-	if got := testprocess.Run(t, program(t), t.TempDir(), settings, "healthcheck"); got.Code != 0 {
-		t.Errorf("a server that runs: %d\n%s", got.Code, got.Output())
-	}
+	mustSucceed(t, testprocess.Run(t, program(t), t.TempDir(), settings, "healthcheck"))
 	everywhere := testprocess.Settings{"HOST": "0.0.0.0", "PORT": settings["PORT"]}
-	if got := testprocess.Run(t, program(t), t.TempDir(), everywhere, "healthcheck"); got.Code != 0 {
-		t.Errorf("a server that listens on every network: %d\n%s", got.Code, got.Output())
-	}
+	mustSucceed(t, testprocess.Run(t, program(t), t.TempDir(), everywhere, "healthcheck"))
 	server.Stop()
 	if got := testprocess.Run(t, program(t), t.TempDir(), settings, "healthcheck"); got.Code != 1 || got.Stderr == "" {
 		t.Errorf("a server that has stopped: %d, %q; want 1 and the reason", got.Code, got.Stderr)
@@ -265,15 +261,15 @@ func TestHealthcheckAsksTheServerOfTheseSettings(t *testing.T) {
 func TestVersionAndHelpNeedNoSettings(t *testing.T) {
 	t.Parallel()
 	wrong := testprocess.Settings{"PORT": "none"}
-	version := testprocess.Run(t, program(t), t.TempDir(), wrong, "version")
-	if version.Code != 0 || !strings.HasPrefix(version.Stdout, "holdfast ") || len(strings.Fields(version.Stdout)) != 2 {
-		t.Errorf("version: %d\n%s", version.Code, version.Output())
+	version := mustSucceed(t, testprocess.Run(t, program(t), t.TempDir(), wrong, "version"))
+	if !strings.HasPrefix(version, "holdfast ") || len(strings.Fields(version)) != 2 {
+		t.Errorf("version: %s", version)
 	}
 	help := testprocess.Run(t, program(t), t.TempDir(), wrong, "--help")
-	if help.Code != 0 || help.Stderr != "" {
-		t.Errorf("--help: %d, %q", help.Code, help.Stderr)
+	if help.Stderr != "" {
+		t.Errorf("--help: %q", help.Stderr)
 	}
-	mustName(t, help.Stdout, "serve", "migrate", "healthcheck", "version", "--redis-url", "REDIS_URL", "--port", "default: 3000")
+	mustSucceed(t, help, "serve", "migrate", "healthcheck", "version", "--redis-url", "REDIS_URL", "--port", "default: 3000")
 	unknown := testprocess.Run(t, program(t), t.TempDir(), nil, "sevre")
 	if unknown.Code != 1 || unknown.Stdout != "" {
 		t.Errorf("an unknown command: %d, %q", unknown.Code, unknown.Stdout)
