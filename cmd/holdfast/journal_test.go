@@ -3,12 +3,9 @@ package main_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -115,71 +112,38 @@ func (r *redisFolder) restore() {
 // saved data twice: before the next start, and under the running server.
 func TestALogOutWithoutThePostgresIsNotUndoneByARestoredRedis(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]struct {
-		begin, end func(t testing.TB, server *testservice.PostgresServer)
+	store, postgres := newRedisFolder(t), testservice.PrivatePostgres(t)
+	settings := onServices(store.URL, postgres.URL)
+	first, second := start(t, settings), start(t, settings)
+	bea := member(t, first)
+	for _, fault := range []struct {
+		name       string
+		begin, end func()
 	}{
-		"stopped": {
-			func(_ testing.TB, server *testservice.PostgresServer) { server.Stop() },
-			func(_ testing.TB, server *testservice.PostgresServer) { server.Start() },
-		},
-		"read-only": {
-			func(t testing.TB, server *testservice.PostgresServer) { readOnlyPostgres(t, server, true) },
-			func(t testing.TB, server *testservice.PostgresServer) { readOnlyPostgres(t, server, false) },
-		},
+		{"stopped", postgres.Stop, postgres.Start},
+		{"read-only", func() { readOnlyPostgres(t, postgres, true) }, func() { readOnlyPostgres(t, postgres, false) }},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			store, postgres := newRedisFolder(t), testservice.PrivatePostgres(t)
-			settings := onServices(store.URL, postgres.URL)
-			first, second := start(t, settings), start(t, settings)
-			ada, bea := member(t, first), member(t, first)
-			mustBe(t, greeted, ada.at(second.URL), "at the other server")
-			thief := ada.thief()
-			store.save(thief)
+		ada := member(t, first)
+		mustBe(t, greeted, ada.at(second.URL), "at the other server")
+		thief := ada.thief()
+		store.save(thief)
 
-			fault.begin(t, postgres)
-			ada.logOut()
-			first.Kill()
-			staysAsked(t, answerLimit, "having logged out", thief, second)
-			fault.end(t, postgres)
+		fault.begin()
+		ada.logOut()
+		first.Kill()
+		staysAsked(t, answerLimit, "having logged out with PostgreSQL "+fault.name, thief, second)
+		fault.end()
 
-			// Only the queue in the first server's folder has the revocation.
-			second.Stop()
-			store.restore()
-			first.Start()
-			staysAsked(t, answerLimit, "with Redis restored before the start", thief, first)
-			mustLog(t, first, "queued session revocations stored")
-			store.restore()
-			second.Start()
-			staysAsked(t, answerLimit, "with Redis restored again", thief, first, second)
-			steady(t, answerLimit, "with Redis restored again", bea, first, second)
-			staysAsked(t, answerLimit, "with Redis restored again", thief, first, second)
-		})
+		// Only the queue in the first server's folder has the revocation.
+		second.Stop()
+		store.restore()
+		first.Start()
+		staysAsked(t, answerLimit, "with Redis restored before the start", thief, first)
+		mustLog(t, first, "queued session revocations stored")
+		store.restore()
+		second.Start()
+		staysAsked(t, answerLimit, "with Redis restored again", thief, first, second)
+		steady(t, answerLimit, "with Redis restored again", bea, first, second)
+		staysAsked(t, answerLimit, "with Redis restored again", thief, first, second)
 	}
-}
-
-// TestInventedCookiesAreNotQueued checks that, while PostgreSQL is down, the server
-// queues only revocations of real sessions.
-func TestInventedCookiesAreNotQueued(t *testing.T) {
-	t.Parallel()
-	store, postgres := testservice.Redis(t), testservice.PrivatePostgres(t)
-	server := start(t, onServices(store.URL, postgres.URL))
-	ada := member(t, server)
-	postgres.Stop()
-	var cookies []string
-	for n := range 100 {
-		cookies = append(cookies, fmt.Sprintf("session=%043d", n))
-	}
-	for _, header := range []string{strings.Join(cookies, "; "), cookies[0]} {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/logout", nil)
-		require.NoError(t, err)
-		request.Header.Set("Cookie", header)
-		response, err := http.DefaultTransport.RoundTrip(request)
-		require.NoError(t, err)
-		response.Body.Close()
-	}
-	ada.logOut()
-	const queued = `msg="session revocations queued: database unavailable"`
-	mustLog(t, server, queued+" reason=log-out sessions=1 ")
-	mustLogOnce(t, server, queued)
 }

@@ -117,6 +117,15 @@ func asked(v *visitor) error {
 	return nil
 }
 
+// ready returns nil if v's server says that it is ready.
+func ready(v *visitor) error {
+	got, err := v.ask("GET", "/readyz", nil)
+	if err == nil && got.Code != http.StatusOK {
+		err = fmt.Errorf("/readyz: %d, %s", got.Code, got.Body)
+	}
+	return err
+}
+
 // up returns nil if v is greeted and can log in with a new browser.
 func up(v *visitor) error {
 	if err := greeted(v); err != nil {

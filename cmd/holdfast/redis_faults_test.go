@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"strconv"
@@ -98,12 +97,7 @@ func TestRedisStoppedEndsNoSession(t *testing.T) {
 	if ada.token() != cookie {
 		t.Error("the cookie changed")
 	}
-	testkit.Eventually(t, backWithin, "ready again", func() error {
-		if got := ada.get("/readyz"); got.Code != http.StatusOK {
-			return fmt.Errorf("status %d", got.Code)
-		}
-		return nil
-	})
+	testkit.Eventually(t, backWithin, "ready again", func() error { return ready(ada) })
 	if page := ada.get("/session"); strings.Contains(page.text("table.values"), "colour") {
 		t.Error("a change that was refused was stored")
 	}
@@ -129,9 +123,7 @@ func TestRedisFullLetsNobodyInAndGreetsThoseWhoAre(t *testing.T) {
 	leaver := ada.stranger()
 	leaver.logIn()
 	// A notice waits for Ada's next page, and showing it requires a write.
-	if got, err := ada.submit("/account", "/account/name", map[string]string{"name": ada.name}); err != nil || got.Code != http.StatusSeeOther {
-		t.Fatalf("rename: %d, %v", got.Code, err)
-	}
+	ada.send("/account", "/account/name", map[string]string{"name": ada.name})
 	must(t, store, "CONFIG", "SET", "maxmemory-policy", "noeviction")
 	must(t, store, "CONFIG", "SET", "maxmemory", "1")
 	cannotEnter(t, ada)
@@ -192,16 +184,14 @@ func TestRedisPasswordChangedAtRunTimeRecovers(t *testing.T) {
 		{"AUTH", "rotated"},
 		{"CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"},
 	} {
-		if _, err := operator.Do(command[0].(string), command[1:]...); err != nil {
-			t.Fatalf("%v: %v", command, err)
-		}
+		_, err := operator.Do(command[0].(string), command[1:]...)
+		require.NoError(t, err)
 	}
 	for range 3 {
 		mustKeepAda(t, ada)
 	}
-	if _, err := operator.Do("CONFIG", "SET", "requirepass", ""); err != nil {
-		t.Fatal(err)
-	}
+	_, err = operator.Do("CONFIG", "SET", "requirepass", "")
+	require.NoError(t, err)
 	steady(t, backWithin, "with Redis answering again", ada, server)
 	loggedOnce(t, server, "reachable")
 	mustLog(t, server, "NOAUTH")
@@ -232,29 +222,10 @@ func TestRedisHoldingJunkUnderASessionKeyMakesAGuest(t *testing.T) {
 	for _, junk := range []string{"junk", "", `{"v":999}`, strings.Repeat("x", 10<<20)} {
 		v := ada.stranger()
 		v.logIn()
-		for _, key := range newKeys(t, store, ada) {
-			must(t, store, "SET", key, junk, "KEEPTTL")
-		}
+		must(t, store, "SET", keyOf(v), junk, "KEEPTTL")
 		mustBe(t, asked, v, fmt.Sprintf("with %.10q under the key", junk))
 		mustBe(t, greeted, ada, "another session")
 	}
-}
-
-// newKeys returns the keys of all sessions except this visitor's.
-func newKeys(t testing.TB, store *testservice.RedisServer, but *visitor) []string {
-	t.Helper()
-	keys, err := redis.Strings(store.Do("KEYS", "holdfast:session:*"))
-	require.NoError(t, err)
-	var others []string
-	for _, key := range keys {
-		if key != keyOf(but) {
-			others = append(others, key)
-		}
-	}
-	if len(others) == 0 {
-		t.Fatalf("no key but %s", keyOf(but))
-	}
-	return others
 }
 
 // TestRedisAnsweringWithAnothersRecordShowsItToNobody: a reply with another session's
@@ -297,13 +268,7 @@ func TestNoRequestFailsWhenOlderDataIsNoticed(t *testing.T) {
 		must(t, store, "FLUSHDB")
 		// When there is a watermark again, the check of the new connection has
 		// finished. Losing data during the check is a different failure.
-		testkit.Eventually(t, answerLimit, "the end of the check", func() error {
-			found, err := redis.Int(store.Do("EXISTS", "holdfast:beat"))
-			if err == nil && found == 0 {
-				err = errors.New("no watermark")
-			}
-			return err
-		})
+		testkit.Eventually(t, answerLimit, "the end of the check", func() error { _, err := watermark(store); return err })
 	}
 	over.Store(true)
 	asking.Wait()

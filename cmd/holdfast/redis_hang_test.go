@@ -130,21 +130,3 @@ func boundedFiles(t testing.TB, server *testprocess.Server, clients int) {
 		t.Errorf("%d files and connections are open, want at most %d", len(files), most)
 	}
 }
-
-func TestSIGTERMEndsTheServerAlsoWhenItsStoresHang(t *testing.T) {
-	t.Parallel()
-	redis, postgres := testservice.PrivateRedis(t), testservice.PrivatePostgres(t)
-	server := start(t, strict(onServices(redis.URL, postgres.URL)))
-	ada := member(t, server)
-	redis.Pause()
-	postgres.Pause()
-	mustRefuseBriefly(t, "with both stores hanging")(ada.ask("GET", "/profile", nil))
-	server.Terminate()
-	if end := server.Wait(within(8 * time.Second)); end.Code == -1 {
-		t.Error("ended by a signal")
-	}
-	redis.Resume()
-	postgres.Resume()
-	server.Start()
-	steady(t, answerLimit, "after both stores went on", ada, server)
-}

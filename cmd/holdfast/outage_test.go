@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"sync"
@@ -11,11 +12,115 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
 	visit "holdfast/internal/visitor"
 )
+
+// TestPostgresOutOfReach checks that people who are logged in notice nothing if their
+// sessions are in Redis, that requests that need accounts are refused in time and
+// succeed again once PostgreSQL is back, and that sessions in PostgreSQL are kept.
+func TestPostgresOutOfReach(t *testing.T) {
+	t.Parallel()
+	postgres := testservice.PrivatePostgres(t)
+	settings := onServices(testservice.Redis(t).URL, postgres.URL)
+	settings["DATABASE_TIMEOUT"] = "1s"
+	server := start(t, settings)
+	ada := member(t, server)
+	other, err := url.Parse(postgres.URL)
+	require.NoError(t, err)
+	other.Path = "/sessions"
+	query(t, postgres.URL, "CREATE DATABASE sessions")
+	inPostgres := start(t, testprocess.Settings{"DATABASE_URL": other.String(), "SESSION_STORE": "database", "DATABASE_TIMEOUT": "2s"})
+	bea := member(t, inPostgres)
+	cookie := bea.token()
+	for _, fault := range []struct {
+		name        string
+		begin, mend func()
+		within      time.Duration // the limit of one call plus the hash, both slow here
+	}{
+		{"stopped", postgres.Stop, postgres.Start, within(4 * time.Second)},
+		{"hanging", postgres.Pause, postgres.Resume, within(5 * time.Second)},
+	} {
+		fault.begin()
+		mustBe(t, greeted, ada, "with PostgreSQL "+fault.name)
+		for path, want := range map[string]int{"/": 200, "/session": 200, "/healthz": 200, "/readyz": 503} {
+			if got := ada.get(path); got.Code != want {
+				t.Errorf("PostgreSQL %s, %s: %d, want %d", fault.name, path, got.Code, want)
+			}
+		}
+		newcomer := newVisitor(t, server.URL)
+		for what, try := range map[string]func() (answer, error){
+			"log in":  ada.stranger().tryLogIn,
+			"sign up": newcomer.trySignUp,
+		} {
+			got, err := try()
+			if err == nil {
+				err = refusedBriefly(got)
+			}
+			if err == nil && got.Took > fault.within {
+				err = fmt.Errorf("took %s", got.Took)
+			}
+			if err != nil {
+				t.Errorf("PostgreSQL %s, %s: %v", fault.name, what, err)
+			}
+		}
+		if got := bea.get("/profile"); refusedBriefly(got) != nil || got.Took > within(6*time.Second) {
+			t.Errorf("PostgreSQL %s, a session in it: %v after %s", fault.name, refusedBriefly(got), got.Took)
+		}
+		if got := bea.stranger().get("/"); got.Code != http.StatusOK {
+			t.Errorf("PostgreSQL %s, a guest: %d", fault.name, got.Code)
+		}
+		fault.mend()
+		steady(t, backWithin, "after PostgreSQL was "+fault.name, ada, server)
+		steady(t, backWithin, "after PostgreSQL was "+fault.name, bea, inPostgres)
+		if got := ada.get("/readyz"); got.Code != http.StatusOK {
+			t.Errorf("ready after PostgreSQL was %s: %d", fault.name, got.Code)
+		}
+		if err := entered(newcomer.trySignUp()); err != nil {
+			t.Errorf("the sign-up that was refused, again: %v", err)
+		}
+	}
+	mustBe(t, greeted, ada, "after all")
+	if bea.token() != cookie {
+		t.Error("the cookie changed")
+	}
+
+	// Only revocations of real sessions are queued.
+	postgres.Stop()
+	var cookies []string
+	for n := range 100 {
+		cookies = append(cookies, fmt.Sprintf("session=%043d", n))
+	}
+	for _, invented := range []string{strings.Join(cookies, "; "), cookies[0]} {
+		_, err := newVisitor(t, server.URL).Do(t.Context(), visit.Request{Method: http.MethodPost, Path: "/logout", Header: http.Header{"Cookie": {invented}}})
+		require.NoError(t, err)
+	}
+	ada.logOut()
+	const queued = `msg="session revocations queued: database unavailable"`
+	mustLog(t, server, queued+" reason=log-out sessions=1 ")
+	mustLogOnce(t, server, queued)
+}
+
+func TestSIGTERMEndsTheServerAlsoWhenItsStoresHang(t *testing.T) {
+	t.Parallel()
+	redis, postgres := testservice.PrivateRedis(t), testservice.PrivatePostgres(t)
+	server := start(t, strict(onServices(redis.URL, postgres.URL)))
+	ada := member(t, server)
+	redis.Pause()
+	postgres.Pause()
+	mustRefuseBriefly(t, "with both stores hanging")(ada.ask("GET", "/profile", nil))
+	server.Terminate()
+	if end := server.Wait(within(8 * time.Second)); end.Code == -1 {
+		t.Error("ended by a signal")
+	}
+	redis.Resume()
+	postgres.Resume()
+	server.Start()
+	steady(t, answerLimit, "after both stores went on", ada, server)
+}
 
 // unready returns the plain-text body of /readyz without its first line, or "" if the
 // server is ready.
