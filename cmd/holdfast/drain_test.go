@@ -86,40 +86,44 @@ func refusesConnections(t testing.TB, server *testprocess.Server) {
 func TestRequestsInFlightFinishAfterSIGTERM(t *testing.T) {
 	t.Parallel()
 	const flights = 3 // hashed one after the other, with ten seconds for all
-	server := start(t, testprocess.Settings{"SHUTDOWN_TIMEOUT": "1m"})
-	server.Keep(password)
-	var holds []*hold
-	for i := range flights {
-		holds = append(holds, beginSignUp(t, server, fmt.Sprintf("flight%d@example.org", i)))
-	}
-	server.Terminate()
-	refusesConnections(t, server)
-	var all errgroup.Group
-	for _, h := range holds {
-		all.Go(func() error {
-			response, err := h.finish()
-			if err != nil {
-				return err
-			}
-			loggedIn := slices.ContainsFunc(response.Cookies(), func(c *http.Cookie) bool { return c.Name == product.SessionCookie && c.Value != "" })
-			if response.StatusCode != http.StatusSeeOther || !loggedIn {
-				return fmt.Errorf("%s, logged in: %t", response.Status, loggedIn)
-			}
-			return nil
-		})
-	}
-	if err := all.Wait(); err != nil {
-		t.Fatalf("a request in flight: %v", err)
-	}
-	if end := server.Wait(answerLimit); end.Code != 0 {
-		t.Errorf("ended with %d, want 0\n%s", end.Code, end.Stderr)
-	}
-	server.Start()
-	for i := range flights {
-		v := newVisitor(t, server.URL)
-		v.email = fmt.Sprintf("flight%d@example.org", i)
-		v.logIn()
-	}
+	each(t, map[string]func(*testprocess.Server){
+		"SIGTERM": (*testprocess.Server).Terminate, "Ctrl-C": (*testprocess.Server).Interrupt,
+	}, func(t *testing.T, _ string, end func(*testprocess.Server)) {
+		server := start(t, testprocess.Settings{"SHUTDOWN_TIMEOUT": "1m"})
+		server.Keep(password)
+		var holds []*hold
+		for i := range flights {
+			holds = append(holds, beginSignUp(t, server, fmt.Sprintf("flight%d@example.org", i)))
+		}
+		end(server)
+		refusesConnections(t, server)
+		var all errgroup.Group
+		for _, h := range holds {
+			all.Go(func() error {
+				response, err := h.finish()
+				if err != nil {
+					return err
+				}
+				loggedIn := slices.ContainsFunc(response.Cookies(), func(c *http.Cookie) bool { return c.Name == product.SessionCookie && c.Value != "" })
+				if response.StatusCode != http.StatusSeeOther || !loggedIn {
+					return fmt.Errorf("%s, logged in: %t", response.Status, loggedIn)
+				}
+				return nil
+			})
+		}
+		if err := all.Wait(); err != nil {
+			t.Fatalf("a request in flight: %v", err)
+		}
+		if end := server.Wait(answerLimit); end.Code != 0 {
+			t.Errorf("ended with %d, want 0\n%s", end.Code, end.Stderr)
+		}
+		server.Start()
+		for i := range flights {
+			v := newVisitor(t, server.URL)
+			v.email = fmt.Sprintf("flight%d@example.org", i)
+			v.logIn()
+		}
+	})
 }
 
 // caller is a keep-alive client on one connection. Unlike [http.Client] it never
@@ -229,18 +233,4 @@ func TestARequestThatHangsDoesNotHoldUpTheEnd(t *testing.T) {
 	v := newVisitor(t, server.URL)
 	v.email = "hangs@example.org"
 	v.register() // the request that was cut off left nothing behind
-}
-
-func TestInterruptFromTheTerminalDrainsToo(t *testing.T) {
-	t.Parallel()
-	server := start(t, nil)
-	held := beginSignUp(t, server, "ctrl-c@example.org")
-	server.Interrupt()
-	refusesConnections(t, server)
-	if response, err := held.finish(); err != nil || response.StatusCode != http.StatusSeeOther {
-		t.Errorf("the request in flight: %v, %v", response, err)
-	}
-	if end := server.Wait(answerLimit); end.Code != 0 {
-		t.Errorf("ended with %d, want 0", end.Code)
-	}
 }

@@ -106,8 +106,8 @@ func TestSessionsThatTheDatabaseLostAreListedAgainOrRevoked(t *testing.T) {
 		g.restore()
 		if strings.Contains(name, "by hand") {
 			for _, want := range []string{"Sessions listed again: 2. Sessions revoked: 1.\n", "Sessions listed again: 0. Sessions revoked: 0.\n"} {
-				if did := server.Command("sessions", "reconcile"); did.Code != 0 || did.Stdout != want {
-					t.Errorf("sessions reconcile: %d, %s; want %q", did.Code, did.Output(), want)
+				if did := mustSucceed(t, server.Command("sessions", "reconcile")); did != want {
+					t.Errorf("sessions reconcile: %q, want %q", did, want)
 				}
 			}
 		}
@@ -122,17 +122,13 @@ func TestSessionsThatTheDatabaseLostAreListedAgainOrRevoked(t *testing.T) {
 		if got := ada.get("/devices"); !strings.Contains(got.text("main"), "Unknown browser") {
 			t.Errorf("the devices are %s", got.text("main"))
 		}
-		if _, err := ada.submit("/devices", "/devices/end-others", nil); err != nil {
-			t.Fatal(err)
-		}
+		ada.send("/devices", "/devices/end-others", nil)
 		mustBe(t, asked, lost, "after its person logged out everywhere else")
 		mustBe(t, greeted, ada, "who logged out elsewhere")
 		if g.database.URL == "" { // the path of its socket may be too long for the command
 			server.Stop()
 		}
-		if did := server.Command("users", "disable", "--email", bob.email); did.Code != 0 || !strings.Contains(did.Stdout, "Sessions revoked: 2") {
-			t.Errorf("users disable: %d, %s", did.Code, did.Output())
-		}
+		mustSucceed(t, server.Command("users", "disable", "--email", bob.email), "Sessions revoked: 2")
 		if g.database.URL == "" {
 			server.Start()
 		}

@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -221,5 +222,88 @@ func TestRestartsUnderLoadLoseNoRequest(t *testing.T) {
 	t.Logf("%d requests, %d restarts", asked.Load(), restarts)
 	if asked.Load() < int64(clients*restarts) {
 		t.Errorf("only %d requests: no load", asked.Load())
+	}
+}
+
+// longest keeps requesting a page, each time on a new connection. The function that it
+// returns stops that, and returns the longest response time.
+func longest(t testing.TB, v *visitor) (stop func() time.Duration) {
+	t.Helper()
+	client := visit.New(v.Base)
+	client.Take(v.token())
+	client.Header = http.Header{"Connection": {"close"}} // a new connection each time
+	t.Cleanup(client.Close)
+	end, done := make(chan struct{}), make(chan error, 1)
+	var took time.Duration
+	go func() {
+		for {
+			select {
+			case <-end:
+				done <- nil
+				return
+			default:
+			}
+			began := time.Now()
+			greeting, err := client.Greeting(context.Background())
+			if err == nil && greeting == "" {
+				err = errors.New("not greeted")
+			}
+			if err != nil {
+				done <- err
+				return
+			}
+			took = max(took, time.Since(began))
+		}
+	}()
+	return func() time.Duration {
+		t.Helper()
+		close(end)
+		if err := <-done; err != nil {
+			t.Fatalf("meanwhile: %v", err)
+		}
+		return took
+	}
+}
+
+func TestASlowFormHoldsNobodyUpDuringARestart(t *testing.T) {
+	t.Parallel()
+	server := start(t, testprocess.Settings{"SHUTDOWN_TIMEOUT": "60s"})
+	v := member(t, server)
+	begun := time.Now()
+	slow, stuck := beginSignUp(t, server, "slow@example.org"), beginSignUp(t, server, "stuck@example.org")
+	open(t, server) // browsers open one in advance and may never use it
+	stop := longest(t, v)
+	require.NoError(t, visit.Sent(v.Post(t.Context(), "/lab/restart", url.Values{})))
+	// A form that keeps arriving while the restart waits is accepted.
+	if response, err := slow.finish(); err != nil || response.StatusCode != http.StatusSeeOther {
+		t.Errorf("the slow form: %v, %v", response, err)
+	}
+	for time.Since(begun) < 3*time.Second {
+		mustBe(t, greeted, v, "while the restart waits for a form")
+	}
+	// One that began late and stays stuck is refused when the wait ends.
+	late := beginSignUp(t, server, "late@example.org")
+	for what, c := range map[string]struct {
+		form   *hold
+		status int
+	}{"stuck for its whole time": {stuck, http.StatusBadRequest}, "stuck when the wait was over": {late, http.StatusServiceUnavailable}} {
+		response, err := http.ReadResponse(c.form.reader, nil)
+		if err != nil || response.StatusCode != c.status {
+			t.Errorf("a form %s: %v, %v, want %d", what, response, err, c.status)
+		}
+	}
+	testkit.Eventually(t, time.Minute, "start again", func() error {
+		if latestStart(server) != 2 {
+			return fmt.Errorf("start %d", latestStart(server))
+		}
+		return nil
+	})
+	if took := time.Since(begun); took > 45*time.Second {
+		t.Errorf("the restart took %s", took)
+	}
+	if took := stop(); took > 8*time.Second {
+		t.Errorf("a page took %s", took)
+	} else {
+		t.Logf("the longest wait for a page was %s", took)
 	}
 }

@@ -1,26 +1,124 @@
-//go:build unix
-
 package main_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"holdfast/internal/dev/require"
-	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
-	visit "holdfast/internal/visitor"
 )
+
+// open opens a connection without sending anything on it.
+func open(t testing.TB, server *testprocess.Server) net.Conn {
+	t.Helper()
+	conn, err := net.DialTimeout("tcp", hostOf(server), answerLimit)
+	require.NoError(t, err)
+	t.Cleanup(func() { conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(answerLimit)))
+	return conn
+}
+
+// say sends text and reads the response, or the end of the connection. The server may
+// respond before it has read all of the text.
+func say(t testing.TB, server *testprocess.Server, text io.Reader) (status int, took time.Duration) {
+	t.Helper()
+	conn := open(t, server)
+	started := time.Now()
+	go func() { _, _ = io.Copy(conn, text) }() // fails if the server stops reading
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return 0, time.Since(started)
+	}
+	require.NoError(t, err)
+	if err := response.Body.Close(); err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Fatal(err)
+	}
+	return response.StatusCode, time.Since(started)
+}
+
+func signUpOf(server *testprocess.Server, bytes int) string {
+	return fmt.Sprintf("POST /register HTTP/1.1\r\nHost: %s\r\n"+
+		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n", hostOf(server), bytes)
+}
+
+func TestSlowAndGreedyClientsAreBounded(t *testing.T) {
+	t.Parallel()
+	server := start(t, nil)
+	ada := member(t, server)
+	host := hostOf(server)
+	endless := "GET / HTTP/1.1\r\nHost: " + host + "\r\nX-Slow: "
+	bigHeader := "GET / HTTP/1.1\r\nHost: " + host + "\r\nX-Big: " + strings.Repeat("x", 2<<20) + "\r\n\r\n"
+	bigBody := signUpOf(server, 20<<20) + strings.Repeat("x", 20<<20)
+	chunk := fmt.Sprintf("%x\r\n%s\r\n", 1<<20, strings.Repeat("x", 1<<20))
+	bigChunks := strings.Replace(signUpOf(server, 0), "Content-Length: 0", "Transfer-Encoding: chunked", 1) +
+		strings.Repeat(chunk, 20) + "0\r\n\r\n"
+	for _, c := range []struct {
+		name, text string
+		status     []int // 0: the connection closes without a response
+		within     time.Duration
+	}{
+		{"2 MB of header", bigHeader, []int{http.StatusRequestHeaderFieldsTooLarge}, 3 * time.Second},
+		{"20 MB of form", bigBody, []int{http.StatusRequestEntityTooLarge}, 3 * time.Second},
+		{"20 MB of form in chunks", bigChunks, []int{http.StatusRequestEntityTooLarge}, 3 * time.Second},
+		{"headers that never end", endless, []int{0, http.StatusRequestTimeout}, 8 * time.Second},
+		{"a form that never ends", signUpOf(server, 1000) + "name=A", []int{http.StatusBadRequest, http.StatusRequestTimeout}, 14 * time.Second},
+		{"no HTTP at all", "\x16\x03\x01\x00\xa5\r\n\r\n", []int{http.StatusBadRequest}, 3 * time.Second},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			status, took := say(t, server, strings.NewReader(c.text))
+			if !slices.Contains(c.status, status) {
+				t.Errorf("answered %d, want one of %d", status, c.status)
+			}
+			if took > within(c.within) {
+				t.Errorf("took %s, want at most %s", took, within(c.within))
+			}
+		})
+	}
+	t.Run("do not hold up others", func(t *testing.T) {
+		t.Parallel()
+		for range 200 {
+			if _, err := open(t, server).Write([]byte(endless)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		mustBe(t, greeted, ada, "with 200 connections that dawdle")
+		if got := ada.get("/"); got.Took > within(2*time.Second) {
+			t.Errorf("with 200 connections that dawdle a page took %s", got.Took)
+		}
+	})
+}
+
+func TestOddHTTPIsRefusedAndHarmsNobody(t *testing.T) {
+	t.Parallel()
+	server := start(t, nil)
+	ada := member(t, server)
+	host := hostOf(server)
+	each(t, map[string]string{
+		"no Host":                   "GET / HTTP/1.1\r\n\r\n",
+		"two Hosts":                 "GET / HTTP/1.1\r\nHost: " + host + "\r\nHost: evil.example\r\n\r\n",
+		"a space in a header name":  "GET / HTTP/1.1\r\nHost: " + host + "\r\nX Y: z\r\n\r\n",
+		"a chunk without a size":    "POST /register HTTP/1.1\r\nHost: " + host + "\r\nContent-Type: application/x-www-form-urlencoded\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+		"two lengths":               "POST /register HTTP/1.1\r\nHost: " + host + "\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabc",
+		"an unknown coding":         "POST /register HTTP/1.1\r\nHost: " + host + "\r\nTransfer-Encoding: gzip\r\n\r\nabc",
+		"a NUL in the request line": "GET /\x00 HTTP/1.1\r\nHost: " + host + "\r\n\r\n",
+	}, func(t *testing.T, _ string, text string) {
+		if status, _ := say(t, server, strings.NewReader(text)); status < 400 || status == 500 {
+			t.Errorf("answered %d, want a refusal", status)
+		}
+	})
+	t.Run("the others", func(t *testing.T) { mustBe(t, greeted, ada, "meanwhile") })
+}
 
 // sendRaw sends text unchanged. It returns the first response and whether the server
 // then closed the connection.
@@ -157,91 +255,5 @@ func TestARequestWithTransferEncodingIsTheLastOfItsConnection(t *testing.T) {
 		if response.StatusCode != c.status || !closed {
 			t.Errorf("%s: %d, closed %v, want %d and closed", what, response.StatusCode, closed, c.status)
 		}
-	}
-}
-
-// longest keeps requesting a page, each time on a new connection. The function that it
-// returns stops that, and returns the longest response time.
-func longest(t testing.TB, v *visitor) (stop func() time.Duration) {
-	t.Helper()
-	client := visit.New(v.Base)
-	client.Take(v.token())
-	client.Header = http.Header{"Connection": {"close"}} // a new connection each time
-	t.Cleanup(client.Close)
-	end, done := make(chan struct{}), make(chan error, 1)
-	var took time.Duration
-	go func() {
-		for {
-			select {
-			case <-end:
-				done <- nil
-				return
-			default:
-			}
-			began := time.Now()
-			greeting, err := client.Greeting(context.Background())
-			if err == nil && greeting == "" {
-				err = errors.New("not greeted")
-			}
-			if err != nil {
-				done <- err
-				return
-			}
-			took = max(took, time.Since(began))
-		}
-	}()
-	return func() time.Duration {
-		t.Helper()
-		close(end)
-		if err := <-done; err != nil {
-			t.Fatalf("meanwhile: %v", err)
-		}
-		return took
-	}
-}
-
-func TestASlowFormHoldsNobodyUpDuringARestart(t *testing.T) {
-	t.Parallel()
-	server := start(t, testprocess.Settings{"SHUTDOWN_TIMEOUT": "60s"})
-	v := member(t, server)
-	begun := time.Now()
-	slow, stuck := beginSignUp(t, server, "slow@example.org"), beginSignUp(t, server, "stuck@example.org")
-	open(t, server) // browsers open one in advance and may never use it
-	stop := longest(t, v)
-	got, err := v.ask("POST", "/lab/restart", url.Values{})
-	if err != nil || got.Code != http.StatusSeeOther {
-		t.Fatalf("restart: %d, %v", got.Code, err)
-	}
-	// A form that keeps arriving while the restart waits is accepted.
-	if response, err := slow.finish(); err != nil || response.StatusCode != http.StatusSeeOther {
-		t.Errorf("the slow form: %v, %v", response, err)
-	}
-	for time.Since(begun) < 3*time.Second {
-		mustBe(t, greeted, v, "while the restart waits for a form")
-	}
-	// One that began late and stays stuck is refused when the wait ends.
-	late := beginSignUp(t, server, "late@example.org")
-	for what, c := range map[string]struct {
-		form   *hold
-		status int
-	}{"stuck for its whole time": {stuck, http.StatusBadRequest}, "stuck when the wait was over": {late, http.StatusServiceUnavailable}} {
-		response, err := http.ReadResponse(c.form.reader, nil)
-		if err != nil || response.StatusCode != c.status {
-			t.Errorf("a form %s: %v, %v, want %d", what, response, err, c.status)
-		}
-	}
-	testkit.Eventually(t, time.Minute, "start again", func() error {
-		if latestStart(server) != 2 {
-			return fmt.Errorf("start %d", latestStart(server))
-		}
-		return nil
-	})
-	if took := time.Since(begun); took > 45*time.Second {
-		t.Errorf("the restart took %s", took)
-	}
-	if took := stop(); took > 8*time.Second {
-		t.Errorf("a page took %s", took)
-	} else {
-		t.Logf("the longest wait for a page was %s", took)
 	}
 }
