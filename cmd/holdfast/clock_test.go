@@ -98,10 +98,11 @@ func TestAStepOfTheDatabasesClockBringsNobodyBack(t *testing.T) {
 		moves(now.postgres.t, now.store.RedisServer, hourAhead)
 	}
 	nothing := func(at) {}
-	for name, when := range map[string]struct {
+	type moments struct {
 		beforeCopy, beforeLogOut, beforeRestore func(at)
 		restarted, unnoticed                    bool
-	}{
+	}
+	each(t, map[string]moments{
 		"back before the copy":                        {back, nothing, nothing, false, false},
 		"back before the log-out":                     {nothing, back, nothing, false, false},
 		"back before the copy is put back":            {nothing, nothing, back, false, false},
@@ -115,68 +116,65 @@ func TestAStepOfTheDatabasesClockBringsNobodyBack(t *testing.T) {
 		"a watermark from the future": {func(now at) {
 			must(now.postgres.t, now.store.RedisServer, "SET", "holdfast:beat", time.Now().Add(time.Hour).UnixMilli())
 		}, nothing, nothing, false, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			now := at{postgres: newClockedPostgres(t), store: newRedisFolder(t)}
-			now.postgres.t = t
-			settings := onServices(now.store.URL, now.postgres.URL)
-			now.server = start(t, settings)
-			servers := []*testprocess.Server{now.server, start(t, settings)}
-			ada, bea := member(t, now.server), member(t, now.server)
-			thief := ada.thief()
-			moves(t, now.store.RedisServer, 0)
-			when.beforeCopy(now)
-			now.store.save(thief)
-			if name == "a watermark from the future" {
-				testkit.Eventually(t, answerLimit, "copy it before a server rewrites it", func() error {
-					when.beforeCopy(now)
-					now.store.save(thief)
-					found, err := watermark(now.store.RedisServer)
-					if err == nil && time.Until(found) < hourAhead/2 {
-						err = errors.New("it was rewritten")
-					}
-					return err
-				})
-			}
-			when.beforeLogOut(now)
-			ada.logOut()
-			mustBe(t, asked, thief.at(servers[1].URL), "having logged out")
-			when.beforeRestore(now)
-			if when.restarted {
-				for _, server := range servers {
-					server.Stop()
+	}, func(t *testing.T, name string, when moments) {
+		now := at{postgres: newClockedPostgres(t), store: newRedisFolder(t)}
+		now.postgres.t = t
+		settings := onServices(now.store.URL, now.postgres.URL)
+		now.server = start(t, settings)
+		servers := []*testprocess.Server{now.server, start(t, settings)}
+		ada, bea := member(t, now.server), member(t, now.server)
+		thief := ada.thief()
+		moves(t, now.store.RedisServer, 0)
+		when.beforeCopy(now)
+		now.store.save(thief)
+		if name == "a watermark from the future" {
+			testkit.Eventually(t, answerLimit, "copy it before a server rewrites it", func() error {
+				when.beforeCopy(now)
+				now.store.save(thief)
+				found, err := watermark(now.store.RedisServer)
+				if err == nil && time.Until(found) < hourAhead/2 {
+					err = errors.New("it was rewritten")
 				}
-			}
-			now.store.restore()
-			if when.restarted {
-				for _, server := range servers {
-					server.Start()
-				}
-			}
+				return err
+			})
+		}
+		when.beforeLogOut(now)
+		ada.logOut()
+		mustBe(t, asked, thief.at(servers[1].URL), "having logged out")
+		when.beforeRestore(now)
+		if when.restarted {
 			for _, server := range servers {
-				testkit.Steadily(t, answerLimit, "greeted", func() error { return greeted(bea.at(server.URL)) })
-				mustBe(t, asked, thief.at(server.URL), "with the copy put back")
+				server.Stop()
 			}
-			if !when.unnoticed {
-				testkit.Eventually(t, answerLimit, "log an alarm", func() error {
-					if !strings.Contains(servers[0].Log()+servers[1].Log(), replayed) {
-						return errors.New("it is not in the log")
-					}
-					return nil
-				})
+		}
+		now.store.restore()
+		if when.restarted {
+			for _, server := range servers {
+				server.Start()
 			}
-			if name != "ahead from then on" {
-				testkit.Eventually(t, answerLimit, "rewrite the watermark", func() error {
-					found, err := watermark(now.store.RedisServer)
-					if err == nil && time.Until(found) > 10*time.Second {
-						err = errors.New("it is in the future")
-					}
-					return err
-				})
-			}
-		})
-	}
+		}
+		for _, server := range servers {
+			testkit.Steadily(t, answerLimit, "greeted", func() error { return greeted(bea.at(server.URL)) })
+			mustBe(t, asked, thief.at(server.URL), "with the copy put back")
+		}
+		if !when.unnoticed {
+			testkit.Eventually(t, answerLimit, "log an alarm", func() error {
+				if !strings.Contains(servers[0].Log()+servers[1].Log(), replayed) {
+					return errors.New("it is not in the log")
+				}
+				return nil
+			})
+		}
+		if name != "ahead from then on" {
+			testkit.Eventually(t, answerLimit, "rewrite the watermark", func() error {
+				found, err := watermark(now.store.RedisServer)
+				if err == nil && time.Until(found) > 10*time.Second {
+					err = errors.New("it is in the future")
+				}
+				return err
+			})
+		}
+	})
 }
 
 // TestAClockThatWentBackIsAWarningUntilItHasCaughtUp checks that the server stays ready
@@ -228,12 +226,14 @@ func TestJunkInThePlaceOfTheWatermarkStopsNoServer(t *testing.T) {
 	store, postgres := testservice.PrivateRedis(t), testkit.Postgres(t)
 	settings := onServices(store.URL, postgres.URL)
 	running := start(t, settings)
+	bea := member(t, running)
 	for _, j := range all {
-		ada, bea := member(t, running), member(t, running)
-		thief := ada.thief()
+		leaver := bea.stranger()
+		leaver.logIn()
+		thief := leaver.thief()
 		stored, err := redis.Bytes(store.Do("GET", keyOf(thief)))
 		require.NoError(t, err)
-		ada.logOut()
+		leaver.logOut()
 		must(t, store, "DEL", j.key)
 		must(t, store, j.command, j.key, j.value)
 		must(t, store, "SET", keyOf(thief), stored)

@@ -30,25 +30,30 @@ func killRounds() int { return campaign.Number(3, 100) }
 // after the server has started again.
 type change struct {
 	// prepare does the setup and returns a function that submits the change.
-	prepare func(t *testing.T, server *testprocess.Server, who, other *visitor) (send func() (answer, error))
+	prepare func(t *testing.T, server *testprocess.Server, who *visitor) (send func() (answer, error))
 	// happened returns nil if the whole change happened; not returns nil if none of it
 	// did.
-	happened, not func(server *testprocess.Server, who, other *visitor) error
+	happened, not func(who, other *visitor) error
 	// notice is the subject of the email to the person that follows the change; "" for
 	// none.
 	notice string
 }
 
 func changesOfAccounts() map[string]change {
-	passwordSet := func(_ *testprocess.Server, who, other *visitor) error {
+	passwordSet := func(who, other *visitor) error {
 		return all(logsIn(who, newPassword), staysOut(who, password), asked(other))
 	}
-	passwordKept := func(_ *testprocess.Server, who, other *visitor) error {
+	passwordKept := func(who, other *visitor) error {
 		return all(logsIn(who, password), staysOut(who, newPassword), greeted(other))
+	}
+	moved := func(who *visitor) *visitor {
+		other := *who
+		other.email = "new-" + who.email
+		return &other
 	}
 	return map[string]change{
 		"password": {
-			prepare: func(_ *testing.T, _ *testprocess.Server, who, _ *visitor) func() (answer, error) {
+			prepare: func(_ *testing.T, _ *testprocess.Server, who *visitor) func() (answer, error) {
 				return func() (answer, error) {
 					return who.submit("/account/password", "/account/password", map[string]string{"current": password, "new": newPassword})
 				}
@@ -56,7 +61,7 @@ func changesOfAccounts() map[string]change {
 			happened: passwordSet, not: passwordKept,
 		},
 		"reset": {
-			prepare: func(t *testing.T, server *testprocess.Server, who, _ *visitor) func() (answer, error) {
+			prepare: func(t *testing.T, server *testprocess.Server, who *visitor) func() (answer, error) {
 				link := resetLink(t, server, who)
 				stranger := who.stranger()
 				return func() (answer, error) {
@@ -66,35 +71,31 @@ func changesOfAccounts() map[string]change {
 			happened: passwordSet, not: passwordKept,
 		},
 		"deletion": {
-			prepare: func(_ *testing.T, _ *testprocess.Server, who, _ *visitor) func() (answer, error) {
+			prepare: func(_ *testing.T, _ *testprocess.Server, who *visitor) func() (answer, error) {
 				return func() (answer, error) {
 					return who.submit("/account/delete", "/account/delete", map[string]string{"email": who.email})
 				}
 			},
-			happened: func(_ *testprocess.Server, who, other *visitor) error {
+			happened: func(who, other *visitor) error {
 				return all(staysOut(who, password), asked(who), asked(other))
 			},
-			not: func(_ *testprocess.Server, who, other *visitor) error {
+			not: func(who, other *visitor) error {
 				return all(logsIn(who, password), greeted(who), greeted(other))
 			},
 		},
 		"e-mail": {
-			prepare: func(t *testing.T, _ *testprocess.Server, who, _ *visitor) func() (answer, error) {
-				who.send("/account/email", "/account/email", map[string]string{"email": "new-" + who.email})
-				link := mailed(t, who, "new-"+who.email, "Confirm your new email address")
+			prepare: func(t *testing.T, _ *testprocess.Server, who *visitor) func() (answer, error) {
+				who.send("/account/email", "/account/email", map[string]string{"email": moved(who).email})
+				link := mailed(t, who, moved(who).email, "Confirm your new email address")
 				return func() (answer, error) { return who.submit(link, "/verify", nil) }
 			},
-			happened: func(_ *testprocess.Server, who, other *visitor) error {
-				moved := *who
-				moved.email = "new-" + who.email
-				return all(logsIn(&moved, password), staysOut(who, password), greeted(other))
+			happened: func(who, other *visitor) error {
+				return all(logsIn(moved(who), password), staysOut(who, password), greeted(other))
+			},
+			not: func(who, other *visitor) error {
+				return all(logsIn(who, password), staysOut(moved(who), password), greeted(other))
 			},
 			notice: "Your email address was changed",
-			not: func(_ *testprocess.Server, who, other *visitor) error {
-				moved := *who
-				moved.email = "new-" + who.email
-				return all(logsIn(who, password), staysOut(&moved, password), greeted(other))
-			},
 		},
 	}
 }
@@ -132,7 +133,7 @@ func interrupt(t *testing.T, server *testprocess.Server, c change, moment time.D
 	who.register()
 	other := who.stranger()
 	require.NoError(t, entered(other.tryLogIn()))
-	send := c.prepare(t, server, who, other)
+	send := c.prepare(t, server, who)
 	acknowledged := make(chan bool, 1)
 	go func() {
 		got, err := send()
@@ -142,7 +143,7 @@ func interrupt(t *testing.T, server *testprocess.Server, c change, moment time.D
 	server.Kill()
 	said := <-acknowledged
 	server.Start()
-	done := c.happened(server, who, other)
+	done := c.happened(who, other)
 	if done == nil {
 		if c.notice != "" {
 			testkit.Eventually(t, leaseOver, "the email about the change", func() error { _, err := linkTo(who, who.email, c.notice); return err })
@@ -152,7 +153,7 @@ func interrupt(t *testing.T, server *testprocess.Server, c change, moment time.D
 	if said {
 		return false, fmt.Errorf("acknowledged, and did not happen: %w", done)
 	}
-	if not := c.not(server, who, other); not != nil {
+	if not := c.not(who, other); not != nil {
 		return false, fmt.Errorf("neither done (%w) nor left alone (%w)", done, not)
 	}
 	return false, nil

@@ -193,33 +193,21 @@ func TestACommandThatCannotReachTheSessionsChangesNothing(t *testing.T) {
 		{"sessions", "end", "--email", "ada@example.org", "--id", "x"},
 		{"sessions", "end-all", "--everybody"},
 	}
-	notDisabled := func(s site) {
-		s.t.Helper()
-		if said := s.must("users", "show", "--email", "ada@example.org"); strings.Contains(said, "disabled") {
-			s.t.Errorf("it was refused, and yet: %q", said)
-		}
+	for store, words := range map[string]string{"memory": "SESSION_STORE=memory", "file": "in use by another running server"} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			s := embeddedSite(t)
+			s.settings["SESSION_STORE"] = store
+			s.add("Ada", "ada@example.org")
+			s.serve()
+			for _, args := range ending {
+				s.refused(words, args...)
+			}
+			if said := s.must("users", "show", "--email", "ada@example.org"); strings.Contains(said, "disabled") {
+				t.Errorf("it was refused, and yet: %q", said)
+			}
+		})
 	}
-	t.Run("memory", func(t *testing.T) {
-		t.Parallel()
-		s := embeddedSite(t)
-		s.settings["SESSION_STORE"] = "memory"
-		s.add("Ada", "ada@example.org")
-		for _, args := range ending {
-			s.refused("SESSION_STORE=memory", args...)
-		}
-		notDisabled(s)
-	})
-	t.Run("file of a running server", func(t *testing.T) {
-		t.Parallel()
-		s := embeddedSite(t)
-		s.settings["SESSION_STORE"] = "file"
-		s.add("Ada", "ada@example.org")
-		s.serve()
-		for _, args := range ending {
-			s.refused("in use by another running server", args...)
-		}
-		notDisabled(s)
-	})
 }
 
 func TestWhatIsNotThereIsSaid(t *testing.T) {

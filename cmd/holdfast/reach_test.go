@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/cdproto/accessibility"
 	"github.com/chromedp/cdproto/emulation"
@@ -14,7 +15,6 @@ import (
 	"github.com/chromedp/chromedp/kb"
 
 	"holdfast/internal/dev/campaign"
-	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 )
 
@@ -34,57 +34,18 @@ func (b *browser) tabTo(name string) {
 	b.t.Fatalf("Tab never reaches %q; it passes %q (at %s)", name, passed, b.where())
 }
 
+// follow presses the link or button with this name, which leads to a page with this
+// heading.
+func (b *browser) follow(name, heading string) {
+	b.t.Helper()
+	b.tabTo(name)
+	b.press(kb.Enter)
+	b.sees(heading, "following "+name)
+}
+
 func (b *browser) press(keys string) {
 	b.t.Helper()
 	b.do("press keys", chromedp.KeyEvent(keys))
-}
-
-// The keyboard alone is enough to register, put a value into the session, restart the
-// server, log out and log in again.
-func TestInABrowserTheKeyboardAloneIsEnough(t *testing.T) {
-	t.Parallel()
-	b := browse(t)
-	server := start(t, testprocess.Settings{"HOST": "localhost"})
-	server.Keep(password)
-	b.do("open the first page", chromedp.Navigate(server.URL+"/"))
-
-	b.tabTo("Skip to main content")
-	b.tabTo("Create an account")
-	b.press(kb.Enter)
-	b.sees("Create an account", "following the link")
-	b.tabTo("Name")
-	b.press("Ada" + kb.Tab + "ada@example.org" + kb.Tab + "short" + kb.Enter)
-	b.do("see what to correct", chromedp.WaitVisible(chromedp.CSS("#password-error")))
-	testkit.Eventually(t, stepLimit, "focus the summary of what to correct", func() error { // in a later frame
-		if on := ask[string](b, `document.activeElement.getAttribute("role") || document.activeElement.tagName`); on != "alert" {
-			return fmt.Errorf("the focus is on %q", on)
-		}
-		return nil
-	})
-	b.tabTo("Password")
-	b.press(password + kb.Enter)
-	b.sees("Hello, Ada!", "after registering")
-
-	b.tabTo("Session")
-	b.press(kb.Enter)
-	b.sees("Your session", "following the link")
-	b.tabTo("Key")
-	b.press("colour" + kb.Tab + "green" + kb.Enter)
-	b.do("see the value", chromedp.WaitVisible(chromedp.CSS("table.values")))
-
-	b.tabTo("Lab")
-	b.press(kb.Enter)
-	b.sees("Restart lab", "following the link")
-	b.tabTo("Restart the server now")
-	b.press(kb.Enter)
-	b.sees("Hello again, Ada!", "after the page came back by itself")
-
-	b.tabTo("Log out")
-	b.press(kb.Enter)
-	b.sees("Log in", "after logging out")
-	b.tabTo("Email address")
-	b.press("ada@example.org" + kb.Tab + password + kb.Enter)
-	b.sees("Hello, Ada!", "after logging in again")
 }
 
 // seen is what the browser reports about a page. Requests and Bytes count the page and
@@ -246,8 +207,9 @@ func (b *browser) fits(server *testprocess.Server, more ...string) []string {
 	return paths
 }
 
-// The script updates times in the same words that the server used.
-func TestInABrowserTimesReadTheSameWithAndWithoutTheScript(t *testing.T) {
+// The script updates times in the same words that the server used. A browser that
+// translates a page wraps its words in additional elements, which the script leaves alone.
+func TestInABrowserTimesReadTheSameWithAndWithoutTheScriptAndStayTranslated(t *testing.T) {
 	t.Parallel()
 	b := browse(t)
 	server := start(t, testprocess.Settings{"HOST": "localhost"})
@@ -262,6 +224,17 @@ func TestInABrowserTimesReadTheSameWithAndWithoutTheScript(t *testing.T) {
 		if got := ask[string](b, fmt.Sprintf("distance(%d)", seconds)); got != want {
 			t.Errorf("the script calls %d seconds %q, want %q", seconds, got, want)
 		}
+	}
+	b.do("translate the devices", chromedp.Navigate(server.URL+"/devices"),
+		chromedp.WaitVisible(chromedp.CSS("time")),
+		chromedp.Evaluate[chromedp.Void](`for (const time of document.querySelectorAll("time")) {
+			const font = document.createElement("font");
+			font.textContent = "gerade eben";
+			time.replaceChildren(font);
+		}`))
+	time.Sleep(2500 * time.Millisecond) // the script updates once a second
+	if !ask[bool](b, `[...document.querySelectorAll("time")].every((time) => time.textContent === "gerade eben")`) {
+		t.Error("the script has written its own words back")
 	}
 	b.scripts(false)
 	b.do("open the profile", chromedp.Navigate(server.URL+"/profile"))

@@ -1,12 +1,16 @@
 package main_test
 
 import (
+	"os"
+	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
 	"holdfast/internal/dev/testservice"
@@ -16,90 +20,67 @@ import (
 func TestWhoSurvivesARestart(t *testing.T) {
 	t.Parallel()
 	postgres := func(t testing.TB) testprocess.Settings { return onServices("", testkit.Postgres(t).URL) }
-	for _, c := range []struct {
-		name     string
+	type stored struct {
 		on       func(testing.TB) testprocess.Settings
 		store    string
 		says     string // the announced location of the sessions
 		survives bool
-	}{
-		{"embedded Redis and SQLite", embedded, "redis", "the embedded Redis in .data", true},
-		{"Redis and PostgreSQL", services, "redis", "Redis at 127.0.0.1:", true},
-		{"file", embedded, "file", "the file .data", true},
-		{"SQLite", embedded, "database", "the sessions table of SQLite in .data", true},
-		{"PostgreSQL", postgres, "database", "the sessions table of PostgreSQL at 127.0.0.1:", true},
-		{"memory", embedded, "memory", "this server’s memory", false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			settings := c.on(t)
-			settings["SESSION_STORE"] = c.store
-			server := start(t, settings)
-			if said := server.Announcement(); !strings.Contains(said, "sessions  "+c.says) {
-				t.Errorf("sessions should be in %s:\n%s", c.says, said)
-			}
-			ada := member(t, server)
-			mustBe(t, greeted, ada, "after registering")
-			if c.survives {
-				survive(t, server, ada)
-			} else {
-				forget(t, server, ada)
-			}
-		})
 	}
-}
-
-// ends lists how a server stops: gracefully, and killed.
-func ends() []struct {
-	name string
-	end  func(*testprocess.Server)
-} {
-	return []struct {
-		name string
-		end  func(*testprocess.Server)
-	}{
-		{"SIGTERM", (*testprocess.Server).Stop},
-		{"kill -9", (*testprocess.Server).Kill},
-	}
-}
-
-func survive(t *testing.T, server *testprocess.Server, ada *visitor) {
-	t.Helper()
-	if got := ada.get("/profile").fact("Server restarts survived"); got != "none yet" {
-		t.Errorf("before any restart the session has outlived %q", got)
-	}
-	cookie := ada.token()
-	outlived := []string{"1", "2"}
-	for i, way := range ends() {
-		way.end(server)
-		server.Start()
-		mustBe(t, greeted, ada, "after "+way.name)
-		page := ada.get("/profile")
-		if got := page.fact("Server restarts survived"); got != outlived[i] {
-			t.Errorf("after %s the session has outlived %q, want %q", way.name, got, outlived[i])
+	each(t, map[string]stored{
+		"embedded Redis and SQLite": {embedded, "redis", "the embedded Redis in .data", true},
+		"Redis and PostgreSQL":      {services, "redis", "Redis at 127.0.0.1:", true},
+		"file":                      {embedded, "file", "the file .data", true},
+		"SQLite":                    {embedded, "database", "the sessions table of SQLite in .data", true},
+		"PostgreSQL":                {postgres, "database", "the sessions table of PostgreSQL at 127.0.0.1:", true},
+		"memory":                    {embedded, "memory", "this server’s memory", false},
+	}, func(t *testing.T, _ string, c stored) {
+		settings := c.on(t)
+		settings["SESSION_STORE"] = c.store
+		server := start(t, settings)
+		if said := server.Announcement(); !strings.Contains(said, "sessions  "+c.says) {
+			t.Errorf("sessions should be in %s:\n%s", c.says, said)
 		}
-		if page.text(".warm") == "" {
-			t.Errorf("after %s nothing says that the session is older than the server", way.name)
+		ada := member(t, server)
+		if got := ada.get("/profile").fact("Server restarts survived"); got != "none yet" {
+			t.Errorf("before any restart the session has outlived %q", got)
 		}
-	}
-	if ada.token() != cookie {
-		t.Error("a restart changed the cookie")
-	}
-	ada.logOut()
-	mustBe(t, asked, ada, "after logging out")
-	ada.logIn()
-	mustBe(t, greeted, ada, "after logging in again")
-}
-
-func forget(t *testing.T, server *testprocess.Server, ada *visitor) {
-	t.Helper()
-	for _, way := range ends() {
-		way.end(server)
-		server.Start()
-		mustBe(t, asked, ada, "after "+way.name)
+		cookie := ada.token()
+		for i, how := range ends() {
+			how.end(server)
+			server.Start()
+			if !c.survives {
+				mustBe(t, asked, ada, "after "+how.name)
+				ada.logIn()
+				mustBe(t, greeted, ada, "after logging in again")
+				continue
+			}
+			mustBe(t, greeted, ada, "after "+how.name)
+			page := ada.get("/profile")
+			if got, want := page.fact("Server restarts survived"), strconv.Itoa(i+1); got != want {
+				t.Errorf("after %s the session has outlived %q, want %q", how.name, got, want)
+			}
+			if page.text(".warm") == "" {
+				t.Errorf("after %s nothing says that the session is older than the server", how.name)
+			}
+		}
+		if c.survives && ada.token() != cookie {
+			t.Error("a restart changed the cookie")
+		}
+		ada.logOut()
+		mustBe(t, asked, ada, "after logging out")
 		ada.logIn()
 		mustBe(t, greeted, ada, "after logging in again")
-	}
+	})
+}
+
+// ending is how a server stops.
+type ending struct {
+	name string
+	end  func(*testprocess.Server)
+}
+
+func ends() []ending {
+	return []ending{{"SIGTERM", (*testprocess.Server).Stop}, {"kill -9", (*testprocess.Server).Kill}}
 }
 
 func TestInstancesShareSessionsAndCountStartsRight(t *testing.T) {
@@ -166,4 +147,62 @@ func TestRedisHoldsTheHashedTokenWithATimeToLive(t *testing.T) {
 func keyOf(v *visitor) string {
 	v.t.Helper()
 	return visit.Key(v.token())
+}
+
+// shortDir returns a directory with a path short enough for a socket.
+func shortDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "s")
+	require.NoError(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func TestTwoServersShareTheEmbeddedRedisThroughItsSocket(t *testing.T) {
+	t.Parallel()
+	dir := filepath.Join(shortDir(t), "an odd # 100%?")
+	first := start(t, testprocess.Settings{"DATA_DIR": dir})
+	socket := first.Says("redis")
+	ada := member(t, first)
+	second := start(t, testprocess.Settings{"DATA_DIR": dir, "REDIS_URL": socket})
+	if where := second.Says("sessions"); where != "Redis at "+filepath.Join(dir, "redis.sock") {
+		t.Errorf("with REDIS_URL=%s sessions are in %s", socket, where)
+	}
+	mustBe(t, greeted, ada.at(second.URL), "at the second server")
+	bob := member(t, second)
+	mustBe(t, greeted, bob.at(first.URL), "at the first server")
+	thief := ada.thief()
+	ada.at(second.URL).logOut()
+	mustBe(t, asked, thief, "after a logout at the second server")
+	mustSucceed(t, second.Command("sessions", "end-all", "--email", bob.email))
+	staysAsked(t, backWithin, "after the end of all sessions", bob, first)
+
+	bob.logIn()
+	first.Kill()
+	mustRefuseBriefly(t, "the greeting, with the first server gone")(bob.ask("GET", "/profile", nil))
+	first.Start()
+	steady(t, backWithin, "with the first server back", bob, second)
+	mustBe(t, greeted, bob.at(first.URL), "at the first server again")
+}
+
+func TestARealRedisIsReachedThroughASocket(t *testing.T) {
+	t.Parallel()
+	socket := filepath.Join(shortDir(t), "redis.sock")
+	store := testservice.PrivateRedis(t, "--unixsocket", socket, "--requirepass", "ses#ame")
+	server := start(t, testprocess.Settings{"REDIS_URL": "unix://default:ses%23ame@" + socket + "?db=3", "REDIS_TIMEOUT": ""})
+	ada := member(t, server)
+	conn, err := redis.DialURL(store.URL+"/3", redis.DialPassword("ses#ame"))
+	require.NoError(t, err)
+	defer conn.Close()
+	keys, err := redis.Strings(conn.Do("KEYS", "holdfast:session:*"))
+	if err != nil || len(keys) != 1 {
+		t.Errorf("in database 3: %q, %v", keys, err)
+	}
+	server.Stop()
+	server.Start()
+	steady(t, backWithin, "after a restart", ada, server)
+	lines := ada.get("/explain").page.Find("[data-copy]").Text()
+	if !strings.Contains(lines, "redis-cli -s "+socket+" -n 3 --user default --askpass GET ") {
+		t.Errorf("the lines on /explain: %s", lines)
+	}
 }
