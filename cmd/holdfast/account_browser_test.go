@@ -9,6 +9,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testkit/chromium"
 	"holdfast/internal/dev/testprocess"
@@ -182,8 +183,6 @@ func TestInABrowserMailedLinksWorkOnPlainHTTPFromAnotherMachine(t *testing.T) {
 		b.do("type a password", chromedp.SetValue(chromedp.CSS("#password"), newPassword))
 		b.click("main form .button")
 		b.sees("Log in", "setting a password")
-		if err := all(logsIn(who, newPassword), staysOut(who, password)); err != nil {
-			t.Error(err)
-		}
+		require.NoError(t, all(logsIn(who, newPassword), staysOut(who, password)))
 	})
 }

@@ -19,14 +19,14 @@ import (
 // clockedPostgres is a PostgreSQL whose clock steps: it finds a function of the same
 // name before its own clock_timestamp.
 type clockedPostgres struct {
-	*testservice.PostgresServer
-	t testing.TB
+	t   testing.TB
+	URL string
 }
 
 func newClockedPostgres(t testing.TB) clockedPostgres {
 	t.Helper()
-	server := testservice.Postgres(t)
-	query(t, server.URL,
+	p := clockedPostgres{t, testkit.Postgres(t).URL}
+	query(t, p.URL,
 		`CREATE SCHEMA stepped`,
 		`CREATE TABLE stepped.ahead (by interval)`,
 		`INSERT INTO stepped.ahead VALUES ('0')`,
@@ -34,7 +34,7 @@ func newClockedPostgres(t testing.TB) clockedPostgres {
 			'SELECT pg_catalog.clock_timestamp() + by FROM stepped.ahead'`,
 		`DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET search_path = public, stepped, pg_catalog', current_database()); END $$`,
 	)
-	return clockedPostgres{server, t}
+	return p
 }
 
 // step sets how far the clock is ahead of the right time, or behind if negative.
@@ -118,7 +118,6 @@ func TestAStepOfTheDatabasesClockBringsNobodyBack(t *testing.T) {
 		}, nothing, nothing, false, false},
 	}, func(t *testing.T, name string, when moments) {
 		now := at{postgres: newClockedPostgres(t), store: newRedisFolder(t)}
-		now.postgres.t = t
 		settings := onServices(now.store.URL, now.postgres.URL)
 		now.server = start(t, settings)
 		servers := []*testprocess.Server{now.server, start(t, settings)}

@@ -248,7 +248,6 @@ func signUpUntilKilled(t *testing.T, server *testprocess.Server, after int, mome
 	var attempts []attempt
 	var all sync.WaitGroup
 	enough := make(chan struct{})
-	killed := make(chan struct{})
 	acknowledged := 0
 	for range lines {
 		all.Go(func() {
@@ -263,14 +262,8 @@ func signUpUntilKilled(t *testing.T, server *testprocess.Server, after int, mome
 					}
 				}
 				mu.Unlock()
-				select {
-				case <-killed:
-					return
-				default:
-				}
 				if err != nil {
-					<-killed // the connection broke because the server is being killed
-					return
+					return // the server is being killed
 				}
 			}
 		})
@@ -282,7 +275,6 @@ func signUpUntilKilled(t *testing.T, server *testprocess.Server, after int, mome
 	}
 	<-time.After(moment) // somewhere in the middle of the next sign-ups
 	server.Kill()
-	close(killed)
 	all.Wait()
 	return attempts
 }

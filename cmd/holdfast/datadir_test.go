@@ -14,7 +14,6 @@ import (
 	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
-	"holdfast/internal/dev/testservice"
 )
 
 // filesBelow returns the files below folder by their relative paths. It fails the test
@@ -81,60 +80,57 @@ func TestEveryStoreWorksWhateverItsFolderIsCalled(t *testing.T) {
 	t.Parallel()
 	const longest = 504 // bytes in the longest path that SQLite opens
 	names := []string{"a b", `it's "q"x`, "Größe 日本", "a#b?c%41", "%zz%00", "x&y;z:w=[a]*", "-rf", "file:x", "long"}
-	for store, file := range map[string]string{"redis": "redis.db", "file": "sessions.bolt", "database": "holdfast.db", "memory": "holdfast.db"} {
+	each(t, map[string]string{"redis": "redis.db", "file": "sessions.bolt", "database": "holdfast.db", "memory": "holdfast.db"}, func(t *testing.T, store string, file string) {
 		survives := greeted
 		if store == "memory" {
 			survives = asked
 		}
-		t.Run(store, func(t *testing.T) {
-			t.Parallel()
-			for _, name := range names {
-				parent := t.TempDir()
-				folder, dataDir := filepath.Join(parent, "in "+name), name
-				if name == "long" {
-					for len(folder)+len("/"+name+"/holdfast.db")+201 <= longest {
-						folder = filepath.Join(folder, strings.Repeat("d", 200))
-					}
-					rest := longest - len(folder) - len("//holdfast.db")
-					dataDir = strings.Repeat("e", rest)
+		for _, name := range names {
+			parent := t.TempDir()
+			folder, dataDir := filepath.Join(parent, "in "+name), name
+			if name == "long" {
+				for len(folder)+len("/"+name+"/holdfast.db")+201 <= longest {
+					folder = filepath.Join(folder, strings.Repeat("d", 200))
 				}
-				server := startIn(t, folder, testprocess.Settings{"SESSION_STORE": store, "DATA_DIR": dataDir})
-				v := member(t, server)
-				server.Stop()
-				server.Start()
-				if err := survives(v); err != nil {
-					t.Errorf("%q: after a restart: %v", name, err)
-				}
-				testkit.Eventually(t, answerLimit, "keep the mail to "+v.email, func() error {
-					entries, err := os.ReadDir(filepath.Join(folder, dataDir, "mail"))
-					if err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return filepath.Ext(e.Name()) == ".eml" }) {
-						err = errors.New("no mail")
-					}
-					return err
-				})
-				found := filesBelow(t, folder)
-				for path := range found {
-					if !strings.HasPrefix(path, dataDir+"/") {
-						t.Errorf("%q: %s is outside DATA_DIR", name, path)
-					}
-				}
-				for _, path := range []string{dataDir + "/holdfast.db", dataDir + "/" + file} {
-					if !found[path] {
-						t.Errorf("%q: %s is missing", name, path)
-					}
-				}
-				if entries, err := os.ReadDir(parent); err != nil || len(entries) != 1 {
-					t.Errorf("%q: %d files beside the folder, %v", name, len(entries), err)
-				}
-				server.Stop()
+				rest := longest - len(folder) - len("//holdfast.db")
+				dataDir = strings.Repeat("e", rest)
 			}
-		})
-	}
+			server := startIn(t, folder, testprocess.Settings{"SESSION_STORE": store, "DATA_DIR": dataDir})
+			v := member(t, server)
+			server.Stop()
+			server.Start()
+			if err := survives(v); err != nil {
+				t.Errorf("%q: after a restart: %v", name, err)
+			}
+			testkit.Eventually(t, answerLimit, "keep the mail to "+v.email, func() error {
+				entries, err := os.ReadDir(filepath.Join(folder, dataDir, "mail"))
+				if err == nil && !slices.ContainsFunc(entries, func(e fs.DirEntry) bool { return filepath.Ext(e.Name()) == ".eml" }) {
+					err = errors.New("no mail")
+				}
+				return err
+			})
+			found := filesBelow(t, folder)
+			for path := range found {
+				if !strings.HasPrefix(path, dataDir+"/") {
+					t.Errorf("%q: %s is outside DATA_DIR", name, path)
+				}
+			}
+			for _, path := range []string{dataDir + "/holdfast.db", dataDir + "/" + file} {
+				if !found[path] {
+					t.Errorf("%q: %s is missing", name, path)
+				}
+			}
+			if entries, err := os.ReadDir(parent); err != nil || len(entries) != 1 {
+				t.Errorf("%q: %d files beside the folder, %v", name, len(entries), err)
+			}
+			server.Stop()
+		}
+	})
 }
 
 func TestTheRevocationQueueIsInAFolderOfAnyName(t *testing.T) {
 	t.Parallel()
-	settings := onServices("", testservice.Postgres(t).URL)
+	settings := onServices("", testkit.Postgres(t).URL)
 	settings["DATA_DIR"] = "a#b?c%41 'x'"
 	server := start(t, settings)
 	ada := member(t, server)
@@ -155,49 +151,47 @@ func TestAPathTooLongForSQLiteIsRefusedInWords(t *testing.T) {
 
 func TestDataOfAnEarlierReleaseOutsideItsFolderIsReportedAndNotRead(t *testing.T) {
 	t.Parallel()
-	for what, c := range map[string]struct {
+	type outside struct {
 		folder, shared string // shared is where earlier releases kept the sessions of that folder
 		again          bool   // whether the next start reports it too
-	}{
+	}
+	each(t, map[string]outside{
 		"a fragment": {"holdfast#1", "holdfast", true},
 		"a query":    {"holdfast?1", "holdfast", true},
 		"an escape":  {"%41", filepath.Join("A", ".data", "redis.db"), false}, // belongs to folder A from now on
-	} {
-		t.Run(what, func(t *testing.T) {
-			t.Parallel()
-			parent := t.TempDir()
-			shared, own := filepath.Join(parent, c.shared), filepath.Join(parent, c.folder, ".data", "redis.db")
-			old := startIn(t, filepath.Join(parent, "old"), nil)
-			ada := member(t, old)
-			old.Stop()
-			for _, file := range []string{shared, own} {
-				require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
-			}
-			require.NoError(t, os.Rename(filepath.Join(old.Dir, ".data", "redis.db"), shared))
-			if err := os.WriteFile(own, nil, 0o600); err != nil { // earlier releases left it empty
-				t.Fatal(err)
-			}
-			before, err := os.ReadFile(shared)
-			require.NoError(t, err)
-			server := startIn(t, filepath.Join(parent, c.folder), nil)
-			mustBe(t, asked, ada.at(server.URL), "with a session in the file outside")
-			mustLog(t, server, `level=WARN msg="data of an earlier release ignored: outside its directory`, shared)
-			server.Stop()
-			server.Start()
-			if c.again {
-				mustLog(t, server, shared)
-			} else if strings.Contains(server.Log(), shared) {
-				t.Errorf("reported by the next start:\n%s", server.Log())
-			}
-			server.Stop()
-			if after, err := os.ReadFile(shared); err != nil || string(after) != string(before) {
-				t.Errorf("the file outside was changed (%v)", err)
-			}
-			require.NoError(t, os.Remove(shared))
-			server.Start()
-			if strings.Contains(server.Log(), shared) {
-				t.Errorf("the log reports what is gone:\n%s", server.Log())
-			}
-		})
-	}
+	}, func(t *testing.T, what string, c outside) {
+		parent := t.TempDir()
+		shared, own := filepath.Join(parent, c.shared), filepath.Join(parent, c.folder, ".data", "redis.db")
+		old := startIn(t, filepath.Join(parent, "old"), nil)
+		ada := member(t, old)
+		old.Stop()
+		for _, file := range []string{shared, own} {
+			require.NoError(t, os.MkdirAll(filepath.Dir(file), 0o700))
+		}
+		require.NoError(t, os.Rename(filepath.Join(old.Dir, ".data", "redis.db"), shared))
+		if err := os.WriteFile(own, nil, 0o600); err != nil { // earlier releases left it empty
+			t.Fatal(err)
+		}
+		before, err := os.ReadFile(shared)
+		require.NoError(t, err)
+		server := startIn(t, filepath.Join(parent, c.folder), nil)
+		mustBe(t, asked, ada.at(server.URL), "with a session in the file outside")
+		mustLog(t, server, `level=WARN msg="data of an earlier release ignored: outside its directory`, shared)
+		server.Stop()
+		server.Start()
+		if c.again {
+			mustLog(t, server, shared)
+		} else if strings.Contains(server.Log(), shared) {
+			t.Errorf("reported by the next start:\n%s", server.Log())
+		}
+		server.Stop()
+		if after, err := os.ReadFile(shared); err != nil || string(after) != string(before) {
+			t.Errorf("the file outside was changed (%v)", err)
+		}
+		require.NoError(t, os.Remove(shared))
+		server.Start()
+		if strings.Contains(server.Log(), shared) {
+			t.Errorf("the log reports what is gone:\n%s", server.Log())
+		}
+	})
 }

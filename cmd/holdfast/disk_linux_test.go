@@ -140,7 +140,7 @@ func TestOnAFullDiskPeopleCanStillLogOut(t *testing.T) {
 		filler := filepath.Join(disk, "filler")
 		fillUp(t, filler)
 		testkit.Eventually(t, answerLimit, "the use of all room in the files", func() error {
-			got, err := jean.stranger().submit("/session", "/session", map[string]string{"key": "k", "value": rand.Text()})
+			got, err := jean.stranger().submit("/session", "/session", map[string]string{"key": "k", "value": strings.Repeat(rand.Text(), 30)})
 			if err == nil && got.Code != http.StatusServiceUnavailable {
 				err = fmt.Errorf("status %d", got.Code)
 			}

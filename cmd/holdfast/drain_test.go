@@ -43,12 +43,10 @@ func beginSignUp(t testing.TB, server *testprocess.Server, email string) *hold {
 	if err != nil || !strings.HasPrefix(line, "HTTP/1.1 100 ") {
 		t.Fatalf("instead of 100 Continue: %q, %v", line, err)
 	}
-	if _, err := h.reader.ReadString('\n'); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := conn.Write([]byte(form[:10])); err != nil {
-		t.Fatal(err)
-	}
+	_, err = h.reader.ReadString('\n')
+	require.NoError(t, err)
+	_, err = conn.Write([]byte(form[:10]))
+	require.NoError(t, err)
 	return h
 }
 
@@ -111,9 +109,7 @@ func TestRequestsInFlightFinishAfterSIGTERM(t *testing.T) {
 				return nil
 			})
 		}
-		if err := all.Wait(); err != nil {
-			t.Fatalf("a request in flight: %v", err)
-		}
+		require.NoError(t, all.Wait())
 		if end := server.Wait(answerLimit); end.Code != 0 {
 			t.Errorf("ended with %d, want 0\n%s", end.Code, end.Stderr)
 		}

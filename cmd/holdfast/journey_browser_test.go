@@ -90,9 +90,7 @@ func TestTheJourneyIsTheSameInEveryBrowser(t *testing.T) {
 			b.Back()
 			wants("h1", "Log in", "go back")
 			page, err := b.Text("body")
-			if err != nil {
-				t.Fatal(err)
-			}
+			require.NoError(t, err)
 			mustNotName(t, page, "Ada", "ada@example.org")
 		}
 	})
@@ -100,31 +98,28 @@ func TestTheJourneyIsTheSameInEveryBrowser(t *testing.T) {
 
 func TestInABrowserAPersonIsGreetedAcrossRestarts(t *testing.T) {
 	t.Parallel()
-	for _, scripts := range []bool{true, false} {
-		t.Run(fmt.Sprintf("scripts %t", scripts), func(t *testing.T) {
-			t.Parallel()
-			b := browse(t)
-			server := start(t, testprocess.Settings{"HOST": "localhost"})
-			server.Keep(password)
-			b.scripts(scripts)
-			b.register(server, "Ada Lovelace", "ada@example.org")
-			b.sees("Hello, Ada Lovelace!", "after registering")
-			b.logOut()
-			if b.scripted() != scripts {
-				t.Fatalf("scripts run: %t, want %t", !scripts, scripts)
-			}
-			b.logIn(server, "ada@example.org", false)
-			b.sees("Hello, Ada Lovelace!", "after logging in")
-			for _, way := range ends() {
-				way.end(server)
-				server.Start()
-				b.do("reload", chromedp.Reload())
-				b.sees("Hello, Ada Lovelace!", "after "+way.name)
-				b.do("see that the session survived", chromedp.WaitVisible(chromedp.CSS(".warm")))
-			}
-			b.quiet()
-		})
-	}
+	each(t, withAndWithoutScripts(), func(t *testing.T, _ string, scripts bool) {
+		b := browse(t)
+		server := start(t, testprocess.Settings{"HOST": "localhost"})
+		server.Keep(password)
+		b.scripts(scripts)
+		b.register(server, "Ada Lovelace", "ada@example.org")
+		b.sees("Hello, Ada Lovelace!", "after registering")
+		b.logOut()
+		if b.scripted() != scripts {
+			t.Fatalf("scripts run: %t, want %t", !scripts, scripts)
+		}
+		b.logIn(server, "ada@example.org", false)
+		b.sees("Hello, Ada Lovelace!", "after logging in")
+		for _, way := range ends() {
+			way.end(server)
+			server.Start()
+			b.do("reload", chromedp.Reload())
+			b.sees("Hello, Ada Lovelace!", "after "+way.name)
+			b.do("see that the session survived", chromedp.WaitVisible(chromedp.CSS(".warm")))
+		}
+		b.quiet()
+	})
 }
 
 func TestInABrowserBackShowsNothingPrivateAfterLogOut(t *testing.T) {
@@ -147,34 +142,31 @@ func TestInABrowserOnlyARememberedSessionOutlivesTheBrowser(t *testing.T) {
 	server := start(t, testprocess.Settings{"HOST": "localhost"})
 	ada := newVisitor(t, server.URL)
 	ada.register()
-	for _, remember := range []bool{false, true} {
-		t.Run(fmt.Sprintf("remembered %t", remember), func(t *testing.T) {
-			t.Parallel()
-			profile := t.TempDir()
-			b := browseIn(t, profile)
-			b.logIn(server, ada.email, remember)
-			cookie := b.sessionCookie(server)
-			if cookie == nil || !cookie.HTTPOnly || cookie.SameSite != network.CookieSameSiteLax || cookie.Path != "/" {
-				t.Fatalf("the cookie is %+v", cookie)
-			}
-			if cookie.Session == remember {
-				t.Errorf("remembered %t, but the cookie's session attribute is %t", remember, cookie.Session)
-			}
-			if days := time.Until(time.Unix(int64(cookie.Expires), 0)).Hours() / 24; remember && (days < 29 || days > 30) {
-				t.Errorf("the cookie expires in %.1f days, want 30", days)
-			}
-			b.close()
+	each(t, map[string]bool{"remembered": true, "not remembered": false}, func(t *testing.T, _ string, remember bool) {
+		profile := t.TempDir()
+		b := browseIn(t, profile)
+		b.logIn(server, ada.email, remember)
+		cookie := b.sessionCookie(server)
+		if cookie == nil || !cookie.HTTPOnly || cookie.SameSite != network.CookieSameSiteLax || cookie.Path != "/" {
+			t.Fatalf("the cookie is %+v", cookie)
+		}
+		if cookie.Session == remember {
+			t.Errorf("remembered %t, but the cookie's session attribute is %t", remember, cookie.Session)
+		}
+		if days := time.Until(time.Unix(int64(cookie.Expires), 0)).Hours() / 24; remember && (days < 29 || days > 30) {
+			t.Errorf("the cookie expires in %.1f days, want 30", days)
+		}
+		b.close()
 
-			b = browseIn(t, profile)
-			b.do("open the profile in a new browser", chromedp.Navigate(server.URL+"/profile"))
-			if remember {
-				b.sees("Hello, Ada!", "after the browser was closed")
-			} else {
-				b.sees("Log in", "after the browser was closed")
-			}
-			b.close()
-		})
-	}
+		b = browseIn(t, profile)
+		b.do("open the profile in a new browser", chromedp.Navigate(server.URL+"/profile"))
+		if remember {
+			b.sees("Hello, Ada!", "after the browser was closed")
+		} else {
+			b.sees("Log in", "after the browser was closed")
+		}
+		b.close()
+	})
 }
 
 // TestBackToALoginThatFailedSendsNothingAgain sends the form with a wrong password,

@@ -27,6 +27,10 @@ type screen struct {
 	scripts bool
 }
 
+func withAndWithoutScripts() map[string]bool {
+	return map[string]bool{"scripts": true, "no scripts": false}
+}
+
 func (b *browser) scripts(on bool) {
 	b.t.Helper()
 	call(b, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: !on})
@@ -223,21 +227,18 @@ func TestInABrowserTheCookieClinicSaysWhatCameBack(t *testing.T) {
 
 func TestInABrowserAPageOfAStoreThatIsAwayComesBackByItself(t *testing.T) {
 	t.Parallel()
-	for _, scripts := range []bool{true, false} {
-		t.Run(fmt.Sprintf("scripts %t", scripts), func(t *testing.T) {
-			t.Parallel()
-			redis := testservice.PrivateRedis(t)
-			b := browse(t)
-			server := start(t, strict(onServices(redis.URL, "")))
-			b.on(screen{390, scripts})
-			b.register(server, "Ada", "ada@example.org")
-			redis.Pause()
-			b.do("reload", chromedp.Reload())
-			b.sees("We can’t look up sessions right now", "with Redis hanging")
-			redis.Resume()
-			b.sees("Hello, Ada!", "when Redis is back")
-		})
-	}
+	each(t, withAndWithoutScripts(), func(t *testing.T, _ string, scripts bool) {
+		redis := testservice.PrivateRedis(t)
+		b := browse(t)
+		server := start(t, strict(onServices(redis.URL, "")))
+		b.on(screen{390, scripts})
+		b.register(server, "Ada", "ada@example.org")
+		redis.Pause()
+		b.do("reload", chromedp.Reload())
+		b.sees("We can’t look up sessions right now", "with Redis hanging")
+		redis.Resume()
+		b.sees("Hello, Ada!", "when Redis is back")
+	})
 }
 
 func TestInABrowserWhoseSessionEndedIsToldAndTakenBack(t *testing.T) {

@@ -25,7 +25,7 @@ func TestBuiltWithoutLearningTheProgramHasNoneOfItsPages(t *testing.T) {
 	folder, err := os.MkdirTemp("", "program-")
 	require.NoError(t, err)
 	t.Cleanup(func() { os.RemoveAll(folder) })
-	program, err := testprocess.Build(folder, "holdfast/cmd/holdfast", "-tags", "nolearn")
+	program, err := testprocess.Build(folder, "holdfast/cmd/holdfast", "-tags=nolearn", "-ldflags=-w")
 	require.NoError(t, err)
 	server := testprocess.Start(t, program, t.TempDir(), testprocess.Settings{"LEARN": "on"})
 	ada := member(t, server)

@@ -131,6 +131,7 @@ func mustRefuse(t *testing.T, dir string, settings testprocess.Settings, args []
 
 func TestACommandInTheWrongFolderFailsAndMakesNothing(t *testing.T) {
 	t.Parallel()
+	unused := testservice.Postgres(t)
 	for name, on := range commands {
 		if on == makesThem {
 			continue
@@ -150,7 +151,6 @@ func TestACommandInTheWrongFolderFailsAndMakesNothing(t *testing.T) {
 			if left := listing(t, empty); len(left) != 1 {
 				t.Errorf("in the empty DATA_DIR is %q", left)
 			}
-			unused := testservice.Postgres(t)
 			mustRefuse(t, t.TempDir(), testprocess.Settings{"DATABASE_URL": unused.URL}, args, "PostgreSQL at 127.0.0.1:", "holdfast migrate")
 			mustRefuse(t, t.TempDir(), testprocess.Settings{"PORT": "none"}, args, "PORT")
 		})

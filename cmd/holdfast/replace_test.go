@@ -4,7 +4,6 @@ package main_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -233,32 +232,24 @@ func longest(t testing.TB, v *visitor) (stop func() time.Duration) {
 	client.Take(v.token())
 	client.Header = http.Header{"Connection": {"close"}} // a new connection each time
 	t.Cleanup(client.Close)
-	end, done := make(chan struct{}), make(chan error, 1)
+	ctx, end := context.WithCancel(t.Context())
+	var asking errgroup.Group
 	var took time.Duration
-	go func() {
-		for {
-			select {
-			case <-end:
-				done <- nil
-				return
-			default:
-			}
+	asking.Go(func() error {
+		for ctx.Err() == nil {
 			began := time.Now()
 			greeting, err := client.Greeting(context.Background())
-			if err == nil && greeting == "" {
-				err = errors.New("not greeted")
-			}
-			if err != nil {
-				done <- err
-				return
+			if err != nil || greeting == "" {
+				return fmt.Errorf("greeted %q, %v", greeting, err)
 			}
 			took = max(took, time.Since(began))
 		}
-	}()
+		return nil
+	})
 	return func() time.Duration {
 		t.Helper()
-		close(end)
-		if err := <-done; err != nil {
+		end()
+		if err := asking.Wait(); err != nil {
 			t.Fatalf("meanwhile: %v", err)
 		}
 		return took

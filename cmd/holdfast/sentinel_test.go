@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -268,25 +269,19 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 	testkit.Eventually(t, answerLimit, "have all sessions everywhere", func() error { return leads(old, 2) })
 
 	var all errgroup.Group
-	end := make(chan struct{})
+	ctx, end := context.WithCancel(t.Context())
 	for _, server := range servers {
 		all.Go(func() error {
-			again := time.NewTicker(20 * time.Millisecond)
-			defer again.Stop()
-			for {
+			for again := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; <-again.C {
 				if err := w.look(server.URL); err != nil {
 					return fmt.Errorf("at %s: %w", server.URL, err)
 				}
-				select {
-				case <-end:
-					return nil
-				case <-again.C:
-				}
 			}
+			return nil
 		})
 	}
 	stop := sync.OnceFunc(func() {
-		close(end)
+		end()
 		if err := all.Wait(); err != nil {
 			t.Error(err)
 		}

@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -12,12 +13,12 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/PuerkitoBio/goquery"
 	"github.com/chromedp/chromedp"
-	"github.com/jackc/pgx/v5"
 
 	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
@@ -26,11 +27,11 @@ import (
 
 // These tests do what people do on /lab, one step after another.
 
-// childrenOf returns the state and environment of each child process of pid. It omits a
-// child that exits meanwhile.
-func childrenOf(t testing.TB, pid int) (states map[int]string, environs map[int][]string) {
+// childrenOf returns the IDs of the child processes of pid, and the environments of those
+// that run their programs. Before that, a child has its parent's.
+func childrenOf(t testing.TB, pid int) (ids []string, environs map[string][]string) {
 	t.Helper()
-	states, environs = map[int]string{}, map[int][]string{}
+	environs = map[string][]string{}
 	own, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "environ"))
 	require.NoError(t, err)
 	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
@@ -40,35 +41,30 @@ func childrenOf(t testing.TB, pid int) (states map[int]string, environs map[int]
 		if err != nil {
 			continue // the thread has exited
 		}
-		for _, id := range strings.Fields(string(children)) {
-			stat, err := os.ReadFile(filepath.Join("/proc", id, "stat"))
-			if err != nil {
-				continue
-			}
-			child, _ := strconv.Atoi(id)
-			states[child], _, _ = strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+2:]), " ") // after the name in parentheses
+		for id := range strings.FieldsSeq(string(children)) {
 			environ, err := os.ReadFile(filepath.Join("/proc", id, "environ"))
-			// Before a child runs its program, it has its parent's environment.
-			if err == nil && len(environ) > 0 && !bytes.Equal(environ, own) {
-				environs[child] = strings.Split(strings.TrimRight(string(environ), "\x00"), "\x00")
+			if err != nil {
+				continue // the child has exited
+			}
+			ids = append(ids, id)
+			if len(environ) > 0 && !bytes.Equal(environ, own) {
+				environs[id] = strings.Split(strings.TrimRight(string(environ), "\x00"), "\x00")
 			}
 		}
 	}
-	return states, environs
+	return ids, environs
 }
 
 // watchChildren collects the names of the environment variables of the server's
 // children that begin with HOLDFAST_, until stop is called.
 func watchChildren(t testing.TB, server *testprocess.Server) (stop func() (names []string, children int)) {
 	t.Helper()
-	end, done := make(chan struct{}), make(chan struct{})
-	found, seen := map[string]bool{}, map[int]bool{}
+	ctx, end := context.WithCancel(t.Context())
+	var watching sync.WaitGroup
+	found, seen := map[string]bool{}, map[string]bool{}
 	pid := server.PID()
-	go func() {
-		defer close(done)
-		tick := time.NewTicker(50 * time.Millisecond)
-		defer tick.Stop()
-		for {
+	watching.Go(func() {
+		for tick := time.NewTicker(50 * time.Millisecond); ctx.Err() == nil; <-tick.C {
 			_, environs := childrenOf(t, pid)
 			for child, environ := range environs {
 				seen[child] = true
@@ -78,22 +74,12 @@ func watchChildren(t testing.TB, server *testprocess.Server) (stop func() (names
 					}
 				}
 			}
-			select {
-			case <-end:
-				return
-			case <-tick.C:
-			}
 		}
-	}()
+	})
 	return func() ([]string, int) {
-		close(end)
-		<-done
-		var names []string
-		for name := range found {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		return names, len(seen)
+		end()
+		watching.Wait()
+		return slices.Sorted(maps.Keys(found)), len(seen)
 	}
 }
 
@@ -273,8 +259,8 @@ func TestARestartDuringACheckLeavesNothingBehindAndSaysSo(t *testing.T) {
 			return nil
 		})
 		pressRestart(t, v, server)
-		if states, _ := childrenOf(t, server.PID()); len(states) > 0 {
-			t.Errorf("the new server has children it never started: %v", states)
+		if children, _ := childrenOf(t, server.PID()); len(children) > 0 {
+			t.Errorf("the new server has children it never started: %v", children)
 		}
 		if left, err := filepath.Glob(filepath.Join(set["TMPDIR"], "holdfast-restart-check-*")); err != nil || len(left) > 0 {
 			t.Errorf("left in the temporary folder: %v, %v", left, err)
@@ -319,7 +305,7 @@ func TestAKilledCheckIsNotForgottenAndWhatItLeftIsRemovedAtTheNextStart(t *testi
 		v := member(t, server)
 		pressCheck(t, v)
 		testkit.Eventually(t, time.Minute, "a server of the check", func() error {
-			if states, environs := childrenOf(t, server.PID()); len(states) == 0 || len(environs) == 0 {
+			if _, environs := childrenOf(t, server.PID()); len(environs) == 0 {
 				return errors.New("not yet")
 			}
 			return nil
@@ -351,15 +337,9 @@ func TestAKilledCheckIsNotForgottenAndWhatItLeftIsRemovedAtTheNextStart(t *testi
 }
 
 // schemas returns the names of schemas that checks created.
-func schemas(t testing.TB, database string) (names []string) {
+func schemas(t testing.TB, database string) []string {
 	t.Helper()
-	conn, err := pgx.Connect(t.Context(), database)
-	require.NoError(t, err)
-	defer conn.Close(t.Context())
-	rows, err := conn.Query(t.Context(), `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'holdfast_restart_check_%'`)
-	if err == nil {
-		names, err = pgx.CollectRows(rows, pgx.RowTo[string])
-	}
+	names, err := column[string](t, database, `SELECT nspname FROM pg_namespace WHERE nspname LIKE 'holdfast_restart_check_%'`)
 	require.NoError(t, err)
 	return names
 }

@@ -302,7 +302,5 @@ func TestTwoServersOnOneHostKeepTheirSessionsApartByTheCookiesName(t *testing.T)
 	ada.register()
 	there := ada.at(second.URL)
 	there.register()
-	if err := errors.Join(greeted(ada), greeted(there)); err != nil {
-		t.Error(err)
-	}
+	require.NoError(t, errors.Join(greeted(ada), greeted(there)))
 }

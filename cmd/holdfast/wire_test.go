@@ -62,35 +62,32 @@ func TestSlowAndGreedyClientsAreBounded(t *testing.T) {
 	chunk := fmt.Sprintf("%x\r\n%s\r\n", 1<<20, strings.Repeat("x", 1<<20))
 	bigChunks := strings.Replace(signUpOf(server, 0), "Content-Length: 0", "Transfer-Encoding: chunked", 1) +
 		strings.Repeat(chunk, 20) + "0\r\n\r\n"
-	for _, c := range []struct {
-		name, text string
-		status     []int // 0: the connection closes without a response
-		within     time.Duration
-	}{
-		{"2 MB of header", bigHeader, []int{http.StatusRequestHeaderFieldsTooLarge}, 3 * time.Second},
-		{"20 MB of form", bigBody, []int{http.StatusRequestEntityTooLarge}, 3 * time.Second},
-		{"20 MB of form in chunks", bigChunks, []int{http.StatusRequestEntityTooLarge}, 3 * time.Second},
-		{"headers that never end", endless, []int{0, http.StatusRequestTimeout}, 8 * time.Second},
-		{"a form that never ends", signUpOf(server, 1000) + "name=A", []int{http.StatusBadRequest, http.StatusRequestTimeout}, 14 * time.Second},
-		{"no HTTP at all", "\x16\x03\x01\x00\xa5\r\n\r\n", []int{http.StatusBadRequest}, 3 * time.Second},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			status, took := say(t, server, strings.NewReader(c.text))
-			if !slices.Contains(c.status, status) {
-				t.Errorf("answered %d, want one of %d", status, c.status)
-			}
-			if took > within(c.within) {
-				t.Errorf("took %s, want at most %s", took, within(c.within))
-			}
-		})
+	type client struct {
+		text   string
+		status []int // 0: the connection closes without a response
+		within time.Duration
 	}
+	each(t, map[string]client{
+		"2 MB of header":          {bigHeader, []int{http.StatusRequestHeaderFieldsTooLarge}, 3 * time.Second},
+		"20 MB of form":           {bigBody, []int{http.StatusRequestEntityTooLarge}, 3 * time.Second},
+		"20 MB of form in chunks": {bigChunks, []int{http.StatusRequestEntityTooLarge}, 3 * time.Second},
+		"headers that never end":  {endless, []int{0, http.StatusRequestTimeout}, 8 * time.Second},
+		"a form that never ends":  {signUpOf(server, 1000) + "name=A", []int{http.StatusBadRequest, http.StatusRequestTimeout}, 14 * time.Second},
+		"no HTTP at all":          {"\x16\x03\x01\x00\xa5\r\n\r\n", []int{http.StatusBadRequest}, 3 * time.Second},
+	}, func(t *testing.T, _ string, c client) {
+		status, took := say(t, server, strings.NewReader(c.text))
+		if !slices.Contains(c.status, status) {
+			t.Errorf("answered %d, want one of %d", status, c.status)
+		}
+		if took > within(c.within) {
+			t.Errorf("took %s, want at most %s", took, within(c.within))
+		}
+	})
 	t.Run("do not hold up others", func(t *testing.T) {
 		t.Parallel()
 		for range 200 {
-			if _, err := open(t, server).Write([]byte(endless)); err != nil {
-				t.Fatal(err)
-			}
+			_, err := open(t, server).Write([]byte(endless))
+			require.NoError(t, err)
 		}
 		mustBe(t, greeted, ada, "with 200 connections that dawdle")
 		if got := ada.get("/"); got.Took > within(2*time.Second) {
@@ -193,14 +190,12 @@ func TestABodyOfHeaderLinesChangesNoLaterRequest(t *testing.T) {
 	reader := bufio.NewReader(conn)
 	ask := func(text string, want int) *http.Response {
 		t.Helper()
-		if _, err := io.WriteString(conn, text); err != nil {
-			t.Fatal(err)
-		}
+		_, err := io.WriteString(conn, text)
+		require.NoError(t, err)
 		response, err := http.ReadResponse(reader, nil)
 		require.NoError(t, err)
-		if _, err := io.Copy(io.Discard, response.Body); err != nil {
-			t.Fatal(err)
-		}
+		_, err = io.Copy(io.Discard, response.Body)
+		require.NoError(t, err)
 		if response.StatusCode != want {
 			t.Errorf("%.40q: %d, want %d", text, response.StatusCode, want)
 		}
