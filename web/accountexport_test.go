@@ -24,7 +24,6 @@ const counting = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM 
 // TestTheDownloadHasEveryRowHoweverMany: many rows share a time, so pages end between
 // rows of the same time.
 func TestTheDownloadHasEveryRowHoweverMany(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		const sessions, events = 2_500, 10_000
 		p := w.person("Ada")
@@ -75,7 +74,6 @@ func TestTheDownloadHasEveryRowHoweverMany(t *testing.T) {
 }
 
 func TestTheDownloadHasValuesBrowsersAndOtherAddresses(t *testing.T) {
-	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		w.verify(p)
@@ -113,8 +111,7 @@ func TestTheDownloadHasValuesBrowsersAndOtherAddresses(t *testing.T) {
 // TestAStreamThatFailsIsNotTakenForTheWhole: before the first part is sent, the
 // response is an error page.
 func TestAStreamThatFailsIsNotTakenForTheWhole(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	for path, before := range map[string]int{"/fails-first": 0, "/fails-later": 200_000} {
 		w.site.AddPage(path, func(c echo.Context, _ *session.Session) error {
 			c.Response().Header().Set(echo.HeaderContentDisposition, "attachment")
@@ -139,5 +136,47 @@ func TestAStreamThatFailsIsNotTakenForTheWhole(t *testing.T) {
 	}
 	if line := w.log.Since(mark); !strings.Contains(line, "ERROR") || !strings.Contains(line, account.ErrUnavailable.Error()) {
 		t.Errorf("the log says %q", line)
+	}
+}
+
+func TestTheDownloadHasAllThatIsKeptOfThePersonAndNothingToLogInWith(t *testing.T) {
+	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
+		p := w.person("Ada")
+		b := w.browser()
+		b.logIn(p, "").wantRedirect("/profile")
+		w.member(p)
+		b.post("/devices/end-others", nil).wantRedirect("/devices")
+		a := b.get("/account/export").want(http.StatusOK)
+		var all struct {
+			Person   map[string]any
+			Sessions []map[string]any
+			History  []map[string]any
+		}
+		require.NoError(t, json.Unmarshal(a.body, &all))
+		if all.Person["email"] != p.email || all.Person["name"] != p.name || len(all.Sessions) != 2 || len(all.History) != 2 {
+			t.Errorf("%s", a.body)
+		}
+		if !strings.HasPrefix(a.header.Get("Content-Disposition"), "attachment") || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("headers %v", a.header)
+		}
+		for _, row := range append(w.rows(`SELECT session_key FROM devices`), w.rows(`SELECT hash FROM browsers`)...) {
+			if strings.Contains(string(a.body), row) {
+				t.Errorf("the download has the hash %s", row)
+			}
+		}
+		if strings.Contains(string(a.body), "argon2") {
+			t.Error("the download has the password's hash")
+		}
+	})
+}
+
+func TestAGuestWhoWantsTheDownloadGetsItAfterLoggingIn(t *testing.T) {
+	w := parallelWorld(t, embedded, options{})
+	p := w.person("Ada")
+	b := w.browser()
+	page := b.follow(b.get("/account/export").wantRedirect("/login?next=%2Faccount%2Fexport"))
+	in := b.submit(page, "form[action='/login']", map[string]string{"email": p.email, "password": p.password}).wantRedirect("/account/export")
+	if got := b.follow(in).want(http.StatusOK).header.Get("Content-Disposition"); !strings.HasPrefix(got, "attachment") {
+		t.Errorf("Content-Disposition %q", got)
 	}
 }

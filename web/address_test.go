@@ -12,26 +12,12 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-const alreadyThere = "You already have an account"
-
 func signUpForm(email, password string) url.Values {
 	return url.Values{"name": {"Ada"}, "email": {email}, "password": {password}}
 }
 
-// recipients returns the recipients of the emails with a subject, newest first.
-func (w *world) recipients(subject string) (to []string) {
-	w.t.Helper()
-	for _, m := range w.sendMail() {
-		if m.Subject == subject {
-			to = append(to, m.To)
-		}
-	}
-	return to
-}
-
 func TestASlipInAnAddressIsSaidAtTheFormAndNeverMailed(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{mail: true})
+	w := parallelWorld(t, embedded, options{mail: true})
 	b := w.member(w.person("Ada"))
 	w.sendMail()
 	for slip, said := range map[string]string{
@@ -52,14 +38,11 @@ func TestASlipInAnAddressIsSaidAtTheFormAndNeverMailed(t *testing.T) {
 			}
 		}
 	}
-	if waiting := w.rows(`SELECT recipient FROM outbox`); len(waiting) > 0 {
-		t.Errorf("emails wait for %q", waiting)
-	}
+	w.wantRows(0, `SELECT recipient FROM outbox`)
 }
 
 func TestWhatTheFormTakesForAnAddressIsMailed(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{mail: true})
+	w := parallelWorld(t, embedded, options{mail: true})
 	for typed, to := range map[string]string{
 		"a..b@docomo.ne.jp": "a..b@docomo.ne.jp", "a.@docomo.ne.jp": "a.@docomo.ne.jp", "o'brien+tag@example.org": "o'brien+tag@example.org", "ada@localhost": "ada@localhost",
 		"ünï@example.org": "ünï@example.org", "ada@münchen.example": "ada@münchen.example", "bea@xn--mnchen-3ya.example": "bea@münchen.example", "x@shop--a.example": "x@shop--a.example",
@@ -78,7 +61,6 @@ func TestWhatTheFormTakesForAnAddressIsMailed(t *testing.T) {
 // TestOneMailboxIsOneAccountInEitherSpellingOfItsDomain: some browsers send the domain
 // in an email field in ASCII.
 func TestOneMailboxIsOneAccountInEitherSpellingOfItsDomain(t *testing.T) {
-	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 		const shown = "ada@bücher.example"
 		spellings := []string{shown, "ada@xn--bcher-kva.example", "ADA@BÜCHER.example", "ada@XN--BCHER-KVA.Example", "ada@bu\u0308cher.example", "ada@bücher。example", "ada@ｂücher.example"}
@@ -109,7 +91,6 @@ func TestOneMailboxIsOneAccountInEitherSpellingOfItsDomain(t *testing.T) {
 }
 
 func TestOnePersonWhoClicksThreeTimesGetsOneEmail(t *testing.T) {
-	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 		clicks := func(email, password string, atOnce bool) {
 			t.Helper()
@@ -143,14 +124,11 @@ func TestOnePersonWhoClicksThreeTimesGetsOneEmail(t *testing.T) {
 		if got := w.recipients(alreadyThere); len(got) != 6 {
 			t.Errorf("emails to %q", got)
 		}
-		if got := w.rows(`SELECT email_key FROM people`); len(got) != 2 {
-			t.Errorf("accounts %q", got)
-		}
+		w.wantRows(2, `SELECT email_key FROM people`)
 	})
 }
 
 func TestTwoClicksOnSendTheLinkSendOneEmail(t *testing.T) {
-	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 		other := w.person("Bob")
 		p := w.person("Ada")
@@ -195,7 +173,6 @@ func (w *world) submitted(b *browser, link string) {
 }
 
 func TestAConfirmationLinkOpenedAgainSaysThatTheAddressIsConfirmed(t *testing.T) {
-	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 		w.browser().post("/register", signUpForm("ada@kelp.example", otherPassword)).wantRedirect("/login")
 		first := w.linkIn(w.mailTo("ada@kelp.example", asksConfirm))

@@ -51,60 +51,54 @@ var verdicts = map[string][2]attack.Outcome{
 var tokenAlone = regexp.MustCompile(`(?:^|[^A-Za-z0-9_-])[A-Za-z0-9_-]{43}(?:[^A-Za-z0-9_-]|$)`)
 
 func TestEveryAttackFailsHereAndLeavesNothingBehind(t *testing.T) {
-	t.Parallel()
-	for name, at := range bothStacks {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			// Long enough for a busy machine, short enough not to count as hung.
-			w := newWorld(t, at(t), options{learn: true, attacks: true, slow: true, redisTimeout: 1500 * time.Millisecond})
-			ada := w.member(w.person("Ada"))
-			expected := maps.Clone(verdicts)
-			if w.stores.redis != nil {
-				expected["outage"] = [2]attack.Outcome{attack.NotTried, attack.NotTried}
+	// The timeout is long enough for a busy machine, short enough not to count as hung.
+	onBothStacksWith(t, options{learn: true, attacks: true, slow: true, redisTimeout: 1500 * time.Millisecond}, func(t *testing.T, w *world) {
+		ada := w.member(w.person("Ada"))
+		expected := maps.Clone(verdicts)
+		if w.stores.redis != nil {
+			expected["outage"] = [2]attack.Outcome{attack.NotTried, attack.NotTried}
+		}
+		var tried []string
+		for _, button := range ada.get("/lab/attacks").want(http.StatusOK).doc().Find(".attack form").EachIter() {
+			path := button.AttrOr("action", "")
+			name := strings.TrimPrefix(path, "/lab/attacks/")
+			tried = append(tried, name)
+			before := w.everything()
+			ada.post(path, nil).wantRedirect("/lab/attacks?shown=" + name + "#" + name).wantNoCookie()
+			delete(before, "lab")
+			after := w.everything()
+			delete(after, "lab")
+			// Revocations stay until the session's deadline, counted attempts for a
+			// day.
+			kept := func(key, _ string) bool {
+				return strings.HasPrefix(key, "table revocations ") || strings.HasPrefix(key, "table throttle ")
 			}
-			var tried []string
-			for _, button := range ada.get("/lab/attacks").want(http.StatusOK).doc().Find(".attack form").EachIter() {
-				path := button.AttrOr("action", "")
-				name := strings.TrimPrefix(path, "/lab/attacks/")
-				tried = append(tried, name)
-				before := w.everything()
-				ada.post(path, nil).wantRedirect("/lab/attacks?shown=" + name + "#" + name).wantNoCookie()
-				delete(before, "lab")
-				after := w.everything()
-				delete(after, "lab")
-				// Revocations stay until the session's deadline, counted attempts for a
-				// day.
-				kept := func(key, _ string) bool {
-					return strings.HasPrefix(key, "table revocations ") || strings.HasPrefix(key, "table throttle ")
-				}
-				maps.DeleteFunc(before, kept)
-				maps.DeleteFunc(after, kept)
-				if !maps.Equal(before, after) {
-					t.Errorf("%s left something behind or took something away:\nbefore %v\nafter  %v", name, before, after)
-				}
-				w.checkReport(name, expected[name])
+			maps.DeleteFunc(before, kept)
+			maps.DeleteFunc(after, kept)
+			if !maps.Equal(before, after) {
+				t.Errorf("%s left something behind or took something away:\nbefore %v\nafter  %v", name, before, after)
 			}
-			if want := slices.Sorted(maps.Keys(verdicts)); !slices.Equal(slices.Sorted(slices.Values(tried)), want) {
-				t.Errorf("the page has buttons for %v, want %v", tried, want)
-			}
-			page := ada.get("/lab/attacks").want(http.StatusOK)
-			if found := tokenAlone.Find(page.body); found != nil {
-				t.Errorf("the page shows what looks like a token: %q", found)
-			}
-			if found := tokenAlone.FindString(w.log.String()); found != "" {
-				t.Errorf("the log shows what looks like a token: %q", found)
-			}
-			if got := page.doc().Find(".trial.held").Length() + page.doc().Find(".trial.fell").Length(); w.stores.redis == nil && got != 2*len(verdicts) {
-				t.Errorf("the page shows %d verdicts", got)
-			}
-			ada.get("/profile").want(http.StatusOK)
-		})
-	}
+			w.checkReport(name, expected[name])
+		}
+		if want := slices.Sorted(maps.Keys(verdicts)); !slices.Equal(slices.Sorted(slices.Values(tried)), want) {
+			t.Errorf("the page has buttons for %v, want %v", tried, want)
+		}
+		page := ada.get("/lab/attacks").want(http.StatusOK)
+		if found := tokenAlone.Find(page.body); found != nil {
+			t.Errorf("the page shows what looks like a token: %q", found)
+		}
+		if found := tokenAlone.FindString(w.log.String()); found != "" {
+			t.Errorf("the log shows what looks like a token: %q", found)
+		}
+		if got := page.count(".trial.held, .trial.fell"); w.stores.redis == nil && got != 2*len(verdicts) {
+			t.Errorf("the page shows %d verdicts", got)
+		}
+		ada.get("/profile").want(http.StatusOK)
+	})
 }
 
 func TestOneButtonRunsEveryAttackInTurn(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	b := w.member(w.person("Ada"))
 	sent := b.submit(b.get("/lab/attacks").want(http.StatusOK), "form:has([name=all])", nil)
 	ran := 0
@@ -140,33 +134,21 @@ func (w *world) checkReport(name string, want [2]attack.Outcome) {
 }
 
 func TestWithoutRedisTheStockSetUpIsLeftOut(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true, attacks: true, store: store.KindMemory})
+	w := parallelWorld(t, embedded, options{learn: true, attacks: true, store: store.KindMemory})
 	b := w.browser()
 	for name, want := range map[string]attack.Outcome{"replay": attack.Failed, "outage": attack.NotTried} {
 		b.post("/lab/attacks/"+name, nil).wantRedirect("/lab/attacks?shown=" + name + "#" + name)
 		w.checkReport(name, [2]attack.Outcome{want, attack.NotTried})
 	}
-	if people := w.rows(`SELECT id FROM people`); len(people) != 0 {
-		t.Errorf("people left behind: %v", people)
-	}
+	w.wantRows(0, `SELECT id FROM people`)
 }
 
 func TestAttacksTakeTurns(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true, attacks: true})
-	first := make(chan int)
+	w := parallelWorld(t, embedded, options{learn: true, attacks: true})
+	first := make(chan int, 1)
 	go func() {
-		r := w.browser().request(http.MethodPost, "/lab/attacks/slow", strings.NewReader(""))
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		response, err := w.server.Client().Transport.RoundTrip(r)
-		if err != nil {
-			t.Error(err)
-			first <- 0
-			return
-		}
-		first <- response.StatusCode
-		response.Body.Close()
+		defer close(first)
+		first <- w.browser().post("/lab/attacks/slow", nil).status
 	}()
 	testkit.Eventually(t, testkit.Patience, "the first attack is under way", func() error {
 		if n := len(w.rows(`SELECT id FROM people`)); n != 1 {
@@ -175,9 +157,7 @@ func TestAttacksTakeTurns(t *testing.T) {
 		return nil
 	})
 	b := w.browser()
-	if page := b.post("/lab/attacks/replay", nil).want(http.StatusConflict); !strings.Contains(page.text("[role=alert]"), "only one can run at a time") {
-		t.Errorf("the second press says %q", page.text("[role=alert]"))
-	}
+	b.post("/lab/attacks/replay", nil).want(http.StatusConflict).wantPart("[role=alert]", "only one can run at a time")
 	if w.attacks.Latest("replay") != nil {
 		t.Error("the second attack was made all the same")
 	}
@@ -203,14 +183,12 @@ func TestAttacksAreThereOnlyWhereTheyWereAskedFor(t *testing.T) {
 }
 
 func TestAnUnknownAttackIsNoPage(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true, attacks: true})
+	w := parallelWorld(t, embedded, options{learn: true, attacks: true})
 	w.browser().post("/lab/attacks/none", nil).want(http.StatusNotFound).wantErrorPage()
 }
 
 func TestASlowRequestIsNeverSlowerThanItsBound(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	b := w.member(w.person("Ada"))
 	begun := time.Now()
 	b.post(attack.SlowPath, map[string][]string{"wait": {"250"}}).want(http.StatusNoContent)

@@ -13,8 +13,7 @@ func TestALoginWhoseCookieDoesNotComeBackSaysWhy(t *testing.T) {
 	t.Parallel()
 	for scheme, want := range map[string]string{"http": "Allow cookies for this site", "https": "over https only, and you opened this page over http"} {
 		t.Run(scheme, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, embedded(t), options{https: scheme == "https"})
+			w := parallelWorld(t, embedded, options{https: scheme == "https"})
 			p := w.person("Ada")
 			b := w.browser()
 			b.client.Jar = nil // a browser that keeps no cookies, or no https cookies
@@ -55,8 +54,7 @@ func TestALoginWhoseCookieDoesNotComeBackSaysWhy(t *testing.T) {
 // Another program, on this host or on a parent domain, has set a cookie with the same
 // name for some pages. Only those pages get both.
 func TestTwoSessionCookiesEndInANoticeAndNotInARedirectLoop(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	b := w.member(p)
 	b.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: product.SessionCookie, Value: "foreign", Path: "/profile"}})
@@ -75,8 +73,7 @@ func TestTwoSessionCookiesEndInANoticeAndNotInARedirectLoop(t *testing.T) {
 }
 
 func TestACookieOfAnotherProgramIsSaidToBeOne(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{cookie: "kelp"})
+	w := parallelWorld(t, embedded, options{cookie: "kelp"})
 	b := w.member(w.person("Ada"))
 	for cookie, want := range map[string]bool{"kelp=eyJhIjoxfQ.x.y": true, "kelp=": false, "kelp=" + b.token(): false, "session=eyJhIjoxfQ.x.y": false} {
 		page := w.bare("GET", "/login", "", "Cookie: "+cookie)
@@ -91,8 +88,7 @@ func TestACookieOfAnotherProgramIsSaidToBeOne(t *testing.T) {
 }
 
 func TestPagesShowTheConfiguredCookieName(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true, cookie: "kelp"})
+	w := parallelWorld(t, embedded, options{learn: true, cookie: "kelp"})
 	b := w.member(w.person("Ada"))
 	for path, want := range map[string]string{"/explain": "kelp=", "/why": "__Host-kelp"} {
 		if text := b.get(path).want(http.StatusOK).text("main"); !strings.Contains(text, want) || strings.Contains(text, "session=") || strings.Contains(text, "__Host-session") {

@@ -60,39 +60,43 @@ func (w *world) member(p person) *browser {
 // get opens a page as if the user had typed its URL.
 func (b *browser) get(path string) *answer {
 	b.w.t.Helper()
-	r := b.request(http.MethodGet, path, nil)
-	r.Header.Set("Sec-Fetch-Site", "none")
-	return b.do(r)
+	return b.send(http.MethodGet, path, "", "Sec-Fetch-Site: none")
 }
+
+const (
+	urlencoded = "application/x-www-form-urlencoded"
+	asJSON     = "Accept: application/json"
+)
 
 // json requests a page as a script of this site would.
 func (b *browser) json(path string) *answer {
 	b.w.t.Helper()
-	r := b.request(http.MethodGet, path, nil)
-	r.Header.Set("Accept", "application/json")
-	return b.do(r)
+	return b.send(http.MethodGet, path, "", asJSON)
 }
 
 // post sends a form without loading its page, as a program does: without browser
 // headers, and without the account field of a served form.
 func (b *browser) post(path string, form url.Values) *answer {
 	b.w.t.Helper()
-	return b.postBody(path, form.Encode())
-}
-
-func (b *browser) postBody(path, body string) *answer {
-	b.w.t.Helper()
-	return b.postWith(path, body)
+	return b.postWith(path, form.Encode())
 }
 
 // postWith sends a form with these headers ("Name: value").
 func (b *browser) postWith(path, body string, headers ...string) *answer {
 	b.w.t.Helper()
-	r := b.request(http.MethodPost, path, strings.NewReader(body))
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return b.send(http.MethodPost, path, body, append([]string{"Content-Type: " + urlencoded}, headers...)...)
+}
+
+// send sends a request with these headers ("Name: value") and those of the browser.
+func (b *browser) send(method, path, body string, headers ...string) *answer {
+	b.w.t.Helper()
+	r := b.request(method, path, strings.NewReader(body))
 	for _, line := range headers {
 		name, value, _ := strings.Cut(line, ": ")
-		r.Header.Set(name, value)
+		if name == "Accept" || name == "User-Agent" {
+			r.Header.Del(name)
+		}
+		r.Header.Add(name, value)
 	}
 	return b.do(r)
 }
@@ -166,6 +170,28 @@ func (b *browser) logIn(p person, next string) *answer {
 	})
 }
 
+// register opens the registration page and submits its form.
+func (b *browser) register(name, email, password string) *answer {
+	b.w.t.Helper()
+	return b.submit(b.get("/register").want(http.StatusOK), "form[action='/register']", map[string]string{
+		"name": name, "email": email, "password": password,
+	})
+}
+
+// logOut submits the form in the header of the profile page.
+func (b *browser) logOut() *answer {
+	b.w.t.Helper()
+	return b.submit(b.get("/profile").want(http.StatusOK), "form[action='/logout']", nil).wantRedirect("/login")
+}
+
+// wantLoggedOut checks that none of these browsers is logged in.
+func wantLoggedOut(browsers ...*browser) {
+	for _, b := range browsers {
+		b.w.t.Helper()
+		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	}
+}
+
 // checked ends the URL to which a browser without cookies is redirected after a login.
 // The login page checks that the cookie came back, and redirects again.
 const checked = "&check=cookies"
@@ -216,9 +242,7 @@ func (b *browser) do(r *http.Request) *answer {
 	}
 	defer response.Body.Close()
 	body, err := io.ReadAll(response.Body)
-	if err != nil {
-		b.w.t.Fatalf("%s %s: read the answer: %v", r.Method, r.URL, err)
-	}
+	require.NoError(b.w.t, err)
 	a := &answer{t: b.w.t, request: r, status: response.StatusCode, header: response.Header, body: body, cookies: response.Cookies()}
 	for _, cookie := range a.cookies {
 		b.w.secrets.add(cookie.Value)
@@ -232,15 +256,7 @@ func (w *world) bare(method, path, body string, headers ...string) *answer {
 	w.t.Helper()
 	b := w.browser()
 	b.client.Jar = nil
-	r := b.request(method, path, strings.NewReader(body))
-	for _, line := range headers {
-		name, value, _ := strings.Cut(line, ": ")
-		if name == "Accept" || name == "User-Agent" {
-			r.Header.Del(name)
-		}
-		r.Header.Add(name, value)
-	}
-	return b.do(r)
+	return b.send(method, path, body, headers...)
 }
 
 // answer is a response, with its whole body read.
@@ -275,7 +291,7 @@ func (a *answer) wantRedirect(location string) *answer {
 func (a *answer) wantNoCookie() *answer {
 	a.t.Helper()
 	if len(a.cookies) != 0 {
-		a.t.Errorf("%s %s sets cookies: %v", a.request.Method, a.request.URL, a.header["Set-Cookie"])
+		a.fault("it sets cookies: %v", a.header["Set-Cookie"])
 	}
 	return a
 }
@@ -302,7 +318,46 @@ func (a *answer) text(selector string) string {
 func (a *answer) wantText(selector, want string) *answer {
 	a.t.Helper()
 	if got := a.text(selector); got != want {
-		a.t.Errorf("%s %s: %q says %q, want %q", a.request.Method, a.request.URL, selector, got, want)
+		a.fault("%q says %q, want %q", selector, got, want)
+	}
+	return a
+}
+
+// wantPart checks that the text of everything that selector finds contains part.
+func (a *answer) wantPart(selector, part string) *answer {
+	a.t.Helper()
+	if got := a.text(selector); !strings.Contains(got, part) {
+		a.fault("%q says %q, want %q in it", selector, got, part)
+	}
+	return a
+}
+
+func (a *answer) count(selector string) int { return a.doc().Find(selector).Length() }
+
+// wantCount checks how many elements selector finds.
+func (a *answer) wantCount(selector string, want int) *answer {
+	a.t.Helper()
+	if got := a.count(selector); got != want {
+		a.fault("%d of %q, want %d", got, selector, want)
+	}
+	return a
+}
+
+// value returns what the field that selector finds is filled with.
+func (a *answer) value(selector string) string { return a.doc().Find(selector).AttrOr("value", "") }
+
+func (a *answer) wantValue(selector, want string) *answer {
+	a.t.Helper()
+	if got := a.value(selector); got != want {
+		a.fault("the field %q has %q, want %q", selector, got, want)
+	}
+	return a
+}
+
+func (a *answer) wantHeader(name, want string) *answer {
+	a.t.Helper()
+	if got := a.header.Get(name); got != want {
+		a.fault("header %s is %q, want %q", name, got, want)
 	}
 	return a
 }
@@ -311,6 +366,24 @@ func (a *answer) wantText(selector, want string) *answer {
 func (a *answer) notices() []string {
 	a.t.Helper()
 	return a.doc().Find("[role=status] .notice").Map(func(_ int, s *goquery.Selection) string { return s.Text() })
+}
+
+// wantNotices checks that the page shows these flash messages and no others.
+func (a *answer) wantNotices(want ...string) *answer {
+	a.t.Helper()
+	if got := a.notices(); !slices.Equal(got, want) {
+		a.fault("the notices are %q, want %q", got, want)
+	}
+	return a
+}
+
+// wantNotice checks that the page shows one flash message, which begins like this.
+func (a *answer) wantNotice(begins string) *answer {
+	a.t.Helper()
+	if got := a.notices(); len(got) != 1 || !strings.HasPrefix(got[0], begins) {
+		a.fault("the notices are %q, want %q", got, begins)
+	}
+	return a
 }
 
 // cookie returns the only cookie with this name that the response sets.

@@ -30,7 +30,6 @@ func inShell(t *testing.T, line, token string) string {
 // TestTheLinesByHandShowTheSame runs every line that the page offers and compares the
 // output with what the page says.
 func TestTheLinesByHandShowTheSame(t *testing.T) {
-	t.Parallel()
 	for _, program := range []string{"bash", "curl", "openssl", "redis-cli"} {
 		testservice.Program(t, program)
 	}

@@ -12,8 +12,7 @@ import (
 )
 
 func TestTheSessionCookieGoesWithTheBrowserUnlessRemembered(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	b := w.browser()
 	ordinary := b.logIn(p, "").cookie(product.SessionCookie)
@@ -31,9 +30,7 @@ func TestTheSessionCookieGoesWithTheBrowserUnlessRemembered(t *testing.T) {
 		t.Errorf("a remembered log-in's cookie stays %d seconds, want 30 days: %s", kept.MaxAge, kept.Raw)
 	}
 	registered := w.browser()
-	cookie := registered.submit(registered.get("/register"), "form[action='/register']", map[string]string{
-		"name": "Bea", "email": "bea@kelp.example", "password": "quiet harbours freeze late",
-	}).cookie(product.SessionCookie)
+	cookie := registered.register("Bea", "bea@kelp.example", "quiet harbours freeze late").cookie(product.SessionCookie)
 	if cookie.MaxAge != 0 || !cookie.Expires.IsZero() {
 		t.Errorf("registering sets a cookie that stays: %s", cookie.Raw)
 	}
@@ -43,11 +40,10 @@ func TestCookiesAreHeldToThisSiteAndKeptFromScripts(t *testing.T) {
 	t.Parallel()
 	for scheme, prefix := range map[string]string{"http": "", "https": "__Host-"} {
 		t.Run(scheme, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, embedded(t), options{https: scheme == "https"})
+			w := parallelWorld(t, embedded, options{https: scheme == "https"})
 			b := w.browser()
 			in := b.logIn(w.person("Ada"), "").wantRedirect("/profile")
-			out := b.submit(b.get("/profile").want(http.StatusOK), "form[action='/logout']", nil)
+			out := b.logOut()
 			last := b.follow(out).want(http.StatusOK)
 			for _, cookie := range []*http.Cookie{
 				in.cookie(prefix + product.SessionCookie), in.cookie(prefix + product.DeviceCookie), out.cookie(prefix + product.SessionCookie), out.cookie(prefix + product.PartingCookie), last.cookie(prefix + product.PartingCookie),
@@ -68,15 +64,14 @@ func TestCookiesAreHeldToThisSiteAndKeptFromScripts(t *testing.T) {
 }
 
 func TestATokenIsNewAtEveryLogIn(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	shape := regexp.MustCompile(`^[A-Za-z0-9_-]{43}$`)
 	seen := map[string]bool{}
 	b := w.browser()
 	for range 5 {
 		before := b.token()
-		b.post("/login", url.Values{"email": {p.email}, "password": {p.password}}).wantRedirect("/profile")
+		b.post("/login", credentials(p.email, p.password)).wantRedirect("/profile")
 		token := b.token()
 		if seen[token] || !shape.MatchString(token) {
 			t.Fatalf("token %q after %v", token, seen)
@@ -93,14 +88,13 @@ func TestATokenIsNewAtEveryLogIn(t *testing.T) {
 }
 
 func TestAnInventedTokenIsNeverAdopted(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		invented := strings.Repeat("A", 42) + "E" // well-formed, but of no session
 		cookie := "Cookie: " + product.SessionCookie + "=" + invented
 		w.bare("GET", "/profile", "", cookie).wantRedirect("/login?next=%2Fprofile").wantNoCookie()
-		form := "Content-Type: application/x-www-form-urlencoded"
-		in := w.bare("POST", "/login", url.Values{"email": {p.email}, "password": {p.password}}.Encode(), cookie, form).wantRedirect("/profile")
+		form := "Content-Type: " + urlencoded
+		in := w.bare("POST", "/login", credentials(p.email, p.password).Encode(), cookie, form).wantRedirect("/profile")
 		if token := in.cookie(product.SessionCookie).Value; token == invented {
 			t.Error("the invented token became a session")
 		}
@@ -128,8 +122,7 @@ func illFormed(token string) []string {
 }
 
 func TestAnIllFormedCookieIsAGuestsAndAsksNoStore(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, services(t), options{learn: true})
+	w := parallelWorld(t, services, options{learn: true})
 	b := w.member(w.person("Ada"))
 	before := w.everything()
 	const name = product.SessionCookie
@@ -153,8 +146,7 @@ func TestAnIllFormedCookieIsAGuestsAndAsksNoStore(t *testing.T) {
 }
 
 func TestATokenCountsInTheCookieOnly(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	token := w.member(w.person("Ada")).token()
 	const name = product.SessionCookie
 	w.bare("GET", "/profile", "", "Cookie: "+name+"="+token).want(http.StatusOK)
@@ -168,11 +160,10 @@ func TestATokenCountsInTheCookieOnly(t *testing.T) {
 	} {
 		w.bare("GET", "/profile", "", header).want(http.StatusSeeOther)
 	}
-	w.bare("POST", "/account/name", "name=Eve&"+name+"="+token, "Content-Type: application/x-www-form-urlencoded").wantRedirect("/login?next=%2Faccount")
+	w.bare("POST", "/account/name", "name=Eve&"+name+"="+token, "Content-Type: "+urlencoded).wantRedirect("/login?next=%2Faccount")
 }
 
 func TestTheStoreHoldsNothingToLogInWith(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		b := w.member(p)
@@ -199,13 +190,12 @@ func TestTheStoreHoldsNothingToLogInWith(t *testing.T) {
 }
 
 func TestTokensAreSpreadEvenly(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	const sessions = 100
 	ones := 0
 	seen := map[string]bool{}
 	for range sessions {
-		token := w.bare("POST", "/session", "key=a&value=b", "Content-Type: application/x-www-form-urlencoded").cookie(product.SessionCookie).Value
+		token := w.bare("POST", "/session", "key=a&value=b", "Content-Type: "+urlencoded).cookie(product.SessionCookie).Value
 		seen[token] = true
 		for _, letter := range token {
 			value := strings.IndexRune("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", letter)
@@ -221,5 +211,17 @@ func TestTokensAreSpreadEvenly(t *testing.T) {
 	// deviations (sqrt(n)/2 = 80 for n = 25,600).
 	if bits := sessions * 256; ones < bits/2-480 || ones > bits/2+480 {
 		t.Errorf("%d of %d bits are ones", ones, bits)
+	}
+}
+
+func TestWhoRegistersCanStayLoggedIn(t *testing.T) {
+	w := parallelWorld(t, embedded, options{})
+	for box, kept := range map[string]bool{"on": true, "": false} {
+		b := w.browser()
+		form := url.Values{"name": {"Ada"}, "email": {"ada" + box + "@kelp.example"}, "password": {"quiet harbours freeze late"}, "remember": {box}}
+		cookie := b.post("/register", form).wantRedirect("/profile").cookie(w.sessions.CookieName())
+		if got := cookie.MaxAge > 0; got != kept {
+			t.Errorf("remember %q: the cookie is kept when the browser closes: %v", box, got)
+		}
 	}
 }

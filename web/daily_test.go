@@ -11,8 +11,7 @@ import (
 // What browsers and their helpers do to pages every day.
 
 func TestAPageThatIsFetchedInAdvanceTakesNoMessage(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	b := w.member(w.person("Ada"))
 	b.post("/account/name", url.Values{"name": {"Ada L."}}).wantRedirect("/account")
 	ahead := b.request(http.MethodGet, "/account", nil)
@@ -26,24 +25,20 @@ func TestAPageThatIsFetchedInAdvanceTakesNoMessage(t *testing.T) {
 }
 
 func TestALinkOfAnotherSiteFillsInNoAddress(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	for site, want := range map[string]string{
 		"": "ada@kelp.example", "none": "ada@kelp.example", "same-origin": "ada@kelp.example", "same-site": "", "cross-site": "",
 	} {
 		b := w.browser()
 		r := b.request(http.MethodGet, "/login?email=ada@kelp.example", nil)
 		r.Header.Set("Sec-Fetch-Site", site)
-		if got := b.do(r).doc().Find("#email").AttrOr("value", ""); got != want {
-			t.Errorf("Sec-Fetch-Site %q: the form has %q", site, got)
-		}
+		b.do(r).wantValue("#email", want)
 	}
 }
 
 // TestAPasswordManagerIsToldWhosePasswordItIs: it ignores hidden fields.
 func TestAPasswordManagerIsToldWhosePasswordItIs(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	b := w.member(p)
 	for _, path := range []string{"/account/password", "/account/proof", "/reset?token=" + w.link(account.PurposeReset, p)} {
@@ -53,4 +48,23 @@ func TestAPasswordManagerIsToldWhosePasswordItIs(t *testing.T) {
 		}
 	}
 	b.get("/reset?token="+w.link(account.PurposeReset, p)).wantText("main strong", p.email)
+}
+
+func TestPasswordManagersFindWhereToChangeThePassword(t *testing.T) {
+	w := parallelWorld(t, embedded, options{})
+	b := w.member(w.person("Ada"))
+	b.follow(b.get("/.well-known/change-password").wantRedirect("/account/password")).want(http.StatusOK).wantText("h1", "Change your password")
+}
+
+func TestCrawlersMayReadEverythingThatIsPublic(t *testing.T) {
+	w := parallelWorld(t, embedded, options{})
+	robots := w.browser().get("/robots.txt").want(http.StatusOK).wantNoCookie()
+	if got := string(robots.body); got != "User-agent: *\nDisallow:\n" {
+		t.Errorf("robots.txt says %q", got)
+	}
+	for _, path := range []string{"/", "/login", "/register"} {
+		if said := w.browser().get(path).doc().Find("meta[name=description]").AttrOr("content", ""); said == "" {
+			t.Errorf("%s has no description", path)
+		}
+	}
 }

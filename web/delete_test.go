@@ -16,7 +16,6 @@ import (
 // TestDeletingAnAccountWhileItIsUsedFailsForNobody: data about a person is written
 // before they are deleted, or not at all.
 func TestDeletingAnAccountWhileItIsUsedFailsForNobody(t *testing.T) {
-	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 		for range 12 {
 			p := w.person("Ada")
@@ -37,9 +36,7 @@ func TestDeletingAnAccountWhileItIsUsedFailsForNobody(t *testing.T) {
 			do(func() *answer { return other.post("/account/name", url.Values{"name": {"Ada King"}}) })
 			all.Go(func() { b.post("/account/delete", url.Values{"email": {p.email}}).wantRedirect("/") })
 			all.Wait()
-			if rows := w.rows(`SELECT id FROM people WHERE id = '` + p.id + `'`); len(rows) > 0 {
-				t.Error("the account is still there")
-			}
+			w.wantRows(0, `SELECT id FROM people WHERE id = '`+p.id+`'`)
 		}
 	})
 }
@@ -47,7 +44,6 @@ func TestDeletingAnAccountWhileItIsUsedFailsForNobody(t *testing.T) {
 // TestADeletedAccountLeavesNoCountedTryAndNoMail: a hash of an email address reveals
 // whether someone with that address was here.
 func TestADeletedAccountLeavesNoCountedTryAndNoMail(t *testing.T) {
-	t.Parallel()
 	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {
 		p, bob := w.person("Ada"), w.person("Bob")
 		w.verify(p)
@@ -90,8 +86,7 @@ func TestADeletedAccountLeavesNoCountedTryAndNoMail(t *testing.T) {
 // someone who signs up with another person's address could delete the account and start
 // over.
 func TestDeletingAnAccountDoesNotFreeAMailboxThatWasNeverItsOwnOfItsGuard(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{mail: true, slow: true})
+	w := parallelWorld(t, embedded, options{mail: true, slow: true})
 	const victim = "victim@kelp.example"
 	for tries := range 4 {
 		a := w.signUp(victim)
@@ -122,22 +117,19 @@ func TestDeletingAnAccountAsksForItsAddress(t *testing.T) {
 			t.Errorf("%q: %s", typed, again.text("main"))
 		}
 	}
-	w.wantUnchangedBut(before, "another address", "people") // Bea
+	w.wantUnchanged(before, "another address", "people") // Bea
 	b.submit(page, form, map[string]string{"email": " " + strings.ToUpper(p.email)}).wantRedirect("/")
-	if rows := w.rows(`SELECT id FROM people WHERE id = '` + p.id + `'`); len(rows) != 0 {
-		t.Error("the account is still there")
-	}
+	w.wantRows(0, `SELECT id FROM people WHERE id = '`+p.id+`'`)
 }
 
 // TestEveryClickOnDeleteGetsTheAnswerOfTheFirst: a browser shows the response to the
 // last click.
 func TestEveryClickOnDeleteGetsTheAnswerOfTheFirst(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		b, elsewhere := w.member(p), w.member(p)
 		form := url.Values{"email": {p.email}, "account": {web.AccountValue(p.id)}}.Encode()
-		headers := append(w.sameOrigin(), "Content-Type: application/x-www-form-urlencoded")
+		headers := append(w.sameOrigin(), "Content-Type: "+urlencoded)
 		click := func(cookie string) *answer {
 			return w.bare(http.MethodPost, "/account/delete", form, slices.Concat(headers, []string{"Cookie: " + cookie})...)
 		}
@@ -167,8 +159,30 @@ func TestEveryClickOnDeleteGetsTheAnswerOfTheFirst(t *testing.T) {
 		for _, cookie := range []string{"", ended, w.sessions.CookieName() + "=" + text.NewToken()} {
 			click(cookie).wantRedirect("/login?next=%2Faccount%2Fdelete")
 		}
-		if rows := w.rows(`SELECT id FROM people WHERE id = '` + bea.id + `'`); len(rows) != 1 {
-			t.Error("another account is gone")
+		w.wantRows(1, `SELECT id FROM people WHERE id = '`+bea.id+`'`)
+	})
+}
+
+func TestADeletedAccountLeavesNothingOfThePerson(t *testing.T) {
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		p := w.person("Ada Nobody-Else")
+		b, other := w.browser(), w.member(p)
+		b.logIn(p, "").wantRedirect("/profile")
+		link := w.link(account.PurposeReset, p)
+		w.sendMail()
+		page := b.get("/account/delete").want(http.StatusOK)
+		b.follow(b.submit(page, "form[action='/account/delete']", map[string]string{"email": p.email}).wantRedirect("/")).want(http.StatusOK).wantText(".notice", "Your account has been deleted, and you are logged out everywhere.")
+		wantLoggedOut(b, other)
+		w.browser().get("/reset?token=" + link).want(http.StatusGone)
+		w.browser().post("/login", credentials(p.email, p.password)).want(http.StatusUnprocessableEntity)
+		w.mailTo(p.email, "Your account was deleted")
+		for key, value := range w.everything() {
+			for _, mark := range []string{p.id, p.name, p.email, "Chrome"} {
+				if strings.Contains(key+value, mark) {
+					t.Errorf("%s still has %q: %.200s", key, mark, value)
+				}
+			}
 		}
+		w.wantRows(2, `SELECT session_key FROM revocations`)
 	})
 }

@@ -22,7 +22,6 @@ func (a *answer) cards() []string {
 }
 
 func TestAPersonSeesTheirDevicesAndEndsThem(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		here, there := w.browser(), w.browser()
@@ -39,15 +38,13 @@ func TestAPersonSeesTheirDevicesAndEndsThem(t *testing.T) {
 		if page := here.follow(ended); !slices.Equal(page.notices(), []string{"That device has been logged out."}) || len(page.cards()) != 1 {
 			t.Errorf("after ending one: %q, %q", page.notices(), page.cards())
 		}
-		there.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		wantLoggedOut(there)
 		here.get("/profile").want(http.StatusOK)
 
 		others := []*browser{w.member(p), w.member(p), w.member(p)}
 		ended = here.submit(here.get("/devices"), "form[action='/devices/end-others']", nil).wantRedirect("/devices")
 		here.follow(ended).want(http.StatusOK)
-		for _, other := range others {
-			other.get("/profile").wantRedirect("/login?next=%2Fprofile")
-		}
+		wantLoggedOut(others...)
 		if keys := w.sessionKeys(); !slices.Equal(keys, []string{storedUnder(here.token())}) {
 			t.Errorf("sessions left: %q", keys)
 		}
@@ -55,7 +52,6 @@ func TestAPersonSeesTheirDevicesAndEndsThem(t *testing.T) {
 }
 
 func TestASessionIsEndedByItsOwnerOnly(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		ada, bea := w.person("Ada"), w.person("Bea")
 		a, b := w.member(ada), w.member(bea)
@@ -75,8 +71,7 @@ func TestASessionIsEndedByItsOwnerOnly(t *testing.T) {
 }
 
 func TestTheOneHundredAndFirstSessionEndsTheOldest(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, services(t), options{})
+	w := parallelWorld(t, services, options{})
 	p := w.person("Ada")
 	oldest := w.member(p)
 	second := w.member(p)
@@ -86,10 +81,8 @@ func TestTheOneHundredAndFirstSessionEndsTheOldest(t *testing.T) {
 	oldest.get("/profile").want(http.StatusOK)
 	latest := w.browser()
 	page := latest.follow(latest.logIn(p, ""))
-	if !slices.Equal(page.notices(), []string{"You can be logged in on up to 100 devices at once, so the oldest one was logged out."}) {
-		t.Errorf("the notices of the new session are %q", page.notices())
-	}
-	oldest.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	page.wantNotices("You can be logged in on up to 100 devices at once, so the oldest one was logged out.")
+	wantLoggedOut(oldest)
 	second.get("/profile").want(http.StatusOK)
 	if got := len(w.sessionKeys()); got != 100 {
 		t.Errorf("%d sessions, want 100", got)
@@ -97,11 +90,10 @@ func TestTheOneHundredAndFirstSessionEndsTheOldest(t *testing.T) {
 }
 
 func TestPastSessionsSayHowTheyEndedAPageAtATime(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	out := w.member(p)
-	out.submit(out.get("/profile"), "form[action='/logout']", nil)
+	out.logOut()
 	w.clock.Advance(time.Minute)
 	here := w.member(p)
 	for range 25 {
@@ -134,8 +126,7 @@ func TestPastSessionsSayHowTheyEndedAPageAtATime(t *testing.T) {
 }
 
 func TestAUserAgentStaysTextOnThePage(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	here := w.member(p)
 	for _, agent := range []string{
@@ -164,7 +155,6 @@ func TestAUserAgentStaysTextOnThePage(t *testing.T) {
 }
 
 func TestADoubleClickEndsOnceAndNobodySeesAnError(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		here := w.member(p)
@@ -179,8 +169,7 @@ func TestADoubleClickEndsOnceAndNobodySeesAnError(t *testing.T) {
 }
 
 func TestEndingThisDeviceByItsIDIsALogOut(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	here, there := w.member(p), w.member(p)
 	own := there.otherDevices()[0]
@@ -188,6 +177,27 @@ func TestEndingThisDeviceByItsIDIsALogOut(t *testing.T) {
 	if cleared := out.cookie(product.SessionCookie); cleared.MaxAge >= 0 {
 		t.Errorf("the cookie stays: %s", cleared.Raw)
 	}
-	here.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	wantLoggedOut(here)
 	there.get("/profile").want(http.StatusOK)
+}
+
+func TestADeviceIsShownByItsKind(t *testing.T) {
+	w := parallelWorld(t, embedded, options{})
+	p := w.person("Ada")
+	for userAgent, kind := range map[string]string{
+		"Mozilla/5.0 (X11; Linux x86_64; rv:143.0) Gecko/20100101 Firefox/143.0":                                                                  "computer",
+		"Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1": "phone",
+		"Mozilla/5.0 (iPad; CPU OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/17.0 Mobile/15E148 Safari/604.1":          "tablet",
+		"curl/8.5.0": "program",
+		"":           "unknown",
+	} {
+		b := w.browser()
+		r := b.request(http.MethodPost, "/login", strings.NewReader(credentials(p.email, p.password).Encode()))
+		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		r.Header.Set("User-Agent", userAgent)
+		b.do(r).wantRedirect("/profile")
+		if n := b.get("/devices").doc().Find(".card.current .kind-" + kind).Length(); n != 1 {
+			t.Errorf("%q is not shown as a %s", userAgent, kind)
+		}
+	}
 }

@@ -37,7 +37,6 @@ func enumerating(member *browser) map[string]func(w *world, email string) *answe
 }
 
 func TestTheServerDoesTheSameForAnAddressWithAnAccountAndOneWithout(t *testing.T) {
-	t.Parallel()
 	onBothStacksWith(t, options{learn: true, mail: true}, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		member := w.member(w.person("Bob"))
@@ -134,4 +133,47 @@ func rankTest(a, b []time.Duration) float64 {
 	u := ranks - n*(n+1)/2
 	z := (u - n*m/2) / math.Sqrt(n*m*(n+m+1)/12)
 	return math.Erfc(math.Abs(z) / math.Sqrt2)
+}
+
+func TestSigningUpTellsNobodyWhoIsRegisteredWhereMailIsOn(t *testing.T) {
+	w := parallelWorld(t, embedded, options{mail: true})
+	p := w.person("Ada")
+	sign := func(email string) *answer {
+		b := w.browser()
+		a := b.register("Bea", email, otherPassword).wantRedirect("/login")
+		if b.token() != "" {
+			t.Error("signing up logs in")
+		}
+		return a
+	}
+	fresh, taken := sign("bea@kelp.example"), sign(p.email)
+	for name := range fresh.header {
+		if name != "Date" && fmt.Sprint(fresh.header[name]) != fmt.Sprint(taken.header[name]) {
+			t.Errorf("header %s: %q and %q", name, fresh.header[name], taken.header[name])
+		}
+	}
+	if len(fresh.header) != len(taken.header) || string(fresh.body) != string(taken.body) {
+		t.Error("the answers differ")
+	}
+	bea := w.browser()
+	page := bea.follow(bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile"))
+	if notices := page.notices(); len(notices) != 1 || !strings.Contains(notices[0], "not confirmed yet") {
+		t.Errorf("notices %q", notices)
+	}
+	w.browser().post("/login", credentials(p.email, otherPassword)).want(http.StatusUnprocessableEntity)
+
+	owner := w.mailTo(p.email, "You already have an account")
+	if strings.Contains(owner.Text, "Bea") || len(linkLine.FindString(owner.Text)) > 0 {
+		t.Errorf("the email to the owner says %q", owner.Text)
+	}
+	link := w.linkIn(w.mailTo("bea@kelp.example", "Confirm your email address"))
+	bea.get("/account").want(http.StatusOK).wantText(".overview strong", "not confirmed yet")
+	confirmed := bea.submit(bea.get(link).want(http.StatusOK), "form[action='/verify']", nil).wantRedirect("/account")
+	if notices := bea.follow(confirmed).notices(); len(notices) != 1 || notices[0] != "Your email address is confirmed." {
+		t.Errorf("notices %q", notices)
+	}
+	bea.get(link).want(http.StatusOK).wantText("h1", "Your email address is confirmed")
+	if page := bea.get("/account"); strings.Contains(string(page.body), "not confirmed") {
+		t.Error("the address is still not confirmed")
+	}
 }

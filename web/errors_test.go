@@ -16,8 +16,7 @@ import (
 )
 
 func TestAnErrorPageKnowsWhoIsAsking(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { return errors.New("kelp tore loose") })
 	p := w.person("Ada <b>& Söhne</b>")
 	member, guest := w.member(p), w.browser()
@@ -36,8 +35,7 @@ func TestAnErrorPageKnowsWhoIsAsking(t *testing.T) {
 }
 
 func TestAnErrorPageSaysThatSessionsAreAway(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, privateServices(t), options{})
+	w := parallelWorld(t, privateServices, options{})
 	b := w.member(w.person("Ada"))
 	w.stores.redis.Stop()
 	page := b.get("/profile?x=1").want(http.StatusServiceUnavailable).wantErrorPage()
@@ -48,8 +46,7 @@ func TestAnErrorPageSaysThatSessionsAreAway(t *testing.T) {
 }
 
 func TestTheButtonOfAnErrorPageDoesWhatItSays(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, privateServices(t), options{learn: true})
+	w := parallelWorld(t, privateServices, options{learn: true})
 	b := w.member(w.person("Ada"))
 	w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { return errors.New("kelp tore loose") })
 	button := func(page *answer, text, href string) {
@@ -80,8 +77,7 @@ func TestTheButtonOfAnErrorPageDoesWhatItSays(t *testing.T) {
 }
 
 func TestWhatTakesOnlyFormsLeadsBackToItsForm(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	b := w.member(w.person("Ada"))
 	for path, form := range map[string]string{
 		"/account/name": "/account", "/devices/end": "/devices", "/devices/end-others": "/devices", "/logout": "/",
@@ -98,19 +94,17 @@ func TestWhatTakesOnlyFormsLeadsBackToItsForm(t *testing.T) {
 }
 
 func TestALogOutWithoutABodyLogsOut(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	b := w.member(w.person("Ada"))
 	r := b.request(http.MethodPost, "/logout", nil) // like curl -X POST
 	b.do(r).wantRedirect("/login")
-	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	wantLoggedOut(b)
 }
 
 // If another site's name resolves to this server (DNS rebinding), a browser treats that
 // site's page as same-origin, so its requests look like those of this site.
 func TestThePagesForLearningAnswerToTheServersOwnNameOnly(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	b := w.member(w.person("Ada"))
 	ask := func(method, path, host string) *answer {
 		r := b.request(method, path, strings.NewReader(""))
@@ -148,8 +142,7 @@ func TestThePagesForLearningAnswerToTheServersOwnNameOnly(t *testing.T) {
 // TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm: it keeps the form's link,
 // since no other page has the form.
 func TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, privateServices(t), options{mail: true, redisTimeout: time.Second})
+	w := parallelWorld(t, privateServices, options{mail: true, redisTimeout: time.Second})
 	p := w.person("Ada")
 	b := w.member(w.person("Bob"))
 	button := func(page *answer, href string) {

@@ -107,7 +107,6 @@ func onBothLearning(t *testing.T, test func(t *testing.T, w *world, asked string
 }
 
 func TestEveryStepIsExplained(t *testing.T) {
-	t.Parallel()
 	onBothLearning(t, func(t *testing.T, w *world, asked string) {
 		b := w.member(w.person("Ada"))
 		stored := w.record(b.token())
@@ -162,7 +161,6 @@ func compact(t *testing.T, laidOut string) string {
 
 // TestWhyARequestIsAGuestsIsExplained sends cookies that identify no session.
 func TestWhyARequestIsAGuestsIsExplained(t *testing.T) {
-	t.Parallel()
 	onBothLearning(t, func(t *testing.T, w *world, asked string) {
 		const sent, form, key = "Your browser sent a cookie", "It looks like a token", "The token became a key"
 		end := []string{"Nothing else had to be done"}
@@ -205,8 +203,7 @@ func TestWhyARequestIsAGuestsIsExplained(t *testing.T) {
 }
 
 func TestASessionThatIsTooOldIsExplained(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	b := w.member(w.person("Ada"))
 	for range 7 {
 		w.clock.Advance(sessionIdle - time.Second)
@@ -217,8 +214,7 @@ func TestASessionThatIsTooOldIsExplained(t *testing.T) {
 }
 
 func TestAGuestWithValuesHasBeenHereBefore(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	b := w.browser()
 	b.post("/session", url.Values{"key": {"colour"}, "value": {"green"}}).wantRedirect("/session")
 	steps := way(b.get("/explain").wantNoCookie())
@@ -231,8 +227,7 @@ func TestAGuestWithValuesHasBeenHereBefore(t *testing.T) {
 // TestAVisitIsRecordedOnceAndShown: the page commits the session before it is
 // rendered, and shows what was stored.
 func TestAVisitIsRecordedOnceAndShown(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, services(t), options{learn: true})
+	w := parallelWorld(t, services, options{learn: true})
 	b := w.member(w.person("Ada"))
 	b.get("/explain")
 	w.clock.Advance(2 * time.Minute)
@@ -291,8 +286,7 @@ func TestWhatMakesAWriteOneStepIsExplainedForEveryStore(t *testing.T) {
 // A request that waits for a new connection also waits for what is done before that
 // connection is trusted.
 func TestWhatARequestWaitedForBelongsToItsRecord(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, privateServices(t), options{learn: true})
+	w := parallelWorld(t, privateServices, options{learn: true})
 	b := w.member(w.person("Ada"))
 	gone := w.member(w.person("Bea"))
 	gone.post("/logout", nil).wantRedirect("/login")
@@ -317,8 +311,7 @@ func TestWhatARequestWaitedForBelongsToItsRecord(t *testing.T) {
 }
 
 func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, services(t), options{learn: true})
+	w := parallelWorld(t, services, options{learn: true})
 	b := w.member(w.person("Ada"))
 	b.post("/account/name", url.Values{"name": {"Ada Lovelace"}}).wantRedirect("/account")
 	var shown sync.Map
@@ -346,17 +339,14 @@ func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
 	}
 	b.post("/logout", nil).wantRedirect("/login")
 	page := b.get("/explain")
-	if got := page.notices(); !slices.Equal(got, []string{"You are logged out."}) {
-		t.Errorf("notices after logout: %q", got)
-	}
+	page.wantNotices("You are logged out.")
 	if got := step(t, way(page), "No session cookie was sent back").facts["Sent with this page"]; !strings.HasPrefix(got, product.PartingCookie+"=") {
 		t.Errorf("the deleted cookie is shown as %q", got)
 	}
 }
 
 func TestEveryStepNamesCodeThatExists(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, services(t), options{learn: true})
+	w := parallelWorld(t, services, options{learn: true})
 	b := w.member(w.person("Ada"))
 	pages := []*answer{b.get("/explain"), w.bare("GET", "/explain", ""), w.bare("GET", "/explain", "", "Cookie: "+product.SessionCookie+"=x")}
 	w.clock.Advance(2 * time.Minute)
@@ -414,8 +404,7 @@ func functions(t *testing.T, path string) []string {
 }
 
 func TestWhereNoCommandReachesTheStoreThePageSaysSo(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true, store: store.KindMemory})
+	w := parallelWorld(t, embedded, options{learn: true, store: store.KindMemory})
 	asked := step(t, way(w.member(w.person("Ada")).get("/explain")), "Looked up in the server’s own memory")
 	if len(asked.hand) != 0 {
 		t.Errorf("lines that look into a process: %q", asked.hand)
@@ -427,8 +416,7 @@ func TestWhereNoCommandReachesTheStoreThePageSaysSo(t *testing.T) {
 
 // With sessions in the database, recognising a person needs the database.
 func TestWhereSessionsAreInTheDatabaseThePageSaysThatItIsNeeded(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, services(t), options{learn: true, store: store.KindDatabase})
+	w := parallelWorld(t, services, options{learn: true, store: store.KindDatabase})
 	page := w.member(w.person("Ada")).get("/explain")
 	step(t, way(page), "SQL needed: only for the record")
 	if !strings.Contains(page.text(".path"), "While the database is down, no one is recognised") {
@@ -473,7 +461,7 @@ func TestTheCookieIsExplainedAsItWasSet(t *testing.T) {
 	} {
 		w := newWorld(t, embedded(t), options{learn: true, https: c.https})
 		p := w.person("Ada")
-		form := url.Values{"email": {p.email}, "password": {p.password}}
+		form := credentials(p.email, p.password)
 		maps.Copy(form, c.remember)
 		b := w.browser()
 		set := b.post("/login", form).wantRedirect("/profile").cookie(w.sessions.CookieName())

@@ -43,8 +43,7 @@ func (a *answer) wantForms(id string) (actions []string) {
 }
 
 func TestEveryFormCarriesTheAccountItIsShownFor(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true, mail: true})
+	w := parallelWorld(t, embedded, options{learn: true, mail: true})
 	w.site.AddPage("/test/away", func(echo.Context, *session.Session) error { return account.ErrUnavailable })
 	p := w.person("Ada")
 	member, guest := w.member(p), w.browser()
@@ -98,8 +97,7 @@ func TestEveryFormCarriesTheAccountItIsShownFor(t *testing.T) {
 // TestAFormActsOnTheAccountItWasShownForOrNotAtAll tries every form as another tab
 // would leave it: shown for Ada or to a guest, and sent as Bert or by a guest.
 func TestAFormActsOnTheAccountItWasShownForOrNotAtAll(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	all := rows(w)
 	ada := w.person("Ada")
 	browserSays, originSays := w.sameOrigin(), w.sameOrigin()[:1]
@@ -193,8 +191,7 @@ func TestAFormActsOnTheAccountItWasShownForOrNotAtAll(t *testing.T) {
 // The account is checked before the password is requested again: that password would be
 // for the other account.
 func TestAnotherAccountsFormDoesNotAskForThePassword(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	ada, bert := w.person("Ada"), w.person("Bert")
 	b := w.member(bert)
 	w.clock.Advance(time.Hour)
@@ -205,8 +202,7 @@ func TestAnotherAccountsFormDoesNotAskForThePassword(t *testing.T) {
 }
 
 func TestARefusedFormSaysTheNameAsText(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	const name = `Bert <b id="x">& Söhne</b> request-id-goes-here`
 	b := w.member(w.person(name))
 	page := b.post("/session", url.Values{"account": {"another"}, "key": {"a"}, "value": {"b"}}).want(http.StatusConflict)
@@ -233,8 +229,7 @@ func TestARefusedFormSaysTheNameAsText(t *testing.T) {
 
 // The field's value belongs to the account, not to the session.
 func TestAFormStaysValidThroughANewSessionOfTheSamePerson(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	b := w.member(p)
 	page := b.get("/account").want(http.StatusOK)
@@ -244,7 +239,7 @@ func TestAFormStaysValidThroughANewSessionOfTheSamePerson(t *testing.T) {
 	}
 	b.submit(b.get("/account/proof"), "form[action='/account/proof']", map[string]string{"password": p.password}).wantRedirect("/account")
 	rename("Ada after giving the password again")
-	b.submit(b.get("/profile"), "header form[action='/logout']", nil).wantRedirect("/login")
+	b.logOut()
 	b.logIn(p, "").wantRedirect("/profile")
 	rename("Ada after logging in again")
 	w.restart()
@@ -255,8 +250,7 @@ func TestAFormStaysValidThroughANewSessionOfTheSamePerson(t *testing.T) {
 // What Ada typed before her session ended is for her only. It is not shown if Bert logs
 // in instead, nor if he does so while she is asked for her password.
 func TestWhatWasTypedIsNotShownToAnotherAccount(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	ada, bert := w.person("Ada"), w.person("Bert")
 	for _, c := range []struct{ page, action, field, typed, own string }{
 		{"/account", "/account/name", "name", "Ada King", bert.name},
@@ -268,7 +262,7 @@ func TestWhatWasTypedIsNotShownToAnotherAccount(t *testing.T) {
 
 		b := w.member(ada)
 		page := b.get(c.page).want(http.StatusOK)
-		b.submit(b.get("/profile"), "header form[action='/logout']", nil).wantRedirect("/login")
+		b.logOut()
 		login := b.follow(b.submit(page, form, typed))
 		sendAs := func(p person) *answer {
 			return b.submit(login, "form[action='/login']", map[string]string{"email": p.email, "password": p.password})

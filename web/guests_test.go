@@ -18,10 +18,9 @@ func TestWhatGuestsOfOneAddressStoreIsLimited(t *testing.T) {
 	t.Parallel()
 	for _, kind := range []string{store.KindRedis, store.KindMemory, store.KindFile, store.KindDatabase} {
 		t.Run(kind, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, embedded(t), options{store: kind, guestBytes: 10 << 10, trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+			w := parallelWorld(t, embedded, options{store: kind, guestBytes: 10 << 10, trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 			set := func(from, cookie string) *answer {
-				headers := []string{"X-Forwarded-For: " + from, "Content-Type: application/x-www-form-urlencoded"}
+				headers := []string{"X-Forwarded-For: " + from, "Content-Type: " + urlencoded}
 				if cookie != "" {
 					headers = append(headers, "Cookie: "+cookie)
 				}
@@ -63,8 +62,7 @@ func TestWhatGuestsOfOneAddressStoreIsLimited(t *testing.T) {
 
 // Guests who change stored data are charged only for its growth.
 func TestAGuestIsChargedForWhatGrows(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{guestBytes: 4 << 10})
+	w := parallelWorld(t, embedded, options{guestBytes: 4 << 10})
 	b := w.browser()
 	value := func(n int) map[string][]string {
 		return map[string][]string{"key": {"k"}, "value": {strings.Repeat("x", n)}}
@@ -88,8 +86,7 @@ func TestAGuestIsChargedForWhatGrows(t *testing.T) {
 }
 
 func TestAGuestsSessionLivesAnHourUnlessUsed(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{guestIdle: time.Hour})
+	w := parallelWorld(t, embedded, options{guestIdle: time.Hour})
 	b := w.browser()
 	b.post("/session", map[string][]string{"key": {"colour"}, "value": {"green"}}).wantRedirect("/session")
 	if ttl, ok := w.do("TTL", w.sessionKeys()[0]).(int64); !ok || ttl < 3500 || ttl > 3600 {

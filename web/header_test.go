@@ -57,8 +57,7 @@ func TestTheHeaderIsForWhoeverIsAsking(t *testing.T) {
 var notForPeople = []string{"/healthz", "/readyz", "/favicon.ico", "/lab/wait", "/lab/check", "/account/proof", "/reset", "/verify"}
 
 func TestEveryPageCanBeFoundByItsLinks(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	linked := map[string]bool{"/": true}
 	for _, b := range []*browser{w.browser(), w.member(w.person("Ada"))} {
 		for _, page := range b.crawl() {

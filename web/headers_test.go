@@ -3,7 +3,6 @@ package web_test
 import (
 	"maps"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -20,8 +19,7 @@ func TestTheSecurityHeadersStandOnEveryKindOfAnswer(t *testing.T) {
 	t.Parallel()
 	for _, scheme := range []string{"http", "https"} {
 		t.Run(scheme, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, embedded(t), options{https: scheme == "https"})
+			w := parallelWorld(t, embedded, options{https: scheme == "https"})
 			w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { panic("x") })
 			b := w.member(w.person("Ada"))
 			sheet := b.get("/").doc().Find("link[rel=stylesheet]").AttrOr("href", "")
@@ -33,8 +31,8 @@ func TestTheSecurityHeadersStandOnEveryKindOfAnswer(t *testing.T) {
 			forged.Header.Set("Sec-Fetch-Site", "cross-site")
 			answers := []*answer{
 				b.get("/"), b.get("/profile"), b.json("/session"), b.get("/healthz"), b.get(sheet), b.do(conditional), b.get("/login"),
-				b.do(b.request(http.MethodOptions, "/", nil)), b.postBody("/session", "key=%00"), b.do(forged), b.get("/none"), b.get("/static/none"),
-				b.do(b.request(http.MethodPut, "/", nil)), b.postBody("/session", "key="+strings.Repeat("a", 1<<17)), b.do(program), b.post("/session", nil),
+				b.do(b.request(http.MethodOptions, "/", nil)), b.postWith("/session", "key=%00"), b.do(forged), b.get("/none"), b.get("/static/none"),
+				b.do(b.request(http.MethodPut, "/", nil)), b.postWith("/session", "key="+strings.Repeat("a", 1<<17)), b.do(program), b.post("/session", nil),
 				b.get("/test/fault"), b.json("/test/fault"),
 			}
 			require.NoError(t, w.db.Close())
@@ -64,8 +62,7 @@ func TestTheSecurityHeadersStandOnEveryKindOfAnswer(t *testing.T) {
 }
 
 func TestAPrivatePageIsNotKeptWhateverIsAskedOfIt(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	b := w.member(w.person("Ada"))
 	for _, header := range []string{
 		"Range: bytes=0-10", "If-None-Match: *", "If-Modified-Since: Mon, 23 Nov 2099 00:00:00 GMT", "Accept-Encoding: gzip;q=x, *", "Cache-Control: only-if-cached",
@@ -82,8 +79,7 @@ func TestAPrivatePageIsNotKeptWhateverIsAskedOfIt(t *testing.T) {
 }
 
 func TestNoOtherOriginMayReadAnswers(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	b := w.member(w.person("Ada"))
 	for _, method := range []string{http.MethodGet, http.MethodOptions, http.MethodPost} {
 		r := b.request(method, "/session", nil)
@@ -95,8 +91,7 @@ func TestNoOtherOriginMayReadAnswers(t *testing.T) {
 }
 
 func TestAStoreThatIsAwayIsSaidInTheSitesOwnLook(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, privateServices(t), options{learn: true})
+	w := parallelWorld(t, privateServices, options{learn: true})
 	p := w.person("Ada")
 	b := w.member(p)
 	w.stores.redis.Stop()
@@ -111,17 +106,16 @@ func TestAStoreThatIsAwayIsSaidInTheSitesOwnLook(t *testing.T) {
 	b.get("/readyz").want(http.StatusServiceUnavailable)
 	w.stores.redis.Start() // empty: only the data it held is lost
 	w.well()
-	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	wantLoggedOut(b)
 	w.browser().logIn(p, "").wantRedirect("/profile")
 }
 
 // TestOnlyAGuestsFormIsKeptForBack: a member's page contains the member's name.
 func TestOnlyAGuestsFormIsKeptForBack(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	for want, b := range map[string]*browser{"private, no-cache": w.browser(), "no-store": w.member(p)} {
-		a := b.post("/login", url.Values{"email": {p.email}, "password": {"not the password"}}).want(http.StatusUnprocessableEntity)
+		a := b.post("/login", credentials(p.email, "not the password")).want(http.StatusUnprocessableEntity)
 		if got := a.header.Get("Cache-Control"); got != want {
 			t.Errorf("Cache-Control %q, want %q", got, want)
 		}

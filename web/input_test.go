@@ -12,11 +12,8 @@ import (
 	"holdfast/internal/product"
 )
 
-const urlencoded = "application/x-www-form-urlencoded"
-
 func TestABodyThatIsNoFormOfTheSiteIsRefusedAndStoresNothing(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	p := w.person("Ada")
 	b := w.member(p)
 	tried := forms(w, b, p)
@@ -91,8 +88,7 @@ func badBodies(good url.Values) map[string]badBody {
 }
 
 func TestABodyThatBreaksOffIsTheSendersFault(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	cookie := "Cookie: " + product.SessionCookie + "=" + w.member(w.person("Ada")).token()
 	before := w.everything()
 	form := "Content-Type: " + urlencoded
@@ -104,8 +100,7 @@ func TestABodyThatBreaksOffIsTheSendersFault(t *testing.T) {
 }
 
 func TestTheAddressNeverStandsInForTheForm(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	tried := forms(w, w.member(p), p)
 	before := w.everything()
@@ -127,8 +122,7 @@ func TestTheAddressNeverStandsInForTheForm(t *testing.T) {
 
 // The forms that pages show and the rows of the matrix have the same fields.
 func TestEveryFormThatAPageShowsIsTriedWithAllItsFields(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	p := w.person("Ada")
 	member := w.member(p)
 	w.member(p)
@@ -157,8 +151,7 @@ func TestEveryFormThatAPageShowsIsTriedWithAllItsFields(t *testing.T) {
 
 // A refused form still has what the user typed, except passwords.
 func TestAFormThatIsRefusedKeepsWhatWasTyped(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	p := w.person("Ada")
 	tooMuch := strings.TrimSpace(strings.Repeat("kelp ", 2000))
 	refused := 0
@@ -197,8 +190,7 @@ func TestAFormThatIsRefusedKeepsWhatWasTyped(t *testing.T) {
 }
 
 func TestWhatAPersonCanMendIsSaidAtTheField(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	before := w.everything()
 	for _, c := range []struct {
@@ -225,9 +217,7 @@ func TestWhatAPersonCanMendIsSaidAtTheField(t *testing.T) {
 		{"Bea", "  " + p.email + "  ", "email"},
 	} {
 		b := w.browser()
-		page := b.submit(b.get("/register"), "form[action='/register']", map[string]string{
-			"name": c.name, "email": c.email, "password": "quiet harbours freeze late",
-		}).want(http.StatusUnprocessableEntity).wantNoCookie()
+		page := b.register(c.name, c.email, "quiet harbours freeze late").want(http.StatusUnprocessableEntity).wantNoCookie()
 		input := page.doc().Find("input#" + c.field)
 		if page.text("#"+c.field+"-error") == "" || input.AttrOr("aria-invalid", "") != "true" ||
 			!strings.Contains(input.AttrOr("aria-describedby", ""), c.field+"-error") || page.text(".errors a[href='#"+c.field+"']") == "" {
@@ -248,8 +238,7 @@ var markup = []string{
 }
 
 func TestMarkupStaysText(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	for i, text := range markup {
 		p := w.person(text)
 		b := w.member(p)
@@ -264,21 +253,15 @@ func TestMarkupStaysText(t *testing.T) {
 		}
 		b.submit(b.get("/account"), "form[action='/account/name']", map[string]string{"name": text + "."}).wantRedirect("/account")
 		again := b.post("/session", url.Values{"key": {strings.Repeat(text, 65)}, "value": {text}}).want(422)
-		if got := again.doc().Find("input#value").AttrOr("value", ""); got != text {
-			t.Errorf("the form says %q for %q", got, text)
-		}
+		again.wantValue("input#value", text)
 		guest := w.browser()
 		guest.agent = strings.ToValidUTF8(text, "")
 		again = guest.logIn(person{email: text, password: "not anybody's, this one"}, "").want(422)
-		if got := again.doc().Find("input#email").AttrOr("value", ""); got != text {
-			t.Errorf("the log-in form says %q for %q", got, text)
-		}
-		again = guest.submit(guest.get("/register"), "form[action='/register']", map[string]string{"name": text, "email": text, "password": ""}).want(422)
-		if got := again.doc().Find("input#name").AttrOr("value", ""); got != text {
-			t.Errorf("the register form says %q for %q", got, text)
-		}
+		again.wantValue("input#email", text)
+		again = guest.register(text, text, "").want(422)
+		again.wantValue("input#name", text)
 		// The list of devices shows what browsers call themselves.
-		r := guest.request(http.MethodPost, "/login", strings.NewReader(url.Values{"email": {p.email}, "password": {p.password}}.Encode()))
+		r := guest.request(http.MethodPost, "/login", strings.NewReader(credentials(p.email, p.password).Encode()))
 		r.Header.Set("Content-Type", urlencoded)
 		if i < 3 { // each costs a password hash
 			guest.do(r).wantRedirect("/profile")
@@ -289,7 +272,6 @@ func TestMarkupStaysText(t *testing.T) {
 }
 
 func TestFiftySignUpsOfOneAddressMakeOneAccount(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		const tries = 50
 		answers := make(chan *answer, tries)

@@ -41,8 +41,7 @@ func (b *browser) guess(path string, sent url.Values, n int) (hashed bool, wait 
 // device cookies and a session, any number of IP addresses, and tries again as soon as
 // that is allowed.
 func TestOfADaysTriesAtMostTwoHundredAreHashedWhateverCookiesAreHeld(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{slow: true, trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	w := parallelWorld(t, embedded, options{slow: true, trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	p := w.person("Ada")
 	known := make([]*browser, 10)
 	for n := range known {
@@ -50,9 +49,7 @@ func TestOfADaysTriesAtMostTwoHundredAreHashedWhateverCookiesAreHeld(t *testing.
 	}
 	// No password matches this hash, and its cost is low enough for a day's attempts.
 	cheap := "$argon2id$v=19$m=8,t=1,p=1$" + strings.Repeat("A", 22) + "$" + strings.Repeat("A", 43)
-	if _, err := w.db.SQL().ExecContext(t.Context(), `UPDATE people SET password_hash = $1`, cheap); err != nil {
-		t.Fatal(err)
-	}
+	w.sql(`UPDATE people SET password_hash = $1`, cheap)
 	hashed := map[string]int{}
 	tries := 0
 	for day := time.Duration(0); day < 24*time.Hour; {
@@ -132,7 +129,6 @@ func TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt(t *testing.T) {
 		}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			onBothStacksWith(t, options{slow: true}, func(t *testing.T, w *world) {
 				p := w.person("Ada")
 				b := w.known(p)
@@ -159,7 +155,6 @@ func TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt(t *testing.T) {
 // TestALogInWithAFormerPasswordHasNoBrowserKnown: the password was correct when it was
 // verified, and was changed before the login was recorded.
 func TestALogInWithAFormerPasswordHasNoBrowserKnown(t *testing.T) {
-	t.Parallel()
 	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		before, err := w.accounts.Authenticate(t.Context(), p.email, p.password)
@@ -168,8 +163,65 @@ func TestALogInWithAFormerPasswordHasNoBrowserKnown(t *testing.T) {
 		if _, err := w.accounts.RecordLogin(t.Context(), before, account.Login{}); err != nil {
 			t.Fatal(err)
 		}
-		if rows := w.rows(`SELECT hash FROM browsers`); len(rows) != 1 {
-			t.Errorf("%d browsers are known, want the one that spent the link", len(rows))
-		}
+		w.wantRows(1, `SELECT hash FROM browsers`)
 	})
+}
+
+func TestTheDeviceCookieIsHashedIsOnesOwnAndLogsNobodyIn(t *testing.T) {
+	w := parallelWorld(t, embedded, options{slow: true})
+	p, other := w.person("Ada"), w.person("Bob")
+	b := w.browser()
+	cookie := b.logIn(p, "").cookie(product.DeviceCookie)
+	if len(cookie.Value) != 43 || cookie.MaxAge != int((400*24*time.Hour).Seconds()) {
+		t.Errorf("cookie %s", cookie.Raw)
+	}
+	for key, value := range w.everything() {
+		if strings.Contains(value, cookie.Value) {
+			t.Errorf("%s holds the token", key)
+		}
+	}
+	thief := w.browser()
+	thief.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: product.DeviceCookie, Value: cookie.Value}, {Name: product.SessionCookie, Value: cookie.Value}})
+	wantLoggedOut(thief)
+	// Another person logs in with the same browser: it is then known for both.
+	b.post("/logout", nil)
+	both := b.logIn(other, "").cookie(product.DeviceCookie)
+	if parts := strings.Split(both.Value, "."); len(parts) != 2 || parts[1] != cookie.Value {
+		t.Errorf("cookie %s", both.Raw)
+	}
+	b.post("/logout", nil)
+	if again := b.logIn(p, ""); len(again.header["Set-Cookie"]) != 1 {
+		t.Errorf("a known browser gets %q", again.header["Set-Cookie"])
+	}
+	// A token that the server did not create belongs to no account.
+	invented := w.browser()
+	invented.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: product.DeviceCookie, Value: strings.Repeat("A", 43)}})
+	if got := invented.logIn(p, "").cookie(product.DeviceCookie).Value; strings.HasPrefix(got, "AAAA") {
+		t.Errorf("an invented token is kept in front: %s", got)
+	}
+}
+
+func TestALogInFromABrowserNotSeenBeforeIsToldWithALinkThatEndsIt(t *testing.T) {
+	w := parallelWorld(t, embedded, options{mail: true})
+	p := w.person("Ada")
+	owner := w.browser()
+	owner.logIn(p, "").wantRedirect("/profile")
+	w.mailTo(p.email, "New login to your account")
+	mails := len(w.sendMail())
+	owner.logOut()
+	owner.logIn(p, "").wantRedirect("/profile")
+	if n := len(w.sendMail()); n != mails {
+		t.Errorf("a login from a known browser sends an email: %d emails, then %d", mails, n)
+	}
+	thief := w.browser()
+	thief.agent = "Mozilla/5.0 (Windows NT 10.0; rv:128.0) Gecko/20100101 Firefox/128.0"
+	thief.logIn(p, "").wantRedirect("/profile")
+	m := w.mailTo(p.email, "New login to your account")
+	if !strings.Contains(m.Text, "- Browser: Firefox on Windows\n- IP address: 127.0.0.1\n- Time: ") {
+		t.Errorf("the mail says %q", m.Text)
+	}
+	link := w.linkIn(m)
+	owner.submit(owner.get(link).want(http.StatusOK), "form[action='/reset']", map[string]string{"password": otherPassword}).wantRedirect("/login")
+	wantLoggedOut(thief)
+	thief.post("/login", credentials(p.email, p.password)).want(http.StatusUnprocessableEntity)
 }

@@ -61,7 +61,6 @@ func TestTheLabIsThereOnlyWhereItWasAskedFor(t *testing.T) {
 }
 
 func TestATenSecondSessionIsWatchedUntilTheStoreDropsIt(t *testing.T) {
-	t.Parallel()
 	onBothLearning(t, func(t *testing.T, w *world, _ string) {
 		b := w.member(w.person("Ada"))
 		page := b.follow(b.submit(b.get("/lab/expire").want(http.StatusOK), "form[action='/lab/expire']", nil)).want(http.StatusOK)

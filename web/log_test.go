@@ -4,14 +4,19 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 
 	"github.com/labstack/echo/v4"
 
+	"holdfast/internal/account"
 	"holdfast/internal/dev/require"
+	"holdfast/web"
 	"holdfast/internal/session"
 	"holdfast/internal/text"
 )
@@ -35,14 +40,14 @@ func TestTheLogNeverShowsAPasswordOrToken(t *testing.T) {
 		b.logIn(p, "").wantRedirect("/profile")
 		b.get("/profile?password=" + url.QueryEscape(p.password) + "&token=" + b.token())
 		b.post("/test/fault", url.Values{"password": {p.password}}).want(http.StatusInternalServerError)
-		b.postBody("/session", "key="+b.token()+"&value="+b.token()+"&value=x").want(http.StatusBadRequest)
+		b.postWith("/session", "key="+b.token()+"&value="+b.token()+"&value=x").want(http.StatusBadRequest)
 		b.post("/session", url.Values{b.token(): {p.password}}).want(http.StatusBadRequest)
 		b.get("/" + b.token()).want(http.StatusNotFound)
 		b.get("/static/" + b.token()).want(http.StatusNotFound)
 		w.bare("POST", "/"+b.token(), "", "Authorization: Bearer "+b.token(), "Referer: http://x/?"+b.token(), "User-Agent: "+b.token(), "Origin: http://"+b.token())
 		b.do(b.request(http.MethodPut, "/login?password="+url.QueryEscape(p.password), nil)).want(http.StatusMethodNotAllowed)
 		// A password typed into the wrong field comes back on the page, and only there.
-		b.post("/login?typed=wrong", url.Values{"email": {p.password}, "password": {p.password + "!"}}).want(http.StatusUnprocessableEntity)
+		b.post("/login?typed=wrong", credentials(p.password, p.password+"!")).want(http.StatusUnprocessableEntity)
 		require.NoError(t, w.db.Close())
 		w.browser().logIn(p, "").want(http.StatusInternalServerError)
 		w.browser().post("/register", url.Values{"name": {"Bea"}, "email": {"bea@kelp.example"}, "password": {"tides of " + p.password}}).
@@ -72,12 +77,12 @@ func TestNobodyCanForgeALineOfTheLog(t *testing.T) {
 				func() *answer { return w.raw("GET", "/static"+path, "") },
 				func() *answer { return w.raw("PUT", "/static"+path, "") },
 				func() *answer { return w.raw("GET", "/?"+escaped, "") },
-				func() *answer { return b.postBody("/login", escaped+"=x") },
-				func() *answer { return b.postBody("/login", "email="+escaped+"&password=x") },
-				func() *answer { return b.postBody("/login", "email=a&email="+escaped) },
-				func() *answer { return b.postBody("/register", "name="+escaped+"&email="+escaped+"&password="+escaped) },
-				func() *answer { return b.postBody("/session", "key="+escaped+"&value="+escaped) },
-				func() *answer { return b.postBody("/session", "%zz"+escaped) },
+				func() *answer { return b.postWith("/login", escaped+"=x") },
+				func() *answer { return b.postWith("/login", "email="+escaped+"&password=x") },
+				func() *answer { return b.postWith("/login", "email=a&email="+escaped) },
+				func() *answer { return b.postWith("/register", "name="+escaped+"&email="+escaped+"&password="+escaped) },
+				func() *answer { return b.postWith("/session", "key="+escaped+"&value="+escaped) },
+				func() *answer { return b.postWith("/session", "%zz"+escaped) },
 			} {
 				if a := request(); a.status >= 500 {
 					t.Errorf("%s answered %d", a.request.URL, a.status)
@@ -111,8 +116,7 @@ func TestNobodyCanForgeALineOfTheLog(t *testing.T) {
 }
 
 func TestARequestIsOneLineThatNamesThePerson(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	b := w.member(p)
 	mark := w.log.Mark()
@@ -142,5 +146,73 @@ func TestARequestIsOneLineThatNamesThePerson(t *testing.T) {
 	}
 	if lines[1]["status"] != 404.0 || lines[1]["user_id"] != nil {
 		t.Errorf("an unknown page: %v", lines[1])
+	}
+}
+
+func TestEveryEventIsInTheLogAndInTheDocuments(t *testing.T) {
+	w := parallelWorld(t, embedded, options{mail: true, slow: true})
+	w.secrets.add(otherPassword)
+	p := w.person("Ada")
+	bea := w.browser()
+	sign := func(email string) {
+		w.browser().post("/register", url.Values{"name": {"Bea"}, "email": {email}, "password": {otherPassword}}).wantRedirect("/login")
+	}
+	sign("bea@kelp.example")
+	sign(p.email)
+	bea.post("/login", credentials("bea@kelp.example", wrongPassword)).want(http.StatusUnprocessableEntity)
+	bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
+	bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
+	confirm := w.linkIn(w.mailTo("bea@kelp.example", "Confirm your email address"))
+	bea.submit(bea.get(confirm), "form[action='/verify']", nil).wantRedirect("/account")
+	bea.post("/account/name", url.Values{"name": {"Bea\u2019s name"}}).wantRedirect("/account")
+	bea.post("/account/proof", url.Values{"password": {wrongPassword}}).want(http.StatusUnprocessableEntity)
+	bea.post("/account/proof", url.Values{"password": {otherPassword}}).wantRedirect("/account")
+	other := w.browser()
+	other.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
+	bea.post("/devices/end", url.Values{"id": {bea.otherDevices()[0]}}).wantRedirect("/devices")
+	other.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
+	bea.post("/devices/end-others", nil).wantRedirect("/devices")
+	bea.get("/account/export").want(http.StatusOK)
+	bea.post("/account/email", url.Values{"email": {"new@kelp.example"}}).wantRedirect("/account")
+	change := w.linkIn(w.mailTo("new@kelp.example", "Confirm your new email address"))
+	bea.submit(bea.get(change), "form[action='/verify']", nil).wantRedirect("/account")
+	bea.post("/account/password", url.Values{"current": {otherPassword}, "new": {sharedPassword}}).wantRedirect("/account")
+	undo := w.linkIn(w.mailTo("bea@kelp.example", "Your email address was changed"))
+	bea.submit(bea.get(undo), "form[action='/verify']", nil).wantReset()
+	w.clock.Advance(25 * time.Hour)
+	bea.post("/forgot", url.Values{"email": {"bea@kelp.example"}}).wantRedirect("/login")
+	reset := w.linkIn(w.mailTo("bea@kelp.example", "Choose a new password"))
+	bea.submit(bea.get(reset), "form[action='/reset']", map[string]string{"password": otherPassword}).wantRedirect("/login")
+	bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
+	bea.post("/logout", nil).wantRedirect("/login")
+	for range 6 {
+		w.browser().post("/login", credentials(p.email, wrongPassword))
+	}
+	bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
+	bea.post("/account/delete", url.Values{"email": {"bea@kelp.example"}}).wantRedirect("/")
+	keep := w.linkIn(w.mailTo("bea@kelp.example", tellsClosing))
+	w.answersKeep(keep[strings.Index(keep, "=")+1:], "keep").want(http.StatusSeeOther)
+	history := strings.Join(w.rows(`SELECT event FROM history`), "\n")
+	bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
+	bea.post("/account/delete", url.Values{"email": {"bea@kelp.example"}}).wantRedirect("/")
+	w.deletesNow("bea@kelp.example")
+	w.sendMail()
+
+	documents, err := os.ReadFile("../docs/operations.md")
+	require.NoError(t, err)
+	log := w.log.String()
+	historyAlone := []account.EventKind{account.EventSignUpAgain, account.EventResetAsked, account.EventSessionExpired}
+	// The history has no row for a session that expired: its device records that.
+	noRow := []account.EventKind{account.EventExported, account.EventDeleted, account.EventSessionExpired}
+	for _, kind := range append(web.HistoryKinds(), account.EventDeleted, "throttled") {
+		if !strings.Contains(string(documents), "`"+string(kind)+"`") {
+			t.Errorf("docs/operations.md does not list %s", kind)
+		}
+		if !strings.Contains(log, `"event":"`+string(kind)+`"`) && !slices.Contains(historyAlone, kind) {
+			t.Errorf("the log has no %s", kind)
+		}
+		if !regexp.MustCompile(`(?m)^`+string(kind)+`$`).MatchString(history) && !slices.Contains(noRow, kind) && kind != "throttled" {
+			t.Errorf("the history has no %s", kind)
+		}
 	}
 }

@@ -14,7 +14,6 @@ import (
 )
 
 func TestAPersonRegistersLogsOutLogsInAndIsGreeted(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.browser()
 		w.secrets.add("nine otters share a kettle")
@@ -22,14 +21,12 @@ func TestAPersonRegistersLogsOutLogsInAndIsGreeted(t *testing.T) {
 		if home.doc().Find("a[href='/register']").Length() == 0 || home.doc().Find("a[href='/login']").Length() == 0 {
 			t.Error("the first page leads a guest neither to register nor to log in")
 		}
-		registered := b.submit(b.get("/register").want(http.StatusOK), "form[action='/register']", map[string]string{
-			"name": " Ada Lovelace ", "email": " Ada@Kelp.Example ", "password": "nine otters share a kettle",
-		}).wantRedirect("/profile")
+		registered := b.register(" Ada Lovelace ", " Ada@Kelp.Example ", "nine otters share a kettle").wantRedirect("/profile")
 		b.follow(registered).want(http.StatusOK).wantText("h1", "Hello, Ada Lovelace!")
 		b.get("/").want(http.StatusOK).wantText("h1", "Hello, Ada Lovelace!").wantText(".person", "Ada Lovelace")
 
-		b.submit(b.get("/profile"), "form[action='/logout']", nil).wantRedirect("/login")
-		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		b.logOut()
+		wantLoggedOut(b)
 		b.get("/").want(http.StatusOK)
 
 		ada := person{email: "aDA@kelp.EXAMPLE ", password: "nine otters share a kettle"}
@@ -41,7 +38,6 @@ func TestAPersonRegistersLogsOutLogsInAndIsGreeted(t *testing.T) {
 }
 
 func TestASessionOutlivesTheServerAndCountsItsStarts(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
 		outlived := "dl.facts dt:contains('Server restarts survived') + dd"
@@ -64,8 +60,7 @@ func TestASessionOutlivesTheServerAndCountsItsStarts(t *testing.T) {
 }
 
 func TestTheProfileTellsTheTimesOfTheSession(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	b, loggedIn := w.member(w.person("Ada")), w.clock.Now()
 	w.clock.Advance(3 * time.Hour)
 	page := b.get("/profile").want(http.StatusOK)
@@ -111,7 +106,6 @@ func withDate(t *testing.T, words, datetime string, zone *time.Location) string 
 }
 
 func TestAnIdleSessionEnds(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
 		for range 3 { // use keeps it alive
@@ -119,15 +113,14 @@ func TestAnIdleSessionEnds(t *testing.T) {
 			b.get("/profile").want(http.StatusOK)
 		}
 		w.clock.Advance(sessionIdle + time.Second)
-		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		wantLoggedOut(b)
 		w.clock.Advance(-sessionIdle) // turning back the clock does not restore it
-		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		wantLoggedOut(b)
 	})
 }
 
 func TestNoActivityKeepsASessionBeyondItsLifetime(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	b := w.member(w.person("Ada"))
 	for range 13 {
 		w.clock.Advance(12 * time.Hour)
@@ -135,11 +128,10 @@ func TestNoActivityKeepsASessionBeyondItsLifetime(t *testing.T) {
 		b.get("/profile").want(http.StatusOK)
 	}
 	w.clock.Advance(12*time.Hour + time.Second)
-	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	wantLoggedOut(b)
 }
 
 func TestARememberedSessionLivesThirtyDaysUnused(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b, p := w.browser(), w.person("Ada")
 		b.submit(b.get("/login"), "form[action='/login']", map[string]string{
@@ -150,17 +142,16 @@ func TestARememberedSessionLivesThirtyDaysUnused(t *testing.T) {
 		w.clock.Advance(sessionLonger - time.Minute)
 		b.get("/profile").want(http.StatusOK)
 		w.clock.Advance(2 * time.Minute)
-		b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		wantLoggedOut(b)
 	})
 }
 
 func TestLogOutEndsTheSessionAtTheServer(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		b, other := w.member(p), w.member(p)
 		token := b.token()
-		out := b.submit(b.get("/profile"), "form[action='/logout']", nil).wantRedirect("/login")
+		out := b.logOut()
 		if got := out.header.Get("Clear-Site-Data"); got != "" {
 			t.Errorf("Clear-Site-Data is %q, for which Chromium searches its whole cache", got)
 		}
@@ -172,7 +163,7 @@ func TestLogOutEndsTheSessionAtTheServer(t *testing.T) {
 		}
 		w.bare("GET", "/profile", "", "Cookie: "+product.SessionCookie+"="+token).wantRedirect("/login?next=%2Fprofile")
 		w.bare("POST", "/session", "key=a&value=b", "Cookie: "+product.SessionCookie+"="+token,
-			"Content-Type: application/x-www-form-urlencoded").wantRedirect("/session")
+			"Content-Type: "+urlencoded).wantRedirect("/session")
 		if stored := w.record(token); stored != "" {
 			t.Errorf("came back: %s", stored)
 		}
@@ -181,8 +172,7 @@ func TestLogOutEndsTheSessionAtTheServer(t *testing.T) {
 }
 
 func TestEveryPageOfAMemberHasTheWayOut(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	b := w.member(w.person("Ada"))
 	for path, page := range b.crawl() {
 		isPage := page.status == http.StatusOK && strings.HasPrefix(page.header.Get("Content-Type"), "text/html")
@@ -193,8 +183,7 @@ func TestEveryPageOfAMemberHasTheWayOut(t *testing.T) {
 }
 
 func TestWhoIsLoggedInIsSentOnFromLogInAndRegister(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	b := w.member(w.person("Ada"))
 	for _, path := range []string{"/login", "/register"} {
 		b.get(path).wantRedirect("/profile").wantNoCookie()
@@ -203,8 +192,7 @@ func TestWhoIsLoggedInIsSentOnFromLogInAndRegister(t *testing.T) {
 }
 
 func TestWrongAndUnknownLookTheSame(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	ada, eve := w.person("Ada"), w.person("Eve")
 	if _, err := w.accounts.SetDisabled(t.Context(), eve.id, true); err != nil {
 		t.Fatal(err)
@@ -224,12 +212,8 @@ func TestWrongAndUnknownLookTheSame(t *testing.T) {
 		if input.AttrOr("value", "") != try.email {
 			t.Errorf("the email typed is gone: %q", input.AttrOr("value", ""))
 		}
-		if got := page.doc().Find("input#password").AttrOr("value", ""); got != "" {
-			t.Errorf("the password comes back: %q", got)
-		}
-		if got := page.doc().Find("input[name=next]").AttrOr("value", ""); got != "/session" {
-			t.Errorf("the way on is lost: %q", got)
-		}
+		page.wantValue("input#password", "")
+		page.wantValue("input[name=next]", "/session")
 		input.RemoveAttr("value")
 		html, err := page.doc().Html()
 		require.NoError(t, err)
@@ -238,12 +222,11 @@ func TestWrongAndUnknownLookTheSame(t *testing.T) {
 	if pages[0] != pages[1] || pages[0] != pages[2] {
 		t.Error("the three pages differ in more than the email address")
 	}
-	w.wantUnchangedBut(before, "a failed log-in", "history")
+	w.wantUnchanged(before, "a failed log-in", "history")
 }
 
 func TestAPasswordIsTakenWholeAndInEitherUnicodeForm(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	for i, c := range []struct {
 		chosen, tried string
 		status        int
@@ -255,17 +238,14 @@ func TestAPasswordIsTakenWholeAndInEitherUnicodeForm(t *testing.T) {
 	} {
 		p := person{name: "Ada", email: "pw" + string(rune('a'+i)) + "@kelp.example", password: c.chosen}
 		b := w.browser()
-		b.submit(b.get("/register"), "form[action='/register']", map[string]string{
-			"name": p.name, "email": p.email, "password": c.chosen,
-		}).wantRedirect("/profile")
+		b.register(p.name, p.email, c.chosen).wantRedirect("/profile")
 		p.password = c.tried
 		w.browser().logIn(p, "").want(c.status)
 	}
 }
 
 func TestAWeakPasswordIsRefusedWithTheReason(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	before := w.everything()
 	for weak, reason := range map[string]string{
 		"fourteen chars": "Password must be at least 15 characters. You entered 14.",
@@ -276,9 +256,7 @@ func TestAWeakPasswordIsRefusedWithTheReason(t *testing.T) {
 		strings.Repeat("ab c", 300):                  "Password must be 1,024 bytes or fewer.",
 	} {
 		b := w.browser()
-		page := b.submit(b.get("/register"), "form[action='/register']", map[string]string{
-			"name": "Ada Lovelace", "email": "ada.lovelace@x.y", "password": weak,
-		}).want(http.StatusUnprocessableEntity)
+		page := b.register("Ada Lovelace", "ada.lovelace@x.y", weak).want(http.StatusUnprocessableEntity)
 		if got := page.text("#password-error"); !strings.HasPrefix(got, reason) {
 			t.Errorf("%.30q is refused with %q, want %q", weak, got, reason)
 		}

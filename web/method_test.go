@@ -10,8 +10,7 @@ import (
 )
 
 func TestARouteTakesItsOwnMethodsOnly(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	cookie := "Cookie: " + product.SessionCookie + "=" + w.member(w.person("Ada")).token()
 	methods := map[string][]string{}
 	for _, route := range w.site.Routes() {
@@ -56,8 +55,7 @@ func (a *answer) wantAllow(methods []string) {
 }
 
 func TestNothingStandsInForAMethod(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	b := w.member(w.person("Ada"))
 	before := w.everything()
 	for _, header := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
@@ -68,8 +66,7 @@ func TestNothingStandsInForAMethod(t *testing.T) {
 }
 
 func TestHEADAnswersAsGETWithoutTheBody(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	b := w.member(w.person("Ada"))
 	paths := []string{"/none"}
 	for _, route := range w.site.Routes() {
@@ -87,8 +84,7 @@ func TestHEADAnswersAsGETWithoutTheBody(t *testing.T) {
 }
 
 func TestAnOddPathIsNoPage(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	b := w.member(w.person("Ada"))
 	cookie := "Cookie: " + product.SessionCookie + "=" + b.token()
 	sheet := b.get("/").doc().Find("link[rel=stylesheet]").AttrOr("href", "")
@@ -113,9 +109,9 @@ func TestAnOddPathIsNoPage(t *testing.T) {
 	w.wantUnchanged(before, "odd paths")
 	// A POST to an odd path does not bypass the check.
 	for _, path := range []string{"//logout", "/logout/", "/./logout", "/%6cogout/", "/logout%2f", "/devices/../logout"} {
-		w.raw("POST", path, "", cookie, "Content-Type: application/x-www-form-urlencoded", "Content-Length: 0").want(http.StatusNotFound)
+		w.raw("POST", path, "", cookie, "Content-Type: "+urlencoded, "Content-Length: 0").want(http.StatusNotFound)
 	}
-	forged := w.raw("POST", "/%6c%6fgout", "", cookie, "Sec-Fetch-Site: cross-site", "Content-Type: application/x-www-form-urlencoded", "Content-Length: 0")
+	forged := w.raw("POST", "/%6c%6fgout", "", cookie, "Sec-Fetch-Site: cross-site", "Content-Type: "+urlencoded, "Content-Length: 0")
 	if forged.status != http.StatusForbidden && forged.status != http.StatusNotFound {
 		t.Errorf("a forged log-out spelt oddly answered %d", forged.status)
 	}
@@ -123,8 +119,7 @@ func TestAnOddPathIsNoPage(t *testing.T) {
 }
 
 func TestTheHostHeaderDecidesNothing(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	p := w.person("Ada")
 	b := w.member(p)
 	for _, path := range []string{"/", "/login", "/session", "/profile", "/devices", "/none"} {

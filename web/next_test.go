@@ -20,8 +20,7 @@ var elsewhere = []string{
 }
 
 func TestNextLeadsToPagesOfThisSiteOnly(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	guest, member := w.browser(), w.member(w.person("Ada"))
 	for _, next := range elsewhere {
 		query := "?next=" + url.QueryEscape(next)
@@ -50,8 +49,7 @@ func TestNextLeadsToPagesOfThisSiteOnly(t *testing.T) {
 }
 
 func TestALogInThatWasForcedElsewhereEndsAtTheProfile(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	for i, next := range []string{"//e.example", "/\\e.example", "javascript:alert(1)", "/profile\r\nSet-Cookie: a=b", "https://e.example"} {
 		b := w.browser()
@@ -63,8 +61,7 @@ func TestALogInThatWasForcedElsewhereEndsAtTheProfile(t *testing.T) {
 }
 
 func TestAGuestComesBackToThePageTheyAskedFor(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	b := w.browser()
 	sent := b.get("/devices?page=2").wantRedirect("/login?next=%2Fdevices%3Fpage%3D2")
@@ -80,4 +77,19 @@ func TestAGuestComesBackToThePageTheyAskedFor(t *testing.T) {
 	b.submit(page, "form[action='/register']", map[string]string{
 		"name": "Bea", "email": "bea@kelp.example", "password": "quiet harbours freeze late",
 	}).wantRedirect("/account")
+}
+
+func TestATakenAddressLeadsToLogInWithItFilledIn(t *testing.T) {
+	w := parallelWorld(t, embedded, options{})
+	ada := w.person("Ada")
+	b := w.browser()
+	again := b.submit(b.get("/register?next=/devices"), "form[action='/register']", map[string]string{
+		"name": "Ada", "email": ada.email, "password": "another long password",
+	}).want(http.StatusUnprocessableEntity)
+	link := again.doc().Find("main a[href^='/login?email=']").AttrOr("href", "")
+	page := b.get(link).want(http.StatusOK)
+	page.wantValue("input#email", ada.email)
+	page.wantValue("input[name=next]", "/devices")
+	long := b.get("/login?email=" + strings.Repeat("a", 255)).want(http.StatusOK)
+	long.wantValue("input#email", "")
 }

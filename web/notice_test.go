@@ -12,7 +12,6 @@ import (
 )
 
 func TestANoticeIsShownOnTheNextPageAndNeverAgain(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
 		done := b.submit(b.get("/account"), "form[action='/account/name']", map[string]string{"name": "Ada King"}).wantRedirect("/account")
@@ -22,9 +21,7 @@ func TestANoticeIsShownOnTheNextPageAndNeverAgain(t *testing.T) {
 		b.get("/login").wantRedirect("/profile")
 		b.post("/session", nil).want(http.StatusUnprocessableEntity)
 		b.do(b.request(http.MethodHead, "/account", nil)).want(http.StatusOK)
-		if page := b.follow(done).want(http.StatusOK); !slices.Equal(page.notices(), []string{"Your name has been changed."}) {
-			t.Errorf("the page after shows %q", page.notices())
-		}
+		b.follow(done).want(http.StatusOK).wantNotices("Your name has been changed.")
 		for _, path := range []string{"/account", "/profile", "/"} {
 			if page := b.get(path); len(page.notices()) != 0 {
 				t.Errorf("%s shows %q again", path, page.notices())
@@ -67,17 +64,14 @@ func TestOfManyPagesAtOnceOneShowsTheNotice(t *testing.T) {
 }
 
 func TestThePartingWordIsSaidOnce(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	b := w.member(w.person("Ada"))
-	out := b.submit(b.get("/profile"), "form[action='/logout']", nil)
+	out := b.logOut()
 	if parting := out.cookie(product.PartingCookie); parting.MaxAge <= 0 || parting.MaxAge > 300 || strings.Contains(parting.Value, "Ada") {
 		t.Errorf("parting cookie %s", parting.Raw)
 	}
 	page := b.follow(out).want(http.StatusOK)
-	if !slices.Equal(page.notices(), []string{"You are logged out."}) {
-		t.Errorf("after logging out: %q", page.notices())
-	}
+	page.wantNotices("You are logged out.")
 	if gone := page.cookie(product.PartingCookie); gone.MaxAge >= 0 {
 		t.Errorf("the parting cookie stays: %s", gone.Raw)
 	}

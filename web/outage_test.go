@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -32,8 +33,7 @@ func TestWhatAChangeHasEndedStaysEndedThroughAnOutageOfTheStore(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := newWorld(t, privateServices(t), options{redisTimeout: time.Second})
+			w := parallelWorld(t, privateServices, options{redisTimeout: time.Second})
 			p, bystander := w.person("Ada"), w.member(w.person("Bob"))
 			b := w.member(p)
 			w.stores.redis.Pause()
@@ -41,19 +41,15 @@ func TestWhatAChangeHasEndedStaysEndedThroughAnOutageOfTheStore(t *testing.T) {
 			if err := w.sessions.Revoke(t.Context(), w.db.Revocations()); !errors.Is(err, session.ErrUnavailable) {
 				t.Errorf("with the store away: %v", err)
 			}
-			if waiting := w.rows(`SELECT session_key FROM revocations WHERE removed_ms IS NULL`); len(waiting) != 1 {
-				t.Errorf("%d sessions wait to be removed, want 1", len(waiting))
-			}
+			w.wantRows(1, `SELECT session_key FROM revocations WHERE removed_ms IS NULL`)
 			w.stores.redis.Resume()
 			w.well()
 			bystander.get("/profile").want(http.StatusOK)
-			b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+			wantLoggedOut(b)
 			if err := w.sessions.Revoke(t.Context(), w.db.Revocations()); err != nil {
 				t.Error(err)
 			}
-			if waiting := w.rows(`SELECT session_key FROM revocations WHERE removed_ms IS NULL`); len(waiting) != 0 {
-				t.Errorf("%d sessions still wait", len(waiting))
-			}
+			w.wantRows(0, `SELECT session_key FROM revocations WHERE removed_ms IS NULL`)
 		})
 	}
 }
@@ -80,7 +76,6 @@ func (w *world) redisFaults() map[string][2]func() {
 // While Redis is unavailable, the site does not know who is logged in, so it does
 // nothing.
 func TestNoChangeOfAnAccountIsBegunWhileTheStoreOfSessionsIsAway(t *testing.T) {
-	t.Parallel()
 	w := impatient(t)
 	for name, fault := range w.redisFaults() {
 		p := w.person("Ada")
@@ -116,7 +111,6 @@ func TestNoChangeOfAnAccountIsBegunWhileTheStoreOfSessionsIsAway(t *testing.T) {
 // the sessions that it revokes are deleted when the store is back. Until then another
 // instance may accept them, so the page does not say that all of them have ended.
 func TestALinkWorksWhileTheStoreOfSessionsIsAway(t *testing.T) {
-	t.Parallel()
 	w := impatient(t)
 	for name, fault := range w.redisFaults() {
 		reset, moved := w.person("Ada"), w.person("Bob")
@@ -137,9 +131,7 @@ func TestALinkWorksWhileTheStoreOfSessionsIsAway(t *testing.T) {
 		w.browser().post("/login", credentials(reset.email, otherPassword)).wantSaid("We couldn’t log you in")
 		fault[1]()
 		w.well()
-		for _, out := range []*browser{ofReset, ofMoved} {
-			out.get("/profile").wantRedirect("/login?next=%2Fprofile")
-		}
+		wantLoggedOut(ofReset, ofMoved)
 		w.browser().post("/login", credentials(reset.email, reset.password)).want(http.StatusUnprocessableEntity)
 		w.browser().post("/login", credentials(reset.email, otherPassword)).wantRedirect("/profile")
 	}
@@ -148,7 +140,6 @@ func TestALinkWorksWhileTheStoreOfSessionsIsAway(t *testing.T) {
 // TestAChangeMadeBeforeTheSessionCouldBeStoredIsSaidToBe: Redis responds to reads, and
 // refuses or delays writes.
 func TestAChangeMadeBeforeTheSessionCouldBeStoredIsSaidToBe(t *testing.T) {
-	t.Parallel()
 	w := impatient(t)
 	for name, fault := range map[string][2]func(){
 		"refused": {func() { w.do("CONFIG", "SET", "maxmemory", "1") }, func() { w.do("CONFIG", "SET", "maxmemory", "0") }},
@@ -170,11 +161,9 @@ func TestAChangeMadeBeforeTheSessionCouldBeStoredIsSaidToBe(t *testing.T) {
 		b, other := w.member(p), w.member(p)
 		during(b, "/account/email", url.Values{"email": {name + "@kelp.example"}}).wantSaid("An email is on its way")
 		during(b, "/account/confirm", nil).wantSaid("An email is on its way")
-		if letters := w.rows(`SELECT kind FROM outbox WHERE about = $1`, p.id); len(letters) != 2 {
-			t.Errorf("%s: letters %q", name, letters)
-		}
+		w.wantRows(2, `SELECT kind FROM outbox WHERE about = $1`, p.id)
 		during(b, "/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantSaid("Your password has been changed")
-		other.get("/profile").wantRedirect("/login?next=%2Fprofile")
+		wantLoggedOut(other)
 		w.browser().post("/login", credentials(p.email, p.password)).want(http.StatusUnprocessableEntity)
 		again := w.browser()
 		again.post("/login", credentials(p.email, otherPassword)).wantRedirect("/profile")
@@ -187,9 +176,58 @@ func TestAChangeMadeBeforeTheSessionCouldBeStoredIsSaidToBe(t *testing.T) {
 		if deleted.status != http.StatusSeeOther {
 			deleted.wantSaid("Your account has been deleted")
 		}
-		again.get("/profile").wantRedirect("/login?next=%2Fprofile")
-		if left := w.rows(`SELECT id FROM people WHERE id = $1`, p.id); len(left) != 0 {
-			t.Errorf("%s: %q is left", name, left)
-		}
+		wantLoggedOut(again)
+		w.wantRows(0, `SELECT id FROM people WHERE id = $1`, p.id)
+	}
+}
+
+// TestARequestEndsItsOwnSessionsAndLeavesOthersToTheWorker: the session store was
+// unavailable for a while, and many revocations are queued.
+func TestARequestEndsItsOwnSessionsAndLeavesOthersToTheWorker(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(w *world, b *browser, p person){
+		"a change of password": func(_ *world, b *browser, p person) {
+			b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
+		},
+		"a reset": func(w *world, _ *browser, p person) {
+			w.sets(w.browser(), "/reset?token="+w.link(account.PurposeReset, p), otherPassword)
+		},
+		"an undone change of address": func(w *world, b *browser, p person) {
+			w.moves(b, "new@kelp.example")
+			w.undoes(w.linkIn(w.mailTo(p.email, tellsChange)))
+		},
+		"a deletion": func(_ *world, b *browser, p person) {
+			b.post("/account/delete", url.Values{"email": {p.email}}).wantRedirect("/")
+		},
+		"a deletion that waits": func(w *world, b *browser, p person) {
+			w.verify(p)
+			b.post("/account/delete", url.Values{"email": {p.email}}).wantRedirect("/")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+				const backlog = 250
+				rows := make([]string, backlog)
+				for n := range rows {
+					now := w.clock.Now().UnixMilli()
+					rows[n] = fmt.Sprintf("('%043d', %d, %d)", n, now-int64(n), now+3_600_000)
+				}
+				w.sql(`INSERT INTO revocations (session_key, ended_ms, deadline_ms) VALUES ` + strings.Join(rows, ", "))
+				waiting := func() int {
+					return len(w.rows(`SELECT session_key FROM revocations WHERE removed_ms IS NULL`))
+				}
+				p := w.person("Ada")
+				b, others := w.member(p), []*browser{w.member(p), w.member(p)}
+				change(w, b, p)
+				wantLoggedOut(others...)
+				if n := waiting(); n != backlog {
+					t.Errorf("%d sessions wait to be removed, want those %d that the request did not end", n, backlog)
+				}
+				require.NoError(t, w.sessions.Revoke(t.Context(), w.db.Revocations()))
+				if n := waiting(); n != 0 {
+					t.Errorf("the worker left %d", n)
+				}
+			})
+		})
 	}
 }

@@ -21,7 +21,7 @@ import (
 // impatient returns a site on real services that does not wait for Redis longer than a
 // test can.
 func impatient(t *testing.T) *world {
-	return newWorld(t, privateServices(t), options{redisTimeout: 3 * time.Second})
+	return parallelWorld(t, privateServices, options{redisTimeout: 3 * time.Second})
 }
 
 // wantSaid checks that this is the error page of an outage, and that it contains words.
@@ -49,7 +49,6 @@ func (w *world) well() {
 }
 
 func TestAValueThatHangsAtTheStoreMayHaveBeenStoredAndIsSaidToBe(t *testing.T) {
-	t.Parallel()
 	w := impatient(t)
 	value := url.Values{"key": {"colour"}, "value": {"green"}}
 	w.browser().post("/session", value).wantRedirect("/session") // from here on, Redis has the script
@@ -84,7 +83,6 @@ func TestAValueThatHangsAtTheStoreMayHaveBeenStoredAndIsSaidToBe(t *testing.T) {
 }
 
 func TestARegistrationWhoseSessionWasNotStoredSaysSoAndLogsInTheSecondTime(t *testing.T) {
-	t.Parallel()
 	w := impatient(t)
 	for name, fault := range map[string][2]func(){
 		"hanging": {w.stores.redis.Pause, w.stores.redis.Resume},
@@ -112,8 +110,7 @@ func TestARegistrationWhoseSessionWasNotStoredSaysSoAndLogsInTheSecondTime(t *te
 }
 
 func TestADisabledPersonIsNotLetInByRegisteringAgain(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	ada := w.person("Ada")
 	if _, err := w.accounts.SetDisabled(t.Context(), ada.id, true); err != nil {
 		t.Fatal(err)
@@ -123,16 +120,15 @@ func TestADisabledPersonIsNotLetInByRegisteringAgain(t *testing.T) {
 }
 
 func TestALogInThatWasNotStoredSaysThatNobodyIsIn(t *testing.T) {
-	t.Parallel()
 	w := impatient(t)
 	ada := w.person("Ada")
 	b := w.browser()
-	form := url.Values{"email": {ada.email}, "password": {ada.password}}
+	form := credentials(ada.email, ada.password)
 	w.stores.redis.Pause()
 	b.post("/login", form).wantSaid("We couldn’t log you in")
 	w.stores.redis.Resume()
 	w.well()
-	b.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	wantLoggedOut(b)
 	b.post("/login", form).wantRedirect("/profile")
 	if cards := b.get("/devices").cards(); len(cards) != 1 {
 		t.Errorf("the list has %q", cards)
@@ -140,15 +136,12 @@ func TestALogInThatWasNotStoredSaysThatNobodyIsIn(t *testing.T) {
 }
 
 func TestANameChangedInTheDatabaseAloneIsSaidToBe(t *testing.T) {
-	t.Parallel()
 	w := impatient(t)
 	b := w.member(w.person("Ada"))
 	form := url.Values{"name": {"Ada Lovelace"}}
 	w.do("CONFIG", "SET", "maxmemory", "1")
 	b.post("/account/name", form).wantSaid("Your name has been changed")
-	if got := b.get("/account").doc().Find("#name").AttrOr("value", ""); got != "Ada Lovelace" {
-		t.Errorf("the form begins with %q", got)
-	}
+	b.get("/account").wantValue("#name", "Ada Lovelace")
 	w.do("CONFIG", "SET", "maxmemory", "0")
 	w.well()
 	b.follow(b.post("/account/name", form).wantRedirect("/account"))
@@ -156,14 +149,13 @@ func TestANameChangedInTheDatabaseAloneIsSaidToBe(t *testing.T) {
 }
 
 func TestDevicesThatWereLoggedOutAreSaidToBe(t *testing.T) {
-	t.Parallel()
 	w := impatient(t)
 	ada := w.person("Ada")
 	b, other := w.member(ada), w.member(ada)
 	id := b.otherDevices()[0]
 	w.do("CONFIG", "SET", "maxmemory", "1") // the notice cannot be stored
 	b.post("/devices/end", url.Values{"id": {id}}).wantSaid("Some devices were logged out")
-	other.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	wantLoggedOut(other)
 	w.do("CONFIG", "SET", "maxmemory", "0")
 	w.well()
 	b.post("/devices/end", url.Values{"id": {id}}).wantRedirect("/devices")
@@ -172,7 +164,6 @@ func TestDevicesThatWereLoggedOutAreSaidToBe(t *testing.T) {
 // TestALogOutThatHangsSaysThatItsOutcomeIsUnknown: Redis responds to reads and delays
 // writes.
 func TestALogOutThatHangsSaysThatItsOutcomeIsUnknown(t *testing.T) {
-	t.Parallel()
 	w := impatient(t)
 	ada := w.person("Ada")
 	for path, words := range map[string]string{
@@ -201,16 +192,13 @@ func TestALogOutThatHangsSaysThatItsOutcomeIsUnknown(t *testing.T) {
 }
 
 func TestOthersAreLoggedOutAlsoWhilePostgresIsReadOnly(t *testing.T) {
-	t.Parallel()
 	w := impatient(t)
 	ada := w.person("Ada")
 	b, other := w.member(ada), w.member(ada)
 	w.readOnlyDatabase("on")
 	page := b.follow(b.post("/devices/end-others", nil).wantRedirect("/devices"))
-	if got := page.notices(); len(got) != 1 || !strings.HasPrefix(got[0], "You have been logged out on 1 other device.") {
-		t.Errorf("the notices are %q", got)
-	}
-	other.get("/profile").wantRedirect("/login?next=%2Fprofile")
+	page.wantNotice("You have been logged out on 1 other device.")
+	wantLoggedOut(other)
 	b.post("/account/name", url.Values{"name": {"Eve"}}).wantSaid("Nothing was changed.")
 	b.get("/profile").wantText("h1", "Hello, Ada!")
 	w.readOnlyDatabase("off")
@@ -248,7 +236,6 @@ func (w *world) readOnlyDatabase(on string) {
 // TestALogOutEndsTheSessionsOfAllCookiesThatCame: another port of the same host can set
 // a second cookie with the same name.
 func TestALogOutEndsTheSessionsOfAllCookiesThatCame(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		ada := w.person("Ada")
 		const never = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
@@ -257,13 +244,11 @@ func TestALogOutEndsTheSessionsOfAllCookiesThatCame(t *testing.T) {
 			one, two, kept := w.member(ada), w.member(w.person("Bea")), w.member(ada)
 			sent := "Cookie: " + fmt.Sprintf(cookies, one.token(), two.token())
 			w.raw("GET", "/profile", "", sent).wantRedirect("/login?next=%2Fprofile")
-			out := w.raw("POST", "/logout", "", sent, "Content-Type: application/x-www-form-urlencoded", "Content-Length: 0").wantRedirect("/login")
+			out := w.raw("POST", "/logout", "", sent, "Content-Type: "+urlencoded, "Content-Length: 0").wantRedirect("/login")
 			if cookie := out.cookie(product.SessionCookie); cookie == nil || cookie.MaxAge >= 0 {
 				t.Errorf("%q: the cookie was not cleared: %v", cookies, cookie)
 			}
-			for _, b := range []*browser{one, two} {
-				b.get("/profile").wantRedirect("/login?next=%2Fprofile")
-			}
+			wantLoggedOut(one, two)
 			kept.get("/profile").want(http.StatusOK)
 		}
 	})

@@ -23,7 +23,6 @@ func askedWhy(b *browser) []string {
 }
 
 func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		for _, c := range []struct {
@@ -65,8 +64,7 @@ func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
 }
 
 func TestASessionThatGrewTooOldSaysSo(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	b := w.member(w.person("Ada"))
 	for range 7 {
 		w.clock.Advance(23 * time.Hour)
@@ -79,8 +77,7 @@ func TestASessionThatGrewTooOldSaysSo(t *testing.T) {
 }
 
 func TestAStrangerLearnsNothingOfSessions(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	gone := w.member(p)
 	gone.post("/logout", nil).wantRedirect("/login")
@@ -108,8 +105,7 @@ func TestAStrangerLearnsNothingOfSessions(t *testing.T) {
 }
 
 func TestWhatWasTypedComesAlongThroughTheLogIn(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	b := w.member(p)
 	form := b.get("/account")
@@ -133,8 +129,7 @@ func TestWhatWasTypedComesAlongThroughTheLogIn(t *testing.T) {
 // A value that a program sets without loading a page is still set, for a guest. The
 // next page says that it was not set for the person.
 func TestAValueSetWithAnEndedSessionIsSaidToBeAGuests(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	b := w.member(p)
 	w.member(p).post("/devices/end-others", nil).wantRedirect("/devices")
@@ -148,8 +143,7 @@ func TestAValueSetWithAnEndedSessionIsSaidToBeAGuests(t *testing.T) {
 // With sessions in memory, a session that is not there was lost in a restart, or is in
 // another server's memory.
 func TestAServersMemorySaysThatASessionIsNotThere(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{store: store.KindMemory})
+	w := parallelWorld(t, embedded, options{store: store.KindMemory})
 	b := w.member(w.person("Ada"))
 	w.close()
 	w.open()

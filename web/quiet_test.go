@@ -49,8 +49,7 @@ func (b *browser) crawl() map[string]*answer {
 }
 
 func TestGETChangesNothing(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	p := w.person("Ada")
 	guest, starting, member := w.browser(), w.browser(), w.member(p)
 	starting.post("/session", url.Values{"key": {"colour"}, "value": {"green"}}).wantRedirect("/session")
@@ -78,8 +77,7 @@ func TestGETChangesNothing(t *testing.T) {
 }
 
 func TestAGuestWhoOnlyLooksGetsNoCookieAndLeavesNoTrace(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, services(t), options{learn: true})
+	w := parallelWorld(t, services, options{learn: true})
 	w.person("Ada")
 	before := w.everything()
 	look := func() {
@@ -98,8 +96,7 @@ func TestAGuestWhoOnlyLooksGetsNoCookieAndLeavesNoTrace(t *testing.T) {
 }
 
 func TestAMembersPageIsOneReadOfTheStoreAndNoSQL(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, services(t), options{learn: true})
+	w := parallelWorld(t, services, options{learn: true})
 	b := w.member(w.person("Ada"))
 	b.get("/profile").want(http.StatusOK)
 	// The server also queries the database by itself now and then, so the fewest
@@ -128,7 +125,6 @@ func TestAMembersPageIsOneReadOfTheStoreAndNoSQL(t *testing.T) {
 }
 
 func TestGreetingAndLogOutNeedNoDatabase(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.member(w.person("Ada"))
 		require.NoError(t, w.db.Close())
@@ -143,8 +139,7 @@ func TestGreetingAndLogOutNeedNoDatabase(t *testing.T) {
 }
 
 func TestStaticFilesKnowNoSession(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, services(t), options{learn: true})
+	w := parallelWorld(t, services, options{learn: true})
 	b := w.member(w.person("Ada"))
 	var files []string
 	b.get("/profile").doc().Find("link[href]:not([href^='data:']), script[src]").Each(func(_ int, s *goquery.Selection) {

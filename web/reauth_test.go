@@ -13,8 +13,7 @@ import (
 // TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing tries every route. Those
 // that require the password are listed here.
 func TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{mail: true})
+	w := parallelWorld(t, embedded, options{mail: true})
 	p := w.person("Ada")
 	ends := map[string]string{
 		"POST /devices/end":        "/devices",
@@ -63,14 +62,62 @@ func TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing(t *testing.T) {
 	}
 }
 
-func TestAGuestWhoWantsTheDownloadGetsItAfterLoggingIn(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+func TestWhatMayDoHarmAsksForThePasswordAgainAfterTenMinutes(t *testing.T) {
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
-	b := w.browser()
-	page := b.follow(b.get("/account/export").wantRedirect("/login?next=%2Faccount%2Fexport"))
-	in := b.submit(page, "form[action='/login']", map[string]string{"email": p.email, "password": p.password}).wantRedirect("/account/export")
-	if got := b.follow(in).want(http.StatusOK).header.Get("Content-Disposition"); !strings.HasPrefix(got, "attachment") {
-		t.Errorf("Content-Disposition %q", got)
+	b := w.member(p)
+	w.member(p)
+	id := b.otherDevices()[0]
+	w.clock.Advance(10 * time.Minute)
+	b.get("/profile").want(http.StatusOK) // records the last use
+	before := w.everything()
+	typed := "/account/email?account=" + web.AccountValue(p.id) + "&email=bea%40kelp.example"
+	for route, next := range map[string]string{
+		"POST /devices/end":        "/devices",
+		"POST /devices/end-others": "/devices",
+		"GET /account/email":       "/account/email",
+		"POST /account/email":      typed,
+		"GET /account/export":      "/account/export",
+		"GET /account/delete":      "/account/delete",
+		"POST /account/delete":     "/account/delete",
+	} {
+		method, path, _ := strings.Cut(route, " ")
+		var a *answer
+		if method == "GET" {
+			a = b.get(path)
+		} else {
+			a = b.post(path, map[string]url.Values{"/devices/end": {"id": {id}}, "/account/email": {"email": {"bea@kelp.example"}}}[path])
+		}
+		a.wantRedirect("/account/proof?next=" + url.QueryEscape(next))
 	}
+	old, page := b.token(), b.get("/account/proof?next="+url.QueryEscape(typed)).want(http.StatusOK)
+	b.submit(page, "form[action='/account/proof']", map[string]string{"password": wrongPassword}).want(http.StatusUnprocessableEntity).wantNoCookie()
+	w.wantUnchanged(before, "asking without proof", "history", "devices")
+	given := b.submit(page, "form[action='/account/proof']", map[string]string{"password": p.password}).wantRedirect(typed)
+	if b.token() == old {
+		t.Error("the token is the old one")
+	}
+	b.follow(given).want(http.StatusOK).wantValue("input#email", "bea@kelp.example")
+	b.get("/profile").wantText("dl.facts dt:contains('Logged in') + dd", "just now")
+	b.post("/devices/end-others", nil).wantRedirect("/devices")
+	b.get("/account/export").want(http.StatusOK)
+	w.clock.Advance(9 * time.Minute)
+	b.get("/account/delete").want(http.StatusOK)
+}
+
+// TestALoginDatedAheadIsNotRecent: the clock was two hours ahead and is now correct
+// again.
+func TestALoginDatedAheadIsNotRecent(t *testing.T) {
+	w := parallelWorld(t, embedded, options{})
+	w.clock.Advance(2 * time.Hour)
+	b := w.member(w.person("Ada"))
+	b.get("/account/delete").want(http.StatusOK)
+	w.clock.Advance(-2 * time.Hour)
+	b.get("/account/delete").wantRedirect("/account/proof?next=%2Faccount%2Fdelete")
+}
+
+func TestAPasswordThatIsNotGivenAgainIsAskedFor(t *testing.T) {
+	w := parallelWorld(t, embedded, options{})
+	b := w.member(w.person("Ada"))
+	b.post("/account/proof", nil).want(http.StatusUnprocessableEntity).wantText("#password-error", "Enter your password.")
 }

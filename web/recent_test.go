@@ -48,7 +48,6 @@ func lines(requests []request) []string {
 }
 
 func TestRecentRequestsOfThisSession(t *testing.T) {
-	t.Parallel()
 	onBothLearning(t, func(t *testing.T, w *world, _ string) {
 		p := w.person("Ada")
 		b := w.browser()
@@ -112,8 +111,7 @@ func TestRecentRequestsOfThisSession(t *testing.T) {
 }
 
 func TestRecentRequestsAreShownToNoOneElse(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	p := w.person("Ada")
 	b, other, eve := w.member(p), w.member(p), w.member(w.person("Eve"))
 	b.get("/devices").want(http.StatusOK)
@@ -133,7 +131,7 @@ func TestRecentRequestsAreShownToNoOneElse(t *testing.T) {
 
 	// Someone else logs in with the same browser.
 	eve.post("/session", url.Values{"key": {"diary"}, "value": {"x"}}).wantRedirect("/session")
-	eve.post("/login", url.Values{"email": {p.email}, "password": {p.password}}).wantRedirect("/profile")
+	eve.post("/login", credentials(p.email, p.password)).wantRedirect("/profile")
 	page := eve.get("/explain/recent")
 	if got := lines(recent(page)); !slices.Equal(got, []string{"POST /login 303"}) || strings.Contains(string(page.body), "diary") {
 		t.Errorf("the next person sees %q\n%s", got, page.text("ol.recent"))
@@ -141,8 +139,7 @@ func TestRecentRequestsAreShownToNoOneElse(t *testing.T) {
 }
 
 func TestRecentRequestsAreTheLastTwenty(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	b := w.member(w.person("Ada"))
 	for range 25 {
 		b.get("/profile").want(http.StatusOK)
@@ -157,8 +154,7 @@ func TestRecentRequestsAreTheLastTwenty(t *testing.T) {
 // TestNoTokenIsKept puts tokens wherever people can put text, as well as where tokens
 // belong, and searches for them in everything kept and shown.
 func TestNoTokenIsKept(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true})
+	w := parallelWorld(t, embedded, options{learn: true})
 	p := w.person("Ada")
 	b := w.browser()
 	b.logIn(p, "").wantRedirect("/profile")
@@ -169,7 +165,7 @@ func TestNoTokenIsKept(t *testing.T) {
 	}
 	b.get("/profile?session=" + b.token()).want(http.StatusOK)
 	tokens := []string{b.token()}
-	b.post("/login", url.Values{"email": {p.email}, "password": {p.password}}).wantRedirect("/profile")
+	b.post("/login", credentials(p.email, p.password)).wantRedirect("/profile")
 	tokens = append(tokens, b.token())
 	b.get("/explain").want(http.StatusOK)
 	page := b.get("/explain/recent")

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"io"
 	"io/fs"
 	"regexp"
 	"slices"
@@ -225,5 +226,49 @@ func TestTheGreetingIsTheNameAndNothingElse(t *testing.T) {
 	html, _ := pagetest.Render(t, views, "profile", inLayout(layout{}, profilePage{Name: `<b>"Bobby" & Co+</b>`}))
 	if want := `<h1>Hello, &lt;b&gt;&#34;Bobby&#34; &amp; Co&#43;&lt;/b&gt;!</h1>`; !strings.Contains(html, want) {
 		t.Errorf("no %s in\n%s", want, html)
+	}
+}
+
+func TestNoTextBecomesMarkup(t *testing.T) {
+	t.Parallel()
+	suite(t).CheckEscaping(t)
+}
+
+func TestACompiledPageIsThePageOfHTMLTemplate(t *testing.T) {
+	t.Parallel()
+	suite(t).CheckCompiled(t)
+}
+
+// The two pages that members open most are compiled: html/template makes some 200
+// allocations for one of them.
+func TestTheGreetingPagesAreCompiled(t *testing.T) {
+	// AllocsPerRun counts for the whole process.
+	views, _ := newTestViews(t)
+	for _, name := range []string{"home", "profile"} {
+		data := inLayout(layout{Title: "Sample", Member: "Ada"}, samplePages()[name][1])
+		n := testing.AllocsPerRun(100, func() {
+			require.NoError(t, views.Render(io.Discard, name, data))
+		})
+		if n > 20 {
+			t.Errorf("%s takes %.0f allocations: its template has something in it that is not compiled", name, n)
+		}
+	}
+}
+
+// BenchmarkRenderProfile compares compiled and interpreted rendering of the profile
+// page.
+func BenchmarkRenderProfile(b *testing.B) {
+	views, _ := newTestViews(b)
+	data := inLayout(
+		layout{Title: "Profile", Path: "/profile", Member: "Ada", Version: "1.2.3", Instance: "restarted 16 times, process ID 1954", Store: "Redis"},
+		samplePages()["profile"][1],
+	)
+	for way, data := range map[string]view.Data{"compiled": data, "interpreted": pagetest.Interpreted(data)} {
+		b.Run(way, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				require.NoError(b, views.Render(io.Discard, "profile", data))
+			}
+		})
 	}
 }

@@ -46,14 +46,6 @@ type stores struct {
 	redis       *testservice.RedisServer
 }
 
-// dir returns a folder for data other than people and sessions.
-func (s stores) dir(t testing.TB) string {
-	if s.dataDir != "" {
-		return s.dataDir
-	}
-	return t.TempDir()
-}
-
 // embedded returns the stores of a machine that has only Go.
 func embedded(t testing.TB) stores {
 	t.Helper()
@@ -83,7 +75,7 @@ func servicesOf(t testing.TB, server *testservice.RedisServer) stores {
 	return stores{redis: server, redisURL: server.URL, databaseURL: testkit.Postgres(t).URL}
 }
 
-// onBothStacks runs a test on a site with the embedded stores and on one with
+// onBothStacks runs a parallel test on a site with the embedded stores and on one with
 // the real services.
 func onBothStacks(t *testing.T, test func(t *testing.T, w *world)) {
 	t.Helper()
@@ -93,15 +85,11 @@ func onBothStacks(t *testing.T, test func(t *testing.T, w *world)) {
 // onBothStacksWith is onBothStacks with other options.
 func onBothStacksWith(t *testing.T, o options, test func(t *testing.T, w *world)) {
 	t.Helper()
-	for name, at := range bothStacks {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, newWorld(t, at(t), o))
-		})
+	t.Parallel()
+	for name, at := range map[string]func(testing.TB) stores{"embedded Redis and SQLite": embedded, "Redis and PostgreSQL": services} {
+		t.Run(name, func(t *testing.T) { test(t, parallelWorld(t, at, o)) })
 	}
 }
-
-var bothStacks = map[string]func(testing.TB) stores{"embedded Redis and SQLite": embedded, "Redis and PostgreSQL": services}
 
 type options struct {
 	https   bool
@@ -159,6 +147,13 @@ type world struct {
 	past    redis.Conn // to the session store, bypassing the site
 }
 
+// parallelWorld marks the test as parallel and runs a site for it.
+func parallelWorld(t *testing.T, at func(testing.TB) stores, o options) *world {
+	t.Helper()
+	t.Parallel()
+	return newWorld(t, at(t), o)
+}
+
 // newWorld runs a site until the end of the test. It then searches the whole log for
 // passwords and tokens that the test's browsers held.
 func newWorld(t testing.TB, at stores, o options) *world {
@@ -193,10 +188,6 @@ func newWorld(t testing.TB, at stores, o options) *world {
 // starts.
 func (w *world) open() {
 	w.t.Helper()
-	must := func(err error) {
-		w.t.Helper()
-		require.NoError(w.t, err)
-	}
 	ctx := w.t.Context()
 	log := slog.New(slog.NewJSONHandler(&w.log, nil))
 	switch {
@@ -207,10 +198,10 @@ func (w *world) open() {
 	}
 	var err error
 	w.db, err = database.Open(ctx, database.Config{URL: w.stores.databaseURL, DataDir: w.stores.dataDir, Timeout: testkit.Patience})
-	must(err)
+	require.NoError(w.t, err)
 	w.process = web.Process{ID: os.Getpid(), Started: w.clock.Now()}
 	w.process.Start, err = w.db.RecordStart(ctx, database.Start{Instance: "test", Version: "test", At: w.clock.Now()})
-	must(err)
+	require.NoError(w.t, err)
 	connections := &trace.Connections{}
 	settings := store.Config{
 		Connecting:      connections.Connecting,
@@ -227,14 +218,15 @@ func (w *world) open() {
 		Log:             log,
 	}
 	w.store, err = store.Open(ctx, settings)
-	must(err)
+	require.NoError(w.t, err)
 	byHand, err := byhand.Of(ctx, settings, w.store)
-	must(err)
+	require.NoError(w.t, err)
+	folder := cmp.Or(w.stores.dataDir, w.t.TempDir())
 	w.sessions = session.New(session.Config{
 		Store:   w.store,
 		Where:   w.store.Where,
 		Devices: w.db.Devices(),
-		DataDir: cmp.Or(w.stores.dataDir, w.t.TempDir()),
+		DataDir: folder,
 		Limits: session.Limits{
 			Idle: sessionIdle, Lifetime: sessionLife, Remember: sessionLonger, Guest: w.options.guestIdle, GuestBytes: w.options.guestBytes,
 		},
@@ -251,11 +243,11 @@ func (w *world) open() {
 	w.accounts = account.New(account.Config{
 		Store: w.db.People(), Throttle: limiter, Hasher: cmp.Or(w.options.hasher, testkit.Hasher()), Policy: password.Policy{MinRunes: minPassword}, Now: w.clock.Now, Log: log,
 	})
-	w.folder = mail.NewFolder(filepath.Join(w.stores.dir(w.t), "mail"), "Holdfast <holdfast@localhost>", log)
+	w.folder = mail.NewFolder(filepath.Join(folder, "mail"), "Holdfast <holdfast@localhost>", log)
 	w.post, err = mail.New(mail.Config{
 		Outbox: w.db.Outbox(), Accounts: w.accounts, Transport: w.folder, BaseURL: w.base.String(), Browser: web.BrowserWords, Log: log,
 	})
-	must(err)
+	require.NoError(w.t, err)
 	w.attacks.make, w.attacks.Runner = w.options.attacks, attack.New(attack.Config{
 		Server: w.base.String(), Accounts: w.accounts, Sessions: w.sessions, Store: w.store, Unslowed: !w.options.slow, Limit: time.Minute, Log: log,
 	})
@@ -264,7 +256,7 @@ func (w *world) open() {
 		Learn: w.options.learn, OneStep: w.store.OneStep, ByHand: byHand, Connections: connections, Recent: w.recent,
 		Lab: pages.Lab{Restart: w.lab.restart, Check: &w.lab, Attacks: &w.attacks, Second: secondOf{&w.lab}, Store: w.store},
 	})
-	must(err)
+	require.NoError(w.t, err)
 	w.site, err = web.NewSharing(web.Config{
 		Accounts:       w.accounts,
 		Sessions:       w.sessions,
@@ -283,7 +275,7 @@ func (w *world) open() {
 		Version:        "test",
 		Process:        w.process,
 	})
-	must(err)
+	require.NoError(w.t, err)
 	w.handler.Store(w.site)
 }
 
@@ -332,9 +324,7 @@ func (w *world) person(name string) person {
 		EmailKey:     p.email,
 		PasswordHash: hash,
 	})
-	if err != nil {
-		w.t.Fatalf("insert %s: %v", name, err)
-	}
+	require.NoError(w.t, err)
 	return p
 }
 
@@ -366,9 +356,3 @@ func (s *secrets) notIn(t testing.TB, what, text string) {
 		}
 	}
 }
-
-// socket returns where a world's embedded Redis listens.
-func (s stores) socket() string { return filepath.Join(s.dataDir, "redis.sock") }
-
-// where identifies the stack in a failure message.
-func (s stores) where() string { return cmp.Or(s.redisURL, "embedded") }

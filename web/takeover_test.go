@@ -12,12 +12,6 @@ import (
 	"holdfast/internal/dev/require"
 )
 
-const (
-	tellsTaken    = "Someone tried to use your email address"
-	tellsLogIn    = "New login to your account"
-	tellsPassword = "Your password was changed"
-)
-
 // signUp signs up a stranger with an address.
 func (w *world) signUp(email string) *answer {
 	return w.browser().post("/register", url.Values{"name": {"Mallory"}, "email": {email}, "password": {otherPassword}})
@@ -34,7 +28,6 @@ func (a *answer) without(email string) string {
 // TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse: someone who used the address
 // in the meantime, which needs no mailbox, would block its owner.
 func TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse(t *testing.T) {
-	t.Parallel()
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 		for _, waits := range []bool{false, true} { // whether the email to the former address is delayed
 			p, bob := w.person("Ada"), w.person("Bob")
@@ -78,8 +71,7 @@ func TestAnAddressThatCanBeTakenBackIsTakenForEverybodyElse(t *testing.T) {
 }
 
 func TestAnAddressThatCanBeTakenBackIsTakenWithoutMailToo(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p, bob := w.person("Ada"), w.person("Bob")
 	w.moves(w.member(p), "thief@kelp.example")
 	kept, taken := w.signUp(p.email), w.signUp(bob.email)
@@ -93,7 +85,6 @@ func TestAnAddressThatCanBeTakenBackIsTakenWithoutMailToo(t *testing.T) {
 // TestAnAddressIsFreeWhenTheWayBackToItIsOver: it is reserved for 7 days and no longer,
 // and the account that had it may use it.
 func TestAnAddressIsFreeWhenTheWayBackToItIsOver(t *testing.T) {
-	t.Parallel()
 	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
 		p, other := w.person("Ada"), w.person("Bob")
 		b := w.member(p)
@@ -108,22 +99,9 @@ func TestAnAddressIsFreeWhenTheWayBackToItIsOver(t *testing.T) {
 	})
 }
 
-// emailed counts the emails to an address, by subject.
-func (w *world) emailed(to string) map[string]int {
-	w.t.Helper()
-	counts := map[string]int{}
-	for _, m := range w.sendMail() {
-		if strings.Trim(m.To, "<>") == to {
-			counts[m.Subject]++
-		}
-	}
-	return counts
-}
-
 // TestNobodysMailboxIsFloodedWithNoticesOfAnAccount: someone who signs up with an
 // address needs no mailbox, and can log in and change the password without limit.
 func TestNobodysMailboxIsFloodedWithNoticesOfAnAccount(t *testing.T) {
-	t.Parallel()
 	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {
 		const victim = "victim@kelp.example"
 		w.signUp(victim).wantRedirect("/login")
@@ -175,7 +153,6 @@ func (w *world) verify(p person) {
 // request with another person's address is counted separately, and each request counted
 // for the reset has emailed the owner a link.
 func TestStrangersDoNotKeepAnOwnerFromTheMailThatResetsThePassword(t *testing.T) {
-	t.Parallel()
 	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		stranger := w.member(w.person("Bob"))
@@ -202,5 +179,39 @@ func TestStrangersDoNotKeepAnOwnerFromTheMailThatResetsThePassword(t *testing.T)
 			t.Errorf("emailed: %v", got)
 		}
 		w.browser().get(w.linkIn(w.mailTo(p.email, asksReset))).want(http.StatusOK)
+	})
+}
+
+func TestAnAddressIsChangedByTheNewOneAndRestoredByTheOld(t *testing.T) {
+	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
+		p, other := w.person("Ada"), w.person("Bob")
+		b := w.member(p)
+		free := b.submit(b.get("/account/email").want(http.StatusOK), "form[action='/account/email']", map[string]string{"email": "new@kelp.example"}).wantRedirect("/account")
+		taken := b.post("/account/email", url.Values{"email": {other.email}}).wantRedirect("/account")
+		if string(free.body) != string(taken.body) || len(free.cookies) != len(taken.cookies) {
+			t.Error("the response reveals whether an address is taken")
+		}
+		w.mailTo(other.email, "Someone tried to use your email address")
+		link := w.linkIn(w.mailTo("new@kelp.example", "Confirm your new email address"))
+		w.browser().post("/login", credentials("new@kelp.example", p.password)).want(http.StatusUnprocessableEntity)
+		w.browser().get(link).want(http.StatusOK).wantText("main strong", "new@kelp.example")
+		b.submit(b.get(link), "form[action='/verify']", nil).wantRedirect("/account")
+		b.get(link).want(http.StatusOK).wantText("h1", "Your email address is confirmed")
+		w.browser().post("/login", credentials("new@kelp.example", p.password)).wantRedirect("/profile")
+		w.browser().post("/login", credentials(p.email, p.password)).want(http.StatusUnprocessableEntity)
+
+		// Someone who took over the account cannot prevent the undo.
+		b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
+		undo := w.linkIn(w.mailTo(p.email, "Your email address was changed"))
+		w.clock.Advance(6 * 24 * time.Hour)
+		owner := w.browser()
+		undone := owner.submit(owner.get(undo).want(http.StatusOK), "form[action='/verify']", nil).wantReset()
+		wantLoggedOut(b)
+		w.browser().post("/login", credentials("new@kelp.example", otherPassword)).want(http.StatusUnprocessableEntity)
+		for _, known := range []string{p.password, otherPassword} {
+			w.browser().post("/login", credentials(p.email, known)).want(http.StatusUnprocessableEntity)
+		}
+		owner.submit(owner.follow(undone), "form[action='/reset']", map[string]string{"password": "nine otters share a kettle"}).wantRedirect("/login")
+		owner.post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")
 	})
 }

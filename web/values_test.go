@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,7 +58,6 @@ func (a *answer) shown() map[string]string {
 }
 
 func TestAGuestSetsAndRemovesValuesOfTheirSession(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.browser()
 		if got := b.session(); got.Stored || got.Member != nil || got.Created != nil || len(got.Values) != 0 || got.Values == nil {
@@ -89,8 +89,7 @@ func TestAGuestSetsAndRemovesValuesOfTheirSession(t *testing.T) {
 }
 
 func TestAGuestWhoLogsOutLeavesNothing(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	before := w.everything()
 	b := w.browser()
 	b.set("colour", "green").wantRedirect("/session")
@@ -103,15 +102,13 @@ func TestAGuestWhoLogsOutLeavesNothing(t *testing.T) {
 }
 
 func TestRemovingFromNothingStartsNoSession(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	before := w.everything()
 	w.browser().post("/session", url.Values{"key": {"colour"}, "value": {""}}).wantRedirect("/session").wantNoCookie()
 	w.wantUnchanged(before, "removing a value that no session has")
 }
 
 func TestAGuestsValuesSurviveLoggingInUnderANewToken(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		b := w.browser()
 		b.set("colour", "green")
@@ -135,14 +132,13 @@ func TestAGuestsValuesSurviveLoggingInUnderANewToken(t *testing.T) {
 }
 
 func TestOfAnotherPersonsSessionNothingIsLeft(t *testing.T) {
-	t.Parallel()
 	onBothStacks(t, func(t *testing.T, w *world) {
 		ada, bea := w.person("Ada"), w.person("Bea")
 		b := w.member(ada)
 		b.set("diary", "of Ada").wantRedirect("/session")
 		before := b.token()
 		// The login page is not shown to members, but its form may still be open.
-		b.post("/login", url.Values{"email": {bea.email}, "password": {bea.password}}).wantRedirect("/profile")
+		b.post("/login", credentials(bea.email, bea.password)).wantRedirect("/profile")
 		if got := b.session(); got.Member == nil || got.Member.ID != bea.id || len(got.Values) != 0 {
 			t.Errorf("Bea's session: %+v", got)
 		}
@@ -174,7 +170,7 @@ func TestParallelRequestsOfOneSessionLoseNothing(t *testing.T) {
 	for i := range writers {
 		all.Go(func() {
 			at := []*world{here, there}[i%2]
-			answers[i] = at.bare("POST", "/session", fmt.Sprintf("key=k%d&value=v%d", i, i), cookie, "Content-Type: application/x-www-form-urlencoded")
+			answers[i] = at.bare("POST", "/session", fmt.Sprintf("key=k%d&value=v%d", i, i), cookie, "Content-Type: "+urlencoded)
 		})
 	}
 	all.Wait()
@@ -194,8 +190,7 @@ func TestParallelRequestsOfOneSessionLoseNothing(t *testing.T) {
 }
 
 func TestTooMuchForASessionIsSaidAtTheField(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	b := w.browser()
 	for i := range 100 {
 		b.post("/session", url.Values{"key": {fmt.Sprint("k", i)}, "value": {"v"}}).wantRedirect("/session")
@@ -234,4 +229,22 @@ func TestTooMuchForASessionIsSaidAtTheField(t *testing.T) {
 		}
 	}
 	t.Error("a session takes more than 16 KiB")
+}
+
+func TestOnThePageOnlyTheButtonRemovesAValue(t *testing.T) {
+	w := parallelWorld(t, embedded, options{})
+	b := w.browser()
+	b.set("colour", "green")
+	b.get("/session").wantNotices("colour has been set.")
+	again := b.set("colour", "").want(http.StatusUnprocessableEntity)
+	again.wantText("#value-error", "Enter a value.").wantText("title", "Error: Session · Holdfast")
+	if got := again.shown()["colour"]; got != "green" {
+		t.Errorf("an empty value changed it to %q", got)
+	}
+	page := b.get("/session")
+	b.submit(page, "table.values form", nil).wantRedirect("/session")
+	after := b.get("/session")
+	if got := after.notices(); len(after.shown()) != 0 || !slices.Equal(got, []string{"colour has been removed."}) {
+		t.Errorf("after removing it: %v, %q", after.shown(), got)
+	}
 }

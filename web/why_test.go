@@ -47,8 +47,7 @@ func TestThePageThatSaysWhyIsPublicAndStartsNothingWithoutLearn(t *testing.T) {
 
 // A browser does not send the cookie of an https site to a port that serves http.
 func TestOnHTTPSNoSecondServerIsStarted(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t, embedded(t), options{learn: true, https: true})
+	w := parallelWorld(t, embedded, options{learn: true, https: true})
 	b := w.member(w.person("Ada"))
 	page := b.get("/why").want(http.StatusOK)
 	if page.doc().Find("main form").Length() != 0 || !strings.Contains(page.text("main"), "browsers would not send it the cookie") {
