@@ -38,8 +38,7 @@ func TestTheDownloadHasEveryRowHoweverMany(t *testing.T) {
 			  SELECT substr('device0000', 1, 16 - length(CAST(i AS TEXT))) || i, $2, substr('0000000000000000000000000000000000000000000', 1, 43 - length(CAST(i AS TEXT))) || i,
 			    '', '', FALSE, 1600000000000, 1700000000000, TRUE, 1690000000000 + i / 7, 'owner' FROM n`, sessions},
 		} {
-			_, err := w.db.SQL().ExecContext(t.Context(), counting+insert.query, insert.rows, p.id)
-			require.NoError(t, err)
+			w.sql(counting+insert.query, insert.rows, p.id)
 		}
 		var all struct{ Sessions, History []map[string]any }
 		require.NoError(t, json.Unmarshal(b.get("/account/export").want(http.StatusOK).body, &all))
@@ -77,8 +76,7 @@ func TestTheDownloadHasValuesBrowsersAndOtherAddresses(t *testing.T) {
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 		p := w.person("Ada")
 		w.verify(p)
-		b := w.browser()
-		b.logIn(p, "").wantRedirect("/profile")
+		b := w.known(p)
 		b.post("/session", url.Values{"key": {"colour"}, "value": {"kelp green"}}).wantRedirect("/session")
 		w.moves(b, "moved@kelp.example")
 		w.sendMail()
@@ -123,10 +121,7 @@ func TestAStreamThatFailsIsNotTakenForTheWhole(t *testing.T) {
 		})
 	}
 	b := w.browser()
-	a := b.get("/fails-first").want(http.StatusServiceUnavailable).wantText("h1", "We can’t reach the database right now")
-	if got := a.header.Get(echo.HeaderContentDisposition); got != "" {
-		t.Errorf("the page is an %s", got)
-	}
+	b.get("/fails-first").want(http.StatusServiceUnavailable).wantText("h1", "We can’t reach the database right now").wantHeader(echo.HeaderContentDisposition, "")
 	mark := w.log.Mark()
 	response, err := b.client.Do(b.request(http.MethodGet, "/fails-later", nil))
 	require.NoError(t, err)
@@ -142,8 +137,7 @@ func TestAStreamThatFailsIsNotTakenForTheWhole(t *testing.T) {
 func TestTheDownloadHasAllThatIsKeptOfThePersonAndNothingToLogInWith(t *testing.T) {
 	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
 		p := w.person("Ada")
-		b := w.browser()
-		b.logIn(p, "").wantRedirect("/profile")
+		b := w.known(p)
 		w.member(p)
 		b.post("/devices/end-others", nil).wantRedirect("/devices")
 		a := b.get("/account/export").want(http.StatusOK)

@@ -16,7 +16,7 @@ import (
 )
 
 func credentials(email, password string) url.Values {
-	return credentials(email, password)
+	return url.Values{"email": {email}, "password": {password}}
 }
 
 const (
@@ -27,18 +27,13 @@ const (
 func TestGuessingIsSlowedButNotOnABrowserThatIsKnown(t *testing.T) {
 	onBothStacksWith(t, options{slow: true}, func(t *testing.T, w *world) {
 		p := w.person("Ada")
-		owner := w.browser()
-		owner.logIn(p, "").wantRedirect("/profile")
+		owner := w.known(p)
 		owner.logOut()
 
 		spellings := []string{p.email, strings.ToUpper(p.email), "  " + p.email + " ", "\t" + p.email, strings.ToUpper(p.email[:3]) + p.email[3:]}
 		guess := func(email string, n int) *answer {
-			attacker := w.browser() // keeps no cookie
-			r := attacker.request("POST", "/login", strings.NewReader(credentials(email, wrongPassword).Encode()))
-			r.Header.Set("Content-Type", urlencoded)
-			r.Header.Set("X-Forwarded-For", fmt.Sprintf("198.51.100.%d", n))
-			r.Header.Set("X-Real-IP", fmt.Sprintf("198.51.100.%d", n))
-			return attacker.do(r)
+			address := fmt.Sprintf("198.51.100.%d", n)
+			return w.browser().postWith("/login", credentials(email, wrongPassword).Encode(), "X-Forwarded-For: "+address, "X-Real-IP: "+address)
 		}
 		for n := range 12 {
 			want := http.StatusUnprocessableEntity
@@ -52,10 +47,8 @@ func TestGuessingIsSlowedButNotOnABrowserThatIsKnown(t *testing.T) {
 				t.Errorf("try %d: %q for an account, %q for none", n, known.text("#email-error"), unknown.text("#email-error"))
 			}
 			if want == http.StatusTooManyRequests {
-				if known.header.Get("Retry-After") != "5" || known.text("#email-error") != "Too many attempts. Try again in 5 seconds." {
-					t.Errorf("Retry-After %q, %q", known.header.Get("Retry-After"), known.text("#email-error"))
-				}
-				if known.doc().Find("input#email").AttrOr("value", "") == "" || known.doc().Find("input#password").AttrOr("value", "") != "" {
+				known.wantHeader("Retry-After", "5").wantText("#email-error", "Too many attempts. Try again in 5 seconds.")
+				if known.value("input#email") == "" || known.value("input#password") != "" {
 					t.Error("what was typed is not kept, or the password is")
 				}
 			}
@@ -72,8 +65,7 @@ func TestGuessingIsSlowedButNotOnABrowserThatIsKnown(t *testing.T) {
 func TestAKnownBrowserIsSlowedByWhatItFailsItself(t *testing.T) {
 	w := parallelWorld(t, embedded, options{slow: true})
 	p := w.person("Ada")
-	b := w.browser()
-	b.logIn(p, "").wantRedirect("/profile")
+	b := w.known(p)
 	for n := range 8 {
 		want := http.StatusUnprocessableEntity
 		if n >= 5 {
@@ -112,14 +104,11 @@ func TestOfABurstOfWrongPasswordsFewAreHashed(t *testing.T) {
 
 func TestAnAddressThatTriesManyAccountsIsSlowed(t *testing.T) {
 	w := parallelWorld(t, embedded, options{slow: true})
-	slowed := 0
+	statuses := map[int]int{}
 	for n := range 40 {
-		a := w.browser().post("/login", credentials(fmt.Sprintf("somebody%d@kelp.example", n), wrongPassword))
-		if a.status == http.StatusTooManyRequests {
-			slowed++
-		}
+		statuses[w.browser().post("/login", credentials(fmt.Sprintf("somebody%d@kelp.example", n), wrongPassword)).status]++
 	}
-	if slowed != 10 {
+	if slowed := statuses[http.StatusTooManyRequests]; slowed != 10 {
 		t.Errorf("%d of 40 tries were held, want 10", slowed)
 	}
 }

@@ -2,7 +2,6 @@ package web_test
 
 import (
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,12 +13,14 @@ import (
 func TestTheSessionCookieGoesWithTheBrowserUnlessRemembered(t *testing.T) {
 	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
-	b := w.browser()
-	ordinary := b.logIn(p, "").cookie(product.SessionCookie)
-	if ordinary.MaxAge != 0 || !ordinary.Expires.IsZero() {
-		t.Errorf("an ordinary log-in's cookie stays: %s", ordinary.Raw)
+	for what, in := range map[string]*answer{
+		"logging in": w.browser().logIn(p, ""), "registering": w.browser().register("Bea", "bea@kelp.example", otherPassword),
+	} {
+		if cookie := in.cookie(product.SessionCookie); cookie.MaxAge != 0 || !cookie.Expires.IsZero() {
+			t.Errorf("%s sets a cookie that stays: %s", what, cookie.Raw)
+		}
 	}
-	b = w.browser()
+	b := w.browser()
 	page := b.get("/login")
 	page.wantText("label[for=remember]", "Keep me logged in for 30 days")
 	kept := b.submit(page, "form[action='/login']", map[string]string{
@@ -28,11 +29,6 @@ func TestTheSessionCookieGoesWithTheBrowserUnlessRemembered(t *testing.T) {
 	month := int(sessionLonger / time.Second)
 	if kept.MaxAge < month-60 || kept.MaxAge > month+60 {
 		t.Errorf("a remembered log-in's cookie stays %d seconds, want 30 days: %s", kept.MaxAge, kept.Raw)
-	}
-	registered := w.browser()
-	cookie := registered.register("Bea", "bea@kelp.example", "quiet harbours freeze late").cookie(product.SessionCookie)
-	if cookie.MaxAge != 0 || !cookie.Expires.IsZero() {
-		t.Errorf("registering sets a cookie that stays: %s", cookie.Raw)
 	}
 }
 
@@ -217,9 +213,9 @@ func TestTokensAreSpreadEvenly(t *testing.T) {
 func TestWhoRegistersCanStayLoggedIn(t *testing.T) {
 	w := parallelWorld(t, embedded, options{})
 	for box, kept := range map[string]bool{"on": true, "": false} {
-		b := w.browser()
-		form := url.Values{"name": {"Ada"}, "email": {"ada" + box + "@kelp.example"}, "password": {"quiet harbours freeze late"}, "remember": {box}}
-		cookie := b.post("/register", form).wantRedirect("/profile").cookie(w.sessions.CookieName())
+		form := signUpForm("ada"+box+"@kelp.example", otherPassword)
+		form.Set("remember", box)
+		cookie := w.browser().post("/register", form).wantRedirect("/profile").cookie(w.sessions.CookieName())
 		if got := cookie.MaxAge > 0; got != kept {
 			t.Errorf("remember %q: the cookie is kept when the browser closes: %v", box, got)
 		}

@@ -3,7 +3,6 @@ package web_test
 import (
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -36,7 +35,7 @@ func TestDeletingAnAccountWhileItIsUsedFailsForNobody(t *testing.T) {
 			do(func() *answer { return other.post("/account/name", url.Values{"name": {"Ada King"}}) })
 			all.Go(func() { b.post("/account/delete", url.Values{"email": {p.email}}).wantRedirect("/") })
 			all.Wait()
-			w.wantRows(0, `SELECT id FROM people WHERE id = '`+p.id+`'`)
+			w.wantRows(0, `SELECT id FROM people WHERE id = $1`, p.id)
 		}
 	})
 }
@@ -47,8 +46,7 @@ func TestADeletedAccountLeavesNoCountedTryAndNoMail(t *testing.T) {
 	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {
 		p, bob := w.person("Ada"), w.person("Bob")
 		w.verify(p)
-		b := w.browser()
-		b.logIn(p, "").wantRedirect("/profile")
+		b := w.known(p)
 		b.withoutSession().post("/login", credentials(p.email, wrongPassword)).want(http.StatusUnprocessableEntity)
 		w.browser().post("/login", credentials(p.email, wrongPassword)).want(http.StatusUnprocessableEntity)
 		w.browser().post("/login", credentials(bob.email, wrongPassword)).want(http.StatusUnprocessableEntity)
@@ -101,25 +99,22 @@ func TestDeletingAnAccountDoesNotFreeAMailboxThatWasNeverItsOwnOfItsGuard(t *tes
 }
 
 func TestDeletingAnAccountAsksForItsAddress(t *testing.T) {
-	w := newWorld(t, embedded(t), options{})
+	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	b := w.member(p)
 	page := b.get("/account/delete").want(http.StatusOK)
 	form := "form[action='/account/delete']"
-	if got := page.doc().Find("#email").AttrOr("autocomplete", ""); got != "off" {
-		t.Errorf("autocomplete=%q", got)
-	}
+	page.wantCount("#email[autocomplete=off]", 1)
 	before := w.everything()
 	for _, typed := range []string{"", "ada", w.person("Bea").email} {
 		again := b.submit(page, form, map[string]string{"email": typed}).want(http.StatusUnprocessableEntity)
-		input := again.doc().Find("#email")
-		if again.text("#email-error") == "" || input.AttrOr("aria-invalid", "") != "true" || input.AttrOr("value", "") != typed {
+		if again.text("#email-error") == "" || again.count("#email[aria-invalid=true]") != 1 || again.value("#email") != typed {
 			t.Errorf("%q: %s", typed, again.text("main"))
 		}
 	}
 	w.wantUnchanged(before, "another address", "people") // Bea
 	b.submit(page, form, map[string]string{"email": " " + strings.ToUpper(p.email)}).wantRedirect("/")
-	w.wantRows(0, `SELECT id FROM people WHERE id = '`+p.id+`'`)
+	w.wantRows(0, `SELECT id FROM people WHERE id = $1`, p.id)
 }
 
 // TestEveryClickOnDeleteGetsTheAnswerOfTheFirst: a browser shows the response to the
@@ -129,14 +124,12 @@ func TestEveryClickOnDeleteGetsTheAnswerOfTheFirst(t *testing.T) {
 		p := w.person("Ada")
 		b, elsewhere := w.member(p), w.member(p)
 		form := url.Values{"email": {p.email}, "account": {web.AccountValue(p.id)}}.Encode()
-		headers := append(w.sameOrigin(), "Content-Type: "+urlencoded)
 		click := func(cookie string) *answer {
-			return w.bare(http.MethodPost, "/account/delete", form, slices.Concat(headers, []string{"Cookie: " + cookie})...)
+			return w.bare(http.MethodPost, "/account/delete", form, append(w.sameOrigin(), "Content-Type: "+urlencoded, "Cookie: "+cookie)...)
 		}
 		wantFirst := func(a *answer) {
 			t.Helper()
-			a.wantRedirect("/")
-			if notice := a.cookie("parting"); notice == nil || notice.Value != "deleted" {
+			if notice := a.wantRedirect("/").cookie("parting"); notice.Value != "deleted" {
 				t.Errorf("the notice is %v", notice)
 			}
 		}
@@ -159,15 +152,14 @@ func TestEveryClickOnDeleteGetsTheAnswerOfTheFirst(t *testing.T) {
 		for _, cookie := range []string{"", ended, w.sessions.CookieName() + "=" + text.NewToken()} {
 			click(cookie).wantRedirect("/login?next=%2Faccount%2Fdelete")
 		}
-		w.wantRows(1, `SELECT id FROM people WHERE id = '`+bea.id+`'`)
+		w.wantRows(1, `SELECT id FROM people WHERE id = $1`, bea.id)
 	})
 }
 
 func TestADeletedAccountLeavesNothingOfThePerson(t *testing.T) {
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 		p := w.person("Ada Nobody-Else")
-		b, other := w.browser(), w.member(p)
-		b.logIn(p, "").wantRedirect("/profile")
+		b, other := w.known(p), w.member(p)
 		link := w.link(account.PurposeReset, p)
 		w.sendMail()
 		page := b.get("/account/delete").want(http.StatusOK)

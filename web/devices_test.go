@@ -21,6 +21,13 @@ func (a *answer) cards() []string {
 	return a.doc().Find(".cards > .card > h2").Map(func(_ int, s *goquery.Selection) string { return s.Text() })
 }
 
+func (a *answer) wantCards(want ...string) {
+	a.t.Helper()
+	if got := a.cards(); !slices.Equal(got, want) {
+		a.fault("the devices are %q, want %q", got, want)
+	}
+}
+
 func TestAPersonSeesTheirDevicesAndEndsThem(t *testing.T) {
 	onBothStacks(t, func(t *testing.T, w *world) {
 		p := w.person("Ada")
@@ -28,16 +35,10 @@ func TestAPersonSeesTheirDevicesAndEndsThem(t *testing.T) {
 		there.agent = firefox
 		here.logIn(p, "").wantRedirect("/profile")
 		there.logIn(p, "").wantRedirect("/profile")
-		if got := here.get("/devices").want(http.StatusOK).cards(); !slices.Equal(got, []string{"Chrome on Linux this device", "Firefox on Linux"}) {
-			t.Errorf("devices %q", got)
-		}
-		if got := there.get("/devices").cards(); !slices.Equal(got, []string{"Firefox on Linux this device", "Chrome on Linux"}) {
-			t.Errorf("devices %q", got)
-		}
+		here.get("/devices").want(http.StatusOK).wantCards("Chrome on Linux this device", "Firefox on Linux")
+		there.get("/devices").wantCards("Firefox on Linux this device", "Chrome on Linux")
 		ended := here.submit(here.get("/devices"), "form[action='/devices/end']", nil).wantRedirect("/devices")
-		if page := here.follow(ended); !slices.Equal(page.notices(), []string{"That device has been logged out."}) || len(page.cards()) != 1 {
-			t.Errorf("after ending one: %q, %q", page.notices(), page.cards())
-		}
+		here.follow(ended).wantNotices("That device has been logged out.").wantCards("Chrome on Linux this device")
 		wantLoggedOut(there)
 		here.get("/profile").want(http.StatusOK)
 
@@ -110,7 +111,7 @@ func TestPastSessionsSayHowTheyEndedAPageAtATime(t *testing.T) {
 		t.Fatalf("the first page has %d: %q", len(got), got)
 	}
 	seen, page := len(past(first)), first
-	for page.doc().Find("a[rel=next]").Length() > 0 {
+	for page.count("a[rel=next]") > 0 {
 		page = here.get(page.doc().Find("a[rel=next]").AttrOr("href", "")).want(http.StatusOK)
 		seen += len(past(page))
 	}
@@ -119,7 +120,7 @@ func TestPastSessionsSayHowTheyEndedAPageAtATime(t *testing.T) {
 		t.Errorf("%d past sessions, want %d; the first of all is %q", seen, want, last[len(last)-1])
 	}
 	for _, odd := range []string{"0", "-1", "99999999999999999999", "x", "1%00", "2;drop"} {
-		if page := here.get("/devices?page=" + odd).want(http.StatusOK); len(past(page)) != 20 || page.doc().Find("a[rel=prev]").Length() != 0 {
+		if page := here.get("/devices?page=" + odd).want(http.StatusOK); len(past(page)) != 20 || page.count("a[rel=prev]") != 0 {
 			t.Errorf("page %s is another than the first", odd)
 		}
 	}
@@ -192,12 +193,8 @@ func TestADeviceIsShownByItsKind(t *testing.T) {
 		"":           "unknown",
 	} {
 		b := w.browser()
-		r := b.request(http.MethodPost, "/login", strings.NewReader(credentials(p.email, p.password).Encode()))
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.Header.Set("User-Agent", userAgent)
-		b.do(r).wantRedirect("/profile")
-		if n := b.get("/devices").doc().Find(".card.current .kind-" + kind).Length(); n != 1 {
-			t.Errorf("%q is not shown as a %s", userAgent, kind)
-		}
+		b.agent = userAgent
+		b.logIn(p, "").wantRedirect("/profile")
+		b.get("/devices").wantCount(".card.current .kind-"+kind, 1)
 	}
 }

@@ -22,14 +22,8 @@ func TestAnErrorPageKnowsWhoIsAsking(t *testing.T) {
 	member, guest := w.member(p), w.browser()
 	for _, path := range []string{"/none", "/test/fault", "/devices/end/x"} {
 		page := member.get(path).wantErrorPage().wantNoCookie()
-		page.wantText("header .person", p.name)
-		if page.doc().Find("header a[href='/profile']").Length() != 1 || page.doc().Find("header form[action='/logout']").Length() != 1 {
-			t.Errorf("%s: a member has lost the navigation: %s", path, page.text("header"))
-		}
-		page = guest.get(path).wantErrorPage()
-		if page.doc().Find("header a[href='/login']").Length() != 1 || page.doc().Find("header form[action='/logout']").Length() != 0 {
-			t.Errorf("%s: a guest has lost the navigation: %s", path, page.text("header"))
-		}
+		page.wantText("header .person", p.name).wantCount("header a[href='/profile']", 1).wantCount("header form[action='/logout']", 1)
+		guest.get(path).wantErrorPage().wantCount("header a[href='/login']", 1).wantCount("header form[action='/logout']", 0)
 	}
 	member.post("/devices/end", url.Values{"id": {"none"}}).want(http.StatusNotFound).wantText("header .person", p.name)
 }
@@ -39,9 +33,7 @@ func TestAnErrorPageSaysThatSessionsAreAway(t *testing.T) {
 	b := w.member(w.person("Ada"))
 	w.stores.redis.Stop()
 	page := b.get("/profile?x=1").want(http.StatusServiceUnavailable).wantErrorPage()
-	if page.text("header nav, header .person") != "" || !strings.Contains(page.text("main"), "If you were logged in, you still are.") {
-		t.Errorf("with the store away the page says %q and %q", page.text("header"), page.text("main"))
-	}
+	page.wantText("header nav, header .person", "").wantPart("main", "If you were logged in, you still are.")
 	b.get("/none").want(http.StatusNotFound).wantErrorPage().wantText("header nav", "")
 }
 
@@ -49,31 +41,26 @@ func TestTheButtonOfAnErrorPageDoesWhatItSays(t *testing.T) {
 	w := parallelWorld(t, privateServices, options{learn: true})
 	b := w.member(w.person("Ada"))
 	w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { return errors.New("kelp tore loose") })
-	button := func(page *answer, text, href string) {
-		t.Helper()
-		first := page.doc().Find("main .actions a").First()
-		if first.Text() != text || first.AttrOr("href", "") != href {
-			t.Errorf("%s %s: the button %q leads to %q, want %q to %q", page.request.Method, page.request.URL, first.Text(), first.AttrOr("href", ""), text, href)
-		}
-	}
-	button(b.get("/test/fault?a=1&b=%22%3E"), "Try again", "/test/fault?a=1&b=%22%3E")
-	button(b.get("/none"), "Go to the home page", "/")
-	button(b.post("/account/name", url.Values{"nome": {"x"}}), "Back to the form", "/account")
-	button(b.post("/session", url.Values{"nome": {"x"}}), "Back to the form", "/session")
+	b.get("/test/fault?a=1&b=%22%3E").wantButton("Try again", "/test/fault?a=1&b=%22%3E")
+	b.get("/none").wantButton("Go to the home page", "/")
+	b.post("/account/name", url.Values{"nome": {"x"}}).wantButton("Back to the form", "/account")
+	b.post("/session", url.Values{"nome": {"x"}}).wantButton("Back to the form", "/session")
 	w.stores.redis.Stop()
-	away := b.get("/profile?x=1")
-	button(away, "Try again", "/profile?x=1")
-	if away.header.Get("Refresh") != "5" || away.header.Get("Retry-After") != "5" {
-		t.Errorf("Refresh %q, Retry-After %q", away.header.Get("Refresh"), away.header.Get("Retry-After"))
-	}
+	b.get("/profile?x=1").wantButton("Try again", "/profile?x=1").wantHeader("Refresh", "5").wantHeader("Retry-After", "5")
+	// Neither a form nor JSON is requested again by itself.
 	failed := b.post("/devices/end-others", nil).want(http.StatusServiceUnavailable)
-	button(failed, "Back to the form", "/devices")
-	if failed.header.Get("Refresh") != "" {
-		t.Error("a form that failed is sent again by itself")
+	failed.wantButton("Back to the form", "/devices").wantHeader("Refresh", "")
+	b.json("/session").wantHeader("Refresh", "")
+}
+
+// wantButton checks the first button of an error page.
+func (a *answer) wantButton(text, href string) *answer {
+	a.t.Helper()
+	first := a.doc().Find("main .actions a").First()
+	if first.Text() != text || first.AttrOr("href", "") != href {
+		a.fault("the button %q leads to %q, want %q to %q", first.Text(), first.AttrOr("href", ""), text, href)
 	}
-	if b.json("/session").header.Get("Refresh") != "" {
-		t.Error("JSON tries again by itself")
-	}
+	return a
 }
 
 func TestWhatTakesOnlyFormsLeadsBackToItsForm(t *testing.T) {
@@ -96,8 +83,7 @@ func TestWhatTakesOnlyFormsLeadsBackToItsForm(t *testing.T) {
 func TestALogOutWithoutABodyLogsOut(t *testing.T) {
 	w := parallelWorld(t, embedded, options{})
 	b := w.member(w.person("Ada"))
-	r := b.request(http.MethodPost, "/logout", nil) // like curl -X POST
-	b.do(r).wantRedirect("/login")
+	b.send(http.MethodPost, "/logout", "").wantRedirect("/login") // like curl -X POST
 	wantLoggedOut(b)
 }
 
@@ -147,14 +133,7 @@ func TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm(t *testing.T) {
 	b := w.member(w.person("Bob"))
 	button := func(page *answer, href string) {
 		t.Helper()
-		page.wantErrorPage()
-		first := page.doc().Find("main .actions a").First()
-		if first.Text() != "Back to the form" || first.AttrOr("href", "") != href {
-			t.Errorf("%s answered %d: the button %q leads to %q, want %q", page.request.URL, page.status, first.Text(), first.AttrOr("href", ""), href)
-		}
-		if got := page.header.Get("Referrer-Policy"); got != "strict-origin" {
-			t.Errorf("Referrer-Policy %q", got)
-		}
+		page.wantErrorPage().wantButton("Back to the form", href).wantHeader("Referrer-Policy", "strict-origin")
 	}
 	reset, confirm := w.link(account.PurposeReset, p), w.link(account.PurposeConfirm, p)
 	resetForm := url.Values{"token": {reset}, "password": {otherPassword}}
@@ -167,19 +146,12 @@ func TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm(t *testing.T) {
 
 	button(b.post("/reset", url.Values{"nome": {"x"}}).want(http.StatusBadRequest), "/forgot")
 	button(b.post("/verify", url.Values{"nome": {"x"}}).want(http.StatusBadRequest), "/account")
-	forged := b.request(http.MethodPost, "/reset", strings.NewReader(resetForm.Encode()))
-	forged.Header.Set("Content-Type", urlencoded)
-	forged.Header.Set("Sec-Fetch-Site", "cross-site")
-	button(b.do(forged).want(http.StatusForbidden), "/forgot")
+	button(b.postWith("/reset", resetForm.Encode(), "Sec-Fetch-Site: cross-site").want(http.StatusForbidden), "/forgot")
 
 	w.sets(b, "/reset?token="+reset, otherPassword)
-	over := b.post("/reset", resetForm).want(http.StatusGone)
-	if over.doc().Find("main a[href='/forgot']").Length() != 1 {
-		t.Error("a link that is used up does not lead to another one")
-	}
+	b.post("/reset", resetForm).want(http.StatusGone).wantCount("main a[href='/forgot']", 1)
 	require.NoError(t, w.db.Close())
-	failed := b.post("/verify", url.Values{"token": {confirm}})
-	button(failed, "/verify?token="+confirm)
+	button(b.post("/verify", url.Values{"token": {confirm}}), "/verify?token="+confirm)
 	for _, token := range []string{reset, confirm} {
 		if strings.Contains(w.log.String(), token) {
 			t.Error("the log has the token of a mailed link")

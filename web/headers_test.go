@@ -23,16 +23,12 @@ func TestTheSecurityHeadersStandOnEveryKindOfAnswer(t *testing.T) {
 			w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { panic("x") })
 			b := w.member(w.person("Ada"))
 			sheet := b.get("/").doc().Find("link[rel=stylesheet]").AttrOr("href", "")
-			conditional := b.request(http.MethodGet, sheet, nil)
-			conditional.Header.Set("If-None-Match", "*")
-			program := b.request(http.MethodPost, "/session", strings.NewReader("{}"))
-			program.Header.Set("Content-Type", "application/json")
-			forged := b.request(http.MethodPost, "/logout", nil)
-			forged.Header.Set("Sec-Fetch-Site", "cross-site")
 			answers := []*answer{
-				b.get("/"), b.get("/profile"), b.json("/session"), b.get("/healthz"), b.get(sheet), b.do(conditional), b.get("/login"),
-				b.do(b.request(http.MethodOptions, "/", nil)), b.postWith("/session", "key=%00"), b.do(forged), b.get("/none"), b.get("/static/none"),
-				b.do(b.request(http.MethodPut, "/", nil)), b.postWith("/session", "key="+strings.Repeat("a", 1<<17)), b.do(program), b.post("/session", nil),
+				b.get("/"), b.get("/profile"), b.json("/session"), b.get("/healthz"), b.get(sheet), b.get("/login"), b.get("/none"), b.get("/static/none"),
+				b.send(http.MethodGet, sheet, "", "If-None-Match: *"), b.send(http.MethodOptions, "/", ""), b.send(http.MethodPut, "/", ""),
+				b.post("/session", nil), b.postWith("/session", "key=%00"), b.postWith("/session", "key="+strings.Repeat("a", 1<<17)),
+				b.send(http.MethodPost, "/session", "{}", "Content-Type: application/json"),
+				b.send(http.MethodPost, "/logout", "", "Sec-Fetch-Site: cross-site"),
 				b.get("/test/fault"), b.json("/test/fault"),
 			}
 			require.NoError(t, w.db.Close())
@@ -68,10 +64,7 @@ func TestAPrivatePageIsNotKeptWhateverIsAskedOfIt(t *testing.T) {
 		"Range: bytes=0-10", "If-None-Match: *", "If-Modified-Since: Mon, 23 Nov 2099 00:00:00 GMT", "Accept-Encoding: gzip;q=x, *", "Cache-Control: only-if-cached",
 		"Accept: */*", "Accept: application/json, text/html",
 	} {
-		name, value, _ := strings.Cut(header, ": ")
-		r := b.request(http.MethodGet, "/profile", nil)
-		r.Header.Set(name, value)
-		page := b.do(r).want(http.StatusOK)
+		page := b.send(http.MethodGet, "/profile", "", header).want(http.StatusOK)
 		if page.header.Get("Cache-Control") != "no-store" || page.header.Get("Etag")+page.header.Get("Last-Modified") != "" {
 			t.Errorf("asked with %s the profile may be kept: %v", header, page.header)
 		}
@@ -82,11 +75,7 @@ func TestNoOtherOriginMayReadAnswers(t *testing.T) {
 	w := parallelWorld(t, embedded, options{})
 	b := w.member(w.person("Ada"))
 	for _, method := range []string{http.MethodGet, http.MethodOptions, http.MethodPost} {
-		r := b.request(method, "/session", nil)
-		r.Header.Set("Origin", "https://e.example")
-		r.Header.Set("Access-Control-Request-Method", "POST")
-		r.Header.Set("Accept", "application/json")
-		b.do(r) // hold refuses any Access-Control header
+		b.send(method, "/session", "", "Origin: https://e.example", "Access-Control-Request-Method: POST", asJSON) // hold refuses any Access-Control header
 	}
 }
 
@@ -115,9 +104,6 @@ func TestOnlyAGuestsFormIsKeptForBack(t *testing.T) {
 	w := parallelWorld(t, embedded, options{})
 	p := w.person("Ada")
 	for want, b := range map[string]*browser{"private, no-cache": w.browser(), "no-store": w.member(p)} {
-		a := b.post("/login", credentials(p.email, "not the password")).want(http.StatusUnprocessableEntity)
-		if got := a.header.Get("Cache-Control"); got != want {
-			t.Errorf("Cache-Control %q, want %q", got, want)
-		}
+		b.post("/login", credentials(p.email, "not the password")).want(http.StatusUnprocessableEntity).wantHeader("Cache-Control", want)
 	}
 }

@@ -86,10 +86,7 @@ func TestTheHistoryTellsWhatHappenedAPageAtATime(t *testing.T) {
 			act()
 			w.clock.Advance(time.Second)
 		}
-		var got []string
-		for _, item := range b.get("/account/history").want(http.StatusOK).doc().Find(".ended b").EachIter() {
-			got = append(got, item.Text())
-		}
+		got := b.get("/account/history").want(http.StatusOK).events()
 		want := "Logged in|Logged out|Password changed|Password confirmed|Wrong password entered while logged in|Name changed|" +
 			"Logged out all other devices|Logged in from a new browser|Failed login: wrong password"
 		if strings.Join(got, "|") != want {
@@ -100,7 +97,7 @@ func TestTheHistoryTellsWhatHappenedAPageAtATime(t *testing.T) {
 		}
 		first := b.get("/account/history").want(http.StatusOK)
 		second := b.get(first.doc().Find("a[rel=next]").AttrOr("href", "")).want(http.StatusOK)
-		if n := first.doc().Find(".ended li").Length() + second.doc().Find(".ended li").Length(); n != 49 {
+		if n := first.count(".ended li") + second.count(".ended li"); n != 49 {
 			t.Errorf("%d events on two pages, want 49", n)
 		}
 		w.member(w.person("Bob")).get("/account/history").want(http.StatusOK).wantText(".ended", "").wantText(".empty", "Nothing to show yet.")

@@ -19,10 +19,7 @@ import (
 // attempt has to wait; hashed is false if this one came too early.
 func (b *browser) guess(path string, sent url.Values, n int) (hashed bool, wait time.Duration) {
 	b.w.t.Helper()
-	r := b.request("POST", path, strings.NewReader(sent.Encode()))
-	r.Header.Set("Content-Type", urlencoded)
-	r.Header.Set("X-Forwarded-For", fmt.Sprintf("198.51.%d.%d", n/250, n%250))
-	a := b.do(r)
+	a := b.postWith(path, sent.Encode(), fmt.Sprintf("X-Forwarded-For: 198.51.%d.%d", n/250, n%250))
 	switch a.status {
 	case http.StatusUnprocessableEntity:
 		return true, 0
@@ -136,9 +133,7 @@ func TestANewPasswordHasNoBrowserKnownButTheOneThatSetIt(t *testing.T) {
 					w.known(p)
 				}
 				b = test.sets(w, b, p)
-				if rows := w.rows(`SELECT hash FROM browsers`); len(rows) != test.left {
-					t.Errorf("%d browsers are known, want %d", len(rows), test.left)
-				}
+				w.wantRows(test.left, `SELECT hash FROM browsers`)
 				if test.left == 0 {
 					return
 				}
@@ -160,9 +155,8 @@ func TestALogInWithAFormerPasswordHasNoBrowserKnown(t *testing.T) {
 		before, err := w.accounts.Authenticate(t.Context(), p.email, p.password)
 		require.NoError(t, err)
 		w.browser().post("/reset", url.Values{"token": {w.link(account.PurposeReset, p)}, "password": {otherPassword}}).wantRedirect("/login")
-		if _, err := w.accounts.RecordLogin(t.Context(), before, account.Login{}); err != nil {
-			t.Fatal(err)
-		}
+		_, err = w.accounts.RecordLogin(t.Context(), before, account.Login{})
+		require.NoError(t, err)
 		w.wantRows(1, `SELECT hash FROM browsers`)
 	})
 }
@@ -204,8 +198,7 @@ func TestTheDeviceCookieIsHashedIsOnesOwnAndLogsNobodyIn(t *testing.T) {
 func TestALogInFromABrowserNotSeenBeforeIsToldWithALinkThatEndsIt(t *testing.T) {
 	w := parallelWorld(t, embedded, options{mail: true})
 	p := w.person("Ada")
-	owner := w.browser()
-	owner.logIn(p, "").wantRedirect("/profile")
+	owner := w.known(p)
 	w.mailTo(p.email, "New login to your account")
 	mails := len(w.sendMail())
 	owner.logOut()

@@ -71,21 +71,10 @@ func TestWhoeverTookAnAccountOverCannotCutTheFormerAddressOff(t *testing.T) {
 		} {
 			for when, waits := range map[string]bool{"after the mail": false, "before the mail": true} {
 				p := w.person("Ada")
-				address := "thief-of-" + p.email
-				thief := w.member(p)
-				thief.post("/account/email", url.Values{"email": {address}}).wantRedirect("/account")
-				confirm := w.linkIn(w.mailTo(address, asksChange))
-				thief.submit(thief.get(confirm), "form[action='/verify']", nil).wantRedirect("/account")
-				if waits {
-					release := w.holdMail(p.email)
-					does(thief, p, address)
-					release()
-				} else {
-					w.sendMail()
-					does(thief, p, address)
-				}
-				undo := w.linkIn(w.mailTo(p.email, tellsChange))
-				w.undoes(undo)
+				thief, address, release := w.takesOver(p, waits)
+				does(thief, p, address)
+				release()
+				w.undoes(w.linkIn(w.mailTo(p.email, tellsChange)))
 				wantLoggedOut(thief)
 				w.resets(p.email, "nine otters share a kettle")
 				w.browser().post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")
@@ -149,37 +138,28 @@ func TestAnEarlierAddressGoesBeforeALaterOne(t *testing.T) {
 }
 
 func TestAnEmailWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
-	t.Parallel()
+	asksForReset := func(w *world, _ *browser, p person) {
+		w.browser().post("/forgot", url.Values{"email": {strings.ToUpper(p.email)}}).wantRedirect("/login")
+	}
 	tests := map[string]struct {
 		ask     func(w *world, b *browser, p person)
 		subject string
 		does    func(w *world, b *browser, p person)
 	}{
 		"a reset, and the password was changed": {
-			func(w *world, _ *browser, p person) {
-				w.browser().post("/forgot", url.Values{"email": {strings.ToUpper(p.email)}}).wantRedirect("/login")
-			}, asksReset,
-			func(_ *world, b *browser, p person) {
+			asksForReset, asksReset, func(_ *world, b *browser, p person) {
 				b.post("/account/password", url.Values{"current": {p.password}, "new": {otherPassword}}).wantRedirect("/account")
 			},
 		},
 		"a reset, and another link of it was used": {
-			func(w *world, _ *browser, p person) {
-				w.browser().post("/forgot", url.Values{"email": {p.email}}).wantRedirect("/login")
-			}, asksReset,
-			func(w *world, _ *browser, p person) {
+			asksForReset, asksReset, func(w *world, _ *browser, p person) {
 				w.sets(w.browser(), "/reset?token="+w.link(account.PurposeReset, p), otherPassword)
 			},
 		},
 		"a reset, and the account was deleted": {
-			func(w *world, _ *browser, p person) {
-				w.browser().post("/forgot", url.Values{"email": {p.email}}).wantRedirect("/login")
-			}, asksReset,
-			func(w *world, b *browser, p person) {
+			asksForReset, asksReset, func(w *world, b *browser, p person) {
 				b.post("/account/delete", url.Values{"email": {p.email}}).wantRedirect("/")
-				if rows := w.rows(`SELECT recipient FROM outbox WHERE kind <> 'deleted'`); len(rows) > 0 {
-					w.t.Errorf("the outbox still has %q", rows)
-				}
+				w.wantRows(0, `SELECT recipient FROM outbox WHERE kind <> 'deleted'`)
 			},
 		},
 		"a confirmation, and the address is confirmed": {
@@ -187,8 +167,7 @@ func TestAnEmailWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
 				b.post("/account/confirm", nil).wantRedirect("/account")
 			}, asksConfirm,
 			func(w *world, _ *browser, p person) {
-				b := w.browser()
-				b.submit(b.get("/verify?token="+w.link(account.PurposeConfirm, p)), "form[action='/verify']", nil).wantRedirect("/login")
+				w.verify(p)
 			},
 		},
 		"a change of address, and another one was confirmed": {
@@ -281,9 +260,7 @@ func TestAFormerAddressThatSomebodySignedUpWithIsTakenBackAllTheSame(t *testing.
 
 		owner := w.browser()
 		page := owner.submit(owner.get(undo), "form[action='/verify']", nil).want(http.StatusConflict)
-		if notice := page.text("[role=alert]"); !strings.Contains(notice, "use “Forgotten your password?” to get into it and delete it right away") {
-			t.Errorf("the page says %q", notice)
-		}
+		page.wantPart("[role=alert]", "use “Forgotten your password?” to get into it and delete it right away")
 		w.resets(p.email, "nine otters share a kettle")
 		owner.post("/login", credentials(p.email, "nine otters share a kettle")).wantRedirect("/profile")
 		owner.submit(owner.get("/account/delete"), "form[action='/account/delete']", map[string]string{"email": p.email}).wantRedirect("/")

@@ -23,9 +23,7 @@ func TestANoticeIsShownOnTheNextPageAndNeverAgain(t *testing.T) {
 		b.do(b.request(http.MethodHead, "/account", nil)).want(http.StatusOK)
 		b.follow(done).want(http.StatusOK).wantNotices("Your name has been changed.")
 		for _, path := range []string{"/account", "/profile", "/"} {
-			if page := b.get(path); len(page.notices()) != 0 {
-				t.Errorf("%s shows %q again", path, page.notices())
-			}
+			b.get(path).wantNotices()
 		}
 		if stored := w.record(b.token()); strings.Contains(stored, "changed") {
 			t.Errorf("still stored: %s", stored)
@@ -75,13 +73,8 @@ func TestThePartingWordIsSaidOnce(t *testing.T) {
 	if gone := page.cookie(product.PartingCookie); gone.MaxAge >= 0 {
 		t.Errorf("the parting cookie stays: %s", gone.Raw)
 	}
-	if again := b.get("/login").wantNoCookie(); len(again.notices()) != 0 {
-		t.Errorf("said again: %q", again.notices())
-	}
+	b.get("/login").wantNoCookie().wantNotices()
 	for _, value := range []string{"x", "<b>you won</b>", strings.Repeat("a", 4000), "logged-out%00"} {
-		page := w.bare("GET", "/", "", "Cookie: "+product.PartingCookie+"="+value).want(http.StatusOK)
-		if len(page.notices()) != 0 {
-			t.Errorf("a parting cookie says %q", page.notices())
-		}
+		w.bare("GET", "/", "", "Cookie: "+product.PartingCookie+"="+value).want(http.StatusOK).wantNotices()
 	}
 }

@@ -46,9 +46,7 @@ func TestWhatAChangeHasEndedStaysEndedThroughAnOutageOfTheStore(t *testing.T) {
 			w.well()
 			bystander.get("/profile").want(http.StatusOK)
 			wantLoggedOut(b)
-			if err := w.sessions.Revoke(t.Context(), w.db.Revocations()); err != nil {
-				t.Error(err)
-			}
+			require.NoError(t, w.sessions.Revoke(t.Context(), w.db.Revocations()))
 			w.wantRows(0, `SELECT session_key FROM revocations WHERE removed_ms IS NULL`)
 		})
 	}
@@ -142,20 +140,11 @@ func TestALinkWorksWhileTheStoreOfSessionsIsAway(t *testing.T) {
 func TestAChangeMadeBeforeTheSessionCouldBeStoredIsSaidToBe(t *testing.T) {
 	w := impatient(t)
 	for name, fault := range map[string][2]func(){
-		"refused": {func() { w.do("CONFIG", "SET", "maxmemory", "1") }, func() { w.do("CONFIG", "SET", "maxmemory", "0") }},
-		"held-up": {func() { w.do("CLIENT", "PAUSE", "60000", "WRITE") }, func() { w.do("CLIENT", "UNPAUSE") }},
+		"refused": {w.full, w.roomy},
+		"held-up": {w.holdWrites, w.goOn},
 	} {
-		during := func(b *browser, path string, form url.Values) (a *answer) {
-			for range 10 {
-				fault[0]()
-				a = b.post(path, form)
-				fault[1]()
-				w.well()
-				if !strings.Contains(string(a.body), notRead) {
-					break
-				}
-			}
-			return a
+		during := func(b *browser, path string, form url.Values) *answer {
+			return w.during(fault, func() *answer { return b.post(path, form) })
 		}
 		p := w.person("Ada")
 		b, other := w.member(p), w.member(p)

@@ -7,19 +7,19 @@ import (
 	"testing"
 	"time"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/product"
 	"holdfast/internal/session"
 	"holdfast/internal/session/store"
 	"holdfast/web"
 )
 
-// askedWhy opens a page for members with the cookie of a session that has ended, and
-// returns what the login page says about it.
-func askedWhy(b *browser) []string {
+// wantOver opens a page for members with the cookie of a session that has ended, and
+// checks what the login page says about it.
+func (b *browser) wantOver(want string) {
 	b.w.t.Helper()
 	login := b.follow(b.get("/profile").wantRedirect("/login?next=%2Fprofile"))
-	login.want(http.StatusOK).wantText("h1", "Log in")
-	return login.notices()
+	login.want(http.StatusOK).wantText("h1", "Log in").wantNotices(want)
 }
 
 func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
@@ -35,9 +35,8 @@ func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
 				other.post("/devices/end-others", nil).wantRedirect("/devices")
 			}, "Your session has ended: it was logged out from another device. Log in to continue."},
 			{"by the operator", func(*browser) {
-				if _, err := w.sessions.RevokeAllOf(t.Context(), p.id, session.RevokedByOperator); err != nil {
-					t.Fatal(err)
-				}
+				_, err := w.sessions.RevokeAllOf(t.Context(), p.id, session.RevokedByOperator)
+				require.NoError(t, err)
 			}, "Your session has ended: an administrator ended it. Log in to continue."},
 			{"by a store that lost it", func(b *browser) { w.do("DEL", storedUnder(b.token())) },
 				"Your session has ended. Log in to continue."},
@@ -48,15 +47,11 @@ func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
 				w.do("DEL", storedUnder(b.token()))
 			}, "Your session has ended: it was idle for too long. Log in to continue."},
 		} {
-			how, b := c.how, w.member(p)
+			b := w.member(p)
+			t.Log("ended " + c.how)
 			c.end(b)
-			if said := askedWhy(b); len(said) != 1 || said[0] != c.want {
-				t.Errorf("ended %s: %q, want %q", how, said, c.want)
-			}
-			// The notice appears once, not whenever the login page is opened.
-			if said := b.get("/login").notices(); len(said) != 0 {
-				t.Errorf("ended %s, the log-in page opened again: %q", how, said)
-			}
+			b.wantOver(c.want)
+			b.get("/login").wantNotices() // it appears once, not whenever the login page is opened
 			b.logIn(p, "/devices").wantRedirect("/devices")
 			b.get("/profile").want(http.StatusOK)
 		}
@@ -71,9 +66,7 @@ func TestASessionThatGrewTooOldSaysSo(t *testing.T) {
 		b.get("/profile").want(http.StatusOK)
 	}
 	w.clock.Advance(8 * time.Hour)
-	if said := askedWhy(b); len(said) != 1 || said[0] != "Your session has ended: it reached its maximum age. Log in to continue." {
-		t.Errorf("the log-in page says %q", said)
-	}
+	b.wantOver("Your session has ended: it reached its maximum age. Log in to continue.")
 }
 
 func TestAStrangerLearnsNothingOfSessions(t *testing.T) {
@@ -89,9 +82,8 @@ func TestAStrangerLearnsNothingOfSessions(t *testing.T) {
 		if cookie != "" {
 			headers = append(headers, "Cookie: "+product.SessionCookie+"="+cookie)
 		}
-		if page := w.bare("GET", "/profile", "", headers...).wantRedirect("/login?next=%2Fprofile"); len(page.cookies) != 0 {
-			t.Errorf("with %s: %v", what, page.cookies)
-		}
+		t.Log("with " + what)
+		w.bare("GET", "/profile", "", headers...).wantRedirect("/login?next=%2Fprofile").wantNoCookie()
 	}
 	// A flash cookie shows one of our messages or none.
 	for _, code := range []string{"ended", "ended.<b>", "ended.disabled", "kelp"} {
@@ -112,13 +104,9 @@ func TestWhatWasTypedComesAlongThroughTheLogIn(t *testing.T) {
 	w.member(p).post("/devices/end-others", nil).wantRedirect("/devices")
 	sent := b.submit(form, "form[action='/account/name']", map[string]string{"name": "Ada & Söhne"})
 	login := b.follow(sent.wantRedirect("/login?next=" + url.QueryEscape("/account?account="+web.AccountValue(p.id)+"&name=Ada+%26+S%C3%B6hne")))
-	if said := login.notices(); len(said) != 1 || !strings.HasPrefix(said[0], "Your session has ended: it was logged out from another device.") {
-		t.Errorf("the log-in page says %q", said)
-	}
+	login.wantNotice("Your session has ended: it was logged out from another device.")
 	page := b.follow(b.submit(login, "form[action='/login']", map[string]string{"email": p.email, "password": p.password}))
-	if typed := page.doc().Find("#name").AttrOr("value", ""); typed != "Ada & Söhne" {
-		t.Errorf("after the log-in the name reads %q", typed)
-	}
+	page.wantValue("#name", "Ada & Söhne")
 	b.get("/profile").wantText("h1", "Hello, Ada!") // showing it changed nothing
 	// An unknown field, and a value too long to keep.
 	guest := w.browser()
@@ -134,10 +122,7 @@ func TestAValueSetWithAnEndedSessionIsSaidToBeAGuests(t *testing.T) {
 	b := w.member(p)
 	w.member(p).post("/devices/end-others", nil).wantRedirect("/devices")
 	page := b.follow(b.post("/session", url.Values{"key": {"note"}, "value": {"kelp"}, "action": {"set"}}).wantRedirect("/session"))
-	said := strings.Join(page.notices(), " ")
-	if !strings.Contains(said, "note has been set.") || !strings.Contains(said, "Your session has ended: it was logged out from another device.") {
-		t.Errorf("the page says %q", said)
-	}
+	page.wantPart("[role=status] .notice", "note has been set.").wantPart("[role=status] .notice", "Your session has ended: it was logged out from another device.")
 }
 
 // With sessions in memory, a session that is not there was lost in a restart, or is in
@@ -145,10 +130,6 @@ func TestAValueSetWithAnEndedSessionIsSaidToBeAGuests(t *testing.T) {
 func TestAServersMemorySaysThatASessionIsNotThere(t *testing.T) {
 	w := parallelWorld(t, embedded, options{store: store.KindMemory})
 	b := w.member(w.person("Ada"))
-	w.close()
-	w.open()
-	const want = "This server keeps sessions in its own memory, and no longer has yours. Log in to continue."
-	if said := askedWhy(b); len(said) != 1 || said[0] != want {
-		t.Errorf("the log-in page says %q, want %q", said, want)
-	}
+	w.restart()
+	b.wantOver("This server keeps sessions in its own memory, and no longer has yours. Log in to continue.")
 }

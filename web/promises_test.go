@@ -43,11 +43,7 @@ func TestAForwardedAddressIsBelievedFromTrustedProxiesOnly(t *testing.T) {
 		}
 		w := newWorld(t, embedded(t), o)
 		ada := w.person("Ada")
-		r := w.browser().request(http.MethodPost, "/login", strings.NewReader("email="+ada.email+"&password="+strings.ReplaceAll(ada.password, " ", "+")))
-		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		r.Header.Set("X-Forwarded-For", c.forwarded)
-		b := w.browser()
-		b.do(r).wantRedirect("/profile")
+		w.browser().postWith("/login", credentials(ada.email, ada.password).Encode(), "X-Forwarded-For: "+c.forwarded).wantRedirect("/profile")
 		devices, err := w.sessions.Devices(t.Context(), ada.id)
 		if err != nil || len(devices) != 1 || devices[0].Address != c.want {
 			t.Errorf("trusting %q, %q came from %+v, %v; want %s", c.trusted, c.forwarded, devices, err, c.want)
@@ -61,8 +57,8 @@ func TestJSONIsNotKeptAndTellsNoCause(t *testing.T) {
 	w.site.AddPage("/test/fails", func(echo.Context, *session.Session) error { return fmt.Errorf("%s", cause) })
 	b := w.member(w.person("Ada"))
 	for path, status := range map[string]int{"/session": 200, "/test/fails": 500, "/nowhere": 404} {
-		page := b.json(path).want(status)
-		if page.header.Get("Cache-Control") != "no-store" || !strings.HasPrefix(page.header.Get("Content-Type"), "application/json") {
+		page := b.json(path).want(status).wantHeader("Cache-Control", "no-store")
+		if !strings.HasPrefix(page.header.Get("Content-Type"), "application/json") {
 			t.Errorf("%s: %v", path, page.header)
 		}
 		if strings.Contains(string(page.body), cause) {
@@ -78,7 +74,7 @@ func TestALogOutHappensAlsoWhenItsSenderHasGone(t *testing.T) {
 	ada := w.person("Ada")
 	b := w.member(ada)
 	token := b.token()
-	w.do("CLIENT", "PAUSE", "60000", "WRITE")
+	w.holdWrites()
 	conn, err := net.Dial("tcp", w.base.Host)
 	require.NoError(t, err)
 	fmt.Fprintf(conn, "POST /logout HTTP/1.1\r\nHost: %s\r\nCookie: %s=%s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n\r\n", w.base.Host, product.SessionCookie, token)
@@ -89,7 +85,7 @@ func TestALogOutHappensAlsoWhenItsSenderHasGone(t *testing.T) {
 		return nil
 	})
 	conn.Close()
-	w.do("CLIENT", "UNPAUSE")
+	w.goOn()
 	testkit.Eventually(w.t, testkit.Patience, "logged out", func() error {
 		past, err := w.db.Devices().Past(t.Context(), ada.id, session.Device{}, 0, 10)
 		if err == nil && (len(past) != 1 || past[0].RevokeReason != session.RevokedByLogOut) {
