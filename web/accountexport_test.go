@@ -26,8 +26,7 @@ const counting = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM 
 func TestTheDownloadHasEveryRowHoweverMany(t *testing.T) {
 	onBothStacks(t, func(t *testing.T, w *world) {
 		const sessions, events = 2_500, 10_000
-		p := w.person("Ada")
-		b := w.member(p)
+		p, b := w.newMember("Ada")
 		for _, insert := range []struct {
 			query string
 			rows  int

@@ -124,8 +124,7 @@ func TestWhatIsNoAddressHoldsNobodyElseUp(t *testing.T) {
 
 func TestEveryFormOfAnAccountIsSlowed(t *testing.T) {
 	w := parallelWorld(t, embedded, options{slow: true})
-	p := w.person("Ada")
-	member := w.member(p)
+	p, member := w.newMember("Ada")
 	for path, form := range map[string]url.Values{
 		"/register":         {"name": {"Bea"}, "email": {p.email}, "password": {otherPassword}},
 		"/forgot":           {"email": {"nobody@kelp.example"}},

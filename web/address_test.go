@@ -126,8 +126,7 @@ func TestOnePersonWhoClicksThreeTimesGetsOneEmail(t *testing.T) {
 func TestTwoClicksOnSendTheLinkSendOneEmail(t *testing.T) {
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 		other := w.person("Bob")
-		p := w.person("Ada")
-		b := w.member(p)
+		b := w.member(w.person("Ada"))
 		count := func(to, subject string, want int) {
 			t.Helper()
 			if n := w.emailed(to)[subject]; n != want {

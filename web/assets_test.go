@@ -20,22 +20,14 @@ import (
 )
 
 // askFor sends a request for one asset.
-func askFor(t *testing.T, file *asset, method string, headers map[string]string) *http.Response {
-	t.Helper()
+func askFor(file *asset, method string, headers map[string]string) *httptest.ResponseRecorder {
 	r := httptest.NewRequest(method, "/", nil)
 	for name, value := range headers {
 		r.Header.Set(name, value)
 	}
 	w := httptest.NewRecorder()
 	file.ServeHTTP(w, r)
-	return w.Result()
-}
-
-func body(t *testing.T, r io.Reader) []byte {
-	t.Helper()
-	b, err := io.ReadAll(r)
-	require.NoError(t, err)
-	return b
+	return w
 }
 
 func TestEveryAssetIsServedWholeUnderItsHash(t *testing.T) {
@@ -49,8 +41,8 @@ func TestEveryAssetIsServedWholeUnderItsHash(t *testing.T) {
 		if _, ok := files.find(name); ok != (name == favicon) {
 			t.Errorf("%s is found without its hash: %v", name, ok)
 		}
-		plain := askFor(t, file, http.MethodGet, nil)
-		content := body(t, plain.Body)
+		plain := askFor(file, http.MethodGet, nil)
+		content := plain.Body.Bytes()
 		if source, err := static.FS.ReadFile(name); err == nil {
 			if name == "js/site.js" {
 				back, err := static.FS.ReadFile("js/back.js")
@@ -71,13 +63,13 @@ func TestEveryAssetIsServedWholeUnderItsHash(t *testing.T) {
 			"Content-Encoding": "",
 			"Set-Cookie":       "",
 		} {
-			if got := plain.Header.Get(header); got != want {
+			if got := plain.Header().Get(header); got != want {
 				t.Errorf("%s: %s %q, want %q", name, header, got, want)
 			}
 		}
-		head := askFor(t, file, http.MethodHead, nil)
-		if got := body(t, head.Body); len(got) > 0 || head.ContentLength != int64(len(content)) {
-			t.Errorf("%s: HEAD answers with %d bytes and length %d, want 0 and %d", name, len(got), head.ContentLength, len(content))
+		head := askFor(file, http.MethodHead, nil)
+		if length := head.Header().Get("Content-Length"); head.Body.Len() > 0 || length != strconv.Itoa(len(content)) {
+			t.Errorf("%s: HEAD answers with %d bytes and length %s, want 0 and %d", name, head.Body.Len(), length, len(content))
 		}
 		checkCompressed(t, name, file, content)
 		checkRevalidation(t, name, file)
@@ -86,24 +78,24 @@ func TestEveryAssetIsServedWholeUnderItsHash(t *testing.T) {
 
 func checkCompressed(t *testing.T, name string, file *asset, content []byte) {
 	t.Helper()
-	packed := askFor(t, file, http.MethodGet, map[string]string{"Accept-Encoding": "br, gzip"})
-	if packed.Header.Get("Content-Encoding") == "" {
-		if ext := path.Ext(name); ext != ".ico" {
+	packed := askFor(file, http.MethodGet, map[string]string{"Accept-Encoding": "br, gzip"})
+	if packed.Header().Get("Content-Encoding") == "" {
+		if path.Ext(name) != ".ico" {
 			t.Errorf("%s is never compressed", name)
 		}
 		return
 	}
-	wire := body(t, packed.Body)
+	wire := packed.Body.Bytes()
 	if len(wire) >= len(content) {
 		t.Errorf("%s: %d bytes compressed, %d plain", name, len(wire), len(content))
 	}
 	reader, err := gzip.NewReader(bytes.NewReader(wire))
 	require.NoError(t, err)
-	if !bytes.Equal(body(t, reader), content) {
+	if unpacked, err := io.ReadAll(reader); err != nil || !bytes.Equal(unpacked, content) {
 		t.Errorf("%s: compressed and plain are not the same", name)
 	}
-	for encoding, answer := range map[string]*http.Response{"gzip": packed, "none": askFor(t, file, http.MethodGet, nil)} {
-		if got := answer.Header.Get("Vary"); got != "Accept-Encoding" {
+	for encoding, answer := range map[string]*httptest.ResponseRecorder{"gzip": packed, "none": askFor(file, http.MethodGet, nil)} {
+		if got := answer.Header().Get("Vary"); got != "Accept-Encoding" {
 			t.Errorf("%s, encoding %s: Vary %q", name, encoding, got)
 		}
 	}
@@ -113,18 +105,18 @@ func checkRevalidation(t *testing.T, name string, file *asset) {
 	t.Helper()
 	tags := map[string]bool{}
 	for _, encoding := range []string{"gzip", "identity"} {
-		first := askFor(t, file, http.MethodGet, map[string]string{"Accept-Encoding": encoding})
-		tag := first.Header.Get("ETag")
-		if first.Header.Get("Content-Encoding") == "gzip" || encoding == "identity" {
+		first := askFor(file, http.MethodGet, map[string]string{"Accept-Encoding": encoding})
+		tag := first.Header().Get("ETag")
+		if first.Header().Get("Content-Encoding") == "gzip" || encoding == "identity" {
 			if tags[tag] {
 				t.Errorf("%s: one entity tag, %s, for two encodings", name, tag)
 			}
 			tags[tag] = true
 		}
 		for held, want := range map[string]int{tag: 304, "W/" + tag: 304, `"a", ` + tag: 304, "*": 304, `"a"`: 200, tag[:5]: 200} {
-			again := askFor(t, file, http.MethodGet, map[string]string{"Accept-Encoding": encoding, "If-None-Match": held})
-			if again.StatusCode != want || want == 304 && (len(body(t, again.Body)) > 0 || again.Header.Get("ETag") != tag) {
-				t.Errorf("%s, %s: If-None-Match %s answers %d, want %d", name, encoding, held, again.StatusCode, want)
+			again := askFor(file, http.MethodGet, map[string]string{"Accept-Encoding": encoding, "If-None-Match": held})
+			if again.Code != want || want == 304 && (again.Body.Len() > 0 || again.Header().Get("ETag") != tag) {
+				t.Errorf("%s, %s: If-None-Match %s answers %d, want %d", name, encoding, held, again.Code, want)
 			}
 		}
 	}
@@ -182,7 +174,7 @@ func TestTheFirstPageIsLight(t *testing.T) {
 	views, files := newTestViews(t)
 	weigh := func(name string) int {
 		file, _ := files.find(files.names[name])
-		return len(body(t, askFor(t, file, http.MethodGet, map[string]string{"Accept-Encoding": "gzip"}).Body))
+		return askFor(file, http.MethodGet, map[string]string{"Accept-Encoding": "gzip"}).Body.Len()
 	}
 	sheet, script := weigh(styleSheet), weigh("js/site.js")
 	typeface := len(gzipped([]byte(readStyle(t, "typeface"))))

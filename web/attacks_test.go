@@ -167,21 +167,6 @@ func TestAttacksTakeTurns(t *testing.T) {
 	b.post("/lab/attacks/replay", nil).wantRedirect("/lab/attacks?shown=replay#replay")
 }
 
-func TestAttacksAreThereOnlyWhereTheyWereAskedFor(t *testing.T) {
-	t.Parallel()
-	for _, learn := range []bool{true, false} {
-		w := newWorld(t, embedded(t), options{learn: learn})
-		b := w.member(w.person("Ada"))
-		page, made, slow := http.StatusOK, http.StatusSeeOther, http.StatusNoContent
-		if !learn {
-			page, made, slow = http.StatusNotFound, http.StatusNotFound, http.StatusNotFound
-		}
-		b.get("/lab/attacks").want(page)
-		b.post("/lab/attacks/replay", nil).want(made)
-		b.post(attack.SlowPath, nil).want(slow)
-	}
-}
-
 func TestAnUnknownAttackIsNoPage(t *testing.T) {
 	w := parallelWorld(t, embedded, options{learn: true, attacks: true})
 	w.browser().post("/lab/attacks/none", nil).want(http.StatusNotFound).wantErrorPage()

@@ -39,6 +39,13 @@ func (w *world) browser() *browser {
 	}}
 }
 
+// newMember creates an account, and returns the browser of its owner, who has logged in.
+func (w *world) newMember(name string) (person, *browser) {
+	w.t.Helper()
+	p := w.person(name)
+	return p, w.member(p)
+}
+
 // member returns the browser of someone who has logged in. Tests of the login itself
 // use the form; this saves the others a password hash.
 func (w *world) member(p person) *browser {
@@ -46,9 +53,7 @@ func (w *world) member(p person) *browser {
 	sess, err := w.sessions.Load(w.t.Context(), "")
 	require.NoError(w.t, err)
 	sess.PrepareLogIn(session.Member{ID: p.id, Name: p.name}, text.Sender{UserAgent: userAgent, Address: "127.0.0.1"})
-	if err := w.sessions.Commit(sess); err != nil {
-		w.t.Fatalf("log %s in: %v", p.name, err)
-	}
+	require.NoError(w.t, w.sessions.Commit(sess))
 	answer := httptest.NewRecorder()
 	w.sessions.WriteCookie(answer, sess)
 	b := w.browser()
@@ -315,6 +320,14 @@ func (a *answer) text(selector string) string {
 	return strings.Join(strings.Fields(a.doc().Find(selector).Text()), " ")
 }
 
+// texts returns the text of each element that selector finds.
+func (a *answer) texts(selector string) []string {
+	a.t.Helper()
+	return a.doc().Find(selector).Map(func(_ int, s *goquery.Selection) string {
+		return strings.Join(strings.Fields(s.Text()), " ")
+	})
+}
+
 func (a *answer) wantText(selector, want string) *answer {
 	a.t.Helper()
 	if got := a.text(selector); got != want {
@@ -328,6 +341,15 @@ func (a *answer) wantPart(selector, part string) *answer {
 	a.t.Helper()
 	if got := a.text(selector); !strings.Contains(got, part) {
 		a.fault("%q says %q, want %q in it", selector, got, part)
+	}
+	return a
+}
+
+// wantNoPart checks that the text of everything that selector finds lacks part.
+func (a *answer) wantNoPart(selector, part string) *answer {
+	a.t.Helper()
+	if got := a.text(selector); strings.Contains(got, part) {
+		a.fault("%q says %q, with %q in it", selector, got, part)
 	}
 	return a
 }
@@ -365,7 +387,7 @@ func (a *answer) wantHeader(name, want string) *answer {
 // notices returns the flash messages under the header.
 func (a *answer) notices() []string {
 	a.t.Helper()
-	return a.doc().Find("[role=status] .notice").Map(func(_ int, s *goquery.Selection) string { return s.Text() })
+	return a.texts("[role=status] .notice")
 }
 
 // wantNotices checks that the page shows these flash messages and no others.

@@ -31,8 +31,7 @@ func TestALinkOfAnotherSiteFillsInNoAddress(t *testing.T) {
 // TestAPasswordManagerIsToldWhosePasswordItIs: it ignores hidden fields.
 func TestAPasswordManagerIsToldWhosePasswordItIs(t *testing.T) {
 	w := parallelWorld(t, embedded, options{})
-	p := w.person("Ada")
-	b := w.member(p)
+	p, b := w.newMember("Ada")
 	for _, path := range []string{"/account/password", "/account/proof", "/reset?token=" + w.link(account.PurposeReset, p)} {
 		field := b.get(path).want(http.StatusOK).doc().Find("form input[autocomplete=username]")
 		if kind, value := field.AttrOr("type", ""), field.AttrOr("value", ""); kind != "email" || value != p.email {

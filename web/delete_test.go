@@ -74,7 +74,7 @@ func TestADeletedAccountLeavesNoCountedTryAndNoMail(t *testing.T) {
 		if !counted(text.Hash(bob.email)) {
 			t.Error("those of another person are not")
 		}
-		if rows := w.rows(`SELECT kind FROM outbox WHERE lower(recipient) = '` + p.email + `'`); strings.Join(rows, " ") != "deleted" {
+		if rows := w.rows(`SELECT kind FROM outbox WHERE lower(recipient) = $1`, p.email); strings.Join(rows, " ") != "deleted" {
 			t.Errorf("to the address wait %q", rows)
 		}
 	})
@@ -100,8 +100,7 @@ func TestDeletingAnAccountDoesNotFreeAMailboxThatWasNeverItsOwnOfItsGuard(t *tes
 
 func TestDeletingAnAccountAsksForItsAddress(t *testing.T) {
 	w := parallelWorld(t, embedded, options{})
-	p := w.person("Ada")
-	b := w.member(p)
+	p, b := w.newMember("Ada")
 	page := b.get("/account/delete").want(http.StatusOK)
 	form := "form[action='/account/delete']"
 	page.wantCount("#email[autocomplete=off]", 1)
@@ -145,8 +144,7 @@ func TestEveryClickOnDeleteGetsTheAnswerOfTheFirst(t *testing.T) {
 
 		away := elsewhere.follow(elsewhere.get("/devices").wantRedirect("/login?next=%2Fdevices"))
 		away.wantText(".notice", "Your account has been deleted, and you are logged out everywhere.")
-		bea := w.person("Bea")
-		left := w.member(bea)
+		bea, left := w.newMember("Bea")
 		ended := w.sessions.CookieName() + "=" + left.token()
 		left.post("/logout", nil).wantRedirect("/login")
 		for _, cookie := range []string{"", ended, w.sessions.CookieName() + "=" + text.NewToken()} {

@@ -15,15 +15,12 @@ import (
 
 const firefox = "Mozilla/5.0 (X11; Linux x86_64; rv:142.0) Gecko/20100101 Firefox/142.0"
 
-// cards returns the headings of the devices on the page.
-func (a *answer) cards() []string {
-	a.t.Helper()
-	return a.doc().Find(".cards > .card > h2").Map(func(_ int, s *goquery.Selection) string { return s.Text() })
-}
+// deviceTitles matches the headings of the devices on the page.
+const deviceTitles = ".cards > .card > h2"
 
-func (a *answer) wantCards(want ...string) {
+func (a *answer) wantDevices(want ...string) {
 	a.t.Helper()
-	if got := a.cards(); !slices.Equal(got, want) {
+	if got := a.texts(deviceTitles); !slices.Equal(got, want) {
 		a.fault("the devices are %q, want %q", got, want)
 	}
 }
@@ -35,10 +32,10 @@ func TestAPersonSeesTheirDevicesAndEndsThem(t *testing.T) {
 		there.agent = firefox
 		here.logIn(p, "").wantRedirect("/profile")
 		there.logIn(p, "").wantRedirect("/profile")
-		here.get("/devices").want(http.StatusOK).wantCards("Chrome on Linux this device", "Firefox on Linux")
-		there.get("/devices").wantCards("Firefox on Linux this device", "Chrome on Linux")
+		here.get("/devices").want(http.StatusOK).wantDevices("Chrome on Linux this device", "Firefox on Linux")
+		there.get("/devices").wantDevices("Firefox on Linux this device", "Chrome on Linux")
 		ended := here.submit(here.get("/devices"), "form[action='/devices/end']", nil).wantRedirect("/devices")
-		here.follow(ended).wantNotices("That device has been logged out.").wantCards("Chrome on Linux this device")
+		here.follow(ended).wantNotices("That device has been logged out.").wantDevices("Chrome on Linux this device")
 		wantLoggedOut(there)
 		here.get("/profile").want(http.StatusOK)
 
@@ -73,8 +70,7 @@ func TestASessionIsEndedByItsOwnerOnly(t *testing.T) {
 
 func TestTheOneHundredAndFirstSessionEndsTheOldest(t *testing.T) {
 	w := parallelWorld(t, services, options{})
-	p := w.person("Ada")
-	oldest := w.member(p)
+	p, oldest := w.newMember("Ada")
 	second := w.member(p)
 	for range 98 {
 		w.member(p)
@@ -92,8 +88,7 @@ func TestTheOneHundredAndFirstSessionEndsTheOldest(t *testing.T) {
 
 func TestPastSessionsSayHowTheyEndedAPageAtATime(t *testing.T) {
 	w := parallelWorld(t, embedded, options{})
-	p := w.person("Ada")
-	out := w.member(p)
+	p, out := w.newMember("Ada")
 	out.logOut()
 	w.clock.Advance(time.Minute)
 	here := w.member(p)
@@ -101,11 +96,7 @@ func TestPastSessionsSayHowTheyEndedAPageAtATime(t *testing.T) {
 		w.member(p)
 	}
 	here.post("/devices/end-others", nil).wantRedirect("/devices")
-	past := func(a *answer) []string {
-		return a.doc().Find(".ended > li").Map(func(_ int, s *goquery.Selection) string {
-			return strings.Join(strings.Fields(s.Text()), " ")
-		})
-	}
+	past := func(a *answer) []string { return a.texts(".ended > li") }
 	first := here.get("/devices").want(http.StatusOK)
 	if got := past(first); len(got) != 20 || first.text(".past h3") != "Chrome on Linux 127.0.0.1" || !strings.Contains(got[0], "Logged out from another device") {
 		t.Fatalf("the first page has %d: %q", len(got), got)
@@ -128,8 +119,7 @@ func TestPastSessionsSayHowTheyEndedAPageAtATime(t *testing.T) {
 
 func TestAUserAgentStaysTextOnThePage(t *testing.T) {
 	w := parallelWorld(t, embedded, options{})
-	p := w.person("Ada")
-	here := w.member(p)
+	p, here := w.newMember("Ada")
 	for _, agent := range []string{
 		`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>/9.9`, `Mozilla/5.0 (X11; Linux x86_64) <b>Firefox</b>/142.0`,
 		"\u202eevil/1.0", strings.Repeat("A", 8000) + "/1.0", "{{.}}/1", " ", "-",
@@ -145,7 +135,7 @@ func TestAUserAgentStaysTextOnThePage(t *testing.T) {
 				t.Errorf("%.40q made an element %s", agent, name)
 			}
 		})
-		for _, title := range page.cards() {
+		for _, title := range page.texts(deviceTitles) {
 			if strings.TrimSpace(title) == "" || len(title) > 120 {
 				t.Errorf("%.40q is called %.200q", agent, title)
 			}
@@ -157,8 +147,7 @@ func TestAUserAgentStaysTextOnThePage(t *testing.T) {
 
 func TestADoubleClickEndsOnceAndNobodySeesAnError(t *testing.T) {
 	onBothStacks(t, func(t *testing.T, w *world) {
-		p := w.person("Ada")
-		here := w.member(p)
+		p, here := w.newMember("Ada")
 		w.member(p)
 		form := url.Values{"id": {here.otherDevices()[0]}}
 		for range 2 {

@@ -28,15 +28,6 @@ func TestAnErrorPageKnowsWhoIsAsking(t *testing.T) {
 	member.post("/devices/end", url.Values{"id": {"none"}}).want(http.StatusNotFound).wantText("header .person", p.name)
 }
 
-func TestAnErrorPageSaysThatSessionsAreAway(t *testing.T) {
-	w := parallelWorld(t, privateServices, options{})
-	b := w.member(w.person("Ada"))
-	w.stores.redis.Stop()
-	page := b.get("/profile?x=1").want(http.StatusServiceUnavailable).wantErrorPage()
-	page.wantText("header nav, header .person", "").wantPart("main", "If you were logged in, you still are.")
-	b.get("/none").want(http.StatusNotFound).wantErrorPage().wantText("header nav", "")
-}
-
 func TestTheButtonOfAnErrorPageDoesWhatItSays(t *testing.T) {
 	w := parallelWorld(t, privateServices, options{learn: true})
 	b := w.member(w.person("Ada"))

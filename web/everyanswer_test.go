@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/PuerkitoBio/goquery"
 	"golang.org/x/net/html"
 )
 
@@ -64,20 +63,18 @@ func (a *answer) holdPage() {
 	a.t.Helper()
 	doc := a.doc()
 	for selector, want := range map[string]int{"h1": 1, "body > header": 1, "main": 1, "html[lang=en]": 1, "base, style, iframe, object, embed": 0} {
-		if got := doc.Find(selector).Length(); got != want {
-			a.fault("%d of %q, want %d", got, selector, want)
-		}
+		a.wantCount(selector, want)
 	}
-	doc.Find("script").Each(func(_ int, script *goquery.Selection) {
+	for _, script := range doc.Find("script").EachIter() {
 		if !strings.HasPrefix(script.AttrOr("src", ""), "/static/") || script.Text() != "" {
 			a.fault("script %q with text %q", script.AttrOr("src", ""), script.Text())
 		}
-	})
-	doc.Find("*").Each(func(_ int, element *goquery.Selection) {
-		for _, attribute := range element.Get(0).Attr {
-			a.holdAttribute(element.Get(0).Data, attribute)
+	}
+	for _, element := range doc.Find("*").Nodes {
+		for _, attribute := range element.Attr {
+			a.holdAttribute(element.Data, attribute)
 		}
-	})
+	}
 }
 
 func (a *answer) holdAttribute(element string, attribute html.Attribute) {

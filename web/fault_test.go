@@ -105,10 +105,7 @@ func TestARequestThatFailsLeavesTheSessionAsItWas(t *testing.T) {
 			}
 			w.wantUnchanged(before, did+", then each fault")
 		}
-		page := member.get("/profile").want(http.StatusOK).wantText("h1", "Hello, Ada!")
-		if got := page.notices(); len(got) != 1 || got[0] != "A notice that waits." {
-			t.Errorf("notices after the faults: %q", got)
-		}
+		member.get("/profile").want(http.StatusOK).wantText("h1", "Hello, Ada!").wantNotices("A notice that waits.")
 	})
 }
 
@@ -120,15 +117,13 @@ func faultPath(did, how string) string {
 // no cause.
 func (a *answer) wantErrorPage() *answer {
 	a.t.Helper()
-	if a.text("body > header .brand") != "Holdfast" || a.text("h1") == "" || a.doc().Find("main .actions a[href='/']").Length() != 1 {
+	if a.text("body > header .brand") != "Holdfast" || a.text("h1") == "" || a.count("main .actions a[href='/']") != 1 {
 		a.fault("not the site's error page: %.300s", a.body)
 	}
 	if want := fmt.Sprintf("Status %d · request ID ", a.status); !strings.HasPrefix(a.text("main .small"), want) || len(a.text("main code")) != 16 {
 		a.fault("the small print says %q", a.text("main .small"))
 	}
-	if a.header.Get("Cache-Control") != "no-store" {
-		a.fault("Cache-Control %q", a.header.Get("Cache-Control"))
-	}
+	a.wantHeader("Cache-Control", "no-store")
 	if retry := a.header.Get("Retry-After"); (retry != "") != (a.status == http.StatusServiceUnavailable) {
 		a.fault("Retry-After %q", retry)
 	}
@@ -218,8 +213,7 @@ func TestASessionOfANewerServerIsLeftToIt(t *testing.T) {
 
 func TestAStoreThatTakesNothingLosesNothing(t *testing.T) {
 	w := parallelWorld(t, privateServices, options{})
-	p := w.person("Ada")
-	b := w.member(p)
+	p, b := w.newMember("Ada")
 	b.set("colour", "green")
 	before := w.everything()
 	w.do("CONFIG", "SET", "maxmemory-policy", "noeviction")
@@ -250,8 +244,7 @@ func TestADatabaseThatIsAwayIsSaidInWordsThatFitAnyTable(t *testing.T) {
 
 func TestAPersonWhoIsGoneIsNotFound(t *testing.T) {
 	w := parallelWorld(t, embedded, options{})
-	p := w.person("Ada")
-	b := w.member(p)
+	p, b := w.newMember("Ada")
 	require.NoError(t, w.accounts.Delete(t.Context(), p.id))
 	b.get("/account").want(http.StatusNotFound).wantErrorPage()
 	b.post("/account/name", url.Values{"name": {"Bea"}}).want(http.StatusNotFound).wantErrorPage()

@@ -41,10 +41,7 @@ func TestTheHeaderIsForWhoeverIsAsking(t *testing.T) {
 					t.Errorf("the header offers a member %s, which is for guests", link)
 				}
 			}
-			logOuts := b.get("/").doc().Find("header form[method=post][action='/logout'] button").Length()
-			if want := map[string]int{"a guest": 0, "a member": 1}[who]; logOuts != want {
-				t.Errorf("%s has %d log-out buttons, want %d", who, logOuts, want)
-			}
+			b.get("/").wantCount("header form[method=post][action='/logout'] button", map[string]int{"a guest": 0, "a member": 1}[who])
 			if offered := slices.Contains(links, "/explain"); offered != learn {
 				t.Errorf("%s, learning %v: /explain is offered: %v", who, learn, offered)
 			}

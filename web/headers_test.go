@@ -81,13 +81,14 @@ func TestNoOtherOriginMayReadAnswers(t *testing.T) {
 
 func TestAStoreThatIsAwayIsSaidInTheSitesOwnLook(t *testing.T) {
 	w := parallelWorld(t, privateServices, options{learn: true})
-	p := w.person("Ada")
-	b := w.member(p)
+	p, b := w.newMember("Ada")
 	w.stores.redis.Stop()
 	for _, path := range []string{"/profile", "/", "/login", "/session", "/devices"} {
 		page := b.get(path).want(http.StatusServiceUnavailable).wantNoCookie().wantErrorPage()
-		page.wantText("h1", "We can’t look up sessions right now")
+		page.wantText("h1", "We can’t look up sessions right now").wantText("header nav, header .person", "")
+		page.wantPart("main", "If you were logged in, you still are.")
 	}
+	b.get("/none").want(http.StatusNotFound).wantErrorPage().wantText("header nav", "")
 	b.post("/session", map[string][]string{"key": {"a"}, "value": {"b"}}).want(http.StatusServiceUnavailable).wantNoCookie()
 	w.browser().get("/").want(http.StatusOK)
 	w.browser().logIn(p, "").want(http.StatusServiceUnavailable).wantNoCookie().wantErrorPage()

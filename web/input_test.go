@@ -3,6 +3,7 @@ package web_test
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"net/url"
@@ -14,8 +15,7 @@ import (
 
 func TestABodyThatIsNoFormOfTheSiteIsRefusedAndStoresNothing(t *testing.T) {
 	w := parallelWorld(t, embedded, options{learn: true})
-	p := w.person("Ada")
-	b := w.member(p)
+	p, b := w.newMember("Ada")
 	tried := forms(w, b, p)
 	before := w.everything()
 	for path, good := range tried {
@@ -68,12 +68,8 @@ func badBodies(good url.Values) map[string]badBody {
 	parts := multipart.NewWriter(&multi)
 	for name := range good {
 		_ = parts.WriteField(name, good.Get(name)) // a bytes.Buffer never fails
-		without := url.Values{}
-		for other := range good {
-			if other != name {
-				without[other] = good[other]
-			}
-		}
+		without := maps.Clone(good)
+		without.Del(name)
 		rest := without.Encode() + "&"
 		bad["a doubled "+name] = badBody{form, encoded + "&" + name + "=x", 400}
 		bad["NUL in "+name] = badBody{form, rest + name + "=a%00b", 400}
@@ -123,8 +119,7 @@ func TestTheAddressNeverStandsInForTheForm(t *testing.T) {
 // The forms that pages show and the rows of the matrix have the same fields.
 func TestEveryFormThatAPageShowsIsTriedWithAllItsFields(t *testing.T) {
 	w := parallelWorld(t, embedded, options{learn: true})
-	p := w.person("Ada")
-	member := w.member(p)
+	p, member := w.newMember("Ada")
 	w.member(p)
 	tried := forms(w, member, p)
 	for _, b := range []*browser{w.browser(), member} {
@@ -216,17 +211,13 @@ func TestWhatAPersonCanMendIsSaidAtTheField(t *testing.T) {
 		{"Bea", strings.ToUpper(p.email), "email"},
 		{"Bea", "  " + p.email + "  ", "email"},
 	} {
-		b := w.browser()
-		page := b.register(c.name, c.email, "quiet harbours freeze late").want(http.StatusUnprocessableEntity).wantNoCookie()
-		input := page.doc().Find("input#" + c.field)
-		if page.text("#"+c.field+"-error") == "" || input.AttrOr("aria-invalid", "") != "true" ||
-			!strings.Contains(input.AttrOr("aria-describedby", ""), c.field+"-error") || page.text(".errors a[href='#"+c.field+"']") == "" {
+		page := w.browser().register(c.name, c.email, otherPassword).want(http.StatusUnprocessableEntity).wantNoCookie()
+		input := "input#" + c.field + "[aria-invalid=true][aria-describedby*=" + c.field + "-error]"
+		if page.text("#"+c.field+"-error") == "" || page.count(input) != 1 || page.text(".errors a[href='#"+c.field+"']") == "" {
 			t.Errorf("%.30q <%.40q>: nothing said at the field %s", c.name, c.email, c.field)
 		}
 	}
-	if _, err := w.db.SQL().Exec(`DELETE FROM history WHERE event = 'log_in_failed'`); err != nil { // two were logins
-		t.Fatal(err)
-	}
+	w.sql(`DELETE FROM history WHERE event = 'log_in_failed'`) // two were logins
 	w.wantUnchanged(before, "forms to mend")
 }
 
@@ -252,19 +243,14 @@ func TestMarkupStaysText(t *testing.T) {
 			t.Errorf("as JSON %q is %+v", text, got)
 		}
 		b.submit(b.get("/account"), "form[action='/account/name']", map[string]string{"name": text + "."}).wantRedirect("/account")
-		again := b.post("/session", url.Values{"key": {strings.Repeat(text, 65)}, "value": {text}}).want(422)
-		again.wantValue("input#value", text)
+		b.post("/session", url.Values{"key": {strings.Repeat(text, 65)}, "value": {text}}).want(422).wantValue("input#value", text)
 		guest := w.browser()
 		guest.agent = strings.ToValidUTF8(text, "")
-		again = guest.logIn(person{email: text, password: "not anybody's, this one"}, "").want(422)
-		again.wantValue("input#email", text)
-		again = guest.register(text, text, "").want(422)
-		again.wantValue("input#name", text)
+		guest.logIn(person{email: text, password: "not anybody's, this one"}, "").want(422).wantValue("input#email", text)
+		guest.register(text, text, "").want(422).wantValue("input#name", text)
 		// The list of devices shows what browsers call themselves.
-		r := guest.request(http.MethodPost, "/login", strings.NewReader(credentials(p.email, p.password).Encode()))
-		r.Header.Set("Content-Type", urlencoded)
 		if i < 3 { // each costs a password hash
-			guest.do(r).wantRedirect("/profile")
+			guest.post("/login", credentials(p.email, p.password)).wantRedirect("/profile")
 			guest.get("/devices").want(http.StatusOK)
 		}
 		guest.get("/" + url.PathEscape(text)).want(http.StatusNotFound).wantErrorPage()

@@ -9,9 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/labstack/echo/v4"
+
 	"holdfast/internal/dev/testkit"
+	"holdfast/internal/learn/attack"
 	"holdfast/internal/learn/restartcheck"
 	"holdfast/internal/learn/second"
+	"holdfast/internal/learn/trace"
 	"holdfast/internal/product"
 	"holdfast/internal/session"
 )
@@ -34,26 +38,37 @@ func (s secondOf) Ask(context.Context, string) (string, error) {
 	return "", second.ErrNone
 }
 
-func TestTheLabIsThereOnlyWhereItWasAskedFor(t *testing.T) {
+func TestWhatTeachesIsThereOnlyWhereItWasAskedFor(t *testing.T) {
 	t.Parallel()
 	for _, learn := range []bool{true, false} {
 		w := newWorld(t, embedded(t), options{learn: learn})
-		b := w.member(w.person("Ada"))
-		home := b.get("/").want(http.StatusOK)
-		for _, path := range []string{"/lab", "/explain"} {
-			want := http.StatusNotFound
+		var watched bool
+		w.site.AddPage("/probe", func(c echo.Context, _ *session.Session) error {
+			watched = trace.From(c.Request().Context()) != nil
+			return c.NoContent(http.StatusOK)
+		})
+		guest, b := w.browser(), w.member(w.person("Ada"))
+		if b.get("/probe").want(http.StatusOK); watched != learn {
+			t.Errorf("LEARN %t: watched %t", learn, watched)
+		}
+		status := func(there int) int {
 			if learn {
-				want = http.StatusOK
+				return there
 			}
-			b.get(path).want(want)
-			if linked := home.doc().Find("a[href='"+path+"']").Length() > 0; linked != learn {
+			return http.StatusNotFound
+		}
+		for _, path := range []string{"/lab", "/lab/attacks", "/explain", "/explain/recent"} {
+			b.get(path).want(status(http.StatusOK))
+			guest.get(path).want(status(http.StatusOK))
+		}
+		for _, path := range []string{"/lab", "/explain"} {
+			if linked := b.get("/").count("a[href='"+path+"']") > 0; linked != learn {
 				t.Errorf("learn %v, link to %s %v", learn, path, linked)
 			}
 		}
-		restarted := b.post("/lab/restart", nil)
-		if !learn {
-			restarted.want(http.StatusNotFound)
-		}
+		b.post("/lab/attacks/replay", nil).want(status(http.StatusSeeOther))
+		b.post(attack.SlowPath, nil).want(status(http.StatusNoContent))
+		b.post("/lab/restart", nil).want(status(http.StatusSeeOther))
 		if got := w.lab.restarts.Load(); (got == 1) != learn {
 			t.Errorf("learn %v, %d restarts", learn, got)
 		}
@@ -64,10 +79,7 @@ func TestATenSecondSessionIsWatchedUntilTheStoreDropsIt(t *testing.T) {
 	onBothLearning(t, func(t *testing.T, w *world, _ string) {
 		b := w.member(w.person("Ada"))
 		page := b.follow(b.submit(b.get("/lab/expire").want(http.StatusOK), "form[action='/lab/expire']", nil)).want(http.StatusOK)
-		page.wantText(".lead strong", "10 seconds")
-		if got := page.header.Get("Refresh"); got != "1" {
-			t.Errorf("it looks again after %q seconds", got)
-		}
+		page.wantText(".lead strong", "10 seconds").wantHeader("Refresh", "1")
 		key := page.text(".facts code")
 		w.do("PEXPIREAT", product.SessionKeys+key, time.Now().Add(20*time.Millisecond).UnixMilli())
 		testkit.Eventually(t, testkit.Patience, "the store drops it", func() error {
@@ -78,12 +90,8 @@ func TestATenSecondSessionIsWatchedUntilTheStoreDropsIt(t *testing.T) {
 			return nil
 		})
 		// What is no key gets into no command.
-		if page := b.get("/lab/expire?key=" + strings.Repeat("'", 43)).want(http.StatusOK); page.doc().Find(".lead strong, .facts, pre").Length() > 0 {
-			t.Error("the page takes any text for a key")
-		}
+		b.get("/lab/expire?key="+strings.Repeat("'", 43)).want(http.StatusOK).wantCount(".lead strong, .facts, pre", 0)
 		// Other sessions are not shown.
-		if own := b.get("/lab/expire?key=" + session.Key(b.token())).want(http.StatusOK); own.doc().Find(".lead strong, .facts").Length() > 0 {
-			t.Error("the page watches another session")
-		}
+		b.get("/lab/expire?key="+session.Key(b.token())).want(http.StatusOK).wantCount(".lead strong, .facts", 0)
 	})
 }

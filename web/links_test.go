@@ -121,8 +121,7 @@ func TestANewPasswordSpendsTheWaysBackToTheAddressTheAccountHas(t *testing.T) {
 // form, and the thief's own undo link still works.
 func TestAnEarlierAddressGoesBeforeALaterOne(t *testing.T) {
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
-		p := w.person("Ada")
-		b := w.member(p)
+		p, b := w.newMember("Ada")
 		w.moves(b, "thief@kelp.example")
 		first := w.linkIn(w.mailTo(p.email, tellsChange))
 		w.moves(b, p.email)
@@ -183,8 +182,7 @@ func TestAnEmailWhoseLinkWouldBeOverIsNotSent(t *testing.T) {
 	}
 	onBothStacksWith(t, options{mail: true}, func(t *testing.T, w *world) {
 		for name, test := range tests {
-			p := w.person("Ada")
-			b := w.member(p)
+			p, b := w.newMember("Ada")
 			w.sendMail()
 			test.ask(w, b, p)
 			held := w.rows(`SELECT recipient FROM outbox`)

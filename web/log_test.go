@@ -71,20 +71,20 @@ func TestNobodyCanForgeALineOfTheLog(t *testing.T) {
 		for _, evil := range []string{line, "\x1b[2J\x1b[31mforged", "\u202edegrof", "\u2028forged", "\u0085forged", "\x00forged", "\u200bforged", "\xff\xfeforged", "\x7f\b\bforged"} {
 			escaped := url.QueryEscape(evil)
 			path := "/" + strings.ReplaceAll(escaped, "+", "%20")
-			for _, request := range []func() *answer{
-				func() *answer { return w.raw("GET", path, "") },
-				func() *answer { return w.raw("GET", "/login"+path, "") },
-				func() *answer { return w.raw("GET", "/static"+path, "") },
-				func() *answer { return w.raw("PUT", "/static"+path, "") },
-				func() *answer { return w.raw("GET", "/?"+escaped, "") },
-				func() *answer { return b.postWith("/login", escaped+"=x") },
-				func() *answer { return b.postWith("/login", "email="+escaped+"&password=x") },
-				func() *answer { return b.postWith("/login", "email=a&email="+escaped) },
-				func() *answer { return b.postWith("/register", "name="+escaped+"&email="+escaped+"&password="+escaped) },
-				func() *answer { return b.postWith("/session", "key="+escaped+"&value="+escaped) },
-				func() *answer { return b.postWith("/session", "%zz"+escaped) },
+			for _, a := range []*answer{
+				w.raw("GET", path, ""),
+				w.raw("GET", "/login"+path, ""),
+				w.raw("GET", "/static"+path, ""),
+				w.raw("PUT", "/static"+path, ""),
+				w.raw("GET", "/?"+escaped, ""),
+				b.postWith("/login", escaped+"=x"),
+				b.postWith("/login", "email="+escaped+"&password=x"),
+				b.postWith("/login", "email=a&email="+escaped),
+				b.postWith("/register", "name="+escaped+"&email="+escaped+"&password="+escaped),
+				b.postWith("/session", "key="+escaped+"&value="+escaped),
+				b.postWith("/session", "%zz"+escaped),
 			} {
-				if a := request(); a.status >= 500 {
+				if a.status >= 500 {
 					t.Errorf("%s answered %d", a.request.URL, a.status)
 				}
 				sent++
@@ -117,8 +117,7 @@ func TestNobodyCanForgeALineOfTheLog(t *testing.T) {
 
 func TestARequestIsOneLineThatNamesThePerson(t *testing.T) {
 	w := parallelWorld(t, embedded, options{})
-	p := w.person("Ada")
-	b := w.member(p)
+	p, b := w.newMember("Ada")
 	mark := w.log.Mark()
 	b.get("/profile?colour=green").want(http.StatusOK)
 	b.get("/none").want(http.StatusNotFound)
@@ -154,11 +153,9 @@ func TestEveryEventIsInTheLogAndInTheDocuments(t *testing.T) {
 	w.secrets.add(otherPassword)
 	p := w.person("Ada")
 	bea := w.browser()
-	sign := func(email string) {
-		w.browser().post("/register", url.Values{"name": {"Bea"}, "email": {email}, "password": {otherPassword}}).wantRedirect("/login")
+	for _, email := range []string{"bea@kelp.example", p.email} {
+		w.signUp(email).wantRedirect("/login")
 	}
-	sign("bea@kelp.example")
-	sign(p.email)
 	bea.post("/login", credentials("bea@kelp.example", wrongPassword)).want(http.StatusUnprocessableEntity)
 	bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")
 	bea.post("/login", credentials("bea@kelp.example", otherPassword)).wantRedirect("/profile")

@@ -141,15 +141,11 @@ func TestLogOutEndsTheSessionAtTheServer(t *testing.T) {
 		if b.token() != "" {
 			t.Error("the browser still has its cookie")
 		}
-		if stored := w.record(token); stored != "" {
-			t.Errorf("still stored: %s", stored)
-		}
+		w.wantNotStored(token)
 		cookie := "Cookie: " + product.SessionCookie + "=" + token
 		w.bare("GET", "/profile", "", cookie).wantRedirect("/login?next=%2Fprofile")
 		w.bare("POST", "/session", "key=a&value=b", cookie, "Content-Type: "+urlencoded).wantRedirect("/session")
-		if stored := w.record(token); stored != "" {
-			t.Errorf("came back: %s", stored)
-		}
+		w.wantNotStored(token)
 		other.get("/profile").want(http.StatusOK) // the person's other session is unaffected
 	})
 }

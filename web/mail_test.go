@@ -3,13 +3,10 @@ package web_test
 import (
 	"net/http"
 	"regexp"
-	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/PuerkitoBio/goquery"
 
 	"holdfast/internal/dev/require"
 	"holdfast/internal/mail"
@@ -97,9 +94,7 @@ func TestMailIsReadOnItsPageWithALinkToFollow(t *testing.T) {
 	b.get("/account").want(http.StatusOK).wantText("main a[href='/mail']", "Read your email on the Mail page")
 	asked := b.follow(b.post("/account/confirm", nil).wantRedirect("/account"))
 	asked.wantText("[role=status] a[href='/mail']", "read it on the Mail page")
-	if want := []string{"We wrote you an email. No mail server is set up, so read it on the Mail page."}; !slices.Equal(asked.notices(), want) {
-		t.Errorf("the notice of the mail is %q, want %q", asked.notices(), want)
-	}
+	asked.wantNotices("We wrote you an email. No mail server is set up, so read it on the Mail page.")
 	b.submit(b.get(link).want(http.StatusOK), "form[action='/verify']", nil).wantRedirect("/account")
 }
 
@@ -110,8 +105,7 @@ func TestTheLatestMailIsOpenAndTwentyAreShown(t *testing.T) {
 		require.NoError(t, w.folder.Send(t.Context(), sent))
 	}
 	page := w.browser().get("/mail").want(http.StatusOK)
-	subjects := page.doc().Find("article h2").Map(func(_ int, h2 *goquery.Selection) string { return h2.Text() })
-	if len(subjects) != 20 || subjects[0] != "Mail 20" || subjects[19] != "Mail 1" {
+	if subjects := page.texts("article h2"); len(subjects) != 20 || subjects[0] != "Mail 20" || subjects[19] != "Mail 1" {
 		t.Errorf("of 21 mails it shows %q", subjects)
 	}
 	page.wantText("article details[open] h2", "Mail 20").wantText("article details[open] p", "After that, go to "+w.base.String()+"/forgot.").wantText("article .button", "")

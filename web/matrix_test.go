@@ -78,7 +78,7 @@ func rows(w *world) map[string]row {
 		"GET /":         open,
 		"GET /register": {guest: "200", member: "303 /profile"},
 		"POST /register": {guest: "303 /profile", member: "303 /profile", empty: "422", optional: "next remember", form: func(w *world, _ *browser, _ person) url.Values {
-			return url.Values{"name": {"Bea"}, "email": {fmt.Sprintf("bea%d@kelp.example", w.people.Add(1))}, "password": {"quiet harbours freeze late"}}
+			return signUpForm(fmt.Sprintf("bea%d@kelp.example", w.people.Add(1)), otherPassword)
 		}},
 		"GET /login": {guest: "200", member: "303 /profile"},
 		"POST /login": {guest: "303 /profile", member: "303 /profile", empty: "422", optional: "next remember", form: func(_ *world, _ *browser, p person) url.Values {
@@ -109,7 +109,7 @@ func rows(w *world) map[string]row {
 		"GET /account/password":            {guest: "303 /login?next=%2Faccount%2Fpassword", member: "200"},
 		"GET /.well-known/change-password": {guest: "303 /account/password", member: "303 /account/password"},
 		"POST /account/password": {guest: "303 /login?next=%2Faccount%2Fpassword", member: "303 /account", empty: "422", form: func(_ *world, _ *browser, p person) url.Values {
-			return url.Values{"current": {p.password}, "new": {"quiet harbours freeze late"}}
+			return url.Values{"current": {p.password}, "new": {otherPassword}}
 		}},
 		"GET /account/email":   {guest: "303 /login?next=%2Faccount%2Femail", member: "200"},
 		"POST /account/email":  {guest: "303 /login?next=%2Faccount%2Femail", member: "303 /account", empty: "422", form: fields("email", "other@kelp.example")},
@@ -190,16 +190,15 @@ func forms(w *world, who *browser, p person) map[string]url.Values {
 	return all
 }
 
-// origins are the headers with which a browser, or another client, states where a
-// request comes from, and whether a request that changes something is then refused.
-func origins(own string) map[string]struct {
+// origin is the headers with which a browser, or another client, states where a request
+// comes from, and whether a request that changes something is then refused.
+type origin struct {
 	headers []string
 	refused bool
-} {
-	return map[string]struct {
-		headers []string
-		refused bool
-	}{
+}
+
+func origins(own string) map[string]origin {
+	return map[string]origin{
 		"same-origin":                  {[]string{"Sec-Fetch-Site: same-origin", "Origin: " + own}, false},
 		"typed by hand":                {[]string{"Sec-Fetch-Site: none"}, false},
 		"own Origin alone":             {[]string{"Origin: " + own}, false},
@@ -276,13 +275,7 @@ func (r row) try(w *world, route, role, from string, b *browser, p person, heade
 func (r row) send(w *world, route string, b *browser, body string, headers []string) *answer {
 	w.t.Helper()
 	method, _, _ := strings.Cut(route, " ")
-	request := b.request(method, r.at(route), strings.NewReader(body))
-	request.Header.Set("Content-Type", urlencoded)
-	for _, line := range headers {
-		name, value, _ := strings.Cut(line, ": ")
-		request.Header.Set(name, value)
-	}
-	return b.do(request)
+	return b.send(method, r.at(route), body, append([]string{"Content-Type: " + urlencoded}, headers...)...)
 }
 
 func (r row) at(route string) string {

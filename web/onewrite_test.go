@@ -87,11 +87,9 @@ func (w *world) rawAnswer(request string) (answer []byte, writes int64) {
 	require.NoError(w.t, err)
 	defer conn.Close()
 	require.NoError(w.t, conn.SetDeadline(time.Now().Add(testkit.Patience)))
-	if _, err := io.WriteString(conn, request); err != nil {
-		w.t.Fatal(err)
-	}
-	if answer, err = io.ReadAll(conn); err != nil {
-		w.t.Fatal(err)
-	}
+	_, err = io.WriteString(conn, request)
+	require.NoError(w.t, err)
+	answer, err = io.ReadAll(conn)
+	require.NoError(w.t, err)
 	return answer, listener.writes.Load()
 }

@@ -42,6 +42,13 @@ func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
 				"Your session has ended. Log in to continue."},
 			{"by disuse", func(*browser) { w.clock.Advance(sessionIdle + time.Minute) },
 				"Your session has ended: it was idle for too long. Log in to continue."},
+			{"by age", func(b *browser) {
+				for range 7 {
+					w.clock.Advance(23 * time.Hour)
+					b.get("/profile").want(http.StatusOK)
+				}
+				w.clock.Advance(8 * time.Hour)
+			}, "Your session has ended: it reached its maximum age. Log in to continue."},
 			{"by a store that let it expire", func(b *browser) {
 				w.clock.Advance(sessionIdle + time.Minute)
 				w.do("DEL", storedUnder(b.token()))
@@ -58,21 +65,9 @@ func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
 	})
 }
 
-func TestASessionThatGrewTooOldSaysSo(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	b := w.member(w.person("Ada"))
-	for range 7 {
-		w.clock.Advance(23 * time.Hour)
-		b.get("/profile").want(http.StatusOK)
-	}
-	w.clock.Advance(8 * time.Hour)
-	b.wantOver("Your session has ended: it reached its maximum age. Log in to continue.")
-}
-
 func TestAStrangerLearnsNothingOfSessions(t *testing.T) {
 	w := parallelWorld(t, embedded, options{})
-	p := w.person("Ada")
-	gone := w.member(p)
+	p, gone := w.newMember("Ada")
 	gone.post("/logout", nil).wantRedirect("/login")
 	for what, cookie := range map[string]string{
 		"no cookie": "", "an invented token": strings.Repeat("A", 43), "no token": "x",
@@ -98,8 +93,7 @@ func TestAStrangerLearnsNothingOfSessions(t *testing.T) {
 
 func TestWhatWasTypedComesAlongThroughTheLogIn(t *testing.T) {
 	w := parallelWorld(t, embedded, options{})
-	p := w.person("Ada")
-	b := w.member(p)
+	p, b := w.newMember("Ada")
 	form := b.get("/account")
 	w.member(p).post("/devices/end-others", nil).wantRedirect("/devices")
 	sent := b.submit(form, "form[action='/account/name']", map[string]string{"name": "Ada & Söhne"})
@@ -118,8 +112,7 @@ func TestWhatWasTypedComesAlongThroughTheLogIn(t *testing.T) {
 // next page says that it was not set for the person.
 func TestAValueSetWithAnEndedSessionIsSaidToBeAGuests(t *testing.T) {
 	w := parallelWorld(t, embedded, options{})
-	p := w.person("Ada")
-	b := w.member(p)
+	p, b := w.newMember("Ada")
 	w.member(p).post("/devices/end-others", nil).wantRedirect("/devices")
 	page := b.follow(b.post("/session", url.Values{"key": {"note"}, "value": {"kelp"}, "action": {"set"}}).wantRedirect("/session"))
 	page.wantPart("[role=status] .notice", "note has been set.").wantPart("[role=status] .notice", "Your session has ended: it was logged out from another device.")

@@ -16,8 +16,7 @@ import (
 
 func TestAForgottenPasswordIsReplacedByAMailedLink(t *testing.T) {
 	onBothStacksWith(t, options{mail: true, slow: true}, func(t *testing.T, w *world) {
-		p := w.person("Ada")
-		old := w.member(p)
+		p, old := w.newMember("Ada")
 		b := w.browser()
 		asked := b.submit(b.get("/forgot").want(http.StatusOK), "form[action='/forgot']", map[string]string{"email": strings.ToUpper(p.email)}).wantRedirect("/login")
 		nobody := w.browser().post("/forgot", url.Values{"email": {"nobody@kelp.example"}}).wantRedirect("/login")
@@ -131,8 +130,7 @@ func TestAChangedPasswordEndsEveryOtherSessionAndRenewsThisOne(t *testing.T) {
 func TestNoLogInWithTheOldPasswordOutlivesTheChange(t *testing.T) {
 	onBothStacksWith(t, options{}, func(t *testing.T, w *world) {
 		for range 6 {
-			p := w.person("Ada")
-			b := w.member(p)
+			p, b := w.newMember("Ada")
 			others := make([]*browser, 8)
 			var all sync.WaitGroup
 			for i := range others {
@@ -165,8 +163,7 @@ func TestAResetDoesNotSetTheOldPasswordAgain(t *testing.T) {
 
 func TestTheAccountPageSaysWhenThePasswordWasSet(t *testing.T) {
 	onBothStacks(t, func(t *testing.T, w *world) {
-		p := w.person("Ada")
-		b := w.member(p)
+		p, b := w.newMember("Ada")
 		wantSet := func(want string) {
 			t.Helper()
 			if said := b.get("/account").want(http.StatusOK).text(".overview div:has(a[href='/account/password'])"); !strings.Contains(said, "Set "+want) {

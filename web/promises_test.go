@@ -71,8 +71,7 @@ func TestJSONIsNotKeptAndTellsNoCause(t *testing.T) {
 // browser has closed its connection.
 func TestALogOutHappensAlsoWhenItsSenderHasGone(t *testing.T) {
 	w := parallelWorld(t, privateServices, options{})
-	ada := w.person("Ada")
-	b := w.member(ada)
+	ada, b := w.newMember("Ada")
 	token := b.token()
 	w.holdWrites()
 	conn, err := net.Dial("tcp", w.base.Host)

@@ -42,9 +42,7 @@ func (w *world) raw(method, target, body string, headers ...string) *answer {
 	}
 	defer response.Body.Close()
 	read, err := io.ReadAll(response.Body)
-	if err != nil {
-		w.t.Fatalf("%s %.100q: read the answer: %v", method, target, err)
-	}
+	require.NoError(w.t, err)
 	a := &answer{t: w.t, request: request, status: response.StatusCode, header: response.Header, body: read, cookies: response.Cookies()}
 	a.hold(w)
 	return a

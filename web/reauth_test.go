@@ -10,12 +10,10 @@ import (
 	"holdfast/web"
 )
 
-// TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing tries every route. Those
-// that require the password are listed here.
-func TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing(t *testing.T) {
-	w := parallelWorld(t, embedded, options{mail: true})
-	p := w.person("Ada")
-	ends := map[string]string{
+// asksForPassword returns the routes that require the password again, and where they
+// lead after that. The form of /account/email is filled in with bea@kelp.example.
+func asksForPassword(p person) map[string]string {
+	return map[string]string{
 		"POST /devices/end":        "/devices",
 		"POST /devices/end-others": "/devices",
 		"GET /account/email":       "/account/email",
@@ -24,6 +22,13 @@ func TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing(t *testing.T) {
 		"GET /account/delete":      "/account/delete",
 		"POST /account/delete":     "/account/delete",
 	}
+}
+
+// TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing tries every route.
+func TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing(t *testing.T) {
+	w := parallelWorld(t, embedded, options{mail: true})
+	p := w.person("Ada")
+	ends := asksForPassword(p)
 	tried := map[string]bool{}
 	for _, route := range w.site.Routes() {
 		method, path, _ := strings.Cut(route, " ")
@@ -32,12 +37,8 @@ func TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing(t *testing.T) {
 		}
 		b := w.member(p)
 		w.clock.Advance(10 * time.Minute)
-		var asked *answer
-		if method == http.MethodPost {
-			asked = b.post(path, map[string]url.Values{"/account/email": {"email": {"bea@kelp.example"}}}[path])
-		} else {
-			asked = b.do(b.request(method, path, nil))
-		}
+		form := map[string]url.Values{"/account/email": {"email": {"bea@kelp.example"}}}[path]
+		asked := b.send(method, path, form.Encode(), "Content-Type: "+urlencoded)
 		end, asks := ends[strings.Replace(route, http.MethodHead, http.MethodGet, 1)]
 		if !asks {
 			if strings.HasPrefix(asked.header.Get("Location"), "/account/proof") {
@@ -64,31 +65,17 @@ func TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing(t *testing.T) {
 
 func TestWhatMayDoHarmAsksForThePasswordAgainAfterTenMinutes(t *testing.T) {
 	w := parallelWorld(t, embedded, options{})
-	p := w.person("Ada")
-	b := w.member(p)
+	p, b := w.newMember("Ada")
 	w.member(p)
 	id := b.otherDevices()[0]
 	w.clock.Advance(10 * time.Minute)
 	b.get("/profile").want(http.StatusOK) // records the last use
 	before := w.everything()
-	typed := "/account/email?account=" + web.AccountValue(p.id) + "&email=bea%40kelp.example"
-	for route, next := range map[string]string{
-		"POST /devices/end":        "/devices",
-		"POST /devices/end-others": "/devices",
-		"GET /account/email":       "/account/email",
-		"POST /account/email":      typed,
-		"GET /account/export":      "/account/export",
-		"GET /account/delete":      "/account/delete",
-		"POST /account/delete":     "/account/delete",
-	} {
+	typed := asksForPassword(p)["POST /account/email"]
+	for route, next := range asksForPassword(p) {
 		method, path, _ := strings.Cut(route, " ")
-		var a *answer
-		if method == "GET" {
-			a = b.get(path)
-		} else {
-			a = b.post(path, map[string]url.Values{"/devices/end": {"id": {id}}, "/account/email": {"email": {"bea@kelp.example"}}}[path])
-		}
-		a.wantRedirect("/account/proof?next=" + url.QueryEscape(next))
+		form := map[string]url.Values{"/devices/end": {"id": {id}}, "/account/email": {"email": {"bea@kelp.example"}}}[path]
+		b.send(method, path, form.Encode(), "Content-Type: "+urlencoded).wantRedirect("/account/proof?next=" + url.QueryEscape(next))
 	}
 	old, page := b.token(), b.get("/account/proof?next="+url.QueryEscape(typed)).want(http.StatusOK)
 	b.submit(page, "form[action='/account/proof']", map[string]string{"password": wrongPassword}).want(http.StatusUnprocessableEntity).wantNoCookie()

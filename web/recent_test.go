@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/PuerkitoBio/goquery"
-
 	"holdfast/internal/product"
 )
 
@@ -24,18 +22,18 @@ func recent(page *answer) []request {
 	page.t.Helper()
 	page.want(http.StatusOK)
 	var all []request
-	page.doc().Find("ol.recent > li").Each(func(_ int, li *goquery.Selection) {
+	for _, li := range page.doc().Find("ol.recent > li").EachIter() {
 		r := request{line: li.Find("h2").Text(), facts: map[string][]string{}}
-		li.Find("dl div").Each(func(_ int, div *goquery.Selection) {
+		for _, div := range li.Find("dl div").EachIter() {
 			value := div.Find("dd")
 			if code := value.Find("code"); code.Length() > 0 {
 				value = code
 			}
 			term := div.Find("dt").Text()
 			r.facts[term] = append(r.facts[term], strings.TrimSpace(value.Text()))
-		})
+		}
 		all = append(all, r)
-	})
+	}
 	return all
 }
 
@@ -75,20 +73,14 @@ func TestRecentRequestsOfThisSession(t *testing.T) {
 		if !slices.Equal(brief, want) {
 			t.Fatalf("requests are\n%q\nwant\n%q", brief, want)
 		}
-		changed := func(i int, words string) {
-			t.Helper()
+		for i, words := range []string{
+			"nothing: the request failed", "showed a notice", "left a notice for the next page", "nothing",
+			"removed colour", "set size", "nothing", "logged in, with a new token",
+		} {
 			if said := got[i].facts["Changed"]; !slices.Equal(said, []string{words}) {
 				t.Errorf("%s changed %q, want %q", got[i].line, said, words)
 			}
 		}
-		changed(0, "nothing: the request failed")
-		changed(1, "showed a notice")
-		changed(2, "left a notice for the next page")
-		changed(3, "nothing")
-		changed(4, "removed colour")
-		changed(5, "set size")
-		changed(6, "nothing")
-		changed(7, "logged in, with a new token")
 		masked := b.token()[:4] + "…" + b.token()[39:]
 		if sent := got[7].facts["Set-Cookie"]; len(sent) != 2 || sent[0] != product.SessionCookie+"="+masked+"; Path=/; HttpOnly; SameSite=Lax" ||
 			!regexp.MustCompile(`^device=.{4}….{4}; Path=/; Max-Age=34560000; HttpOnly; SameSite=Lax$`).MatchString(sent[1]) {

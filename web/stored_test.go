@@ -83,6 +83,14 @@ func (w *world) record(token string) string {
 	return stored
 }
 
+// wantNotStored checks that nothing is stored for a token's session.
+func (w *world) wantNotStored(token string) {
+	w.t.Helper()
+	if stored := w.record(token); stored != "" {
+		w.t.Errorf("still stored: %s", stored)
+	}
+}
+
 // everything returns all data that the site has stored, Redis by key and the database
 // by table and row, and counts of its requests to the lab.
 func (w *world) everything() map[string]string {

@@ -38,6 +38,13 @@ func (b *browser) session() sessionAnswer {
 	return read
 }
 
+func (b *browser) wantValues(want map[string]string) {
+	b.w.t.Helper()
+	if got := b.session().Values; !maps.Equal(got, want) {
+		b.w.t.Errorf("the session has %q, want %q", got, want)
+	}
+}
+
 // set stores a value in the session through the page's form.
 func (b *browser) set(key, value string) *answer {
 	b.w.t.Helper()
@@ -71,16 +78,10 @@ func TestAGuestSetsAndRemovesValuesOfTheirSession(t *testing.T) {
 		}
 		b.set("colour", "blue").wantRedirect("/session")
 		b.submit(b.get("/session"), "tr:contains('size') form", nil).wantRedirect("/session")
-		if got := b.session().Values; !maps.Equal(got, map[string]string{"colour": "blue"}) {
-			t.Errorf("after a change and a removal: %q", got)
-		}
-		if got := w.browser().session().Values; len(got) != 0 {
-			t.Errorf("another guest sees %q", got)
-		}
+		b.wantValues(map[string]string{"colour": "blue"})
+		w.browser().wantValues(nil)
 		w.restart()
-		if got := b.session().Values; !maps.Equal(got, map[string]string{"colour": "blue"}) {
-			t.Errorf("after a restart: %q", got)
-		}
+		b.wantValues(map[string]string{"colour": "blue"})
 	})
 }
 
@@ -116,14 +117,10 @@ func TestAGuestsValuesSurviveLoggingInUnderANewToken(t *testing.T) {
 		if got := b.session(); got.Member == nil || got.Member.Name != "Ada" || !maps.Equal(got.Values, map[string]string{"colour": "green"}) {
 			t.Errorf("after the log-in: %+v", got)
 		}
-		if stored := w.record(before); stored != "" {
-			t.Errorf("the guest's session is still stored: %s", stored)
-		}
+		w.wantNotStored(before)
 		w.bare("GET", "/profile", "", "Cookie: "+product.SessionCookie+"="+before).want(http.StatusSeeOther)
 		b.set("size", "7").wantRedirect("/session").wantNoCookie()
-		if got := b.session().Values; !maps.Equal(got, map[string]string{"colour": "green", "size": "7"}) {
-			t.Errorf("a member's values: %q", got)
-		}
+		b.wantValues(map[string]string{"colour": "green", "size": "7"})
 	})
 }
 
