@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -135,4 +136,38 @@ func TestTheHostHeaderDecidesNothing(t *testing.T) {
 		t.Error("X-Forwarded-Proto made the cookie Secure")
 	}
 	b.get("/devices").wantNoPart("main", "203.0.113.9").wantPart("main", "127.0.0.1") // the other is what anyone can send
+}
+
+// TestAForwardedAddressIsBelievedFromTrustedProxiesOnly: the request comes from this
+// machine, which counts as a proxy only if it is listed as one.
+func TestAForwardedAddressIsBelievedFromTrustedProxiesOnly(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ trusted, forwarded, want string }{
+		{"", "203.0.113.9", "127.0.0.1"},
+		{"10.9.8.0/24", "203.0.113.9", "127.0.0.1"},
+		{"127.0.0.1/32", "203.0.113.9", "203.0.113.9"},
+		{"127.0.0.1/32", "203.0.113.9, 192.168.1.7", "192.168.1.7"},
+		{"127.0.0.1/32", "203.0.113.9, 10.1.2.3", "10.1.2.3"},
+		{"127.0.0.1/32", "203.0.113.9, 127.0.0.5", "127.0.0.5"},
+		{"127.0.0.1/32", "203.0.113.9, 169.254.1.1", "169.254.1.1"},
+		{"127.0.0.1/32", "203.0.113.7:51312", "203.0.113.7"},
+		{"127.0.0.1/32", "198.51.100.1, [2001:db8::1]:443", "2001:db8::1"},
+		{"127.0.0.1/32", "[2001:db8::1]", "2001:db8::1"},
+		{"127.0.0.1/32", "203.0.113.7,", "203.0.113.7"},
+		{"127.0.0.1/32", "203.0.113.7, ,unknown", "203.0.113.7"},
+		{"127.0.0.0/8", "203.0.113.7, 127.0.0.9:80", "203.0.113.7"},
+		{"127.0.0.1/32", ",", "127.0.0.1"},
+	} {
+		o := options{}
+		if c.trusted != "" {
+			o.trusted = []netip.Prefix{netip.MustParsePrefix(c.trusted)}
+		}
+		w := newWorld(t, embedded(t), o)
+		ada := w.person("Ada")
+		w.browser().postWith("/login", credentials(ada.email, ada.password).Encode(), "X-Forwarded-For: "+c.forwarded).wantRedirect("/profile")
+		devices, err := w.sessions.Devices(t.Context(), ada.id)
+		if err != nil || len(devices) != 1 || devices[0].Address != c.want {
+			t.Errorf("trusting %q, %q came from %+v, %v; want %s", c.trusted, c.forwarded, devices, err, c.want)
+		}
+	}
 }

@@ -87,3 +87,13 @@ func TestATakenAddressLeadsToLogInWithItFilledIn(t *testing.T) {
 	page.wantValue("input#email", ada.email).wantValue("input[name=next]", "/devices")
 	b.get("/login?email="+strings.Repeat("a", 255)).want(http.StatusOK).wantValue("input#email", "")
 }
+
+func TestALinkOfAnotherSiteFillsInNoAddress(t *testing.T) {
+	w := parallelWorld(t, embedded, options{})
+	for site, want := range map[string]string{
+		"": "ada@kelp.example", "none": "ada@kelp.example", "same-origin": "ada@kelp.example", "same-site": "", "cross-site": "",
+	} {
+		t.Logf("Sec-Fetch-Site %q", site)
+		w.browser().send(http.MethodGet, "/login?email=ada@kelp.example", "", "Sec-Fetch-Site: "+site).wantValue("#email", want)
+	}
+}

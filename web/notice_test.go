@@ -6,9 +6,13 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"github.com/labstack/echo/v4"
+
 	"holdfast/internal/product"
+	"holdfast/internal/session"
 )
 
 func TestANoticeIsShownOnTheNextPageAndNeverAgain(t *testing.T) {
@@ -77,4 +81,44 @@ func TestThePartingWordIsSaidOnce(t *testing.T) {
 	for _, value := range []string{"x", "<b>you won</b>", strings.Repeat("a", 4000), "logged-out%00"} {
 		w.bare("GET", "/", "", "Cookie: "+product.PartingCookie+"="+value).want(http.StatusOK).wantNotices()
 	}
+}
+
+// TestAPostIsNeverMadeTwice: a parallel request of the same session has shown the
+// notice that this one took.
+func TestAPostIsNeverMadeTwice(t *testing.T) {
+	w := parallelWorld(t, embedded, options{})
+	var calls atomic.Int64
+	var meanwhile func()
+	w.site.AddPage("/test/takes", func(c echo.Context, whose *session.Session) error {
+		if calls.Add(1) == 1 {
+			meanwhile()
+		}
+		whose.TakeFlashes()
+		return c.NoContent(http.StatusNoContent)
+	})
+	w.site.AddPage("/test/flash", func(c echo.Context, whose *session.Session) error {
+		whose.Flash("once")
+		return c.NoContent(http.StatusNoContent)
+	})
+	b := w.member(w.person("Ada"))
+	meanwhile = func() { b.get("/profile").want(http.StatusOK) }
+	for method, want := range map[string]struct {
+		calls  int64
+		status int
+	}{"GET": {2, http.StatusNoContent}, "POST": {1, http.StatusInternalServerError}} {
+		b.post("/test/flash", nil).want(http.StatusNoContent)
+		calls.Store(0)
+		b.do(b.request(method, "/test/takes", nil)).want(want.status)
+		if n := calls.Load(); n != want.calls {
+			t.Errorf("%s was made %d times, want %d", method, n, want.calls)
+		}
+	}
+}
+
+func TestAPageThatIsFetchedInAdvanceTakesNoMessage(t *testing.T) {
+	w := parallelWorld(t, embedded, options{})
+	b := w.member(w.person("Ada"))
+	b.post("/account/name", url.Values{"name": {"Ada L."}}).wantRedirect("/account")
+	b.send(http.MethodGet, "/account", "", "Sec-Purpose: prefetch;prerender").want(http.StatusOK).wantNotices()
+	b.get("/account").want(http.StatusOK).wantNotice("")
 }

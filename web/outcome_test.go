@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -255,4 +256,32 @@ func TestALogOutEndsTheSessionsOfAllCookiesThatCame(t *testing.T) {
 			kept.get("/profile").want(http.StatusOK)
 		}
 	})
+}
+
+// TestALogOutHappensAlsoWhenItsSenderHasGone: Redis delays the deletion until the
+// browser has closed its connection.
+func TestALogOutHappensAlsoWhenItsSenderHasGone(t *testing.T) {
+	w := parallelWorld(t, privateServices, options{})
+	ada, b := w.newMember("Ada")
+	token := b.token()
+	w.holdWrites()
+	conn, err := net.Dial("tcp", w.base.Host)
+	require.NoError(t, err)
+	fmt.Fprintf(conn, "POST /logout HTTP/1.1\r\nHost: %s\r\nCookie: %s=%s\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 0\r\n\r\n", w.base.Host, product.SessionCookie, token)
+	testkit.Eventually(w.t, testkit.Patience, "held up in Redis", func() error {
+		if info := w.do("INFO", "clients"); !strings.Contains(fmt.Sprintf("%s", info), "blocked_clients:1") {
+			return fmt.Errorf("%s", info)
+		}
+		return nil
+	})
+	conn.Close()
+	w.goOn()
+	testkit.Eventually(w.t, testkit.Patience, "logged out", func() error {
+		past, err := w.db.Devices().Past(t.Context(), ada.id, session.Device{}, 0, 10)
+		if err == nil && (len(past) != 1 || past[0].RevokeReason != session.RevokedByLogOut) {
+			err = fmt.Errorf("past devices %+v", past)
+		}
+		return err
+	})
+	wantLoggedOut(b)
 }

@@ -206,3 +206,22 @@ func TestInventedAddressesHoldUpNoReset(t *testing.T) {
 		}
 	})
 }
+
+// TestAPasswordManagerIsToldWhosePasswordItIs: it ignores hidden fields.
+func TestAPasswordManagerIsToldWhosePasswordItIs(t *testing.T) {
+	w := parallelWorld(t, embedded, options{})
+	p, b := w.newMember("Ada")
+	for _, path := range []string{"/account/password", "/account/proof", "/reset?token=" + w.link(account.PurposeReset, p)} {
+		field := b.get(path).want(http.StatusOK).doc().Find("form input[autocomplete=username]")
+		if kind, value := field.AttrOr("type", ""), field.AttrOr("value", ""); kind != "email" || value != p.email {
+			t.Errorf("%s: a field of type %q with %q", path, kind, value)
+		}
+	}
+	b.get("/reset?token="+w.link(account.PurposeReset, p)).wantText("main strong", p.email)
+}
+
+func TestPasswordManagersFindWhereToChangeThePassword(t *testing.T) {
+	w := parallelWorld(t, embedded, options{})
+	b := w.member(w.person("Ada"))
+	b.follow(b.get("/.well-known/change-password").wantRedirect("/account/password")).want(http.StatusOK).wantText("h1", "Change your password")
+}
