@@ -85,6 +85,14 @@ func (b *browser) who() string {
 	return member.Name
 }
 
+// wantWho checks by which name this browser is greeted; "" is a guest.
+func (b *browser) wantWho(want string) {
+	b.t.Helper()
+	if who := b.who(); who != want {
+		b.t.Errorf("greeted as %q, want %q", who, want)
+	}
+}
+
 func (b *browser) values() map[string]string {
 	b.t.Helper()
 	s, err := b.load()
@@ -102,6 +110,17 @@ func (b *browser) device() string {
 		b.t.Fatal("a guest has no device")
 	}
 	return member.Device
+}
+
+// wantPast checks why the only past session of this person was revoked.
+func (b *browser) wantPast(why session.RevokeReason) {
+	b.t.Helper()
+	s, err := b.load()
+	require.NoError(b.t, err)
+	past, err := s.PastDevices(context.Background(), session.Device{}, 0, 10)
+	if err != nil || len(past) != 1 || past[0].RevokeReason != why {
+		b.t.Errorf("past sessions are %+v, %v; want one: %s", past, err, why)
+	}
 }
 
 // nothing is a request that changes nothing.

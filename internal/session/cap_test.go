@@ -16,8 +16,7 @@ import (
 )
 
 func TestTheOldestOfTooManySessionsEndsAndSaysSo(t *testing.T) {
-	t.Parallel()
-	w := on(t, onRedis)
+	w := parallelOn(t, onRedis)
 	m := w.open()
 	first := w.browser(m).logIn(w.ada)
 	w.advance(time.Second)
@@ -40,12 +39,7 @@ func TestTheOldestOfTooManySessionsEndsAndSaysSo(t *testing.T) {
 	if len(notices) != 1 || !strings.Contains(notices[0], "oldest one was logged out") {
 		t.Errorf("the log-in says %q", notices)
 	}
-	s, err := last.load()
-	require.NoError(t, err)
-	past, err := s.PastDevices(context.Background(), session.Device{}, 0, 10)
-	if err != nil || len(past) != 1 || past[0].RevokeReason != session.RevokedByLimit {
-		t.Errorf("past sessions are %+v, %v", past, err)
-	}
+	last.wantPast(session.RevokedByLimit)
 }
 
 func TestManyLogInsAtOnceAreAllListedAndKeepTheCap(t *testing.T) {
@@ -116,9 +110,7 @@ func TestSessionsThatFellOutOfTheStoreHealToExpired(t *testing.T) {
 		ctx := context.Background()
 		m := w.open()
 		lost, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
-		if _, err := w.raw("DEL", key(lost.token)); err != nil {
-			t.Fatal(err)
-		}
+		w.must("DEL", key(lost.token))
 		young, err := m.Devices(ctx, w.ada.ID)
 		if err != nil || len(young) != 1 || young[0].ID != kept.device() {
 			t.Errorf("listed %+v, %v; want only the one that is stored", young, err)
@@ -128,18 +120,10 @@ func TestSessionsThatFellOutOfTheStoreHealToExpired(t *testing.T) {
 			t.Errorf("an entry too young to tell is marked already: %d, %v", len(entries), err)
 		}
 		w.advance(2 * time.Minute)
-		if _, err := m.Devices(ctx, w.ada.ID); err != nil {
-			t.Fatal(err)
-		}
-		s, err := kept.load()
+		_, err = m.Devices(ctx, w.ada.ID)
 		require.NoError(t, err)
-		past, err := s.PastDevices(ctx, session.Device{}, 0, 10)
-		if err != nil || len(past) != 1 || past[0].RevokeReason != session.RevokedByTime {
-			t.Errorf("past %+v, %v; want the lost one, expired", past, err)
-		}
-		if _, err := w.raw("FLUSHDB"); err != nil {
-			t.Fatal(err)
-		}
+		kept.wantPast(session.RevokedByTime)
+		w.must("FLUSHDB")
 		testkit.Eventually(t, patience, "find Redis emptied", func() error { // the server then writes a watermark
 			n, err := redis.Int(w.raw("EXISTS", "holdfast:beat"))
 			if err == nil && n == 0 {
@@ -147,9 +131,7 @@ func TestSessionsThatFellOutOfTheStoreHealToExpired(t *testing.T) {
 			}
 			return errors.Join(err, m.Ping(ctx))
 		})
-		if who := kept.who(); who != "" {
-			t.Errorf("after FLUSHDB somebody is %q", who)
-		}
+		kept.wantWho("")
 		again := w.browser(m).logIn(w.ada)
 		if devices, err := m.Devices(ctx, w.ada.ID); err != nil || len(devices) != 1 || devices[0].ID != again.device() {
 			t.Errorf("after FLUSHDB and a log-in: %+v, %v", devices, err)

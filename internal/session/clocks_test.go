@@ -18,8 +18,7 @@ func TestServersWhoseClocksDifferAgreeOnWhoIsLoggedIn(t *testing.T) {
 	const each = 24
 	for _, apart := range []time.Duration{3 * time.Minute, time.Hour - time.Minute} {
 		t.Run(apart.String(), func(t *testing.T) {
-			t.Parallel()
-			w := on(t, func(w *world) {
+			w := parallelOn(t, func(w *world) {
 				onRedis(w)
 				w.cfg.Limits = session.Limits{Idle: 3 * time.Hour, Lifetime: 8 * time.Hour, Remember: 30 * 24 * time.Hour}
 			})
@@ -71,8 +70,7 @@ func TestServersWhoseClocksDifferAgreeOnWhoIsLoggedIn(t *testing.T) {
 // TestLogInsThatFailedEndNoSession checks that failed logins do not count towards the
 // session limit: Redis is down while a person keeps trying with the correct password.
 func TestLogInsThatFailedEndNoSession(t *testing.T) {
-	t.Parallel()
-	w := on(t, onDurableRedis)
+	w := parallelOn(t, onDurableRedis)
 	m := w.open()
 	before := []*browser{w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)}
 	w.redis.Kill()
@@ -123,8 +121,7 @@ func (p *paged) RevokedSince(ctx context.Context, since time.Time, yield func([]
 
 // TestARepairSaysHowFarItIs checks that Ping reports the progress of a repair.
 func TestARepairSaysHowFarItIs(t *testing.T) {
-	t.Parallel()
-	w := on(t, onPrivateRedis)
+	w := parallelOn(t, onPrivateRedis)
 	devices := &paged{DeviceStore: w.cfg.Devices, next: make(chan struct{})}
 	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m).logIn(w.ada)

@@ -32,9 +32,7 @@ func TestALogInIsRecognisedAndALogOutIsFinal(t *testing.T) {
 		if ada.token != "" || ada.cookie.MaxAge >= 0 {
 			t.Errorf("the log-out sent the cookie %+v, want it cleared", ada.cookie)
 		}
-		if who := before.who(); who != "" {
-			t.Errorf("the old cookie is still greeted as %q", who)
-		}
+		before.wantWho("")
 		before.do(logOut) // a double click
 	})
 }
@@ -170,14 +168,14 @@ func TestAnEndedSessionStaysEnded(t *testing.T) {
 		m := w.open()
 		for _, end := range endings(w, m) {
 			t.Run(end.name, func(t *testing.T) {
-				b := w.browser(m).logIn(w.ada)
+				b, other := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
 				old, token := *b, b.token
 				late, err := old.load()
 				require.NoError(t, err)
 				w.advance(2 * time.Minute) // so that even a read stores the last use
 				look, err := old.load()
 				require.NoError(t, err)
-				require.NoError(t, end.act(b))
+				require.NoError(t, end.act(b, other))
 				late.Flash("late")
 				mustFail(t, old.finish(late), session.ErrEnded, "a late write")
 				if err := old.finish(look); err != nil {

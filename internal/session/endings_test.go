@@ -10,36 +10,36 @@ import (
 	"holdfast/internal/session/store"
 )
 
-// ending is an operation that revokes a browser's session. goesOn means that the person
-// stays logged in there, with a new token.
+// ending is an operation that revokes the session of Ada in b; other is another session
+// of hers. goesOn means that she stays logged in in b, with a new token.
 type ending struct {
 	name   string
-	act    func(*browser) error
+	act    func(b, other *browser) error
 	goesOn bool
 }
 
-// endings returns all such operations at a Manager.
+// endings returns all such operations at a Manager. The first three succeed while the
+// database is read-only.
 func endings(w *world, m *session.Manager) []ending {
 	ctx := context.Background()
-	fromElsewhere := func(act func(other *browser, id string) error) func(*browser) error {
-		return func(b *browser) error {
-			id := b.device()
-			return act(w.browser(m).logIn(w.ada), id)
-		}
-	}
 	return []ending{
-		{"log-out", func(b *browser) error { return b.try(logOut) }, false},
-		{"end of the device", fromElsewhere(func(other *browser, id string) error {
+		{"log-out", func(b, _ *browser) error { return b.try(logOut) }, false},
+		{"end of the device", func(b, other *browser) error {
+			id := b.device()
 			return other.try(func(s *session.Session) error { return s.RevokeDevice(ctx, id) })
-		}), false},
-		{"end of all others", fromElsewhere(func(other *browser, _ string) error {
+		}, false},
+		{"end of all others", func(_, other *browser) error {
 			return other.try(func(s *session.Session) error { _, err := s.RevokeOthers(ctx); return err })
-		}), false},
-		{"end by the operator", func(b *browser) error {
+		}, false},
+		{"end by the operator", func(b, _ *browser) error {
 			return m.RevokeDevice(ctx, w.ada.ID, b.device(), session.RevokedByOperator)
 		}, false},
-		{"disabling", func(*browser) error { return w.disable(m) }, false},
-		{"log-in over it", func(b *browser) error {
+		{"disabling", func(*browser, *browser) error { return w.disable(m) }, false},
+		{"end of all sessions", func(*browser, *browser) error {
+			_, err := m.RevokeAll(ctx, session.RevokedByOperator, func(int) {})
+			return err
+		}, false},
+		{"log-in over it", func(b, _ *browser) error {
 			return b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil })
 		}, true},
 	}

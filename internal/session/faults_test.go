@@ -8,6 +8,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/product"
 	"holdfast/internal/session"
 )
@@ -80,8 +81,7 @@ func TestFailingAtAnyStepLeavesNothingHalfDone(t *testing.T) {
 		"Redis killed":          {onDurableRedis, func(w *world) error { w.redis.Kill(); return nil }},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := on(t, fault.with)
+			w := parallelOn(t, fault.with)
 			devices := &faulty{DeviceStore: w.cfg.Devices, fault: func() error { return fault.happen(w) }}
 			m := w.open(func(cfg *config) { cfg.Devices = devices })
 			for what, act := range steps() {
@@ -135,24 +135,16 @@ func check(t *testing.T, w *world, m *session.Manager, b, old *browser, err erro
 		t.Errorf("step %d: it succeeded, and the old token lives", at)
 	}
 	keys, failed := redis.Strings(w.redis.Do("KEYS", product.SessionKeys+"*"))
-	if failed != nil {
-		t.Fatal(failed)
-	}
+	require.NoError(t, failed)
 	entries, failed := w.cfg.Devices.ListUnexpired(context.Background(), w.ada.ID, "", 1000)
-	if failed != nil {
-		t.Fatal(failed)
-	}
+	require.NoError(t, failed)
 	for _, key := range keys {
 		if !slices.ContainsFunc(entries, func(e session.Device) bool { return product.SessionKeys+e.SessionKey == key }) {
 			t.Errorf("step %d (%v): a session lives that nobody can list or end", at, err)
 		}
 	}
-	if _, err := m.RevokeAllOf(context.Background(), w.ada.ID, session.RevokedByOperator); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := w.keys(); n != 0 || err != nil {
-		t.Errorf("step %d: after ending all, %d keys are left, %v", at, n, err)
-	}
+	w.revokeAda(m)
+	w.wantKeys(0)
 }
 
 // revive starts Redis again if it was killed, and waits until a Manager can use it.
@@ -180,20 +172,16 @@ func (h *hooked) ListUnexpired(ctx context.Context, person, after string, limit 
 }
 
 func TestAnEndingThatWasBegunIsNoted(t *testing.T) {
-	t.Parallel()
-	w := on(t, onRedis)
+	w := parallelOn(t, onRedis)
 	devices := &hooked{DeviceStore: w.cfg.Devices}
 	m := w.open(func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m).logIn(w.ada)
 	ctx, gone := context.WithCancel(context.Background())
-	meanwhile := func() { gone() }
-	devices.meanwhile = meanwhile
+	devices.meanwhile = gone
 	if n, err := m.RevokeAllOf(ctx, w.ada.ID, session.RevokedByOperator); n != 1 || !errors.Is(err, context.Canceled) {
 		t.Errorf("ended %d, %v; want the one begun, and no more looks", n, err)
 	}
-	if b.who() != "" {
-		t.Error("the session lives")
-	}
+	b.wantWho("")
 	past, err := w.cfg.Devices.Past(context.Background(), w.ada.ID, session.Device{}, 0, 10)
 	if err != nil || len(past) != 1 || past[0].RevokeReason != session.RevokedByOperator {
 		t.Errorf("noted as %+v, %v", past, err)
@@ -203,8 +191,7 @@ func TestAnEndingThatWasBegunIsNoted(t *testing.T) {
 // TestAFailedLogInThatCannotBeTakenBackCanBeEnded kills Redis after a login has stored
 // its session and before the login is rolled back.
 func TestAFailedLogInThatCannotBeTakenBackCanBeEnded(t *testing.T) {
-	t.Parallel()
-	w := on(t, onDurableRedis)
+	w := parallelOn(t, onDurableRedis)
 	devices := &faulty{DeviceStore: w.cfg.Devices, fault: func() error { w.redis.Kill(); return errDevices }}
 	m := w.open(func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m)
@@ -212,16 +199,8 @@ func TestAFailedLogInThatCannotBeTakenBackCanBeEnded(t *testing.T) {
 	mustFail(t, b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil }), errDevices, "log-in")
 	w.redis.Start()
 	w.steady(m)
-	if n, err := w.keys(); err != nil || n != 1 {
-		t.Errorf("%d sessions are stored, want the one that could not be taken back, %v", n, err)
-	}
-	if devices, err := m.Devices(context.Background(), w.ada.ID); len(devices) != 0 || err != nil {
-		t.Errorf("a log-in that failed is listed: %+v, %v", devices, err)
-	}
-	if _, err := m.RevokeAllOf(context.Background(), w.ada.ID, session.RevokedByOperator); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := w.keys(); n != 0 || err != nil {
-		t.Errorf("%d sessions stand after ending all, %v", n, err)
-	}
+	w.wantKeys(1) // the one that could not be removed
+	w.wantListed(m, 0)
+	w.revokeAda(m)
+	w.wantKeys(0)
 }

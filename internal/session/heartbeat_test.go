@@ -128,16 +128,13 @@ func TestWhatWasLostBeforeALongOutageStaysEnded(t *testing.T) {
 		t.Helper()
 		beat, marks := w.beat()
 		for _, command := range []redis.Args{append(redis.Args{"DEL", "none"}, marks...), {"SET", "holdfast:beat", beat - away.Milliseconds()}} {
-			if _, err := w.raw(command[0].(string), command[1:]...); err != nil {
-				t.Fatal(err)
-			}
+			w.must(command[0].(string), command[1:]...)
 		}
 		w.age(away - time.Second)
 	}
 	for name, with := range map[string]func(*world){"Redis": onRedis, "embedded Redis": onEmbedded, "file": onFile} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := on(t, with)
+			w := parallelOn(t, with)
 			m := w.open()
 			b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
 			end := func() error {
@@ -158,12 +155,8 @@ func TestWhatWasLostBeforeALongOutageStaysEnded(t *testing.T) {
 				require.NoError(t, w.close(m))
 			}
 			m = w.open()
-			if who := b.at(m).who(); who != "" {
-				t.Errorf("the ended session is greeted as %q", who)
-			}
-			if who := kept.at(m).who(); who != "Grace" {
-				t.Errorf("somebody else became %q", who)
-			}
+			b.at(m).wantWho("")
+			kept.at(m).wantWho("Grace")
 		})
 	}
 }
@@ -179,8 +172,7 @@ func TestOlderDataUnderAKeptConnectionIsNoticedWithinASecond(t *testing.T) {
 		"higher beat": func(known int64) int64 { return known + 1 },
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := on(t, onPrivateRedis)
+			w := parallelOn(t, onPrivateRedis)
 			m := w.open()
 			b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
 			old := *b
@@ -195,9 +187,8 @@ func TestOlderDataUnderAKeptConnectionIsNoticedWithinASecond(t *testing.T) {
 			for _, command := range []redis.Args{
 				{"MULTI"}, append(redis.Args{"DEL"}, marks...), {"SET", "holdfast:beat", beat(known)}, {"SET", key(old.token), stored}, {"EXEC"},
 			} {
-				if _, err := conn.Do(command[0].(string), command[1:]...); err != nil {
-					t.Fatal(err)
-				}
+				_, err := conn.Do(command[0].(string), command[1:]...)
+				require.NoError(t, err)
 			}
 			testkit.Eventually(t, onceASecond+slack, "the ended session", guest(&old))
 			testkit.Steadily(t, slack, "another session", greeted(kept, "Grace"))
@@ -221,9 +212,8 @@ func onMaster(w *world) { w.use(testservice.PrivateRedis(w.t, syncAtOnce...)) }
 // replicate makes one Redis a replica of another and waits until it has a key.
 func replicate(t *testing.T, from, to *testservice.RedisServer, wanted string) {
 	t.Helper()
-	if _, err := to.Do("REPLICAOF", "127.0.0.1", from.Addr[len("127.0.0.1:"):]); err != nil {
-		t.Fatal(err)
-	}
+	_, err := to.Do("REPLICAOF", "127.0.0.1", from.Addr[len("127.0.0.1:"):])
+	require.NoError(t, err)
 	testkit.Eventually(t, patience, "replicate", func() error {
 		info, err := redis.String(to.Do("INFO", "replication"))
 		if err == nil && !strings.Contains(info, "master_link_status:up") {
@@ -239,9 +229,8 @@ func replicate(t *testing.T, from, to *testservice.RedisServer, wanted string) {
 
 func promote(t *testing.T, s *testservice.RedisServer) {
 	t.Helper()
-	if _, err := s.Do("REPLICAOF", "NO", "ONE"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := s.Do("REPLICAOF", "NO", "ONE")
+	require.NoError(t, err)
 }
 
 // openAt opens a Manager that uses another Redis.
@@ -253,8 +242,7 @@ func (w *world) openAt(s *testservice.RedisServer, changes ...func(*config)) *se
 // TestAMasterThatWasALaggingReplicaBringsNobodyBack gives a running master the data of
 // a lagging replica. The process and its connections stay the same.
 func TestAMasterThatWasALaggingReplicaBringsNobodyBack(t *testing.T) {
-	t.Parallel()
-	w := on(t, onMaster)
+	w := parallelOn(t, onMaster)
 	lagging := testservice.PrivateRedis(t, syncAtOnce...)
 	m, idle := w.open(), w.open()
 	b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
@@ -274,8 +262,7 @@ func TestAMasterThatWasALaggingReplicaBringsNobodyBack(t *testing.T) {
 // a server that does not know the other. A session revoked at the old master is also
 // revoked at the new one, although it is not replicated there, and vice versa.
 func TestAnEndingAtOneMasterCountsAtTheOther(t *testing.T) {
-	t.Parallel()
-	w := on(t, onMaster)
+	w := parallelOn(t, onMaster)
 	a := w.open()
 	first, second, kept := w.browser(a).logIn(w.ada), w.browser(a).logIn(w.ada), w.browser(a).logIn(w.grace)
 	promoted := testservice.PrivateRedis(t)
@@ -288,9 +275,7 @@ func TestAnEndingAtOneMasterCountsAtTheOther(t *testing.T) {
 	testkit.Steadily(t, 2*onceASecond+slack, "at the new master", guest(atOld.at(b)))
 	testkit.Steadily(t, 2*onceASecond+slack, "at the old master", guest(atNew.at(a)))
 	for _, m := range []*session.Manager{a, b} {
-		if who := kept.at(m).who(); who != "Grace" {
-			t.Errorf("somebody else became %q", who)
-		}
+		kept.at(m).wantWho("Grace")
 	}
 }
 
@@ -298,8 +283,7 @@ func TestAnEndingAtOneMasterCountsAtTheOther(t *testing.T) {
 // refuses writes. No one is logged out, and a session revoked at the new master is
 // revoked when the old master is used again.
 func TestAMasterThatIsCutOffIsNotBelieved(t *testing.T) {
-	t.Parallel()
-	w := on(t, onMaster)
+	w := parallelOn(t, onMaster)
 	a := w.open()
 	ada, kept := w.browser(a).logIn(w.ada), w.browser(a).logIn(w.grace)
 	promoted := testservice.PrivateRedis(t)
@@ -324,9 +308,7 @@ func TestAMasterThatIsCutOffIsNotBelieved(t *testing.T) {
 	}
 	w.config("min-replicas-to-write", "0")
 	testkit.Steadily(t, onceASecond+slack, "with writes taken again", greeted(kept, "Grace"))
-	if who := old.who(); who != "" {
-		t.Errorf("who had logged out at the new master is greeted as %q", who)
-	}
+	old.wantWho("")
 	if w.isStored(old.token) {
 		t.Error("the ended session is still in Redis")
 	}
@@ -336,8 +318,7 @@ func TestAMasterThatIsCutOffIsNotBelieved(t *testing.T) {
 // database, as a password reset does, while Redis refuses to delete it. Redis is not
 // trusted then, even if the last heartbeat has not expired.
 func TestARedisThatRefusesToRemoveWhatEndedIsNotBelieved(t *testing.T) {
-	t.Parallel()
-	w := on(t, onPrivateRedis)
+	w := parallelOn(t, onPrivateRedis)
 	a, b := w.open(), w.open()
 	ada, kept := w.browser(a).logIn(w.ada), w.browser(a).logIn(w.grace)
 	there := ada.at(b)
@@ -354,9 +335,7 @@ func TestARedisThatRefusesToRemoveWhatEndedIsNotBelieved(t *testing.T) {
 	}
 	w.config("min-replicas-to-write", "0")
 	testkit.Steadily(t, onceASecond+slack, "with writes taken again", greeted(kept, "Grace"))
-	if who := ada.who(); who != "" {
-		t.Errorf("she is greeted as %q", who)
-	}
+	ada.wantWho("")
 }
 
 // TestARedisThatCannotSaveGreets checks that a Redis that cannot save is trusted as
@@ -406,9 +385,7 @@ func TestJunkInThePlaceOfTheWatermarkOfTheEmbeddedRedis(t *testing.T) {
 			require.NoError(t, err)
 			_, err = w.raw("SET", "holdfast:beat", junk)
 			require.NoError(t, errors.Join(err, bare.Close()))
-			if who := b.at(w.open()).who(); who != "" {
-				t.Errorf("the ended session is greeted as %q", who)
-			}
+			b.at(w.open()).wantWho("")
 			beat, _ := w.beat()
 			if off := time.Since(time.UnixMilli(beat)).Abs(); off > time.Minute {
 				t.Errorf("the watermark is %s off", off)

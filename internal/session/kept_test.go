@@ -33,30 +33,14 @@ func (r *readOnly) Expire(ctx context.Context, ids []string) error {
 	return r.DeviceStore.Expire(ctx, ids)
 }
 
-// keptEnds returns the revocations that succeed while the database is read-only.
-func keptEnds(b, other *browser) map[string]func() error {
-	return map[string]func() error{
-		"log-out":           func() error { return b.try(logOut) },
-		"end of the device": func() error { id := b.device(); return other.try(endOf(id)) },
-		"end of all others": func() error {
-			return other.try(func(s *session.Session) error { _, err := s.RevokeOthers(context.Background()); return err })
-		},
-	}
-}
-
-func endOf(id string) func(s *session.Session) error {
-	return func(s *session.Session) error { return s.RevokeDevice(context.Background(), id) }
-}
-
 // TestAQueuedRevocationIsNotUndoneByAnOlderFile revokes a session while the database is
 // read-only, stops the server, and restores an older copy of the sessions. The next
 // start knows of the revocation from the queue alone.
 func TestAQueuedRevocationIsNotUndoneByAnOlderFile(t *testing.T) {
-	for place, with := range map[string]func(*world){"embedded Redis": onEmbedded, "file": onFile} {
-		for name := range keptEnds(nil, nil) {
-			t.Run(place+", "+name, func(t *testing.T) {
-				t.Parallel()
-				w := on(t, with)
+	for place, with := range files {
+		for i, end := range endings(nil, nil)[:3] {
+			t.Run(place+", "+end.name, func(t *testing.T) {
+				w := parallelOn(t, with)
 				devices := &readOnly{DeviceStore: w.cfg.Devices}
 				withDevices := func(cfg *config) { cfg.Devices = devices }
 				m := w.open()
@@ -68,7 +52,7 @@ func TestAQueuedRevocationIsNotUndoneByAnOlderFile(t *testing.T) {
 
 				devices.on.Store(true)
 				m = w.open(withDevices)
-				require.NoError(t, keptEnds(b.at(m), other.at(m))[name]())
+				require.NoError(t, endings(w, m)[i].act(b.at(m), other.at(m)))
 				if old.at(m).who() != "" {
 					t.Fatal("the session lives")
 				}
@@ -76,12 +60,8 @@ func TestAQueuedRevocationIsNotUndoneByAnOlderFile(t *testing.T) {
 				require.NoError(t, os.RemoveAll(w.cfg.store.DataDir))
 				copyFolder(t, before, w.cfg.store.DataDir)
 				m = w.open(withDevices)
-				if who := old.at(m).who(); who != "" {
-					t.Errorf("the file put back greets the ended session as %q", who)
-				}
-				if who := other.at(m).who(); who != "Ada" {
-					t.Errorf("the other session became %q", who)
-				}
+				old.at(m).wantWho("")
+				other.at(m).wantWho("Ada")
 				devices.on.Store(false)
 				w.maintained(t, m, w.reasonOf(old.token))
 			})
@@ -116,8 +96,7 @@ func (w *world) reasonOf(token string) func() error {
 // a queue file that cannot be opened. The session is gone, and logging out again
 // records the revocation.
 func TestALogOutThatCannotBeNotedAnywhereIsSaid(t *testing.T) {
-	t.Parallel()
-	w := on(t, onRedis)
+	w := parallelOn(t, onRedis)
 	devices := &readOnly{DeviceStore: w.cfg.Devices}
 	m := w.open(func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m).logIn(w.ada)
@@ -140,8 +119,7 @@ func TestALogOutThatCannotBeNotedAnywhereIsSaid(t *testing.T) {
 // TestDevicesAreListedWhileTheDatabaseIsReadOnly covers a device that has expired and
 // cannot be marked as expired.
 func TestDevicesAreListedWhileTheDatabaseIsReadOnly(t *testing.T) {
-	t.Parallel()
-	w := on(t, onRedis)
+	w := parallelOn(t, onRedis)
 	devices := &readOnly{DeviceStore: w.cfg.Devices}
 	m := w.open(func(cfg *config) { cfg.Devices = devices })
 	gone, b := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
@@ -167,11 +145,7 @@ func TestALogOutEndsEveryTokenThatWasSent(t *testing.T) {
 		if one.who() != "" || two.who() != "" || kept.who() != "Ada" {
 			t.Errorf("greeted as %q, %q and %q", one.who(), two.who(), kept.who())
 		}
-		for _, b := range []*browser{one, two} {
-			if err := w.reasonOf(b.token)(); err != nil {
-				t.Error(err)
-			}
-		}
+		require.NoError(t, errors.Join(w.reasonOf(one.token)(), w.reasonOf(two.token)()))
 		if nobody.cookie == nil || nobody.cookie.MaxAge >= 0 {
 			t.Errorf("the cookie was not cleared: %v", nobody.cookie)
 		}

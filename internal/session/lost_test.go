@@ -55,8 +55,7 @@ func TestParallelRequestsLoseNothing(t *testing.T) {
 // TestWhatConflictsAtEveryTryIsSaid lets another writer win every attempt. The request
 // returns an error, and none of its changes are stored.
 func TestWhatConflictsAtEveryTryIsSaid(t *testing.T) {
-	t.Parallel()
-	w := on(t, onRedis)
+	w := parallelOn(t, onRedis)
 	quicker := &quicker{w: w}
 	m := w.open(func(cfg *config) {
 		cfg.wrap = func(s store.Store) store.Store { quicker.Store = s; return quicker }
@@ -128,8 +127,7 @@ func TestANoticeIsShownExactlyOnce(t *testing.T) {
 }
 
 func TestManyValuesAtOnceKeepToTheLimit(t *testing.T) {
-	t.Parallel()
-	w := on(t, onRedis)
+	w := parallelOn(t, onRedis)
 	b := w.browser(w.open()).logIn(w.ada)
 	requests := make([]*session.Session, 2*session.MaxValues)
 	for i := range requests {

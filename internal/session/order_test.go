@@ -17,8 +17,7 @@ import (
 // TestADeviceIsNotMarkedBeforeItsSessionIsGone covers a store that is unavailable, so
 // that a session cannot be revoked. It must stay listed.
 func TestADeviceIsNotMarkedBeforeItsSessionIsGone(t *testing.T) {
-	t.Parallel()
-	w := on(t, onDurableRedis)
+	w := parallelOn(t, onDurableRedis)
 	m := w.open()
 	b, other := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)
 	leaving, err := b.load()
@@ -55,9 +54,7 @@ func TestWhatAnotherPersonStoredMeanwhileIsNotTakenOver(t *testing.T) {
 		if values := shared.values(); shared.who() != "Grace" || len(values) > 0 {
 			t.Errorf("%s has %v", shared.who(), values)
 		}
-		if who := ada.who(); who != "" {
-			t.Errorf("the session from before greets %q", who)
-		}
+		ada.wantWho("")
 	})
 }
 
@@ -81,17 +78,14 @@ func TestAnIdleSessionIsRemovedOnlyAsItWasRead(t *testing.T) {
 		if err != nil || why != session.Idle {
 			t.Fatalf("the later server found %q, %v", why, err)
 		}
-		if who := b.who(); who != "Ada" {
-			t.Errorf("the session that was used is greeted as %q", who)
-		}
+		b.wantWho("Ada")
 	})
 }
 
 // TestAWriteSentTwiceIsMadeOnce covers a connection that breaks after Redis has
 // executed a write.
 func TestAWriteSentTwiceIsMadeOnce(t *testing.T) {
-	t.Parallel()
-	w := on(t, onRedis)
+	w := parallelOn(t, onRedis)
 	opened := w.opened[w.open()]
 	ctx, key := context.Background(), hash("somebody's")
 	for _, swap := range [][2]string{{"", "first"}, {"first", "second"}} {
@@ -111,25 +105,21 @@ func TestAWriteSentTwiceIsMadeOnce(t *testing.T) {
 }
 
 func TestFilesOfSessionsAreTheirOwnersAlone(t *testing.T) {
-	for name, with := range map[string]func(*world){"embedded Redis": onEmbedded, "file": onFile} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := on(t, with)
-			w.cfg.store.DataDir = filepath.Join(w.cfg.store.DataDir, "made")
-			w.browser(w.open()).logIn(w.ada)
-			err := filepath.WalkDir(w.cfg.store.DataDir, func(path string, entry fs.DirEntry, err error) error {
-				info, failed := entry.Info()
-				if err := errors.Join(err, failed); err != nil {
-					return err
-				}
-				if info.Mode().Perm()&0o077 != 0 {
-					t.Errorf("%s is open to others: %s", path, info.Mode())
-				}
-				return nil
-			})
-			if err != nil && !errors.Is(err, os.ErrNotExist) {
-				t.Error(err)
+	onEach(t, files, func(t *testing.T, w *world) {
+		w.cfg.store.DataDir = filepath.Join(w.cfg.store.DataDir, "made")
+		w.browser(w.open()).logIn(w.ada)
+		err := filepath.WalkDir(w.cfg.store.DataDir, func(path string, entry fs.DirEntry, err error) error {
+			info, failed := entry.Info()
+			if err := errors.Join(err, failed); err != nil {
+				return err
 			}
+			if info.Mode().Perm()&0o077 != 0 {
+				t.Errorf("%s is open to others: %s", path, info.Mode())
+			}
+			return nil
 		})
-	}
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Error(err)
+		}
+	})
 }

@@ -35,8 +35,7 @@ func TestAWriteThatFailsSaysWhetherItMayHaveBeenMade(t *testing.T) {
 				continue // a full Redis still deletes
 			}
 			t.Run(name+", "+act, func(t *testing.T) {
-				t.Parallel()
-				w := on(t, onDurableRedis)
+				w := parallelOn(t, onDurableRedis)
 				// Longer than it takes to send a command after the fault: the heartbeat
 				// waits too, and a command that is not sent before its timeout is never
 				// sent.

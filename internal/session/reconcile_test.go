@@ -39,8 +39,7 @@ func (l *lossy) Restore(ctx context.Context, d session.Device, now time.Time) er
 // TestNoSessionIsReconciledWithADatabaseThatFails also checks that a session that ends
 // in the meantime does not stay listed.
 func TestNoSessionIsReconciledWithADatabaseThatFails(t *testing.T) {
-	t.Parallel()
-	w := on(t, onRedis)
+	w := parallelOn(t, onRedis)
 	devices := &lossy{DeviceStore: w.db.Devices()}
 	m := w.open(func(cfg *config) { cfg.Devices = devices })
 	opened := w.opened[m]
@@ -50,8 +49,7 @@ func TestNoSessionIsReconciledWithADatabaseThatFails(t *testing.T) {
 	for _, statement := range []string{
 		`DELETE FROM devices`, `DELETE FROM history`, `DELETE FROM people WHERE id = '` + w.grace.ID + `'`,
 	} {
-		_, err := w.db.SQL().ExecContext(t.Context(), statement)
-		require.NoError(t, err)
+		w.exec(statement)
 	}
 	reconcile := func() (session.Reconciled, error) {
 		return m.Reconcile(t.Context(), opened.Keys, w.db.Revocations())
@@ -62,9 +60,7 @@ func TestNoSessionIsReconciledWithADatabaseThatFails(t *testing.T) {
 			t.Errorf("with devices that fail: %+v, %v", done, err)
 		}
 		*fail = nil
-		if n, err := w.keys(); n != 4 || err != nil {
-			t.Errorf("%d sessions are left, %v", n, err)
-		}
+		w.wantKeys(4)
 	}
 	devices.restored = func(restored string) {
 		if restored == hash(ending.token) {

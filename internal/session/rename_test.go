@@ -12,9 +12,8 @@ import (
 // rename gives Ada another name.
 func (w *world) rename(m *session.Manager, name string) {
 	w.t.Helper()
-	if _, err := w.db.People().UpdateName(context.Background(), w.ada.ID, name); err != nil {
-		w.t.Fatal(err)
-	}
+	_, err := w.db.People().UpdateName(context.Background(), w.ada.ID, name)
+	require.NoError(w.t, err)
 	require.NoError(w.t, m.Rename(context.Background(), w.ada.ID, name))
 }
 
@@ -23,60 +22,52 @@ func (w *world) rename(m *session.Manager, name string) {
 func TestARenameReachesEveryLogInInFlight(t *testing.T) {
 	const renames, logIns = 40, 4
 	ctx := context.Background()
-	for engine, with := range map[string]func(*world){
-		"SQLite":     onRedis,
-		"PostgreSQL": onRedisAndPostgres,
-	} {
-		t.Run(engine, func(t *testing.T) {
-			t.Parallel()
-			w := on(t, with)
-			managers := []*session.Manager{w.open(), w.open()}
-			for n := range renames {
-				name := fmt.Sprintf("Ada %d", n)
-				browsers := make([]*browser, logIns)
-				inParallel(logIns+1, func(i int) {
-					if i < logIns {
-						browsers[i] = w.browser(managers[i%2])
-						person, err := w.db.People().ByID(ctx, w.ada.ID)
-						if err != nil {
-							t.Error(err)
-							return
-						}
-						if err := browsers[i].try(func(s *session.Session) error {
-							s.PrepareLogIn(session.Member{ID: person.ID, Name: person.Name}, laptop)
-							return nil
-						}); err != nil {
-							t.Error(err)
-						}
+	onEach(t, map[string]func(*world){"SQLite": onRedis, "PostgreSQL": onRedisAndPostgres}, func(t *testing.T, w *world) {
+		managers := []*session.Manager{w.open(), w.open()}
+		for n := range renames {
+			name := fmt.Sprintf("Ada %d", n)
+			browsers := make([]*browser, logIns)
+			inParallel(logIns+1, func(i int) {
+				if i < logIns {
+					browsers[i] = w.browser(managers[i%2])
+					person, err := w.db.People().ByID(ctx, w.ada.ID)
+					if err != nil {
+						t.Error(err)
 						return
 					}
-					if _, err := w.db.People().UpdateName(ctx, w.ada.ID, name); err != nil {
+					if err := browsers[i].try(func(s *session.Session) error {
+						s.PrepareLogIn(session.Member{ID: person.ID, Name: person.Name}, laptop)
+						return nil
+					}); err != nil {
 						t.Error(err)
 					}
-					if err := managers[n%2].Rename(ctx, w.ada.ID, name); err != nil {
-						t.Error(err)
-					}
-				})
-				for i, b := range browsers {
-					if who := b.who(); who != name {
-						t.Errorf("rename %d: log-in %d is greeted as %q", n, i, who)
-					}
+					return
 				}
-				if _, err := managers[0].RevokeAllOf(ctx, w.ada.ID, session.RevokedByOperator); err != nil {
-					t.Fatal(err)
+				if _, err := w.db.People().UpdateName(ctx, w.ada.ID, name); err != nil {
+					t.Error(err)
+				}
+				if err := managers[n%2].Rename(ctx, w.ada.ID, name); err != nil {
+					t.Error(err)
+				}
+			})
+			for i, b := range browsers {
+				if who := b.who(); who != name {
+					t.Errorf("rename %d: log-in %d is greeted as %q", n, i, who)
 				}
 			}
-		})
-	}
+			if _, err := managers[0].RevokeAllOf(ctx, w.ada.ID, session.RevokedByOperator); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 // TestOfRenamesAtOnceEverySessionHasTheLast checks that after concurrent renames every
 // session has the name that the database has.
 func TestOfRenamesAtOnceEverySessionHasTheLast(t *testing.T) {
-	t.Parallel()
 	const rounds, sessions, renames = 60, 6, 3
 	ctx := context.Background()
-	w := on(t, onRedisAndPostgres)
+	w := parallelOn(t, onRedisAndPostgres)
 	managers := []*session.Manager{w.open(), w.open()}
 	browsers := make([]*browser, sessions)
 	for i := range browsers {
@@ -106,15 +97,12 @@ func TestOfRenamesAtOnceEverySessionHasTheLast(t *testing.T) {
 // TestANameStoredMeanwhileIsNotOverwritten renames a person after a login has read the
 // name and before it writes its record for the second time.
 func TestANameStoredMeanwhileIsNotOverwritten(t *testing.T) {
-	t.Parallel()
-	w := on(t, onRedis)
+	w := parallelOn(t, onRedis)
 	devices := &renamedTwice{DeviceStore: w.cfg.Devices}
 	m := w.open(func(cfg *config) { cfg.Devices = devices })
 	devices.before, devices.after = func() { w.rename(m, "Second") }, func() { w.rename(m, "Third") }
 	b := w.browser(m).logIn(w.ada)
-	if who := b.who(); who != "Third" {
-		t.Errorf("greeted as %q", who)
-	}
+	b.wantWho("Third")
 }
 
 // renamedTwice is a DeviceStore that calls before and after around each Confirm.

@@ -19,36 +19,12 @@ import (
 	"holdfast/internal/session"
 )
 
-// ends returns the revocations that a restored store must not undo. Each revokes Ada's
-// session in b; other is another session of hers.
-func ends(m *session.Manager, w *world) map[string]func(b, other *browser) error {
-	ctx := context.Background()
-	return map[string]func(b, other *browser) error{
-		"log-out": func(b, _ *browser) error { return b.try(logOut) },
-		"end of the device": func(b, other *browser) error {
-			id := b.device()
-			return other.try(func(s *session.Session) error { return s.RevokeDevice(ctx, id) })
-		},
-		"end of all others": func(_, other *browser) error {
-			return other.try(func(s *session.Session) error { _, err := s.RevokeOthers(ctx); return err })
-		},
-		"disabling": func(*browser, *browser) error { return w.disable(m) },
-		"log-in over it": func(b, _ *browser) error {
-			return b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil })
-		},
-		"end of all sessions": func(*browser, *browser) error {
-			_, err := m.RevokeAll(ctx, session.RevokedByOperator, func(int) {})
-			return err
-		},
-	}
-}
-
 // TestARestoredRedisBringsNobodyBack restores Redis to a state before a revocation, as
 // if it had been killed before the write reached the disk. Two servers have open
 // connections, and a third starts afterwards.
 func TestARestoredRedisBringsNobodyBack(t *testing.T) {
-	for name := range ends(nil, nil) {
-		t.Run(name, func(t *testing.T) {
+	for i, end := range endings(nil, nil) {
+		t.Run(end.name, func(t *testing.T) {
 			t.Parallel()
 			folder := t.TempDir()
 			w := on(t, func(w *world) {
@@ -66,7 +42,7 @@ func TestARestoredRedisBringsNobodyBack(t *testing.T) {
 			if !holds(t, before, key(old.token)) {
 				t.Fatal("the copy does not have the session: nothing is tested")
 			}
-			require.NoError(t, ends(m, w)[name](b, other))
+			require.NoError(t, endings(w, m)[i].act(b, other))
 			w.redis.Kill()
 			require.NoError(t, os.RemoveAll(filepath.Join(folder, "appendonlydir")))
 			copyFolder(t, before, filepath.Join(folder, "appendonlydir"))
@@ -80,7 +56,7 @@ func TestARestoredRedisBringsNobodyBack(t *testing.T) {
 			if w.isStored(old.token) {
 				t.Error("the ended session is still in Redis")
 			}
-			if who := kept.at(second).who(); name != "end of all sessions" && who != "Grace" {
+			if who := kept.at(second).who(); end.name != "end of all sessions" && who != "Grace" {
 				t.Errorf("somebody else became %q", who)
 			}
 		})
@@ -112,8 +88,7 @@ func copyFolder(t *testing.T, from, to string) {
 // TestWithoutTheDevicesARestoredRedisIsNotBelieved makes the database unavailable just
 // when Redis comes back.
 func TestWithoutTheDevicesARestoredRedisIsNotBelieved(t *testing.T) {
-	t.Parallel()
-	w := on(t, onDurableRedis)
+	w := parallelOn(t, onDurableRedis)
 	devices := &absent{DeviceStore: w.cfg.Devices}
 	m := w.open(func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m).logIn(w.ada)
@@ -154,8 +129,7 @@ func (l *absent) RevokedSince(ctx context.Context, since time.Time, yield func([
 // TestALongReplayIsDoneSomeTime runs a replay that takes longer than any request waits.
 // It is done once, not again for every request.
 func TestALongReplayIsDoneSomeTime(t *testing.T) {
-	t.Parallel()
-	w := on(t, onDurableRedis)
+	w := parallelOn(t, onDurableRedis)
 	devices := &absent{DeviceStore: w.cfg.Devices}
 	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m).logIn(w.ada)
@@ -183,8 +157,7 @@ func TestALongReplayIsDoneSomeTime(t *testing.T) {
 }
 
 func TestClosingDoesNotWaitForAReplay(t *testing.T) {
-	t.Parallel()
-	w := on(t, onPrivateRedis)
+	w := parallelOn(t, onPrivateRedis)
 	devices := &absent{DeviceStore: w.cfg.Devices}
 	m := w.open(brisk, func(cfg *config) { cfg.Devices = devices })
 	never := make(chan struct{})
@@ -193,16 +166,13 @@ func TestClosingDoesNotWaitForAReplay(t *testing.T) {
 	w.redis.Start()
 	_, err := m.Load(context.Background(), hash("anybody"))
 	mustFail(t, err, session.ErrUnavailable, "load")
-	if err := within(t, "close", func() error { return w.close(m) }); err != nil {
-		t.Error(err)
-	}
+	require.NoError(t, within(t, "close", func() error { return w.close(m) }))
 }
 
 // TestAReplicaThatLagsBringsNobodyBack cuts a replica off before a logout, and then
 // lets it take over at the master's address.
 func TestAReplicaThatLagsBringsNobodyBack(t *testing.T) {
-	t.Parallel()
-	w := on(t, onMaster)
+	w := parallelOn(t, onMaster)
 	m := w.open()
 	b := w.browser(m).logIn(w.ada)
 	kept := w.browser(m).logIn(w.grace)
@@ -215,47 +185,30 @@ func TestAReplicaThatLagsBringsNobodyBack(t *testing.T) {
 		t.Fatal("the replica does not have the old session: nothing is tested", err)
 	}
 	w.redis.Kill()
-	if _, err := replica.Do("CONFIG", "SET", "port", w.redis.Addr[len("127.0.0.1:"):]); err != nil {
-		t.Fatal(err)
-	}
+	_, err := replica.Do("CONFIG", "SET", "port", w.redis.Addr[len("127.0.0.1:"):])
+	require.NoError(t, err)
 	w.steady(m)
-	if who := old.who(); who != "" {
-		t.Errorf("the promoted replica greets the ended session as %q", who)
-	}
-	if who := kept.who(); who != "Grace" {
-		t.Errorf("somebody else became %q", who)
-	}
+	old.wantWho("")
+	kept.wantWho("Grace")
 }
 
 // TestAnOlderFilePutBackBringsNobodyBack is the same for stores that only one process
 // opens. Opening them applies the revocations again.
 func TestAnOlderFilePutBackBringsNobodyBack(t *testing.T) {
-	for name, store := range map[string]func(*world){"embedded Redis": onEmbedded, "file": onFile} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := on(t, store)
-			m := w.open()
-			b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
-			old := *b
-			shut := func(m *session.Manager) {
-				t.Helper()
-				require.NoError(t, w.close(m))
-			}
-			shut(m)
-			before := filepath.Join(t.TempDir(), "before")
-			copyFolder(t, w.cfg.store.DataDir, before)
-			m = w.open()
-			require.NoError(t, old.at(m).try(logOut))
-			shut(m)
-			require.NoError(t, os.RemoveAll(w.cfg.store.DataDir))
-			copyFolder(t, before, w.cfg.store.DataDir)
-			m = w.open()
-			if who := old.at(m).who(); who != "" {
-				t.Errorf("the file put back greets the ended session as %q", who)
-			}
-			if who := kept.at(m).who(); who != "Grace" {
-				t.Errorf("somebody else became %q", who)
-			}
-		})
-	}
+	onEach(t, files, func(t *testing.T, w *world) {
+		m := w.open()
+		b, kept := w.browser(m).logIn(w.ada), w.browser(m).logIn(w.grace)
+		old := *b
+		require.NoError(t, w.close(m))
+		before := filepath.Join(t.TempDir(), "before")
+		copyFolder(t, w.cfg.store.DataDir, before)
+		m = w.open()
+		require.NoError(t, old.at(m).try(logOut))
+		require.NoError(t, w.close(m))
+		require.NoError(t, os.RemoveAll(w.cfg.store.DataDir))
+		copyFolder(t, before, w.cfg.store.DataDir)
+		m = w.open()
+		old.at(m).wantWho("")
+		kept.at(m).wantWho("Grace")
+	})
 }

@@ -117,8 +117,7 @@ func TestACommitIsMadeOnce(t *testing.T) {
 }
 
 func TestACookieGoesOutOnce(t *testing.T) {
-	t.Parallel()
-	w := on(t, onMemory)
+	w := parallelOn(t, onMemory)
 	m := w.open()
 	b := w.browser(m)
 	s, err := b.load()

@@ -75,6 +75,13 @@ func on(t testing.TB, with func(w *world)) *world {
 	return w
 }
 
+// parallelOn marks the test as parallel and creates a world for it.
+func parallelOn(t *testing.T, with func(w *world)) *world {
+	t.Helper()
+	t.Parallel()
+	return on(t, with)
+}
+
 // onRedis uses a database on the Redis server that tests share.
 func onRedis(w *world) { w.use(testservice.Redis(w.t)) }
 
@@ -104,6 +111,9 @@ func onEmbedded(w *world) {
 	w.cfg.store.Kind, w.cfg.store.DataDir = store.KindRedis, dir
 }
 
+// files are the stores that keep sessions in files of one process.
+var files = map[string]func(*world){"embedded Redis": onEmbedded, "file": onFile}
+
 func onMemory(w *world) { w.cfg.store.Kind = store.KindMemory }
 func onFile(w *world)   { w.cfg.store.Kind, w.cfg.store.DataDir = store.KindFile, w.t.TempDir() }
 
@@ -131,30 +141,25 @@ func eachStore(t *testing.T, test func(t *testing.T, w *world)) {
 
 // eachStoreAnd is eachStore with the given Redis.
 func eachStoreAnd(t *testing.T, redis func(*world), test func(t *testing.T, w *world)) {
-	t.Parallel()
-	for _, store := range []struct {
-		name string
-		with func(*world)
-	}{
-		{"Redis", redis}, {"embedded Redis", onEmbedded}, {"memory", onMemory}, {"file", onFile},
-		{"SQLite", onSQLite}, {"PostgreSQL", onPostgres},
-	} {
-		t.Run(store.name, func(t *testing.T) {
-			t.Parallel()
-			test(t, on(t, store.with))
-		})
-	}
+	t.Helper()
+	onEach(t, map[string]func(*world){
+		"Redis": redis, "embedded Redis": onEmbedded, "memory": onMemory, "file": onFile, "SQLite": onSQLite, "PostgreSQL": onPostgres,
+	}, test)
 }
 
 // bothRedis runs a test on a Redis server and on the embedded one, in parallel with
 // other tests.
 func bothRedis(t *testing.T, test func(t *testing.T, w *world)) {
+	t.Helper()
+	onEach(t, map[string]func(*world){"Redis": onRedis, "embedded Redis": onEmbedded}, test)
+}
+
+// onEach runs a test on each of some stores, in parallel with other tests.
+func onEach(t *testing.T, stores map[string]func(*world), test func(t *testing.T, w *world)) {
+	t.Helper()
 	t.Parallel()
-	for name, with := range map[string]func(*world){"Redis": onRedis, "embedded Redis": onEmbedded} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test(t, on(t, with))
-		})
+	for name, with := range stores {
+		t.Run(name, func(t *testing.T) { test(t, parallelOn(t, with)) })
 	}
 }
 
@@ -209,8 +214,29 @@ func (w *world) advance(by time.Duration) {
 // are compared with it can.
 func (w *world) age(by time.Duration) {
 	w.t.Helper()
-	_, err := w.db.SQL().Exec(`UPDATE devices SET created_ms = created_ms - $1, deadline_ms = deadline_ms - $1, ended_ms = ended_ms - $1`, by.Milliseconds())
+	w.exec(`UPDATE devices SET created_ms = created_ms - $1, deadline_ms = deadline_ms - $1, ended_ms = ended_ms - $1`, by.Milliseconds())
+}
+
+// exec changes the database.
+func (w *world) exec(query string, args ...any) {
+	w.t.Helper()
+	_, err := w.db.SQL().Exec(query, args...)
 	require.NoError(w.t, err)
+}
+
+// revokeAda revokes all sessions of Ada, as an operator does.
+func (w *world) revokeAda(m *session.Manager) {
+	w.t.Helper()
+	_, err := m.RevokeAllOf(context.Background(), w.ada.ID, session.RevokedByOperator)
+	require.NoError(w.t, err)
+}
+
+// wantListed checks how many devices of Ada are listed.
+func (w *world) wantListed(m *session.Manager, want int) {
+	w.t.Helper()
+	if devices, err := m.Devices(context.Background(), w.ada.ID); err != nil || len(devices) != want {
+		w.t.Errorf("listed %+v, %v; want %d", devices, err, want)
+	}
 }
 
 // brisk limits every Redis operation to budget.
@@ -241,6 +267,20 @@ func (w *world) raw(command string, args ...any) (any, error) {
 func (w *world) keys() (int, error) {
 	keys, err := redis.Strings(w.raw("KEYS", product.SessionKeys+strings.Repeat("?", 43)))
 	return len(keys), err
+}
+
+func (w *world) wantKeys(want int) {
+	w.t.Helper()
+	if n, err := w.keys(); n != want || err != nil {
+		w.t.Errorf("%d sessions are stored, %v; want %d", n, err, want)
+	}
+}
+
+// must sends a command to Redis, which must succeed.
+func (w *world) must(command string, args ...any) {
+	w.t.Helper()
+	_, err := w.raw(command, args...)
+	require.NoError(w.t, err)
 }
 
 // isStored reports whether Redis holds the session with this token.
