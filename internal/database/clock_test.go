@@ -13,9 +13,7 @@ import (
 // clockBack makes it look as if the clock had gone back: it raises the floor.
 func clockBack(t *testing.T, db *database.DB, by time.Duration) {
 	t.Helper()
-	if _, err := db.SQL().ExecContext(t.Context(), `UPDATE clock SET floor_ms = floor_ms + $1`, by.Milliseconds()); err != nil {
-		t.Fatal(err)
-	}
+	exec(t, db, `UPDATE clock SET floor_ms = floor_ms + $1`, by.Milliseconds())
 }
 
 func readClock(t *testing.T, db *database.DB) session.Clock {
@@ -30,16 +28,14 @@ func readClock(t *testing.T, db *database.DB) session.Clock {
 func TestNothingEndsBeforeTheFloorOfTheClock(t *testing.T) {
 	for _, by := range []time.Duration{5 * time.Second, time.Hour} {
 		t.Run(by.String(), func(t *testing.T) {
-			onBoth(t, func(t *testing.T, open func() *database.DB) {
-				db := open()
+			onBoth(t, func(t *testing.T, db *database.DB) {
 				ada := addPerson(t, db, 1)
 				all := []session.Device{deviceOf(ada, 1), deviceOf(ada, 2), deviceOf(ada, 3)}
 				insertDevices(t, db, all...)
 				age(t, db, 2*time.Minute)
 				readClock(t, db)
 				clockBack(t, db, by)
-				var floor int64
-				require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT floor_ms FROM clock`).Scan(&floor))
+				floor := value[int64](t, db, `SELECT floor_ms FROM clock`)
 				endDevices(t, db, session.RevokedByLogOut, all[0].ID)
 				require.NoError(t, db.Devices().Expire(t.Context(), []string{all[1].ID}))
 				require.NoError(t, db.Devices().RevokeAll(t.Context(), session.RevokedByOperator, func(int) {}))
@@ -54,7 +50,7 @@ func TestNothingEndsBeforeTheFloorOfTheClock(t *testing.T) {
 // TestAClockThatGoesBackFarBeginsAnEpoch: all servers share it, and from then on the
 // clock stamps revocations again. A floor that is not far ahead stays.
 func TestAClockThatGoesBackFarBeginsAnEpoch(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
+	sharedOnBoth(t, func(t *testing.T, open func() *database.DB) {
 		db, other := open(), open()
 		first := readClock(t, db)
 		clockBack(t, db, 9*time.Second)
@@ -83,8 +79,7 @@ func TestAClockThatGoesBackFarBeginsAnEpoch(t *testing.T) {
 
 // TestWithoutWritesTheClockIsReadAllTheSame also checks that the floor does not change.
 func TestWithoutWritesTheClockIsReadAllTheSame(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
-		db := open()
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		first := readClock(t, db)
 		forbid := `CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE read_only_sql_transaction; END';
 			CREATE TRIGGER refuse BEFORE UPDATE ON clock EXECUTE FUNCTION refuse()`
@@ -92,9 +87,7 @@ func TestWithoutWritesTheClockIsReadAllTheSame(t *testing.T) {
 			forbid = `CREATE TRIGGER refuse BEFORE UPDATE ON clock BEGIN SELECT RAISE(FAIL, 'no writes'); END`
 		}
 		clockBack(t, db, -time.Minute) // the floor is behind, as after a minute without writes
-		if _, err := db.SQL().ExecContext(t.Context(), forbid); err != nil {
-			t.Fatal(err)
-		}
+		exec(t, db, forbid)
 		c := readClock(t, db)
 		if want := (session.Clock{Now: c.Now, Floor: first.Floor.Add(-time.Minute), Epoch: first.Epoch}); c != want {
 			t.Errorf("read %+v, want %+v", c, want)

@@ -64,8 +64,7 @@ WHERE t.type = 'table'
 )
 
 func TestDeletingAPersonEmptiesEveryTableThatRefersToPeople(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
-		db := open()
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		references, named := sqliteReferencesToPeople, sqliteColumnsNamedForPeople
 		if db.Pool() != nil {
 			references, named = postgresReferencesToPeople, postgresColumnsNamedForPeople
@@ -86,9 +85,7 @@ func TestDeletingAPersonEmptiesEveryTableThatRefersToPeople(t *testing.T) {
 				continue
 			}
 			for n := 1; n <= 2; n++ {
-				if _, err := db.SQL().ExecContext(t.Context(), row, record(n).ID, fmt.Sprintf("%043d", n)); err != nil {
-					t.Fatalf("insert into %s: %v", table, err)
-				}
+				exec(t, db, row, record(n).ID, fmt.Sprintf("%043d", n))
 			}
 		}
 		if _, err := db.People().Close(t.Context(), record(1).ID, nil, account.Audit{}); err != nil {
@@ -99,10 +96,9 @@ func TestDeletingAPersonEmptiesEveryTableThatRefersToPeople(t *testing.T) {
 				continue
 			}
 			for n, want := range map[int]int{1: 0, 2: 1} {
-				var left int
 				query := fmt.Sprintf(`SELECT count(*) FROM %s WHERE %s = $1`, table, reference.column)
-				if err := db.SQL().QueryRowContext(t.Context(), query, record(n).ID).Scan(&left); err != nil || left != want {
-					t.Errorf("%s has %d rows of person %d (%v), want %d", table, left, n, err, want)
+				if left := value[int](t, db, query, record(n).ID); left != want {
+					t.Errorf("%s has %d rows of person %d, want %d", table, left, n, want)
 				}
 			}
 		}

@@ -20,59 +20,50 @@ import (
 // firstSteps returns the migrations up to last, as an earlier version had them.
 func firstSteps(t *testing.T, folder, last string) fs.FS {
 	t.Helper()
-	steps := fstest.MapFS{}
-	for _, name := range stepsUpTo(t, folder, last) {
+	first := fstest.MapFS{}
+	for _, name := range steps(t, folder) {
+		if name > last {
+			break
+		}
 		source, err := fs.ReadFile(migrations.FS, folder+"/"+name)
 		require.NoError(t, err)
-		steps[name] = &fstest.MapFile{Data: source}
+		first[name] = &fstest.MapFile{Data: source}
 	}
-	return steps
+	return first
 }
 
-func stepsUpTo(t *testing.T, folder, last string) (names []string) {
-	for _, name := range steps(t, folder) {
-		if name <= last {
-			names = append(names, name)
-		}
+// goUpTo applies the migrations up to last with goose, as an earlier version did.
+func goUpTo(t *testing.T, db *database.DB, last string) {
+	t.Helper()
+	handle, dialect, folder := db.SQL(), goose.DialectSQLite3, "sqlite"
+	if db.Pool() != nil {
+		handle, dialect, folder = stdlib.OpenDBFromPool(db.Pool()), goose.DialectPostgres, "postgres"
 	}
-	return names
+	before, err := goose.NewProvider(dialect, handle, firstSteps(t, folder, last))
+	require.NoError(t, err)
+	_, err = before.Up(t.Context())
+	require.NoError(t, err)
 }
 
 // A database that version 5 created, with people and their devices in it, keeps all of
 // them and accepts what the current version allows.
 func TestADatabaseWithPeopleInItGoesForward(t *testing.T) {
-	t.Run("SQLite", func(t *testing.T) {
-		db := open(t, emptySQLite(t))
-		goForward(t, db, db.SQL(), goose.DialectSQLite3, "sqlite")
-	})
-	t.Run("PostgreSQL", func(t *testing.T) {
-		db := open(t, emptyPostgres(t))
-		goForward(t, db, stdlib.OpenDBFromPool(db.Pool()), goose.DialectPostgres, "postgres")
-	})
+	onBothEmpty(t, goForward)
 }
 
-func goForward(t *testing.T, db *database.DB, handle *sql.DB, dialect goose.Dialect, folder string) {
-	t.Helper()
-	before, err := goose.NewProvider(dialect, handle, firstSteps(t, folder, "00005_confirmed_devices.sql"))
-	require.NoError(t, err)
-	if _, err := before.Up(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+func goForward(t *testing.T, db *database.DB) {
+	goUpTo(t, db, "00005_confirmed_devices.sql")
 	for n := range 3 {
 		r := record(n)
-		if _, err := handle.ExecContext(t.Context(), `
+		exec(t, db, `
 INSERT INTO people (id, name, email, email_key, password_hash, created_ms, disabled_ms)
-VALUES ($1, $2, $3, $4, $5, $6, $7)`, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli(), sql.NullInt64{Int64: 7, Valid: n == 2}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := handle.ExecContext(t.Context(), `
+VALUES ($1, $2, $3, $4, $5, $6, $7)`, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli(), sql.NullInt64{Int64: 7, Valid: n == 2})
+		exec(t, db, `
 INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms)
-VALUES ($1, $2, $3, 'Firefox', '192.0.2.1', $4, 1, 2)`, r.ID, r.ID, strings.Repeat("k", 42)+r.ID[21:], n == 1); err != nil {
-			t.Fatal(err)
-		}
+VALUES ($1, $2, $3, 'Firefox', '192.0.2.1', $4, 1, 2)`, r.ID, r.ID, strings.Repeat("k", 42)+r.ID[21:], n == 1)
 	}
 	applied, err := db.Migrate(t.Context())
-	if err != nil || len(applied) != len(steps(t, folder))-5 {
+	if err != nil || len(applied) != len(steps(t, "sqlite"))-5 {
 		t.Fatalf("applied %q, %v", applied, err)
 	}
 	people := db.People()
@@ -83,9 +74,8 @@ VALUES ($1, $2, $3, 'Firefox', '192.0.2.1', $4, 1, 2)`, r.ID, r.ID, strings.Repe
 			t.Errorf("%+v, %v; want %+v", got, err, want)
 		}
 	}
-	var devices int
-	if err := db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM devices d JOIN people p ON p.id = d.person_id`).Scan(&devices); err != nil || devices != 3 {
-		t.Errorf("%d devices with a person, %v", devices, err)
+	if devices := value[int](t, db, `SELECT count(*) FROM devices d JOIN people p ON p.id = d.person_id`); devices != 3 {
+		t.Errorf("%d devices with a person", devices)
 	}
 	if _, err := db.SQL().ExecContext(t.Context(), `DELETE FROM people WHERE id = $1`, record(0).ID); err == nil {
 		t.Error("devices no longer hold their person")
@@ -95,56 +85,31 @@ VALUES ($1, $2, $3, 'Firefox', '192.0.2.1', $4, 1, 2)`, r.ID, r.ID, strings.Repe
 	}
 	// A row as an older version running beside this one still writes it.
 	r := record(9)
-	if _, err := db.SQL().ExecContext(t.Context(), `
+	exec(t, db, `
 INSERT INTO people (id, name, email, email_key, password_hash, created_ms)
-VALUES ($1, $2, $3, $4, $5, $6)`, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli()); err != nil {
-		t.Error(err)
-	}
+VALUES ($1, $2, $3, $4, $5, $6)`, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli())
 }
 
 // TestAWayBackOfBeforeKeepsItsAddress: undo links and emails that an earlier version
 // wrote, without the key of their address, reserve it as those of this version do.
 func TestAWayBackOfBeforeKeepsItsAddress(t *testing.T) {
-	t.Run("SQLite", func(t *testing.T) {
-		db := open(t, emptySQLite(t))
-		waysBackOfBefore(t, db, db.SQL(), goose.DialectSQLite3, "sqlite")
-	})
-	t.Run("PostgreSQL", func(t *testing.T) {
-		db := open(t, emptyPostgres(t))
-		waysBackOfBefore(t, db, stdlib.OpenDBFromPool(db.Pool()), goose.DialectPostgres, "postgres")
-	})
+	onBothEmpty(t, waysBackOfBefore)
 }
 
-func waysBackOfBefore(t *testing.T, db *database.DB, handle *sql.DB, dialect goose.Dialect, folder string) {
-	t.Helper()
-	before, err := goose.NewProvider(dialect, handle, firstSteps(t, folder, "00006_accounts.sql"))
-	require.NoError(t, err)
-	if _, err := before.Up(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+func waysBackOfBefore(t *testing.T, db *database.DB) {
+	goUpTo(t, db, "00006_accounts.sql")
 	owner, linked, mailed := record(1), record(2), record(3)
 	expires := birth.Add(account.UndoLife)
-	for _, row := range []struct {
-		query string
-		args  []any
-	}{
-		{`
+	exec(t, db, `
 INSERT INTO people (id, name, email, email_key, password_hash, created_ms)
-VALUES ($1, $2, $3, $4, $5, 1)`, []any{owner.ID, owner.Name, owner.Email, owner.EmailKey, owner.PasswordHash}},
-		{`
+VALUES ($1, $2, $3, $4, $5, 1)`, owner.ID, owner.Name, owner.Email, owner.EmailKey, owner.PasswordHash)
+	exec(t, db, `
 INSERT INTO links (hash, purpose, person_id, detail, created_ms, expires_ms)
-VALUES ($1, 'undo', $2, $3, 1, $4)`, []any{strings.Repeat("l", 43), owner.ID, strings.ToUpper(linked.Email), expires.UnixMilli()}},
-		{`
+VALUES ($1, 'undo', $2, $3, 1, $4)`, strings.Repeat("l", 43), owner.ID, strings.ToUpper(linked.Email), expires.UnixMilli())
+	exec(t, db, `
 INSERT INTO outbox (id, kind, about, recipient, facts, created_ms, turn_ms)
-VALUES ('email', 'changed', $1, $2, '{}', 1, 1)`, []any{owner.ID, strings.ToUpper(mailed.Email)}},
-	} {
-		if _, err := handle.ExecContext(t.Context(), row.query, row.args...); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := db.Migrate(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+VALUES ('email', 'changed', $1, $2, '{}', 1, 1)`, owner.ID, strings.ToUpper(mailed.Email))
+	migrate(t, db)
 	for _, kept := range []account.Record{linked, mailed} {
 		if err := db.People().Insert(t.Context(), kept); !errors.Is(err, account.ErrEmailTaken) {
 			t.Errorf("%s: %v", kept.Email, err)
@@ -162,8 +127,7 @@ VALUES ('email', 'changed', $1, $2, '{}', 1, 1)`, []any{owner.ID, strings.ToUppe
 // TestOneMailboxOfBeforeIsOneAccountInEitherSpelling: earlier versions kept a domain
 // outside ASCII as it was typed. Two accounts for one mailbox stay two.
 func TestOneMailboxOfBeforeIsOneAccountInEitherSpelling(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
-		db := open()
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		ada, bea, rival := record(1), record(2), record(3)
 		ada.EmailKey, bea.EmailKey, rival.EmailKey = "ada@bücher.example", "bea@bücher.example", "bea@xn--bcher-kva.example"
 		insert(t, db.People(), ada, bea, rival)
@@ -172,9 +136,7 @@ func TestOneMailboxOfBeforeIsOneAccountInEitherSpelling(t *testing.T) {
 			`INSERT INTO outbox (id, kind, about, recipient, email_key, facts, created_ms, turn_ms) VALUES ($1, 'changed', $2, 'dan@bücher.example', 'dan@bücher.example', '{}', 1, 1)`,
 			`INSERT INTO outbox (id, kind, about, recipient, email_key, facts, created_ms, turn_ms) VALUES ('r' || $1, 'reset', $2, 'ada@bücher.example', 'ada@bücher.example', '{}', 1, 1)`,
 		} {
-			if _, err := db.SQL().ExecContext(t.Context(), row, strings.Repeat("h", 43), ada.ID); err != nil {
-				t.Fatal(err)
-			}
+			exec(t, db, row, strings.Repeat("h", 43), ada.ID)
 		}
 		accounts := account.New(account.Config{Store: db.People()})
 		found := func(want account.Record, spellings ...string) {
@@ -186,9 +148,7 @@ func TestOneMailboxOfBeforeIsOneAccountInEitherSpelling(t *testing.T) {
 			}
 		}
 		for range 2 {
-			if _, err := db.Migrate(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			migrate(t, db)
 			found(ada, "ada@bücher.example", "ADA@BÜCHER.example", "ada@xn--bcher-kva.example")
 			found(bea, "bea@bücher.example")
 			found(rival, "bea@xn--bcher-kva.example")
@@ -200,16 +160,12 @@ func TestOneMailboxOfBeforeIsOneAccountInEitherSpelling(t *testing.T) {
 				}
 			}
 		}
-		var reset string
-		if err := db.SQL().QueryRowContext(t.Context(), `SELECT recipient FROM outbox WHERE kind = 'reset'`).Scan(&reset); err != nil || reset != "ada@xn--bcher-kva.example" {
-			t.Errorf("a reset waits for %q, %v", reset, err)
+		if reset := value[string](t, db, `SELECT recipient FROM outbox WHERE kind = 'reset'`); reset != "ada@xn--bcher-kva.example" {
+			t.Errorf("a reset waits for %q", reset)
 		}
-		if _, err := db.People().Close(t.Context(), rival.ID, nil, account.Audit{}); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := db.Migrate(t.Context()); err != nil {
-			t.Fatal(err)
-		}
+		_, err := db.People().Close(t.Context(), rival.ID, nil, account.Audit{})
+		require.NoError(t, err)
+		migrate(t, db)
 		found(bea, "bea@bücher.example", "bea@xn--bcher-kva.example")
 	})
 }

@@ -44,8 +44,7 @@ func insert(t *testing.T, store account.Store, records ...account.Record) {
 }
 
 func TestStoreReturnsWhatWasInserted(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
-		db := open()
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		store := db.People()
 		plain, odd := record(1), record(2)
 		odd.Name = strings.Repeat("🪸", account.MaxNameRunes)
@@ -66,24 +65,17 @@ func TestStoreReturnsWhatWasInserted(t *testing.T) {
 }
 
 func TestStoreNamesWhoIsNotThere(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
-		db := open()
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		store := db.People()
 		insert(t, store, record(1))
 		for name, call := range map[string]func(context.Context) error{
-			"ByID":           func(ctx context.Context) error { _, err := store.ByID(ctx, record(2).ID); return err },
-			"ByEmailKey":     func(ctx context.Context) error { _, err := store.ByEmailKey(ctx, "Person001@Example.org"); return err },
-			"UpdateName":     func(ctx context.Context) error { _, err := store.UpdateName(ctx, record(2).ID, "Ada"); return err },
-			"UpdateDisabled": func(ctx context.Context) error { _, err := store.UpdateDisabled(ctx, record(2).ID, birth); return err },
-			"UpdateDisabled off": func(ctx context.Context) error {
-				_, err := store.UpdateDisabled(ctx, record(2).ID, time.Time{})
-				return err
-			},
+			"ByID":                func(ctx context.Context) error { return failure(store.ByID(ctx, record(2).ID)) },
+			"ByEmailKey":          func(ctx context.Context) error { return failure(store.ByEmailKey(ctx, "Person001@Example.org")) },
+			"UpdateName":          func(ctx context.Context) error { return failure(store.UpdateName(ctx, record(2).ID, "Ada")) },
+			"UpdateDisabled":      func(ctx context.Context) error { return failure(store.UpdateDisabled(ctx, record(2).ID, birth)) },
+			"UpdateDisabled off":  func(ctx context.Context) error { return failure(store.UpdateDisabled(ctx, record(2).ID, time.Time{})) },
 			"ReplacePasswordHash": func(ctx context.Context) error { return store.ReplacePasswordHash(ctx, record(2).ID, hash, hash) },
-			"Close": func(ctx context.Context) error {
-				_, err := store.Close(ctx, record(2).ID, nil, account.Audit{})
-				return err
-			},
+			"Close":               func(ctx context.Context) error { return failure(store.Close(ctx, record(2).ID, nil, account.Audit{})) },
 		} {
 			if err := call(t.Context()); !errors.Is(err, account.ErrNotFound) || errors.Is(err, account.ErrUnavailable) {
 				t.Errorf("%s: %v", name, err)
@@ -93,8 +85,7 @@ func TestStoreNamesWhoIsNotThere(t *testing.T) {
 }
 
 func TestStoreChangesOnePersonOnly(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
-		db := open()
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		store := db.People()
 		insert(t, store, record(1), record(2))
 		ctx := t.Context()
@@ -110,9 +101,8 @@ func TestStoreChangesOnePersonOnly(t *testing.T) {
 				t.Errorf("disabled: %+v, %v", got, err)
 			}
 		}
-		var since int64
-		if err := db.SQL().QueryRowContext(ctx, `SELECT disabled_ms FROM people WHERE id = $1`, want.ID).Scan(&since); err != nil || since != birth.UnixMilli() {
-			t.Errorf("disabled since %d, %v; want the first time, %d", since, err, birth.UnixMilli())
+		if since := value[int64](t, db, `SELECT disabled_ms FROM people WHERE id = $1`, want.ID); since != birth.UnixMilli() {
+			t.Errorf("disabled since %d; want the first time, %d", since, birth.UnixMilli())
 		}
 		want.Disabled = false
 		if got, err := store.UpdateDisabled(ctx, want.ID, time.Time{}); err != nil || !reflect.DeepEqual(got, want) {
@@ -136,26 +126,22 @@ func TestStoreChangesOnePersonOnly(t *testing.T) {
 }
 
 func TestStoreDeletesAPersonWithTheirLogInsAndNobodyElse(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
-		db := open()
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		store, devices := db.People(), db.Devices()
 		insert(t, store, record(1), record(2))
 		for n := range 4 {
 			require.NoError(t, devices.Insert(t.Context(), logIn(1+n%2, n)))
 		}
 		require.NoError(t, devices.RevokeByKey(t.Context(), []string{logIn(1, 0).SessionKey}, session.RevokedByLogOut))
-		if _, err := store.Close(t.Context(), record(1).ID, nil, account.Audit{}); err != nil {
-			t.Fatal(err)
-		}
+		_, err := store.Close(t.Context(), record(1).ID, nil, account.Audit{})
+		require.NoError(t, err)
 		if _, err := store.ByID(t.Context(), record(1).ID); !errors.Is(err, account.ErrNotFound) {
 			t.Errorf("the person is still there: %v", err)
 		}
-		var left, others int
-		for person, count := range map[string]*int{record(1).ID: &left, record(2).ID: &others} {
-			require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM devices WHERE person_id = $1`, person).Scan(count))
-		}
-		if left != 0 || others != 2 {
-			t.Errorf("%d log-ins left of the person, %d of the other; want 0 and 2", left, others)
+		for person, want := range map[string]int{record(1).ID: 0, record(2).ID: 2} {
+			if left := value[int](t, db, `SELECT count(*) FROM devices WHERE person_id = $1`, person); left != want {
+				t.Errorf("%d log-ins are left of %s; want %d", left, person, want)
+			}
 		}
 		if err := devices.Insert(t.Context(), logIn(1, 9)); !errors.Is(err, session.ErrEnded) {
 			t.Errorf("log in afterwards: %v", err)
@@ -169,8 +155,7 @@ func TestStoreDeletesAPersonWithTheirLogInsAndNobodyElse(t *testing.T) {
 
 // TestStoreDeletesWhileThePersonLogsIn: whichever comes first, nothing is left.
 func TestStoreDeletesWhileThePersonLogsIn(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
-		db := open()
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		insert(t, db.People(), record(1))
 		var all sync.WaitGroup
 		for n := range 8 {
@@ -186,9 +171,8 @@ func TestStoreDeletesWhileThePersonLogsIn(t *testing.T) {
 			}
 		})
 		all.Wait()
-		var left int
-		if err := db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM devices`).Scan(&left); err != nil || left != 0 {
-			t.Errorf("%d log-ins left, %v", left, err)
+		if left := value[int](t, db, `SELECT count(*) FROM devices`); left != 0 {
+			t.Errorf("%d log-ins left", left)
 		}
 	})
 }
@@ -202,7 +186,7 @@ func logIn(person, n int) session.Device {
 }
 
 func TestStoreLetsTheIndexDecideDuplicates(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
+	sharedOnBoth(t, func(t *testing.T, open func() *database.DB) {
 		one, two := open(), open()
 		const callers = 40
 		var taken, added int
@@ -239,8 +223,7 @@ func TestStoreLetsTheIndexDecideDuplicates(t *testing.T) {
 }
 
 func TestStorePagesInTheByteOrderOfKeys(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
-		db := open()
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		store := db.People()
 		want := []string{"Z@x", "_@x", "a@x", "b-c@x", "b@x", "ba@x", "zz@x", "é@x", "潮@x", "🪸@x"}
 		for n, at := range []int{3, 9, 0, 7, 5, 1, 8, 2, 6, 4} {
@@ -274,8 +257,7 @@ func TestStorePagesInTheByteOrderOfKeys(t *testing.T) {
 
 // The database repeats the domain's limits, for writes that bypass the domain.
 func TestDatabaseRefusesWhatTheDomainWould(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
-		db := open()
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		long := strings.Repeat("a", account.MaxEmailBytes)
 		for name, spoil := range map[string]func(*account.Record){
 			"id too short":        func(r *account.Record) { r.ID = r.ID[1:] },
@@ -305,8 +287,7 @@ func TestDatabaseRefusesWhatTheDomainWould(t *testing.T) {
 }
 
 func TestStoreStopsWithItsCaller(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
-		db := open()
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
 		err := db.People().Insert(gone, record(1))

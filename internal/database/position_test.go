@@ -10,14 +10,11 @@ import (
 	"holdfast/internal/account"
 	"holdfast/internal/database"
 	"holdfast/internal/dev/require"
-	"holdfast/internal/dev/testkit"
 	"holdfast/internal/session"
 )
 
 func TestAPositionShowsThatTheDatabaseLostData(t *testing.T) {
-	t.Parallel()
-	testkit.BothDatabases(t, func(t *testing.T, cfg database.Config) {
-		db := open(t, cfg)
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		_, err := db.RecordStart(t.Context(), database.Start{At: birth})
 		require.NoError(t, err)
 		early, err := db.Position(t.Context())
@@ -48,8 +45,7 @@ func TestAPositionShowsThatTheDatabaseLostData(t *testing.T) {
 		if len(words) != 3 || len(words[2]) != 8 {
 			t.Errorf("the position %q has no timeline", later)
 		}
-		_, err = db.SQL().ExecContext(t.Context(), `ALTER TABLE devices DROP CONSTRAINT devices_person_id_fkey`)
-		require.NoError(t, err)
+		exec(t, db, `ALTER TABLE devices DROP CONSTRAINT devices_person_id_fkey`)
 		if now, err := db.Position(t.Context()); !errors.Is(err, account.ErrUnavailable) {
 			t.Errorf("during a restore: %q, %v", now, err)
 		}
@@ -57,9 +53,7 @@ func TestAPositionShowsThatTheDatabaseLostData(t *testing.T) {
 }
 
 func TestOneInstanceReconciles(t *testing.T) {
-	t.Parallel()
-	testkit.BothDatabases(t, func(t *testing.T, cfg database.Config) {
-		db := open(t, cfg)
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		for n, try := range []struct {
 			after time.Duration
 			want  bool
@@ -68,8 +62,7 @@ func TestOneInstanceReconciles(t *testing.T) {
 				t.Errorf("claim %d: %t, %v", n, claimed, err)
 			}
 		}
-		_, err := db.SQL().ExecContext(t.Context(), `UPDATE jobs SET ran_ms = ran_ms + 7200000`)
-		require.NoError(t, err)
+		exec(t, db, `UPDATE jobs SET ran_ms = ran_ms + 7200000`)
 		if claimed, err := db.ClaimReconciling(t.Context(), time.Hour); !claimed || err != nil {
 			t.Errorf("after the clock went back: %t, %v", claimed, err)
 		}
@@ -77,13 +70,10 @@ func TestOneInstanceReconciles(t *testing.T) {
 }
 
 func TestADeviceIsRestoredForThoseWhoMayLogIn(t *testing.T) {
-	t.Parallel()
-	testkit.BothDatabases(t, func(t *testing.T, cfg database.Config) {
-		db := open(t, cfg)
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		devices, ada, bob := db.Devices(), addPerson(t, db, 1), addPerson(t, db, 2)
-		if _, err := db.People().UpdateDisabled(t.Context(), bob, birth); err != nil {
-			t.Fatal(err)
-		}
+		_, err := db.People().UpdateDisabled(t.Context(), bob, birth)
+		require.NoError(t, err)
 		known, unconfirmed, lost, disabled, gone := deviceOf(ada, 1), deviceOf(ada, 2), deviceOf(ada, 3), deviceOf(bob, 4), deviceOf("no one", 5)
 		gone.SessionKey = strings.Repeat("g", 43)
 		insertDevices(t, db, known)

@@ -1,7 +1,6 @@
 package database_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -100,7 +99,7 @@ func TestServerGivesUpWhatTheClientGaveUp(t *testing.T) {
 	limits := func(db *database.DB) (got [4]string) {
 		t.Helper()
 		for i, name := range []string{"statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "application_name"} {
-			require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT current_setting($1)`, name).Scan(&got[i]))
+			got[i] = value[string](t, db, `SELECT current_setting($1)`, name)
 		}
 		return got
 	}
@@ -119,14 +118,8 @@ func TestServerGivesUpWhatTheClientGaveUp(t *testing.T) {
 func TestOpenRefusesADatabaseThatIsNotUTF8(t *testing.T) {
 	server := testservice.Postgres(t)
 	db := open(t, database.Config{URL: server.URL, Timeout: testkit.Patience})
-	exec := func(statement string) {
-		t.Helper()
-		if _, err := db.SQL().ExecContext(context.Background(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
-	exec(`CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0`)
-	defer exec(`DROP DATABASE latin WITH (FORCE)`)
+	exec(t, db, `CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0`)
+	defer exec(t, db, `DROP DATABASE latin WITH (FORCE)`)
 	u, err := url.Parse(server.URL)
 	require.NoError(t, err)
 	u.Path = "/latin"

@@ -17,22 +17,13 @@ import (
 // The databases in this file are set up differently from ours, or are shared with other
 // programs.
 
-func run(t *testing.T, db *database.DB, statements ...string) {
-	t.Helper()
-	for _, statement := range statements {
-		if _, err := db.SQL().ExecContext(t.Context(), statement); err != nil {
-			t.Fatalf("%s: %v", statement, err)
-		}
-	}
-}
-
 // TestLoginsAtTheSameTimeSucceedWhateverTheDatabasesDefaultIsolation: with serializable
 // transactions some of them were refused.
 func TestLoginsAtTheSameTimeSucceedWhateverTheDatabasesDefaultIsolation(t *testing.T) {
 	t.Parallel()
 	for _, level := range []string{"repeatable read", "serializable"} {
 		cfg := testkit.Postgres(t)
-		run(t, open(t, cfg), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''`+level+`''', current_database()); END $$`)
+		exec(t, open(t, cfg), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''`+level+`''', current_database()); END $$`)
 		db := open(t, cfg)
 		insert(t, db.People(), record(1))
 		var all sync.WaitGroup
@@ -67,32 +58,29 @@ func TestAColumnThatANewerVersionChangesFailsNoCall(t *testing.T) {
 		all.Wait()
 	}
 	read()
-	run(t, open(t, cfg), `ALTER TABLE people ALTER COLUMN name TYPE varchar(500)`)
+	exec(t, open(t, cfg), `ALTER TABLE people ALTER COLUMN name TYPE varchar(500)`)
 	read()
-	run(t, open(t, cfg), `ALTER TABLE people ALTER COLUMN name TYPE text`)
+	exec(t, open(t, cfg), `ALTER TABLE people ALTER COLUMN name TYPE text`)
 	_, err := db.People().UpdateName(t.Context(), record(1).ID, "Ada")
 	require.NoError(t, err)
 }
 
 func TestOldRowsAreRemovedHoweverManyThereAreAndWhateverElseFails(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
-		db := open()
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		insert(t, db.People(), record(1))
 		db.SmallPages(3)
 		old := time.Now().Add(-2 * database.KeepHistory)
 		for n := range 10 {
 			audit := account.Audit{Events: []account.Event{{ID: text.NewID(), Person: record(1).ID, Kind: account.EventLogIn, At: old}}}
 			require.NoError(t, db.People().Audit(t.Context(), audit))
-			run(t, db, fmt.Sprintf(`INSERT INTO throttle (key, tries, next_ms, last_ms) VALUES ('old:%d', 1, 1, 1)`, n))
+			exec(t, db, fmt.Sprintf(`INSERT INTO throttle (key, tries, next_ms, last_ms) VALUES ('old:%d', 1, 1, 1)`, n))
 		}
-		run(t, db, `ALTER TABLE links RENAME TO lynx`)
+		exec(t, db, `ALTER TABLE links RENAME TO lynx`)
 		if err := db.Tidy(t.Context()); err == nil || !strings.Contains(err.Error(), "links") {
 			t.Errorf("without the table links: %v", err)
 		}
 		for _, table := range []string{"history", "throttle"} {
-			var n int
-			require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM `+table).Scan(&n))
-			if n > 0 {
+			if n := value[int](t, db, `SELECT count(*) FROM `+table); n > 0 {
 				t.Errorf("%d old rows are left of %s", n, table)
 			}
 		}
@@ -105,25 +93,17 @@ func anothersVersion(n int64) string {
 	return fmt.Sprintf(`INSERT INTO goose_db_version (id, version_id, is_applied) VALUES (%d, %d, true)`, n%1000, n)
 }
 
-func onBothEmpty(t *testing.T, test func(t *testing.T, db *database.DB)) {
-	t.Helper()
-	t.Parallel()
-	t.Run("SQLite", func(t *testing.T) { test(t, open(t, emptySQLite(t))) })
-	t.Run("PostgreSQL", func(t *testing.T) { test(t, open(t, emptyPostgres(t))) })
-}
-
 func TestASchemaIsSharedWithAnotherProgramThatUsesGoose(t *testing.T) {
 	onBothEmpty(t, func(t *testing.T, db *database.DB) {
-		run(t, db, anothersVersions, `CREATE TABLE orders (id integer)`)
+		exec(t, db, anothersVersions)
+		exec(t, db, `CREATE TABLE orders (id integer)`)
 		for n := range int64(10) {
-			run(t, db, anothersVersion(n))
+			exec(t, db, anothersVersion(n))
 		}
-		run(t, db, anothersVersion(20240101120107))
+		exec(t, db, anothersVersion(20240101120107))
 		migrate(t, db)
 		insert(t, db.People(), record(1))
-		var versions int
-		require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM goose_db_version`).Scan(&versions))
-		if versions != 11 {
+		if versions := value[int](t, db, `SELECT count(*) FROM goose_db_version`); versions != 11 {
 			t.Errorf("the other program has %d versions, want 11", versions)
 		}
 	})
@@ -131,11 +111,11 @@ func TestASchemaIsSharedWithAnotherProgramThatUsesGoose(t *testing.T) {
 
 func TestATableOfAnotherProgramIsNamedBeforeAnythingIsCreated(t *testing.T) {
 	onBothEmpty(t, func(t *testing.T, db *database.DB) {
-		run(t, db, `CREATE TABLE sessions (id integer)`)
+		exec(t, db, `CREATE TABLE sessions (id integer)`)
 		if _, err := db.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "table sessions exists already and is another program's") {
 			t.Errorf("migrated: %v", err)
 		}
-		run(t, db, `DROP TABLE sessions`)
+		exec(t, db, `DROP TABLE sessions`)
 		migrate(t, db)
 	})
 }
@@ -143,10 +123,9 @@ func TestATableOfAnotherProgramIsNamedBeforeAnythingIsCreated(t *testing.T) {
 // TestTheVersionsOfAnEarlierReleaseAreTakenOver also checks that they stay for that
 // release.
 func TestTheVersionsOfAnEarlierReleaseAreTakenOver(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
-		db := open()
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		insert(t, db.People(), record(1))
-		run(t, db, `ALTER TABLE holdfast_migrations RENAME TO goose_db_version`)
+		exec(t, db, `ALTER TABLE holdfast_migrations RENAME TO goose_db_version`)
 		migrate(t, db)
 		if _, err := db.People().ByID(t.Context(), record(1).ID); err != nil {
 			t.Error(err)
@@ -154,9 +133,7 @@ func TestTheVersionsOfAnEarlierReleaseAreTakenOver(t *testing.T) {
 		if ahead, err := db.CheckMigrated(t.Context()); ahead || err != nil {
 			t.Errorf("ahead %t, %v", ahead, err)
 		}
-		var was, is int
-		require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM goose_db_version`).Scan(&was))
-		require.NoError(t, db.SQL().QueryRowContext(t.Context(), `SELECT count(*) FROM holdfast_migrations`).Scan(&is))
+		was, is := value[int](t, db, `SELECT count(*) FROM goose_db_version`), value[int](t, db, `SELECT count(*) FROM holdfast_migrations`)
 		if was != is || was < 10 {
 			t.Errorf("%d versions were applied, %d are now", was, is)
 		}

@@ -174,9 +174,8 @@ func TestSQLiteIsOpenedAsStated(t *testing.T) {
 	for pragma, want := range map[string]string{
 		"journal_mode": "wal", "synchronous": "2", "foreign_keys": "1", "busy_timeout": "1500", "fullfsync": "1", "trusted_schema": "0",
 	} {
-		var got string
-		if err := db.SQL().QueryRowContext(t.Context(), "PRAGMA "+pragma).Scan(&got); err != nil || got != want {
-			t.Errorf("%s is %s, %v; want %s", pragma, got, err, want)
+		if got := value[string](t, db, "PRAGMA "+pragma); got != want {
+			t.Errorf("%s is %s; want %s", pragma, got, want)
 		}
 	}
 }

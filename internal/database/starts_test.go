@@ -11,7 +11,7 @@ import (
 )
 
 func TestStartsAreNumberedWithoutGapOrRepeat(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
+	sharedOnBoth(t, func(t *testing.T, open func() *database.DB) {
 		handles := []*database.DB{open(), open()}
 		const starts = 20
 		numbers := make([]int64, starts)
@@ -36,9 +36,8 @@ func TestStartsAreNumberedWithoutGapOrRepeat(t *testing.T) {
 				t.Fatalf("numbers %v; want 1 to %d", numbers, starts)
 			}
 		}
-		var instances int
-		if err := handles[0].SQL().QueryRowContext(t.Context(), `SELECT COUNT(DISTINCT instance) FROM starts`).Scan(&instances); err != nil || instances != starts {
-			t.Errorf("%d instances written down, %v", instances, err)
+		if instances := value[int](t, handles[0], `SELECT COUNT(DISTINCT instance) FROM starts`); instances != starts {
+			t.Errorf("%d instances written down", instances)
 		}
 	})
 }

@@ -45,8 +45,7 @@ func asked() (name string) {
 }
 
 func TestEveryStatementOfATracedCallIsReported(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
-		db := open()
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		person, now := record(1), time.Now()
 		insert(t, db.People(), person)
 		entry := session.Device{
@@ -86,8 +85,7 @@ func TestEveryStatementOfATracedCallIsReported(t *testing.T) {
 }
 
 func TestAStatementThatFailsIsReportedWithItsError(t *testing.T) {
-	onBoth(t, func(t *testing.T, open func() *database.DB) {
-		db := open()
+	onBoth(t, func(t *testing.T, db *database.DB) {
 		insert(t, db.People(), record(1))
 		same := record(2)
 		same.ID = record(1).ID

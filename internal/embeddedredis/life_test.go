@@ -4,10 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -21,10 +19,8 @@ import (
 	"time"
 
 	"github.com/gomodule/redigo/redis"
-	"github.com/nalgeon/redka"
 
 	"holdfast/internal/dev/require"
-	"holdfast/internal/dev/testkit"
 	"holdfast/internal/embeddedredis"
 )
 
@@ -39,13 +35,7 @@ func withoutSocketsFor(t *testing.T, why syscall.Errno, log *slog.Logger) *embed
 	s, err := embeddedredis.StartWith(context.Background(), embeddedredis.Config{Dir: t.TempDir(), Log: log}, func(network, address string) (net.Listener, error) {
 		return nil, &net.OpError{Op: "listen", Net: network, Err: os.NewSyscallError("socket", why)}
 	})
-	require.NoError(t, err)
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Errorf("close: %v", err)
-		}
-	})
-	return s
+	return closing(t, s, err)
 }
 
 // bothWays runs a test over a socket and inside the process.
@@ -82,70 +72,6 @@ func TestAnotherFailureToListenIsOne(t *testing.T) {
 	})
 	if !errors.Is(err, syscall.EACCES) {
 		t.Errorf("%v", err)
-	}
-}
-
-// TestCommandsSentTogetherAreAnsweredInOrder writes more than a socket buffers before
-// it reads anything.
-func TestCommandsSentTogetherAreAnsweredInOrder(t *testing.T) {
-	const rounds = 200
-	conn := dial(t, open(t, t.TempDir()))
-	big := strings.Repeat("b", 200)
-	for i := range rounds {
-		key := fmt.Sprint("key", i)
-		conn.Send("SET", key, i, "PX", 60_000)
-		conn.Send("STRLEN", key)
-		conn.Send("GET")
-		conn.Send("MGET", key, "nothing")
-		conn.Send("PING", big)
-		conn.Send("DEL", key)
-		conn.Send("EXISTS", key)
-	}
-	require.NoError(t, conn.Flush())
-	for i := range rounds {
-		for _, want := range []string{"OK", fmt.Sprint(len(fmt.Sprint(i))), "ERR wrong number of arguments for 'get' command",
-			fmt.Sprintf("[%d <nil>]", i), big, "1", "0"} {
-			answer, err := conn.Receive()
-			got := fmt.Sprint(answer)
-			switch answer := answer.(type) {
-			case []byte:
-				got = string(answer)
-			case []any:
-				got = fmt.Sprintf("[%s %v]", answer[0], answer[1])
-			}
-			if err != nil {
-				got = err.Error()
-			}
-			if got != want {
-				t.Fatalf("round %d: %s, want %s", i, got, want)
-			}
-		}
-	}
-}
-
-func TestManyMegabytesCanBeOnTheirWay(t *testing.T) {
-	bothWays(t, func(t *testing.T, s *embeddedredis.Server) {
-		conn := dial(t, s)
-		value := strings.Repeat("v", 10<<20)
-		do(t, conn, "SET", "big", value)
-		if got, err := redis.String(conn.Do("GET", "big")); err != nil || got != value {
-			t.Errorf("%d bytes, %v", len(got), err)
-		}
-	})
-}
-
-func TestWhatIsNoRESPEndsItsConnection(t *testing.T) {
-	s := open(t, t.TempDir())
-	conn, err := net.Dial("unix", s.Socket())
-	require.NoError(t, err)
-	defer conn.Close()
-	conn.SetDeadline(time.Now().Add(patience))
-	if _, err := conn.Write([]byte("*1\r\n!4\r\nPING\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	got, err := io.ReadAll(conn)
-	if err != nil || string(got) != "-ERR Protocol error: expected '$', got '!'\r\n" {
-		t.Errorf("%q, %v", got, err)
 	}
 }
 
@@ -296,103 +222,6 @@ func TestWhatWasAnsweredOutlivesAKilledProcess(t *testing.T) {
 	if n, err := redis.Int(conn.Do("GET", "key")); err != nil || (n != last && n != last+1) {
 		t.Errorf("%d is stored after %d was answered: %v", n, last, err)
 	}
-}
-
-func TestAKeyOfAnotherTypeIsNoString(t *testing.T) {
-	dir := t.TempDir()
-	db, err := redka.Open(filepath.Join(dir, "redis.db"), &redka.Options{DriverName: "sqlite"})
-	require.NoError(t, err)
-	if _, err := db.Hash().Set("hash", "field", "value"); err != nil {
-		t.Fatal(err)
-	}
-	require.NoError(t, db.Close())
-	conn := dial(t, open(t, dir))
-	const wrongType = "WRONGTYPE Operation against a key holding the wrong kind of value"
-	for _, c := range []struct {
-		command string
-		args    []any
-		want    string
-	}{
-		{"TYPE", []any{"hash"}, "hash"},
-		{"GET", []any{"hash"}, wrongType},
-		{"STRLEN", []any{"hash"}, wrongType},
-		{"MGET", []any{"hash"}, "[<nil>]"},
-		{"OBJECT", []any{"REFCOUNT", "hash"}, "1"},
-		{"SET", []any{"hash", "string", "PX", "60000"}, "OK"},
-		{"TYPE", []any{"hash"}, "string"},
-		{"GET", []any{"hash"}, "string"},
-	} {
-		answer, err := conn.Do(c.command, c.args...)
-		got := fmt.Sprint(answer)
-		if text, isText := answer.([]byte); isText {
-			got = string(text)
-		}
-		if err != nil {
-			got = err.Error()
-		}
-		if got != c.want {
-			t.Errorf("%s %v: %s, want %s", c.command, c.args, got, c.want)
-		}
-	}
-}
-
-// TestAnExpiredKeyIsGoneBeforeItIsSweptAway: Redka removes expired keys only once a
-// minute.
-func TestAnExpiredKeyIsGoneBeforeItIsSweptAway(t *testing.T) {
-	conn := dial(t, open(t, t.TempDir()))
-	do(t, conn, "SET", "key", "5", "PX", 1)
-	testkit.Eventually(t, patience, "the key has expired", func() error {
-		n, err := redis.Int(conn.Do("EXISTS", "key"))
-		if n != 0 {
-			err = errors.Join(err, errors.New("it is there"))
-		}
-		return err
-	})
-	if got := do(t, conn, "SET", "key", "b", "NX"); got != "OK" {
-		t.Errorf("SET NX: %v", got)
-	}
-	if ttl := do(t, conn, "TTL", "key"); ttl != int64(-1) {
-		t.Errorf("TTL %v", ttl)
-	}
-}
-
-// TestWhatCannotBeStoredIsRefusedAsByARedisThatCannotWrite locks the data file, as
-// another program would.
-func TestWhatCannotBeStoredIsRefusedAsByARedisThatCannotWrite(t *testing.T) {
-	dir := t.TempDir()
-	conn := dial(t, open(t, dir))
-	do(t, conn, "SET", "name", "Ada")
-	db, err := sql.Open("sqlite", filepath.Join(dir, "redis.db"))
-	require.NoError(t, err)
-	defer db.Close()
-	db.SetMaxOpenConns(1)
-	if _, err := db.Exec("BEGIN IMMEDIATE"); err != nil {
-		t.Fatal(err)
-	}
-	misconf := func(err error) bool { return err != nil && strings.HasPrefix(err.Error(), "MISCONF ") }
-	if _, err := conn.Do("SET", "name", "Grace"); !misconf(err) {
-		t.Errorf("SET: %v", err)
-	}
-	// A script reads the data that is left.
-	grab := redis.NewScript(1, scripts[1].Source)
-	if _, err := grab.Do(conn, "other", "Grace"); !misconf(err) {
-		t.Errorf("a script on a missing key: %v", err)
-	}
-	if _, err := grab.Do(conn, "name", "Grace"); err == nil || !strings.HasPrefix(err.Error(), "BEHIND ") {
-		t.Errorf("a script on a present key: %v", err)
-	}
-	do(t, conn, "MULTI")
-	do(t, conn, "SET", "name", "Grace")
-	if _, err := conn.Do("EXEC"); !misconf(err) {
-		t.Errorf("EXEC: %v", err)
-	}
-	if name, err := redis.String(conn.Do("GET", "name")); err != nil || name != "Ada" {
-		t.Errorf("GET meanwhile: %q, %v", name, err)
-	}
-	if _, err := db.Exec("ROLLBACK"); err != nil {
-		t.Fatal(err)
-	}
-	do(t, conn, "SET", "name", "Grace")
 }
 
 func TestWhereNoPathIsShortEnoughItServesInsideTheProcess(t *testing.T) {

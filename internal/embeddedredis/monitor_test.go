@@ -95,12 +95,10 @@ func TestNobodyWaitsForAMonitorThatDoesNotRead(t *testing.T) {
 	slow, err := net.Dial("unix", s.Socket())
 	require.NoError(t, err)
 	defer slow.Close()
-	if _, err := slow.Write([]byte("MONITOR\r\n")); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(slow, make([]byte, len("+OK\r\n"))); err != nil {
-		t.Fatal(err) // it is not a monitor before this reply
-	}
+	_, err = slow.Write([]byte("MONITOR\r\n"))
+	require.NoError(t, err)
+	_, err = io.ReadFull(slow, make([]byte, len("+OK\r\n"))) // it is not a monitor before this reply
+	require.NoError(t, err)
 	conn, line := dial(t, s), strings.Repeat("x", 100<<10)
 	for range 20 { // twice the maximum
 		do(t, conn, "PING", line)

@@ -32,6 +32,12 @@ func config(dir string) embeddedredis.Config {
 func open(t testing.TB, dir string) *embeddedredis.Server {
 	t.Helper()
 	s, err := embeddedredis.Start(context.Background(), config(dir))
+	return closing(t, s, err)
+}
+
+// closing closes a server that has started when the test ends.
+func closing(t testing.TB, s *embeddedredis.Server, err error) *embeddedredis.Server {
+	t.Helper()
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		if err := s.Close(); err != nil {

@@ -139,9 +139,8 @@ func TestNoReplyReachesAnothersRequestWhateverFails(t *testing.T) {
 	defer conn.Close()
 	for i := range campaignKeys {
 		key := "key" + strconv.Itoa(i)
-		if _, err := conn.Do("SET", key, valueOf(key)); err != nil {
-			t.Fatal(err)
-		}
+		_, err := conn.Do("SET", key, valueOf(key))
+		require.NoError(t, err)
 	}
 	p := newProxy(t, server.Addr)
 	c := open(t, pipeline.Options{Dial: to(p.addr), Timeout: 100 * time.Millisecond})
@@ -194,29 +193,23 @@ func TestTheCampaignNoticesSwappedReplies(t *testing.T) {
 
 func BenchmarkDo(b *testing.B) {
 	server := testservice.PrivateRedis(b)
-	if _, err := server.Do("SET", "key", strings.Repeat("v", 400)); err != nil {
-		b.Fatal(err)
-	}
+	_, err := server.Do("SET", "key", strings.Repeat("v", 400))
+	require.NoError(b, err)
 	pool := &redis.Pool{MaxActive: 64, MaxIdle: 64, Wait: true, DialContext: to(server.Addr)}
 	defer pool.Close()
 	c := open(b, pipeline.Options{Dial: to(server.Addr)})
+	through := func(get func() redis.Conn) func() error {
+		return func() error {
+			conn := get()
+			defer conn.Close()
+			_, err := conn.Do("GET", "key")
+			return err
+		}
+	}
 	for name, do := range map[string]func() error{
-		"pipeline": func() error {
-			_, err := c.Do("GET", "key")
-			return err
-		},
-		"handle": func() error {
-			conn := c.Pool().Get()
-			defer conn.Close()
-			_, err := conn.Do("GET", "key")
-			return err
-		},
-		"pool": func() error {
-			conn := pool.Get()
-			defer conn.Close()
-			_, err := conn.Do("GET", "key")
-			return err
-		},
+		"pipeline": func() error { _, err := c.Do("GET", "key"); return err },
+		"handle":   through(func() redis.Conn { return c.Pool().Get() }),
+		"pool":     through(pool.Get),
 	} {
 		b.Run(fmt.Sprintf("%s-64-goroutines", name), func(b *testing.B) {
 			b.ReportAllocs()

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -72,6 +73,19 @@ func serve(t testing.TB, handle func(p *peer)) *fake {
 	return s
 }
 
+// serveFirst starts a fake that calls first for its first connection and echoes on the
+// others.
+func serveFirst(t testing.TB, first func(p *peer)) *fake {
+	t.Helper()
+	return serve(t, func(p *peer) {
+		if p.number == 1 {
+			first(p)
+		} else {
+			p.echo()
+		}
+	})
+}
+
 // next reads one command; ok is false when the client closed the connection.
 func (p *peer) next() (cmd string, ok bool) {
 	words, err := readCommand(p.in)
@@ -135,13 +149,16 @@ func (s *fake) commands(number int) []string {
 	if number > len(s.seen) {
 		return nil
 	}
-	return append([]string(nil), s.seen[number-1]...)
+	return slices.Clone(s.seen[number-1])
 }
 
-func (s *fake) connections() int {
+func (s *fake) wantConnections(t testing.TB, want int) {
+	t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.seen)
+	if len(s.seen) != want {
+		t.Errorf("%d connections, want %d", len(s.seen), want)
+	}
 }
 
 // times returns how often cmd was seen on all connections.

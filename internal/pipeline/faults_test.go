@@ -15,6 +15,7 @@ import (
 
 	"github.com/gomodule/redigo/redis"
 
+	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testservice"
 	"holdfast/internal/pipeline"
 )
@@ -76,13 +77,7 @@ func TestATimeoutIsAnExceededDeadline(t *testing.T) {
 // rest of its timeout.
 func TestWhoeverWaitsInVainClosesTheConnection(t *testing.T) {
 	t.Parallel()
-	s := serve(t, func(p *peer) {
-		if p.number == 1 {
-			p.untilClosed()
-			return
-		}
-		p.echo()
-	})
+	s := serveFirst(t, (*peer).untilClosed)
 	const timeout = 3 * time.Second
 	c := open(t, pipeline.Options{Dial: to(s.addr), Timeout: timeout})
 	began := time.Now()
@@ -100,13 +95,7 @@ func TestWhoeverWaitsInVainClosesTheConnection(t *testing.T) {
 
 func TestAnUnansweredCommandClosesTheConnectionThoughItsAskerLeft(t *testing.T) {
 	t.Parallel()
-	s := serve(t, func(p *peer) {
-		if p.number == 1 {
-			p.untilClosed()
-			return
-		}
-		p.echo()
-	})
+	s := serveFirst(t, (*peer).untilClosed)
 	const timeout = 2 * time.Second
 	c := open(t, pipeline.Options{Dial: to(s.addr), Timeout: timeout})
 	ctx, cancel := context.WithCancel(t.Context())
@@ -141,9 +130,7 @@ func TestAReplyAfterItsWaiterLeftIsThrownAway(t *testing.T) {
 	close(release)
 	wantEcho(t, <-kept, "GET kept")
 	wantEcho(t, <-ask(t.Context(), c, "GET", "next"), "GET next")
-	if s.connections() != 1 {
-		t.Errorf("%d connections", s.connections())
-	}
+	s.wantConnections(t, 1)
 }
 
 func TestAHangingRedisCostsItsWaitersTheirLimit(t *testing.T) {
@@ -258,8 +245,9 @@ func TestAnUnfitServerIsLeftAfterItsReplies(t *testing.T) {
 				want = 2
 				<-left
 			}
-			if s.connections() != want || len(s.commands(1))+len(s.commands(2)) != 4 {
-				t.Errorf("%d connections, sent %q and %q", s.connections(), s.commands(1), s.commands(2))
+			s.wantConnections(t, want)
+			if len(s.commands(1))+len(s.commands(2)) != 4 {
+				t.Errorf("sent %q and %q", s.commands(1), s.commands(2))
 			}
 		})
 	}
@@ -272,16 +260,14 @@ func TestAFailoverBehindOneAddressIsNoticed(t *testing.T) {
 		dials++
 		return to(server.Addr)(ctx)
 	}})
-	if _, err := server.Do("REPLICAOF", "127.0.0.1", "1"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := server.Do("REPLICAOF", "127.0.0.1", "1")
+	require.NoError(t, err)
 	var refused redis.Error
 	if _, err := c.Do("SET", "k", "v"); !errors.As(err, &refused) || !strings.HasPrefix(string(refused), "READONLY ") {
 		t.Errorf("a replica answered %v", err)
 	}
-	if _, err := server.Do("REPLICAOF", "NO", "ONE"); err != nil {
-		t.Fatal(err)
-	}
+	_, err = server.Do("REPLICAOF", "NO", "ONE")
+	require.NoError(t, err)
 	if _, err := c.Do("SET", "k", "v"); err != nil || dials != 2 {
 		t.Errorf("the new master: %v, %d dials", err, dials)
 	}
@@ -330,22 +316,17 @@ func TestClosingAnswersThoseWhoWait(t *testing.T) {
 
 func TestAnUnsolicitedReplyClosesTheConnection(t *testing.T) {
 	closed := make(chan struct{})
-	s := serve(t, func(p *peer) {
-		if p.number == 1 {
-			p.next()
-			p.reply(bulk("GET first") + bulk("somebody else's"))
-			p.untilClosed()
-			close(closed)
-		}
-		p.echo()
+	s := serveFirst(t, func(p *peer) {
+		p.next()
+		p.reply(bulk("GET first") + bulk("somebody else's"))
+		p.untilClosed()
+		close(closed)
 	})
 	c := open(t, pipeline.Options{Dial: to(s.addr)})
 	wantEcho(t, <-ask(t.Context(), c, "GET", "first"), "GET first")
 	<-closed
 	wantEcho(t, <-ask(t.Context(), c, "GET", "next"), "GET next")
-	if s.connections() != 2 {
-		t.Errorf("%d connections", s.connections())
-	}
+	s.wantConnections(t, 2)
 }
 
 // TestACutConnectionIsAskedOnceMore breaks the first connection after the server has
@@ -362,13 +343,9 @@ func TestACutConnectionIsAskedOnceMore(t *testing.T) {
 		"by a wrong line ending": func(p *peer) { p.reply("$3\r\nGETxx") },
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, func(p *peer) {
-				if p.number == 1 {
-					p.next()
-					end(p)
-					return
-				}
-				p.echo()
+			s := serveFirst(t, func(p *peer) {
+				p.next()
+				end(p)
 			})
 			c := open(t, pipeline.Options{Dial: to(s.addr)})
 			wantEcho(t, <-ask(t.Context(), c, "GET", "key"), "GET key")
@@ -391,14 +368,10 @@ func TestNothingIsAskedThreeTimes(t *testing.T) {
 
 func TestAnIdleConnectionThatWasCutCostsNothing(t *testing.T) {
 	end := make(chan struct{})
-	s := serve(t, func(p *peer) {
-		if p.number == 1 {
-			cmd, _ := p.next()
-			p.reply(bulk(cmd))
-			<-end
-			return
-		}
-		p.echo()
+	s := serveFirst(t, func(p *peer) {
+		cmd, _ := p.next()
+		p.reply(bulk(cmd))
+		<-end
 	})
 	c := open(t, pipeline.Options{Dial: to(s.addr)})
 	wantEcho(t, <-ask(t.Context(), c, "GET", "first"), "GET first")
@@ -406,9 +379,7 @@ func TestAnIdleConnectionThatWasCutCostsNothing(t *testing.T) {
 	for i := range 10 {
 		wantEcho(t, <-ask(t.Context(), c, "GET", i), fmt.Sprintf("GET %d", i))
 	}
-	if s.connections() != 2 {
-		t.Errorf("%d connections", s.connections())
-	}
+	s.wantConnections(t, 2)
 }
 
 func TestResetAsksAgainOnACheckedConnection(t *testing.T) {
@@ -434,9 +405,7 @@ func TestResetAsksAgainOnACheckedConnection(t *testing.T) {
 	}
 	c.Reset(errors.New("another doubt"))
 	wantEcho(t, <-ask(t.Context(), c, "GET", "x"), "GET x")
-	if s.connections() != 3 {
-		t.Errorf("%d connections", s.connections())
-	}
+	s.wantConnections(t, 3)
 }
 
 func info(_ context.Context, conn redis.Conn) error {
@@ -522,9 +491,7 @@ func TestAReadTimeoutOfTheDialDoesNotEndAnIdleConnection(t *testing.T) {
 		wantEcho(t, <-ask(t.Context(), c, "GET", i), fmt.Sprintf("GET %d", i))
 		time.Sleep(3 * time.Millisecond) // several times the read timeout
 	}
-	if s.connections() != 1 {
-		t.Errorf("%d connections", s.connections())
-	}
+	s.wantConnections(t, 1)
 }
 
 // plain hides all methods except those of redis.Conn.

@@ -101,9 +101,7 @@ func TestTenThousandWaitersAtOnce(t *testing.T) {
 	for i, a := range all {
 		wantEcho(t, <-a, fmt.Sprintf("GET %d", i))
 	}
-	if s.connections() != 1 {
-		t.Errorf("%d connections", s.connections())
-	}
+	s.wantConnections(t, 1)
 }
 
 func TestRepliesOfAMegabyteAreHandedOut(t *testing.T) {
@@ -112,9 +110,8 @@ func TestRepliesOfAMegabyteAreHandedOut(t *testing.T) {
 	var values [8][]byte
 	for i := range values {
 		values[i] = bytes.Repeat([]byte{byte('a' + i)}, 1<<20)
-		if _, err := c.Do("SET", i, values[i]); err != nil {
-			t.Fatal(err)
-		}
+		_, err := c.Do("SET", i, values[i])
+		require.NoError(t, err)
 	}
 	var running sync.WaitGroup
 	for asker := range 100 {
@@ -149,13 +146,7 @@ func TestArgumentsAreSentAsRedigoSendsThem(t *testing.T) {
 
 func TestArgumentsBelongToTheCallerAgainWhenDoReturns(t *testing.T) {
 	release := make(chan struct{})
-	s := serve(t, func(p *peer) {
-		if p.number == 1 { // a hanging server: the socket's buffers fill
-			<-release
-			return
-		}
-		p.echo()
-	})
+	s := serveFirst(t, func(*peer) { <-release }) // a hanging server: the socket's buffers fill
 	c := open(t, pipeline.Options{Dial: to(s.addr)})
 	own := bytes.Repeat([]byte("a"), 16<<20)
 	ctx, cancel := context.WithCancel(t.Context())
@@ -239,9 +230,8 @@ func TestRedisstoreAndScriptsRunOnThePool(t *testing.T) {
 	if _, found, err := store.Find("token"); found || err != nil {
 		t.Errorf("found %t, %v", found, err)
 	}
-	if _, err := server.Do("SET", "prefix:token", "value"); err != nil {
-		t.Fatal(err)
-	}
+	_, err := server.Do("SET", "prefix:token", "value")
+	require.NoError(t, err)
 	if value, found, err := store.Find("token"); string(value) != "value" || !found || err != nil {
 		t.Errorf("found %q, %t, %v", value, found, err)
 	}
@@ -252,13 +242,9 @@ func TestRedisstoreAndScriptsRunOnThePool(t *testing.T) {
 		if fmt.Sprint(got) != "[prefix:token arg value]" || err != nil {
 			t.Errorf("the script answered %q, %v", got, err)
 		}
-		if err := conn.Close(); err != nil {
-			t.Error(err)
-		}
+		require.NoError(t, conn.Close())
 	}
-	if err := store.Delete("token"); err != nil {
-		t.Error(err)
-	}
+	require.NoError(t, store.Delete("token"))
 	if n, err := redis.Int(server.Do("DBSIZE")); n != 0 || err != nil {
 		t.Errorf("%d keys are left, %v", n, err)
 	}
@@ -289,9 +275,7 @@ func TestAHandleRefusesWhatASharedConnectionCannotCarry(t *testing.T) {
 	if reply, err := conn.Do(""); reply != nil || err != nil || conn.Err() != nil {
 		t.Errorf("an empty command: %v, %v; Err %v", reply, err, conn.Err())
 	}
-	if s.connections() != 0 {
-		t.Error("a connection was opened")
-	}
+	s.wantConnections(t, 0)
 }
 
 func TestAHandleKeepsItsOwnTimeLimit(t *testing.T) {
