@@ -32,8 +32,7 @@ func TestANewNameGreetsOnEveryDevice(t *testing.T) {
 }
 
 func TestANameThatCannotBeIsSaidAndChangesNothing(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, embedded, options{})
 	for _, name := range []string{"", "   ", strings.Repeat("a", 121), "A\tda", "A\u202eda"} {
 		page := b.submit(b.get("/account"), "form[action='/account/name']", map[string]string{"name": name}).want(http.StatusUnprocessableEntity)
 		if page.text("#name-error") == "" || page.value("#name") != name {
@@ -46,8 +45,7 @@ func TestANameThatCannotBeIsSaidAndChangesNothing(t *testing.T) {
 
 // TestWithoutAMailServerAnAddressIsConfirmedToo: emails are then written to files.
 func TestWithoutAMailServerAnAddressIsConfirmedToo(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, embedded, options{})
 	page := b.get("/account").want(http.StatusOK).wantText(".overview strong", "not confirmed yet")
 	b.submit(page, "form[action='/account/confirm']", nil).wantRedirect("/account")
 	if sent := w.sendMail(); len(sent) != 1 {

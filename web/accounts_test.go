@@ -123,8 +123,7 @@ func TestWhatIsNoAddressHoldsNobodyElseUp(t *testing.T) {
 }
 
 func TestEveryFormOfAnAccountIsSlowed(t *testing.T) {
-	w := parallelWorld(t, embedded, options{slow: true})
-	p, member := w.newMember("Ada")
+	w, p, member := withMember(t, embedded, options{slow: true})
 	for path, form := range map[string]url.Values{
 		"/register":         {"name": {"Bea"}, "email": {p.email}, "password": {otherPassword}},
 		"/forgot":           {"email": {"nobody@kelp.example"}},

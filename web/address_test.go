@@ -17,8 +17,7 @@ func signUpForm(email, password string) url.Values {
 }
 
 func TestASlipInAnAddressIsSaidAtTheFormAndNeverMailed(t *testing.T) {
-	w := parallelWorld(t, embedded, options{mail: true})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, embedded, options{mail: true})
 	w.sendMail()
 	for slip, said := range map[string]string{
 		"a@b.com.": "must not end with a dot", "a@b,com": "must not contain “,”", "<a@b.com>": "must not contain “<”", "mailto:a@b.com": "must not contain “:”",

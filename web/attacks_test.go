@@ -98,8 +98,7 @@ func TestEveryAttackFailsHereAndLeavesNothingBehind(t *testing.T) {
 }
 
 func TestOneButtonRunsEveryAttackInTurn(t *testing.T) {
-	w := parallelWorld(t, embedded, options{learn: true})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, embedded, options{learn: true})
 	sent := b.submit(b.get("/lab/attacks").want(http.StatusOK), "form:has([name=all])", nil)
 	ran := 0
 	for ; sent.status == http.StatusTemporaryRedirect; ran++ { // the browser sends the form again

@@ -39,6 +39,15 @@ func (w *world) browser() *browser {
 	}}
 }
 
+// withMember is parallelWorld with a person, Ada, and the browser in which she is logged
+// in.
+func withMember(t *testing.T, at func(testing.TB) stores, o options) (*world, person, *browser) {
+	t.Helper()
+	w := parallelWorld(t, at, o)
+	ada, b := w.newMember("Ada")
+	return w, ada, b
+}
+
 // newMember creates an account, and returns the browser of its owner, who has logged in.
 func (w *world) newMember(name string) (person, *browser) {
 	w.t.Helper()

@@ -117,8 +117,7 @@ func illFormed(token string) []string {
 }
 
 func TestAnIllFormedCookieIsAGuestsAndAsksNoStore(t *testing.T) {
-	w := parallelWorld(t, services, options{learn: true})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, services, options{learn: true})
 	before := w.everything()
 	const name = product.SessionCookie
 	two := []string{name + "=" + b.token() + "; " + name + "=" + b.token(), name + "=" + strings.Repeat("B", 43) + "; " + name + "=" + b.token()}
@@ -254,8 +253,7 @@ func TestALoginWhoseCookieDoesNotComeBackSaysWhy(t *testing.T) {
 // Another program, on this host or on a parent domain, has set a cookie with the same
 // name for some pages. Only those pages get both.
 func TestTwoSessionCookiesEndInANoticeAndNotInARedirectLoop(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	p, b := w.newMember("Ada")
+	w, p, b := withMember(t, embedded, options{})
 	b.client.Jar.SetCookies(w.base, []*http.Cookie{{Name: product.SessionCookie, Value: "foreign", Path: "/profile"}})
 	for range 2 {
 		sent := b.get("/profile").wantRedirect("/login?next=%2Fprofile")
@@ -269,8 +267,7 @@ func TestTwoSessionCookiesEndInANoticeAndNotInARedirectLoop(t *testing.T) {
 }
 
 func TestACookieOfAnotherProgramIsSaidToBeOne(t *testing.T) {
-	w := parallelWorld(t, embedded, options{cookie: "kelp"})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, embedded, options{cookie: "kelp"})
 	for cookie, want := range map[string]bool{"kelp=eyJhIjoxfQ.x.y": true, "kelp=": false, "kelp=" + b.token(): false, "session=eyJhIjoxfQ.x.y": false} {
 		page := w.bare("GET", "/login", "", "Cookie: "+cookie)
 		if page.status == http.StatusSeeOther {

@@ -93,8 +93,7 @@ func TestAGuestWhoOnlyLooksGetsNoCookieAndLeavesNoTrace(t *testing.T) {
 }
 
 func TestAMembersPageIsOneReadOfTheStoreAndNoSQL(t *testing.T) {
-	w := parallelWorld(t, services, options{learn: true})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, services, options{learn: true})
 	b.get("/profile").want(http.StatusOK)
 	// The server also queries the database by itself now and then, so the fewest
 	// connections of several tries count.
@@ -136,8 +135,7 @@ func TestGreetingAndLogOutNeedNoDatabase(t *testing.T) {
 }
 
 func TestStaticFilesKnowNoSession(t *testing.T) {
-	w := parallelWorld(t, services, options{learn: true})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, services, options{learn: true})
 	var files []string
 	for _, link := range b.get("/profile").doc().Find("link[href]:not([href^='data:']), script[src]").EachIter() {
 		files = append(files, link.AttrOr("href", link.AttrOr("src", "")))

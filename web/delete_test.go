@@ -100,8 +100,7 @@ func TestDeletingAnAccountDoesNotFreeAMailboxThatWasNeverItsOwnOfItsGuard(t *tes
 }
 
 func TestDeletingAnAccountAsksForItsAddress(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	p, b := w.newMember("Ada")
+	w, p, b := withMember(t, embedded, options{})
 	page := b.get("/account/delete").want(http.StatusOK)
 	form := "form[action='/account/delete']"
 	page.wantCount("#email[autocomplete=off]", 1)

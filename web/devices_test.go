@@ -69,8 +69,7 @@ func TestASessionIsEndedByItsOwnerOnly(t *testing.T) {
 }
 
 func TestTheOneHundredAndFirstSessionEndsTheOldest(t *testing.T) {
-	w := parallelWorld(t, services, options{})
-	p, oldest := w.newMember("Ada")
+	w, p, oldest := withMember(t, services, options{})
 	second := w.member(p)
 	for range 98 {
 		w.member(p)
@@ -87,8 +86,7 @@ func TestTheOneHundredAndFirstSessionEndsTheOldest(t *testing.T) {
 }
 
 func TestPastSessionsSayHowTheyEndedAPageAtATime(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	p, out := w.newMember("Ada")
+	w, p, out := withMember(t, embedded, options{})
 	out.logOut()
 	w.clock.Advance(time.Minute)
 	here := w.member(p)
@@ -118,8 +116,7 @@ func TestPastSessionsSayHowTheyEndedAPageAtATime(t *testing.T) {
 }
 
 func TestAUserAgentStaysTextOnThePage(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	p, here := w.newMember("Ada")
+	w, p, here := withMember(t, embedded, options{})
 	for _, agent := range []string{
 		`<script>alert(1)</script>`, `"><img src=x onerror=alert(1)>/9.9`, `Mozilla/5.0 (X11; Linux x86_64) <b>Firefox</b>/142.0`,
 		"\u202eevil/1.0", strings.Repeat("A", 8000) + "/1.0", "{{.}}/1", " ", "-",

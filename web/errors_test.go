@@ -29,8 +29,7 @@ func TestAnErrorPageKnowsWhoIsAsking(t *testing.T) {
 }
 
 func TestTheButtonOfAnErrorPageDoesWhatItSays(t *testing.T) {
-	w := parallelWorld(t, privateServices, options{learn: true})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, privateServices, options{learn: true})
 	w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { return errors.New("kelp tore loose") })
 	b.get("/test/fault?a=1&b=%22%3E").wantButton("Try again", "/test/fault?a=1&b=%22%3E")
 	b.get("/none").wantButton("Go to the home page", "/")
@@ -55,8 +54,7 @@ func (a *answer) wantButton(text, href string) *answer {
 }
 
 func TestWhatTakesOnlyFormsLeadsBackToItsForm(t *testing.T) {
-	w := parallelWorld(t, embedded, options{learn: true})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, embedded, options{learn: true})
 	for path, form := range map[string]string{
 		"/account/name": "/account", "/devices/end": "/devices", "/devices/end-others": "/devices", "/logout": "/",
 		"/lab/restart": "/lab", "/lab/attacks/replay": "/lab/attacks",
@@ -81,8 +79,7 @@ func TestALogOutWithoutABodyLogsOut(t *testing.T) {
 // If another site's name resolves to this server (DNS rebinding), a browser treats that
 // site's page as same-origin, so its requests look like those of this site.
 func TestThePagesForLearningAnswerToTheServersOwnNameOnly(t *testing.T) {
-	w := parallelWorld(t, embedded, options{learn: true})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, embedded, options{learn: true})
 	ask := func(method, path, host string) *answer {
 		r := b.request(method, path, strings.NewReader(""))
 		r.Host = host

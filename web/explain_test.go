@@ -197,8 +197,7 @@ func TestWhyARequestIsAGuestsIsExplained(t *testing.T) {
 }
 
 func TestASessionThatIsTooOldIsExplained(t *testing.T) {
-	w := parallelWorld(t, embedded, options{learn: true})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, embedded, options{learn: true})
 	for range 7 {
 		w.clock.Advance(sessionIdle - time.Second)
 		b.get("/profile").want(http.StatusOK)
@@ -221,8 +220,7 @@ func TestAGuestWithValuesHasBeenHereBefore(t *testing.T) {
 // TestAVisitIsRecordedOnceAndShown: the page commits the session before it is
 // rendered, and shows what was stored.
 func TestAVisitIsRecordedOnceAndShown(t *testing.T) {
-	w := parallelWorld(t, services, options{learn: true})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, services, options{learn: true})
 	b.get("/explain")
 	w.clock.Advance(2 * time.Minute)
 	before := w.record(b.token())
@@ -266,8 +264,7 @@ func TestWhatMakesAWriteOneStepIsExplainedForEveryStore(t *testing.T) {
 // A request that waits for a new connection also waits for what is done before that
 // connection is trusted.
 func TestWhatARequestWaitedForBelongsToItsRecord(t *testing.T) {
-	w := parallelWorld(t, privateServices, options{learn: true})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, privateServices, options{learn: true})
 	gone := w.member(w.person("Bea"))
 	gone.post("/logout", nil).wantRedirect("/login")
 	var page *answer
@@ -320,8 +317,7 @@ func TestNoticesAreShownOnceOnThePageThatExplains(t *testing.T) {
 }
 
 func TestEveryStepNamesCodeThatExists(t *testing.T) {
-	w := parallelWorld(t, services, options{learn: true})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, services, options{learn: true})
 	pages := []*answer{b.get("/explain"), w.bare("GET", "/explain", ""), w.bare("GET", "/explain", "", "Cookie: "+product.SessionCookie+"=x")}
 	w.clock.Advance(2 * time.Minute)
 	pages = append(pages, b.get("/explain"))

@@ -212,8 +212,7 @@ func TestASessionOfANewerServerIsLeftToIt(t *testing.T) {
 }
 
 func TestAStoreThatTakesNothingLosesNothing(t *testing.T) {
-	w := parallelWorld(t, privateServices, options{})
-	p, b := w.newMember("Ada")
+	w, p, b := withMember(t, privateServices, options{})
 	b.set("colour", "green")
 	before := w.everything()
 	w.do("CONFIG", "SET", "maxmemory-policy", "noeviction")
@@ -243,8 +242,7 @@ func TestADatabaseThatIsAwayIsSaidInWordsThatFitAnyTable(t *testing.T) {
 }
 
 func TestAPersonWhoIsGoneIsNotFound(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	p, b := w.newMember("Ada")
+	w, p, b := withMember(t, embedded, options{})
 	require.NoError(t, w.accounts.Delete(t.Context(), p.id))
 	b.get("/account").want(http.StatusNotFound).wantErrorPage()
 	b.post("/account/name", url.Values{"name": {"Bea"}}).want(http.StatusNotFound).wantErrorPage()

@@ -221,8 +221,7 @@ func TestARefusedFormSaysTheNameAsText(t *testing.T) {
 
 // The field's value belongs to the account, not to the session.
 func TestAFormStaysValidThroughANewSessionOfTheSamePerson(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	p, b := w.newMember("Ada")
+	w, p, b := withMember(t, embedded, options{})
 	page := b.get("/account").want(http.StatusOK)
 	rename := func(name string) {
 		t.Helper()

@@ -83,8 +83,7 @@ func TestNoOtherOriginMayReadAnswers(t *testing.T) {
 }
 
 func TestAStoreThatIsAwayIsSaidInTheSitesOwnLook(t *testing.T) {
-	w := parallelWorld(t, privateServices, options{learn: true})
-	p, b := w.newMember("Ada")
+	w, p, b := withMember(t, privateServices, options{learn: true})
 	w.stores.redis.Stop()
 	for _, path := range []string{"/profile", "/", "/login", "/session", "/devices"} {
 		page := b.get(path).want(http.StatusServiceUnavailable).wantNoCookie().wantErrorPage()

@@ -14,8 +14,7 @@ import (
 )
 
 func TestABodyThatIsNoFormOfTheSiteIsRefusedAndStoresNothing(t *testing.T) {
-	w := parallelWorld(t, embedded, options{learn: true})
-	p, b := w.newMember("Ada")
+	w, p, b := withMember(t, embedded, options{learn: true})
 	tried := forms(w, b, p)
 	before := w.everything()
 	for path, good := range tried {
@@ -118,8 +117,7 @@ func TestTheAddressNeverStandsInForTheForm(t *testing.T) {
 
 // The forms that pages show and the rows of the matrix have the same fields.
 func TestEveryFormThatAPageShowsIsTriedWithAllItsFields(t *testing.T) {
-	w := parallelWorld(t, embedded, options{learn: true})
-	p, member := w.newMember("Ada")
+	w, p, member := withMember(t, embedded, options{learn: true})
 	w.member(p)
 	tried := forms(w, member, p)
 	for _, b := range []*browser{w.browser(), member} {

@@ -36,8 +36,7 @@ func TestTheLogNeverShowsAPasswordOrToken(t *testing.T) {
 			panic("with a password and a cookie at hand")
 		})
 		p := w.person("Ada")
-		b := w.browser()
-		b.logIn(p, "").wantRedirect("/profile")
+		b := w.known(p)
 		b.get("/profile?password=" + url.QueryEscape(p.password) + "&token=" + b.token())
 		b.post("/test/fault", url.Values{"password": {p.password}}).want(http.StatusInternalServerError)
 		b.postWith("/session", "key="+b.token()+"&value="+b.token()+"&value=x").want(http.StatusBadRequest)
@@ -116,8 +115,7 @@ func TestNobodyCanForgeALineOfTheLog(t *testing.T) {
 }
 
 func TestARequestIsOneLineThatNamesThePerson(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	p, b := w.newMember("Ada")
+	w, p, b := withMember(t, embedded, options{})
 	mark := w.log.Mark()
 	b.get("/profile?colour=green").want(http.StatusOK)
 	b.get("/none").want(http.StatusNotFound)

@@ -106,8 +106,7 @@ func TestAnIdleSessionEnds(t *testing.T) {
 }
 
 func TestNoActivityKeepsASessionBeyondItsLifetime(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, embedded, options{})
 	for range 13 {
 		w.clock.Advance(12 * time.Hour)
 		b.post("/session", url.Values{"key": {"at"}, "value": {w.clock.Now().String()}}).wantRedirect("/session")

@@ -53,8 +53,7 @@ func (a *answer) wantAllow(methods []string) {
 }
 
 func TestNothingStandsInForAMethod(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, embedded, options{})
 	before := w.everything()
 	for _, header := range []string{"X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"} {
 		w.bare("GET", "/logout", "", "Cookie: "+product.SessionCookie+"="+b.token(), header+": POST").wantRedirect("/")
@@ -64,8 +63,7 @@ func TestNothingStandsInForAMethod(t *testing.T) {
 }
 
 func TestHEADAnswersAsGETWithoutTheBody(t *testing.T) {
-	w := parallelWorld(t, embedded, options{learn: true})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, embedded, options{learn: true})
 	paths := []string{"/none"}
 	for _, route := range w.site.Routes() {
 		if path, ok := strings.CutPrefix(route, "GET "); ok && !strings.ContainsAny(path, ":*") {
@@ -82,8 +80,7 @@ func TestHEADAnswersAsGETWithoutTheBody(t *testing.T) {
 }
 
 func TestAnOddPathIsNoPage(t *testing.T) {
-	w := parallelWorld(t, embedded, options{learn: true})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, embedded, options{learn: true})
 	cookie := "Cookie: " + product.SessionCookie + "=" + b.token()
 	sheet := b.get("/").doc().Find("link[rel=stylesheet]").AttrOr("href", "")
 	before := w.everything()

@@ -66,8 +66,7 @@ func TestOfManyPagesAtOnceOneShowsTheNotice(t *testing.T) {
 }
 
 func TestThePartingWordIsSaidOnce(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, embedded, options{})
 	out := b.logOut()
 	if parting := out.cookie(product.PartingCookie); parting.MaxAge <= 0 || parting.MaxAge > 300 || strings.Contains(parting.Value, "Ada") {
 		t.Errorf("parting cookie %s", parting.Raw)

@@ -110,22 +110,18 @@ func TestNoChangeOfAnAccountIsBegunWhileTheStoreOfSessionsIsAway(t *testing.T) {
 // instance may accept them, so the page does not say that all of them have ended.
 func TestALinkWorksWhileTheStoreOfSessionsIsAway(t *testing.T) {
 	w := impatient(t)
-	for name, fault := range w.redisFaults() {
+	for _, fault := range w.redisFaults() {
 		reset, moved := w.person("Ada"), w.person("Bob")
 		ofReset, ofMoved := w.member(reset), w.member(moved)
 		token, undo := w.link(account.PurposeReset, reset), w.link(account.PurposeUndo, moved)
 		fault[0]()
 		b := w.browser()
 		page := b.follow(b.post("/reset", url.Values{"token": {token}, "password": {otherPassword}}).wantRedirect("/login"))
-		wantLater := func(page *answer, done string) {
-			if got := page.notices(); len(got) != 1 || !strings.HasPrefix(got[0], done) || !strings.Contains(got[0], ", or will be in a moment.") {
-				t.Errorf("%s: the notices are %q", name, got)
-			}
-		}
-		wantLater(page, "Your password has been changed")
+		later := ", or will be in a moment."
+		page.wantNotice("Your password has been changed").wantPart("[role=status] .notice", later)
 		b = w.browser()
 		page = b.follow(b.post("/verify", url.Values{"token": {undo}}).wantReset())
-		wantLater(page, "The change was undone")
+		page.wantNotice("The change was undone").wantPart("[role=status] .notice", later)
 		w.browser().post("/login", credentials(reset.email, otherPassword)).wantSaid("We couldn’t log you in")
 		fault[1]()
 		w.well()

@@ -66,8 +66,7 @@ func TestSomeoneWhoseSessionEndedIsToldSo(t *testing.T) {
 }
 
 func TestAStrangerLearnsNothingOfSessions(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	p, gone := w.newMember("Ada")
+	w, p, gone := withMember(t, embedded, options{})
 	gone.post("/logout", nil).wantRedirect("/login")
 	for what, cookie := range map[string]string{
 		"no cookie": "", "an invented token": strings.Repeat("A", 43), "no token": "x",
@@ -92,8 +91,7 @@ func TestAStrangerLearnsNothingOfSessions(t *testing.T) {
 }
 
 func TestWhatWasTypedComesAlongThroughTheLogIn(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	p, b := w.newMember("Ada")
+	w, p, b := withMember(t, embedded, options{})
 	form := b.get("/account")
 	w.member(p).post("/devices/end-others", nil).wantRedirect("/devices")
 	sent := b.submit(form, "form[action='/account/name']", map[string]string{"name": "Ada & Söhne"})
@@ -111,8 +109,7 @@ func TestWhatWasTypedComesAlongThroughTheLogIn(t *testing.T) {
 // A value that a program sets without loading a page is still set, for a guest. The
 // next page says that it was not set for the person.
 func TestAValueSetWithAnEndedSessionIsSaidToBeAGuests(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	p, b := w.newMember("Ada")
+	w, p, b := withMember(t, embedded, options{})
 	w.member(p).post("/devices/end-others", nil).wantRedirect("/devices")
 	page := b.follow(b.post("/session", url.Values{"key": {"note"}, "value": {"kelp"}, "action": {"set"}}).wantRedirect("/session"))
 	page.wantPart("[role=status] .notice", "note has been set.").wantPart("[role=status] .notice", "Your session has ended: it was logged out from another device.")
@@ -121,8 +118,7 @@ func TestAValueSetWithAnEndedSessionIsSaidToBeAGuests(t *testing.T) {
 // With sessions in memory, a session that is not there was lost in a restart, or is in
 // another server's memory.
 func TestAServersMemorySaysThatASessionIsNotThere(t *testing.T) {
-	w := parallelWorld(t, embedded, options{store: store.KindMemory})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, embedded, options{store: store.KindMemory})
 	w.restart()
 	b.wantOver("This server keeps sessions in its own memory, and no longer has yours. Log in to continue.")
 }

@@ -64,8 +64,7 @@ func TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing(t *testing.T) {
 }
 
 func TestWhatMayDoHarmAsksForThePasswordAgainAfterTenMinutes(t *testing.T) {
-	w := parallelWorld(t, embedded, options{})
-	p, b := w.newMember("Ada")
+	w, p, b := withMember(t, embedded, options{})
 	w.member(p)
 	id := b.otherDevices()[0]
 	w.clock.Advance(10 * time.Minute)

@@ -45,8 +45,7 @@ func TestThePageThatSaysWhyIsPublicAndStartsNothingWithoutLearn(t *testing.T) {
 
 // A browser does not send the cookie of an https site to a port that serves http.
 func TestOnHTTPSNoSecondServerIsStarted(t *testing.T) {
-	w := parallelWorld(t, embedded, options{learn: true, https: true})
-	b := w.member(w.person("Ada"))
+	w, _, b := withMember(t, embedded, options{learn: true, https: true})
 	page := b.get("/why").want(http.StatusOK)
 	page.wantCount("main form", 0).wantPart("main", "browsers would not send it the cookie")
 	b.post("/why/second", nil).wantRedirect("/why#second")

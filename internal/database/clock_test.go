@@ -13,7 +13,7 @@ import (
 // clockBack makes it look as if the clock had gone back: it raises the floor.
 func clockBack(t *testing.T, db *database.DB, by time.Duration) {
 	t.Helper()
-	exec(t, db, `UPDATE clock SET floor_ms = floor_ms + $1`, by.Milliseconds())
+	run(t, db, `UPDATE clock SET floor_ms = floor_ms + $1`, by.Milliseconds())
 }
 
 func readClock(t *testing.T, db *database.DB) session.Clock {
@@ -87,7 +87,7 @@ func TestWithoutWritesTheClockIsReadAllTheSame(t *testing.T) {
 			forbid = `CREATE TRIGGER refuse BEFORE UPDATE ON clock BEGIN SELECT RAISE(FAIL, 'no writes'); END`
 		}
 		clockBack(t, db, -time.Minute) // the floor is behind, as after a minute without writes
-		exec(t, db, forbid)
+		run(t, db, forbid)
 		c := readClock(t, db)
 		if want := (session.Clock{Now: c.Now, Floor: first.Floor.Add(-time.Minute), Epoch: first.Epoch}); c != want {
 			t.Errorf("read %+v, want %+v", c, want)

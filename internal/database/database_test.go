@@ -61,8 +61,8 @@ func migrate(t *testing.T, db *database.DB) {
 	require.NoError(t, err)
 }
 
-// exec sends a statement past the stores.
-func exec(t *testing.T, db *database.DB, statement string, args ...any) {
+// run sends a statement past the stores.
+func run(t *testing.T, db *database.DB, statement string, args ...any) {
 	t.Helper()
 	if _, err := db.SQL().ExecContext(t.Context(), statement, args...); err != nil {
 		t.Fatalf("%s: %v", statement, err)

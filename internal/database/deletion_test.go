@@ -85,7 +85,7 @@ func TestDeletingAPersonEmptiesEveryTableThatRefersToPeople(t *testing.T) {
 				continue
 			}
 			for n := 1; n <= 2; n++ {
-				exec(t, db, row, record(n).ID, fmt.Sprintf("%043d", n))
+				run(t, db, row, record(n).ID, fmt.Sprintf("%043d", n))
 			}
 		}
 		if _, err := db.People().Close(t.Context(), record(1).ID, nil, account.Audit{}); err != nil {

@@ -56,7 +56,7 @@ func insertDevices(t *testing.T, db *database.DB, devices ...session.Device) {
 // age makes all devices older, because the database's clock cannot be set.
 func age(t *testing.T, db *database.DB, by time.Duration) {
 	t.Helper()
-	exec(t, db, `UPDATE devices SET created_ms = created_ms - $1, deadline_ms = deadline_ms - $1, ended_ms = ended_ms - $1`, by.Milliseconds())
+	run(t, db, `UPDATE devices SET created_ms = created_ms - $1, deadline_ms = deadline_ms - $1, ended_ms = ended_ms - $1`, by.Milliseconds())
 }
 
 func endDevices(t *testing.T, db *database.DB, why session.RevokeReason, ids ...string) {
@@ -190,8 +190,8 @@ func TestALogInIsConfirmedWithTheNameOfThatMoment(t *testing.T) {
 	ada := addPerson(t, db, 1)
 	d := deviceOf(ada, 1)
 	require.NoError(t, db.Devices().Insert(t.Context(), d))
-	exec(t, db, `CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$`)
-	exec(t, db, `CREATE TRIGGER hold BEFORE UPDATE ON devices FOR EACH ROW EXECUTE FUNCTION hold()`)
+	run(t, db, `CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_advisory_xact_lock(1); RETURN NEW; END $$`)
+	run(t, db, `CREATE TRIGGER hold BEFORE UPDATE ON devices FOR EACH ROW EXECUTE FUNCTION hold()`)
 	holder, err := db.SQL().BeginTx(t.Context(), nil)
 	require.NoError(t, err)
 	defer holder.Rollback()

@@ -55,10 +55,10 @@ func goForward(t *testing.T, db *database.DB) {
 	goUpTo(t, db, "00005_confirmed_devices.sql")
 	for n := range 3 {
 		r := record(n)
-		exec(t, db, `
+		run(t, db, `
 INSERT INTO people (id, name, email, email_key, password_hash, created_ms, disabled_ms)
 VALUES ($1, $2, $3, $4, $5, $6, $7)`, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli(), sql.NullInt64{Int64: 7, Valid: n == 2})
-		exec(t, db, `
+		run(t, db, `
 INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms)
 VALUES ($1, $2, $3, 'Firefox', '192.0.2.1', $4, 1, 2)`, r.ID, r.ID, strings.Repeat("k", 42)+r.ID[21:], n == 1)
 	}
@@ -85,7 +85,7 @@ VALUES ($1, $2, $3, 'Firefox', '192.0.2.1', $4, 1, 2)`, r.ID, r.ID, strings.Repe
 	}
 	// A row as an older version running beside this one still writes it.
 	r := record(9)
-	exec(t, db, `
+	run(t, db, `
 INSERT INTO people (id, name, email, email_key, password_hash, created_ms)
 VALUES ($1, $2, $3, $4, $5, $6)`, r.ID, r.Name, r.Email, r.EmailKey, r.PasswordHash, r.Created.UnixMilli())
 }
@@ -100,13 +100,13 @@ func waysBackOfBefore(t *testing.T, db *database.DB) {
 	goUpTo(t, db, "00006_accounts.sql")
 	owner, linked, mailed := record(1), record(2), record(3)
 	expires := birth.Add(account.UndoLife)
-	exec(t, db, `
+	run(t, db, `
 INSERT INTO people (id, name, email, email_key, password_hash, created_ms)
 VALUES ($1, $2, $3, $4, $5, 1)`, owner.ID, owner.Name, owner.Email, owner.EmailKey, owner.PasswordHash)
-	exec(t, db, `
+	run(t, db, `
 INSERT INTO links (hash, purpose, person_id, detail, created_ms, expires_ms)
 VALUES ($1, 'undo', $2, $3, 1, $4)`, strings.Repeat("l", 43), owner.ID, strings.ToUpper(linked.Email), expires.UnixMilli())
-	exec(t, db, `
+	run(t, db, `
 INSERT INTO outbox (id, kind, about, recipient, facts, created_ms, turn_ms)
 VALUES ('email', 'changed', $1, $2, '{}', 1, 1)`, owner.ID, strings.ToUpper(mailed.Email))
 	migrate(t, db)
@@ -136,7 +136,7 @@ func TestOneMailboxOfBeforeIsOneAccountInEitherSpelling(t *testing.T) {
 			`INSERT INTO outbox (id, kind, about, recipient, email_key, facts, created_ms, turn_ms) VALUES ($1, 'changed', $2, 'dan@bücher.example', 'dan@bücher.example', '{}', 1, 1)`,
 			`INSERT INTO outbox (id, kind, about, recipient, email_key, facts, created_ms, turn_ms) VALUES ('r' || $1, 'reset', $2, 'ada@bücher.example', 'ada@bücher.example', '{}', 1, 1)`,
 		} {
-			exec(t, db, row, strings.Repeat("h", 43), ada.ID)
+			run(t, db, row, strings.Repeat("h", 43), ada.ID)
 		}
 		accounts := account.New(account.Config{Store: db.People()})
 		found := func(want account.Record, spellings ...string) {

@@ -184,9 +184,9 @@ func TestAChangeWhoseCommitIsNotAnsweredSaysThatItMayHaveBeenMade(t *testing.T) 
 	insert(t, db.People(), record(1))
 	all := calls(db)
 	require.NoError(t, all["People.InsertLink"](t.Context()))
-	exec(t, db, `CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END'`)
+	run(t, db, `CREATE FUNCTION wait() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(60); RETURN NULL; END'`)
 	for _, table := range []string{"people", "history", "outbox"} {
-		exec(t, db, `CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT OR UPDATE OR DELETE ON `+table+` DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()`)
+		run(t, db, `CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT OR UPDATE OR DELETE ON `+table+` DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION wait()`)
 	}
 	for _, name := range []string{
 		"People.Insert", "People.UpdateName", "People.UpdateDisabled", "People.UpdateDisabled off",
@@ -307,8 +307,8 @@ func TestPostgresThatCannotServeIsUnavailable(t *testing.T) {
 		}
 	})
 	t.Run("too many connections", func(t *testing.T) {
-		exec(t, db, `CREATE ROLE narrow LOGIN PASSWORD 'narrow' CONNECTION LIMIT 1`)
-		defer exec(t, db, `DROP ROLE narrow`)
+		run(t, db, `CREATE ROLE narrow LOGIN PASSWORD 'narrow' CONNECTION LIMIT 1`)
+		defer run(t, db, `DROP ROLE narrow`)
 		url := testURL(t, server.URL, "narrow", "narrow")
 		first := open(t, impatient(url))
 		_, err := database.Open(t.Context(), impatient(url))
@@ -329,11 +329,11 @@ func TestPostgresThatCannotServeIsUnavailable(t *testing.T) {
 		}
 	})
 	t.Run("connections cut", func(t *testing.T) {
-		exec(t, db, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
+		run(t, db, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()`)
 		awaitPing(t, db)
 	})
 	t.Run("not migrated", func(t *testing.T) {
-		exec(t, db, `DROP TABLE starts`)
+		run(t, db, `DROP TABLE starts`)
 		_, err := db.RecordStart(t.Context(), database.Start{At: birth})
 		if err == nil || errors.Is(err, account.ErrUnavailable) || errors.Is(err, io.EOF) {
 			t.Errorf("a missing table is no outage: %v", err)

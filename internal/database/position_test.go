@@ -45,7 +45,7 @@ func TestAPositionShowsThatTheDatabaseLostData(t *testing.T) {
 		if len(words) != 3 || len(words[2]) != 8 {
 			t.Errorf("the position %q has no timeline", later)
 		}
-		exec(t, db, `ALTER TABLE devices DROP CONSTRAINT devices_person_id_fkey`)
+		run(t, db, `ALTER TABLE devices DROP CONSTRAINT devices_person_id_fkey`)
 		if now, err := db.Position(t.Context()); !errors.Is(err, account.ErrUnavailable) {
 			t.Errorf("during a restore: %q, %v", now, err)
 		}
@@ -62,7 +62,7 @@ func TestOneInstanceReconciles(t *testing.T) {
 				t.Errorf("claim %d: %t, %v", n, claimed, err)
 			}
 		}
-		exec(t, db, `UPDATE jobs SET ran_ms = ran_ms + 7200000`)
+		run(t, db, `UPDATE jobs SET ran_ms = ran_ms + 7200000`)
 		if claimed, err := db.ClaimReconciling(t.Context(), time.Hour); !claimed || err != nil {
 			t.Errorf("after the clock went back: %t, %v", claimed, err)
 		}

@@ -118,8 +118,8 @@ func TestServerGivesUpWhatTheClientGaveUp(t *testing.T) {
 func TestOpenRefusesADatabaseThatIsNotUTF8(t *testing.T) {
 	server := testservice.Postgres(t)
 	db := open(t, database.Config{URL: server.URL, Timeout: testkit.Patience})
-	exec(t, db, `CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0`)
-	defer exec(t, db, `DROP DATABASE latin WITH (FORCE)`)
+	run(t, db, `CREATE DATABASE latin ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0`)
+	defer run(t, db, `DROP DATABASE latin WITH (FORCE)`)
 	u, err := url.Parse(server.URL)
 	require.NoError(t, err)
 	u.Path = "/latin"

@@ -107,7 +107,7 @@ func TestPastDevicesAreForgottenOnceADayByOneServer(t *testing.T) {
 		ask(2, "at the first start")
 		age(t, db, 91*day)
 		ask(2, "on the same day")
-		exec(t, db, `UPDATE jobs SET ran_ms = ran_ms - $1`, day.Milliseconds())
+		run(t, db, `UPDATE jobs SET ran_ms = ran_ms - $1`, day.Milliseconds())
 		ask(0, "a day later")
 	})
 }
@@ -116,7 +116,7 @@ func TestPastDevicesAreForgottenOnceADayByOneServer(t *testing.T) {
 // holds the values of ended_ms and ended_how.
 func manyDevices(t *testing.T, db *database.DB, person string, many int, ended string) {
 	t.Helper()
-	exec(t, db, `
+	run(t, db, `
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1)
 INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, ended_ms, ended_how)
 SELECT CAST(i AS TEXT), $2, '0000000000000000000000000000000000000' || CAST(100000 + i AS TEXT), '', '', FALSE, 1, 9000000000000, `+ended+`
@@ -175,7 +175,7 @@ func TestEverybodysDevicesAreEndedPageByPage(t *testing.T) {
 		ada := addPerson(t, db, 1)
 		many := campaign.Number(1250, 25_000)
 		manyDevices(t, db, ada, many, "CASE WHEN i % 5 = 0 THEN 2 END, CASE WHEN i % 5 = 0 THEN 'owner' END")
-		exec(t, db, `UPDATE devices SET address = '::1' WHERE session_key < $1`, fmt.Sprintf("%043d", 100_000+many/3))
+		run(t, db, `UPDATE devices SET address = '::1' WHERE session_key < $1`, fmt.Sprintf("%043d", 100_000+many/3))
 		var reported []int
 		require.NoError(t, db.Devices().RevokeAll(t.Context(), session.RevokedByOperator, func(marked int) { reported = append(reported, marked) }))
 		if len(reported) < 2 || !slices.IsSorted(reported) {

@@ -23,7 +23,7 @@ func TestLoginsAtTheSameTimeSucceedWhateverTheDatabasesDefaultIsolation(t *testi
 	t.Parallel()
 	for _, level := range []string{"repeatable read", "serializable"} {
 		cfg := testkit.Postgres(t)
-		exec(t, open(t, cfg), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''`+level+`''', current_database()); END $$`)
+		run(t, open(t, cfg), `DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_isolation = ''`+level+`''', current_database()); END $$`)
 		db := open(t, cfg)
 		insert(t, db.People(), record(1))
 		var all sync.WaitGroup
@@ -58,9 +58,9 @@ func TestAColumnThatANewerVersionChangesFailsNoCall(t *testing.T) {
 		all.Wait()
 	}
 	read()
-	exec(t, open(t, cfg), `ALTER TABLE people ALTER COLUMN name TYPE varchar(500)`)
+	run(t, open(t, cfg), `ALTER TABLE people ALTER COLUMN name TYPE varchar(500)`)
 	read()
-	exec(t, open(t, cfg), `ALTER TABLE people ALTER COLUMN name TYPE text`)
+	run(t, open(t, cfg), `ALTER TABLE people ALTER COLUMN name TYPE text`)
 	_, err := db.People().UpdateName(t.Context(), record(1).ID, "Ada")
 	require.NoError(t, err)
 }
@@ -73,9 +73,9 @@ func TestOldRowsAreRemovedHoweverManyThereAreAndWhateverElseFails(t *testing.T) 
 		for n := range 10 {
 			audit := account.Audit{Events: []account.Event{{ID: text.NewID(), Person: record(1).ID, Kind: account.EventLogIn, At: old}}}
 			require.NoError(t, db.People().Audit(t.Context(), audit))
-			exec(t, db, fmt.Sprintf(`INSERT INTO throttle (key, tries, next_ms, last_ms) VALUES ('old:%d', 1, 1, 1)`, n))
+			run(t, db, fmt.Sprintf(`INSERT INTO throttle (key, tries, next_ms, last_ms) VALUES ('old:%d', 1, 1, 1)`, n))
 		}
-		exec(t, db, `ALTER TABLE links RENAME TO lynx`)
+		run(t, db, `ALTER TABLE links RENAME TO lynx`)
 		if err := db.Tidy(t.Context()); err == nil || !strings.Contains(err.Error(), "links") {
 			t.Errorf("without the table links: %v", err)
 		}
@@ -95,12 +95,12 @@ func anothersVersion(n int64) string {
 
 func TestASchemaIsSharedWithAnotherProgramThatUsesGoose(t *testing.T) {
 	onBothEmpty(t, func(t *testing.T, db *database.DB) {
-		exec(t, db, anothersVersions)
-		exec(t, db, `CREATE TABLE orders (id integer)`)
+		run(t, db, anothersVersions)
+		run(t, db, `CREATE TABLE orders (id integer)`)
 		for n := range int64(10) {
-			exec(t, db, anothersVersion(n))
+			run(t, db, anothersVersion(n))
 		}
-		exec(t, db, anothersVersion(20240101120107))
+		run(t, db, anothersVersion(20240101120107))
 		migrate(t, db)
 		insert(t, db.People(), record(1))
 		if versions := value[int](t, db, `SELECT count(*) FROM goose_db_version`); versions != 11 {
@@ -111,11 +111,11 @@ func TestASchemaIsSharedWithAnotherProgramThatUsesGoose(t *testing.T) {
 
 func TestATableOfAnotherProgramIsNamedBeforeAnythingIsCreated(t *testing.T) {
 	onBothEmpty(t, func(t *testing.T, db *database.DB) {
-		exec(t, db, `CREATE TABLE sessions (id integer)`)
+		run(t, db, `CREATE TABLE sessions (id integer)`)
 		if _, err := db.Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "table sessions exists already and is another program's") {
 			t.Errorf("migrated: %v", err)
 		}
-		exec(t, db, `DROP TABLE sessions`)
+		run(t, db, `DROP TABLE sessions`)
 		migrate(t, db)
 	})
 }
@@ -125,7 +125,7 @@ func TestATableOfAnotherProgramIsNamedBeforeAnythingIsCreated(t *testing.T) {
 func TestTheVersionsOfAnEarlierReleaseAreTakenOver(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database.DB) {
 		insert(t, db.People(), record(1))
-		exec(t, db, `ALTER TABLE holdfast_migrations RENAME TO goose_db_version`)
+		run(t, db, `ALTER TABLE holdfast_migrations RENAME TO goose_db_version`)
 		migrate(t, db)
 		if _, err := db.People().ByID(t.Context(), record(1).ID); err != nil {
 			t.Error(err)

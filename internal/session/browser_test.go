@@ -67,7 +67,7 @@ var laptop = text.Sender{UserAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) G
 
 func (b *browser) logIn(member session.Member) *browser {
 	b.t.Helper()
-	b.do(func(s *session.Session) error { s.PrepareLogIn(member, laptop); return nil })
+	b.do(logIn(member))
 	return b
 }
 
@@ -127,6 +127,15 @@ func (b *browser) wantPast(why session.RevokeReason) {
 func nothing(*session.Session) error { return nil }
 
 func logOut(s *session.Session) error { s.LogOut(); return nil }
+
+func logIn(member session.Member) func(*session.Session) error {
+	return func(s *session.Session) error { s.PrepareLogIn(member, laptop); return nil }
+}
+
+func revokeOthers(s *session.Session) error {
+	_, err := s.RevokeOthers(context.Background())
+	return err
+}
 
 func mustFail(t testing.TB, err, want error, what string) {
 	t.Helper()

@@ -59,7 +59,7 @@ func TestManyLogInsAtOnceAreAllListedAndKeepTheCap(t *testing.T) {
 		browsers := make([]*browser, atOnce)
 		inParallel(atOnce, func(i int) {
 			browsers[i] = w.browser(managers[i%2])
-			if err := browsers[i].try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil }); err != nil {
+			if err := browsers[i].try(logIn(w.ada)); err != nil {
 				t.Errorf("log-in %d of %d at once: %v", i, atOnce, err)
 			}
 		})

@@ -32,7 +32,7 @@ func TestServersWhoseClocksDifferAgreeOnWhoIsLoggedIn(t *testing.T) {
 			browsers := make([]*browser, len(managers)*each)
 			inParallel(len(browsers), func(i int) {
 				browsers[i] = w.browser(managers[i%len(managers)])
-				if err := browsers[i].try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil }); err != nil {
+				if err := browsers[i].try(logIn(w.ada)); err != nil {
 					t.Errorf("log-in %d: %v", i, err)
 				}
 			})
@@ -75,7 +75,7 @@ func TestLogInsThatFailedEndNoSession(t *testing.T) {
 	before := []*browser{w.browser(m).logIn(w.ada), w.browser(m).logIn(w.ada)}
 	w.redis.Kill()
 	for i := range session.MaxLive - 1 {
-		err := w.browser(m).try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil })
+		err := w.browser(m).try(logIn(w.ada))
 		if !errors.Is(err, session.ErrUnavailable) {
 			t.Fatalf("log-in %d without Redis: %v", i, err)
 		}

@@ -191,7 +191,7 @@ func TestADisabledPersonCannotBeginASession(t *testing.T) {
 		_, err := w.db.People().UpdateDisabled(context.Background(), w.ada.ID, w.clock.Now())
 		require.NoError(t, err)
 		b := w.browser(m)
-		mustFail(t, b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil }), session.ErrEnded, "log-in")
+		mustFail(t, b.try(logIn(w.ada)), session.ErrEnded, "log-in")
 		if b.cookie != nil {
 			t.Errorf("it sent the cookie %v", b.cookie)
 		}

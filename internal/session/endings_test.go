@@ -28,9 +28,7 @@ func endings(w *world, m *session.Manager) []ending {
 			id := b.device()
 			return other.try(func(s *session.Session) error { return s.RevokeDevice(ctx, id) })
 		}, false},
-		{"end of all others", func(_, other *browser) error {
-			return other.try(func(s *session.Session) error { _, err := s.RevokeOthers(ctx); return err })
-		}, false},
+		{"end of all others", func(_, other *browser) error { return other.try(revokeOthers) }, false},
 		{"end by the operator", func(b, _ *browser) error {
 			return m.RevokeDevice(ctx, w.ada.ID, b.device(), session.RevokedByOperator)
 		}, false},
@@ -39,9 +37,7 @@ func endings(w *world, m *session.Manager) []ending {
 			_, err := m.RevokeAll(ctx, session.RevokedByOperator, func(int) {})
 			return err
 		}, false},
-		{"log-in over it", func(b, _ *browser) error {
-			return b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil })
-		}, true},
+		{"log-in over it", func(b, _ *browser) error { return b.try(logIn(w.ada)) }, true},
 	}
 }
 

@@ -196,7 +196,7 @@ func TestAFailedLogInThatCannotBeTakenBackCanBeEnded(t *testing.T) {
 	m := w.open(func(cfg *config) { cfg.Devices = devices })
 	b := w.browser(m)
 	devices.at = 2 // Insert, then Confirm, once the session is stored
-	mustFail(t, b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil }), errDevices, "log-in")
+	mustFail(t, b.try(logIn(w.ada)), errDevices, "log-in")
 	w.redis.Start()
 	w.steady(m)
 	w.wantKeys(1) // the one that could not be removed

@@ -136,7 +136,7 @@ func TestDisablingLeavesNoLogInAlive(t *testing.T) {
 					return
 				}
 				browsers[i] = w.browser(m)
-				errs[i] = browsers[i].try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil })
+				errs[i] = browsers[i].try(logIn(w.ada))
 			})
 			for i, b := range browsers {
 				if errs[i] != nil && !errors.Is(errs[i], session.ErrEnded) {
@@ -174,7 +174,7 @@ func TestAnInterruptedLogInIsEndedByWhoeverComesFirst(t *testing.T) {
 			}
 		}
 		b := w.browser(m)
-		mustFail(t, b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil }), session.ErrEnded, "the log-in")
+		mustFail(t, b.try(logIn(w.ada)), session.ErrEnded, "the log-in")
 		if b.cookie != nil || b.who() != "" {
 			t.Errorf("it sent the cookie %v", b.cookie)
 		}
@@ -192,17 +192,17 @@ func TestALogInIsEndedAlsoWhenItFinishesBetweenTheTwoStepsOfTheEnd(t *testing.T)
 		devices := &overlapping{DeviceStore: w.cfg.Devices, opened: make(chan struct{}), cleared: make(chan struct{}), in: make(chan struct{})}
 		m := w.open(func(cfg *config) { cfg.Devices = devices })
 		b := w.browser(m)
-		var logIn error
+		var failed error
 		go func() {
 			defer close(devices.in)
-			logIn = b.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil })
+			failed = b.try(logIn(w.ada))
 		}()
 		<-devices.opened
 		if _, err := m.RevokeAllOf(context.Background(), w.ada.ID, session.RevokedByDisable); err != nil {
 			t.Fatal(err)
 		}
-		if logIn != nil || b.token == "" {
-			t.Fatalf("the log-in did not finish in between: %v", logIn)
+		if failed != nil || b.token == "" {
+			t.Fatalf("the log-in did not finish in between: %v", failed)
 		}
 		b.wantWho("")
 	})

@@ -136,7 +136,7 @@ func TestAFullRedisRefusesLogInsAndGreets(t *testing.T) {
 	w.config("maxmemory", "1")
 	stranger := w.browser(m)
 	for range 3 {
-		mustFail(t, stranger.try(func(s *session.Session) error { s.PrepareLogIn(w.ada, laptop); return nil }), session.ErrUnavailable, "log-in")
+		mustFail(t, stranger.try(logIn(w.ada)), session.ErrUnavailable, "log-in")
 		mustFail(t, b.try(func(s *session.Session) error { return s.Set("colour", "green") }), session.ErrUnavailable, "change")
 		w.advance(2 * time.Minute)
 		b.do(nothing) // tries to store the last use

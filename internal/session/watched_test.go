@@ -89,7 +89,7 @@ func TestWhatARequestDidIsReportedTheSameOnEveryStore(t *testing.T) {
 		act("a flash", session.Stored, func(s *session.Session) error { s.Flash("Hello."); return nil })
 		w.advance(2 * time.Minute)
 		act("a visit", session.Touched, nothing)
-		act("a log-in", session.LoggedIn, func(s *session.Session) error { s.PrepareLogIn(w.grace, laptop); return nil })
+		act("a log-in", session.LoggedIn, logIn(w.grace))
 		act("a log-out", session.Ended, logOut)
 		b.token = ""
 		if seen := b.watch(nothing); seen.outcome.Act != session.NoSession || seen.reason != session.NoToken {

@@ -58,24 +58,18 @@ func onServer(t *testing.T, server *testservice.RedisServer) *place {
 	return p
 }
 
+func onKind(kind string) func(t *testing.T) *place {
+	return func(t *testing.T) *place {
+		p := newPlace(t)
+		p.cfg.Kind = kind
+		return p
+	}
+}
+
 // places are all stores.
 var places = map[string]func(t *testing.T) *place{
-	"Redis": onRedis,
-	"embedded Redis": func(t *testing.T) *place {
-		p := newPlace(t)
-		p.cfg.Kind = store.KindRedis
-		return p
-	},
-	"memory": func(t *testing.T) *place {
-		p := newPlace(t)
-		p.cfg.Kind = store.KindMemory
-		return p
-	},
-	"file": func(t *testing.T) *place {
-		p := newPlace(t)
-		p.cfg.Kind = store.KindFile
-		return p
-	},
+	"Redis":          onRedis,
+	"embedded Redis": onKind(store.KindRedis), "memory": onKind(store.KindMemory), "file": onKind(store.KindFile),
 	"SQLite": func(t *testing.T) *place {
 		p := newPlace(t)
 		p.cfg.Kind, p.cfg.SQLite = store.KindDatabase, testkit.OpenDatabase(t, testkit.SQLite(t)).SQL()
@@ -105,6 +99,13 @@ func (p *place) open() *store.Opened {
 	require.NoError(p.t, err)
 	p.t.Cleanup(func() { _ = opened.Close() })
 	return opened
+}
+
+// do sends a command to Redis, bypassing the store.
+func (p *place) do(command string, args ...any) {
+	p.t.Helper()
+	_, err := p.redis.Do(command, args...)
+	require.NoError(p.t, err)
 }
 
 // suite is a store with checks of what its calls return.
@@ -311,9 +312,7 @@ func TestAWriteIsRecognisedWhenItIsMadeAgain(t *testing.T) {
 		s.has("a", write[1])
 	}
 	other := "a=other"
-	if _, err := p.redis.Do("SET", store.Prefix+"a", other); err != nil {
-		t.Fatal(err)
-	}
+	p.do("SET", store.Prefix+"a", other)
 	mine := "a=3"
 	proxy.cutAt.Store(&mine)
 	s.swap("a", "a=2", mine, store.ErrConflict)
@@ -385,9 +384,7 @@ func TestAnotherTypeUnderAKeyIsSaid(t *testing.T) {
 	t.Parallel()
 	p := onRedis(t)
 	s := suite{t, t.Context(), p.open()}
-	if _, err := p.redis.Do("LPUSH", store.Prefix+"a", "x"); err != nil {
-		t.Fatal(err)
-	}
+	p.do("LPUSH", store.Prefix+"a", "x")
 	if _, err := s.Get(s.ctx, "a"); !errors.Is(err, store.ErrWrongType) {
 		t.Errorf("read a list: %v", err)
 	}
@@ -416,9 +413,7 @@ func TestTheValueOfAnotherKeyIsShownToNobody(t *testing.T) {
 				t.Fatal("an alarm for nothing")
 			}
 			before := connections(t, p.redis)
-			if _, err := p.redis.Do("SET", store.Prefix+"a", "b=1"); err != nil {
-				t.Fatal(err)
-			}
+			p.do("SET", store.Prefix+"a", "b=1")
 			if value, err := read(s); !errors.Is(err, store.ErrMisdelivered) || len(value) > 0 {
 				t.Errorf("read %q, %v", value, err)
 			}
