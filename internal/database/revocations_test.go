@@ -31,10 +31,11 @@ func TestWhatAChangeEndsIsStampedByTheDatabasesClock(t *testing.T) {
 				return err
 			},
 		} {
-			r := record(n)
+			r := record(n + 1)
 			r.Created = late
 			insert(t, db.People(), r)
 			device := deviceOf(r.ID, n)
+			device.CreatedAt, device.ExpiresAt = late, late.Add(24*time.Hour)
 			require.NoError(t, db.Devices().Insert(t.Context(), device))
 			floor := readClock(t, db).Floor
 			require.NoError(t, change(r))
