@@ -37,7 +37,7 @@ func TestWhoeverGivesThePasswordAgainGetsToWhereTheyWereGoing(t *testing.T) {
 		}
 		b := w.member(p)
 		w.clock.Advance(10 * time.Minute)
-		form := map[string]url.Values{"/account/email": {"email": {"bea@kelp.example"}}}[path]
+		form := map[string]url.Values{"POST /account/email": {"email": {"bea@kelp.example"}}}[route]
 		asked := b.send(method, path, form.Encode(), "Content-Type: "+urlencoded)
 		end, asks := ends[strings.Replace(route, http.MethodHead, http.MethodGet, 1)]
 		if !asks {
@@ -73,7 +73,7 @@ func TestWhatMayDoHarmAsksForThePasswordAgainAfterTenMinutes(t *testing.T) {
 	typed := asksForPassword(p)["POST /account/email"]
 	for route, next := range asksForPassword(p) {
 		method, path, _ := strings.Cut(route, " ")
-		form := map[string]url.Values{"/devices/end": {"id": {id}}, "/account/email": {"email": {"bea@kelp.example"}}}[path]
+		form := map[string]url.Values{"POST /devices/end": {"id": {id}}, "POST /account/email": {"email": {"bea@kelp.example"}}}[route]
 		b.send(method, path, form.Encode(), "Content-Type: "+urlencoded).wantRedirect("/account/proof?next=" + url.QueryEscape(next))
 	}
 	old, page := b.token(), b.get("/account/proof?next="+url.QueryEscape(typed)).want(http.StatusOK)
