@@ -16,9 +16,9 @@ import (
 
 	"holdfast/internal/account"
 	"holdfast/internal/dev/require"
-	"holdfast/web"
 	"holdfast/internal/session"
 	"holdfast/internal/text"
+	"holdfast/web"
 )
 
 // Every test searches its log for passwords and tokens (see newWorld). This one gives
