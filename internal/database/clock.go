@@ -17,6 +17,11 @@ const (
 	floorEvery = time.Second
 )
 
+// fromNow reads the clock once, as now_ms: PostgreSQL reads it again for every NOW_MS of a
+// statement.
+const fromNow = `FROM (SELECT NOW_MS AS now_ms) AS present
+`
+
 // couldLive is the condition that a session may still be valid; $1 is [dayAgo].
 // Instances expire sessions by their own clocks, but these deadlines are by the
 // database's clock, which may be ahead now or may have been behind at login. So the

@@ -22,7 +22,8 @@ func (db *DB) Devices() session.DeviceStore { return devices{db} }
 
 const insertDevice = `
 INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, confirmed)
-VALUES ($1, $2, $3, $4, $5, $6, NOW_MS, NOW_MS + $7, FALSE)`
+SELECT $1, $2, $3, $4, $5, $6, now_ms, now_ms + $7, FALSE
+` + fromNow
 
 // Insert implements [session.DeviceStore].
 func (d devices) Insert(ctx context.Context, e session.Device) error {

@@ -28,7 +28,8 @@ func (t *tx) insertEvent(query, owner string, e account.Event) {
 
 const insertEmail = `
 INSERT INTO outbox (id, kind, about, recipient, email_key, facts, created_ms, turn_ms)
-VALUES ($1, $2, $3, $4, $5, $6, NOW_MS, NOW_MS)`
+SELECT $1, $2, $3, $4, $5, $6, now_ms, now_ms
+` + fromNow
 
 // audit writes events and emails.
 func (t *tx) audit(a account.Audit) {

@@ -109,7 +109,8 @@ func (d devices) Unlisted(ctx context.Context, keys []string) ([]string, error) 
 
 const restoreDevice = `
 INSERT INTO devices (id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, confirmed)
-VALUES ($1, $2, $3, '', '', $4, NOW_MS - $5, NOW_MS + $6, TRUE)
+SELECT $1, $2, $3, '', '', $4, now_ms - $5, now_ms + $6, TRUE
+` + fromNow + `WHERE TRUE
 ON CONFLICT DO NOTHING`
 
 const revokeUnlisted = `
