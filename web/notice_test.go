@@ -65,6 +65,15 @@ func TestOfManyPagesAtOnceOneShowsTheNotice(t *testing.T) {
 	}
 }
 
+// TestADoubleClickIsAnsweredByOneNotice: the browser drops the answer to the first click.
+func TestADoubleClickIsAnsweredByOneNotice(t *testing.T) {
+	_, _, b := withMember(t, embedded, options{})
+	for range 2 {
+		b.post("/account/name", url.Values{"name": {"Ada Lovelace"}}).wantRedirect("/account")
+	}
+	b.get("/account").want(http.StatusOK).wantNotices("Your name has been changed.")
+}
+
 func TestThePartingWordIsSaidOnce(t *testing.T) {
 	w, _, b := withMember(t, embedded, options{})
 	out := b.logOut()

@@ -318,7 +318,7 @@ func TestAnUnsolicitedReplyClosesTheConnection(t *testing.T) {
 	closed := make(chan struct{})
 	s := serveFirst(t, func(p *peer) {
 		p.next()
-		p.reply(bulk("GET first") + bulk("somebody else's"))
+		p.reply(bulk("GET first") + bulk("another's"))
 		p.untilClosed()
 		close(closed)
 	})

@@ -120,8 +120,12 @@ func (s *Session) DropCookie() { s.dropped = true }
 // LoggedOut reports whether LogOut was called in this request.
 func (s *Session) LoggedOut() bool { return s.loggedOut }
 
-// Flash adds a message that the next page shows once.
+// Flash adds a message that the next page shows once, unless it waits there already:
+// after a double click, one is enough.
 func (s *Session) Flash(message string) {
+	if slices.ContainsFunc(s.record.Flashes, func(f Flash) bool { return f.Text == message }) {
+		return
+	}
 	s.record.Flashes = append(slices.Clone(s.record.Flashes), Flash{ID: newID(), Text: message})
 	s.changed = true
 }

@@ -126,7 +126,7 @@ func TestARestartForgetsNothingAndADayForgetsAll(t *testing.T) {
 			t.Errorf("waits %s after a restart", wait)
 		}
 		if wait := held(t, after.Take(t.Context(), throttle.Key{Rule: rule, Subject: "bob"})); wait != 0 {
-			t.Errorf("somebody else waits %s", wait)
+			t.Errorf("another subject waits %s", wait)
 		}
 		now.Advance(rule.Memory)
 		for n := range rule.Burst {
