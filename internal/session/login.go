@@ -8,13 +8,10 @@ import (
 	"holdfast/internal/text"
 )
 
-// LogIn starts a session of member, with a new token and new deadlines (OWASP
-// Session Management, "Renew the Session ID After Any Privilege Level Change"). A
-// guest's values are kept; another person's are not. The previous session is
+// PrepareLogIn makes [Manager.Commit] start a session of member, with a new token and new
+// deadlines (OWASP Session Management, "Renew the Session ID After Any Privilege Level
+// Change"). A guest's values are kept; another person's are not. The previous session is
 // revoked.
-//
-// LogIn only prepares the session: [Manager.Commit] performs the steps below after
-// the handler has succeeded.
 func (s *Session) PrepareLogIn(member Member, from text.Sender) {
 	now := s.manager.cfg.Now()
 	record := Record{CreatedAt: now, LastSeenAt: now, ExpiresAt: now.Add(s.manager.cfg.Limits.lifetime(member.Remember))}

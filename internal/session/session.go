@@ -73,7 +73,7 @@ type Session struct {
 	changed    bool         // record differs from base
 	loggedOut  bool         // LogOut was called
 	also       []string     // keys of the other sessions that LogOut revokes
-	login      *text.Sender // LogIn was called, from there
+	login      *text.Sender // PrepareLogIn was called, from there
 	replaced   RevokeReason // see ReplacedBy
 	flashTaken bool         // a flash this request took was already taken elsewhere
 
@@ -120,8 +120,7 @@ func (s *Session) DropCookie() { s.dropped = true }
 // LoggedOut reports whether LogOut was called in this request.
 func (s *Session) LoggedOut() bool { return s.loggedOut }
 
-// Flash adds a message that the next page shows once, unless it waits there already:
-// after a double click, one is enough.
+// Flash adds a message that the next page shows once, unless the same one waits already.
 func (s *Session) Flash(message string) {
 	if slices.ContainsFunc(s.record.Flashes, func(f Flash) bool { return f.Text == message }) {
 		return
