@@ -74,18 +74,20 @@ func behindProxy(t testing.TB) (servers []*testprocess.Server, visit func() *vis
 	settings := services(t)
 	addr := "127.0.0.1:" + strconv.Itoa(testservice.FreePort(t))
 	public, private := certificate(t, host)
-	conf := replace(t, documented(t, "nginx"), 1, "listen 443 ssl", "listen "+addr+" ssl",
-		"/etc/ssl/login.example.org.pem", public, "/etc/ssl/login.example.org.key", private)
+	own := []string{
+		"listen 443 ssl", "listen " + addr + " ssl",
+		"/etc/ssl/login.example.org.pem", public, "/etc/ssl/login.example.org.key", private,
+	}
 	for _, documented := range []string{"127.0.0.1:3001", "127.0.0.1:3002"} {
-		own := testprocess.Settings{
+		server := testprocess.Settings{
 			"BASE_URL": "https://" + host, "TRUSTED_PROXIES": "127.0.0.1", "HOST": "127.0.0.1",
 			"PORT": strconv.Itoa(testservice.FreePort(t)), "LOG_LEVEL": "error",
 		}
-		maps.Copy(own, settings)
-		servers = append(servers, start(t, own))
-		conf = replace(t, conf, 1, documented, "127.0.0.1:"+own["PORT"])
+		maps.Copy(server, settings)
+		servers = append(servers, start(t, server))
+		own = append(own, documented, "127.0.0.1:"+server["PORT"])
 	}
-	testservice.Nginx(t, conf, addr)
+	testservice.Nginx(t, replace(t, documented(t, "nginx"), own...), addr)
 	transport = func() *http.Transport {
 		return &http.Transport{
 			MaxIdleConnsPerHost: 4,

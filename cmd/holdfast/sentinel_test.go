@@ -35,17 +35,16 @@ type replicated struct {
 	sentinels []*testservice.RedisServer // only for commands
 }
 
-// replace replaces each old text with the new text after it. Each old text must occur
-// in conf the given number of times.
-func replace(t testing.TB, conf string, times int, pairs ...string) string {
+// replace replaces each old text in conf, which must occur once, with the new text after
+// it.
+func replace(t testing.TB, conf string, pairs ...string) string {
 	t.Helper()
 	for i := 0; i < len(pairs); i += 2 {
-		if n := strings.Count(conf, pairs[i]); n != times {
-			t.Fatalf("the documented configuration has %q %d times, want %d", pairs[i], n, times)
+		if n := strings.Count(conf, pairs[i]); n != 1 {
+			t.Fatalf("the documented configuration has %q %d times", pairs[i], n)
 		}
-		conf = strings.ReplaceAll(conf, pairs[i], pairs[i+1])
 	}
-	return conf
+	return strings.NewReplacer(pairs...).Replace(conf)
 }
 
 func newReplicated(t testing.TB) *replicated {
@@ -70,7 +69,7 @@ func newReplicated(t testing.TB) *replicated {
 	testkit.Eventually(t, answerLimit, "replicate", func() error { return leads(r.nodes[0], 2) })
 	host, port, _ := net.SplitHostPort(r.nodes[0].Addr)
 	for range 3 {
-		addr := testservice.Sentinel(t, replace(t, documented(t, "sentinel"), 1,
+		addr := testservice.Sentinel(t, replace(t, documented(t, "sentinel"),
 			"10.0.0.11 6379", host+" "+port,
 			"down-after-milliseconds sessions 15000", "down-after-milliseconds sessions 2000",
 			"failover-timeout sessions 60000", "failover-timeout sessions 5000",
@@ -164,7 +163,7 @@ func (r *replicated) known(node *testservice.RedisServer) error {
 func (r *replicated) proxied() string {
 	r.t.Helper()
 	addr := "127.0.0.1:" + strconv.Itoa(testservice.FreePort(r.t))
-	testservice.HAProxy(r.t, replace(r.t, documented(r.t, "haproxy"), 1,
+	testservice.HAProxy(r.t, replace(r.t, documented(r.t, "haproxy"),
 		"127.0.0.1:6379", addr,
 		"10.0.0.11:6379", r.nodes[0].Addr, "10.0.0.12:6379", r.nodes[1].Addr, "10.0.0.13:6379", r.nodes[2].Addr,
 	), addr)
