@@ -24,7 +24,7 @@ const (
 // openSQLite opens the file, which any number of processes may share.
 func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	file := filepath.Join(c.DataDir, sqliteFile)
-	db := &DB{dialect: sqliteDialect(), name: "SQLite in " + file, timeout: c.Timeout, file: file, diskFull: c.DiskFull}
+	db := &DB{dialect: sqliteDialect(), name: "SQLite in " + file, file: file, diskFull: c.DiskFull}
 	params := sqliteParams(c.Timeout)
 	if c.MustExist {
 		params.Set("mode", "rw")
@@ -40,10 +40,13 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	db.sql.SetMaxOpenConns(sqliteMaxConns)
 	db.sql.SetMaxIdleConns(sqliteMaxConns)
 	// The first connection switches a new file to WAL. SQLite does not wait for that: two
-	// processes that start at the same time would fail without the lock.
+	// processes that start at the same time would fail without the lock. It syncs several
+	// times: a slow disk is no reason not to start.
+	db.timeout = 10 * c.Timeout
 	if err := db.whileLocked(ctx, func() error { return db.Ping(ctx) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", db.name, err), db.sql.Close())
 	}
+	db.timeout = c.Timeout
 	return db, nil
 }
 
