@@ -116,7 +116,7 @@ func TestThePagesForLearningAnswerToTheServersOwnNameOnly(t *testing.T) {
 // TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm: it keeps the form's link,
 // since no other page has the form.
 func TestTheButtonAfterAFailedMailedLinkLeadsBackToItsForm(t *testing.T) {
-	w := parallelWorld(t, privateServices, options{mail: true, redisTimeout: time.Second})
+	w := parallelWorld(t, privateServices, options{mail: true, redisTimeout: 3 * time.Second})
 	p := w.person("Ada")
 	b := w.member(w.person("Bob"))
 	button := func(page *answer, href string) {

@@ -33,7 +33,7 @@ func TestWhatAChangeHasEndedStaysEndedThroughAnOutageOfTheStore(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := parallelWorld(t, privateServices, options{redisTimeout: time.Second})
+			w := parallelWorld(t, privateServices, options{redisTimeout: 3 * time.Second})
 			p, bystander := w.person("Ada"), w.member(w.person("Bob"))
 			b := w.member(p)
 			w.stores.redis.Pause()

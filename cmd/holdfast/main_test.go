@@ -40,9 +40,7 @@ var build = sync.OnceValues(func() (string, error) {
 	return testprocess.Build(folder, "holdfast/cmd/holdfast", "-ldflags=-w") // faster to link
 })
 
-// start starts a server in a new folder. Unless the settings say otherwise, it waits a
-// long time for its stores: on a machine that runs all tests at the same time, a slow
-// store is not down.
+// start starts a server in a new folder.
 func start(t testing.TB, settings testprocess.Settings) *testprocess.Server {
 	t.Helper()
 	folder := t.TempDir()
@@ -58,9 +56,7 @@ func start(t testing.TB, settings testprocess.Settings) *testprocess.Server {
 func startIn(t testing.TB, folder string, settings testprocess.Settings) *testprocess.Server {
 	t.Helper()
 	require.NoError(t, os.MkdirAll(folder, 0o700))
-	patient := testprocess.Settings{"REDIS_TIMEOUT": "10s", "REDIS_CONNECT_TIMEOUT": "10s", "DATABASE_TIMEOUT": "10s"}
-	maps.Copy(patient, settings)
-	return testprocess.Start(t, program(t), folder, patient)
+	return testprocess.Start(t, program(t), folder, settings)
 }
 
 // strict makes settings use the program's default timeouts for its stores.

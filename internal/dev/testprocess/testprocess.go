@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -48,14 +49,17 @@ func Build(folder, pkg string, flags ...string) (string, error) {
 }
 
 // Settings are environment variables by name. A process gets these, the folder for
-// temporary files (TMPDIR), and no others.
+// temporary files (TMPDIR), and long timeouts for its stores: on a machine that runs all
+// tests at the same time, a slow store is not down. It gets no others.
 type Settings map[string]string
 
 // environ returns the whole environment of a process. The process puts its temporary
 // files where the tests do, because a killed process leaves some behind.
 func (s Settings) environ() []string {
-	env := []string{"TMPDIR=" + os.TempDir()}
-	for name, value := range s {
+	all := Settings{"TMPDIR": os.TempDir(), "REDIS_TIMEOUT": "10s", "REDIS_CONNECT_TIMEOUT": "10s", "DATABASE_TIMEOUT": "10s"}
+	maps.Copy(all, s)
+	var env []string
+	for name, value := range all {
 		env = append(env, name+"="+value)
 	}
 	return env
