@@ -59,9 +59,14 @@ func startIn(t testing.TB, folder string, settings testprocess.Settings) *testpr
 	return testprocess.Start(t, program(t), folder, settings)
 }
 
-// strict makes settings use the program's default timeouts for its stores.
+// strict makes settings use the program's default timeouts for its stores, or longer
+// ones in make test, where everything runs at the same time.
 func strict(settings testprocess.Settings) testprocess.Settings {
-	maps.Copy(settings, testprocess.Settings{"REDIS_TIMEOUT": "", "REDIS_CONNECT_TIMEOUT": "", "DATABASE_TIMEOUT": ""})
+	timeouts := testprocess.Settings{"REDIS_TIMEOUT": "2s", "REDIS_CONNECT_TIMEOUT": "1s", "DATABASE_TIMEOUT": "6s"}
+	if campaign.On() {
+		timeouts = testprocess.Settings{"REDIS_TIMEOUT": "", "REDIS_CONNECT_TIMEOUT": "", "DATABASE_TIMEOUT": ""}
+	}
+	maps.Copy(settings, timeouts)
 	return settings
 }
 

@@ -26,7 +26,7 @@ func TestPostgresOutOfReach(t *testing.T) {
 	t.Parallel()
 	postgres := testservice.PrivatePostgres(t)
 	settings := onServices(testservice.Redis(t).URL, postgres.URL)
-	settings["DATABASE_TIMEOUT"] = "1s"
+	settings["DATABASE_TIMEOUT"] = "2s"
 	server := start(t, settings)
 	ada := member(t, server)
 	other, err := url.Parse(postgres.URL)
@@ -201,7 +201,9 @@ func TestReadyzCountsTheEndingsThatAreAppliedAgain(t *testing.T) {
 	t.Parallel()
 	const endings = 100_000
 	store, postgres := testservice.PrivateRedis(t), testkit.Postgres(t)
-	server := start(t, strict(onServices(store.URL, postgres.URL)))
+	settings := strict(onServices(store.URL, postgres.URL))
+	settings["REDIS_TIMEOUT"] = "" // 500 ms: shorter than the check of the revocations
+	server := start(t, settings)
 	member(t, server)
 	query(t, postgres.URL, fmt.Sprintf(`INSERT INTO devices
 		(id, person_id, session_key, user_agent, address, remembered, created_ms, deadline_ms, ended_ms, ended_how)

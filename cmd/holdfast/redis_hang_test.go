@@ -94,7 +94,7 @@ func TestRedisHangingDelaysNobodyForLong(t *testing.T) {
 
 	store.Pause()
 	c.slowest.Store(0)
-	reach(t, &c.refused, 4*size, answerLimit, "refuse everyone")
+	reach(t, &c.refused, 2*size, answerLimit, "refuse everyone")
 	if slowest := time.Duration(c.slowest.Load()); slowest > hangBound {
 		t.Errorf("with Redis hanging the slowest answer took %s, want at most %s", slowest, hangBound)
 	}
