@@ -28,7 +28,7 @@ import (
 const patience = testkit.Patience
 
 // budget is the time limit of one Redis operation in outage tests.
-const budget = time.Second
+const budget = 2 * time.Second
 
 // noTime is the zero time, which enables a disabled account again.
 var noTime time.Time

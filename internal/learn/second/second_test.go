@@ -53,7 +53,7 @@ func gone(t *testing.T, port int, when string) {
 
 func TestASecondServerEndsByItself(t *testing.T) {
 	program := program(t)
-	const life = time.Second
+	const life = 3 * time.Second
 	server := second.New(options(t, program, life))
 	require.NoError(t, server.Start(t.Context()))
 	state := server.State()
