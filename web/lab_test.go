@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -73,6 +74,12 @@ func TestWhatTeachesIsThereOnlyWhereItWasAskedFor(t *testing.T) {
 			t.Errorf("learn %v, %d restarts", learn, got)
 		}
 	}
+}
+
+// TestAGuessBeforeARestartIsAGuestsSession: the guess is all that a stranger can lose.
+func TestAGuessBeforeARestartIsAGuestsSession(t *testing.T) {
+	w := parallelWorld(t, embedded, options{learn: true})
+	w.browser().post("/lab/restart", url.Values{"guess": {"known"}}).wantRedirect("/lab/wait?from=1&had=guest&try=1")
 }
 
 func TestATenSecondSessionIsWatchedUntilTheStoreDropsIt(t *testing.T) {

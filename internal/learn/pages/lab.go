@@ -120,10 +120,12 @@ func (s *Pages) submitRestart(c echo.Context) error {
 	if err != nil {
 		return err
 	}
-	if guessed := restartGuess().guessed(c); guessed != "" {
-		_ = web.Current(c).Set(waitingKey, guessed) // a full session has no room for a guess
+	had := sessionKind(web.Current(c))
+	// A full session has no room for a guess.
+	if guessed := restartGuess().guessed(c); guessed != "" && web.Current(c).Set(waitingKey, guessed) == nil && had == hadNone {
+		had = hadGuest
 	}
-	return c.Redirect(http.StatusSeeOther, labWaitPath(s.Process.Start, sessionKind(web.Current(c)), 1))
+	return c.Redirect(http.StatusSeeOther, labWaitPath(s.Process.Start, had, 1))
 }
 
 func sessionKind(sess *session.Session) string {
