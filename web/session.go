@@ -91,13 +91,17 @@ func (s *Site) submitSession(c echo.Context) error {
 
 // setValue sets one value, or returns what is wrong with it as [form.Errors].
 func setValue(sess *session.Session, key, value string) error {
-	wrong := func(field, message string) error { return form.Errors{{Field: field, Message: message}} }
-	switch {
-	case key == "":
-		return wrong("key", "Enter a key.")
-	case value == "":
-		return wrong("value", "Enter a value.")
+	var missing form.Errors
+	if key == "" {
+		missing.Add("key", "Enter a key.")
 	}
+	if value == "" {
+		missing.Add("value", "Enter a value.")
+	}
+	if err := missing.Err(); err != nil {
+		return err
+	}
+	wrong := func(field, message string) error { return form.Errors{{Field: field, Message: message}} }
 	switch err := sess.Set(key, value); {
 	case errors.Is(err, session.ErrBadKey):
 		return wrong("key", "Key must be 64 characters or fewer, on one line.")

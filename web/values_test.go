@@ -194,6 +194,7 @@ func TestTooMuchForASessionIsSaidAtTheField(t *testing.T) {
 		{strings.Repeat("é", 65), "v", "key"},
 		{"", "v", "key"},
 		{"", "", "key"},
+		{"", "", "value"},
 		{"a\nb", "v", "key"},
 		{"k1", strings.Repeat("v", 1025), "value"},
 		{"k1", strings.Repeat("é", 513), "value"},
