@@ -274,7 +274,7 @@ func TestACookieOfAnotherProgramIsSaidToBeOne(t *testing.T) {
 			continue // the cookie is a member's
 		}
 		said := page.text("main .notice")
-		if strings.Contains(said, "Another program on this host uses a cookie named “kelp”, too.") != want {
+		if strings.Contains(said, "Another program on this host also uses a cookie named “kelp”.") != want {
 			t.Errorf("with %s the login page says %q", cookie, said)
 		}
 	}

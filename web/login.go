@@ -25,7 +25,7 @@ func (s *Site) showLogin(c echo.Context) error {
 	if _, ok := current(c).Member(); ok && sent == nil {
 		return c.Redirect(http.StatusSeeOther, s.afterLogin(c.QueryParam("next")))
 	}
-	p := loginPage{Email: sent["email"], Remember: sent["remember"] != "", RememberFor: lasting(s.Sessions.Limits().Remember), Next: s.nextOf(c), problems: wrong}
+	p := loginPage{Email: sent["email"], Remember: sent["remember"] != "", RememberFor: Lasting(s.Sessions.Limits().Remember), Next: s.nextOf(c), problems: wrong}
 	if email := c.QueryParam("email"); sent == nil && ownLink(c.Request()) && len(email) <= account.MaxEmailBytes {
 		p.Email = email
 	}
@@ -68,7 +68,7 @@ func (s *Site) cookieNotice(c echo.Context) string {
 	check := c.QueryParam(checkField)
 	switch {
 	case value != "" && count == 1 && !session.WellFormed(value):
-		return "Another program on this host uses a cookie named “" + s.sessionCookie + "”, too. If you log in here, it may log you out there. " + renameCookie
+		return "Another program on this host also uses a cookie named “" + s.sessionCookie + "”. If you log in here, it may log you out there. " + renameCookie
 	case count > 0 || !ownLink(c.Request()):
 		return ""
 	case check == checkCookies:

@@ -52,9 +52,9 @@ func Distance(d time.Duration) string {
 	return "in " + words
 }
 
-// lasting describes a duration in the largest unit that divides it: "30 days" or "36
+// Lasting describes a duration in the largest unit that divides it: "30 days" or "36
 // hours".
-func lasting(d time.Duration) string {
+func Lasting(d time.Duration) string {
 	switch {
 	case d%(24*time.Hour) == 0:
 		return Count(int(d/(24*time.Hour)), "day")

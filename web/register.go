@@ -28,7 +28,7 @@ func (s *Site) showRegister(c echo.Context) error {
 		return c.Redirect(http.StatusSeeOther, s.afterLogin(c.QueryParam("next")))
 	}
 	return s.Render(c, wrong.status(), "register", "Create an account", registerPage{
-		Name: sent["name"], Email: sent["email"], Next: s.nextOf(c), Remember: sent["remember"] != "", RememberFor: lasting(s.Sessions.Limits().Remember),
+		Name: sent["name"], Email: sent["email"], Next: s.nextOf(c), Remember: sent["remember"] != "", RememberFor: Lasting(s.Sessions.Limits().Remember),
 		MinPassword: s.MinPassword, Taken: wrong.Errors.Of("email") == emailTaken, problems: wrong,
 	})
 }

@@ -42,7 +42,7 @@ func guessPassword(ctx context.Context, t *target) (won bool, facts string) {
 	}
 	facts = fmt.Sprintf("%d of %d passwords were checked.", checked, passwordTries)
 	if wait != "" {
-		facts += fmt.Sprintf(" The next had to wait %s seconds, and each one after that longer.", wait)
+		facts += fmt.Sprintf(" The next had to wait %s seconds, and each later one even longer.", wait)
 	}
 	return checked > passwordWon, facts
 }

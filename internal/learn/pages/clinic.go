@@ -44,36 +44,36 @@ func clinicCookies() []clinicCookie {
 	return []clinicCookie{
 		{
 			name: "clinic-plain", Title: "An ordinary cookie", Header: "clinic-plain=1" + here + "; HttpOnly; SameSite=Lax",
-			Rule:   "A browser sends a cookie to the host that set it, for every path below its Path, until it expires (section 5.8.3).",
+			Rule:   "A browser sends a cookie to the host that set it, for every path under its Path, until it expires (section 5.8.3).",
 			Advice: "If even this one does not come back, the browser blocks cookies for this site: allow them in its settings.",
 		},
 		{
 			name: "clinic-secure", Title: "Secure", Header: "clinic-secure=1" + here + "; Secure",
-			Rule:   "Without https a browser drops a cookie with Secure (section 5.7). Some make an exception for localhost and take it.",
-			Advice: "Use https, or leave Secure out while you develop over http. On another host than localhost it never comes back over http.",
+			Rule:   "Over http, a browser drops a cookie with Secure (section 5.7). Some make an exception for localhost and accept it.",
+			Advice: "Use https, or leave Secure out while you develop over http. On any host other than localhost, it never comes back over http.",
 		},
 		{
-			name: "clinic-domain", Title: "A Domain of someone else", Header: "clinic-domain=1" + here + "; Domain=example.com",
-			Rule:   "The host that sets a cookie must be its Domain or below it (section 5.1.3). Otherwise the browser drops it.",
-			Advice: "Leave Domain out, and the cookie belongs to exactly this host. An IP address or localhost takes no Domain at all.",
+			name: "clinic-domain", Title: "Someone else’s Domain", Header: "clinic-domain=1" + here + "; Domain=example.com",
+			Rule:   "The host that sets a cookie must be its Domain or a subdomain of it (section 5.1.3). Otherwise the browser drops it.",
+			Advice: "Leave Domain out, and the cookie belongs to exactly this host. An IP address or localhost cannot have a Domain.",
 		},
 		{
 			name: "clinic-path", Title: "A Path that is not this page’s", Header: "clinic-path=1; Path=/elsewhere" + life,
-			Rule:   "The browser keeps it, and sends it only for paths below /elsewhere (section 5.1.4).",
-			Advice: "Set Path=/ unless you mean something else. Without Path a cookie belongs to the folder of the page that set it.",
+			Rule:   "The browser keeps it, and sends it only for paths under /elsewhere (section 5.1.4).",
+			Advice: "Set Path=/ unless you want something else. Without Path, a cookie is limited to the directory of the page that set it.",
 		},
 		{
 			name: "clinic-long", Title: "More than 4,096 bytes", Header: long,
-			Rule:   "Browsers drop a cookie whose name and value have more than 4,096 bytes together (section 5.6).",
+			Rule:   "Browsers drop a cookie whose name and value together exceed 4,096 bytes (section 5.6).",
 			Advice: "Keep the data on the server, and only a token in the cookie. That is what a session is.",
 		},
 		{
 			name: "__Host-clinic", Title: "The prefix __Host-", Header: "__Host-clinic=1; Path=/; Secure" + life,
-			Rule:   "A name with __Host- is accepted only with Secure, Path=/ and no Domain (section 5.7), so only where Secure is.",
+			Rule:   "A name with __Host- is accepted only with Secure, Path=/ and no Domain (section 5.7), so it works only where Secure does.",
 			Advice: "Use the prefix with https. Over http, choose a name without it.",
 		},
 		{
-			name: "clinic-expired", Title: "Expired already", Header: "clinic-expired=1; Path=" + clinicPath + "; Max-Age=0",
+			name: "clinic-expired", Title: "Already expired", Header: "clinic-expired=1; Path=" + clinicPath + "; Max-Age=0",
 			Rule:   "A Max-Age of 0 or an Expires in the past deletes the cookie (section 5.7). This is how a server logs you out.",
 			Advice: "Check the clock of the server, and that Expires is in GMT. Max-Age needs no clock.",
 		},
@@ -90,7 +90,7 @@ func clinicCookies() []clinicCookie {
 		{
 			name: "clinic-httponly", Title: "HttpOnly", Header: "clinic-httponly=1" + here + "; HttpOnly",
 			Rule:   "The browser sends it, but no script on the page can read it (section 5.6.6).",
-			Advice: "If your script does not see the cookie, this is why. Session cookies should have it.",
+			Advice: "If your script does not see the cookie, this is why. Session cookies should be HttpOnly.",
 		},
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"holdfast/internal/learn/byhand"
 	"holdfast/internal/session"
+	"holdfast/web"
 )
 
 // expirePath is the page that watches a session expire.
@@ -52,7 +53,7 @@ func (s *Pages) showExpire(c echo.Context) error {
 			p.Key, p.ByHand = key, s.ByHand(key)
 		}
 		if brief {
-			p.Left = span(max(record.ExpiresAt.Sub(s.Now()), time.Second))
+			p.Left = web.Lasting(max(record.ExpiresAt.Sub(s.Now()).Round(time.Second), time.Second))
 			c.Response().Header().Set("Refresh", "1")
 		}
 	}

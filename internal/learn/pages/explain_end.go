@@ -89,7 +89,7 @@ func (e *explanation) commit(step trace.Step, what trace.Commit) {
 		s.Text = "This request changed nothing. A visit is recorded at most once every " + every(what.Every) + " (the last one " + web.Distance(what.Seen.Sub(e.now)) + "), so most page views only read the store."
 	case session.Touched:
 		s.Title = "Your visit was recorded"
-		s.Text = "The last recorded visit was more than " + span(what.Every) + " ago, so this one was saved, and the idle limit starts again."
+		s.Text = "The last recorded visit was more than " + web.Lasting(what.Every) + " ago, so this one was saved, and the idle limit starts again."
 		s.Facts = []explainFact{seen}
 	case session.NoSession:
 		s.quiet = what.Cause == ""
@@ -101,7 +101,7 @@ func (e *explanation) commit(step trace.Step, what trace.Commit) {
 		s.Facts = []explainFact{seen}
 	}
 	if what.Cause != "" {
-		s.Text = "It was time to record this visit, but the store refused. A page that only reads does not fail for that; the next one tries again."
+		s.Text = "It was time to record this visit, but the store refused. A page that only reads does not fail because of that; the next one tries again."
 		s.Facts = append(s.Facts, failedFact(what.Cause)...)
 	}
 	if len(e.writes) > 0 && what.Cause == "" && (what.Act == session.Touched || what.Act == session.Stored) {
@@ -158,7 +158,7 @@ func attributes(cookie *http.Cookie, masked string) []explainFact {
 	if cookie.MaxAge > 0 {
 		age += "=" + strconv.Itoa(cookie.MaxAge)
 	}
-	add(cookie.MaxAge > 0, age, "the browser keeps it for "+span(time.Duration(cookie.MaxAge)*time.Second)+", as you asked; the server still ends the session by its own clock",
+	add(cookie.MaxAge > 0, age, "the browser keeps it for "+web.Lasting(time.Duration(cookie.MaxAge)*time.Second)+", as you asked; the server still ends the session by its own clock",
 		"the browser deletes it when it closes, so it does not stay on a shared computer; a browser that restores its tabs keeps it")
 	return facts
 }

@@ -347,7 +347,7 @@ func (e *explanation) check(step trace.Step, what trace.Check) {
 		return explainFact{Term: term, Value: "reached", Time: web.MomentAt(end, e.now), Means: means}
 	}
 	idle := until("Idle limit", what.Limits.IdleExpiresAt(what.Record),
-		"last visit recorded "+web.Distance(what.Record.LastSeenAt.Sub(what.Now))+"; limit "+span(what.Limits.IdleOf(what.Record)))
+		"last visit recorded "+web.Distance(what.Record.LastSeenAt.Sub(what.Now))+"; limit "+web.Lasting(what.Limits.IdleOf(what.Record)))
 	if member := what.Record.Member; member != nil && member.Remember {
 		idle = explainFact{Term: "Idle limit", Value: "none, you chose to stay logged in"}
 	}

@@ -15,11 +15,8 @@ func yes(holds bool, then, otherwise string) string {
 	return otherwise
 }
 
-// span formats a limit: "1 day".
-func span(d time.Duration) string { return strings.TrimPrefix(web.Distance(d), "in ") }
-
 // every formats an interval after "every": "minute", "30 seconds".
-func every(d time.Duration) string { return strings.TrimPrefix(span(d), "1 ") }
+func every(d time.Duration) string { return strings.TrimPrefix(web.Lasting(d), "1 ") }
 
 // storeName returns the name of a store inside a sentence.
 func storeName(name string) string {

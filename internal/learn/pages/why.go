@@ -173,7 +173,7 @@ func (s *Pages) secondPart(c echo.Context, member bool) secondPart {
 	case p.Greeting != "":
 		p.Means = "Another process, which has never seen you, turned your cookie into the same key and found the same record in the same place: " + s.Sessions.Where() + ". The two are interchangeable: a proxy can send you to either."
 		if s.Embedded {
-			p.Means += " Here that place is inside the first server, which the second asks through a socket. So when the first stops, neither finds a session until it is back. A separate Redis (REDIS_URL) does not depend on either."
+			p.Means += " Here that place is inside the first server, and the second reaches it through a socket. So when the first stops, the second finds no session until it is back. A separate Redis (REDIS_URL) does not depend on either."
 		}
 	case !member:
 		p.Means = "You are not logged in here, so there is nothing to find there either. Log in, then reload this page."
@@ -189,7 +189,7 @@ func (s *Pages) secondPart(c echo.Context, member bool) secondPart {
 func (s *Pages) whyRefused() string {
 	switch s.SessionStore {
 	case store.KindRedis:
-		return "Other processes reach the embedded Redis through a socket, and this system has none, or the path of DATA_DIR is too long for one. Any number of servers can share a separate Redis (REDIS_URL)."
+		return "Other processes reach the embedded Redis through a socket, but this system has no sockets, or the path of DATA_DIR is too long for one. Any number of servers can share a separate Redis (REDIS_URL)."
 	case store.KindFile:
 		return "One process has the file open and locked. A second could not know what the first is about to write, so it refuses to start."
 	default:
@@ -234,10 +234,10 @@ func sessionEndings(limits session.Limits) []sessionEnding {
 		{"A new login in the same browser", "you", "when you enter the right password", past(session.RevokedByLogIn) + ", a new token and a new record"},
 		{"A new password", "you: all other sessions end, or all of them if you use an emailed link", submitted, past(session.RevokedByPassword)},
 		{"A change of email address is undone", "anyone with the email sent to the old address: all sessions end", submitted, past(session.RevokedByUndo)},
-		{"The account is deleted", "you: all sessions end", submitted, past(session.RevokedByClosing) + ", for 7 days if an email can keep the account; then no name and no email address, but the keys of the ended sessions until those would have expired"},
+		{"The account is deleted", "you: all sessions end", submitted, past(session.RevokedByClosing) + ", for 7 days if an emailed link can keep the account. After that, only the keys of the ended sessions, until they would have expired"},
 		{"You have more than " + strconv.Itoa(session.MaxLive) + " sessions: the oldest ends", "the server, when you log in", "when a session is added", past(session.RevokedByLimit)},
-		{"Idle for too long: " + span(limits.Idle), "no one: a time limit, which “keep me logged in” removes", "on every request, by the server’s clock; the store also drops the record by itself", past(session.RevokedByTime)},
-		{"Too old, however active: " + span(limits.Lifetime), "no one: a time limit; with “keep me logged in” it is " + span(limits.Remember), "on every request, by the server’s clock", past(session.RevokedByTime)},
+		{"Idle for too long: " + web.Lasting(limits.Idle), "no one: a time limit, which “keep me logged in” removes", "on every request, by the server’s clock; the store also drops the record by itself", past(session.RevokedByTime)},
+		{"Too old, however active: " + web.Lasting(limits.Lifetime), "no one: a time limit; with “keep me logged in” it is " + web.Lasting(limits.Remember), "on every request, by the server’s clock", past(session.RevokedByTime)},
 		{"An administrator ends it or disables the account", "the person who runs the command", "when the command runs", past(session.RevokedByOperator, session.RevokedByDisable)},
 		{"The browser drops the cookie", "the browser, when it closes and does not restore its tabs", "never: the server does not find out", "the record, until it has been idle for too long"},
 		{"The store loses it", "a restart, with sessions in memory", "at the next request", "a cookie that no longer works"},
