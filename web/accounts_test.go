@@ -47,7 +47,7 @@ func TestGuessingIsSlowedButNotOnABrowserThatIsKnown(t *testing.T) {
 				t.Errorf("try %d: %q for an account, %q for none", n, known.text("#email-error"), unknown.text("#email-error"))
 			}
 			if want == http.StatusTooManyRequests {
-				known.wantHeader("Retry-After", "5").wantText("#email-error", "Too many attempts. Try again in 5 seconds.")
+				known.wantHeader("Retry-After", "5").wantText("#email-error", "Too many attempts. Try again in 5 seconds.").wantText("title", "Error: Log in · Holdfast")
 				if known.value("input#email") == "" || known.value("input#password") != "" {
 					t.Error("what was typed is not kept, or the password is")
 				}

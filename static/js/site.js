@@ -46,7 +46,7 @@ for (const command of navigator.clipboard ? document.querySelectorAll('[data-cop
   button.type = 'button';
   button.className = 'copy';
   button.textContent = 'Copy';
-  button.setAttribute('aria-label', `Copy ${text.trim().slice(0, 60)}`);
+  button.setAttribute('aria-label', `Copy ${text.trim()}`);
   const said = document.createElement('span');
   said.className = 'unseen';
   said.setAttribute('role', 'status');

@@ -81,7 +81,7 @@ func (s Suite) CheckAccessible(t *testing.T) {
 		for _, data := range samples {
 			_, doc := Render(t, s.Views, name, data)
 			for selector, want := range map[string]int{
-				"html[lang=en]": 1, "title": 1, "h1": 1, "main#main": 1, "a[href='#main']": 1, "header": 1, "footer": 1,
+				"html[lang=en]": 1, "title": 1, "meta[name=description]": 1, "h1": 1, "main#main": 1, "a[href='#main']": 1, "header": 1, "footer": 1,
 				"[style], style, script:not([src])": 0, // the Content-Security-Policy forbids them
 				"button:not(form button)":           0, // does nothing without a script
 			} {
