@@ -252,7 +252,7 @@ func TestARestartDuringACheckLeavesNothingBehindAndSaysSo(t *testing.T) {
 		server := start(t, set)
 		v := member(t, server)
 		pressCheck(t, v)
-		testkit.Eventually(t, time.Minute, "have tried one store", func() error {
+		testkit.Eventually(t, checkLimit, "have tried one store", func() error {
 			if v.get("/lab").page.Find("td.waiting").Length() != 12 {
 				return errors.New("not yet")
 			}
