@@ -111,7 +111,7 @@ func namedErrors(extensions []Extension) []NamedError {
 		{fault.ErrNotFound, http.StatusNotFound, "", ""},
 		{session.ErrNoDevice, http.StatusNotFound, "", ""},
 		{account.ErrUndoPossible, http.StatusConflict, "Your account can’t be deleted yet",
-			"Its email address was changed a few days ago, and this can still be undone. If it isn’t, your account will be deleted after that."},
+			"Its email address was changed a few days ago, and this can still be undone. If no one undoes it, your account will then be deleted."},
 		{account.ErrBusy, http.StatusServiceUnavailable, "Too many people are logging in at once",
 			"Nothing was changed. Try again in a moment."},
 		{errCSRF, http.StatusForbidden, "That request came from another site",

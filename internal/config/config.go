@@ -29,7 +29,7 @@ type Config struct {
 	Port             int            `group:"Web server" initial:"3000" min:"0" max:"65535" help:"TCP port to listen on. 0 picks a free port."`
 	BaseURL          string         `group:"Web server" name:"base-url" check:"base" unset:"http://HOST:PORT" help:"Public URL of the site, without a path. An https URL makes the cookie Secure and gives it the __Host- prefix."`
 	TrustedProxies   []netip.Prefix `group:"Web server" unset:"none" help:"Proxies whose X-Forwarded-For header is trusted: IP addresses or networks (10.0.0.0/8), separated by commas."`
-	KeepAliveTimeout time.Duration  `group:"Web server" initial:"75s" min:"1s" max:"1h" help:"How long an idle connection stays open. Longer than a proxy in front keeps one, or requests that meet the close are lost."`
+	KeepAliveTimeout time.Duration  `group:"Web server" initial:"75s" min:"1s" max:"1h" help:"How long an idle connection stays open. Must be longer than the proxy in front keeps its connections, or requests that arrive during the close are lost."`
 	HSTSSubdomains   string         `group:"Web server" name:"hsts-subdomains" initial:"off" oneof:"on,off" help:"Whether HSTS, which is sent with an https BASE_URL, includes all subdomains of the host."`
 	MetricsAddr      string         `group:"Web server" check:"hostport" unset:"off" help:"host:port of a separate listener that serves /metrics for Prometheus. Do not expose it publicly."`
 	ShutdownTimeout  time.Duration  `group:"Web server" initial:"10s" min:"1ms" max:"1h" help:"How long in-flight requests may take to finish after SIGTERM."`
@@ -47,7 +47,7 @@ type Config struct {
 	RedisURL                SecretURL     `group:"Sessions" name:"redis-url" schemes:"redis,rediss,unix" unset:"embedded, in DATA_DIR" help:"Redis server: redis://USER:PASSWORD@HOST:6379/0, rediss:// for TLS, or unix://USER:PASSWORD@/PATH?db=0 for a socket."`
 	RedisConnectTimeout     time.Duration `group:"Sessions" initial:"250ms" min:"1ms" max:"1m" help:"Time limit for opening a connection to Redis."`
 	RedisTimeout            time.Duration `group:"Sessions" initial:"500ms" min:"1ms" max:"1m" help:"Time limit for one Redis command, including opening the connection and one retry."`
-	SessionCookie           string        `group:"Sessions" check:"cookie" unset:"session" help:"Name of the session cookie. Browsers send a host's cookies to all its ports, so each program on a host needs another name. With an https BASE_URL, __Host- comes before it."`
+	SessionCookie           string        `group:"Sessions" check:"cookie" unset:"session" help:"Name of the session cookie. Browsers send a host's cookies to all its ports, so each program on a host needs a different name. With an https BASE_URL, it gets the prefix __Host-."`
 	SessionIdleTimeout      time.Duration `group:"Sessions" initial:"24h" min:"1s" max:"400d" help:"A session expires when it has not been used for this long."`
 	SessionLifetime         time.Duration `group:"Sessions" initial:"7d" min:"1s" max:"400d" help:"A session expires this long after login, even if it is in use."`
 	SessionRememberLifetime time.Duration `group:"Sessions" initial:"30d" min:"1s" max:"400d" help:"The same, for a login with “keep me logged in”."`
