@@ -103,12 +103,8 @@ func (s *Site) submitLogin(c echo.Context) error {
 // logIn verifies an email address and password, and starts a session.
 func (s *Site) logIn(c echo.Context, email, pass string, remember bool) error {
 	var missing form.Errors
-	if email == "" {
-		missing.Add("email", "Enter your email address.")
-	}
-	if pass == "" {
-		missing.Add("password", "Enter your password.")
-	}
+	missing.Require(email, "email", "Enter your email address.")
+	missing.Require(pass, "password", "Enter your password.")
 	if err := missing.Err(); err != nil {
 		return err
 	}

@@ -92,12 +92,8 @@ func (s *Site) submitSession(c echo.Context) error {
 // setValue sets one value, or returns what is wrong with it as [form.Errors].
 func setValue(sess *session.Session, key, value string) error {
 	var missing form.Errors
-	if key == "" {
-		missing.Add("key", "Enter a key.")
-	}
-	if value == "" {
-		missing.Add("value", "Enter a value.")
-	}
+	missing.Require(key, "key", "Enter a key.")
+	missing.Require(value, "value", "Enter a value.")
 	if err := missing.Err(); err != nil {
 		return err
 	}

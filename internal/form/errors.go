@@ -15,6 +15,13 @@ func (e *Errors) Add(field, message string) {
 	*e = append(*e, FieldError{field, message})
 }
 
+// Require adds a message for a field whose value is empty.
+func (e *Errors) Require(value, field, message string) {
+	if value == "" {
+		e.Add(field, message)
+	}
+}
+
 // Of returns the first message for a field, or "".
 func (e Errors) Of(field string) string {
 	for _, fe := range e {
