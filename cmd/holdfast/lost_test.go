@@ -3,6 +3,7 @@ package main_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"os"
@@ -28,7 +29,7 @@ func TestDataRemovedUnderTheServerIsNoticed(t *testing.T) {
 		"embedded Redis":        onServices("", postgres),
 		"sessions in the table": {"SESSION_STORE": "database"},
 		"sessions in a file":    {"SESSION_STORE": "file", "DATABASE_URL": postgres},
-	}, func(t *testing.T, name string, settings testprocess.Settings) {
+	}, func(t *testing.T, _ string, settings testprocess.Settings) {
 		server := start(t, settings)
 		ada := member(t, server)
 		if settings["DATABASE_URL"] == "" {
@@ -42,12 +43,16 @@ func TestDataRemovedUnderTheServerIsNoticed(t *testing.T) {
 		if got.Code != http.StatusServiceUnavailable {
 			t.Errorf("a sign-up after the data was removed: %d to %s", got.Code, got.Header.Get("Location"))
 		}
-		if strings.HasPrefix(name, "sessions in a file") || name == "embedded Redis" {
-			return // the database is elsewhere and stays ready
+		if said := got.text("main"); strings.Contains(said, "disk is full") {
+			t.Errorf("the page says %q", said)
 		}
-		if got, err := ada.ask("GET", "/readyz", nil); err != nil || got.Code != http.StatusServiceUnavailable {
-			t.Errorf("/readyz: %d, %v", got.Code, err)
-		}
+		testkit.Eventually(t, answerLimit, "be unready", func() error {
+			why, err := unready(server, "*/*")
+			if err == nil && (why == "" || strings.Contains(why, "disk")) {
+				err = fmt.Errorf("it says %q", why)
+			}
+			return err
+		})
 		mustLog(t, server, "removed or replaced while it was open")
 	})
 }

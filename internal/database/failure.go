@@ -29,10 +29,8 @@ func failure(caller context.Context, doing string, err error) error {
 		return fmt.Errorf("%s: %w", doing, fault.ErrNotFound)
 	case errors.Is(caller.Err(), context.Canceled):
 		return fmt.Errorf("%s: %w: %w", doing, context.Canceled, err)
-	case sqlitefile.Removed(err):
-		return fmt.Errorf("%s: %w: the file was removed or replaced while it was open, restart the server: %w", doing, fault.ErrUnavailable, err)
-	case unavailable(err):
-		return fmt.Errorf("%s: %w: %w", doing, fault.ErrUnavailable, err)
+	case sqlitefile.Removed(err), unavailable(err):
+		return fmt.Errorf("%s: %w: %w", doing, fault.ErrUnavailable, sqlitefile.Explain(err))
 	}
 	return fmt.Errorf("%s: %w", doing, err)
 }

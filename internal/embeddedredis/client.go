@@ -150,7 +150,7 @@ func (s *Server) failure(do call, err error) any {
 			return redis.Error("ERR " + failed.Error())
 		}
 	}
-	return redis.Error("MISCONF " + err.Error())
+	return redis.Error("MISCONF " + sqlitefile.Explain(err).Error())
 }
 
 // Tx gives a command or a script access to keys in one SQLite transaction.

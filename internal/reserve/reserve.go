@@ -39,8 +39,12 @@ func (f File) Keep() error {
 // Spend returns the room to the disk.
 func (f File) Spend() { _ = os.Remove(f.path) }
 
-// Spent reports whether the room has been returned, or was never reserved.
+// Spent reports whether the room has been returned, or was never reserved. Without its
+// directory, the disk is not what is missing.
 func (f File) Spent() bool {
+	if _, err := os.Stat(filepath.Dir(f.path)); errors.Is(err, os.ErrNotExist) {
+		return false
+	}
 	info, err := os.Stat(f.path)
 	return err != nil || info.Size() < size
 }

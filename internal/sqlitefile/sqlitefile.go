@@ -56,6 +56,15 @@ func (c connector) Connect(context.Context) (driver.Conn, error) {
 // was opened. Nothing was committed.
 func Removed(err error) bool { return code(err) == sqlitelib.SQLITE_CONSTRAINT_COMMITHOOK }
 
+// Explain wraps an error that is Removed in words for an operator, and returns any other
+// as it is.
+func Explain(err error) error {
+	if Removed(err) {
+		return fmt.Errorf("the file was removed or replaced while it was open, restart the server: %w", err)
+	}
+	return err
+}
+
 // Full reports whether err means that the disk is full. Nothing was committed.
 func Full(err error) bool { return code(err)&0xff == sqlitelib.SQLITE_FULL }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -22,8 +23,9 @@ import (
 type file struct {
 	local
 	db      *bbolt.DB
-	stop    func()      // ends what runs every minute
-	damaged atomic.Bool // nothing is read or written from then on
+	stop    func()       // ends what runs every minute
+	present func() error // whether the open file is still the one at its path
+	damaged atomic.Bool  // nothing is read or written from then on
 }
 
 const (
@@ -61,9 +63,15 @@ func openFile(cfg Config) (*Opened, error) {
 		return func(tx *bbolt.Tx) error { return use(boltBucket{tx.Bucket([]byte(bucketName))}) }
 	}
 	view := func(use func(bucket) error) error { return f.guarded(func() error { return f.db.View(in(use)) }) }
-	update := func(use func(bucket) error) error {
+	f.present = func() error {
 		if at, err := os.Stat(path); err != nil || !os.SameFile(at, opened) {
 			return errors.New(fileName + " was removed or replaced while it was open, restart the server")
+		}
+		return nil
+	}
+	update := func(use func(bucket) error) error {
+		if err := f.present(); err != nil {
+			return err
 		}
 		return cfg.withRoom(func() error { return f.guarded(func() error { return f.db.Update(in(use)) }) })
 	}
@@ -78,6 +86,9 @@ func openFile(cfg Config) (*Opened, error) {
 		OneStep: "one transaction on the file, which reads the record again and saves it; no other process has the file open",
 	}, nil
 }
+
+// Ping implements [Store].
+func (f *file) Ping(ctx context.Context) error { return cmp.Or(f.present(), f.local.Ping(ctx)) }
 
 // guarded runs what reads or writes the file. bbolt maps the file into memory: where
 // the file has been cut, reading it is a fault, and on a page that is not what it should
