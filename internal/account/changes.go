@@ -91,7 +91,7 @@ func (s *Service) weakness(field, pass, name, email string) (form.Errors, error)
 // [ErrUnavailable].
 func (s *Service) AskReset(ctx context.Context, email string, from text.Sender) error {
 	counted := byEmail(emailRule(EmailReset), email)
-	if err := s.Throttle.Take(ctx, bySender(formRule, from), counted); err != nil {
+	if err := s.Throttle.Take(ctx, bySender(askRule, from), counted); err != nil {
 		return err
 	}
 	address, problem := ParseAddress(email)
@@ -112,7 +112,7 @@ func (s *Service) AskConfirm(ctx context.Context, id string, from text.Sender) (
 	if err != nil {
 		return Person{}, err
 	}
-	if err := s.Throttle.Take(ctx, bySender(formRule, from), byEmail(emailRule(EmailConfirm), p.Email)); err != nil || p.Verified {
+	if err := s.Throttle.Take(ctx, bySender(askRule, from), byEmail(emailRule(EmailConfirm), p.Email)); err != nil || p.Verified {
 		return p, err
 	}
 	return p, s.Store.Audit(ctx, Audit{Emails: []Email{s.email(EmailConfirm, p, from)}})
@@ -123,7 +123,7 @@ func (s *Service) AskConfirm(ctx context.Context, id string, from text.Sender) (
 // is sent. Errors: *[throttle.RetryAfterError], [form.Errors] (field "email"),
 // [ErrNotFound], [ErrUnavailable].
 func (s *Service) AskEmail(ctx context.Context, id, email string, from text.Sender) error {
-	if err := s.Throttle.Take(ctx, bySender(formRule, from), byEmail(emailRule(EmailChange), email)); err != nil {
+	if err := s.Throttle.Take(ctx, bySender(askRule, from), byEmail(emailRule(EmailChange), email)); err != nil {
 		return err
 	}
 	p, err := s.Find(ctx, id)

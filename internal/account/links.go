@@ -98,7 +98,7 @@ func (s *Service) spendable(ctx context.Context, token string, from text.Sender,
 		err = ErrLinkInvalid
 	}
 	if errors.Is(err, ErrLinkInvalid) {
-		err = cmp.Or(s.Throttle.Take(ctx, bySender(formRule, from)), err)
+		err = cmp.Or(s.Throttle.Take(ctx, bySender(tokenRule, from)), err)
 	}
 	return link, err
 }

@@ -40,9 +40,12 @@ var signUpRule = throttle.Rule{Name: "sign-up", Burst: 20, First: 30 * time.Seco
 // account. A whole school may sign up from one address.
 var signUpFloodRule = throttle.Rule{Name: "sign-ups", Burst: 300, First: 30 * time.Second, Most: time.Hour, Memory: 24 * time.Hour}
 
-// formRule limits forms that hash no password, per sender address: requests for links,
-// and attempts with invalid tokens.
-var formRule = throttle.Rule{Name: "form", Burst: 30, First: 5 * time.Second, Most: 15 * time.Minute, Memory: 24 * time.Hour}
+// askRule limits requests for links, per sender address, which a whole school may share.
+// emailRule limits what one recipient gets.
+var askRule = throttle.Rule{Name: "links", Burst: 300, First: 5 * time.Second, Most: 15 * time.Minute, Memory: 24 * time.Hour}
+
+// tokenRule limits attempts with invalid tokens, per sender address. The name is stored.
+var tokenRule = throttle.Rule{Name: "form", Burst: 30, First: 5 * time.Second, Most: 15 * time.Minute, Memory: 24 * time.Hour}
 
 // renameRule limits renames per account: each one writes to the history.
 var renameRule = throttle.Rule{Name: "rename", Burst: 20, First: time.Minute, Most: time.Hour, Memory: 24 * time.Hour}
