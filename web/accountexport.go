@@ -30,17 +30,15 @@ type exportedPerson struct {
 }
 
 type exportedSession struct {
-	ID         string    `json:"id"`
-	UserAgent  string    `json:"user_agent"`
-	Address    string    `json:"address"`
-	Remembered bool      `json:"kept_logged_in"`
-	Since      time.Time `json:"since"`
-	LastSeen   time.Time `json:"last_seen,omitzero"`
-	Ended      time.Time `json:"ended,omitzero"`
-	How        string    `json:"how_ended,omitempty"`
-	// Values is set for the current session only. Values of other sessions are in the
-	// session store.
-	Values map[string]string `json:"values,omitempty"`
+	ID         string            `json:"id"`
+	UserAgent  string            `json:"user_agent"`
+	Address    string            `json:"address"`
+	Remembered bool              `json:"kept_logged_in"`
+	Since      time.Time         `json:"since"`
+	LastSeen   time.Time         `json:"last_seen,omitzero"`
+	Ended      time.Time         `json:"ended,omitzero"`
+	How        string            `json:"how_ended,omitempty"`
+	Values     map[string]string `json:"values,omitempty"`
 }
 
 type exportedEvent struct {
@@ -90,14 +88,10 @@ func (s *Site) showExport(c echo.Context, person account.Person) error {
 			}
 			return sess.PastDevices(ctx, last, 0, exportPage)
 		}, func(d session.Device) any {
-			shown := exportedSession{
+			return exportedSession{
 				ID: d.ID, UserAgent: d.UserAgent, Address: d.Address, Remembered: d.Remembered,
-				Since: d.CreatedAt, LastSeen: d.LastSeenAt, Ended: d.RevokedAt, How: string(d.RevokeReason),
+				Since: d.CreatedAt, LastSeen: d.LastSeenAt, Ended: d.RevokedAt, How: string(d.RevokeReason), Values: d.Values(),
 			}
-			if d.Current {
-				shown.Values = sess.Values()
-			}
-			return shown
 		})
 		if err == nil {
 			err = exportList(w, "history", func(last account.Event) ([]account.Event, error) {
@@ -115,7 +109,10 @@ func (s *Site) showExport(c echo.Context, person account.Person) error {
 // exportList writes rows as a list in a field of a JSON object, one page at a time.
 // next returns the rows after last, and none at the end.
 func exportList[Row any](w io.Writer, name string, next func(last Row) ([]Row, error), shown func(Row) any) error {
-	between := fmt.Sprintf(",\n  %q: [\n    ", name)
+	if _, err := fmt.Fprintf(w, ",\n  %q: [", name); err != nil {
+		return err
+	}
+	between := "\n    "
 	var last Row
 	for {
 		rows, err := next(last)

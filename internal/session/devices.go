@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 )
@@ -49,6 +50,14 @@ type Device struct {
 	Current    bool      // the session this request came with
 
 	record *Record // of the session, where it was read
+}
+
+// Values returns what the session stores; nil for a past one.
+func (d Device) Values() map[string]string {
+	if d.record == nil {
+		return nil
+	}
+	return maps.Clone(d.record.Values)
 }
 
 // DeviceStore keeps devices, in the database. A row alone does not make a session
