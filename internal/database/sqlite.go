@@ -40,8 +40,8 @@ func openSQLite(ctx context.Context, c Config) (*DB, error) {
 	db.sql.SetMaxOpenConns(sqliteMaxConns)
 	db.sql.SetMaxIdleConns(sqliteMaxConns)
 	// The first connection switches a new file to WAL. SQLite does not wait for that: two
-	// processes that start at the same time would fail without the lock. It syncs several
-	// times: a slow disk is no reason not to start.
+	// processes that start at the same time would fail without the lock. Creating the file
+	// takes several syncs, and a slow disk is no reason not to start.
 	db.timeout = 10 * c.Timeout
 	if err := db.whileLocked(ctx, func() error { return db.Ping(ctx) }); err != nil {
 		return nil, errors.Join(fmt.Errorf("open %s: %w", db.name, err), db.sql.Close())
