@@ -211,11 +211,10 @@ func (o *operator) showUser(p account.Person) error {
 
 // readPassword reads a password from the first line of the standard input: a flag
 // could be read in the list of processes. A terminal does not show what is typed.
-func (o *operator) readPassword() (string, error) {
+func (o *operator) readPassword(ctx context.Context) (string, error) {
 	fmt.Fprintln(o.out, "Password:")
 	if file, ok := o.in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		typed, err := term.ReadPassword(int(file.Fd()))
-		return string(typed), err
+		return typedPassword(ctx, int(file.Fd()))
 	}
 	line, err := bufio.NewReader(o.in).ReadString('\n')
 	if errors.Is(err, io.EOF) {
@@ -224,8 +223,29 @@ func (o *operator) readPassword() (string, error) {
 	return strings.TrimRight(strings.TrimPrefix(line, "\ufeff"), "\r\n"), err // without a byte order mark
 }
 
+// typedPassword reads a line that the terminal does not show. If ctx ends before it is
+// typed, the terminal shows again what is typed.
+func typedPassword(ctx context.Context, terminal int) (string, error) {
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return "", err
+	}
+	var typed []byte
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		typed, err = term.ReadPassword(terminal)
+	}()
+	select {
+	case <-done:
+		return string(typed), err
+	case <-ctx.Done():
+		return "", errors.Join(ctx.Err(), term.Restore(terminal, before))
+	}
+}
+
 func (o *operator) addUser(ctx context.Context, name, email string) error {
-	password, err := o.readPassword()
+	password, err := o.readPassword(ctx)
 	if err != nil {
 		return fmt.Errorf("read password: %w", err)
 	}

@@ -266,7 +266,7 @@ func TestAPasswordIsTheFirstLineWithoutAByteOrderMark(t *testing.T) {
 		"nine kelp forests\n": "nine kelp forests", "\ufeffnine kelp forests\r\nand more\n": "nine kelp forests", " spaced ": " spaced ",
 	} {
 		o := operator{in: strings.NewReader(in), out: io.Discard}
-		if got, err := o.readPassword(); got != want || err != nil {
+		if got, err := o.readPassword(t.Context()); got != want || err != nil {
 			t.Errorf("%q: %q, %v", in, got, err)
 		}
 	}

@@ -4,6 +4,7 @@ package main_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -49,6 +51,36 @@ func logTo(t *testing.T) (at string, server *exec.Cmd, log *os.File) {
 	at = "http://127.0.0.1:" + port
 	testkit.Eventually(t, testkit.Patience, "answer", func() error { return answers(at + "/healthz") })
 	return at, server, log
+}
+
+// TestATerminalShowsWhatIsTypedAfterCtrlC presses it where a password is asked for.
+func TestATerminalShowsWhatIsTypedAfterCtrlC(t *testing.T) {
+	t.Parallel()
+	terminal := testservice.Program(t, "script") // runs a command at a terminal of its own
+	server := start(t, testprocess.Settings{})
+	ctx, end := context.WithTimeout(t.Context(), testkit.Patience)
+	defer end()
+	cmd := exec.CommandContext(ctx, terminal, "--quiet", "--command", "trap : INT; "+program(t)+` users add --name Ada --email ada@kelp.example; echo "exit $?"; stty -a`, os.DevNull)
+	cmd.Dir, cmd.Env = server.Dir, []string{"PATH=" + os.Getenv("PATH"), "SHELL=/bin/sh"}
+	keys, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	screen, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	seen := bufio.NewReader(screen)
+	for line := ""; !strings.Contains(line, "Password:"); {
+		line, err = seen.ReadString('\n')
+		require.NoError(t, err)
+	}
+	time.Sleep(100 * time.Millisecond) // the terminal hides what is typed from now on
+	_, err = keys.Write([]byte{3})
+	require.NoError(t, err)
+	rest, err := io.ReadAll(seen)
+	require.NoError(t, err)
+	_ = cmd.Wait() // its status is not the program's
+	if !strings.Contains(string(rest), "exit 1") || !regexp.MustCompile(`\secho\s`).Match(rest) {
+		t.Errorf("the terminal shows %s", rest)
+	}
 }
 
 func answers(url string) error {
