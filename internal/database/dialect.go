@@ -50,9 +50,11 @@ func postgresDialect() dialect {
 		migrations: "postgres",
 		hasTable:   `SELECT to_regclass($1) IS NOT NULL`,
 		columns: `
-SELECT table_name || '.' || column_name
-FROM information_schema.columns
-WHERE table_schema = current_schema()`,
+SELECT t.relname || '.' || c.attname
+FROM pg_attribute c
+JOIN pg_class t ON t.oid = c.attrelid
+JOIN pg_namespace s ON s.oid = t.relnamespace
+WHERE s.nspname = current_schema() AND c.attnum > 0 AND NOT c.attisdropped`, // other roles' tables, too
 		writers: 4, // leaves most connections to others
 		places: places{
 			end:    `SELECT pg_relation_size('devices') / current_setting('block_size')::bigint`,

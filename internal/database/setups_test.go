@@ -120,6 +120,23 @@ func TestATableOfAnotherProgramIsNamedBeforeAnythingIsCreated(t *testing.T) {
 	})
 }
 
+// TestATableOfAnotherRoleIsNamedToo: a role sees no columns of tables that it may not
+// use in the information schema.
+func TestATableOfAnotherRoleIsNamedToo(t *testing.T) {
+	t.Parallel()
+	cfg := emptyPostgres(t)
+	owner := open(t, cfg)
+	const role = "kelp"
+	run(t, owner, `CREATE TABLE sessions (id integer)`)
+	run(t, owner, `CREATE ROLE `+role)
+	defer func() { run(t, owner, `DROP OWNED BY `+role); run(t, owner, `DROP ROLE `+role) }()
+	run(t, owner, `GRANT ALL ON SCHEMA public TO `+role)
+	cfg.URL += "?role=" + role
+	if _, err := open(t, cfg).Migrate(t.Context()); err == nil || !strings.Contains(err.Error(), "table sessions exists already and is another program's") {
+		t.Errorf("migrated: %v", err)
+	}
+}
+
 // TestTheVersionsOfAnEarlierReleaseAreTakenOver also checks that they stay for that
 // release.
 func TestTheVersionsOfAnEarlierReleaseAreTakenOver(t *testing.T) {
