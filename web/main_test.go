@@ -6,4 +6,7 @@ import (
 	"holdfast/internal/dev/testservice"
 )
 
-func TestMain(m *testing.M) { testservice.Main(m) }
+func TestMain(m *testing.M) {
+	testservice.Parallel(4)
+	testservice.Main(m)
+}
