@@ -3,7 +3,9 @@ package main_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -102,7 +104,7 @@ func TestAStepOfTheDatabasesClockBringsNobodyBack(t *testing.T) {
 		beforeCopy, beforeLogOut, beforeRestore func(at)
 		restarted, unnoticed                    bool
 	}
-	each(t, map[string]moments{
+	all := map[string]moments{
 		"back before the copy":                        {back, nothing, nothing, false, false},
 		"back before the log-out":                     {nothing, back, nothing, false, false},
 		"back before the copy is put back":            {nothing, nothing, back, false, false},
@@ -116,7 +118,12 @@ func TestAStepOfTheDatabasesClockBringsNobodyBack(t *testing.T) {
 		"a watermark from the future": {func(now at) {
 			must(now.postgres.t, now.store.RedisServer, "SET", "holdfast:beat", time.Now().Add(time.Hour).UnixMilli())
 		}, nothing, nothing, false, false},
-	}, func(t *testing.T, name string, when moments) {
+	}
+	some := map[string]moments{}
+	for _, name := range sample(slices.Collect(maps.Keys(all)), 4) {
+		some[name] = all[name]
+	}
+	each(t, some, func(t *testing.T, name string, when moments) {
 		now := at{postgres: newClockedPostgres(t), store: newRedisFolder(t)}
 		settings := onServices(now.store.URL, now.postgres.URL)
 		now.server = start(t, settings)
@@ -226,7 +233,7 @@ func TestJunkInThePlaceOfTheWatermarkStopsNoServer(t *testing.T) {
 	settings := onServices(store.URL, postgres.URL)
 	running := start(t, settings)
 	bea := member(t, running)
-	for _, j := range all {
+	for _, j := range sample(all, 5) {
 		leaver := bea.stranger()
 		leaver.logIn()
 		thief := leaver.thief()

@@ -24,7 +24,7 @@ const newPassword = "gulls 77 above cold granite"
 const leaseOver = 3 * time.Minute
 
 // killRounds returns how many times each change is interrupted.
-func killRounds() int { return campaign.Number(3, 100) }
+func killRounds() int { return campaign.Number(1, 100) }
 
 // change is a change to an account, with checks for whether it happened. The checks run
 // after the server has started again.

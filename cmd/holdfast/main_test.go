@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,6 +24,10 @@ func TestMain(m *testing.M) {
 	testservice.Parallel(8)
 	testservice.Main(m, chromium.End)
 }
+
+// pause is the time between two requests of a client that sends one after the other:
+// without it, a few of them take all the time of a small machine.
+const pause = 5 * time.Millisecond
 
 // program returns the path of the program under test. The first call builds it.
 func program(t testing.TB) string {
@@ -99,6 +104,12 @@ func each[C any](t *testing.T, cases map[string]C, test func(t *testing.T, name 
 			test(t, name, c)
 		})
 	}
+}
+
+// sample returns n of all, other ones in every run, or all of them in the campaign.
+func sample[C any](all []C, n int) []C {
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	return all[:campaign.Number(n, len(all))]
 }
 
 // greeted returns nil if the profile greets v by name.

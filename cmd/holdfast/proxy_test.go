@@ -109,6 +109,7 @@ func behindProxy(t testing.TB) (servers []*testprocess.Server, visit func() *vis
 // other, waiting for each to be ready, while people read pages and change their
 // sessions.
 func TestARollingRestartBehindTheDocumentedProxyFailsNobody(t *testing.T) {
+	t.Parallel()
 	const readers, writers, rounds = 12, 4, 2
 	servers, visit, _ := behindProxy(t)
 	var all errgroup.Group
@@ -133,6 +134,7 @@ func TestARollingRestartBehindTheDocumentedProxyFailsNobody(t *testing.T) {
 				answers[fmt.Sprintf("%s %d", method, got.Code)]++
 				mu.Unlock()
 				served.Add(1)
+				<-time.After(pause)
 			}
 			return nil
 		})
@@ -160,6 +162,7 @@ func TestARollingRestartBehindTheDocumentedProxyFailsNobody(t *testing.T) {
 }
 
 func TestTheDocumentedProxyCompressesPagesAndSaysWhoAsked(t *testing.T) {
+	t.Parallel()
 	_, browser, _ := behindProxy(t)
 	v := browser()
 	v.register()
@@ -178,6 +181,7 @@ func TestTheDocumentedProxyCompressesPagesAndSaysWhoAsked(t *testing.T) {
 // TestBehindTheDocumentedProxyNoBodyChangesRequestsOfOthers has two clients send forms
 // that look like headers, on connections that nginx shares among all clients.
 func TestBehindTheDocumentedProxyNoBodyChangesRequestsOfOthers(t *testing.T) {
+	t.Parallel()
 	const others, rounds = 2, 20
 	_, visit, transport := behindProxy(t)
 	var attacks, honest errgroup.Group
@@ -200,6 +204,7 @@ func TestBehindTheDocumentedProxyNoBodyChangesRequestsOfOthers(t *testing.T) {
 					return fmt.Errorf("a forged form: status %d", response.StatusCode)
 				}
 				forged.Add(1)
+				<-time.After(pause)
 			}
 			return nil
 		})

@@ -243,6 +243,7 @@ func TestRedisFlushedMakesGuestsAndBreaksNothing(t *testing.T) {
 					t.Errorf("status %d, %s", got.Code, got.text("h1"))
 					return
 				}
+				<-time.After(pause)
 			}
 		})
 	}

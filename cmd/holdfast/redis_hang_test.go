@@ -41,6 +41,7 @@ func gather(t testing.TB, server *testprocess.Server, v *visitor, size int) *cro
 				if err := c.ask(one); err != nil {
 					return err
 				}
+				<-time.After(pause)
 			}
 			return nil
 		})

@@ -243,6 +243,7 @@ func longest(t testing.TB, v *visitor) (stop func() time.Duration) {
 				return fmt.Errorf("greeted %q, %v", greeting, err)
 			}
 			took = max(took, time.Since(began))
+			<-time.After(pause)
 		}
 		return nil
 	})

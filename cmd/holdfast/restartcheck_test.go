@@ -14,6 +14,7 @@ import (
 
 	"github.com/gofrs/flock"
 
+	"holdfast/internal/dev/campaign"
 	"holdfast/internal/dev/require"
 	"holdfast/internal/dev/testkit"
 	"holdfast/internal/dev/testprocess"
@@ -83,7 +84,9 @@ func TestRestartCheckSucceedsWhereEveryStoreDoesWhatItIsFor(t *testing.T) {
 	}
 }
 
+// Package restartcheck has the same test with one store, for make test.
 func TestRestartCheckFailsWhenRedisForgets(t *testing.T) {
+	campaign.Only(t)
 	t.Parallel()
 	cache := testservice.Redis(t)
 	out, err := checking(t, testprocess.Settings{"REDIS_URL": cache.URL, "TMPDIR": t.TempDir()}, func(line string, _ *os.Process) {

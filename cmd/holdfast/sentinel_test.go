@@ -271,7 +271,7 @@ func TestAFailoverBehindTheDocumentedProxyBringsNobodyBackAndLogsNobodyOut(t *te
 	ctx, end := context.WithCancel(t.Context())
 	for _, server := range servers {
 		all.Go(func() error {
-			for again := time.NewTicker(20 * time.Millisecond); ctx.Err() == nil; <-again.C {
+			for again := time.NewTicker(100 * time.Millisecond); ctx.Err() == nil; <-again.C {
 				if err := w.look(server.URL); err != nil {
 					return fmt.Errorf("at %s: %w", server.URL, err)
 				}

@@ -44,7 +44,9 @@ func options(t *testing.T) restartcheck.Options {
 	return restartcheck.Options{Executable: program, Notes: t.TempDir(), Sessions: campaign.Number(20, 500)}
 }
 
+// The tests of cmd/holdfast check every store in make test.
 func TestEveryStoreDoesWhatItIsForOnEmbeddedServices(t *testing.T) {
+	campaign.Only(t)
 	t.Parallel()
 	report, err := restartcheck.Run(t.Context(), options(t))
 	require.NoError(t, err)
@@ -71,6 +73,7 @@ func TestEveryStoreDoesWhatItIsForOnEmbeddedServices(t *testing.T) {
 }
 
 func TestEveryStoreDoesWhatItIsForOnRealServices(t *testing.T) {
+	campaign.Only(t)
 	t.Parallel()
 	cache, people := testservice.PrivateRedis(t), testservice.Postgres(t)
 	_, err := cache.Do("SET", "holdfast:session:of-someone-else", "kept")
