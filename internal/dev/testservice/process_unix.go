@@ -29,11 +29,18 @@ read word; [ "$word" = released ] && exit
 kill -CONT "$@"`
 	killProcess = `trap '' HUP INT TERM
 read word; [ "$word" = released ] || kill -KILL "$1"`
-	// Servers and browsers write files until they exit.
+	// Servers and browsers write files until they exit, and browsers create their
+	// folders again. After a killed test process, the folder must stay away for 2 s.
 	removeFolder = `trap '' HUP INT TERM
 read word
-tries=0
-while [ -e "$1" ] && [ $tries -lt 300 ]; do rm -rf "$1" || sleep 0.2; tries=$((tries + 1)); done`
+tries=0 gone=0
+while [ $tries -lt 300 ] && [ $gone -lt 10 ]; do
+	if [ -e "$1" ]; then gone=0; rm -rf "$1" || sleep 0.2
+	elif [ "$word" = released ]; then exit
+	else gone=$((gone + 1)); sleep 0.2
+	fi
+	tries=$((tries + 1))
+done`
 )
 
 // Guard kills the process if the test process dies before release is called.

@@ -48,8 +48,10 @@ func Start(ctx context.Context, program, profile string, more ...chromedp.ExecAl
 	)
 	allocator, release := chromedp.NewExecAllocator(ctx, append(options, more...)...)
 	tab, _ = chromedp.NewContext(allocator)
+	unguard := func() {}
 	end = func() error {
 		err := chromedp.Cancel(tab)
+		unguard()
 		release()
 		if errors.Is(err, context.Canceled) {
 			err = nil // it has already exited
@@ -59,6 +61,9 @@ func Start(ctx context.Context, program, profile string, more ...chromedp.ExecAl
 	// The first action starts the browser, which lives as long as its context.
 	if err := chromedp.Do(tab); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("start Chromium: %w", err), end())
+	}
+	if unguard, err = testservice.Guard(chromedp.FromContext(tab).Browser.Process().Pid); err != nil {
+		return nil, nil, errors.Join(err, end())
 	}
 	return tab, end, nil
 }
