@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -350,6 +351,7 @@ func TestEveryMailIsWordedInTextAndHTMLAlike(t *testing.T) {
 	}
 	files, err := os.ReadDir(folder)
 	require.NoError(t, err)
+	links := 0
 	for _, file := range files {
 		info, err := file.Info()
 		if err != nil || info.Mode().Perm() != 0o600 {
@@ -361,6 +363,16 @@ func TestEveryMailIsWordedInTextAndHTMLAlike(t *testing.T) {
 		if strings.Contains(html, "<b>Ada") || !strings.Contains(html, "</html>") {
 			t.Errorf("%s: %s", file.Name(), html)
 		}
+		plain := strings.NewReplacer("=\r\n", "", "=3D", "=").Replace(string(source)) // quoted-printable
+		for _, link := range regexp.MustCompile(`(?m)^https://\S+\?token=[\w-]+`).FindAllString(plain, -1) {
+			links++
+			if !strings.Contains(plain, `href="`+link+`"`) {
+				t.Errorf("%s: no link to %s in the HTML", file.Name(), link)
+			}
+		}
+	}
+	if links < 4 {
+		t.Errorf("%d links in all mails", links)
 	}
 }
 

@@ -141,6 +141,9 @@ func (s *SMTP) Send(ctx context.Context, m Message) error {
 		}
 		// Not wrapped: its text contains the recipient.
 		failed = fmt.Errorf("send email: %v: code %d", refused.Reason, code)
+		if refused.Reason == gomail.ErrSMTPRcptTo && strings.HasPrefix(refused.EnhancedStatusCode(), "5.2.") {
+			return failed // about the recipient's mailbox, which is full or disabled
+		}
 	}
 	switch {
 	case code == 0:
