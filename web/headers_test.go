@@ -20,9 +20,11 @@ import (
 // each kind of response is among them.
 func TestTheSecurityHeadersStandOnEveryKindOfAnswer(t *testing.T) {
 	t.Parallel()
-	for _, scheme := range []string{"http", "https"} {
-		t.Run(scheme, func(t *testing.T) {
-			w := parallelWorld(t, embedded, options{https: scheme == "https"})
+	for hsts, o := range map[string]options{
+		"": {}, "max-age=63072000": {https: true}, "max-age=63072000; includeSubDomains": {https: true, wide: true},
+	} {
+		t.Run(hsts, func(t *testing.T) {
+			w := parallelWorld(t, embedded, o)
 			w.site.AddPage("/test/fault", func(echo.Context, *session.Session) error { panic("x") })
 			b := w.member(w.person("Ada"))
 			sheet := b.get("/").doc().Find("link[rel=stylesheet]").AttrOr("href", "")
@@ -44,12 +46,8 @@ func TestTheSecurityHeadersStandOnEveryKindOfAnswer(t *testing.T) {
 				if private && cache != "no-store" {
 					t.Errorf("%d %s: Cache-Control %q", a.status, a.request.URL.Path, cache)
 				}
-				want := ""
-				if scheme == "https" {
-					want = "max-age=63072000"
-				}
-				if got := a.header.Get("Strict-Transport-Security"); got != want {
-					t.Errorf("%d %s: Strict-Transport-Security %q, want %q", a.status, a.request.URL.Path, got, want)
+				if got := a.header.Get("Strict-Transport-Security"); got != hsts {
+					t.Errorf("%d %s: Strict-Transport-Security %q, want %q", a.status, a.request.URL.Path, got, hsts)
 				}
 			}
 			want := []int{200, 204, 303, 304, 400, 403, 404, 405, 413, 415, 422, 500, 503}

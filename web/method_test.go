@@ -168,3 +168,13 @@ func TestAForwardedAddressIsBelievedFromTrustedProxiesOnly(t *testing.T) {
 		}
 	}
 }
+
+func TestWhatIsNoAddressInXForwardedForIsLoggedOnce(t *testing.T) {
+	w := parallelWorld(t, embedded, options{trusted: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
+	for range 3 {
+		w.browser().send(http.MethodGet, "/", "", "X-Forwarded-For: 203.0.113.7, unknown").want(http.StatusOK)
+	}
+	if n := strings.Count(w.log.String(), `"entry":"unknown"`); n != 1 {
+		t.Errorf("logged %d times", n)
+	}
+}

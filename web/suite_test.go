@@ -93,6 +93,7 @@ func onBothStacksWith(t *testing.T, o options, test func(t *testing.T, w *world)
 
 type options struct {
 	https   bool
+	wide    bool   // whether HSTS includes subdomains
 	cookie  string // the session cookie's name; "" for the default
 	textLog bool
 	noLog   bool // for benchmarks
@@ -267,6 +268,7 @@ func (w *world) open() {
 		Now:            w.clock.Now,
 		BaseURL:        w.base,
 		TrustedProxies: w.options.trusted,
+		HSTSSubdomains: w.options.wide,
 		MinPassword:    minPassword,
 		Embedded:       w.store.Embedded != nil,
 		SessionStore:   settings.Kind,

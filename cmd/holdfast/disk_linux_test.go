@@ -129,10 +129,10 @@ func TestOnAFullDiskPeopleCanStillLogOut(t *testing.T) {
 	each(t, map[string]string{"embedded Redis": "redis", "database": "database", "file": "file"}, func(t *testing.T, _ string, kind string) {
 		disk := smallDisk(t)
 		server := start(t, testprocess.Settings{"DATA_DIR": filepath.Join(disk, "data"), "SESSION_STORE": kind, "THROTTLE": "off"})
-		ada, grace, jean := member(t, server), member(t, server), member(t, server)
+		ada, grace, jean, ivy := member(t, server), member(t, server), member(t, server), member(t, server)
 		thief := ada.thief()
 		testkit.Eventually(t, answerLimit, "the welcome emails, which take room", func() error {
-			if n := strings.Count(server.Log(), `msg="email sent"`); n != 3 {
+			if n := strings.Count(server.Log(), `msg="email sent"`); n != 4 {
 				return fmt.Errorf("%d are sent", n)
 			}
 			return nil
@@ -152,6 +152,11 @@ func TestOnAFullDiskPeopleCanStillLogOut(t *testing.T) {
 			mustSucceed(t, server.Command("users", "disable", "--email", grace.email))
 			testkit.Eventually(t, answerLimit, "the end of the disabled account's session", func() error { return asked(grace) })
 		}
+		left, err := ivy.submit("/account/delete", "/account/delete", map[string]string{"email": ivy.email})
+		if err != nil || left.Code != http.StatusSeeOther {
+			t.Errorf("a deletion: %d %q, %v", left.Code, left.text("h1"), err)
+		}
+		mustBe(t, asked, ivy, "having deleted the account")
 		testkit.Eventually(t, answerLimit, "the full disk in /readyz", func() error {
 			got, err := jean.ask("GET", "/readyz", nil)
 			if err == nil && (got.Code != http.StatusServiceUnavailable || !strings.Contains(string(got.Body), "disk is full")) {

@@ -140,6 +140,15 @@ func TestNoRequestWaitsForALogThatNothingReads(t *testing.T) {
 	}
 }
 
+func TestAServerEndsThoughNothingReadsItsLog(t *testing.T) {
+	t.Parallel()
+	at, server, _ := logTo(t)
+	for range 1000 {
+		require.NoError(t, answers(at+"/login"))
+	}
+	endsByItself(t, server)
+}
+
 // TestAServerThatStoodStillAnswersWhatWaited stops a server for longer than it trusts
 // its last heartbeat, as when a laptop sleeps or a virtual machine is moved. The server
 // responds to the requests that came in meanwhile instead of refusing them.

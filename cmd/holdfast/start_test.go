@@ -258,6 +258,35 @@ func TestHealthcheckAsksTheServerOfTheseSettings(t *testing.T) {
 	}
 }
 
+// TestHealthcheckAsksNoProxy: an environment may name one for all programs.
+func TestHealthcheckAsksNoProxy(t *testing.T) {
+	t.Parallel()
+	name, err := os.Hostname() // Go asks no proxy for localhost, whatever the environment says
+	require.NoError(t, err)
+	if _, err := net.LookupHost(name); err != nil {
+		t.Skip("this machine's name has no address")
+	}
+	settings := testprocess.Settings{
+		"HOST": name, "PORT": strconv.Itoa(testservice.FreePort(t)), "HTTP_PROXY": "http://127.0.0.1:1", "http_proxy": "http://127.0.0.1:1",
+	}
+	start(t, settings)
+	mustSucceed(t, testprocess.Run(t, program(t), t.TempDir(), settings, "healthcheck"))
+}
+
+// TestADatabaseOfANewerVersionIsUsedAndSaid: instances of two versions share it during a
+// deployment.
+func TestADatabaseOfANewerVersionIsUsedAndSaid(t *testing.T) {
+	t.Parallel()
+	settings := services(t)
+	server := start(t, settings)
+	ada := member(t, server)
+	query(t, settings["DATABASE_URL"], `INSERT INTO holdfast_migrations (version_id, is_applied) VALUES (90000, true)`)
+	server.Stop()
+	server.Start()
+	mustBe(t, greeted, ada, "with a newer database")
+	mustLogOnce(t, server, "the database was migrated by a newer version")
+}
+
 func TestVersionAndHelpNeedNoSettings(t *testing.T) {
 	t.Parallel()
 	wrong := testprocess.Settings{"PORT": "none"}

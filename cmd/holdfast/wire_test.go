@@ -51,6 +51,23 @@ func signUpOf(server *testprocess.Server, bytes int) string {
 		"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n", hostOf(server), bytes)
 }
 
+func TestAnIdleConnectionStaysOpenForTheTimeThatIsSet(t *testing.T) {
+	t.Parallel()
+	server := start(t, testprocess.Settings{"KEEP_ALIVE_TIMEOUT": "2s"})
+	c, err := member(t, server).caller(server, "/healthz")
+	require.NoError(t, err)
+	defer c.conn.Close()
+	status, last, err := c.call()
+	if status != http.StatusOK || last || err != nil {
+		t.Fatalf("status %d, last %t, %v", status, last, err)
+	}
+	idle := time.Now()
+	require.NoError(t, c.conn.SetReadDeadline(idle.Add(answerLimit)))
+	if _, err := c.reader.ReadByte(); !errors.Is(err, io.EOF) || time.Since(idle) < 1900*time.Millisecond {
+		t.Errorf("%v after %s, want the end after 2s", err, time.Since(idle))
+	}
+}
+
 func TestSlowAndGreedyClientsAreBounded(t *testing.T) {
 	t.Parallel()
 	server := start(t, nil)
