@@ -57,6 +57,22 @@ func TestDataRemovedUnderTheServerIsNoticed(t *testing.T) {
 	})
 }
 
+// TestALogRemovedUnderTheServerIsNoticed: what SQLite has not yet moved from its
+// write-ahead log to the database would be lost in a crash.
+func TestALogRemovedUnderTheServerIsNoticed(t *testing.T) {
+	t.Parallel()
+	server := start(t, nil)
+	ada := member(t, server)
+	mustLog(t, server, `msg="email sent"`) // otherwise its connection may be the first to see the log
+	require.NoError(t, os.Remove(filepath.Join(server.Dir, ".data", "holdfast.db-wal")))
+	got, err := ada.stranger().submit("/register", "/register", map[string]string{"name": "Grace", "email": "grace@example.org", "password": password})
+	require.NoError(t, err)
+	if got.Code != http.StatusServiceUnavailable {
+		t.Errorf("a sign-up after the log was removed: %d to %s", got.Code, got.Header.Get("Location"))
+	}
+	mustLog(t, server, "removed or replaced while it was open")
+}
+
 // TestADamagedSessionFileIsSaidAndEndsNothing truncates or overwrites the file under a
 // running server, which maps it into memory, and then starts the server again.
 func TestADamagedSessionFileIsSaidAndEndsNothing(t *testing.T) {

@@ -43,11 +43,17 @@ func (c connector) Connect(context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
+	var log os.FileInfo // of writes, from the first commit on: it stays the same while conn is open
 	conn.(sqlite.HookRegisterer).RegisterCommitHook(func() int32 {
-		if at, err := os.Stat(c.path); err == nil && os.SameFile(at, opened) {
-			return 0
+		at, err := os.Stat(c.path)
+		logged, missing := os.Stat(c.path + "-wal")
+		if log == nil && missing == nil {
+			log = logged
 		}
-		return 1
+		if err != nil || !os.SameFile(at, opened) || log != nil && (missing != nil || !os.SameFile(logged, log)) {
+			return 1
+		}
+		return 0
 	})
 	return conn, nil
 }
