@@ -176,7 +176,8 @@ func (db *DB) up(ctx context.Context, on *sql.DB, opts ...goose.ProviderOption) 
 	if err != nil {
 		return nil, err
 	}
-	if err := db.provideVersionTable(ctx, on); err != nil {
+	sources := provider.ListSources() // in order
+	if err := db.provideVersionTable(ctx, on, sources[len(sources)-1].Version); err != nil {
 		return nil, err
 	}
 	results, err := provider.Up(ctx)
@@ -204,12 +205,13 @@ const copyVersions = `
 INSERT INTO ` + versionTable + ` (version_id, is_applied, tstamp)
 SELECT version_id, is_applied, tstamp
 FROM ` + formerVersionTable + `
+WHERE version_id <= $1
 ORDER BY id`
 
-// provideVersionTable copies the version table of an earlier release, which keeps its
-// own. It fails, without changing anything, if a table with one of our names belongs to
+// provideVersionTable copies the versions up to latest from the table of an earlier
+// release, which keeps its own: later ones are another program's. It fails, without changing anything, if a table with one of our names belongs to
 // another program.
-func (db *DB) provideVersionTable(ctx context.Context, on *sql.DB) error {
+func (db *DB) provideVersionTable(ctx context.Context, on *sql.DB, latest int64) error {
 	var there bool
 	if err := on.QueryRowContext(ctx, db.hasTable, versionTable).Scan(&there); there || err != nil {
 		return err
@@ -237,7 +239,7 @@ func (db *DB) provideVersionTable(ctx context.Context, on *sql.DB) error {
 	if err := store.CreateVersionTable(ctx, open); err != nil {
 		return err
 	}
-	if t.exec(copyVersions); t.err != nil {
+	if t.exec(copyVersions, latest); t.err != nil {
 		return t.err
 	}
 	return open.Commit()

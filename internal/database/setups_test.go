@@ -143,6 +143,7 @@ func TestTheVersionsOfAnEarlierReleaseAreTakenOver(t *testing.T) {
 	onBoth(t, func(t *testing.T, db *database.DB) {
 		insert(t, db.People(), record(1))
 		run(t, db, `ALTER TABLE holdfast_migrations RENAME TO goose_db_version`)
+		run(t, db, `INSERT INTO goose_db_version (version_id, is_applied) VALUES (20240101120107, true)`) // another program's
 		migrate(t, db)
 		if _, err := db.People().ByID(t.Context(), record(1).ID); err != nil {
 			t.Error(err)
@@ -151,7 +152,7 @@ func TestTheVersionsOfAnEarlierReleaseAreTakenOver(t *testing.T) {
 			t.Errorf("ahead %t, %v", ahead, err)
 		}
 		was, is := value[int](t, db, `SELECT count(*) FROM goose_db_version`), value[int](t, db, `SELECT count(*) FROM holdfast_migrations`)
-		if was != is || was < 10 {
+		if was != is+1 || is < 10 {
 			t.Errorf("%d versions were applied, %d are now", was, is)
 		}
 	})
