@@ -24,3 +24,12 @@ func TestAnotherServerGetsTheSameSettings(t *testing.T) {
 		t.Errorf("it has\n%s\nwant\n%s", again, c)
 	}
 }
+
+// TestAnArgumentThatIsNoTextIsRefused: kong would put U+FFFD in the place of such bytes.
+func TestAnArgumentThatIsNoTextIsRefused(t *testing.T) {
+	for _, args := range [][]string{{"users", "add", "--name", "D\xffda", "--email=a@b.example"}, {"users", "add", "--name=D\xffda", "--email=a@b.example"}} {
+		if _, _, err := parse(t, args, nil, ""); err == nil || !strings.Contains(err.Error(), "UTF-8") {
+			t.Errorf("%q: %v", args, err)
+		}
+	}
+}

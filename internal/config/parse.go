@@ -7,8 +7,10 @@ import (
 	"net"
 	"reflect"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/alecthomas/kong"
 
@@ -68,6 +70,9 @@ func parseArgs(args []string, grammar any, settings []setting, flags flagValues,
 	parser, err := kong.New(grammar, options...)
 	if err != nil {
 		return "", fmt.Errorf("build the command line: %w", err)
+	}
+	if slices.ContainsFunc(args, func(arg string) bool { return !utf8.ValidString(arg) }) {
+		return "", errors.New("the command line must be UTF-8 text") // kong would replace what is not
 	}
 	parsed, err := parser.Parse(args)
 	if helped {
