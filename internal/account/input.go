@@ -2,6 +2,7 @@ package account
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -16,8 +17,8 @@ import (
 const MaxNameRunes = 120
 
 // withoutMarks removes the invisible marks that Hebrew and Arabic directories put
-// around names: LRM, RLM and ALM.
-var withoutMarks = strings.NewReplacer("\u200e", "", "\u200f", "", "\u061c", "")
+// around names, LRM, RLM and ALM, and the byte order mark of a file.
+var withoutMarks = strings.NewReplacer("\u200e", "", "\u200f", "", "\u061c", "", "\ufeff", "")
 
 // cleanName returns a name as it is stored, or what is wrong with it.
 func cleanName(name string) (clean, problem string) {
@@ -61,17 +62,24 @@ func ParseAddress(typed string) (a Address, problem string) {
 	if at := strings.IndexAny(a.Email, `"(),:;<>[\]`); at >= 0 {
 		return a, fmt.Sprintf("Email address must not contain “%c”.", a.Email[at])
 	}
-	_, err := asciiDomain(domain)
+	ascii, err := asciiDomain(domain)
 	switch {
 	case strings.HasSuffix(domain, "."):
 		return a, "Email address must not end with a dot."
 	case strings.Contains(domain, ".."):
 		return a, "Email address must not have two dots in a row after the @."
-	case err != nil:
+	case err != nil, !hostName.MatchString(ascii), numberAtEnd.MatchString(ascii):
 		return a, "Email address must have a domain name after the @, like name@example.com."
 	}
 	return a, ""
 }
+
+// hostName is a domain whose labels neither begin nor end with a hyphen; numberAtEnd is
+// one that looks like an IP address (RFC 1123, section 2.1).
+var (
+	hostName    = regexp.MustCompile(`^([0-9a-z]([0-9a-z-]*[0-9a-z])?(\.|$))+$`)
+	numberAtEnd = regexp.MustCompile(`(^|\.)[0-9]+$`)
+)
 
 // readAddress reads an address that an account may have, or says why none may have it.
 // Accounts from earlier versions have some addresses to which no email is sent.

@@ -55,7 +55,7 @@ func TestNamesThatAreRefused(t *testing.T) {
 // Hebrew and Arabic.
 func TestNamesAreTakenAsTheyAreCopied(t *testing.T) {
 	t.Parallel()
-	ada := register(t, serve(onSQLite(t)), "\u200f\u05d3\u05e0\u05d4\u200e \u05dc\u061c", "ada@example.org")
+	ada := register(t, serve(onSQLite(t)), "\ufeff\u200f\u05d3\u05e0\u05d4\u200e \u05dc\u061c", "ada@example.org")
 	if ada.Name != "\u05d3\u05e0\u05d4 \u05dc" {
 		t.Errorf("the name is %q", ada.Name)
 	}
