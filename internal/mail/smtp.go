@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+	"unicode"
 
 	gomail "github.com/wneessen/go-mail"
 
@@ -194,6 +195,9 @@ func parseSender(from string) (*mail.Address, error) {
 	address, problem := account.ParseAddress(sender.Address)
 	if problem != "" {
 		return nil, fmt.Errorf("invalid MAIL_FROM: %s", problem)
+	}
+	if strings.ContainsFunc(address.Wire, func(r rune) bool { return r > unicode.MaxASCII }) {
+		return nil, errors.New("invalid MAIL_FROM: before the @ it must be ASCII, because not every mail server takes anything else")
 	}
 	sender.Address = address.Wire
 	return sender, nil
