@@ -144,7 +144,7 @@ func checkOthers(ctx context.Context, address string, own *net.TCPAddr) error {
 	if err != nil {
 		return fmt.Errorf("look up %s: %w", host, err)
 	}
-	if host == "localhost" { // for browsers it is both, whatever the resolver says
+	if strings.EqualFold(host, "localhost") { // for browsers it is both, whatever the resolver says
 		addresses = append(addresses, netip.IPv6Loopback())
 	}
 	for _, other := range addresses {
