@@ -128,5 +128,6 @@ func TestAPageThatIsFetchedInAdvanceTakesNoMessage(t *testing.T) {
 	b := w.member(w.person("Ada"))
 	b.post("/account/name", url.Values{"name": {"Ada L."}}).wantRedirect("/account")
 	b.send(http.MethodGet, "/account", "", "Sec-Purpose: prefetch;prerender").want(http.StatusOK).wantNotices()
+	b.send(http.MethodGet, "/account", "", "Purpose: prefetch").want(http.StatusOK).wantNotices() // of older browsers
 	b.get("/account").want(http.StatusOK).wantNotice("")
 }

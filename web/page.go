@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
@@ -72,7 +73,7 @@ func (s *Site) write(c echo.Context, status int, name, heading string, l layout,
 // takeFlashes returns and removes the flash messages of the session and of the flash
 // cookie, which it deletes. A HEAD response cannot show them, so it leaves them.
 func (s *Site) takeFlashes(c echo.Context) []notice {
-	prefetched := strings.HasPrefix(c.Request().Header.Get("Sec-Purpose"), "prefetch")
+	prefetched := strings.HasPrefix(cmp.Or(c.Request().Header.Get("Sec-Purpose"), c.Request().Header.Get("Purpose")), "prefetch")
 	if c.Request().Method != http.MethodGet || prefetched || c.Get(flashesKey) == flashesKept {
 		return nil
 	}
