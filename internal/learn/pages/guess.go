@@ -36,7 +36,7 @@ func secondGuess() guess {
 }
 
 func attackGuess(name string) guess {
-	return guess{"guess-" + name, "What will happen here?", []guessOption{
+	return guess{"guess-" + name, "What will happen on this server?", []guessOption{
 		{string(attack.Failed), "The attack fails"},
 		{string(attack.Succeeded), "The attack succeeds"},
 	}}

@@ -114,15 +114,15 @@ func (s *Pages) submitRestart(c echo.Context) error {
 			Failed: "The server was not restarted, because a test run of its replacement did not start. This server keeps running; its log says what went wrong.",
 		})
 	}
-	if errors.Is(err, httpserver.ErrRestarting) {
-		return s.labPage(c, http.StatusConflict, labPage{Failed: "The server is already restarting. Wait a moment."})
-	}
-	if err != nil {
+	// A second click waits for the restart that the first one began.
+	if err != nil && !errors.Is(err, httpserver.ErrRestarting) {
 		return err
 	}
-	had := sessionKind(web.Current(c))
-	// A full session has no room for a guess.
-	if guessed := restartGuess().guessed(c); guessed != "" && web.Current(c).Set(waitingKey, guessed) == nil && had == hadNone {
+	sess := web.Current(c)
+	had, guessed := sessionKind(sess), restartGuess().guessed(c)
+	if guessed == "" {
+		sess.Remove(waitingKey)
+	} else if sess.Set(waitingKey, guessed) == nil && had == hadNone { // a full session has no room for a guess
 		had = hadGuest
 	}
 	return c.Redirect(http.StatusSeeOther, labWaitPath(s.Process.Start, had, 1))
