@@ -90,7 +90,7 @@ func TestTheHistoryTellsOfASessionThatExpiredOnce(t *testing.T) {
 				here := w.member(p)
 				for range 2 {
 					page := here.get("/account/history").want(http.StatusOK)
-					if events := page.events(); len(events) != 2 || (events[0] == "A session expired") == (events[1] == "A session expired") {
+					if events := page.events(); len(events) != 2 || (events[0] == "A session expired or was lost") == (events[1] == "A session expired or was lost") {
 						t.Errorf("history %q", events)
 					}
 				}

@@ -139,7 +139,7 @@ func namedErrors(extensions []Extension) []NamedError {
 	}
 	return append(table, []NamedError{
 		{nil, http.StatusBadRequest, "We couldn’t understand that request", "Nothing was changed. Go back and try again."},
-		{nil, http.StatusNotFound, "Page not found", "Check the address for typing mistakes. The page may have moved."},
+		{nil, http.StatusNotFound, "Page not found", "Check the address for typos. The page may have moved."},
 		{nil, http.StatusMethodNotAllowed, "You can’t do that here", "This address does not accept that kind of request."},
 		{nil, http.StatusRequestEntityTooLarge, "That form is too large", "It is larger than this site accepts. Nothing was saved."},
 		{nil, http.StatusUnsupportedMediaType, "We can’t read that kind of data", "Send an ordinary HTML form. Nothing was saved."},

@@ -85,7 +85,7 @@ var reasonWords = map[session.RevokeReason]reason{
 	session.RevokedByLimit:    {"Ended to make room for a newer session", ": you have since logged in on too many other devices"},
 	session.RevokedByPassword: {"Ended when the password was changed", ": your password was changed"},
 	session.RevokedByUndo:     {"Ended when a change of email address was undone", ": a change to your email address was undone"},
-	session.RevokedByClosing:  {"Ended when the account was to be deleted", ": someone asked to delete your account"},
+	session.RevokedByClosing:  {"Ended when someone asked to delete the account", ": someone asked to delete your account"},
 	session.RevokedByLogIn:    {listed: "Replaced when you logged in again"},
 	session.RevokedByIdleness: {because: ": it was idle for too long"},
 	session.RevokedByAge:      {because: ": it reached its maximum age"},

@@ -58,7 +58,7 @@ var eventWords = map[account.EventKind]string{
 	account.EventLogOut:            "Logged out",
 	account.EventSessionEnded:      "Logged out another device",
 	account.EventSessionsEnded:     "Logged out all other devices",
-	account.EventSessionExpired:    "A session expired",
+	account.EventSessionExpired:    "A session expired or was lost",
 	account.EventNameChanged:       "Name changed",
 	account.EventEmailConfirmed:    "Email address confirmed",
 	account.EventEmailChangeAsked:  "Email address change requested",

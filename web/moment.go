@@ -25,7 +25,7 @@ func MomentAt(t, now time.Time) Moment {
 // times are rounded down and future ones to the nearest unit, so that one day less
 // a second is "in 1 day".
 func Distance(d time.Duration) string {
-	past := d <= 0
+	past := d < time.Second/2 // not "in 0 seconds"
 	if past {
 		d = -d
 	}

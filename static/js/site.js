@@ -95,7 +95,7 @@ for (const part of document.querySelectorAll('[data-progress]')) follow(part);
 // time whose words were changed here, as a browser does that translates the page.
 const count = (n, unit) => `${n} ${unit}${n === 1 ? '' : 's'}`;
 const distance = (seconds) => {
-  const past = seconds <= 0, d = Math.abs(seconds);
+  const past = seconds < .5, d = Math.abs(seconds);
   if (past && d < 10) return 'just now';
   const whole = past ? Math.floor : Math.round;
   const units = [[1, 60, 'second'], [60, 60, 'minute'], [3600, 24, 'hour'], [86400, Infinity, 'day']];

@@ -35,7 +35,7 @@ func weak(t *testing.T) *target {
 	mux.HandleFunc("POST /logout", to("/login"))
 	mux.HandleFunc("POST /session", to("/session"))
 	mux.HandleFunc("GET /session", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, `{"forged":"yes"}`) })
-	mux.HandleFunc("GET /profile", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<h1>Hello, Throw-away!</h1>") })
+	mux.HandleFunc("GET /profile", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<h1>Hello, Throwaway!</h1>") })
 	mux.HandleFunc("POST "+SlowPath, func(w http.ResponseWriter, r *http.Request) {
 		if Wait(r.Context(), r.PostFormValue("wait")) == nil {
 			w.WriteHeader(http.StatusNoContent)

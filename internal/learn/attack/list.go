@@ -58,7 +58,7 @@ func all() []Attack {
 		},
 		{
 			Name: "forged", Title: "Forge a request from another site", try: forged,
-			What:  "A page on another site submits a form here while the victim is logged in, to change something as them. This is cross-site request forgery (CSRF). It also tries to log the victim in to the attacker’s account without them noticing.",
+			What:  "A page on another site submits a form here while the victim is logged in, to change something in their name. This is cross-site request forgery (CSRF). The page also tries to log the victim in to the attacker’s account without them noticing.",
 			Holds: "browsers say where a request comes from (Sec-Fetch-Site, Origin), and the server refuses anything from elsewhere, including a login.",
 			Test:  "TestEveryRouteAnswersEachRoleAndRefusesForgery", File: "web/matrix_test.go",
 			stockHolds: "it refused both requests.",
@@ -82,7 +82,7 @@ func all() []Attack {
 		},
 		{
 			Name: "outage", Title: "Freeze Redis while you are logged in", together: outage,
-			What:  "The embedded Redis stops answering for 5 seconds, for everyone here, while people load pages. A server that mistakes silence for “no session” logs them out. One that waits without a limit hangs.",
+			What:  "The embedded Redis stops answering for 5 seconds, for everyone using this server, while people load pages. A server that mistakes silence for “no session” logs them out. One that waits without a limit hangs.",
 			Holds: "silence is not an answer. After a short wait the server says that it cannot tell (503), leaves the cookie alone, and recognises the person as soon as Redis answers again.",
 			Test:  "TestRedisHangingDelaysNobodyForLong", File: "cmd/holdfast/redis_hang_test.go",
 			stockHolds: "it answered in time, and left the cookie alone.",

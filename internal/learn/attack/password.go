@@ -42,7 +42,7 @@ func guessPassword(ctx context.Context, t *target) (won bool, facts string) {
 	}
 	facts = fmt.Sprintf("%d of %d passwords were checked.", checked, passwordTries)
 	if wait != "" {
-		facts += fmt.Sprintf(" The next had to wait %s seconds, and each later one even longer.", wait)
+		facts += fmt.Sprintf(" The next would have had to wait %s seconds. The others came sooner, and were refused unchecked.", wait)
 	}
 	return checked > passwordWon, facts
 }

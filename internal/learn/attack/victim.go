@@ -28,7 +28,7 @@ func (r *Runner) invent(ctx context.Context) (victim, error) {
 		email:    strings.ToLower(rand.Text()) + "@throw-away.invalid",
 		password: rand.Text() + rand.Text() + rand.Text(),
 	}
-	person, err := r.Accounts.Register(ctx, account.Registration{Name: "Throw-away", Email: v.email, Password: v.password})
+	person, err := r.Accounts.Register(ctx, account.Registration{Name: "Throwaway", Email: v.email, Password: v.password})
 	if err != nil {
 		return victim{}, fmt.Errorf("create a temporary account: %w", err)
 	}

@@ -50,15 +50,15 @@ func clinicCookies() []clinicCookie {
 		{
 			name: "clinic-secure", Title: "Secure", Header: "clinic-secure=1" + here + "; Secure",
 			Rule:   "Over http, a browser drops a cookie with Secure (section 5.7). Some make an exception for localhost and accept it.",
-			Advice: "Use https, or leave Secure out while you develop over http. On any host other than localhost, it never comes back over http.",
+			Advice: "Use https, or leave Secure out while you develop over http. On any host other than your own machine, it never comes back over http.",
 		},
 		{
-			name: "clinic-domain", Title: "Someone else’s Domain", Header: "clinic-domain=1" + here + "; Domain=example.com",
+			name: "clinic-domain", Title: "Another site’s Domain", Header: "clinic-domain=1" + here + "; Domain=example.com",
 			Rule:   "The host that sets a cookie must be its Domain or a subdomain of it (section 5.1.3). Otherwise the browser drops it.",
-			Advice: "Leave Domain out, and the cookie belongs to exactly this host. An IP address or localhost cannot have a Domain.",
+			Advice: "Leave Domain out, and the cookie belongs to exactly this host. An IP address or localhost has no use for a Domain.",
 		},
 		{
-			name: "clinic-path", Title: "A Path that is not this page’s", Header: "clinic-path=1; Path=/elsewhere" + life,
+			name: "clinic-path", Title: "A Path for another page", Header: "clinic-path=1; Path=/elsewhere" + life,
 			Rule:   "The browser keeps it, and sends it only for paths under /elsewhere (section 5.1.4).",
 			Advice: "Set Path=/ unless you want something else. Without Path, a cookie is limited to the directory of the page that set it.",
 		},
@@ -74,7 +74,7 @@ func clinicCookies() []clinicCookie {
 		},
 		{
 			name: "clinic-expired", Title: "Already expired", Header: "clinic-expired=1; Path=" + clinicPath + "; Max-Age=0",
-			Rule:   "A Max-Age of 0 or an Expires in the past deletes the cookie (section 5.7). This is how a server logs you out.",
+			Rule:   "A Max-Age of 0 or an Expires in the past deletes the cookie (section 5.7). To log you out, a server must also end the session.",
 			Advice: "Check the clock of the server, and that Expires is in GMT. Max-Age needs no clock.",
 		},
 		{

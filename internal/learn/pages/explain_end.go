@@ -97,7 +97,7 @@ func (e *explanation) commit(step trace.Step, what trace.Commit) {
 		s.Text = "A guest costs nothing: no record, no cookie. A session begins when there is something to remember."
 	default:
 		s.Title = "The session was saved"
-		s.Text = "These things changed: " + strings.Join(what.Changes, ", ") + ". They were saved before this page was sent, so what the page says did happen."
+		s.Text = "These things changed: " + strings.Join(what.Changes, ", ") + ". They were saved before this page was sent, so the page never claims something that was not saved."
 		s.Facts = []explainFact{seen}
 	}
 	if what.Cause != "" {

@@ -173,10 +173,10 @@ func (s *Pages) secondPart(c echo.Context, member bool) secondPart {
 	case p.Greeting != "":
 		p.Means = "Another process, which has never seen you, turned your cookie into the same key and found the same record in the same place: " + s.Sessions.Where() + ". The two are interchangeable: a proxy can send you to either."
 		if s.Embedded {
-			p.Means += " Here that place is inside the first server, and the second reaches it through a socket. So when the first stops, the second finds no session until it is back. A separate Redis (REDIS_URL) does not depend on either."
+			p.Means += " Here that place is inside the first server, and the second reaches it through a socket. So the second cannot work without the first, and stops with it. With a separate Redis (REDIS_URL), either can stop while the other keeps serving."
 		}
 	case !member:
-		p.Means = "You are not logged in here, so there is nothing to find there either. Log in, then reload this page."
+		p.Means = "You are not logged in, so neither server has a name to greet you by. Log in, then reload this page."
 	case s.InMemory():
 		p.Means = "Your session is in the first server’s memory, which no other process can read. With two copies behind a proxy, only every other click would find you logged in."
 	default:

@@ -103,7 +103,7 @@ func (s *Site) logIn(c echo.Context) error {
 		return err
 	}
 	s.sessions.Put(ctx, "id", "AAAAAAAAAAAAAAAAAAAAAA")
-	s.sessions.Put(ctx, "name", cmp.Or(c.FormValue("name"), "Throw-away"))
+	s.sessions.Put(ctx, "name", cmp.Or(c.FormValue("name"), "Throwaway"))
 	s.sessions.Put(ctx, "created", now)
 	s.sessions.Put(ctx, "seen", now)
 	s.sessions.Put(ctx, "start", 1)
