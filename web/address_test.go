@@ -23,7 +23,7 @@ func TestASlipInAnAddressIsSaidAtTheFormAndNeverMailed(t *testing.T) {
 		"a@b.com.": "must not end with a dot", "a@b,com": "must not contain “,”", "<a@b.com>": "must not contain “<”", "mailto:a@b.com": "must not contain “:”",
 		"a@b.com;": "must not contain “;”", "a@b..com": "two dots in a row", `"a"@b.com`: "must not contain “\"”", "a@[IPv6:::1]": "must not contain “[”",
 		"a@[127.0.0.1]": "must not contain “[”", "a(x)@b.com": "must not contain “(”", `a\@b.com`: `must not contain “\”`, "a@b_c.com": "domain name", "a@.com": "domain name",
-		"a@b/c.com": "domain name", "a@b.com?subject=x": "domain name", "a@xn--a.com": "domain name", "a@127.0.0.1": "domain name", "a@b.123": "domain name", "a@-b.com": "domain name", "a@b-.com": "domain name", "a@" + strings.Repeat("b", 64) + ".com": "domain name",
+		"a@b/c.com": "domain name", "a@b.com?subject=x": "domain name", "a@xn--a.com": "domain name", "a@" + strings.Repeat("b", 64) + ".com": "domain name",
 		"a@" + strings.Repeat("b.", 122) + "ü.com": "domain name", "a b@c.com": "must not contain spaces", "a@@b.com": "format", "ａ＠b.com": "format",
 		"a\u200b@b.com": "invisible", "a@b\u00ad.com": "invisible",
 	} {

@@ -2,7 +2,6 @@ package account
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -62,24 +61,17 @@ func ParseAddress(typed string) (a Address, problem string) {
 	if at := strings.IndexAny(a.Email, `"(),:;<>[\]`); at >= 0 {
 		return a, fmt.Sprintf("Email address must not contain “%c”.", a.Email[at])
 	}
-	ascii, err := asciiDomain(domain)
+	_, err := asciiDomain(domain)
 	switch {
 	case strings.HasSuffix(domain, "."):
 		return a, "Email address must not end with a dot."
 	case strings.Contains(domain, ".."):
 		return a, "Email address must not have two dots in a row after the @."
-	case err != nil, !hostName.MatchString(ascii), numberAtEnd.MatchString(ascii):
+	case err != nil:
 		return a, "Email address must have a domain name after the @, like name@example.com."
 	}
 	return a, ""
 }
-
-// hostName is a domain whose labels neither begin nor end with a hyphen; numberAtEnd is
-// one that looks like an IP address (RFC 1123, section 2.1).
-var (
-	hostName    = regexp.MustCompile(`^([0-9a-z]([0-9a-z-]*[0-9a-z])?(\.|$))+$`)
-	numberAtEnd = regexp.MustCompile(`(^|\.)[0-9]+$`)
-)
 
 // readAddress reads an address that an account may have, or says why none may have it.
 // Accounts from earlier versions have some addresses to which no email is sent.
