@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -108,6 +109,7 @@ func each[C any](t *testing.T, cases map[string]C, test func(t *testing.T, name 
 
 // sample returns n of all, other ones in every run, or all of them in the campaign.
 func sample[C any](all []C, n int) []C {
+	all = slices.Clone(all)
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	return all[:campaign.Number(n, len(all))]
 }

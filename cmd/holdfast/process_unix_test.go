@@ -13,6 +13,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -55,6 +56,9 @@ func logTo(t *testing.T) (at string, server *exec.Cmd, log *os.File) {
 
 // TestATerminalShowsWhatIsTypedAfterCtrlC presses it where a password is asked for.
 func TestATerminalShowsWhatIsTypedAfterCtrlC(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("script takes other flags here")
+	}
 	t.Parallel()
 	terminal := testservice.Program(t, "script") // runs a command at a terminal of its own
 	server := start(t, testprocess.Settings{})

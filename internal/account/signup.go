@@ -101,7 +101,9 @@ func (s *Service) signUp(ctx context.Context, r Registration, always bool, from 
 		}
 		if same && s.instant().Sub(owner.Created) < againWithin {
 			audit.Emails = nil
-			s.refund(ctx, byEmail(emailRule(EmailWelcome), record.Email))
+			if always {
+				s.refund(ctx, byEmail(emailRule(EmailWelcome), record.Email))
+			}
 		}
 		record.PasswordHash = owner.PasswordHash // never stored
 	default:

@@ -144,12 +144,17 @@ func (db *DB) CheckMigrated(ctx context.Context) (ahead bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	sources := steps.ListSources() // in order
-	latest := sources[len(sources)-1].Version
+	latest := latestSource(steps)
 	if version < latest {
 		err = ErrNotMigrated
 	}
 	return version > latest, err
+}
+
+// latestSource returns the version of the latest migration of this program.
+func latestSource(steps *goose.Provider) int64 {
+	sources := steps.ListSources() // in order
+	return sources[len(sources)-1].Version
 }
 
 const latestVersion = `
@@ -176,8 +181,7 @@ func (db *DB) up(ctx context.Context, on *sql.DB, opts ...goose.ProviderOption) 
 	if err != nil {
 		return nil, err
 	}
-	sources := provider.ListSources() // in order
-	if err := db.provideVersionTable(ctx, on, sources[len(sources)-1].Version); err != nil {
+	if err := db.provideVersionTable(ctx, on, latestSource(provider)); err != nil {
 		return nil, err
 	}
 	results, err := provider.Up(ctx)
@@ -209,8 +213,8 @@ WHERE version_id <= $1
 ORDER BY id`
 
 // provideVersionTable copies the versions up to latest from the table of an earlier
-// release, which keeps its own: later ones are another program's. It fails, without changing anything, if a table with one of our names belongs to
-// another program.
+// release, which keeps its own: later ones are another program's. It fails, without
+// changing anything, if a table with one of our names belongs to another program.
 func (db *DB) provideVersionTable(ctx context.Context, on *sql.DB, latest int64) error {
 	var there bool
 	if err := on.QueryRowContext(ctx, db.hasTable, versionTable).Scan(&there); there || err != nil {

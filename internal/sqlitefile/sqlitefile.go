@@ -26,8 +26,8 @@ const Driver = "sqlite"
 const maxPath = 504
 
 // connector opens connections that refuse to commit to a file that is no longer at its
-// path: SQLite would write to the removed file, and the data would be missing at the
-// next start.
+// path, or to a write-ahead log that is not: SQLite would write to the removed file, and
+// the data would be missing at the next start, or after a crash.
 type connector struct{ path, uri string }
 
 // Driver implements [driver.Connector].
@@ -43,7 +43,9 @@ func (c connector) Connect(context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	var log os.FileInfo // of writes, from the first commit on: it stays the same while conn is open
+	// The write-ahead log stays the same file while conn is open. SQLite may create it
+	// only for the first commit.
+	log, _ := os.Stat(c.path + "-wal")
 	conn.(sqlite.HookRegisterer).RegisterCommitHook(func() int32 {
 		at, err := os.Stat(c.path)
 		logged, missing := os.Stat(c.path + "-wal")

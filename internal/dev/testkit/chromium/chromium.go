@@ -24,7 +24,7 @@ import (
 const OtherHost = "kelp.example"
 
 // Programs returns the names under which Chromium is installed, best first. In make test
-// that is the one without a user interface, which takes half the time.
+// that is the one without a user interface, which takes a third less time.
 func Programs() []string {
 	shell := []string{"chromium-headless-shell", "chrome-headless-shell"}
 	whole := []string{"chromium", "chromium-browser", "google-chrome", "chrome"}
